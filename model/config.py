@@ -1,0 +1,90 @@
+"""What one training run is told, as plain JSON. Importing this needs no torch."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping
+
+from model.errors import ConfigError
+
+HYPERPARAMETERS = ("learning_rate", "epochs", "momentum")
+
+UNTUNED = {"learning_rate": 0.001, "epochs": 2, "momentum": 0.0}
+"""What one writes down before any tuning: where this project began."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A complete training configuration; the same one gives the same weights on the same device.
+
+    Args:
+        dataset: content hash of the data set, see ``Dataset.content_hash``.
+        learning_rate: step size of SGD, > 0.
+        epochs: passes over the training images, >= 1.
+        momentum: of SGD, 0 <= momentum < 1.
+        batch_size: images a step.
+        seed: of the initial weights and of the order of the images.
+        validation_fraction: share of the training split held out, 0 < f < 1.
+        split_seed: which images are held out.
+        train_on_all: train on the held-out images too; there is no validation then.
+    """
+
+    dataset: str
+    learning_rate: float
+    epochs: int
+    momentum: float
+    batch_size: int = 64
+    seed: int = 0
+    validation_fraction: float = 0.2
+    split_seed: int = 0
+    train_on_all: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.learning_rate > 0, "learning_rate must be above 0", self.learning_rate)
+        _require(self.epochs >= 1, "epochs must be 1 or more", self.epochs)
+        _require(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
+        _require(self.batch_size >= 1, "batch_size must be 1 or more", self.batch_size)
+        _require(
+            0 < self.validation_fraction < 1,
+            "validation_fraction must be between 0 and 1",
+            self.validation_fraction,
+        )
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "TrainConfig":
+        """Build a configuration from untrusted JSON.
+
+        Whole numbers may come as floats (hyperopt's ``quniform`` gives 12.0). Raises
+        ``ConfigError`` for a key that is missing or unknown, or a value of another type.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - set(fields))
+        _require(not unknown, "unknown keys in a training configuration", ", ".join(unknown))
+        missing = [
+            name
+            for name, field in fields.items()
+            if field.default is dataclasses.MISSING and name not in values
+        ]
+        _require(not missing, "keys missing in a training configuration", ", ".join(missing))
+        return cls(**{name: _as(fields[name].type, name, v) for name, v in values.items()})
+
+    def to_json(self) -> Dict[str, Any]:
+        """Return the configuration as plain JSON, which ``from_json`` reads back."""
+        return dataclasses.asdict(self)
+
+
+def _as(kind: Any, name: str, value: Any) -> Any:
+    """Return ``value`` as the type of its field, refusing what would have to be guessed."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is float and number and math.isfinite(value):
+        return float(value)
+    if kind is int and number and math.isfinite(value) and value == int(value):
+        return int(value)
+    if kind in (bool, str) and isinstance(value, kind):
+        return value
+    raise ConfigError("{} must be a {}, not {!r}".format(name, kind.__name__, value))
+
+
+def _require(holds: bool, rule: str, value: Any) -> None:
+    if not holds:
+        raise ConfigError("{}: {}".format(rule, value))

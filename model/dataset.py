@@ -1,0 +1,139 @@
+"""A data set in memory: uint8 arrays, class names, and the hash that names it everywhere."""
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import Any, Dict, List, Tuple
+
+import numpy as np
+
+from model.errors import DatasetError
+from model.images import SIZE
+
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images of 28x28 pixels in two splits.
+
+    ``*_images`` are uint8 ``[N, 28, 28, C]`` with C of 1 or 3, ``*_labels`` int64 ``[N]`` that
+    index ``classes``. Raises ``DatasetError`` where that does not hold, or a class is empty.
+    """
+
+    name: str
+    classes: Tuple[str, ...]
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise DatasetError("a data set needs two classes or more, not {}".format(self.classes))
+        for split, images, labels in self._splits():
+            shape = images.shape
+            if (
+                images.dtype != np.uint8
+                or shape[1:3] != (SIZE, SIZE)
+                or shape[3:] not in ((1,), (3,))
+            ):
+                raise DatasetError("{} images are {} {}".format(split, images.dtype, shape))
+            if labels.dtype != np.int64 or labels.shape != shape[:1]:
+                raise DatasetError("{} labels are {} {}".format(split, labels.dtype, labels.shape))
+            present = np.unique(labels)
+            if not np.array_equal(present, np.arange(len(self.classes))):
+                raise DatasetError(
+                    "in the {} split some of the {} classes have no image, or some labels no "
+                    "class".format(split, len(self.classes))
+                )
+
+    @property
+    def channels(self) -> int:
+        """Number of channels: 1 for grey, 3 for colour."""
+        return int(self.train_images.shape[3])
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over classes, shapes and pixels; the name it is published and trained under.
+
+        The name of the data set is no part of it: the same images are the same data set.
+        """
+        header = {"classes": self.classes, "shapes": [getattr(self, a).shape for a in _ARRAYS]}
+        digest = hashlib.sha256(json.dumps(header).encode())
+        for array in _ARRAYS:
+            digest.update(np.ascontiguousarray(getattr(self, array)).tobytes())
+        return digest.hexdigest()
+
+    def normalisation(self) -> Tuple[List[float], List[float]]:
+        """Return mean and standard deviation of each channel of the training images, in 0..1."""
+        pixels = self.train_images.reshape(-1, self.channels) / 255.0
+        # A channel that never varies would divide by zero.
+        return pixels.mean(axis=0).tolist(), np.maximum(pixels.std(axis=0), 1e-6).tolist()
+
+    def card(self) -> Dict[str, Any]:
+        """Return what a person wants to know of it, as plain JSON."""
+        return {
+            "name": self.name,
+            "classes": list(self.classes),
+            "channels": self.channels,
+            "train": len(self.train_images),
+            "test": len(self.test_images),
+        }
+
+    def validation_split(self, fraction: float, seed: int) -> Tuple[np.ndarray, np.ndarray]:
+        """Return indices into the training split: those to train on, those held out."""
+        return stratified_split(self.train_labels, fraction, seed)
+
+    def pack(self) -> bytes:
+        """Return the data set as the bytes of an ``.npz`` file without pickles."""
+        packed = io.BytesIO()
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        np.savez(packed, name=np.array(self.name), classes=np.array(self.classes), **arrays)
+        return packed.getvalue()
+
+    @classmethod
+    def unpack(cls, packed: bytes, content_hash: str) -> "Dataset":
+        """Read what ``pack`` wrote; raises ``DatasetError`` unless it is the one of that hash."""
+        try:
+            with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+                dataset = cls(
+                    name=str(arrays["name"]),
+                    classes=tuple(str(name) for name in arrays["classes"]),
+                    **{name: arrays[name] for name in _ARRAYS},
+                )
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise DatasetError("packed data set cannot be read: {}".format(error)) from error
+        if dataset.content_hash != content_hash:
+            raise DatasetError(
+                "packed data set is not the one of hash {}...".format(content_hash[:12])
+            )
+        return dataset
+
+    def _splits(self) -> Tuple[Tuple[str, np.ndarray, np.ndarray], ...]:
+        return (
+            ("training", self.train_images, self.train_labels),
+            ("test", self.test_images, self.test_labels),
+        )
+
+
+def stratified_split(
+    labels: np.ndarray, fraction: float, seed: int
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Return sorted indices ``(kept, held_out)``: of each class ``fraction``, but one at least.
+
+    ``RandomState`` because its stream is frozen (NEP 19): every device, whatever its NumPy, holds
+    out the same images.
+    """
+    random = np.random.RandomState(seed)
+    held_out = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        if len(members) < 2:
+            raise DatasetError("a class with one image cannot be split in two")
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        held_out.append(random.permutation(members)[:count])
+    out = np.sort(np.concatenate(held_out))
+    return np.setdiff1d(np.arange(len(labels)), out), out

@@ -1,0 +1,32 @@
+"""From pixels to the numbers the network computes with."""
+
+from typing import Sequence
+
+import numpy as np
+import torch
+
+
+class Normaliser:
+    """Maps uint8 pixels to float32 with mean 0 and variance 1 over the training images.
+
+    Args:
+        mean: of each channel, in 0..1.
+        std: of each channel, in 0..1, above 0.
+        device: where the images will be.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
+        # (x / 255 - mean) / std, as one multiplication and one subtraction a pixel.
+        scale = 1.0 / (255.0 * torch.tensor(std, dtype=torch.float64))
+        shift = torch.tensor(mean, dtype=torch.float64) / torch.tensor(std, dtype=torch.float64)
+        self._scale = scale.float().reshape(1, -1, 1, 1).to(device)
+        self._shift = shift.float().reshape(1, -1, 1, 1).to(device)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Return float32 ``[N, C, H, W]`` for uint8 ``[N, C, H, W]``."""
+        return images.float() * self._scale - self._shift
+
+
+def to_tensor(images: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return uint8 images ``[N, H, W, C]`` as a uint8 tensor ``[N, C, H, W]`` on the device."""
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(device)

@@ -1,0 +1,96 @@
+"""Bytes in GridFS: weights and data sets, each under the hash it is checked against.
+
+GridFS writes a file's chunks first and its document last, and a writer that dies in between leaves
+chunks behind. So each upload first leaves a marker with the server's time, and gets an id of its
+own for every try; ``Store.collect_orphans`` later deletes what nobody came to refer to.
+"""
+
+import contextlib
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, List, Mapping
+
+import gridfs
+from bson import ObjectId
+from gridfs.errors import CorruptGridFile, NoFile
+
+from store.driver import Guard, transfer_time
+from store.errors import CorruptBlob, NotFound
+
+
+@dataclass(frozen=True)
+class BlobRef:
+    """Where bytes lie and what they must be: ``sha256`` in hexadecimal, ``length`` in bytes."""
+
+    file_id: Any
+    sha256: str
+    length: int
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "BlobRef":
+        """Build a reference from the mapping that ``as_document`` gave."""
+        return cls(document["file_id"], document["sha256"], document["length"])
+
+    def as_document(self) -> Dict[str, Any]:
+        """Return the reference as a mapping for a document of the store."""
+        return asdict(self)
+
+
+class Blobs:
+    """The GridFS bucket of a database."""
+
+    def __init__(self, database: Any, guard: Guard) -> None:
+        self._bucket = gridfs.GridFSBucket(database)
+        self._uploads = database["uploads"]
+        self._guard = guard
+
+    def put(self, data: bytes, name: str) -> BlobRef:
+        """Upload bytes under a new id and return the reference to keep."""
+        ref = BlobRef(ObjectId(), hashlib.sha256(data).hexdigest(), len(data))
+        started = [{"$set": {"started": "$$NOW"}}]
+        with self._guard():
+            self._uploads.update_one({"_id": ref.file_id}, started, upsert=True)
+            with transfer_time(ref.length):
+                self._bucket.upload_from_stream_with_id(ref.file_id, name, data)
+        return ref
+
+    def get(self, ref: BlobRef) -> bytes:
+        """Download bytes and check them.
+
+        Raises ``NotFound`` if they are gone, ``CorruptBlob`` if they are not what ``ref`` says;
+        no more than ``ref.length`` bytes are read to find that out.
+        """
+        try:
+            with self._guard(), transfer_time(ref.length):
+                stream = self._bucket.open_download_stream(ref.file_id)
+                data: bytes = stream.read(ref.length) if stream.length == ref.length else b""
+        except NoFile as error:
+            raise NotFound("file {} is not in the store any more".format(ref.file_id)) from error
+        except CorruptGridFile as error:
+            raise CorruptBlob("file {} lost some of its chunks".format(ref.file_id)) from error
+        if hashlib.sha256(data).hexdigest() != ref.sha256:
+            raise CorruptBlob(
+                "file {} in the store does not match its SHA-256 {}...".format(
+                    ref.file_id, ref.sha256[:12]
+                )
+            )
+        return data
+
+    def delete(self, file_id: Any) -> None:
+        """Delete a file and every trace of its upload, whole or broken off."""
+        with self._guard():
+            with contextlib.suppress(NoFile):  # raised once the chunks are gone, where it broke off
+                self._bucket.delete(file_id)
+            self._uploads.delete_one({"_id": file_id})
+
+    def settle(self, file_id: Any) -> None:
+        """Forget the marker of an upload that is referred to."""
+        with self._guard():
+            self._uploads.delete_one({"_id": file_id})
+
+    def uploads_older_than(self, seconds: float) -> List[Any]:
+        """Return the ids of uploads begun that long ago, by the server's clock, and not settled."""
+        age = {"$subtract": ["$$NOW", "$started"]}
+        with self._guard():
+            found = self._uploads.find({"$expr": {"$gte": [age, round(seconds * 1000)]}})
+            return [upload["_id"] for upload in found]

@@ -1,0 +1,75 @@
+"""The one way to a hyperhive database."""
+
+import functools
+from typing import Any
+
+import pymongo
+
+from store.blobs import Blobs
+from store.datasets import Datasets
+from store.driver import DEFAULT_DATABASE, Guard, address, client_options, translated_errors
+from store.queue import TrialQueue
+from store.studies import Studies
+from store.workers import Workers
+
+OPERATION_TIMEOUT_S = 10.0
+
+
+class Store:
+    """A hyperhive database: trials, studies, workers, data sets and weights.
+
+    Use it as a context manager, or call ``close``. Every method of its parts raises a
+    ``StoreError``: ``StoreUnavailable`` when the server does not answer in time, ``LoginRefused``
+    or ``NotAllowed`` when it does but refuses.
+
+    Args:
+        uri: any ``mongodb://`` or ``mongodb+srv://`` URI; its database, or ``hyperhive``, is used.
+        timeout: seconds until an operation gives up, whatever the network does.
+    """
+
+    def __init__(self, uri: str, timeout: float = OPERATION_TIMEOUT_S) -> None:
+        self.address = address(uri)
+        with translated_errors(self.address):
+            self.client: Any = pymongo.MongoClient(uri, **client_options(timeout))
+            database = self.client.get_default_database(DEFAULT_DATABASE)
+        self._guard: Guard = functools.partial(translated_errors, self.address)
+        self.trials = TrialQueue(database, self._guard)
+        self.studies = Studies(database, self._guard)
+        self.workers = Workers(database, self._guard)
+        self.blobs = Blobs(database, self._guard)
+        self.datasets = Datasets(database, self._guard, self.blobs)
+
+    def ping(self) -> None:
+        """Raise the fitting ``StoreError`` unless the server answers and knows this user."""
+        with self._guard():
+            self.client.get_default_database(DEFAULT_DATABASE).command("ping")
+
+    def ensure_indexes(self) -> None:
+        """Make the indexes that the queries need; safe to call again."""
+        self.trials.ensure_indexes()
+        self.workers.ensure_indexes()
+
+    def collect_orphans(self, older_than: float = 3600.0) -> int:
+        """Delete uploads that nothing came to refer to; return how many there were.
+
+        Args:
+            older_than: seconds, by the server's clock, that an upload and its delivery may take.
+        """
+        orphans = 0
+        for file_id in self.blobs.uploads_older_than(older_than):
+            if self.trials.refers_to(file_id) or self.datasets.refers_to(file_id):
+                self.blobs.settle(file_id)
+            else:
+                self.blobs.delete(file_id)
+                orphans += 1
+        return orphans
+
+    def close(self) -> None:
+        """Close every connection of this store."""
+        self.client.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

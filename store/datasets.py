@@ -1,0 +1,67 @@
+"""Data sets that travel through the store: published once, fetched by whoever lacks them."""
+
+from typing import Any, Dict, List, Mapping, Optional
+
+from pymongo.errors import DuplicateKeyError
+
+from store.blobs import BlobRef, Blobs
+from store.driver import Guard
+from store.errors import NotFound
+
+
+class Datasets:
+    """The data sets of a database, by the hash of their content.
+
+    The store does not look inside: what the hash covers and how the bytes are packed is the
+    caller's. Bytes that arrive are those that were published.
+    """
+
+    def __init__(self, database: Any, guard: Guard, blobs: Blobs) -> None:
+        self._datasets = database["datasets"]
+        self._guard = guard
+        self._blobs = blobs
+
+    def has(self, content_hash: str) -> bool:
+        """Return whether a data set is published."""
+        return self._find(content_hash) is not None
+
+    def publish(self, content_hash: str, packed: bytes, card: Mapping[str, Any]) -> bool:
+        """Publish a packed data set with its card; return False if it was there already."""
+        if self.has(content_hash):
+            return False
+        ref = self._blobs.put(packed, content_hash)
+        document = {"_id": content_hash, "card": dict(card), "blob": ref.as_document()}
+        with self._guard():
+            try:
+                self._datasets.insert_one(document)
+            except DuplicateKeyError:
+                return False  # another coordinator was quicker; our upload is now an orphan
+        return True
+
+    def fetch(self, content_hash: str) -> bytes:
+        """Return the bytes that were published; raises ``NotFound`` or ``CorruptBlob``."""
+        document = self._find(content_hash)
+        if document is None:
+            raise NotFound(
+                "data set {}... is not in the store: start the coordinator again, it publishes "
+                "what its study needs".format(content_hash[:12])
+            )
+        return self._blobs.get(BlobRef.from_document(document["blob"]))
+
+    def cards(self) -> List[Dict[str, Any]]:
+        """Return the cards of all data sets, each with its hash as ``content_hash``."""
+        with self._guard():
+            return [
+                {**document["card"], "content_hash": document["_id"]}
+                for document in self._datasets.find({}, {"card": 1})
+            ]
+
+    def refers_to(self, file_id: Any) -> bool:
+        """Return whether a data set lies in that file."""
+        with self._guard():
+            return self._datasets.find_one({"blob.file_id": file_id}, {"_id": 1}) is not None
+
+    def _find(self, content_hash: str) -> Optional[Dict[str, Any]]:
+        with self._guard():
+            found: Optional[Dict[str, Any]] = self._datasets.find_one({"_id": content_hash})
+        return found

@@ -1,0 +1,109 @@
+"""What PyMongo is to us: a client's options, its errors as sentences, its versions' differences."""
+
+import contextlib
+import logging
+from typing import Any, Callable, Dict, Iterator, Optional
+
+import pymongo
+from pymongo import errors as mongo
+from pymongo.uri_parser import parse_uri
+
+from store.errors import BadAddress, LoginRefused, NotAllowed, StoreUnavailable
+
+DEFAULT_DATABASE = "hyperhive"
+SERVER_SELECTION_TIMEOUT_S = 5.0
+
+Guard = Callable[[], "contextlib.AbstractContextManager[None]"]
+"""Opens ``translated_errors`` for one server: every access to it happens inside a guard."""
+
+_AUTHENTICATION_FAILED, _ATLAS_ERROR, _UNAUTHORIZED = 18, 8000, 13
+
+# PyMongo logs whole commands at DEBUG; nobody wants those in a worker's log.
+logging.getLogger("pymongo").setLevel(logging.WARNING)
+
+
+def address(uri: str) -> str:
+    """Return the part of a MongoDB URI that may be shown: hosts and database, never a login.
+
+    Raises ``BadAddress`` for a URI that cannot be parsed.
+    """
+    if not uri.startswith(("mongodb://", "mongodb+srv://")):
+        raise BadAddress("the MongoDB address must start with mongodb:// or mongodb+srv://")
+    if uri.startswith("mongodb+srv://"):  # parsing one would ask the name server
+        rest = uri[len("mongodb+srv://") :].rpartition("@")[2]
+        return rest.partition("?")[0]
+    try:
+        parsed = parse_uri(uri, validate=True, warn=False)
+    except (mongo.InvalidURI, mongo.ConfigurationError, ValueError, TypeError) as error:
+        # PyMongo's text may quote the URI, and the URI may hold a password.
+        raise BadAddress(
+            "the MongoDB address is not valid ({}); it looks like "
+            "mongodb://USER:PASSWORD@HOST:27017/hyperhive?authSource=admin, with any of "
+            "':/?#[]@%' in USER or PASSWORD written as %XX".format(type(error).__name__)
+        ) from None
+    hosts = ",".join(
+        host if port is None else "{}:{}".format(host, port) for host, port in parsed["nodelist"]
+    )
+    return "{}/{}".format(hosts, parsed["database"] or DEFAULT_DATABASE)
+
+
+@contextlib.contextmanager
+def translated_errors(where: str) -> Iterator[None]:
+    """Turn PyMongo's expected errors into one sentence each, about the server at ``where``."""
+    try:
+        yield
+    except mongo.OperationFailure as error:
+        if error.code in (_AUTHENTICATION_FAILED, _ATLAS_ERROR):
+            raise LoginRefused(
+                "MongoDB at {} refused the login: check user, password and authSource in "
+                "--mongo".format(where)
+            ) from error
+        if error.code == _UNAUTHORIZED:
+            raise NotAllowed(
+                "MongoDB at {} says this user may not do that: {}".format(where, _reason(error))
+            ) from error
+        if isinstance(error, (mongo.ExecutionTimeout, mongo.WTimeoutError)):
+            raise StoreUnavailable("MongoDB at {} took too long to answer".format(where)) from error
+        raise
+    except (mongo.ConnectionFailure, mongo.WaitQueueTimeoutError) as error:
+        raise StoreUnavailable(
+            "MongoDB at {} does not answer: start it, or check the address in --mongo ({})".format(
+                where, _reason(error)
+            )
+        ) from error
+    except mongo.ConfigurationError as error:
+        raise BadAddress("MongoDB address {}: {}".format(where, _reason(error))) from error
+
+
+def client_options(timeout: float) -> Dict[str, Any]:
+    """Return our durability and time-outs (in seconds) as options of ``MongoClient``."""
+    options: Dict[str, Any] = {
+        "appname": "hyperhive",
+        "tz_aware": True,
+        "w": "majority",
+        "journal": True,
+        "connectTimeoutMS": int(timeout * 1000),
+        "serverSelectionTimeoutMS": int(min(timeout, SERVER_SELECTION_TIMEOUT_S) * 1000),
+    }
+    if pymongo.version_tuple >= (4, 2):
+        options["timeoutMS"] = int(timeout * 1000)
+    else:
+        options["socketTimeoutMS"] = int(timeout * 1000)
+    return options
+
+
+def _reason(error: Exception) -> str:
+    """Return the first clause of a PyMongo error; the rest repeats the topology."""
+    text = str(error).split(", full error:")[0].split(", Timeout:")[0]
+    return text.split(" (configured timeouts:")[0].strip()
+
+
+def transfer_time(length: int) -> "contextlib.AbstractContextManager[Optional[object]]":
+    """Give the operations inside the time that ``length`` bytes may take on a slow wireless link.
+
+    Half a minute, and a second more for each 100 kB. PyMongo before 4.2 has no such bound: there
+    the client's socket time-out holds for each message.
+    """
+    if pymongo.version_tuple >= (4, 2):
+        return pymongo.timeout(30 + length / 100_000)
+    return contextlib.nullcontext()

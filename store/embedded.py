@@ -1,0 +1,300 @@
+"""A private mongod for one person's machine: no container, no installation, no set-up.
+
+It keeps its files in the user's data directory, listens on 127.0.0.1 only, knows two users with
+passwords made here, and is shared by everything that person runs: the first to need it starts it,
+the last to leave stops it. For a fleet, run a server of your own (compose.yaml): the mongod of the
+``mongod`` extra is old, and is never opened to the network.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional
+
+import platformdirs
+import portalocker
+import pymongo
+from pymongo import errors as mongo
+
+from store.driver import DEFAULT_DATABASE
+from store.errors import NoServerBinary, ServerFailed
+
+START_TIMEOUT_S = 60.0
+_ADMIN, _USER = "admin", "hyperhive"
+
+
+def default_directory() -> Path:
+    """Return where the embedded server keeps its files."""
+    return Path(platformdirs.user_data_dir("hyperhive", appauthor=False)) / "mongo"
+
+
+def find_mongod(given: Optional[str] = None) -> Path:
+    """Return a mongod executable: the one given, the one on PATH, or the ``mongod`` extra's.
+
+    Raises ``NoServerBinary``.
+    """
+    if given is not None:
+        found = shutil.which(given)
+        if found is None:
+            raise NoServerBinary("there is no executable at {} (--mongod)".format(given))
+        return Path(found)
+    on_path = shutil.which("mongod")
+    if on_path is not None:
+        return Path(on_path)
+    # The wheels of the extra share the package name fiftyone with a namespace of their own.
+    package = importlib.util.find_spec("fiftyone")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        for name in ("mongod", "mongod.exe"):
+            binary = Path(folder) / "db" / "bin" / name
+            if binary.is_file():
+                return binary
+    raise NoServerBinary(
+        "no mongod was found: pip install 'hyperhive[mongod]', or name one with --mongod PATH, "
+        "or point --mongo at a server that runs elsewhere"
+    )
+
+
+def running_uri(directory: Optional[Path] = None) -> Optional[str]:
+    """Return the URI of the embedded server if it runs now, login included; else None."""
+    server = _Server(directory or default_directory())
+    return server.uri() if server.answers() else None
+
+
+@contextlib.contextmanager
+def embedded_server(
+    directory: Optional[Path] = None, mongod: Optional[str] = None, port: Optional[int] = None
+) -> Iterator[str]:
+    """Run the embedded server while the context is open, and give its URI, login included.
+
+    Joins the one that runs already, if one does. Raises ``NoServerBinary`` or ``ServerFailed``.
+
+    Args:
+        directory: its files; by default in the user's data directory.
+        mongod: the executable, see ``find_mongod``.
+        port: the TCP port on 127.0.0.1; by default one that is free.
+    """
+    server = _Server(directory or default_directory())
+    with _holding(server.users_lock, portalocker.LOCK_SH) as users:
+        with _holding(server.start_lock, portalocker.LOCK_EX):
+            if not server.answers():
+                server.start(find_mongod(mongod), port)
+        try:
+            yield server.uri()
+        finally:
+            with _holding(server.start_lock, portalocker.LOCK_EX):
+                portalocker.unlock(users)
+                if _is_nobodys(server.users_lock):
+                    server.stop()
+
+
+def stop(directory: Optional[Path] = None) -> bool:
+    """Stop the embedded server, whoever uses it; return whether it ran."""
+    server = _Server(directory or default_directory())
+    with _holding(server.start_lock, portalocker.LOCK_EX):
+        if not server.answers():
+            return False
+        server.stop()
+    return True
+
+
+class _Server:
+    """The embedded server's files, and the process that runs on them."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._data = directory / "data"
+        self._log = directory / "mongod.log"
+        self._login_file = directory / "login.json"
+        self._running_file = directory / "server.json"
+        self.start_lock = directory / "start.lock"
+        self.users_lock = directory / "users.lock"
+        self._process: Optional[subprocess.Popen[bytes]] = None
+
+    def uri(self) -> str:
+        return self._uri(_USER, DEFAULT_DATABASE)
+
+    def answers(self) -> bool:
+        """Whether a server runs on these files and knows our login."""
+        if not (self._running_file.exists() and self._login_file.exists()):
+            return False
+        try:
+            with self._client(self.uri()) as client:
+                client[DEFAULT_DATABASE].command("ping")
+        except mongo.PyMongoError:
+            return False  # gone, or another program took its port: start our own
+        return True
+
+    def start(self, mongod: Path, port: Optional[int]) -> None:
+        if not self._login().get("ready"):
+            self._initialise(mongod)
+        # The exception that let the first user be made is shut for good.
+        self._launch(mongod, port, "--setParameter", "enableLocalhostAuthBypass=false")
+
+    def stop(self) -> None:
+        """Shut the server down cleanly and wait for its end. Raises ``ServerFailed``."""
+        try:
+            with self._client(self._uri(_ADMIN, "admin")) as client:
+                client.admin.command("shutdown")
+        except mongo.AutoReconnect:
+            pass  # the server hangs up on whoever shuts it down
+        self._wait_for_end()
+        self._running_file.unlink()
+
+    def _initialise(self, mongod: Path) -> None:
+        """Make the two users on a fresh server, before anything else can be stored in it.
+
+        A run that died in here has stored nothing yet, so the next one begins from nothing.
+        """
+        if self._data.exists():
+            shutil.rmtree(self._data)
+        passwords = {_ADMIN: secrets.token_urlsafe(24), _USER: secrets.token_urlsafe(24)}
+        self._write_login({**passwords, "ready": False})
+        self._launch(mongod, None)
+        with self._client("mongodb://127.0.0.1:{}/".format(self._port())) as client:
+            client.admin.command("createUser", _ADMIN, pwd=passwords[_ADMIN], roles=["root"])
+        with self._client(self._uri(_ADMIN, "admin")) as client:
+            client[DEFAULT_DATABASE].command(
+                "createUser", _USER, pwd=passwords[_USER], roles=["readWrite"]
+            )
+        self.stop()
+        self._write_login({**passwords, "ready": True})
+
+    def _launch(self, mongod: Path, port: Optional[int], *extra: str) -> None:
+        """Start mongod and wait until it answers."""
+        self._data.mkdir(exist_ok=True)
+        chosen = _free_port() if port is None else _require_free(port)
+        self._log.unlink(missing_ok=True)  # else mongod keeps the log of every run
+        command = [str(mongod), "--dbpath", str(self._data), "--port", str(chosen)]
+        command += ["--bind_ip", "127.0.0.1", "--auth", "--noscripting"]
+        command += ["--networkMessageCompressors", "disabled", "--wiredTigerCacheSizeGB", "0.25"]
+        command += ["--logpath", str(self._log), *extra]
+        if sys.platform != "win32":
+            command.append("--nounixsocket")
+        # A session of its own: Ctrl-C in the terminal is for us, who then stop it in good order.
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            self._running_file.write_text(json.dumps({"port": chosen}))
+            self._wait_for_start(self._process, chosen)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            self._running_file.unlink()
+            raise
+
+    def _wait_for_start(self, process: "subprocess.Popen[bytes]", port: int) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        with self._client("mongodb://127.0.0.1:{}/".format(port)) as client:
+            while time.monotonic() < deadline:
+                if process.poll() is not None:
+                    raise ServerFailed("mongod did not start: {}".format(self._last_words()))
+                try:
+                    client.admin.command("ping")
+                    return
+                except mongo.AutoReconnect:
+                    time.sleep(0.05)
+        raise ServerFailed("mongod does not answer after {:.0f} s".format(START_TIMEOUT_S))
+
+    def _wait_for_end(self) -> None:
+        """Wait for our own child, or, for another run's, until mongod has emptied its lock file."""
+        lock = self._data / "mongod.lock"
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            ended = self._process.poll() is not None if self._process else not lock.stat().st_size
+            if ended:
+                return
+            time.sleep(0.02)
+        raise ServerFailed("mongod does not stop (its files: {})".format(self._data))
+
+    def _last_words(self) -> str:
+        """Return the reason in mongod's log (one JSON object a line), and where the log is."""
+        reasons = []
+        for line in self._log_lines():
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if entry.get("s") in ("E", "F"):
+                    reasons.append(str(entry.get("attr", {}).get("error") or entry.get("msg")))
+        reason = reasons[0] if reasons else "it ended at once"
+        return "{} (log: {})".format(reason, self._log)
+
+    def _log_lines(self) -> List[str]:
+        if not self._log.exists():
+            return []
+        return self._log.read_text(errors="replace").splitlines()
+
+    def _uri(self, user: str, source: str) -> str:
+        return "mongodb://{}:{}@127.0.0.1:{}/{}?authSource={}".format(
+            user, self._login()[user], self._port(), DEFAULT_DATABASE, source
+        )
+
+    @staticmethod
+    def _client(uri: str) -> Any:
+        # Two seconds are plenty on loopback, and enough to tell a dead server from a slow one.
+        return pymongo.MongoClient(uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=10000)
+
+    def _port(self) -> int:
+        return int(json.loads(self._running_file.read_text())["port"])
+
+    def _login(self) -> Dict[str, Any]:
+        login: Dict[str, Any] = {}
+        if self._login_file.exists():
+            login = json.loads(self._login_file.read_text())
+        return login
+
+    def _write_login(self, login: Dict[str, Any]) -> None:
+        """Write the passwords, readable by this user only, whole or not at all."""
+        partial = self._login_file.with_suffix(".part")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(login, file)
+        os.replace(partial, self._login_file)
+
+
+@contextlib.contextmanager
+def _holding(path: Path, how: portalocker.LockFlags) -> Iterator[Any]:
+    """Hold a lock on a file; the system lets go of it when the process dies, however it dies."""
+    with path.open("a") as file:
+        portalocker.lock(file, how)
+        yield file
+
+
+def _is_nobodys(path: Path) -> bool:
+    with path.open("a") as file:
+        try:
+            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        except (portalocker.LockException, portalocker.AlreadyLocked):
+            return False
+        return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _require_free(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ServerFailed(
+                "port {} is used by another program: choose another with --port, or none and "
+                "hyperhive finds one ({})".format(port, error.strerror)
+            ) from error
+    return port

@@ -1,0 +1,51 @@
+"""What can go wrong between us and the database, each as one sentence that says what to do."""
+
+
+class StoreError(Exception):
+    """Base of every expected error about the store; its text is shown to the user as it stands."""
+
+    exit_code = 1
+
+
+class BadAddress(StoreError):
+    """The MongoDB URI cannot be understood."""
+
+    exit_code = 2
+
+
+class StoreUnavailable(StoreError):
+    """The server did not answer in time. What was asked may or may not have happened."""
+
+
+class LoginRefused(StoreError):
+    """The server does not know this user, or the password is wrong."""
+
+
+class NotAllowed(StoreError):
+    """The server knows the user, who may not do this."""
+
+
+class LeaseLost(StoreError):
+    """The trial is no longer this worker's: its lease ran out and another took it, or it was ended."""
+
+
+class StudyChanged(StoreError):
+    """A study of this name exists with another specification."""
+
+    exit_code = 2
+
+
+class NotFound(StoreError):
+    """What was asked for by name is not in the store."""
+
+
+class CorruptBlob(StoreError):
+    """Bytes from the store are not the bytes their hash names."""
+
+
+class NoServerBinary(StoreError):
+    """No mongod executable was found on this machine."""
+
+
+class ServerFailed(StoreError):
+    """The embedded mongod did not start, or did not stop."""

@@ -1,0 +1,417 @@
+"""Every transition of a trial. Nobody else writes to the ``jobs`` collection.
+
+Ownership. A claim is a ``token``, made by the client that claims, and a ``fence`` that rises with
+each change of hands. Whoever holds a trial passes back the Trial that ``claim`` returned; a
+transition that finds another token or fence in the store changes nothing and raises ``LeaseLost``.
+``finish`` alone looks only at whether its token was ever issued: a result is worth having from
+whoever got it first, and the first to deliver is the ``winner``. A finished trial is immutable.
+
+Each transition is one update of one document, with an aggregation pipeline, so it happens whole or
+not at all, on a stand-alone server too. All time in it is the server's (``$$NOW``): a device's
+clock may be decades off. ``version`` rises with each transition and not with a heartbeat.
+
+An update whose reply got lost raises ``StoreUnavailable``; it may have happened. Calling again is
+safe for ``post``, ``finish``, ``cancel`` and ``expire``; after ``claim``, ask ``claimed``.
+"""
+
+import uuid
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+
+from pymongo import ASCENDING, ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from store.driver import Guard
+from store.errors import LeaseLost
+from store.trial import Draft, ErrorKind, Status, Trial, experiment_key, experiment_keys
+
+DEFAULT_LEASE_S = 60.0
+RETRY_BACKOFF_LIMIT_S = 60
+"""A failed attempt waits 2, 4, 8 ... seconds, at most this long."""
+
+_Document = Dict[str, Any]
+_LEASE_IS_OVER = {
+    "state": int(Status.RUNNING),
+    "lease_until": {"$type": "date"},
+    "$expr": {"$lte": ["$lease_until", "$$NOW"]},
+}
+_RISE: _Document = {"$add": ["$version", 1]}
+
+
+def new_token() -> str:
+    """Return a token for one claim; the client makes it, so that it can ask what became of it."""
+    return uuid.uuid4().hex
+
+
+class TrialQueue:
+    """The trials of a database and their transitions.
+
+    Every method raises ``StoreUnavailable`` when the server does not answer.
+    """
+
+    def __init__(self, database: Any, guard: Guard) -> None:
+        self._jobs = database["jobs"]
+        self._guard = guard
+
+    def ensure_indexes(self) -> None:
+        """Make the unique index on ``(exp_key, tid)`` and those that claims and sweeps use."""
+        with self._guard():
+            self._jobs.create_index([("exp_key", ASCENDING), ("tid", ASCENDING)], unique=True)
+            self._jobs.create_index([("state", ASCENDING), ("_id", ASCENDING)])
+            self._jobs.create_index([("issued.token", ASCENDING)])
+            self._jobs.create_index([("artifact.file_id", ASCENDING)], sparse=True)
+
+    # -- transitions ----------------------------------------------------------------------------
+
+    def post(self, draft: Draft) -> bool:
+        """Insert a trial as NEW; return False if its ``(exp_key, tid)`` is there already."""
+        with self._guard():
+            try:
+                self._jobs.insert_one(_new_document(draft))
+            except DuplicateKeyError:
+                return False
+        return True
+
+    def claim(
+        self,
+        worker: str,
+        token: str,
+        objectives: Sequence[str],
+        study: Optional[str] = None,
+        lease: float = DEFAULT_LEASE_S,
+    ) -> Optional[Trial]:
+        """Take the oldest trial that waits, or whose lease is over, for ``lease`` seconds.
+
+        The attempt is charged here, so that a trial that kills its worker ends after
+        ``max_attempts``. Only trials whose objective is in ``objectives`` are taken, of one study
+        if one is named, and none that excludes this worker. None means nothing is to be had now.
+        """
+        which: _Document = {
+            "misc.cmd": {"$in": [["objective", name] for name in objectives]},
+            "excluded": {"$ne": worker},
+            "cancel_requested": False,
+            "$expr": {"$lt": ["$attempts", "$max_attempts"]},
+            "$or": [
+                {"state": int(Status.NEW), "$expr": {"$lte": ["$not_before", "$$NOW"]}},
+                _LEASE_IS_OVER,
+            ],
+        }
+        if study is not None:
+            which["exp_key"] = {"$in": experiment_keys(study)}
+        issued = {"token": _literal(token), "worker": _literal(worker), "at": "$$NOW"}
+        claimed = {
+            "state": int(Status.RUNNING),
+            "token": _literal(token),
+            "owner": _literal(worker),
+            "fence": {"$add": ["$fence", 1]},
+            "attempts": {"$add": ["$attempts", 1]},
+            "issued": {"$concatArrays": ["$issued", [issued]]},
+            "lease_until": _from_now(lease),
+            "book_time": "$$NOW",
+            "refresh_time": "$$NOW",
+            "progress": None,
+            "version": _RISE,
+        }
+        return self._update(which, claimed, sort=[("_id", ASCENDING)])
+
+    def claimed(self, token: str) -> Optional[Trial]:
+        """Return the trial that a claim took whose reply was lost, or None if it took none."""
+        with self._guard():
+            found = self._jobs.find_one(
+                {"issued.token": token, "token": token, "state": int(Status.RUNNING)}
+            )
+        return None if found is None else Trial.from_document(found)
+
+    def heartbeat(
+        self,
+        trial: Trial,
+        progress: Optional[Mapping[str, Any]] = None,
+        lease: float = DEFAULT_LEASE_S,
+    ) -> Trial:
+        """Extend the lease and store ``progress``; return the trial, where a cancel can be seen.
+
+        An expired lease that nobody took is renewed: a laptop that slept goes on. Raises
+        ``LeaseLost`` if the trial has changed hands or ended.
+        """
+        alive = {
+            "lease_until": _from_now(lease),
+            "refresh_time": "$$NOW",
+            "progress": _literal(progress),
+        }
+        return self._update_held(trial, alive)
+
+    def finish(
+        self,
+        trial_id: Any,
+        token: str,
+        result: Mapping[str, Any],
+        artifact: Optional[Mapping[str, Any]] = None,
+    ) -> bool:
+        """Deliver a result; return whether it is the one that counts.
+
+        Takes the trial's id and token, not a Trial: the outbox delivers for processes long gone.
+        Accepted from any token ever issued, while the trial has no result: also when the lease has
+        passed to another, or the trial was given up as ``worker_lost``. Delivering again what was
+        already accepted changes nothing and returns True. A result that comes after another's, or
+        after a cancel, is kept under ``late`` and never counted. Raises ``LeaseLost`` if this token
+        was never issued for this trial.
+        """
+        lost = {"state": int(Status.ERROR), "error.kind": ErrorKind.WORKER_LOST.value}
+        which = {
+            "_id": trial_id,
+            "issued.token": token,
+            "$or": [{"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}, lost],
+        }
+        done = {
+            "state": int(Status.DONE),
+            "winner": _literal(token),
+            "result": _literal(result),
+            "artifact": _literal(artifact),
+            "error": None,
+            "lease_until": None,
+            "refresh_time": "$$NOW",
+            "fence": {"$add": ["$fence", 1]},
+            "version": _RISE,
+        }
+        if self._update(which, done) is not None:
+            return True
+        return self._late(trial_id, token, result)
+
+    def _late(self, trial_id: Any, token: str, result: Mapping[str, Any]) -> bool:
+        """Keep a result that no longer counts; True if it is in truth the one that counts."""
+        entry = {"token": _literal(token), "at": "$$NOW", "result": _literal(result)}
+        which = {
+            "_id": trial_id,
+            "issued.token": token,
+            "late.token": {"$ne": token},
+            "winner": {"$ne": token},
+        }
+        kept = {"late": {"$concatArrays": ["$late", [entry]]}, "version": _RISE}
+        if self._update(which, kept) is not None:
+            return False
+        trial = self.get(trial_id)
+        if trial is not None and trial.winner == token:
+            return True
+        with self._guard():
+            if self._jobs.count_documents({"_id": trial_id, "late.token": token}, limit=1):
+                return False
+        raise LeaseLost("the result of a trial that was never claimed under this token")
+
+    def fail(self, trial: Trial, kind: ErrorKind, message: str) -> Trial:
+        """Report that the objective failed: another attempt after a back-off, or the end.
+
+        It ends in ERROR when its attempts are used up, and at once when ``kind`` says that no
+        worker could do better (``BAD_PAYLOAD``). Raises ``LeaseLost`` if it is another's by now.
+        """
+        hopeless = kind is not ErrorKind.OBJECTIVE
+        ends: Any = True if hopeless else {"$gte": ["$attempts", "$max_attempts"]}
+        seconds = {"$min": [RETRY_BACKOFF_LIMIT_S, {"$pow": [2, "$attempts"]}]}
+        failed = {
+            "state": {"$cond": [ends, int(Status.ERROR), int(Status.NEW)]},
+            "error": _error(kind, message),
+            "owner": {"$cond": [ends, "$owner", None]},
+            "token": None,
+            "lease_until": None,
+            "refresh_time": "$$NOW",
+            "not_before": {"$add": ["$$NOW", {"$multiply": [1000, seconds]}]},
+            "fence": {"$add": ["$fence", 1]},
+            "version": _RISE,
+        }
+        return self._update_held(trial, failed)
+
+    def give_back(self, trial: Trial, exclude: bool = False) -> Trial:
+        """Hand the trial back unharmed, its attempt refunded: this worker stops, or cannot run it.
+
+        ``exclude`` keeps it from this worker: its device failed (out of memory, say), which says
+        nothing about the hyperparameters. Raises ``LeaseLost`` if it is another's by now.
+        """
+        excluded: Any = {"$setUnion": ["$excluded", ["$owner"]]} if exclude else "$excluded"
+        returned = {
+            "state": int(Status.NEW),
+            "attempts": {"$subtract": ["$attempts", 1]},
+            "excluded": excluded,
+            "owner": None,
+            "token": None,
+            "lease_until": None,
+            "not_before": "$$NOW",
+            "refresh_time": "$$NOW",
+            "fence": {"$add": ["$fence", 1]},
+            "version": _RISE,
+        }
+        return self._update_held(trial, returned)
+
+    def expire(self) -> int:
+        """End what the dead left: leases over with no attempt left, or whose cancel was asked.
+
+        Returns how many trials ended. A lease that is over with attempts left needs no sweep: it
+        is up for claiming as it stands.
+        """
+        used_up = {"$gte": ["$attempts", "$max_attempts"]}
+        lost = {**_LEASE_IS_OVER, "$and": [{"$expr": used_up}], "cancel_requested": False}
+        message = "its workers vanished without a result"
+        handed_back = {"state": int(Status.NEW)}  # in the moment between the asking and the seeing
+        cancelled = {"$or": [_LEASE_IS_OVER, handed_back], "cancel_requested": True}
+        with self._guard():
+            ended: int = self._jobs.update_many(
+                lost, [{"$set": _end(ErrorKind.WORKER_LOST, message)}]
+            ).modified_count
+            ended += self._jobs.update_many(
+                cancelled, [{"$set": _end(ErrorKind.CANCELLED, "cancelled")}]
+            ).modified_count
+        return ended
+
+    def cancel(self, study: str, purpose: str, tid: int) -> Optional[Trial]:
+        """Ask for a trial's end: a waiting one ends now, a running one when its worker confirms.
+
+        Returns the trial as it is afterwards; None if there is none or it had ended before.
+        """
+        waiting = {"$eq": ["$state", int(Status.NEW)]}
+        ended = _end(ErrorKind.CANCELLED, "cancelled")
+        asked: _Document = {
+            name: {"$cond": [waiting, value, "$" + name]} for name, value in ended.items()
+        }
+        asked.update(cancel_requested=True, version=_RISE)
+        which = {
+            "exp_key": experiment_key(study, purpose),
+            "tid": tid,
+            "state": {"$in": [int(Status.NEW), int(Status.RUNNING)]},
+        }
+        return self._update(which, asked)
+
+    def confirm_cancel(self, trial: Trial) -> Trial:
+        """End a running trial whose cancel was asked; its worker calls this once it has stopped."""
+        return self._update_held(
+            trial, _end(ErrorKind.CANCELLED, "cancelled"), {"cancel_requested": True}
+        )
+
+    def drop_artifact(self, trial: Trial) -> Trial:
+        """Forget where a finished trial's weights are; call it before the weights are deleted."""
+        which = {"_id": trial.id, "state": int(Status.DONE), "winner": trial.winner}
+        updated = self._update(which, {"artifact": None, "version": _RISE})
+        if updated is None:
+            raise LeaseLost("trial {} has no finished result to drop weights of".format(trial.tid))
+        return updated
+
+    # -- what is there --------------------------------------------------------------------------
+
+    def get(self, trial_id: Any) -> Optional[Trial]:
+        """Return one trial by its id, or None."""
+        with self._guard():
+            found = self._jobs.find_one({"_id": trial_id})
+        return None if found is None else Trial.from_document(found)
+
+    def find(
+        self, study: str, purpose: Optional[str] = None, tids: Optional[Iterable[int]] = None
+    ) -> List[Trial]:
+        """Return a study's trials, by tid: of one purpose if given, and only those ``tids``."""
+        keys = experiment_keys(study) if purpose is None else [experiment_key(study, purpose)]
+        which: _Document = {"exp_key": {"$in": keys}}
+        if tids is not None:
+            which["tid"] = {"$in": list(tids)}
+        with self._guard():
+            found = list(self._jobs.find(which).sort("tid", ASCENDING))
+        return [Trial.from_document(document) for document in found]
+
+    def counts(self, study: str, purpose: str) -> Dict[Status, int]:
+        """Return how many of a study's trials are in each state, counted from the states."""
+        with self._guard():
+            groups = self._jobs.aggregate(
+                [
+                    {"$match": {"exp_key": experiment_key(study, purpose)}},
+                    {"$group": {"_id": "$state", "n": {"$sum": 1}}},
+                ]
+            )
+            by_state = {group["_id"]: group["n"] for group in groups}
+        return {status: by_state.get(int(status), 0) for status in Status}
+
+    def refers_to(self, file_id: Any) -> bool:
+        """Return whether a finished trial's weights lie in that file."""
+        with self._guard():
+            found = self._jobs.find_one({"artifact.file_id": file_id}, {"_id": 1})
+        return found is not None
+
+    # -- the two shapes of an update ------------------------------------------------------------
+
+    def _update(
+        self, which: _Document, changes: _Document, sort: Optional[List[Any]] = None
+    ) -> Optional[Trial]:
+        with self._guard():
+            document = self._jobs.find_one_and_update(
+                which, [{"$set": changes}], sort=sort, return_document=ReturnDocument.AFTER
+            )
+        return None if document is None else Trial.from_document(document)
+
+    def _update_held(
+        self, trial: Trial, changes: _Document, also: Optional[_Document] = None
+    ) -> Trial:
+        """Update a trial that is held under ``trial``'s claim, or raise ``LeaseLost``."""
+        held = {
+            "_id": trial.id,
+            "state": int(Status.RUNNING),
+            "fence": trial.fence,
+            "token": trial.token,
+        }
+        updated = self._update({**held, **(also or {})}, changes)
+        if updated is None:
+            raise LeaseLost("trial {} is no longer this worker's".format(trial.tid))
+        return updated
+
+
+def _new_document(draft: Draft) -> _Document:
+    """Return a NEW trial in hyperopt's schema (``hyperopt.base.Trials``) plus ours."""
+    return {
+        "tid": draft.tid,
+        "exp_key": experiment_key(draft.study, draft.purpose),
+        "state": int(Status.NEW),
+        "spec": None,
+        "result": {"status": "new"},
+        "misc": {
+            "tid": draft.tid,
+            "cmd": ["objective", draft.objective],
+            "idxs": {label: [draft.tid] for label in draft.vals},
+            "vals": {label: [value] for label, value in draft.vals.items()},
+        },
+        "owner": None,
+        "version": 0,
+        "book_time": None,
+        "refresh_time": None,
+        "config": dict(draft.config),
+        "fence": 0,
+        "token": None,
+        "issued": [],
+        "lease_until": None,
+        "attempts": 0,
+        "max_attempts": draft.max_attempts,
+        "excluded": [],
+        "not_before": None,
+        "cancel_requested": False,
+        "winner": None,
+        "late": [],
+        "error": None,
+        "artifact": None,
+        "progress": None,
+    }
+
+
+def _end(kind: ErrorKind, message: str) -> _Document:
+    """Return the changes that end a trial without a result."""
+    return {
+        "state": int(Status.ERROR),
+        "error": _error(kind, message),
+        "lease_until": None,
+        "refresh_time": "$$NOW",
+        "fence": {"$add": ["$fence", 1]},
+        "version": _RISE,
+    }
+
+
+def _error(kind: ErrorKind, message: str) -> _Document:
+    return {"kind": kind.value, "message": _literal(message)}
+
+
+def _from_now(seconds: float) -> _Document:
+    return {"$add": ["$$NOW", round(seconds * 1000)]}
+
+
+def _literal(value: Any) -> _Document:
+    """Keep a pipeline from reading a user's text that starts with ``$`` as a field."""
+    return {"$literal": value}

@@ -1,0 +1,63 @@
+"""Studies: one document each, its specification as plain JSON."""
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional
+
+from pymongo import ReturnDocument
+
+from store.driver import Guard
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study as the store knows it; ``result`` is None until it has ended."""
+
+    name: str
+    spec: Dict[str, Any]
+    result: Optional[Dict[str, Any]]
+
+
+class Studies:
+    """The studies of a database, by name."""
+
+    def __init__(self, database: Any, guard: Guard) -> None:
+        self._studies = database["studies"]
+        self._guard = guard
+
+    def open(self, name: str, spec: Mapping[str, Any]) -> StoredStudy:
+        """Create a study, or return the one of that name as it stands, whatever its spec is."""
+        new = {"spec": {"$literal": dict(spec)}, "created": "$$NOW", "result": None}
+        keep_what_is_there = [{"$replaceWith": {"$mergeObjects": [new, "$$ROOT"]}}]
+        with self._guard():
+            document = self._studies.find_one_and_update(
+                {"_id": name},
+                keep_what_is_there,
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        return _from_document(document)
+
+    def get(self, name: str) -> Optional[StoredStudy]:
+        """Return a study, or None."""
+        with self._guard():
+            document = self._studies.find_one({"_id": name})
+        return None if document is None else _from_document(document)
+
+    def all(self) -> List[StoredStudy]:
+        """Return all studies, the oldest first."""
+        with self._guard():
+            return [_from_document(document) for document in self._studies.find().sort("created")]
+
+    def extend(self, name: str, spec: Mapping[str, Any]) -> None:
+        """Replace a study's specification and reopen it: its budget grew."""
+        with self._guard():
+            self._studies.update_one({"_id": name}, {"$set": {"spec": dict(spec), "result": None}})
+
+    def conclude(self, name: str, result: Mapping[str, Any]) -> None:
+        """Store how a study ended."""
+        with self._guard():
+            self._studies.update_one({"_id": name}, {"$set": {"result": dict(result)}})
+
+
+def _from_document(document: Mapping[str, Any]) -> StoredStudy:
+    return StoredStudy(document["_id"], document["spec"], document.get("result"))

@@ -1,0 +1,140 @@
+"""A trial as the rest of hyperhive sees it. Nothing here knows that the store is MongoDB."""
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+
+class Status(enum.IntEnum):
+    """hyperopt's four job states, by the numbers its schema uses."""
+
+    NEW = 0  # posted, or handed back: waits for a worker
+    RUNNING = 1  # a worker holds a lease on it; an expired lease is up for taking
+    DONE = 2  # has its one counted result; immutable
+    ERROR = 3  # ended without a result, see ErrorKind; only WORKER_LOST can still be finished
+
+
+class ErrorKind(str, enum.Enum):
+    """Why a trial ended in ``Status.ERROR``."""
+
+    OBJECTIVE = "objective"  # the objective itself failed, as often as it was allowed to
+    WORKER_LOST = "worker_lost"  # its workers vanished, as often as they were allowed to
+    CANCELLED = "cancelled"  # somebody asked for its end
+    BAD_PAYLOAD = "bad_payload"  # its configuration cannot be run by any worker
+
+
+SEARCH, BASELINE, REFIT = "search", "baseline", "refit"
+"""What a trial is for: the search, showing what untuned gives, training the winner on all data."""
+
+
+def experiment_key(study: str, purpose: str = SEARCH) -> str:
+    """Return hyperopt's ``exp_key`` for a study's trials of one purpose.
+
+    The search trials of a study carry its bare name, so that hyperopt's own tools, asked for that
+    key, see exactly the trials that were searched.
+    """
+    return study if purpose == SEARCH else "{}/{}".format(study, purpose)
+
+
+def experiment_keys(study: str) -> List[str]:
+    """Return the experiment keys of all purposes of a study."""
+    return [experiment_key(study, purpose) for purpose in (SEARCH, BASELINE, REFIT)]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A trial that is not yet posted.
+
+    ``vals`` are the search space's values as hyperopt knows them, by label; ``config`` is what the
+    objective is called with, as plain JSON. ``tid`` is unique within ``(study, purpose)``.
+    """
+
+    study: str
+    tid: int
+    config: Mapping[str, Any]
+    vals: Mapping[str, Any]
+    purpose: str = SEARCH
+    objective: str = "lenet5"
+    max_attempts: int = 3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial as the store held it at the moment it was read.
+
+    ``token`` and ``fence`` name the claim under which a worker holds it: a worker keeps the Trial
+    that ``claim`` gave it and passes it back with every transition. Times are the server's.
+    """
+
+    id: Any
+    study: str
+    purpose: str
+    tid: int
+    status: Status
+    objective: Optional[str]
+    config: Dict[str, Any]
+    vals: Dict[str, Any]
+    result: Dict[str, Any]
+    error: Optional[Dict[str, Any]]
+    attempts: int
+    max_attempts: int
+    fence: int
+    token: Optional[str]
+    winner: Optional[str]
+    owner: Optional[str]
+    progress: Optional[Dict[str, Any]]
+    artifact: Optional[Dict[str, Any]]
+    cancel_requested: bool
+    excluded: Tuple[str, ...]
+    late: int
+    lease_until: Optional[datetime]
+    book_time: Optional[datetime]
+    refresh_time: Optional[datetime]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing but a late result of a lost worker can still change this trial."""
+        return self.status in (Status.DONE, Status.ERROR)
+
+    @property
+    def loss(self) -> Optional[float]:
+        """The loss that was reported, for a trial that is done."""
+        loss = self.result.get("loss")
+        return float(loss) if self.status is Status.DONE and loss is not None else None
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Trial":
+        """Build a Trial from a document of the ``jobs`` collection.
+
+        Raises ``KeyError`` for a document that lacks hyperopt's own keys.
+        """
+        study, _, purpose = document["exp_key"].partition("/")
+        misc = document["misc"]
+        cmd = misc.get("cmd") or [None, None]
+        return cls(
+            id=document["_id"],
+            study=study,
+            purpose=purpose or SEARCH,
+            tid=document["tid"],
+            status=Status(document["state"]),
+            objective=cmd[1] if cmd[0] == "objective" else None,
+            config=dict(document.get("config") or {}),
+            vals={label: values[0] for label, values in misc.get("vals", {}).items() if values},
+            result=dict(document.get("result") or {}),
+            error=document.get("error"),
+            attempts=document.get("attempts", 0),
+            max_attempts=document.get("max_attempts", 1),
+            fence=document.get("fence", 0),
+            token=document.get("token"),
+            winner=document.get("winner"),
+            owner=document.get("owner"),
+            progress=document.get("progress"),
+            artifact=document.get("artifact"),
+            cancel_requested=document.get("cancel_requested", False),
+            excluded=tuple(document.get("excluded") or ()),
+            late=len(document.get("late") or ()),
+            lease_until=document.get("lease_until"),
+            book_time=document.get("book_time"),
+            refresh_time=document.get("refresh_time"),
+        )

@@ -1,0 +1,85 @@
+"""Who works: one document for each live worker process."""
+
+import os
+import re
+import socket
+import uuid
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional
+
+from pymongo import ASCENDING
+
+from store.driver import Guard
+
+PRESENCE_S = 45.0
+"""A worker not heard of for this long is taken for gone. It reports every ten seconds or sooner."""
+_FORGET_AFTER_S = 24 * 3600
+
+
+def new_worker_id() -> str:
+    """Return an id for this process: readable, and never used again by another one."""
+    host = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname().split(".")[0]) or "worker"
+    return "{}-{}-{}".format(host, os.getpid(), uuid.uuid4().hex[:6])
+
+
+@dataclass(frozen=True)
+class WorkerRecord:
+    """A worker as it last reported: what it is, and what it does (``trial`` is ``study/tid``)."""
+
+    id: str
+    study: Optional[str]
+    device: str
+    versions: Dict[str, str]
+    trial: Optional[str]
+    seconds_ago: float
+
+
+class Workers:
+    """The workers of a database."""
+
+    def __init__(self, database: Any, guard: Guard) -> None:
+        self._workers = database["workers"]
+        self._guard = guard
+
+    def ensure_indexes(self) -> None:
+        """Have the server forget workers a day after their last report."""
+        with self._guard():
+            self._workers.create_index(
+                [("last_seen", ASCENDING)], expireAfterSeconds=_FORGET_AFTER_S
+            )
+
+    def report(
+        self,
+        worker: str,
+        study: Optional[str],
+        device: str,
+        versions: Mapping[str, str],
+        trial: Optional[str],
+    ) -> None:
+        """Say that a worker lives, and what it does."""
+        record = {"study": study, "device": device, "versions": dict(versions), "trial": trial}
+        said = [{"$set": {"record": {"$literal": record}, "last_seen": "$$NOW"}}]
+        with self._guard():
+            self._workers.update_one({"_id": worker}, said, upsert=True)
+
+    def leave(self, worker: str) -> None:
+        """Say that a worker has ended."""
+        with self._guard():
+            self._workers.delete_one({"_id": worker})
+
+    def present(self, study: Optional[str] = None) -> List[WorkerRecord]:
+        """Return the workers heard of lately that would take trials of ``study`` (or of any)."""
+        age = {"$subtract": ["$$NOW", "$last_seen"]}
+        which: Dict[str, Any] = {"$expr": {"$lte": [age, round(PRESENCE_S * 1000)]}}
+        if study is not None:
+            which["record.study"] = {"$in": [None, study]}
+        with self._guard():
+            found = self._workers.aggregate(
+                [{"$match": which}, {"$addFields": {"age": age}}, {"$sort": {"_id": ASCENDING}}]
+            )
+            return [
+                WorkerRecord(
+                    id=document["_id"], seconds_ago=document["age"] / 1000, **document["record"]
+                )
+                for document in found
+            ]

@@ -13,13 +13,12 @@ IMAGE_SIZE = 28
 class LeNet5(nn.Module):
     """LeNet-5 for 28x28 images.
 
-    As LeCun drew it: C1 (6 maps, 5x5), S2, C3 (16 maps, 5x5), S4, C5 (120), F6 (84), output. C1 pads
-    its 28x28 input to the 32x32 of the paper, so that strokes at the border are seen whole. Three
-    parts are today's: ReLU for the scaled tanh and max-pooling for the trainable average (on
-    Simpsons-MNIST they learn faster and end several points higher; ``benchmarks/variants.py``
-    measures it), a fully connected C3 for the sparse table that saved arithmetic in 1998, and
-    logits for the radial basis units. With 3 channels and 10 classes that is 62,006 parameters,
-    with 1 channel the 61,706 one knows.
+    As LeCun drew it: C1 (6 maps, 5x5), S2, C3 (16 maps, 5x5), S4, C5 (120), F6 (84), output. C1
+    pads its 28x28 input to the 32x32 of the paper, so that strokes at the border are seen whole.
+    Three parts are today's: ReLU for the scaled tanh and max-pooling for the trainable average
+    (better on Simpsons-MNIST: ``benchmarks/variants.py``), a fully connected C3 for the sparse
+    table that saved arithmetic in 1998, and logits for the radial basis units. With 3 channels and
+    10 classes that is 62,006 parameters, with 1 channel the 61,706 one knows.
 
     Args:
         channels: 1 for grey images, 3 for colour.

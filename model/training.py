@@ -95,30 +95,52 @@ def train(
     images, labels, held_images, held_labels = data.split(config)
     order = torch.Generator().manual_seed(config.seed)
     model = _initial_model(config.seed, data)
-    optimiser = torch.optim.SGD(
-        model.parameters(), lr=config.learning_rate, momentum=config.momentum
-    )
+    steps = config.epochs * math.ceil(len(images) / config.batch_size)
+    optimiser = _Optimiser(model, config, steps)
     epochs: List[Epoch] = []
     for number in range(1, config.epochs + 1):
         begun = time.perf_counter()
-        train_loss = _run_epoch(
-            model,
-            optimiser,
-            data.normalise,
-            _batches(images, labels, config.batch_size, order),
-            should_stop,
-        )
-        validation_loss = accuracy = None
-        if len(held_images) and math.isfinite(train_loss):
+        batches = _batches(images, labels, config.batch_size, order)
+        train_loss = _run_epoch(model, optimiser, data.normalise, batches, should_stop)
+        diverged = not math.isfinite(train_loss)
+        held = None
+        if len(held_images) and not diverged:
             held = evaluate(model, held_images, held_labels, data.normalise)
-            validation_loss, accuracy = held.loss, held.accuracy
         epochs.append(
-            Epoch(number, train_loss, validation_loss, accuracy, time.perf_counter() - begun)
+            Epoch(
+                number=number,
+                train_loss=train_loss,
+                validation_loss=held.loss if held else None,
+                validation_accuracy=held.accuracy if held else None,
+                seconds=time.perf_counter() - begun,
+            )
         )
         report(epochs[-1])
-        if not math.isfinite(train_loss):
+        if diverged:
             return Trained(model, epochs, diverged=True)
     return Trained(model, epochs, diverged=False)
+
+
+class _Optimiser:
+    """SGD whose learning rate follows the configuration's schedule, step by step."""
+
+    def __init__(self, model: LeNet5, config: TrainConfig, steps: int) -> None:
+        def share(step: int) -> float:
+            if config.schedule == "constant":
+                return 1.0
+            return (1 + math.cos(math.pi * step / steps)) / 2
+
+        self._sgd = torch.optim.SGD(
+            model.parameters(), lr=config.learning_rate, momentum=config.momentum
+        )
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._sgd, share)
+
+    def step(self, loss: torch.Tensor) -> None:
+        """Move the weights against the gradient of the loss."""
+        self._sgd.zero_grad()
+        loss.backward()
+        self._sgd.step()
+        self._schedule.step()
 
 
 def _initial_model(seed: int, data: TrainingData) -> LeNet5:
@@ -138,7 +160,7 @@ def _batches(
 
 def _run_epoch(
     model: LeNet5,
-    optimiser: torch.optim.Optimizer,
+    optimiser: _Optimiser,
     normalise: Normaliser,
     batches: Iterator[Tuple[torch.Tensor, torch.Tensor]],
     should_stop: Callable[[], bool],
@@ -150,9 +172,7 @@ def _run_epoch(
         if should_stop():
             raise TrainingStopped
         loss = functional.cross_entropy(model(normalise(batch)), labels)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        optimiser.step(loss)
         value = loss.item()
         if not math.isfinite(value):
             return value

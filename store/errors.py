@@ -26,7 +26,7 @@ class NotAllowed(StoreError):
 
 
 class LeaseLost(StoreError):
-    """The trial is no longer this worker's: its lease ran out and another took it, or it was ended."""
+    """The trial is no longer this worker's: another took it after its lease, or it was ended."""
 
 
 class StudyChanged(StoreError):

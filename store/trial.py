@@ -98,6 +98,11 @@ class Trial:
         return self.status in (Status.DONE, Status.ERROR)
 
     @property
+    def exp_key(self) -> str:
+        """hyperopt's key of the trials that belong together: see ``experiment_key``."""
+        return experiment_key(self.study, self.purpose)
+
+    @property
     def loss(self) -> Optional[float]:
         """The loss that was reported, for a trial that is done."""
         loss = self.result.get("loss")

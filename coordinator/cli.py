@@ -1,0 +1,243 @@
+"""The commands ``hyperhive coordinator``, ``demo``, ``status`` and ``mongo``."""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any, Dict, Iterator, Optional
+
+import typer
+from rich.console import Console
+
+MONGO = typer.Option(
+    None,
+    envvar="HYPERHIVE_MONGO",
+    show_envvar=True,
+    help="MongoDB URI; without it, a private server on this machine. Prefer the variable: it keeps "
+    "the password out of the process list.",
+)
+MONGOD = typer.Option(None, help="The mongod to run where there is no --mongo.", metavar="PATH")
+MODELS = typer.Option(Path("models"), help="Where the best model goes: MODELS/STUDY/.")
+REFIT = typer.Option(True, help="Train the winner on training and validation data before the test.")
+
+console = Console()
+
+
+def coordinator(
+    file: Optional[Path] = typer.Argument(None, metavar="[STUDY.toml]", help="A study file."),
+    name: Optional[str] = typer.Option(None, help="The study's name; by default the data set's."),
+    dataset: Optional[str] = typer.Option(
+        None, help="simpsons, simpsons-gray, digits, or folder (with --data)."
+    ),
+    data: Optional[Path] = typer.Option(None, help="A folder or zip with the images."),
+    gray: bool = typer.Option(False, "--gray", help="Read a folder's images as grey."),
+    strict: bool = typer.Option(
+        False, "--strict", help="Refuse images that are unreadable or differ in size."
+    ),
+    trials: Optional[int] = typer.Option(None, help="How many configurations to try. [30]"),
+    algorithm: Optional[str] = typer.Option(None, help="tpe, random or anneal. [tpe]"),
+    seed: Optional[int] = typer.Option(None, help="Of suggestions, weights and splits. [0]"),
+    refit: bool = REFIT,
+    models: Path = MODELS,
+    mongo: Optional[str] = MONGO,
+    mongod: Optional[str] = MONGOD,
+) -> None:
+    """Start a study, or resume it: post its trials, show its progress, keep its best model.
+
+    A study is described by a TOML file, by flags, or both (a flag wins). Start the same study
+    again and it goes on where it stopped; Ctrl-C stops it. Workers do the training: run
+    `hyperhive worker` on every machine that shall help.
+    """
+    from coordinator.study import Plan, read_file
+    from model.datasets import Request, load
+    from model.errors import UsageError
+
+    _set_up_logging()
+    fields: Dict[str, Any] = read_file(file) if file is not None else {}
+    if dataset is not None or data is not None:
+        fields["data"] = Request(dataset or "folder", data, gray, strict)
+    elif gray or strict:
+        raise UsageError("--gray and --strict go with --dataset or --data")
+    if "data" not in fields:
+        raise UsageError(
+            "which images? Say --dataset simpsons or --dataset digits, --data PATH for a folder of "
+            "class folders, or name a study file"
+        )
+    flags = {"name": name, "trials": trials, "algorithm": algorithm, "seed": seed}
+    fields.update({key: value for key, value in flags.items() if value is not None})
+    fields.setdefault("name", _default_name(fields["data"]))
+    plan = Plan(**fields)
+    with _download_progress() as progress:
+        loaded = load(plan.data, progress)
+    _tell(loaded.notices)
+    with _server(mongo, mongod) as uri, _stopping() as stop:
+        _search(uri, plan, loaded.dataset, models, refit, stop)
+
+
+def demo(
+    dataset: Optional[str] = typer.Option(
+        None, help="simpsons, simpsons-gray, digits, or folder. [Simpsons if it can be had]"
+    ),
+    data: Optional[Path] = typer.Option(
+        None, help="A folder or zip: Simpsons-MNIST's repository, or class folders."
+    ),
+    trials: Optional[int] = typer.Option(None, min=1, help="[20 for the digits, else 30]"),
+    seed: int = typer.Option(0, min=0, help="Of suggestions, weights and splits."),
+    slots: Optional[int] = typer.Option(None, min=1, help="Trials at once. [one a core]"),
+    refit: bool = REFIT,
+    models: Path = MODELS,
+    mongo: Optional[str] = MONGO,
+    mongod: Optional[str] = MONGOD,
+) -> None:
+    """Do everything on this machine: server, coordinator, workers, a study, a picture."""
+    from coordinator.demo import choose_data, plan, workers
+
+    _set_up_logging()
+    with _download_progress() as progress:
+        loaded = choose_data(dataset, data, progress)
+    _tell(loaded.notices)
+    chosen = plan(loaded, trials, seed)
+    with _server(mongo, mongod) as uri, _stopping() as stop:
+        log = models / chosen.name / "worker.log"
+        environment = {**os.environ, "HYPERHIVE_MONGO": uri}
+        with workers(environment, chosen.name, slots, log) as running:
+            _search(uri, chosen, loaded.dataset, models, refit, stop, running.require_alive)
+
+
+def status(
+    study: Optional[str] = typer.Argument(None, help="One study; by default all of them."),
+    mongo: Optional[str] = MONGO,
+    mongod: Optional[str] = MONGOD,
+) -> None:
+    """Tell what runs and what is done: studies, their trials, the workers."""
+    from coordinator.status import report
+    from store.connection import Store
+
+    with _server(mongo, mongod) as uri, Store(uri) as store:
+        console.print(report(store, study))
+
+
+mongo_app = typer.Typer(
+    no_args_is_help=True, help="The private MongoDB server of this machine, for one person's use."
+)
+
+
+@mongo_app.command()
+def start(
+    port: Optional[int] = typer.Option(None, min=1, max=65535, help="[one that is free]"),
+    mongod: Optional[str] = MONGOD,
+) -> None:
+    """Run the private server until Ctrl-C; coordinators and workers here find it by themselves."""
+    from store.driver import address
+    from store.embedded import default_directory, embedded_server
+
+    with embedded_server(mongod=mongod, port=port) as uri, _stopping() as stop:
+        console.print("MongoDB runs at {}; Ctrl-C ends it".format(address(uri)))
+        console.print("its files and its login are in {}".format(default_directory()))
+        stop.wait()
+
+
+@mongo_app.command()
+def stop() -> None:
+    """Stop the private server, whoever uses it."""
+    from store.embedded import stop as stop_server
+
+    console.print("stopped" if stop_server() else "no server runs here")
+
+
+def _search(
+    uri: str,
+    plan: Any,
+    dataset: Any,
+    models: Path,
+    refit: bool,
+    stop: threading.Event,
+    check: Any = lambda: None,
+) -> None:
+    from coordinator.display import showing
+    from coordinator.run import open_study, run_study
+    from coordinator.search import Interrupted
+    from coordinator.summary import summary
+    from store.connection import Store
+
+    with Store(uri) as store:
+        study = open_study(store, plan, dataset)
+        console.print("study {} on {}".format(study.name, store.address), highlight=False)
+        try:
+            with showing(console) as show:
+
+                def watch(snapshot: Any) -> None:
+                    check()
+                    show(snapshot)
+
+                result = run_study(store, study, dataset, models, refit, watch, stop)
+        except Interrupted:
+            console.print("stopped; start the same study again and it goes on from here")
+            raise typer.Exit(1) from None
+    console.print(summary(result))
+
+
+@contextlib.contextmanager
+def _server(mongo: Optional[str], mongod: Optional[str]) -> Iterator[str]:
+    """Give the URI that was asked for, or that of this machine's private server."""
+    from store.driver import address
+    from store.embedded import embedded_server
+
+    if mongo is not None:
+        address(mongo)
+        yield mongo
+    else:
+        with embedded_server(mongod=mongod) as uri:
+            yield uri
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Give an event that Ctrl-C or SIGTERM sets; a second one interrupts whatever runs."""
+    stop = threading.Event()
+
+    def ask(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _download_progress() -> "Iterator[Any]":
+    """Show a bar once a download begins."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None, visible=False)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total or None, visible=True)
+
+        yield show
+
+
+def _default_name(request: Any) -> str:
+    import re
+
+    if request.name != "folder" or request.data is None:
+        return str(request.name)
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", request.data.stem).strip("-._") or "folder"
+
+
+def _tell(notices: "tuple[str, ...]") -> None:
+    for notice in notices:
+        console.print(notice, style="yellow", markup=False, highlight=False)
+
+
+def _set_up_logging() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")

@@ -1,0 +1,108 @@
+"""Everything on this machine: data, a server, workers, a study."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Iterator, Mapping, Optional
+
+from coordinator.study import Plan
+from model.datasets import Loaded, Request, load, looks_like_simpsons
+from model.download import Progress
+from model.errors import DatasetError, InputError
+
+TRIALS = {"digits": 20}
+_TRIALS_OTHERWISE = 30
+_STOP_S = 30.0
+
+
+class WorkersFailed(InputError):
+    """The demo's workers ended before the study did."""
+
+
+def choose_data(dataset: Optional[str], data: Optional[Path], progress: Progress) -> Loaded:
+    """Return the demo's data set.
+
+    What is asked for explicitly is loaded or fails. Without a wish it is Simpsons-MNIST, and where
+    that cannot be had, scikit-learn's digits, with a notice that says so.
+    """
+    if dataset is not None:
+        return load(Request(dataset, data), progress)
+    if data is not None:
+        name = "simpsons" if looks_like_simpsons(data) else "folder"
+        return load(Request(name, data), progress)
+    try:
+        return load(Request("simpsons"), progress)
+    except DatasetError as error:
+        loaded = load(Request("digits"), progress)
+        notice = "NO SIMPSONS: {}. The demo uses scikit-learn's handwritten digits.".format(error)
+        return Loaded(loaded.dataset, (notice, *loaded.notices))
+
+
+def plan(loaded: Loaded, trials: Optional[int], seed: int) -> Plan:
+    """Return a plan under a name that no other run has: two demos at once do not meet."""
+    name = loaded.dataset.name
+    budget = trials or TRIALS.get(name, _TRIALS_OTHERWISE)
+    study = "demo-{}-{}".format(name, uuid.uuid4().hex[:6])
+    return Plan(study, Request(name), trials=budget, seed=seed)
+
+
+@contextlib.contextmanager
+def workers(
+    environment: Mapping[str, str], study: str, slots: Optional[int], log: Path
+) -> Iterator["Workers"]:
+    """Run this machine's workers for one study while the context is open.
+
+    Args:
+        environment: of the workers, the server's URI in HYPERHIVE_MONGO among it: a command line is
+            for everyone to read.
+        study: the one they work for.
+        slots: how many trials at once; None for one a core.
+        log: the file for what they say.
+    """
+    command = [sys.executable, "-m", "hyperhive", "worker", "--study", study]
+    command += [] if slots is None else ["--slots", str(slots)]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for us, who then stop them in good order
+        )
+        try:
+            yield Workers(process, log)
+        finally:
+            _stop(process)
+
+
+class Workers:
+    """The demo's worker process, which runs the slots."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    def require_alive(self) -> None:
+        """Raise ``WorkersFailed``, with their last words, if they have ended."""
+        if self._process.poll() is not None:
+            said = self._log.read_text(errors="replace").strip().splitlines()
+            raise WorkersFailed(
+                "the demo's workers ended: {} (log: {})".format(
+                    said[-1] if said else "they said nothing", self._log
+                )
+            )
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

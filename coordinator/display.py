@@ -1,0 +1,124 @@
+"""How a search looks while it runs: a live panel on a terminal, a line a trial anywhere else."""
+
+import contextlib
+from typing import Iterator, List, Optional, Set
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from coordinator.picture import hyperparameters
+from coordinator.search import Snapshot, Watch
+from store.trial import Status, Trial
+
+NO_WORKER = "no worker yet: run `hyperhive worker` on this machine, or on any other with --mongo"
+
+
+@contextlib.contextmanager
+def showing(console: Console) -> Iterator[Watch]:
+    """Give the function that shows a search, as fits the console."""
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4) as live:
+            yield lambda snapshot: live.update(panel(snapshot))
+    else:
+        yield Lines(console).show
+
+
+class Lines:
+    """Writes a line when a trial ends or the phase changes: for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told: Optional[Set[int]] = None
+        self._phase: Optional[str] = None
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Write what is new."""
+        if self._told is None:
+            self._told = {trial.tid for trial in snapshot.finished}
+            if self._told:
+                self._write("resumed with {} trials done".format(len(self._told)))
+        phase = snapshot.phase if snapshot.workers else NO_WORKER
+        if phase != self._phase:
+            self._phase = phase
+            self._write("{}: {}".format(snapshot.study, phase))
+        for trial in snapshot.finished:
+            if trial.tid not in self._told:
+                self._told.add(trial.tid)
+                best = snapshot.best
+                self._write(
+                    "[{}/{}] trial {}: {} ({}); best {}".format(
+                        len(self._told),
+                        snapshot.budget,
+                        trial.tid,
+                        outcome(trial),
+                        hyperparameters(trial),
+                        outcome(best) if best else "none yet",
+                    )
+                )
+
+    def _write(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def panel(snapshot: Snapshot) -> Group:
+    """Return everything a person watching wants to see: progress, the best, a line a worker."""
+    head = Table.grid(padding=(0, 2))
+    head.add_row(
+        Text(snapshot.study, style="bold"),
+        ProgressBar(total=snapshot.budget, completed=len(snapshot.finished), width=30),
+        "{}/{} done".format(len(snapshot.finished), snapshot.budget),
+        "{} running".format(len(snapshot.running)),
+        "{} waiting".format(len(snapshot.waiting)),
+        time_left(snapshot.seconds_left()),
+    )
+    lines: List[Text] = [Text(snapshot.phase, style="dim")]
+    best = snapshot.best
+    if best is not None:
+        text = "best so far {} (trial {}: {})".format(
+            outcome(best), best.tid, hyperparameters(best)
+        )
+        lines.append(Text(text, style="green"))
+    if not snapshot.workers:
+        lines.append(Text(NO_WORKER, style="yellow"))
+    return Group(head, *lines, _workers(snapshot))
+
+
+def _workers(snapshot: Snapshot) -> Table:
+    table = Table.grid(padding=(0, 2))
+    held = {trial.owner: trial for trial in snapshot.running}
+    for worker in snapshot.workers:
+        trial = held.get(worker.id)
+        table.add_row("  " + worker.id, worker.device, doing(trial) if trial else "idle")
+    return table
+
+
+def doing(trial: Trial) -> str:
+    """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2%``."""
+    progress = trial.progress or {}
+    if "number" not in progress:
+        return "trial {}: begins".format(trial.tid)
+    text = "trial {}: epoch {} of {}".format(trial.tid, progress["number"], progress["epochs"])
+    accuracy = progress.get("validation_accuracy")
+    return text if accuracy is None else "{}, {:.1%}".format(text, accuracy)
+
+
+def outcome(trial: Trial) -> str:
+    """Return how a trial ended: its validation accuracy, or what went wrong."""
+    if trial.status is Status.ERROR:
+        return "failed ({})".format((trial.error or {}).get("message", "no reason given"))
+    if trial.result.get("diverged"):
+        return "diverged"
+    accuracy = trial.result.get("validation_accuracy")
+    return "done" if accuracy is None else "{:.1%}".format(accuracy)
+
+
+def time_left(seconds: Optional[float]) -> str:
+    """Return an honest rounding of the time left."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return "about {:.0f} s left".format(seconds)
+    return "about {:.0f} min left".format(seconds / 60)

@@ -1,0 +1,111 @@
+"""The picture at the end of a study: what the model says of images it never saw, and the search."""
+
+from pathlib import Path
+from typing import List, Optional, cast
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure, SubFigure
+
+from coordinator.search import ranking
+from model.dataset import Dataset
+from model.metrics import Evaluation
+from store.trial import Trial
+
+_COLUMNS, _ROWS = 10, 4
+_RIGHT, _WRONG, _BEST, _QUIET = "#1a7f37", "#cf222e", "#e3a008", "#6e7781"
+
+
+def draw(
+    path: Path,
+    trials: List[Trial],
+    winner: Trial,
+    untuned: Optional[float],
+    dataset: Dataset,
+    evaluation: Evaluation,
+) -> Path:
+    """Write a PNG: test images with the names the model gives them, and the search's history.
+
+    Args:
+        trials: all trials of the search.
+        winner: the best of them.
+        untuned: validation accuracy of the baseline, if it has one.
+        dataset: its test images are shown, a fixed draw of them.
+        evaluation: of the model on the whole test split, in its order.
+    """
+    figure = Figure(figsize=(12, 9.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    images, history = cast(List[SubFigure], figure.subfigures(2, 1, height_ratios=[1.75, 1]))
+    images.suptitle(
+        "{}: {:.1%} of {:,} unseen images named rightly".format(
+            dataset.name, evaluation.accuracy, len(dataset.test_labels)
+        ),
+        fontsize=15,
+        fontweight="bold",
+    )
+    chosen = np.random.RandomState(0).permutation(len(dataset.test_labels))[: _COLUMNS * _ROWS]
+    for axes, index in zip(images.subplots(_ROWS, _COLUMNS).flat, sorted(chosen)):
+        _draw_image(axes, dataset, evaluation, int(index))
+    _draw_history(history.subplots(), trials, winner, untuned)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100, format="png")
+    return path
+
+
+def _draw_image(axes: Axes, dataset: Dataset, evaluation: Evaluation, index: int) -> None:
+    image = dataset.test_images[index]
+    axes.imshow(image if dataset.channels == 3 else image[..., 0], cmap="gray", vmin=0, vmax=255)
+    axes.set(xticks=[], yticks=[])
+    predicted = int(evaluation.probabilities[index].argmax())
+    right = predicted == dataset.test_labels[index]
+    said, truth = (_short(dataset.classes[n]) for n in (predicted, dataset.test_labels[index]))
+    colour = _RIGHT if right else _WRONG
+    for spine in axes.spines.values():
+        spine.set(color=colour, linewidth=2)
+    axes.set_title(
+        "✓ " + said if right else "✗ {}, is {}".format(said, truth),
+        fontsize=9 if right else 8,
+        color=colour,
+        pad=3,
+    )
+
+
+def _draw_history(axes: Axes, trials: List[Trial], winner: Trial, untuned: Optional[float]) -> None:
+    done = sorted(ranking(trials), key=lambda trial: trial.tid)
+    numbers = [trial.tid for trial in done]
+    accuracies = [trial.result["validation_accuracy"] for trial in done]
+    axes.plot(numbers, accuracies, "o", color="#0969da", alpha=0.75, label="a trial")
+    axes.step(
+        numbers, np.maximum.accumulate(accuracies), where="post", color=_BEST, label="best so far"
+    )
+    axes.plot(
+        [winner.tid],
+        [winner.result["validation_accuracy"]],
+        "*",
+        color=_BEST,
+        markersize=18,
+        markeredgecolor="black",
+        clip_on=False,
+        label="the best: {}".format(hyperparameters(winner)),
+    )
+    if untuned is not None:
+        axes.axhline(untuned, color=_QUIET, linestyle="--", label="untuned: {:.1%}".format(untuned))
+    axes.set(xlabel="trial", ylabel="validation accuracy", xlim=(-1, len(trials)), ylim=(0, 1))
+    axes.yaxis.set_major_formatter(lambda value, _: "{:.0%}".format(value))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", fontsize=9)
+
+
+def hyperparameters(trial: Trial) -> str:
+    """Return a trial's hyperparameters as a person reads them."""
+    return ", ".join(
+        "{} {:.3g}".format(name.replace("_", " "), trial.config[name])
+        for name in ("learning_rate", "momentum", "epochs")
+    )
+
+
+def _short(name: str) -> str:
+    """Return a class name that fits above a thumbnail: ``homer`` for ``homer_simpson``."""
+    words = name.replace("-", "_").split("_")
+    return name if len(name) <= 12 else min(words[:2], key=len) if len(words[0]) > 12 else words[0]

@@ -1,0 +1,156 @@
+"""One study from its plan to its result: open it, search, refit, test once, keep the weights."""
+
+import dataclasses
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import torch
+
+from coordinator.picture import draw
+from coordinator.search import Search, Watch, best_of, why_nothing
+from coordinator.study import Plan, Study, differences
+from model import checkpoint
+from model.checkpoint import Card
+from model.dataset import Dataset
+from model.errors import InputError
+from model.metrics import Evaluation, evaluate
+from model.normalise import to_tensor
+from store.blobs import BlobRef
+from store.connection import Store
+from store.errors import StudyChanged
+from store.studies import StoredStudy
+from store.trial import SEARCH, Trial
+
+PICTURE_FILE = "report.png"
+
+
+class StudyFailed(InputError):
+    """A study ended without a model."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a study ended. ``folder`` holds the weights, their card and, if drawn, the picture."""
+
+    winner: Trial
+    card: Card
+    untuned_accuracy: Optional[float]
+    folder: Path
+    picture: Optional[Path]
+
+
+def open_study(store: Store, plan: Plan, dataset: Dataset) -> Study:
+    """Publish the data set and create the study, or check that it is the one that is there.
+
+    The budget of a study may grow: then it is reopened. Raises ``StudyChanged``, which says what
+    differs, for any other change.
+    """
+    store.ensure_indexes()
+    store.datasets.publish(dataset.content_hash, dataset.pack(), dataset.card())
+    study = Study.of(plan, dataset)
+    spec = study.spec()
+    stored = store.studies.open(study.name, spec)
+    if stored.spec == spec:
+        return study
+    if {**stored.spec, "trials": plan.trials} == spec and plan.trials > stored.spec["trials"]:
+        store.studies.extend(study.name, spec)
+        return study
+    raise StudyChanged(
+        "study {} is in the store with another specification ({}): choose another name, or ask "
+        "for the same (only its trials may grow)".format(
+            study.name, "; ".join(differences(stored.spec, spec))
+        )
+    )
+
+
+def run_study(
+    store: Store,
+    study: Study,
+    dataset: Dataset,
+    models: Path,
+    refit: bool,
+    watch: Watch,
+    stop: threading.Event,
+) -> Result:
+    """Run a study to its end and write ``models/<study>/``.
+
+    A study that has ended before is not tested again: its weights are written as they were.
+
+    Raises ``Interrupted`` when stopped, ``StudyFailed`` if no trial gave a model, ``StoreError``.
+    """
+    stored = store.studies.get(study.name)
+    folder = models / study.name
+    if stored is not None and stored.result is not None:
+        return _write_again(store, stored, folder)
+    search = Search(store, study, watch, stop)
+    trials = search.run()
+    winner = best_of(trials)
+    if winner is None:
+        raise StudyFailed("study {} has no model: {}".format(study.name, why_nothing(trials)))
+    baseline = search.baseline()
+    source = search.refit(winner) if refit else winner
+    if source.artifact is None:
+        raise StudyFailed(
+            "the refit of trial {} gave no weights ({}): start again with --no-refit to keep the "
+            "trial's own".format(winner.tid, why_nothing([source]))
+        )
+    weights = BlobRef.from_document(source.artifact)
+    packed = store.blobs.get(weights)
+    card = _card(study, dataset, winner, source, weights)
+    evaluation = _test(packed, card, dataset)
+    card = dataclasses.replace(
+        card, test_accuracy=evaluation.accuracy, confusion=evaluation.confusion
+    )
+    untuned = baseline.result.get("validation_accuracy")
+    checkpoint.save(folder, packed, card)
+    picture = draw(folder / PICTURE_FILE, trials, winner, untuned, dataset, evaluation)
+    store.studies.conclude(
+        study.name,
+        {
+            "winner": winner.tid,
+            "card": card.to_json(),
+            "weights": weights.as_document(),
+            "untuned_accuracy": untuned,
+        },
+    )
+    return Result(winner, card, untuned, folder, picture)
+
+
+def _card(study: Study, dataset: Dataset, winner: Trial, source: Trial, weights: BlobRef) -> Card:
+    mean, std = dataset.normalisation()
+    described: Dict[str, Any] = {**study.dataset_card, "content_hash": study.dataset_hash}
+    return Card(
+        classes=list(dataset.classes),
+        channels=dataset.channels,
+        mean=mean,
+        std=std,
+        weights_sha256=weights.sha256,
+        dataset=described,
+        config=source.config,
+        study=study.name,
+        trial=winner.tid,
+        validation_accuracy=winner.result["validation_accuracy"],
+        trained_on=source.result["trained_on"],
+    )
+
+
+def _test(packed: bytes, card: Card, dataset: Dataset) -> Evaluation:
+    """Evaluate a model on the test split: the one time this happens in a study."""
+    cpu = torch.device("cpu")
+    model = checkpoint.unpack_weights(packed, card, cpu)
+    images = to_tensor(dataset.test_images, cpu)
+    labels = torch.from_numpy(dataset.test_labels)
+    return evaluate(model, images, labels, checkpoint.normaliser(card, cpu))
+
+
+def _write_again(store: Store, stored: StoredStudy, folder: Path) -> Result:
+    result: Dict[str, Any] = dict(stored.result or {})
+    card = Card.from_json(result["card"])
+    checkpoint.save(folder, store.blobs.get(BlobRef.from_document(result["weights"])), card)
+    (winner,) = store.trials.find(stored.name, SEARCH, [result["winner"]])
+    picture = folder / PICTURE_FILE
+    return Result(
+        winner, card, result["untuned_accuracy"], folder, picture if picture.exists() else None
+    )

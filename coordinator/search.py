@@ -1,0 +1,275 @@
+"""The search: post trials, watch them, keep the best; then refit the winner and test it, once."""
+
+import dataclasses
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+
+from coordinator.study import Study
+from coordinator.suggest import Observation, Suggester
+from model.config import TrainConfig
+from store.connection import Store
+from store.errors import StoreUnavailable
+from store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
+from store.workers import WorkerRecord
+
+POLL_S = 0.1
+_SWEEP_EVERY_S = 2.0
+_RECONNECT_S = 1.0
+WEIGHTS_KEPT = 10
+"""The best trials keep their weights in the store; the rest are dropped as better ones come."""
+
+
+class Interrupted(Exception):
+    """The search was stopped on request; it can be resumed by starting it again."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of a search at one moment: what a person watching it wants to know."""
+
+    study: str
+    phase: str
+    budget: int
+    finished: Tuple[Trial, ...]
+    unfinished: Tuple[Trial, ...]
+    workers: Tuple[WorkerRecord, ...]
+    seconds: float
+    finished_before: int
+
+    @property
+    def running(self) -> List[Trial]:
+        """The trials that a worker holds."""
+        return [trial for trial in self.unfinished if trial.status is Status.RUNNING]
+
+    @property
+    def waiting(self) -> List[Trial]:
+        """The trials that wait for a worker."""
+        return [trial for trial in self.unfinished if trial.status is Status.NEW]
+
+    @property
+    def best(self) -> Optional[Trial]:
+        """The best trial so far."""
+        return best_of(self.finished)
+
+    def seconds_left(self) -> Optional[float]:
+        """The time left at the pace so far; None until a trial has finished in this run."""
+        done = len(self.finished) - self.finished_before
+        if done < 1:
+            return None
+        return self.seconds / done * (self.budget - len(self.finished))
+
+
+Watch = Callable[[Snapshot], None]
+
+
+def best_of(trials: Iterable[Trial]) -> Optional[Trial]:
+    """Return the trial with the least loss, the earliest of equals; None if none has one."""
+    ranked = ranking(trials)
+    return ranked[0] if ranked else None
+
+
+def ranking(trials: Iterable[Trial]) -> List[Trial]:
+    """Return the trials that have a usable result, the best first."""
+    usable = [t for t in trials if t.loss is not None and not t.result.get("diverged")]
+    return sorted(usable, key=lambda trial: (trial.loss, trial.tid))
+
+
+class Search:
+    """The loop of one study in this process.
+
+    Everything it knows it can read from the store, so it may be killed at any moment and started
+    again. Two of them on one study do no harm: a trial can be posted once only.
+
+    Args:
+        store: where the trials are.
+        study: what to search.
+        watch: told how things stand, several times a second.
+        stop: ends the search with ``Interrupted``, when set.
+    """
+
+    def __init__(self, store: Store, study: Study, watch: Watch, stop: threading.Event) -> None:
+        self._store = store
+        self._study = study
+        self._watch = watch
+        self._stop = stop
+        plan = study.plan
+        self._suggester = Suggester(plan.algorithm, plan.space, plan.seed, plan.startup)
+        self._finished: Dict[int, Trial] = {}
+        self._unfinished: Dict[int, Trial] = {}
+        self._workers: Tuple[WorkerRecord, ...] = ()
+        self._last_sweep = -_SWEEP_EVERY_S
+        self._begun = time.monotonic()
+        self._finished_before = 0
+
+    def run(self) -> List[Trial]:
+        """Search until every trial of the budget has ended; return them all.
+
+        Raises ``Interrupted``.
+        """
+        self._persist(self._load)
+        self._finished_before = len(self._finished)
+        self._persist(self._post_baseline)
+        while len(self._finished) < self._study.plan.trials:
+            self._persist(self._step)
+            self._watch(self._snapshot("searching"))
+            self._pause(POLL_S)
+        # A lost worker's result may have come after its trial was given up: read all once more.
+        self._persist(self._load)
+        return list(self._finished.values())
+
+    def refit(self, winner: Trial) -> Trial:
+        """Have a worker train the winner's configuration on all training data; return that trial.
+
+        It may end in ERROR. Raises ``Interrupted``.
+        """
+        config = dataclasses.replace(TrainConfig.from_json(winner.config), train_on_all=True)
+        draft = self._draft(REFIT, winner.tid, config, winner.vals)
+        return self._run_extra(draft, "refitting the best on all training data")
+
+    def baseline(self) -> Trial:
+        """Return the trial of the untuned configuration, once it has ended."""
+        return self._run_extra(self._baseline_draft(), "waiting for the untuned baseline")
+
+    # -- one step -------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        trials = self._store.trials.find(self._study.name, SEARCH)
+        self._finished = {trial.tid: trial for trial in trials if trial.is_final}
+        self._unfinished = {trial.tid: trial for trial in trials if not trial.is_final}
+
+    def _step(self) -> None:
+        self._sweep()
+        self._look_at(self._unfinished)
+        plan = self._study.plan
+        # As many waiting as the workers can take at once: a worker that finishes finds the next
+        # trial there, and no suggestion is made before its time.
+        while len(self._finished) + len(self._unfinished) < plan.trials:
+            if self._waiting() >= max(1, len(self._workers)):
+                break
+            self._post_next()
+
+    def _sweep(self) -> None:
+        """What need not happen at every poll."""
+        if time.monotonic() - self._last_sweep < _SWEEP_EVERY_S:
+            return
+        self._last_sweep = time.monotonic()
+        self._store.trials.expire()
+        self._workers = tuple(self._store.workers.present(self._study.name))
+        self._store.collect_orphans()
+        for trial in ranking(self._finished.values())[WEIGHTS_KEPT:]:
+            if trial.artifact is not None:
+                self._finished[trial.tid] = self._store.trials.drop_artifact(trial)
+                self._store.blobs.delete(trial.artifact["file_id"])
+
+    def _look_at(self, unfinished: Mapping[int, Trial]) -> None:
+        """Read the unfinished trials again; a study's finished ones are never read twice."""
+        if not unfinished:
+            return
+        for trial in self._store.trials.find(self._study.name, SEARCH, unfinished):
+            if trial.is_final:
+                self._finished[trial.tid] = trial
+                del self._unfinished[trial.tid]
+            else:
+                self._unfinished[trial.tid] = trial
+
+    def _post_next(self) -> None:
+        tid = self._next_tid()
+        vals = self._suggester.suggest(tid, self._history())
+        self._store.trials.post(self._draft(SEARCH, tid, self._study.config(vals), vals))
+        # Read back: another coordinator may have been first.
+        (posted,) = self._store.trials.find(self._study.name, SEARCH, [tid])
+        self._unfinished[tid] = posted
+
+    def _next_tid(self) -> int:
+        taken: Set[int] = set(self._finished) | set(self._unfinished)
+        return next(tid for tid in range(len(taken) + 1) if tid not in taken)
+
+    def _history(self) -> List[Observation]:
+        trials = [*self._finished.values(), *self._unfinished.values()]
+        return [
+            Observation(trial.tid, trial.vals, trial.loss)
+            for trial in sorted(trials, key=lambda trial: trial.tid)
+            if trial.status is not Status.ERROR or _is_to_blame(trial)
+        ]
+
+    def _waiting(self) -> int:
+        return sum(trial.status is Status.NEW for trial in self._unfinished.values())
+
+    # -- trials beside the search ---------------------------------------------------------------
+
+    def _post_baseline(self) -> None:
+        self._store.trials.post(self._baseline_draft())
+
+    def _baseline_draft(self) -> Draft:
+        return self._draft(BASELINE, 0, self._study.untuned_config())
+
+    def _run_extra(self, draft: Draft, phase: str) -> Trial:
+        """Post a trial that is not part of the search, and wait for its end."""
+        trial: List[Trial] = []
+
+        def step() -> None:
+            self._store.trials.post(draft)
+            self._sweep()
+            trial[:] = self._store.trials.find(draft.study, draft.purpose, [draft.tid])
+
+        while not trial or not trial[0].is_final:
+            self._persist(step)
+            self._watch(self._snapshot(phase, trial))
+            self._pause(POLL_S)
+        return trial[0]
+
+    def _draft(
+        self, purpose: str, tid: int, config: TrainConfig, vals: Optional[Mapping[str, Any]] = None
+    ) -> Draft:
+        return Draft(
+            study=self._study.name,
+            purpose=purpose,
+            tid=tid,
+            config=config.to_json(),
+            vals=vals or {},
+            max_attempts=self._study.plan.max_attempts,
+        )
+
+    # -- keeping on -----------------------------------------------------------------------------
+
+    def _persist(self, step: Callable[[], None]) -> None:
+        """Do a step that is safe to do again, until the server lets it through."""
+        while True:
+            try:
+                return step()
+            except StoreUnavailable as error:
+                self._watch(self._snapshot("{}; waiting for it".format(error)))
+                self._pause(_RECONNECT_S)
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Interrupted
+
+    def _snapshot(self, phase: str, extra: Sequence[Trial] = ()) -> Snapshot:
+        return Snapshot(
+            study=self._study.name,
+            phase=phase,
+            budget=self._study.plan.trials,
+            finished=tuple(self._finished.values()),
+            unfinished=(*self._unfinished.values(), *extra),
+            workers=self._workers,
+            seconds=time.monotonic() - self._begun,
+            finished_before=self._finished_before,
+        )
+
+
+def _is_to_blame(trial: Trial) -> bool:
+    """Whether a trial failed by its own hyperparameters, not by its device or somebody's will."""
+    return trial.error is not None and trial.error["kind"] == ErrorKind.OBJECTIVE.value
+
+
+def why_nothing(trials: List[Trial]) -> str:
+    """Return one clause on why none of these trials has a usable result."""
+    diverged = sum(bool(trial.result.get("diverged")) for trial in trials)
+    errors = [trial.error for trial in trials if trial.error is not None]
+    if errors:
+        kind = ErrorKind(errors[0]["kind"]).value
+        return "the first of {} errors was: {} ({})".format(len(errors), errors[0]["message"], kind)
+    return "{} of {} diverged: lower the learning rate's bounds".format(diverged, len(trials))

@@ -1,0 +1,106 @@
+"""Search spaces: which values a trial's configuration may take, in hyperopt's terms and in ours."""
+
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from model.config import TrainConfig
+from model.errors import ConfigError, UsageError
+
+_WHOLE = "quniform"
+DISTRIBUTIONS = ("uniform", "loguniform", _WHOLE)
+TUNABLE = ("learning_rate", "epochs", "momentum", "batch_size")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One hyperparameter: values from ``low`` to ``high``, both in its own unit.
+
+    ``uniform`` and ``loguniform`` are hyperopt's (bounds of the latter are the values, not their
+    logarithms); ``quniform`` gives whole multiples of ``step``, as a whole number.
+
+    Raises ``UsageError`` for a distribution or bounds that make no sense.
+    """
+
+    name: str
+    distribution: str
+    low: float
+    high: float
+    step: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        where = "search space, {}: ".format(self.name)
+        if self.name not in TUNABLE:
+            raise UsageError("{}can be one of {}".format(where, ", ".join(TUNABLE)))
+        if self.distribution not in DISTRIBUTIONS:
+            raise UsageError("{}distribution is one of {}".format(where, ", ".join(DISTRIBUTIONS)))
+        if not all(_is_number(bound) for bound in (self.low, self.high)) or self.low >= self.high:
+            raise UsageError("{}low and high must be numbers, low below high".format(where))
+        if (self.distribution == _WHOLE) != (self.step is not None):
+            raise UsageError("{}quniform, and it alone, has a step".format(where))
+        if self.step is not None and (not isinstance(self.step, int) or self.step < 1):
+            raise UsageError("{}step must be a whole number, 1 or more".format(where))
+        for bound in (self.low, self.high):
+            self._require_usable(bound)
+
+    def to_config(self, value: float) -> Any:
+        """Return hyperopt's value as the configuration has it."""
+        return int(value) if self.distribution == _WHOLE else float(value)
+
+    def to_hyperopt(self) -> Any:
+        """Return the dimension as a node of hyperopt's search space."""
+        import numpy as np
+        from hyperopt import hp
+
+        if self.distribution == "loguniform":
+            return hp.loguniform(self.name, np.log(self.low), np.log(self.high))
+        if self.distribution == _WHOLE:
+            return hp.quniform(self.name, self.low, self.high, self.step)
+        return hp.uniform(self.name, self.low, self.high)
+
+    def to_json(self) -> Dict[str, Any]:
+        """Return the dimension as a table of a study file."""
+        table = {"distribution": self.distribution, "low": self.low, "high": self.high}
+        return table if self.step is None else {**table, "step": self.step}
+
+    def _require_usable(self, bound: float) -> None:
+        usable = {"learning_rate": 0.1, "epochs": 1, "momentum": 0.0, "batch_size": 1}
+        try:
+            if self.distribution == "loguniform" and bound <= 0:
+                raise ConfigError("loguniform needs bounds above 0")
+            TrainConfig.from_json({"dataset": "", **usable, self.name: bound})
+        except ConfigError as error:
+            raise UsageError("search space, {}: {}".format(self.name, error)) from error
+
+
+Space = Tuple[Dimension, ...]
+
+CLASSIC: Space = (
+    Dimension("learning_rate", "loguniform", 0.001, 0.1),
+    Dimension("epochs", _WHOLE, 2, 30, step=1),
+    Dimension("momentum", "uniform", 0.0, 0.95),
+)
+"""The three hyperparameters that matter here."""
+
+
+def from_tables(tables: Mapping[str, Any]) -> Space:
+    """Build a space from the ``[space.*]`` tables of a study file; raises ``UsageError``."""
+    dimensions = []
+    for name, table in sorted(tables.items()):
+        known = {"distribution", "low", "high", "step"}
+        if (
+            not isinstance(table, dict)
+            or not {"distribution", "low", "high"} <= set(table) <= known
+        ):
+            raise UsageError(
+                "search space, {}: needs distribution, low and high, may have step, and has "
+                "nothing else".format(name)
+            )
+        dimensions.append(Dimension(name=name, **table))
+    missing = {"learning_rate", "epochs", "momentum"} - {each.name for each in dimensions}
+    if missing:
+        raise UsageError("search space: {} is missing".format(", ".join(sorted(missing))))
+    return tuple(dimensions)

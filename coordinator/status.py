@@ -1,0 +1,65 @@
+"""What ``hyperhive status`` tells."""
+
+from typing import List, Optional
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from coordinator.display import doing, outcome
+from coordinator.search import best_of
+from store.connection import Store
+from store.errors import NotFound
+from store.studies import StoredStudy
+from store.trial import SEARCH, Status, Trial
+from store.workers import WorkerRecord
+
+
+def report(store: Store, name: Optional[str]) -> Group:
+    """Return a table of the studies, or of one, and a table of the live workers.
+
+    Raises ``NotFound`` for a study that is not there.
+    """
+    studies = store.studies.all()
+    if name is not None:
+        studies = [study for study in studies if study.name == name]
+        if not studies:
+            raise NotFound("there is no study {!r} on {}".format(name, store.address))
+    if not studies:
+        return Group(Text("no study yet on {}".format(store.address)))
+    table = Table(title="studies on {}".format(store.address), title_justify="left")
+    for column in ("study", "done", "running", "waiting", "failed", "best", "test"):
+        table.add_column(column)
+    running: List[Trial] = []
+    for study in studies:
+        trials = store.trials.find(study.name)
+        running += [trial for trial in trials if trial.status is Status.RUNNING]
+        table.add_row(*_row(study, [trial for trial in trials if trial.purpose == SEARCH]))
+    return Group(table, _workers(store.workers.present(name), running))
+
+
+def _row(study: StoredStudy, trials: List[Trial]) -> List[str]:
+    count = {status: sum(trial.status is status for trial in trials) for status in Status}
+    best = best_of(trials)
+    test = (study.result or {}).get("card", {}).get("test_accuracy")
+    return [
+        study.name,
+        "{} of {}".format(count[Status.DONE], study.spec["trials"]),
+        str(count[Status.RUNNING]),
+        str(count[Status.NEW]),
+        str(count[Status.ERROR]),
+        "" if best is None else "{} (trial {})".format(outcome(best), best.tid),
+        "" if test is None else "{:.1%}".format(test),
+    ]
+
+
+def _workers(workers: List[WorkerRecord], running: List[Trial]) -> Table:
+    table = Table(title="workers", title_justify="left")
+    for column in ("worker", "device", "does", "heard of"):
+        table.add_column(column)
+    held = {trial.owner: trial for trial in running}
+    for worker in workers:
+        trial = held.get(worker.id)
+        does = "{}, {}".format(trial.study, doing(trial)) if trial else "idle"
+        table.add_row(worker.id, worker.device, does, "{:.0f} s ago".format(worker.seconds_ago))
+    return table

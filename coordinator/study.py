@@ -1,0 +1,190 @@
+"""What a study searches: its specification, from a TOML file or from flags."""
+
+import dataclasses
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional
+
+from coordinator import space as spaces
+from coordinator.space import Space
+from model.config import UNTUNED, TrainConfig
+from model.dataset import Dataset
+from model.datasets import NAMES as DATASET_NAMES
+from model.datasets import Request
+from model.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ALGORITHMS = ("tpe", "random", "anneal")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study as a person asks for it, before its data set is read.
+
+    Args:
+        name: of the study; a name in the store and of a folder.
+        data: which data set.
+        trials: how many configurations to try.
+        algorithm: one of ``ALGORITHMS``.
+        seed: of suggestions, initial weights and splits.
+        validation: share of the training split that is held out to choose by.
+        batch_size: images a training step, where the space does not search it.
+        startup: trials that must be finished before TPE stops drawing at random.
+        max_attempts: how often a trial may be begun.
+        space: what is searched.
+    """
+
+    name: str
+    data: Request
+    trials: int = 30
+    algorithm: str = "tpe"
+    seed: int = 0
+    validation: float = 0.2
+    batch_size: int = 64
+    startup: int = 10
+    max_attempts: int = 3
+    space: Space = spaces.CLASSIC
+
+    def __post_init__(self) -> None:
+        _require(
+            isinstance(self.name, str) and _NAME.fullmatch(self.name) is not None,
+            "a study's name has letters, digits, '.', '_' and '-', 64 at most",
+        )
+        _require(self.algorithm in ALGORITHMS, "algorithm is one of " + ", ".join(ALGORITHMS))
+        for field, least in {
+            "trials": 1,
+            "seed": 0,
+            "batch_size": 1,
+            "startup": 1,
+            "max_attempts": 1,
+        }.items():
+            value = getattr(self, field)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            _require(whole and value >= least, "{} is a whole number from {}".format(field, least))
+        number = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
+        _require(number, "validation is a share between 0 and 1")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A plan whose data set is known: what the store keeps, and what makes trials."""
+
+    plan: Plan
+    dataset_hash: str
+    dataset_card: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, plan: Plan, dataset: Dataset) -> "Study":
+        """Bind a plan to the data set it asked for."""
+        return cls(plan, dataset.content_hash, dataset.card())
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.plan.name
+
+    def spec(self) -> Dict[str, Any]:
+        """Return the study as plain JSON: everything that its results depend on."""
+        plan = dataclasses.asdict(self.plan)
+        for key in ("name", "data"):
+            del plan[key]
+        plan["space"] = {each.name: each.to_json() for each in self.plan.space}
+        return {**plan, "dataset": {**self.dataset_card, "content_hash": self.dataset_hash}}
+
+    def config(self, values: Mapping[str, Any]) -> TrainConfig:
+        """Return the training configuration for values of the search space."""
+        chosen = {each.name: each.to_config(values[each.name]) for each in self.plan.space}
+        return self._config(chosen)
+
+    def untuned_config(self) -> TrainConfig:
+        """Return the configuration of the baseline: what one writes down before tuning."""
+        return self._config(UNTUNED)
+
+    def _config(self, hyperparameters: Mapping[str, Any]) -> TrainConfig:
+        fixed = {
+            "dataset": self.dataset_hash,
+            "batch_size": self.plan.batch_size,
+            "seed": self.plan.seed,
+            "validation_fraction": self.plan.validation,
+            "split_seed": self.plan.seed,
+        }
+        return TrainConfig.from_json({**fixed, **hyperparameters})
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> List[str]:
+    """Return how two specifications differ, a phrase each: ``seed was 0 and is 1``."""
+    found = []
+    for key in sorted(set(old) | set(new)):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, prefix + key + ".")
+        elif before != after:
+            found.append("{}{} was {} and is {}".format(prefix, key, _short(before), _short(after)))
+    return found
+
+
+def read_file(path: Path) -> Dict[str, Any]:
+    """Return the fields of a ``Plan`` that a study file sets; raises ``UsageError``.
+
+    A relative ``data`` is looked for from the study file's folder.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError("study file {}: {}".format(path, error.strerror)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError("study file {} is not valid TOML: {}".format(path, error)) from error
+    known = {field.name for field in dataclasses.fields(Plan)} - {"data"} | {"dataset"}
+    _refuse_unknown(path, set(tables) - known)
+    try:
+        fields = {key: value for key, value in tables.items() if key not in ("dataset", "space")}
+        if "space" in tables:
+            fields["space"] = spaces.from_tables(_table(tables, "space"))
+        if "dataset" in tables:
+            fields["data"] = _request(path, _table(tables, "dataset"))
+    except UsageError as error:
+        raise UsageError("study file {}: {}".format(path, error)) from error
+    return fields
+
+
+def _request(path: Path, table: Mapping[str, Any]) -> Request:
+    _refuse_unknown(
+        path, {"dataset." + key for key in set(table) - {"name", "data", "gray", "strict"}}
+    )
+    kinds = {"name": str, "data": str, "gray": bool, "strict": bool}
+    for key, value in table.items():
+        _require(isinstance(value, kinds[key]), "dataset.{} is of the wrong type".format(key))
+    name = table.get("name")
+    _require(name in DATASET_NAMES, "dataset.name is one of " + ", ".join(DATASET_NAMES))
+    data: Optional[Path] = path.parent / table["data"] if "data" in table else None
+    return Request(str(name), data, table.get("gray", False), table.get("strict", False))
+
+
+def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    _require(isinstance(tables[name], dict), "[{}] is a table".format(name))
+    table: Mapping[str, Any] = tables[name]
+    return table
+
+
+def _refuse_unknown(path: Path, unknown: "set[str]") -> None:
+    if unknown:
+        raise UsageError(
+            "study file {} has an unknown key: {}".format(path, ", ".join(sorted(unknown)))
+        )
+
+
+def _require(holds: bool, rule: str) -> None:
+    if not holds:
+        raise UsageError(rule)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

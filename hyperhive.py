@@ -1,0 +1,59 @@
+"""The commands ``hyperhive`` and ``predict-cam``: the parts' command lines, put together.
+
+Nothing heavy is imported before a command runs, and every expected error of any part ends here, as
+one sentence and an exit code: 1, the run failed; 2, wrong usage.
+"""
+
+import sys
+from typing import Any
+
+import typer
+
+from coordinator.cli import coordinator, demo, mongo_app, status
+from model.errors import InputError
+from store.errors import StoreError
+from worker.cli import worker
+
+app = typer.Typer(
+    name="hyperhive",
+    help="Hyperparameter search over the machines you already own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (demo, coordinator, worker, status):
+    app.command()(command)
+app.add_typer(mongo_app, name="mongo")
+
+
+def main() -> None:
+    """Run ``hyperhive``."""
+    _run(app)
+
+
+def predict_cam() -> None:
+    """Run ``predict-cam``."""
+    from inference.cli import app as predict_app
+
+    _run(predict_app)
+
+
+def _run(command: Any) -> None:
+    try:
+        command()
+    except (StoreError, InputError) as error:
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        where = "" if error.filename is None else "{}: ".format(error.filename)
+        _fail("{}{}".format(where, error.strerror), 1)
+
+
+def _fail(sentence: str, exit_code: int) -> None:
+    sys.stderr.write("error: {}\n".format(sentence))
+    sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

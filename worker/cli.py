@@ -1,0 +1,121 @@
+"""The command ``hyperhive worker``."""
+
+import logging
+import multiprocessing
+import signal
+import threading
+from dataclasses import dataclass
+from typing import Optional
+
+import typer
+
+from model.errors import InputError
+from store.errors import StoreError
+from worker.pool import EXPECTED_ERROR, Pool
+from worker.stop import Stop
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says, on its way to each slot's process."""
+
+    mongo: Optional[str]
+    study: Optional[str]
+    device: str
+    threads: int
+    lease: float
+    grace: float
+    verbose: bool
+
+
+def worker(
+    mongo: Optional[str] = typer.Option(
+        None,
+        envvar="HYPERHIVE_MONGO",
+        show_envvar=True,
+        help="MongoDB URI; without it, the server that a coordinator runs on this machine. Prefer "
+        "the variable: it keeps the password out of the process list.",
+    ),
+    study: Optional[str] = typer.Option(None, help="Work for this study only."),
+    device: str = typer.Option("auto", help="Where to train: auto, cpu, cuda or mps."),
+    slots: Optional[int] = typer.Option(
+        None, min=1, help="Trials at once; by default one a core on a CPU, one on a GPU."
+    ),
+    lease: float = typer.Option(
+        60.0, min=1.0, help="Seconds without a sign of life until others may take the trial."
+    ),
+    grace: float = typer.Option(
+        10.0, min=0.0, help="Seconds that the trial in hand may still take after Ctrl-C."
+    ),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more."),
+) -> None:
+    """Pull trials from a coordinator's study and train them on this machine.
+
+    Runs until you stop it. Ctrl-C (or SIGTERM) once: it ends the trial in hand if it can do so
+    soon, else hands it back for another worker. Twice: it hands it back at once.
+    """
+    # torch takes seconds to import; --help must not.
+    from store.driver import address
+    from worker.device import choose, cores, default_slots, describe
+
+    _set_up_logging(verbose, "worker")
+    if mongo is not None:
+        address(mongo)  # a URI that makes no sense is said here, once
+    chosen = choose(device)
+    count = slots or default_slots(chosen)
+    threads = max(1, cores() // count)
+    log.info("%d slots on %s", count, describe(chosen))
+    options = Options(mongo, study, chosen.type, threads, lease, grace, verbose)
+    if not Pool(_slot, (options,), count).run():
+        raise typer.Exit(1)
+
+
+def _slot(options: Options, number: int) -> None:
+    """Be one slot: what each process of the pool runs."""
+    _set_up_logging(options.verbose, "slot {}".format(number))
+    stop = Stop()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, who passes it on
+    signal.signal(signal.SIGTERM, lambda *_: stop.ask())
+    threading.Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
+    try:
+        _work(options, stop)
+    except (StoreError, InputError) as error:
+        log.error("%s", error)
+        raise SystemExit(EXPECTED_ERROR) from None
+
+
+def _work(options: Options, stop: Stop) -> None:
+    import torch
+
+    from store.embedded import running_uri
+    from store.workers import new_worker_id
+    from worker.device import describe, versions
+    from worker.identity import Identity
+    from worker.loop import Terms, Worker
+    from worker.objectives import registered
+    from worker.outbox import Outbox
+
+    torch.set_num_threads(options.threads)
+    name = new_worker_id()
+    identity = Identity(name, options.study, describe(torch.device(options.device)), versions())
+    find_server = running_uri if options.mongo is None else lambda: options.mongo
+    terms = Terms(find_server, options.device, options.lease, options.grace)
+    Worker(identity, terms, registered(), Outbox(name), stop).run()
+
+
+def _stop_with_parent(stop: Stop) -> None:
+    """End in good order when the parent is gone: nobody is left to restart or to stop this slot."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        stop.ask()
+
+
+def _set_up_logging(verbose: bool, who: str) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s {}  %(message)s".format(who),
+        datefmt="%H:%M:%S",
+    )

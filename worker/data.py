@@ -1,0 +1,48 @@
+"""Data sets as a worker gets them: from its own disk, else from the store."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Optional
+
+from model.dataset import Dataset
+from model.download import cache_directory
+from model.errors import DatasetError
+from store.connection import Store
+
+log = logging.getLogger(__name__)
+
+
+class DatasetCache:
+    """Data sets by content hash, kept on disk between runs and checked whenever they are read.
+
+    Args:
+        directory: where to keep them; by default the user's cache directory.
+    """
+
+    def __init__(self, directory: Optional[Path] = None) -> None:
+        self._directory = directory or cache_directory()
+
+    def get(self, content_hash: str, store: Store) -> Dataset:
+        """Return a data set; raises ``StoreError`` if it has to be fetched and cannot be."""
+        path = self._directory / (content_hash + ".npz")
+        if path.exists():
+            try:
+                return Dataset.unpack(path.read_bytes(), content_hash)
+            except DatasetError as error:
+                log.warning("%s is damaged and is fetched again (%s)", path, error)
+        packed = store.datasets.fetch(content_hash)
+        dataset = Dataset.unpack(packed, content_hash)
+        self._keep(path, packed)
+        return dataset
+
+    def _keep(self, path: Path, packed: bytes) -> None:
+        partial = path.with_name("{}.{}.part".format(path.name, os.getpid()))
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(packed)
+            os.replace(partial, path)
+        except OSError as error:
+            # The trial needs the data, not the copy.
+            log.warning("data set is not kept in %s: %s", self._directory, error)
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,128 @@
+"""The heartbeat: says that a worker lives, and keeps its trial's lease, while the trial trains.
+
+It has a thread and a database client of its own, so that neither a long training step nor a slow
+upload can cost a trial.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional
+
+from store.connection import Store
+from store.errors import LeaseLost, StoreUnavailable
+from store.trial import Trial
+from worker.identity import Identity
+
+log = logging.getLogger(__name__)
+
+PROGRESS_EVERY_S = 2.0
+"""Progress is stored this often at most, between the beats that keep the lease."""
+
+
+class Held:
+    """A trial in a worker's hands: what the heartbeat learns of it, and what it is to report."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.progress: Optional[Dict[str, Any]] = None
+        self.lost = threading.Event()
+        self.cancelled = threading.Event()
+
+
+class Heartbeat:
+    """Beats every quarter of the lease until the context ends.
+
+    A beat that cannot reach the server is no reason to stop: the lease may be over when it comes
+    back, but nobody may have taken it. A beat that finds its trial gone sets ``Held.lost``.
+
+    Args:
+        connect: opens the heartbeat's own store.
+        identity: what the worker says of itself.
+        lease: seconds.
+    """
+
+    def __init__(self, connect: Callable[[], Store], identity: Identity, lease: float) -> None:
+        self._connect = connect
+        self._identity = identity
+        self._lease = lease
+        self._held: Optional[Held] = None
+        self._guard = threading.Lock()
+        self._wake = threading.Event()
+        self._ended = threading.Event()
+        self._last_beat = 0.0
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self.failure: Optional[BaseException] = None
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._wake.set()
+        self._thread.join()
+
+    @contextlib.contextmanager
+    def holding(self, trial: Trial) -> Iterator[Held]:
+        """Keep a trial's lease while the context is open."""
+        held = Held(trial)
+        self._hold(held)
+        try:
+            yield held
+        finally:
+            self._hold(None)
+
+    def report(self, held: Held, progress: Mapping[str, Any]) -> None:
+        """Store progress with the next beat, and beat soon."""
+        held.progress = dict(progress)
+        if time.monotonic() - self._last_beat >= PROGRESS_EVERY_S:
+            self._wake.set()
+
+    def raise_failure(self) -> None:
+        """Raise what ended the heartbeat, if something did: a worker without one must not go on."""
+        if self.failure is not None:
+            raise self.failure
+
+    def _hold(self, held: Optional[Held]) -> None:
+        with self._guard:  # waits for a beat under way, which may still write of the trial before
+            self._held = held
+        self._wake.set()
+
+    def _run(self) -> None:
+        try:
+            with self._connect() as store:
+                while not self._ended.is_set():
+                    self.beat(store)
+                    self._wake.wait(self._lease / 4)
+                    self._wake.clear()
+                with contextlib.suppress(StoreUnavailable):  # then the record fades by itself
+                    store.workers.leave(self._identity.worker)
+        except BaseException as error:  # handed to the worker's own thread, which raises it
+            self.failure = error
+            with self._guard:
+                if self._held is not None:
+                    self._held.lost.set()
+
+    def beat(self, store: Store) -> None:
+        """Do one beat: the trial's lease, if one is held, then the worker's record."""
+        self._last_beat = time.monotonic()
+        with self._guard:
+            held = self._held
+            try:
+                if held is not None and not held.lost.is_set():
+                    self._renew(held, store)
+                label = None if held is None else "{0.exp_key}/{0.tid}".format(held.trial)
+                store.workers.report(trial=label, **vars(self._identity))
+            except StoreUnavailable as error:
+                log.warning("%s; training goes on", error)
+
+    def _renew(self, held: Held, store: Store) -> None:
+        try:
+            trial = store.trials.heartbeat(held.trial, held.progress, self._lease)
+        except LeaseLost:
+            held.lost.set()
+            return
+        if trial.cancel_requested:
+            held.cancelled.set()

@@ -1,0 +1,229 @@
+"""A worker's life: wait for the server, take a trial, train, deliver, again."""
+
+import functools
+import logging
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Mapping, Optional
+
+from model.errors import ConfigError, DeviceError
+from store.connection import Store
+from store.errors import LeaseLost, StoreUnavailable
+from store.queue import new_token
+from store.trial import ErrorKind, Trial
+from worker.data import DatasetCache
+from worker.device import is_out_of_memory
+from worker.identity import Identity
+from worker.lease import Heartbeat, Held
+from worker.objectives import Context, Objective, Outcome, Stopped
+from worker.outbox import Entry, Outbox
+from worker.stop import Stop
+
+log = logging.getLogger(__name__)
+
+_RECONNECT_LIMIT_S = 5.0
+_IDLE_LIMIT_S = 1.0
+_TELL_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a worker works.
+
+    Args:
+        find_server: gives the URI of the server, or None while there is none to be found. Asked
+            again at each connection: the embedded server changes its port.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        lease: seconds a trial is held without a sign of life.
+        grace: seconds a stopping worker may take to finish the trial in hand.
+    """
+
+    find_server: Callable[[], Optional[str]]
+    device: str
+    lease: float = 60.0
+    grace: float = 10.0
+
+
+class Worker:
+    """One process that does one trial at a time, until it is stopped.
+
+    A server that goes away ends the session, never the worker: it waits for the server, and the
+    first thing it does then is to deliver what it could not.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        terms: Terms,
+        objectives: Mapping[str, Objective],
+        outbox: Outbox,
+        stop: Stop,
+    ) -> None:
+        self._identity = identity
+        self._terms = terms
+        self._objectives = objectives
+        self._outbox = outbox
+        self._stop = stop
+        self._datasets = DatasetCache()
+        self._token: Optional[str] = None
+
+    def run(self) -> None:
+        """Work until stopped. Raises ``StoreError`` for what waiting cannot mend."""
+        with self._outbox:
+            while not self._stop.asked.is_set():
+                uri = self._wait_for_server()
+                if uri is None:
+                    return
+                try:
+                    self._session(uri)
+                except StoreUnavailable as error:
+                    log.warning("%s; waiting for it", error)
+
+    # -- sessions -------------------------------------------------------------------------------
+
+    def _session(self, uri: str) -> None:
+        """Deliver what waits, then do trials for as long as the server is there."""
+        with Store(uri) as store:
+            self._outbox.deliver(store)
+            self._outbox.deliver_for_the_dead(store)
+            with Heartbeat(lambda: Store(uri), self._identity, self._terms.lease) as heartbeat:
+                self._work(store, heartbeat)
+
+    def _wait_for_server(self) -> Optional[str]:
+        """Return the URI of a server that answers; None once stopped."""
+        pause = 0.25
+        told = False
+        while not self._stop.asked.is_set():
+            uri = self._terms.find_server()
+            reason = "no server runs on this machine yet: start a coordinator, or say --mongo URI"
+            if uri is not None:
+                try:
+                    with Store(uri, timeout=_RECONNECT_LIMIT_S) as store:
+                        store.ping()
+                    log.info("connected to %s", store.address)
+                    return uri
+                except StoreUnavailable as error:
+                    reason = str(error)
+            if not told:
+                log.warning("%s; waiting for it", reason)
+                told = True
+            self._stop.asked.wait(pause)
+            pause = min(2 * pause, _RECONNECT_LIMIT_S)
+        return None
+
+    def _work(self, store: Store, heartbeat: Heartbeat) -> None:
+        pause = 0.02
+        while not self._stop.asked.is_set():
+            heartbeat.raise_failure()
+            if self.run_one(store, heartbeat):
+                pause = 0.02
+            else:
+                self._stop.asked.wait(pause)
+                pause = min(2 * pause, _IDLE_LIMIT_S)
+
+    # -- one trial ------------------------------------------------------------------------------
+
+    def run_one(self, store: Store, heartbeat: Heartbeat) -> bool:
+        """Do one trial from claim to delivery; return False if there was none to do."""
+        trial = self._claim(store)
+        if trial is None:
+            return False
+        begun = time.monotonic()
+        log.info("%s: %s", _name(trial), _spell(trial.vals or trial.config))
+        with heartbeat.holding(trial) as held:
+            try:
+                outcome = self._run_objective(store, held, heartbeat)
+            except Exception as error:
+                self._settle(store, held, error)
+                heartbeat.raise_failure()
+                return True
+            self._outbox.add(Entry(trial.id, str(trial.token), outcome.result, outcome.weights))
+            self._outbox.deliver(store)
+        seconds = time.monotonic() - begun
+        log.info("%s: done in %.1f s, loss %.4f", _name(trial), seconds, outcome.result["loss"])
+        return True
+
+    def _claim(self, store: Store) -> Optional[Trial]:
+        """Claim a trial, or find the one that a claim took whose reply was lost."""
+        if self._token is not None:
+            trial = store.trials.claimed(self._token)
+        else:
+            self._token = new_token()
+            trial = store.trials.claim(
+                self._identity.worker,
+                self._token,
+                sorted(self._objectives),
+                self._identity.study,
+                self._terms.lease,
+            )
+        self._token = None  # the answer is known
+        return trial
+
+    def _run_objective(self, store: Store, held: Held, heartbeat: Heartbeat) -> Outcome:
+        trial = held.trial
+        expected_end = [float("inf")]
+        last_told = [time.monotonic()]
+
+        def report(progress: Mapping[str, Any], seconds_left: float) -> None:
+            now = time.monotonic()
+            expected_end[0] = now + seconds_left
+            heartbeat.report(held, progress)
+            if now - last_told[0] >= _TELL_EVERY_S:
+                last_told[0] = now
+                log.info("%s: %s", _name(trial), _spell(progress))
+
+        def should_stop() -> bool:
+            return (
+                held.lost.is_set()
+                or held.cancelled.is_set()
+                or self._stop.ends(expected_end[0], self._terms.grace)
+            )
+
+        dataset = functools.partial(self._datasets.get, store=store)
+        context = Context(self._terms.device, dataset, report, should_stop)
+        return self._objectives[str(trial.objective)](trial.config, context)
+
+    def _settle(self, store: Store, held: Held, error: Exception) -> None:
+        """Tell the store how a trial ended that gave no result."""
+        trial, name = held.trial, _name(held.trial)
+        try:
+            if held.lost.is_set():
+                log.warning("%s: stopped; it is no longer this worker's", name)
+            elif held.cancelled.is_set():
+                store.trials.confirm_cancel(trial)
+                log.info("%s: cancelled", name)
+            elif isinstance(error, Stopped):
+                store.trials.give_back(trial)
+                log.info("%s: given back", name)
+            elif isinstance(error, StoreUnavailable):
+                raise error
+            elif isinstance(error, DeviceError) or is_out_of_memory(error):
+                store.trials.give_back(trial, exclude=True)
+                log.error("%s: given to another worker; this device failed: %s", name, error)
+            elif isinstance(error, ConfigError):
+                store.trials.fail(trial, ErrorKind.BAD_PAYLOAD, str(error))
+                log.error("%s: cannot be run by anyone: %s", name, error)
+            else:
+                store.trials.fail(trial, ErrorKind.OBJECTIVE, _last_line(error))
+                log.error("%s: failed", name, exc_info=error)
+        except LeaseLost:
+            log.warning("%s: is no longer this worker's", name)
+
+
+def _name(trial: Trial) -> str:
+    return "{0.exp_key}/{0.tid}".format(trial)
+
+
+def _spell(values: Mapping[str, Any]) -> str:
+    """Return the numbers a person wants to see, in short."""
+    shown: Dict[str, Any] = {
+        key: value
+        for key, value in values.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+    return ", ".join("{} {:.4g}".format(key.replace("_", " "), shown[key]) for key in shown)
+
+
+def _last_line(error: Exception) -> str:
+    return traceback.format_exception_only(type(error), error)[-1].strip()

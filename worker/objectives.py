@@ -1,0 +1,70 @@
+"""What a trial runs: objectives, by name. No code ever comes from the database.
+
+A trial says ``["objective", "lenet5"]`` and brings a configuration as plain JSON; the worker looks
+the name up here. Packages add objectives of their own by the entry point group
+``hyperhive.objectives``.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Mapping, Optional
+
+from model.dataset import Dataset
+
+if sys.version_info >= (3, 10):
+    from importlib.metadata import entry_points
+else:
+    from importlib.metadata import entry_points as _all_entry_points
+
+    def entry_points(group: str) -> Any:
+        """Return the entry points of a group, as Python 3.10's function does."""
+        return _all_entry_points().get(group, ())
+
+
+GROUP = "hyperhive.objectives"
+
+
+class Stopped(Exception):
+    """Raised by an objective that ended early because ``should_stop`` said so."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an objective found.
+
+    ``result`` is hyperopt's result: plain JSON with ``status`` and ``loss`` at least. ``weights``
+    are the bytes of a safetensors file, or None.
+    """
+
+    result: Dict[str, Any]
+    weights: Optional[bytes] = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an objective may use of its worker.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``mps``.
+        dataset: gives the data set of a content hash, fetched from the store if need be.
+        report: takes progress as plain JSON, and the seconds that are probably left.
+        should_stop: asked often; an objective that hears yes raises ``Stopped``.
+    """
+
+    device: str
+    dataset: Callable[[str], Dataset]
+    report: Callable[[Mapping[str, Any], float], None]
+    should_stop: Callable[[], bool]
+
+
+Objective = Callable[[Mapping[str, Any], Context], Outcome]
+
+
+def registered() -> Dict[str, Objective]:
+    """Return the objectives of this installation by name, our own among them."""
+    from worker.lenet5 import LeNet5Objective
+
+    objectives: Dict[str, Objective] = {
+        point.name: point.load() for point in entry_points(group=GROUP)
+    }
+    return {**objectives, "lenet5": LeNet5Objective()}

@@ -1,0 +1,163 @@
+"""Results that are computed and not yet in the store. What is in here is never computed again.
+
+Each worker process has a folder of its own below the outbox, locked for as long as it lives. A
+result is one file, written and synced before the first attempt to deliver it. Whoever finds a
+folder whose lock is free delivers what its dead owner left.
+"""
+
+import contextlib
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator, List, Mapping, Optional
+
+import bson
+import platformdirs
+import portalocker
+
+from store.connection import Store
+from store.errors import LeaseLost
+
+log = logging.getLogger(__name__)
+
+_LOCK = "lock"
+
+
+def default_directory() -> Path:
+    """Return where results wait that could not be delivered yet."""
+    return Path(platformdirs.user_data_dir("hyperhive", appauthor=False)) / "outbox"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result on its way: the claim it belongs to, hyperopt's result, perhaps weights."""
+
+    trial_id: Any
+    token: str
+    result: Mapping[str, Any]
+    weights: Optional[bytes]
+
+    def encode(self) -> bytes:
+        """Return the entry as BSON: one file, which is there whole or not at all."""
+        return bytes(bson.encode(vars(self)))
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Entry":
+        """Read what ``encode`` gave."""
+        return cls(**bson.decode(data))
+
+
+class Outbox:
+    """The outbox of one worker process. Use it as a context manager: it holds the folder's lock.
+
+    Args:
+        worker: the worker's id, which names its folder.
+        directory: the outbox that all workers of this user share.
+    """
+
+    def __init__(self, worker: str, directory: Optional[Path] = None) -> None:
+        self._root = directory or default_directory()
+        self._folder = self._root / worker
+        self._unsaved: List[Entry] = []
+        self._lock = contextlib.ExitStack()
+
+    def __enter__(self) -> "Outbox":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock.enter_context(_locked(self._folder))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+        _remove_if_empty(self._folder)
+
+    def add(self, entry: Entry) -> None:
+        """Keep a result until it is delivered: on disk, synced; in memory if the disk is full."""
+        path = self._folder / (entry.token + ".bson")
+        try:
+            _write_synced(path, entry.encode())
+        except OSError as error:
+            log.error(
+                "the outbox %s cannot be written (%s): this result is kept in memory only, so "
+                "leave the worker running until it is delivered",
+                self._folder,
+                error,
+            )
+            self._unsaved.append(entry)
+
+    def deliver(self, store: Store) -> None:
+        """Deliver everything that this outbox, and those of dead workers, hold for this store.
+
+        Raises ``StoreUnavailable`` when the server goes away; what was not delivered stays.
+        """
+        while self._unsaved:
+            _deliver(self._unsaved[0], store)
+            self._unsaved.pop(0)
+        _deliver_folder(self._folder, store)
+
+    def deliver_for_the_dead(self, store: Store) -> None:
+        """Deliver what workers left that died before they could."""
+        for folder in sorted(self._root.iterdir()):
+            if folder == self._folder or not folder.is_dir():
+                continue
+            # Locked: its worker lives. Gone: another worker was quicker.
+            with contextlib.suppress(portalocker.LockException, FileNotFoundError):
+                with _locked(folder):
+                    _deliver_folder(folder, store)
+                _remove_if_empty(folder)
+
+
+def _deliver_folder(folder: Path, store: Store) -> None:
+    for path in sorted(folder.glob("*.bson")):
+        entry = Entry.decode(path.read_bytes())
+        if _deliver(entry, store):
+            path.unlink()
+
+
+def _deliver(entry: Entry, store: Store) -> bool:
+    """Deliver one result; return False if its trial is of another store."""
+    trial = store.trials.get(entry.trial_id)
+    if trial is None:
+        log.warning("a result for a trial that %s does not have stays here", store.address)
+        return False
+    artifact = None
+    if entry.weights is not None:
+        name = "{}/{}.safetensors".format(trial.study, trial.tid)
+        artifact = store.blobs.put(entry.weights, name).as_document()
+    try:
+        counts = store.trials.finish(entry.trial_id, entry.token, entry.result, artifact)
+    except LeaseLost as error:
+        log.warning("a result stays here: %s", error)
+        return False
+    if not counts:
+        log.info("%s/%d: another worker's result came first; kept as late", trial.study, trial.tid)
+    return True
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    partial = path.with_suffix(".part")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    if hasattr(os, "O_DIRECTORY"):  # the new name is on disk once its folder is; not on Windows
+        descriptor = os.open(path.parent, os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock; raises ``LockException`` if another process does."""
+    with (folder / _LOCK).open("a") as file:
+        portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        yield
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if not any(path.name != _LOCK for path in folder.iterdir()):
+        (folder / _LOCK).unlink(missing_ok=True)
+        folder.rmdir()

@@ -1,0 +1,27 @@
+"""How a worker is asked to stop."""
+
+import threading
+import time
+
+
+class Stop:
+    """A request to stop, made by a signal: once, to end in good order; twice, to leave at once."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self._hurry = False
+        self._since = 0.0
+
+    def ask(self) -> None:
+        """Ask once more; safe in a signal handler."""
+        if self.asked.is_set():
+            self._hurry = True
+        else:
+            self._since = time.monotonic()
+            self.asked.set()
+
+    def ends(self, expected_end: float, grace: float) -> bool:
+        """Whether work that would end at ``expected_end`` (monotonic) must be given back now."""
+        if not self.asked.is_set():
+            return False
+        return self._hurry or expected_end > self._since + grace

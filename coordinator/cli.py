@@ -3,13 +3,21 @@
 import contextlib
 import logging
 import os
+import re
 import signal
 import threading
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional, Tuple
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:  # these would import NumPy, PyMongo and hyperopt for a --help
+    from coordinator.search import Snapshot
+    from coordinator.study import Plan
+    from model.dataset import Dataset
+    from model.datasets import Request
+    from model.download import Progress
 
 MONGO = typer.Option(
     None,
@@ -72,7 +80,7 @@ def coordinator(
     with _download_progress() as progress:
         loaded = load(plan.data, progress)
     _tell(loaded.notices)
-    with _server(mongo, mongod) as uri, _stopping() as stop:
+    with _stopping() as stop, _server(mongo, mongod) as uri:
         _search(uri, plan, loaded.dataset, models, refit, stop)
 
 
@@ -99,11 +107,12 @@ def demo(
         loaded = choose_data(dataset, data, progress)
     _tell(loaded.notices)
     chosen = plan(loaded, trials, seed)
-    with _server(mongo, mongod) as uri, _stopping() as stop:
+    with _stopping() as stop, _server(mongo, mongod) as uri:
         log = models / chosen.name / "worker.log"
         environment = {**os.environ, "HYPERHIVE_MONGO": uri}
         with workers(environment, chosen.name, slots, log) as running:
-            _search(uri, chosen, loaded.dataset, models, refit, stop, running.require_alive)
+            check, resume = running.require_alive, "the next demo begins anew"
+            _search(uri, chosen, loaded.dataset, models, refit, stop, check, resume)
 
 
 def status(
@@ -133,7 +142,7 @@ def start(
     from store.driver import address
     from store.embedded import default_directory, embedded_server
 
-    with embedded_server(mongod=mongod, port=port) as uri, _stopping() as stop:
+    with _stopping() as stop, embedded_server(mongod=mongod, port=port) as uri:
         console.print("MongoDB runs at {}; Ctrl-C ends it".format(address(uri)))
         console.print("its files and its login are in {}".format(default_directory()))
         stop.wait()
@@ -149,13 +158,15 @@ def stop() -> None:
 
 def _search(
     uri: str,
-    plan: Any,
-    dataset: Any,
+    plan: "Plan",
+    dataset: "Dataset",
     models: Path,
     refit: bool,
     stop: threading.Event,
-    check: Any = lambda: None,
+    check: Callable[[], None] = lambda: None,
+    resume: str = "start the same study again and it goes on from here",
 ) -> None:
+    """Run a study, shown on the console, and tell its result; ``check`` may raise at any time."""
     from coordinator.display import showing
     from coordinator.run import open_study, run_study
     from coordinator.search import Interrupted
@@ -168,13 +179,13 @@ def _search(
         try:
             with showing(console) as show:
 
-                def watch(snapshot: Any) -> None:
+                def watch(snapshot: "Snapshot") -> None:
                     check()
                     show(snapshot)
 
                 result = run_study(store, study, dataset, models, refit, watch, stop)
         except Interrupted:
-            console.print("stopped; start the same study again and it goes on from here")
+            console.print("stopped; {}".format(resume), highlight=False)
             raise typer.Exit(1) from None
     console.print(summary(result))
 
@@ -212,12 +223,13 @@ def _stopping() -> Iterator[threading.Event]:
 
 
 @contextlib.contextmanager
-def _download_progress() -> "Iterator[Any]":
+def _download_progress() -> Iterator["Progress"]:
     """Show a bar once a download begins."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
     columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Bars(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None, visible=False)
 
         def show(done: int, total: int) -> None:
@@ -226,15 +238,13 @@ def _download_progress() -> "Iterator[Any]":
         yield show
 
 
-def _default_name(request: Any) -> str:
-    import re
-
+def _default_name(request: "Request") -> str:
     if request.name != "folder" or request.data is None:
         return str(request.name)
     return re.sub(r"[^A-Za-z0-9._-]+", "-", request.data.stem).strip("-._") or "folder"
 
 
-def _tell(notices: "tuple[str, ...]") -> None:
+def _tell(notices: Tuple[str, ...]) -> None:
     for notice in notices:
         console.print(notice, style="yellow", markup=False, highlight=False)
 

@@ -160,8 +160,10 @@ class Search:
         self._store.collect_orphans()
         for trial in ranking(self._finished.values())[WEIGHTS_KEPT:]:
             if trial.artifact is not None:
+                file_id = trial.artifact["file_id"]
+                self._store.blobs.unsettle(file_id)
                 self._finished[trial.tid] = self._store.trials.drop_artifact(trial)
-                self._store.blobs.delete(trial.artifact["file_id"])
+                self._store.blobs.delete(file_id)
 
     def _look_at(self, unfinished: Mapping[int, Trial]) -> None:
         """Read the unfinished trials again; a study's finished ones are never read twice."""

@@ -1,5 +1,6 @@
 """A data set in memory: uint8 arrays, class names, and the hash that names it everywhere."""
 
+import functools
 import hashlib
 import io
 import json
@@ -55,7 +56,7 @@ class Dataset:
         """Number of channels: 1 for grey, 3 for colour."""
         return int(self.train_images.shape[3])
 
-    @property
+    @functools.cached_property
     def content_hash(self) -> str:
         """SHA-256 over classes, shapes and pixels; the name it is published and trained under.
 

@@ -17,6 +17,8 @@ from gridfs.errors import CorruptGridFile, NoFile
 from store.driver import Guard, transfer_time
 from store.errors import CorruptBlob, NotFound
 
+_STARTED_NOW = [{"$set": {"started": "$$NOW"}}]
+
 
 @dataclass(frozen=True)
 class BlobRef:
@@ -47,11 +49,9 @@ class Blobs:
     def put(self, data: bytes, name: str) -> BlobRef:
         """Upload bytes under a new id and return the reference to keep."""
         ref = BlobRef(ObjectId(), hashlib.sha256(data).hexdigest(), len(data))
-        started = [{"$set": {"started": "$$NOW"}}]
-        with self._guard():
-            self._uploads.update_one({"_id": ref.file_id}, started, upsert=True)
-            with transfer_time(ref.length):
-                self._bucket.upload_from_stream_with_id(ref.file_id, name, data)
+        self.unsettle(ref.file_id)
+        with self._guard(), transfer_time(ref.length):
+            self._bucket.upload_from_stream_with_id(ref.file_id, name, data)
         return ref
 
     def get(self, ref: BlobRef) -> bytes:
@@ -87,6 +87,11 @@ class Blobs:
         """Forget the marker of an upload that is referred to."""
         with self._guard():
             self._uploads.delete_one({"_id": file_id})
+
+    def unsettle(self, file_id: Any) -> None:
+        """Put the marker back, before the last reference goes: a crash in between loses nothing."""
+        with self._guard():
+            self._uploads.update_one({"_id": file_id}, _STARTED_NOW, upsert=True)
 
     def uploads_older_than(self, seconds: float) -> List[Any]:
         """Return the ids of uploads begun that long ago, by the server's clock, and not settled."""

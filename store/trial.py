@@ -99,7 +99,7 @@ class Trial:
 
     @property
     def exp_key(self) -> str:
-        """hyperopt's key of the trials that belong together: see ``experiment_key``."""
+        """The key by which hyperopt knows trials that belong together: see ``experiment_key``."""
         return experiment_key(self.study, self.purpose)
 
     @property

@@ -1,0 +1,48 @@
+# make demo   everything on this machine, from nothing to a labelled picture
+# make test   all tests; make check   format, lint, types, the Python 3.8 floor
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEVICE_PYTHON ?= python3.8
+DEVICE_VENV := .venv-device
+SOURCES := hyperhive.py store model worker coordinator inference
+STAMP = $(VENV)/.$(1)-installed
+
+.PHONY: demo test check test-device benchmarks clean
+
+demo: $(call STAMP,all)
+	$(BIN)/hyperhive demo
+
+test: $(call STAMP,test)
+	$(BIN)/python -m pytest
+
+check: $(call STAMP,test)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/vermin --quiet --no-tips --violations --target=3.8- $(SOURCES)
+
+# A worker as an old device has it: Python 3.8, torch 1.13, joined to a study of this Python's.
+test-device: $(call STAMP,test) $(DEVICE_VENV)/.installed
+	HYPERHIVE_DEVICE_PYTHON=$(CURDIR)/$(DEVICE_VENV)/bin/python \
+	  $(BIN)/python -m pytest tests/acceptance -k device
+
+benchmarks: $(call STAMP,test)
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.%-installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[$*]'
+	@touch $@
+
+$(DEVICE_VENV)/.installed: pyproject.toml constraints-device.txt
+	$(DEVICE_PYTHON) -m venv $(DEVICE_VENV)
+	$(DEVICE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints-device.txt torch .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(DEVICE_VENV) build *.egg-info

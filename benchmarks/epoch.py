@@ -1,0 +1,88 @@
+"""An epoch of ours against one of ImageFolder and DataLoader: same model, same images, one run.
+
+    python benchmarks/epoch.py [--data simpsons-mnist.zip] [--rounds 3]
+
+Both train LeNet-5 on the 8,000 training images in batches of 64 with SGD, on the CPU, with as many
+threads as torch takes by itself, by turns. The ratio is what counts: machines are noisy.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks._common import simpsons, simpsons_option
+from model.config import TrainConfig
+from model.dataset import Dataset
+from model.lenet import LeNet5
+from model.training import TrainingData, train
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = simpsons_option("an epoch of ours against one of ImageFolder and DataLoader")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    dataset = simpsons(options.data)
+    data = TrainingData(dataset, torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as folder:
+        _extract(dataset, Path(folder))
+        loader = _loader(Path(folder), data)
+        ours, theirs = [], []
+        for _ in range(options.rounds):
+            ours.append(_time(lambda: _our_epoch(data)))
+            theirs.append(_time(lambda: _loader_epoch(loader, dataset)))
+    mine, other = statistics.median(ours), statistics.median(theirs)
+    print(
+        "images {:,}, torch threads {}".format(len(dataset.train_images), torch.get_num_threads())
+    )
+    print("ImageFolder + DataLoader  {:.2f} s an epoch".format(other))
+    print("hyperhive                 {:.2f} s an epoch".format(mine))
+    print("ratio                     {:.1f}".format(other / mine))
+
+
+def _our_epoch(data: TrainingData) -> None:
+    train(TrainConfig("", 0.01, 1, 0.9, train_on_all=True), data)
+
+
+def _loader_epoch(loader: DataLoader, dataset: Dataset) -> None:
+    model = LeNet5(dataset.channels, len(dataset.classes))
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    for images, labels in loader:
+        loss = functional.cross_entropy(model(images), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+
+def _loader(folder: Path, data: TrainingData) -> DataLoader:
+    steps = [transforms.ToTensor(), transforms.Normalize(data.mean, data.std)]
+    images = ImageFolder(str(folder), transforms.Compose(steps))
+    return DataLoader(images, batch_size=64, shuffle=True)
+
+
+def _extract(dataset: Dataset, folder: Path) -> None:
+    """Write the training images as JPEG files in class folders, as the public archive has them."""
+    for number, (image, label) in enumerate(zip(dataset.train_images, dataset.train_labels)):
+        path = folder / dataset.classes[label] / "{}.jpg".format(number)
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(image).save(path, quality=95)
+
+
+def _time(run: "object") -> float:
+    begun = time.perf_counter()
+    run()
+    return time.perf_counter() - begun
+
+
+if __name__ == "__main__":
+    main()

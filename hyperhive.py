@@ -19,6 +19,7 @@ app = typer.Typer(
     help="Hyperparameter search over the machines you already own.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",  # else --help keeps the line breaks of the docstrings
     pretty_exceptions_enable=False,
 )
 for command in (demo, coordinator, worker, status):

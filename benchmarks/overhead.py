@@ -7,6 +7,7 @@ whose objective returns at once with LeNet-5's weights. All time is overhead.
 """
 
 import argparse
+import contextlib
 import sys
 import tempfile
 import time
@@ -38,13 +39,15 @@ def main() -> None:
     def objective(config: dict, context: Context) -> Outcome:
         return Outcome({"status": "ok", "loss": 0.5}, weights)
 
-    with tempfile.TemporaryDirectory() as folder:
-        with embedded_server(Path(folder) / "mongo") as uri, Store(uri) as store:
-            store.ensure_indexes()
-            for tid in range(trials):
-                store.trials.post(Draft(STUDY, tid, {}, {}))
-            times = _run(uri, store, objective, Path(folder) / "outbox")
-            assert store.trials.counts(STUDY, SEARCH)[Status.DONE] == trials
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        uri = stack.enter_context(embedded_server(folder / "mongo"))
+        store = stack.enter_context(Store(uri))
+        store.ensure_indexes()
+        for tid in range(trials):
+            store.trials.post(Draft(STUDY, tid, {}, {}))
+        times = _run(uri, store, objective, folder / "outbox")
+        assert store.trials.counts(STUDY, SEARCH)[Status.DONE] == trials
     times.sort()
     print("trials {}, weights {:,} bytes".format(trials, len(weights)))
     print(

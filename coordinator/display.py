@@ -98,9 +98,9 @@ def _workers(snapshot: Snapshot) -> Table:
 def doing(trial: Trial) -> str:
     """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2%``."""
     progress = trial.progress or {}
-    if "number" not in progress:
+    if "epoch" not in progress:
         return "trial {}: begins".format(trial.tid)
-    text = "trial {}: epoch {} of {}".format(trial.tid, progress["number"], progress["epochs"])
+    text = "trial {}: epoch {} of {}".format(trial.tid, progress["epoch"], progress["epochs"])
     accuracy = progress.get("validation_accuracy")
     return text if accuracy is None else "{}, {:.1%}".format(text, accuracy)
 

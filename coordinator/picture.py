@@ -14,6 +14,7 @@ from model.metrics import Evaluation
 from store.trial import Trial
 
 _COLUMNS, _ROWS = 10, 4
+_NAME_LENGTH = 19
 _RIGHT, _WRONG, _BEST, _QUIET = "#1a7f37", "#cf222e", "#e3a008", "#6e7781"
 
 
@@ -34,9 +35,9 @@ def draw(
         dataset: its test images are shown, a fixed draw of them.
         evaluation: of the model on the whole test split, in its order.
     """
-    figure = Figure(figsize=(12, 9.2), layout="constrained")
+    figure = Figure(figsize=(12, 9.6), layout="constrained")
     FigureCanvasAgg(figure)
-    images, history = cast(List[SubFigure], figure.subfigures(2, 1, height_ratios=[1.75, 1]))
+    images, history = cast(List[SubFigure], figure.subfigures(2, 1, height_ratios=[1.9, 1]))
     images.suptitle(
         "{}: {:.1%} of {:,} unseen images named rightly".format(
             dataset.name, evaluation.accuracy, len(dataset.test_labels)
@@ -63,12 +64,8 @@ def _draw_image(axes: Axes, dataset: Dataset, evaluation: Evaluation, index: int
     colour = _RIGHT if right else _WRONG
     for spine in axes.spines.values():
         spine.set(color=colour, linewidth=2)
-    axes.set_title(
-        "✓ " + said if right else "✗ {}, is {}".format(said, truth),
-        fontsize=9 if right else 8,
-        color=colour,
-        pad=3,
-    )
+    verdict = "✓ " + said if right else "✗ {}\nis {}".format(said, truth)
+    axes.set_title(verdict, fontsize=8, color=colour, pad=3)
 
 
 def _draw_history(axes: Axes, trials: List[Trial], winner: Trial, untuned: Optional[float]) -> None:
@@ -106,6 +103,6 @@ def hyperparameters(trial: Trial) -> str:
 
 
 def _short(name: str) -> str:
-    """Return a class name that fits above a thumbnail: ``homer`` for ``homer_simpson``."""
-    words = name.replace("-", "_").split("_")
-    return name if len(name) <= 12 else min(words[:2], key=len) if len(words[0]) > 12 else words[0]
+    """Return a class name that fits above a thumbnail."""
+    name = name.replace("_", " ")
+    return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"

@@ -6,7 +6,6 @@ its card. Neither format can carry code.
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
@@ -16,6 +15,7 @@ import safetensors
 import safetensors.numpy
 import torch
 
+from model import atomic
 from model.errors import CheckpointError
 from model.lenet import LeNet5
 from model.normalise import Normaliser
@@ -113,8 +113,8 @@ def save(directory: Path, packed: bytes, card: Card) -> Path:
     refused: never one for the other.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    _replace(directory / WEIGHTS_FILE, packed)
-    _replace(directory / CARD_FILE, json.dumps(card.to_json(), indent=2).encode() + b"\n")
+    atomic.write(directory / WEIGHTS_FILE, packed)
+    atomic.write(directory / CARD_FILE, json.dumps(card.to_json(), indent=2).encode() + b"\n")
     return directory / WEIGHTS_FILE
 
 
@@ -172,9 +172,3 @@ def _is_numbers(values: Any) -> bool:
 def _is_names(values: Any) -> bool:
     named = isinstance(values, list) and all(isinstance(value, str) for value in values)
     return named and len(values) >= 2
-
-
-def _replace(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(data)
-    os.replace(partial, path)

@@ -1,5 +1,6 @@
 """The command ``hyperhive worker``."""
 
+import contextlib
 import logging
 import multiprocessing
 import signal
@@ -10,7 +11,7 @@ from typing import Optional
 import typer
 
 from model.errors import InputError
-from store.errors import StoreError
+from store.errors import StoreError, StoreUnavailable
 from worker.pool import EXPECTED_ERROR, Pool
 from worker.stop import Stop
 
@@ -57,19 +58,26 @@ def worker(
     soon, else hands it back for another worker. Twice: it hands it back at once.
     """
     # torch takes seconds to import; --help must not.
-    from store.driver import address
-    from worker.device import choose, cores, default_slots, describe
+    from worker.device import choose, cores, default_slots
 
     _set_up_logging(verbose, "worker")
     if mongo is not None:
-        address(mongo)  # a URI that makes no sense is said here, once
+        _check_login(mongo)
     chosen = choose(device)
     count = slots or default_slots(chosen)
     threads = max(1, cores() // count)
-    log.info("%d slots on %s", count, describe(chosen))
+    log.info("%d slot%s on %s", count, "s" if count > 1 else "", chosen.type)
     options = Options(mongo, study, chosen.type, threads, lease, grace, verbose)
     if not Pool(_slot, (options,), count).run():
         raise typer.Exit(1)
+
+
+def _check_login(uri: str) -> None:
+    """Say once, not once a slot, that a login is wrong; a server that is away is waited for."""
+    from store.connection import Store
+
+    with contextlib.suppress(StoreUnavailable), Store(uri, timeout=2.0) as store:
+        store.ping()
 
 
 def _slot(options: Options, number: int) -> None:

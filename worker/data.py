@@ -1,10 +1,10 @@
 """Data sets as a worker gets them: from its own disk, else from the store."""
 
 import logging
-import os
 from pathlib import Path
 from typing import Optional
 
+from model import atomic
 from model.dataset import Dataset
 from model.download import cache_directory
 from model.errors import DatasetError
@@ -37,12 +37,9 @@ class DatasetCache:
         return dataset
 
     def _keep(self, path: Path, packed: bytes) -> None:
-        partial = path.with_name("{}.{}.part".format(path.name, os.getpid()))
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(packed)
-            os.replace(partial, path)
+            atomic.write(path, packed)
         except OSError as error:
             # The trial needs the data, not the copy.
             log.warning("data set is not kept in %s: %s", self._directory, error)
-            partial.unlink(missing_ok=True)

@@ -116,7 +116,7 @@ class Heartbeat:
                 label = None if held is None else "{0.exp_key}/{0.tid}".format(held.trial)
                 store.workers.report(trial=label, **vars(self._identity))
             except StoreUnavailable as error:
-                log.warning("%s; training goes on", error)
+                log.warning("%s; work goes on without it", error)
 
     def _renew(self, held: Held, store: Store) -> None:
         try:

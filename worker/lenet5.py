@@ -32,7 +32,12 @@ class LeNet5Objective:
         data = self._training_data(asked.dataset, context)
 
         def report(epoch: Epoch) -> None:
-            progress = {**epoch.to_json(), "epochs": asked.epochs}
+            progress = {
+                "epoch": epoch.number,
+                "epochs": asked.epochs,
+                "train_loss": epoch.train_loss,
+                "validation_accuracy": epoch.validation_accuracy,
+            }
             context.report(progress, epoch.seconds * (asked.epochs - epoch.number))
 
         try:

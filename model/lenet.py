@@ -31,11 +31,11 @@ class LeNet5(nn.Module):
         self.classes = classes
         self.features = nn.Sequential(
             nn.Conv2d(channels, 6, kernel_size=5, padding=2),
+            nn.MaxPool2d(2),  # before the activation, as in 1998; with ReLU the order is only speed
             nn.ReLU(),
-            nn.MaxPool2d(2),
             nn.Conv2d(6, 16, kernel_size=5),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
         )
         self.classifier = nn.Sequential(
             nn.Flatten(),

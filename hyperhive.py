@@ -26,6 +26,15 @@ for command in (demo, coordinator, worker, status):
     app.command()(command)
 app.add_typer(mongo_app, name="mongo")
 
+_EXTRAS = {
+    "torch": "torch",
+    "cv2": "camera",
+    "hyperopt": "coordinator",
+    "matplotlib": "coordinator",
+    "sklearn": "coordinator",
+}
+"""What is not installed everywhere, and the extra that brings it."""
+
 
 def main() -> None:
     """Run ``hyperhive``."""
@@ -44,6 +53,13 @@ def _run(command: Any) -> None:
         command()
     except (StoreError, InputError) as error:
         _fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        _fail(
+            "this needs {}: pip install 'hyperhive[{}]'".format(error.name, _EXTRAS[error.name]),
+            1,
+        )
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise

@@ -64,9 +64,12 @@ class Card:
                 "the model's card is of architecture {!r}, format {!r}: this hyperhive reads "
                 "'lenet5', 1".format(card.architecture, card.format)
             )
-        per_channel = [values for values in (card.mean, card.std) if _is_numbers(values)]
-        if card.channels not in (1, 3) or [len(v) for v in per_channel] != [card.channels] * 2:
-            raise CheckpointError("the model's card has no normalisation for its channels")
+        if not _is_normalisation(card.mean, card.channels, least=0.0):
+            raise CheckpointError("the model's card has no mean for each channel")
+        if not _is_normalisation(card.std, card.channels, least=1e-9):
+            raise CheckpointError("the model's card has no standard deviation for each channel")
+        if not isinstance(card.weights_sha256, str):
+            raise CheckpointError("the model's card has no hash of its weights")
         if not _is_names(card.classes):
             raise CheckpointError("the model's card has no class names")
         return card
@@ -134,6 +137,8 @@ def load(path: Path, device: torch.device) -> Tuple[LeNet5, Card]:
         values = json.loads(card_file.read_text(encoding="utf-8"))
         card = Card.from_json(values if isinstance(values, dict) else {})
         return unpack_weights(weights.read_bytes(), card, device), card
+    except OSError as error:
+        raise CheckpointError("{} cannot be read: {}".format(weights, error.strerror)) from error
     except (CheckpointError, ValueError) as error:
         raise CheckpointError("{}: {}".format(weights, error)) from error
 
@@ -165,8 +170,11 @@ def _require_same(found: Dict[str, str], expected: Dict[str, str]) -> None:
             )
 
 
-def _is_numbers(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(value, (int, float)) for value in values)
+def _is_normalisation(values: Any, channels: Any, least: float) -> bool:
+    """Whether there is a number in ``least``..1 for each of 1 or 3 channels."""
+    if channels not in (1, 3) or not isinstance(values, list) or len(values) != channels:
+        return False
+    return all(isinstance(value, (int, float)) and least <= value <= 1 for value in values)
 
 
 def _is_names(values: Any) -> bool:

@@ -58,7 +58,8 @@ def worker(
     soon, else hands it back for another worker. Twice: it hands it back at once.
     """
     # torch takes seconds to import; --help must not.
-    from worker.device import choose, cores, default_slots
+    from model.device import choose
+    from worker.device import cores, default_slots
 
     _set_up_logging(verbose, "worker")
     if mongo is not None:

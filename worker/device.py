@@ -1,34 +1,10 @@
-"""Where a worker trains: CUDA, MPS or CPU, and how many trials at once."""
+"""What a worker knows of its device: how many trials at once, what to call it, its failures."""
 
 import os
 import platform
 from typing import Dict
 
 import torch
-
-from model.errors import DeviceError, UsageError
-
-CHOICES = ("auto", "cpu", "cuda", "mps")
-
-
-def choose(name: str) -> torch.device:
-    """Return the device of that name; ``auto`` is the first there is of CUDA, MPS, CPU.
-
-    Raises ``DeviceError`` if it is not there, ``UsageError`` if it is none of ``CHOICES``.
-    """
-    if name not in CHOICES:
-        raise UsageError("no device is called {!r}: choose {}".format(name, ", ".join(CHOICES)))
-    there = {"cuda": torch.cuda.is_available(), "mps": _has_mps(), "cpu": True}
-    if name == "auto":
-        name = next(kind for kind, present in there.items() if present)
-    if not there[name]:
-        present = ", ".join(kind for kind, is_there in there.items() if is_there)
-        raise DeviceError(
-            "this machine has no {} that torch {} can use: choose --device {}".format(
-                name.upper(), torch.__version__, present
-            )
-        )
-    return torch.device(name)
 
 
 def default_slots(device: torch.device) -> int:
@@ -70,8 +46,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(words in text for words in told)
     )
-
-
-def _has_mps() -> bool:
-    backend = getattr(torch.backends, "mps", None)  # since torch 1.12
-    return bool(backend is not None and backend.is_available())

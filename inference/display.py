@@ -1,0 +1,70 @@
+"""A window, where there can be one."""
+
+import re
+import subprocess
+import sys
+import threading
+from typing import Mapping, Optional
+
+import cv2
+import numpy as np
+from PIL import Image
+
+_TITLE = "predict-cam"
+_END_KEYS = (27, ord("q"))
+_PATIENCE_S = 20.0
+_OPEN_ONE = "import cv2; cv2.namedWindow('{}'); cv2.waitKey(1)".format(_TITLE)
+
+
+def hindrance(environment: Mapping[str, str]) -> Optional[str]:
+    """Return why no window can be opened, or None.
+
+    Qt and GTK end the process where they find no display, and no ``except`` helps, so on Linux
+    another process tries first.
+    """
+    if re.search(r"GUI:\s+NONE", cv2.getBuildInformation()):
+        return "this OpenCV was built without windows"
+    if sys.platform.startswith("linux"):
+        if not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")):
+            return "there is no display"
+        if not _opens_elsewhere(environment):
+            return "the display does not answer"
+    return None
+
+
+class Window:
+    """Shows one picture at a time."""
+
+    def __init__(self) -> None:
+        cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+
+    def show(self, picture: Image.Image) -> bool:
+        """Show an RGB picture; return False once its owner pressed q or Escape."""
+        cv2.imshow(_TITLE, np.asarray(picture)[..., ::-1].copy())
+        return (cv2.waitKey(1) & 0xFF) not in _END_KEYS
+
+    def wait(self, stop: threading.Event) -> None:
+        """Leave the last picture until a key is pressed, the window closed, or ``stop`` set."""
+        while not stop.is_set() and cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1:
+            if cv2.waitKey(50) != -1:
+                return
+
+    def close(self) -> None:
+        """Close the window."""
+        cv2.destroyAllWindows()
+
+
+def _opens_elsewhere(environment: Mapping[str, str]) -> bool:
+    command = [sys.executable, "-c", _OPEN_ONE]
+    with subprocess.Popen(
+        command,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as trial:
+        try:
+            return trial.wait(timeout=_PATIENCE_S) == 0
+        except subprocess.TimeoutExpired:
+            trial.kill()
+            return False

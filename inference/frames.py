@@ -1,0 +1,125 @@
+"""One frame, where frames come from, and how many of them to take."""
+
+import math
+import threading
+from dataclasses import dataclass
+from typing import Callable, Generator, Iterable, Iterator, List, Optional, Protocol
+
+import numpy as np
+
+from inference.errors import SourceError
+from model.errors import UsageError
+
+DEFAULT_COUNT = 5
+DEFAULT_EVERY_S = 2.0
+DEFAULT_COUNTDOWN_S = 3.0
+_LONGEST_WAIT_S = 86_400.0
+_TOGETHER = 64
+_PIXELS_TOGETHER = 8_000_000
+"""Frames are held in memory while they wait for each other: 8 megapixels are 24 MB."""
+
+Say = Callable[[str], None]
+"""Is told a sentence that a person should read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of a source.
+
+    Args:
+        image: uint8 RGB ``[H, W, 3]``, H and W of 1 or more.
+        name: relative path without suffix, to call the frame's outputs by.
+        source: the file or camera it came from.
+        index: number within the source, from 0; within a video that of the video's own frame.
+        time: seconds; the position in a video, Unix time of a camera's picture, None of an image.
+
+    Raises ``SourceError`` for pictures of any other type or shape.
+    """
+
+    image: np.ndarray
+    name: str
+    source: str
+    index: int
+    time: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        shape = self.image.shape
+        if self.image.dtype != np.uint8 or shape[2:] != (3,) or 0 in shape:
+            raise SourceError(
+                "{} gives pictures of {} {}, not of 8-bit colour: choose another source or "
+                "another mode of it".format(self.source, self.image.dtype, shape)
+            )
+
+    @classmethod
+    def from_bgr(
+        cls, pixels: np.ndarray, name: str, source: str, index: int, time: Optional[float]
+    ) -> "Frame":
+        """Build a frame from what OpenCV gives, whose colours come blue first."""
+        image = np.ascontiguousarray(pixels[..., ::-1]) if pixels.ndim == 3 else pixels
+        return cls(image, name, source, index, time)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames to take of a source that has more than one wants.
+
+    Args:
+        count: frames at most; None is ``DEFAULT_COUNT`` of a camera and no limit for files.
+        every: seconds between two frames.
+        countdown: seconds before a camera's first.
+        all_frames: every frame of a video, whatever ``every`` says.
+    """
+
+    count: Optional[int] = None
+    every: float = DEFAULT_EVERY_S
+    countdown: float = DEFAULT_COUNTDOWN_S
+    all_frames: bool = False
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise UsageError("--count must be 1 or more, not {}".format(self.count))
+        for option, seconds in (("--every", self.every), ("--countdown", self.countdown)):
+            if not (math.isfinite(seconds) and 0 <= seconds <= _LONGEST_WAIT_S):
+                raise UsageError(
+                    "{} must be from 0 to {:.0f} seconds, not {}".format(
+                        option, _LONGEST_WAIT_S, seconds
+                    )
+                )
+
+
+class Source(Protocol):
+    """Where frames come from: images, a video, a camera.
+
+    ``title`` names it to a person. A ``live`` source's frames are labelled each as it comes.
+    """
+
+    title: str
+    live: bool
+
+    def frames(self, stop: threading.Event, left_out: Say) -> Generator[Frame, None, None]:
+        """Give the frames one by one; what was opened for it is closed however it ends.
+
+        Args:
+            stop: ends it early once set; every wait is a wait for this.
+            left_out: is told of each part that could not be read while the rest goes on.
+
+        Raises ``SourceError`` when there is nothing to give, or nothing more.
+        """
+        ...
+
+
+def batches(frames: Iterable[Frame], live: bool) -> Iterator[List[Frame]]:
+    """Give frames in lists worth a prediction; one by one if they are live.
+
+    A list holds 64 frames, or fewer once they come to 8 megapixels.
+    """
+    batch: List[Frame] = []
+    pixels = 0
+    for frame in frames:
+        batch.append(frame)
+        pixels += frame.image.shape[0] * frame.image.shape[1]
+        if live or len(batch) == _TOGETHER or pixels >= _PIXELS_TOGETHER:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch

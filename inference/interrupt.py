@@ -1,0 +1,35 @@
+"""Ending a series early, in good order."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any, Dict, Optional
+
+
+class Interrupt:
+    """While this is open, Ctrl-C and SIGTERM only set ``stop``; a second one ends the process.
+
+    Use it as a context manager, in the main thread. ``signal_number`` is what came, or 0.
+    """
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.signal_number = 0
+        self._before: Dict[int, Any] = {}
+
+    def __enter__(self) -> "Interrupt":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _on_signal(self, number: int, _: Optional[FrameType]) -> None:
+        self.signal_number = number
+        self.stop.set()
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,520 @@
+"""``predict-cam`` labels images and videos as its model does, and fails in one sentence."""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+from PIL import Image
+
+from inference.cli import app
+from inference.errors import NoModel, SourceError
+from inference.models import from_file
+from inference.predictor import Predictor
+from model import checkpoint
+from model.checkpoint import Card
+from model.config import TrainConfig
+from model.dataset import Dataset
+from model.datasets import digits
+from model.errors import CheckpointError, DeviceError, UsageError
+from model.metrics import evaluate
+from model.normalise import to_tensor
+from model.training import TrainingData, train
+from store.connection import Store
+from store.embedded import embedded_server
+
+CPU = torch.device("cpu")
+REPOSITORY = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-c", "import hyperhive; hyperhive.predict_cam()"]
+
+
+@pytest.fixture(scope="session")
+def numerals() -> Dataset:
+    return digits()
+
+
+@pytest.fixture(scope="session")
+def model(numerals: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a model of the digits for a few seconds; give its directory."""
+    data = TrainingData(numerals, CPU)
+    config = TrainConfig(numerals.content_hash, learning_rate=0.05, epochs=6, momentum=0.9)
+    packed = checkpoint.pack_weights(train(config, data).model)
+    directory = tmp_path_factory.mktemp("work") / "models" / "digits"
+    checkpoint.save(directory, packed, card_of(packed, numerals, data))
+    return directory
+
+
+def card_of(packed: bytes, dataset: Dataset, data: TrainingData) -> Card:
+    return Card(
+        classes=list(dataset.classes),
+        channels=dataset.channels,
+        mean=data.mean,
+        std=data.std,
+        weights_sha256=hashlib.sha256(packed).hexdigest(),
+        dataset=dataset.card(),
+        config={},
+    )
+
+
+@pytest.fixture
+def own_model(model: Path, tmp_path: Path) -> Path:
+    """Give a copy of the model that a test may spoil."""
+    return Path(shutil.copytree(model, tmp_path / "models" / "own"))
+
+
+@pytest.fixture(scope="session")
+def predictor(model: Path) -> Predictor:
+    return from_file(model, CPU).predictor
+
+
+@pytest.fixture(scope="session")
+def pictures(numerals: Dataset) -> List[Tuple[str, np.ndarray]]:
+    """Give the class and the RGB pixels of each of 120 test images."""
+    chosen = zip(numerals.test_labels[::3], numerals.test_images[::3])
+    return [(numerals.classes[label], image.repeat(3, axis=2)) for label, image in chosen]
+
+
+@pytest.fixture(scope="session")
+def folder(
+    pictures: List[Tuple[str, np.ndarray]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Give the pictures as PNG files in class folders."""
+    root = tmp_path_factory.mktemp("pictures")
+    for number, (name, image) in enumerate(pictures):
+        (root / name).mkdir(exist_ok=True)
+        Image.fromarray(image).save(root / name / "{:03d}.png".format(number))
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test where it may leave outputs, and without a display."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+
+def predict(*arguments: object) -> None:
+    """Run the command in this process; its expected errors are raised."""
+    app([str(argument) for argument in arguments], standalone_mode=False)
+
+
+def start(*arguments: object, **environment: str) -> "subprocess.Popen[str]":
+    """Start the command as a person does, in a process of its own."""
+    return subprocess.Popen(
+        COMMAND + [str(argument) for argument in arguments],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def lines_of(output: Path) -> List[Dict[str, Any]]:
+    text = (output / "predictions.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def enlarged(image: np.ndarray, method: Image.Resampling) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).resize((280, 280), method))
+
+
+def test_predictions_are_those_of_the_evaluation(
+    model: Path, predictor: Predictor, numerals: Dataset
+) -> None:
+    """On the pixels it was tested on, the predictor gives the probabilities of the test."""
+    images = numerals.test_images[:50]
+    network, card = checkpoint.load(model, CPU)
+    labels = torch.from_numpy(numerals.test_labels[:50])
+    normalise = checkpoint.normaliser(card, CPU)
+    expected = evaluate(network, to_tensor(images, CPU), labels, normalise).probabilities
+    found = predictor.probabilities([image.repeat(3, axis=2) for image in images])
+    assert np.abs(found - expected).max() < 1e-5
+    for row, prediction in zip(expected, predictor.predict([*images.repeat(3, axis=3)])):
+        best = [card.classes[i] for i in np.argsort(-row)[:3]]
+        assert [name for name, _ in prediction.top] == best
+        assert (prediction.label, prediction.probability) == prediction.top[0]
+
+
+@pytest.mark.parametrize("method", ["NEAREST", "BILINEAR", "BICUBIC"])
+def test_a_large_frame_is_named_as_the_small_one(
+    predictor: Predictor, pictures: List[Tuple[str, np.ndarray]], method: str
+) -> None:
+    """Enlarged, and set into a wide frame, nearly every picture keeps its label."""
+    small = predictor.predict([image for _, image in pictures])
+    frames = []
+    for _, image in pictures:
+        frame = np.random.RandomState(0).randint(0, 256, (280, 400, 3)).astype(np.uint8)
+        frame[:, 60:340] = enlarged(image, Image.Resampling[method])
+        frames.append(frame)
+    same = [a.label == b.label for a, b in zip(small, predictor.predict(frames))]
+    assert np.mean(same) >= 0.97
+
+
+def test_a_folder_is_labelled(
+    model: Path,
+    folder: Path,
+    predictor: Predictor,
+    pictures: List[Tuple[str, np.ndarray]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every image of class folders is labelled, annotated and written down; a summary counts."""
+    predict(folder, "--model", model, "--jsonl")
+    said = capsys.readouterr().out
+    lines = lines_of(Path("predictions"))
+    direct = predictor.predict([image for _, image in pictures])
+    in_order = sorted(range(len(pictures)), key=lambda i: (pictures[i][0], i))
+    assert [line["label"] for line in lines] == [direct[i].label for i in in_order]
+    assert [line["frame"] for line in lines] == list(range(len(pictures)))
+    for line, number in zip(lines, in_order):
+        assert Path(line["source"]) == folder / pictures[number][0] / "{:03d}.png".format(number)
+        assert set(line) == {"frame", "source", "time", "label", "probability", "top3"}
+        assert line["time"] is None
+        assert line["probability"] == pytest.approx(direct[number].probability, abs=1e-4)
+        assert line["top3"][0] == {"label": line["label"], "probability": line["probability"]}
+        assert len(line["top3"]) == 3
+    right = sum(direct[i].label == pictures[i][0] for i in in_order)
+    assert right > 100
+    assert "{} of 120 agree with the folder".format(right) in said
+    for label, count in collections.Counter(line["label"] for line in lines).items():
+        assert any(row.split()[:2] == [label, str(count)] for row in said.splitlines())
+    assert len(list(Path("predictions/annotated").glob("?/*.jpg"))) == 120
+    with Image.open("predictions/contact_sheet.png") as sheet:
+        assert sheet.size[0] > 1000
+        assert sheet.size[1] > 1000
+
+
+def test_a_glob_and_a_single_image_are_labelled(model: Path, folder: Path) -> None:
+    """A glob labels what it matches, a single image is one frame; --output says where."""
+    predict("--source", folder / "3" / "*.png", "--model", model, "--jsonl", "-q")
+    assert len(lines_of(Path("predictions"))) == len(list((folder / "3").iterdir()))
+    image = min((folder / "3").iterdir())
+    predict(image, "--model", model / "model.safetensors", "--jsonl", "--output", "a/b", "-q")
+    assert [line["source"] for line in lines_of(Path("a/b"))] == [str(image)]
+    assert Path("a/b/annotated/{}.jpg".format(image.stem)).exists()
+
+
+def test_outputs_are_not_labelled_again(model: Path, folder: Path, tmp_path: Path) -> None:
+    """A second run over the folder that holds the first one's outputs labels the same images."""
+    shutil.copytree(folder / "3", tmp_path / "in")
+    for _ in range(2):
+        predict(".", "--model", model, "--jsonl", "-q")
+        assert len(lines_of(Path("predictions"))) == len(list((folder / "3").iterdir()))
+
+
+@pytest.fixture
+def video(pictures: List[Tuple[str, np.ndarray]], tmp_path: Path) -> Path:
+    """Give a video at 10 frames a second whose frames hold a picture each, within wide margins."""
+    cv2 = pytest.importorskip("cv2", reason="no OpenCV: videos cannot be read")
+    path = tmp_path / "digits.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (400, 280))
+    for _, image in pictures:
+        frame = np.full((280, 400, 3), 128, np.uint8)
+        frame[:, 60:340] = enlarged(image, Image.Resampling.BICUBIC)
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def test_every_frame_of_a_video_is_labelled(
+    model: Path, video: Path, predictor: Predictor, pictures: List[Tuple[str, np.ndarray]]
+) -> None:
+    """With --all-frames a video of the pictures is named as well as they are, within 2 points."""
+    predict(video, "--model", model, "--all-frames", "--jsonl", "-q")
+    lines = lines_of(Path("predictions"))
+    direct = predictor.predict([image for _, image in pictures])
+    truth = [name for name, _ in pictures]
+    accuracy = np.mean([line["label"] == name for line, name in zip(lines, truth)])
+    expected = np.mean([prediction.label == name for prediction, name in zip(direct, truth)])
+    assert len(lines) == len(pictures)
+    assert abs(accuracy - expected) <= 0.02
+    assert [line["time"] for line in lines] == pytest.approx([i / 10 for i in range(120)])
+    assert [line["frame"] for line in lines] == list(range(120))
+
+
+def test_a_video_is_sampled(model: Path, video: Path) -> None:
+    """Without --all-frames one frame every 2 seconds is labelled, or as --every says."""
+    predict(video, "--model", model, "--jsonl", "-q")
+    assert [line["frame"] for line in lines_of(Path("predictions"))] == [0, 20, 40, 60, 80, 100]
+    predict(video, "--model", model, "--jsonl", "-q", "--every", "5", "--count", "2")
+    assert [line["frame"] for line in lines_of(Path("predictions"))] == [0, 50]
+
+
+def test_an_unreadable_image_among_others(
+    model: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named and left out, the others are labelled and written, and the run has failed."""
+    shutil.copytree(folder / "3", tmp_path / "in")
+    (tmp_path / "in" / "broken.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(SourceError, match=r"1 of \d+ images could not be read"):
+        predict("in", "--model", model, "--jsonl", "-q")
+    assert "in/broken.png cannot be read" in capsys.readouterr().err
+    assert len(lines_of(Path("predictions"))) == len(list((folder / "3").iterdir()))
+    assert Path("predictions/contact_sheet.png").exists()
+
+
+def test_classes_may_have_any_name(
+    own_model: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Class names in any script, with brackets and emoji codes, are drawn, printed and written."""
+    card_file = own_model / "model.json"
+    card = json.loads(card_file.read_text())
+    card["classes"] = ["霸王龙_[red]{}[/red] :boom: Ω".format(i) for i in range(10)]
+    card_file.write_text(json.dumps(card))
+    predict(folder / "3", "--model", own_model, "--jsonl")
+    assert lines_of(Path("predictions"))[0]["label"] in card["classes"]
+    assert "霸王龙 [red]3[/red] :boom: Ω" in capsys.readouterr().out
+
+
+# Which model, and whether it can be trusted.
+
+
+def spoil_hash(directory: Path) -> None:
+    weights = bytearray((directory / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (directory / "model.safetensors").write_bytes(weights)
+
+
+def truncate(directory: Path) -> None:
+    weights = (directory / "model.safetensors").read_bytes()[:-1000]
+    save(directory, weights)
+
+
+def save(directory: Path, weights: bytes, **changes: Any) -> None:
+    """Write weights with a card that has their hash: only what they hold is wrong."""
+    card = Card.from_json(json.loads((directory / "model.json").read_text()))
+    sha256 = hashlib.sha256(weights).hexdigest()
+    checkpoint.save(directory, weights, dataclasses.replace(card, weights_sha256=sha256, **changes))
+
+
+def lose_card(directory: Path) -> None:
+    (directory / "model.json").unlink()
+
+
+def lose_class(directory: Path) -> None:
+    save(
+        directory,
+        (directory / "model.safetensors").read_bytes(),
+        classes=[str(digit) for digit in range(9)],
+    )
+
+
+def diverge(directory: Path) -> None:
+    arrays = safetensors.numpy.load_file(directory / "model.safetensors")
+    save(
+        directory, safetensors.numpy.save({name: array * np.nan for name, array in arrays.items()})
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (spoil_hash, "the weights are not those of the card"),
+        (truncate, "the weights are no safetensors file"),
+        (lose_card, r"there is no .*model\.json"),
+        (lose_class, "the weights do not fit their card"),
+        (diverge, "not finite numbers"),
+        (shutil.rmtree, "there is no .*own"),
+    ],
+)
+def test_a_model_that_cannot_be_trusted_is_refused(
+    own_model: Path, folder: Path, spoil: Any, sentence: str
+) -> None:
+    """Wrong hash, damage, no card, other shapes, NaN: one sentence each, and nothing is written."""
+    spoil(own_model)
+    with pytest.raises(CheckpointError, match=sentence):
+        predict(folder / "3", "--model", own_model)
+    assert not Path("predictions").exists()
+
+
+def test_the_newest_model_is_taken(
+    own_model: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --model and --study it is the newest in models/, and the command says which."""
+    older = own_model.parent / "older"
+    shutil.copytree(own_model, older)
+    os.utime(older / "model.json", (1, 1))
+    predict(folder / "3")
+    assert "with models/own\n" in capsys.readouterr().out
+
+
+def test_without_a_model_it_says_how_to_get_one(folder: Path) -> None:
+    """With no model to find, the sentence names the ways to one."""
+    with pytest.raises(NoModel, match=r"hyperhive demo.*--model FILE or --study NAME"):
+        predict(folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        (["--model", "m", "--study", "s"], UsageError, "give one"),
+        (["--device", "tpu"], UsageError, "no device is called 'tpu'"),
+        (["--every", "-1"], UsageError, "--every must be"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(
+    folder: Path, arguments: List[str], error: Any, sentence: str
+) -> None:
+    """What excludes each other, is unknown, or out of range, is refused with a sentence."""
+    with pytest.raises(error, match=sentence):
+        predict(folder, *arguments)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_device_that_is_not_there(folder: Path, model: Path) -> None:
+    """Asking for CUDA on a machine without it is refused; ``auto`` takes what there is."""
+    with pytest.raises(DeviceError, match="no CUDA"):
+        predict(folder / "3", "--model", model, "--device", "cuda")
+    predict(folder / "3", "--model", model, "--device", "auto", "-q")
+    assert Path("predictions/contact_sheet.png").exists()
+
+
+def conclude(store: Store, name: str, model: Path, **changes: Any) -> None:
+    """Store a study that ended with this model."""
+    weights = store.blobs.put((model / "model.safetensors").read_bytes(), "weights")
+    card = json.loads((model / "model.json").read_text())
+    result = {"card": {**card, **changes}, "weights": weights.as_document(), "trials": 3}
+    store.studies.open(name, {})
+    store.studies.conclude(name, result)
+
+
+def test_a_studys_model_comes_from_the_store(
+    store: Store, mongo_uri: str, model: Path, folder: Path
+) -> None:
+    """--study labels as the same model's files do."""
+    conclude(store, "numerals", model)
+    predict(folder, "--model", model, "--jsonl", "-q", "--output", "files")
+    predict(folder, "--study", "numerals", "--mongo", mongo_uri, "--jsonl", "-q")
+    assert lines_of(Path("predictions")) == lines_of(Path("files"))
+
+
+def test_a_study_without_a_model_is_an_error(
+    store: Store, mongo_uri: str, model: Path, folder: Path
+) -> None:
+    """A study that is not there, has not ended, found nothing, or was damaged: a sentence each."""
+
+    def refused(name: str, error: Any, sentence: str) -> None:
+        with pytest.raises(error, match=sentence):
+            predict(folder, "--study", name, "--mongo", mongo_uri)
+
+    refused("nothing", NoModel, "there is no study 'nothing' in .*: it has none")
+    store.studies.open("begun", {})
+    refused("nothing", NoModel, "its studies are begun")
+    refused("begun", NoModel, "study 'begun' has no result yet")
+    store.studies.open("empty", {})
+    store.studies.conclude("empty", {"card": None, "weights": None})
+    refused("empty", NoModel, "study 'empty' ended without a model")
+    conclude(store, "other", model, classes=["a", "b"])
+    refused("other", CheckpointError, "study 'other': the weights do not fit their card")
+
+
+def test_without_mongo_the_machines_own_server_is_asked(model: Path, folder: Path) -> None:
+    """--study alone looks into the embedded server's store."""
+    with embedded_server() as uri, Store(uri) as store:
+        conclude(store, "mine", model)
+        assert store.studies.get("mine") is not None
+        predict(folder / "3", "--study", "mine", "-q")
+    assert Path("predictions/contact_sheet.png").exists()
+
+
+# As a process: exit codes, signals, displays.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["99"], 1), (["nowhere"], 1), (["--every", "-1"], 2), (["--every", "soon"], 2)],
+)
+def test_an_error_is_one_sentence_and_an_exit_code(
+    model: Path, arguments: List[str], code: int
+) -> None:
+    """Errors end on stderr without a traceback: 1 where the run failed, 2 for wrong usage."""
+    process = start("--model", model, "-q", *arguments)
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == code
+    assert out == ""
+    assert "Traceback" not in error
+    if "soon" not in arguments:  # that sentence is typer's
+        assert error.startswith("error: ")
+        assert error.count("\n") == 1
+
+
+@pytest.fixture
+def many(folder: Path, tmp_path: Path) -> Path:
+    """Give a folder of 2,400 images, enough to be interrupted in."""
+    for copy in range(20):
+        shutil.copytree(folder, tmp_path / "many" / str(copy), copy_function=os.link)
+    return tmp_path / "many"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_series_is_kept(model: Path, many: Path, number: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM end it early, in good order: what was labelled is there, and whole."""
+    process = start(many, "--model", model, "--jsonl")
+    written = Path("predictions/predictions.jsonl")
+    deadline = time.monotonic() + 120
+    while not (written.exists() and written.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    assert error == ""
+    assert "written: {}".format(Path("predictions/contact_sheet.png")) in out
+    assert 0 < len(lines_of(Path("predictions"))) < 2400
+    with Image.open("predictions/contact_sheet.png") as sheet:
+        sheet.load()
+
+
+def test_it_is_headless_where_there_is_no_display(model: Path, folder: Path) -> None:
+    """--show costs a sentence and no more: without a display, and where it does not answer."""
+    pytest.importorskip("cv2", reason="no OpenCV: there are no windows at all")
+    for environment in ({}, {"DISPLAY": ":4711"}):
+        process = start(folder / "3", "--model", model, "-q", "--show", **environment)
+        _, error = process.communicate(timeout=120)
+        assert process.returncode == 0
+        assert error.startswith("no window, --show is ignored: ")
+        assert error.count("\n") == 1
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_help_needs_nothing_heavy() -> None:
+    """To say what it can do, the command imports no torch, OpenCV, numpy or PyMongo."""
+    heavy = "{'torch', 'cv2', 'numpy', 'pymongo'} & set(sys.modules)"
+    assert run_python("import sys, inference.cli; print(sorted({}))".format(heavy)) == "[]\n"
+
+
+def test_images_need_no_opencv(model: Path, folder: Path) -> None:
+    """Where OpenCV is missing images are labelled all the same, and a camera is one sentence."""
+    code = (
+        "import sys; sys.modules['cv2'] = None\n"
+        "from inference.cli import app; from inference.errors import SourceError\n"
+        "app([{!r}, '--model', {!r}, '-q'], standalone_mode=False)\n"
+        "try: app(['0', '--model', {!r}], standalone_mode=False)\n"
+        "except SourceError as error: print(error)\n"
+    ).format(str(folder / "3"), str(model), str(model))
+    assert run_python(code).startswith("videos and cameras need OpenCV")
+    assert Path("predictions/contact_sheet.png").exists()

@@ -216,10 +216,11 @@ class Search:
             self._sweep()
             trial[:] = self._store.trials.find(draft.study, draft.purpose, [draft.tid])
 
-        while not trial or not trial[0].is_final:
-            self._persist(step)
+        self._persist(step)
+        while not trial[0].is_final:
             self._watch(self._snapshot(phase, trial))
             self._pause(POLL_S)
+            self._persist(step)
         return trial[0]
 
     def _draft(

@@ -1,0 +1,276 @@
+"""Commands as a person types them: help that is quick, and bad input answered in one line."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, List
+
+import pytest
+from home import Home, until
+
+from coordinator.study import Plan, Study
+from model.datasets import Request, digits
+from store.connection import Store
+
+HEAVY = {"torch", "numpy", "pymongo", "hyperopt", "sklearn", "matplotlib", "cv2", "PIL"}
+COMMANDS = [
+    [],
+    ["demo"],
+    ["coordinator"],
+    ["worker"],
+    ["status"],
+    ["mongo"],
+    ["mongo", "start"],
+    ["mongo", "stop"],
+]
+SPACE = """
+[space]
+learning_rate = { distribution = "loguniform", low = 0.01, high = 0.1 }
+epochs = { distribution = "quniform", low = 9, high = 3, step = 1 }
+momentum = { distribution = "uniform", low = 0.0, high = 0.9 }
+"""
+FILES = {
+    "unknown-key.toml": "trails = 3\n",
+    "bad-range.toml": '[dataset]\nname = "digits"\n' + SPACE,
+    "bad-value.toml": 'trials = "many"\n[dataset]\nname = "digits"\n',
+    "not-toml.toml": "trials: 3\n",
+    "corrupt.zip": "PK\x03\x04 broken off",
+}
+
+
+def is_one_line(text: str) -> bool:
+    return text.startswith("error: ") and text.endswith("\n") and text.count("\n") == 1
+
+
+@pytest.fixture
+def work(home: Home) -> Path:
+    """Return the folder that commands run in, with bad input of every kind."""
+    for name, text in FILES.items():
+        (home.work / name).write_text(text)
+    (home.work / "empty").mkdir()
+    for name in ("cats", "dogs"):
+        (home.work / "no-images" / name).mkdir(parents=True)
+        (home.work / "no-images" / name / "note.txt").write_text("no image")
+    return home.work
+
+
+def left_behind(home: Home) -> Dict[str, object]:
+    """Return what a command that was refused must not have left."""
+    return {
+        "processes": home.processes(),
+        "server": home.mongo.exists(),
+        "files": sorted({path.name for path in home.work.iterdir()} - set(FILES)),
+    }
+
+
+NOTHING = {"processes": {}, "server": False, "files": ["empty", "no-images"]}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_is_quick(home: Home, command: List[str]) -> None:
+    """Every command explains itself, and imports nothing heavy to do so."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "hyperhive", *command, "--help"],
+        env=home.environment,
+        cwd=str(home.work),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert " ".join(["Usage:", *command]).split()[0] in done.stdout
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert "typer" in imported
+    assert imported & HEAVY == set()
+
+
+def test_every_command_has_its_help_in_the_list(home: Home) -> None:
+    """The first help names each command with a sentence."""
+    said = home.run("--help").stdout
+    for name in ("demo", "coordinator", "worker", "status", "mongo"):
+        assert any(name in line.split() and len(line.split()) > 5 for line in said.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("coordinator", 2, "which images?"),
+        ("coordinator --gray", 2, "--gray and --strict go with"),
+        ("coordinator --dataset mnist", 2, "no data set is called 'mnist': choose one of simpsons"),
+        ("coordinator --dataset folder", 2, "--dataset folder needs --data PATH"),
+        ("coordinator --dataset digits --algorithm grid", 2, "algorithm is one of tpe"),
+        ("coordinator --dataset digits --trials 0", 2, "trials is a whole number from 1"),
+        ("coordinator --dataset digits --name a/b", 2, "a study's name has letters"),
+        ("coordinator missing.toml", 2, "missing.toml: No such file or directory"),
+        ("coordinator unknown-key.toml", 2, "unknown-key.toml has an unknown key: trails"),
+        ("coordinator bad-range.toml", 2, "epochs: low and high must be numbers, low below high"),
+        ("coordinator bad-value.toml", 2, "trials is a whole number from 1"),
+        ("coordinator not-toml.toml", 2, "not-toml.toml is not valid TOML"),
+        ("coordinator --data empty", 1, "found 0 class folders"),
+        ("coordinator --data no-images", 1, "class folder cats has 0 readable images"),
+        ("coordinator --data corrupt.zip", 1, "neither a folder nor a readable zip file"),
+        ("coordinator --data nowhere", 1, "there is no folder or zip file at nowhere"),
+        ("demo --dataset mnist", 2, "no data set is called 'mnist'"),
+        ("demo --data empty", 1, "found 0 class folders"),
+        ("worker --device gpu", 2, "no device is called 'gpu': choose auto, cpu, cuda, mps"),
+        ("worker --mongo 127.0.0.1:27017", 2, "must start with mongodb://"),
+        ("worker --mongo mongodb://me:hunter2@@host/", 2, "the MongoDB address is not valid"),
+        ("coordinator --dataset digits --mongo mongodb://me:hunter2@h:port/", 2, "is not valid"),
+        ("status --mongo mongodb://127.0.0.1:1/", 1, "MongoDB at 127.0.0.1:1/hyperhive does not"),
+    ],
+)
+def test_bad_input_is_answered_in_one_line(
+    home: Home, work: Path, command: str, code: int, said: str
+) -> None:
+    """One sentence on stderr that says what is wrong, the right exit code, and nothing left."""
+    done = home.run(*command.split())
+    assert said in done.stderr
+    assert is_one_line(done.stderr)
+    assert (done.returncode, done.stdout.strip()) == (code, "")
+    assert "hunter2" not in done.stderr
+    assert left_behind(home) == NOTHING
+
+
+def test_a_refused_command_has_no_output(home: Home) -> None:
+    """What is piped into another program is empty, not a blank line."""
+    assert home.run("coordinator", "--data", "nowhere").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "lacks", "said"),
+    [
+        ("coordinator --dataset digits", "hyperopt", "hyperhive[coordinator]"),
+        ("coordinator --dataset digits", "sklearn", "hyperhive[coordinator]"),
+        ("worker", "torch", "hyperhive[torch]"),
+    ],
+)
+def test_a_missing_extra_is_named(home: Home, command: str, lacks: str, said: str) -> None:
+    """Where a part is not installed, the command says in one line what to install."""
+    code = "import sys; sys.modules[{!r}] = None; import hyperhive; hyperhive.main()".format(lacks)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command.split()],
+        env=home.environment,
+        cwd=str(home.work),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert is_one_line(done.stderr)
+    assert "this needs {}: pip install '{}'".format(lacks, said) in done.stderr
+    home.is_empty()
+
+
+def test_a_device_that_is_not_there_is_refused(home: Home) -> None:
+    """A worker for CUDA on a machine without it ends with one sentence, before it asks a server."""
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    done = home.run("worker", "--device", "cuda")
+    assert done.returncode == 1
+    assert is_one_line(done.stderr)
+    assert "this machine has no CUDA" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["worker", "--slots", "2"], ["coordinator", "--dataset", "digits"]]
+)
+def test_a_wrong_password_is_refused_and_not_repeated(
+    home: Home, mongo_uri: str, command: List[str]
+) -> None:
+    """Each command says once that the login was refused; no password is in what it says."""
+    login, _, host = mongo_uri.rpartition("@")
+    wrong = "{}:hunter2@{}".format(login.rpartition(":")[0], host)
+    done = home.run(*command, HYPERHIVE_MONGO=wrong)
+    assert done.returncode == 1
+    assert is_one_line(done.stderr)
+    assert "refused the login: check user, password and authSource" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_a_port_in_use_is_refused(home: Home) -> None:
+    """A private server that is to have another program's port does not start, and says why."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = home.run("mongo", "start", "--port", port)
+    assert done.returncode == 1
+    assert is_one_line(done.stderr)
+    assert "port {} is used by another program".format(port) in done.stderr
+    home.is_empty()
+
+
+@pytest.mark.parametrize("command", [["mongo", "start"], ["status"]])
+def test_a_mongod_that_is_not_there_is_refused(home: Home, command: List[str]) -> None:
+    """A server program that does not exist is named, and nothing is started."""
+    done = home.run(*command, "--mongod", "/nonexistent/mongod")
+    assert done.returncode == 1
+    assert is_one_line(done.stderr)
+    assert "there is no executable at /nonexistent/mongod (--mongod)" in done.stderr
+    home.is_empty()
+
+
+def test_the_private_server_tells_no_password(home: Home) -> None:
+    """``mongo start`` shows its address, not its login, and Ctrl-C ends it and the server."""
+    server = home.start("mongo", "start")
+    server.says("MongoDB runs at 127.0.0.1:")
+    uri = home.server()
+    assert uri is not None
+    password = uri.partition("@")[0].rpartition(":")[2]
+    assert password not in server.said()
+    assert password not in "".join(home.processes().values())
+    assert "no study yet on 127.0.0.1:" in home.run("status").stdout
+    server.signal(signal.SIGINT)
+    assert server.end() == 0
+    home.is_empty()
+
+
+def test_the_private_server_can_be_stopped_by_another_command(home: Home) -> None:
+    """``mongo stop`` stops the server of a ``mongo start``, which takes that calmly."""
+    assert home.run("mongo", "stop").stdout == "no server runs here\n"
+    server = home.start("mongo", "start")
+    server.says("MongoDB runs at 127.0.0.1:")
+    assert home.run("mongo", "stop").stdout == "stopped\n"
+    assert not any("mongod " in line for line in home.processes().values())
+    server.signal(signal.SIGINT)
+    assert server.end() == 0
+    assert "error" not in server.said()
+    home.is_empty()
+
+
+def test_a_changed_study_is_refused(home: Home, store: Store, mongo_uri: str) -> None:
+    """A name that another specification has is refused with what differs, and nothing is posted."""
+    before = Study.of(Plan("taken", Request("digits"), seed=1), digits()).spec()
+    store.studies.open("taken", before)
+    command = ["coordinator", "--dataset", "digits", "--name", "taken"]
+    done = home.run(*command, HYPERHIVE_MONGO=mongo_uri)
+    assert done.returncode == 2
+    assert is_one_line(done.stderr)
+    assert "seed was 1 and is 0" in done.stderr
+    assert store.trials.find("taken") == []
+    assert store.studies.get("taken").spec == before  # type: ignore[union-attr]
+
+
+def test_a_place_for_models_that_cannot_be_is_refused_first(
+    home: Home, store: Store, mongo_uri: str
+) -> None:
+    """A models folder that cannot be made is told before hours of work, not after them."""
+    (home.work / "file").write_text("in the way")
+    command = ["coordinator", "--dataset", "digits", "--name", "s", "--models", "file/models"]
+    program = home.start(*command, HYPERHIVE_MONGO=mongo_uri)
+    until(lambda: not program.is_running() or store.trials.find("s"), "an error, or a trial")
+    assert store.trials.find("s") == []
+    assert program.end() in (1, 2)
+    assert is_one_line(program.said())
+    assert "file" in program.said()
+
+
+def test_a_demo_that_cannot_keep_its_model_is_refused_first(home: Home, mongo_uri: str) -> None:
+    """The demo says in one line that it cannot write where it is told to."""
+    (home.work / "file").write_text("in the way")
+    command = ["demo", "--dataset", "digits", "--models", "file/models"]
+    done = home.run(*command, HYPERHIVE_MONGO=mongo_uri)
+    assert done.returncode == 1
+    assert is_one_line(done.stderr)
+    assert "Not a directory" in done.stderr
+    home.is_empty()

@@ -1,0 +1,258 @@
+"""Coordinators and workers as people run them: processes that get stopped, killed, started again.
+
+The first tests share a worker, which lives through all of them: servers come and go around it.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import List, Optional
+
+import pytest
+from home import Home, Program, parent, until
+from PIL import Image
+
+from model.datasets import digits
+from store.connection import Store
+from store.embedded import embedded_server
+from store.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
+
+# Read here: the tests' home hides the user's own settings from what they run.
+DEVICE_PYTHON = os.environ.get("HYPERHIVE_DEVICE_PYTHON")
+LEASE = "3"
+
+STUDY = """
+name = "{name}"
+trials = {trials}
+startup = 3
+
+[dataset]
+name = "digits"
+
+[space]
+learning_rate = {{ distribution = "loguniform", low = 0.02, high = 0.1 }}
+epochs = {{ distribution = "quniform", low = 1, high = {epochs}, step = 1 }}
+momentum = {{ distribution = "uniform", low = 0.5, high = 0.9 }}
+"""
+
+
+def study(home: Home, name: str, trials: int, epochs: int = 2) -> str:
+    """Write a study file; return its name."""
+    text = STUDY.format(name=name, trials=trials, epochs=epochs)
+    (home.work / (name + ".toml")).write_text(text)
+    return name + ".toml"
+
+
+def card(home: Home, name: str) -> "dict[str, object]":
+    read: dict[str, object] = json.loads((home.work / "models" / name / "model.json").read_text())
+    return read
+
+
+def slot(trial: Trial) -> int:
+    """Return the process id of the worker that holds a trial: it is in the worker's id."""
+    return int(str(trial.owner).split("-")[-2])
+
+
+def caught(store: Store, name: str, worker: Program) -> Trial:
+    """Return a trial that a worker is in the middle of, its process halted there."""
+
+    def catch() -> Optional[Trial]:
+        for trial in store.trials.find(name):
+            if trial.status is Status.RUNNING and parent(slot(trial)) == worker.pid:
+                os.kill(slot(trial), signal.SIGSTOP)
+                seen = store.trials.get(trial.id)
+                if seen is not None and (seen.status, seen.token) == (trial.status, trial.token):
+                    return trial
+                os.kill(slot(trial), signal.SIGCONT)
+        return None
+
+    found: Trial = until(catch, "a trial in the worker's hands")
+    return found
+
+
+def mongods(home: Home) -> List[str]:
+    return [line for line in home.processes().values() if "--dbpath" in line]
+
+
+def trials_of(home: Home, name: str) -> List[Trial]:
+    """Return all trials of a study on the home's own server."""
+    with embedded_server(home.mongo) as uri, Store(uri) as store:
+        return store.trials.find(name)
+
+
+@pytest.fixture(scope="module")
+def worker(shared_home: Home) -> Program:
+    """Return a worker that was started before there was any server."""
+    worker = shared_home.start("worker", "--slots", "1", "--lease", LEASE, "--grace", "1")
+    worker.says("no server runs on this machine yet: start a coordinator, or say --mongo URI")
+    return worker
+
+
+def test_a_study_survives_a_killed_worker(shared_home: Home, worker: Program) -> None:
+    """A worker that is killed in the middle of a trial costs an attempt, and nothing else.
+
+    Every trial ends DONE and is counted once, the model is tested and kept, the worker that came
+    before the server did its share, status tells how things stand, and the server is stopped.
+    """
+    home = shared_home
+    doomed = home.start("worker", "--slots", "1", "--lease", LEASE)
+    coordinator = home.start("coordinator", study(home, "first", 8))
+    with Store(until(home.server, "the server")) as store:
+        lost = caught(store, "first", doomed)
+        doomed.signal(signal.SIGKILL)
+        os.kill(slot(lost), signal.SIGKILL)
+        said = home.run("status").stdout
+        assert "first" in said
+        assert "of 8" in said
+    assert coordinator.end() == 0
+    said = coordinator.said()
+    assert "Traceback" not in said
+    assert "[8/8] trial" in said
+    assert "of test images (refitted on training and validation data)" in said
+    assert "models/first/report.png" in said
+    assert mongods(home) == []
+    assert card(home, "first")["test_accuracy"] > 0.2  # type: ignore[operator]
+    assert worker.is_running()
+    with embedded_server(home.mongo) as uri, Store(uri) as store:
+        trials = store.trials.find("first")
+        assert "8 of 8" in home.run("status", "first").stdout
+    assert [trial.tid for trial in trials if trial.purpose == SEARCH] == list(range(8))
+    assert sorted(trial.purpose for trial in trials if trial.purpose != SEARCH) == [BASELINE, REFIT]
+    assert {trial.status for trial in trials} == {Status.DONE}
+    assert {trial.late for trial in trials} == {0}
+    attempts = {trial.id: trial.attempts for trial in trials}
+    assert attempts.pop(lost.id) == 2
+    assert set(attempts.values()) == {1}
+
+
+def test_a_study_survives_its_coordinator(shared_home: Home, worker: Program) -> None:
+    """Ctrl-C, then kill -9: each time the study goes on where it was, and none is run twice.
+
+    The server goes with the first coordinator, outlives the second and goes with the third; the
+    worker loses it in the middle of its work and finds it again on another port.
+    """
+    home = shared_home
+    command = ["coordinator", study(home, "second", 9)]
+    first = home.start(*command)
+    first.says("[2/9]")
+    first.signal(signal.SIGINT)
+    assert first.end() == 1
+    assert first.said().endswith("stopped; start the same study again and it goes on from here\n")
+    assert mongods(home) == []
+    second = home.start(*command)
+    second.says("resumed with ")
+    second.says("[5/9]")
+    second.signal(signal.SIGKILL)
+    assert second.end() == -signal.SIGKILL
+    assert len(mongods(home)) == 1
+    third = home.start(*command)
+    assert third.end() == 0
+    assert "[9/9]" in third.said()
+    assert "Traceback" not in "".join(each.said() for each in (first, second, third, worker))
+    assert mongods(home) == []
+    trials = trials_of(home, "second")
+    assert [trial.tid for trial in trials if trial.purpose == SEARCH] == list(range(9))
+    assert {(trial.status, trial.attempts, trial.late) for trial in trials} == {(Status.DONE, 1, 0)}
+
+
+def test_an_idle_worker_leaves_when_told(shared_home: Home, worker: Program) -> None:
+    """After all of that the worker ends in good order at the first SIGTERM, with nothing left."""
+    worker.signal(signal.SIGTERM)
+    assert worker.end(10) == 0
+    shared_home.is_empty()
+    assert list((shared_home.mongo.parent / "outbox").rglob("*.bson")) == []
+
+
+def test_a_worker_gives_its_trial_back_at_sigterm(home: Home, store: Store, mongo_uri: str) -> None:
+    """A trial that cannot end within the grace is handed back, unharmed, and the worker exits 0."""
+    data = digits()
+    store.datasets.publish(data.content_hash, data.pack(), data.card())
+    config = {"dataset": data.content_hash, "learning_rate": 0.05, "epochs": 900, "momentum": 0.5}
+    store.trials.post(Draft("long", 0, config, {}, max_attempts=1))
+    worker = home.start("worker", "--slots", "1", "--grace", "2", HYPERHIVE_MONGO=mongo_uri)
+    until(lambda: store.trials.find("long")[0].progress, "the first epoch")
+    (begun,) = store.trials.find("long")
+    assert (begun.status, begun.attempts) == (Status.RUNNING, 1)
+    asked = time.monotonic()
+    worker.signal(signal.SIGTERM)
+    assert worker.end(10) == 0
+    assert time.monotonic() - asked < 6.0
+    (back,) = store.trials.find("long")
+    assert (back.status, back.attempts, back.owner) == (Status.NEW, 0, None)
+    assert back.excluded == ()
+    assert store.workers.present() == []
+    assert "long/0: given back" in worker.said()
+    home.is_empty()
+
+
+def test_two_demos_at_once(home: Home) -> None:
+    """Each demo trains, tests, keeps and draws a model of its own, and nothing is left running."""
+    # With this seed the four trials have four epochs at most.
+    command = ["demo", "--dataset", "digits", "--trials", "4", "--slots", "1", "--seed", "1905"]
+    demos = [home.start(*command) for _ in range(2)]
+    assert [demo.end(120) for demo in demos] == [0, 0]
+    folders = sorted((home.work / "models").iterdir())
+    assert len(folders) == 2
+    for demo in demos:
+        said = demo.said()
+        (folder,) = [folder for folder in folders if "study {} on".format(folder.name) in said]
+        picture = Path("models") / folder.name / "report.png"
+        assert str(picture) in said
+        assert "[4/4] trial" in said
+        with Image.open(home.work / picture) as image:
+            assert image.size[0] >= 1000
+        assert {"model.json", "model.safetensors", "report.png", "worker.log"} == {
+            path.name for path in folder.iterdir()
+        }
+        assert card(home, folder.name)["study"] == folder.name
+        assert "Traceback" not in said + (folder / "worker.log").read_text()
+    home.is_empty()
+    assert home.server() is None
+    for folder in folders:
+        trials = trials_of(home, folder.name)
+        assert len(trials) == 6
+        assert {(trial.status, trial.attempts) for trial in trials} == {(Status.DONE, 1)}
+
+
+def test_a_demo_that_is_stopped_takes_its_workers_along(home: Home) -> None:
+    """Ctrl-C ends a demo, its workers and its server, and says so in a line."""
+    demo = home.start("demo", "--dataset", "digits", "--slots", "1")
+    demo.says("searching")
+    demo.signal(signal.SIGINT)
+    assert demo.end(60) == 1
+    assert "stopped; " in demo.said().splitlines()[-1]
+    assert "Traceback" not in demo.said()
+    home.is_empty()
+
+
+@pytest.fixture(scope="module")
+def device_python() -> str:
+    """Return the interpreter of an old device, with its own torch and PyMongo."""
+    if DEVICE_PYTHON is None:
+        pytest.skip("HYPERHIVE_DEVICE_PYTHON names no interpreter that has torch and PyMongo")
+    return DEVICE_PYTHON
+
+
+def test_an_old_python_joins_the_fleet(home: Home, device_python: str) -> None:
+    """A worker on another Python and another torch does a study whose coordinator runs on this."""
+    version = subprocess.run(
+        [device_python, "-c", "import platform; print(platform.python_version())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    worker = home.start("worker", "--slots", "1", python=device_python)
+    coordinator = home.start("coordinator", study(home, "old", 3))
+    assert coordinator.end(120) == 0
+    trained_on = card(home, "old")["trained_on"]
+    assert isinstance(trained_on, dict)
+    assert trained_on["python"] == version
+    trials = trials_of(home, "old")
+    assert {(trial.status, trial.attempts) for trial in trials} == {(Status.DONE, 1)}
+    assert {trial.result["trained_on"]["python"] for trial in trials} == {version}
+    worker.signal(signal.SIGTERM)
+    assert worker.end(20) == 0
+    assert "Traceback" not in worker.said() + coordinator.said()

@@ -1,0 +1,208 @@
+"""Bytes in the store: whole or refused, and none left behind that nobody refers to."""
+
+import os
+from typing import Any
+
+import bson
+import pytest
+
+from store.blobs import BlobRef
+from store.connection import Store
+from store.errors import CorruptBlob, NotFound
+from store.queue import new_token
+from store.trial import Draft
+
+
+def database(store: Store) -> Any:
+    return store.client.get_default_database()
+
+
+def chunks(store: Store) -> int:
+    count: int = database(store).fs.chunks.count_documents({})
+    return count
+
+
+def broken_off(store: Store, size: int = 300_000) -> Any:
+    """Leave what a writer leaves that died before the file's document was written."""
+    ref = store.blobs.put(os.urandom(size), "weights")
+    database(store).fs.files.delete_one({"_id": ref.file_id})
+    return ref.file_id
+
+
+def finish_with(store: Store, ref: BlobRef) -> None:
+    """Post, claim and finish a trial whose weights are those."""
+    store.trials.post(Draft("s", 0, {}, {}))
+    trial = store.trials.claim("w", new_token(), ["lenet5"])
+    assert trial is not None
+    store.trials.finish(trial.id, str(trial.token), {"loss": 0.5}, ref.as_document())
+
+
+# -- round trips ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 255 * 1024, 300_000, 5_000_000])
+def test_bytes_come_back_as_they_went(store: Store, size: int) -> None:
+    """Nothing, one byte, one whole chunk, two chunks and many chunks survive the round trip."""
+    data = os.urandom(size)
+    ref = store.blobs.put(data, "weights")
+    assert ref.length == size
+    assert store.blobs.get(ref) == data
+
+
+def test_a_reference_survives_the_store(store: Store) -> None:
+    """A reference kept in a trial's document finds the same bytes again."""
+    ref = store.blobs.put(b"weights", "weights")
+    finish_with(store, ref)
+    (trial,) = store.trials.find("s")
+    assert trial.artifact is not None
+    assert BlobRef.from_document(trial.artifact) == ref
+    assert store.blobs.get(BlobRef.from_document(trial.artifact)) == b"weights"
+
+
+def test_every_upload_has_an_id_of_its_own(store: Store) -> None:
+    """The same bytes put twice are two files: a try that broke off never mixes with the next."""
+    first, second = store.blobs.put(b"x", "x"), store.blobs.put(b"x", "x")
+    assert first.file_id != second.file_id
+    store.blobs.delete(first.file_id)
+    assert store.blobs.get(second) == b"x"
+
+
+# -- damage -----------------------------------------------------------------------------------
+
+
+def test_bytes_that_changed_are_refused(store: Store) -> None:
+    """A chunk with other bytes of the same length is found by the hash."""
+    ref = store.blobs.put(b"a" * 300_000, "weights")
+    database(store).fs.chunks.update_one(
+        {"files_id": ref.file_id, "n": 1}, {"$set": {"data": b"b" * (300_000 - 255 * 1024)}}
+    )
+    with pytest.raises(CorruptBlob, match="SHA-256"):
+        store.blobs.get(ref)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_lost_chunks_are_noticed(store: Store, lost: int) -> None:
+    """A file that lacks its first or its last chunk is refused."""
+    ref = store.blobs.put(os.urandom(300_000), "weights")
+    database(store).fs.chunks.delete_one({"files_id": ref.file_id, "n": lost})
+    with pytest.raises(CorruptBlob):
+        store.blobs.get(ref)
+
+
+def test_a_shortened_chunk_is_noticed(store: Store) -> None:
+    """A chunk that is shorter than it says is refused."""
+    ref = store.blobs.put(b"a" * 1000, "weights")
+    database(store).fs.chunks.update_one({"files_id": ref.file_id}, {"$set": {"data": b"a" * 999}})
+    with pytest.raises(CorruptBlob):
+        store.blobs.get(ref)
+
+
+@pytest.mark.parametrize("length", [3, 5, 1 << 40])
+def test_a_file_of_another_length_is_refused(store: Store, length: int) -> None:
+    """A reference whose length is not the file's is refused before anything is read."""
+    ref = store.blobs.put(b"four", "weights")
+    with pytest.raises(CorruptBlob):
+        store.blobs.get(BlobRef(ref.file_id, ref.sha256, length))
+
+
+def test_a_reference_with_another_hash_is_refused(store: Store) -> None:
+    """Bytes are only given under the hash that they have."""
+    ref = store.blobs.put(b"four", "weights")
+    with pytest.raises(CorruptBlob):
+        store.blobs.get(BlobRef(ref.file_id, "0" * 64, ref.length))
+
+
+def test_a_file_that_is_gone_is_not_found(store: Store) -> None:
+    """Deleted files, files never uploaded and uploads that broke off are not found."""
+    ref = store.blobs.put(b"x", "x")
+    store.blobs.delete(ref.file_id)
+    unfinished = BlobRef(broken_off(store), ref.sha256, 300_000)
+    for missing in (ref, BlobRef(bson.ObjectId(), ref.sha256, 1), unfinished):
+        with pytest.raises(NotFound):
+            store.blobs.get(missing)
+
+
+def test_a_deleted_file_leaves_nothing(store: Store) -> None:
+    """Delete removes document, chunks and marker; of what is gone or broke off, too."""
+    ref = store.blobs.put(os.urandom(300_000), "weights")
+    unfinished = broken_off(store)
+    for file_id in (ref.file_id, ref.file_id, unfinished):
+        store.blobs.delete(file_id)
+    assert chunks(store) == 0
+    assert store.blobs.uploads_older_than(0) == []
+
+
+# -- orphans ----------------------------------------------------------------------------------
+
+
+def test_an_upload_that_broke_off_is_collected(store: Store) -> None:
+    """Chunks without a file, and their marker, go away."""
+    broken_off(store)
+    assert chunks(store) == 2
+    assert store.collect_orphans(older_than=0) == 1
+    assert chunks(store) == 0
+    assert store.collect_orphans(older_than=0) == 0
+
+
+def test_an_upload_nobody_came_to_refer_to_is_collected(store: Store) -> None:
+    """A whole file whose trial was never finished with it goes away."""
+    ref = store.blobs.put(b"weights", "weights")
+    assert store.collect_orphans(older_than=0) == 1
+    with pytest.raises(NotFound):
+        store.blobs.get(ref)
+
+
+def test_weights_of_a_finished_trial_are_kept(store: Store) -> None:
+    """Weights that a result refers to are no orphans, however often they are looked at."""
+    ref = store.blobs.put(b"weights", "weights")
+    finish_with(store, ref)
+    assert store.collect_orphans(older_than=0) == 0
+    assert store.collect_orphans(older_than=0) == 0
+    assert store.blobs.get(ref) == b"weights"
+
+
+def test_a_data_set_is_kept(store: Store) -> None:
+    """The file of a published data set is no orphan."""
+    store.datasets.publish("hash", b"data", {})
+    assert store.collect_orphans(older_than=0) == 0
+    assert store.datasets.fetch("hash") == b"data"
+
+
+def test_a_young_upload_is_left_alone(store: Store) -> None:
+    """What may still be delivered stays, by the server's clock; older uploads do not."""
+    young, old = broken_off(store), broken_off(store)
+    database(store).uploads.update_one(
+        {"_id": old}, [{"$set": {"started": {"$subtract": ["$started", 3_600_000]}}}]
+    )
+    assert store.blobs.uploads_older_than(60) == [old]
+    assert store.collect_orphans(older_than=60) == 1
+    assert store.collect_orphans() == 0
+    assert store.blobs.uploads_older_than(0) == [young]
+
+
+def test_weights_of_a_late_result_are_collected(store: Store) -> None:
+    """The losing worker's weights belong to nothing and go; the winner's stay."""
+    store.trials.post(Draft("s", 0, {}, {}))
+    first = store.trials.claim("w1", new_token(), ["lenet5"], lease=0)
+    second = store.trials.claim("w2", new_token(), ["lenet5"])
+    assert first is not None
+    assert second is not None
+    won, lost = store.blobs.put(b"won", "won"), store.blobs.put(b"lost", "lost")
+    assert store.trials.finish(second.id, str(second.token), {}, won.as_document())
+    assert not store.trials.finish(first.id, str(first.token), {}, lost.as_document())
+    assert store.collect_orphans(older_than=0) == 1
+    assert store.blobs.get(won) == b"won"
+    with pytest.raises(NotFound):
+        store.blobs.get(lost)
+
+
+def test_dropped_weights_are_collected_whoever_dies_in_between(store: Store) -> None:
+    """Weights that a trial no longer refers to go, though their marker had been settled before."""
+    ref = store.blobs.put(b"weights", "weights")
+    finish_with(store, ref)
+    store.collect_orphans(older_than=0)
+    (trial,) = store.trials.find("s")
+    store.trials.drop_artifact(trial)
+    # Here the coordinator dies, before it deletes the file.
+    store.collect_orphans(older_than=0)
+    assert chunks(store) == 0

@@ -1,0 +1,124 @@
+"""Studies, workers and data sets: what is written is read back, by whoever asks."""
+
+import pytest
+
+from store.connection import Store
+from store.errors import CorruptBlob, NotFound
+from store.workers import PRESENCE_S, new_worker_id
+
+# -- studies ----------------------------------------------------------------------------------
+
+
+def test_a_study_is_made_once_and_then_found(store: Store) -> None:
+    """Opening a study again gives the one that is there, whatever is asked for."""
+    spec = {"budget": 20, "space": [{"label": "lr", "note": "$literal $$NOW"}]}
+    made = store.studies.open("s", spec)
+    assert (made.name, made.spec, made.result) == ("s", spec, None)
+    assert store.studies.open("s", {"budget": 99}) == made
+    assert store.studies.get("s") == made
+    assert store.studies.get("t") is None
+
+
+def test_a_study_that_is_extended_is_open_again(store: Store) -> None:
+    """A larger budget replaces the specification and takes the result away."""
+    store.studies.open("s", {"budget": 20, "seed": 1})
+    store.studies.conclude("s", {"best": 0.25})
+    concluded = store.studies.get("s")
+    assert concluded is not None
+    assert concluded.result == {"best": 0.25}
+    store.studies.extend("s", {"budget": 40})
+    extended = store.studies.get("s")
+    assert extended is not None
+    assert (extended.spec, extended.result) == ({"budget": 40}, None)
+
+
+def test_studies_are_listed_the_oldest_first(store: Store) -> None:
+    """The order is that of their making, not of their names."""
+    for name in ("b", "c", "a"):
+        store.studies.open(name, {})
+    store.studies.open("b", {})
+    assert [study.name for study in store.studies.all()] == ["b", "c", "a"]
+
+
+# -- workers ----------------------------------------------------------------------------------
+
+
+def test_a_worker_that_reports_is_present(store: Store) -> None:
+    """Its last report is what is known of it, text that starts with a dollar included."""
+    store.workers.report("$w", None, "cpu", {"torch": "1.13"}, None)
+    store.workers.report("$w", "$s", "$device", {"python": "3.8"}, "s/1")
+    (worker,) = store.workers.present()
+    assert (worker.id, worker.study, worker.device) == ("$w", "$s", "$device")
+    assert (worker.versions, worker.trial) == ({"python": "3.8"}, "s/1")
+    assert 0 <= worker.seconds_ago < PRESENCE_S
+
+
+def test_a_worker_that_leaves_is_gone(store: Store) -> None:
+    """Leaving takes away one worker, and can be done twice."""
+    store.workers.report("a", None, "cpu", {}, None)
+    store.workers.report("b", None, "cpu", {}, None)
+    store.workers.leave("a")
+    store.workers.leave("a")
+    assert [worker.id for worker in store.workers.present()] == ["b"]
+
+
+def test_the_workers_of_a_study_are_those_that_take_its_trials(store: Store) -> None:
+    """A worker without a study takes any trials; one with another study does not count."""
+    for worker, study in (("any", None), ("mine", "s"), ("other", "t")):
+        store.workers.report(worker, study, "cpu", {}, None)
+    assert [worker.id for worker in store.workers.present("s")] == ["any", "mine"]
+    assert [worker.id for worker in store.workers.present()] == ["any", "mine", "other"]
+
+
+def test_a_worker_not_heard_of_is_taken_for_gone(store: Store) -> None:
+    """Presence ends ``PRESENCE_S`` after the last report, by the server's clock."""
+    for worker, age in (("fresh", PRESENCE_S - 5), ("stale", PRESENCE_S + 1)):
+        store.workers.report(worker, None, "cpu", {}, None)
+        store.client.hyperhive.workers.update_one(
+            {"_id": worker},
+            [{"$set": {"last_seen": {"$subtract": ["$last_seen", round(age * 1000)]}}}],
+        )
+    (present,) = store.workers.present()
+    assert present.id == "fresh"
+    assert PRESENCE_S - 5 <= present.seconds_ago <= PRESENCE_S
+
+
+def test_worker_ids_are_never_used_again() -> None:
+    """Two ids of one process differ, and are words that fit into a file name."""
+    first, second = new_worker_id(), new_worker_id()
+    assert first != second
+    assert first.replace("-", "").isalnum()
+
+
+def test_the_server_forgets_workers_after_a_day(store: Store) -> None:
+    """The collection of workers has an index that expires them."""
+    indexes = store.client.hyperhive.workers.index_information()
+    assert [i.get("expireAfterSeconds") for i in indexes.values()] == [None, 24 * 3600]
+
+
+# -- data sets --------------------------------------------------------------------------------
+
+
+def test_a_data_set_is_published_once(store: Store) -> None:
+    """The first to publish is told so; a second time uploads nothing."""
+    assert not store.datasets.has("hash")
+    assert store.datasets.publish("hash", b"packed" * 100_000, {"name": "$digits"})
+    assert store.datasets.has("hash")
+    assert not store.datasets.publish("hash", b"other", {"name": "other"})
+    assert store.datasets.fetch("hash") == b"packed" * 100_000
+    assert store.datasets.cards() == [{"name": "$digits", "content_hash": "hash"}]
+    assert store.client.hyperhive.fs.files.count_documents({}) == 1
+
+
+def test_a_data_set_that_is_not_there_is_not_found(store: Store) -> None:
+    """The error says what to do about it."""
+    with pytest.raises(NotFound, match="start the coordinator"):
+        store.datasets.fetch("nothing")
+
+
+def test_a_damaged_data_set_is_refused(store: Store) -> None:
+    """Bytes that changed in the store do not reach a worker."""
+    store.datasets.publish("hash", b"packed", {})
+    store.client.hyperhive.fs.chunks.update_one({}, {"$set": {"data": b"cooked"}})
+    with pytest.raises(CorruptBlob):
+        store.datasets.fetch("hash")

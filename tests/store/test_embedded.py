@@ -1,0 +1,474 @@
+"""The embedded mongod: private, shared by all that one person runs, and gone when they are done.
+
+These tests start real servers and kill real processes.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, Iterator, List
+
+import pymongo
+import pytest
+from pymongo.errors import OperationFailure
+
+from store import embedded
+from store.connection import Store
+from store.embedded import embedded_server, find_mongod, running_uri, stop
+from store.errors import LoginRefused, NoServerBinary, NotAllowed, ServerFailed
+from store.trial import Draft
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+USE_UNTIL_TOLD = """
+import pathlib, sys
+from store.embedded import embedded_server
+with embedded_server(pathlib.Path(sys.argv[1])) as uri:
+    print(uri, flush=True)
+    sys.stdin.read()
+"""
+
+DIE_AT_A_COMMAND = """
+import os, pathlib, signal, sys
+from pymongo import monitoring
+from store.embedded import embedded_server
+left = int(sys.argv[3])
+class Killer(monitoring.CommandListener):
+    def started(self, event):
+        global left
+        left -= event.command_name == sys.argv[2]
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def succeeded(self, event): pass
+    def failed(self, event): pass
+monitoring.register(Killer())
+with embedded_server(pathlib.Path(sys.argv[1])):
+    pass
+"""
+
+
+def mongods(directory: Path) -> List[int]:
+    """Return the process ids of the servers that run on a directory's files."""
+    listing = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,args="], stdout=subprocess.PIPE, check=True
+    ).stdout.decode(errors="replace")
+    mark = "--dbpath {} ".format(directory / "data")
+    return [int(line.split()[0]) for line in listing.splitlines() if mark in line]
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def kill_all(directory: Path) -> None:
+    for process in mongods(directory):
+        os.kill(process, signal.SIGKILL)
+    wait_until(lambda: not mongods(directory))
+
+
+def start(script: str, directory: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(directory), *arguments],
+        cwd=str(REPOSITORY),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+@contextlib.contextmanager
+def another_user(directory: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a process that uses the server until its standard input ends."""
+    with start(USE_UNTIL_TOLD, directory) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith(b"mongodb://")
+            yield process
+        finally:
+            process.kill()
+
+
+def port_of(uri: str) -> int:
+    return int(uri.rpartition(":")[2].partition("/")[0])
+
+
+def use_once(directory: Path, **how: Any) -> None:
+    with embedded_server(directory, **how) as uri:
+        trials(uri)
+
+
+def trials(uri: str) -> int:
+    with Store(uri) as store:
+        return len(store.trials.find("s"))
+
+
+def post(uri: str, tid: int) -> None:
+    with Store(uri) as store:
+        assert store.trials.post(Draft("s", tid, {}, {}))
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Path]:
+    """Give a directory in which no server ever ran."""
+    directory = tmp_path / "mongo"
+    yield directory
+    kill_all(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def initialised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give one directory in which a server has run, for all tests that need no new one."""
+    directory = tmp_path_factory.mktemp("shared")
+    with embedded_server(directory):
+        pass
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def directory(initialised: Path) -> Iterator[Path]:
+    """Give a directory of a server that does not run, and stop what a test leaves running."""
+    yield initialised
+    kill_all(initialised)
+
+
+# -- start and stop ---------------------------------------------------------------------------
+
+
+def test_a_first_run_makes_a_server_and_stops_it(fresh: Path) -> None:
+    """In an empty directory a server starts, holds data, and is gone with its only user."""
+    with embedded_server(fresh) as uri:
+        assert len(mongods(fresh)) == 1
+        assert trials(uri) == 0
+        post(uri, 1)
+        assert trials(uri) == 1
+    assert mongods(fresh) == []
+    assert running_uri(fresh) is None
+
+
+def test_a_later_run_finds_the_data_and_the_login_of_the_first(directory: Path) -> None:
+    """Data and passwords outlive the server."""
+    login = (directory / "login.json").read_text()
+    with embedded_server(directory) as uri:
+        post(uri, 100)
+    with embedded_server(directory) as uri:
+        assert trials(uri) == 1
+    assert (directory / "login.json").read_text() == login
+
+
+def test_the_server_outlives_an_error_of_its_user_no_longer_than_its_user(directory: Path) -> None:
+    """The server stops when its user fails, too."""
+    with pytest.raises(ZeroDivisionError), embedded_server(directory):
+        _ = 1 / 0
+    assert mongods(directory) == []
+
+
+def test_a_directory_without_a_server_has_none_to_find_or_stop(fresh: Path) -> None:
+    """Asking after a server starts none."""
+    assert running_uri(fresh) is None
+    assert not stop(fresh)
+    assert mongods(fresh) == []
+
+
+def test_a_server_can_be_stopped_under_its_users(directory: Path) -> None:
+    """``stop`` ends the server, says that it ran, and leaves its users a clean way out."""
+    with embedded_server(directory):
+        assert stop(directory)
+        assert mongods(directory) == []
+        assert not stop(directory)
+
+
+def test_a_running_server_is_found_and_joined(mongo_uri: str, mongo_directory: Path) -> None:
+    """``running_uri`` and a second user get the URI that the first user has."""
+    assert running_uri(mongo_directory) == mongo_uri
+    with embedded_server(mongo_directory) as uri:
+        assert uri == mongo_uri
+    assert running_uri(mongo_directory) == mongo_uri
+
+
+def test_without_a_directory_the_default_one_is_used(
+    monkeypatch: pytest.MonkeyPatch, mongo_uri: str, mongo_directory: Path
+) -> None:
+    """Every function looks in ``default_directory`` unless it is told another."""
+    monkeypatch.setattr(embedded, "default_directory", lambda: mongo_directory)
+    assert running_uri() == mongo_uri
+    with embedded_server() as uri:
+        assert uri == mongo_uri
+
+
+def test_the_default_directory_is_the_systems_place_for_data() -> None:
+    """On Linux that is below XDG_DATA_HOME, which the tests keep out of the user's home."""
+    if sys.platform.startswith("linux"):
+        assert embedded.default_directory() == Path(os.environ["XDG_DATA_HOME"], "hyperhive/mongo")
+
+
+# -- private ----------------------------------------------------------------------------------
+
+
+def test_the_passwords_can_be_read_by_their_owner_only(
+    mongo_uri: str, mongo_directory: Path
+) -> None:
+    """login.json has mode 0600, and its passwords are long and differ."""
+    assert stat.S_IMODE((mongo_directory / "login.json").stat().st_mode) == 0o600
+    login = json.loads((mongo_directory / "login.json").read_text())
+    assert login["admin"] != login["hyperhive"]
+    assert min(len(login["admin"]), len(login["hyperhive"])) >= 32
+
+
+def test_the_passwords_are_not_in_the_process_list(mongo_uri: str, mongo_directory: Path) -> None:
+    """Nothing of the login is on the server's command line."""
+    login = json.loads((mongo_directory / "login.json").read_text())
+    listing = subprocess.run(["ps", "-A", "-ww", "-o", "args="], stdout=subprocess.PIPE)
+    assert str(mongo_directory).encode() in listing.stdout
+    assert login["admin"].encode() not in listing.stdout
+    assert login["hyperhive"].encode() not in listing.stdout
+
+
+def test_the_server_asks_for_the_password(mongo_uri: str) -> None:
+    """Neither a wrong password nor none opens the server, and none can make a user."""
+    host = "127.0.0.1:{}/hyperhive".format(port_of(mongo_uri))
+    with pytest.raises(LoginRefused), Store("mongodb://hyperhive:wrong@" + host) as store:
+        store.ping()
+    with pytest.raises(NotAllowed), Store("mongodb://" + host) as store:
+        store.trials.find("s")
+    with pymongo.MongoClient("mongodb://" + host) as client:
+        for database in (client.admin, client.hyperhive):
+            with pytest.raises(OperationFailure) as refused:
+                database.command("createUser", "me", pwd="x", roles=["dbOwner"])
+            assert refused.value.code == 13
+
+
+def test_the_server_runs_with_its_doors_shut(admin_uri: str) -> None:
+    """Logins, no localhost exception, no scripts, no compressors, one address, no Unix socket."""
+    with pymongo.MongoClient(admin_uri) as client:
+        options = client.admin.command("getCmdLineOpts")["parsed"]
+        parameter = client.admin.command("getParameter", 1, enableLocalhostAuthBypass=True)
+    assert options["security"] == {"authorization": "enabled", "javascriptEnabled": False}
+    assert options["net"]["bindIp"] == "127.0.0.1"
+    assert options["net"]["compression"] == {"compressors": "disabled"}
+    assert options["net"]["unixDomainSocket"] == {"enabled": False}
+    assert parameter["enableLocalhostAuthBypass"] is False
+
+
+def test_the_server_listens_on_one_address_only(mongo_uri: str) -> None:
+    """A connection to any other address of this machine, loopback or not, is refused."""
+    port = port_of(mongo_uri)
+    others = {"127.0.0.2", "::1"}
+    with contextlib.suppress(OSError):  # a machine need not know its own name
+        others |= {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)}
+    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    for other in others - {"127.0.0.1"}:
+        with pytest.raises(OSError, match=r"refused|unreachable|assign|not supported"):
+            socket.create_connection((other, port), timeout=5)
+
+
+# -- shared -----------------------------------------------------------------------------------
+
+
+def test_two_users_share_one_server_and_the_last_one_stops_it(directory: Path) -> None:
+    """Whoever came first may leave first."""
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        uri = first.enter_context(embedded_server(directory))
+        assert second.enter_context(embedded_server(directory)) == uri
+        assert len(mongods(directory)) == 1
+        first.close()
+        trials(uri)
+        second.close()
+        assert mongods(directory) == []
+
+
+def test_a_process_that_joined_keeps_the_server_running(directory: Path) -> None:
+    """A server started here goes on for another process, and ends with that one."""
+    with contextlib.ExitStack() as here:
+        uri = here.enter_context(embedded_server(directory))
+        with another_user(directory) as other:
+            here.close()
+            trials(uri)
+            assert other.stdin is not None
+            other.stdin.close()
+            assert other.wait(30) == 0
+    assert mongods(directory) == []
+
+
+def test_users_that_come_at_once_start_one_server(directory: Path) -> None:
+    """Four threads that all find no server get the same one, and leave none behind."""
+
+    def use(number: int) -> str:
+        with embedded_server(directory) as uri:
+            trials(uri)
+            assert len(mongods(directory)) == 1
+            return uri
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(use, range(4)))
+    assert mongods(directory) == []
+
+
+# -- after a crash ----------------------------------------------------------------------------
+
+
+def test_a_server_left_by_a_killed_run_is_joined_and_then_stopped(directory: Path) -> None:
+    """SIGKILL leaves the server running; the next run takes it over and ends it."""
+    with another_user(directory) as killed:
+        left = mongods(directory)
+        killed.kill()
+        killed.wait()
+    assert mongods(directory) == left
+    with embedded_server(directory) as uri:
+        assert mongods(directory) == left
+        trials(uri)
+    wait_until(lambda: not mongods(directory))
+
+
+def test_a_killed_server_leaves_its_user_a_clean_way_out(directory: Path) -> None:
+    """A mongod that was killed has not to be stopped; what it acknowledged is there afterwards."""
+    with embedded_server(directory) as uri:
+        before = trials(uri)
+        post(uri, 200)
+        kill_all(directory)
+    with embedded_server(directory) as uri:
+        assert trials(uri) == before + 1
+
+
+def test_a_killed_server_that_another_run_started_is_no_wait(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who only joined a server notices that it is dead, rather than waiting for its end."""
+    monkeypatch.setattr(embedded, "START_TIMEOUT_S", 5.0)
+    with another_user(directory) as killed, embedded_server(directory):
+        killed.kill()
+        killed.wait()
+        kill_all(directory)
+    assert running_uri(directory) is None
+
+
+def test_a_torn_note_of_a_running_server_is_overcome(directory: Path) -> None:
+    """A run that died while it wrote server.json does not keep the next one from starting."""
+    for torn in ("", "{", "[]"):
+        (directory / "server.json").write_text(torn)
+        assert running_uri(directory) is None
+    with embedded_server(directory) as uri:
+        trials(uri)
+
+
+def test_a_port_that_another_server_took_is_not_mistaken_for_ours(
+    directory: Path, mongo_uri: str
+) -> None:
+    """A stale note whose port has another MongoDB on it leads to a server of our own."""
+    (directory / "server.json").write_text(json.dumps({"port": port_of(mongo_uri)}))
+    assert running_uri(directory) is None
+    with embedded_server(directory) as uri:
+        assert port_of(uri) != port_of(mongo_uri)
+        assert len(mongods(directory)) == 1
+
+
+def test_files_of_a_broken_initialisation_are_made_anew(fresh: Path) -> None:
+    """What a run left that died before its users were made does not stop the next one."""
+    (fresh / "data").mkdir(parents=True)
+    (fresh / "data" / "WiredTiger").write_text("junk")
+    login = {"admin": "a", "hyperhive": "b", "ready": False}
+    (fresh / "login.json").write_text(json.dumps(login))
+    with embedded_server(fresh) as uri:
+        post(uri, 1)
+    assert json.loads((fresh / "login.json").read_text())["ready"] is True
+
+
+@pytest.mark.parametrize(
+    ("command", "time_of_it"),
+    [("createUser", "1"), ("shutdown", "1")],
+    ids=["before any user", "after both users"],
+)
+def test_a_run_killed_in_initialisation_costs_nothing(
+    fresh: Path, command: str, time_of_it: str
+) -> None:
+    """The next run has one server, its data outlive it, and no server of the dead run is left."""
+    with start(DIE_AT_A_COMMAND, fresh, command, time_of_it) as killed:
+        assert killed.wait(60) == -signal.SIGKILL
+    with embedded_server(fresh) as uri:
+        assert len(mongods(fresh)) == 1
+        post(uri, 1)
+    assert mongods(fresh) == []
+    with embedded_server(fresh) as uri:
+        assert trials(uri) == 1
+
+
+# -- what can be in the way -------------------------------------------------------------------
+
+
+def test_a_mongod_is_found_where_it_was_installed(tmp_path: Path) -> None:
+    """The one given wins; its absence is said with its name."""
+    assert find_mongod(sys.executable) == Path(sys.executable)
+    with pytest.raises(NoServerBinary, match=r"no/such/mongod.*--mongod"):
+        find_mongod(str(tmp_path / "no/such/mongod"))
+
+
+def test_a_mongod_on_the_path_goes_before_the_extras(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mongod that the system has is preferred to the one in the wheel."""
+    own = tmp_path / "mongod"
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert find_mongod() == own
+
+
+def test_without_a_mongod_the_error_says_how_to_get_one(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no mongod given, on PATH or in a wheel, one sentence names the three ways out."""
+    monkeypatch.setenv("PATH", str(fresh))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(NoServerBinary, match=r"hyperhive\[mongod\].*--mongod.*--mongo "):
+        use_once(fresh)
+
+
+def test_a_mongod_that_ends_at_once_is_an_error_and_no_obstacle(fresh: Path) -> None:
+    """A program that is no mongod is said not to start, with its log; the next try is free."""
+    with pytest.raises(ServerFailed, match=r"mongod did not start: .*mongod\.log"):
+        use_once(fresh, mongod=shutil.which("false"))
+    assert running_uri(fresh) is None
+    assert not (fresh / "server.json").exists()
+
+
+def test_the_reason_in_mongods_log_is_told(directory: Path) -> None:
+    """A mongod that says why it does not start is quoted, and one that runs is not harmed."""
+    note = directory / "server.json"
+    with embedded_server(directory) as uri:
+        kept = note.read_text()
+        note.unlink()
+        with pytest.raises(ServerFailed, match=r"DBPathInUse.*mongod\.log"):
+            use_once(directory)
+        note.write_text(kept)
+        trials(uri)
+
+
+def test_a_port_can_be_chosen(directory: Path) -> None:
+    """The server listens where it is told to."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with embedded_server(directory, port=port) as uri:
+        assert port_of(uri) == port
+        trials(uri)
+
+
+def test_a_port_in_use_is_an_error_that_names_it(directory: Path) -> None:
+    """A port that another program listens on is refused in one sentence."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServerFailed, match="port {} is used".format(port)):
+            use_once(directory, port=port)
+    assert mongods(directory) == []

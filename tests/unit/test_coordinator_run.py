@@ -1,0 +1,373 @@
+"""A study from its plan to its model, with workers that deliver real weights and made-up losses."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any, List
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+from test_coordinator_search import Act, deliver, loss_of, working
+
+from coordinator.display import Lines, doing, panel, time_left
+from coordinator.run import PICTURE_FILE, Result, StudyFailed, open_study, run_study
+from coordinator.search import Search, Snapshot, best_of
+from coordinator.space import CLASSIC, Dimension
+from coordinator.status import report as status_report
+from coordinator.study import Plan
+from coordinator.summary import summary
+from model import checkpoint
+from model.checkpoint import CARD_FILE, WEIGHTS_FILE, Card, CheckpointError, pack_weights
+from model.dataset import Dataset
+from model.datasets import Request
+from model.lenet import LeNet5
+from store.connection import Store
+from store.errors import NotFound, StudyChanged
+from store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
+
+TEST_IMAGES = 24
+
+
+def tiny(name: str = "tiny") -> Dataset:
+    """Return 2 classes of grey images: dark ones and light ones."""
+    random = np.random.RandomState(0)
+
+    def split(n: int) -> Any:
+        labels = np.arange(n, dtype=np.int64) % 2
+        noise = random.randint(0, 60, (n, 28, 28, 1))
+        return (noise + 120 * labels[:, None, None, None]).astype(np.uint8), labels
+
+    return Dataset(name, ("dark", "light"), *split(40), *split(TEST_IMAGES))
+
+
+def plan(**changed: Any) -> Plan:
+    return Plan(**{"name": "s", "data": Request("folder"), "trials": 3, **changed})
+
+
+def weights_of(trial: Trial) -> bytes:
+    """Return weights of a network that differs from trial to trial."""
+    torch.manual_seed(trial.tid + 100 * (trial.purpose == REFIT))
+    return pack_weights(LeNet5(1, 2))
+
+
+def train(store: Store, trial: Trial) -> None:
+    device = {"device": "cpu (test)", "torch": "0"}
+    deliver(store, trial, weights_of(trial), diverged=False, trained_on=device)
+
+
+def run(
+    store: Store, uri: str, models: Path, act: Act = train, refit: bool = True, **changed: Any
+) -> Result:
+    data = tiny()
+    study = open_study(store, plan(**changed), data)
+    stop = threading.Event()
+    with working(uri, act):
+        return run_study(store, study, data, models, refit, lambda snapshot: None, stop)
+
+
+def only_search(store: Store, uri: str, name: str = "s") -> List[Trial]:
+    """Run a study's search without the refit, the test and the picture."""
+    study = open_study(store, plan(name=name), tiny())
+    with working(uri, train):
+        return Search(store, study, lambda snapshot: None, threading.Event()).run()
+
+
+def jobs(store: Store) -> List[Trial]:
+    return store.trials.find("s")
+
+
+# -- how a study ends --------------------------------------------------------------------------
+
+
+def test_a_study_ends_with_a_model_that_was_tested_once(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """Weights, card and picture of the refitted winner lie in MODELS/STUDY; the store knows them.
+
+    The weights load, name the test images as the card's confusion says, and the picture is a PNG
+    that fills a page.
+    """
+    result = run(store, mongo_uri, tmp_path / "deep" / "models")
+    folder = tmp_path / "deep" / "models" / "s"
+    assert result.folder == folder
+    best = min(store.trials.find("s", SEARCH), key=loss_of)
+    assert result.winner.tid == best.tid
+    model, card = checkpoint.load(folder, torch.device("cpu"))
+    said = json.loads((folder / CARD_FILE).read_text())
+    assert said == card.to_json() == result.card.to_json()
+    assert (folder / WEIGHTS_FILE).read_bytes() == weights_of(store.trials.find("s", REFIT)[0])
+    data = tiny()
+    images = torch.from_numpy(data.test_images.transpose(0, 3, 1, 2).copy())
+    named = model(checkpoint.normaliser(card, torch.device("cpu"))(images)).argmax(dim=1).numpy()
+    assert said["test_accuracy"] == pytest.approx(float((named == data.test_labels).mean()))
+    assert np.sum(said["confusion"]) == TEST_IMAGES
+    assert np.trace(said["confusion"]) == round(said["test_accuracy"] * TEST_IMAGES)
+    assert (card.study, card.trial, card.config["train_on_all"]) == ("s", best.tid, True)
+    assert card.validation_accuracy == pytest.approx(1 - loss_of(best))
+    assert card.dataset["content_hash"] == data.content_hash
+    assert card.trained_on == {"device": "cpu (test)", "torch": "0"}
+    assert result.picture == folder / PICTURE_FILE
+    with Image.open(folder / PICTURE_FILE) as picture:
+        assert picture.format == "PNG"
+        assert picture.size[0] == 1200
+        assert 800 <= picture.size[1] <= 1200
+        assert len(picture.convert("RGB").getcolors(1 << 24)) > 50
+    stored = store.studies.get("s")
+    assert stored is not None
+    assert stored.result is not None
+    assert stored.result["card"] == said
+
+
+def test_without_a_refit_the_winners_own_weights_are_kept(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """With refit off no refit trial is posted, and the model is what the winning trial trained."""
+    result = run(store, mongo_uri, tmp_path, refit=False)
+    assert store.trials.find("s", REFIT) == []
+    assert (tmp_path / "s" / WEIGHTS_FILE).read_bytes() == weights_of(result.winner)
+    assert not result.card.config["train_on_all"]
+
+
+def test_a_finished_study_is_not_run_again(store: Store, mongo_uri: str, tmp_path: Path) -> None:
+    """Started again, a finished study posts nothing, needs no worker and writes its model again."""
+    first = run(store, mongo_uri, tmp_path / "a")
+    before = jobs(store)
+    data = tiny()
+    study = open_study(store, plan(), data)
+    again = run_study(
+        store, study, data, tmp_path / "b", True, lambda snapshot: None, threading.Event()
+    )
+    assert jobs(store) == before
+    assert (again.card, again.winner) == (first.card, first.winner)
+    assert again.untuned_accuracy == first.untuned_accuracy
+    for name in (WEIGHTS_FILE, CARD_FILE):
+        written = (tmp_path / "b" / "s" / name).read_bytes()
+        assert written == (tmp_path / "a" / "s" / name).read_bytes()
+    with pytest.raises(CheckpointError, match="there is no"):
+        checkpoint.load(tmp_path / "c", torch.device("cpu"))
+
+
+def test_a_larger_budget_reopens_a_study(store: Store, mongo_uri: str, tmp_path: Path) -> None:
+    """A finished study whose budget grows keeps its trials and adds the missing ones."""
+    run(store, mongo_uri, tmp_path, trials=2, refit=False)
+    before = store.trials.find("s", SEARCH)
+    result = run(store, mongo_uri, tmp_path, trials=5, refit=False)
+    trials = store.trials.find("s", SEARCH)
+    assert [trial.tid for trial in trials] == list(range(5))
+    assert [trial.result for trial in trials[:2]] == [trial.result for trial in before]
+    assert result.winner.tid == min(trials, key=loss_of).tid
+    assert len(store.trials.find("s", BASELINE)) == 1
+
+
+def test_a_failed_baseline_does_not_fail_the_study(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """Where the untuned configuration gives no result, the study ends without its number."""
+
+    def act(store: Store, trial: Trial) -> None:
+        if trial.purpose == BASELINE:
+            store.trials.fail(trial, ErrorKind.BAD_PAYLOAD, "no")
+        else:
+            train(store, trial)
+
+    result = run(store, mongo_uri, tmp_path, act)
+    assert result.untuned_accuracy is None
+    assert result.picture is not None
+    assert result.picture.is_file()
+
+
+# -- how a study fails -------------------------------------------------------------------------
+
+
+def test_a_study_in_which_all_diverged_says_so(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """Without a usable trial the study fails with one sentence that says what to change."""
+
+    def act(store: Store, trial: Trial) -> None:
+        deliver(store, trial, diverged=True, loss=1.0, validation_accuracy=None)
+
+    with pytest.raises(StudyFailed) as failed:
+        run(store, mongo_uri, tmp_path, act)
+    assert str(failed.value) == (
+        "study s has no model: 3 of 3 diverged: lower the learning rate's bounds"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_refit_names_the_way_out(store: Store, mongo_uri: str, tmp_path: Path) -> None:
+    """A refit without weights ends in one sentence with its reason and --no-refit."""
+
+    def act(store: Store, trial: Trial) -> None:
+        if trial.purpose == REFIT:
+            store.trials.fail(trial, ErrorKind.BAD_PAYLOAD, "the reason")
+        else:
+            train(store, trial)
+
+    with pytest.raises(StudyFailed) as failed:
+        run(store, mongo_uri, tmp_path, act)
+    assert "the reason" in str(failed.value)
+    assert "--no-refit" in str(failed.value)
+    assert run(store, mongo_uri, tmp_path, refit=False).card.test_accuracy is not None
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"seed": 1}, "seed was 0 and is 1"),
+        ({"trials": 2}, "trials was 3 and is 2"),
+        ({"trials": 9, "algorithm": "random"}, "algorithm was 'tpe' and is 'random'"),
+        (
+            {"space": (*CLASSIC[:2], Dimension("momentum", "uniform", 0.0, 0.5))},
+            "space.momentum.high was 0.95 and is 0.5",
+        ),
+    ],
+)
+def test_a_study_that_changed_is_refused(store: Store, changed: Any, said: str) -> None:
+    """A name that is taken by another specification is refused, and the difference named."""
+    open_study(store, plan(), tiny())
+    with pytest.raises(StudyChanged) as refused:
+        open_study(store, plan(**changed), tiny())
+    assert said in str(refused.value)
+    assert "choose another name" in str(refused.value)
+    stored = store.studies.get("s")
+    assert stored is not None
+    assert stored.spec["trials"] == 3
+
+
+def test_a_study_whose_data_changed_is_refused(store: Store) -> None:
+    """Other images under the same study's name are another study."""
+    open_study(store, plan(), tiny())
+    other = tiny()
+    other.train_images[0] = 7
+    with pytest.raises(StudyChanged, match=r"dataset\.content_hash was"):
+        open_study(store, plan(), other)
+
+
+def test_opening_a_study_publishes_its_data_once(store: Store) -> None:
+    """Workers can fetch the data set by its hash; opening again stores no second copy."""
+    data = tiny()
+    for _ in range(2):
+        open_study(store, plan(), data)
+    fetched = Dataset.unpack(store.datasets.fetch(data.content_hash), data.content_hash)
+    assert fetched.classes == data.classes
+    assert store.client.hyperhive.fs.files.count_documents({}) == 1
+
+
+# -- what a person sees ------------------------------------------------------------------------
+
+
+def plain(renderable: Any, width: int = 200) -> str:
+    """Return what a console that is no terminal would write."""
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
+
+
+def test_a_summary_can_be_copied_from_a_log(store: Store, mongo_uri: str) -> None:
+    """On a console of 80 columns the paths and the command stay in one piece each."""
+    folder = Path("/home/somebody/a-folder-with-a-long-name/and-another-one-below-it/models/s")
+    winner = best_of(only_search(store, mongo_uri))
+    assert winner is not None
+    config = {**winner.config, "train_on_all": True}
+    card = Card(["a", "b"], 1, [0.5], [0.5], "", {}, config, test_accuracy=0.875)
+    said = plain(summary(Result(winner, card, None, folder, folder / PICTURE_FILE)), width=80)
+    assert "87.5% of test images (refitted" in said
+    assert "unknown of validation images" in said
+    assert str(folder / WEIGHTS_FILE) in said
+    assert str(folder / PICTURE_FILE) in said
+    assert "predict-cam --model {}".format(folder) in said
+
+
+def test_status_tells_studies_trials_and_workers(store: Store, mongo_uri: str) -> None:
+    """The report has a line for each study with its counts, and one for each live worker."""
+    assert "no study yet" in plain(status_report(store, None))
+    only_search(store, mongo_uri)
+    store.studies.conclude("s", {"card": {"test_accuracy": 0.875}})
+    open_study(store, plan(name="another", trials=9), tiny())
+    store.workers.report("nano-12", None, "cuda (Tegra X1)", {}, None)
+    said = plain(status_report(store, None))
+    (ended,) = [line for line in said.splitlines() if "3 of 3" in line]
+    assert "87.5%" in ended
+    (begun,) = [line for line in said.splitlines() if "another" in line]
+    assert "0 of 9" in begun
+    (worker,) = [line for line in said.splitlines() if "nano-12" in line]
+    assert "cuda (Tegra X1)" in worker
+    assert "idle" in worker
+    assert "another" not in plain(status_report(store, "s"))
+    with pytest.raises(NotFound, match="there is no study 'nope'"):
+        status_report(store, "nope")
+
+
+def test_status_names_studies_in_full_on_a_narrow_console(store: Store, mongo_uri: str) -> None:
+    """A study's name can be read, and copied, on a console of 80 columns."""
+    only_search(store, mongo_uri, "demo-simpsons-0123ab")
+    store.studies.conclude("demo-simpsons-0123ab", {"card": {"test_accuracy": 0.875}})
+    assert "demo-simpsons-0123ab" in plain(status_report(store, None), 80)
+
+
+def snapshot(store: Store, phase: str = "searching", **fields: Any) -> Snapshot:
+    trials = store.trials.find("s", SEARCH)
+    return Snapshot(
+        study="s",
+        phase=phase,
+        budget=3,
+        finished=tuple(trial for trial in trials if trial.is_final),
+        unfinished=tuple(trial for trial in trials if not trial.is_final),
+        workers=tuple(store.workers.present("s")),
+        seconds=8.0,
+        finished_before=0,
+        **fields,
+    )
+
+
+def test_a_log_has_a_line_for_each_trial_that_ends(store: Store, mongo_uri: str) -> None:
+    """Where there is no terminal, each trial and each phase is told once, and a resume too."""
+    only_search(store, mongo_uri)
+    done = snapshot(store)
+    empty = Snapshot("s", "searching", 3, (), (), (), 0.0, 0)
+    console = Console(width=80, force_terminal=False)
+    lines = Lines(console)
+    with console.capture() as capture:
+        for each in (empty, done, done):
+            lines.show(each)
+    said = capture.get().splitlines()
+    assert said[0].startswith("s: no worker yet: run `hyperhive worker`")
+    assert [line.split(":")[0] for line in said[2:]] == [
+        "[{}/3] trial {}".format(trial.tid + 1, trial.tid) for trial in done.finished
+    ]
+    assert len(said) == 5
+    with console.capture() as capture:
+        Lines(console).show(done)
+    assert "resumed with 3 trials done" in capture.get()
+
+
+def test_the_panel_shows_what_each_worker_does(store: Store) -> None:
+    """A person watching sees the counts, the trial and epoch of each worker, or that none lives."""
+    study = open_study(store, plan(), tiny())
+    assert "no worker yet" in plain(panel(snapshot(store)))
+    config = study.config({"learning_rate": 0.02, "epochs": 9.0, "momentum": 0.5}).to_json()
+    store.trials.post(Draft("s", 0, config, {}))
+    store.workers.report("nano-12", None, "cuda", {}, None)
+    trial = store.trials.claim("nano-12", "token", ["lenet5"])
+    assert trial is not None
+    assert doing(trial) == "trial 0: begins"
+    store.trials.heartbeat(trial, {"epoch": 3, "epochs": 9, "validation_accuracy": 0.612})
+    said = plain(panel(snapshot(store)))
+    assert "0/3 done" in said
+    assert "1 running" in said
+    assert "trial 0: epoch 3 of 9, 61.2%" in said
+    assert "no worker yet" not in said
+    assert snapshot(store).running[0].status is Status.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(None, ""), (89.0, "about 89 s left"), (150.0, "about 2 min left")]
+)
+def test_time_left_is_rounded(seconds: Any, said: str) -> None:
+    """Below 90 seconds they are told, above it minutes; nothing where nothing is known."""
+    assert time_left(seconds) == said

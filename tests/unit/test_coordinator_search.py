@@ -1,0 +1,470 @@
+"""The search: posting, watching, keeping and resuming, on a real store with made-up losses."""
+
+import contextlib
+import math
+import socket
+import threading
+import time
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+import pytest
+
+from coordinator.search import (
+    WEIGHTS_KEPT,
+    Interrupted,
+    Search,
+    Snapshot,
+    best_of,
+    ranking,
+    why_nothing,
+)
+from coordinator.study import Plan, Study
+from coordinator.suggest import Observation, Suggester
+from model.datasets import Request
+from store.connection import Store
+from store.queue import new_token
+from store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
+
+Act = Callable[[Store, Trial], None]
+
+
+def study(trials: int = 6, **fields: Any) -> Study:
+    return Study(Plan("s", Request("digits"), trials=trials, **fields), "hash", {})
+
+
+def loss_of(trial: Trial) -> float:
+    """Return a loss that the trial's configuration decides, all different."""
+    return min(0.99, abs(math.log10(trial.config["learning_rate"]) + 1.5) / 3)
+
+
+def deliver(store: Store, trial: Trial, weights: Optional[bytes] = None, **result: Any) -> None:
+    """Finish a trial as a worker does."""
+    loss = loss_of(trial)
+    found = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
+    artifact = None if weights is None else store.blobs.put(weights, "w").as_document()
+    store.trials.finish(trial.id, str(trial.token), {**found, **result}, artifact)
+
+
+def claim(store: Store, worker: str = "w", lease: float = 60.0) -> Optional[Trial]:
+    return store.trials.claim(worker, new_token(), ["lenet5"], lease=lease)
+
+
+def claimed(store: Store, lease: float = 60.0) -> Trial:
+    trial = claim(store, lease=lease)
+    assert trial is not None
+    return trial
+
+
+def report(store: Store, *workers: str) -> None:
+    for worker in workers:
+        store.workers.report(worker, None, "cpu", {}, None)
+
+
+@contextlib.contextmanager
+def working(uri: str, act: Act = deliver, workers: int = 1) -> Iterator[None]:
+    """Have that many workers claim trials and do ``act`` with each, while the context is open."""
+    ended = threading.Event()
+
+    def work(name: str) -> None:
+        with Store(uri) as store:
+            while not ended.wait(0.01):
+                report(store, name)
+                trial = claim(store, name)
+                if trial is not None:
+                    act(store, trial)
+
+    threads = [
+        threading.Thread(target=work, args=("w{}".format(number),)) for number in range(workers)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def search(
+    store: Store,
+    of: Study,
+    watch: Callable[[Snapshot], None] = lambda snapshot: None,
+    stop: Optional[threading.Event] = None,
+) -> Search:
+    return Search(store, of, watch, stop or threading.Event())
+
+
+def stop_when(holds: Callable[[Snapshot], bool]) -> Dict[str, Any]:
+    """Return the arguments of a search that is stopped once a snapshot is as asked."""
+    stop = threading.Event()
+
+    def watch(snapshot: Snapshot) -> None:
+        if holds(snapshot):
+            stop.set()
+
+    return {"watch": watch, "stop": stop}
+
+
+def posted(store: Store, purpose: str = SEARCH) -> List[Trial]:
+    return store.trials.find("s", purpose)
+
+
+def post(store: Store, of: Study, tid: int) -> None:
+    """Post a trial as the study's own search would."""
+    vals = Suggester("random", of.plan.space, of.plan.seed, 1).suggest(tid, [])
+    store.trials.post(
+        Draft(of.name, tid, of.config(vals).to_json(), vals, max_attempts=of.plan.max_attempts)
+    )
+
+
+def files(store: Store) -> int:
+    return int(store.client.hyperhive.fs.files.count_documents({}))
+
+
+# -- posting -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_trial_is_posted_once_and_counted_once(
+    store: Store, mongo_uri: str, workers: int
+) -> None:
+    """A search ends with the tids 0 to N-1, each DONE after one attempt, none beside them."""
+    with working(mongo_uri, workers=workers):
+        trials = search(store, study(9)).run()
+    assert sorted(trial.tid for trial in trials) == list(range(9))
+    stored = posted(store)
+    assert [trial.tid for trial in stored] == list(range(9))
+    assert {(trial.status, trial.attempts, trial.late) for trial in stored} == {(Status.DONE, 1, 0)}
+
+
+def test_a_trial_has_the_values_of_its_number(store: Store, mongo_uri: str) -> None:
+    """Each trial holds what the suggester gives for its tid, as values and as configuration."""
+    of = study(4, algorithm="random", seed=3)
+    with working(mongo_uri):
+        search(store, of).run()
+    suggester = Suggester("random", of.plan.space, 3, 10)
+    for trial in posted(store):
+        vals = suggester.suggest(trial.tid, [])
+        assert trial.vals == vals
+        assert trial.config == of.config(vals).to_json()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_as_many_trials_wait_as_workers_live(store: Store, workers: int) -> None:
+    """With nobody claiming, one trial waits for each live worker, and one for none."""
+    report(store, *("w{}".format(number) for number in range(workers)))
+    polls = []
+    stopped = stop_when(lambda snapshot: polls.append(snapshot) or len(polls) == 4)
+    with pytest.raises(Interrupted):
+        search(store, study(9), **stopped).run()
+    assert len(posted(store)) == max(1, workers)
+
+
+def test_never_more_wait_than_workers_live_and_never_more_than_the_budget(
+    store: Store, mongo_uri: str
+) -> None:
+    """While workers take and finish trials, the store never shows more waiting than they are."""
+    waiting: List[int] = []
+
+    def watch(snapshot: Snapshot) -> None:
+        counts = store.trials.counts("s", SEARCH)
+        waiting.append(counts[Status.NEW])
+        assert sum(counts.values()) <= 8
+
+    with working(mongo_uri, workers=2):
+        search(store, study(8), watch).run()
+    assert max(waiting) <= 2
+
+
+def test_a_baseline_is_posted_beside_the_search(store: Store, mongo_uri: str) -> None:
+    """The untuned configuration runs under an exp_key of its own, and only once."""
+    of = study(2)
+    with working(mongo_uri):
+        searching = search(store, of)
+        searching.run()
+        baseline = searching.baseline()
+        assert searching.baseline() == baseline
+    assert (baseline.exp_key, baseline.tid, baseline.status) == ("s/baseline", 0, Status.DONE)
+    assert baseline.config == of.untuned_config().to_json()
+    assert len(posted(store, BASELINE)) == 1
+
+
+def test_a_refit_trains_the_winner_on_all_data(store: Store, mongo_uri: str) -> None:
+    """The refit is the winner's configuration with train_on_all, under an exp_key of its own."""
+    with working(mongo_uri):
+        searching = search(store, study(3))
+        winner = best_of(searching.run())
+        assert winner is not None
+        refit = searching.refit(winner)
+    assert (refit.exp_key, refit.tid, refit.status) == ("s/refit", winner.tid, Status.DONE)
+    assert refit.config == {**winner.config, "train_on_all": True}
+    assert len(posted(store, REFIT)) == 1
+
+
+# -- the best ----------------------------------------------------------------------------------
+
+
+def test_the_best_has_the_least_loss_and_is_the_earliest_of_equals(store: Store) -> None:
+    """Trials rank by loss, then by number; failed, diverged and running ones do not rank."""
+    of = study(9)
+    losses = [0.5, 0.2, 0.2, 0.9, 0.0]
+    for tid in range(7):
+        post(store, of, tid)
+    for loss in losses:
+        trial = claimed(store)
+        deliver(store, trial, loss=loss, diverged=trial.tid == 4)
+    store.trials.fail(claimed(store), ErrorKind.BAD_PAYLOAD, "no")
+    trials = posted(store)
+    assert [trial.tid for trial in ranking(reversed(trials))] == [1, 2, 0, 3]
+    best = best_of(trials)
+    assert best is not None
+    assert best.tid == 1
+    assert best_of(trials[4:]) is None
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf, "low", None])
+def test_a_result_without_a_usable_loss_never_wins(
+    store: Store, mongo_uri: str, loss: object
+) -> None:
+    """A trial whose loss is not finite, or no number, counts and ends the search, but is not best.
+
+    It must neither stop the search nor spoil what is suggested after it (startup is 1).
+    """
+
+    def act(store: Store, trial: Trial) -> None:
+        deliver(store, trial, **({"loss": loss} if trial.tid == 0 else {}))
+
+    with working(mongo_uri, act):
+        trials = search(store, study(5, startup=1)).run()
+    assert len(trials) == 5
+    assert 0 not in [trial.tid for trial in ranking(trials)]
+    assert len(ranking(trials)) == 4
+
+
+def test_only_the_ten_best_keep_their_weights(store: Store, mongo_uri: str) -> None:
+    """When a search has ended, all other trials' files are gone from the store."""
+
+    def act(store: Store, trial: Trial) -> None:
+        deliver(store, trial, weights=b"weights of trial %d" % trial.tid)
+
+    with working(mongo_uri, act, workers=4):
+        searching = search(store, study(14))
+        searching.run()
+        searching.baseline()
+    ranked = ranking(posted(store))
+    assert len(ranked) == 14
+    kept = [trial.tid for trial in ranked if trial.artifact is not None]
+    assert kept == [trial.tid for trial in ranked[:WEIGHTS_KEPT]]
+    assert files(store) == WEIGHTS_KEPT + 1  # and the baseline's
+    assert store.client.hyperhive.fs.chunks.count_documents({}) == WEIGHTS_KEPT + 1
+
+
+def test_weights_are_dropped_while_the_search_goes_on(store: Store, mongo_uri: str) -> None:
+    """A study of thousands of trials never fills the store: a sweep leaves the ten best."""
+    of = study(14)
+    for tid in range(13):
+        post(store, of, tid)
+        deliver(store, claimed(store), weights=b"weights of trial %d" % tid)
+    with pytest.raises(Interrupted):
+        search(store, of, **stop_when(lambda snapshot: True)).run()
+    assert files(store) == WEIGHTS_KEPT
+
+
+# -- stopping, resuming, sharing ---------------------------------------------------------------
+
+
+def test_a_stopped_search_goes_on_where_it_was(store: Store, mongo_uri: str) -> None:
+    """A search that was interrupted completes the same study: its tids, its values, none again."""
+    of = study(8, algorithm="random")
+    with working(mongo_uri):
+        stopped = stop_when(lambda snapshot: len(snapshot.finished) >= 3)
+        with pytest.raises(Interrupted):
+            search(store, of, **stopped).run()
+        before = {trial.tid: trial for trial in posted(store) if trial.is_final}
+        snapshots: List[Snapshot] = []
+        search(store, of, snapshots.append).run()
+    trials = posted(store)
+    assert [trial.tid for trial in trials] == list(range(8))
+    assert {trial.attempts for trial in trials} == {1}
+    assert [before[trial.tid] for trial in trials if trial.tid in before] == list(before.values())
+    assert snapshots[0].finished_before >= 3
+    suggester = Suggester("random", of.plan.space, 0, 10)
+    assert [trial.vals for trial in trials] == [suggester.suggest(tid, []) for tid in range(8)]
+
+
+def test_a_missing_number_is_filled(store: Store, mongo_uri: str) -> None:
+    """Numbers that a coordinator left out when it died are posted by the next one."""
+    of = study(5)
+    post(store, of, 0)
+    post(store, of, 3)
+    with working(mongo_uri):
+        search(store, of).run()
+    assert [trial.tid for trial in posted(store)] == list(range(5))
+
+
+def test_two_searches_at_once_share_a_study(store: Store, mongo_uri: str) -> None:
+    """Two coordinators on one study post no number twice and none beyond the budget."""
+    of = study(12)
+    ends: List[List[int]] = []
+
+    def run() -> None:
+        with Store(mongo_uri) as own:
+            ends.append(sorted(trial.tid for trial in search(own, of).run()))
+
+    searches = [threading.Thread(target=run) for _ in range(2)]
+    with working(mongo_uri, workers=2):
+        for each in searches:
+            each.start()
+        for each in searches:
+            each.join()
+    assert ends == [list(range(12))] * 2
+    assert [(trial.tid, trial.attempts) for trial in posted(store)] == [(n, 1) for n in range(12)]
+
+
+# -- trials and servers that fail --------------------------------------------------------------
+
+
+def test_a_lost_workers_trial_is_swept(store: Store, mongo_uri: str) -> None:
+    """A trial whose worker vanished with its last attempt ends as worker_lost; the search ends."""
+    of = study(2, max_attempts=1)
+    post(store, of, 0)
+    assert claim(store, "doomed", lease=0.1) is not None
+    with working(mongo_uri):
+        search(store, of).run()
+    lost, done = posted(store)
+    assert lost.error is not None
+    assert lost.error["kind"] == "worker_lost"
+    assert done.status is Status.DONE
+
+
+def test_suggestions_learn_from_failed_objectives_not_from_failed_devices(store: Store) -> None:
+    """An objective's error enters as the worst loss; a lost worker or a cancel does not enter."""
+    of = study(9, seed=4, startup=3, max_attempts=1)  # with this seed every history would show
+    for tid in range(7):
+        post(store, of, tid)
+    for tid in range(3):
+        deliver(store, claimed(store), loss=0.3 + tid / 10)
+    store.trials.fail(claimed(store), ErrorKind.OBJECTIVE, "its own fault")
+    claimed(store, lease=0.0)
+    store.trials.cancel("s", SEARCH, 5)
+    assert store.trials.expire() == 1
+    report(store, "one", "two")
+    with pytest.raises(Interrupted):
+        search(store, of, **stop_when(lambda snapshot: True)).run()
+    trials = posted(store)
+    assert len(trials) == 8
+    suggester = Suggester("tpe", of.plan.space, of.plan.seed, 3)
+
+    def knowing(*tids: int) -> Dict[str, float]:
+        seen = [Observation(tid, trials[tid].vals, trials[tid].loss) for tid in tids]
+        return suggester.suggest(7, seen)
+
+    assert trials[7].vals == knowing(0, 1, 2, 3, 6)
+    for wrong in ((0, 1, 2, 6), (0, 1, 2, 3, 4, 6), (0, 1, 2, 3, 5, 6)):
+        assert trials[7].vals != knowing(*wrong)
+
+
+class Gate:
+    """A TCP relay to the test's mongod that can be shut: a server that goes and comes back."""
+
+    def __init__(self, uri: str) -> None:
+        login, _, rest = uri.rpartition("@")
+        self._target = int(rest.partition("/")[0].rpartition(":")[2])
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        port = self._listener.getsockname()[1]
+        self.uri = "{}@127.0.0.1:{}/{}".format(login, port, rest.partition("/")[2])
+        self._open = True
+        self._sockets: List[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def shut(self) -> None:
+        """Break every connection and refuse new ones."""
+        self._open = False
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def open(self) -> None:
+        """Let connections through again."""
+        self._open = True
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            if not self._open:
+                client.close()
+                continue
+            server = socket.create_connection(("127.0.0.1", self._target))
+            self._sockets += [client, server]
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=self._relay, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _relay(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                data = source.recv(65536)
+                if not data:
+                    break
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_search_waits_for_a_server_that_went_away(store: Store, mongo_uri: str) -> None:
+    """A server that goes away is told in the phase; when it is back, the search completes."""
+    gate = Gate(mongo_uri)
+    phases: List[str] = []
+
+    def watch(snapshot: Snapshot) -> None:
+        phases.append(snapshot.phase)
+        if len(snapshot.finished) == 2:
+            gate.shut()
+        if "waiting for it" in snapshot.phase:
+            gate.open()
+
+    with Store(gate.uri, timeout=1.0) as through, working(mongo_uri):
+        search(through, study(5), watch).run()
+    away = [phase for phase in phases if "does not answer" in phase]
+    assert away
+    assert gate.uri not in away[0]  # it holds the password
+    assert [trial.tid for trial in posted(store)] == list(range(5))
+    assert {trial.attempts for trial in posted(store)} == {1}
+
+
+# -- what a person is told ---------------------------------------------------------------------
+
+
+def test_the_time_left_is_that_of_the_pace_so_far() -> None:
+    """The estimate counts what this run finished, and there is none before that."""
+    snapshot = Snapshot("s", "searching", 10, (), (), (), seconds=30.0, finished_before=0)
+    assert snapshot.seconds_left() is None
+    trials: Any = tuple(range(5))
+    resumed = Snapshot("s", "searching", 10, trials, (), (), seconds=30.0, finished_before=2)
+    assert resumed.seconds_left() == pytest.approx(50.0)
+
+
+def test_why_there_is_no_result_is_told(store: Store, mongo_uri: str) -> None:
+    """The first error is named if there is one; else that everything diverged."""
+
+    def act(store: Store, trial: Trial) -> None:
+        if trial.tid == 0:
+            store.trials.fail(trial, ErrorKind.BAD_PAYLOAD, "momentum must be in [0, 1): 2")
+        else:
+            deliver(store, trial, diverged=True, loss=1.0)
+
+    with working(mongo_uri, act):
+        trials = search(store, study(3)).run()
+    assert "momentum must be in [0, 1): 2 (bad_payload)" in why_nothing(trials)
+    assert why_nothing(trials[1:]).startswith("2 of 2 diverged")
+
+
+def test_a_search_stops_soon(store: Store) -> None:
+    """A request to stop ends a search that waits for workers within a second."""
+    stop = threading.Event()
+    stop.set()
+    begun = time.monotonic()
+    with pytest.raises(Interrupted):
+        search(store, study(3), stop=stop).run()
+    assert time.monotonic() - begun < 1.0

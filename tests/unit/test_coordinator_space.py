@@ -1,0 +1,143 @@
+"""Search spaces: what is accepted, what is refused and in which words."""
+
+from typing import Any, Dict
+
+import pytest
+
+from coordinator.space import CLASSIC, Dimension, from_tables
+from coordinator.study import Plan, Study
+from coordinator.suggest import Suggester
+from model.datasets import Request
+from model.errors import UsageError
+
+CLASSIC_TABLES: Dict[str, Dict[str, Any]] = {
+    "learning_rate": {"distribution": "loguniform", "low": 0.001, "high": 0.1},
+    "epochs": {"distribution": "quniform", "low": 2, "high": 30, "step": 1},
+    "momentum": {"distribution": "uniform", "low": 0.0, "high": 0.95},
+}
+
+
+def dimension(**changed: Any) -> Dimension:
+    return Dimension(
+        **{"name": "momentum", "distribution": "uniform", "low": 0.1, "high": 0.9, **changed}
+    )
+
+
+def is_one_sentence(text: str) -> bool:
+    return "\n" not in text and not text.endswith(".") and len(text) < 200
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": "dropout"}, "dropout: can be one of learning_rate, epochs"),
+        ({"distribution": "normal"}, "distribution is one of uniform, loguniform, quniform"),
+        ({"distribution": 3}, "distribution is one of"),
+        ({"low": "0.1"}, "low and high must be numbers"),
+        ({"high": True}, "low and high must be numbers"),
+        ({"low": 0.5, "high": 0.5}, "low below high"),
+        ({"low": 0.9, "high": 0.1}, "low below high"),
+        ({"step": 1}, "quniform, and it alone, has a step"),
+        ({"name": "epochs", "distribution": "quniform", "low": 1, "high": 9}, "has a step"),
+        (
+            {"name": "epochs", "distribution": "quniform", "low": 1, "high": 9, "step": 0},
+            "step must be a whole number, 1 or more",
+        ),
+        (
+            {"name": "epochs", "distribution": "quniform", "low": 1, "high": 9, "step": 0.5},
+            "step must be a whole number, 1 or more",
+        ),
+        (
+            {"name": "epochs", "distribution": "quniform", "low": 0, "high": 9, "step": 1},
+            "epochs must be 1 or more",
+        ),
+        (
+            {"name": "epochs", "distribution": "quniform", "low": 1.5, "high": 9, "step": 1},
+            "epochs must be a int",
+        ),
+        ({"high": 1.0}, "momentum must be in [0, 1)"),
+        ({"low": -0.1}, "momentum must be in [0, 1)"),
+        ({"name": "learning_rate", "low": 0}, "learning_rate must be above 0"),
+        (
+            {"name": "learning_rate", "distribution": "loguniform", "low": 0},
+            "loguniform needs bounds above 0",
+        ),
+        ({"distribution": "loguniform", "low": 0.0}, "loguniform needs bounds above 0"),
+        ({"low": float("nan")}, "momentum must be a float"),
+        ({"name": "learning_rate", "high": float("inf")}, "learning_rate must be a float"),
+    ],
+)
+def test_a_dimension_without_sense_is_refused(changed: Dict[str, Any], said: str) -> None:
+    """Each refusal is one sentence that names the hyperparameter and the rule."""
+    with pytest.raises(UsageError) as refused:
+        dimension(**changed)
+    text = str(refused.value)
+    assert said in text
+    assert text.startswith("search space, {}: ".format(changed.get("name", "momentum")))
+    assert is_one_sentence(text)
+
+
+def test_values_reach_the_configuration_in_its_own_types() -> None:
+    """A quniform value becomes a whole number, any other a float."""
+    whole = Dimension("epochs", "quniform", 2, 30, step=1).to_config(12.0)
+    assert (whole, type(whole)) == (12, int)
+    for distribution in ("uniform", "loguniform"):
+        value = dimension(distribution=distribution).to_config(1)
+        assert (value, type(value)) == (1.0, float)
+
+
+def test_a_dimension_survives_its_json() -> None:
+    """What to_json gives, a study file's tables would give back."""
+    assert from_tables({each.name: each.to_json() for each in CLASSIC}) == tuple(
+        sorted(CLASSIC, key=lambda each: each.name)
+    )
+
+
+def test_the_classic_space_can_be_written_as_tables() -> None:
+    """The three tables of the manual are the default space."""
+    assert {each.name: each for each in from_tables(CLASSIC_TABLES)} == {
+        each.name: each for each in CLASSIC
+    }
+
+
+@pytest.mark.parametrize("name", sorted(CLASSIC_TABLES))
+def test_a_space_lacks_none_of_the_three(name: str) -> None:
+    """A space without learning rate, epochs or momentum is refused, and the missing one named."""
+    tables = {key: table for key, table in CLASSIC_TABLES.items() if key != name}
+    with pytest.raises(UsageError, match="search space: {} is missing".format(name)):
+        from_tables(tables)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [0.5, [1, 2], {}, {"low": 0.1, "high": 0.9}, {**CLASSIC_TABLES["momentum"], "colour": "red"}],
+)
+def test_a_malformed_table_is_refused(table: Any) -> None:
+    """A table that lacks a key or has one too many is refused in words."""
+    with pytest.raises(UsageError, match="momentum: needs distribution, low and high") as refused:
+        from_tables({**CLASSIC_TABLES, "momentum": table})
+    assert is_one_sentence(str(refused.value))
+
+
+@pytest.mark.parametrize(
+    "epochs",
+    [
+        {"distribution": "quniform", "low": 2, "high": 30, "step": 1},
+        {"distribution": "quniform", "low": 1, "high": 9, "step": 4},
+        {"distribution": "quniform", "low": 5, "high": 30, "step": 10},
+        {"distribution": "quniform", "low": 1, "high": 8, "step": 5},
+        {"distribution": "uniform", "low": 2, "high": 9},
+        {"distribution": "loguniform", "low": 2, "high": 9},
+    ],
+)
+def test_an_accepted_space_never_leaves_its_bounds(epochs: Dict[str, Any]) -> None:
+    """Epochs that are not refused are drawn between low and high, and every draw can be trained."""
+    try:
+        space = from_tables({**CLASSIC_TABLES, "epochs": epochs})
+    except UsageError:
+        return  # to refuse such a range is as good
+    study = Study(Plan("s", Request("digits"), space=space), "hash", {})
+    suggester = Suggester("random", space, seed=0, startup=10)
+    drawn = [study.config(suggester.suggest(tid, [])).epochs for tid in range(40)]
+    assert epochs["low"] <= min(drawn)
+    assert max(drawn) <= epochs["high"]

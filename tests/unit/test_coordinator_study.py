@@ -1,0 +1,240 @@
+"""A study: read from a file, checked, bound to its data, compared."""
+
+import json
+from pathlib import Path
+from typing import Any, Dict
+
+import numpy as np
+import pytest
+
+from coordinator.demo import plan as demo_plan
+from coordinator.space import CLASSIC, Dimension
+from coordinator.study import Plan, Study, differences, read_file
+from model.config import UNTUNED
+from model.dataset import Dataset
+from model.datasets import Loaded, Request
+from model.errors import UsageError
+
+EVERY_KEY = """
+name = "every-key"
+trials = 7
+algorithm = "anneal"
+seed = 3
+validation = 0.25
+batch_size = 32
+startup = 4
+max_attempts = 2
+
+[dataset]
+name = "folder"
+data = "images/pets.zip"
+gray = true
+strict = true
+
+[space]
+epochs = { distribution = "quniform", low = 1, high = 3, step = 1 }
+learning_rate = { distribution = "loguniform", low = 0.01, high = 0.1 }
+momentum = { distribution = "uniform", low = 0.0, high = 0.9 }
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "study.toml"
+    path.write_text(text)
+    return path
+
+
+def plan(**changed: Any) -> Plan:
+    return Plan(**{"name": "s", "data": Request("digits"), **changed})
+
+
+def tiny(name: str = "tiny") -> Dataset:
+    images = np.zeros((8, 28, 28, 1), np.uint8)
+    labels = np.array([0, 1] * 4, np.int64)
+    return Dataset(name, ("a", "b"), images, labels, images, labels)
+
+
+# -- the file ----------------------------------------------------------------------------------
+
+
+def test_a_file_may_set_every_field_of_a_plan(tmp_path: Path) -> None:
+    """All keys are read, and a relative data path starts at the file's folder."""
+    read = Plan(**read_file(write(tmp_path, EVERY_KEY)))
+    assert read == Plan(
+        name="every-key",
+        data=Request("folder", tmp_path / "images/pets.zip", gray=True, strict=True),
+        trials=7,
+        algorithm="anneal",
+        seed=3,
+        validation=0.25,
+        batch_size=32,
+        startup=4,
+        max_attempts=2,
+        space=(
+            Dimension("epochs", "quniform", 1, 3, step=1),
+            Dimension("learning_rate", "loguniform", 0.01, 0.1),
+            Dimension("momentum", "uniform", 0.0, 0.9),
+        ),
+    )
+
+
+def test_an_absolute_data_path_stays_as_it_is(tmp_path: Path) -> None:
+    """Only a relative path is looked for beside the study file."""
+    text = '[dataset]\nname = "folder"\ndata = "/somewhere/else"\n'
+    assert read_file(write(tmp_path, text))["data"].data == Path("/somewhere/else")
+
+
+def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
+    """Every key is optional: the command line may say the rest."""
+    assert read_file(write(tmp_path, "")) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("trails = 3", "has an unknown key: trails"),
+        ("data = 'x'", "has an unknown key: data"),
+        ('[dataset]\nname = "digits"\ngrey = true', "has an unknown key: dataset.grey"),
+        ("[dataset]\nname = 3", "dataset.name is of the wrong type"),
+        ('[dataset]\nname = "digits"\ngray = "yes"', "dataset.gray is of the wrong type"),
+        ('[dataset]\nname = "mnist"', "dataset.name is one of simpsons"),
+        ("[dataset]\ngray = true", "dataset.name is one of simpsons"),
+        ("dataset = 'digits'", "[dataset] is a table"),
+        ("space = 3", "[space] is a table"),
+        (EVERY_KEY.replace("high = 3", "high = 0"), "epochs: low and high must be numbers"),
+        (EVERY_KEY.replace("momentum", "dropout"), "dropout: can be one of"),
+        ("trials = = 3", "is not valid TOML"),
+        ("trials: 3", "is not valid TOML"),
+    ],
+)
+def test_a_bad_file_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:
+    """Each refusal is one line that names the file and what is wrong in it."""
+    path = write(tmp_path, text)
+    with pytest.raises(UsageError) as refused:
+        read_file(path)
+    assert said in str(refused.value)
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [None, b"name = '\xff'"])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: Any) -> None:
+    """A file that is not there, or is no text, is a usage error that names it."""
+    path = tmp_path / "study.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"study\.toml"):
+        read_file(path)
+
+
+# -- the plan ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": ""}, "a study's name"),
+        ({"name": "a/b"}, "a study's name"),
+        ({"name": ".."}, "a study's name"),
+        ({"name": "a\n"}, "a study's name"),
+        ({"name": "n" * 65}, "a study's name"),
+        ({"name": 7}, "a study's name"),
+        ({"algorithm": "grid"}, "algorithm is one of tpe, random, anneal"),
+        ({"trials": 0}, "trials is a whole number from 1"),
+        ({"trials": 2.5}, "trials is a whole number from 1"),
+        ({"trials": True}, "trials is a whole number from 1"),
+        ({"trials": "9"}, "trials is a whole number from 1"),
+        ({"seed": -1}, "seed is a whole number from 0"),
+        ({"batch_size": 0}, "batch_size is a whole number from 1"),
+        ({"startup": 0}, "startup is a whole number from 1"),
+        ({"max_attempts": 0}, "max_attempts is a whole number from 1"),
+        ({"validation": 0.0}, "validation is a share between 0 and 1"),
+        ({"validation": 1}, "validation is a share between 0 and 1"),
+        ({"validation": "0.2"}, "validation is a share between 0 and 1"),
+        ({"validation": float("nan")}, "validation is a share between 0 and 1"),
+    ],
+)
+def test_a_plan_without_sense_is_refused(changed: Dict[str, Any], said: str) -> None:
+    """Each refusal is one sentence that names the field and its rule."""
+    with pytest.raises(UsageError) as refused:
+        plan(**changed)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("seed", [2**32, 2**63])
+def test_a_seed_that_workers_cannot_use_is_refused(seed: int) -> None:
+    """A seed is refused where NumPy's RandomState (32 bits) or BSON (64) would fail later."""
+    with pytest.raises(UsageError, match="seed"):
+        plan(seed=seed)
+
+
+# -- the study ---------------------------------------------------------------------------------
+
+
+def test_a_spec_is_plain_json_with_all_that_results_depend_on() -> None:
+    """The spec survives JSON, and holds plan, space and the data's hash, but neither name."""
+    data = tiny()
+    spec = Study.of(plan(seed=5, trials=9), data).spec()
+    assert json.loads(json.dumps(spec)) == spec
+    assert (spec["seed"], spec["trials"], spec["algorithm"]) == (5, 9, "tpe")
+    assert spec["dataset"]["content_hash"] == data.content_hash
+    assert spec["space"] == {each.name: each.to_json() for each in CLASSIC}
+    assert "name" not in spec
+    assert "data" not in spec
+
+
+def test_a_configuration_has_the_plans_seeds_and_the_trials_values() -> None:
+    """Values of the space go in as they are named; all else comes from the plan."""
+    study = Study(plan(seed=4, validation=0.3, batch_size=16), "hash", {})
+    config = study.config({"learning_rate": 0.02, "epochs": 3.0, "momentum": 0.5})
+    assert (config.learning_rate, config.epochs, config.momentum) == (0.02, 3, 0.5)
+    assert (config.seed, config.split_seed, config.batch_size) == (4, 4, 16)
+    assert (config.dataset, config.validation_fraction) == ("hash", 0.3)
+    assert not config.train_on_all
+
+
+def test_a_space_may_search_the_batch_size() -> None:
+    """A searched batch size wins over the plan's."""
+    space = (*CLASSIC, Dimension("batch_size", "quniform", 16, 128, step=16))
+    study = Study(plan(batch_size=64, space=space), "hash", {})
+    values = {"learning_rate": 0.02, "epochs": 3.0, "momentum": 0.5, "batch_size": 32.0}
+    assert study.config(values).batch_size == 32
+
+
+def test_the_baseline_is_the_untuned_configuration() -> None:
+    """The baseline differs from a trial in the three hyperparameters only."""
+    study = Study(plan(seed=4), "hash", {})
+    untuned = study.untuned_config().to_json()
+    tuned = study.config({"learning_rate": 0.9, "epochs": 30.0, "momentum": 0.9}).to_json()
+    assert {key: untuned[key] for key in UNTUNED} == UNTUNED
+    assert {key for key in untuned if untuned[key] != tuned[key]} == set(UNTUNED)
+
+
+def test_differences_are_told_one_phrase_each() -> None:
+    """Changed, added and removed keys are told with their path; equal ones are not."""
+    old = {"seed": 0, "same": 1, "gone": True, "space": {"epochs": {"high": 30, "low": 2}}}
+    new = {"seed": 1, "same": 1, "space": {"epochs": {"high": 20, "low": 2}}, "came": "x" * 99}
+    assert differences(old, new) == [
+        "came was None and is '{}...".format("x" * 56),
+        "gone was True and is None",
+        "seed was 0 and is 1",
+        "space.epochs.high was 30 and is 20",
+    ]
+    assert differences(old, old) == []
+
+
+# -- the demo's plan ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["digits", "My Photos", "träume", "n" * 70])
+def test_a_demo_has_a_plan_for_data_of_any_name(name: str) -> None:
+    """A folder's name need not be fit for a study's name: the demo makes one from it."""
+    assert demo_plan(Loaded(tiny(name)), None, 0).name.startswith("demo-")
+
+
+def test_two_demos_have_two_studies() -> None:
+    """No two runs of the demo share a study, and an explicit budget is kept."""
+    first, second = (demo_plan(Loaded(tiny("digits")), trials, 0) for trials in (None, 4))
+    assert first.name != second.name
+    assert (first.trials, second.trials) == (20, 4)

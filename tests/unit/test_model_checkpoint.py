@@ -1,0 +1,327 @@
+"""A saved model is the one that was trained, or it is refused: it never runs code."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pickle
+import struct
+from pathlib import Path
+from typing import Any, Callable, Dict, Tuple
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+
+from model import checkpoint
+from model.checkpoint import CARD_FILE, WEIGHTS_FILE, Card, load, pack_weights, unpack_weights
+from model.errors import CheckpointError
+from model.lenet import LeNet5
+
+CPU = torch.device("cpu")
+IMAGES = torch.randn(5, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+
+
+def card_of(packed: bytes, **changes: Any) -> Card:
+    values: Dict[str, Any] = {
+        "classes": ["bart", "lisa", "ma\u00efgge"],
+        "channels": 3,
+        "mean": [0.4, 0.5, 0.6],
+        "std": [0.1, 0.2, 0.3],
+        "weights_sha256": hashlib.sha256(packed).hexdigest(),
+        "dataset": {"name": "simpsons"},
+        "config": {"epochs": 3},
+    }
+    return Card(**{**values, **changes})
+
+
+def model() -> LeNet5:
+    torch.manual_seed(1)
+    return LeNet5(3, 3).eval()
+
+
+def logits(network: LeNet5) -> torch.Tensor:
+    with torch.no_grad():
+        return network(IMAGES)
+
+
+def arrays(network: LeNet5) -> Dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+
+
+def save(directory: Path, packed: bytes, **changes: Any) -> Path:
+    """Save weights with a card that fits them but for the changes."""
+    return checkpoint.save(directory, packed, card_of(packed, **changes))
+
+
+def rewrite(directory: Path, **changes: Any) -> None:
+    """Change a saved card by hand."""
+    file = directory / CARD_FILE
+    file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **changes}))
+
+
+class Bomb:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """Give the directory of a saved model."""
+    save(tmp_path / "models", pack_weights(model()))
+    return tmp_path / "models"
+
+
+# -- round trips ------------------------------------------------------------------------------
+
+
+def test_a_saved_model_gives_identical_logits(saved: Path) -> None:
+    """Every logit of a loaded model is that of the saved one, to the last bit."""
+    loaded, _ = load(saved, CPU)
+    assert torch.equal(logits(loaded), logits(model()))
+    assert not loaded.training
+
+
+def test_a_model_can_be_loaded_by_its_weights_file(saved: Path) -> None:
+    """A weights file of another name has its card beside it, under that name."""
+    (saved / WEIGHTS_FILE).rename(saved / "best.safetensors")
+    (saved / CARD_FILE).rename(saved / "best.json")
+    loaded, card = load(saved / "best.safetensors", CPU)
+    assert torch.equal(logits(loaded), logits(model()))
+    assert card.classes == ["bart", "lisa", "ma\u00efgge"]
+
+
+def test_a_card_survives_the_file(saved: Path) -> None:
+    """Everything that is said of a model is read back."""
+    packed = pack_weights(model())
+    said = card_of(
+        packed,
+        study="s",
+        trial=7,
+        validation_accuracy=0.75,
+        test_accuracy=0.5,
+        confusion=[[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        trained_on={"device": "cpu"},
+    )
+    checkpoint.save(saved, packed, said)
+    assert load(saved, CPU)[1] == said
+
+
+def test_a_grey_model_is_loaded_as_one(tmp_path: Path) -> None:
+    """Channels and classes come from the card."""
+    packed = pack_weights(LeNet5(1, 2))
+    save(tmp_path, packed, channels=1, mean=[0.5], std=[0.5], classes=["a", "b"])
+    loaded, card = load(tmp_path, CPU)
+    assert (loaded.channels, loaded.classes) == (1, 2)
+    assert checkpoint.normaliser(card, CPU)(torch.full((1, 1, 2, 2), 255)).max() == 1.0
+
+
+def test_a_trained_model_is_saved_without_its_gradients() -> None:
+    """Packing works in the middle of training, and packs the same weights each time."""
+    network = model().train()
+    network(IMAGES).sum().backward()
+    assert pack_weights(network) == pack_weights(model())
+
+
+def test_saving_replaces_the_model_before_and_leaves_nothing_else(saved: Path) -> None:
+    """A directory holds the last model saved into it: two files."""
+    other = LeNet5(3, 3).eval()
+    save(saved, pack_weights(other))
+    assert torch.equal(logits(load(saved, CPU)[0]), logits(other))
+    assert sorted(os.listdir(saved)) == [CARD_FILE, WEIGHTS_FILE]
+
+
+def test_a_model_saved_by_half_is_refused(saved: Path) -> None:
+    """New weights with the card of the model before are not taken for either."""
+    (saved / WEIGHTS_FILE).write_bytes(pack_weights(LeNet5(3, 3)))
+    with pytest.raises(CheckpointError, match="not those of the card"):
+        load(saved, CPU)
+
+
+@pytest.mark.filterwarnings("error")
+def test_loading_warns_of_nothing(saved: Path) -> None:
+    """Who only wants to see what a camera shows reads no warnings."""
+    load(saved, CPU)
+
+
+def test_a_loaded_model_can_be_trained_on(saved: Path) -> None:
+    """The loaded weights are the model's own memory, and may be changed."""
+    loaded, _ = load(saved, CPU)
+    with torch.no_grad():
+        for parameter in loaded.parameters():
+            parameter.add_(1.0)
+    assert torch.equal(logits(load(saved, CPU)[0]), logits(model()))
+
+
+# -- weights that are refused -----------------------------------------------------------------
+
+
+def changed(change: Callable[[Dict[str, np.ndarray]], Any]) -> bytes:
+    tensors = arrays(model())
+    change(tensors)
+    return safetensors.numpy.save(tensors)
+
+
+BIAS = "classifier.5.bias"
+MISFITS: Dict[str, Tuple[bytes, str]] = {
+    "extra tensor": (changed(lambda t: t.update(extra=np.zeros(1, np.float32))), "extra"),
+    "missing tensor": (changed(lambda t: t.pop(BIAS)), BIAS + " is missing"),
+    "renamed tensor": (changed(lambda t: t.update({"x": t.pop(BIAS)})), BIAS),
+    "wrong shape": (changed(lambda t: t.update({BIAS: t[BIAS][:2]})), BIAS),
+    "wrong rank": (changed(lambda t: t.update({BIAS: t[BIAS][None]})), BIAS),
+    "wrong type": (changed(lambda t: t.update({BIAS: t[BIAS].astype(np.float64)})), BIAS),
+    "half precision": (changed(lambda t: t.update({BIAS: t[BIAS].astype(np.float16)})), BIAS),
+    "no tensors": (safetensors.numpy.save({}), "missing"),
+    "another network": (pack_weights(LeNet5(1, 3)), "features"),
+    "more classes": (pack_weights(LeNet5(3, 10)), "classifier"),
+    "nothing": (b"", "safetensors"),
+    "text": (b"these are no weights", "safetensors"),
+    "truncated": (pack_weights(model())[:-1], "safetensors"),
+    "only a header": (pack_weights(model())[:2000], "safetensors"),
+    "something after": (pack_weights(model()) + b"x", "safetensors"),
+    "an endless header": (struct.pack("<Q", 1 << 62) + b"{}", "safetensors"),
+    "a header of another format": (struct.pack("<Q", 2) + b"[]", "safetensors"),
+    "overlapping tensors": (
+        pack_weights(model()).replace(b'"data_offsets":[0,', b'"data_offsets":[9,', 1),
+        "safetensors",
+    ),
+    "a type numpy lacks": (
+        pack_weights(model()).replace(b'"dtype":"F32"', b'"dtype":"X32"', 1),
+        "safetensors",
+    ),
+}
+
+
+@pytest.mark.parametrize("misfit", MISFITS)
+def test_weights_that_are_not_the_networks_are_refused(misfit: str) -> None:
+    """Weights whose hash is right, and that fit the network in no other way, are refused."""
+    packed, complaint = MISFITS[misfit]
+    with pytest.raises(CheckpointError, match=complaint):
+        unpack_weights(packed, card_of(packed), CPU)
+
+
+def test_weights_with_another_hash_are_refused() -> None:
+    """One flipped bit in a weight is found."""
+    packed = bytearray(pack_weights(model()))
+    packed[-1] ^= 1
+    with pytest.raises(CheckpointError, match="SHA-256"):
+        unpack_weights(bytes(packed), card_of(pack_weights(model())), CPU)
+
+
+def test_oversized_weights_are_refused_unread(saved: Path) -> None:
+    """A file of more than 64 MiB is refused by its size, on disk and in memory."""
+    with (saved / WEIGHTS_FILE).open("ab") as file:
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(CheckpointError, match="too large"):
+        load(saved, CPU)
+    oversized = bytes((64 << 20) + 1)
+    with pytest.raises(CheckpointError, match="no LeNet-5"):
+        unpack_weights(oversized, card_of(b""), CPU)
+
+
+def test_a_pickle_in_place_of_weights_is_never_run(saved: Path, tmp_path: Path) -> None:
+    """What torch.load would have executed is refused, whether or not its hash is right."""
+    planted = tmp_path / "planted"
+    bombs = [pickle.dumps(Bomb(planted))]
+    torch.save({"weights": Bomb(planted)}, str(tmp_path / "bomb.pt"))
+    bombs.append((tmp_path / "bomb.pt").read_bytes())
+    for bomb in bombs:
+        (saved / WEIGHTS_FILE).write_bytes(bomb)
+        with pytest.raises(CheckpointError):
+            load(saved, CPU)
+        rewrite(saved, weights_sha256=hashlib.sha256(bomb).hexdigest())
+        with pytest.raises(CheckpointError):
+            load(saved, CPU)
+        (saved / CARD_FILE).write_bytes(bomb)
+        with pytest.raises(CheckpointError):
+            load(saved, CPU)
+        save(saved, pack_weights(model()))
+    assert not planted.exists()
+    pickle.loads(bombs[0])
+    assert planted.exists(), "the bomb is a dud: this test proves nothing"
+
+
+# -- cards that are refused -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"no JSON", b"{", b"[]", b"null", b'"card"', b"\xff\xfe", b"{}", b"[" * 100_000],
+    ids=["empty", "text", "torn", "list", "null", "string", "bytes", "no keys", "deep"],
+)
+def test_a_card_that_is_no_card_is_refused(saved: Path, text: bytes) -> None:
+    """Whatever lies in place of the card, the error is one sentence with the file's name."""
+    (saved / CARD_FILE).write_bytes(text)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        load(saved, CPU)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"surprise": 1},
+        {"format": 2},
+        {"format": None},
+        {"architecture": "resnet"},
+        {"channels": 1},
+        {"channels": 2},
+        {"channels": "3"},
+        {"channels": 3.0},
+        {"channels": None},
+        {"mean": [0.5]},
+        {"mean": None},
+        {"mean": 0.5},
+        {"mean": ["a", "b", "c"]},
+        {"mean": [float("nan")] * 3},
+        {"std": [0.5, 0.5]},
+        {"std": [0.0, 0.5, 0.5]},
+        {"std": [-1, 0.5, 0.5]},
+        {"std": [float("inf")] * 3},
+        {"classes": []},
+        {"classes": ["bart"]},
+        {"classes": "abc"},
+        {"classes": [1, 2, 3]},
+        {"classes": None},
+        {"weights_sha256": None},
+        {"weights_sha256": 7},
+        {"weights_sha256": ""},
+    ],
+)
+def test_a_card_that_makes_no_sense_is_refused(saved: Path, changes: Dict[str, Any]) -> None:
+    """Keys of another version, and values that no model of ours can have, are refused in words."""
+    rewrite(saved, **changes)
+    with pytest.raises(CheckpointError):
+        load(saved, CPU)
+
+
+@pytest.mark.parametrize(
+    "key", ["classes", "channels", "mean", "std", "weights_sha256", "dataset", "config"]
+)
+def test_a_missing_key_is_named(key: str) -> None:
+    """A card without one of its keys is refused by that key's name."""
+    values = dataclasses.asdict(card_of(b""))
+    del values[key]
+    with pytest.raises(CheckpointError, match=key):
+        Card.from_json(values)
+
+
+@pytest.mark.parametrize("missing", [WEIGHTS_FILE, CARD_FILE])
+def test_a_missing_file_is_named(saved: Path, missing: str) -> None:
+    """Weights without a card, and a card without weights, are no model."""
+    (saved / missing).unlink()
+    for path in (saved, saved / WEIGHTS_FILE):
+        with pytest.raises(CheckpointError, match=missing):
+            load(path, CPU)
+
+
+def test_a_place_without_a_model_is_refused(tmp_path: Path) -> None:
+    """Neither an empty directory nor a path that leads nowhere has a model."""
+    for path in (tmp_path, tmp_path / "nowhere", tmp_path / "nowhere.safetensors"):
+        with pytest.raises(CheckpointError, match="there is no"):
+            load(path, CPU)

@@ -1,0 +1,238 @@
+"""Simpsons-MNIST is downloaded once, whole and true, or not at all.
+
+A real HTTP server on this machine plays the public repository.
+"""
+
+import functools
+import http.server
+import io
+import threading
+import zipfile
+from pathlib import Path
+from typing import Callable, Iterator, List, Tuple
+
+import pytest
+from PIL import Image
+
+from model import datasets, download
+from model.download import cache_directory, simpsons_archive, tree_sha256
+from model.errors import DatasetError
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves one body, or what goes wrong with it, by the path that is asked for."""
+
+    def __init__(self, body: bytes, asked: List[str], *rest: object) -> None:
+        self.body = body
+        self.asked = asked
+        super().__init__(*rest)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        """Send the body: whole, half, without its length, or not at all."""
+        self.asked.append(self.path)
+        if self.path == "/missing":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        if self.path != "/unannounced":
+            self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        half = len(self.body) // 2
+        self.wfile.write(self.body[:half] if self.path == "/half" else self.body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Site:
+    """A running server: its address, and the paths that were asked of it."""
+
+    def __init__(self, port: int, asked: List[str]) -> None:
+        self.port = port
+        self.asked = asked
+
+    def url(self, path: str = "master.zip") -> str:
+        """Return the address of a path."""
+        return "http://127.0.0.1:{}/{}".format(self.port, path)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[bytes], Site]]:
+    """Give a function that serves a body until the test is over."""
+    servers = []
+
+    def start(body: bytes) -> Site:
+        asked: List[str] = []
+        handler = functools.partial(Handler, body, asked)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        servers.append((server, thread))
+        return Site(server.server_address[1], asked)
+
+    yield start
+    for server, thread in servers:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Give each test a cache of its own."""
+    monkeypatch.setattr(download, "cache_directory", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def small_archive(content: bytes = b"pixels") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("simpsons-mnist-master/dataset/rgb/train/bart/1.jpg", content)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def known_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> bytes:
+    """Give a small archive that passes for the true one."""
+    path = tmp_path / "known.zip"
+    path.write_bytes(small_archive())
+    monkeypatch.setattr(download, "SIMPSONS_TREE_SHA256", tree_sha256(path))
+    return path.read_bytes()
+
+
+class Told:
+    """Progress as it was told."""
+
+    def __init__(self) -> None:
+        self.steps: List[Tuple[int, int]] = []
+
+    def __call__(self, done: int, total: int) -> None:
+        """Remember a step."""
+        self.steps.append((done, total))
+
+
+def test_the_true_archive_is_downloaded_checked_and_kept(
+    serve: Callable[[bytes], Site], simpsons_zip: Path, cache: Path
+) -> None:
+    """The repository's archive passes; progress rises to its size; a second call asks nobody."""
+    data = simpsons_zip.read_bytes()
+    site, told = serve(data), Told()
+    archive = simpsons_archive(told, site.url())
+    assert archive.read_bytes() == data
+    assert told.steps[-1] == (len(data), len(data))
+    assert told.steps == sorted(told.steps)
+    assert simpsons_archive(told, site.url()) == archive
+    assert site.asked == ["/master.zip"]
+    assert list(cache.iterdir()) == [archive]
+
+
+def test_an_archive_whose_length_is_not_announced_is_taken(
+    serve: Callable[[bytes], Site], known_archive: bytes
+) -> None:
+    """GitHub does not announce its archives' lengths: the total is 0 then."""
+    told = Told()
+    archive = simpsons_archive(told, serve(known_archive).url("unannounced"))
+    assert archive.read_bytes() == known_archive
+    assert told.steps[-1] == (len(known_archive), 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "complaint"),
+    [
+        (small_archive(b"other"), "master.zip", "not Simpsons-MNIST.*--data"),
+        (b"<html>log in first</html>", "master.zip", "zip"),
+        (small_archive(), "half", "broke off"),
+        (b"", "missing", "Not Found.*--data"),
+    ],
+)
+def test_what_is_not_the_archive_is_refused_and_not_kept(
+    serve: Callable[[bytes], Site],
+    cache: Path,
+    known_archive: bytes,
+    body: bytes,
+    path: str,
+    complaint: str,
+) -> None:
+    """Another archive, a web page, half a body and a 404 end in words; the cache stays empty."""
+    with pytest.raises(DatasetError, match=complaint):
+        simpsons_archive(Told(), serve(body).url(path))
+    assert list(cache.iterdir()) == []
+
+
+def test_half_an_unannounced_archive_is_refused(
+    serve: Callable[[bytes], Site], cache: Path, known_archive: bytes
+) -> None:
+    """Without a length the check of the content finds that it broke off."""
+    with pytest.raises(DatasetError):
+        simpsons_archive(Told(), serve(known_archive[:-40]).url("unannounced"))
+    assert list(cache.iterdir()) == []
+
+
+def test_without_a_network_the_error_says_what_to_do(cache: Path) -> None:
+    """An address at which nobody answers is refused in one sentence that names --data."""
+    with pytest.raises(DatasetError, match=r"cannot be downloaded.*--data"):
+        simpsons_archive(Told(), "http://127.0.0.1:1/master.zip")
+    assert list(cache.iterdir()) == []
+
+
+def test_an_interrupted_download_leaves_nothing(
+    serve: Callable[[bytes], Site], cache: Path, known_archive: bytes
+) -> None:
+    """Ctrl-C in the middle leaves no half archive that a later run would take for the whole."""
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simpsons_archive(interrupt, serve(known_archive).url())
+    assert list(cache.iterdir()) == []
+
+
+def test_a_failed_download_can_be_tried_again(
+    serve: Callable[[bytes], Site], known_archive: bytes
+) -> None:
+    """A failure is not remembered."""
+    site = serve(known_archive)
+    with pytest.raises(DatasetError):
+        simpsons_archive(Told(), site.url("half"))
+    assert simpsons_archive(Told(), site.url()).read_bytes() == known_archive
+
+
+def test_the_hash_is_that_of_the_images_not_of_the_zip(tmp_path: Path) -> None:
+    """Packed anew, with other files and another top folder, the images hash to the same."""
+    path = tmp_path / "a.zip"
+    path.write_bytes(small_archive())
+    other = tmp_path / "b.zip"
+    with zipfile.ZipFile(other, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("readme.md", "new")
+        archive.writestr("simpsons-mnist-1234abc/dataset/rgb/train/bart/1.jpg", b"pixels")
+    assert tree_sha256(other) == tree_sha256(path)
+    for changed in (small_archive(b"others"), small_archive().replace(b"bart", b"lisa")):
+        path.write_bytes(changed)
+        assert tree_sha256(other) != tree_sha256(path)
+
+
+def test_a_data_set_without_data_is_the_downloaded_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """``simpsons`` without data reads what ``simpsons_archive`` gives, and passes progress on."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (28, 28)).save(buffer, "JPEG")
+    with zipfile.ZipFile(tmp_path / "downloaded.zip", "w") as archive:
+        for place in ("train/bart", "train/lisa", "test/bart", "test/lisa"):
+            for number in range(2):
+                name = "top/dataset/grayscale/{}/{}.jpg".format(place, number)
+                archive.writestr(name, buffer.getvalue())
+    told = Told()
+    given = {told: tmp_path / "downloaded.zip"}
+    monkeypatch.setattr(datasets, "simpsons_archive", given.__getitem__)
+    loaded = datasets.load(datasets.Request("simpsons-gray"), told)
+    assert loaded.dataset.classes == ("bart", "lisa")
+    assert loaded.dataset.channels == 1
+
+
+def test_the_cache_is_the_systems_place_for_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloads go where the system keeps what can be had again."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    monkeypatch.setattr("sys.platform", "linux")
+    assert cache_directory() == Path("/caches/hyperhive/datasets")

@@ -1,0 +1,217 @@
+"""Any image becomes upright RGB and then the 28x28 pixels the network sees, or is refused."""
+
+import io
+import struct
+from typing import Any, Tuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.errors import DatasetError
+from model.images import SIZE, SUFFIXES, decode, fit
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
+    return np.random.RandomState(0).randint(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def outcome(data: bytes) -> str:
+    """Return how decoding ended: "decoded", or a ``DatasetError``'s words."""
+    try:
+        assert decode(data).shape[2] == 3
+    except DatasetError as error:
+        return str(error)
+    return "decoded"
+
+
+def plain(color: Tuple[int, ...], mode: str = "RGB", size: Tuple[int, int] = (4, 3)) -> Image.Image:
+    return Image.new(mode, size, color)
+
+
+# -- decode -----------------------------------------------------------------------------------
+
+
+def test_an_rgb_image_is_decoded_pixel_for_pixel() -> None:
+    """A lossless RGB image comes back as it was: rows, columns, red before blue."""
+    pixels = noise(5, 7)
+    decoded = decode(encoded(Image.fromarray(pixels)))
+    assert decoded.dtype == np.uint8
+    assert np.array_equal(decoded, pixels)
+
+
+@pytest.mark.parametrize("form", ["PNG", "BMP", "GIF", "TIFF", "PPM", "JPEG"])
+def test_grey_images_get_three_equal_channels(form: str) -> None:
+    """An 8-bit grey image of any format has its grey in all three channels."""
+    decoded = decode(encoded(Image.new("L", (6, 4), 128), form))
+    assert decoded.shape == (4, 6, 3)
+    assert set(decoded.ravel().tolist()) == {128}
+
+
+def test_black_and_white_images_are_black_and_white() -> None:
+    """One-bit pixels are 0 and 255, not 0 and 1."""
+    image = Image.new("1", (2, 1))
+    image.putpixel((1, 0), 1)
+    assert decode(encoded(image)).tolist() == [[[0] * 3, [255] * 3]]
+
+
+def test_a_palette_is_looked_up() -> None:
+    """An indexed image has the colours of its palette."""
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 0])
+    image.putpixel((1, 0), 1)
+    assert decode(encoded(image)).tolist() == [[[10, 20, 30], [200, 100, 0]]]
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "shown"),
+    [
+        ("RGBA", (0, 0, 0, 0), [255, 255, 255]),
+        ("RGBA", (0, 100, 200, 255), [0, 100, 200]),
+        ("RGBA", (0, 0, 0, 51), [204, 204, 204]),
+        ("LA", (0, 0), [255, 255, 255]),
+        ("LA", (100, 255), [100, 100, 100]),
+    ],
+)
+def test_transparency_shows_white(mode: str, color: Tuple[int, ...], shown: Any) -> None:
+    """Where an image is transparent it is seen on white, not on whatever its pixels hold."""
+    assert decode(encoded(plain(color, mode)))[0, 0].tolist() == shown
+
+
+def test_a_transparent_palette_colour_shows_white() -> None:
+    """GIF and PNG palettes may name a colour that is no colour."""
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 0])
+    image.putpixel((1, 0), 1)
+    assert decode(encoded(image, transparency=1)).tolist() == [[[10, 20, 30], [255] * 3]]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "corner"),
+    [
+        (1, (0, 0)),
+        (2, (0, 3)),
+        (3, (2, 3)),
+        (4, (2, 0)),
+        (5, (0, 0)),
+        (6, (0, 2)),
+        (7, (3, 2)),
+        (8, (3, 0)),
+    ],
+)
+def test_a_photograph_is_turned_upright(orientation: int, corner: Tuple[int, int]) -> None:
+    """The EXIF orientation is applied: the stored top left ends where the camera saw it."""
+    pixels = np.zeros((3, 4, 3), np.uint8)
+    pixels[0, 0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = decode(encoded(Image.fromarray(pixels), exif=exif))
+    assert decoded.shape == ((3, 4, 3) if orientation < 5 else (4, 3, 3))
+    assert np.argwhere(decoded[..., 0] == 255).tolist() == [list(corner)]
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_pixels_of_more_than_eight_bits_are_refused(dtype: Any) -> None:
+    """Scaling 16-bit or float pixels would be a guess; the error says what to do."""
+    deep = Image.fromarray(np.full((4, 4), 1000, dtype))
+    with pytest.raises(DatasetError, match="8 bits a channel"):
+        decode(encoded(deep, "TIFF"))
+
+
+@pytest.mark.parametrize("data", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
+def test_what_is_no_image_is_refused(data: bytes) -> None:
+    """Text, nothing, and a signature without a picture are refused in words."""
+    with pytest.raises(DatasetError, match=r"\w"):
+        decode(data)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF", "PPM"])
+def test_a_truncated_image_is_refused(form: str) -> None:
+    """Half an image is not shown as a whole one."""
+    data = encoded(Image.fromarray(noise(40, 40)), form)
+    with pytest.raises(DatasetError):
+        decode(data[: len(data) // 2])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about what it could mend
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM", "WEBP", "DDS"])
+def test_any_damage_is_refused_in_words_or_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """An image with any one bit or byte changed either decodes or raises ``DatasetError``."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # sizes that damage made up take time
+    data = encoded(Image.fromarray(noise(4, 4)), form)
+    for place in range(min(len(data), 800)):
+        for flipped in (0x01, 0x40, 0xFF):
+            damaged = bytearray(data)
+            damaged[place] ^= flipped
+            assert outcome(bytes(damaged)), (place, flipped)
+
+
+def test_an_image_too_large_to_be_honest_is_refused() -> None:
+    """A small file that claims 2.5 gigapixels is refused before it is unpacked."""
+    data = bytearray(encoded(plain((0, 0, 0))))
+    data[16:24] = struct.pack(">II", 50_000, 50_000)
+    with pytest.raises(DatasetError):
+        decode(bytes(data))
+
+
+def test_the_suffixes_are_formats_that_pillow_knows() -> None:
+    """What is looked for by name can be decoded."""
+    Image.init()
+    assert set(Image.EXTENSION) >= SUFFIXES
+
+
+# -- fit --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(28, 28), (1, 1), (1, 100), (100, 3), (240, 320), (5, 28)])
+def test_every_image_fits(channels: int, size: Tuple[int, int]) -> None:
+    """Whatever its size, an image becomes uint8 of 28x28."""
+    fitted = fit(noise(*size), channels)
+    assert fitted.shape == (SIZE, SIZE, channels)
+    assert fitted.dtype == np.uint8
+
+
+def test_an_image_of_the_right_size_is_left_as_it_is() -> None:
+    """28x28 pixels are not resampled."""
+    pixels = noise(28, 28)
+    assert np.array_equal(fit(pixels, 3), pixels)
+
+
+def test_grey_is_itu_luma() -> None:
+    """Grey is 0.299 R + 0.587 G + 0.114 B, as in JPEG and in Simpsons-MNIST's grey form."""
+    pixels = noise(28, 28)
+    luma = pixels @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(fit(pixels, 1)[..., 0] - luma).max() <= 1
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_the_centre_of_an_oblong_image_is_taken(upright: bool) -> None:
+    """Of a 28x84 image the middle 28x28 is seen, exactly."""
+    pixels = noise(28, 84)
+    middle = pixels[:, 28:56]
+    if upright:
+        pixels, middle = pixels.transpose(1, 0, 2).copy(), middle.transpose(1, 0, 2)
+    assert np.array_equal(fit(pixels, 3), middle)
+
+
+def test_downsampling_averages() -> None:
+    """A fine checkerboard becomes even grey, as an antialiased image must."""
+    board = np.indices((280, 280)).sum(axis=0) % 2 * 255
+    fitted = fit(np.repeat(board[..., None], 3, axis=2).astype(np.uint8), 3)
+    assert np.abs(fitted.astype(int) - 127).max() <= 2
+
+
+def test_a_large_frame_keeps_its_mean() -> None:
+    """Resizing neither brightens nor darkens what the camera saw."""
+    pixels = noise(480, 480)
+    assert fit(pixels, 3).mean() == pytest.approx(pixels.mean(), abs=1)

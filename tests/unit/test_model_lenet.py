@@ -1,0 +1,44 @@
+"""The network is the one that was asked for."""
+
+import pytest
+import torch
+
+from model.lenet import LeNet5
+
+
+@pytest.mark.parametrize(("channels", "parameters"), [(3, 62_006), (1, 61_706)])
+def test_the_network_has_lenets_parameters(channels: int, parameters: int) -> None:
+    """With 10 classes LeNet-5 has 61,706 parameters on grey images and 62,006 on colour."""
+    model = LeNet5(channels, 10)
+    assert sum(weights.numel() for weights in model.parameters()) == parameters
+
+
+@pytest.mark.parametrize(("channels", "classes", "images"), [(1, 2, 1), (3, 20, 5)])
+def test_the_network_gives_a_logit_for_each_class(channels: int, classes: int, images: int) -> None:
+    """The output is one row an image and one finite, unsquashed number a class."""
+    logits = LeNet5(channels, classes)(100 * torch.randn(images, channels, 28, 28))
+    assert logits.shape == (images, classes)
+    assert logits.dtype == torch.float32
+    assert bool(logits.isfinite().all())
+    assert bool((logits.sum(dim=1) - 1).abs().max() > 1e-3)
+
+
+def test_an_image_is_judged_on_its_own() -> None:
+    """What else is in the batch changes no image's logits."""
+    model = LeNet5(1, 10).eval()
+    images = torch.randn(4, 1, 28, 28)
+    with torch.no_grad():
+        together, alone = model(images), model(images[2:3])
+    assert torch.allclose(together[2:3], alone, atol=1e-5)
+
+
+def test_the_border_of_the_image_is_seen() -> None:
+    """A single pixel in a corner changes the logits: C1 pads, as in the paper."""
+    torch.manual_seed(0)
+    model = LeNet5(1, 10).eval()
+    blank = torch.zeros(1, 1, 28, 28)
+    for row, column in ((0, 0), (0, 27), (27, 0), (27, 27)):
+        corner = blank.clone()
+        corner[0, 0, row, column] = 100
+        with torch.no_grad():
+            assert not torch.equal(model(corner), model(blank))

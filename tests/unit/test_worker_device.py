@@ -1,0 +1,108 @@
+"""Where a worker trains, and whom it blames when memory runs out."""
+
+import multiprocessing
+import os
+
+import pytest
+import torch
+
+from model.errors import DeviceError, UsageError
+from worker.device import (
+    CHOICES,
+    choose,
+    cores,
+    default_slots,
+    describe,
+    is_out_of_memory,
+    versions,
+)
+from worker.objectives import registered
+
+NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+
+
+def test_the_cpu_is_always_there() -> None:
+    """The CPU can be chosen by name, and takes a trial a core at once."""
+    device = choose("cpu")
+    assert device == torch.device("cpu")
+    assert default_slots(device) == cores() >= 1
+    assert describe(device).startswith("cpu (")
+
+
+def test_auto_takes_what_there_is() -> None:
+    """Auto is the accelerator where there is one, else the CPU."""
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert choose("auto").type in (expected, "mps")
+
+
+def test_an_accelerator_takes_one_trial_at_a_time() -> None:
+    """Two processes on one accelerator would only share it."""
+    assert default_slots(torch.device("cuda")) == default_slots(torch.device("mps")) == 1
+
+
+@NO_CUDA
+def test_a_device_that_is_not_there_is_refused() -> None:
+    """Asking for CUDA where there is none is one sentence that names what there is."""
+    with pytest.raises(DeviceError) as refused:
+        choose("cuda")
+    assert str(refused.value).startswith("this machine has no CUDA that torch")
+    assert str(refused.value).endswith("choose --device cpu")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["gpu", "CPU", "", "cuda:1"])
+def test_an_unknown_device_is_refused(name: str) -> None:
+    """A name that is none of the choices is a usage error that lists them."""
+    with pytest.raises(UsageError) as refused:
+        choose(name)
+    assert repr(name) in str(refused.value)
+    assert all(choice in str(refused.value) for choice in CHOICES)
+
+
+def test_cores_are_those_this_process_may_use() -> None:
+    """A worker that is bound to some cores starts no slots for the others."""
+    assert 1 <= cores() <= multiprocessing.cpu_count()
+    if hasattr(os, "sched_setaffinity"):
+        before = os.sched_getaffinity(0)
+        try:
+            os.sched_setaffinity(0, {min(before)})
+            assert cores() == 1
+        finally:
+            os.sched_setaffinity(0, before)
+
+
+@pytest.mark.parametrize(
+    ("error", "blames_the_device"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("shape '[2]' is invalid for input of size 3"), False),
+        (ValueError("out of memory"), False),
+        (OSError(12, "Cannot allocate memory"), True),
+    ],
+)
+def test_running_out_of_memory_is_the_devices_fault(
+    error: BaseException, blames_the_device: bool
+) -> None:
+    """An allocation that failed is told from an error of the objective's own."""
+    assert is_out_of_memory(error) is blames_the_device
+
+
+def test_torchs_own_error_is_known() -> None:
+    """What torch raises for an allocation that no machine can make is taken for what it is."""
+    with pytest.raises(RuntimeError) as refused:
+        torch.empty(1 << 55, dtype=torch.uint8)
+    assert is_out_of_memory(refused.value)
+
+
+def test_results_name_the_versions_they_depend_on() -> None:
+    """Python and torch are named as plain text."""
+    assert set(versions()) == {"python", "torch"}
+    assert versions()["torch"] == str(torch.__version__)
+
+
+def test_lenet5_is_registered() -> None:
+    """A worker of this installation can do trials of the objective lenet5."""
+    assert callable(registered()["lenet5"])

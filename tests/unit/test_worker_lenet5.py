@@ -1,0 +1,124 @@
+"""The objective lenet5: what it reports, and how it ends early."""
+
+from typing import Any, Dict, List, Mapping, Tuple
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from model.config import TrainConfig
+from model.dataset import Dataset
+from model.errors import ConfigError
+from worker.lenet5 import WORST_LOSS, LeNet5Objective
+from worker.objectives import Context, Stopped
+
+
+def dark_and_light() -> Dataset:
+    """Return two classes that a network tells apart after a few steps."""
+    labels = np.arange(60, dtype=np.int64) % 2
+    noise = np.random.RandomState(0).randint(0, 60, (60, 28, 28, 1))
+    images = (noise + 120 * labels[:, None, None, None]).astype(np.uint8)
+    return Dataset("tiny", ("dark", "light"), images, labels, images, labels)
+
+
+DATASET = dark_and_light()
+
+
+class Bench:
+    """A context that notes what an objective does with it."""
+
+    def __init__(self, stop_after: float = float("inf")) -> None:
+        self.reports: List[Tuple[Mapping[str, Any], float]] = []
+        self.asked: List[str] = []
+        self.context = Context(
+            "cpu",
+            lambda name: self.asked.append(name) or DATASET,  # type: ignore[func-returns-value]
+            lambda progress, seconds: self.reports.append((progress, seconds)),
+            lambda: len(self.reports) >= stop_after,
+        )
+
+
+def config(**changed: Any) -> Dict[str, Any]:
+    base = TrainConfig(DATASET.content_hash, 0.05, 3, 0.9, batch_size=16).to_json()
+    return {**base, **changed}
+
+
+def test_a_result_says_what_the_coordinator_needs() -> None:
+    """The loss is the share of validation images named wrongly; weights and history come along."""
+    bench = Bench()
+    outcome = LeNet5Objective()(config(), bench.context)
+    result = outcome.result
+    assert result["status"] == "ok"
+    assert result["diverged"] is False
+    assert result["loss"] == pytest.approx(1 - result["validation_accuracy"])
+    assert [epoch["number"] for epoch in result["history"]] == [1, 2, 3]
+    assert result["history"][-1]["validation_accuracy"] == result["validation_accuracy"]
+    assert result["seconds"] == pytest.approx(sum(each["seconds"] for each in result["history"]))
+    assert set(result["trained_on"]) == {"device", "python", "torch"}
+    assert outcome.weights is not None
+    assert safetensors.numpy.load(outcome.weights)["classifier.5.weight"].shape == (2, 84)
+
+
+def test_each_epoch_is_reported_with_the_time_that_is_left() -> None:
+    """Progress names epoch and epochs, and the seconds left go down to nothing."""
+    bench = Bench()
+    LeNet5Objective()(config(), bench.context)
+    assert [report["epoch"] for report, _ in bench.reports] == [1, 2, 3]
+    assert {report["epochs"] for report, _ in bench.reports} == {3}
+    left = [seconds for _, seconds in bench.reports]
+    assert left[0] > 0
+    assert left[-1] == 0
+
+
+def test_the_same_configuration_gives_the_same_weights() -> None:
+    """A trial that is done again on another process of this device ends with the same bytes."""
+    first, second = (LeNet5Objective()(config(), Bench().context).weights for _ in range(2))
+    assert first == second
+    assert LeNet5Objective()(config(seed=1), Bench().context).weights != first
+
+
+def test_a_diverged_training_is_a_result_and_the_worst() -> None:
+    """A training whose loss is not finite counts as never right, and has no weights."""
+    outcome = LeNet5Objective()(config(learning_rate=1e9), Bench().context)
+    assert outcome.result["diverged"] is True
+    assert outcome.result["loss"] == WORST_LOSS == 1.0
+    assert outcome.result["validation_accuracy"] is None
+    assert outcome.weights is None
+
+
+def test_a_refit_reports_its_training_loss() -> None:
+    """With train_on_all there is no validation, and the loss is the last epoch's training loss."""
+    outcome = LeNet5Objective()(config(train_on_all=True), Bench().context)
+    assert outcome.result["validation_accuracy"] is None
+    assert outcome.result["loss"] == outcome.result["history"][-1]["train_loss"]
+    assert outcome.weights is not None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"momentum": 1.5}, {"epochs": 2.5}, {"colour": "red"}, {"learning_rate": "0.1"}],
+)
+def test_a_configuration_that_nobody_can_run_is_refused(wrong: Dict[str, Any]) -> None:
+    """A configuration out of range, of a wrong type or with unknown keys is a ConfigError."""
+    bench = Bench()
+    with pytest.raises(ConfigError):
+        LeNet5Objective()(config(**wrong), bench.context)
+    assert bench.asked == []
+
+
+def test_a_training_that_is_told_to_stop_stops() -> None:
+    """When should_stop says yes the objective raises Stopped within the epoch."""
+    bench = Bench(stop_after=1)
+    with pytest.raises(Stopped):
+        LeNet5Objective()(config(epochs=1000), bench.context)
+    assert len(bench.reports) == 1
+
+
+def test_a_data_set_is_kept_from_trial_to_trial() -> None:
+    """The second trial on the same data does not ask for it again; one on other data does."""
+    objective, bench = LeNet5Objective(), Bench()
+    for _ in range(2):
+        objective(config(epochs=1), bench.context)
+    assert bench.asked == [DATASET.content_hash]
+    objective(config(epochs=1, dataset="another"), bench.context)
+    assert bench.asked == [DATASET.content_hash, "another"]

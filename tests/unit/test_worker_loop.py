@@ -1,0 +1,432 @@
+"""One trial at a time, from its claim to its delivery, with objectives made for the purpose."""
+
+import contextlib
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+
+import pytest
+from test_coordinator_search import Gate
+
+from model.errors import ConfigError, DeviceError
+from store.connection import Store
+from store.errors import LoginRefused, StoreUnavailable
+from store.queue import new_token
+from store.trial import SEARCH, Draft, Status, Trial
+from worker.identity import Identity
+from worker.lease import Heartbeat
+from worker.loop import Terms, Worker
+from worker.objectives import Context, Objective, Outcome, Stopped
+from worker.outbox import Entry, Outbox
+from worker.stop import Stop
+
+LEASE = 0.8
+IDENTITY = Identity("me", "s", "cpu", {})
+FOUND = Outcome({"status": "ok", "loss": 0.25}, b"weights")
+
+
+class Bench:
+    """A worker with a heartbeat, an outbox and a store, all real, and an objective of the test's.
+
+    Args:
+        objective: what the worker runs under the name ``lenet5``.
+        grace: seconds that a stopping worker may take to finish.
+    """
+
+    def __init__(self, uri: str, folder: Path, objective: Objective, grace: float = 0.0) -> None:
+        self.stop = Stop()
+        self.uri: Optional[str] = uri
+        self._opened = contextlib.ExitStack()
+        self.store = self._opened.enter_context(Store(uri, timeout=2.0))
+        self.outbox = Outbox("me", folder)
+        self._heartbeat = Heartbeat(lambda: Store(uri, timeout=2.0), IDENTITY, LEASE)
+        terms = Terms(lambda: self.uri, "cpu", LEASE, grace)
+        self.worker = Worker(IDENTITY, terms, {"lenet5": objective}, self.outbox, self.stop)
+
+    def __enter__(self) -> "Bench":
+        self._opened.enter_context(self.outbox)
+        self._opened.enter_context(self._heartbeat)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def run_one(self) -> bool:
+        """Let the worker do one trial."""
+        return self.worker.run_one(self.store, self._heartbeat)
+
+
+Start = Callable[..., Bench]
+
+
+@pytest.fixture
+def start(mongo_uri: str, tmp_path: Path, store: Store) -> Iterator[Start]:
+    """Give a function that starts a worker with an objective."""
+    with contextlib.ExitStack() as stack:
+
+        def start(objective: Objective, **options: Any) -> Bench:
+            return stack.enter_context(Bench(mongo_uri, tmp_path / "outbox", objective, **options))
+
+        yield start
+
+
+def post(store: Store, tid: int = 0, **fields: Any) -> None:
+    store.trials.post(Draft("s", tid, {"epochs": tid + 1}, {}, **fields))
+
+
+def the_trial(store: Store, tid: int = 0) -> Trial:
+    (trial,) = store.trials.find("s", SEARCH, [tid])
+    return trial
+
+
+def waits_until_stopped(context: Context, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not context.should_stop():
+        assert time.monotonic() < deadline, "nobody said stop"
+        time.sleep(0.01)
+    raise Stopped
+
+
+def raising(error: Exception) -> Objective:
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        raise error
+
+    return objective
+
+
+def succeeds(config: Mapping[str, Any], context: Context) -> Outcome:
+    return FOUND
+
+
+def now_due(store: Store) -> None:
+    """Let the back-off of every trial be over."""
+    store.client.hyperhive.jobs.update_many({}, [{"$set": {"not_before": "$$NOW"}}])
+
+
+# -- results -----------------------------------------------------------------------------------
+
+
+def test_a_trial_is_done_and_delivered(store: Store, start: Start) -> None:
+    """The objective gets the trial's configuration; its result and weights reach the store."""
+    post(store, 4)
+    configs: List[Mapping[str, Any]] = []
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        configs.append(config)
+        assert context.device == "cpu"
+        return FOUND
+
+    bench = start(objective)
+    assert bench.run_one()
+    trial = the_trial(store, 4)
+    assert (trial.status, trial.result, trial.attempts) == (Status.DONE, FOUND.result, 1)
+    assert trial.artifact is not None
+    assert trial.artifact["length"] == len(b"weights")
+    assert configs == [{"epochs": 5}]
+    assert not bench.run_one()
+
+
+def test_a_trial_is_held_while_it_runs(store: Store, start: Start) -> None:
+    """An objective that takes longer than the lease keeps its trial, and its progress shows."""
+    post(store)
+    seen: List[Trial] = []
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        context.report({"epoch": 1}, 2.0)
+        time.sleep(1.5 * LEASE)
+        assert store.trials.claim("other", new_token(), ["lenet5"]) is None
+        seen.append(the_trial(store))
+        return FOUND
+
+    start(objective).run_one()
+    assert seen[0].progress == {"epoch": 1}
+    assert (the_trial(store).status, the_trial(store).late) == (Status.DONE, 0)
+
+
+def test_only_trials_it_can_do_are_taken(store: Store, start: Start) -> None:
+    """Another study's trial and another objective's are left for those who are meant."""
+    store.trials.post(Draft("t", 0, {}, {}))
+    post(store, objective="resnet")
+    assert not start(succeeds).run_one()
+
+
+def test_a_result_that_cannot_be_delivered_waits(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """A server that goes away during the training costs nothing: the result is kept, then counts."""
+    post(store)
+    gate = Gate(mongo_uri)
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        gate.shut()
+        return FOUND
+
+    with Bench(gate.uri, tmp_path, objective) as bench:
+        with pytest.raises(StoreUnavailable):
+            bench.run_one()
+        assert the_trial(store).status is Status.RUNNING
+        assert len(list((tmp_path / "me").glob("*.bson"))) == 1
+        gate.open()
+        bench.outbox.deliver(bench.store)
+    assert (the_trial(store).status, the_trial(store).attempts) == (Status.DONE, 1)
+
+
+# -- failures ----------------------------------------------------------------------------------
+
+
+def test_an_objective_that_fails_is_tried_again_and_then_blamed(store: Store, start: Start) -> None:
+    """An error of the objective costs an attempt each time, and ends the trial with the last."""
+    post(store, max_attempts=2)
+    bench = start(raising(ValueError("no such layer")))
+    assert bench.run_one()
+    first = the_trial(store)
+    assert (first.status, first.attempts) == (Status.NEW, 1)
+    assert not bench.run_one()  # it waits before it is tried again
+    now_due(store)
+    assert bench.run_one()
+    trial = the_trial(store)
+    assert (trial.status, trial.attempts) == (Status.ERROR, 2)
+    assert trial.error == {"kind": "objective", "message": "ValueError: no such layer"}
+
+
+def test_a_configuration_that_nobody_can_run_ends_at_once(store: Store, start: Start) -> None:
+    """A ConfigError is not tried again: no worker could do better."""
+    post(store, max_attempts=3)
+    start(raising(ConfigError("momentum must be in [0, 1): 2"))).run_one()
+    trial = the_trial(store)
+    assert (trial.status, trial.attempts) == (Status.ERROR, 1)
+    assert trial.error == {"kind": "bad_payload", "message": "momentum must be in [0, 1): 2"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        DeviceError("the device is gone"),
+    ],
+)
+def test_a_failed_device_hands_its_trial_to_another(
+    store: Store, start: Start, error: Exception
+) -> None:
+    """Out of memory costs no attempt, and the trial goes to another worker, never back to this."""
+    post(store, max_attempts=1)
+    bench = start(raising(error))
+    assert bench.run_one()
+    trial = the_trial(store)
+    assert (trial.status, trial.attempts, trial.error) == (Status.NEW, 0, None)
+    assert trial.excluded == ("me",)
+    assert not bench.run_one()
+    assert store.trials.claim("other", new_token(), ["lenet5"]) is not None
+
+
+@pytest.mark.parametrize("result", [{"status": "ok", "loss": object()}, {"status": "ok"}, {}])
+def test_an_objective_that_returns_no_result_is_blamed(
+    store: Store, start: Start, result: Dict[str, Any]
+) -> None:
+    """A result without a loss, or one that cannot be stored, is the objective's failure."""
+    post(store, max_attempts=1)
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        return Outcome(result)
+
+    start(objective).run_one()
+    trial = the_trial(store)
+    assert trial.status is Status.ERROR
+    assert trial.error is not None
+    assert trial.error["kind"] == "objective"
+
+
+# -- stopping, cancelling, losing --------------------------------------------------------------
+
+
+def test_a_stopped_worker_gives_its_trial_back(store: Store, start: Start) -> None:
+    """A trial that cannot end within the grace waits again, unharmed, for whoever comes next."""
+    post(store, max_attempts=1)
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        context.report({"epoch": 1}, 100.0)
+        assert not context.should_stop()
+        bench.stop.ask()
+        waits_until_stopped(context)
+        raise AssertionError
+
+    bench = start(objective, grace=5.0)
+    assert bench.run_one()
+    trial = the_trial(store)
+    assert (trial.status, trial.attempts, trial.owner) == (Status.NEW, 0, None)
+    assert trial.excluded == ()
+    assert store.trials.claim("other", new_token(), ["lenet5"]) is not None
+
+
+def test_a_stopped_worker_finishes_what_ends_soon(store: Store, start: Start) -> None:
+    """A trial that ends within the grace is finished."""
+    post(store)
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        bench.stop.ask()
+        context.report({"epoch": 1}, 0.1)
+        assert not context.should_stop()
+        return FOUND
+
+    bench = start(objective, grace=5.0)
+    bench.run_one()
+    assert the_trial(store).status is Status.DONE
+
+
+def test_a_cancelled_trial_ends(store: Store, start: Start) -> None:
+    """A cancel stops the objective, and the worker confirms it."""
+    post(store)
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        store.trials.cancel("s", SEARCH, 0)
+        waits_until_stopped(context)
+        raise AssertionError
+
+    assert start(objective).run_one()
+    trial = the_trial(store)
+    assert trial.status is Status.ERROR
+    assert trial.error is not None
+    assert trial.error["kind"] == "cancelled"
+
+
+def test_a_lost_trial_is_let_go(store: Store, start: Start, tmp_path: Path) -> None:
+    """A trial that another took stops here, and nothing of it is delivered or changed."""
+    post(store)
+    taken: List[Trial] = []
+
+    def take_over() -> bool:
+        store.client.hyperhive.jobs.update_many({}, [{"$set": {"lease_until": "$$NOW"}}])
+        trial = store.trials.claim("other", new_token(), ["lenet5"])
+        taken.extend([trial] if trial else [])
+        return bool(taken)
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        while not take_over():
+            pass
+        waits_until_stopped(context)
+        raise AssertionError
+
+    assert start(objective).run_one()
+    assert the_trial(store) == taken[0]
+    assert list((tmp_path / "outbox").rglob("*.bson")) == []
+
+
+# -- replies that got lost ---------------------------------------------------------------------
+
+
+def test_a_claim_whose_reply_was_lost_is_found_again(store: Store, start: Start) -> None:
+    """The trial that such a claim took is done under it: no second claim, no attempt wasted."""
+    post(store)
+    post(store, 1)
+    bench = start(succeeds)
+    token = new_token()
+    assert store.trials.claim("me", token, ["lenet5"]) is not None
+    bench.worker._token = token  # as it is when the claim raised StoreUnavailable
+    assert bench.run_one()
+    first = the_trial(store)
+    assert (first.status, first.attempts, first.winner) == (Status.DONE, 1, token)
+    assert bench.run_one()
+    assert the_trial(store, 1).winner != token
+
+
+def test_a_claim_that_took_nothing_is_forgotten(store: Store, start: Start) -> None:
+    """Where a claim with a lost reply took no trial, the worker goes on to claim anew."""
+    post(store)
+    bench = start(succeeds)
+    bench.worker._token = new_token()
+    assert not bench.run_one()
+    assert bench.run_one()
+    assert the_trial(store).status is Status.DONE
+
+
+# -- the whole life ----------------------------------------------------------------------------
+
+
+def runs(bench: Bench, errors: List[BaseException]) -> threading.Thread:
+    def run() -> None:
+        try:
+            bench.worker.run()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+@contextlib.contextmanager
+def living(
+    uri: Optional[str], folder: Path, objective: Objective
+) -> Iterator[Tuple[Bench, List[BaseException]]]:
+    """Run a worker's whole life in a thread; stop it, and wait for its end, at the end."""
+    errors: List[BaseException] = []
+    bench = Bench(uri or "mongodb://127.0.0.1:1/", folder, objective)
+    bench.uri = uri
+    thread = runs(bench, errors)
+    try:
+        yield bench, errors
+    finally:
+        bench.stop.ask()
+        thread.join(20)
+        bench.store.close()
+        assert not thread.is_alive()
+
+
+def until(holds: Callable[[], object], what: str, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "not in time: " + what
+        time.sleep(0.01)
+
+
+def test_a_worker_waits_for_its_server(
+    store: Store, mongo_uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Started before there is a server a worker says so once, and works when there is one."""
+    post(store)
+    with living(None, tmp_path, succeeds) as (bench, errors):
+        until(lambda: "waiting for it" in caplog.text, "a word about waiting")
+        time.sleep(1.0)
+        bench.uri = mongo_uri
+        until(lambda: the_trial(store).status is Status.DONE, "the trial's end")
+    assert errors == []
+    assert caplog.text.count("no server runs on this machine yet") == 1
+
+
+def test_a_worker_first_delivers_what_the_dead_left(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """A result that a dead worker of this machine left counts as soon as any worker starts."""
+    post(store)
+    trial = store.trials.claim("dead", new_token(), ["lenet5"])
+    assert trial is not None
+    with Outbox("dead", tmp_path) as outbox:
+        outbox.add(Entry(trial.id, str(trial.token), FOUND.result, FOUND.weights))
+    with living(mongo_uri, tmp_path, raising(AssertionError("never run again"))):
+        until(lambda: the_trial(store).status is Status.DONE, "the delivery")
+    assert the_trial(store).attempts == 1
+
+
+def test_a_refused_login_ends_a_worker(store: Store, mongo_uri: str, tmp_path: Path) -> None:
+    """What waiting cannot mend is raised."""
+    login, _, host = mongo_uri.rpartition("@")
+    wrong = "{}:wrong@{}".format(login.rpartition(":")[0], host)
+    with living(wrong, tmp_path, succeeds) as (_, errors):
+        until(lambda: errors, "the worker's end")
+    assert isinstance(errors[0], LoginRefused)
+    assert "wrong" not in str(errors[0])
+
+
+def test_an_idle_worker_stops_at_once(store: Store, mongo_uri: str, tmp_path: Path) -> None:
+    """A worker without a trial ends as soon as it is asked to, and leaves no record behind."""
+    with living(mongo_uri, tmp_path, succeeds) as (bench, errors):
+        until(lambda: store.workers.present(), "the worker's record")
+        time.sleep(0.5)
+        asked = time.monotonic()
+        bench.stop.ask()
+        until(lambda: not store.workers.present(), "the record's end", 2.0)
+        assert time.monotonic() - asked < 1.0
+    assert errors == []
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,289 @@
+"""The outbox: no result is lost, whatever happens to its worker, the server or the disk."""
+
+import contextlib
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+from store.connection import Store
+from store.errors import StoreUnavailable
+from store.queue import new_token
+from store.trial import Draft, Status, Trial
+from worker.outbox import Entry, Outbox, default_directory
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RESULT = {"status": "ok", "loss": 0.25}
+WEIGHTS = b"weights" * 100
+UNREACHABLE = "mongodb://127.0.0.1:1/?directConnection=true"
+
+# A worker process with one result. What is done with it comes as an argument.
+WORKER = """
+import os, resource, signal, sys
+from bson import ObjectId
+from pathlib import Path
+from store.connection import Store
+from worker.outbox import Entry, Outbox
+
+folder, name, trial_id, token, how = sys.argv[1:]
+entry = Entry(ObjectId(trial_id), token, {"status": "ok", "loss": 0.25}, b"weights" * 100)
+with Outbox(name, Path(folder)) as outbox:
+    if how == "disk full":
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64, resource.RLIM_INFINITY))
+    outbox.add(entry)
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("added", flush=True)
+    if how == "alive":
+        sys.stdin.readline()
+    with Store(os.environ["URI"]) as store:
+        outbox.deliver(store)
+"""
+
+
+def post(store: Store, *tids: int) -> None:
+    for tid in tids:
+        store.trials.post(Draft("s", tid, {}, {}))
+
+
+def claim(store: Store, worker: str = "w") -> Trial:
+    trial = store.trials.claim(worker, new_token(), ["lenet5"])
+    assert trial is not None
+    return trial
+
+
+@pytest.fixture
+def trial(store: Store) -> Trial:
+    """Return a trial that a worker holds."""
+    post(store, 0)
+    return claim(store)
+
+
+def entry(trial: Trial, **changed: Any) -> Entry:
+    values = {"trial_id": trial.id, "token": trial.token, "result": RESULT, "weights": WEIGHTS}
+    return Entry(**{**values, **changed})
+
+
+def now(store: Store, trial: Trial) -> Trial:
+    found = store.trials.get(trial.id)
+    assert found is not None
+    return found
+
+
+def files(folder: Path) -> "set[str]":
+    return {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+@contextlib.contextmanager
+def unwritable(folder: Path) -> Iterator[None]:
+    """Keep anything from being written below a folder, for root too: it is not there."""
+    folder.rename(folder.with_suffix(".aside"))
+    yield
+    folder.with_suffix(".aside").rename(folder)
+
+
+def process(folder: Path, trial: Trial, how: str, uri: str = "") -> "subprocess.Popen[str]":
+    """Start another worker process with the trial's result."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            WORKER,
+            str(folder),
+            "another",
+            str(trial.id),
+            str(trial.token),
+            how,
+        ],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "URI": uri},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
+
+
+def test_a_result_is_delivered_with_its_weights(store: Store, trial: Trial, tmp_path: Path) -> None:
+    """A delivered result counts, its weights are in the store, and nothing stays on the disk."""
+    with Outbox("w", tmp_path) as outbox:
+        outbox.add(entry(trial))
+        assert files(tmp_path) == {"lock", "{}.bson".format(trial.token)}
+        outbox.deliver(store)
+        assert files(tmp_path) == {"lock"}
+        outbox.deliver(store)
+    done = now(store, trial)
+    assert (done.status, done.winner, done.result) == (Status.DONE, trial.token, RESULT)
+    assert done.artifact is not None
+    assert done.artifact["length"] == len(WEIGHTS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_without_weights_is_delivered(store: Store, trial: Trial, tmp_path: Path) -> None:
+    """A diverged trial has no weights; its result counts all the same."""
+    with Outbox("w", tmp_path) as outbox:
+        outbox.add(entry(trial, weights=None))
+        outbox.deliver(store)
+    assert now(store, trial).status is Status.DONE
+    assert now(store, trial).artifact is None
+    assert store.client.hyperhive.fs.files.count_documents({}) == 0
+
+
+def test_a_server_that_is_away_costs_nothing(store: Store, trial: Trial, tmp_path: Path) -> None:
+    """A delivery that fails leaves the result, also beyond the process's end, for the next one."""
+    with Outbox("w", tmp_path) as outbox:
+        outbox.add(entry(trial))
+        with Store(UNREACHABLE, timeout=0.1) as away, pytest.raises(StoreUnavailable):
+            outbox.deliver(away)
+    assert now(store, trial).status is Status.RUNNING
+    with Outbox("w2", tmp_path) as outbox:
+        outbox.deliver_for_the_dead(store)
+    assert now(store, trial).status is Status.DONE
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_result_of_a_killed_process_is_delivered(
+    store: Store, trial: Trial, tmp_path: Path
+) -> None:
+    """What a process had put in before kill -9 is delivered by another one, and tidied up."""
+    killed = process(tmp_path, trial, "killed")
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    assert len(files(tmp_path / "another")) == 2
+    with Outbox("w", tmp_path) as outbox:
+        outbox.deliver_for_the_dead(store)
+    done = now(store, trial)
+    assert (done.status, done.result) == (Status.DONE, RESULT)
+    assert store.client.hyperhive.fs.files.count_documents({}) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_living_process_keeps_its_own(
+    store: Store, trial: Trial, tmp_path: Path, mongo_uri: str
+) -> None:
+    """A folder whose worker lives is left to it, and it delivers by itself."""
+    alive = process(tmp_path, trial, "alive", mongo_uri)
+    assert alive.stdout is not None
+    assert alive.stdout.readline() == "added\n"
+    with Outbox("w", tmp_path) as outbox:
+        outbox.deliver_for_the_dead(store)
+    assert now(store, trial).status is Status.RUNNING
+    assert len(files(tmp_path / "another")) == 2
+    assert alive.communicate("go on\n")[1] == ""
+    assert alive.returncode == 0
+    assert now(store, trial).status is Status.DONE
+
+
+def test_a_full_disk_loses_nothing(
+    store: Store, trial: Trial, tmp_path: Path, mongo_uri: str
+) -> None:
+    """A result that cannot be written is kept in memory, said so, delivered, and leaves no file."""
+    worker = process(tmp_path, trial, "disk full", mongo_uri)
+    _, said = worker.communicate()
+    assert worker.returncode == 0
+    assert "cannot be written" in said
+    assert "leave the worker running" in said
+    assert now(store, trial).status is Status.DONE
+    assert now(store, trial).artifact is not None
+    assert files(tmp_path) <= {"lock"}
+
+
+def test_results_kept_in_memory_survive_a_server_that_is_away(
+    store: Store, trial: Trial, tmp_path: Path
+) -> None:
+    """Nothing in memory is dropped by a failed delivery, and each is delivered once."""
+    with Outbox("w", tmp_path) as outbox:
+        with unwritable(tmp_path / "w"):
+            outbox.add(entry(trial))
+        assert files(tmp_path) == {"lock"}
+        with Store(UNREACHABLE, timeout=0.1) as away, pytest.raises(StoreUnavailable):
+            outbox.deliver(away)
+        outbox.deliver(store)
+        outbox.deliver(store)
+    assert (now(store, trial).status, now(store, trial).late) == (Status.DONE, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_for_another_store_stays(store: Store, trial: Trial, tmp_path: Path) -> None:
+    """A result whose trial this server does not have waits for the server that has it."""
+    with Outbox("w", tmp_path) as outbox:
+        outbox.add(entry(trial))
+        document = store.client.hyperhive.jobs.find_one_and_delete({})
+        outbox.deliver(store)
+        assert len(files(tmp_path)) == 2
+        assert store.client.hyperhive.fs.files.count_documents({}) == 0
+        store.client.hyperhive.jobs.insert_one(document)
+        outbox.deliver(store)
+    assert now(store, trial).status is Status.DONE
+
+
+def test_a_result_in_memory_for_another_store_stays(
+    store: Store, trial: Trial, tmp_path: Path
+) -> None:
+    """What could not be written to the disk waits for its server as what could."""
+    with Outbox("w", tmp_path) as outbox:
+        with unwritable(tmp_path / "w"):
+            outbox.add(entry(trial))
+        document = store.client.hyperhive.jobs.find_one_and_delete({})
+        outbox.deliver(store)
+        store.client.hyperhive.jobs.insert_one(document)
+        outbox.deliver(store)
+    assert now(store, trial).status is Status.DONE
+
+
+def test_a_late_result_is_handed_in_and_not_counted(
+    store: Store, trial: Trial, tmp_path: Path
+) -> None:
+    """Where another's result came first, ours is kept as late and leaves the outbox."""
+    store.client.hyperhive.jobs.update_many({}, [{"$set": {"lease_until": "$$NOW"}}])
+    other = claim(store, "other")
+    store.trials.finish(other.id, str(other.token), {"status": "ok", "loss": 0.75})
+    with Outbox("w", tmp_path) as outbox:
+        outbox.add(entry(trial))
+        outbox.deliver(store)
+    assert (now(store, trial).winner, now(store, trial).late) == (other.token, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_damaged_file_does_not_hold_up_the_rest(
+    store: Store, trial: Trial, tmp_path: Path
+) -> None:
+    """A file that cannot be read (a worn SD card) is left where it is; the others are delivered."""
+    with Outbox("dead", tmp_path) as outbox:
+        outbox.add(entry(trial))
+    (tmp_path / "dead" / "0-damaged.bson").write_bytes(b"\x00\x01 not what was written")
+    with Outbox("w", tmp_path) as outbox:
+        outbox.deliver_for_the_dead(store)
+    assert now(store, trial).status is Status.DONE
+    assert (tmp_path / "dead" / "0-damaged.bson").exists()
+
+
+def test_the_outbox_survives_its_own_encoding() -> None:
+    """An entry that was written is read back as it was, bytes and all."""
+    written = Entry("id", "token", RESULT, bytes(range(256)))
+    assert Entry.decode(written.encode()) == written
+
+
+def test_results_wait_in_the_users_data_directory() -> None:
+    """By default the outbox is where data that must not be lost belongs, not in a cache."""
+    assert str(default_directory()).startswith(os.environ["XDG_DATA_HOME"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX's")
+def test_an_entry_is_whole_before_it_has_its_name(
+    store: Store, trial: Trial, tmp_path: Path
+) -> None:
+    """What has the final name decodes; no half-written file is ever taken for a result."""
+    with Outbox("w", tmp_path) as outbox:
+        outbox.add(entry(trial))
+        (file,) = (tmp_path / "w").glob("*.bson")
+        assert stat.S_ISREG(file.stat().st_mode)
+        assert Entry.decode(file.read_bytes()) == entry(trial)
+        (tmp_path / "w" / "half.part").write_bytes(file.read_bytes()[:40])
+        outbox.deliver(store)
+    assert now(store, trial).status is Status.DONE

@@ -1,0 +1,145 @@
+"""The pool: slots are restarted, stopped and ended, in a process of its own with real signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Callable, Iterator, List
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# A program that runs a pool; each slot writes its process id into a file of the folder.
+PROGRAM = """
+import logging, os, signal, sys, time
+from pathlib import Path
+from worker.pool import EXPECTED_ERROR, Pool
+
+def works(folder, slot):
+    (Path(folder) / "{}-{}".format(slot, os.getpid())).touch()
+    time.sleep(60)
+
+def is_stubborn(folder, slot):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    works(folder, slot)
+
+def cannot(folder, slot):
+    if slot == 2:
+        sys.exit(EXPECTED_ERROR)
+    works(folder, slot)
+
+if __name__ == "__main__":
+    logging.basicConfig(format="%(message)s")
+    target, folder, slots = sys.argv[1:]
+    sys.exit(0 if Pool(globals()[target], (folder,), int(slots)).run() else 1)
+"""
+
+
+class Program:
+    """A running pool."""
+
+    def __init__(self, folder: Path, target: str, slots: int) -> None:
+        self._folder = folder
+        script = folder.parent / "program.py"
+        script.write_text(PROGRAM)
+        folder.mkdir()
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), target, str(folder), str(slots)],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+        )
+
+    def slots(self, number: int = 0) -> List[int]:
+        """Return the process ids of the slots that were ever started, or of one slot."""
+        begins = "{}-".format(number) if number else ""
+        return [int(path.name.split("-")[1]) for path in self._folder.glob(begins + "*")]
+
+    def end(self, seconds: float = 10.0) -> "tuple[int, str]":
+        """Wait for the pool's end; return its exit code and what it said."""
+        _, said = self.process.communicate(timeout=seconds)
+        return self.process.returncode, said
+
+
+Start = Callable[[str, int], Program]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Give a function that starts a pool; whatever is left of it is killed at the end."""
+    programs: List[Program] = []
+
+    def start(target: str, slots: int) -> Program:
+        programs.append(Program(tmp_path / "slots", target, slots))
+        return programs[-1]
+
+    yield start
+    for program in programs:
+        for pid in [program.process.pid, *program.slots()]:
+            if is_alive(pid):
+                os.kill(pid, signal.SIGKILL)
+        program.process.communicate()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def until(holds: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "not in time: " + what
+        time.sleep(0.02)
+
+
+def test_a_slot_that_dies_is_started_again(start: Start) -> None:
+    """A killed slot is told with its signal and replaced; the other one is left alone."""
+    pool = start("works", 2)
+    until(lambda: len(pool.slots()) == 2, "two slots")
+    (first,), (second,) = pool.slots(1), pool.slots(2)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: len(pool.slots(1)) == 2, "a new slot")
+    assert pool.slots(2) == [second]
+    pool.process.send_signal(signal.SIGTERM)
+    code, said = pool.end()
+    assert code == 0
+    assert "slot 1 ended (killed by SIGKILL); a new one starts in 1 s" in said
+    assert not any(is_alive(pid) for pid in pool.slots())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_pool_stops_when_it_is_asked_to(start: Start, number: int) -> None:
+    """One signal to the parent ends all slots and the parent, with success."""
+    pool = start("works", 2)
+    until(lambda: len(pool.slots()) == 2, "two slots")
+    pool.process.send_signal(number)
+    assert pool.end() == (0, "")
+    assert not any(is_alive(pid) for pid in pool.slots())
+
+
+def test_the_third_signal_kills(start: Start) -> None:
+    """A slot that heeds no signal outlives two requests and dies of the third."""
+    pool = start("is_stubborn", 1)
+    until(pool.slots, "a slot")
+    for _ in range(2):
+        pool.process.send_signal(signal.SIGTERM)
+        time.sleep(0.4)
+        assert is_alive(pool.slots()[0])
+    pool.process.send_signal(signal.SIGTERM)
+    assert pool.end()[0] == 0
+    assert not is_alive(pool.slots()[0])
+
+
+def test_an_expected_error_ends_the_pool(start: Start) -> None:
+    """What a slot told in words is not tried again: the others are stopped, the pool fails."""
+    pool = start("cannot", 2)
+    assert pool.end(20)[0] == 1
+    assert pool.slots(2) == []
+    assert not any(is_alive(pid) for pid in pool.slots())

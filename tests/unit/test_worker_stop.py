@@ -1,0 +1,49 @@
+"""How a worker is asked to stop."""
+
+import time
+
+import pytest
+
+from worker.stop import Stop
+
+FOREVER = float("inf")
+
+
+def asked(times: int) -> Stop:
+    stop = Stop()
+    for _ in range(times):
+        stop.ask()
+    return stop
+
+
+@pytest.mark.parametrize(
+    ("times", "ends_in", "grace", "gives_back"),
+    [
+        (0, FOREVER, 0.0, False),
+        (1, 5.0, 10.0, False),
+        (1, 20.0, 10.0, True),
+        (1, 5.0, 0.0, True),
+        (1, FOREVER, 10.0, True),
+        (2, 0.0, 10.0, True),
+        (3, 5.0, 10.0, True),
+    ],
+)
+def test_work_that_ends_within_the_grace_is_finished(
+    times: int, ends_in: float, grace: float, gives_back: bool
+) -> None:
+    """Asked once, only work that takes longer than the grace ends; asked twice, all does."""
+    assert asked(times).ends(time.monotonic() + ends_in, grace) is gives_back
+
+
+def test_the_grace_begins_with_the_first_request() -> None:
+    """Work that was to end within the grace and is late is given back after all."""
+    stop = asked(1)
+    assert not stop.ends(time.monotonic() + 0.05, 0.1)
+    time.sleep(0.12)
+    assert stop.ends(time.monotonic() + 0.05, 0.1)
+
+
+def test_a_request_wakes_whoever_waits() -> None:
+    """The event is set by the first request, and not before."""
+    assert not asked(0).asked.is_set()
+    assert asked(1).asked.wait(0)

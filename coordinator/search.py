@@ -16,6 +16,7 @@ from store.workers import WorkerRecord
 
 POLL_S = 0.1
 _SWEEP_EVERY_S = 2.0
+_COLLECT_EVERY_S = 60.0
 _RECONNECT_S = 1.0
 WEIGHTS_KEPT = 10
 """The best trials keep their weights in the store; the rest are dropped as better ones come."""
@@ -100,6 +101,7 @@ class Search:
         self._unfinished: Dict[int, Trial] = {}
         self._workers: Tuple[WorkerRecord, ...] = ()
         self._last_sweep = -_SWEEP_EVERY_S
+        self._last_collect = -_COLLECT_EVERY_S
         self._begun = time.monotonic()
         self._finished_before = 0
 
@@ -157,11 +159,12 @@ class Search:
         self._last_sweep = time.monotonic()
         self._store.trials.expire()
         self._workers = tuple(self._store.workers.present(self._study.name))
-        self._store.collect_orphans()
+        if time.monotonic() - self._last_collect >= _COLLECT_EVERY_S:
+            self._last_collect = time.monotonic()
+            self._store.collect_orphans()
         for trial in ranking(self._finished.values())[WEIGHTS_KEPT:]:
             if trial.artifact is not None:
                 file_id = trial.artifact["file_id"]
-                self._store.blobs.unsettle(file_id)
                 self._finished[trial.tid] = self._store.trials.drop_artifact(trial)
                 self._store.blobs.delete(file_id)
 

@@ -70,6 +70,8 @@ class Card:
             raise CheckpointError("the model's card has no standard deviation for each channel")
         if not isinstance(card.weights_sha256, str):
             raise CheckpointError("the model's card has no hash of its weights")
+        if card.channels not in (1, 3) or type(card.channels) is not int:
+            raise CheckpointError("the model's card has no number of channels")
         if not _is_names(card.classes):
             raise CheckpointError("the model's card has no class names")
         return card
@@ -139,7 +141,7 @@ def load(path: Path, device: torch.device) -> Tuple[LeNet5, Card]:
         return unpack_weights(weights.read_bytes(), card, device), card
     except OSError as error:
         raise CheckpointError("{} cannot be read: {}".format(weights, error.strerror)) from error
-    except (CheckpointError, ValueError) as error:
+    except (CheckpointError, ValueError, RecursionError) as error:
         raise CheckpointError("{}: {}".format(weights, error)) from error
 
 

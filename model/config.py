@@ -50,6 +50,8 @@ class TrainConfig:
         _require(self.epochs >= 1, "epochs must be 1 or more", self.epochs)
         _require(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
         _require(self.schedule in SCHEDULES, "schedule must be cosine or constant", self.schedule)
+        _require(0 <= self.seed < 2**63, "seed must be in [0, 2**63)", self.seed)
+        _require(0 <= self.split_seed < 2**32, "split_seed must be in [0, 2**32)", self.split_seed)
         _require(self.batch_size >= 1, "batch_size must be 1 or more", self.batch_size)
         _require(
             0 < self.validation_fraction < 1,

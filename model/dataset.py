@@ -4,7 +4,6 @@ import functools
 import hashlib
 import io
 import json
-import zipfile
 from dataclasses import dataclass
 from typing import Any, Dict, List, Tuple
 
@@ -34,6 +33,8 @@ class Dataset:
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
             raise DatasetError("a data set needs two classes or more, not {}".format(self.classes))
+        if self.train_images.shape[3:] != self.test_images.shape[3:]:
+            raise DatasetError("training and test images differ in channels")
         for split, images, labels in self._splits():
             shape = images.shape
             if (
@@ -105,7 +106,8 @@ class Dataset:
                     classes=tuple(str(name) for name in arrays["classes"]),
                     **{name: arrays[name] for name in _ARRAYS},
                 )
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        # Of damaged bytes NumPy and zipfile raise anything from TypeError to zlib.error.
+        except Exception as error:
             raise DatasetError("packed data set cannot be read: {}".format(error)) from error
         if dataset.content_hash != content_hash:
             raise DatasetError(

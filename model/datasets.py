@@ -65,7 +65,7 @@ def load(request: Request, progress: Progress) -> Loaded:
         if request.data is None:
             raise UsageError("--dataset folder needs --data PATH: a folder of class folders")
         with Files(request.data) as files:
-            return _FolderReader(files, request.data.stem, request).read(_TOP)
+            return _FolderReader(files, request.data.resolve().stem, request).read(_TOP)
     with Files(request.data or simpsons_archive(progress)) as files:
         return _FolderReader(files, request.name, request).read(_simpsons_root(files, request.name))
 

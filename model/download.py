@@ -34,7 +34,7 @@ def simpsons_archive(progress: Progress, url: str = SIMPSONS_URL) -> Path:
     archive = cache_directory() / "simpsons-mnist.zip"
     if archive.exists():
         return archive
-    partial = archive.with_suffix(".part")
+    partial = archive.with_name("{}.{}.part".format(archive.name, os.getpid()))
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
         _download(url, partial, progress)

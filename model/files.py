@@ -2,7 +2,6 @@
 
 import functools
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 from typing import Callable, Dict, FrozenSet, Iterator, List, Optional, Tuple
 
@@ -48,9 +47,10 @@ class Files:
         """Return a file's bytes; raises ``DatasetError`` if they cannot be had."""
         try:
             return self._readers[path]()
-        # RuntimeError is zipfile's word for an encrypted member.
-        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
-            raise DatasetError(str(error)) from error
+        # For a damaged or encrypted member zipfile raises what its decompressors do: zlib.error,
+        # LZMAError, EOFError, UnicodeDecodeError, RuntimeError, ...
+        except Exception as error:
+            raise DatasetError(str(error) or type(error).__name__) from error
 
     def __enter__(self) -> "Files":
         return self
@@ -77,7 +77,7 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         raise DatasetError("there is no folder or zip file at {}".format(path))
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # as above
         raise DatasetError(
             "{} is neither a folder nor a readable zip file ({}): get it again".format(path, error)
         ) from error

@@ -24,8 +24,9 @@ def decode(data: bytes) -> np.ndarray:
             return np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
     except UnidentifiedImageError:
         raise DatasetError("not an image") from None
-    # Pillow's decoders raise these for damaged files, and SyntaxError for broken PNG chunks.
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    # Pillow's decoders raise whatever they stumble over: SyntaxError for a broken PNG chunk,
+    # TypeError for a flipped bit in a TIFF, ZeroDivisionError, NotImplementedError, ...
+    except Exception as error:
         raise DatasetError(str(error) or type(error).__name__) from error
 
 

@@ -102,10 +102,11 @@ def train(
         begun = time.perf_counter()
         batches = _batches(images, labels, config.batch_size, order)
         train_loss = _run_epoch(model, optimiser, data.normalise, batches, should_stop)
-        diverged = not math.isfinite(train_loss)
         held = None
-        if len(held_images) and not diverged:
+        if len(held_images) and math.isfinite(train_loss):
             held = evaluate(model, held_images, held_labels, data.normalise)
+        # The last step of an epoch can break the weights after the last training loss was seen.
+        diverged = not math.isfinite(held.loss if held else train_loss)
         epochs.append(
             Epoch(
                 number=number,

@@ -2,7 +2,8 @@
 
 GridFS writes a file's chunks first and its document last, and a writer that dies in between leaves
 chunks behind. So each upload first leaves a marker with the server's time, and gets an id of its
-own for every try; ``Store.collect_orphans`` later deletes what nobody came to refer to.
+own for every try; ``Store.collect_orphans`` later deletes what nobody refers to. The marker goes
+with the file, not before: whenever its last reference goes, a crash leaves nothing for ever.
 """
 
 import contextlib
@@ -16,8 +17,6 @@ from gridfs.errors import CorruptGridFile, NoFile
 
 from store.driver import Guard, transfer_time
 from store.errors import CorruptBlob, NotFound
-
-_STARTED_NOW = [{"$set": {"started": "$$NOW"}}]
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,9 @@ class Blobs:
     def put(self, data: bytes, name: str) -> BlobRef:
         """Upload bytes under a new id and return the reference to keep."""
         ref = BlobRef(ObjectId(), hashlib.sha256(data).hexdigest(), len(data))
-        self.unsettle(ref.file_id)
+        started = [{"$set": {"started": "$$NOW"}}]
+        with self._guard():
+            self._uploads.update_one({"_id": ref.file_id}, started, upsert=True)
         with self._guard(), transfer_time(ref.length):
             self._bucket.upload_from_stream_with_id(ref.file_id, name, data)
         return ref
@@ -83,18 +84,8 @@ class Blobs:
                 self._bucket.delete(file_id)
             self._uploads.delete_one({"_id": file_id})
 
-    def settle(self, file_id: Any) -> None:
-        """Forget the marker of an upload that is referred to."""
-        with self._guard():
-            self._uploads.delete_one({"_id": file_id})
-
-    def unsettle(self, file_id: Any) -> None:
-        """Put the marker back, before the last reference goes: a crash in between loses nothing."""
-        with self._guard():
-            self._uploads.update_one({"_id": file_id}, _STARTED_NOW, upsert=True)
-
     def uploads_older_than(self, seconds: float) -> List[Any]:
-        """Return the ids of uploads begun that long ago, by the server's clock, and not settled."""
+        """Return the ids of uploads begun that long ago by the server's clock."""
         age = {"$subtract": ["$$NOW", "$started"]}
         with self._guard():
             found = self._uploads.find({"$expr": {"$gte": [age, round(seconds * 1000)]}})

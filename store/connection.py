@@ -57,9 +57,7 @@ class Store:
         """
         orphans = 0
         for file_id in self.blobs.uploads_older_than(older_than):
-            if self.trials.refers_to(file_id) or self.datasets.refers_to(file_id):
-                self.blobs.settle(file_id)
-            else:
+            if not (self.trials.refers_to(file_id) or self.datasets.refers_to(file_id)):
                 self.blobs.delete(file_id)
                 orphans += 1
         return orphans

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 from typing import Any, Callable, Dict, Iterator, Optional
 
 import pymongo
@@ -12,9 +13,14 @@ from store.errors import BadAddress, LoginRefused, NotAllowed, StoreUnavailable
 
 DEFAULT_DATABASE = "hyperhive"
 SERVER_SELECTION_TIMEOUT_S = 5.0
+_LONGEST_TRANSFER_S = 86400.0
 
 Guard = Callable[[], "contextlib.AbstractContextManager[None]"]
 """Opens ``translated_errors`` for one server: every access to it happens inside a guard."""
+
+# A "/" or "?" in a password ends the login too early: the rest of it would be shown as a host.
+_LATE_AT = re.compile(r"://[^/?]*[/?].*@", re.DOTALL)
+_SRV = re.compile(r"mongodb\+srv://(?:[^/?]*@)?([\w.-]+)(/[^/?@]*)?(?:\?.*)?", re.DOTALL)
 
 _AUTHENTICATION_FAILED, _ATLAS_ERROR, _UNAUTHORIZED = 18, 8000, 13
 
@@ -29,22 +35,30 @@ def address(uri: str) -> str:
     """
     if not uri.startswith(("mongodb://", "mongodb+srv://")):
         raise BadAddress("the MongoDB address must start with mongodb:// or mongodb+srv://")
+    if _LATE_AT.search(uri):
+        raise _bad_address("an @ after the host")
     if uri.startswith("mongodb+srv://"):  # parsing one would ask the name server
-        rest = uri[len("mongodb+srv://") :].rpartition("@")[2]
-        return rest.partition("?")[0]
+        srv = _SRV.fullmatch(uri)
+        if srv is None:
+            raise _bad_address("no one host name")
+        return "".join(part for part in srv.groups() if part)
     try:
         parsed = parse_uri(uri, validate=True, warn=False)
-    except (mongo.InvalidURI, mongo.ConfigurationError, ValueError, TypeError) as error:
+    except (mongo.InvalidURI, mongo.ConfigurationError, ValueError, TypeError, OSError) as error:
         # PyMongo's text may quote the URI, and the URI may hold a password.
-        raise BadAddress(
-            "the MongoDB address is not valid ({}); it looks like "
-            "mongodb://USER:PASSWORD@HOST:27017/hyperhive?authSource=admin, with any of "
-            "':/?#[]@%' in USER or PASSWORD written as %XX".format(type(error).__name__)
-        ) from None
+        raise _bad_address(type(error).__name__) from None
     hosts = ",".join(
         host if port is None else "{}:{}".format(host, port) for host, port in parsed["nodelist"]
     )
     return "{}/{}".format(hosts, parsed["database"] or DEFAULT_DATABASE)
+
+
+def _bad_address(why: str) -> BadAddress:
+    return BadAddress(
+        "the MongoDB address is not valid ({}); it looks like "
+        "mongodb://USER:PASSWORD@HOST:27017/hyperhive?authSource=admin, with any of "
+        "':/?#[]@%' in USER or PASSWORD written as %XX".format(why)
+    )
 
 
 @contextlib.contextmanager
@@ -105,5 +119,5 @@ def transfer_time(length: int) -> "contextlib.AbstractContextManager[Optional[ob
     the client's socket time-out holds for each message.
     """
     if pymongo.version_tuple >= (4, 2):
-        return pymongo.timeout(30 + length / 100_000)
+        return pymongo.timeout(min(30 + length / 100_000, _LONGEST_TRANSFER_S))
     return contextlib.nullcontext()

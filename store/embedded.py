@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -123,7 +124,7 @@ class _Server:
 
     def answers(self) -> bool:
         """Whether a server runs on these files and knows our login."""
-        if not (self._running_file.exists() and self._login_file.exists()):
+        if not self._login().get("ready") or self._noted_port() is None:
             return False
         try:
             with self._client(self.uri()) as client:
@@ -134,19 +135,38 @@ class _Server:
 
     def start(self, mongod: Path, port: Optional[int]) -> None:
         if not self._login().get("ready"):
+            self._end_half_made()
             self._initialise(mongod)
         # The exception that let the first user be made is shut for good.
         self._launch(mongod, port, "--setParameter", "enableLocalhostAuthBypass=false")
 
     def stop(self) -> None:
         """Shut the server down cleanly and wait for its end. Raises ``ServerFailed``."""
+        if self._noted_port() is None:
+            return  # somebody else stopped it
         try:
             with self._client(self._uri(_ADMIN, "admin")) as client:
                 client.admin.command("shutdown")
+        except mongo.ServerSelectionTimeoutError:
+            pass  # it is dead already
         except mongo.AutoReconnect:
-            pass  # the server hangs up on whoever shuts it down
-        self._wait_for_end()
-        self._running_file.unlink()
+            self._wait_for_end()  # the server hangs up on whoever shuts it down
+        self._running_file.unlink(missing_ok=True)
+
+    def _end_half_made(self) -> None:
+        """End the server of a run that died while it made the users: nobody has a login for it.
+
+        The process id in mongod's lock file is that of the server as long as the file is locked.
+        """
+        lock = self._data / "mongod.lock"
+        if not lock.exists() or _is_nobodys(lock):
+            return
+        os.kill(int(lock.read_text()), signal.SIGTERM)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not _is_nobodys(lock):
+            if time.monotonic() > deadline:
+                raise ServerFailed("a half-made mongod does not stop ({})".format(self._data))
+            time.sleep(0.02)
 
     def _initialise(self, mongod: Path) -> None:
         """Make the two users on a fresh server, before anything else can be stored in it.
@@ -156,7 +176,7 @@ class _Server:
         if self._data.exists():
             shutil.rmtree(self._data)
         passwords = {_ADMIN: secrets.token_urlsafe(24), _USER: secrets.token_urlsafe(24)}
-        self._write_login({**passwords, "ready": False})
+        _write_private(self._login_file, {**passwords, "ready": False})
         self._launch(mongod, None)
         with self._client("mongodb://127.0.0.1:{}/".format(self._port())) as client:
             client.admin.command("createUser", _ADMIN, pwd=passwords[_ADMIN], roles=["root"])
@@ -165,7 +185,7 @@ class _Server:
                 "createUser", _USER, pwd=passwords[_USER], roles=["readWrite"]
             )
         self.stop()
-        self._write_login({**passwords, "ready": True})
+        _write_private(self._login_file, {**passwords, "ready": True})
 
     def _launch(self, mongod: Path, port: Optional[int], *extra: str) -> None:
         """Start mongod and wait until it answers."""
@@ -178,6 +198,8 @@ class _Server:
         command += ["--logpath", str(self._log), *extra]
         if sys.platform != "win32":
             command.append("--nounixsocket")
+        # Noted first: a server that runs without a note would be found by nobody.
+        _write_private(self._running_file, {"port": chosen})
         # A session of its own: Ctrl-C in the terminal is for us, who then stop it in good order.
         self._process = subprocess.Popen(
             command,
@@ -187,7 +209,6 @@ class _Server:
             start_new_session=True,
         )
         try:
-            self._running_file.write_text(json.dumps({"port": chosen}))
             self._wait_for_start(self._process, chosen)
         except BaseException:
             self._process.kill()
@@ -245,8 +266,18 @@ class _Server:
         # Two seconds are plenty on loopback, and enough to tell a dead server from a slow one.
         return pymongo.MongoClient(uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=10000)
 
+    def _noted_port(self) -> Optional[int]:
+        """Return the port in the note of a running server; None without one, or a torn one."""
+        try:
+            return int(json.loads(self._running_file.read_text())["port"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
     def _port(self) -> int:
-        return int(json.loads(self._running_file.read_text())["port"])
+        port = self._noted_port()
+        if port is None:
+            raise ServerFailed("the server of {} was stopped".format(self._data.parent))
+        return port
 
     def _login(self) -> Dict[str, Any]:
         login: Dict[str, Any] = {}
@@ -254,13 +285,14 @@ class _Server:
             login = json.loads(self._login_file.read_text())
         return login
 
-    def _write_login(self, login: Dict[str, Any]) -> None:
-        """Write the passwords, readable by this user only, whole or not at all."""
-        partial = self._login_file.with_suffix(".part")
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(login, file)
-        os.replace(partial, self._login_file)
+
+def _write_private(path: Path, values: Dict[str, Any]) -> None:
+    """Write JSON that only this user may read, whole or not at all."""
+    partial = path.with_suffix(".part")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(values, file)
+    os.replace(partial, path)
 
 
 @contextlib.contextmanager

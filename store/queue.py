@@ -161,9 +161,17 @@ class TrialQueue:
             "issued.token": token,
             "$or": [{"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}, lost],
         }
+        # The one who did it, not the one who holds it now.
+        does_it_name = {"$eq": ["$$this.token", _literal(token)]}
+        winner = {
+            "input": "$issued",
+            "initialValue": "$owner",
+            "in": {"$cond": [does_it_name, "$$this.worker", "$$value"]},
+        }
         done = {
             "state": int(Status.DONE),
             "winner": _literal(token),
+            "owner": {"$reduce": winner},
             "result": _literal(result),
             "artifact": _literal(artifact),
             "error": None,

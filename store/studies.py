@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from pymongo import ReturnDocument
 
 from store.driver import Guard
+from store.errors import NotFound
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,18 @@ class Studies:
             return [_from_document(document) for document in self._studies.find().sort("created")]
 
     def extend(self, name: str, spec: Mapping[str, Any]) -> None:
-        """Replace a study's specification and reopen it: its budget grew."""
-        with self._guard():
-            self._studies.update_one({"_id": name}, {"$set": {"spec": dict(spec), "result": None}})
+        """Replace a study's specification and reopen it: its budget grew. Raises ``NotFound``."""
+        self._set(name, {"spec": dict(spec), "result": None})
 
     def conclude(self, name: str, result: Mapping[str, Any]) -> None:
-        """Store how a study ended."""
+        """Store how a study ended. Raises ``NotFound`` if it was deleted meanwhile."""
+        self._set(name, {"result": dict(result)})
+
+    def _set(self, name: str, fields: Mapping[str, Any]) -> None:
         with self._guard():
-            self._studies.update_one({"_id": name}, {"$set": {"result": dict(result)}})
+            found = self._studies.update_one({"_id": name}, {"$set": dict(fields)}).matched_count
+        if not found:
+            raise NotFound("study {!r} is not in the store any more".format(name))
 
 
 def _from_document(document: Mapping[str, Any]) -> StoredStudy:

@@ -40,6 +40,23 @@ FILES = {
 }
 
 
+# Runs a command as if a package were not installed: the first argument.
+WITHOUT = """
+import sys
+
+class Lacks:
+    def find_spec(self, name, *_):
+        if name == lacks:
+            raise ModuleNotFoundError("No module named {!r}".format(name), name=name)
+
+lacks = sys.argv.pop(1)
+sys.meta_path.insert(0, Lacks())
+import hyperhive
+
+hyperhive.main()
+"""
+
+
 def is_one_line(text: str) -> bool:
     return text.startswith("error: ") and text.endswith("\n") and text.count("\n") == 1
 
@@ -98,9 +115,7 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
         ("coordinator", 2, "which images?"),
         ("coordinator --gray", 2, "--gray and --strict go with"),
         ("coordinator --dataset mnist", 2, "no data set is called 'mnist': choose one of simpsons"),
-        ("coordinator --dataset folder", 2, "--dataset folder needs --data PATH"),
         ("coordinator --dataset digits --algorithm grid", 2, "algorithm is one of tpe"),
-        ("coordinator --dataset digits --trials 0", 2, "trials is a whole number from 1"),
         ("coordinator --dataset digits --name a/b", 2, "a study's name has letters"),
         ("coordinator missing.toml", 2, "missing.toml: No such file or directory"),
         ("coordinator unknown-key.toml", 2, "unknown-key.toml has an unknown key: trails"),
@@ -111,10 +126,8 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
         ("coordinator --data no-images", 1, "class folder cats has 0 readable images"),
         ("coordinator --data corrupt.zip", 1, "neither a folder nor a readable zip file"),
         ("coordinator --data nowhere", 1, "there is no folder or zip file at nowhere"),
-        ("demo --dataset mnist", 2, "no data set is called 'mnist'"),
         ("demo --data empty", 1, "found 0 class folders"),
         ("worker --device gpu", 2, "no device is called 'gpu': choose auto, cpu, cuda, mps"),
-        ("worker --mongo 127.0.0.1:27017", 2, "must start with mongodb://"),
         ("worker --mongo mongodb://me:hunter2@@host/", 2, "the MongoDB address is not valid"),
         ("coordinator --dataset digits --mongo mongodb://me:hunter2@h:port/", 2, "is not valid"),
         ("status --mongo mongodb://127.0.0.1:1/", 1, "MongoDB at 127.0.0.1:1/hyperhive does not"),
@@ -147,9 +160,8 @@ def test_a_refused_command_has_no_output(home: Home) -> None:
 )
 def test_a_missing_extra_is_named(home: Home, command: str, lacks: str, said: str) -> None:
     """Where a part is not installed, the command says in one line what to install."""
-    code = "import sys; sys.modules[{!r}] = None; import hyperhive; hyperhive.main()".format(lacks)
     done = subprocess.run(
-        [sys.executable, "-c", code, *command.split()],
+        [sys.executable, "-c", WITHOUT, lacks, *command.split()],
         env=home.environment,
         cwd=str(home.work),
         capture_output=True,

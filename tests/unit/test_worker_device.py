@@ -6,10 +6,9 @@ import os
 import pytest
 import torch
 
+from model.device import CHOICES, choose
 from model.errors import DeviceError, UsageError
 from worker.device import (
-    CHOICES,
-    choose,
     cores,
     default_slots,
     describe,

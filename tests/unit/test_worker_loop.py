@@ -154,7 +154,7 @@ def test_only_trials_it_can_do_are_taken(store: Store, start: Start) -> None:
 def test_a_result_that_cannot_be_delivered_waits(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:
-    """A server that goes away during the training costs nothing: the result is kept, then counts."""
+    """A server that goes away during the training costs nothing: the result waits."""
     post(store)
     gate = Gate(mongo_uri)
 

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import re
 import signal
 import threading
 from pathlib import Path
@@ -16,7 +15,6 @@ if TYPE_CHECKING:  # these would import NumPy, PyMongo and hyperopt for a --help
     from coordinator.search import Snapshot
     from coordinator.study import Plan
     from model.dataset import Dataset
-    from model.datasets import Request
     from model.download import Progress
 
 MONGO = typer.Option(
@@ -58,7 +56,7 @@ def coordinator(
     again and it goes on where it stopped; Ctrl-C stops it. Workers do the training: run
     `hyperhive worker` on every machine that shall help.
     """
-    from coordinator.study import Plan, read_file
+    from coordinator.study import Plan, read_file, study_name
     from model.datasets import Request, load
     from model.errors import UsageError
 
@@ -75,7 +73,10 @@ def coordinator(
         )
     flags = {"name": name, "trials": trials, "algorithm": algorithm, "seed": seed}
     fields.update({key: value for key, value in flags.items() if value is not None})
-    fields.setdefault("name", _default_name(fields["data"]))
+    request = fields["data"]
+    own_images = request.name == "folder" and request.data is not None
+    name_of_data = request.data.resolve().stem if own_images else request.name
+    fields.setdefault("name", study_name(name_of_data))
     plan = Plan(**fields)
     with _download_progress() as progress:
         loaded = load(plan.data, progress)
@@ -187,7 +188,7 @@ def _search(
         except Interrupted:
             console.print("stopped; {}".format(resume), highlight=False)
             raise typer.Exit(1) from None
-    console.print(summary(result))
+    console.print(summary(result), soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -236,12 +237,6 @@ def _download_progress() -> Iterator["Progress"]:
             bar.update(task, completed=done, total=total or None, visible=True)
 
         yield show
-
-
-def _default_name(request: "Request") -> str:
-    if request.name != "folder" or request.data is None:
-        return str(request.name)
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", request.data.stem).strip("-._") or "folder"
 
 
 def _tell(notices: Tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Iterator, Mapping, Optional
 
-from coordinator.study import Plan
+from coordinator.study import Plan, study_name
 from model.datasets import Loaded, Request, load, looks_like_simpsons
 from model.download import Progress
 from model.errors import DatasetError, InputError
@@ -45,7 +45,7 @@ def plan(loaded: Loaded, trials: Optional[int], seed: int) -> Plan:
     """Return a plan under a name that no other run has: two demos at once do not meet."""
     name = loaded.dataset.name
     budget = trials or TRIALS.get(name, _TRIALS_OTHERWISE)
-    study = "demo-{}-{}".format(name, uuid.uuid4().hex[:6])
+    study = study_name(name, prefix="demo-", suffix="-" + uuid.uuid4().hex[:6])
     return Plan(study, Request(name), trials=budget, seed=seed)
 
 

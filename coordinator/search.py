@@ -1,6 +1,7 @@
 """The search: post trials, watch them, keep the best; then refit the winner and test it, once."""
 
 import dataclasses
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -73,8 +74,13 @@ def best_of(trials: Iterable[Trial]) -> Optional[Trial]:
 
 def ranking(trials: Iterable[Trial]) -> List[Trial]:
     """Return the trials that have a usable result, the best first."""
-    usable = [t for t in trials if t.loss is not None and not t.result.get("diverged")]
+    usable = [t for t in trials if finite_loss(t) is not None and not t.result.get("diverged")]
     return sorted(usable, key=lambda trial: (trial.loss, trial.tid))
+
+
+def finite_loss(trial: Trial) -> Optional[float]:
+    """Return the loss of a trial if it can be compared; a NaN has no place in any order."""
+    return trial.loss if trial.loss is not None and math.isfinite(trial.loss) else None
 
 
 class Search:
@@ -119,6 +125,7 @@ class Search:
             self._pause(POLL_S)
         # A lost worker's result may have come after its trial was given up: read all once more.
         self._persist(self._load)
+        self._persist(self._prune)
         return list(self._finished.values())
 
     def refit(self, winner: Trial) -> Trial:
@@ -162,6 +169,10 @@ class Search:
         if time.monotonic() - self._last_collect >= _COLLECT_EVERY_S:
             self._last_collect = time.monotonic()
             self._store.collect_orphans()
+        self._prune()
+
+    def _prune(self) -> None:
+        """Drop the weights of all trials but the best."""
         for trial in ranking(self._finished.values())[WEIGHTS_KEPT:]:
             if trial.artifact is not None:
                 file_id = trial.artifact["file_id"]
@@ -194,7 +205,7 @@ class Search:
     def _history(self) -> List[Observation]:
         trials = [*self._finished.values(), *self._unfinished.values()]
         return [
-            Observation(trial.tid, trial.vals, trial.loss)
+            Observation(trial.tid, trial.vals, finite_loss(trial))
             for trial in sorted(trials, key=lambda trial: trial.tid)
             if trial.status is not Status.ERROR or _is_to_blame(trial)
         ]

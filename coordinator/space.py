@@ -8,6 +8,7 @@ from model.errors import ConfigError, UsageError
 
 _WHOLE = "quniform"
 DISTRIBUTIONS = ("uniform", "loguniform", _WHOLE)
+_WHOLE_NUMBERS = ("epochs", "batch_size")
 TUNABLE = ("learning_rate", "epochs", "momentum", "batch_size")
 
 
@@ -45,6 +46,11 @@ class Dimension:
             raise UsageError("{}step must be a whole number, 1 or more".format(where))
         for bound in (self.low, self.high):
             self._require_usable(bound)
+        if self.step and (self.low % self.step or self.high % self.step):
+            # hyperopt rounds a draw to the nearest multiple, which may lie beyond other bounds.
+            raise UsageError("{}low and high must be multiples of step".format(where))
+        if self.name in _WHOLE_NUMBERS and self.distribution != _WHOLE:
+            raise UsageError("{}is a whole number: its distribution is quniform".format(where))
 
     def to_config(self, value: float) -> Any:
         """Return hyperopt's value as the configuration has it."""

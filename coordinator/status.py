@@ -28,7 +28,8 @@ def report(store: Store, name: Optional[str]) -> Group:
     if not studies:
         return Group(Text("no study yet on {}".format(store.address)))
     table = Table(title="studies on {}".format(store.address), title_justify="left")
-    for column in ("study", "done", "running", "waiting", "failed", "best", "test"):
+    table.add_column("study", no_wrap=True)
+    for column in ("done", "running", "waiting", "failed", "best", "test"):
         table.add_column(column)
     running: List[Trial] = []
     for study in studies:
@@ -55,7 +56,8 @@ def _row(study: StoredStudy, trials: List[Trial]) -> List[str]:
 
 def _workers(workers: List[WorkerRecord], running: List[Trial]) -> Table:
     table = Table(title="workers", title_justify="left")
-    for column in ("worker", "device", "does", "heard of"):
+    table.add_column("worker", no_wrap=True)
+    for column in ("device", "does", "heard of"):
         table.add_column(column)
     held = {trial.owner: trial for trial in running}
     for worker in workers:

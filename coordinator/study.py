@@ -68,6 +68,7 @@ class Plan:
             value = getattr(self, field)
             whole = isinstance(value, int) and not isinstance(value, bool)
             _require(whole and value >= least, "{} is a whole number from {}".format(field, least))
+        _require(self.seed < 2**32, "seed is below 2**32, which is what NumPy takes")
         number = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
         _require(number, "validation is a share between 0 and 1")
 
@@ -128,6 +129,13 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         elif before != after:
             found.append("{}{} was {} and is {}".format(prefix, key, _short(before), _short(after)))
     return found
+
+
+def study_name(text: str, prefix: str = "", suffix: str = "") -> str:
+    """Return a name fit for a study, made from any text."""
+    room = 64 - len(prefix) - len(suffix)
+    fit = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:room]
+    return prefix + (fit or "images") + suffix
 
 
 def read_file(path: Path) -> Dict[str, Any]:

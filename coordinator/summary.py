@@ -1,29 +1,34 @@
 """The last words of a study: the best configuration, what it is worth, where it lies."""
 
-from rich.table import Table
+from typing import Optional
+
+from rich.text import Text
 
 from coordinator.picture import hyperparameters
 from coordinator.run import Result
 from model.checkpoint import WEIGHTS_FILE
 
 
-def summary(result: Result) -> Table:
-    """Return the result as a table of a few lines."""
+def summary(result: Result) -> Text:
+    """Return the result as a few lines; print them unwrapped, so that paths can be copied."""
     card = result.card
-    table = Table.grid(padding=(0, 2))
-    table.add_row("best", "trial {}: {}".format(result.winner.tid, hyperparameters(result.winner)))
-    table.add_row("untuned", "{} of validation images".format(_percent(result.untuned_accuracy)))
-    table.add_row("tuned", "{} of validation images".format(_percent(card.validation_accuracy)))
     retrained = " (refitted on training and validation data)" if card.config["train_on_all"] else ""
-    table.add_row(
-        "test", "[bold green]{}[/] of test images{}".format(_percent(card.test_accuracy), retrained)
-    )
-    table.add_row("model", str(result.folder / WEIGHTS_FILE))
-    if result.picture is not None:
-        table.add_row("picture", str(result.picture))
-    table.add_row("try it", "predict-cam --model {}".format(result.folder))
-    return table
+    lines = {
+        "best": "trial {}: {}".format(result.winner.tid, hyperparameters(result.winner)),
+        "untuned": "{} of validation images".format(_percent(result.untuned_accuracy)),
+        "tuned": "{} of validation images".format(_percent(card.validation_accuracy)),
+        "test": "{} of test images{}".format(_percent(card.test_accuracy), retrained),
+        "model": str(result.folder / WEIGHTS_FILE),
+        "picture": str(result.picture) if result.picture else "none",
+        "try it": "predict-cam --model {}".format(result.folder),
+    }
+    text = Text()
+    for label, said in lines.items():
+        text.append("{:<9}".format(label), style="dim")
+        text.append(said + "\n", style="bold green" if label == "test" else "")
+    text.rstrip()
+    return text
 
 
-def _percent(share: "float | None") -> str:
+def _percent(share: Optional[float]) -> str:
     return "unknown" if share is None else "{:.1%}".format(share)

@@ -104,9 +104,11 @@ class Trial:
 
     @property
     def loss(self) -> Optional[float]:
-        """The loss that was reported, for a trial that is done."""
+        """The loss that was reported, finite or not, if the trial is done and it is a number."""
         loss = self.result.get("loss")
-        return float(loss) if self.status is Status.DONE and loss is not None else None
+        if self.status is Status.DONE and isinstance(loss, (int, float)):
+            return float(loss)
+        return None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Trial":

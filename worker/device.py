@@ -1,5 +1,6 @@
 """What a worker knows of its device: how many trials at once, what to call it, its failures."""
 
+import errno
 import os
 import platform
 from typing import Dict
@@ -43,6 +44,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """
     text = str(error).lower()
     told = ("out of memory", "can't allocate memory", "failed to allocate")
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(words in text for words in told)
     )

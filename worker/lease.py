@@ -88,6 +88,8 @@ class Heartbeat:
     def _hold(self, held: Optional[Held]) -> None:
         with self._guard:  # waits for a beat under way, which may still write of the trial before
             self._held = held
+            if held is not None and self.failure is not None:
+                held.lost.set()
         self._wake.set()
 
     def _run(self) -> None:
@@ -100,8 +102,8 @@ class Heartbeat:
                 with contextlib.suppress(StoreUnavailable):  # then the record fades by itself
                     store.workers.leave(self._identity.worker)
         except BaseException as error:  # handed to the worker's own thread, which raises it
-            self.failure = error
             with self._guard:
+                self.failure = error
                 if self._held is not None:
                     self._held.lost.set()
 

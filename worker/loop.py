@@ -134,11 +134,11 @@ class Worker:
         with heartbeat.holding(trial) as held:
             try:
                 outcome = self._run_objective(store, held, heartbeat)
+                self._outbox.add(Entry(trial.id, str(trial.token), outcome.result, outcome.weights))
             except Exception as error:
                 self._settle(store, held, error)
                 heartbeat.raise_failure()
                 return True
-            self._outbox.add(Entry(trial.id, str(trial.token), outcome.result, outcome.weights))
             self._outbox.deliver(store)
         seconds = time.monotonic() - begun
         log.info("%s: done in %.1f s, loss %.4f", _name(trial), seconds, outcome.result["loss"])

@@ -33,11 +33,16 @@ class Outcome:
     """What an objective found.
 
     ``result`` is hyperopt's result: plain JSON with ``status`` and ``loss`` at least. ``weights``
-    are the bytes of a safetensors file, or None.
+    are the bytes of a safetensors file, or None. Raises ``ValueError`` for any other result.
     """
 
     result: Dict[str, Any]
     weights: Optional[bytes] = None
+
+    def __post_init__(self) -> None:
+        loss = self.result.get("loss")
+        if not isinstance(loss, (int, float)) or "status" not in self.result:
+            raise ValueError("an objective's result needs a status and a loss that is a number")
 
 
 @dataclass(frozen=True)

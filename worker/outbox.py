@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Iterator, List, Mapping, Optional
 
 import bson
+import bson.errors
 import platformdirs
 import portalocker
 
@@ -22,6 +23,8 @@ from store.errors import LeaseLost
 log = logging.getLogger(__name__)
 
 _LOCK = "lock"
+_LARGEST_RESULT = 8 << 20
+"""MongoDB takes documents of 16 MiB, and a trial may come to hold late results too."""
 
 
 def default_directory() -> Path:
@@ -39,13 +42,22 @@ class Entry:
     weights: Optional[bytes]
 
     def encode(self) -> bytes:
-        """Return the entry as BSON: one file, which is there whole or not at all."""
+        """Return the entry as BSON: one file, which is there whole or not at all.
+
+        Raises ``ValueError`` or BSON's own error for a result that the store could not take.
+        """
+        size = len(bson.encode(self.result))
+        if size > _LARGEST_RESULT:
+            raise ValueError("a result of {} MB: large things belong in weights".format(size >> 20))
         return bytes(bson.encode(vars(self)))
 
     @classmethod
     def decode(cls, data: bytes) -> "Entry":
-        """Read what ``encode`` gave."""
-        return cls(**bson.decode(data))
+        """Read what ``encode`` gave; raises ``ValueError`` for anything else."""
+        try:
+            return cls(**bson.decode(data))
+        except (bson.errors.BSONError, TypeError) as error:
+            raise ValueError(str(error)) from error
 
 
 class Outbox:
@@ -72,10 +84,14 @@ class Outbox:
         _remove_if_empty(self._folder)
 
     def add(self, entry: Entry) -> None:
-        """Keep a result until it is delivered: on disk, synced; in memory if the disk is full."""
+        """Keep a result until it is delivered: on disk, synced; in memory if the disk is full.
+
+        Raises ``ValueError`` or BSON's own error for a result that the store could not take.
+        """
         path = self._folder / (entry.token + ".bson")
+        encoded = entry.encode()
         try:
-            _write_synced(path, entry.encode())
+            _write_synced(path, encoded)
         except OSError as error:
             log.error(
                 "the outbox %s cannot be written (%s): this result is kept in memory only, so "
@@ -90,9 +106,7 @@ class Outbox:
 
         Raises ``StoreUnavailable`` when the server goes away; what was not delivered stays.
         """
-        while self._unsaved:
-            _deliver(self._unsaved[0], store)
-            self._unsaved.pop(0)
+        self._unsaved = [entry for entry in self._unsaved if not _deliver(entry, store)]
         _deliver_folder(self._folder, store)
 
     def deliver_for_the_dead(self, store: Store) -> None:
@@ -109,7 +123,11 @@ class Outbox:
 
 def _deliver_folder(folder: Path, store: Store) -> None:
     for path in sorted(folder.glob("*.bson")):
-        entry = Entry.decode(path.read_bytes())
+        try:
+            entry = Entry.decode(path.read_bytes())
+        except ValueError as error:
+            log.error("%s is damaged and stays where it is: %s", path, error)
+            continue
         if _deliver(entry, store):
             path.unlink()
 
@@ -136,11 +154,14 @@ def _deliver(entry: Entry, store: Store) -> bool:
 
 def _write_synced(path: Path, data: bytes) -> None:
     partial = path.with_suffix(".part")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
     if hasattr(os, "O_DIRECTORY"):  # the new name is on disk once its folder is; not on Windows
         descriptor = os.open(path.parent, os.O_DIRECTORY)
         try:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
+from rich.text import Text
 from test_coordinator_search import Act, deliver, loss_of, working
 
 from coordinator.display import Lines, doing, panel, time_left
@@ -261,10 +262,10 @@ def test_opening_a_study_publishes_its_data_once(store: Store) -> None:
 
 
 def plain(renderable: Any, width: int = 200) -> str:
-    """Return what a console that is no terminal would write."""
+    """Return what a console that is no terminal would write, as the command writes it."""
     console = Console(width=width, force_terminal=False)
     with console.capture() as capture:
-        console.print(renderable)
+        console.print(renderable, soft_wrap=isinstance(renderable, Text))
     return capture.get()
 
 

@@ -25,7 +25,7 @@ check: $(call STAMP,test)
 # A worker as an old device has it: Python 3.8, torch 1.13, joined to a study of this Python's.
 test-device: $(call STAMP,test) $(DEVICE_VENV)/.installed
 	HYPERHIVE_DEVICE_PYTHON=$(CURDIR)/$(DEVICE_VENV)/bin/python \
-	  $(BIN)/python -m pytest tests/acceptance -k device
+	  $(BIN)/python -m pytest tests/acceptance -k old_python
 
 benchmarks: $(call STAMP,test)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

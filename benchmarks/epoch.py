@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchvision import transforms
@@ -23,6 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._common import simpsons, simpsons_option
 from model.config import TrainConfig
 from model.dataset import Dataset
+from model.download import simpsons_archive
+from model.files import Files
 from model.lenet import LeNet5
 from model.training import TrainingData, train
 
@@ -32,10 +33,11 @@ def main() -> None:
     parser = simpsons_option("an epoch of ours against one of ImageFolder and DataLoader")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    dataset = simpsons(options.data)
+    archive = options.data or simpsons_archive(lambda done, total: None)
+    dataset = simpsons(archive)
     data = TrainingData(dataset, torch.device("cpu"))
     with tempfile.TemporaryDirectory() as folder:
-        _extract(dataset, Path(folder))
+        _extract(archive, Path(folder))
         loader = _loader(Path(folder), data)
         ours, theirs = [], []
         for _ in range(options.rounds):
@@ -70,12 +72,14 @@ def _loader(folder: Path, data: TrainingData) -> DataLoader:
     return DataLoader(images, batch_size=64, shuffle=True)
 
 
-def _extract(dataset: Dataset, folder: Path) -> None:
-    """Write the training images as JPEG files in class folders, as the public archive has them."""
-    for number, (image, label) in enumerate(zip(dataset.train_images, dataset.train_labels)):
-        path = folder / dataset.classes[label] / "{}.jpg".format(number)
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(image).save(path, quality=95)
+def _extract(archive: Path, folder: Path) -> None:
+    """Write the archive's own training images into class folders."""
+    with Files(archive) as files:
+        for path in files:
+            if path.parts[-4:-2] == ("rgb", "train"):
+                target = folder / path.parts[-2] / path.name
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(files.read(path))
 
 
 def _time(run: "object") -> float:

@@ -4,7 +4,9 @@ import contextlib
 import logging
 import os
 import signal
+import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional, Tuple
 
@@ -73,11 +75,13 @@ def coordinator(
         )
     flags = {"name": name, "trials": trials, "algorithm": algorithm, "seed": seed}
     fields.update({key: value for key, value in flags.items() if value is not None})
-    request = fields["data"]
+    # The split of images that come without a test/ folder is the study's too.
+    request = fields["data"] = replace(fields["data"], seed=fields.get("seed", 0))
     own_images = request.name == "folder" and request.data is not None
     name_of_data = request.data.resolve().stem if own_images else request.name
     fields.setdefault("name", study_name(name_of_data))
     plan = Plan(**fields)
+    _require_writable(models / plan.name)
     with _download_progress() as progress:
         loaded = load(plan.data, progress)
     _tell(loaded.notices)
@@ -105,7 +109,7 @@ def demo(
 
     _set_up_logging()
     with _download_progress() as progress:
-        loaded = choose_data(dataset, data, progress)
+        loaded = choose_data(dataset, data, seed, progress)
     _tell(loaded.notices)
     chosen = plan(loaded, trials, seed)
     with _stopping() as stop, _server(mongo, mongod) as uri:
@@ -230,13 +234,21 @@ def _download_progress() -> Iterator["Progress"]:
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=console, transient=True) as bar:
+    hidden = not console.is_terminal  # elsewhere it would leave a blank line
+    with Bars(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=None, visible=False)
 
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total or None, visible=True)
 
         yield show
+
+
+def _require_writable(folder: Path) -> None:
+    """Raise ``OSError`` now, not after hours of work, where the model could not be kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def _tell(notices: Tuple[str, ...]) -> None:

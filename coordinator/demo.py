@@ -22,17 +22,19 @@ class WorkersFailed(InputError):
     """The demo's workers ended before the study did."""
 
 
-def choose_data(dataset: Optional[str], data: Optional[Path], progress: Progress) -> Loaded:
+def choose_data(
+    dataset: Optional[str], data: Optional[Path], seed: int, progress: Progress
+) -> Loaded:
     """Return the demo's data set.
 
     What is asked for explicitly is loaded or fails. Without a wish it is Simpsons-MNIST, and where
     that cannot be had, scikit-learn's digits, with a notice that says so.
     """
     if dataset is not None:
-        return load(Request(dataset, data), progress)
+        return load(Request(dataset, data, seed=seed), progress)
     if data is not None:
         name = "simpsons" if looks_like_simpsons(data) else "folder"
-        return load(Request(name, data), progress)
+        return load(Request(name, data, seed=seed), progress)
     try:
         return load(Request("simpsons"), progress)
     except DatasetError as error:

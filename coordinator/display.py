@@ -1,7 +1,7 @@
 """How a search looks while it runs: a live panel on a terminal, a line a trial anywhere else."""
 
 import contextlib
-from typing import Iterator, List, Optional, Set
+from typing import TYPE_CHECKING, Iterator, List, Optional, Set
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -9,15 +9,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.picture import hyperparameters
-from coordinator.search import Snapshot, Watch
+from coordinator.ranking import hyperparameters
 from store.trial import Status, Trial
+
+if TYPE_CHECKING:  # it would import hyperopt and matplotlib for a status
+    from coordinator.search import Snapshot, Watch
 
 NO_WORKER = "no worker yet: run `hyperhive worker` on this machine, or on any other with --mongo"
 
 
 @contextlib.contextmanager
-def showing(console: Console) -> Iterator[Watch]:
+def showing(console: Console) -> Iterator["Watch"]:
     """Give the function that shows a search, as fits the console."""
     if console.is_terminal:
         with Live(console=console, refresh_per_second=4) as live:
@@ -34,7 +36,7 @@ class Lines:
         self._told: Optional[Set[int]] = None
         self._phase: Optional[str] = None
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: "Snapshot") -> None:
         """Write what is new."""
         if self._told is None:
             self._told = {trial.tid for trial in snapshot.finished}
@@ -63,7 +65,7 @@ class Lines:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def panel(snapshot: Snapshot) -> Group:
+def panel(snapshot: "Snapshot") -> Group:
     """Return everything a person watching wants to see: progress, the best, a line a worker."""
     head = Table.grid(padding=(0, 2))
     head.add_row(
@@ -86,7 +88,7 @@ def panel(snapshot: Snapshot) -> Group:
     return Group(head, *lines, _workers(snapshot))
 
 
-def _workers(snapshot: Snapshot) -> Table:
+def _workers(snapshot: "Snapshot") -> Table:
     table = Table.grid(padding=(0, 2))
     held = {trial.owner: trial for trial in snapshot.running}
     for worker in snapshot.workers:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 
-from coordinator.search import ranking
+from coordinator.ranking import hyperparameters, ranking
 from model.dataset import Dataset
 from model.metrics import Evaluation
 from store.trial import Trial
@@ -92,14 +92,6 @@ def _draw_history(axes: Axes, trials: List[Trial], winner: Trial, untuned: Optio
     axes.yaxis.set_major_formatter(lambda value, _: "{:.0%}".format(value))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=9)
-
-
-def hyperparameters(trial: Trial) -> str:
-    """Return a trial's hyperparameters as a person reads them."""
-    return ", ".join(
-        "{} {:.3g}".format(name.replace("_", " "), trial.config[name])
-        for name in ("learning_rate", "momentum", "epochs")
-    )
 
 
 def _short(name: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Dict, Optional
 import torch
 
 from coordinator.picture import draw
-from coordinator.search import Search, Watch, best_of, why_nothing
+from coordinator.ranking import best_of, why_nothing
+from coordinator.search import Search, Watch
 from coordinator.study import Plan, Study, differences
 from model import checkpoint
 from model.checkpoint import Card
@@ -32,13 +33,17 @@ class StudyFailed(InputError):
 
 @dataclass(frozen=True)
 class Result:
-    """How a study ended. ``folder`` holds the weights, their card and, if drawn, the picture."""
+    """How a study ended. ``folder`` holds the weights, their card and, if drawn, the picture.
+
+    ``again`` says that it had ended before, and that nothing was run for this.
+    """
 
     winner: Trial
     card: Card
     untuned_accuracy: Optional[float]
     folder: Path
     picture: Optional[Path]
+    again: bool = False
 
 
 def open_study(store: Store, plan: Plan, dataset: Dataset) -> Study:
@@ -105,7 +110,6 @@ def run_study(
     )
     untuned = baseline.result.get("validation_accuracy")
     checkpoint.save(folder, packed, card)
-    picture = draw(folder / PICTURE_FILE, trials, winner, untuned, dataset, evaluation)
     store.studies.conclude(
         study.name,
         {
@@ -115,6 +119,8 @@ def run_study(
             "untuned_accuracy": untuned,
         },
     )
+    # Last: whatever a picture may stumble over, the study is concluded and its test done once.
+    picture = draw(folder / PICTURE_FILE, trials, winner, untuned, dataset, evaluation)
     return Result(winner, card, untuned, folder, picture)
 
 
@@ -151,6 +157,5 @@ def _write_again(store: Store, stored: StoredStudy, folder: Path) -> Result:
     checkpoint.save(folder, store.blobs.get(BlobRef.from_document(result["weights"])), card)
     (winner,) = store.trials.find(stored.name, SEARCH, [result["winner"]])
     picture = folder / PICTURE_FILE
-    return Result(
-        winner, card, result["untuned_accuracy"], folder, picture if picture.exists() else None
-    )
+    drawn = picture if picture.exists() else None
+    return Result(winner, card, result["untuned_accuracy"], folder, drawn, again=True)

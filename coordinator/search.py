@@ -1,12 +1,12 @@
 """The search: post trials, watch them, keep the best; then refit the winner and test it, once."""
 
 import dataclasses
-import math
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
+from coordinator.ranking import best_of, finite_loss, ranking
 from coordinator.study import Study
 from coordinator.suggest import Observation, Suggester
 from model.config import TrainConfig
@@ -66,23 +66,6 @@ class Snapshot:
 Watch = Callable[[Snapshot], None]
 
 
-def best_of(trials: Iterable[Trial]) -> Optional[Trial]:
-    """Return the trial with the least loss, the earliest of equals; None if none has one."""
-    ranked = ranking(trials)
-    return ranked[0] if ranked else None
-
-
-def ranking(trials: Iterable[Trial]) -> List[Trial]:
-    """Return the trials that have a usable result, the best first."""
-    usable = [t for t in trials if finite_loss(t) is not None and not t.result.get("diverged")]
-    return sorted(usable, key=lambda trial: (trial.loss, trial.tid))
-
-
-def finite_loss(trial: Trial) -> Optional[float]:
-    """Return the loss of a trial if it can be compared; a NaN has no place in any order."""
-    return trial.loss if trial.loss is not None and math.isfinite(trial.loss) else None
-
-
 class Search:
     """The loop of one study in this process.
 
@@ -121,7 +104,7 @@ class Search:
         self._persist(self._post_baseline)
         while len(self._finished) < self._study.plan.trials:
             self._persist(self._step)
-            self._watch(self._snapshot("searching"))
+            self._watch(self._snapshot(self._phase("searching", self._unfinished.values())))
             self._pause(POLL_S)
         # A lost worker's result may have come after its trial was given up: read all once more.
         self._persist(self._load)
@@ -211,7 +194,21 @@ class Search:
         ]
 
     def _waiting(self) -> int:
-        return sum(trial.status is Status.NEW for trial in self._unfinished.values())
+        waiting = [t for t in self._unfinished.values() if t.status is Status.NEW]
+        return sum(not self._fits_nobody(trial) for trial in waiting)
+
+    def _fits_nobody(self, trial: Trial) -> bool:
+        """Whether the device of every worker here has failed at a trial."""
+        here = [worker.id for worker in self._workers]
+        return trial.status is Status.NEW and bool(here) and set(here) <= set(trial.excluded)
+
+    def _phase(self, phase: str, trials: Iterable[Trial]) -> str:
+        stuck = [str(trial.tid) for trial in trials if self._fits_nobody(trial)]
+        if not stuck:
+            return phase
+        return "{}; trial {} waits for another worker: the devices here failed at it".format(
+            phase, ", ".join(stuck)
+        )
 
     # -- trials beside the search ---------------------------------------------------------------
 
@@ -232,7 +229,7 @@ class Search:
 
         self._persist(step)
         while not trial[0].is_final:
-            self._watch(self._snapshot(phase, trial))
+            self._watch(self._snapshot(self._phase(phase, trial), trial))
             self._pause(POLL_S)
             self._persist(step)
         return trial[0]
@@ -280,13 +277,3 @@ class Search:
 def _is_to_blame(trial: Trial) -> bool:
     """Whether a trial failed by its own hyperparameters, not by its device or somebody's will."""
     return trial.error is not None and trial.error["kind"] == ErrorKind.OBJECTIVE.value
-
-
-def why_nothing(trials: List[Trial]) -> str:
-    """Return one clause on why none of these trials has a usable result."""
-    diverged = sum(bool(trial.result.get("diverged")) for trial in trials)
-    errors = [trial.error for trial in trials if trial.error is not None]
-    if errors:
-        kind = ErrorKind(errors[0]["kind"]).value
-        return "the first of {} errors was: {} ({})".format(len(errors), errors[0]["message"], kind)
-    return "{} of {} diverged: lower the learning rate's bounds".format(diverged, len(trials))

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.display import doing, outcome
-from coordinator.search import best_of
+from coordinator.ranking import best_of
 from store.connection import Store
 from store.errors import NotFound
 from store.studies import StoredStudy

@@ -4,7 +4,7 @@ from typing import Optional
 
 from rich.text import Text
 
-from coordinator.picture import hyperparameters
+from coordinator.ranking import hyperparameters
 from coordinator.run import Result
 from model.checkpoint import WEIGHTS_FILE
 
@@ -22,7 +22,7 @@ def summary(result: Result) -> Text:
         "picture": str(result.picture) if result.picture else "none",
         "try it": "predict-cam --model {}".format(result.folder),
     }
-    text = Text()
+    text = Text("this study had ended before; nothing was run again\n" if result.again else "")
     for label, said in lines.items():
         text.append("{:<9}".format(label), style="dim")
         text.append(said + "\n", style="bold green" if label == "test" else "")

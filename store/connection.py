@@ -29,10 +29,11 @@ class Store:
 
     def __init__(self, uri: str, timeout: float = OPERATION_TIMEOUT_S) -> None:
         self.address = address(uri)
-        with translated_errors(self.address):
+        srv = uri.startswith("mongodb+srv://")
+        with translated_errors(self.address, srv):
             self.client: Any = pymongo.MongoClient(uri, **client_options(timeout))
             database = self.client.get_default_database(DEFAULT_DATABASE)
-        self._guard: Guard = functools.partial(translated_errors, self.address)
+        self._guard: Guard = functools.partial(translated_errors, self.address, srv)
         self.trials = TrialQueue(database, self._guard)
         self.studies = Studies(database, self._guard)
         self.workers = Workers(database, self._guard)

@@ -9,10 +9,10 @@ import pymongo
 from pymongo import errors as mongo
 from pymongo.uri_parser import parse_uri
 
-from store.errors import BadAddress, LoginRefused, NotAllowed, StoreUnavailable
+from store.errors import BadAddress, LoginRefused, NotAllowed, StoreError, StoreUnavailable
 
 DEFAULT_DATABASE = "hyperhive"
-SERVER_SELECTION_TIMEOUT_S = 5.0
+SERVER_SELECTION_TIMEOUT_S = 3.0
 _LONGEST_TRANSFER_S = 86400.0
 
 Guard = Callable[[], "contextlib.AbstractContextManager[None]"]
@@ -62,8 +62,12 @@ def _bad_address(why: str) -> BadAddress:
 
 
 @contextlib.contextmanager
-def translated_errors(where: str) -> Iterator[None]:
-    """Turn PyMongo's expected errors into one sentence each, about the server at ``where``."""
+def translated_errors(where: str, srv: bool = False) -> Iterator[None]:
+    """Turn PyMongo's expected errors into one sentence each, about the server at ``where``.
+
+    With ``srv``, what PyMongo calls a configuration error is a name server that does not answer: a
+    laptop that wakes before its network does.
+    """
     try:
         yield
     except mongo.OperationFailure as error:
@@ -78,32 +82,34 @@ def translated_errors(where: str) -> Iterator[None]:
             ) from error
         if isinstance(error, (mongo.ExecutionTimeout, mongo.WTimeoutError)):
             raise StoreUnavailable("MongoDB at {} took too long to answer".format(where)) from error
-        raise
-    except (mongo.ConnectionFailure, mongo.WaitQueueTimeoutError) as error:
+        raise StoreError("MongoDB at {} refused: {}".format(where, _reason(error))) from error
+    except mongo.ConnectionFailure as error:
         raise StoreUnavailable(
             "MongoDB at {} does not answer: start it, or check the address in --mongo ({})".format(
                 where, _reason(error)
             )
         ) from error
     except mongo.ConfigurationError as error:
+        if srv and not isinstance(error, mongo.InvalidURI):
+            raise StoreUnavailable(
+                "the name server says nothing of {} ({})".format(where, _reason(error))
+            ) from error
         raise BadAddress("MongoDB address {}: {}".format(where, _reason(error))) from error
 
 
 def client_options(timeout: float) -> Dict[str, Any]:
     """Return our durability and time-outs (in seconds) as options of ``MongoClient``."""
-    options: Dict[str, Any] = {
+    # Not timeoutMS: where it is set, PyMongo takes it for the server selection too, and asking a
+    # server that is away would cost all of it. GridFS, whose messages are large, has transfer_time.
+    return {
         "appname": "hyperhive",
         "tz_aware": True,
         "w": "majority",
         "journal": True,
         "connectTimeoutMS": int(timeout * 1000),
+        "socketTimeoutMS": int(timeout * 1000),
         "serverSelectionTimeoutMS": int(min(timeout, SERVER_SELECTION_TIMEOUT_S) * 1000),
     }
-    if pymongo.version_tuple >= (4, 2):
-        options["timeoutMS"] = int(timeout * 1000)
-    else:
-        options["socketTimeoutMS"] = int(timeout * 1000)
-    return options
 
 
 def _reason(error: Exception) -> str:

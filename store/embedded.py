@@ -112,6 +112,7 @@ class _Server:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._data = directory / "data"
+        self._lock = self._data / "mongod.lock"
         self._log = directory / "mongod.log"
         self._login_file = directory / "login.json"
         self._running_file = directory / "server.json"
@@ -137,6 +138,10 @@ class _Server:
         if not self._login().get("ready"):
             self._end_half_made()
             self._initialise(mongod)
+        elif self._is_running() and self._noted_port() is not None:
+            # It is slow, or recovering from a crash: a second one could not start.
+            self._wait_until_it_answers()
+            return
         # The exception that let the first user be made is shut for good.
         self._launch(mongod, port, "--setParameter", "enableLocalhostAuthBypass=false")
 
@@ -147,8 +152,9 @@ class _Server:
         try:
             with self._client(self._uri(_ADMIN, "admin")) as client:
                 client.admin.command("shutdown")
-        except mongo.ServerSelectionTimeoutError:
-            pass  # it is dead already
+        except mongo.ServerSelectionTimeoutError as error:
+            if self._is_running():
+                raise ServerFailed("mongod does not answer ({})".format(self._data)) from error
         except mongo.AutoReconnect:
             self._wait_for_end()  # the server hangs up on whoever shuts it down
         self._running_file.unlink(missing_ok=True)
@@ -158,15 +164,33 @@ class _Server:
 
         The process id in mongod's lock file is that of the server as long as the file is locked.
         """
-        lock = self._data / "mongod.lock"
-        if not lock.exists() or _is_nobodys(lock):
+        if not self._login_file.exists() and self._data.exists():
+            raise ServerFailed(
+                "{} is missing, and with it the password of the data beside it: put it back, or "
+                "move the folder away to begin anew".format(self._login_file)
+            )
+        if not self._is_running():
             return
-        os.kill(int(lock.read_text()), signal.SIGTERM)
+        os.kill(int(self._lock.read_text()), signal.SIGTERM)
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not _is_nobodys(lock):
+        while self._is_running():
             if time.monotonic() > deadline:
                 raise ServerFailed("a half-made mongod does not stop ({})".format(self._data))
             time.sleep(0.02)
+
+    def _is_running(self) -> bool:
+        """Whether a mongod has these files: it keeps its lock file locked while it lives."""
+        return self._lock.exists() and not _is_nobodys(self._lock)
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self.answers():
+            if time.monotonic() > deadline:
+                raise ServerFailed(
+                    "a mongod that does not answer has the files in {}: end it (process {}) and "
+                    "try again".format(self._data, self._lock.read_text().strip())
+                )
+            time.sleep(0.2)
 
     def _initialise(self, mongod: Path) -> None:
         """Make the two users on a fresh server, before anything else can be stored in it.
@@ -190,7 +214,7 @@ class _Server:
     def _launch(self, mongod: Path, port: Optional[int], *extra: str) -> None:
         """Start mongod and wait until it answers."""
         self._data.mkdir(exist_ok=True)
-        chosen = _free_port() if port is None else _require_free(port)
+        chosen = _require_free(port) if port is not None else self._usual_port()
         self._log.unlink(missing_ok=True)  # else mongod keeps the log of every run
         command = [str(mongod), "--dbpath", str(self._data), "--port", str(chosen)]
         command += ["--bind_ip", "127.0.0.1", "--auth", "--noscripting"]
@@ -231,10 +255,11 @@ class _Server:
 
     def _wait_for_end(self) -> None:
         """Wait for our own child, or, for another run's, until mongod has emptied its lock file."""
-        lock = self._data / "mongod.lock"
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
-            ended = self._process.poll() is not None if self._process else not lock.stat().st_size
+            ended = (
+                self._process.poll() is not None if self._process else not self._lock.stat().st_size
+            )
             if ended:
                 return
             time.sleep(0.02)
@@ -273,6 +298,14 @@ class _Server:
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
+    def _usual_port(self) -> int:
+        """Return the port of a server that was killed, where its clients still ask, or any."""
+        noted = self._noted_port()
+        if noted is not None:
+            with contextlib.suppress(ServerFailed):
+                return _require_free(noted)
+        return _free_port()
+
     def _port(self) -> int:
         port = self._noted_port()
         if port is None:
@@ -282,7 +315,13 @@ class _Server:
     def _login(self) -> Dict[str, Any]:
         login: Dict[str, Any] = {}
         if self._login_file.exists():
-            login = json.loads(self._login_file.read_text())
+            try:
+                login = json.loads(self._login_file.read_text())
+            except ValueError as error:
+                raise ServerFailed(
+                    "{} is damaged, and with it the password of the data beside it: put it back, "
+                    "or move the folder away to begin anew".format(self._login_file)
+                ) from error
         return login
 
 
@@ -292,6 +331,8 @@ def _write_private(path: Path, values: Dict[str, Any]) -> None:
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(values, file)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(partial, path)
 
 

@@ -12,7 +12,7 @@ from pymongo import ASCENDING
 from store.driver import Guard
 
 PRESENCE_S = 45.0
-"""A worker not heard of for this long is taken for gone. It reports every ten seconds or sooner."""
+"""A worker not heard of for this long is taken for gone. It reports four times as often."""
 _FORGET_AFTER_S = 24 * 3600
 
 

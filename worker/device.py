@@ -36,16 +36,16 @@ def versions() -> Dict[str, str]:
     return {"python": platform.python_version(), "torch": str(torch.__version__)}
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device, not the objective, is to blame: it ran out of memory.
+def is_device_failure(error: BaseException) -> bool:
+    """Whether the device, not the objective, is to blame: out of memory, or an error of CUDA's.
 
     torch has ``OutOfMemoryError`` since 1.13 and for CUDA only; before, and on the CPU and MPS, the
     text of a ``RuntimeError`` is all there is.
     """
-    text = str(error).lower()
-    told = ("out of memory", "can't allocate memory", "failed to allocate")
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
+    text = str(error).lower()
+    told = ("out of memory", "can't allocate memory", "failed to allocate", "cuda error", "cudnn")
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(words in text for words in told)
     )

@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 from store.connection import Store
 from store.errors import LeaseLost, StoreUnavailable
 from store.trial import Trial
+from store.workers import PRESENCE_S
 from worker.identity import Identity
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Held:
 
 
 class Heartbeat:
-    """Beats every quarter of the lease until the context ends.
+    """Beats every quarter of the lease, every 11 seconds at least, until the context ends.
 
     A beat that cannot reach the server is no reason to stop: the lease may be over when it comes
     back, but nobody may have taken it. A beat that finds its trial gone sets ``Held.lost``.
@@ -52,6 +53,7 @@ class Heartbeat:
         self._wake = threading.Event()
         self._ended = threading.Event()
         self._last_beat = 0.0
+        self._got_through = False
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self.failure: Optional[BaseException] = None
 
@@ -97,10 +99,11 @@ class Heartbeat:
             with self._connect() as store:
                 while not self._ended.is_set():
                     self.beat(store)
-                    self._wake.wait(self._lease / 4)
+                    self._wake.wait(min(self._lease / 4, PRESENCE_S / 4))
                     self._wake.clear()
-                with contextlib.suppress(StoreUnavailable):  # then the record fades by itself
-                    store.workers.leave(self._identity.worker)
+                if self._got_through:  # else the record fades by itself
+                    with contextlib.suppress(StoreUnavailable):
+                        store.workers.leave(self._identity.worker)
         except BaseException as error:  # handed to the worker's own thread, which raises it
             with self._guard:
                 self.failure = error
@@ -117,7 +120,9 @@ class Heartbeat:
                     self._renew(held, store)
                 label = None if held is None else "{0.exp_key}/{0.tid}".format(held.trial)
                 store.workers.report(trial=label, **vars(self._identity))
+                self._got_through = True
             except StoreUnavailable as error:
+                self._got_through = False
                 log.warning("%s; work goes on without it", error)
 
     def _renew(self, held: Held, store: Store) -> None:

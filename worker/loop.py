@@ -7,13 +7,13 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping, Optional
 
-from model.errors import ConfigError, DeviceError
+from model.errors import ConfigError, DatasetError, DeviceError
 from store.connection import Store
-from store.errors import LeaseLost, StoreUnavailable
+from store.errors import CorruptBlob, LeaseLost, NotFound, StoreUnavailable
 from store.queue import new_token
 from store.trial import ErrorKind, Trial
 from worker.data import DatasetCache
-from worker.device import is_out_of_memory
+from worker.device import is_device_failure
 from worker.identity import Identity
 from worker.lease import Heartbeat, Held
 from worker.objectives import Context, Objective, Outcome, Stopped
@@ -87,7 +87,8 @@ class Worker:
         with Store(uri) as store:
             self._outbox.deliver(store)
             self._outbox.deliver_for_the_dead(store)
-            with Heartbeat(lambda: Store(uri), self._identity, self._terms.lease) as heartbeat:
+            connect = functools.partial(Store, uri, timeout=_RECONNECT_LIMIT_S)
+            with Heartbeat(connect, self._identity, self._terms.lease) as heartbeat:
                 self._work(store, heartbeat)
 
     def _wait_for_server(self) -> Optional[str]:
@@ -162,7 +163,7 @@ class Worker:
 
     def _run_objective(self, store: Store, held: Held, heartbeat: Heartbeat) -> Outcome:
         trial = held.trial
-        expected_end = [float("inf")]
+        expected_end = [0.0]  # not known before the first report: it has the grace to come
         last_told = [time.monotonic()]
 
         def report(progress: Mapping[str, Any], seconds_left: float) -> None:
@@ -198,10 +199,10 @@ class Worker:
                 log.info("%s: given back", name)
             elif isinstance(error, StoreUnavailable):
                 raise error
-            elif isinstance(error, DeviceError) or is_out_of_memory(error):
+            elif isinstance(error, DeviceError) or is_device_failure(error):
                 store.trials.give_back(trial, exclude=True)
                 log.error("%s: given to another worker; this device failed: %s", name, error)
-            elif isinstance(error, ConfigError):
+            elif isinstance(error, (ConfigError, DatasetError, NotFound, CorruptBlob)):
                 store.trials.fail(trial, ErrorKind.BAD_PAYLOAD, str(error))
                 log.error("%s: cannot be run by anyone: %s", name, error)
             else:

@@ -18,7 +18,7 @@ import platformdirs
 import portalocker
 
 from store.connection import Store
-from store.errors import LeaseLost
+from store.errors import LeaseLost, LoginRefused, NotAllowed, StoreError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +128,13 @@ def _deliver_folder(folder: Path, store: Store) -> None:
         except ValueError as error:
             log.error("%s is damaged and stays where it is: %s", path, error)
             continue
-        if _deliver(entry, store):
-            path.unlink()
+        try:
+            if _deliver(entry, store):
+                path.unlink()
+        except (StoreUnavailable, LoginRefused, NotAllowed):
+            raise
+        except StoreError as error:  # this one's fault: the others need not wait for it
+            log.error("%s cannot be delivered and stays where it is: %s", path, error)
 
 
 def _deliver(entry: Entry, store: Store) -> bool:
@@ -179,6 +184,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    if not any(path.name != _LOCK for path in folder.iterdir()):
-        (folder / _LOCK).unlink(missing_ok=True)
-        folder.rmdir()
+    with contextlib.suppress(OSError):  # another worker looks into it, or has removed it
+        if not any(path.name != _LOCK for path in folder.iterdir()):
+            (folder / _LOCK).unlink(missing_ok=True)
+            folder.rmdir()

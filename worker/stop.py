@@ -24,4 +24,4 @@ class Stop:
         """Whether work that would end at ``expected_end`` (monotonic) must be given back now."""
         if not self.asked.is_set():
             return False
-        return self._hurry or expected_end > self._since + grace
+        return self._hurry or max(expected_end, time.monotonic()) > self._since + grace

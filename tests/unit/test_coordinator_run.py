@@ -14,8 +14,9 @@ from rich.text import Text
 from test_coordinator_search import Act, deliver, loss_of, working
 
 from coordinator.display import Lines, doing, panel, time_left
+from coordinator.ranking import best_of
 from coordinator.run import PICTURE_FILE, Result, StudyFailed, open_study, run_study
-from coordinator.search import Search, Snapshot, best_of
+from coordinator.search import Search, Snapshot
 from coordinator.space import CLASSIC, Dimension
 from coordinator.status import report as status_report
 from coordinator.study import Plan

@@ -12,7 +12,7 @@ from worker.device import (
     cores,
     default_slots,
     describe,
-    is_out_of_memory,
+    is_device_failure,
     versions,
 )
 from worker.objectives import registered
@@ -86,14 +86,14 @@ def test_running_out_of_memory_is_the_devices_fault(
     error: BaseException, blames_the_device: bool
 ) -> None:
     """An allocation that failed is told from an error of the objective's own."""
-    assert is_out_of_memory(error) is blames_the_device
+    assert is_device_failure(error) is blames_the_device
 
 
 def test_torchs_own_error_is_known() -> None:
     """What torch raises for an allocation that no machine can make is taken for what it is."""
     with pytest.raises(RuntimeError) as refused:
         torch.empty(1 << 55, dtype=torch.uint8)
-    assert is_out_of_memory(refused.value)
+    assert is_device_failure(refused.value)
 
 
 def test_results_name_the_versions_they_depend_on() -> None:

@@ -81,7 +81,6 @@ def coordinator(
     name_of_data = request.data.resolve().stem if own_images else request.name
     fields.setdefault("name", study_name(name_of_data))
     plan = Plan(**fields)
-    _require_writable(models / plan.name)
     with _download_progress() as progress:
         loaded = load(plan.data, progress)
     _tell(loaded.notices)
@@ -180,6 +179,7 @@ def _search(
 
     with Store(uri) as store:
         study = open_study(store, plan, dataset)
+        _require_writable(models / study.name)
         console.print("study {} on {}".format(study.name, store.address), highlight=False)
         try:
             with showing(console) as show:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
 
 from coordinator.ranking import hyperparameters, ranking
 from model.dataset import Dataset
@@ -91,7 +92,8 @@ def _draw_history(axes: Axes, trials: List[Trial], winner: Trial, untuned: Optio
     axes.set(xlabel="trial", ylabel="validation accuracy", xlim=(-1, len(trials)), ylim=(0, 1))
     axes.yaxis.set_major_formatter(lambda value, _: "{:.0%}".format(value))
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="best", fontsize=9)
 
 
 def _short(name: str) -> str:

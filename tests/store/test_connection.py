@@ -224,6 +224,8 @@ def test_a_server_that_goes_silent_is_unavailable_until_it_speaks(
         store.ping()
         mongod = int(admin.admin.command("serverStatus")["pid"])
         os.kill(mongod, signal.SIGSTOP)
+        _, waited = os.waitpid(mongod, os.WUNTRACED)  # it may answer until it has really stopped
+        assert os.WIFSTOPPED(waited)
         try:
             begun = time.monotonic()
             with pytest.raises(StoreUnavailable):

@@ -66,7 +66,9 @@ def worker(
         _check_login(mongo)
     chosen = choose(device)
     count = slots or default_slots(chosen)
-    threads = max(1, cores() // count)
+    # Two processes of two threads each on two cores take several times as long as of one each:
+    # OpenMP's threads wait for each other. And a second worker may be started beside this one.
+    threads = 1 if chosen.type == "cpu" else cores()
     log.info("%d slot%s on %s", count, "s" if count > 1 else "", chosen.type)
     options = Options(mongo, study, chosen.type, threads, lease, grace, verbose)
     if not Pool(_slot, (options,), count).run():

@@ -12,7 +12,7 @@ from pymongo.uri_parser import parse_uri
 from store.errors import BadAddress, LoginRefused, NotAllowed, StoreError, StoreUnavailable
 
 DEFAULT_DATABASE = "hyperhive"
-SERVER_SELECTION_TIMEOUT_S = 3.0
+SERVER_SELECTION_TIMEOUT_S = 2.0
 _LONGEST_TRANSFER_S = 86400.0
 
 Guard = Callable[[], "contextlib.AbstractContextManager[None]"]

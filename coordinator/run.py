@@ -53,7 +53,8 @@ def open_study(store: Store, plan: Plan, dataset: Dataset) -> Study:
     differs, for any other change.
     """
     store.ensure_indexes()
-    store.datasets.publish(dataset.content_hash, dataset.pack(), dataset.card())
+    if not store.datasets.has(dataset.content_hash):
+        store.datasets.publish(dataset.content_hash, dataset.pack(), dataset.card())
     study = Study.of(plan, dataset)
     spec = study.spec()
     stored = store.studies.open(study.name, spec)

@@ -156,7 +156,8 @@ class _Server:
             if self._is_running():
                 raise ServerFailed("mongod does not answer ({})".format(self._data)) from error
         except mongo.AutoReconnect:
-            self._wait_for_end()  # the server hangs up on whoever shuts it down
+            pass  # the server hangs up on whoever shuts it down
+        self._wait_for_end()
         self._running_file.unlink(missing_ok=True)
 
     def _end_half_made(self) -> None:
@@ -172,11 +173,7 @@ class _Server:
         if not self._is_running():
             return
         os.kill(int(self._lock.read_text()), signal.SIGTERM)
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while self._is_running():
-            if time.monotonic() > deadline:
-                raise ServerFailed("a half-made mongod does not stop ({})".format(self._data))
-            time.sleep(0.02)
+        self._wait_for_end()
 
     def _is_running(self) -> bool:
         """Whether a mongod has these files: it keeps its lock file locked while it lives."""
@@ -254,16 +251,13 @@ class _Server:
         raise ServerFailed("mongod does not answer after {:.0f} s".format(START_TIMEOUT_S))
 
     def _wait_for_end(self) -> None:
-        """Wait for our own child, or, for another run's, until mongod has emptied its lock file."""
         deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            ended = (
-                self._process.poll() is not None if self._process else not self._lock.stat().st_size
-            )
-            if ended:
-                return
+        while self._is_running():
+            if time.monotonic() > deadline:
+                raise ServerFailed("mongod does not stop (its files: {})".format(self._data))
             time.sleep(0.02)
-        raise ServerFailed("mongod does not stop (its files: {})".format(self._data))
+        if self._process is not None:
+            self._process.wait()
 
     def _last_words(self) -> str:
         """Return the reason in mongod's log (one JSON object a line), and where the log is."""

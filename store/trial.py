@@ -103,6 +103,11 @@ class Trial:
         return experiment_key(self.study, self.purpose)
 
     @property
+    def label(self) -> str:
+        """What a person calls it: ``simpsons/7``, ``simpsons/refit/7``."""
+        return "{}/{}".format(self.exp_key, self.tid)
+
+    @property
     def loss(self) -> Optional[float]:
         """The loss that was reported, finite or not, if the trial is done and it is a number."""
         loss = self.result.get("loss")

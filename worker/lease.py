@@ -118,7 +118,7 @@ class Heartbeat:
             try:
                 if held is not None and not held.lost.is_set():
                     self._renew(held, store)
-                label = None if held is None else "{0.exp_key}/{0.tid}".format(held.trial)
+                label = None if held is None else held.trial.label
                 store.workers.report(trial=label, **vars(self._identity))
                 self._got_through = True
             except StoreUnavailable as error:

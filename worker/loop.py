@@ -131,7 +131,7 @@ class Worker:
         if trial is None:
             return False
         begun = time.monotonic()
-        log.info("%s: %s", _name(trial), _spell(trial.vals or trial.config))
+        log.info("%s: %s", trial.label, _spell(trial.vals or trial.config))
         with heartbeat.holding(trial) as held:
             try:
                 outcome = self._run_objective(store, held, heartbeat)
@@ -142,7 +142,7 @@ class Worker:
                 return True
             self._outbox.deliver(store)
         seconds = time.monotonic() - begun
-        log.info("%s: done in %.1f s, loss %.4f", _name(trial), seconds, outcome.result["loss"])
+        log.info("%s: done in %.1f s, loss %.4f", trial.label, seconds, outcome.result["loss"])
         return True
 
     def _claim(self, store: Store) -> Optional[Trial]:
@@ -172,7 +172,7 @@ class Worker:
             heartbeat.report(held, progress)
             if now - last_told[0] >= _TELL_EVERY_S:
                 last_told[0] = now
-                log.info("%s: %s", _name(trial), _spell(progress))
+                log.info("%s: %s", trial.label, _spell(progress))
 
         def should_stop() -> bool:
             return (
@@ -187,7 +187,7 @@ class Worker:
 
     def _settle(self, store: Store, held: Held, error: Exception) -> None:
         """Tell the store how a trial ended that gave no result."""
-        trial, name = held.trial, _name(held.trial)
+        trial, name = held.trial, held.trial.label
         try:
             if held.lost.is_set():
                 log.warning("%s: stopped; it is no longer this worker's", name)
@@ -210,10 +210,6 @@ class Worker:
                 log.error("%s: failed", name, exc_info=error)
         except LeaseLost:
             log.warning("%s: is no longer this worker's", name)
-
-
-def _name(trial: Trial) -> str:
-    return "{0.exp_key}/{0.tid}".format(trial)
 
 
 def _spell(values: Mapping[str, Any]) -> str:

@@ -102,7 +102,7 @@ class Outbox:
             self._unsaved.append(entry)
 
     def deliver(self, store: Store) -> None:
-        """Deliver everything that this outbox, and those of dead workers, hold for this store.
+        """Deliver everything that this outbox holds for this store.
 
         Raises ``StoreUnavailable`` when the server goes away; what was not delivered stays.
         """

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from store.embedded import running_uri
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def until(holds: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:

@@ -243,6 +243,7 @@ class Search:
             tid=tid,
             config=config.to_json(),
             vals=vals or {},
+            objective=self._study.plan.objective,
             max_attempts=self._study.plan.max_attempts,
         )
 

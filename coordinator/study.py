@@ -38,6 +38,7 @@ class Plan:
         batch_size: images a training step, where the space does not search it.
         startup: trials that must be finished before TPE stops drawing at random.
         max_attempts: how often a trial may be begun.
+        objective: what a trial runs, by the name under which workers have it.
         space: what is searched.
     """
 
@@ -50,6 +51,7 @@ class Plan:
     batch_size: int = 64
     startup: int = 10
     max_attempts: int = 3
+    objective: str = "lenet5"
     space: Space = spaces.CLASSIC
 
     def __post_init__(self) -> None:
@@ -69,6 +71,8 @@ class Plan:
             whole = isinstance(value, int) and not isinstance(value, bool)
             _require(whole and value >= least, "{} is a whole number from {}".format(field, least))
         _require(self.seed < 2**32, "seed is below 2**32, which is what NumPy takes")
+        named = isinstance(self.objective, str) and self.objective != ""
+        _require(named, "objective is the name under which workers have what they run")
         number = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
         _require(number, "validation is a share between 0 and 1")
 

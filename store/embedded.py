@@ -9,6 +9,7 @@ the last to leave stops it. For a fleet, run a server of your own (compose.yaml)
 import contextlib
 import importlib.util
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -16,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
@@ -28,7 +30,10 @@ from pymongo import errors as mongo
 from store.driver import DEFAULT_DATABASE
 from store.errors import NoServerBinary, ServerFailed
 
+log = logging.getLogger(__name__)
+
 START_TIMEOUT_S = 60.0
+_WATCH_EVERY_S = 1.0
 _ADMIN, _USER = "admin", "hyperhive"
 
 
@@ -88,7 +93,8 @@ def embedded_server(
             if not server.answers():
                 server.start(find_mongod(mongod), port)
         try:
-            yield server.uri()
+            with _bringing_back(server, mongod):
+                yield server.uri()
         finally:
             with _holding(server.start_lock, portalocker.LOCK_EX):
                 portalocker.unlock(users)
@@ -104,6 +110,26 @@ def stop(directory: Optional[Path] = None) -> bool:
             return False
         server.stop()
     return True
+
+
+@contextlib.contextmanager
+def _bringing_back(server: "_Server", mongod: Optional[str]) -> Iterator[None]:
+    """Start the server again when it is killed, by whatever needed its memory, say."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_WATCH_EVERY_S):
+            with _holding(server.start_lock, portalocker.LOCK_EX):
+                if server.was_killed():
+                    server.start_again(mongod)
+
+    watcher = threading.Thread(target=watch, name="mongod watcher", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 class _Server:
@@ -144,6 +170,20 @@ class _Server:
             return
         # The exception that let the first user be made is shut for good.
         self._launch(mongod, port, "--setParameter", "enableLocalhostAuthBypass=false")
+
+    def was_killed(self) -> bool:
+        """Whether a server that nobody stopped is gone. Ask while no other run can start it."""
+        if self._process is not None:
+            self._process.poll()  # else a child that was killed lives on as a zombie
+        return self._noted_port() is not None and not self._is_running()
+
+    def start_again(self, mongod: Optional[str]) -> None:
+        """Start a killed server on its files and its port, or log why it does not start."""
+        log.warning("mongod was killed; it is started again")
+        try:
+            self.start(find_mongod(mongod), None)
+        except (NoServerBinary, ServerFailed, OSError) as error:
+            log.error("%s", error)
 
     def stop(self) -> None:
         """Shut the server down cleanly and wait for its end. Raises ``ServerFailed``."""
@@ -211,6 +251,7 @@ class _Server:
     def _launch(self, mongod: Path, port: Optional[int], *extra: str) -> None:
         """Start mongod and wait until it answers."""
         self._data.mkdir(exist_ok=True)
+        noted = self._noted_port()
         chosen = _require_free(port) if port is not None else self._usual_port()
         self._log.unlink(missing_ok=True)  # else mongod keeps the log of every run
         command = [str(mongod), "--dbpath", str(self._data), "--port", str(chosen)]
@@ -234,7 +275,8 @@ class _Server:
         except BaseException:
             self._process.kill()
             self._process.wait()
-            self._running_file.unlink()
+            if noted is None:  # else the server that was killed is still to be brought back
+                self._running_file.unlink()
             raise
 
     def _wait_for_start(self, process: "subprocess.Popen[bytes]", port: int) -> None:

@@ -73,9 +73,10 @@ def wait_until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def kill_all(directory: Path) -> None:
-    for process in mongods(directory):
+    killed = mongods(directory)
+    for process in killed:
         os.kill(process, signal.SIGKILL)
-    wait_until(lambda: not mongods(directory))
+    wait_until(lambda: not set(killed) & set(mongods(directory)))
 
 
 def start(script: str, directory: Path, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -352,6 +353,49 @@ def test_a_killed_server_that_another_run_started_is_no_wait(
         killed.wait()
         kill_all(directory)
     assert running_uri(directory) is None
+
+
+@pytest.mark.parametrize("starter_lives", [True, False])
+def test_a_killed_server_is_brought_back(directory: Path, starter_lives: bool) -> None:
+    """Whoever uses a server that is killed starts it again, on its port and its files."""
+    with another_user(directory) as starter, embedded_server(directory) as uri:
+        post(uri, 300 + starter_lives)
+        before = trials(uri)
+        if not starter_lives:
+            starter.kill()
+            starter.wait()
+        for _ in range(2):
+            kill_all(directory)
+            wait_until(lambda: running_uri(directory) == uri)
+            assert len(mongods(directory)) == 1
+        assert trials(uri) == before
+    stop(directory)  # the starter was killed too
+    assert mongods(directory) == []
+
+
+def test_a_killed_server_that_does_not_start_is_tried_again(
+    directory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What keeps a killed server from starting is told; once it is mended the server is back."""
+    flag, mongod = tmp_path / "broken", tmp_path / "mongod"
+    script = '#!/bin/sh\nif [ -e "{}" ]; then exit 1; fi\nexec "{}" "$@"\n'
+    mongod.write_text(script.format(flag, find_mongod()))
+    mongod.chmod(0o700)
+    with embedded_server(directory, mongod=str(mongod)) as uri:
+        flag.touch()
+        kill_all(directory)
+        wait_until(lambda: caplog.text.count("mongod did not start") > 1)
+        flag.unlink()
+        wait_until(lambda: running_uri(directory) == uri)
+    assert running_uri(directory) is None
+
+
+def test_a_stopped_server_is_not_brought_back(directory: Path) -> None:
+    """Stopping a server is meant: those that use it do not start it again."""
+    with embedded_server(directory):
+        assert stop(directory)
+        time.sleep(2 * embedded._WATCH_EVERY_S)
+        assert mongods(directory) == []
 
 
 def test_a_torn_note_of_a_running_server_is_overcome(directory: Path) -> None:

@@ -1,0 +1,115 @@
+"""A fleet on quick trials: a server, coordinators and workers to be killed, frozen and cut off."""
+
+import os
+import signal
+from pathlib import Path
+from typing import List, Optional
+
+from home import Home, Program, parent, until
+
+from store.connection import Store
+from store.trial import Status, Trial
+
+PLUGIN = Path(__file__).resolve().parent / "plugin"
+STUDY = """
+name = "{name}"
+trials = {trials}
+algorithm = "{algorithm}"
+objective = "quick"
+startup = 3
+max_attempts = {attempts}
+
+[dataset]
+name = "digits"
+"""
+
+
+class Fleet:
+    """The processes of one study's life, in a home of their own.
+
+    The server is ``hyperhive mongo start``, which brings its mongod back when that is killed.
+
+    Args:
+        home: where they live.
+        lease: of each trial, in seconds.
+    """
+
+    def __init__(self, home: Home, lease: float = 2.0) -> None:
+        self._home = home
+        self._lease = lease
+        self.audit = home.work.parent / "audit"
+        self.audit.mkdir()
+        self.outbox = home.mongo.parent / "outbox"
+        path = "{}{}{}".format(home.environment["PYTHONPATH"], os.pathsep, PLUGIN)
+        home.environment.update(PYTHONPATH=path, HYPERHIVE_FAULTS_AUDIT=str(self.audit))
+        self._server = home.start("mongo", "start")
+        self.uri: str = until(home.server, "the server")
+
+    def store(self) -> Store:
+        """Return a store on the fleet's server, with its indexes."""
+        store = Store(self.uri)
+        store.ensure_indexes()
+        return store
+
+    def mongod(self) -> int:
+        """Return the process id of the mongod that runs, or ran last."""
+        return int((self._home.mongo / "data" / "mongod.lock").read_text())
+
+    def coordinator(
+        self, name: str, trials: int, *arguments: str, algorithm: str = "random", attempts: int = 3
+    ) -> Program:
+        """Start a coordinator, or start it again."""
+        text = STUDY.format(name=name, trials=trials, algorithm=algorithm, attempts=attempts)
+        file = self._home.work / (name + ".toml")
+        file.write_text(text)
+        return self._home.start("coordinator", str(file), *arguments, HYPERHIVE_MONGO=self.uri)
+
+    def worker(self, *arguments: str, uri: Optional[str] = None, **faults: str) -> Program:
+        """Start a worker of one slot; ``seconds="1"`` sets ``HYPERHIVE_FAULTS_SECONDS``, ..."""
+        variables = {"HYPERHIVE_FAULTS_" + name.upper(): value for name, value in faults.items()}
+        command = ["worker", "--slots", "1", "--lease", str(self._lease), "--grace", "1"]
+        variables["HYPERHIVE_MONGO"] = uri or self.uri
+        return self._home.start(*command, *arguments, **variables)
+
+    def slots(self, worker: Program) -> List[int]:
+        """Return the process ids of a worker's slots."""
+        return [
+            pid
+            for pid, line in self._home.processes().items()
+            if "spawn_main" in line and parent(pid) == worker.pid
+        ]
+
+    def kill(self, worker: Program) -> None:
+        """Kill a worker and its slots at once, as a power cut does."""
+        worker.signal(signal.SIGSTOP)  # it must not start another slot meanwhile
+        for pid in self.slots(worker):
+            os.kill(pid, signal.SIGKILL)
+        worker.signal(signal.SIGKILL)
+        worker.end()
+
+
+def slot(trial: Trial) -> int:
+    """Return the process id of the worker that holds a trial: it is in the worker's id."""
+    return int(str(trial.owner).split("-")[-2])
+
+
+def running(store: Store, study: str, tid: int = 0) -> Trial:
+    """Wait until a worker holds a trial; return it."""
+
+    def held() -> Optional[Trial]:
+        trials = store.trials.find(study, tids=[tid])
+        return next((trial for trial in trials if trial.status is Status.RUNNING), None)
+
+    trial: Trial = until(held, "a worker that holds {}/{}".format(study, tid))
+    return trial
+
+
+def ended(store: Store, study: str, seconds: float = 60.0) -> List[Trial]:
+    """Wait until all trials of a study are final; return them."""
+
+    def all_ended() -> Optional[List[Trial]]:
+        trials = store.trials.find(study)
+        return trials if trials and all(trial.is_final for trial in trials) else None
+
+    trials: List[Trial] = until(all_ended, "the end of all trials of " + study, seconds)
+    return trials

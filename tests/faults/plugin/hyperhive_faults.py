@@ -1,0 +1,153 @@
+"""What a worker under test loads as a package of objectives: a quick one, and the faults inside.
+
+It is found by its entry point, on the workers' PYTHONPATH, as any package of objectives is. Nothing
+of hyperhive knows of it. The environment says what it is to do:
+
+``HYPERHIVE_FAULTS_AUDIT``     a folder; each process notes there what it kept, what it delivered.
+``HYPERHIVE_FAULTS_SECONDS``   how long a quick trial takes.
+``HYPERHIVE_FAULTS_DEAF``      the objective does not ask whether it should stop.
+``HYPERHIVE_FAULTS_DIE_AT``    a step of ``STEPS`` after which the process kills itself, once.
+``HYPERHIVE_FAULTS_WITHOUT``   ``fence``, ``journal`` or ``outbox``: what is taken away.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Optional
+
+import torch
+
+import store.connection
+from model.checkpoint import pack_weights
+from model.lenet import LeNet5
+from store.blobs import Blobs
+from store.queue import TrialQueue
+from worker.objectives import Context, Outcome, Stopped
+from worker.outbox import Outbox
+
+STEPS = {
+    "claimed": (TrialQueue, "claim"),
+    "kept": (Outbox, "add"),
+    "uploaded": (Blobs, "put"),
+    "finished": (TrialQueue, "finish"),
+}
+"""After which call of a worker's it dies, by the step's name; ``training`` is in the objective."""
+
+_AUDIT = os.environ.get("HYPERHIVE_FAULTS_AUDIT")
+_SECONDS = float(os.environ.get("HYPERHIVE_FAULTS_SECONDS", "0.02"))
+_DEAF = "HYPERHIVE_FAULTS_DEAF" in os.environ
+_DIE_AT = os.environ.get("HYPERHIVE_FAULTS_DIE_AT")
+_WITHOUT = os.environ.get("HYPERHIVE_FAULTS_WITHOUT")
+
+
+def loss_of(config: Mapping[str, Any]) -> float:
+    """Return the loss of a configuration, in 0..1: known without a worker, different for each."""
+    digest = hashlib.sha256(repr(config["learning_rate"]).encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
+
+
+def weights_of(config: Mapping[str, Any]) -> bytes:
+    """Return the weights of a configuration: those of a LeNet-5 that was never trained."""
+    torch.manual_seed(int(loss_of(config) * 2**48))
+    return pack_weights(LeNet5(channels=1, classes=10))
+
+
+def quick(config: Mapping[str, Any], context: Context) -> Outcome:
+    """Take a while, and find what was to be found."""
+    audit("begun", learning_rate=config["learning_rate"])
+    ends = time.monotonic() + _SECONDS
+    while time.monotonic() < ends:
+        context.report({"epoch": 1, "epochs": 1}, ends - time.monotonic())
+        if not _DEAF and context.should_stop():
+            raise Stopped
+        if _DIE_AT == "training":
+            die()
+        time.sleep(min(0.01, _SECONDS))
+    loss = loss_of(config)
+    result = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
+    return Outcome(result, weights_of(config))
+
+
+def audit(event: str, **facts: Any) -> None:
+    """Note what happened in this process, so that it is known whatever becomes of it."""
+    if _AUDIT is not None:
+        line = json.dumps({"event": event, "at": time.time(), **facts}) + "\n"
+        with (Path(_AUDIT) / "{}.jsonl".format(os.getpid())).open("a") as file:
+            file.write(line)
+
+
+def die() -> None:
+    """Kill this process as a power cut does, once for all processes of a test."""
+    assert _AUDIT is not None
+    try:
+        os.close(os.open(os.path.join(_AUDIT, "died"), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _after(owner: Any, name: str, act: Callable[..., None]) -> None:
+    """Have ``act`` called with a method's result and arguments each time it has returned."""
+    method = getattr(owner, name)
+
+    @functools.wraps(method)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = method(self, *args, **kwargs)
+        act(result, *args, **kwargs)
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+def _dies(result: Any, *_: Any, **__: Any) -> None:
+    if result is not None or _DIE_AT == "kept":  # a claim that found nothing is no step
+        die()
+
+
+def _note_kept(_: Any, entry: Any) -> None:
+    weights = None if entry.weights is None else hashlib.sha256(entry.weights).hexdigest()
+    audit("kept", token=entry.token, loss=entry.result["loss"], weights=weights)
+
+
+def _note_acknowledged(counts: bool, trial_id: Any, token: str, *_: Any, **__: Any) -> None:
+    audit("acknowledged", token=token, counts=counts)
+
+
+def _update_anyones(
+    self: Any, trial: Any, changes: Dict[str, Any], also: Optional[Dict[str, Any]] = None
+) -> Any:
+    return self._update({"_id": trial.id, **(also or {})}, changes)
+
+
+def _without_journal(options: Callable[[float], Dict[str, Any]], timeout: float) -> Dict[str, Any]:
+    return {**options(timeout), "w": 1, "journal": False}
+
+
+def _keep_in_memory(self: Any, entry: Any) -> None:
+    self._unsaved.append(entry)
+
+
+def take_away(what: str) -> None:
+    """Take away a part of what keeps results safe: the tests must notice (negative controls)."""
+    if what == "fence":
+        TrialQueue._update_held = _update_anyones  # type: ignore[method-assign]
+    elif what == "journal":
+        options = store.connection.client_options
+        store.connection.client_options = functools.partial(_without_journal, options)
+    elif what == "outbox":
+        Outbox.add = _keep_in_memory  # type: ignore[method-assign]
+    else:
+        raise ValueError(what)
+
+
+if _WITHOUT is not None:
+    take_away(_WITHOUT)
+if _AUDIT is not None:
+    _after(Outbox, "add", _note_kept)
+    _after(TrialQueue, "finish", _note_acknowledged)
+if _DIE_AT in STEPS:
+    _after(*STEPS[_DIE_AT], _dies)

@@ -6,13 +6,14 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
-from coordinator.ranking import best_of, finite_loss, ranking
+from coordinator.history import known_at, latest_claim
+from coordinator.ranking import best_of, ranking
 from coordinator.study import Study
-from coordinator.suggest import Observation, Suggester
+from coordinator.suggest import Suggester
 from model.config import TrainConfig
 from store.connection import Store
 from store.errors import StoreUnavailable
-from store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
+from store.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
 from store.workers import WorkerRecord
 
 POLL_S = 0.1
@@ -175,7 +176,9 @@ class Search:
 
     def _post_next(self) -> None:
         tid = self._next_tid()
-        vals = self._suggester.suggest(tid, self._history())
+        moment = latest_claim(self._trials())
+        self._look_at(self._unfinished)  # all that had ended at that moment is there to be seen now
+        vals = self._suggester.suggest(tid, known_at(moment, self._trials()))
         self._store.trials.post(self._draft(SEARCH, tid, self._study.config(vals), vals))
         # Read back: another coordinator may have been first.
         (posted,) = self._store.trials.find(self._study.name, SEARCH, [tid])
@@ -185,13 +188,8 @@ class Search:
         taken: Set[int] = set(self._finished) | set(self._unfinished)
         return next(tid for tid in range(len(taken) + 1) if tid not in taken)
 
-    def _history(self) -> List[Observation]:
-        trials = [*self._finished.values(), *self._unfinished.values()]
-        return [
-            Observation(trial.tid, trial.vals, finite_loss(trial))
-            for trial in sorted(trials, key=lambda trial: trial.tid)
-            if trial.status is not Status.ERROR or _is_to_blame(trial)
-        ]
+    def _trials(self) -> List[Trial]:
+        return [*self._finished.values(), *self._unfinished.values()]
 
     def _waiting(self) -> int:
         waiting = [t for t in self._unfinished.values() if t.status is Status.NEW]
@@ -273,8 +271,3 @@ class Search:
             seconds=time.monotonic() - self._begun,
             finished_before=self._finished_before,
         )
-
-
-def _is_to_blame(trial: Trial) -> bool:
-    """Whether a trial failed by its own hyperparameters, not by its device or somebody's will."""
-    return trial.error is not None and trial.error["kind"] == ErrorKind.OBJECTIVE.value

@@ -64,7 +64,8 @@ class Trial:
     """One trial as the store held it at the moment it was read.
 
     ``token`` and ``fence`` name the claim under which a worker holds it: a worker keeps the Trial
-    that ``claim`` gave it and passes it back with every transition. Times are the server's.
+    that ``claim`` gave it and passes it back with every transition. ``claims`` and ``late`` count
+    how often it was taken, and results that came too late. Times are the server's.
     """
 
     id: Any
@@ -88,6 +89,8 @@ class Trial:
     cancel_requested: bool
     excluded: Tuple[str, ...]
     late: int
+    claims: int
+    first_claim: Optional[datetime]
     lease_until: Optional[datetime]
     book_time: Optional[datetime]
     refresh_time: Optional[datetime]
@@ -124,6 +127,7 @@ class Trial:
         study, _, purpose = document["exp_key"].partition("/")
         misc = document["misc"]
         cmd = misc.get("cmd") or [None, None]
+        issued = document.get("issued") or []
         return cls(
             id=document["_id"],
             study=study,
@@ -146,6 +150,8 @@ class Trial:
             cancel_requested=document.get("cancel_requested", False),
             excluded=tuple(document.get("excluded") or ()),
             late=len(document.get("late") or ()),
+            claims=len(issued),
+            first_claim=issued[0]["at"] if issued else None,
             lease_until=document.get("lease_until"),
             book_time=document.get("book_time"),
             refresh_time=document.get("refresh_time"),

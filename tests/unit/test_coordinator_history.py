@@ -1,0 +1,83 @@
+"""What a suggestion knows depends on the trials' own times, not on when it is made."""
+
+from datetime import datetime, timedelta, timezone
+from typing import Any, Dict, List, Optional
+
+from coordinator.history import known_at, latest_claim
+from store.trial import ErrorKind, Status, Trial
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def trial(
+    tid: int,
+    claimed: Optional[float] = None,
+    ended: Optional[float] = None,
+    loss: Optional[float] = 0.5,
+    error: Optional[ErrorKind] = None,
+) -> Trial:
+    """Return a trial that was first taken and that ended so many seconds after noon."""
+    status = Status.NEW if claimed is None else Status.RUNNING
+    if ended is not None:
+        status = Status.DONE if error is None else Status.ERROR
+    document: Dict[str, Any] = {
+        "_id": tid,
+        "exp_key": "s",
+        "tid": tid,
+        "state": int(status),
+        "misc": {"vals": {"x": [float(tid)]}, "cmd": ["objective", "lenet5"]},
+        "issued": [] if claimed is None else [{"token": "t", "worker": "w", "at": at(claimed)}],
+        "refresh_time": None if ended is None else at(ended),
+        "result": {"loss": loss} if status is Status.DONE else {"status": "new"},
+        "error": None if error is None else {"kind": error.value, "message": ""},
+    }
+    return Trial.from_document(document)
+
+
+def losses(trials: List[Trial]) -> Dict[int, Optional[float]]:
+    return {seen.tid: seen.loss for seen in known_at(latest_claim(trials), trials)}
+
+
+def test_nothing_is_known_before_the_first_claim() -> None:
+    """Trials that nobody has taken are all pending."""
+    assert latest_claim([trial(0), trial(1)]) is None
+    assert losses([trial(0), trial(1)]) == {0: None, 1: None}
+
+
+def test_what_ended_by_the_latest_claim_is_known_and_no_more() -> None:
+    """A result that came after the moment at which the suggestion was due is still pending."""
+    trials = [
+        trial(0, claimed=0, ended=1, loss=0.1),
+        trial(1, claimed=0, ended=2, loss=0.2),
+        trial(2, claimed=1, ended=2.001, loss=0.3),
+        trial(3, claimed=2),
+        trial(4),
+    ]
+    assert losses(trials) == {0: 0.1, 1: 0.2, 2: None, 3: None, 4: None}
+
+
+def test_a_late_coordinator_knows_what_a_prompt_one_knew() -> None:
+    """The trial that was running when a suggestion was due is pending, also once it has ended."""
+    before = [trial(0, claimed=0, ended=1), trial(1, claimed=1)]
+    after = [trial(0, claimed=0, ended=1), trial(1, claimed=1, ended=5)]
+    assert losses(after) == losses(before) == {0: 0.5, 1: None}
+
+
+def test_only_what_the_hyperparameters_did_is_learnt_from() -> None:
+    """An objective's error counts as pending does, with the worst loss; other errors are left out.
+
+    What had not ended by then is pending, whatever became of it.
+    """
+    trials = [
+        trial(0, claimed=0, ended=1, error=ErrorKind.OBJECTIVE),
+        trial(1, claimed=0, ended=1, error=ErrorKind.WORKER_LOST),
+        trial(2, claimed=0, ended=1, error=ErrorKind.CANCELLED),
+        trial(3, claimed=0, ended=9, error=ErrorKind.WORKER_LOST),
+        trial(4, claimed=0, ended=1, loss=float("nan")),
+        trial(5, claimed=2),
+    ]
+    assert losses(trials) == {0: None, 3: None, 4: None, 5: None}

@@ -1,9 +1,12 @@
 """The one way to a hyperhive database."""
 
+import contextlib
 import functools
-from typing import Any
+import uuid
+from typing import Any, Optional
 
 import pymongo
+from pymongo.errors import DuplicateKeyError
 
 from store.blobs import Blobs
 from store.datasets import Datasets
@@ -13,6 +16,7 @@ from store.studies import Studies
 from store.workers import Workers
 
 OPERATION_TIMEOUT_S = 10.0
+_IDENTITY = "identity"
 
 
 class Store:
@@ -34,6 +38,8 @@ class Store:
             self.client: Any = pymongo.MongoClient(uri, **client_options(timeout))
             database = self.client.get_default_database(DEFAULT_DATABASE)
         self._guard: Guard = functools.partial(translated_errors, self.address, srv)
+        self._meta = database["meta"]
+        self._identity: Optional[str] = None
         self.trials = TrialQueue(database, self._guard)
         self.studies = Studies(database, self._guard)
         self.workers = Workers(database, self._guard)
@@ -46,9 +52,38 @@ class Store:
             self.client.get_default_database(DEFAULT_DATABASE).command("ping")
 
     def ensure_indexes(self) -> None:
-        """Make the indexes that the queries need; safe to call again."""
+        """Make the indexes that the queries need, and the store's identity; safe to call again."""
         self.trials.ensure_indexes()
         self.workers.ensure_indexes()
+        with self._guard(), contextlib.suppress(DuplicateKeyError):  # it is there already
+            self._meta.insert_one({"_id": _IDENTITY, "value": uuid.uuid4().hex})
+
+    def identity(self) -> Optional[str]:
+        """Return what tells this store from all others, wherever it moves; None in an empty one."""
+        if self._identity is None:
+            with self._guard():
+                document = self._meta.find_one({"_id": _IDENTITY})
+            self._identity = None if document is None else document["value"]
+        return self._identity
+
+    def cancel_study(self, name: str) -> int:
+        """End a study: no more trials are posted, those that wait or run end without a result.
+
+        Returns how many trials that were; a running one ends when its worker sees it. Safe to call
+        again. Raises ``NotFound``.
+        """
+        self.studies.cancel(name)
+        return self.trials.cancel_all(name)
+
+    def delete_study(self, name: str) -> None:
+        """Delete a study, its trials and their weights; safe to call again.
+
+        The data set stays: other studies may use it. The study's document goes last, so that what
+        breaks off can be done again; weights left by that are collected as orphans.
+        """
+        for file_id in self.trials.delete_all(name):
+            self.blobs.delete(file_id)
+        self.studies.delete(name)
 
     def collect_orphans(self, older_than: float = 3600.0) -> int:
         """Delete uploads that nothing came to refer to; return how many there were.

@@ -35,6 +35,10 @@ class StudyChanged(StoreError):
     exit_code = 2
 
 
+class StudyWithdrawn(StoreError):
+    """Somebody cancelled or deleted the study."""
+
+
 class NotFound(StoreError):
     """What was asked for by name is not in the store."""
 

@@ -34,6 +34,7 @@ _LEASE_IS_OVER = {
     "lease_until": {"$type": "date"},
     "$expr": {"$lte": ["$lease_until", "$$NOW"]},
 }
+_UNFINISHED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}
 _RISE: _Document = {"$add": ["$version", 1]}
 
 
@@ -272,24 +273,36 @@ class TrialQueue:
 
         Returns the trial as it is afterwards; None if there is none or it had ended before.
         """
-        waiting = {"$eq": ["$state", int(Status.NEW)]}
-        ended = _end(ErrorKind.CANCELLED, "cancelled")
-        asked: _Document = {
-            name: {"$cond": [waiting, value, "$" + name]} for name, value in ended.items()
-        }
-        asked.update(cancel_requested=True, version=_RISE)
-        which = {
-            "exp_key": experiment_key(study, purpose),
-            "tid": tid,
-            "state": {"$in": [int(Status.NEW), int(Status.RUNNING)]},
-        }
-        return self._update(which, asked)
+        return self._update(
+            {"exp_key": experiment_key(study, purpose), "tid": tid, **_UNFINISHED}, _asked_to_end()
+        )
+
+    def cancel_all(self, study: str) -> int:
+        """Ask for the end of all unfinished trials of a study; return how many there were."""
+        which = {"exp_key": {"$in": experiment_keys(study)}, **_UNFINISHED}
+        with self._guard():
+            asked: int = self._jobs.update_many(
+                {**which, "cancel_requested": False}, [{"$set": _asked_to_end()}]
+            ).modified_count
+        return asked
 
     def confirm_cancel(self, trial: Trial) -> Trial:
         """End a running trial whose cancel was asked; its worker calls this once it has stopped."""
         return self._update_held(
             trial, _end(ErrorKind.CANCELLED, "cancelled"), {"cancel_requested": True}
         )
+
+    def delete_all(self, study: str) -> List[Any]:
+        """Delete all trials of a study; return the ids of the files their weights lie in.
+
+        A worker that holds one of them finds its lease lost.
+        """
+        which = {"exp_key": {"$in": experiment_keys(study)}}
+        with self._guard():
+            found = self._jobs.find({**which, "artifact": {"$ne": None}}, {"artifact.file_id": 1})
+            files = [document["artifact"]["file_id"] for document in found]
+            self._jobs.delete_many(which)
+        return files
 
     def drop_artifact(self, trial: Trial) -> Trial:
         """Forget where a finished trial's weights are; call it before the weights are deleted."""
@@ -410,6 +423,17 @@ def _end(kind: ErrorKind, message: str) -> _Document:
         "fence": {"$add": ["$fence", 1]},
         "version": _RISE,
     }
+
+
+def _asked_to_end() -> _Document:
+    """Return the changes that end a waiting trial, and flag a running one."""
+    waiting = {"$eq": ["$state", int(Status.NEW)]}
+    changes: _Document = {
+        name: {"$cond": [waiting, value, "$" + name]}
+        for name, value in _end(ErrorKind.CANCELLED, "cancelled").items()
+    }
+    changes.update(cancel_requested=True, version=_RISE)
+    return changes
 
 
 def _error(kind: ErrorKind, message: str) -> _Document:

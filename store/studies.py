@@ -11,11 +11,12 @@ from store.errors import NotFound
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """A study as the store knows it; ``result`` is None until it has ended."""
+    """A study as the store knows it; ``result`` is None until it has ended with one."""
 
     name: str
     spec: Dict[str, Any]
     result: Optional[Dict[str, Any]]
+    cancelled: bool
 
 
 class Studies:
@@ -27,7 +28,12 @@ class Studies:
 
     def open(self, name: str, spec: Mapping[str, Any]) -> StoredStudy:
         """Create a study, or return the one of that name as it stands, whatever its spec is."""
-        new = {"spec": {"$literal": dict(spec)}, "created": "$$NOW", "result": None}
+        new = {
+            "spec": {"$literal": dict(spec)},
+            "created": "$$NOW",
+            "result": None,
+            "cancelled": False,
+        }
         keep_what_is_there = [{"$replaceWith": {"$mergeObjects": [new, "$$ROOT"]}}]
         with self._guard():
             document = self._studies.find_one_and_update(
@@ -57,6 +63,15 @@ class Studies:
         """Store how a study ended. Raises ``NotFound`` if it was deleted meanwhile."""
         self._set(name, {"result": dict(result)})
 
+    def cancel(self, name: str) -> None:
+        """Mark a study as cancelled: its coordinator posts no more. Raises ``NotFound``."""
+        self._set(name, {"cancelled": True})
+
+    def delete(self, name: str) -> None:
+        """Delete a study's document, if it is there."""
+        with self._guard():
+            self._studies.delete_one({"_id": name})
+
     def _set(self, name: str, fields: Mapping[str, Any]) -> None:
         with self._guard():
             found = self._studies.update_one({"_id": name}, {"$set": dict(fields)}).matched_count
@@ -65,4 +80,4 @@ class Studies:
 
 
 def _from_document(document: Mapping[str, Any]) -> StoredStudy:
-    return StoredStudy(document["_id"], document["spec"], document.get("result"))
+    return StoredStudy(document["_id"], document["spec"], document["result"], document["cancelled"])

@@ -24,13 +24,17 @@ def new_worker_id() -> str:
 
 @dataclass(frozen=True)
 class WorkerRecord:
-    """A worker as it last reported: what it is, and what it does (``trial`` is ``study/tid``)."""
+    """A worker as it last reported: what it is, and what it does (``trial`` is ``study/tid``).
+
+    ``undelivered`` counts the results that wait on its device, those for other stores included.
+    """
 
     id: str
     study: Optional[str]
     device: str
     versions: Dict[str, str]
     trial: Optional[str]
+    undelivered: int
     seconds_ago: float
 
 
@@ -55,9 +59,16 @@ class Workers:
         device: str,
         versions: Mapping[str, str],
         trial: Optional[str],
+        undelivered: int = 0,
     ) -> None:
         """Say that a worker lives, and what it does."""
-        record = {"study": study, "device": device, "versions": dict(versions), "trial": trial}
+        record = {
+            "study": study,
+            "device": device,
+            "versions": dict(versions),
+            "trial": trial,
+            "undelivered": undelivered,
+        }
         said = [{"$set": {"record": {"$literal": record}, "last_seen": "$$NOW"}}]
         with self._guard():
             self._workers.update_one({"_id": worker}, said, upsert=True)

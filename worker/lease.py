@@ -42,12 +42,20 @@ class Heartbeat:
         connect: opens the heartbeat's own store.
         identity: what the worker says of itself.
         lease: seconds.
+        undelivered: counts the results that wait on this device.
     """
 
-    def __init__(self, connect: Callable[[], Store], identity: Identity, lease: float) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Store],
+        identity: Identity,
+        lease: float,
+        undelivered: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._connect = connect
         self._identity = identity
         self._lease = lease
+        self._undelivered = undelivered
         self._held: Optional[Held] = None
         self._guard = threading.Lock()
         self._wake = threading.Event()
@@ -119,7 +127,9 @@ class Heartbeat:
                 if held is not None and not held.lost.is_set():
                     self._renew(held, store)
                 label = None if held is None else held.trial.label
-                store.workers.report(trial=label, **vars(self._identity))
+                store.workers.report(
+                    trial=label, undelivered=self._undelivered(), **vars(self._identity)
+                )
                 self._got_through = True
             except StoreUnavailable as error:
                 self._got_through = False

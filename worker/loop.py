@@ -88,7 +88,8 @@ class Worker:
             self._outbox.deliver(store)
             self._outbox.deliver_for_the_dead(store)
             connect = functools.partial(Store, uri, timeout=_RECONNECT_LIMIT_S)
-            with Heartbeat(connect, self._identity, self._terms.lease) as heartbeat:
+            lease, undelivered = self._terms.lease, self._outbox.waiting
+            with Heartbeat(connect, self._identity, lease, undelivered) as heartbeat:
                 self._work(store, heartbeat)
 
     def _wait_for_server(self) -> Optional[str]:
@@ -130,12 +131,14 @@ class Worker:
         trial = self._claim(store)
         if trial is None:
             return False
+        store_id = store.identity()  # asked now, while the server is there
         begun = time.monotonic()
         log.info("%s: %s", trial.label, _spell(trial.vals or trial.config))
         with heartbeat.holding(trial) as held:
             try:
                 outcome = self._run_objective(store, held, heartbeat)
-                self._outbox.add(Entry(trial.id, str(trial.token), outcome.result, outcome.weights))
+                token, result, weights = str(trial.token), outcome.result, outcome.weights
+                self._outbox.add(Entry(trial.id, token, result, weights, store_id))
             except Exception as error:
                 self._settle(store, held, error)
                 heartbeat.raise_failure()

@@ -34,12 +34,16 @@ def default_directory() -> Path:
 
 @dataclass(frozen=True)
 class Entry:
-    """One result on its way: the claim it belongs to, hyperopt's result, perhaps weights."""
+    """One result on its way: the claim it belongs to, hyperopt's result, perhaps weights.
+
+    ``store`` is the identity of the store that the trial is in.
+    """
 
     trial_id: Any
     token: str
     result: Mapping[str, Any]
     weights: Optional[bytes]
+    store: Optional[str]
 
     def encode(self) -> bytes:
         """Return the entry as BSON: one file, which is there whole or not at all.
@@ -109,6 +113,10 @@ class Outbox:
         self._unsaved = [entry for entry in self._unsaved if not _deliver(entry, store)]
         _deliver_folder(self._folder, store)
 
+    def waiting(self) -> int:
+        """Return how many results of this user's workers wait on this device, for any store."""
+        return len(self._unsaved) + sum(1 for _ in self._root.glob("*/*.bson"))
+
     def deliver_for_the_dead(self, store: Store) -> None:
         """Deliver what workers left that died before they could."""
         for folder in sorted(self._root.iterdir()):
@@ -139,10 +147,12 @@ def _deliver_folder(folder: Path, store: Store) -> None:
 
 def _deliver(entry: Entry, store: Store) -> bool:
     """Deliver one result; return False if its trial is of another store."""
+    if entry.store != store.identity():
+        return False
     trial = store.trials.get(entry.trial_id)
     if trial is None:
-        log.warning("a result for a trial that %s does not have stays here", store.address)
-        return False
+        log.warning("a result is dropped: its trial was deleted from %s", store.address)
+        return True
     artifact = None
     if entry.weights is not None:
         name = "{}/{}.safetensors".format(trial.study, trial.tid)

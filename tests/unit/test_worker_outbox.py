@@ -30,8 +30,8 @@ from pathlib import Path
 from store.connection import Store
 from worker.outbox import Entry, Outbox
 
-folder, name, trial_id, token, how = sys.argv[1:]
-entry = Entry(ObjectId(trial_id), token, {"status": "ok", "loss": 0.25}, b"weights" * 100)
+folder, name, trial_id, token, identity, how = sys.argv[1:]
+entry = Entry(ObjectId(trial_id), token, {"status": "ok", "loss": 0.25}, b"weights" * 100, identity)
 with Outbox(name, Path(folder)) as outbox:
     if how == "disk full":
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -65,9 +65,9 @@ def trial(store: Store) -> Trial:
     return claim(store)
 
 
-def entry(trial: Trial, **changed: Any) -> Entry:
+def entry(of: Store, trial: Trial, **changed: Any) -> Entry:
     values = {"trial_id": trial.id, "token": trial.token, "result": RESULT, "weights": WEIGHTS}
-    return Entry(**{**values, **changed})
+    return Entry(**{"store": of.identity(), **values, **changed})
 
 
 def now(store: Store, trial: Trial) -> Trial:
@@ -88,7 +88,9 @@ def unwritable(folder: Path) -> Iterator[None]:
     folder.with_suffix(".aside").rename(folder)
 
 
-def process(folder: Path, trial: Trial, how: str, uri: str = "") -> "subprocess.Popen[str]":
+def process(
+    store: Store, folder: Path, trial: Trial, how: str, uri: str = ""
+) -> "subprocess.Popen[str]":
     """Start another worker process with the trial's result."""
     return subprocess.Popen(
         [
@@ -99,6 +101,7 @@ def process(folder: Path, trial: Trial, how: str, uri: str = "") -> "subprocess.
             "another",
             str(trial.id),
             str(trial.token),
+            str(store.identity()),
             how,
         ],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "URI": uri},
@@ -112,7 +115,7 @@ def process(folder: Path, trial: Trial, how: str, uri: str = "") -> "subprocess.
 def test_a_result_is_delivered_with_its_weights(store: Store, trial: Trial, tmp_path: Path) -> None:
     """A delivered result counts, its weights are in the store, and nothing stays on the disk."""
     with Outbox("w", tmp_path) as outbox:
-        outbox.add(entry(trial))
+        outbox.add(entry(store, trial))
         assert files(tmp_path) == {"lock", "{}.bson".format(trial.token)}
         outbox.deliver(store)
         assert files(tmp_path) == {"lock"}
@@ -127,7 +130,7 @@ def test_a_result_is_delivered_with_its_weights(store: Store, trial: Trial, tmp_
 def test_a_result_without_weights_is_delivered(store: Store, trial: Trial, tmp_path: Path) -> None:
     """A diverged trial has no weights; its result counts all the same."""
     with Outbox("w", tmp_path) as outbox:
-        outbox.add(entry(trial, weights=None))
+        outbox.add(entry(store, trial, weights=None))
         outbox.deliver(store)
     assert now(store, trial).status is Status.DONE
     assert now(store, trial).artifact is None
@@ -137,7 +140,7 @@ def test_a_result_without_weights_is_delivered(store: Store, trial: Trial, tmp_p
 def test_a_server_that_is_away_costs_nothing(store: Store, trial: Trial, tmp_path: Path) -> None:
     """A delivery that fails leaves the result, also beyond the process's end, for the next one."""
     with Outbox("w", tmp_path) as outbox:
-        outbox.add(entry(trial))
+        outbox.add(entry(store, trial))
         with Store(UNREACHABLE, timeout=0.1) as away, pytest.raises(StoreUnavailable):
             outbox.deliver(away)
     assert now(store, trial).status is Status.RUNNING
@@ -151,7 +154,7 @@ def test_the_result_of_a_killed_process_is_delivered(
     store: Store, trial: Trial, tmp_path: Path
 ) -> None:
     """What a process had put in before kill -9 is delivered by another one, and tidied up."""
-    killed = process(tmp_path, trial, "killed")
+    killed = process(store, tmp_path, trial, "killed")
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     assert len(files(tmp_path / "another")) == 2
@@ -167,7 +170,7 @@ def test_a_living_process_keeps_its_own(
     store: Store, trial: Trial, tmp_path: Path, mongo_uri: str
 ) -> None:
     """A folder whose worker lives is left to it, and it delivers by itself."""
-    alive = process(tmp_path, trial, "alive", mongo_uri)
+    alive = process(store, tmp_path, trial, "alive", mongo_uri)
     assert alive.stdout is not None
     assert alive.stdout.readline() == "added\n"
     with Outbox("w", tmp_path) as outbox:
@@ -183,7 +186,7 @@ def test_a_full_disk_loses_nothing(
     store: Store, trial: Trial, tmp_path: Path, mongo_uri: str
 ) -> None:
     """A result that cannot be written is kept in memory, said so, delivered, and leaves no file."""
-    worker = process(tmp_path, trial, "disk full", mongo_uri)
+    worker = process(store, tmp_path, trial, "disk full", mongo_uri)
     _, said = worker.communicate()
     assert worker.returncode == 0
     assert "cannot be written" in said
@@ -199,7 +202,7 @@ def test_results_kept_in_memory_survive_a_server_that_is_away(
     """Nothing in memory is dropped by a failed delivery, and each is delivered once."""
     with Outbox("w", tmp_path) as outbox:
         with unwritable(tmp_path / "w"):
-            outbox.add(entry(trial))
+            outbox.add(entry(store, trial))
         assert files(tmp_path) == {"lock"}
         with Store(UNREACHABLE, timeout=0.1) as away, pytest.raises(StoreUnavailable):
             outbox.deliver(away)
@@ -209,31 +212,32 @@ def test_results_kept_in_memory_survive_a_server_that_is_away(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_result_for_another_store_stays(store: Store, trial: Trial, tmp_path: Path) -> None:
-    """A result whose trial this server does not have waits for the server that has it."""
-    with Outbox("w", tmp_path) as outbox:
-        outbox.add(entry(trial))
-        document = store.client.hyperhive.jobs.find_one_and_delete({})
-        outbox.deliver(store)
-        assert len(files(tmp_path)) == 2
-        assert store.client.hyperhive.fs.files.count_documents({}) == 0
-        store.client.hyperhive.jobs.insert_one(document)
-        outbox.deliver(store)
-    assert now(store, trial).status is Status.DONE
-
-
-def test_a_result_in_memory_for_another_store_stays(
-    store: Store, trial: Trial, tmp_path: Path
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_a_result_for_another_store_waits_for_it(
+    mongo_uri: str, store: Store, trial: Trial, tmp_path: Path, on_disk: bool
 ) -> None:
-    """What could not be written to the disk waits for its server as what could."""
+    """A store is known by its identity, wherever it moves; no other gets what is meant for it."""
     with Outbox("w", tmp_path) as outbox:
-        with unwritable(tmp_path / "w"):
-            outbox.add(entry(trial))
-        document = store.client.hyperhive.jobs.find_one_and_delete({})
+        with contextlib.nullcontext() if on_disk else unwritable(tmp_path / "w"):
+            outbox.add(entry(store, trial, store="that one"))
         outbox.deliver(store)
-        store.client.hyperhive.jobs.insert_one(document)
-        outbox.deliver(store)
+        assert outbox.waiting() == 1
+        assert store.client.hyperhive.fs.files.count_documents({}) == 0
+        store.client.hyperhive.meta.update_one({}, {"$set": {"value": "that one"}})
+        with Store(mongo_uri) as that_one:
+            outbox.deliver(that_one)
+        assert outbox.waiting() == 0
     assert now(store, trial).status is Status.DONE
+
+
+def test_a_result_of_a_deleted_trial_is_dropped(store: Store, trial: Trial, tmp_path: Path) -> None:
+    """Nobody waits for it: somebody deleted its study."""
+    with Outbox("w", tmp_path) as outbox:
+        outbox.add(entry(store, trial))
+        store.delete_study("s")
+        outbox.deliver(store)
+        assert outbox.waiting() == 0
+    assert store.client.hyperhive.fs.files.count_documents({}) == 0
 
 
 def test_a_late_result_is_handed_in_and_not_counted(
@@ -244,7 +248,7 @@ def test_a_late_result_is_handed_in_and_not_counted(
     other = claim(store, "other")
     store.trials.finish(other.id, str(other.token), {"status": "ok", "loss": 0.75})
     with Outbox("w", tmp_path) as outbox:
-        outbox.add(entry(trial))
+        outbox.add(entry(store, trial))
         outbox.deliver(store)
     assert (now(store, trial).winner, now(store, trial).late) == (other.token, 1)
     assert list(tmp_path.iterdir()) == []
@@ -255,7 +259,7 @@ def test_one_damaged_file_does_not_hold_up_the_rest(
 ) -> None:
     """A file that cannot be read (a worn SD card) is left where it is; the others are delivered."""
     with Outbox("dead", tmp_path) as outbox:
-        outbox.add(entry(trial))
+        outbox.add(entry(store, trial))
     (tmp_path / "dead" / "0-damaged.bson").write_bytes(b"\x00\x01 not what was written")
     with Outbox("w", tmp_path) as outbox:
         outbox.deliver_for_the_dead(store)
@@ -265,7 +269,7 @@ def test_one_damaged_file_does_not_hold_up_the_rest(
 
 def test_the_outbox_survives_its_own_encoding() -> None:
     """An entry that was written is read back as it was, bytes and all."""
-    written = Entry("id", "token", RESULT, bytes(range(256)))
+    written = Entry("id", "token", RESULT, bytes(range(256)), "store")
     assert Entry.decode(written.encode()) == written
 
 
@@ -280,10 +284,10 @@ def test_an_entry_is_whole_before_it_has_its_name(
 ) -> None:
     """What has the final name decodes; no half-written file is ever taken for a result."""
     with Outbox("w", tmp_path) as outbox:
-        outbox.add(entry(trial))
+        outbox.add(entry(store, trial))
         (file,) = (tmp_path / "w").glob("*.bson")
         assert stat.S_ISREG(file.stat().st_mode)
-        assert Entry.decode(file.read_bytes()) == entry(trial)
+        assert Entry.decode(file.read_bytes()) == entry(store, trial)
         (tmp_path / "w" / "half.part").write_bytes(file.read_bytes()[:40])
         outbox.deliver(store)
     assert now(store, trial).status is Status.DONE

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from coordinator.cli import coordinator, demo, mongo_app, status
+from coordinator.study_cli import study_app
 from model.errors import InputError
 from store.errors import StoreError
 from worker.cli import worker
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 for command in (demo, coordinator, worker, status):
     app.command()(command)
+app.add_typer(study_app, name="study")
 app.add_typer(mongo_app, name="mongo")
 
 _EXTRAS = {

@@ -48,6 +48,9 @@ def coordinator(
     algorithm: Optional[str] = typer.Option(None, help="tpe, random or anneal. [tpe]"),
     seed: Optional[int] = typer.Option(None, help="Of suggestions, weights and splits. [0]"),
     refit: bool = REFIT,
+    timeout: Optional[float] = typer.Option(
+        None, min=0, help="End after this many seconds without any worker. [wait for ever]"
+    ),
     models: Path = MODELS,
     mongo: Optional[str] = MONGO,
     mongod: Optional[str] = MONGOD,
@@ -84,8 +87,8 @@ def coordinator(
     with _download_progress() as progress:
         loaded = load(plan.data, progress)
     _tell(loaded.notices)
-    with _stopping() as stop, _server(mongo, mongod) as uri:
-        _search(uri, plan, loaded.dataset, models, refit, stop)
+    with _stopping() as stop, server(mongo, mongod) as uri:
+        _search(uri, plan, loaded.dataset, models, refit, stop, timeout)
 
 
 def demo(
@@ -111,12 +114,12 @@ def demo(
         loaded = choose_data(dataset, data, seed, progress)
     _tell(loaded.notices)
     chosen = plan(loaded, trials, seed)
-    with _stopping() as stop, _server(mongo, mongod) as uri:
+    with _stopping() as stop, server(mongo, mongod) as uri:
         log = models / chosen.name / "worker.log"
         environment = {**os.environ, "HYPERHIVE_MONGO": uri}
         with workers(environment, chosen.name, slots, log) as running:
             check, resume = running.require_alive, "the next demo begins anew"
-            _search(uri, chosen, loaded.dataset, models, refit, stop, check, resume)
+            _search(uri, chosen, loaded.dataset, models, refit, stop, None, check, resume)
 
 
 def status(
@@ -128,7 +131,7 @@ def status(
     from coordinator.status import report
     from store.connection import Store
 
-    with _server(mongo, mongod) as uri, Store(uri) as store:
+    with server(mongo, mongod) as uri, Store(uri) as store:
         console.print(report(store, study))
 
 
@@ -167,6 +170,7 @@ def _search(
     models: Path,
     refit: bool,
     stop: threading.Event,
+    timeout: Optional[float] = None,
     check: Callable[[], None] = lambda: None,
     resume: str = "start the same study again and it goes on from here",
 ) -> None:
@@ -188,7 +192,7 @@ def _search(
                     check()
                     show(snapshot)
 
-                result = run_study(store, study, dataset, models, refit, watch, stop)
+                result = run_study(store, study, dataset, models, refit, watch, stop, timeout)
         except Interrupted:
             console.print("stopped; {}".format(resume), highlight=False)
             raise typer.Exit(1) from None
@@ -196,7 +200,7 @@ def _search(
 
 
 @contextlib.contextmanager
-def _server(mongo: Optional[str], mongod: Optional[str]) -> Iterator[str]:
+def server(mongo: Optional[str], mongod: Optional[str]) -> Iterator[str]:
     """Give the URI that was asked for, or that of this machine's private server."""
     from store.driver import address
     from store.embedded import embedded_server

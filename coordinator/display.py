@@ -15,7 +15,7 @@ from store.trial import Status, Trial
 if TYPE_CHECKING:  # it would import hyperopt and matplotlib for a status
     from coordinator.search import Snapshot, Watch
 
-NO_WORKER = "no worker yet: run `hyperhive worker` on this machine, or on any other with --mongo"
+NO_WORKER = "no worker {}: run `hyperhive worker` on this machine, or on any other with --mongo"
 
 
 @contextlib.contextmanager
@@ -42,7 +42,7 @@ class Lines:
             self._told = {trial.tid for trial in snapshot.finished}
             if self._told:
                 self._write("resumed with {} trials done".format(len(self._told)))
-        phase = snapshot.phase if snapshot.workers else NO_WORKER
+        phase = snapshot.phase if snapshot.workers else no_worker(snapshot)
         if phase != self._phase:
             self._phase = phase
             self._write("{}: {}".format(snapshot.study, phase))
@@ -84,8 +84,13 @@ def panel(snapshot: "Snapshot") -> Group:
         )
         lines.append(Text(text, style="green"))
     if not snapshot.workers:
-        lines.append(Text(NO_WORKER, style="yellow"))
+        lines.append(Text(no_worker(snapshot), style="yellow"))
     return Group(head, *lines, _workers(snapshot))
+
+
+def no_worker(snapshot: "Snapshot") -> str:
+    """Return what is wrong, and what to do, when nobody works."""
+    return NO_WORKER.format("any more" if snapshot.had_workers else "yet")
 
 
 def _workers(snapshot: "Snapshot") -> Table:

@@ -20,7 +20,7 @@ from model.metrics import Evaluation, evaluate
 from model.normalise import to_tensor
 from store.blobs import BlobRef
 from store.connection import Store
-from store.errors import StudyChanged
+from store.errors import StudyChanged, StudyWithdrawn
 from store.studies import StoredStudy
 from store.trial import SEARCH, Trial
 
@@ -50,7 +50,7 @@ def open_study(store: Store, plan: Plan, dataset: Dataset) -> Study:
     """Publish the data set and create the study, or check that it is the one that is there.
 
     The budget of a study may grow: then it is reopened. Raises ``StudyChanged``, which says what
-    differs, for any other change.
+    differs, for any other change, and ``StudyWithdrawn`` for a study that was cancelled.
     """
     store.ensure_indexes()
     if not store.datasets.has(dataset.content_hash):
@@ -58,6 +58,11 @@ def open_study(store: Store, plan: Plan, dataset: Dataset) -> Study:
     study = Study.of(plan, dataset)
     spec = study.spec()
     stored = store.studies.open(study.name, spec)
+    if stored.cancelled:
+        raise StudyWithdrawn(
+            "study {0} was cancelled: choose another name, or `hyperhive study delete {0}` to "
+            "begin it anew".format(study.name)
+        )
     if stored.spec == spec:
         return study
     if {**stored.spec, "trials": plan.trials} == spec and plan.trials > stored.spec["trials"]:
@@ -79,18 +84,20 @@ def run_study(
     refit: bool,
     watch: Watch,
     stop: threading.Event,
+    timeout: Optional[float] = None,
 ) -> Result:
     """Run a study to its end and write ``models/<study>/``.
 
     A study that has ended before is not tested again: its weights are written as they were.
 
-    Raises ``Interrupted`` when stopped, ``StudyFailed`` if no trial gave a model, ``StoreError``.
+    Raises ``Interrupted`` when stopped, ``NoWorker`` after ``timeout`` seconds without one,
+    ``StudyFailed`` if no trial gave a model, ``StoreError``.
     """
     stored = store.studies.get(study.name)
     folder = models / study.name
     if stored is not None and stored.result is not None:
         return _write_again(store, stored, folder)
-    search = Search(store, study, watch, stop)
+    search = Search(store, study, watch, stop, timeout)
     trials = search.run()
     winner = best_of(trials)
     if winner is None:

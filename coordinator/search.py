@@ -11,8 +11,9 @@ from coordinator.ranking import best_of, ranking
 from coordinator.study import Study
 from coordinator.suggest import Suggester
 from model.config import TrainConfig
+from model.errors import InputError
 from store.connection import Store
-from store.errors import StoreUnavailable
+from store.errors import StoreUnavailable, StudyWithdrawn
 from store.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
 from store.workers import WorkerRecord
 
@@ -22,6 +23,10 @@ _COLLECT_EVERY_S = 60.0
 _RECONNECT_S = 1.0
 WEIGHTS_KEPT = 10
 """The best trials keep their weights in the store; the rest are dropped as better ones come."""
+
+
+class NoWorker(InputError):
+    """No worker was there for as long as the search was to wait for one."""
 
 
 class Interrupted(Exception):
@@ -40,6 +45,7 @@ class Snapshot:
     workers: Tuple[WorkerRecord, ...]
     seconds: float
     finished_before: int
+    had_workers: bool = False
 
     @property
     def running(self) -> List[Trial]:
@@ -78,13 +84,24 @@ class Search:
         study: what to search.
         watch: told how things stand, several times a second.
         stop: ends the search with ``Interrupted``, when set.
+        timeout: seconds without any worker that end it with ``NoWorker``; None waits for ever.
+
+    Every method raises ``StudyWithdrawn`` once somebody has cancelled or deleted the study.
     """
 
-    def __init__(self, store: Store, study: Study, watch: Watch, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        store: Store,
+        study: Study,
+        watch: Watch,
+        stop: threading.Event,
+        timeout: Optional[float] = None,
+    ) -> None:
         self._store = store
         self._study = study
         self._watch = watch
         self._stop = stop
+        self._timeout = timeout
         plan = study.plan
         self._suggester = Suggester(plan.algorithm, plan.space, plan.seed, plan.startup)
         self._finished: Dict[int, Trial] = {}
@@ -92,7 +109,8 @@ class Search:
         self._workers: Tuple[WorkerRecord, ...] = ()
         self._last_sweep = -_SWEEP_EVERY_S
         self._last_collect = -_COLLECT_EVERY_S
-        self._begun = time.monotonic()
+        self._begun = self._last_worker = time.monotonic()
+        self._had_workers = False
         self._finished_before = 0
 
     def run(self) -> List[Trial]:
@@ -148,12 +166,27 @@ class Search:
         if time.monotonic() - self._last_sweep < _SWEEP_EVERY_S:
             return
         self._last_sweep = time.monotonic()
+        self._require_study()
         self._store.trials.expire()
         self._workers = tuple(self._store.workers.present(self._study.name))
+        if self._workers:
+            self._had_workers = True
+            self._last_worker = time.monotonic()
         if time.monotonic() - self._last_collect >= _COLLECT_EVERY_S:
             self._last_collect = time.monotonic()
             self._store.collect_orphans()
         self._prune()
+
+    def _require_study(self) -> None:
+        """Raise ``StudyWithdrawn`` if it was, after taking back what was posted meanwhile."""
+        name = self._study.name
+        stored = self._store.studies.get(name)
+        if stored is None:
+            self._store.delete_study(name)
+            raise StudyWithdrawn("study {} was deleted".format(name))
+        if stored.cancelled:
+            self._store.cancel_study(name)
+            raise StudyWithdrawn("study {} was cancelled".format(name))
 
     def _prune(self) -> None:
         """Drop the weights of all trials but the best."""
@@ -259,6 +292,12 @@ class Search:
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
             raise Interrupted
+        alone = time.monotonic() - self._last_worker
+        if self._timeout is not None and alone > self._timeout:
+            raise NoWorker(
+                "no worker for {:.0f} s: start one and the same study again, and it goes on from "
+                "here".format(alone)
+            )
 
     def _snapshot(self, phase: str, extra: Sequence[Trial] = ()) -> Snapshot:
         return Snapshot(
@@ -270,4 +309,5 @@ class Search:
             workers=self._workers,
             seconds=time.monotonic() - self._begun,
             finished_before=self._finished_before,
+            had_workers=self._had_workers,
         )

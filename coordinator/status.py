@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.display import doing, outcome
+from coordinator.mended import mended
 from coordinator.ranking import best_of
 from store.connection import Store
 from store.errors import NotFound
@@ -16,7 +17,7 @@ from store.workers import WorkerRecord
 
 
 def report(store: Store, name: Optional[str]) -> Group:
-    """Return a table of the studies, or of one, and a table of the live workers.
+    """Return a table of the studies, or of one, one of the live workers, and one of mishaps.
 
     Raises ``NotFound`` for a study that is not there.
     """
@@ -31,12 +32,19 @@ def report(store: Store, name: Optional[str]) -> Group:
     table.add_column("study", no_wrap=True)
     for column in ("done", "running", "waiting", "failed", "best", "test"):
         table.add_column(column)
+    table_of_mishaps = Table(title="what went wrong, and was mended", title_justify="left")
+    table_of_mishaps.add_column("study", no_wrap=True)
+    table_of_mishaps.add_column("what")
+    overdue = {trial.id for trial in store.trials.overdue()}
     running: List[Trial] = []
     for study in studies:
         trials = store.trials.find(study.name)
         running += [trial for trial in trials if trial.status is Status.RUNNING]
         table.add_row(*_row(study, [trial for trial in trials if trial.purpose == SEARCH]))
-    return Group(table, _workers(store.workers.present(name), running))
+        for line in mended(trials, overdue):
+            table_of_mishaps.add_row(study.name, line)
+    tables = [table, _workers(store.workers.present(name), running)]
+    return Group(*tables, *([table_of_mishaps] if table_of_mishaps.rows else []))
 
 
 def _row(study: StoredStudy, trials: List[Trial]) -> List[str]:
@@ -44,7 +52,7 @@ def _row(study: StoredStudy, trials: List[Trial]) -> List[str]:
     best = best_of(trials)
     test = (study.result or {}).get("card", {}).get("test_accuracy")
     return [
-        study.name,
+        study.name + (" (cancelled)" if study.cancelled else ""),
         "{} of {}".format(count[Status.DONE], study.spec["trials"]),
         str(count[Status.RUNNING]),
         str(count[Status.NEW]),
@@ -63,5 +71,7 @@ def _workers(workers: List[WorkerRecord], running: List[Trial]) -> Table:
     for worker in workers:
         trial = held.get(worker.id)
         does = "{}, {}".format(trial.study, doing(trial)) if trial else "idle"
+        if worker.undelivered:
+            does += "; {} results wait there to be delivered".format(worker.undelivered)
         table.add_row(worker.id, worker.device, does, "{:.0f} s ago".format(worker.seconds_ago))
     return table

@@ -332,6 +332,12 @@ class TrialQueue:
             found = list(self._jobs.find(which).sort("tid", ASCENDING))
         return [Trial.from_document(document) for document in found]
 
+    def overdue(self) -> List[Trial]:
+        """Return the trials of all studies whose lease is over, by the server's clock."""
+        with self._guard():
+            found = list(self._jobs.find(_LEASE_IS_OVER))
+        return [Trial.from_document(document) for document in found]
+
     def counts(self, study: str, purpose: str) -> Dict[Status, int]:
         """Return how many of a study's trials are in each state, counted from the states."""
         with self._guard():

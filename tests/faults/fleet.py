@@ -8,7 +8,7 @@ from typing import List, Optional
 from home import Home, Program, parent, until
 
 from store.connection import Store
-from store.trial import Status, Trial
+from store.trial import SEARCH, Status, Trial
 
 PLUGIN = Path(__file__).resolve().parent / "plugin"
 STUDY = """
@@ -93,14 +93,14 @@ def slot(trial: Trial) -> int:
     return int(str(trial.owner).split("-")[-2])
 
 
-def running(store: Store, study: str, tid: int = 0) -> Trial:
+def running(store: Store, study: str, purpose: str = SEARCH, tid: int = 0) -> Trial:
     """Wait until a worker holds a trial; return it."""
 
     def held() -> Optional[Trial]:
-        trials = store.trials.find(study, tids=[tid])
+        trials = store.trials.find(study, purpose, [tid])
         return next((trial for trial in trials if trial.status is Status.RUNNING), None)
 
-    trial: Trial = until(held, "a worker that holds {}/{}".format(study, tid))
+    trial: Trial = until(held, "a worker that holds {}/{}/{}".format(study, purpose, tid))
     return trial
 
 

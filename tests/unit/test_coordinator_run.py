@@ -1,5 +1,6 @@
 """A study from its plan to its model, with workers that deliver real weights and made-up losses."""
 
+import dataclasses
 import json
 import threading
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.text import Text
-from test_coordinator_search import Act, deliver, loss_of, working
+from test_coordinator_search import Act, claimed, deliver, loss_of, working
 
 from coordinator.display import Lines, doing, panel, time_left
 from coordinator.ranking import best_of
@@ -28,6 +29,7 @@ from model.datasets import Request
 from model.lenet import LeNet5
 from store.connection import Store
 from store.errors import NotFound, StudyChanged
+from store.queue import new_token
 from store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
 
 TEST_IMAGES = 24
@@ -305,6 +307,29 @@ def test_status_tells_studies_trials_and_workers(store: Store, mongo_uri: str) -
         status_report(store, "nope")
 
 
+def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
+    """Leases that ran out, trials run again, late results, failed devices: each with its trials."""
+    open_study(store, plan(name="calm"), tiny())
+    open_study(store, plan(), tiny())
+    assert "mended" not in plain(status_report(store, None))
+    for tid in range(3):
+        store.trials.post(Draft("s", tid, {"learning_rate": 0.01}, {}))
+    silent = claimed(store, lease=0.0)
+    deliver(store, claimed(store))  # the same trial, which was up again
+    deliver(store, silent)
+    store.trials.give_back(claimed(store), exclude=True)
+    store.trials.claim("w2", new_token(), ["lenet5"], lease=0.0)
+    store.workers.report("nano-12", None, "cpu", {}, None, undelivered=2)
+    said = plain(status_report(store, None))
+    assert "taken again after a worker was lost, stopped or failed: trials 0, 1" in said
+    assert "second result kept, not counted: trial 0" in said
+    assert "silent worker, the next free one takes it: trial 1" in said
+    assert "the device of a worker failed, others may take it: trial 1" in said
+    assert "idle; 2 results wait there to be delivered" in said
+    store.cancel_study("s")
+    assert "s (cancelled)" in plain(status_report(store, None))
+
+
 def test_status_names_studies_in_full_on_a_narrow_console(store: Store, mongo_uri: str) -> None:
     """A study's name can be read, and copied, on a console of 80 columns."""
     only_search(store, mongo_uri, "demo-simpsons-0123ab")
@@ -339,6 +364,10 @@ def test_a_log_has_a_line_for_each_trial_that_ends(store: Store, mongo_uri: str)
             lines.show(each)
     said = capture.get().splitlines()
     assert said[0].startswith("s: no worker yet: run `hyperhive worker`")
+    deserted = dataclasses.replace(empty, had_workers=True)
+    with console.capture() as capture:
+        Lines(console).show(deserted)
+    assert "no worker any more: run `hyperhive worker`" in capture.get()
     assert [line.split(":")[0] for line in said[2:]] == [
         "[{}/3] trial {}".format(trial.tid + 1, trial.tid) for trial in done.finished
     ]

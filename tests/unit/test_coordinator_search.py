@@ -10,11 +10,12 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 import pytest
 
 from coordinator.ranking import best_of, ranking, why_nothing
-from coordinator.search import WEIGHTS_KEPT, Interrupted, Search, Snapshot
+from coordinator.search import WEIGHTS_KEPT, Interrupted, NoWorker, Search, Snapshot
 from coordinator.study import Plan, Study
 from coordinator.suggest import Observation, Suggester
 from model.datasets import Request
 from store.connection import Store
+from store.errors import StudyWithdrawn
 from store.queue import new_token
 from store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
 
@@ -84,8 +85,10 @@ def search(
     of: Study,
     watch: Callable[[Snapshot], None] = lambda snapshot: None,
     stop: Optional[threading.Event] = None,
+    **how: Any,
 ) -> Search:
-    return Search(store, of, watch, stop or threading.Event())
+    store.studies.open(of.name, of.spec())
+    return Search(store, of, watch, stop or threading.Event(), **how)
 
 
 def stop_when(holds: Callable[[Snapshot], bool]) -> Dict[str, Any]:
@@ -427,6 +430,48 @@ def test_a_search_waits_for_a_server_that_went_away(store: Store, mongo_uri: str
     assert gate.uri not in away()[0]  # it holds the password
     assert [trial.tid for trial in posted(store)] == list(range(5))
     assert {trial.attempts for trial in posted(store)} == {1}
+
+
+# -- studies without workers, and studies that somebody ends ----------------------------------
+
+
+def test_a_search_without_workers_ends_when_it_was_told_to(store: Store) -> None:
+    """It waits no longer than asked for, says what to do, and can be resumed."""
+    begun = time.monotonic()
+    with pytest.raises(NoWorker, match="no worker for 1 s: start one and the same study again"):
+        search(store, study(2), timeout=1.0).run()
+    assert 1.0 < time.monotonic() - begun < 5.0
+    assert {trial.status for trial in posted(store)} == {Status.NEW}
+
+
+def test_a_search_with_workers_does_not_time_out(store: Store, mongo_uri: str) -> None:
+    """The time counts from the last sign of life of any worker, not from the beginning."""
+
+    def slowly(store: Store, trial: Trial) -> None:
+        time.sleep(1.0)
+        deliver(store, trial)
+
+    with working(mongo_uri, slowly):
+        assert len(search(store, study(5), timeout=3.0).run()) == 5
+
+
+@pytest.mark.parametrize(
+    ("withdraw", "words"), [(Store.cancel_study, "cancelled"), (Store.delete_study, "deleted")]
+)
+def test_a_search_ends_when_its_study_is_withdrawn(
+    store: Store, withdraw: Callable[[Store, str], Any], words: str
+) -> None:
+    """Its coordinator says so, and leaves no trial that waits, not even one it has just posted."""
+
+    def watch(snapshot: Snapshot) -> None:
+        if not withdrawn:
+            withdrawn.append(withdraw(store, "s"))
+            post(store, study(3), 2)  # as a coordinator does that has not seen it yet
+
+    withdrawn: List[Any] = []
+    with pytest.raises(StudyWithdrawn, match="study s was " + words):
+        search(store, study(3), watch).run()
+    assert all(trial.is_final for trial in store.trials.find("s"))
 
 
 # -- what a person is told ---------------------------------------------------------------------

@@ -1,0 +1,38 @@
+"""What went wrong with a study's trials and was mended, as a person wants to hear it."""
+
+from typing import Container, List
+
+from store.trial import SEARCH, Trial
+
+_NAMED = 8
+
+
+def mended(trials: List[Trial], overdue: Container[object]) -> List[str]:
+    """Return a line for each kind of mishap among these trials: what, and which trials.
+
+    ``overdue`` has the ids of the trials whose lease is over.
+    """
+    lines = {
+        "silent worker, the next free one takes it": [t for t in trials if t.id in overdue],
+        "taken again after a worker was lost, stopped or failed": [
+            trial for trial in trials if trial.claims > 1
+        ],
+        "second result kept, not counted": [trial for trial in trials if trial.late],
+        "the device of a worker failed, others may take it": [
+            trial for trial in trials if trial.excluded
+        ],
+    }
+    return ["{}: {}".format(what, _names(which)) for what, which in lines.items() if which]
+
+
+def _names(trials: List[Trial]) -> str:
+    names = [_name(trial) for trial in trials[:_NAMED]]
+    more = len(trials) - len(names)
+    text = "{} {}".format("trials" if len(trials) > 1 else "trial", ", ".join(names))
+    return text if not more else "{} and {} more".format(text, more)
+
+
+def _name(trial: Trial) -> str:
+    if trial.purpose == SEARCH:
+        return str(trial.tid)
+    return "{}/{}".format(trial.purpose, trial.tid)

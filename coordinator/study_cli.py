@@ -1,0 +1,54 @@
+"""The commands ``hyperhive study``: what one does with a study that is in the store."""
+
+from typing import Optional
+
+import typer
+
+from coordinator.cli import MONGO, MONGOD, console, server
+
+study_app = typer.Typer(no_args_is_help=True, help="End a study early, or delete it.")
+NAME = typer.Argument(help="The study's name, as `hyperhive status` shows it.")
+
+
+@study_app.command()
+def cancel(name: str = NAME, mongo: Optional[str] = MONGO, mongod: Optional[str] = MONGOD) -> None:
+    """End a study now, also one that runs: its coordinator ends, its workers go on with others.
+
+    What it found stays in the store.
+    """
+    from store.connection import Store
+    from store.errors import NotFound
+
+    with server(mongo, mongod) as uri, Store(uri) as store:
+        study = store.studies.get(name)
+        if study is None:
+            raise NotFound("there is no study {!r} on {}".format(name, store.address))
+        if study.result is not None:
+            console.print("study {} has ended already".format(name), highlight=False)
+            return
+        count = store.cancel_study(name)
+    console.print("study {} cancelled, {} trials with it".format(name, count), highlight=False)
+
+
+@study_app.command()
+def delete(
+    name: str = NAME,
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
+    mongo: Optional[str] = MONGO,
+    mongod: Optional[str] = MONGOD,
+) -> None:
+    """Delete a study, its trials and their weights, also while it runs.
+
+    Its data set stays in the store for others, and the model that it wrote to a folder stays there.
+    """
+    from store.connection import Store
+    from store.errors import NotFound
+
+    with server(mongo, mongod) as uri, Store(uri) as store:
+        trials = len(store.trials.find(name))
+        if store.studies.get(name) is None and not trials:
+            raise NotFound("there is no study {!r} on {}".format(name, store.address))
+        if not yes:
+            typer.confirm("Delete study {} and its {} trials?".format(name, trials), abort=True)
+        store.delete_study(name)
+    console.print("study {} deleted".format(name), highlight=False)

@@ -18,7 +18,7 @@ class StoreUnavailable(StoreError):
 
 
 class LoginRefused(StoreError):
-    """The server does not know this user, or the password is wrong."""
+    """There is no login, the server does not know this user, or the password is wrong."""
 
 
 class NotAllowed(StoreError):
@@ -31,6 +31,16 @@ class LeaseLost(StoreError):
 
 class StudyChanged(StoreError):
     """A study of this name exists with another specification."""
+
+    exit_code = 2
+
+
+class BadCertificate(StoreError):
+    """The server shows a certificate that this machine does not trust."""
+
+
+class NameTaken(StoreError):
+    """A user of this name exists, who is something else."""
 
     exit_code = 2
 

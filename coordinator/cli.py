@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional, Tuple
 import typer
 from rich.console import Console
 
+from coordinator.fleet_cli import invite, revoke
+
 if TYPE_CHECKING:  # these would import NumPy, PyMongo and hyperopt for a --help
     from coordinator.search import Snapshot
     from coordinator.study import Plan
@@ -136,8 +138,11 @@ def status(
 
 
 mongo_app = typer.Typer(
-    no_args_is_help=True, help="The private MongoDB server of this machine, for one person's use."
+    no_args_is_help=True,
+    help="The private MongoDB server of this machine, and who may work on one that is shared.",
 )
+mongo_app.command()(invite)
+mongo_app.command()(revoke)
 
 
 @mongo_app.command()

@@ -43,7 +43,8 @@ def report(store: Store, name: Optional[str]) -> Group:
         table.add_row(*_row(study, [trial for trial in trials if trial.purpose == SEARCH]))
         for line in mended(trials, overdue):
             table_of_mishaps.add_row(study.name, line)
-    tables = [table, _workers(store.workers.present(name), running)]
+    workers = _workers(store.workers.present(name), store.workers.silent(name), running)
+    tables = [table, workers]
     return Group(*tables, *([table_of_mishaps] if table_of_mishaps.rows else []))
 
 
@@ -62,16 +63,26 @@ def _row(study: StoredStudy, trials: List[Trial]) -> List[str]:
     ]
 
 
-def _workers(workers: List[WorkerRecord], running: List[Trial]) -> Table:
+def _workers(
+    workers: List[WorkerRecord], silent: List[WorkerRecord], running: List[Trial]
+) -> Table:
     table = Table(title="workers", title_justify="left")
     table.add_column("worker", no_wrap=True)
     for column in ("device", "does", "heard of"):
         table.add_column(column)
     held = {trial.owner: trial for trial in running}
-    for worker in workers:
+    for worker in [*workers, *silent]:
         trial = held.get(worker.id)
         does = "{}, {}".format(trial.study, doing(trial)) if trial else "idle"
+        if worker in silent:
+            does = "silent: killed, asleep or cut off"
         if worker.undelivered:
             does += "; {} results wait there to be delivered".format(worker.undelivered)
-        table.add_row(worker.id, worker.device, does, "{:.0f} s ago".format(worker.seconds_ago))
+        table.add_row(worker.id, worker.device, does, _ago(worker.seconds_ago))
     return table
+
+
+def _ago(seconds: float) -> str:
+    return (
+        "{:.0f} s ago".format(seconds) if seconds < 120 else "{:.0f} min ago".format(seconds / 60)
+    )

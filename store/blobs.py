@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Mapping
 import gridfs
 from bson import ObjectId
 from gridfs.errors import CorruptGridFile, NoFile
+from pymongo import ASCENDING
 
 from store.driver import Guard, transfer_time
 from store.errors import CorruptBlob, NotFound
@@ -42,8 +43,16 @@ class Blobs:
 
     def __init__(self, database: Any, guard: Guard) -> None:
         self._bucket = gridfs.GridFSBucket(database)
+        self._files = database["fs.files"]
+        self._chunks = database["fs.chunks"]
         self._uploads = database["uploads"]
         self._guard = guard
+
+    def ensure_indexes(self) -> None:
+        """Make GridFS's own indexes; else the first to upload makes them, and no worker may."""
+        with self._guard():
+            self._files.create_index([("filename", ASCENDING), ("uploadDate", ASCENDING)])
+            self._chunks.create_index([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)
 
     def put(self, data: bytes, name: str) -> BlobRef:
         """Upload bytes under a new id and return the reference to keep."""

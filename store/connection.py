@@ -12,6 +12,7 @@ from store.blobs import Blobs
 from store.datasets import Datasets
 from store.driver import DEFAULT_DATABASE, Guard, address, client_options, translated_errors
 from store.queue import TrialQueue
+from store.roles import Roles
 from store.studies import Studies
 from store.workers import Workers
 
@@ -20,11 +21,11 @@ _IDENTITY = "identity"
 
 
 class Store:
-    """A hyperhive database: trials, studies, workers, data sets and weights.
+    """A hyperhive database: trials, studies, workers, data sets, weights and the workers' users.
 
     Use it as a context manager, or call ``close``. Every method of its parts raises a
     ``StoreError``: ``StoreUnavailable`` when the server does not answer in time, ``LoginRefused``
-    or ``NotAllowed`` when it does but refuses.
+    or ``NotAllowed`` when it does but refuses, ``BadCertificate`` when it is not to be trusted.
 
     Args:
         uri: any ``mongodb://`` or ``mongodb+srv://`` URI; its database, or ``hyperhive``, is used.
@@ -45,16 +46,19 @@ class Store:
         self.workers = Workers(database, self._guard)
         self.blobs = Blobs(database, self._guard)
         self.datasets = Datasets(database, self._guard, self.blobs)
+        self.roles = Roles(database, self._guard)
 
     def ping(self) -> None:
         """Raise the fitting ``StoreError`` unless the server answers and knows this user."""
         with self._guard():
-            self.client.get_default_database(DEFAULT_DATABASE).command("ping")
+            # Not the command "ping", which answers whoever has no login, or has it no more.
+            self.client.get_default_database(DEFAULT_DATABASE)["jobs"].find_one({}, {"_id": 1})
 
     def ensure_indexes(self) -> None:
         """Make the indexes that the queries need, and the store's identity; safe to call again."""
         self.trials.ensure_indexes()
         self.workers.ensure_indexes()
+        self.blobs.ensure_indexes()
         with self._guard(), contextlib.suppress(DuplicateKeyError):  # it is there already
             self._meta.insert_one({"_id": _IDENTITY, "value": uuid.uuid4().hex})
 

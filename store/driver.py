@@ -9,7 +9,14 @@ import pymongo
 from pymongo import errors as mongo
 from pymongo.uri_parser import parse_uri
 
-from store.errors import BadAddress, LoginRefused, NotAllowed, StoreError, StoreUnavailable
+from store.errors import (
+    BadAddress,
+    BadCertificate,
+    LoginRefused,
+    NotAllowed,
+    StoreError,
+    StoreUnavailable,
+)
 
 DEFAULT_DATABASE = "hyperhive"
 SERVER_SELECTION_TIMEOUT_S = 2.0
@@ -22,7 +29,14 @@ Guard = Callable[[], "contextlib.AbstractContextManager[None]"]
 _LATE_AT = re.compile(r"://[^/?]*[/?].*@", re.DOTALL)
 _SRV = re.compile(r"mongodb\+srv://(?:[^/?]*@)?([\w.-]+)(/[^/?@]*)?(?:\?.*)?", re.DOTALL)
 
+_OF_THE_SERVER = ("tls", "ssl", "tlscafile", "replicaset")
+
+# The server quotes the whole command that it refuses, a trial's history included.
+_COMMAND = re.compile(r"command \{ (\w+): (\"[^\"]*\"|\w+)?.*", re.DOTALL)
+
 _AUTHENTICATION_FAILED, _ATLAS_ERROR, _UNAUTHORIZED = 18, 8000, 13
+_NO_LOGIN = "requires authentication"  # what the server says to who has none, or has it no more
+_UNTRUSTED, _OUT_OF_TIME = "CERTIFICATE_VERIFY_FAILED", ("not yet valid", "has expired")  # OpenSSL
 
 # PyMongo logs whole commands at DEBUG; nobody wants those in a worker's log.
 logging.getLogger("pymongo").setLevel(logging.WARNING)
@@ -53,6 +67,29 @@ def address(uri: str) -> str:
     return "{}/{}".format(hosts, parsed["database"] or DEFAULT_DATABASE)
 
 
+def with_login(uri: str, user: str, password: str) -> str:
+    """Return a URI of the same server and database for another user, who is of that database.
+
+    Of the options only those stay that say what the server is: the others are the first user's.
+    """
+    scheme, _, rest = uri.partition("://")
+    where, _, options = rest.rpartition("@")[2].partition("?")
+    hosts, _, database = where.partition("/")
+    kept = [
+        option
+        for option in re.split("[&;]", options)
+        if option.partition("=")[0].lower() in _OF_THE_SERVER
+    ]
+    return "{}://{}:{}@{}/{}{}".format(
+        scheme,
+        user,
+        password,
+        hosts,
+        database or DEFAULT_DATABASE,
+        "?" + "&".join(kept) if kept else "",
+    )
+
+
 def _bad_address(why: str) -> BadAddress:
     return BadAddress(
         "the MongoDB address is not valid ({}); it looks like "
@@ -77,24 +114,48 @@ def translated_errors(where: str, srv: bool = False) -> Iterator[None]:
                 "--mongo".format(where)
             ) from error
         if error.code == _UNAUTHORIZED:
+            if _NO_LOGIN in str(error):
+                raise LoginRefused(
+                    "MongoDB at {} wants a login: put USER:PASSWORD@ before the host in --mongo, "
+                    "or ask for a new login if yours was revoked".format(where)
+                ) from error
             raise NotAllowed(
-                "MongoDB at {} says this user may not do that: {}".format(where, _reason(error))
+                "MongoDB at {} says this user may not do that: {}".format(
+                    where, _COMMAND.sub(r"command \1 \2", _reason(error))
+                )
             ) from error
         if isinstance(error, (mongo.ExecutionTimeout, mongo.WTimeoutError)):
             raise StoreUnavailable("MongoDB at {} took too long to answer".format(where)) from error
         raise StoreError("MongoDB at {} refused: {}".format(where, _reason(error))) from error
     except mongo.ConnectionFailure as error:
-        raise StoreUnavailable(
-            "MongoDB at {} does not answer: start it, or check the address in --mongo ({})".format(
-                where, _reason(error)
-            )
-        ) from error
+        raise _no_connection(where, _reason(error)) from error
     except mongo.ConfigurationError as error:
         if srv and not isinstance(error, mongo.InvalidURI):
             raise StoreUnavailable(
                 "the name server says nothing of {} ({})".format(where, _reason(error))
             ) from error
         raise BadAddress("MongoDB address {}: {}".format(where, _reason(error))) from error
+
+
+def _no_connection(where: str, reason: str) -> StoreError:
+    """Return what to say of a server that was not reached, or not trusted."""
+    if _UNTRUSTED not in reason:
+        return StoreUnavailable(
+            "MongoDB at {} does not answer: start it, or check the address in --mongo ({})".format(
+                where, reason
+            )
+        )
+    if any(word in reason for word in _OUT_OF_TIME):
+        # Waiting may mend it: a Jetson has no clock battery and begins in 1970, until NTP answers.
+        return StoreUnavailable(
+            "the certificate of MongoDB at {} is not valid today: set this machine's clock, or "
+            "renew the certificate ({})".format(where, reason)
+        )
+    return BadCertificate(
+        "MongoDB at {} shows a certificate that this machine does not trust: name the file of the "
+        "CA that signed it with tlsCAFile in --mongo, and the host as the certificate does "
+        "({})".format(where, reason)
+    )
 
 
 def client_options(timeout: float) -> Dict[str, Any]:

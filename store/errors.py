@@ -18,7 +18,7 @@ class StoreUnavailable(StoreError):
 
 
 class LoginRefused(StoreError):
-    """The server does not know this user, or the password is wrong."""
+    """There is no login, the server does not know this user, or the password is wrong."""
 
 
 class NotAllowed(StoreError):
@@ -37,6 +37,16 @@ class StudyChanged(StoreError):
 
 class StudyWithdrawn(StoreError):
     """Somebody cancelled or deleted the study."""
+
+
+class BadCertificate(StoreError):
+    """The server shows a certificate that this machine does not trust."""
+
+
+class NameTaken(StoreError):
+    """A user of this name exists, who is something else."""
+
+    exit_code = 2
 
 
 class NotFound(StoreError):

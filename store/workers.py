@@ -69,19 +69,29 @@ class Workers:
             "trial": trial,
             "undelivered": undelivered,
         }
-        said = [{"$set": {"record": {"$literal": record}, "last_seen": "$$NOW"}}]
+        said = [{"$set": {"record": {"$literal": record}, "last_seen": "$$NOW", "left": None}}]
         with self._guard():
             self._workers.update_one({"_id": worker}, said, upsert=True)
 
     def leave(self, worker: str) -> None:
-        """Say that a worker has ended."""
+        """Say that a worker has ended. Its record is forgotten as any other: none may delete."""
         with self._guard():
-            self._workers.delete_one({"_id": worker})
+            self._workers.update_one({"_id": worker}, [{"$set": {"left": "$$NOW"}}])
 
     def present(self, study: Optional[str] = None) -> List[WorkerRecord]:
         """Return the workers heard of lately that would take trials of ``study`` (or of any)."""
+        return self._heard_of("$lte", study)
+
+    def silent(self, study: Optional[str] = None) -> List[WorkerRecord]:
+        """Return the workers of the last day that went without a word: killed, asleep, cut off."""
+        return self._heard_of("$gt", study)
+
+    def _heard_of(self, comparison: str, study: Optional[str]) -> List[WorkerRecord]:
         age = {"$subtract": ["$$NOW", "$last_seen"]}
-        which: Dict[str, Any] = {"$expr": {"$lte": [age, round(PRESENCE_S * 1000)]}}
+        which: Dict[str, Any] = {
+            "left": None,
+            "$expr": {comparison: [age, round(PRESENCE_S * 1000)]},
+        }
         if study is not None:
             which["record.study"] = {"$in": [None, study]}
         with self._guard():

@@ -18,7 +18,14 @@ import platformdirs
 import portalocker
 
 from store.connection import Store
-from store.errors import LeaseLost, LoginRefused, NotAllowed, StoreError, StoreUnavailable
+from store.errors import (
+    BadCertificate,
+    LeaseLost,
+    LoginRefused,
+    NotAllowed,
+    StoreError,
+    StoreUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +146,7 @@ def _deliver_folder(folder: Path, store: Store) -> None:
         try:
             if _deliver(entry, store):
                 path.unlink()
-        except (StoreUnavailable, LoginRefused, NotAllowed):
+        except (StoreUnavailable, LoginRefused, NotAllowed, BadCertificate):
             raise
         except StoreError as error:  # this one's fault: the others need not wait for it
             log.error("%s cannot be delivered and stays where it is: %s", path, error)

@@ -24,6 +24,8 @@ COMMANDS = [
     ["mongo"],
     ["mongo", "start"],
     ["mongo", "stop"],
+    ["mongo", "invite"],
+    ["mongo", "revoke"],
 ]
 SPACE = """
 [space]
@@ -126,6 +128,8 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
         ("coordinator --data no-images", 1, "class folder cats has 0 readable images"),
         ("coordinator --data corrupt.zip", 1, "neither a folder nor a readable zip file"),
         ("coordinator --data nowhere", 1, "there is no folder or zip file at nowhere"),
+        ("mongo invite nano", 2, "which server? Say --mongo with an administrator's login"),
+        ("mongo revoke n/o --mongo mongodb://h", 2, "a device's name has letters, digits"),
         ("demo --data empty", 1, "found 0 class folders"),
         ("worker --device gpu", 2, "no device is called 'gpu': choose auto, cpu, cuda, mps"),
         ("worker --mongo mongodb://me:hunter2@@host/", 2, "the MongoDB address is not valid"),
@@ -183,22 +187,6 @@ def test_a_device_that_is_not_there_is_refused(home: Home) -> None:
     assert done.returncode == 1
     assert is_one_line(done.stderr)
     assert "this machine has no CUDA" in done.stderr
-
-
-@pytest.mark.parametrize(
-    "command", [["worker", "--slots", "2"], ["coordinator", "--dataset", "digits"]]
-)
-def test_a_wrong_password_is_refused_and_not_repeated(
-    home: Home, mongo_uri: str, command: List[str]
-) -> None:
-    """Each command says once that the login was refused; no password is in what it says."""
-    login, _, host = mongo_uri.rpartition("@")
-    wrong = "{}:hunter2@{}".format(login.rpartition(":")[0], host)
-    done = home.run(*command, HYPERHIVE_MONGO=wrong)
-    assert done.returncode == 1
-    assert is_one_line(done.stderr)
-    assert "refused the login: check user, password and authSource" in done.stderr
-    assert "hunter2" not in done.stdout + done.stderr
 
 
 def test_a_port_in_use_is_refused(home: Home) -> None:

@@ -268,26 +268,6 @@ def test_every_part_of_the_store_says_that_it_is_unavailable(closed_port: int) -
 # -- users ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("login", ["hyperhive:" + SECRET + "@", "nobody:" + SECRET + "@"])
-def test_a_wrong_login_is_refused(mongo_uri: str, login: str) -> None:
-    """A wrong password and an unknown user are told apart from a server that is away."""
-    uri = "mongodb://{}{}".format(login, mongo_uri.rpartition("@")[2])
-    with Store(uri) as store, pytest.raises(LoginRefused, match="authSource") as refused:
-        store.ping()
-    assert SECRET not in everything_shown(refused.value)
-
-
-def test_without_a_login_nothing_is_allowed(mongo_uri: str) -> None:
-    """Who does not log in may neither read nor write."""
-    with Store("mongodb://" + mongo_uri.rpartition("@")[2].partition("?")[0]) as store:
-        for ask in (
-            lambda: store.trials.find("s"),
-            lambda: store.trials.post(Draft("s", 0, {}, {})),
-        ):
-            with pytest.raises(NotAllowed):
-                ask()
-
-
 def test_a_reader_reads_and_may_not_write(store: Store, reader_uri: str) -> None:
     """What a user may not do is said to be not allowed, and does not happen."""
     store.trials.post(Draft("s", 0, {}, {}))

@@ -326,6 +326,9 @@ def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
     assert "silent worker, the next free one takes it: trial 1" in said
     assert "the device of a worker failed, others may take it: trial 1" in said
     assert "idle; 2 results wait there to be delivered" in said
+    workers = store.client.hyperhive.workers
+    workers.update_many({}, [{"$set": {"last_seen": {"$subtract": ["$$NOW", 300_000]}}}])
+    assert "silent: killed, asleep or cut off; 2 results wait" in plain(status_report(store, None))
     store.cancel_study("s")
     assert "s (cancelled)" in plain(status_report(store, None))
 

@@ -1,11 +1,12 @@
 """Fixtures for every test: one real mongod, a store on it, the shared data, and no one's home."""
 
+import contextlib
 import json
 import os
 import shutil
 import site
 from pathlib import Path
-from typing import Dict, Iterator
+from typing import Dict, Iterator, List
 
 import hypothesis
 import pytest
@@ -18,6 +19,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # The same examples in every run: a change that breaks something fails at once, or not at all.
 hypothesis.settings.register_profile("same", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("same")
+# pytest --hypothesis-profile=long: other examples in every run, longer and many more of them.
+hypothesis.settings.register_profile(
+    "long", max_examples=2000, stateful_step_count=100, database=None, deadline=None
+)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -70,6 +75,16 @@ def store(mongo_uri: str) -> Iterator[Store]:
             database[name].delete_many({})
         opened.ensure_indexes()
         yield opened
+
+
+@pytest.fixture
+def stores(mongo_uri: str, store: Store) -> Iterator[List[Store]]:
+    """Give eight stores with open connections, on a database that was emptied."""
+    with contextlib.ExitStack() as opened:
+        several = [opened.enter_context(Store(mongo_uri)) for _ in range(8)]
+        for each in several:
+            each.ping()
+        yield several
 
 
 @pytest.fixture(scope="session")

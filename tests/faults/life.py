@@ -1,0 +1,164 @@
+"""The life of a trial as TRIALS.md tells it, in plain Python: what the store must agree with.
+
+Written from the table of transitions, not from ``store/queue.py``. Time is reduced to what matters
+of it: whether a lease is over, whether a back-off still lasts.
+"""
+
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, Set
+
+from store.errors import LeaseLost
+from store.trial import ErrorKind, Status
+
+FINAL = (Status.DONE, Status.ERROR)
+
+
+@dataclass
+class Life:
+    """One trial. Its methods are the transitions that name one trial."""
+
+    max_attempts: int
+    state: Status = Status.NEW
+    version: int = 0
+    fence: int = 0
+    attempts: int = 0
+    token: Optional[str] = None
+    lease_is_over: bool = False
+    backs_off: bool = False
+    cancel_requested: bool = False
+    error: Optional[ErrorKind] = None
+    progress: Optional[int] = None
+    winner: Optional[str] = None
+    loss: Optional[float] = None
+    issued: Dict[str, str] = field(default_factory=dict)  # the worker, by token
+    fences: Dict[str, int] = field(default_factory=dict)  # the fence of each claim, by token
+    late: Dict[str, float] = field(default_factory=dict)  # the loss, by token
+    excluded: Set[str] = field(default_factory=set)
+
+    def can_be_claimed_by(self, worker: str) -> bool:
+        """It waits, or its lease is over; and nothing else speaks against it."""
+        waits = self.state is Status.NEW and not self.backs_off
+        abandoned = self.state is Status.RUNNING and self.lease_is_over
+        return (
+            (waits or abandoned)
+            and self.attempts < self.max_attempts
+            and not self.cancel_requested
+            and worker not in self.excluded
+        )
+
+    def is_held_by(self, token: str) -> bool:
+        """Whether the claim under this token is the one that may act."""
+        return (
+            self.state is Status.RUNNING
+            and self.token == token
+            and self.fence == self.fences[token]
+        )
+
+    def claim(self, worker: str, token: str) -> None:
+        """Pass to a worker; the attempt is charged now."""
+        self._change_hands(Status.RUNNING, token)
+        self.attempts += 1
+        self.issued[token] = worker
+        self.fences[token] = self.fence
+        self.progress = None
+
+    def heartbeat(self, token: str, progress: Optional[int]) -> bool:
+        """Renew the lease, also one that is over; return whether a cancel was asked."""
+        self._must_be_held_by(token)
+        self.lease_is_over = False
+        self.progress = progress
+        return self.cancel_requested
+
+    def finish(self, token: str, loss: float) -> bool:
+        """Take a result; return whether it counts."""
+        if token not in self.issued:
+            raise LeaseLost
+        given_up = self.state is Status.ERROR and self.error is ErrorKind.WORKER_LOST
+        if self.state not in FINAL or given_up:
+            self._change_hands(Status.DONE)
+            self.winner, self.loss, self.error = token, loss, None
+        elif token != self.winner and token not in self.late:
+            self.late[token] = loss
+            self.version += 1
+        return token == self.winner
+
+    def fail(self, token: str, kind: ErrorKind) -> None:
+        """Back off and wait for another attempt; the end if there is none, or no use in one."""
+        self._must_be_held_by(token)
+        hopeless = kind is ErrorKind.BAD_PAYLOAD or self.attempts == self.max_attempts
+        self._change_hands(Status.ERROR if hopeless else Status.NEW)
+        self.error = kind
+        self.backs_off = not hopeless
+
+    def give_back(self, token: str, exclude: bool) -> None:
+        """Wait for another worker, the attempt refunded."""
+        self._must_be_held_by(token)
+        if exclude:
+            self.excluded.add(self.issued[token])
+        self._change_hands(Status.NEW)
+        self.attempts -= 1
+
+    def expire(self) -> bool:
+        """End what nobody will end: return whether it did."""
+        abandoned = self.state is Status.RUNNING and self.lease_is_over
+        if self.cancel_requested and (abandoned or self.state is Status.NEW):
+            self._end(ErrorKind.CANCELLED)
+        elif abandoned and self.attempts == self.max_attempts:
+            self._end(ErrorKind.WORKER_LOST)
+        else:
+            return False
+        return True
+
+    def cancel(self) -> bool:
+        """End while waiting, ask for the end while running; return False once it has ended."""
+        if self.state in FINAL:
+            return False
+        self.cancel_requested = True
+        if self.state is Status.NEW:
+            self._end(ErrorKind.CANCELLED)
+        else:
+            self.version += 1  # it stays its holder's: the fence does not rise
+        return True
+
+    def confirm_cancel(self, token: str) -> None:
+        """End by the holder's own hand, if that was asked."""
+        self._must_be_held_by(token)
+        if not self.cancel_requested:
+            raise LeaseLost
+        self._end(ErrorKind.CANCELLED)
+
+    def _must_be_held_by(self, token: str) -> None:
+        if not self.is_held_by(token):
+            raise LeaseLost
+
+    def _end(self, kind: ErrorKind) -> None:
+        self._change_hands(Status.ERROR)
+        self.error = kind
+
+    def _change_hands(self, state: Status, token: Optional[str] = None) -> None:
+        self.state = state
+        self.token = token
+        self.fence += 1
+        self.version += 1
+        self.lease_is_over = self.backs_off = False
+
+
+class Lives(List[Life]):
+    """All trials, in the order of their posting; the transitions that name none of them."""
+
+    def claim(self, worker: str, token: str) -> Optional[int]:
+        """Pass the oldest trial that is to be had to a worker; return its number."""
+        for tid, life in enumerate(self):
+            if life.can_be_claimed_by(worker):
+                life.claim(worker, token)
+                return tid
+        return None
+
+    def claimed(self, token: str) -> Optional[int]:
+        """Return the number of the trial that is held under a token."""
+        held = [tid for tid, life in enumerate(self) if life.token == token]
+        return held[0] if held else None
+
+    def expire(self) -> int:
+        """Sweep; return how many ended."""
+        return sum([life.expire() for life in self])

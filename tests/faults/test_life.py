@@ -1,0 +1,375 @@
+"""Random lives of trials: whatever several clients do, the store does what the model says."""
+
+import datetime
+import itertools
+from functools import partial
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from life import Life, Lives
+
+from store.connection import Store
+from store.errors import LeaseLost
+from store.queue import TrialQueue
+from store.trial import SEARCH, Draft, ErrorKind, Status, Trial
+
+OURS = ["lenet5"]
+HOUR = 3600.0
+AGO = {"$subtract": ["$$NOW", 3_600_000]}
+AHEAD = {"$add": ["$$NOW", 3_600_000]}
+
+CLIENTS = 3
+clients = st.integers(0, CLIENTS - 1)
+losses = st.sampled_from([0.25, 0.5, 0.75])
+numbers = st.integers(0, 3)
+"""Of a trial among those that a rule may choose from."""
+twice = st.booleans().map(lambda lost: 2 if lost else 1)
+"""How often a call is made: again, if its first reply was lost on the way."""
+
+
+class Lifetimes(RuleBasedStateMachine):
+    """Clients that do anything in any order, each step on the store and on the model of it.
+
+    Each client has connections of its own; client n claims as worker ``wn``, and may act for any
+    claim ever made, as an outbox does that delivers for the dead.
+    """
+
+    claims = Bundle("claims")  # the tokens of claims whose trial reached the client
+    unanswered = Bundle("unanswered")  # the tokens of claims whose reply was lost
+
+    def __init__(self, stores: List[Store]) -> None:
+        super().__init__()
+        self.stores = stores
+        self.jobs = stores[0].client.hyperhive.jobs
+        self.jobs.delete_many({})
+        self.lives = Lives()
+        self.held: Dict[str, Trial] = {}
+        self.tokens = ("t{}".format(number) for number in itertools.count())
+        self.before: List[Dict[str, Any]] = []
+
+    # -- before anything happens ----------------------------------------------------------------
+
+    @initialize(max_attempts=st.lists(st.integers(1, 3), min_size=1, max_size=4), times=twice)
+    def post(self, max_attempts: List[int], times: int) -> None:
+        """One to four trials are posted; the reply to each may be lost."""
+        for tid, attempts in enumerate(max_attempts):
+            draft = Draft("s", tid, {}, {}, max_attempts=attempts)
+            posted = [self.stores[0].trials.post(draft) for _ in range(times)]
+            assert posted == [True, False][:times]
+            self.lives.append(Life(attempts))
+
+    @rule(client=clients, number=numbers)
+    def post_again(self, client: int, number: int) -> None:
+        """A trial that is there is not posted again."""
+        tid = number % len(self.lives)
+        assert not self.stores[client].trials.post(Draft("s", tid, {}, {}, max_attempts=9))
+
+    # -- workers --------------------------------------------------------------------------------
+
+    @rule(target=claims, client=clients, lasts=st.booleans())
+    def claim(self, client: int, lasts: bool) -> Any:
+        """A worker takes what it is given; its lease may be over by the next step."""
+        trial, token = self._claim(client, lasts)
+        if trial is None:
+            return multiple()
+        self.held[token] = trial
+        return token
+
+    @rule(target=unanswered, client=clients, lasts=st.booleans())
+    def claim_and_lose_the_reply(self, client: int, lasts: bool) -> str:
+        """A worker is given a trial, or none, and does not hear of it."""
+        return self._claim(client, lasts)[1]
+
+    @rule(target=claims, client=clients, token=consumes(unanswered))
+    def ask_what_was_claimed(self, client: int, token: str) -> Any:
+        """A worker that did not hear asks under its token, sooner or later."""
+        trial = self.stores[client].trials.claimed(token)
+        assert (trial and trial.tid) == self.lives.claimed(token)
+        if trial is None:
+            return multiple()
+        self.held[token] = trial
+        return token
+
+    @rule(client=clients, token=claims, progress=st.none() | st.integers(1, 3), times=twice)
+    def heartbeat(self, client: int, token: str, progress: Optional[int], times: int) -> None:
+        """Whoever ever claimed a trial says that he lives."""
+        trial, life = self._named(token)
+        told = None if progress is None else {"epoch": progress}
+
+        def beat() -> bool:
+            return self.stores[client].trials.heartbeat(trial, told, HOUR).cancel_requested
+
+        self._same(beat, partial(life.heartbeat, token, progress), times)
+
+    @rule(client=clients)
+    def every_holder_there_ever_was_beats(self, client: int) -> None:
+        """All who ever heard that they hold a trial say that they live: one a running trial may."""
+        for token, trial in self.held.items():
+            beat = partial(self.stores[client].trials.heartbeat, trial, None, HOUR)
+            may = self.lives[trial.tid].is_held_by(token)
+            assert (_outcome(beat) is not LeaseLost) == may
+            if may:
+                self.lives[trial.tid].heartbeat(token, None)
+
+    @rule(client=clients, token=claims, loss=losses, times=twice)
+    def finish(self, client: int, token: str, loss: float, times: int) -> None:
+        """Whoever ever claimed a trial delivers a result, in whatever state the trial is by now."""
+        trial, life = self._named(token)
+        deliver = partial(
+            self.stores[client].trials.finish, trial.id, token, {"status": "ok", "loss": loss}
+        )
+        self._same(deliver, partial(life.finish, token, loss), times)
+
+    @rule(client=clients, token=claims, stray=claims)
+    def finish_under_a_token_of_another_trial(self, client: int, token: str, stray: str) -> None:
+        """A result under a token that was issued for another trial is refused."""
+        trial, life = self._named(token)
+        if stray not in life.issued:
+            finish = partial(self.stores[client].trials.finish, trial.id, stray, {"loss": 0.0})
+            assert _outcome(finish) is LeaseLost
+
+    @rule(
+        client=clients,
+        token=claims,
+        kind=st.sampled_from([ErrorKind.OBJECTIVE, ErrorKind.BAD_PAYLOAD]),
+        times=twice,
+    )
+    def fail(self, client: int, token: str, kind: ErrorKind, times: int) -> None:
+        """Whoever ever claimed a trial says that the objective failed."""
+        trial, life = self._named(token)
+
+        def fail() -> None:
+            failed = self.stores[client].trials.fail(trial, kind, "no")
+            # Longer than it is, so that a slow machine does not see it end before its rule.
+            self.jobs.update_one({"_id": failed.id}, [{"$set": {"not_before": AHEAD}}])
+
+        self._same(fail, partial(life.fail, token, kind), times)
+
+    @rule(client=clients, token=claims, exclude=st.booleans(), times=twice)
+    def give_back(self, client: int, token: str, exclude: bool, times: int) -> None:
+        """Whoever ever claimed a trial hands it back."""
+        trial, life = self._named(token)
+
+        def give_back() -> None:
+            self.stores[client].trials.give_back(trial, exclude)
+
+        self._same(give_back, partial(life.give_back, token, exclude), times)
+
+    @rule(client=clients, token=claims, times=twice)
+    def confirm_cancel(self, client: int, token: str, times: int) -> None:
+        """Whoever ever claimed a trial says that it has stopped as it was asked."""
+        trial, life = self._named(token)
+
+        def confirm() -> None:
+            self.stores[client].trials.confirm_cancel(trial)
+
+        self._same(confirm, partial(life.confirm_cancel, token), times)
+
+    # -- coordinators ---------------------------------------------------------------------------
+
+    @rule(client=clients, number=numbers, times=twice)
+    def cancel(self, client: int, number: int, times: int) -> None:
+        """Somebody asks for the end of a trial."""
+        tid = number % len(self.lives)
+        cancel = partial(self.stores[client].trials.cancel, "s", SEARCH, tid)
+        self._same(lambda: cancel() is not None, self.lives[tid].cancel, times)
+
+    @rule(client=clients, times=twice)
+    def expire(self, client: int, times: int) -> None:
+        """A coordinator sweeps."""
+        self._same(self.stores[client].trials.expire, self.lives.expire, times)
+
+    # -- time, by hand --------------------------------------------------------------------------
+
+    @precondition(lambda self: self._those(lambda life: life.state is Status.RUNNING))
+    @rule(number=numbers)
+    def a_lease_runs_out(self, number: int) -> None:
+        """The lease of a running trial is over, in place of waiting for it."""
+        running = self._those(lambda life: life.state is Status.RUNNING)
+        tid = running[number % len(running)]
+        self.jobs.update_one({"tid": tid}, [{"$set": {"lease_until": AGO}}])
+        self.lives[tid].lease_is_over = True
+
+    @precondition(lambda self: self._those(lambda life: life.backs_off))
+    @rule(number=numbers)
+    def a_back_off_ends(self, number: int) -> None:
+        """A failed attempt may be tried again, in place of waiting for it."""
+        backing_off = self._those(lambda life: life.backs_off)
+        tid = backing_off[number % len(backing_off)]
+        self.jobs.update_one({"tid": tid}, [{"$set": {"not_before": AGO}}])
+        self.lives[tid].backs_off = False
+
+    def _those(self, holds: Callable[[Life], bool]) -> List[int]:
+        return [tid for tid, life in enumerate(self.lives) if holds(life)]
+
+    # -- what holds after each step -------------------------------------------------------------
+
+    @invariant()
+    def the_store_agrees_and_the_laws_hold(self) -> None:
+        """The documents are as the model says, and break no law that holds by itself."""
+        after = list(self.jobs.find(sort=[("tid", 1)]))
+        assert [_stored(document) for document in after] == [_told(life) for life in self.lives]
+        for document in after:
+            _obeys_the_laws(document)
+            holders = [
+                token
+                for token, trial in self.held.items()
+                if trial.id == document["_id"]
+                and document["state"] == Status.RUNNING
+                and (document["token"], document["fence"]) == (token, trial.fence)
+            ]
+            assert len(holders) <= 1
+        for old, new in zip(self.before, after):
+            _obeys_the_laws_of_change(old, new)
+        self.before = after
+
+    # -- both at once ---------------------------------------------------------------------------
+
+    def _claim(self, client: int, lasts: bool) -> Tuple[Optional[Trial], str]:
+        worker, token = "w{}".format(client), next(self.tokens)
+        lease = HOUR if lasts else 0.0
+        trial = self.stores[client].trials.claim(worker, token, OURS, lease=lease)
+        tid = self.lives.claim(worker, token)
+        assert (trial and trial.tid) == tid
+        if tid is not None:
+            self.lives[tid].lease_is_over = not lasts
+        return trial, token
+
+    def _named(self, token: str) -> Tuple[Trial, Life]:
+        trial = self.held[token]
+        return trial, self.lives[trial.tid]
+
+    def _same(self, act: Callable[[], Any], told: Callable[[], Any], times: int) -> None:
+        """Do a step on the store and on the model, so many times; each must end the same."""
+        for _ in range(times):
+            assert _outcome(act) == _outcome(told)
+
+
+def _outcome(step: Callable[[], Any]) -> Any:
+    """Return what a step gave, or that it was refused."""
+    try:
+        return step()
+    except LeaseLost:
+        return LeaseLost
+
+
+def _told(life: Life) -> Dict[str, Any]:
+    """Return what the model says that can be seen in the store."""
+    seen = {
+        "state": life.state,
+        "version": life.version,
+        "fence": life.fence,
+        "attempts": life.attempts,
+        "max_attempts": life.max_attempts,
+        "cancel requested": life.cancel_requested,
+        "error": life.error,
+        "winner": life.winner,
+        "loss": life.loss,
+        "issued": list(life.issued.items()),
+        "late": list(life.late.items()),
+        "excluded": life.excluded,
+    }
+    if life.state is Status.RUNNING:
+        seen["holder"] = (life.token, life.issued[str(life.token)])
+        seen["lease is over"] = life.lease_is_over
+        seen["progress"] = life.progress
+    elif life.state is Status.NEW:
+        seen["backs off"] = life.backs_off
+    elif life.state is Status.DONE:
+        seen["owner"] = life.issued[str(life.winner)]
+    return seen
+
+
+def _stored(document: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the same of what the store holds."""
+    state = Status(document["state"])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    seen = {
+        "state": state,
+        "version": document["version"],
+        "fence": document["fence"],
+        "attempts": document["attempts"],
+        "max_attempts": document["max_attempts"],
+        "cancel requested": document["cancel_requested"],
+        "error": document["error"] and ErrorKind(document["error"]["kind"]),
+        "winner": document["winner"],
+        "loss": document["result"].get("loss"),
+        "issued": [(each["token"], each["worker"]) for each in document["issued"]],
+        "late": [(each["token"], each["result"]["loss"]) for each in document["late"]],
+        "excluded": set(document["excluded"]),
+    }
+    if state is Status.RUNNING:
+        seen["holder"] = (document["token"], document["owner"])
+        seen["lease is over"] = document["lease_until"] <= now
+        seen["progress"] = document["progress"] and document["progress"]["epoch"]
+    elif state is Status.NEW:
+        seen["backs off"] = bool(document["not_before"] and document["not_before"] > now)
+    elif state is Status.DONE:
+        seen["owner"] = document["owner"]
+    return seen
+
+
+def _obeys_the_laws(document: Dict[str, Any]) -> None:
+    """Check what holds of a trial in any state, whatever the model says."""
+    issued = [each["token"] for each in document["issued"]]
+    late = [each["token"] for each in document["late"]]
+    assert 0 <= document["attempts"] <= document["max_attempts"]
+    assert len(set(issued)) == len(issued)
+    assert len(set(late)) == len(late)
+    assert set(late) <= set(issued)
+    assert (document["state"] == Status.DONE) == (document["winner"] is not None)
+    if document["winner"] is not None:
+        assert document["winner"] in issued
+        assert document["winner"] not in late
+
+
+def _obeys_the_laws_of_change(old: Dict[str, Any], new: Dict[str, Any]) -> None:
+    """Check what holds between two moments of a trial's life, whatever the model says."""
+    assert new["fence"] >= old["fence"]
+    assert new["version"] >= old["version"]
+    for grows in ("issued", "late"):
+        assert new[grows][: len(old[grows])] == old[grows]
+    if old["state"] == Status.DONE:
+        changed = {key for key in new if new[key] != old[key]}
+        assert changed in (set(), {"late", "version"})
+
+
+# -- the tests --------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(3600)  # a counterexample is made small in minutes; the long form takes as long
+def test_the_store_agrees_with_the_model(stores: List[Store]) -> None:
+    """Through random lives of up to four trials the store and the model never differ."""
+    run_state_machine_as_test(lambda: Lifetimes(stores[:CLIENTS]))
+
+
+def test_23_without_the_fence_the_model_finds_it(
+    stores: List[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue that lets anybody act who once held a running trial differs from the model."""
+
+    def update_running(queue: Any, trial: Trial, changes: Any, also: Any = None) -> Trial:
+        running = {"_id": trial.id, "state": int(Status.RUNNING), **(also or {})}
+        updated: Optional[Trial] = queue._update(running, changes)
+        if updated is None:
+            raise LeaseLost
+        return updated
+
+    monkeypatch.setattr(TrialQueue, "_update_held", update_running)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            lambda: Lifetimes(stores[:CLIENTS]), settings=settings(phases=[Phase.generate])
+        )

@@ -3,12 +3,12 @@
 import os
 import signal
 from pathlib import Path
-from typing import List, Optional
+from typing import Any, List, Optional
 
 from home import Home, Program, parent, until
 
 from store.connection import Store
-from store.trial import SEARCH, Status, Trial
+from store.trial import SEARCH, Draft, Status, Trial
 
 PLUGIN = Path(__file__).resolve().parent / "plugin"
 STUDY = """
@@ -71,6 +71,15 @@ class Fleet:
         variables["HYPERHIVE_MONGO"] = uri or self.uri
         return self._home.start(*command, *arguments, **variables)
 
+    def freeze_server(self) -> None:
+        """Kill mongod, and keep it from coming back."""
+        self._server.signal(signal.SIGSTOP)
+        os.kill(self.mongod(), signal.SIGKILL)
+
+    def thaw_server(self) -> None:
+        """Let mongod come back."""
+        self._server.signal(signal.SIGCONT)
+
     def slots(self, worker: Program) -> List[int]:
         """Return the process ids of a worker's slots."""
         return [
@@ -91,6 +100,12 @@ class Fleet:
 def slot(trial: Trial) -> int:
     """Return the process id of the worker that holds a trial: it is in the worker's id."""
     return int(str(trial.owner).split("-")[-2])
+
+
+def draft(study: str, tid: int, objective: str = "quick", **how: Any) -> Draft:
+    """Return a trial as a coordinator would post it, its learning rate telling it from others."""
+    config = {"learning_rate": round(0.001 * (tid + 1), 6), "momentum": 0.5, "epochs": 1}
+    return Draft(study, tid, config, {}, objective=objective, **how)
 
 
 def running(store: Store, study: str, purpose: str = SEARCH, tid: int = 0) -> Trial:

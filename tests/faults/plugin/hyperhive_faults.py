@@ -72,6 +72,13 @@ def quick(config: Mapping[str, Any], context: Context) -> Outcome:
     return Outcome(result, weights_of(config))
 
 
+def poison(config: Mapping[str, Any], context: Context) -> Outcome:
+    """Kill the process, as a trial does that takes all memory."""
+    audit("begun", learning_rate=config["learning_rate"])
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("not reached")
+
+
 def audit(event: str, **facts: Any) -> None:
     """Note what happened in this process, so that it is known whatever becomes of it."""
     if _AUDIT is not None:
@@ -81,12 +88,12 @@ def audit(event: str, **facts: Any) -> None:
 
 
 def die() -> None:
-    """Kill this process as a power cut does, once for all processes of a test."""
-    assert _AUDIT is not None
+    """Kill this process as a power cut does, once at each step in all processes of a test."""
     try:
-        os.close(os.open(os.path.join(_AUDIT, "died"), os.O_CREAT | os.O_EXCL))
+        os.close(os.open("{}/died-{}".format(_AUDIT, _DIE_AT), os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return
+    audit("died", step=_DIE_AT)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

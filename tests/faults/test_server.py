@@ -1,0 +1,142 @@
+"""A mongod that is killed, again and again, while it is written to."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Set
+
+import pytest
+from fleet import Fleet, draft, ended
+from home import until
+from plugin import hyperhive_faults
+
+import store.connection
+from store.connection import Store
+from store.embedded import embedded_server
+from store.errors import StoreUnavailable
+from store.queue import new_token
+from store.trial import Status
+
+WRITERS = 4
+
+
+class Writer(threading.Thread):
+    """Posts, claims and finishes trials, and remembers what the server acknowledged."""
+
+    def __init__(self, uri: str, number: int, ended: threading.Event) -> None:
+        super().__init__()
+        self._uri = uri
+        self._number = number
+        self._ended = ended
+        self._name = "study-{}".format(number)
+        self.posted: Set[int] = set()
+        self.won: Dict[int, str] = {}
+
+    def run(self) -> None:
+        """Write until told to end."""
+        with Store(self._uri, timeout=2.0) as store:
+            tid = 0
+            while not self._ended.is_set():
+                try:
+                    self._one(store, tid)
+                    tid += 1
+                except StoreUnavailable:
+                    time.sleep(0.05)
+
+    def _one(self, store: Store, tid: int) -> None:
+        store.trials.post(draft(self._name, tid))  # again, after a time-out: it is safe
+        self.posted.add(tid)
+        token = new_token()
+        trial = store.trials.claim("w", token, ["quick"], self._name, lease=3600.0)
+        if trial is not None and store.trials.finish(trial.id, token, {"loss": 0.5}):
+            self.won[trial.tid] = token
+
+    def lost(self, store: Store) -> List[str]:
+        """Return what was acknowledged and is not there."""
+        there = {trial.tid: trial for trial in store.trials.find(self._name)}
+        posts = ["post of {}".format(tid) for tid in self.posted if tid not in there]
+        results = [
+            "result of {}".format(tid)
+            for tid, token in self.won.items()
+            if tid in there and (there[tid].status, there[tid].winner) != (Status.DONE, token)
+        ]
+        return posts + results
+
+
+def kill_under_load(directory: Path, kills: int) -> int:
+    """Kill mongod under load; raise ``AssertionError`` if what it acknowledged is not there after.
+
+    Returns how many writes were acknowledged.
+    """
+    done = threading.Event()
+    with embedded_server(directory) as uri:
+        with Store(uri) as store:
+            store.ensure_indexes()
+        writers = [Writer(uri, number, done) for number in range(WRITERS)]
+        for writer in writers:
+            writer.start()
+        try:
+            for _ in range(kills):
+                counts = [len(writer.won) for writer in writers]
+                until(
+                    lambda before=counts: all(
+                        len(writer.won) > count + 20 for writer, count in zip(writers, before)
+                    ),
+                    "results of every writer",
+                )
+                os.kill(int((directory / "data" / "mongod.lock").read_text()), signal.SIGKILL)
+        finally:
+            done.set()
+            for writer in writers:
+                writer.join()
+        with Store(uri) as store:
+            until(lambda: answers(store), "the server")
+            lost = [loss for writer in writers for loss in writer.lost(store)]
+    assert lost == [], "acknowledged and lost"
+    return sum(len(writer.posted) + len(writer.won) for writer in writers)
+
+
+def answers(store: Store) -> bool:
+    try:
+        store.ping()
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def test_02_mongod_killed_under_load_keeps_its_word(tmp_path: Path) -> None:
+    """What it acknowledged before it was killed is there after each restart on the same files."""
+    assert kill_under_load(tmp_path / "mongo", kills=4) > 4 * WRITERS * 20
+
+
+def test_23_without_the_journal_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same test notices that writes are acknowledged before they are in the journal."""
+    monkeypatch.setattr(store.connection, "client_options", store.connection.client_options)
+    hyperhive_faults.take_away("journal")
+    with pytest.raises(AssertionError, match="acknowledged and lost"):
+        kill_under_load(tmp_path / "mongo", kills=4)
+
+
+def test_a_worker_claims_soon_after_the_server_is_back(fleet: Fleet) -> None:
+    """The first claim after a restart succeeds within ten seconds."""
+    fleet.worker()
+    with fleet.store() as store:
+        store.trials.post(draft("s", 0))
+        ended(store, "s")
+        fleet.freeze_server()
+        time.sleep(3.0)
+        fleet.thaw_server()
+        until(lambda: answers(store), "the server")
+        back = time.monotonic()
+        store.trials.post(draft("s", 2))
+        until(lambda: claimed(store, 2), "the claim")
+        assert time.monotonic() - back < 10.0
+
+
+def claimed(store: Store, tid: int) -> Any:
+    (trial,) = store.trials.find("s", tids=[tid])
+    return trial.claims

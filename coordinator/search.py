@@ -88,6 +88,7 @@ class Search:
         self._suggester = Suggester(plan.algorithm, plan.space, plan.seed, plan.startup)
         self._finished: Dict[int, Trial] = {}
         self._unfinished: Dict[int, Trial] = {}
+        self._not_ours: Set[int] = set()
         self._workers: Tuple[WorkerRecord, ...] = ()
         self._last_sweep = -_SWEEP_EVERY_S
         self._last_collect = -_COLLECT_EVERY_S
@@ -177,12 +178,15 @@ class Search:
         tid = self._next_tid()
         vals = self._suggester.suggest(tid, self._history())
         self._store.trials.post(self._draft(SEARCH, tid, self._study.config(vals), vals))
-        # Read back: another coordinator may have been first.
-        (posted,) = self._store.trials.find(self._study.name, SEARCH, [tid])
-        self._unfinished[tid] = posted
+        # Read back: another coordinator may have been first, or hyperopt itself.
+        found = self._store.trials.find(self._study.name, SEARCH, [tid])
+        if found:
+            self._unfinished[tid] = found[0]
+        else:
+            self._not_ours.add(tid)
 
     def _next_tid(self) -> int:
-        taken: Set[int] = set(self._finished) | set(self._unfinished)
+        taken: Set[int] = set(self._finished) | set(self._unfinished) | self._not_ours
         return next(tid for tid in range(len(taken) + 1) if tid not in taken)
 
     def _history(self) -> List[Observation]:

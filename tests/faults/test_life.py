@@ -153,8 +153,9 @@ class Lifetimes(RuleBasedStateMachine):
 
         def fail() -> None:
             failed = self.stores[client].trials.fail(trial, kind, "no")
-            # Longer than it is, so that a slow machine does not see it end before its rule.
-            self.jobs.update_one({"_id": failed.id}, [{"$set": {"not_before": AHEAD}}])
+            # A back-off that there is lasts until its rule, on the slowest machine.
+            backs_off = {"_id": failed.id, "$expr": {"$gt": ["$not_before", "$refresh_time"]}}
+            self.jobs.update_one(backs_off, [{"$set": {"not_before": AHEAD}}])
 
         self._same(fail, partial(life.fail, token, kind), times)
 

@@ -106,6 +106,7 @@ class Search:
         self._suggester = Suggester(plan.algorithm, plan.space, plan.seed, plan.startup)
         self._finished: Dict[int, Trial] = {}
         self._unfinished: Dict[int, Trial] = {}
+        self._not_ours: Set[int] = set()
         self._workers: Tuple[WorkerRecord, ...] = ()
         self._last_sweep = -_SWEEP_EVERY_S
         self._last_collect = -_COLLECT_EVERY_S
@@ -213,12 +214,15 @@ class Search:
         self._look_at(self._unfinished)  # all that had ended at that moment is there to be seen now
         vals = self._suggester.suggest(tid, known_at(moment, self._trials()))
         self._store.trials.post(self._draft(SEARCH, tid, self._study.config(vals), vals))
-        # Read back: another coordinator may have been first.
-        (posted,) = self._store.trials.find(self._study.name, SEARCH, [tid])
-        self._unfinished[tid] = posted
+        # Read back: another coordinator may have been first, or hyperopt itself.
+        found = self._store.trials.find(self._study.name, SEARCH, [tid])
+        if found:
+            self._unfinished[tid] = found[0]
+        else:
+            self._not_ours.add(tid)
 
     def _next_tid(self) -> int:
-        taken: Set[int] = set(self._finished) | set(self._unfinished)
+        taken: Set[int] = set(self._finished) | set(self._unfinished) | self._not_ours
         return next(tid for tid in range(len(taken) + 1) if tid not in taken)
 
     def _trials(self) -> List[Trial]:

@@ -10,6 +10,9 @@ Each transition is one update of one document, with an aggregation pipeline, so 
 not at all, on a stand-alone server too. All time in it is the server's (``$$NOW``): a device's
 clock may be decades off. ``version`` rises with each transition and not with a heartbeat.
 
+hyperopt's own MongoTrials live in a collection of this name too. Documents that lack our fields are
+not ours: they are neither claimed nor ended, neither listed nor counted.
+
 An update whose reply got lost raises ``StoreUnavailable``; it may have happened. Calling again is
 safe for ``post``, ``finish``, ``cancel`` and ``expire``; after ``claim``, ask ``claimed``.
 """
@@ -34,7 +37,8 @@ _LEASE_IS_OVER = {
     "lease_until": {"$type": "date"},
     "$expr": {"$lte": ["$lease_until", "$$NOW"]},
 }
-_UNFINISHED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}
+_OURS: _Document = {"fence": {"$type": "number"}}
+_UNFINISHED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}, **_OURS}
 _RISE: _Document = {"$add": ["$version", 1]}
 
 
@@ -297,7 +301,7 @@ class TrialQueue:
 
         A worker that holds one of them finds its lease lost.
         """
-        which = {"exp_key": {"$in": experiment_keys(study)}}
+        which = {"exp_key": {"$in": experiment_keys(study)}, **_OURS}
         with self._guard():
             found = self._jobs.find({**which, "artifact": {"$ne": None}}, {"artifact.file_id": 1})
             files = [document["artifact"]["file_id"] for document in found]
@@ -317,7 +321,7 @@ class TrialQueue:
     def get(self, trial_id: Any) -> Optional[Trial]:
         """Return one trial by its id, or None."""
         with self._guard():
-            found = self._jobs.find_one({"_id": trial_id})
+            found = self._jobs.find_one({"_id": trial_id, **_OURS})
         return None if found is None else Trial.from_document(found)
 
     def find(
@@ -325,7 +329,7 @@ class TrialQueue:
     ) -> List[Trial]:
         """Return a study's trials, by tid: of one purpose if given, and only those ``tids``."""
         keys = experiment_keys(study) if purpose is None else [experiment_key(study, purpose)]
-        which: _Document = {"exp_key": {"$in": keys}}
+        which: _Document = {"exp_key": {"$in": keys}, **_OURS}
         if tids is not None:
             which["tid"] = {"$in": list(tids)}
         with self._guard():
@@ -343,7 +347,7 @@ class TrialQueue:
         with self._guard():
             groups = self._jobs.aggregate(
                 [
-                    {"$match": {"exp_key": experiment_key(study, purpose)}},
+                    {"$match": {"exp_key": experiment_key(study, purpose), **_OURS}},
                     {"$group": {"_id": "$state", "n": {"$sum": 1}}},
                 ]
             )

@@ -21,7 +21,7 @@ hypothesis.settings.register_profile("same", derandomize=True, database=None, de
 hypothesis.settings.load_profile("same")
 # pytest --hypothesis-profile=long: other examples in every run, longer and many more of them.
 hypothesis.settings.register_profile(
-    "long", max_examples=2000, stateful_step_count=100, database=None, deadline=None
+    "long", derandomize=False, print_blob=True, max_examples=1000, stateful_step_count=100
 )
 
 

@@ -173,13 +173,6 @@ def test_an_expired_lease_is_taken_over(store: Store) -> None:
     assert document["version"] == 2
 
 
-def test_a_trial_is_claimed_max_attempts_times_and_no_more(store: Store) -> None:
-    """A trial that loses every worker stops being handed out."""
-    post(store, max_attempts=3)
-    assert [claim(store, lease=0).attempts for _ in range(3)] == [1, 2, 3]
-    assert store.trials.claim("w1", new_token(), OURS) is None
-
-
 def test_a_waiting_trial_without_attempts_left_is_not_claimed(store: Store) -> None:
     """``max_attempts`` holds for waiting trials as for abandoned ones."""
     post(store, max_attempts=0)
@@ -204,29 +197,6 @@ def test_ended_trials_are_not_claimed(store: Store) -> None:
     post(store, tid=1)
     store.trials.fail(claim(store), ErrorKind.BAD_PAYLOAD, "no such layer")
     assert store.trials.claim("w1", new_token(), OURS) is None
-
-
-def test_a_trial_that_is_not_ours_is_let_be(store: Store) -> None:
-    """A document of hyperopt's own is never claimed nor swept, and can still be read."""
-    foreign = {
-        "tid": 0,
-        "exp_key": "s",
-        "state": 0,
-        "spec": None,
-        "result": {"status": "new"},
-        "misc": {"tid": 0, "cmd": ["domain_attachment", "FMinIter_Domain"], "vals": {"x": []}},
-        "owner": None,
-        "version": 0,
-        "book_time": None,
-        "refresh_time": None,
-        "surprise": {"$numberLong": "no"},
-    }
-    store.client.hyperhive.jobs.insert_one(foreign)
-    assert store.trials.claim("w1", new_token(), [*OURS, "FMinIter_Domain"]) is None
-    assert store.trials.expire() == 0
-    assert raw(store) == foreign
-    (trial,) = store.trials.find("s")
-    assert (trial.objective, trial.vals, trial.loss) == (None, {}, None)
 
 
 # -- what became of a claim -------------------------------------------------------------------

@@ -219,25 +219,6 @@ def test_the_best_has_the_least_loss_and_is_the_earliest_of_equals(store: Store)
     assert best_of(trials[4:]) is None
 
 
-@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf, "low", None])
-def test_a_result_without_a_usable_loss_never_wins(
-    store: Store, mongo_uri: str, loss: object
-) -> None:
-    """A trial whose loss is not finite, or no number, counts and ends the search, but is not best.
-
-    It must neither stop the search nor spoil what is suggested after it (startup is 1).
-    """
-
-    def act(store: Store, trial: Trial) -> None:
-        deliver(store, trial, **({"loss": loss} if trial.tid == 0 else {}))
-
-    with working(mongo_uri, act):
-        trials = search(store, study(5, startup=1)).run()
-    assert len(trials) == 5
-    assert 0 not in [trial.tid for trial in ranking(trials)]
-    assert len(ranking(trials)) == 4
-
-
 def test_only_the_ten_best_keep_their_weights(store: Store, mongo_uri: str) -> None:
     """When a search has ended, all other trials' files are gone from the store."""
 

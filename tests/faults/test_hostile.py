@@ -432,7 +432,9 @@ def test_22_a_worker_cannot_have_the_coordinator_delete_for_it(store: Store) -> 
     """A finished trial whose weights are said to be another's file takes nothing along."""
     store.datasets.publish("set", b"data", {})
     file_id = store.client.hyperhive.fs.files.find_one()["_id"]
-    claims = ({"file_id": file_id}, {"file_id": {"$ne": None}}, {"file_id": None}, {})
+    under_way = store.blobs.put(b"another's upload", "weights")
+    query = {"$type": "objectId", "$nin": [file_id]}
+    claims = ({"file_id": file_id}, {"file_id": query}, {"file_id": None}, {})
     for tid, artifact in enumerate(claims):
         store.trials.post(Draft("s", tid, {}, {}))
         trial = store.trials.claim("hostile", new_token(), ["lenet5"])
@@ -441,6 +443,8 @@ def test_22_a_worker_cannot_have_the_coordinator_delete_for_it(store: Store) -> 
         store.drop_weights(the_trial(store, "s", tid))
         assert the_trial(store, "s", tid).artifact is None
     assert store.datasets.fetch("set") == b"data"
+    assert store.blobs.get(under_way) == b"another's upload"
+    assert under_way.file_id in store.blobs.uploads_older_than(0)
 
 
 @pytest.mark.parametrize(

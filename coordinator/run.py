@@ -15,7 +15,7 @@ from coordinator.study import Plan, Study, differences
 from model import checkpoint
 from model.checkpoint import Card
 from model.dataset import Dataset
-from model.errors import InputError
+from model.errors import CheckpointError, InputError
 from model.metrics import Evaluation, evaluate
 from model.normalise import to_tensor
 from store.blobs import BlobRef
@@ -112,7 +112,15 @@ def run_study(
     weights = BlobRef.from_document(source.artifact)
     packed = store.blobs.get(weights)
     card = _card(study, dataset, winner, source, weights)
-    evaluation = _test(packed, card, dataset)
+    try:
+        evaluation = _test(packed, card, dataset)
+    except CheckpointError as error:
+        raise StudyFailed(
+            "worker {} delivered weights for {} that cannot be used ({}): start again with "
+            "--no-refit, or under another --name without that worker".format(
+                source.owner, source.label, error
+            )
+        ) from error
     card = dataclasses.replace(
         card, test_accuracy=evaluation.accuracy, confusion=evaluation.confusion
     )

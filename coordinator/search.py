@@ -193,9 +193,7 @@ class Search:
         """Drop the weights of all trials but the best."""
         for trial in ranking(self._finished.values())[WEIGHTS_KEPT:]:
             if trial.artifact is not None:
-                file_id = trial.artifact["file_id"]
-                self._finished[trial.tid] = self._store.trials.drop_artifact(trial)
-                self._store.blobs.delete(file_id)
+                self._finished[trial.tid] = self._store.drop_weights(trial)
 
     def _look_at(self, unfinished: Mapping[int, Trial]) -> None:
         """Read the unfinished trials again; a study's finished ones are never read twice."""

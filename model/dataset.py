@@ -4,6 +4,7 @@ import functools
 import hashlib
 import io
 import json
+import zipfile
 from dataclasses import dataclass
 from typing import Any, Dict, List, Tuple
 
@@ -98,8 +99,12 @@ class Dataset:
 
     @classmethod
     def unpack(cls, packed: bytes, content_hash: str) -> "Dataset":
-        """Read what ``pack`` wrote; raises ``DatasetError`` unless it is the one of that hash."""
+        """Read what ``pack`` wrote; raises ``DatasetError`` unless it is the one of that hash.
+
+        No pickle is read, and nothing that takes more memory than ``packed`` has bytes.
+        """
         try:
+            _require_unpacked(packed)
             with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
                 dataset = cls(
                     name=str(arrays["name"]),
@@ -119,6 +124,16 @@ class Dataset:
         return (
             ("training", self.train_images, self.train_labels),
             ("test", self.test_images, self.test_labels),
+        )
+
+
+def _require_unpacked(packed: bytes) -> None:
+    """Refuse an archive whose members are larger than itself: some kB of zeros can be TB."""
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > len(packed):
+        raise DatasetError(
+            "{} bytes that say they are {}; ours are not compressed".format(len(packed), size)
         )
 
 

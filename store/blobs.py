@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Mapping
 
 import gridfs
-from bson import ObjectId
+from bson import Int64, ObjectId
 from gridfs.errors import CorruptGridFile, NoFile
 from pymongo import ASCENDING
 
@@ -30,8 +30,15 @@ class BlobRef:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "BlobRef":
-        """Build a reference from the mapping that ``as_document`` gave."""
-        return cls(document["file_id"], document["sha256"], document["length"])
+        """Build a reference from what ``as_document`` gave; raises ``CorruptBlob`` for no such."""
+        try:
+            ref = cls(document["file_id"], document["sha256"], document["length"])
+        except (KeyError, TypeError) as error:
+            raise CorruptBlob("the store names a file by halves ({})".format(error)) from error
+        kinds = (type(ref.file_id), type(ref.sha256), type(ref.length))
+        if kinds not in ((ObjectId, str, int), (ObjectId, str, Int64)):
+            raise CorruptBlob("the store names a file by what is no name ({})".format(document))
+        return ref
 
     def as_document(self) -> Dict[str, Any]:
         """Return the reference as a mapping for a document of the store."""

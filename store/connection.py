@@ -6,6 +6,7 @@ import uuid
 from typing import Any, Optional
 
 import pymongo
+from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from store.blobs import Blobs
@@ -14,6 +15,7 @@ from store.driver import DEFAULT_DATABASE, Guard, address, client_options, trans
 from store.queue import TrialQueue
 from store.roles import Roles
 from store.studies import Studies
+from store.trial import Trial
 from store.workers import Workers
 
 OPERATION_TIMEOUT_S = 10.0
@@ -86,7 +88,7 @@ class Store:
         breaks off can be done again; weights left by that are collected as orphans.
         """
         for file_id in self.trials.delete_all(name):
-            self.blobs.delete(file_id)
+            self._delete_orphan(file_id)
         self.studies.delete(name)
 
     def collect_orphans(self, older_than: float = 3600.0) -> int:
@@ -95,12 +97,25 @@ class Store:
         Args:
             older_than: seconds, by the server's clock, that an upload and its delivery may take.
         """
-        orphans = 0
-        for file_id in self.blobs.uploads_older_than(older_than):
-            if not (self.trials.refers_to(file_id) or self.datasets.refers_to(file_id)):
-                self.blobs.delete(file_id)
-                orphans += 1
-        return orphans
+        return sum(map(self._delete_orphan, self.blobs.uploads_older_than(older_than)))
+
+    def drop_weights(self, trial: Trial) -> Trial:
+        """Forget a finished trial's weights and delete them; return the trial as it is then.
+
+        Where they lie is a worker's word: what anything else refers to stays.
+        """
+        file_id = (trial.artifact or {}).get("file_id")
+        dropped = self.trials.drop_artifact(trial)
+        if isinstance(file_id, ObjectId):
+            self._delete_orphan(file_id)
+        return dropped
+
+    def _delete_orphan(self, file_id: ObjectId) -> bool:
+        """Delete a file unless something refers to it; return whether it was deleted."""
+        if self.trials.refers_to(file_id) or self.datasets.refers_to(file_id):
+            return False
+        self.blobs.delete(file_id)
+        return True
 
     def close(self) -> None:
         """Close every connection of this store."""

@@ -66,9 +66,17 @@ class Entry:
     def decode(cls, data: bytes) -> "Entry":
         """Read what ``encode`` gave; raises ``ValueError`` for anything else."""
         try:
-            return cls(**bson.decode(data))
+            entry = cls(**bson.decode(data))
         except (bson.errors.BSONError, TypeError) as error:
             raise ValueError(str(error)) from error
+        if not (
+            isinstance(entry.trial_id, (bson.ObjectId, str))  # a mapping would be a query
+            and isinstance(entry.token, str)
+            and isinstance(entry.result, Mapping)
+            and (entry.weights is None or isinstance(entry.weights, bytes))
+        ):
+            raise ValueError("its values are not those of a result")
+        return entry
 
 
 class Outbox:

@@ -110,7 +110,7 @@ def run_study(
             "trial's own".format(winner.tid, why_nothing([source]))
         )
     weights = BlobRef.from_document(source.artifact)
-    packed = store.blobs.get(weights)
+    packed = search.persist(lambda: store.blobs.get(weights))
     card = _card(study, dataset, winner, source, weights)
     try:
         evaluation = _test(packed, card, dataset)
@@ -126,15 +126,13 @@ def run_study(
     )
     untuned = baseline.result.get("validation_accuracy")
     checkpoint.save(folder, packed, card)
-    store.studies.conclude(
-        study.name,
-        {
-            "winner": winner.tid,
-            "card": card.to_json(),
-            "weights": weights.as_document(),
-            "untuned_accuracy": untuned,
-        },
-    )
+    ended = {
+        "winner": winner.tid,
+        "card": card.to_json(),
+        "weights": weights.as_document(),
+        "untuned_accuracy": untuned,
+    }
+    search.persist(lambda: store.studies.conclude(study.name, ended))
     # Last: whatever a picture may stumble over, the study is concluded and its test done once.
     picture = draw(folder / PICTURE_FILE, trials, winner, untuned, dataset, evaluation)
     return Result(winner, card, untuned, folder, picture)

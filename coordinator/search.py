@@ -4,7 +4,19 @@ import dataclasses
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    TypeVar,
+)
 
 from coordinator.history import known_at, latest_claim
 from coordinator.ranking import best_of, ranking
@@ -71,6 +83,7 @@ class Snapshot:
 
 
 Watch = Callable[[Snapshot], None]
+_T = TypeVar("_T")
 
 
 class Search:
@@ -119,16 +132,16 @@ class Search:
 
         Raises ``Interrupted``.
         """
-        self._persist(self._load)
+        self.persist(self._load)
         self._finished_before = len(self._finished)
-        self._persist(self._post_baseline)
+        self.persist(self._post_baseline)
         while len(self._finished) < self._study.plan.trials:
-            self._persist(self._step)
+            self.persist(self._step)
             self._watch(self._snapshot(self._phase("searching", self._unfinished.values())))
             self._pause(POLL_S)
         # A lost worker's result may have come after its trial was given up: read all once more.
-        self._persist(self._load)
-        self._persist(self._prune)
+        self.persist(self._load)
+        self.persist(self._prune)
         return list(self._finished.values())
 
     def refit(self, winner: Trial) -> Trial:
@@ -260,11 +273,11 @@ class Search:
             self._sweep()
             trial[:] = self._store.trials.find(draft.study, draft.purpose, [draft.tid])
 
-        self._persist(step)
+        self.persist(step)
         while not trial[0].is_final:
             self._watch(self._snapshot(self._phase(phase, trial), trial))
             self._pause(POLL_S)
-            self._persist(step)
+            self.persist(step)
         return trial[0]
 
     def _draft(
@@ -282,7 +295,7 @@ class Search:
 
     # -- keeping on -----------------------------------------------------------------------------
 
-    def _persist(self, step: Callable[[], None]) -> None:
+    def persist(self, step: Callable[[], _T]) -> _T:
         """Do a step that is safe to do again, until the server lets it through."""
         while True:
             try:

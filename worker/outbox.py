@@ -140,6 +140,8 @@ class Outbox:
             # Locked: its worker lives. Gone: another worker was quicker.
             with contextlib.suppress(portalocker.LockException, FileNotFoundError):
                 with _locked(folder):
+                    for partial in folder.glob("*.part"):  # its writer died over it
+                        partial.unlink()
                     _deliver_folder(folder, store)
                 _remove_if_empty(folder)
 

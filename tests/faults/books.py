@@ -59,24 +59,26 @@ def check(store: Store, study: str, trials: int, audit: Path, outbox: Path) -> B
     found = store.trials.find(study)
     assert [t.tid for t in found if t.purpose == SEARCH] == list(range(trials)), "tids"
     assert {t.status for t in found} <= {Status.DONE, Status.ERROR}, "not final"
-    kept = {entry["token"]: entry for entry in events(audit, "kept")}
+    keeping = {entry["token"]: entry for entry in events(audit, "keeping")}
+    kept = {entry["token"] for entry in events(audit, "kept")}
     counted = Counter(d["winner"] for d in documents if d["winner"] is not None)
     late = Counter(entry["token"] for d in documents for entry in d["late"])
     issued = {entry["token"] for d in documents for entry in d["issued"]}
     delivered = counted + late
-    mine = [token for token in kept if token in issued]
-    assert {token: delivered[token] for token in mine} == dict.fromkeys(mine, 1), "lost or doubled"
-    assert set(delivered) <= set(mine), "a result that nobody computed"
+    lost = [token for token in kept & issued if delivered[token] == 0]
+    assert lost == [], "lost"
+    assert [token for token, times in delivered.items() if times > 1] == [], "counted twice"
+    assert set(delivered) <= set(keeping) & issued, "a result that nobody computed"
     for trial in found:
         assert (trial.status is Status.DONE) == (trial.winner is not None)
         if trial.status is Status.DONE:
-            assert trial.loss == loss_of(trial.config) == kept[str(trial.winner)]["loss"]
+            assert trial.loss == loss_of(trial.config) == keeping[str(trial.winner)]["loss"]
             assert trial.attempts <= trial.max_attempts
-    _check_weights(store, found, kept)
+    _check_weights(store, found, keeping)
     check_files(store)
     done = [trial for trial in found if trial.status is Status.DONE]
     claims, failed = sum(trial.claims for trial in found), len(found) - len(done)
-    return Books(len(found), len(done), failed, claims, len(mine), sum(late.values()))
+    return Books(len(found), len(done), failed, claims, len(delivered), sum(late.values()))
 
 
 def check_result(store: Store, study: str) -> None:
@@ -97,11 +99,11 @@ def check_files(store: Store) -> None:
     assert all(store.trials.refers_to(f) or store.datasets.refers_to(f) for f in files), "orphans"
 
 
-def _check_weights(store: Store, trials: List[Trial], kept: Dict[str, Dict[str, Any]]) -> None:
+def _check_weights(store: Store, trials: List[Trial], keeping: Dict[str, Dict[str, Any]]) -> None:
     for trial in trials:
         if trial.artifact is not None:
             weights = store.blobs.get(BlobRef.from_document(trial.artifact))
-            assert hashlib.sha256(weights).hexdigest() == kept[str(trial.winner)]["weights"]
+            assert hashlib.sha256(weights).hexdigest() == keeping[str(trial.winner)]["weights"]
     best = _ranked([trial for trial in trials if trial.purpose == SEARCH])[:WEIGHTS_KEPT]
     assert all(trial.artifact is not None for trial in best), "the weights of a best trial are gone"
 

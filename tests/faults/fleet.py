@@ -8,6 +8,7 @@ from typing import Any, List, Optional
 from home import Home, Program, parent, until
 
 from store.connection import Store
+from store.errors import StoreUnavailable
 from store.trial import SEARCH, Draft, Status, Trial
 
 PLUGIN = Path(__file__).resolve().parent / "plugin"
@@ -44,6 +45,8 @@ class Fleet:
         home.environment.update(PYTHONPATH=path, HYPERHIVE_FAULTS_AUDIT=str(self.audit))
         self._server = home.start("mongo", "start")
         self.uri: str = until(home.server, "the server")
+        self.way = self.uri
+        """The URI that its processes use; a proxy may be in between."""
 
     def store(self) -> Store:
         """Return a store on the fleet's server, with its indexes."""
@@ -62,13 +65,13 @@ class Fleet:
         text = STUDY.format(name=name, trials=trials, algorithm=algorithm, attempts=attempts)
         file = self._home.work / (name + ".toml")
         file.write_text(text)
-        return self._home.start("coordinator", str(file), *arguments, HYPERHIVE_MONGO=self.uri)
+        return self._home.start("coordinator", str(file), *arguments, HYPERHIVE_MONGO=self.way)
 
-    def worker(self, *arguments: str, uri: Optional[str] = None, **faults: str) -> Program:
+    def worker(self, *arguments: str, **faults: str) -> Program:
         """Start a worker of one slot; ``seconds="1"`` sets ``HYPERHIVE_FAULTS_SECONDS``, ..."""
         variables = {"HYPERHIVE_FAULTS_" + name.upper(): value for name, value in faults.items()}
         command = ["worker", "--slots", "1", "--lease", str(self._lease), "--grace", "1"]
-        variables["HYPERHIVE_MONGO"] = uri or self.uri
+        variables["HYPERHIVE_MONGO"] = self.way
         return self._home.start(*command, *arguments, **variables)
 
     def freeze_server(self) -> None:
@@ -128,3 +131,12 @@ def ended(store: Store, study: str, seconds: float = 60.0) -> List[Trial]:
 
     trials: List[Trial] = until(all_ended, "the end of all trials of " + study, seconds)
     return trials
+
+
+def answers(store: Store) -> bool:
+    """Whether the server answers now."""
+    try:
+        store.ping()
+    except StoreUnavailable:
+        return False
+    return True

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Set
 
 import pytest
-from fleet import Fleet, draft, ended
+from fleet import Fleet, answers, draft, ended
 from home import until
 from plugin import hyperhive_faults
 
@@ -96,14 +96,6 @@ def kill_under_load(directory: Path, kills: int) -> int:
             lost = [loss for writer in writers for loss in writer.lost(store)]
     assert lost == [], "acknowledged and lost"
     return sum(len(writer.posted) + len(writer.won) for writer in writers)
-
-
-def answers(store: Store) -> bool:
-    try:
-        store.ping()
-    except StoreUnavailable:
-        return False
-    return True
 
 
 def test_02_mongod_killed_under_load_keeps_its_word(tmp_path: Path) -> None:

@@ -115,9 +115,14 @@ def _dies(result: Any, *_: Any, **__: Any) -> None:
         die()
 
 
-def _note_kept(_: Any, entry: Any) -> None:
-    weights = None if entry.weights is None else hashlib.sha256(entry.weights).hexdigest()
-    audit("kept", token=entry.token, loss=entry.result["loss"], weights=weights)
+def _noting_what_is_kept(add: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    def noting(self: Any, entry: Any) -> None:
+        weights = None if entry.weights is None else hashlib.sha256(entry.weights).hexdigest()
+        audit("keeping", token=entry.token, loss=entry.result["loss"], weights=weights)
+        add(self, entry)
+        audit("kept", token=entry.token)
+
+    return noting
 
 
 def _note_acknowledged(counts: bool, trial_id: Any, token: str, *_: Any, **__: Any) -> None:
@@ -154,7 +159,7 @@ def take_away(what: str) -> None:
 if _WITHOUT is not None:
     take_away(_WITHOUT)
 if _AUDIT is not None:
-    _after(Outbox, "add", _note_kept)
+    Outbox.add = _noting_what_is_kept(Outbox.add)  # type: ignore[method-assign]
     _after(TrialQueue, "finish", _note_acknowledged)
 if _DIE_AT in STEPS:
     _after(*STEPS[_DIE_AT], _dies)

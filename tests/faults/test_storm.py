@@ -1,0 +1,13 @@
+"""All of it at random, in small: the long form is ``make faults``."""
+
+from home import Home
+from storm import SHORT, Storm
+
+
+def test_04_all_at_random(home: Home) -> None:
+    """Workers, server and coordinator killed, workers frozen, replies lost: the books agree."""
+    storm = Storm(home, seed=4, trials=15, seconds=0.2)
+    books = storm.run(SHORT)
+    assert books.trials == books.done
+    assert storm.counts["workers killed"] == SHORT.worker_kills
+    assert storm.counts["replies lost"] >= SHORT.lost_replies

@@ -88,8 +88,8 @@ class Proxy:
 
     def __init__(self, port: int, drop: Drop = nothing) -> None:
         self.drop = drop
-        self.dropped: "Counter[str]" = Counter()
-        self.carried: "Counter[str]" = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.carried: Counter[str] = Counter()
         self._server = ("127.0.0.1", port)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]

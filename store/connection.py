@@ -31,7 +31,8 @@ class Store:
 
     Args:
         uri: any ``mongodb://`` or ``mongodb+srv://`` URI; its database, or ``hyperhive``, is used.
-        timeout: seconds until an operation gives up, whatever the network does.
+        timeout: seconds until an operation gives up, whatever the network does; two more at most
+            where a server must be found first. Weights and data sets have ``transfer_time``.
     """
 
     def __init__(self, uri: str, timeout: float = OPERATION_TIMEOUT_S) -> None:

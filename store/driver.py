@@ -162,6 +162,8 @@ def client_options(timeout: float) -> Dict[str, Any]:
     """Return our durability and time-outs (in seconds) as options of ``MongoClient``."""
     # Not timeoutMS: where it is set, PyMongo takes it for the server selection too, and asking a
     # server that is away would cost all of it. GridFS, whose messages are large, has transfer_time.
+    # No retries: PyMongo would wait up to three time-outs for a connection that went half-open, and
+    # a stopping worker with it. Whoever works through an outage asks again by itself.
     return {
         "appname": "hyperhive",
         "tz_aware": True,
@@ -169,6 +171,8 @@ def client_options(timeout: float) -> Dict[str, Any]:
         "journal": True,
         "connectTimeoutMS": int(timeout * 1000),
         "socketTimeoutMS": int(timeout * 1000),
+        "retryReads": False,
+        "retryWrites": False,
         "serverSelectionTimeoutMS": int(min(timeout, SERVER_SELECTION_TIMEOUT_S) * 1000),
     }
 

@@ -129,9 +129,10 @@ class Worker:
     def run_one(self, store: Store, heartbeat: Heartbeat) -> bool:
         """Do one trial from claim to delivery; return False if there was none to do."""
         trial = self._claim(store)
+        store_id = store.identity()
+        self._token = None  # all answers are known; until then, the claim is found by its token
         if trial is None:
             return False
-        store_id = store.identity()  # asked now, while the server is there
         begun = time.monotonic()
         log.info("%s: %s", trial.label, _spell(trial.vals or trial.config))
         with heartbeat.holding(trial) as held:
@@ -151,18 +152,15 @@ class Worker:
     def _claim(self, store: Store) -> Optional[Trial]:
         """Claim a trial, or find the one that a claim took whose reply was lost."""
         if self._token is not None:
-            trial = store.trials.claimed(self._token)
-        else:
-            self._token = new_token()
-            trial = store.trials.claim(
-                self._identity.worker,
-                self._token,
-                sorted(self._objectives),
-                self._identity.study,
-                self._terms.lease,
-            )
-        self._token = None  # the answer is known
-        return trial
+            return store.trials.claimed(self._token)
+        self._token = new_token()
+        return store.trials.claim(
+            self._identity.worker,
+            self._token,
+            sorted(self._objectives),
+            self._identity.study,
+            self._terms.lease,
+        )
 
     def _run_objective(self, store: Store, held: Held, heartbeat: Heartbeat) -> Outcome:
         trial = held.trial

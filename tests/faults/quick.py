@@ -1,0 +1,33 @@
+"""Trials of the quick objective, posted without a coordinator, and what became of them."""
+
+from typing import List
+
+from fleet import Fleet, ended
+
+from store.blobs import BlobRef
+from store.connection import Store
+from store.trial import Draft, Status, Trial
+
+
+def post(store: Store, trials: int, study: str = "s", attempts: int = 3) -> None:
+    """Post a study's trials."""
+    for tid in range(trials):
+        config = {"learning_rate": (tid + 1) / 1000}
+        store.trials.post(Draft(study, tid, config, {}, objective="quick", max_attempts=attempts))
+
+
+def all_done_once(store: Store, study: str = "s", seconds: float = 60.0) -> List[Trial]:
+    """Wait for the end of a study; fail unless each trial was tried once, and its weights whole."""
+    trials = ended(store, study, seconds)
+    assert [(trial.status, trial.attempts, trial.late) for trial in trials] == [
+        (Status.DONE, 1, 0)
+    ] * len(trials)
+    for trial in trials:
+        assert trial.artifact is not None
+        store.blobs.get(BlobRef.from_document(trial.artifact))  # it checks their hash
+    return trials
+
+
+def undelivered(fleet: Fleet) -> List[str]:
+    """Return the results that still wait on the workers' disk."""
+    return [str(path) for path in fleet.outbox.rglob("*.bson")]

@@ -67,11 +67,11 @@ class Fleet:
         file.write_text(text)
         return self._home.start("coordinator", str(file), *arguments, HYPERHIVE_MONGO=self.way)
 
-    def worker(self, *arguments: str, **faults: str) -> Program:
+    def worker(self, *arguments: str, uri: Optional[str] = None, **faults: str) -> Program:
         """Start a worker of one slot; ``seconds="1"`` sets ``HYPERHIVE_FAULTS_SECONDS``, ..."""
         variables = {"HYPERHIVE_FAULTS_" + name.upper(): value for name, value in faults.items()}
         command = ["worker", "--slots", "1", "--lease", str(self._lease), "--grace", "1"]
-        variables["HYPERHIVE_MONGO"] = self.way
+        variables["HYPERHIVE_MONGO"] = uri or self.way
         return self._home.start(*command, *arguments, **variables)
 
     def freeze_server(self) -> None:

@@ -376,9 +376,11 @@ def a_lifes_work(store: Store, device: Store) -> None:
     """Do all that a device asks of a store, in one that is empty but for a study and its data."""
     for name in store.client.get_default_database().list_collection_names():
         store.client.get_default_database()[name].delete_many({})
+    store.ensure_indexes()
     for tid in range(4):
         store.trials.post(Draft("s", tid, {}, {}))
     device.ping()
+    assert Store.identity(device) == store.identity()
     device.workers.report("w", None, "cpu", {}, None)
 
     def claim() -> Any:

@@ -57,22 +57,29 @@ def worker(
     Runs until you stop it. Ctrl-C (or SIGTERM) once: it ends the trial in hand if it can do so
     soon, else hands it back for another worker. Twice: it hands it back at once.
     """
-    # torch takes seconds to import; --help must not.
-    from model.device import choose
     from worker.device import cores, default_slots
 
     _set_up_logging(verbose, "worker")
     if mongo is not None:
         _check_login(mongo)
-    chosen = choose(device)
-    count = slots or default_slots(chosen)
+    kind = _device_kind(device)
+    count = slots or default_slots(kind)
     # Two processes of two threads each on two cores take several times as long as of one each:
     # OpenMP's threads wait for each other. And a second worker may be started beside this one.
-    threads = 1 if chosen.type == "cpu" else cores()
-    log.info("%d slot%s on %s", count, "s" if count > 1 else "", chosen.type)
-    options = Options(mongo, study, chosen.type, threads, lease, grace, verbose)
+    threads = 1 if kind == "cpu" else cores()
+    log.info("%d slot%s on %s", count, "s" if count > 1 else "", kind)
+    options = Options(mongo, study, kind, threads, lease, grace, verbose)
     if not Pool(_slot, (options,), count).run():
         raise typer.Exit(1)
+
+
+def _device_kind(asked: str) -> str:
+    """Return ``cpu``, ``cuda`` or ``mps``; without torch, which takes its time, where it can be."""
+    if asked == "cpu":
+        return asked
+    from model.device import choose
+
+    return choose(asked).type
 
 
 def _check_login(uri: str) -> None:

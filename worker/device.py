@@ -3,18 +3,19 @@
 import errno
 import os
 import platform
-from typing import Dict
+from typing import TYPE_CHECKING, Dict
 
-import torch
+if TYPE_CHECKING:  # what only starts slots must do without: it takes 200 MB and seconds
+    import torch
 
 
-def default_slots(device: torch.device) -> int:
+def default_slots(kind: str) -> int:
     """Return how many trials to train at once: one a core on the CPU, one on an accelerator.
 
     Measured on 2 cores: two one-thread processes take 0.52 s an epoch and trial, one two-thread
     process 0.65 to 0.77 s. A second process on one accelerator only shares it.
     """
-    return cores() if device.type == "cpu" else 1
+    return cores() if kind == "cpu" else 1
 
 
 def cores() -> int:
@@ -24,8 +25,10 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def describe(device: torch.device) -> str:
+def describe(device: "torch.device") -> str:
     """Return what a person calls the device."""
+    import torch
+
     if device.type == "cuda":
         return "cuda ({})".format(torch.cuda.get_device_name(device))
     return "{} ({})".format(device.type, platform.processor() or platform.machine())
@@ -33,6 +36,8 @@ def describe(device: torch.device) -> str:
 
 def versions() -> Dict[str, str]:
     """Return the versions that a result may depend on."""
+    import torch
+
     return {"python": platform.python_version(), "torch": str(torch.__version__)}
 
 

@@ -70,7 +70,8 @@ class Fleet:
     def worker(self, *arguments: str, uri: Optional[str] = None, **faults: str) -> Program:
         """Start a worker of one slot; ``seconds="1"`` sets ``HYPERHIVE_FAULTS_SECONDS``, ..."""
         variables = {"HYPERHIVE_FAULTS_" + name.upper(): value for name, value in faults.items()}
-        command = ["worker", "--slots", "1", "--lease", str(self._lease), "--grace", "1"]
+        command = ["worker", "--slots", "1", "--device", "cpu", "--lease", str(self._lease)]
+        command += ["--grace", "1"]
         variables["HYPERHIVE_MONGO"] = uri or self.way
         return self._home.start(*command, *arguments, **variables)
 

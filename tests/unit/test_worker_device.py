@@ -24,7 +24,7 @@ def test_the_cpu_is_always_there() -> None:
     """The CPU can be chosen by name, and takes a trial a core at once."""
     device = choose("cpu")
     assert device == torch.device("cpu")
-    assert default_slots(device) == cores() >= 1
+    assert default_slots(device.type) == cores() >= 1
     assert describe(device).startswith("cpu (")
 
 
@@ -36,7 +36,7 @@ def test_auto_takes_what_there_is() -> None:
 
 def test_an_accelerator_takes_one_trial_at_a_time() -> None:
     """Two processes on one accelerator would only share it."""
-    assert default_slots(torch.device("cuda")) == default_slots(torch.device("mps")) == 1
+    assert default_slots("cuda") == default_slots("mps") == 1
 
 
 @NO_CUDA

@@ -14,7 +14,6 @@ from hypothesis.stateful import (
     consumes,
     initialize,
     invariant,
-    multiple,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -37,6 +36,9 @@ losses = st.sampled_from([0.25, 0.5, 0.75])
 numbers = st.integers(0, 7)
 """Of a trial among those that a rule may choose from, counted from the newest."""
 attempts = st.integers(1, 3)
+Claimant = Tuple[bool, int]
+claimants = st.tuples(st.booleans(), numbers)
+"""Of those who hold a trial, if there are any, or of all who ever did: which, from the newest."""
 twice = st.booleans().map(lambda lost: 2 if lost else 1)
 """How often a call is made: again, if its first reply was lost on the way."""
 
@@ -48,7 +50,6 @@ class Lifetimes(RuleBasedStateMachine):
     claim ever made, as an outbox does that delivers for the dead.
     """
 
-    claims = Bundle("claims")  # the tokens of claims whose trial reached the client
     unanswered = Bundle("unanswered")  # the tokens of claims whose reply was lost
 
     def __init__(self, stores: List[Store]) -> None:
@@ -86,34 +87,31 @@ class Lifetimes(RuleBasedStateMachine):
 
     # -- workers --------------------------------------------------------------------------------
 
-    @rule(target=claims, client=clients, lasts=st.booleans())
-    def claim(self, client: int, lasts: bool) -> Any:
+    @rule(client=clients, lasts=st.booleans())
+    def claim(self, client: int, lasts: bool) -> None:
         """A worker takes what it is given; its lease may be over by the next step."""
         trial, token = self._claim(client, lasts)
-        if trial is None:
-            return multiple()
-        self.held[token] = trial
-        return token
+        if trial is not None:
+            self.held[token] = trial
 
     @rule(target=unanswered, client=clients, lasts=st.booleans())
     def claim_and_lose_the_reply(self, client: int, lasts: bool) -> str:
         """A worker is given a trial, or none, and does not hear of it."""
         return self._claim(client, lasts)[1]
 
-    @rule(target=claims, client=clients, token=consumes(unanswered))
-    def ask_what_was_claimed(self, client: int, token: str) -> Any:
+    @rule(client=clients, token=consumes(unanswered))
+    def ask_what_was_claimed(self, client: int, token: str) -> None:
         """A worker that did not hear asks under its token, sooner or later."""
         trial = self.stores[client].trials.claimed(token)
         assert (trial and trial.tid) == self.lives.claimed(token)
-        if trial is None:
-            return multiple()
-        self.held[token] = trial
-        return token
+        if trial is not None:
+            self.held[token] = trial
 
-    @rule(client=clients, token=claims, progress=st.none() | st.integers(1, 3), times=twice)
-    def heartbeat(self, client: int, token: str, progress: Optional[int], times: int) -> None:
+    @precondition(lambda self: self.held)
+    @rule(client=clients, who=claimants, progress=st.none() | st.integers(1, 3), times=twice)
+    def heartbeat(self, client: int, who: Claimant, progress: Optional[int], times: int) -> None:
         """Whoever ever claimed a trial says that he lives."""
-        trial, life = self._named(token)
+        token, trial, life = self._named(who)
         told = None if progress is None else {"epoch": progress}
 
         def beat() -> bool:
@@ -131,32 +129,38 @@ class Lifetimes(RuleBasedStateMachine):
             if may:
                 self.lives[trial.tid].heartbeat(token, None)
 
-    @rule(client=clients, token=claims, loss=losses, times=twice)
-    def finish(self, client: int, token: str, loss: float, times: int) -> None:
+    @precondition(lambda self: self.held)
+    @rule(client=clients, who=claimants, loss=losses, times=twice)
+    def finish(self, client: int, who: Claimant, loss: float, times: int) -> None:
         """Whoever ever claimed a trial delivers a result, in whatever state the trial is by now."""
-        trial, life = self._named(token)
+        token, trial, life = self._named(who)
         deliver = partial(
             self.stores[client].trials.finish, trial.id, token, {"status": "ok", "loss": loss}
         )
         self._same(deliver, partial(life.finish, token, loss), times)
 
-    @rule(client=clients, token=claims, stray=claims)
-    def finish_under_a_token_of_another_trial(self, client: int, token: str, stray: str) -> None:
+    @precondition(lambda self: self.held)
+    @rule(client=clients, who=claimants, stray=claimants)
+    def finish_under_a_token_of_another_trial(
+        self, client: int, who: Claimant, stray: Claimant
+    ) -> None:
         """A result under a token that was issued for another trial is refused."""
-        trial, life = self._named(token)
-        if stray not in life.issued:
-            finish = partial(self.stores[client].trials.finish, trial.id, stray, {"loss": 0.0})
+        _, trial, life = self._named(who)
+        other, _, _ = self._named(stray)
+        if other not in life.issued:
+            finish = partial(self.stores[client].trials.finish, trial.id, other, {"loss": 0.0})
             assert _outcome(finish) is LeaseLost
 
+    @precondition(lambda self: self.held)
     @rule(
         client=clients,
-        token=claims,
+        who=claimants,
         kind=st.sampled_from([ErrorKind.OBJECTIVE, ErrorKind.BAD_PAYLOAD]),
         times=twice,
     )
-    def fail(self, client: int, token: str, kind: ErrorKind, times: int) -> None:
+    def fail(self, client: int, who: Claimant, kind: ErrorKind, times: int) -> None:
         """Whoever ever claimed a trial says that the objective failed."""
-        trial, life = self._named(token)
+        token, trial, life = self._named(who)
 
         def fail() -> None:
             failed = self.stores[client].trials.fail(trial, kind, "no")
@@ -166,20 +170,22 @@ class Lifetimes(RuleBasedStateMachine):
 
         self._same(fail, partial(life.fail, token, kind), times)
 
-    @rule(client=clients, token=claims, exclude=st.booleans(), times=twice)
-    def give_back(self, client: int, token: str, exclude: bool, times: int) -> None:
+    @precondition(lambda self: self.held)
+    @rule(client=clients, who=claimants, exclude=st.booleans(), times=twice)
+    def give_back(self, client: int, who: Claimant, exclude: bool, times: int) -> None:
         """Whoever ever claimed a trial hands it back."""
-        trial, life = self._named(token)
+        token, trial, life = self._named(who)
 
         def give_back() -> None:
             self.stores[client].trials.give_back(trial, exclude)
 
         self._same(give_back, partial(life.give_back, token, exclude), times)
 
-    @rule(client=clients, token=claims, times=twice)
-    def confirm_cancel(self, client: int, token: str, times: int) -> None:
+    @precondition(lambda self: self.held)
+    @rule(client=clients, who=claimants, times=twice)
+    def confirm_cancel(self, client: int, who: Claimant, times: int) -> None:
         """Whoever ever claimed a trial says that it has stopped as it was asked."""
-        trial, life = self._named(token)
+        token, trial, life = self._named(who)
 
         def confirm() -> None:
             self.stores[client].trials.confirm_cancel(trial)
@@ -256,9 +262,16 @@ class Lifetimes(RuleBasedStateMachine):
             self.lives[tid].lease_is_over = not lasts
         return trial, token
 
-    def _named(self, token: str) -> Tuple[Trial, Life]:
+    def _named(self, who: Claimant) -> Tuple[str, Trial, Life]:
+        holds, number = who
+        tokens = [
+            token for token, trial in self.held.items() if self.lives[trial.tid].is_held_by(token)
+        ]
+        if not (holds and tokens):
+            tokens = list(self.held)
+        token = tokens[-1 - number % len(tokens)]
         trial = self.held[token]
-        return trial, self.lives[trial.tid]
+        return token, trial, self.lives[trial.tid]
 
     def _same(self, act: Callable[[], Any], told: Callable[[], Any], times: int) -> None:
         """Do a step on the store and on the model, so many times; each must end the same."""

@@ -8,7 +8,7 @@ DEVICE_VENV := .venv-device
 SOURCES := hyperhive.py store model worker coordinator inference
 STAMP = $(VENV)/.$(1)-installed
 
-.PHONY: demo test check test-device benchmarks clean
+.PHONY: demo test check test-device faults benchmarks clean
 
 demo: $(call STAMP,all)
 	$(BIN)/hyperhive demo
@@ -26,6 +26,10 @@ check: $(call STAMP,test)
 test-device: $(call STAMP,test) $(DEVICE_VENV)/.installed
 	HYPERHIVE_DEVICE_PYTHON=$(CURDIR)/$(DEVICE_VENV)/bin/python \
 	  $(BIN)/python -m pytest tests/acceptance -k old_python
+
+# The long form of the fault suite: about an hour; writes the tables of docs/reliability.md.
+faults: $(call STAMP,test)
+	SEED=$(SEED) $(BIN)/python -m pytest -s tests/faults/long_form.py
 
 benchmarks: $(call STAMP,test)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

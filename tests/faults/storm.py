@@ -26,16 +26,16 @@ SHARE_OF_REPLIES_LOST = 0.003
 class Measure:
     """How much of each fault, and the mean time between two of them, in seconds."""
 
-    worker_kills: int
-    server_kills: int
-    coordinator_kills: int
-    freezes: int
-    lost_replies: int
+    workers_killed: int
+    mongods_killed: int
+    coordinators_killed: int
+    workers_frozen: int
+    replies_lost: int
     gap: float
 
 
-SHORT = Measure(4, 2, 1, 2, lost_replies=3, gap=1.5)
-LONG = Measure(200, 50, 50, 50, lost_replies=100, gap=2.5)
+SHORT = Measure(4, 2, 1, 2, replies_lost=3, gap=1.5)
+LONG = Measure(200, 50, 50, 50, replies_lost=100, gap=2.5)
 
 
 class Storm:
@@ -66,7 +66,7 @@ class Storm:
             self._workers = [self._new_worker() for _ in range(3)]
             self._next_study()
             faults = self._faults(measure)
-            while faults or sum(proxy.dropped.values()) < measure.lost_replies:
+            while faults or sum(proxy.dropped.values()) < measure.replies_lost:
                 self._live_for(self._dice.expovariate(1 / measure.gap))
                 if faults:
                     faults.pop()(store)
@@ -79,18 +79,25 @@ class Storm:
                 audit, outbox = fleet.audit, fleet.outbox
                 books += check(store, study, self._trials, audit, outbox)
                 check_result(store, study)
+        wanted = {what.replace("_", " "): times for what, times in vars(measure).items()}
+        assert all(times >= wanted[what] for what, times in self.counts.items())
         return books
 
     def _faults(self, measure: Measure) -> List[Callable[[Store], None]]:
         faults: Dict[Callable[[Store], None], int] = {
-            self._kill_a_worker: measure.worker_kills,
-            self._kill_the_server: measure.server_kills,
-            self._kill_the_coordinator: measure.coordinator_kills,
-            self._freeze_a_worker: measure.freezes,
+            self._kill_a_worker: measure.workers_killed,
+            self._kill_the_server: measure.mongods_killed,
+            self._kill_the_coordinator: measure.coordinators_killed,
+            self._freeze_a_worker: measure.workers_frozen,
         }
         order = [fault for fault, times in faults.items() for _ in range(times)]
         self._dice.shuffle(order)
         return order
+
+    @property
+    def studies(self) -> int:
+        """How many studies there were."""
+        return len(self._studies)
 
     # -- the faults -----------------------------------------------------------------------------
 
@@ -106,6 +113,7 @@ class Storm:
         self.counts["mongods killed"] += 1
 
     def _kill_the_coordinator(self, _: Store) -> None:
+        self._live()  # there is one
         self._coordinator.signal(signal.SIGKILL)
         self._coordinator.end()
         self._coordinator = self._new_coordinator()

@@ -9,5 +9,4 @@ def test_04_all_at_random(home: Home) -> None:
     storm = Storm(home, seed=4, trials=15, seconds=0.2)
     books = storm.run(SHORT)
     assert books.trials == books.done
-    assert storm.counts["workers killed"] == SHORT.worker_kills
-    assert storm.counts["replies lost"] >= SHORT.lost_replies
+    assert storm.counts["workers killed"] == SHORT.workers_killed

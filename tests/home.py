@@ -95,10 +95,6 @@ class Home:
             self.work,
             {**self.environment, **variables},
         )
-        if hasattr(os, "sched_setaffinity"):
-            # A core each: torch's threads spin while they wait, and two programs' would fight.
-            cores = sorted(os.sched_getaffinity(0))
-            os.sched_setaffinity(program.pid, {cores[len(self._programs) % len(cores)]})
         self._programs.append(program)
         return program
 

@@ -70,36 +70,44 @@ def alone(home: Home) -> Fleet:
     return Fleet(home, lease=LEASE_S)
 
 
-def test_06_and_07_a_worker_frozen_past_its_lease(alone: Fleet) -> None:
-    """A trial that nobody took is renewed and run once. If another did, one result is late.
-
-    Both workers go on.
-    """
+def test_06_a_worker_frozen_while_another_runs_its_trial(alone: Fleet) -> None:
+    """One result counts, the other is kept as late, and both workers go on."""
     fleet = alone
     first = fleet.worker(seconds="1", deaf="")
     with fleet.store() as store:
         store.trials.post(draft("s", 0))
-        with frozen(running(store, "s")):
-            time.sleep(3 * LEASE_S)
-        (trial,) = ended(store, "s")
-        assert (trial.status, trial.claims, trial.late, begun(fleet, trial)) == (2, 1, 0, 1)
-        second = fleet.worker(seconds="1")
-        store.trials.post(draft("s", 1))
-        held = running(store, "s", tid=1)
+        held = running(store, "s")
         with frozen(held):
-            until(lambda: store.trials.find("s", tids=[1])[0].is_final, "another's result")
-            time.sleep(max(0.0, 3 * LEASE_S - 4.0))
-        until(lambda: store.trials.find("s", tids=[1])[0].late, "the late result")
-        (trial,) = store.trials.find("s", tids=[1])
-        assert (trial.status, trial.claims, trial.late, begun(fleet, trial)) == (2, 2, 1, 2)
+            second = fleet.worker(seconds="1")
+            time.sleep(3 * LEASE_S)
+            until(lambda: store.trials.find("s")[0].is_final, "another's result")
+        until(lambda: store.trials.find("s")[0].late, "the late result")
+        (trial,) = store.trials.find("s")
+        assert (trial.status, trial.claims, trial.late) == (Status.DONE, 2, 1)
+        assert begun(fleet, trial) == 2
         assert trial.owner != held.owner
-        for tid in range(2, 6):
+        for tid in range(1, 5):
             store.trials.post(draft("s", tid))
-        owners = {trial.owner for trial in ended(store, "s") if trial.tid > 1}
+        owners = {trial.owner for trial in ended(store, "s") if trial.tid > 0}
         assert len(owners) == 2, "both go on"
-        check(store, "s", 6, fleet.audit, fleet.outbox)
+        check(store, "s", 5, fleet.audit, fleet.outbox)
     assert first.is_running()
     assert second.is_running()
+
+
+def test_07_a_worker_frozen_while_nobody_takes_its_trial(alone: Fleet) -> None:
+    """The lease that ran out is renewed, and the trial is run once."""
+    fleet = alone
+    fleet.worker(seconds="1")
+    with fleet.store() as store:
+        store.trials.post(draft("s", 0))
+        with frozen(running(store, "s")):
+            time.sleep(3 * LEASE_S)
+            assert [trial.tid for trial in store.trials.overdue()] == [0]
+        (trial,) = ended(store, "s")
+        assert (trial.status, trial.claims, trial.late) == (Status.DONE, 1, 0)
+        assert begun(fleet, trial) == 1
+        check(store, "s", 1, fleet.audit, fleet.outbox)
 
 
 @contextlib.contextmanager

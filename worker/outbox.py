@@ -94,8 +94,11 @@ class Outbox:
         self._lock = contextlib.ExitStack()
 
     def __enter__(self) -> "Outbox":
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock.enter_context(_locked(self._folder))
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock.enter_context(_locked(self._folder))
+        except OSError as error:  # its results are kept in memory: see add
+            log.error("the outbox %s cannot be made (%s): make room for it", self._folder, error)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -134,16 +137,19 @@ class Outbox:
 
     def deliver_for_the_dead(self, store: Store) -> None:
         """Deliver what workers left that died before they could."""
-        for folder in sorted(self._root.iterdir()):
+        for folder in sorted(self._root.glob("*")):
             if folder == self._folder or not folder.is_dir():
                 continue
             # Locked: its worker lives. Gone: another worker was quicker.
-            with contextlib.suppress(portalocker.LockException, FileNotFoundError):
-                with _locked(folder):
-                    for partial in folder.glob("*.part"):  # its writer died over it
-                        partial.unlink()
-                    _deliver_folder(folder, store)
-                _remove_if_empty(folder)
+            try:
+                with contextlib.suppress(portalocker.LockException, FileNotFoundError):
+                    with _locked(folder):
+                        for partial in folder.glob("*.part"):  # its writer died over it
+                            partial.unlink()
+                        _deliver_folder(folder, store)
+                    _remove_if_empty(folder)
+            except OSError as error:  # a disk that is full, or by now read-only
+                log.error("%s: what a worker left there stays: %s", folder, error)
 
 
 def _deliver_folder(folder: Path, store: Store) -> None:

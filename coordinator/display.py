@@ -42,7 +42,9 @@ class Lines:
             self._told = {trial.tid for trial in snapshot.finished}
             if self._told:
                 self._write("resumed with {} trials done".format(len(self._told)))
-        phase = snapshot.phase if snapshot.workers else no_worker(snapshot)
+        phase = snapshot.phase
+        if not snapshot.workers and snapshot.is_reachable:
+            phase = no_worker(snapshot)
         if phase != self._phase:
             self._phase = phase
             self._write("{}: {}".format(snapshot.study, phase))
@@ -105,8 +107,8 @@ def _workers(snapshot: "Snapshot") -> Table:
 def doing(trial: Trial) -> str:
     """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2%``."""
     progress = trial.progress or {}
-    if "epoch" not in progress:
-        return "trial {}: begins".format(trial.tid)
+    if not {"epoch", "epochs"} <= set(progress):  # it has just begun, or is another objective
+        return "trial {}".format(trial.tid)
     text = "trial {}: epoch {} of {}".format(trial.tid, progress["epoch"], progress["epochs"])
     accuracy = progress.get("validation_accuracy")
     return text if accuracy is None else "{}, {:.1%}".format(text, accuracy)

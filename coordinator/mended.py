@@ -13,16 +13,22 @@ def mended(trials: List[Trial], overdue: Container[object]) -> List[str]:
     ``overdue`` has the ids of the trials whose lease is over.
     """
     lines = {
-        "silent worker, the next free one takes it": [t for t in trials if t.id in overdue],
+        "silent worker, the next free one takes it": [
+            trial for trial in trials if trial.id in overdue and _may_be_taken(trial)
+        ],
         "taken again after a worker was lost, stopped or failed": [
             trial for trial in trials if trial.claims > 1
         ],
         "second result kept, not counted": [trial for trial in trials if trial.late],
         "the device of a worker failed, others may take it": [
-            trial for trial in trials if trial.excluded
+            trial for trial in trials if trial.excluded and not trial.is_final
         ],
     }
     return ["{}: {}".format(what, _names(which)) for what, which in lines.items() if which]
+
+
+def _may_be_taken(trial: Trial) -> bool:
+    return trial.attempts < trial.max_attempts and not trial.cancel_requested
 
 
 def _names(trials: List[Trial]) -> str:

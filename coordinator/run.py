@@ -139,6 +139,12 @@ def run_study(
 
 
 def _card(study: Study, dataset: Dataset, winner: Trial, source: Trial, weights: BlobRef) -> Card:
+    """Return the card; raises ``StudyFailed`` if the results of the study's objective lack it."""
+    if not {"validation_accuracy", "trained_on"} <= set(winner.result) & set(source.result):
+        raise StudyFailed(
+            "trial {} is the best, but no model can be made of it: the results of objective {} "
+            "lack validation_accuracy or trained_on".format(winner.tid, study.plan.objective)
+        )
     mean, std = dataset.normalisation()
     described: Dict[str, Any] = {**study.dataset_card, "content_hash": study.dataset_hash}
     return Card(

@@ -25,7 +25,7 @@ from coordinator.suggest import Suggester
 from model.config import TrainConfig
 from model.errors import InputError
 from store.connection import Store
-from store.errors import StoreUnavailable, StudyWithdrawn
+from store.errors import LeaseLost, StoreUnavailable, StudyWithdrawn
 from store.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
 from store.workers import WorkerRecord
 
@@ -58,6 +58,7 @@ class Snapshot:
     seconds: float
     finished_before: int
     had_workers: bool = False
+    is_reachable: bool = True
 
     @property
     def running(self) -> List[Trial]:
@@ -183,13 +184,23 @@ class Search:
         self._require_study()
         self._store.trials.expire()
         self._workers = tuple(self._store.workers.present(self._study.name))
-        if self._workers:
-            self._had_workers = True
-            self._last_worker = time.monotonic()
+        self._require_worker()
         if time.monotonic() - self._last_collect >= _COLLECT_EVERY_S:
             self._last_collect = time.monotonic()
             self._store.collect_orphans()
         self._prune()
+
+    def _require_worker(self) -> None:
+        """Raise ``NoWorker`` if there has been none for longer than the search is to wait."""
+        if self._workers:
+            self._had_workers = True
+            self._last_worker = time.monotonic()
+        alone = time.monotonic() - self._last_worker
+        if self._timeout is not None and alone > self._timeout:
+            raise NoWorker(
+                "no worker for {:.0f} s: start one and the same study again, and it goes on from "
+                "here".format(self._timeout)
+            )
 
     def _require_study(self) -> None:
         """Raise ``StudyWithdrawn`` if it was, after taking back what was posted meanwhile."""
@@ -206,7 +217,11 @@ class Search:
         """Drop the weights of all trials but the best."""
         for trial in ranking(self._finished.values())[WEIGHTS_KEPT:]:
             if trial.artifact is not None:
-                self._finished[trial.tid] = self._store.drop_weights(trial)
+                try:
+                    self._finished[trial.tid] = self._store.drop_weights(trial)
+                except LeaseLost:
+                    self._require_study()  # it was deleted, and its trials with it
+                    raise
 
     def _look_at(self, unfinished: Mapping[int, Trial]) -> None:
         """Read the unfinished trials again; a study's finished ones are never read twice."""
@@ -271,7 +286,10 @@ class Search:
         def step() -> None:
             self._store.trials.post(draft)
             self._sweep()
-            trial[:] = self._store.trials.find(draft.study, draft.purpose, [draft.tid])
+            found = self._store.trials.find(draft.study, draft.purpose, [draft.tid])
+            if not found:
+                self._require_study()  # it was deleted, and this trial with it
+            trial[:] = found
 
         self.persist(step)
         while not trial[0].is_final:
@@ -301,18 +319,13 @@ class Search:
             try:
                 return step()
             except StoreUnavailable as error:
-                self._watch(self._snapshot("{}; waiting for it".format(error)))
+                snapshot = self._snapshot("{}; waiting for it".format(error))
+                self._watch(dataclasses.replace(snapshot, is_reachable=False))
                 self._pause(_RECONNECT_S)
 
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
             raise Interrupted
-        alone = time.monotonic() - self._last_worker
-        if self._timeout is not None and alone > self._timeout:
-            raise NoWorker(
-                "no worker for {:.0f} s: start one and the same study again, and it goes on from "
-                "here".format(alone)
-            )
 
     def _snapshot(self, phase: str, extra: Sequence[Trial] = ()) -> Snapshot:
         return Snapshot(

@@ -80,7 +80,9 @@ class Store:
         again. Raises ``NotFound``.
         """
         self.studies.cancel(name)
-        return self.trials.cancel_all(name)
+        asked = self.trials.cancel_all(name)
+        self.trials.expire()  # what the dead hold: no coordinator may be left to see to it
+        return asked
 
     def delete_study(self, name: str) -> None:
         """Delete a study, its trials and their weights; safe to call again.

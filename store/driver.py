@@ -108,25 +108,7 @@ def translated_errors(where: str, srv: bool = False) -> Iterator[None]:
     try:
         yield
     except mongo.OperationFailure as error:
-        if error.code in (_AUTHENTICATION_FAILED, _ATLAS_ERROR):
-            raise LoginRefused(
-                "MongoDB at {} refused the login: check user, password and authSource in "
-                "--mongo".format(where)
-            ) from error
-        if error.code == _UNAUTHORIZED:
-            if _NO_LOGIN in str(error):
-                raise LoginRefused(
-                    "MongoDB at {} wants a login: put USER:PASSWORD@ before the host in --mongo, "
-                    "or ask for a new login if yours was revoked".format(where)
-                ) from error
-            raise NotAllowed(
-                "MongoDB at {} says this user may not do that: {}".format(
-                    where, _COMMAND.sub(r"command \1 \2", _reason(error))
-                )
-            ) from error
-        if isinstance(error, (mongo.ExecutionTimeout, mongo.WTimeoutError)):
-            raise StoreUnavailable("MongoDB at {} took too long to answer".format(where)) from error
-        raise StoreError("MongoDB at {} refused: {}".format(where, _reason(error))) from error
+        raise _refusal(where, error) from error
     except mongo.ConnectionFailure as error:
         raise _no_connection(where, _reason(error)) from error
     except mongo.ConfigurationError as error:
@@ -135,6 +117,31 @@ def translated_errors(where: str, srv: bool = False) -> Iterator[None]:
                 "the name server says nothing of {} ({})".format(where, _reason(error))
             ) from error
         raise BadAddress("MongoDB address {}: {}".format(where, _reason(error))) from error
+
+
+def _refusal(where: str, error: mongo.OperationFailure) -> StoreError:
+    """Return what to say of a server that answers, and does not do what it was asked for."""
+    if error.code in (_AUTHENTICATION_FAILED, _ATLAS_ERROR):
+        return LoginRefused(
+            "MongoDB at {} refused the login: check user, password and authSource in "
+            "--mongo".format(where)
+        )
+    if error.code == _UNAUTHORIZED and _NO_LOGIN in str(error):
+        return LoginRefused(
+            "MongoDB at {} wants a login: put USER:PASSWORD@ before the host in --mongo, "
+            "or ask for a new login if yours was revoked".format(where)
+        )
+    if error.code == _UNAUTHORIZED:
+        return NotAllowed(
+            "MongoDB at {} says this user may not do that: {}".format(
+                where, _COMMAND.sub(r"command \1 \2", _reason(error))
+            )
+        )
+    if isinstance(error, mongo.CursorNotFound):  # the server it was on is not there any more
+        return StoreUnavailable("MongoDB at {} was started again".format(where))
+    if isinstance(error, (mongo.ExecutionTimeout, mongo.WTimeoutError)):
+        return StoreUnavailable("MongoDB at {} took too long to answer".format(where))
+    return StoreError("MongoDB at {} refused: {}".format(where, _reason(error)))
 
 
 def _no_connection(where: str, reason: str) -> StoreError:

@@ -28,12 +28,12 @@ import pymongo
 from pymongo import errors as mongo
 
 from store.driver import DEFAULT_DATABASE
-from store.errors import NoServerBinary, ServerFailed
+from store.errors import NoServerBinary, ServerFailed, StoreError
 
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
-_WATCH_EVERY_S = 1.0
+_WATCH_EVERY_S, _WATCH_LIMIT_S = 1.0, 60.0
 _ADMIN, _USER = "admin", "hyperhive"
 
 
@@ -106,6 +106,9 @@ def stop(directory: Optional[Path] = None) -> bool:
     """Stop the embedded server, whoever uses it; return whether it ran."""
     server = _Server(directory or default_directory())
     with _holding(server.start_lock, portalocker.LOCK_EX):
+        if server.was_killed():
+            server.forget()  # else whoever uses it would bring it back
+            return False
         if not server.answers():
             return False
         server.stop()
@@ -118,10 +121,17 @@ def _bringing_back(server: "_Server", mongod: Optional[str]) -> Iterator[None]:
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(_WATCH_EVERY_S):
-            with _holding(server.start_lock, portalocker.LOCK_EX):
-                if server.was_killed():
-                    server.start_again(mongod)
+        pause = _WATCH_EVERY_S
+        while not ended.wait(pause):
+            try:
+                with _holding(server.start_lock, portalocker.LOCK_EX):
+                    if server.was_killed():
+                        log.warning("mongod was killed; it is started again")
+                        server.start(find_mongod(mongod), None)
+                pause = _WATCH_EVERY_S
+            except (StoreError, OSError, portalocker.LockException) as error:
+                log.error("%s", error)
+                pause = min(2 * pause, _WATCH_LIMIT_S)
 
     watcher = threading.Thread(target=watch, name="mongod watcher", daemon=True)
     watcher.start()
@@ -177,14 +187,6 @@ class _Server:
             self._process.poll()  # else a child that was killed lives on as a zombie
         return self._noted_port() is not None and not self._is_running()
 
-    def start_again(self, mongod: Optional[str]) -> None:
-        """Start a killed server on its files and its port, or log why it does not start."""
-        log.warning("mongod was killed; it is started again")
-        try:
-            self.start(find_mongod(mongod), None)
-        except (NoServerBinary, ServerFailed, OSError) as error:
-            log.error("%s", error)
-
     def stop(self) -> None:
         """Shut the server down cleanly and wait for its end. Raises ``ServerFailed``."""
         if self._noted_port() is None:
@@ -198,6 +200,10 @@ class _Server:
         except mongo.AutoReconnect:
             pass  # the server hangs up on whoever shuts it down
         self._wait_for_end()
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove the note of a server that is gone, and shall be."""
         self._running_file.unlink(missing_ok=True)
 
     def _end_half_made(self) -> None:
@@ -275,8 +281,10 @@ class _Server:
         except BaseException:
             self._process.kill()
             self._process.wait()
-            if noted is None:  # else the server that was killed is still to be brought back
+            if noted is None:
                 self._running_file.unlink()
+            else:  # the server that was killed is still to be brought back, on its port
+                _write_private(self._running_file, {"port": noted})
             raise
 
     def _wait_for_start(self, process: "subprocess.Popen[bytes]", port: int) -> None:

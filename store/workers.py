@@ -98,9 +98,18 @@ class Workers:
             found = self._workers.aggregate(
                 [{"$match": which}, {"$addFields": {"age": age}}, {"$sort": {"_id": ASCENDING}}]
             )
-            return [
-                WorkerRecord(
-                    id=document["_id"], seconds_ago=document["age"] / 1000, **document["record"]
-                )
-                for document in found
-            ]
+            return [_from_document(document) for document in found]
+
+
+def _from_document(document: Mapping[str, Any]) -> WorkerRecord:
+    """Build a record from what a worker wrote, of whatever version it is."""
+    said = document.get("record") or {}
+    return WorkerRecord(
+        id=document["_id"],
+        study=said.get("study"),
+        device=str(said.get("device")),
+        versions=dict(said.get("versions") or {}),
+        trial=said.get("trial"),
+        undelivered=said.get("undelivered") or 0,
+        seconds_ago=document["age"] / 1000,
+    )

@@ -1,5 +1,6 @@
 """Runs hyperhive's commands as a person does: as processes, with signals, in a home of its own."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -135,10 +136,12 @@ class Home:
 
     def close(self) -> None:
         """End whatever a failed test left running here."""
-        for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
-        for program in self._programs:
-            program.end()
+        while self.processes():
+            for pid in self.processes():
+                with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                    os.kill(pid, signal.SIGKILL)
+            for program in self._programs:
+                program.end()
 
 
 def parent(pid: int) -> int:

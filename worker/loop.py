@@ -198,7 +198,8 @@ class Worker:
             elif isinstance(error, Stopped):
                 store.trials.give_back(trial)
                 log.info("%s: given back", name)
-            elif isinstance(error, StoreUnavailable):
+            elif isinstance(error, StoreUnavailable):  # it could not get its data
+                self._token = trial.token  # still ours, and found again when the server is back
                 raise error
             elif isinstance(error, DeviceError) or is_device_failure(error):
                 store.trials.give_back(trial, exclude=True)

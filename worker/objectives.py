@@ -34,6 +34,9 @@ class Outcome:
 
     ``result`` is hyperopt's result: plain JSON with ``status`` and ``loss`` at least. ``weights``
     are the bytes of a safetensors file, or None. Raises ``ValueError`` for any other result.
+
+    A study's winner becomes a model for ``predict-cam`` if its weights are a LeNet-5's and its
+    result has ``validation_accuracy`` (0..1) and ``trained_on`` (``worker.device.versions``).
     """
 
     result: Dict[str, Any]
@@ -52,7 +55,8 @@ class Context:
     Args:
         device: ``cpu``, ``cuda`` or ``mps``.
         dataset: gives the data set of a content hash, fetched from the store if need be.
-        report: takes progress as plain JSON, and the seconds that are probably left.
+        report: takes progress as plain JSON, and the seconds that are probably left. Of progress,
+            ``epoch``, ``epochs`` and ``validation_accuracy`` are shown, if they are there.
         should_stop: asked often; an objective that hears yes raises ``Stopped``.
     """
 

@@ -92,18 +92,26 @@ class Outbox:
         self._folder = self._root / worker
         self._unsaved: List[Entry] = []
         self._lock = contextlib.ExitStack()
+        self._is_locked = False
 
     def __enter__(self) -> "Outbox":
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock.enter_context(_locked(self._folder))
-        except OSError as error:  # its results are kept in memory: see add
+            self._make()
+        except OSError as error:  # its results are kept in memory meanwhile: see add
             log.error("the outbox %s cannot be made (%s): make room for it", self._folder, error)
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._is_locked:
+            _remove_if_empty(self._folder)
         self._lock.close()
-        _remove_if_empty(self._folder)
+
+    def _make(self) -> None:
+        """Make the folder and lock it, if that has not been done yet."""
+        if not self._is_locked:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock.enter_context(_locked(self._folder))
+            self._is_locked = True
 
     def add(self, entry: Entry) -> None:
         """Keep a result until it is delivered: on disk, synced; in memory if the disk is full.
@@ -113,6 +121,7 @@ class Outbox:
         path = self._folder / (entry.token + ".bson")
         encoded = entry.encode()
         try:
+            self._make()
             _write_synced(path, encoded)
         except OSError as error:
             log.error(
@@ -133,23 +142,31 @@ class Outbox:
 
     def waiting(self) -> int:
         """Return how many results of this user's workers wait on this device, for any store."""
-        return len(self._unsaved) + sum(1 for _ in self._root.glob("*/*.bson"))
+        return len(self._unsaved) + sum(map(_count, self._root.glob("*")))
 
     def deliver_for_the_dead(self, store: Store) -> None:
         """Deliver what workers left that died before they could."""
         for folder in sorted(self._root.glob("*")):
             if folder == self._folder or not folder.is_dir():
                 continue
-            # Locked: its worker lives. Gone: another worker was quicker.
             try:
-                with contextlib.suppress(portalocker.LockException, FileNotFoundError):
-                    with _locked(folder):
-                        for partial in folder.glob("*.part"):  # its writer died over it
-                            partial.unlink()
-                        _deliver_folder(folder, store)
+                with _locked(folder):
+                    for partial in folder.glob("*.part"):  # its writer died over it
+                        partial.unlink()
+                    _deliver_folder(folder, store)
                     _remove_if_empty(folder)
+            except (portalocker.LockException, FileNotFoundError):
+                continue  # its worker lives; or another worker was quicker
             except OSError as error:  # a disk that is full, or by now read-only
                 log.error("%s: what a worker left there stays: %s", folder, error)
+
+
+def _count(folder: Path) -> int:
+    """Return how many results a folder has; none if another worker is just removing it."""
+    try:
+        return sum(name.endswith(".bson") for name in os.listdir(folder))
+    except OSError:
+        return 0
 
 
 def _deliver_folder(folder: Path, store: Store) -> None:
@@ -183,6 +200,8 @@ def _deliver(entry: Entry, store: Store) -> bool:
     try:
         counts = store.trials.finish(entry.trial_id, entry.token, entry.result, artifact)
     except LeaseLost as error:
+        if store.trials.get(entry.trial_id) is None:  # deleted this very moment
+            return _deliver(entry, store)
         log.warning("a result stays here: %s", error)
         return False
     if not counts:

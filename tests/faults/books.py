@@ -65,6 +65,7 @@ def check(store: Store, study: str, trials: int, audit: Path, outbox: Path) -> B
     late = Counter(entry["token"] for d in documents for entry in d["late"])
     issued = {entry["token"] for d in documents for entry in d["issued"]}
     delivered = counted + late
+    assert kept <= set(jobs.distinct("issued.token")), "kept for no claim"
     lost = [token for token in kept & issued if delivered[token] == 0]
     assert lost == [], "lost"
     assert [token for token, times in delivered.items() if times > 1] == [], "counted twice"

@@ -41,14 +41,6 @@ def table(rows: "dict[str, object]") -> List[str]:
     return ["| | |", "|---|---|", *("| {} | {} |".format(*row) for row in rows.items())]
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> "object":
-    """Give an empty home; what still runs in it at the end is killed."""
-    home = Home(tmp_path / "home")
-    yield home
-    home.close()
-
-
 @pytest.mark.timeout(7200)
 def test_the_storm(home: Home) -> None:
     """Everything at random, until each fault has happened as often as it shall."""

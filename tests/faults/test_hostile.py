@@ -369,10 +369,11 @@ def test_22_a_worker_refuses_what_is_planted_in_its_outbox(
     trial = store.trials.claim("dead", new_token(), ["lenet5"])
     assert trial is not None
     post(store, "s", 1)
-    outbox = home.mongo.parent / "outbox"
+    outbox, here = home.mongo.parent / "outbox", store.identity()
     with Outbox("dead", outbox) as dead:
-        dead.add(Entry(trial.id, str(trial.token), {"status": "ok", "loss": 0.5}, weights()))
+        dead.add(Entry(trial.id, str(trial.token), {"status": "ok", "loss": 0.5}, weights(), here))
     honest = {"trial_id": trial.id, "token": trial.token, "result": {}, "weights": None}
+    honest["store"] = here
     hostile = [
         bomb,
         bson.encode({**honest, "trial_id": {"$ne": None}}),

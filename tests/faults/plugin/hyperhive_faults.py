@@ -7,7 +7,7 @@ of hyperhive knows of it. The environment says what it is to do:
 ``HYPERHIVE_FAULTS_SECONDS``   how long a quick trial takes.
 ``HYPERHIVE_FAULTS_DEAF``      the objective does not ask whether it should stop.
 ``HYPERHIVE_FAULTS_DIE_AT``    a step of ``STEPS`` after which the process kills itself, once.
-``HYPERHIVE_FAULTS_WITHOUT``   ``fence``, ``journal`` or ``outbox``: what is taken away.
+``HYPERHIVE_FAULTS_WITHOUT``   ``outbox``: what is taken away.
 """
 
 import functools
@@ -17,7 +17,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping
 
 import torch
 
@@ -125,16 +125,6 @@ def _noting_what_is_kept(add: Callable[[Any, Any], None]) -> Callable[[Any, Any]
     return noting
 
 
-def _note_acknowledged(counts: bool, trial_id: Any, token: str, *_: Any, **__: Any) -> None:
-    audit("acknowledged", token=token, counts=counts)
-
-
-def _update_anyones(
-    self: Any, trial: Any, changes: Dict[str, Any], also: Optional[Dict[str, Any]] = None
-) -> Any:
-    return self._update({"_id": trial.id, **(also or {})}, changes)
-
-
 def _without_journal(options: Callable[[float], Dict[str, Any]], timeout: float) -> Dict[str, Any]:
     return {**options(timeout), "w": 1, "journal": False}
 
@@ -145,9 +135,7 @@ def _keep_in_memory(self: Any, entry: Any) -> None:
 
 def take_away(what: str) -> None:
     """Take away a part of what keeps results safe: the tests must notice (negative controls)."""
-    if what == "fence":
-        TrialQueue._update_held = _update_anyones  # type: ignore[method-assign]
-    elif what == "journal":
+    if what == "journal":
         options = store.connection.client_options
         store.connection.client_options = functools.partial(_without_journal, options)
     elif what == "outbox":
@@ -160,6 +148,5 @@ if _WITHOUT is not None:
     take_away(_WITHOUT)
 if _AUDIT is not None:
     Outbox.add = _noting_what_is_kept(Outbox.add)  # type: ignore[method-assign]
-    _after(TrialQueue, "finish", _note_acknowledged)
 if _DIE_AT in STEPS:
     _after(*STEPS[_DIE_AT], _dies)

@@ -2,18 +2,17 @@
 
 from typing import List
 
-from fleet import Fleet, ended
+from fleet import Fleet, draft, ended
 
 from store.blobs import BlobRef
 from store.connection import Store
-from store.trial import Draft, Status, Trial
+from store.trial import Status, Trial
 
 
 def post(store: Store, trials: int, study: str = "s", attempts: int = 3) -> None:
     """Post a study's trials."""
     for tid in range(trials):
-        config = {"learning_rate": (tid + 1) / 1000}
-        store.trials.post(Draft(study, tid, config, {}, objective="quick", max_attempts=attempts))
+        store.trials.post(draft(study, tid, max_attempts=attempts))
 
 
 def all_done_once(store: Store, study: str = "s", seconds: float = 60.0) -> List[Trial]:

@@ -70,12 +70,12 @@ def test_14_workers_with_wrong_clocks_work_as_any_other(
         for worker in workers:
             worker.says("connected")
         quick.post(store, 2)
-        held = [running(store, "s", tid) for tid in range(2)]
+        held = [running(store, "s", tid=tid) for tid in range(2)]
         until(lambda: now() > max(map(lease_end, held)), "the end of the first leases")
         for before, after in zip(held, store.trials.find("s")):
             assert (after.status, after.token) == (Status.RUNNING, before.token)
             assert lease_end(after) - now() <= LEASE
-        until(lambda: (fleet.audit / "died").exists(), "a death behind an upload")
+        until(lambda: (fleet.audit / "died-uploaded").exists(), "a death behind an upload")
         assert store.collect_orphans(older_than=60) == 0
         trials = ended(store, "s")
         assert {trial.status for trial in trials} == {Status.DONE}
@@ -88,7 +88,7 @@ def test_14_workers_with_wrong_clocks_work_as_any_other(
         quick.weights_are_whole(store, trials)
         quick.post(store, 2, study="t")
         for tid in range(2):
-            running(store, "t", tid)
+            running(store, "t", tid=tid)
         for worker in workers:
             fleet.kill(worker)
         for left in sorted(store.trials.find("t"), key=lease_end):

@@ -13,14 +13,12 @@ import numpy as np
 import proxy
 import pytest
 import quick
-from fleet import Fleet, running
+from fleet import Fleet, answers, running
 from home import Home, Program, until
 from proxy import Command, Proxy
 
 from model.config import TrainConfig
 from model.dataset import Dataset
-from store.connection import Store
-from store.errors import StoreUnavailable
 from store.trial import Draft, Status
 
 MOUNT = "mount -t tmpfs -o size=64k,mode=0700{} tmpfs '{}'"
@@ -95,14 +93,6 @@ def on_small_disks(fleet: Fleet, home: Home, *folders: Path, options: str = "") 
     )
 
 
-def answers(store: Store) -> bool:
-    try:
-        store.ping()
-    except StoreUnavailable:
-        return False
-    return True
-
-
 def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(fleet: Fleet, home: Home) -> None:
     """A full outbox loses no result, also while the server is away; a full cache, only the copy.
 
@@ -119,7 +109,7 @@ def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(fleet: Fleet, ho
         worker.says("data set is not kept in {}: [Errno 28] No space left".format(cache))
         quick.all_done_once(store, "data")
         quick.post(store, 2)
-        running(store, "s", 1)
+        running(store, "s", tid=1)
         os.kill(fleet.mongod(), signal.SIGKILL)
         until(lambda: answers(store), "the server")
         quick.all_done_once(store)

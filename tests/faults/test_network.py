@@ -291,7 +291,7 @@ def test_16_a_worker_goes_on_through_a_half_open_connection(fleet: Fleet) -> Non
             worker.says("connected")
         quick.post(store, 2)
         for tid in range(2):
-            running(store, "s", tid)
+            running(store, "s", tid=tid)
         stays, leaves = workers
         with between.silent():
             leaves.signal(signal.SIGTERM)

@@ -4,6 +4,8 @@ import pytest
 
 from store.connection import Store
 from store.errors import CorruptBlob, NotFound
+from store.queue import new_token
+from store.trial import Draft, ErrorKind
 from store.workers import PRESENCE_S, new_worker_id
 
 # -- studies ----------------------------------------------------------------------------------
@@ -40,6 +42,32 @@ def test_studies_are_listed_the_oldest_first(store: Store) -> None:
     assert [study.name for study in store.studies.all()] == ["b", "c", "a"]
 
 
+def test_a_study_is_deleted_with_what_its_trials_name(store: Store) -> None:
+    """Its weights go; what a trial names that is no file, or another's, is left alone."""
+    store.studies.open("s", {})
+    store.datasets.publish("set", b"x", {})
+    (blob,) = store.client.hyperhive.fs.files.distinct("_id")
+    artifacts = [store.blobs.put(b"w", "w").as_document(), {"file_id": blob}]
+    artifacts += [{}, {"file_id": {"$ne": None}}]
+    for tid, artifact in enumerate(artifacts):
+        store.trials.post(Draft("s", tid, {}, {}))
+        store.client.hyperhive.jobs.update_one({"tid": tid}, {"$set": {"artifact": artifact}})
+    store.delete_study("s")
+    assert (store.studies.get("s"), store.trials.find("s")) == (None, [])
+    assert store.client.hyperhive.fs.files.distinct("_id") == [blob]
+    store.delete_study("s")
+
+
+def test_cancelling_a_study_ends_what_the_dead_hold(store: Store) -> None:
+    """No coordinator need be there to see to it."""
+    store.studies.open("s", {})
+    store.trials.post(Draft("s", 0, {}, {}))
+    assert store.trials.claim("dead", new_token(), ["lenet5"], lease=0.0) is not None
+    assert store.cancel_study("s") == 1
+    (trial,) = store.trials.find("s")
+    assert (trial.error or {})["kind"] == ErrorKind.CANCELLED.value
+
+
 # -- workers ----------------------------------------------------------------------------------
 
 
@@ -51,6 +79,15 @@ def test_a_worker_that_reports_is_present(store: Store) -> None:
     assert (worker.id, worker.study, worker.device) == ("$w", "$s", "$device")
     assert (worker.versions, worker.trial) == ({"python": "3.8"}, "s/1")
     assert 0 <= worker.seconds_ago < PRESENCE_S
+
+
+def test_a_worker_of_another_version_is_present(store: Store) -> None:
+    """What its record lacks, or has besides, is no reason not to know it."""
+    store.workers.report("w", None, "cpu", {}, None)
+    changed = [{"$set": {"record": {"device": "cpu", "speed": 3}}}]
+    store.client.hyperhive.workers.update_many({}, changed)
+    (worker,) = store.workers.present()
+    assert (worker.id, worker.device, worker.undelivered) == ("w", "cpu", 0)
 
 
 def test_a_worker_that_leaves_is_gone(store: Store) -> None:

@@ -398,6 +398,16 @@ def test_a_stopped_server_is_not_brought_back(directory: Path) -> None:
         assert mongods(directory) == []
 
 
+def test_a_killed_server_can_be_stopped(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who says stop after a server was killed means it: it is not brought back."""
+    monkeypatch.setattr(embedded, "_WATCH_EVERY_S", 2.0)
+    with embedded_server(directory):
+        kill_all(directory)
+        assert not stop(directory)
+        time.sleep(3.0)
+        assert mongods(directory) == []
+
+
 def test_a_torn_note_of_a_running_server_is_overcome(directory: Path) -> None:
     """A run that died while it wrote server.json does not keep the next one from starting."""
     for torn in ("", "{", "[]"):

@@ -331,6 +331,24 @@ def test_a_claim_whose_reply_was_lost_is_found_again(store: Store, start: Start)
     assert the_trial(store, 1).winner != token
 
 
+def test_a_trial_whose_data_could_not_be_fetched_goes_on_later(store: Store, start: Start) -> None:
+    """A server that goes away while the data set is fetched costs no attempt: the claim is kept."""
+    post(store)
+    away = [StoreUnavailable("MongoDB does not answer")]
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        if away:
+            raise away.pop()
+        return FOUND
+
+    bench = start(objective)
+    with pytest.raises(StoreUnavailable):
+        bench.run_one()
+    assert bench.run_one()
+    trial = the_trial(store)
+    assert (trial.status, trial.attempts, trial.claims) == (Status.DONE, 1, 1)
+
+
 def test_a_claim_that_took_nothing_is_forgotten(store: Store, start: Start) -> None:
     """Where a claim with a lost reply took no trial, the worker goes on to claim anew."""
     post(store)

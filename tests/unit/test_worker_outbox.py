@@ -230,6 +230,23 @@ def test_a_result_for_another_store_waits_for_it(
     assert now(store, trial).status is Status.DONE
 
 
+def test_an_outbox_is_made_once_there_is_room(store: Store, trial: Trial, tmp_path: Path) -> None:
+    """Where its folder could not be made at the start, it is made for the next result."""
+    root = tmp_path / "outbox"
+    root.write_text("in the way")
+    with Outbox("w", root) as outbox:
+        assert outbox.waiting() == 0
+        outbox.add(entry(store, trial))
+        assert outbox.waiting() == 1
+        root.unlink()
+        outbox.add(entry(store, trial, token="another"))
+        assert {path.suffix for path in (root / "w").iterdir()} == {"", ".bson"}
+        assert outbox.waiting() == 2
+        with Outbox("other", root) as other:
+            other.deliver_for_the_dead(store)  # this one is not dead: it has its lock
+        assert outbox.waiting() == 2
+
+
 def test_a_result_of_a_deleted_trial_is_dropped(store: Store, trial: Trial, tmp_path: Path) -> None:
     """Nobody waits for it: somebody deleted its study."""
     with Outbox("w", tmp_path) as outbox:

@@ -27,15 +27,19 @@ def known_at(moment: Optional[datetime], trials: Iterable[Trial]) -> List[Observ
     """
     known = []
     for trial in sorted(trials, key=lambda trial: trial.tid):
-        had_ended = trial.is_final and _is_by(trial.refresh_time, moment)
+        had_ended = trial.is_final and _had_ended(trial, moment)
         if had_ended and trial.status is Status.ERROR and not _is_to_blame(trial):
             continue
         known.append(Observation(trial.tid, trial.vals, finite_loss(trial) if had_ended else None))
     return known
 
 
-def _is_by(time: Optional[datetime], moment: Optional[datetime]) -> bool:
-    return time is not None and moment is not None and time <= moment
+def _had_ended(trial: Trial, moment: Optional[datetime]) -> bool:
+    """Whether a trial that is over now was over then; times are whole milliseconds."""
+    if moment is None or trial.refresh_time is None:
+        return False
+    was_taken_then = trial.first_claim == moment  # it may have ended within the millisecond
+    return trial.refresh_time <= moment and not was_taken_then
 
 
 def _is_to_blame(trial: Trial) -> bool:

@@ -11,7 +11,14 @@ from pymongo.errors import DuplicateKeyError
 
 from store.blobs import Blobs
 from store.datasets import Datasets
-from store.driver import DEFAULT_DATABASE, Guard, address, client_options, translated_errors
+from store.driver import (
+    DEFAULT_DATABASE,
+    Guard,
+    address,
+    client_options,
+    time_limit,
+    translated_errors,
+)
 from store.queue import TrialQueue
 from store.roles import Roles
 from store.studies import Studies
@@ -20,6 +27,8 @@ from store.workers import Workers
 
 OPERATION_TIMEOUT_S = 10.0
 _IDENTITY = "identity"
+_GOODBYE_S = 0.5
+"""PyMongo looks for the server to say that its sessions are over, also for one that is away."""
 
 
 class Store:
@@ -122,7 +131,8 @@ class Store:
 
     def close(self) -> None:
         """Close every connection of this store."""
-        self.client.close()
+        with time_limit(_GOODBYE_S):
+            self.client.close()
 
     def __enter__(self) -> "Store":
         return self

@@ -193,9 +193,16 @@ def _reason(error: Exception) -> str:
 def transfer_time(length: int) -> "contextlib.AbstractContextManager[Optional[object]]":
     """Give the operations inside the time that ``length`` bytes may take on a slow wireless link.
 
-    Half a minute, and a second more for each 100 kB. PyMongo before 4.2 has no such bound: there
-    the client's socket time-out holds for each message.
+    Half a minute, and a second more for each 100 kB.
+    """
+    return time_limit(min(30 + length / 100_000, _LONGEST_TRANSFER_S))
+
+
+def time_limit(seconds: float) -> "contextlib.AbstractContextManager[Optional[object]]":
+    """Bound the operations inside, the finding of a server included.
+
+    PyMongo before 4.2 has no such bound: there the client's time-outs hold for each message.
     """
     if pymongo.version_tuple >= (4, 2):
-        return pymongo.timeout(min(30 + length / 100_000, _LONGEST_TRANSFER_S))
+        return pymongo.timeout(seconds)
     return contextlib.nullcontext()

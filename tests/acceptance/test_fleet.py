@@ -157,7 +157,7 @@ def test_a_study_survives_its_coordinator(shared_home: Home, worker: Program) ->
     assert mongods(home) == []
     second = home.start(*command)
     second.says("resumed with ")
-    second.says("[4/10]")
+    second.says("/10] trial")
     second.signal(signal.SIGKILL)
     assert second.end() == -signal.SIGKILL
     assert len(mongods(home)) == 1

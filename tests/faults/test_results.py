@@ -299,6 +299,7 @@ def searched(store: Store, of: Study, loss_of: Callable[[Trial], Any]) -> List[T
             result = {"status": "ok", "loss": loss_of(trial)}
             assert store.trials.finish(trial.id, str(trial.token), result)
 
+    store.studies.open(of.name, of.spec())
     return Search(store, of, work, threading.Event()).run()
 
 
@@ -307,16 +308,17 @@ def test_19_a_result_without_a_usable_loss_neither_wins_nor_teaches(
     store: Store, loss: object
 ) -> None:
     """Such a trial counts, but has no rank, and leaves what is suggested as if it were pending."""
-    of = study(4)
+    of = study(5)
     trials = searched(store, of, lambda trial: loss if trial.tid == 0 else 0.25 + trial.tid / 8)
-    assert [trial.status for trial in trials] == [Status.DONE] * 4
-    assert [trial.tid for trial in ranking(trials)] == [1, 2, 3]
+    assert [trial.status for trial in trials] == [Status.DONE] * 5
+    assert [trial.tid for trial in ranking(trials)] == [1, 2, 3, 4]
     suggester = Suggester("tpe", of.plan.space, of.plan.seed, of.plan.startup)
-    seen = [Observation(0, trials[0].vals, None)]
     for trial in trials[1:]:
+        before = trials[: trial.tid]
+        known = [None if t.tid in (0, trial.tid - 1) else t.loss for t in before]
+        seen = [Observation(t.tid, t.vals, found) for t, found in zip(before, known)]
         assert trial.vals == suggester.suggest(trial.tid, seen)
-        seen.append(Observation(trial.tid, trial.vals, trial.loss))
-    assert ended(store) == {"done": 4, "failed": 0}
+    assert ended(store) == {"done": 5, "failed": 0}
 
 
 # -- case 19: documents that are not as they should be ----------------------------------------

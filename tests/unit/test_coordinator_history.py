@@ -60,6 +60,11 @@ def test_what_ended_by_the_latest_claim_is_known_and_no_more() -> None:
     assert losses(trials) == {0: 0.1, 1: 0.2, 2: None, 3: None, 4: None}
 
 
+def test_a_trial_that_ends_in_the_millisecond_of_its_claim_is_still_pending() -> None:
+    """Its claim made the suggestion due: how fast it was may not matter."""
+    assert losses([trial(0, claimed=0, ended=1), trial(1, claimed=1, ended=1)]) == {0: 0.5, 1: None}
+
+
 def test_a_late_coordinator_knows_what_a_prompt_one_knew() -> None:
     """The trial that was running when a suggestion was due is pending, also once it has ended."""
     before = [trial(0, claimed=0, ended=1), trial(1, claimed=1)]

@@ -77,7 +77,7 @@ def _workers(
         if worker in silent:
             does = "silent: killed, asleep or cut off"
         if worker.undelivered:
-            does += "; {} results wait there to be delivered".format(worker.undelivered)
+            does += "; results that wait on its device: {}".format(worker.undelivered)
         table.add_row(worker.id, worker.device, does, _ago(worker.seconds_ago))
     return table
 

@@ -328,7 +328,9 @@ def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
     assert "idle; results that wait on its device: 2" in said
     workers = store.client.hyperhive.workers
     workers.update_many({}, [{"$set": {"last_seen": {"$subtract": ["$$NOW", 300_000]}}}])
-    assert "silent: killed, asleep or cut off; results that wait" in plain(status_report(store, None))
+    assert "silent: killed, asleep or cut off; results that wait" in plain(
+        status_report(store, None)
+    )
     for worker in ("w3", "w4"):  # its last attempts
         store.trials.claim(worker, new_token(), ["lenet5"], lease=0.0)
     assert "silent worker, the next" not in plain(status_report(store, None))

@@ -133,6 +133,14 @@ class MongoJobs(mongoexp.MongoJobs):
         with self.store.guard():
             return int(self.jobs.count_documents({}))
 
+    def get(self, job_id: Any) -> _Document:
+        """Return a job by its ``_id``; raises ``OperationFailure`` if it is gone."""
+        with self.store.guard():
+            job: Optional[_Document] = self.jobs.find_one({"_id": job_id})
+        if job is None:
+            raise OperationFailure("the job was deleted")
+        return job
+
     def jobs_complete(self, cursor: bool = False) -> Any:
         """Return the jobs that have a result."""
         return self._find({"state": JOB_STATE_DONE}, cursor)
@@ -291,7 +299,8 @@ class MongoJobs(mongoexp.MongoJobs):
             raise OperationFailure("the attachment's file is gone") from error
 
     def _delete_files(self, files: List[Any]) -> None:
-        with self.store.guard():
+        # A worker's user may not: what it replaces stays, and nothing refers to it.
+        with contextlib.suppress(NotAllowed), self.store.guard():
             for file_id in files:
                 self.gfs.delete(file_id)
 

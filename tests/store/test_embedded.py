@@ -242,7 +242,7 @@ def test_the_server_asks_for_the_password(mongo_uri: str) -> None:
     host = "127.0.0.1:{}/hyperhive".format(port_of(mongo_uri))
     with pytest.raises(LoginRefused), Store("mongodb://hyperhive:wrong@" + host) as store:
         store.ping()
-    with pytest.raises(NotAllowed), Store("mongodb://" + host) as store:
+    with pytest.raises(LoginRefused), Store("mongodb://" + host) as store:
         store.trials.find("s")
     with pymongo.MongoClient("mongodb://" + host) as client:
         for database in (client.admin, client.hyperhive):

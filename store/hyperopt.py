@@ -14,10 +14,10 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
 
 import bson
-from hyperopt import mongoexp
+from hyperopt import mongoexp, tpe
 from hyperopt.base import (
     JOB_STATE_DONE,
     JOB_STATE_ERROR,
@@ -26,7 +26,6 @@ from hyperopt.base import (
     SONify,
     spec_from_misc,
 )
-from hyperopt.fmin import generate_trial
 from hyperopt.mongoexp import MongoCtrl, ReserveTimeout
 from pymongo import DESCENDING, ReturnDocument
 
@@ -37,6 +36,7 @@ from store.hyperopt_jobs import MongoJobs, tell_if_large
 __all__ = ["MongoCtrl", "MongoJobs", "MongoTrials", "MongoWorker", "evaluate"]
 
 _Document = Dict[str, Any]
+_Suggest = Callable[..., List[_Document]]
 _GONE = object()
 
 
@@ -72,21 +72,19 @@ class MongoTrials(mongoexp.MongoTrials):
         self,
         fn: Callable[..., Any],
         space: Any,
+        algo: Optional[_Suggest] = None,
         *args: Any,
-        points_to_evaluate: Optional[List[Mapping[str, Any]]] = None,
+        points_to_evaluate: Optional[Sequence[Mapping[str, Any]]] = None,
         **options: Any,
     ) -> Any:
-        """Minimise ``fn`` as ``hyperopt.fmin`` does, from ``points_to_evaluate`` on if given.
+        """Minimise ``fn`` as ``hyperopt.fmin`` does, trying ``points_to_evaluate`` first if given.
 
         hyperopt's own ``fmin`` ignores the points when it is given trials: call this. An experiment
         that has trials already goes on without them.
         """
         if points_to_evaluate and not self.trials:
-            tids = self.new_trial_ids(len(points_to_evaluate))
-            posted = [generate_trial(tid, point) for tid, point in zip(tids, points_to_evaluate)]
-            self.insert_trial_docs([{**trial, "exp_key": self._exp_key} for trial in posted])
-            self.refresh()
-        return super().fmin(fn, space, *args, **options)
+            algo = _points_first(points_to_evaluate, algo or tpe.suggest)
+        return super().fmin(fn, space, algo, *args, **options)
 
     def refresh_tids(self, tids: Optional[Iterable[Any]]) -> None:
         """Bring all trials up to date with the database, or those with one of these ``tids``.
@@ -162,6 +160,25 @@ class MongoTrials(mongoexp.MongoTrials):
 
     def _which(self, which: _Document) -> _Document:
         return which if self._exp_key is None else {**which, "exp_key": self._exp_key}
+
+
+def _points_first(points: Sequence[Mapping[str, Any]], algo: _Suggest) -> _Suggest:
+    """Return an algorithm that suggests these points, and then what ``algo`` does."""
+    waiting = list(points)
+
+    def suggest(tids: List[int], domain: Any, trials: MongoTrials, seed: int) -> List[_Document]:
+        given = [(tid, waiting.pop(0)) for tid in tids[: len(waiting)]]
+        posted = []
+        for tid, point in given:
+            idxs = {label: [tid] if label in point else [] for label in domain.params}
+            vals = {label: [point[label]] if label in point else [] for label in domain.params}
+            misc = {"tid": tid, "cmd": domain.cmd, "workdir": domain.workdir}
+            misc.update(idxs=idxs, vals=vals)
+            posted += trials.new_trial_docs([tid], [None], [domain.new_result()], [misc])
+        rest = tids[len(given) :]
+        return [*posted, *(algo(rest, domain, trials, seed) if rest else [])]
+
+    return suggest
 
 
 class _Attachments:

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Dict
 
 from home import REPOSITORY
 
@@ -15,8 +16,8 @@ THEIR_TESTS = ["hyperopt.tests.integration.test_mongoexp", "hyperopt.tests.test_
 OURS = Path(__file__).resolve().parent
 
 
-def mongod_as_it_was(folder: Path) -> None:
-    """Write a ``mongod`` that drops the flag which today's server refuses."""
+def environment(folder: Path) -> Dict[str, str]:
+    """Return an environment whose ``mongod`` drops the flag that today's server refuses."""
     shim = folder / "mongod"
     shim.write_text(
         "#!/bin/sh\n"
@@ -24,24 +25,21 @@ def mongod_as_it_was(folder: Path) -> None:
         'exec {} "$@"\n'.format(shlex.quote(str(find_mongod())))
     )
     shim.chmod(0o755)
+    return {
+        "PATH": "{}:{}".format(folder, os.environ["PATH"]),
+        "PYTHONPATH": "{}:{}".format(REPOSITORY, OURS),
+    }
 
 
 def test_hyperopts_own_tests_pass(tmp_path: Path) -> None:
     """All 23 tests of hyperopt's two files pass, none is skipped."""
-    mongod_as_it_was(tmp_path)
-    environment = {
-        **os.environ,
-        "PATH": "{}:{}".format(tmp_path, os.environ["PATH"]),
-        "PYTHONPATH": "{}:{}".format(REPOSITORY, OURS),
-    }
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "as_hyperopts", "--pyargs", *THEIR_TESTS, "-v"],
         cwd=str(tmp_path),
-        env=environment,
+        env={**os.environ, **environment(tmp_path)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    print(ran.stdout)
     assert re.search(r"= 23 passed(, \d+ warnings?)? in", ran.stdout), ran.stdout

@@ -24,7 +24,7 @@ from pymongo.errors import OperationFailure
 from store import embedded
 from store.connection import Store
 from store.embedded import embedded_server, find_mongod, running_uri, stop
-from store.errors import LoginRefused, NoServerBinary, NotAllowed, ServerFailed
+from store.errors import LoginRefused, NoServerBinary, ServerFailed
 from store.trial import Draft
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
+sys.path.insert(0, str(REPOSITORY / "tests"))
+sys.path.insert(0, str(REPOSITORY))
 from test_hyperopts_own import THEIR_TESTS, environment
 
 DOCUMENT = REPOSITORY / "docs" / "hyperopt.md"
@@ -26,7 +27,7 @@ PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]
 HYPEROPTS = ["0.2.7", "0.3.0"]
 OLDEST = ["4.1.0", "4.2.0", "4.3.3", "4.6.3"]
 """PyMongo's versions, of which the first that installs is tested, and the newest."""
-TOOLS = ["pytest>=7", "pytest-timeout", "hypothesis"]
+TOOLS = ["pytest>=7", "pytest-timeout", "hypothesis", "matplotlib"]
 OURS = ["tests/hyperopt/test_jobs.py", "tests/hyperopt/test_fmin.py"]
 HEAD = "| Python | hyperopt | PyMongo | our tests | hyperopt's own |\n|---|---|---|---|---|\n"
 TABLE = re.compile(r"(?<=<!-- matrix -->\n).*(?=<!-- /matrix -->)", re.DOTALL)

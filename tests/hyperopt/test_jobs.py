@@ -14,7 +14,8 @@ from jobs import document, experiment
 
 from store import hyperopt_jobs
 from store.connection import Store
-from store.errors import BadAddress, LoginRefused, StoreUnavailable
+from store.driver import with_login
+from store.errors import BadAddress, LoginRefused, NotAllowed, StoreUnavailable
 from store.hyperopt import MongoJobs, MongoTrials
 from store.hyperopt_jobs import standard_uri
 from store.queue import new_token
@@ -164,6 +165,29 @@ def test_a_job_whose_worker_vanished_is_reserved_again(store: Store) -> None:
         first.update(job, {"state": JOB_STATE_DONE})
     second.update(again, {"state": JOB_STATE_DONE})
     first._leases.drop(job["_id"])
+
+
+def test_a_workers_login_is_enough_for_a_job(store: Store, admin_uri: str, mongo_uri: str) -> None:
+    """A device that may do a worker's work and nothing else runs jobs; it posts and deletes none."""
+    trials = experiment(store)
+    trials.insert_trial_docs([document(0)])
+    trials.attachments["FMinIter_Domain"] = b"pickle"
+    with Store(admin_uri) as admin:
+        password = admin.roles.invite("nano")
+    with Store(with_login(mongo_uri, "nano", password)) as device:
+        jobs = MongoJobs(device)
+        job = jobs.reserve("nano")
+        assert job is not None
+        theirs = MongoTrials(jobs, "e", refresh=False)
+        assert theirs.attachments["FMinIter_Domain"] == b"pickle"
+        for value in (b"first", b"second"):
+            theirs.trial_attachments(job)["model"] = value
+        assert theirs.trial_attachments(job)["model"] == b"second"
+        jobs.update(job, {"state": JOB_STATE_DONE, "result": {"status": "ok", "loss": 0.5}})
+        for refused in (lambda: jobs.insert(document(1)), jobs.delete_all):
+            with pytest.raises(NotAllowed):
+                refused()
+    assert trials.count_by_state_unsynced(JOB_STATE_DONE) == 1
 
 
 def test_an_update_changes_the_job_in_hand_too(store: Store) -> None:

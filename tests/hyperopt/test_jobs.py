@@ -168,7 +168,7 @@ def test_a_job_whose_worker_vanished_is_reserved_again(store: Store) -> None:
 
 
 def test_a_workers_login_is_enough_for_a_job(store: Store, admin_uri: str, mongo_uri: str) -> None:
-    """A device that may do a worker's work and nothing else runs jobs; it posts and deletes none."""
+    """A device that may do a worker's work and nothing else runs jobs, posts none, deletes none."""
     trials = experiment(store)
     trials.insert_trial_docs([document(0)])
     trials.attachments["FMinIter_Domain"] = b"pickle"

@@ -27,7 +27,7 @@ from hyperopt.base import (
     spec_from_misc,
 )
 from hyperopt.mongoexp import MongoCtrl, ReserveTimeout
-from pymongo import DESCENDING, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
 
 from store.driver import transfer_time
 from store.errors import NotAllowed
@@ -97,7 +97,8 @@ class MongoTrials(mongoexp.MongoTrials):
             which["tid"] = {"$in": list(asked)}
         jobs = self.handle.jobs
         with self.handle.store.guard():
-            raw = b"".join(jobs.find_raw_batches(which, {"version": 1}))
+            # By _id: a trial that changes keeps its place in that order, so none is passed over.
+            raw = b"".join(jobs.find_raw_batches(which, {"version": 1}).sort("_id", ASCENDING))
             if asked is None and raw == self._seen:
                 return
             there = {each["_id"]: each.get("version") for each in bson.decode_all(raw)}
@@ -287,6 +288,8 @@ class MongoWorker(mongoexp.MongoWorker):
             failed = {"state": JOB_STATE_ERROR, "error": [str(type(error)), str(error)]}
             self.mj.update(job, failed)
             raise
+        finally:
+            self.mj.let_go(job)
         self.mj.update(job, {"state": JOB_STATE_DONE, "result": result})
 
     def _reserve(self, host_id: Any, timeout: Optional[float]) -> _Document:

@@ -118,7 +118,7 @@ class MongoJobs(mongoexp.MongoJobs):
             self.store.ensure_indexes()
             with self.store.guard():
                 # What a refresh asks of trials that have not changed is in this index, all of it.
-                keys = ("exp_key", "state", "version", "_id")
+                keys = ("exp_key", "_id", "state", "version")
                 self.jobs.create_index([(key, ASCENDING) for key in keys])
                 self.db.job_ids.create_index("a", unique=True)  # or two first askers make two
         self._has_indexes = True
@@ -202,6 +202,10 @@ class MongoJobs(mongoexp.MongoJobs):
             self._leases.keep(Trial.from_document(job))
         return job
 
+    def let_go(self, job: Mapping[str, Any]) -> None:
+        """Keep a reserved job's lease no longer; an update that ends the job does this too."""
+        self._leases.drop(job["_id"])
+
     def refresh(self, doc: _Document) -> None:
         """Say that the job is alive."""
         self.update(doc, {})
@@ -237,7 +241,7 @@ class MongoJobs(mongoexp.MongoJobs):
         if updated is None and do_sanity_checks:
             raise OperationFailure("the job was changed or deleted by somebody else")
         if changes.get("state", JOB_STATE_RUNNING) != JOB_STATE_RUNNING:
-            self._leases.drop(doc["_id"])
+            self.let_go(doc)
         doc.update(changes, **(updated or {}))
         return doc
 

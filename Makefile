@@ -8,7 +8,7 @@ DEVICE_VENV := .venv-device
 SOURCES := hyperhive.py store model worker coordinator inference
 STAMP = $(VENV)/.$(1)-installed
 
-.PHONY: demo test check test-device faults benchmarks clean
+.PHONY: demo test check test-device faults matrix benchmarks clean
 
 demo: $(call STAMP,all)
 	$(BIN)/hyperhive demo
@@ -30,6 +30,10 @@ test-device: $(call STAMP,test) $(DEVICE_VENV)/.installed
 # The long form of the fault suite: about an hour; writes the tables of docs/reliability.md.
 faults: $(call STAMP,test)
 	SEED=$(SEED) $(BIN)/python -m pytest -s tests/faults/long_form.py
+
+# hyperopt's API with many Pythons (pyenv's), hyperopts and PyMongos; writes a table of docs/hyperopt.md.
+matrix: $(call STAMP,test)
+	$(BIN)/python tests/hyperopt/matrix.py
 
 benchmarks: $(call STAMP,test)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

@@ -49,35 +49,35 @@ class Store:
         srv = uri.startswith("mongodb+srv://")
         with translated_errors(self.address, srv):
             self.client: Any = pymongo.MongoClient(uri, **client_options(timeout))
-            database = self.client.get_default_database(DEFAULT_DATABASE)
-        self._guard: Guard = functools.partial(translated_errors, self.address, srv)
-        self._meta = database["meta"]
+            self.database: Any = self.client.get_default_database(DEFAULT_DATABASE)
+        self.guard: Guard = functools.partial(translated_errors, self.address, srv)
+        self._meta = self.database["meta"]
         self._identity: Optional[str] = None
-        self.trials = TrialQueue(database, self._guard)
-        self.studies = Studies(database, self._guard)
-        self.workers = Workers(database, self._guard)
-        self.blobs = Blobs(database, self._guard)
-        self.datasets = Datasets(database, self._guard, self.blobs)
-        self.roles = Roles(database, self._guard)
+        self.trials = TrialQueue(self.database, self.guard)
+        self.studies = Studies(self.database, self.guard)
+        self.workers = Workers(self.database, self.guard)
+        self.blobs = Blobs(self.database, self.guard)
+        self.datasets = Datasets(self.database, self.guard, self.blobs)
+        self.roles = Roles(self.database, self.guard)
 
     def ping(self) -> None:
         """Raise the fitting ``StoreError`` unless the server answers and knows this user."""
-        with self._guard():
+        with self.guard():
             # Not the command "ping", which answers whoever has no login, or has it no more.
-            self.client.get_default_database(DEFAULT_DATABASE)["jobs"].find_one({}, {"_id": 1})
+            self.database["jobs"].find_one({}, {"_id": 1})
 
     def ensure_indexes(self) -> None:
         """Make the indexes that the queries need, and the store's identity; safe to call again."""
         self.trials.ensure_indexes()
         self.workers.ensure_indexes()
         self.blobs.ensure_indexes()
-        with self._guard(), contextlib.suppress(DuplicateKeyError):  # it is there already
+        with self.guard(), contextlib.suppress(DuplicateKeyError):  # it is there already
             self._meta.insert_one({"_id": _IDENTITY, "value": uuid.uuid4().hex})
 
     def identity(self) -> Optional[str]:
         """Return what tells this store from all others, wherever it moves; None in an empty one."""
         if self._identity is None:
-            with self._guard():
+            with self.guard():
                 document = self._meta.find_one({"_id": _IDENTITY})
             self._identity = None if document is None else document["value"]
         return self._identity

@@ -10,8 +10,9 @@ Each transition is one update of one document, with an aggregation pipeline, so 
 not at all, on a stand-alone server too. All time in it is the server's (``$$NOW``): a device's
 clock may be decades off. ``version`` rises with each transition and not with a heartbeat.
 
-hyperopt's own MongoTrials live in a collection of this name too. Documents that lack our fields are
-not ours: they are neither claimed nor ended, neither listed nor counted.
+hyperopt's jobs live in this collection too. Those that ``store/hyperopt.py`` posts have our fields
+and this life; it alone writes here besides, where hyperopt's own API does not ask who holds a job.
+Documents that lack our fields are neither claimed nor ended, neither listed nor counted.
 
 An update whose reply got lost raises ``StoreUnavailable``; it may have happened. Calling again is
 safe for ``post``, ``finish``, ``cancel`` and ``expire``; after ``claim``, ask ``claimed``.
@@ -25,7 +26,15 @@ from pymongo.errors import DuplicateKeyError
 
 from store.driver import Guard
 from store.errors import LeaseLost
-from store.trial import Draft, ErrorKind, Status, Trial, experiment_key, experiment_keys
+from store.trial import (
+    Draft,
+    ErrorKind,
+    Status,
+    Trial,
+    command,
+    experiment_key,
+    experiment_keys,
+)
 
 DEFAULT_LEASE_S = 60.0
 RETRY_BACKOFF_LIMIT_S = 60
@@ -91,32 +100,12 @@ class TrialQueue:
         if one is named, and none that excludes this worker. None means nothing is to be had now.
         """
         which: _Document = {
-            "misc.cmd": {"$in": [["objective", name] for name in objectives]},
-            "excluded": {"$ne": worker},
-            "cancel_requested": False,
-            "$expr": {"$lt": ["$attempts", "$max_attempts"]},
-            "$or": [
-                {"state": int(Status.NEW), "$expr": {"$lte": ["$not_before", "$$NOW"]}},
-                _LEASE_IS_OVER,
-            ],
+            "misc.cmd": {"$in": [command(name) for name in objectives]},
+            **up_for_claiming(worker),
         }
         if study is not None:
             which["exp_key"] = {"$in": experiment_keys(study)}
-        issued = {"token": _literal(token), "worker": _literal(worker), "at": "$$NOW"}
-        claimed = {
-            "state": int(Status.RUNNING),
-            "token": _literal(token),
-            "owner": _literal(worker),
-            "fence": {"$add": ["$fence", 1]},
-            "attempts": {"$add": ["$attempts", 1]},
-            "issued": {"$concatArrays": ["$issued", [issued]]},
-            "lease_until": _from_now(lease),
-            "book_time": "$$NOW",
-            "refresh_time": "$$NOW",
-            "progress": None,
-            "version": _RISE,
-        }
-        return self._update(which, claimed, sort=[("_id", ASCENDING)])
+        return self._update(which, claim_by(worker, token, lease), sort=[("_id", ASCENDING)])
 
     def claimed(self, token: str) -> Optional[Trial]:
         """Return the trial that a claim took whose reply was lost, or None if it took none."""
@@ -398,7 +387,7 @@ def _new_document(draft: Draft) -> _Document:
         "result": {"status": "new"},
         "misc": {
             "tid": draft.tid,
-            "cmd": ["objective", draft.objective],
+            "cmd": command(draft.objective),
             "idxs": {label: [draft.tid] for label in draft.vals},
             "vals": {label: [value] for label, value in draft.vals.items()},
         },
@@ -407,12 +396,19 @@ def _new_document(draft: Draft) -> _Document:
         "book_time": None,
         "refresh_time": None,
         "config": dict(draft.config),
+        **new_life(draft.max_attempts),
+    }
+
+
+def new_life(max_attempts: int = 3) -> _Document:
+    """Return the fields by which a trial lives here, beside hyperopt's own and ``config``."""
+    return {
         "fence": 0,
         "token": None,
         "issued": [],
         "lease_until": None,
         "attempts": 0,
-        "max_attempts": draft.max_attempts,
+        "max_attempts": max_attempts,
         "excluded": [],
         "not_before": None,
         "cancel_requested": False,
@@ -421,6 +417,37 @@ def _new_document(draft: Draft) -> _Document:
         "error": None,
         "artifact": None,
         "progress": None,
+    }
+
+
+def up_for_claiming(worker: Any) -> _Document:
+    """Return the condition of what this worker may claim: it waits, or its lease is over."""
+    return {
+        "excluded": {"$ne": worker},
+        "cancel_requested": False,
+        "$expr": {"$lt": ["$attempts", "$max_attempts"]},
+        "$or": [
+            {"state": int(Status.NEW), "$expr": {"$lte": ["$not_before", "$$NOW"]}},
+            _LEASE_IS_OVER,
+        ],
+    }
+
+
+def claim_by(worker: Any, token: str, lease: float) -> _Document:
+    """Return the changes that a claim makes, for a pipeline."""
+    issued = {"token": _literal(token), "worker": _literal(worker), "at": "$$NOW"}
+    return {
+        "state": int(Status.RUNNING),
+        "token": _literal(token),
+        "owner": _literal(worker),
+        "fence": {"$add": ["$fence", 1]},
+        "attempts": {"$add": ["$attempts", 1]},
+        "issued": {"$concatArrays": ["$issued", [issued]]},
+        "lease_until": _from_now(lease),
+        "book_time": "$$NOW",
+        "refresh_time": "$$NOW",
+        "progress": None,
+        "version": _RISE,
     }
 
 

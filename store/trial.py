@@ -28,6 +28,23 @@ SEARCH, BASELINE, REFIT = "search", "baseline", "refit"
 """What a trial is for: the search, showing what untuned gives, training the winner on all data."""
 
 
+HYPEROPT = "hyperopt"
+"""The objective's name of a job that hyperopt's ``fmin`` posted: its code is a pickle."""
+_HYPEROPTS_COMMAND = ["domain_attachment", "FMinIter_Domain"]  # hyperopt.base.Domain.cmd
+
+
+def command(objective: str) -> List[str]:
+    """Return hyperopt's ``misc.cmd`` of a trial for an objective."""
+    return _HYPEROPTS_COMMAND if objective == HYPEROPT else ["objective", objective]
+
+
+def _objective(cmd: Any) -> Optional[str]:
+    """Return the objective that a ``misc.cmd`` names; None if it is none that we run."""
+    if cmd == _HYPEROPTS_COMMAND:
+        return HYPEROPT
+    return str(cmd[1]) if cmd and cmd[0] == "objective" else None
+
+
 def experiment_key(study: str, purpose: str = SEARCH) -> str:
     """Return hyperopt's ``exp_key`` for a study's trials of one purpose.
 
@@ -124,9 +141,8 @@ class Trial:
 
         Raises ``KeyError`` for a document that lacks hyperopt's own keys.
         """
-        study, _, purpose = document["exp_key"].partition("/")
+        study, _, purpose = (document["exp_key"] or "").partition("/")  # hyperopt's may be None
         misc = document["misc"]
-        cmd = misc.get("cmd") or [None, None]
         issued = document.get("issued") or []
         return cls(
             id=document["_id"],
@@ -134,7 +150,7 @@ class Trial:
             purpose=purpose or SEARCH,
             tid=document["tid"],
             status=Status(document["state"]),
-            objective=cmd[1] if cmd[0] == "objective" else None,
+            objective=_objective(misc.get("cmd")),
             config=dict(document.get("config") or {}),
             vals={label: values[0] for label, values in misc.get("vals", {}).items() if values},
             result=dict(document.get("result") or {}),

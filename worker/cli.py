@@ -28,6 +28,7 @@ class Options:
     threads: int
     lease: float
     grace: float
+    allow_pickled: bool
     verbose: bool
 
 
@@ -50,6 +51,12 @@ def worker(
     grace: float = typer.Option(
         10.0, min=0.0, help="Seconds that the trial in hand may still take after Ctrl-C."
     ),
+    allow_pickled: bool = typer.Option(
+        False,
+        "--allow-pickled-objectives",
+        help="Also run the jobs of hyperopt's fmin (store.hyperopt). They bring their code as a "
+        "pickle: whoever may write to the database can then run anything on this machine.",
+    ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more."),
 ) -> None:
     """Pull trials from a coordinator's study and train them on this machine.
@@ -68,7 +75,12 @@ def worker(
     # OpenMP's threads wait for each other. And a second worker may be started beside this one.
     threads = 1 if kind == "cpu" else cores()
     log.info("%d slot%s on %s", count, "s" if count > 1 else "", kind)
-    options = Options(mongo, study, kind, threads, lease, grace, verbose)
+    if allow_pickled:
+        log.warning(
+            "--allow-pickled-objectives: hyperopt's jobs bring their code, so whoever may write to "
+            "the database can run anything on this machine"
+        )
+    options = Options(mongo, study, kind, threads, lease, grace, allow_pickled, verbose)
     if not Pool(_slot, (options,), count).run():
         raise typer.Exit(1)
 
@@ -120,7 +132,8 @@ def _work(options: Options, stop: Stop) -> None:
     identity = Identity(name, options.study, describe(torch.device(options.device)), versions())
     find_server = running_uri if options.mongo is None else lambda: options.mongo
     terms = Terms(find_server, options.device, options.lease, options.grace)
-    Worker(identity, terms, registered(), Outbox(name), stop).run()
+    objectives = registered(options.allow_pickled)
+    Worker(identity, terms, objectives, Outbox(name), stop).run()
 
 
 def _stop_with_parent(stop: Stop) -> None:

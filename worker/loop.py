@@ -145,8 +145,8 @@ class Worker:
                 heartbeat.raise_failure()
                 return True
             self._outbox.deliver(store)
-        seconds = time.monotonic() - begun
-        log.info("%s: done in %.1f s, loss %.4f", trial.label, seconds, outcome.result["loss"])
+        seconds, found = time.monotonic() - begun, _spell({"loss": outcome.result.get("loss")})
+        log.info("%s: done in %.1f s, %s", trial.label, seconds, found or "without a loss")
         return True
 
     def _claim(self, store: Store) -> Optional[Trial]:
@@ -183,7 +183,7 @@ class Worker:
             )
 
         dataset = functools.partial(self._datasets.get, store=store)
-        context = Context(self._terms.device, dataset, report, should_stop)
+        context = Context(self._terms.device, dataset, report, should_stop, trial, store)
         return self._objectives[str(trial.objective)](trial.config, context)
 
     def _settle(self, store: Store, held: Held, error: Exception) -> None:

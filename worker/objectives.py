@@ -1,8 +1,9 @@
-"""What a trial runs: objectives, by name. No code ever comes from the database.
+"""What a trial runs: objectives, by name. No code comes from the database, unless that is allowed.
 
 A trial says ``["objective", "lenet5"]`` and brings a configuration as plain JSON; the worker looks
 the name up here. Packages add objectives of their own by the entry point group
-``hyperhive.objectives``.
+``hyperhive.objectives``. The jobs that hyperopt's ``fmin`` posts are an exception: they bring their
+code, as a pickle, and only a worker that was told ``--allow-pickled-objectives`` takes them.
 """
 
 import sys
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from model.dataset import Dataset
+from store.connection import Store
+from store.trial import HYPEROPT, Trial
 
 if sys.version_info >= (3, 10):
     from importlib.metadata import entry_points
@@ -32,8 +35,9 @@ class Stopped(Exception):
 class Outcome:
     """What an objective found.
 
-    ``result`` is hyperopt's result: plain JSON with ``status`` and ``loss`` at least. ``weights``
-    are the bytes of a safetensors file, or None. Raises ``ValueError`` for any other result.
+    ``result`` is hyperopt's result: plain JSON with ``status``, and ``loss`` if that is ``ok``, at
+    least. ``weights`` are the bytes of a safetensors file, or None. Raises ``ValueError`` for any
+    other result.
 
     A study's winner becomes a model for ``predict-cam`` if its weights are a LeNet-5's and its
     result has ``validation_accuracy`` (0..1) and ``trained_on`` (``worker.device.versions``).
@@ -43,8 +47,8 @@ class Outcome:
     weights: Optional[bytes] = None
 
     def __post_init__(self) -> None:
-        loss = self.result.get("loss")
-        if not isinstance(loss, (int, float)) or "status" not in self.result:
+        status, loss = self.result.get("status"), self.result.get("loss")
+        if status is None or (status == "ok" and not isinstance(loss, (int, float))):
             raise ValueError("an objective's result needs a status and a loss that is a number")
 
 
@@ -58,22 +62,35 @@ class Context:
         report: takes progress as plain JSON, and the seconds that are probably left. Of progress,
             ``epoch``, ``epochs`` and ``validation_accuracy`` are shown, if they are there.
         should_stop: asked often; an objective that hears yes raises ``Stopped``.
+        trial: the trial in hand.
+        store: where it came from.
     """
 
     device: str
     dataset: Callable[[str], Dataset]
     report: Callable[[Mapping[str, Any], float], None]
     should_stop: Callable[[], bool]
+    trial: Trial
+    store: Store
 
 
 Objective = Callable[[Mapping[str, Any], Context], Outcome]
 
 
-def registered() -> Dict[str, Objective]:
-    """Return the objectives of this installation by name, our own among them."""
+def registered(allow_pickled: bool = False) -> Dict[str, Objective]:
+    """Return the objectives of this installation by name, our own among them.
+
+    With ``allow_pickled``, also the one that runs whatever code hyperopt's jobs bring.
+    """
     from worker.lenet5 import LeNet5Objective
 
     objectives: Dict[str, Objective] = {
         point.name: point.load() for point in entry_points(group=GROUP)
     }
-    return {**objectives, "lenet5": LeNet5Objective()}
+    objectives["lenet5"] = LeNet5Objective()
+    objectives.pop(HYPEROPT, None)  # hyperopt's jobs are nobody else's
+    if allow_pickled:
+        from worker.pickled import PickledObjective
+
+        objectives[HYPEROPT] = PickledObjective()
+    return objectives

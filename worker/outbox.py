@@ -205,7 +205,7 @@ def _deliver(entry: Entry, store: Store) -> bool:
         log.warning("a result stays here: %s", error)
         return False
     if not counts:
-        log.info("%s/%d: another worker's result came first; kept as late", trial.study, trial.tid)
+        log.info("%s: another worker's result came first; kept as late", trial.label)
     return True
 
 

@@ -349,7 +349,7 @@ def test_21_a_worker_is_refused_what_is_not_its_work(
     store.datasets.publish("set", b"x", {"name": "set"})
     store.workers.report("w", None, "cpu", {}, None)
     before = contents(store)
-    with pytest.raises(NotAllowed) as refused, device._guard():
+    with pytest.raises(NotAllowed) as refused, device.guard():
         FORBIDDEN[deed](device)
     assert "may not do that" in str(refused.value)
     assert SECRET not in str(refused.value)

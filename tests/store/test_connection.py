@@ -297,7 +297,7 @@ def test_the_everyday_user_is_no_administrator(store: Store) -> None:
         lambda: client.other.things.insert_one({}),
         lambda: client.admin.command("shutdown"),
     ):
-        with pytest.raises(NotAllowed), store._guard():
+        with pytest.raises(NotAllowed), store.guard():
             forbidden()
 
 

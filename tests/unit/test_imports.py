@@ -139,3 +139,16 @@ def test_the_command_line_starts_without_anything_heavy() -> None:
     """``hyperhive --help`` answers at once: nothing heavy is imported before a command runs."""
     heavy = {"torch", "torchvision", "cv2", "hyperopt", "sklearn", "pymongo", "numpy", "matplotlib"}
     assert not modules_after("import hyperhive") & heavy
+
+
+def test_a_worker_loads_what_unpickles_only_when_allowed() -> None:
+    """Without the flag, the module that runs pickled objectives is not even there."""
+    ask = "from worker.objectives import registered; registered({})"
+    assert not modules_after(ask.format("")) & {"hyperopt", "cloudpickle"}
+    assert "hyperopt" in modules_after(ask.format("allow_pickled=True"))
+
+
+def test_one_place_unpickles() -> None:
+    """Of all sources, ``evaluate`` in store/hyperopt.py alone uses pickle."""
+    using = {called(path) for path in SOURCES if "pickle" in set(imported(parsed(path)))}
+    assert using == {"store/hyperopt.py"}

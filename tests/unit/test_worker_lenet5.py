@@ -35,6 +35,8 @@ class Bench:
             lambda name: self.asked.append(name) or DATASET,  # type: ignore[func-returns-value]
             lambda progress, seconds: self.reports.append((progress, seconds)),
             lambda: len(self.reports) >= stop_after,
+            None,  # type: ignore[arg-type]  # LeNet-5 asks neither for the trial
+            None,  # type: ignore[arg-type]  # nor for the store
         )
 
 

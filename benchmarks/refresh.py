@@ -1,0 +1,90 @@
+"""What it costs to look again at hyperopt trials that have not changed, with a real mongod.
+
+    python benchmarks/refresh.py [--trials 10000]
+
+``fmin`` refreshes its trials once a second or more. Of those that have not changed only the
+versions are read, out of an index; here is what that costs beside the first load.
+"""
+
+import argparse
+import contextlib
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bson import ObjectId
+from hyperopt.base import JOB_STATE_DONE, STATUS_OK
+
+from store.connection import Store
+from store.embedded import embedded_server
+from store.hyperopt import MongoJobs, MongoTrials
+from store.queue import new_life
+
+REFRESHES = 20
+
+
+def fill(jobs: MongoJobs, exp_key: str, count: int) -> None:
+    """Insert finished trials of a space of five hyperparameters."""
+    labels = ("learning_rate", "momentum", "weight_decay", "epochs", "batch")
+    documents = [
+        {
+            "_id": ObjectId(),
+            "tid": tid,
+            "exp_key": exp_key,
+            "state": JOB_STATE_DONE,
+            "spec": None,
+            "result": {"status": STATUS_OK, "loss": tid / count},
+            "misc": {
+                "tid": tid,
+                "cmd": ["domain_attachment", "FMinIter_Domain"],
+                "workdir": None,
+                "idxs": {label: [tid] for label in labels},
+                "vals": {label: [tid / count] for label in labels},
+            },
+            "owner": "somebody",
+            "version": 3,
+            "book_time": None,
+            "refresh_time": None,
+            **new_life(),
+        }
+        for tid in range(count)
+    ]
+    with jobs.store.guard():
+        jobs.jobs.insert_many(documents)
+
+
+def measure(jobs: MongoJobs, exp_key: str) -> "tuple[float, float]":
+    """Return the seconds of a first load, and of a refresh that finds nothing new; medians."""
+    loads, refreshes = [], []
+    for _ in range(5):
+        begun = time.perf_counter()
+        trials = MongoTrials(jobs, exp_key)
+        loads.append(time.perf_counter() - begun)
+    for _ in range(REFRESHES):
+        begun = time.perf_counter()
+        trials.refresh()
+        refreshes.append(time.perf_counter() - begun)
+    return median(loads), median(refreshes)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="what refreshing unchanged hyperopt trials costs")
+    parser.add_argument("--trials", type=int, default=10_000)
+    count = parser.parse_args().trials
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        uri = stack.enter_context(embedded_server(folder / "mongo"))
+        jobs = MongoJobs(stack.enter_context(Store(uri)))
+        jobs.create_indexes()
+        fill(jobs, "refresh", count)
+        load, refresh = measure(jobs, "refresh")
+    print("{:,} trials: first load {:.0f} ms, ".format(count, 1000 * load), end="")
+    print("refresh {:.1f} ms, {:.1%} of it".format(1000 * refresh, refresh / load))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""hyperopt's README example and its MongoDB page's example, on hyperhive: one import is another.
+
+    python docs/hyperopt_example.py
+
+Starts hyperhive's own MongoDB and two workers on this machine, which take hyperopt's jobs because
+they are told so. With a server of yours, put its address in place of ``uri``.
+"""
+
+import contextlib
+import math
+import os
+import subprocess
+import sys
+from typing import Any, Iterator
+
+from hyperopt import fmin, hp, space_eval, tpe
+
+from store.embedded import embedded_server
+from store.hyperopt import MongoTrials  # was: from hyperopt.mongoexp import MongoTrials
+
+
+def the_readmes(uri: str) -> None:
+    """Run the example of hyperopt's README, with trials that are kept."""
+
+    # define an objective function
+    def objective(args: Any) -> Any:
+        case, val = args
+        if case == "case 1":
+            return val
+        else:  # noqa: RET505  (as the README has it)
+            return val**2
+
+    # define a search space
+    space = hp.choice(
+        "a", [("case 1", 1 + hp.lognormal("c1", 0, 1)), ("case 2", hp.uniform("c2", -10, 10))]
+    )
+
+    # minimize the objective over the space
+    trials = MongoTrials(uri, exp_key="readme")
+    best = fmin(
+        objective,
+        space,
+        algo=tpe.suggest,
+        max_evals=100,
+        trials=trials,
+        max_queue_len=10,  # as many wait at once; of one at a time, two workers have little
+        show_progressbar=False,
+    )
+    print("README: best is", best, "which is", space_eval(space, best))
+
+
+def the_mongodb_pages(uri: str) -> None:
+    """Run the example of hyperopt's page on MongoDB."""
+    trials = MongoTrials(uri, exp_key="exp1")
+    best = fmin(
+        math.sin,
+        hp.uniform("x", -2, 2),
+        trials=trials,
+        algo=tpe.suggest,
+        max_evals=10,
+        show_progressbar=False,
+    )
+    print("MongoDB page: best is", best)
+    workers = {trial["owner"] for trial in MongoTrials(uri).trials}
+    print("{} trials, run by {} workers".format(len(MongoTrials(uri)), len(workers)))
+
+
+@contextlib.contextmanager
+def two_workers(uri: str) -> Iterator[None]:
+    """Run two worker processes while the context is open."""
+    command = [sys.executable, "-m", "hyperhive", "worker", "--allow-pickled-objectives"]
+    started = [
+        subprocess.Popen(
+            [*command, "--device", "cpu", "--slots", "1"],
+            env={**os.environ, "HYPERHIVE_MONGO": uri},
+        )
+        for _ in range(2)
+    ]
+    try:
+        yield
+    finally:
+        for worker in started:
+            worker.terminate()
+        for worker in started:
+            worker.wait()
+
+
+if __name__ == "__main__":
+    with embedded_server() as uri, two_workers(uri):
+        the_readmes(uri)
+        the_mongodb_pages(uri)

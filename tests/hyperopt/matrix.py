@@ -1,0 +1,165 @@
+"""Runs the tests of hyperopt's API with many versions; writes the table of docs/hyperopt.md.
+
+    make matrix                                            all of them: more than half an hour
+    python tests/hyperopt/matrix.py 3.8 3.13               these Pythons only
+    python tests/hyperopt/matrix.py --hyperopt 0.3.0 --newest
+
+Each row is a fresh virtual environment without torch, filled by plain pip. A row that is run again
+replaces the one in the table; a combination that does not install gets no row, and is named.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from home import REPOSITORY
+from test_hyperopts_own import THEIR_TESTS, environment
+
+DOCUMENT = REPOSITORY / "docs" / "hyperopt.md"
+PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]
+HYPEROPTS = ["0.2.7", "0.3.0"]
+OLDEST = ["4.1.0", "4.2.0", "4.3.3", "4.6.3"]
+"""PyMongo's versions, of which the first that installs is tested, and the newest."""
+TOOLS = ["pytest>=7", "pytest-timeout", "hypothesis", "matplotlib"]
+OURS = ["tests/hyperopt/test_jobs.py", "tests/hyperopt/test_fmin.py"]
+HEAD = "| Python | hyperopt | PyMongo | our tests | hyperopt's own |\n|---|---|---|---|---|\n"
+TABLE = re.compile(r"(?<=<!-- matrix -->\n).*(?=<!-- /matrix -->)", re.DOTALL)
+
+
+class Row(NamedTuple):
+    """A line of the table: three versions, and what their tests said."""
+
+    python: str
+    hyperopt: str
+    pymongo: str
+    ours: str
+    theirs: str
+
+    def order(self) -> Tuple[List[int], ...]:
+        """Return what sorts rows by their versions, as numbers."""
+        return tuple([int(part) for part in re.findall(r"\d+", version)] for version in self[:3])
+
+
+def interpreter(version: str) -> Optional[str]:
+    """Return pyenv's newest Python of this version, or the one on PATH."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = sorted(pyenv.glob(version + ".*/bin/python"))
+    for candidate in [*map(str, found[::-1]), "python" + version]:
+        try:
+            subprocess.run([candidate, "-c", ""], check=True)
+            return candidate
+        except (OSError, subprocess.CalledProcessError):
+            continue
+    return None
+
+
+def said(command: List[str], cwd: Path = REPOSITORY, **env: str) -> Tuple[bool, str]:
+    """Run a command; return whether it succeeded, and what it said."""
+    ran = subprocess.run(
+        command,
+        cwd=str(cwd),
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=1200,
+    )
+    return ran.returncode == 0, ran.stdout
+
+
+def verdict(output: str) -> str:
+    """Return pytest's last line, in short."""
+    counts = re.findall(r"\d+ (?:passed|failed|skipped|errors?)", output.splitlines()[-1])
+    return ", ".join(counts) or "do not run"
+
+
+def install(python: str, folder: Path, hyperopt: str, pymongo: str) -> Optional[str]:
+    """Make a virtual environment; return its Python, or None if something does not install."""
+    subprocess.run([python, "-m", "venv", str(folder)], check=True)
+    inside = str(folder / "bin" / "python")
+    wanted = ["hyperopt==" + hyperopt, pymongo, *TOOLS]
+    if hyperopt == "0.2.7":  # its tests want nose, and it wants setuptools' pkg_resources
+        wanted += ["nose", "setuptools<81"]
+    pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    installed, output = said([*pip, str(REPOSITORY), *wanted])
+    if not installed:
+        print(output[-600:])
+    return inside if installed else None
+
+
+def row(version: str, python: str, hyperopt: str, pymongo: str) -> Optional[Row]:
+    """Install and test one combination; None if it does not install."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        inside = install(python, folder / "venv", hyperopt, pymongo)
+        if inside is None:
+            return None
+        _, actual = said([inside, "-c", "import pymongo; print(pymongo.version)"])
+        shimmed = environment(folder)
+        _, ours = said([inside, "-m", "pytest", "-q", "-p", "no:cacheprovider", *OURS], **shimmed)
+        theirs = [inside, "-m", "pytest", "-q", "-p", "as_hyperopts", "--pyargs", *THEIR_TESTS]
+        theirs.append("--continue-on-collection-errors")  # nose is gone from newer Pythons
+        _, own = said(theirs, folder, **shimmed)
+    for output in (ours, own):
+        print("\n".join(line[:200] for line in output.splitlines()[-12:]))
+    return Row(version, hyperopt, actual.strip(), verdict(ours), verdict(own))
+
+
+def rows(asked: argparse.Namespace) -> Iterator[Row]:
+    """Yield a row for each combination that was asked for and installs."""
+    for version in asked.pythons or PYTHONS:
+        python = interpreter(version)
+        if python is None:
+            print("no Python {} here".format(version))
+            continue
+        for hyperopt in [asked.hyperopt] if asked.hyperopt else HYPEROPTS:
+            choices = [["pymongo"]] if asked.newest else [["pymongo=={}".format(v) for v in OLDEST]]
+            if not (asked.newest or asked.oldest):
+                choices.append(["pymongo"])
+            for versions in choices:
+                found = (row(version, python, hyperopt, pymongo) for pymongo in versions)
+                first = next(filter(None, found), None)
+                if first is None:
+                    print("does not install:", version, hyperopt, versions[-1])
+                else:
+                    yield first
+
+
+def written() -> Dict[Tuple[str, ...], Row]:
+    """Return the rows of the table as it is."""
+    table = TABLE.search(DOCUMENT.read_text())
+    lines = table.group().splitlines()[2:] if table else []
+    found = [Row(*(cell.strip() for cell in line.strip("|").split("|"))) for line in lines]
+    return {each[:3]: each for each in found}
+
+
+def write(new: Row) -> None:
+    """Put a row into the table."""
+    table = {**written(), new[:3]: new}
+    lines = ["| {} |\n".format(" | ".join(each)) for each in sorted(table.values(), key=Row.order)]
+    document = DOCUMENT.read_text()
+    DOCUMENT.write_text(TABLE.sub(lambda _: HEAD + "".join(lines), document))
+
+
+def main() -> None:
+    """Run what was asked for; each row is written as soon as it is there."""
+    parser = argparse.ArgumentParser(description="tests hyperopt's API with many versions")
+    parser.add_argument("pythons", nargs="*", metavar="PYTHON")
+    parser.add_argument("--hyperopt", choices=HYPEROPTS)
+    parser.add_argument("--newest", action="store_true", help="the newest PyMongo only")
+    parser.add_argument("--oldest", action="store_true", help="the oldest PyMongo only")
+    for each in rows(parser.parse_args()):
+        print("|", " | ".join(each), "|", flush=True)
+        write(each)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""hyperopt's own ``fmin`` with our MongoTrials, and its own worker's class with our MongoJobs."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+from hyperopt import STATUS_FAIL, STATUS_OK, fmin, hp, mongoexp, rand, space_eval, tpe
+from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
+from hyperopt.early_stop import no_progress_loss
+from hyperopt.exceptions import AllTrialsFailed
+from hyperopt.mongoexp import ReserveTimeout
+from jobs import QUIET, document, experiment, searching, workers
+
+from store.connection import Store
+from store.hyperopt import MongoJobs, MongoWorker
+
+SPACE = {"x": hp.uniform("x", -10, 10), "kind": hp.choice("kind", ["near", "far"])}
+
+
+def objective(point: Dict[str, Any]) -> float:
+    return float(point["x"] ** 2 + (point["kind"] == "far"))
+
+
+def test_fmin_finds_the_best(store: Store, tmp_path: Path) -> None:
+    """What it returns is the best trial's point, which space_eval turns into the objective's."""
+    trials = experiment(store)
+    with workers(store, 2, tmp_path):
+        best = fmin(objective, SPACE, tpe.suggest, 24, trials=trials, **QUIET)
+    assert trials.count_by_state_unsynced(JOB_STATE_DONE) == len(trials) == 24
+    assert len(set(trials.tids)) == 24
+    point = space_eval(SPACE, best)
+    assert objective(point) == trials.best_trial["result"]["loss"] == min(trials.losses())
+    assert trials.argmin == best
+    assert fmin(objective, SPACE, tpe.suggest, 24, trials=trials, **QUIET) == best, "all are there"
+
+
+def test_points_to_evaluate_come_first(store: Store, tmp_path: Path) -> None:
+    """They are trials like others, and are not posted again when the search goes on."""
+    trials = experiment(store)
+    points = [{"x": 0.0, "kind": 0}, {"x": 1.0, "kind": 1}]
+    with workers(store, 1, tmp_path):
+        for count in (4, 6):
+            best = trials.fmin(
+                objective, SPACE, rand.suggest, count, points_to_evaluate=points, **QUIET
+            )
+            assert best == points[0]
+            assert len(trials) == count
+    assert trials.losses()[:2] == [0.0, 2.0]
+
+
+def test_fmin_stops_early(store: Store, tmp_path: Path) -> None:
+    """A function that says stop, a threshold and a time-out each end a search without end."""
+    ends: list[Dict[str, Any]] = [
+        {"early_stop_fn": no_progress_loss(3)},
+        {"loss_threshold": 1e9},
+        {"timeout": 1},
+    ]
+    with workers(store, 2, tmp_path):
+        for number, end in enumerate(ends):
+            trials = experiment(store, "e{}".format(number))
+            assert fmin(
+                lambda x: x, hp.uniform("x", 1, 2), rand.suggest, trials=trials, **end, **QUIET
+            )
+            assert trials.best_trial["result"]["loss"] >= 1
+
+
+def test_results_bring_attachments_and_failures(store: Store, tmp_path: Path) -> None:
+    """An objective may attach bytes, say that it failed, or raise: fmin leaves that one out."""
+
+    def objective(x: float) -> Dict[str, Any]:
+        if x < -0.5:
+            raise ZeroDivisionError("no {}".format(x))
+        if x > 0.5:
+            return {"status": STATUS_FAIL}
+        attachments = {"x": repr(x).encode(), "text": "$x"}
+        return {"status": STATUS_OK, "loss": x, "more": [x], "attachments": attachments}
+
+    trials = experiment(store)
+    points = [{"x": -1.0}, {"x": 0.25}, {"x": 1.0}]
+    worker = MongoWorker(trials.handle, workdir=str(tmp_path), logfilename=None)
+    with searching(trials, objective, hp.uniform("x", -1, 1), 3, points_to_evaluate=points):
+        with pytest.raises(ZeroDivisionError):
+            worker.run_one(reserve_timeout=30)
+        worker.run_one(reserve_timeout=30)
+        worker.run_one(reserve_timeout=30)
+    failed, best, without = sorted(trials.handle, key=lambda job: job["tid"])
+    assert (failed["state"], failed["error"][1]) == (JOB_STATE_ERROR, "no -1.0")
+    assert trials.tids == [best["tid"], without["tid"]]
+    assert trials.best_trial["result"] == {"status": STATUS_OK, "loss": 0.25, "more": [0.25]}
+    attached = trials.trial_attachments(trials.best_trial)
+    assert dict(attached.items()) == {"x": b"0.25", "text": b"$x"}
+    assert trials.statuses() == [STATUS_OK, STATUS_FAIL]
+
+
+def test_a_search_of_failures_says_so(store: Store, tmp_path: Path) -> None:
+    """When no trial has a loss, fmin ends, with hyperopt's own error."""
+    with workers(store, 1, tmp_path), pytest.raises(AllTrialsFailed):
+        fmin(
+            lambda x: {"status": STATUS_FAIL},
+            hp.uniform("x", 0, 1),
+            rand.suggest,
+            2,
+            trials=experiment(store),
+            **QUIET,
+        )
+
+
+@pytest.mark.parametrize("worker_class", [MongoWorker, mongoexp.MongoWorker])
+def test_either_worker_class_runs_a_job(store: Store, tmp_path: Path, worker_class: Any) -> None:
+    """Ours and hyperopt's own, given our MongoJobs: result, attachment, directory, log."""
+
+    def objective(x: float) -> Dict[str, Any]:
+        Path("was_here").touch()
+        logging.getLogger("objective").error("working")
+        return {"status": STATUS_OK, "loss": x, "attachments": {"x": b"bytes"}}
+
+    trials = experiment(store)
+    before = os.getcwd()
+    log = str(tmp_path / "log.txt")
+    worker = worker_class(
+        MongoJobs(store), 1.0, workdir=str(tmp_path / "w"), exp_key="e", logfilename=log
+    )
+    with searching(trials, objective, hp.uniform("x", 0, 1), 1):
+        worker.run_one(reserve_timeout=30)
+    assert trials.best_trial["result"]["status"] == STATUS_OK
+    assert trials.trial_attachments(trials.best_trial)["x"] == b"bytes"
+    assert (tmp_path / "w" / "was_here").exists()
+    assert "working" in Path(log).read_text()
+    assert os.getcwd() == before
+    with pytest.raises(ReserveTimeout):
+        worker.run_one(reserve_timeout=0.1)
+
+
+def test_a_pickle_that_cannot_be_read_fails_its_trial(store: Store, tmp_path: Path) -> None:
+    """The error says what is wrong and where; the next job is taken as if nothing had been."""
+    trials = experiment(store)
+    trials.attachments["FMinIter_Domain"] = b"cnot_a_module\nf\n."
+    trials.insert_trial_docs([document(0)])
+    worker = MongoWorker(trials.handle, workdir=str(tmp_path), logfilename=None)
+    with pytest.raises(ValueError, match="No module named 'not_a_module'"):
+        worker.run_one(reserve_timeout=5)
+    (job,) = trials.handle.jobs_error()
+    assert "cannot be unpickled here" in job["error"][1]
+
+
+def test_hyperopts_plots_are_drawn(store: Store, tmp_path: Path) -> None:
+    """Plots of its history and of its variables take our trials."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    plotting = pytest.importorskip("hyperopt.plotting")
+    pyplot.switch_backend("agg")
+    trials = experiment(store)
+    with workers(store, 2, tmp_path):
+        fmin(objective, SPACE, rand.suggest, 8, trials=trials, **QUIET)
+    for plot in (plotting.main_plot_history, plotting.main_plot_histogram, plotting.main_plot_vars):
+        plot(trials, do_show=False)
+    pyplot.close("all")

@@ -1,0 +1,414 @@
+"""hyperopt's MongoJobs and MongoTrials on a real server: what goes in, what comes out, who may."""
+
+import logging
+import subprocess
+import sys
+from typing import Any, Dict
+
+import pytest
+from home import REPOSITORY, until
+from hyperopt import mongoexp
+from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_NEW, JOB_STATE_RUNNING
+from hyperopt.mongoexp import OperationFailure
+from jobs import document, experiment
+
+from store import hyperopt_jobs
+from store.connection import Store
+from store.driver import with_login
+from store.errors import BadAddress, LoginRefused, NotAllowed, StoreUnavailable
+from store.hyperopt import MongoJobs, MongoTrials
+from store.hyperopt_jobs import standard_uri
+from store.queue import new_token
+from store.trial import HYPEROPT, SEARCH, Draft, Status
+
+
+def expire_lease(store: Store, job: Dict[str, Any]) -> None:
+    """Let a job's lease be over."""
+    over = [{"$set": {"lease_until": {"$subtract": ["$$NOW", 1]}}}]
+    store.database.jobs.update_one({"_id": job["_id"]}, over)
+
+
+# -- addresses --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "standard"),
+    [
+        ("mongo://localhost:1234/foo_db/jobs", "mongodb://localhost:1234/foo_db"),
+        ("mongo://h/d/jobs", "mongodb://h/d"),
+        ("mongo://u:p@h:1/d/jobs", "mongodb://u:p@h:1/d"),
+        ("mongo://u:p%@s@h:1/d/jobs", "mongodb://u:p%25%40s@h:1/d"),
+        ("mongo://u:p@h:1/d/jobs?authSource=a", "mongodb://u:p@h:1/d?authSource=a"),
+        ("mongo://hyperopt:p@h:1/d/jobs", "mongodb://hyperopt:p@h:1/d?authSource=admin"),
+        ("mongo://hyperopt:p@h:1/d/jobs?authSource=a", "mongodb://hyperopt:p@h:1/d?authSource=a"),
+        ("mongodb://u:p@h,i/d?tls=true", "mongodb://u:p@h,i/d?tls=true"),
+        ("mongodb+srv://u:p@h.net/d", "mongodb+srv://u:p@h.net/d"),
+    ],
+)
+def test_hyperopts_addresses_are_understood(given: str, standard: str) -> None:
+    """Those of hyperopt become standard ones, and standard ones stay as they are."""
+    assert standard_uri(given) == standard
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mongo://u:secret@h:1/d",
+        "mongo://u:secret@h:1/d/other",
+        "mongo://u:sec/ret@h:1/d/jobs",
+        "mongo+ssh://u:secret@h:1/d/jobs",
+        "http://u:secret@h:1/d/jobs",
+        "mongo://u:secret@h:port/d/jobs",
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_its_password(address: str) -> None:
+    """What is wrong with it is said in one sentence, in which nothing of it is quoted."""
+    with pytest.raises(BadAddress) as refused:
+        MongoTrials(address)
+    assert "sec" not in str(refused.value)
+
+
+def test_a_password_may_be_in_a_file(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, mongo_uri: str, store: Store
+) -> None:
+    """A user without a password in the address has it in ~/.hyperopt, as hyperopt wants it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    login, _, where = mongo_uri.partition("://")[2].partition("@")
+    user, _, password = login.partition(":")
+    address = "mongo://{}@{}/jobs".format(user, where.partition("?")[0])
+    with pytest.raises(BadAddress, match=r"\.hyperopt"):
+        MongoTrials(address)
+    (tmp_path / ".hyperopt").write_text(password + "\n")
+    assert len(MongoTrials(address)) == 0
+    (tmp_path / ".hyperopt").write_text("wrong\n")
+    with pytest.raises(LoginRefused) as refused:
+        MongoTrials(address)
+    assert "wrong" not in str(refused.value)
+
+
+def test_a_server_that_is_away_is_said_to_be() -> None:
+    """Connecting tells, in words; hyperopt's own classes would say nothing until the first job."""
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        MongoTrials("mongo://127.0.0.1:9/d/jobs")
+
+
+# -- jobs -------------------------------------------------------------------------------------
+
+
+def test_a_job_has_the_fields_of_our_trials(store: Store) -> None:
+    """What MongoTrials inserts can be claimed, kept and finished as any trial of ours."""
+    trials = experiment(store)
+    trials.insert_trial_docs([document(7)])
+    claimed = store.trials.claim("w", new_token(), [HYPEROPT])
+    assert claimed is not None
+    assert (claimed.label, claimed.vals, claimed.objective) == ("e/7", {"x": 0.5}, HYPEROPT)
+    assert store.trials.heartbeat(claimed).lease_until is not None
+    assert store.trials.finish(claimed.id, str(claimed.token), {"status": "ok", "loss": 0.25})
+    trials.refresh()
+    assert trials.best_trial["result"] == {"status": "ok", "loss": 0.25}
+
+
+def test_a_job_without_an_experiment_is_claimed_too(store: Store) -> None:
+    """An exp_key of None, which hyperopt allows, and a tid that is text, are no obstacle."""
+    experiment(store, None).insert_trial_docs([document("a", None)])
+    claimed = store.trials.claim("w", new_token(), [HYPEROPT])
+    assert claimed is not None
+    assert claimed.label == "/a"
+
+
+def test_who_does_not_ask_for_hyperopts_jobs_gets_none(store: Store) -> None:
+    """Neither does a worker of ours claim them by chance, nor hyperopt's reserve our trials."""
+    experiment(store).insert_trial_docs([document(0)])
+    assert store.trials.claim("w", new_token(), ["lenet5"]) is None
+    store.trials.post(Draft("s", 0, {}, {}))
+    jobs = MongoJobs(store)
+    reserved = jobs.reserve("h")
+    assert reserved is not None
+    assert reserved["exp_key"] == "e"
+    assert jobs.reserve("h") is None
+    jobs.update(reserved, {"state": JOB_STATE_DONE})
+
+
+def test_a_reserved_job_is_held_until_it_ends(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease is renewed while this process lives, and no more once the job has ended."""
+    monkeypatch.setattr(hyperopt_jobs, "DEFAULT_LEASE_S", 0.4)
+    experiment(store).insert_trial_docs([document(0)])
+    jobs = MongoJobs(store)
+    job = jobs.reserve(("host", 1))
+    assert job is not None
+    assert (job["state"], job["owner"]) == (JOB_STATE_RUNNING, ["host", 1])
+
+    def renewed() -> bool:
+        return jobs.get(job["_id"])["lease_until"] > job["lease_until"]
+
+    until(renewed, "a renewed lease", 5.0)
+    assert jobs.jobs_dead() == []
+    jobs.update(job, {"state": JOB_STATE_DONE, "result": {"status": "ok", "loss": 0.0}})
+    until(lambda: jobs._leases._thread is None, "the end of the thread", 5.0)
+
+
+def test_a_job_whose_worker_vanished_is_reserved_again(store: Store) -> None:
+    """It counts as dead once its lease is over; the first worker's word then counts no more."""
+    experiment(store).insert_trial_docs([document(0)])
+    first, second = MongoJobs(store), MongoJobs(store)
+    job = first.reserve("h1")
+    assert job is not None
+    assert second.reserve("h2") is None
+    expire_lease(store, job)
+    assert [dead["_id"] for dead in second.jobs_dead()] == [job["_id"]]
+    again = second.reserve("h2")
+    assert again is not None
+    assert (again["_id"], again["attempts"]) == (job["_id"], 2)
+    with pytest.raises(OperationFailure, match="somebody else"):
+        first.update(job, {"state": JOB_STATE_DONE})
+    second.update(again, {"state": JOB_STATE_DONE})
+    first.let_go(job)
+
+
+def test_a_workers_login_is_enough_for_a_job(store: Store, admin_uri: str, mongo_uri: str) -> None:
+    """A device that may do a worker's work and nothing else runs jobs, posts none, deletes none."""
+    trials = experiment(store)
+    trials.insert_trial_docs([document(0)])
+    trials.attachments["FMinIter_Domain"] = b"pickle"
+    with Store(admin_uri) as admin:
+        password = admin.roles.invite("nano")
+    with Store(with_login(mongo_uri, "nano", password)) as device:
+        jobs = MongoJobs(device)
+        job = jobs.reserve("nano")
+        assert job is not None
+        theirs = MongoTrials(jobs, "e", refresh=False)
+        assert theirs.attachments["FMinIter_Domain"] == b"pickle"
+        for value in (b"first", b"second"):
+            theirs.trial_attachments(job)["model"] = value
+        assert theirs.trial_attachments(job)["model"] == b"second"
+        jobs.update(job, {"state": JOB_STATE_DONE, "result": {"status": "ok", "loss": 0.5}})
+        for refused in (lambda: jobs.insert(document(1)), jobs.delete_all):
+            with pytest.raises(NotAllowed):
+                refused()
+    assert trials.count_by_state_unsynced(JOB_STATE_DONE) == 1
+
+
+def test_an_update_changes_the_job_in_hand_too(store: Store) -> None:
+    """It raises the version, dates the change by the server, and refuses another _id."""
+    jobs = MongoJobs(store)
+    job = jobs.insert(document(0))
+    assert jobs.update(job, {"result": {"status": "ok"}}) is job
+    stored = jobs.get(job["_id"])
+    for name in ("version", "result", "refresh_time"):
+        assert stored[name] == job[name]
+    assert job["version"] == 1
+    assert job["refresh_time"] is not None
+    with pytest.raises(ValueError, match="_id"):
+        jobs.update(job, {"_id": "other"})
+    with pytest.raises(ValueError, match="_id"):
+        jobs.update({}, {})
+    jobs.delete(job)
+    assert len(jobs) == 0
+
+
+def test_a_condition_narrows_what_is_reserved(store: Store) -> None:
+    """Its experiment and any other field; an owner is refused."""
+    jobs = MongoJobs(store)
+    for tid, exp_key in enumerate("abc"):
+        jobs.insert(document(tid, exp_key))
+    for asked, tid in (({"exp_key": "b"}, 1), ({"cond": {"tid": 2}}, 2)):
+        job = jobs.reserve("h", **asked)
+        assert job is not None
+        assert job["tid"] == tid
+        jobs.update(job, {"state": JOB_STATE_DONE})
+    with pytest.raises(ValueError, match="owns"):
+        jobs.reserve("h", cond={"owner": "me"})
+
+
+# -- trials -----------------------------------------------------------------------------------
+
+
+def test_experiments_are_views_of_one_collection(store: Store) -> None:
+    """Each sees its own trials, the one without a key all of them, our studies' included."""
+    for exp_key in ("a", "b"):
+        experiment(store, exp_key).insert_trial_docs([document(0, exp_key), document(1, exp_key)])
+    store.trials.post(Draft("s", 0, {}, {}))
+    everything = experiment(store, None)
+    assert len(everything) == 5
+    view = everything.view("b")
+    assert (len(view), view.handle) == (2, everything.handle)
+    assert {trial["exp_key"] for trial in view} == {"b"}
+    assert [trial.label for trial in store.trials.find("s")] == ["s/0"]
+
+
+def test_counts_are_those_of_the_database(store: Store) -> None:
+    """Asked afresh each time, by one state or several; refreshing is not needed."""
+    trials = experiment(store)
+    states = [JOB_STATE_NEW] * 3 + [JOB_STATE_DONE] * 2 + [JOB_STATE_ERROR]
+    trials.insert_trial_docs([document(tid, state=state) for tid, state in enumerate(states)])
+    experiment(store, "other").insert_trial_docs([document(0, "other")])
+    assert trials.count_by_state_unsynced(JOB_STATE_NEW) == 3
+    assert trials.count_by_state_unsynced([JOB_STATE_NEW, JOB_STATE_DONE]) == 5
+    assert trials.count_by_state_synced(JOB_STATE_NEW) == 0
+    trials.refresh()
+    assert trials.count_by_state_synced([JOB_STATE_NEW, JOB_STATE_DONE]) == 5
+    assert len(trials) == 5, "failed trials are none of fmin's"
+    with pytest.raises(ValueError, match="state"):
+        trials.count_by_state_unsynced(17)
+
+
+def test_fmin_does_not_wait_for_a_job_that_nobody_may_try_again(store: Store) -> None:
+    """Counting the unfinished ends what its workers left with no attempt to spare."""
+    trials = experiment(store)
+    trials.insert_trial_docs([document(0, max_attempts=1)])
+    claimed = store.trials.claim("w", new_token(), [HYPEROPT])
+    assert claimed is not None
+    assert trials.count_by_state_unsynced([JOB_STATE_NEW, JOB_STATE_RUNNING]) == 1
+    expire_lease(store, {"_id": claimed.id})
+    assert trials.count_by_state_unsynced([JOB_STATE_NEW, JOB_STATE_RUNNING]) == 0
+    assert store.trials.get(claimed.id).error["kind"] == "worker_lost"  # type: ignore[union-attr]
+
+
+def test_a_refresh_sees_whatever_happened(store: Store) -> None:
+    """New, changed, failed and deleted trials; of those asked for by tid, only these."""
+    trials, handle = experiment(store), MongoJobs(store)
+    jobs = [handle.insert(document(tid)) for tid in range(4)]
+    trials.refresh()
+    assert trials.tids == [0, 1, 2, 3]
+    before = list(trials)
+    trials.refresh()
+    assert all(old is new for old, new in zip(before, trials)), "nothing was loaded again"
+    for job in jobs[1:3]:
+        handle.update(job, {"result": {"status": "ok", "loss": 0.5}})
+    trials.refresh_tids([1])
+    assert [result["status"] for result in trials.results] == ["new", "ok", "new", "new"]
+    handle.update(jobs[0], {"state": JOB_STATE_ERROR})
+    handle.delete(jobs[3])
+    handle.insert(document(4))
+    trials.refresh_tids([4])
+    assert trials.tids == [0, 1, 2, 3, 4]
+    trials.refresh_tids([3])
+    assert trials.tids == [0, 1, 2, 4]
+    trials.refresh()
+    assert trials.tids == [1, 2, 4]
+    assert [result["status"] for result in trials.results] == ["ok", "ok", "new"]
+    assert handle.jobs_error()[0]["tid"] == 0
+
+
+def test_a_refresh_of_nothing_new_is_cheap(store: Store) -> None:
+    """Of 10,000 unchanged trials it costs a fifth of their load at most; 2 % where it is quiet."""
+    sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+    from refresh import fill, measure
+
+    jobs = MongoJobs(store)
+    jobs.create_indexes()
+    fill(jobs, "many", 10_000)
+    load, refresh = measure(jobs, "many")
+    assert refresh < 0.2 * load
+
+
+def test_a_trial_id_is_given_once(mongo_uri: str, store: Store) -> None:
+    """Four processes that ask for 50 times 3 ids, in a database nobody used, never share one."""
+    experiment(store)  # its indexes
+    script = (
+        "import sys; from store.hyperopt import MongoTrials\n"
+        "trials = MongoTrials(sys.stdin.read(), refresh=False)\n"
+        "print(*[tid for _ in range(50) for tid in trials.new_trial_ids(3)])"
+    )
+    asking = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            cwd=str(REPOSITORY),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in asking:
+        assert process.stdin is not None
+        process.stdin.write(mongo_uri)
+        process.stdin.close()
+    given = [process.stdout.read().split() for process in asking]  # type: ignore[union-attr]
+    assert [process.wait() for process in asking] == [0] * 4
+    assert sorted(int(tid) for tids in given for tid in tids) == list(range(600))
+
+
+def test_deleting_hyperopts_trials_leaves_our_studies(store: Store) -> None:
+    """Their trials and weights stay, whatever MongoTrials is told to delete."""
+    store.trials.post(Draft("s", 0, {}, {}))
+    weights = store.blobs.put(b"weights", "s/0.safetensors")
+    trials = experiment(store, None)
+    trials.attachments["domain"] = b"pickle"
+    (job,) = trials.insert_trial_docs([document(0, None)])
+    trials.refresh()
+    (trial,) = [each for each in trials if each["_id"] == job]
+    trials.trial_attachments(trial)["model"] = b"bytes"
+    trials.delete_all()
+    assert [trial["exp_key"] for trial in trials] == ["s"]
+    assert store.blobs.get(weights) == b"weights"
+    assert store.database.fs.files.count_documents({}) == 1
+    assert store.trials.counts("s", SEARCH)[Status.NEW] == 1
+
+
+# -- attachments ------------------------------------------------------------------------------
+
+
+def test_experiments_do_not_share_attachments(store: Store) -> None:
+    """Each has its own under the same name, the experiment without a key too."""
+    named = {key: experiment(store, key) for key in ("a", "b", None)}
+    for key, trials in named.items():
+        trials.attachments["FMinIter_Domain"] = "of {}".format(key)
+    for key, trials in named.items():
+        assert trials.attachments["FMinIter_Domain"] == "of {}".format(key).encode()
+        assert list(trials.attachments) == ["FMinIter_Domain"]
+    named["a"].delete_all()
+    assert "FMinIter_Domain" not in named["a"].attachments
+    assert "FMinIter_Domain" in named["b"].attachments
+    with pytest.raises(KeyError):
+        named["a"].attachments["FMinIter_Domain"]
+    with pytest.raises(KeyError):
+        del named["a"].attachments["FMinIter_Domain"]
+
+
+def test_a_trials_attachments_are_replaced_and_deleted(store: Store) -> None:
+    """Of two under one name the last counts, and no file of the first stays."""
+    trials, handle = experiment(store), MongoJobs(store)
+    job = handle.insert(document(0))
+    attached = trials.trial_attachments(job)
+    attached["model"] = b"first"
+    attached["model"] = "second"
+    attached["log"] = b""
+    assert {name: attached[name] for name in attached} == {"model": b"second", "log": b""}
+    assert store.database.fs.files.count_documents({}) == 2
+    with pytest.raises(KeyError):
+        attached["nothing"]
+    handle.delete_attachment(job, "log")
+    with pytest.raises(OperationFailure):
+        handle.delete_attachment(job, "log")
+    assert list(trials.trial_attachments(handle.get(job["_id"]))) == ["model"]
+    trials.delete_all()
+    assert store.database.fs.files.count_documents({}) == 0
+    assert store.database.fs.chunks.count_documents({}) == 0
+
+
+def test_a_large_attachment_is_told_of(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """It is stored, and its size is said, and where data sets belong."""
+    data = bytes(hyperopt_jobs.LARGE)
+    trials = experiment(store)
+    with caplog.at_level(logging.WARNING):
+        trials.attachments["small"] = data[1:]
+        assert not caplog.messages
+        trials.attachments["FMinIter_Domain"] = data
+    (message,) = caplog.messages
+    assert "FMinIter_Domain has 17 MB" in message
+    assert "docs/hyperopt.md" in message
+    assert trials.attachments["FMinIter_Domain"] == data
+
+
+def test_what_hyperopts_own_class_attached_is_ours_too(store: Store) -> None:
+    """GridFS is laid out as hyperopt does it: each reads the other's."""
+    jobs = MongoJobs(store)
+    theirs, ours = mongoexp.MongoTrials(jobs, "e"), experiment(store)
+    theirs.attachments["a"] = b"theirs"
+    ours.attachments["b"] = b"ours"
+    assert ours.attachments["a"] == b"theirs"
+    assert theirs.attachments["b"] == b"ours"
+    assert sorted(theirs.attachments) == sorted(ours.attachments) == ["a", "b"]

@@ -1,0 +1,61 @@
+"""The objective of hyperopt's jobs: code out of the database, for who has said yes to that.
+
+Only ``hyperhive worker --allow-pickled-objectives`` imports this module.
+"""
+
+import time
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from hyperopt.mongoexp import OperationFailure
+
+from store.errors import StoreUnavailable
+from store.hyperopt import MongoCtrl, MongoJobs, MongoTrials, evaluate
+from worker.objectives import Context, Outcome, Stopped
+
+_RETRY_S = 1.0
+
+
+class PickledObjective:
+    """Runs the function that was given to ``fmin``. Keeps the last pickle, from trial to trial.
+
+    It is unpickled afresh for each trial, so that none sees what another one left behind.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: Optional[MongoJobs] = None
+        self._last: Tuple[Any, bytes] = (None, b"")
+
+    def __call__(self, config: Mapping[str, Any], context: Context) -> Outcome:
+        """Run the trial's function and store what it attaches; raises whatever it raises."""
+        if self._jobs is None or self._jobs.store is not context.store:
+            self._jobs = MongoJobs(context.store)
+        job = self._jobs.get(context.trial.id)
+        trials = MongoTrials(self._jobs, exp_key=job["exp_key"], refresh=False)
+        ctrl = MongoCtrl(trials, job, read_only=False)
+        try:
+            result = evaluate(self._pickle(trials, job["misc"]["cmd"][1]), ctrl)
+        except SystemExit as error:  # would end the worker, and say nothing of it
+            raise RuntimeError("the objective called sys.exit({})".format(error)) from error
+        _attach(result.pop("attachments"), ctrl, context)
+        return Outcome(result)
+
+    def _pickle(self, trials: MongoTrials, name: str) -> bytes:
+        attached = trials.attachments.newest(name)
+        if attached is None:
+            raise OperationFailure("{} of this experiment is not in the store".format(name))
+        if attached._id != self._last[0]:
+            self._last = (attached._id, trials.attachments[name])
+        return self._last[1]
+
+
+def _attach(attachments: Dict[str, Any], ctrl: MongoCtrl, context: Context) -> None:
+    """Store what the function attached, however long the server is away: it is not run again."""
+    for name, value in attachments.items():
+        while True:
+            try:
+                ctrl.attachments[name] = value
+                break
+            except StoreUnavailable:
+                if context.should_stop():
+                    raise Stopped from None
+                time.sleep(_RETRY_S)

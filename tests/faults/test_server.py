@@ -15,7 +15,7 @@ from plugin import hyperhive_faults
 import store.connection
 from store.connection import Store
 from store.embedded import embedded_server
-from store.errors import StoreUnavailable
+from store.errors import LeaseLost, StoreUnavailable
 from store.queue import new_token
 from store.trial import Status
 
@@ -33,6 +33,7 @@ class Writer(threading.Thread):
         self._name = "study-{}".format(number)
         self.posted: Set[int] = set()
         self.won: Dict[int, str] = {}
+        self.disowned: List[str] = []
 
     def run(self) -> None:
         """Write until told to end."""
@@ -50,8 +51,13 @@ class Writer(threading.Thread):
         self.posted.add(tid)
         token = new_token()
         trial = store.trials.claim("w", token, ["quick"], self._name, lease=3600.0)
-        if trial is not None and store.trials.finish(trial.id, token, {"loss": 0.5}):
-            self.won[trial.tid] = token
+        if trial is None:
+            return
+        try:
+            if store.trials.finish(trial.id, token, {"loss": 0.5}):
+                self.won[trial.tid] = token
+        except LeaseLost:
+            self.disowned.append("claim of {}".format(trial.tid))
 
     def lost(self, store: Store) -> List[str]:
         """Return what was acknowledged and is not there."""
@@ -62,7 +68,7 @@ class Writer(threading.Thread):
             for tid, token in self.won.items()
             if tid in there and (there[tid].status, there[tid].winner) != (Status.DONE, token)
         ]
-        return posts + results
+        return posts + results + self.disowned
 
 
 def kill_under_load(directory: Path, kills: int) -> int:

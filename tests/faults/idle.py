@@ -91,8 +91,8 @@ def _growth(store: Store, live: Callable[[float], int], seconds: float) -> Growt
     after = _database(store)
     return Growth(
         _memory() - memory,
-        after["dataSize"] - before["dataSize"],
-        after["objects"] - before["objects"],
+        int(after["dataSize"] - before["dataSize"]),
+        int(after["objects"] - before["objects"]),
         operations,
     )
 

@@ -50,18 +50,18 @@ def test_01_a_worker_killed_at_any_step_loses_nothing(home: Home) -> None:
                 assert len(issued) == 2, step
                 assert issued[1]["at"].timestamp() - event["at"] < 15.0 + 5.0
             else:
-                assert len(issued) == 1, step
+                assert len(issued) <= 1, step  # none: it died over what another had left
 
 
 def issued_since(store: Store, pid: int) -> List[Dict[str, Any]]:
-    """Return the last claim of a process, and those that came after it on the same trial."""
+    """Return the last claim of a process, if any, and those that came after it on the trial."""
     histories = [
         document["issued"][number:]
         for document in documents(store)
         for number, claim in enumerate(document["issued"])
         if claim["worker"].split("-")[-2] == str(pid)
     ]
-    return max(histories, key=lambda history: history[0]["at"])
+    return max(histories, key=lambda history: history[0]["at"], default=[])
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from model.dataset import Dataset
 from model.datasets import NAMES as DATASET_NAMES
 from model.datasets import Request
 from model.errors import UsageError
+from store.trial import HYPEROPT
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -71,7 +72,7 @@ class Plan:
             whole = isinstance(value, int) and not isinstance(value, bool)
             _require(whole and value >= least, "{} is a whole number from {}".format(field, least))
         _require(self.seed < 2**32, "seed is below 2**32, which is what NumPy takes")
-        named = isinstance(self.objective, str) and self.objective != ""
+        named = isinstance(self.objective, str) and self.objective not in ("", HYPEROPT)
         _require(named, "objective is the name under which workers have what they run")
         number = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
         _require(number, "validation is a share between 0 and 1")

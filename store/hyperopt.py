@@ -21,6 +21,7 @@ from hyperopt import mongoexp, tpe
 from hyperopt.base import (
     JOB_STATE_DONE,
     JOB_STATE_ERROR,
+    JOB_STATE_NEW,
     JOB_STATE_RUNNING,
     JOB_STATES,
     SONify,
@@ -31,7 +32,7 @@ from pymongo import ASCENDING, DESCENDING, ReturnDocument
 
 from store.driver import transfer_time
 from store.errors import NotAllowed
-from store.hyperopt_jobs import MongoJobs, tell_if_large
+from store.hyperopt_jobs import NOT_A_STUDYS, MongoJobs, tell_if_large
 
 __all__ = ["MongoCtrl", "MongoJobs", "MongoTrials", "MongoWorker", "evaluate"]
 
@@ -46,7 +47,7 @@ class MongoTrials(mongoexp.MongoTrials):
     Args:
         arg: hyperopt's ``mongo://HOST:PORT/DATABASE/jobs``, any standard MongoDB URI, or a
             ``MongoJobs``.
-        exp_key: the experiment; without one, these are all the trials of the database.
+        exp_key: the experiment; without one, these are all that hyperopt posted to the database.
     """
 
     def __init__(
@@ -131,8 +132,11 @@ class MongoTrials(mongoexp.MongoTrials):
         if JOB_STATE_RUNNING in states:
             with contextlib.suppress(NotAllowed):  # who may only look leaves it to others
                 self.handle.store.trials.expire()
+        # A job that waits or runs without our fields is an old hyperopt's: nobody will end it.
+        old = {"state": {"$in": [JOB_STATE_NEW, JOB_STATE_RUNNING]}, "fence": {"$exists": False}}
+        which = self._which({"state": {"$in": states}, "$nor": [old]})
         with self.handle.store.guard():
-            return int(self.handle.jobs.count_documents(self._which({"state": {"$in": states}})))
+            return int(self.handle.jobs.count_documents(which))
 
     def delete_all(self, cond: Optional[Mapping[str, Any]] = None) -> None:
         """Delete the experiment's trials that match; without a condition, all it attached too."""
@@ -160,7 +164,8 @@ class MongoTrials(mongoexp.MongoTrials):
         return _Attachments(self.handle, {"exp_key": self._exp_key})
 
     def _which(self, which: _Document) -> _Document:
-        return which if self._exp_key is None else {**which, "exp_key": self._exp_key}
+        """Narrow a condition to this experiment; without a key, to all but our own studies."""
+        return {**which, **(NOT_A_STUDYS if self._exp_key is None else {"exp_key": self._exp_key})}
 
 
 def _points_first(points: Sequence[Mapping[str, Any]], algo: _Suggest) -> _Suggest:
@@ -209,9 +214,12 @@ class _Attachments:
     def __setitem__(self, name: str, value: Union[str, bytes]) -> None:
         data = value.encode("utf-8") if isinstance(value, str) else value
         tell_if_large(name, data)
+        with self._guard():
+            # Only what is there now: another fmin may be putting its own at this moment.
+            before = [file._id for file in self._gfs.find({"filename": name, **self._which})]
         with self._guard(), transfer_time(len(data)):
-            new = self._gfs.put(data, filename=name, encoding="utf-8", **self._fields)
-        self._delete({"filename": name, "_id": {"$ne": new}})
+            self._gfs.put(data, filename=name, encoding="utf-8", **self._fields)
+        self._delete({"_id": {"$in": before}})
 
     def __delitem__(self, name: str) -> None:
         if self.newest(name) is None:
@@ -272,18 +280,19 @@ class MongoWorker(mongoexp.MongoWorker):
         job = self._reserve(
             host_id or "{}:{}".format(socket.gethostname(), os.getpid()), reserve_timeout
         )
-        trials = MongoTrials(self.mj, exp_key=job["exp_key"], refresh=False)
-        ctrl = MongoCtrl(trials, job, read_only=False)
-        home = job["misc"].get("workdir") or os.getcwd()
-        folder = Path(self.workdir or Path(home) / str(job["_id"])).expanduser().absolute()
         try:
-            with _working_in(folder, erase_created_workdir), self._logging():
+            trials = MongoTrials(self.mj, exp_key=job["exp_key"], refresh=False)
+            ctrl = MongoCtrl(trials, job, read_only=False)
+            home = job["misc"].get("workdir") or os.getcwd()
+            folder = Path(self.workdir or Path(home) / str(job["_id"])).expanduser().absolute()
+            with self._logging(), _working_in(folder, erase_created_workdir):
                 protocol, name = job["misc"]["cmd"]
                 if protocol != "domain_attachment":
                     raise ValueError("a job of fmin's is wanted, not one of {!r}".format(protocol))
                 result = evaluate(trials.attachments[name], ctrl)
             for name, value in result.pop("attachments").items():
                 ctrl.attachments[name] = value
+            bson.encode(result)  # fails here, where it is this job's fault, and not in the store
         except BaseException as error:
             failed = {"state": JOB_STATE_ERROR, "error": [str(type(error)), str(error)]}
             self.mj.update(job, failed)

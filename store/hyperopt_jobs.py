@@ -8,6 +8,7 @@ import contextlib
 import copy
 import logging
 import threading
+import time
 import urllib.parse
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional
@@ -36,7 +37,7 @@ LARGE = 16 << 20
 """From this size on, in bytes, an attachment is worth a word."""
 
 _Document = Dict[str, Any]
-_NOT_OURS: _Document = {"misc.cmd.0": {"$ne": "objective"}}
+NOT_A_STUDYS: _Document = {"misc.cmd.0": {"$ne": "objective"}}
 """What is a job of hyperopt's: the trials of our own studies are none of its business."""
 
 
@@ -189,7 +190,7 @@ class MongoJobs(mongoexp.MongoJobs):
             raise ValueError("only a job that nobody owns can be reserved")
         if exp_key is not None:
             asked["exp_key"] = exp_key
-        hyperopts = {"misc.cmd": {"$type": "string"}, **_NOT_OURS}
+        hyperopts = {"misc.cmd": {"$type": "string"}, **NOT_A_STUDYS}
         claimed = claim_by(host_id, new_token(), DEFAULT_LEASE_S)
         with self.store.guard():
             job: Optional[_Document] = self.jobs.find_one_and_update(
@@ -228,6 +229,8 @@ class MongoJobs(mongoexp.MongoJobs):
         if changes.pop("_id", doc["_id"]) != doc["_id"]:
             raise ValueError('the "_id" of a job cannot be updated')
         changes.pop("refresh_time", None)
+        if changes.get("state") == JOB_STATE_NEW:  # it is to be run again, with all its attempts
+            changes.update(attempts=0, token=None, lease_until=None, not_before=None, winner=None)
         changes["version"] = doc.get("version", 0) + 1
         which = {name: doc[name] for name in ("_id", "version") if name in doc}
         jobs = self.jobs if collection is None else collection
@@ -246,16 +249,17 @@ class MongoJobs(mongoexp.MongoJobs):
         return doc
 
     def delete(self, job: Mapping[str, Any]) -> None:
-        """Delete a job, or all that match."""
+        """Delete a job, or all of hyperopt's that match."""
+        which = {"_id": job["_id"]} if "_id" in job else {"$and": [dict(job), NOT_A_STUDYS]}
         with self.store.guard():
-            self.jobs.delete_many({"_id": job["_id"]} if "_id" in job else job)
+            self.jobs.delete_many(which)
 
     def delete_all(self, cond: Optional[Mapping[str, Any]] = None) -> None:
         """Delete all of hyperopt's jobs that match, and their attachments.
 
         The trials of our own studies stay: ``hyperhive study delete`` deletes those.
         """
-        which = {"$and": [dict(cond or {}), _NOT_OURS]}
+        which = {"$and": [dict(cond or {}), NOT_A_STUDYS]}
         with self.store.guard():
             attached = {**which, "_attachments": {"$exists": True}}
             for job in self.jobs.find(attached, {"_attachments": 1}):
@@ -332,15 +336,17 @@ class _Leases:
             self._changed.set()
 
     def _run(self) -> None:
+        due = time.monotonic() + DEFAULT_LEASE_S / 4
         while True:
-            is_due = not self._changed.wait(DEFAULT_LEASE_S / 4)
+            self._changed.wait(max(0.0, due - time.monotonic()))
             with self._guard:
                 self._changed.clear()
                 held = list(self._held.values())
                 if not held:
                     self._thread = None
                     return
-            if is_due:
+            if time.monotonic() >= due:
+                due += DEFAULT_LEASE_S / 4
                 for trial in held:
                     self._renew(trial)
 

@@ -47,7 +47,9 @@ _LEASE_IS_OVER = {
     "$expr": {"$lte": ["$lease_until", "$$NOW"]},
 }
 _OURS: _Document = {"fence": {"$type": "number"}}
-_UNFINISHED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}, **_OURS}
+_A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}
+"""Not hyperopt's jobs, which have this life too, and may have a study's name for their key."""
+_UNFINISHED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}, **_A_STUDYS}
 _RISE: _Document = {"$add": ["$version", 1]}
 
 
@@ -290,7 +292,7 @@ class TrialQueue:
 
         A worker that holds one of them finds its lease lost.
         """
-        which = {"exp_key": {"$in": experiment_keys(study)}, **_OURS}
+        which = {"exp_key": {"$in": experiment_keys(study)}, **_A_STUDYS}
         with self._guard():
             # Of the kind that an id has: where weights lie is a worker's word.
             with_weights = {**which, "artifact.file_id": {"$type": "objectId"}}
@@ -319,7 +321,7 @@ class TrialQueue:
     ) -> List[Trial]:
         """Return a study's trials, by tid: of one purpose if given, and only those ``tids``."""
         keys = experiment_keys(study) if purpose is None else [experiment_key(study, purpose)]
-        which: _Document = {"exp_key": {"$in": keys}, **_OURS}
+        which: _Document = {"exp_key": {"$in": keys}, **_A_STUDYS}
         if tids is not None:
             which["tid"] = {"$in": list(tids)}
         with self._guard():
@@ -337,7 +339,7 @@ class TrialQueue:
         with self._guard():
             groups = self._jobs.aggregate(
                 [
-                    {"$match": {"exp_key": experiment_key(study, purpose), **_OURS}},
+                    {"$match": {"exp_key": experiment_key(study, purpose), **_A_STUDYS}},
                     {"$group": {"_id": "$state", "n": {"$sum": 1}}},
                 ]
             )

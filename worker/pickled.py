@@ -32,8 +32,14 @@ class PickledObjective:
         job = self._jobs.get(context.trial.id)
         trials = MongoTrials(self._jobs, exp_key=job["exp_key"], refresh=False)
         ctrl = MongoCtrl(trials, job, read_only=False)
+        pickled = self._pickle(trials, job["misc"]["cmd"][1])
         try:
-            result = evaluate(self._pickle(trials, job["misc"]["cmd"][1]), ctrl)
+            result = evaluate(pickled, ctrl)
+        except StoreUnavailable as error:  # of a store that the objective opened: not the worker's
+            context.store.ping()
+            raise RuntimeError(
+                "the objective could not reach its store: {}".format(error)
+            ) from error
         except SystemExit as error:  # would end the worker, and say nothing of it
             raise RuntimeError("the objective called sys.exit({})".format(error)) from error
         _attach(result.pop("attachments"), ctrl, context)
@@ -51,11 +57,19 @@ class PickledObjective:
 def _attach(attachments: Dict[str, Any], ctrl: MongoCtrl, context: Context) -> None:
     """Store what the function attached, however long the server is away: it is not run again."""
     for name, value in attachments.items():
-        while True:
-            try:
-                ctrl.attachments[name] = value
-                break
-            except StoreUnavailable:
-                if context.should_stop():
-                    raise Stopped from None
-                time.sleep(_RETRY_S)
+        while not _is_attached(name, value, ctrl, context):
+            if context.should_stop():
+                raise Stopped
+            time.sleep(_RETRY_S)
+
+
+def _is_attached(name: str, value: Any, ctrl: MongoCtrl, context: Context) -> bool:
+    """Attach it; False if the server is away. Then it may have happened: the job is read again."""
+    try:
+        job = ctrl.trials.handle.get(context.trial.id)
+        if job["token"] == context.trial.token:
+            ctrl.current_trial.update(job)
+        ctrl.attachments[name] = value
+    except StoreUnavailable:
+        return False
+    return True

@@ -1,0 +1,81 @@
+"""What an objective attached reaches the store, however long that is away."""
+
+from typing import Any, List
+
+import pytest
+from jobs import document
+
+from store.connection import Store
+from store.errors import StoreUnavailable
+from store.hyperopt import MongoCtrl, MongoJobs, MongoTrials
+from store.queue import new_token
+from store.trial import HYPEROPT, Trial
+from worker import pickled
+from worker.objectives import Context, Stopped
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pickled, "_RETRY_S", 0.0)
+
+
+@pytest.fixture
+def jobs(store: Store) -> MongoJobs:
+    """Return the jobs of a database with one in it."""
+    jobs = MongoJobs(store)
+    jobs.insert(document(0))
+    return jobs
+
+
+def claimed(jobs: MongoJobs) -> Trial:
+    trial = jobs.store.trials.claim("w", new_token(), [HYPEROPT])
+    assert trial is not None
+    return trial
+
+
+def attach(jobs: MongoJobs, trial: Trial, stops: bool = False) -> MongoCtrl:
+    nothing: Any = None
+    context = Context("cpu", nothing, nothing, lambda: stops, trial, jobs.store)
+    ctrl = MongoCtrl(MongoTrials(jobs, "e", refresh=False), jobs.get(trial.id), read_only=False)
+    pickled._attach({"a": b"1", "b": b"2"}, ctrl, context)
+    return ctrl
+
+
+def lose_replies(jobs: MongoJobs, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Have updates happen of which the worker does not hear."""
+    update, left = jobs.update, [None] * times
+
+    def losing(*args: Any, **kwargs: Any) -> Any:
+        answer = update(*args, **kwargs)
+        if left:
+            left.pop()
+            raise StoreUnavailable("the reply was lost")
+        return answer
+
+    monkeypatch.setattr(jobs, "update", losing)
+
+
+def attached(jobs: MongoJobs, trial: Trial) -> List[str]:
+    job = jobs.get(trial.id)
+    assert [jobs.get_attachment(job, name) for name in ("a", "b")] == [b"1", b"2"]
+    return sorted(name for name, _ in job["_attachments"])
+
+
+def test_what_was_attached_waits_for_the_store(
+    jobs: MongoJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The objective is not run again for it, also where it was attached and nobody heard."""
+    trial = claimed(jobs)
+    lose_replies(jobs, monkeypatch, 3)
+    attach(jobs, trial)
+    assert attached(jobs, trial) == ["a", "b"]
+
+
+def test_a_worker_that_stops_waits_no_longer(
+    jobs: MongoJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives the trial back."""
+    trial = claimed(jobs)
+    lose_replies(jobs, monkeypatch, 9)
+    with pytest.raises(Stopped):
+        attach(jobs, trial, stops=True)

@@ -106,13 +106,12 @@ def stop(directory: Optional[Path] = None) -> bool:
     """Stop the embedded server, whoever uses it; return whether it ran."""
     server = _Server(directory or default_directory())
     with _holding(server.start_lock, portalocker.LOCK_EX):
+        if server.answers():
+            server.stop()
+            return True
         if server.was_killed():
             server.forget()  # else whoever uses it would bring it back
-            return False
-        if not server.answers():
-            return False
-        server.stop()
-    return True
+    return False
 
 
 @contextlib.contextmanager

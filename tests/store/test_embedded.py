@@ -400,11 +400,12 @@ def test_a_stopped_server_is_not_brought_back(directory: Path) -> None:
 
 def test_a_killed_server_can_be_stopped(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who says stop after a server was killed means it: it is not brought back."""
-    monkeypatch.setattr(embedded, "_WATCH_EVERY_S", 2.0)
+    monkeypatch.setattr(embedded, "_WATCH_EVERY_S", 5.0)
     with embedded_server(directory):
         kill_all(directory)
         assert not stop(directory)
-        time.sleep(3.0)
+        assert not (directory / "server.json").exists()
+        time.sleep(6.0)
         assert mongods(directory) == []
 
 

@@ -7,6 +7,7 @@ the last to leave stops it. For a fleet, run a server of your own (compose.yaml)
 """
 
 import contextlib
+import errno
 import importlib.util
 import json
 import logging
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
 _WATCH_EVERY_S, _WATCH_LIMIT_S = 1.0, 60.0
+_LITTLE_ROOM = 1 << 20
+"""Bytes without which mongod can do nothing, not even write its log."""
 _ADMIN, _USER = "admin", "hyperhive"
 
 
@@ -244,12 +247,15 @@ class _Server:
         passwords = {_ADMIN: secrets.token_urlsafe(24), _USER: secrets.token_urlsafe(24)}
         _write_private(self._login_file, {**passwords, "ready": False})
         self._launch(mongod, None)
-        with self._client("mongodb://127.0.0.1:{}/".format(self._port())) as client:
-            client.admin.command("createUser", _ADMIN, pwd=passwords[_ADMIN], roles=["root"])
-        with self._client(self._uri(_ADMIN, "admin")) as client:
-            client[DEFAULT_DATABASE].command(
-                "createUser", _USER, pwd=passwords[_USER], roles=["readWrite"]
-            )
+        try:
+            with self._client("mongodb://127.0.0.1:{}/".format(self._port())) as client:
+                client.admin.command("createUser", _ADMIN, pwd=passwords[_ADMIN], roles=["root"])
+            with self._client(self._uri(_ADMIN, "admin")) as client:
+                client[DEFAULT_DATABASE].command(
+                    "createUser", _USER, pwd=passwords[_USER], roles=["readWrite"]
+                )
+        except mongo.AutoReconnect as error:
+            raise ServerFailed("mongod did not start: {}".format(self._last_words())) from error
         self.stop()
         _write_private(self._login_file, {**passwords, "ready": True})
 
@@ -315,7 +321,12 @@ class _Server:
             with contextlib.suppress(ValueError):
                 entry = json.loads(line)
                 if entry.get("s") in ("E", "F"):
-                    reasons.append(str(entry.get("attr", {}).get("error") or entry.get("msg")))
+                    reason = entry.get("attr", {}).get("error") or entry.get("msg")
+                    # WiredTiger gives the system's error number, or a negative one of its own.
+                    is_errno = isinstance(reason, int) and reason > 0
+                    reasons.append(os.strerror(reason) if is_errno else str(reason))
+        if not reasons and shutil.disk_usage(self._data).free < _LITTLE_ROOM:
+            reasons = [os.strerror(errno.ENOSPC)]  # not in the log either
         reason = reasons[0] if reasons else "it ended at once"
         return "{} (log: {})".format(reason, self._log)
 

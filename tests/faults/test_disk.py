@@ -21,8 +21,7 @@ from model.config import TrainConfig
 from model.dataset import Dataset
 from store.trial import Draft, Status
 
-MOUNT = "mount -t tmpfs -o size=64k,mode=0700{} tmpfs '{}'"
-"""Puts a disk of 64 kB in a folder."""
+MOUNT = "mount -t tmpfs -o mode=0700,{} tmpfs '{}'"
 
 
 # -- 17: killed in the middle of an upload -----------------------------------------------------
@@ -72,25 +71,32 @@ def die_behind(fleet: Fleet, between: Proxy, command: Callable[[Command], bool])
 # -- 18: a full disk ---------------------------------------------------------------------------
 
 
-def on_small_disks(fleet: Fleet, home: Home, *folders: Path, options: str = "") -> Program:
-    """Start a worker that sees a disk of 64 kB in each folder, as nobody else does; or skip."""
+def on_small_disks(
+    home: Home, folders: List[Path], size: str, *command: str, **variables: str
+) -> Program:
+    """Start a command that sees a small disk in each folder, as nobody else does; or skip.
+
+    ``size`` is ``mount``'s option that says how small.
+    """
     unshare = shutil.which("unshare")
     tried = unshare and subprocess.run([unshare, "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])
     if not tried or tried.returncode != 0:
         pytest.skip("this machine lets nobody mount a small file system (unshare -rm)")
     for folder in folders:
         folder.mkdir(parents=True)
-    mounts = " && ".join(MOUNT.format(options, folder) for folder in folders)
+    mounts = " && ".join(MOUNT.format(size, folder) for folder in folders)
     python = home.work.parent / "python"
     inside = '{} && exec "{}" "$@"'.format(mounts, sys.executable)
     python.write_text('#!/bin/sh\nexec unshare -rm sh -c {} sh "$@"\n'.format(quote(inside)))
     python.chmod(0o755)
-    return home.start(
-        *("worker", "--slots", "1", "--lease", "2"),
-        python=str(python),
-        HYPERHIVE_MONGO=fleet.uri,
-        HYPERHIVE_FAULTS_SECONDS="0.5",
-    )
+    return home.start(*command, python=str(python), **variables)
+
+
+def worker_on_small_disks(fleet: Fleet, home: Home, *folders: Path, size: str) -> Program:
+    """Start a worker on small disks."""
+    command = ("worker", "--slots", "1", "--lease", "2")
+    variables = {"HYPERHIVE_MONGO": fleet.uri, "HYPERHIVE_FAULTS_SECONDS": "0.5"}
+    return on_small_disks(home, list(folders), size, *command, **variables)
 
 
 def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(fleet: Fleet, home: Home) -> None:
@@ -105,7 +111,7 @@ def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(fleet: Fleet, ho
     with fleet.store() as store:
         store.datasets.publish(dataset.content_hash, dataset.pack(), dataset.card())
         store.trials.post(Draft("data", 0, config.to_json(), {}))
-        worker = on_small_disks(fleet, home, fleet.outbox, cache)
+        worker = worker_on_small_disks(fleet, home, fleet.outbox, cache, size="size=64k")
         worker.says("data set is not kept in {}: [Errno 28] No space left".format(cache))
         quick.all_done_once(store, "data")
         quick.post(store, 2)
@@ -121,9 +127,19 @@ def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(fleet: Fleet, ho
 def test_18_a_worker_starts_on_a_disk_that_is_full(fleet: Fleet, home: Home) -> None:
     """Where not even the outbox's folder can be made, trials are done and delivered."""
     with fleet.store() as store:
-        worker = on_small_disks(fleet, home, fleet.outbox, options=",nr_inodes=1")
+        worker = worker_on_small_disks(fleet, home, fleet.outbox, size="nr_inodes=1")
         quick.post(store, 3)
         quick.all_done_once(store)
         worker.says("cannot be made ([Errno 28] No space left on device")
         assert "Traceback" not in worker.said()
         assert worker.is_running()
+
+
+@pytest.mark.parametrize("size", ["64k", "128k"])
+def test_18_a_server_that_has_no_room_says_so(home: Home, size: str) -> None:
+    """Where the disk is too full for mongod to start, or for its users, the command says so."""
+    server = on_small_disks(home, [home.mongo], "size=" + size, "mongo", "start")
+    assert server.end() == 1
+    said = server.said()
+    assert "error: mongod did not start: No space left on device (log: " in said
+    assert "Traceback" not in said

@@ -3,6 +3,7 @@
 import glob
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Generator, List, Sequence
 
@@ -34,6 +35,7 @@ class ImageFiles:
         for index, path in enumerate(self._paths):
             if stop.is_set():
                 return
+            begun = time.perf_counter()
             try:
                 image = decode(path.read_bytes())
             except (DatasetError, OSError) as error:
@@ -45,7 +47,8 @@ class ImageFiles:
                 continue
             readable += 1
             name = Path(os.path.relpath(path, self._root)).with_suffix("").as_posix()
-            yield Frame(image, name, str(path), index)
+            took = time.perf_counter() - begun
+            yield Frame(image, name, str(path), index, took=took)
         if not readable:
             raise SourceError(
                 "none of the {} images of {} can be read".format(len(self._paths), self.title)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from inference.timings import INFER, PREPROCESS, Timings
 from model.checkpoint import Card, normaliser
 from model.errors import CheckpointError
 from model.images import fit
@@ -45,7 +46,7 @@ class Prediction:
 
 
 class Predictor:
-    """A model with its card, ready for pictures of any size.
+    """A model with its card, ready for pictures of any size; ``timings`` has what it took so far.
 
     Args:
         model: the model of the card, on ``device``.
@@ -55,13 +56,14 @@ class Predictor:
 
     def __init__(self, model: LeNet5, card: Card, device: torch.device) -> None:
         self.card = card
+        self.timings = Timings()
         self._model = model
         self._device = device
         self._normalise = normaliser(card, device)
 
     def predict(self, images: Sequence[np.ndarray]) -> List[Prediction]:
         """Return a prediction for each picture: uint8 RGB ``[H, W, 3]``, sizes may differ."""
-        return [self._best(row) for row in self.probabilities(images)]
+        return [self.decide(row) for row in self.probabilities(images)]
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Return float32 ``[N, classes]`` for N of 1 or more pictures, in the card's order.
@@ -69,8 +71,9 @@ class Predictor:
         The pixels take the way that the training images took. Raises ``CheckpointError`` for a
         model whose answers are no numbers.
         """
-        fitted = np.stack([fit(image, self.card.channels) for image in images])
-        with torch.no_grad():
+        with self.timings.measure(PREPROCESS, len(images)):
+            fitted = np.stack([self.input_of(image) for image in images])
+        with self.timings.measure(INFER, len(images)), torch.no_grad():
             logits = self._model(self._normalise(to_tensor(fitted, self._device)))
             if not torch.isfinite(logits).all():
                 raise CheckpointError(
@@ -80,6 +83,11 @@ class Predictor:
             probabilities: np.ndarray = functional.softmax(logits, dim=1).cpu().numpy()
         return probabilities
 
-    def _best(self, row: np.ndarray) -> Prediction:
+    def input_of(self, image: np.ndarray) -> np.ndarray:
+        """Return what the model sees of a picture: uint8 ``[28, 28, channels]``."""
+        return fit(image, self.card.channels)
+
+    def decide(self, row: np.ndarray) -> Prediction:
+        """Return the prediction of one picture's probabilities ``[classes]``."""
         order = np.argsort(-row, kind="stable")[:TOP]
         return Prediction(tuple((self.card.classes[i], float(row[i])) for i in order))

@@ -86,8 +86,8 @@ def predict(
         False,
         "--jsonl",
         help="Write predictions.jsonl too, an object a frame: frame (number, from 0), source, time "
-        "(seconds: position in a video, Unix time of a snapshot, null of an image), label, "
-        "probability, top3.",
+        "(seconds: position in a video, Unix time of a snapshot, null of an image), label, known "
+        "(false where the label is unknown), probability (of the likeliest), top3.",
     ),
     device: str = typer.Option("cpu", help="Where to compute: auto, cpu, cuda or mps."),
     show: bool = typer.Option(
@@ -173,7 +173,8 @@ def _report(result: "Result", number: int, out: Console) -> None:
 
     if number <= _LINES_SHOWN:
         top = ["{} {}".format(pretty(name), percent(p)) for name, p in result.prediction.top]
-        out.print("{}: {} ({})".format(printable(result.frame.name), top[0], ", ".join(top[1:])))
+        label = top.pop(0) if result.prediction.known else pretty(result.prediction.label)
+        out.print("{}: {} ({})".format(printable(result.frame.name), label, ", ".join(top)))
     elif number == _LINES_SHOWN + 1:
         out.print("... (--jsonl writes down every one)")
 

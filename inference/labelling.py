@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+import numpy as np
 from PIL import Image
 
 from inference.frames import Frame, Say, Source, batches
@@ -28,7 +29,7 @@ class Result:
 
     @property
     def agrees(self) -> Optional[bool]:
-        """Whether the prediction is the class expected; None where none is."""
+        """Whether the label is the class expected, which ``unknown`` is not; None where none is."""
         return None if self.expected is None else self.prediction.label == self.expected
 
     @functools.cached_property
@@ -43,6 +44,7 @@ class Result:
             "source": self.frame.source,
             "time": self.frame.time,
             "label": self.prediction.label,
+            "known": self.prediction.known,
             "probability": self.prediction.probability,
             "top3": [
                 {"label": label, "probability": probability}
@@ -65,19 +67,20 @@ def label(
         predictor: what to label them with.
         stop: ends it early once set.
         left_out: is told of what could not be read while the rest goes on.
-        smoother: averages the probabilities of frames that follow each other, in live mode.
+        smoother: averages what is said of frames that follow each other, in live mode.
 
     Raises ``SourceError`` and ``CheckpointError`` as these two do.
     """
     classes = predictor.card.classes
     with contextlib.closing(source.frames(stop, left_out)) as frames:
         for batch in batches(frames, source.live):
-            rows = predictor.probabilities([frame.image for frame in batch])
-            for frame, row in zip(batch, rows):
+            assessed = predictor.assess([frame.image for frame in batch])
+            for frame, probabilities, membership in zip(batch, *assessed):
                 predictor.timings.add(CAPTURE, frame.took)
                 if smoother is not None and frame.time is not None:
-                    row = smoother.smooth(row, frame.time)
-                prediction = predictor.decide(row)
+                    both = smoother.smooth(np.append(probabilities, membership), frame.time)
+                    probabilities, membership = both[:-1], both[-1]
+                prediction = predictor.decide(probabilities, float(membership))
                 yield Result(frame, prediction, expected_class(frame, classes))
 
 

@@ -5,9 +5,9 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from inference.timings import INFER, PREPROCESS, Timings
+from model.calibration import PLAIN, Calibration
 from model.checkpoint import Card, normaliser
 from model.errors import CheckpointError
 from model.images import fit
@@ -16,16 +16,22 @@ from model.normalise import to_tensor
 
 TOP = 3
 
+UNKNOWN = "unknown"
+"""The label of a picture that seems to be of no class. Where a class bears that name too, it is
+one answer to whoever reads it: ``Prediction.known`` tells the two apart."""
+
 
 @dataclass(frozen=True)
 class Prediction:
     """What a model says of one picture.
 
     ``top`` holds the likeliest classes with their probabilities, best first: three, or all of a
-    model with two. Raises ``ValueError`` where that does not hold.
+    model with two. ``known`` is whether the first of them may be believed. Raises ``ValueError``
+    where that does not hold.
     """
 
     top: Tuple[Tuple[str, float], ...]
+    known: bool = True
 
     def __post_init__(self) -> None:
         shares = [probability for _, probability in self.top]
@@ -36,12 +42,12 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The likeliest class."""
-        return self.top[0][0]
+        """The likeliest class, or ``unknown``."""
+        return self.top[0][0] if self.known else UNKNOWN
 
     @property
     def probability(self) -> float:
-        """That class's probability, by the model's softmax."""
+        """The likeliest class's probability, also where the label is ``unknown``."""
         return self.top[0][1]
 
 
@@ -52,42 +58,63 @@ class Predictor:
         model: the model of the card, on ``device``.
         card: its classes and normalisation.
         device: where to compute.
+        calibration: what its numbers mean, and when it says ``unknown``; by default it is plain
+            softmax, and says it never.
     """
 
-    def __init__(self, model: LeNet5, card: Card, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: LeNet5,
+        card: Card,
+        device: torch.device,
+        calibration: Calibration = PLAIN,
+    ) -> None:
         self.card = card
         self.timings = Timings()
         self._model = model
         self._device = device
         self._normalise = normaliser(card, device)
+        self._calibration = calibration
 
     def predict(self, images: Sequence[np.ndarray]) -> List[Prediction]:
-        """Return a prediction for each picture: uint8 RGB ``[H, W, 3]``, sizes may differ."""
-        return [self.decide(row) for row in self.probabilities(images)]
+        """Return a prediction for each picture: ``assess``, then ``decide``."""
+        return [self.decide(*row) for row in zip(*self.assess(images))]
 
-    def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Return float32 ``[N, classes]`` for N of 1 or more pictures, in the card's order.
+    def assess(self, images: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+        """Return what can be averaged over frames: probabilities and memberships.
 
-        The pixels take the way that the training images took. Raises ``CheckpointError`` for a
-        model whose answers are no numbers.
+        They are float32 ``[N, classes]`` in the card's order, and float32 ``[N]`` from 0 to 1: how
+        much each picture looks as if it were of any class. The pixels take the way that the
+        training images took. Raises ``CheckpointError`` for a model whose answers are no numbers.
+
+        Args:
+            images: one or more, uint8 RGB ``[H, W, 3]``; sizes may differ.
         """
         with self.timings.measure(PREPROCESS, len(images)):
-            fitted = np.stack([self.input_of(image) for image in images])
-        with self.timings.measure(INFER, len(images)), torch.no_grad():
-            logits = self._model(self._normalise(to_tensor(fitted, self._device)))
-            if not torch.isfinite(logits).all():
+            pictures = np.stack([self.input_of(image) for image in images])
+        with self.timings.measure(INFER, len(images)):
+            logits, features = self._compute(pictures)
+            if not np.isfinite(logits).all():
                 raise CheckpointError(
                     "the model's answers are not finite numbers, its training must have diverged: "
                     "choose another"
                 )
-            probabilities: np.ndarray = functional.softmax(logits, dim=1).cpu().numpy()
-        return probabilities
+            membership = self._calibration.membership(pictures, logits, features)
+            return self._calibration.probabilities(logits), membership
 
     def input_of(self, image: np.ndarray) -> np.ndarray:
         """Return what the model sees of a picture: uint8 ``[28, 28, channels]``."""
         return fit(image, self.card.channels)
 
-    def decide(self, row: np.ndarray) -> Prediction:
-        """Return the prediction of one picture's probabilities ``[classes]``."""
-        order = np.argsort(-row, kind="stable")[:TOP]
-        return Prediction(tuple((self.card.classes[i], float(row[i])) for i in order))
+    def decide(self, probabilities: np.ndarray, membership: float) -> Prediction:
+        """Return the prediction for one picture's row of ``assess``."""
+        order = np.argsort(-probabilities, kind="stable")[:TOP]
+        top = tuple((self.card.classes[i], float(probabilities[i])) for i in order)
+        return Prediction(top, self._calibration.knows(probabilities, membership))
+
+    def _compute(self, pictures: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """Return float32 logits ``[N, classes]`` and features ``[N, 84]`` of fitted pictures."""
+        with torch.no_grad():
+            images = self._normalise(to_tensor(pictures, self._device))
+            logits, features = self._model.answer(images)
+        return logits.cpu().numpy(), features.cpu().numpy()

@@ -68,7 +68,8 @@ def _line(result: Result, number: int) -> Optional[str]:
     """Return a frame's line; only the first ones of many have one."""
     if number <= _LINES_SHOWN:
         top = ["{} {}".format(pretty(name), percent(p)) for name, p in result.prediction.top]
-        return "{}: {} ({})".format(printable(result.frame.name), top[0], ", ".join(top[1:]))
+        label = top.pop(0) if result.prediction.known else pretty(result.prediction.label)
+        return "{}: {} ({})".format(printable(result.frame.name), label, ", ".join(top))
     return "... (predictions.csv has every one)" if number == _LINES_SHOWN + 1 else None
 
 

@@ -12,10 +12,10 @@ _LONGEST_S = 60.0
 
 
 class Smoother:
-    """An exponentially weighted moving average of probabilities, by time and not by frames.
+    """An exponentially weighted moving average of what is said of frames, by time, not by frames.
 
     A frame that comes ``dt`` seconds after the one before moves the average towards its own
-    probabilities by ``1 - exp(-dt / seconds)`` (Eckner, Algorithms for Unevenly Spaced Time Series:
+    numbers by ``1 - exp(-dt / seconds)`` (Eckner, Algorithms for Unevenly Spaced Time Series:
     Moving Averages and Other Rolling Operators, 2012, section 3: the EMA that takes the next
     observation for the time since the last). So a label settles as fast at 5 frames a second as at
     60: after ``seconds`` a change is seen to 63 %, after three times that to 95 %. After a gap the
@@ -36,13 +36,18 @@ class Smoother:
         self._average: Optional[np.ndarray] = None
         self._time = -math.inf
 
-    def smooth(self, probabilities: np.ndarray, time: float) -> np.ndarray:
-        """Return the average with the probabilities ``[classes]`` of a frame of this time in s."""
+    def smooth(self, numbers: np.ndarray, time: float) -> np.ndarray:
+        """Return the average of what was said until now, float32 of any one shape.
+
+        Args:
+            numbers: what is said of a frame.
+            time: the frame's, in seconds.
+        """
         passed = time - self._time
         if self._average is None or self._seconds == 0 or passed < 0:
-            self._average = probabilities
+            self._average = numbers
         else:
             share = -math.expm1(-passed / self._seconds)
-            self._average = self._average + np.float32(share) * (probabilities - self._average)
+            self._average = self._average + np.float32(share) * (numbers - self._average)
         self._time = time
         return self._average

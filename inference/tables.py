@@ -10,7 +10,8 @@ from inference.predictor import TOP
 
 JSONL = "predictions.jsonl"
 CSV = "predictions.csv"
-_COLUMNS = ["frame", "source", "time", "label", "probability"] + [
+_PLAIN = ["frame", "source", "time", "label", "known", "probability"]
+_COLUMNS = _PLAIN + [
     part.format(rank) for rank in range(1, TOP + 1) for part in ("label{}", "probability{}")
 ]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -54,7 +55,7 @@ def _opened(path: Path) -> IO[str]:
 
 def _row(entry: Dict[str, Any]) -> List[Any]:
     """Return an entry of predictions.jsonl as cells."""
-    cells = [entry[name] for name in _COLUMNS[:5]]
+    cells = [entry[name] for name in _PLAIN]
     for one in entry["top3"]:
         cells += [one["label"], one["probability"]]
     return cells + [""] * (len(_COLUMNS) - len(cells))

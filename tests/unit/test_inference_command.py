@@ -140,7 +140,7 @@ def test_predictions_are_those_of_the_evaluation(
     labels = torch.from_numpy(numerals.test_labels[:50])
     normalise = checkpoint.normaliser(card, CPU)
     expected = evaluate(network, to_tensor(images, CPU), labels, normalise).probabilities
-    found = predictor.probabilities([image.repeat(3, axis=2) for image in images])
+    found, _ = predictor.assess([image.repeat(3, axis=2) for image in images])
     assert np.abs(found - expected).max() < 1e-5
     for row, prediction in zip(expected, predictor.predict([*images.repeat(3, axis=3)])):
         best = [card.classes[i] for i in np.argsort(-row)[:3]]
@@ -180,7 +180,7 @@ def test_a_folder_is_labelled(
     assert [line["frame"] for line in lines] == list(range(len(pictures)))
     for line, number in zip(lines, in_order):
         assert Path(line["source"]) == folder / pictures[number][0] / "{:03d}.png".format(number)
-        assert set(line) == {"frame", "source", "time", "label", "probability", "top3"}
+        assert set(line) == {"frame", "source", "time", "label", "known", "probability", "top3"}
         assert line["time"] is None
         assert line["probability"] == pytest.approx(direct[number].probability, abs=1e-4)
         assert line["top3"][0] == {"label": line["label"], "probability": line["probability"]}

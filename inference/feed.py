@@ -19,6 +19,9 @@ _EMPTY_S = 2.0
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
 
+_HANDOVER_S = 1.0
+"""A camera that is still held by its lost connection cannot be opened again."""
+
 Pixels = Union[np.ndarray, bytes]
 """BGR pixels, uint8 ``[H, W, 3]``, or an encoded image."""
 
@@ -114,11 +117,12 @@ class Feed:
             try:
                 picture = self._whole(since, stop)
             except SourceError as error:
-                self._disconnect(0.0)
                 if not self._had_one:
                     raise
+                self._disconnect(_HANDOVER_S)
                 lost_at = self._tell_loss(error, lost_at, pause)
-                stop.wait(pause)
+                left = lost_at + self._origin.patience.absence - time.monotonic()
+                stop.wait(min(pause, max(0.0, left)))
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
                 continue
             if picture is not None and lost_at is not None:
@@ -175,11 +179,11 @@ class Feed:
             return now
         if now - lost_at > self._origin.patience.absence:
             raise SourceError(
-                "{} went away and did not come back within {:.0f} s: {}".format(
+                "{} went away and did not come back within {:.3g} s: {}".format(
                     title, self._origin.patience.absence, error
                 )
             ) from error
-        self._say("{} is not back yet, trying again in {:.1f} s".format(title, pause))
+        self._say("{} is not back yet, trying again in {:.3g} s".format(title, pause))
         return lost_at
 
 
@@ -235,7 +239,7 @@ class Grabber:
         limit = min(_EMPTY_S, silence) if shot is not None and self._is_empty else silence
         if time.monotonic() - last > limit:
             raise SourceError(
-                "{} gave no picture for {:.0f} s: {}".format(
+                "{} gave no picture for {:.3g} s: {}".format(
                     self._origin.title, limit, self._origin.advice
                 )
             )

@@ -203,6 +203,16 @@ class MjpegCapture:
         return line
 
 
+class _BasicLogin(urllib.request.HTTPBasicAuthHandler):
+    """Leaves alone who asks for a digest only; urllib's own would fail with what is no refusal."""
+
+    def http_error_401(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        schemes = [scheme.lower() for scheme in headers.get_all("www-authenticate", [])]
+        if not any(scheme.startswith("basic") for scheme in schemes):
+            return None
+        return super().http_error_401(req, fp, code, msg, headers)
+
+
 def _ask(url: str, seconds: float) -> Any:
     parts = urlsplit(url)
     plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
@@ -210,7 +220,7 @@ def _ask(url: str, seconds: float) -> Any:
     if parts.username is not None:
         logins.add_password(None, plain, unquote(parts.username), unquote(parts.password or ""))
     opener = urllib.request.build_opener(
-        urllib.request.HTTPBasicAuthHandler(logins), urllib.request.HTTPDigestAuthHandler(logins)
+        _BasicLogin(logins), urllib.request.HTTPDigestAuthHandler(logins)
     )
     return opener.open(plain, timeout=seconds)
 

@@ -139,16 +139,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return
         if not self._is_welcome():
             return
-        if self.path == "/page":
+        path = self.path.partition("?")[0]
+        if path == "/page":
             self._answer("text/html", b"<html>a page</html>")
-        elif self.path == "/moved":
+        elif path == "/moved":
             self.send_response(302)
             self.send_header("Location", "/stream")
             self.end_headers()
-        elif self.path == "/still":
+        elif path == "/still":
             camera.asked += 1
             self._answer("image/jpeg", jpeg(numbered(camera.number())))
-        elif self.path == "/stream":
+        elif path == "/stream":
             camera.asked += 1
             camera.watching += 1
             try:

@@ -38,8 +38,9 @@ def predict(
         None,
         metavar="SOURCE",
         show_default=_CAMERA,
-        help="An image, a folder (searched to the bottom), a glob, a video file, or the number of "
-        "a camera.",
+        help="An image, a folder (searched to the bottom), a glob, a video file, the number of a "
+        "camera, rtsp:// or http:// (MJPEG, or a single image), csi://0?w=1280&h=720&fps=30&flip=2 "
+        "(a Jetson's ribbon cable), or - for paths on standard input.",
     ),
     model: Optional[Path] = typer.Option(
         None,
@@ -80,6 +81,27 @@ def predict(
     ),
     countdown: float = typer.Option(
         3.0, metavar="SECONDS", help="Time before a camera's first frame."
+    ),
+    list_cameras: bool = typer.Option(
+        False, "--list-cameras", help="Show the cameras there are, with number, name and size."
+    ),
+    backend: Optional[str] = typer.Option(
+        None,
+        metavar="NAME",
+        show_default="the system's own",
+        help="OpenCV's interface to the camera: v4l2, avfoundation, dshow, msmf, gstreamer, "
+        "ffmpeg, any.",
+    ),
+    size: Optional[str] = typer.Option(
+        None, metavar="WxH", help="Pixels to ask the camera for; it says if it gives others."
+    ),
+    fps: Optional[float] = typer.Option(
+        None, metavar="N", help="Frames a second to ask the camera for."
+    ),
+    pixel_format: Optional[str] = typer.Option(
+        None,
+        metavar="FOUR",
+        help="Pixel format to ask the camera for: MJPG needs least of a USB port.",
     ),
     all_frames: bool = typer.Option(False, "--all-frames", help="Label every frame of a video."),
     live: bool = typer.Option(
@@ -128,6 +150,7 @@ def predict(
         raise UsageError("--smoothing is for --live: a series' frames stand each for itself")
     _hush_opencv()
     from inference import sources
+    from inference.address import CaptureRequest, parse_size
     from inference.frames import DEFAULT_EVERY_S, Sampling
     from inference.live import Snapshots
     from inference.outputs import Outputs
@@ -137,10 +160,15 @@ def predict(
     from inference.views import Views
 
     out = _console(sys.stdout, quiet)
+    if list_cameras:
+        _list_cameras(backend, out)
+        return
     given = ([] if source is None else [source]) + (paths or [])
+    texts = sources.listed(given or [_CAMERA], sys.stdin.buffer)
     pause = DEFAULT_EVERY_S if every is None else every
     sampling = Sampling(count, pause, countdown, all_frames, live)
-    frames = sources.choose(given or [_CAMERA], sampling, output, out.print)
+    request = CaptureRequest(backend, parse_size(size) if size else None, fps, pixel_format)
+    frames = sources.choose(texts, sampling, output, out.print, request)
     if live and not frames.live:
         raise UsageError("--live needs a camera, a stream or a video: leave it out for images")
     snapshots = Snapshots(every if live else 0.0)
@@ -155,6 +183,25 @@ def predict(
             frames, chosen.predictor, snapshots, smoother, outputs, views, Report(out, live)
         )
         _run(session)
+
+
+def _list_cameras(backend: Optional[str], out: Console) -> None:
+    """Show which cameras there are, each opened for a moment."""
+    from inference.sources import needing_opencv
+
+    with needing_opencv():
+        from inference import captures, listing
+
+    found = 0
+    for camera in listing.cameras(captures.camera_backend(backend)):
+        found += 1
+        size = "{}x{} pixels".format(*camera.size) if camera.size else camera.hindrance
+        out.print("{}  {}  {}".format(camera.index, camera.name or "(no name)", size))
+    if not found:
+        raise SourceError("no camera was found: plug one in, and see that no other program uses it")
+    names = listing.apart()
+    if names:
+        out.print("macOS names its cameras, but not their numbers: {}".format(", ".join(names)))
 
 
 def _choose_model(
@@ -240,6 +287,10 @@ def _hush_opencv() -> None:
     """Keep OpenCV's and FFmpeg's own complaints off the screen: ours say what to do."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+    # A stream that hangs: ``stimeout`` (microseconds) is FFmpeg 4's; later ones leave it unused and
+    # come with an OpenCV that is told another way (captures.py). FFmpeg 5's ``timeout`` would make
+    # FFmpeg 4 wait for cameras to call it. TCP is OpenCV's own choice, lost if it is not repeated.
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|stimeout;10000000")
 
 
 def _console(stream: IO[str], quiet: bool = False) -> Console:

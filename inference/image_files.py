@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Generator, List, Sequence
 
+from inference.address import without_secrets
 from inference.errors import SourceError
 from inference.frames import Frame, Say
 from model.errors import DatasetError
@@ -83,7 +84,7 @@ class Finder:
             else:
                 raise SourceError(
                     "there is no {}: give an image, a folder, a glob, a video file or the number "
-                    "of a camera".format(text)
+                    "of a camera".format(without_secrets(text))
                 )
             found.extend(images)
         return list(dict.fromkeys(found))

@@ -86,6 +86,8 @@ def label(
 
 def expected_class(frame: Frame, classes: Sequence[str]) -> Optional[str]:
     """Return the class whose name the frame's folder bears, as ``test/bart_simpson/1.jpg``."""
+    if "://" in frame.source:  # a host's name is no class
+        return None
     folder = pretty(PurePath(frame.source).parent.name).casefold()
     return next((name for name in classes if pretty(name).casefold() == folder), None)
 

@@ -1,11 +1,12 @@
-"""Snapshots from a camera or a stream."""
+"""Snapshots from a camera or a stream, or all that it can give."""
 
+import itertools
 import math
 import threading
 import time
-from typing import Generator, Optional, Tuple
+from typing import Generator, Iterator, Optional, Tuple
 
-from inference.feed import Feed, Origin
+from inference.feed import Feed, Origin, Picture
 from inference.frames import DEFAULT_COUNT, Frame, Sampling, Say
 
 _WARM_UP_S = 1.0
@@ -15,9 +16,11 @@ _WARM_UP_S = 1.0
 class Camera:
     """A source of snapshots: a series of the newest frames of a camera, after a countdown.
 
+    In live mode it is the newest frame, again and again, from the first on.
+
     Args:
         origin: the camera or stream.
-        sampling: ``count``, ``every`` and ``countdown``.
+        sampling: ``count``, ``every`` and ``countdown``, or ``live``.
         say: is told what is going on.
         size: width and height that were asked for.
         hint: is added where it tells what camera it found.
@@ -44,25 +47,46 @@ class Camera:
         """Give the snapshots, each grabbed after its time had come; see ``Source.frames``."""
         feed = Feed(self._origin, self._say)
         try:
-            begun = last = self._count_down(feed, stop)
-            for index in range(self._sampling.count or DEFAULT_COUNT):
-                due = begun + index * self._sampling.every
-                stop.wait(max(0.0, due - time.monotonic()))
-                picture = feed.newest(max(due, last), stop)
-                if picture is None:
-                    return
-                last = picture.moment
-                name = "snapshot-{}-{:03d}".format(stamp(picture.time), index)
-                yield Frame(picture.image, name, self.title, index, picture.time)
+            yield from self._live(feed, stop) if self._sampling.live else self._series(feed, stop)
         finally:
             feed.close()
 
+    def _series(self, feed: Feed, stop: threading.Event) -> Iterator[Frame]:
+        begun = last = self._count_down(feed, stop)
+        for index in range(self._sampling.count or DEFAULT_COUNT):
+            due = begun + index * self._sampling.every
+            stop.wait(max(0.0, due - time.monotonic()))
+            picture = feed.newest(max(due, last), stop)
+            if picture is None:
+                return
+            last = picture.moment
+            yield self._frame(picture, index)
+
+    def _live(self, feed: Feed, stop: threading.Event) -> Iterator[Frame]:
+        last = self._first(feed, stop)
+        for _ in itertools.islice(itertools.count(), self._sampling.count):
+            picture = feed.newest(last, stop)
+            if picture is None:
+                return
+            last = picture.moment
+            yield self._frame(picture, picture.number)
+
+    def _frame(self, picture: Picture, index: int) -> Frame:
+        name = "snapshot-{}-{:03d}".format(stamp(picture.time), index)
+        return Frame(picture.image, name, self.title, index, picture.time, picture.took)
+
+    def _first(self, feed: Feed, stop: threading.Event) -> float:
+        """Wait for the first picture, and tell of it; return when that was, or now once stopped."""
+        first = feed.newest(time.monotonic(), stop)
+        if first is None:
+            return time.monotonic()
+        height, width = first.image.shape[:2]
+        self._say(self._size_given(width, height))
+        return first.moment
+
     def _count_down(self, feed: Feed, stop: threading.Event) -> float:
         """Wait for the first frame, then warm up and count down; return when that was over."""
-        first = feed.newest(time.monotonic(), stop)
-        if first is not None:
-            height, width = first.image.shape[:2]
-            self._say(self._size_given(width, height))
+        self._first(feed, stop)
         begins = time.monotonic() + max(_WARM_UP_S, self._sampling.countdown)
         for seconds in range(math.floor(self._sampling.countdown), 0, -1):
             stop.wait(max(0.0, begins - seconds - time.monotonic()))

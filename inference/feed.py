@@ -8,7 +8,7 @@ from typing import Callable, Optional, Protocol, Union
 import numpy as np
 
 from inference.errors import SourceError
-from inference.frames import Say
+from inference.frames import Say, to_rgb
 from model.errors import DatasetError
 from model.images import decode
 
@@ -84,11 +84,15 @@ class Picture:
         image: uint8 RGB ``[H, W, 3]``.
         time: Unix time at which it came.
         moment: the same on the monotonic clock.
+        number: how many came before it, those that nobody wanted included.
+        took: seconds of waiting for it and decoding it.
     """
 
     image: np.ndarray
     time: float
     moment: float
+    number: int
+    took: float
 
 
 class Feed:
@@ -104,6 +108,7 @@ class Feed:
         self._say = say
         self._grabber: Optional[Grabber] = None
         self._had_one = False
+        self._numbered = 0
 
     def newest(self, since: float, stop: threading.Event) -> Optional[Picture]:
         """Return a picture that came after a moment of the monotonic clock; None once stopped.
@@ -145,9 +150,12 @@ class Feed:
                 return None
             # Only what is wanted is decoded: a slow device that decoded every picture of a stream
             # would fall behind it.
+            begun = time.perf_counter()
             image = _decoded(shot.pixels)
             if image is not None:
-                return Picture(image, shot.time, shot.moment)
+                took = shot.took + time.perf_counter() - begun
+                number = self._numbered + shot.number
+                return Picture(image, shot.time, shot.moment, number, took)
             if time.monotonic() > deadline:
                 raise SourceError(
                     "{} gives only pictures that cannot be read: {}".format(
@@ -169,6 +177,7 @@ class Feed:
     def _disconnect(self, seconds: float) -> None:
         if self._grabber is not None:
             self._grabber.close(seconds)
+            self._numbered += self._grabber.count
             self._grabber = None
 
     def _tell_loss(self, error: SourceError, lost_at: Optional[float], pause: float) -> float:
@@ -192,13 +201,16 @@ class _Shot:
     pixels: Pixels
     time: float
     moment: float
+    number: int
+    took: float
 
 
 class Grabber:
     """One connection, read without a pause by a thread that keeps only the newest picture.
 
     A capture that is read now and then gives what it buffered seconds ago (opencv#13145). The
-    thread opens, reads and releases: whoever waits can leave while any of these hangs.
+    thread opens, reads and releases: whoever waits can leave while any of these hangs. ``count``
+    is how many pictures came.
     """
 
     def __init__(self, origin: Origin, open_capture: Callable[[], Capture]) -> None:
@@ -207,6 +219,7 @@ class Grabber:
         self._newest: Optional[_Shot] = None
         self._failure: Optional[Exception] = None
         self._is_empty = False
+        self.count = 0
         self._closed = threading.Event()
         self._begun = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="grabber", daemon=True)
@@ -260,17 +273,20 @@ class Grabber:
 
     def _read(self, capture: Capture) -> None:
         while not self._closed.is_set():
+            begun = time.perf_counter()
             pixels = capture.read()
             self._is_empty = pixels is None or len(pixels) == 0
             if pixels is None or len(pixels) == 0:
                 self._closed.wait(_POLL_S)
             else:
-                self._newest = _Shot(pixels, time.time(), time.monotonic())
+                took = time.perf_counter() - begun
+                self._newest = _Shot(pixels, time.time(), time.monotonic(), self.count, took)
+                self.count += 1
 
 
 def _decoded(pixels: Pixels) -> Optional[np.ndarray]:
     if not isinstance(pixels, bytes):
-        return np.ascontiguousarray(pixels[..., ::-1])
+        return to_rgb(pixels)
     try:
         return decode(pixels)
     except DatasetError:

@@ -22,6 +22,15 @@ Say = Callable[[str], None]
 """Is told a sentence that a person should read."""
 
 
+def to_rgb(pixels: np.ndarray) -> np.ndarray:
+    """Return what OpenCV gives, uint8 ``[H, W, 3]`` and blue first, with red first."""
+    import cv2  # here, as images are labelled without it
+
+    # numpy's own reversal takes 50 times as long.
+    image: np.ndarray = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return image
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One picture of a source.
@@ -64,11 +73,8 @@ class Frame:
         took: float = 0.0,
     ) -> "Frame":
         """Build a frame from what OpenCV gives, whose colours come blue first."""
-        import cv2  # here, as images are labelled without it
-
         usual = pixels.dtype == np.uint8 and pixels.shape[2:] == (3,)
-        # numpy's own reversal takes 50 times as long.
-        image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if usual else pixels
+        image = to_rgb(pixels) if usual else pixels
         return cls(image, name, source, index, time, took)
 
 

@@ -7,6 +7,7 @@ streams need no OpenCV.
 """
 
 import http.client
+import itertools
 import socket
 import threading
 import time
@@ -35,15 +36,19 @@ class StillImage(Exception):
         self.data = data
 
 
+_LIVE_EVERY_S = 0.2
+"""An image that is fetched anew each time is not fetched without a pause."""
+
+
 class HttpSource:
     """A source of snapshots of an MJPEG stream, or of the image that an address gives.
 
-    An image is fetched once, or as often as a count says: many cameras give their newest picture
-    so.
+    An image is fetched once, or as often as a count says, and in live mode again and again: many
+    cameras give their newest picture so.
 
     Args:
         origin: opens with ``open_http``.
-        sampling: ``count``, ``every`` and, of a stream, ``countdown``.
+        sampling: ``count``, ``every`` and, of a stream, ``countdown``; or ``live``.
         say: is told what is going on.
     """
 
@@ -65,9 +70,11 @@ class HttpSource:
     def _stills(self, first: bytes, stop: threading.Event) -> Generator[Frame, None, None]:
         begun = time.monotonic()
         data: Optional[bytes] = first
-        for index in range(self._sampling.count or 1):
+        live, count = self._sampling.live, self._sampling.count
+        every = _LIVE_EVERY_S if live else self._sampling.every
+        for index in itertools.count() if live and count is None else range(count or 1):
             if index:
-                stop.wait(max(0.0, begun + index * self._sampling.every - time.monotonic()))
+                stop.wait(max(0.0, begun + index * every - time.monotonic()))
                 data = self._fetch(stop)
             if data is None:
                 return

@@ -224,7 +224,7 @@ def test_an_addresss_parts_are_no_classes() -> None:
 def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     code = "import hyperhive; hyperhive.predict_cam()"
     return subprocess.Popen(
-        [sys.executable, "-c", code, "--model", "model", "--jsonl", *arguments],
+        [sys.executable, "-c", code, "--model", "model", *arguments],
         cwd=str(folder),
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdin=subprocess.PIPE,

@@ -149,6 +149,8 @@ def predict(
     if smoothing is not None and not live:
         raise UsageError("--smoothing is for --live: a series' frames stand each for itself")
     _hush_opencv()
+    # So small a network is done before a second thread is awake; the camera needs the other cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from inference import sources
     from inference.address import CaptureRequest, parse_size
     from inference.frames import DEFAULT_EVERY_S, Sampling

@@ -19,7 +19,8 @@ class Smoother:
     Moving Averages and Other Rolling Operators, 2012, section 3: the EMA that takes the next
     observation for the time since the last). So a label settles as fast at 5 frames a second as at
     60: after ``seconds`` a change is seen to 63 %, after three times that to 95 %. After a gap the
-    past counts for next to nothing by itself; where time runs backwards, it begins anew.
+    past counts for next to nothing by itself; where time runs backwards, or a model of other classes
+    takes over, it begins anew.
 
     Args:
         seconds: the time constant; 0 leaves every frame by itself.
@@ -44,10 +45,11 @@ class Smoother:
             time: the frame's, in seconds.
         """
         passed = time - self._time
-        if self._average is None or self._seconds == 0 or passed < 0:
+        before = self._average
+        if before is None or before.shape != numbers.shape or self._seconds == 0 or passed < 0:
             self._average = numbers
         else:
             share = -math.expm1(-passed / self._seconds)
-            self._average = self._average + np.float32(share) * (numbers - self._average)
+            self._average = before + np.float32(share) * (numbers - before)
         self._time = time
         return self._average

@@ -1,10 +1,12 @@
 """``predict-cam`` labels images and videos as its model does, and fails in one sentence."""
 
 import collections
+import csv
 import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -196,6 +198,48 @@ def test_a_folder_is_labelled(
         assert sheet.size[1] > 1000
 
 
+def test_a_table_holds_what_a_spreadsheet_will_not_run(
+    own_model: Path, folder: Path, tmp_path: Path
+) -> None:
+    """predictions.csv says what the JSON does, and no text in it begins as a formula does."""
+    card_file = own_model / "model.json"
+    card = json.loads(card_file.read_text())
+    card["classes"] = [sign + "HYPERLINK" + str(i) for i, sign in enumerate("=+-@\t\r=+-@")]
+    card_file.write_text(json.dumps(card))
+    (tmp_path / '=cmd, "in"').mkdir()
+    image = min((folder / "3").iterdir())
+    shutil.copy(image, tmp_path / '=cmd, "in"' / "a.png")
+    predict('=cmd, "in"/a.png', "--model", own_model, "-q")
+    with Path("predictions/predictions.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    (line,) = lines_of(Path("predictions"))
+    assert list(row)[:6] == ["frame", "source", "time", "label", "known", "probability"]
+    assert row["source"] == "'" + line["source"] == '\'=cmd, "in"/a.png'
+    for rank, one in enumerate(line["top3"], 1):
+        assert row["label{}".format(rank)] == "'" + one["label"]
+        assert float(row["probability{}".format(rank)]) == one["probability"]
+    assert (row["time"], row["frame"]) == ("", "0")
+
+
+def test_a_video_is_live_and_only_snapshots_are_written(
+    model: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--live --every writes a frame now and then; --count ends it; the times are told."""
+    predict(
+        "--live", video, "--model", model, "--every", "0.4", "--count", "12", "--serve", "0",
+        "--save-video",
+    )  # fmt: skip
+    said = capsys.readouterr().out
+    assert "watch at http://127.0.0.1:" in said
+    assert "12 frames labelled, " in said
+    for part in ("capture", "preprocess", "infer"):
+        assert re.search(part + r" +\d+\.\d\d +\d+\.\d\d", said)
+    lines = lines_of(Path("predictions"))
+    assert 1 <= len(lines) <= 4
+    assert len(list(Path("predictions/annotated").iterdir())) == len(lines)
+    assert Path("predictions/annotated_video.mp4").stat().st_size > 1000
+
+
 def test_a_glob_and_a_single_image_are_labelled(model: Path, folder: Path) -> None:
     """A glob labels what it matches, a single image is one frame; --output says where."""
     predict("--source", folder / "3" / "*.png", "--model", model, "-q")
@@ -362,6 +406,9 @@ def test_without_a_model_it_says_how_to_get_one(folder: Path) -> None:
         (["--model", "m", "--study", "s"], UsageError, "give one"),
         (["--device", "tpu"], UsageError, "no device is called 'tpu'"),
         (["--every", "-1"], UsageError, "--every must be"),
+        (["--live", "--all-frames"], UsageError, "--live skips what it cannot keep up with"),
+        (["--live", "--smoothing", "-1"], UsageError, "--live needs a camera, a stream or a video"),
+        (["--smoothing", "1"], UsageError, "--smoothing is for --live"),
     ],
 )
 def test_wrong_usage_is_one_sentence(

@@ -13,7 +13,7 @@ from coordinator.ranking import best_of, why_nothing
 from coordinator.search import Search, Watch
 from coordinator.study import Plan, Study, differences
 from model import checkpoint
-from model.checkpoint import Card
+from model.card import Card
 from model.dataset import Dataset
 from model.errors import CheckpointError, InputError
 from model.metrics import Evaluation, evaluate

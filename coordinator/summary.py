@@ -6,7 +6,7 @@ from rich.text import Text
 
 from coordinator.ranking import hyperparameters
 from coordinator.run import Result
-from model.checkpoint import WEIGHTS_FILE
+from model.card import WEIGHTS_FILE
 
 
 def summary(result: Result) -> Text:
@@ -15,9 +15,9 @@ def summary(result: Result) -> Text:
     retrained = " (refitted on training and validation data)" if card.config["train_on_all"] else ""
     lines = {
         "best": "trial {}: {}".format(result.winner.tid, hyperparameters(result.winner)),
-        "untuned": "{} of validation images".format(_percent(result.untuned_accuracy)),
-        "tuned": "{} of validation images".format(_percent(card.validation_accuracy)),
-        "test": "{} of test images{}".format(_percent(card.test_accuracy), retrained),
+        "untuned": "{} of validation images".format(percent(result.untuned_accuracy)),
+        "tuned": "{} of validation images".format(percent(card.validation_accuracy)),
+        "test": "{} of test images{}".format(percent(card.test_accuracy), retrained),
         "model": str(result.folder / WEIGHTS_FILE),
         "picture": str(result.picture) if result.picture else "none",
         "try it": "predict-cam --model {}".format(result.folder),
@@ -30,5 +30,6 @@ def summary(result: Result) -> Text:
     return text
 
 
-def _percent(share: Optional[float]) -> str:
+def percent(share: Optional[float]) -> str:
+    """Return a share of 1 as a person reads it."""
     return "unknown" if share is None else "{:.1%}".format(share)

@@ -10,6 +10,7 @@ import torch
 from inference.errors import NoModel
 from inference.predictor import Predictor
 from model import checkpoint
+from model.card import CARD_FILE, Card
 from model.errors import CheckpointError
 
 MODELS = Path("models")
@@ -63,7 +64,7 @@ def from_study(name: str, uri: Optional[str], device: torch.device) -> Chosen:
             )
         packed = store.blobs.get(BlobRef.from_document(result["weights"]))
     try:
-        card = checkpoint.Card.from_json(result["card"])
+        card = Card.from_json(result["card"])
         model = checkpoint.unpack_weights(packed, card, device)
     except CheckpointError as error:
         raise CheckpointError("study {!r}: {}".format(name, error)) from error
@@ -71,7 +72,7 @@ def from_study(name: str, uri: Optional[str], device: torch.device) -> Chosen:
 
 
 def _newest(models: Path) -> Path:
-    cards = list(models.glob("*/" + checkpoint.CARD_FILE))
+    cards = list(models.glob("*/" + CARD_FILE))
     if not cards:
         raise NoModel(
             "there is no model in {}/: make one with `hyperhive demo`, or name one with --model "

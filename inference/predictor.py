@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from model.checkpoint import Card, normaliser
+from model.card import Card
+from model.checkpoint import normaliser
 from model.errors import CheckpointError
 from model.images import fit
 from model.lenet import LeNet5

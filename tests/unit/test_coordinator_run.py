@@ -23,9 +23,11 @@ from coordinator.status import report as status_report
 from coordinator.study import Plan
 from coordinator.summary import summary
 from model import checkpoint
-from model.checkpoint import CARD_FILE, WEIGHTS_FILE, Card, CheckpointError, pack_weights
+from model.card import CARD_FILE, WEIGHTS_FILE, Card
+from model.checkpoint import pack_weights
 from model.dataset import Dataset
 from model.datasets import Request
+from model.errors import CheckpointError
 from model.lenet import LeNet5
 from store.connection import Store
 from store.errors import NotFound, StudyChanged

@@ -24,7 +24,7 @@ from inference.errors import NoModel, SourceError
 from inference.models import from_file
 from inference.predictor import Predictor
 from model import checkpoint
-from model.checkpoint import Card
+from model.card import Card
 from model.config import TrainConfig
 from model.dataset import Dataset
 from model.datasets import digits

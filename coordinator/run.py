@@ -8,9 +8,10 @@ from typing import Any, Dict, Optional
 
 import torch
 
+from coordinator.offers import Offers
 from coordinator.picture import draw
 from coordinator.ranking import best_of, why_nothing
-from coordinator.search import Search, Watch
+from coordinator.search import Search, Snapshot, Watch
 from coordinator.study import Plan, Study, differences
 from model import checkpoint
 from model.card import Card
@@ -97,7 +98,13 @@ def run_study(
     folder = models / study.name
     if stored is not None and stored.result is not None:
         return _write_again(store, stored, folder)
-    search = Search(store, study, watch, stop, timeout)
+    offers = Offers(store, lambda trial, at: _card(study, dataset, trial, trial, at))
+
+    def look(snapshot: Snapshot) -> None:
+        offers.look(snapshot)
+        watch(snapshot)
+
+    search = Search(store, study, look, stop, timeout)
     trials = search.run()
     winner = best_of(trials)
     if winner is None:

@@ -50,10 +50,21 @@ def predict(
         None,
         metavar="FILE-or-DIR",
         show_default="the newest in models/*/",
-        help="Weights, with their card beside them.",
+        help="Weights (.safetensors, .onnx, .pt or .torchscript), with their card beside them.",
     ),
     study: Optional[str] = typer.Option(
-        None, metavar="NAME", help="The best model of this study, instead of --model."
+        None,
+        metavar="NAME",
+        help="The best model of this study, instead of --model; also of one that still runs. It "
+        "is kept on this device, for when the store is away.",
+    ),
+    watch: bool = typer.Option(
+        False, "--watch", help="With --study: take each better model that it finds meanwhile."
+    ),
+    engine: str = typer.Option(
+        "auto",
+        help="What computes: torch, or opencv for an .onnx file of `hyperhive best --export`, "
+        "which needs no PyTorch; auto goes by the model's suffix.",
     ),
     mongo: Optional[str] = typer.Option(
         None,
@@ -86,8 +97,8 @@ def predict(
         False,
         "--jsonl",
         help="Write predictions.jsonl too, an object a frame: frame (number, from 0), source, time "
-        "(seconds: position in a video, Unix time of a snapshot, null of an image), label, "
-        "probability, top3.",
+        "(seconds: position in a video, Unix time of a snapshot, null of an image), label, known "
+        "(false where the label is unknown), probability (of the likeliest), top3.",
     ),
     device: str = typer.Option("cpu", help="Where to compute: auto, cpu, cuda or mps."),
     show: bool = typer.Option(
@@ -102,7 +113,10 @@ def predict(
     """
     if model is not None and study is not None:
         raise UsageError("--model and --study exclude each other: give one")
+    if watch and study is None:
+        raise UsageError("--watch goes with --study NAME: a file does not get better")
     _hush_opencv()
+    path = _locate(model, study, engine)
     from inference import sources
     from inference.frames import Sampling
     from inference.outputs import Outputs
@@ -111,22 +125,43 @@ def predict(
     given = ([] if source is None else [source]) + (paths or [])
     sampling = Sampling(count, every, countdown, all_frames)
     frames = sources.choose(given or [_CAMERA], sampling, output, out.print)
-    chosen = _choose_model(model, study, mongo, device)
-    out.print("labelling {} with {}".format(frames.title, chosen.title))
-    outputs = Outputs(output, "{}, by {}".format(frames.title, chosen.title), jsonl)
-    _run(frames, chosen.predictor, outputs, out, show)
+    with _model(path, study, mongo, device, watch, out) as chosen:
+        out.print("labelling {} with {}".format(frames.title, chosen.title))
+        outputs = Outputs(output, "{}, by {}".format(frames.title, chosen.title), jsonl)
+        _run(frames, chosen.predictor, outputs, out, show)
 
 
-def _choose_model(
-    model: Optional[Path], study: Optional[str], mongo: Optional[str], device: str
-) -> "Chosen":
+def _locate(model: Optional[Path], study: Optional[str], engine: str) -> Optional[Path]:
+    """Return the model's file, None for a study's, and import what has to come before OpenCV."""
     from inference import models
-    from model.device import choose
 
-    where = choose(device)
     if study is not None:
-        return models.from_study(study, mongo, where)
-    return models.from_file(model, where)
+        models.require_weights(engine)
+    path = models.locate(model, engine) if study is None else None
+    models.import_engine(path)
+    return path
+
+
+@contextlib.contextmanager
+def _model(
+    path: Optional[Path],
+    study: Optional[str],
+    mongo: Optional[str],
+    device: str,
+    watch: bool,
+    out: Console,
+) -> "Iterator[Chosen]":
+    """Give the model of a file, or of a study while it is watched."""
+    if study is None:
+        from inference.models import from_file
+
+        yield from_file(path, device)
+    else:
+        from inference.study_model import from_study
+
+        warn = _console(sys.stderr).print
+        with from_study(study, mongo, device, watch, out.print, warn) as chosen:
+            yield chosen
 
 
 def _run(
@@ -173,7 +208,8 @@ def _report(result: "Result", number: int, out: Console) -> None:
 
     if number <= _LINES_SHOWN:
         top = ["{} {}".format(pretty(name), percent(p)) for name, p in result.prediction.top]
-        out.print("{}: {} ({})".format(printable(result.frame.name), top[0], ", ".join(top[1:])))
+        label = top.pop(0) if result.prediction.known else pretty(result.prediction.label)
+        out.print("{}: {} ({})".format(printable(result.frame.name), label, ", ".join(top)))
     elif number == _LINES_SHOWN + 1:
         out.print("... (--jsonl writes down every one)")
 

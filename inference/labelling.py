@@ -22,7 +22,7 @@ class Result:
 
     @property
     def agrees(self) -> Optional[bool]:
-        """Whether the prediction is the class expected; None where none is."""
+        """Whether the label is the class expected, which ``unknown`` is not; None where none is."""
         return None if self.expected is None else self.prediction.label == self.expected
 
     def to_json(self) -> Dict[str, Any]:
@@ -32,6 +32,7 @@ class Result:
             "source": self.frame.source,
             "time": self.frame.time,
             "label": self.prediction.label,
+            "known": self.prediction.known,
             "probability": self.prediction.probability,
             "top3": [
                 {"label": label, "probability": probability}

@@ -41,8 +41,8 @@ def annotate(image: np.ndarray, prediction: Prediction, agrees: Optional[bool]) 
     canvas = Image.new("RGB", (width, picture.height + title + rows * row + 2 * pad), BACKGROUND)
     canvas.paste(picture, ((width - picture.width) // 2, 0))
     top = picture.height + pad
-    colour = colour_of(agrees)
-    label, share = pretty(prediction.label), percent(prediction.probability)
+    colour = colour_of(prediction, agrees)
+    label, share = pretty(prediction.label), share_of(prediction)
     split = width - pad - title * 2
     draw_text(canvas, (pad, top, split - pad, top + title), Line(label, colour))
     draw_text(canvas, (split, top, width - pad, top + title), Line(share, colour, to_right=True))
@@ -71,9 +71,21 @@ def resized(image: Image.Image, smallest: int, largest: int) -> Image.Image:
     return image
 
 
-def colour_of(agrees: Optional[bool]) -> Colour:
-    """Return yellow for what is not known, green for right, red for wrong."""
-    return YELLOW if agrees is None else GREEN if agrees else RED
+def colour_of(prediction: Prediction, agrees: Optional[bool]) -> Colour:
+    """Return a label's colour: green is right, red is wrong, yellow may be either.
+
+    Grey is ``unknown``: who gives no answer gives no wrong one.
+    """
+    if agrees:
+        return GREEN
+    if not prediction.known:
+        return GREY
+    return YELLOW if agrees is None else RED
+
+
+def share_of(prediction: Prediction) -> str:
+    """Return the probability that belongs beside a label: none beside ``unknown``."""
+    return percent(prediction.probability) if prediction.known else ""
 
 
 def _guided(picture: Image.Image) -> Image.Image:

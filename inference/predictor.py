@@ -4,17 +4,18 @@ from dataclasses import dataclass
 from typing import List, Sequence, Tuple
 
 import numpy as np
-import torch
-from torch.nn import functional
 
+from model.calibration import PLAIN, Calibration
 from model.card import Card
-from model.checkpoint import normaliser
+from model.engines import Engine
 from model.errors import CheckpointError
 from model.images import fit
-from model.lenet import LeNet5
-from model.normalise import to_tensor
 
 TOP = 3
+
+UNKNOWN = "unknown"
+"""The label of a picture that seems to be of no class. Where a class bears that name too, it is
+one answer to whoever reads it: ``Prediction.known`` tells the two apart."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,12 @@ class Prediction:
     """What a model says of one picture.
 
     ``top`` holds the likeliest classes with their probabilities, best first: three, or all of a
-    model with two. Raises ``ValueError`` where that does not hold.
+    model with two. ``known`` is whether the first of them may be believed. Raises ``ValueError``
+    where that does not hold.
     """
 
     top: Tuple[Tuple[str, float], ...]
+    known: bool = True
 
     def __post_init__(self) -> None:
         shares = [probability for _, probability in self.top]
@@ -36,12 +39,12 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The likeliest class."""
-        return self.top[0][0]
+        """The likeliest class, or ``unknown``."""
+        return self.top[0][0] if self.known else UNKNOWN
 
     @property
     def probability(self) -> float:
-        """That class's probability, by the model's softmax."""
+        """The likeliest class's probability, also where the label is ``unknown``."""
         return self.top[0][1]
 
 
@@ -49,38 +52,52 @@ class Predictor:
     """A model with its card, ready for pictures of any size.
 
     Args:
-        model: the model of the card, on ``device``.
-        card: its classes and normalisation.
-        device: where to compute.
+        engine: computes the model of the card.
+        card: its classes and their number, its channels.
+        calibration: what its numbers mean, and when it says ``unknown``; by default it is plain
+            softmax, and says it never.
     """
 
-    def __init__(self, model: LeNet5, card: Card, device: torch.device) -> None:
-        self.card = card
-        self._model = model
-        self._device = device
-        self._normalise = normaliser(card, device)
+    def __init__(self, engine: Engine, card: Card, calibration: Calibration = PLAIN) -> None:
+        self._is = (engine, card, calibration)
+
+    @property
+    def card(self) -> Card:
+        """The card of the model that answers now."""
+        return self._is[1]
+
+    def become(self, other: "Predictor") -> None:
+        """Answer as another one does, from the next pictures on; any thread may call this."""
+        self._is = other._is
 
     def predict(self, images: Sequence[np.ndarray]) -> List[Prediction]:
-        """Return a prediction for each picture: uint8 RGB ``[H, W, 3]``, sizes may differ."""
-        return [self._best(row) for row in self.probabilities(images)]
+        """Return a prediction for each picture: ``assess``, then ``decide``."""
+        return [self.decide(*row) for row in zip(*self.assess(images))]
 
-    def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Return float32 ``[N, classes]`` for N of 1 or more pictures, in the card's order.
+    def assess(self, images: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+        """Return what can be averaged over frames: probabilities and memberships.
 
-        The pixels take the way that the training images took. Raises ``CheckpointError`` for a
-        model whose answers are no numbers.
+        They are float32 ``[N, classes]`` in the card's order, and float32 ``[N]`` from 0 to 1: how
+        much each picture looks as if it were of any class. The pixels take the way that the
+        training images took. Raises ``CheckpointError`` for a model whose answers are no numbers.
+
+        Args:
+            images: one or more, uint8 RGB ``[H, W, 3]``; sizes may differ.
         """
-        fitted = np.stack([fit(image, self.card.channels) for image in images])
-        with torch.no_grad():
-            logits = self._model(self._normalise(to_tensor(fitted, self._device)))
-            if not torch.isfinite(logits).all():
-                raise CheckpointError(
-                    "the model's answers are not finite numbers, its training must have diverged: "
-                    "choose another"
-                )
-            probabilities: np.ndarray = functional.softmax(logits, dim=1).cpu().numpy()
-        return probabilities
+        engine, card, calibration = self._is
+        pictures = np.stack([fit(image, card.channels) for image in images])
+        logits, features = engine.run(pictures)
+        if not np.isfinite(logits).all():
+            raise CheckpointError(
+                "the model's answers are not finite numbers, its training must have diverged: "
+                "choose another"
+            )
+        membership = calibration.membership(pictures, logits, features)
+        return calibration.probabilities(logits), membership
 
-    def _best(self, row: np.ndarray) -> Prediction:
-        order = np.argsort(-row, kind="stable")[:TOP]
-        return Prediction(tuple((self.card.classes[i], float(row[i])) for i in order))
+    def decide(self, probabilities: np.ndarray, membership: float) -> Prediction:
+        """Return the prediction for one picture's row of ``assess``."""
+        _, card, calibration = self._is
+        order = np.argsort(-probabilities, kind="stable")[:TOP]
+        top = tuple((card.classes[i], float(probabilities[i])) for i in order)
+        return Prediction(top, calibration.knows(probabilities, membership))

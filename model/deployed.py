@@ -19,9 +19,8 @@ class Deployed(nn.Module):
 
     def __init__(self, model: LeNet5, card: Card) -> None:
         super().__init__()
-        normalise = _normalisation(card.mean, card.std)
-        self.body = nn.Sequential(normalise, *model.features, *model.classifier[:-1])
-        self.head = model.classifier[-1]
+        self.normalise = _normalisation(card.mean, card.std)
+        self.model = model
         self.eval()
 
     def forward(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
@@ -30,8 +29,7 @@ class Deployed(nn.Module):
         Args:
             pixels: float32 ``[N, C, 28, 28]``, RGB or grey, from 0 to 255.
         """
-        features = self.body(pixels)
-        return self.head(features), features
+        return self.model.answer(self.normalise(pixels))
 
 
 def _normalisation(mean: Sequence[float], std: Sequence[float]) -> nn.Conv2d:

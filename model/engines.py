@@ -20,6 +20,7 @@ FEATURES = 84
 """Numbers of a picture that the last layer of LeNet-5 is given."""
 
 _ENGINES = {SUFFIX: TORCH, ONNX: OPENCV, **dict.fromkeys(TORCHSCRIPT, TORCH)}
+SUFFIXES = tuple(_ENGINES)
 _TOGETHER = 256
 
 

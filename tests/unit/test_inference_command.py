@@ -34,6 +34,7 @@ from model.normalise import to_tensor
 from model.training import TrainingData, train
 from store.connection import Store
 from store.embedded import embedded_server
+from store.errors import NotFound
 
 CPU = torch.device("cpu")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -76,7 +77,7 @@ def own_model(model: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def predictor(model: Path) -> Predictor:
-    return from_file(model, CPU).predictor
+    return from_file(model).predictor
 
 
 @pytest.fixture(scope="session")
@@ -140,7 +141,7 @@ def test_predictions_are_those_of_the_evaluation(
     labels = torch.from_numpy(numerals.test_labels[:50])
     normalise = checkpoint.normaliser(card, CPU)
     expected = evaluate(network, to_tensor(images, CPU), labels, normalise).probabilities
-    found = predictor.probabilities([image.repeat(3, axis=2) for image in images])
+    found, _ = predictor.assess([image.repeat(3, axis=2) for image in images])
     assert np.abs(found - expected).max() < 1e-5
     for row, prediction in zip(expected, predictor.predict([*images.repeat(3, axis=3)])):
         best = [card.classes[i] for i in np.argsort(-row)[:3]]
@@ -180,7 +181,7 @@ def test_a_folder_is_labelled(
     assert [line["frame"] for line in lines] == list(range(len(pictures)))
     for line, number in zip(lines, in_order):
         assert Path(line["source"]) == folder / pictures[number][0] / "{:03d}.png".format(number)
-        assert set(line) == {"frame", "source", "time", "label", "probability", "top3"}
+        assert set(line) == {"frame", "source", "time", "label", "known", "probability", "top3"}
         assert line["time"] is None
         assert line["probability"] == pytest.approx(direct[number].probability, abs=1e-4)
         assert line["top3"][0] == {"label": line["label"], "probability": line["probability"]}
@@ -409,15 +410,15 @@ def test_a_study_without_a_model_is_an_error(
         with pytest.raises(error, match=sentence):
             predict(folder, "--study", name, "--mongo", mongo_uri)
 
-    refused("nothing", NoModel, "there is no study 'nothing' in .*: it has none")
+    refused("nothing", NotFound, "there is no study 'nothing' in .*: it has none")
     store.studies.open("begun", {})
-    refused("nothing", NoModel, "its studies are begun")
-    refused("begun", NoModel, "study 'begun' has no result yet")
+    refused("nothing", NotFound, "its studies are begun")
+    refused("begun", NotFound, "study 'begun' has no model yet")
     store.studies.open("empty", {})
     store.studies.conclude("empty", {"card": None, "weights": None})
-    refused("empty", NoModel, "study 'empty' ended without a model")
+    refused("empty", NotFound, "study 'empty' ended without a model")
     conclude(store, "other", model, classes=["a", "b"])
-    refused("other", CheckpointError, "study 'other': the weights do not fit their card")
+    refused("other", CheckpointError, "study other: the weights do not fit their card")
 
 
 def test_without_mongo_the_machines_own_server_is_asked(model: Path, folder: Path) -> None:

@@ -187,6 +187,7 @@ def test_json_lines_hold_what_was_said(tmp_path: Path) -> None:
             "source": "folder/{}.png".format(odd),
             "time": None,
             "label": "bart_simpson",
+            "known": True,
             "probability": 0.75,
             "top3": [{"label": label, "probability": p} for label, p in SURE.top],
         }

@@ -44,7 +44,7 @@ class ModelCache:
             packed = store.blobs.get(model.weights)
             cards.require_hash(packed, card.weights_sha256)
         if kept != (packed, card):
-            self._keep(packed, card)
+            self.keep(packed, card)
         return packed, card
 
     def kept(self) -> Optional[Tuple[bytes, Card]]:
@@ -59,7 +59,8 @@ class ModelCache:
         made = cards.card_file(self._path).stat().st_mtime
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(made))
 
-    def _keep(self, packed: bytes, card: Card) -> None:
+    def keep(self, packed: bytes, card: Card) -> None:
+        """Keep this as the copy, in place of the one before; where it cannot be, say so."""
         try:
             cards.write(self._path, packed, card)
         except OSError as error:

@@ -10,7 +10,7 @@ from inference.errors import NoModel
 from inference.predictor import Predictor
 from model import card as cards
 from model.card import CARD_FILE, SUFFIX, WEIGHTS_FILE, Card
-from model.engines import AUTO, OPENCV, SUFFIXES, TORCH, engine_name, engine_of
+from model.engines import AUTO, OPENCV, SUFFIXES, TORCH, engine_name, engine_of, require_engine
 from model.errors import CheckpointError, UsageError
 
 MODELS = Path("models")
@@ -31,11 +31,14 @@ def locate(path: Optional[Path], engine: str = AUTO) -> Path:
         path: a file, or a directory; by default the newest in models/*/.
         engine: auto, torch or opencv.
 
-    Raises ``NoModel`` if there is none to choose, ``UsageError`` if the engine cannot run it.
+    Raises ``NoModel`` if there is none to choose, ``CheckpointError`` if it is not there,
+    ``UsageError`` if the engine cannot run it.
     """
+    require_engine(engine)
     path = path or _newest(MODELS)
     if path.is_dir():
         path = _form_in(path, engine)
+    cards.require_there(path)
     engine_name(path, engine)
     return path
 

@@ -13,8 +13,7 @@ from store.connection import Store
 from store.errors import StoreError, StoreUnavailable
 
 POLL_S = 3.0
-_TIMEOUT_S = 5.0
-_GOODBYE_S = 1.0
+_TIMEOUT_S = 2.0
 
 
 class Watcher:
@@ -56,7 +55,7 @@ class Watcher:
         self._refused: Optional[str] = None
         self._is_away = False
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watcher")
 
     def __enter__(self) -> "Watcher":
         self._thread.start()
@@ -64,7 +63,7 @@ class Watcher:
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
-        self._thread.join(_GOODBYE_S)  # not for as long as a server may take to not answer
+        self._thread.join()  # a question under way takes seconds at most
 
     def _run(self) -> None:
         try:

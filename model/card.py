@@ -94,12 +94,8 @@ def read(path: Path) -> Tuple[bytes, Card]:
 
     Raises ``CheckpointError``, which begins with the path.
     """
-    for file in (path, card_file(path)):
-        if not file.is_file():
-            raise CheckpointError(
-                "there is no {}: a model is a weights file and its card, as hyperhive leaves them "
-                "in models/STUDY/".format(file)
-            )
+    require_there(path)
+    require_there(card_file(path))
     try:
         if path.stat().st_size > LARGEST:
             raise CheckpointError("it is too large to be a LeNet-5")
@@ -111,6 +107,15 @@ def read(path: Path) -> Tuple[bytes, Card]:
     except CheckpointError as error:
         raise CheckpointError("{}: {}".format(path, error)) from error
     return packed, card
+
+
+def require_there(path: Path) -> None:
+    """Raise ``CheckpointError`` unless there is such a file."""
+    if not path.is_file():
+        raise CheckpointError(
+            "there is no {}: a model is a weights file and its card, as hyperhive leaves them "
+            "in models/STUDY/".format(path)
+        )
 
 
 def read_card(file: Path) -> Card:

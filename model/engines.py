@@ -38,13 +38,18 @@ class Engine(Protocol):
         ...
 
 
+def require_engine(name: str) -> None:
+    """Raise ``UsageError`` for what is no engine's name, nor ``auto``."""
+    if name not in (AUTO, TORCH, OPENCV):
+        raise UsageError("no engine is called {!r}: choose auto, torch or opencv".format(name))
+
+
 def engine_name(path: Path, asked: str = AUTO) -> str:
     """Return ``torch`` or ``opencv``, whichever runs a model's file.
 
     Raises ``UsageError`` if that is not the one that was asked for, or the file is of no model.
     """
-    if asked not in (AUTO, TORCH, OPENCV):
-        raise UsageError("no engine is called {!r}: choose auto, torch or opencv".format(asked))
+    require_engine(asked)
     if path.suffix not in _ENGINES:
         raise UsageError(
             "{} is no model: its name would end in {}".format(path, ", ".join(_ENGINES))

@@ -58,7 +58,7 @@ class TorchEngine:
         with torch.no_grad():
             try:
                 logits, features = self._module(to_tensor(pictures, self._device).float())
-            except RuntimeError as error:
+            except (RuntimeError, TypeError, ValueError) as error:  # it is another network
                 raise CheckpointError(
                     "PyTorch cannot compute it: {}".format(str(error).strip().splitlines()[-1])
                 ) from error

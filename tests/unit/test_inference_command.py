@@ -365,6 +365,7 @@ def test_without_a_model_it_says_how_to_get_one(folder: Path) -> None:
         (["--every", "-1"], UsageError, "--every must be"),
     ],
 )
+@pytest.mark.usefixtures("own_model")
 def test_wrong_usage_is_one_sentence(
     folder: Path, arguments: List[str], error: Any, sentence: str
 ) -> None:

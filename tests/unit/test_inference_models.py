@@ -115,13 +115,13 @@ def test_with_opencv_no_torch_is_needed(forms: Path, images: Path, video: Path) 
     code = (
         "import sys; sys.modules['torch'] = sys.modules['safetensors'] = None\n"
         "from inference.cli import app\n"
-        "def label(*arguments): app([*arguments, '--jsonl', '-q'], standalone_mode=False)\n"
+        "def label(*arguments): app([*arguments, '-q'], standalone_mode=False)\n"
         "label({images!r}, '--model', {model!r}, '--output', 'opencv-images')\n"
         "label({video!r}, '--all-frames', '--model', {directory!r}, '--output', 'opencv-video')\n"
     )
     model, directory = str(forms / "model.onnx"), str(forms)
     run_python(code.format(images=str(images), video=str(video), model=model, directory=directory))
-    weights = ["--model", str(forms / "model.safetensors"), "--jsonl", "-q", "--output"]
+    weights = ["--model", str(forms / "model.safetensors"), "-q", "--output"]
     app([str(images), *weights, "torch-images"], standalone_mode=False)
     app([str(video), "--all-frames", *weights, "torch-video"], standalone_mode=False)
     for source in ("images", "video"):
@@ -355,7 +355,7 @@ def test_a_model_that_cannot_be_trusted_is_not_taken(
                 (first[0], made(2, validation_accuracy=0.6)[1]),
                 "the weights are not those of the card",
             ),
-            ((better[0], dataclasses.replace(better[1], classes=others)), "its classes are others"),
+            ((better[0], dataclasses.replace(better[1], classes=others)), "it is of other classes"),
         ):
             watched.warned.lines.clear()
             offer(store, *spoilt)

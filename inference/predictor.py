@@ -89,14 +89,13 @@ class Predictor:
             images: one or more, uint8 RGB ``[H, W, 3]``; sizes may differ.
         """
         pictures = np.stack([fit(image, self.card.channels) for image in images])
-        logits, features = self._compute(pictures)
+        logits = self._compute(pictures)
         if not np.isfinite(logits).all():
             raise CheckpointError(
                 "the model's answers are not finite numbers, its training must have diverged: "
                 "choose another"
             )
-        membership = self._calibration.membership(pictures, logits, features)
-        return self._calibration.probabilities(logits), membership
+        return self._calibration.probabilities(logits), self._calibration.membership(pictures)
 
     def decide(self, probabilities: np.ndarray, membership: float) -> Prediction:
         """Return the prediction for one picture's row of ``assess``."""
@@ -104,9 +103,9 @@ class Predictor:
         top = tuple((self.card.classes[i], float(probabilities[i])) for i in order)
         return Prediction(top, self._calibration.knows(probabilities, membership))
 
-    def _compute(self, pictures: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Return float32 logits ``[N, classes]`` and features ``[N, 84]`` of fitted pictures."""
+    def _compute(self, pictures: np.ndarray) -> np.ndarray:
+        """Return float32 logits ``[N, classes]`` of fitted pictures, uint8 ``[N, 28, 28, C]``."""
         with torch.no_grad():
-            images = self._normalise(to_tensor(pictures, self._device))
-            logits, features = self._model.answer(images)
-        return logits.cpu().numpy(), features.cpu().numpy()
+            logits = self._model(self._normalise(to_tensor(pictures, self._device)))
+        answers: np.ndarray = logits.cpu().numpy()
+        return answers

@@ -4,9 +4,10 @@ A model is trusted only after the hash, the size, the names and the shapes of it
 its card. Neither format can carry code.
 """
 
+import dataclasses
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -16,6 +17,7 @@ import safetensors.numpy
 import torch
 
 from model import atomic
+from model.calibration import Calibration
 from model.errors import CheckpointError
 from model.lenet import LeNet5
 from model.normalise import Normaliser
@@ -32,6 +34,7 @@ class Card:
 
     ``mean`` and ``std`` are the normalisation of each channel, in 0..1. ``weights_sha256`` is that
     of the safetensors file. ``test_accuracy`` is None until the one evaluation on the test split.
+    ``calibration`` is None of a model that never had one: its softmax is to be taken as it is.
     """
 
     classes: List[str]
@@ -47,6 +50,7 @@ class Card:
     test_accuracy: Optional[float] = None
     confusion: Optional[List[List[int]]] = None
     trained_on: Optional[Dict[str, str]] = None
+    calibration: Optional[Calibration] = None
     architecture: str = "lenet5"
     format: int = 1
 
@@ -74,11 +78,14 @@ class Card:
             raise CheckpointError("the model's card has no number of channels")
         if not _is_names(card.classes):
             raise CheckpointError("the model's card has no class names")
-        return card
+        if card.calibration is None:
+            return card
+        calibration = Calibration.from_json(card.calibration, card.channels)
+        return dataclasses.replace(card, calibration=calibration)
 
     def to_json(self) -> Dict[str, Any]:
         """Return the card as plain JSON, which ``from_json`` reads back."""
-        return asdict(self)
+        return dataclasses.asdict(self)
 
 
 def pack_weights(model: torch.nn.Module) -> bytes:

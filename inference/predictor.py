@@ -90,14 +90,13 @@ class Predictor:
         with self.timings.measure(PREPROCESS, len(images)):
             pictures = np.stack([self.input_of(image) for image in images])
         with self.timings.measure(INFER, len(images)):
-            logits, features = engine.run(pictures)
+            logits = engine.run(pictures)
             if not np.isfinite(logits).all():
                 raise CheckpointError(
                     "the model's answers are not finite numbers, its training must have diverged: "
                     "choose another"
                 )
-            membership = calibration.membership(pictures, logits, features)
-            return calibration.probabilities(logits), membership
+            return calibration.probabilities(logits), calibration.membership(pictures)
 
     def input_of(self, image: np.ndarray) -> np.ndarray:
         """Return what the model sees of a picture: uint8 ``[28, 28, channels]``."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from model import atomic
+from model.calibration import Calibration
 from model.errors import CheckpointError
 
 SUFFIX = ".safetensors"
@@ -27,7 +28,8 @@ class Card:
 
     ``mean`` and ``std`` are the normalisation of each channel, in 0..1. ``weights_sha256`` is that
     of the safetensors file, ``exports`` that of each further form of the model, by its suffix.
-    ``test_accuracy`` is None until the one evaluation on the test split.
+    ``test_accuracy`` is None until the one evaluation on the test split. ``calibration`` is None of
+    a model that never had one: its softmax is to be taken as it is.
     """
 
     classes: List[str]
@@ -43,6 +45,7 @@ class Card:
     test_accuracy: Optional[float] = None
     confusion: Optional[List[List[int]]] = None
     trained_on: Optional[Dict[str, str]] = None
+    calibration: Optional[Calibration] = None
     exports: Dict[str, str] = field(default_factory=dict)
     architecture: str = "lenet5"
     format: int = 1
@@ -61,19 +64,25 @@ class Card:
                 "the model's card is of architecture {!r}, format {!r}: this hyperhive reads "
                 "'lenet5', 1".format(card.architecture, card.format)
             )
-        if not _is_normalisation(card.mean, card.channels, least=0.0):
+        card._require_sound()
+        if card.calibration is None:
+            return card
+        return replace(card, calibration=Calibration.from_json(card.calibration, card.channels))
+
+    def _require_sound(self) -> None:
+        """Raise ``CheckpointError`` where a field that labelling depends on is none of its kind."""
+        if not _is_normalisation(self.mean, self.channels, least=0.0):
             raise CheckpointError("the model's card has no mean for each channel")
-        if not _is_normalisation(card.std, card.channels, least=1e-9):
+        if not _is_normalisation(self.std, self.channels, least=1e-9):
             raise CheckpointError("the model's card has no standard deviation for each channel")
-        if not isinstance(card.weights_sha256, str):
+        if not isinstance(self.weights_sha256, str):
             raise CheckpointError("the model's card has no hash of its weights")
-        if not isinstance(card.exports, dict):
+        if not isinstance(self.exports, dict):
             raise CheckpointError("the model's card has no hashes of its other forms")
-        if card.channels not in (1, 3) or type(card.channels) is not int:
+        if self.channels not in (1, 3) or type(self.channels) is not int:
             raise CheckpointError("the model's card has no number of channels")
-        if not _is_names(card.classes):
+        if not _is_names(self.classes):
             raise CheckpointError("the model's card has no class names")
-        return card
 
     def sha256(self, suffix: str) -> Optional[str]:
         """Return the hash of the model's file with this suffix; None if it has no such form."""

@@ -8,10 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Generator, Optional
 
-# torch before cv2: on a Jetson there is too little static TLS left for it afterwards.
-import torch  # noqa: F401
-
-# isort: split
 import cv2
 import numpy as np
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from inference.models import Chosen
     from inference.outputs import Outputs
     from inference.predictor import Predictor
+    from model.calibration import Thresholds
 
 app = typer.Typer(
     add_completion=False,
@@ -50,10 +51,21 @@ def predict(
         None,
         metavar="FILE-or-DIR",
         show_default="the newest in models/*/",
-        help="Weights, with their card beside them.",
+        help="Weights (.safetensors, .onnx, .pt or .torchscript), with their card beside them.",
     ),
     study: Optional[str] = typer.Option(
-        None, metavar="NAME", help="The best model of this study, instead of --model."
+        None,
+        metavar="NAME",
+        help="The best model of this study, instead of --model; also of one that still runs. It "
+        "is kept on this device, for when the store is away.",
+    ),
+    watch: bool = typer.Option(
+        False, "--watch", help="With --study: take each better model that it finds meanwhile."
+    ),
+    engine: str = typer.Option(
+        "auto",
+        help="What computes: torch, or opencv for an .onnx file of `hyperhive best --export`, "
+        "which needs no PyTorch; auto goes by the model's suffix.",
     ),
     mongo: Optional[str] = typer.Option(
         None,
@@ -89,6 +101,26 @@ def predict(
         "(seconds: position in a video, Unix time of a snapshot, null of an image), label, known "
         "(false where the label is unknown), probability (of the likeliest), top3.",
     ),
+    min_confidence: Optional[float] = typer.Option(
+        None,
+        metavar="SHARE",
+        show_default="the model's own",
+        help="Say unknown where the likeliest class has a smaller probability, 0 to 1.",
+    ),
+    min_margin: Optional[float] = typer.Option(
+        None,
+        metavar="SHARE",
+        show_default="the model's own",
+        help="Say unknown where it is ahead of the second by less, 0 to 1.",
+    ),
+    min_membership: Optional[float] = typer.Option(
+        None,
+        metavar="SHARE",
+        show_default="the model's own",
+        help="Say unknown of pictures that resemble the training images less than all but this "
+        "share of these do, 0 to 1.",
+    ),
+    no_unknown: bool = typer.Option(False, "--no-unknown", help="Never say unknown."),
     device: str = typer.Option("cpu", help="Where to compute: auto, cpu, cuda or mps."),
     show: bool = typer.Option(
         False, help="Show the frames in a window too, where there is a display; q ends."
@@ -102,31 +134,76 @@ def predict(
     """
     if model is not None and study is not None:
         raise UsageError("--model and --study exclude each other: give one")
+    if watch and study is None:
+        raise UsageError("--watch goes with --study NAME: a file does not get better")
+    thresholds = _thresholds(min_confidence, min_margin, min_membership, no_unknown)
     _hush_opencv()
+    path = _locate(model, study, engine)
     from inference import sources
     from inference.frames import Sampling
     from inference.outputs import Outputs
+    from model.calibration import Thresholds
 
     out = _console(sys.stdout, quiet)
     given = ([] if source is None else [source]) + (paths or [])
     sampling = Sampling(count, every, countdown, all_frames)
     frames = sources.choose(given or [_CAMERA], sampling, output, out.print)
-    chosen = _choose_model(model, study, mongo, device)
-    out.print("labelling {} with {}".format(frames.title, chosen.title))
-    outputs = Outputs(output, "{}, by {}".format(frames.title, chosen.title), jsonl)
-    _run(frames, chosen.predictor, outputs, out, show)
+    with _model(path, study, mongo, device, watch, out) as chosen:
+        chosen.predictor.ask_for(thresholds)
+        out.print("labelling {} with {}".format(frames.title, chosen.title))
+        if chosen.predictor.card.calibration is None and thresholds == Thresholds():
+            out.print("its card has no thresholds: it never says unknown (--min-confidence does)")
+        outputs = Outputs(output, "{}, by {}".format(frames.title, chosen.title), jsonl)
+        _run(frames, chosen.predictor, outputs, out, show)
 
 
-def _choose_model(
-    model: Optional[Path], study: Optional[str], mongo: Optional[str], device: str
-) -> "Chosen":
+def _thresholds(
+    min_confidence: Optional[float],
+    min_margin: Optional[float],
+    min_membership: Optional[float],
+    no_unknown: bool,
+) -> "Thresholds":
+    from model.calibration import NO_THRESHOLDS, Thresholds
+
+    asked = Thresholds(min_confidence, min_margin, min_membership)
+    if not no_unknown:
+        return asked
+    if asked != Thresholds():
+        raise UsageError("--no-unknown excludes --min-...: give one")
+    return NO_THRESHOLDS
+
+
+def _locate(model: Optional[Path], study: Optional[str], engine: str) -> Optional[Path]:
+    """Return the model's file, None for a study's, and import what has to come before OpenCV."""
     from inference import models
-    from model.device import choose
 
-    where = choose(device)
     if study is not None:
-        return models.from_study(study, mongo, where)
-    return models.from_file(model, where)
+        models.require_weights(engine)
+    path = models.locate(model, engine) if study is None else None
+    models.import_engine(path)
+    return path
+
+
+@contextlib.contextmanager
+def _model(
+    path: Optional[Path],
+    study: Optional[str],
+    mongo: Optional[str],
+    device: str,
+    watch: bool,
+    out: Console,
+) -> "Iterator[Chosen]":
+    """Give the model of a file, or of a study while it is watched."""
+    if study is None:
+        from inference.models import from_file
+
+        yield from_file(path, device)
+    else:
+        from inference.study_model import from_study
+
+        warn = _console(sys.stderr).print
+        with from_study(study, mongo, device, watch, out.print, warn) as chosen:
+            yield chosen
 
 
 def _run(

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 from typing import List, Sequence, Tuple
 
 import numpy as np
-import torch
 
-from model.calibration import PLAIN, Calibration
-from model.checkpoint import Card, normaliser
+from model.calibration import PLAIN, Thresholds
+from model.card import Card
+from model.engines import Engine
 from model.errors import CheckpointError
 from model.images import fit
-from model.lenet import LeNet5
-from model.normalise import to_tensor
 
 TOP = 3
 
@@ -54,25 +52,28 @@ class Predictor:
     """A model with its card, ready for pictures of any size.
 
     Args:
-        model: the model of the card, on ``device``.
-        card: its classes and normalisation.
-        device: where to compute.
-        calibration: what its numbers mean, and when it says ``unknown``; by default it is plain
-            softmax, and says it never.
+        engine: computes the model of the card.
+        card: its classes and their number, its channels.
+            Its calibration says what the numbers mean, and when they mean ``unknown``; without
+            one it is plain softmax, and never that.
     """
 
-    def __init__(
-        self,
-        model: LeNet5,
-        card: Card,
-        device: torch.device,
-        calibration: Calibration = PLAIN,
-    ) -> None:
-        self.card = card
-        self._model = model
-        self._device = device
-        self._normalise = normaliser(card, device)
-        self._calibration = calibration
+    def __init__(self, engine: Engine, card: Card) -> None:
+        self._is = (engine, card, card.calibration or PLAIN)
+        self._thresholds = Thresholds()
+
+    def ask_for(self, thresholds: Thresholds) -> None:
+        """Go by these from now on, whatever model answers."""
+        self._thresholds = thresholds
+
+    @property
+    def card(self) -> Card:
+        """The card of the model that answers now."""
+        return self._is[1]
+
+    def become(self, other: "Predictor") -> None:
+        """Answer as another one does, from the next pictures on; any thread may call this."""
+        self._is = other._is
 
     def predict(self, images: Sequence[np.ndarray]) -> List[Prediction]:
         """Return a prediction for each picture: ``assess``, then ``decide``."""
@@ -88,24 +89,20 @@ class Predictor:
         Args:
             images: one or more, uint8 RGB ``[H, W, 3]``; sizes may differ.
         """
-        pictures = np.stack([fit(image, self.card.channels) for image in images])
-        logits = self._compute(pictures)
+        engine, card, calibration = self._is
+        pictures = np.stack([fit(image, card.channels) for image in images])
+        logits, _ = engine.run(pictures)
         if not np.isfinite(logits).all():
             raise CheckpointError(
                 "the model's answers are not finite numbers, its training must have diverged: "
                 "choose another"
             )
-        return self._calibration.probabilities(logits), self._calibration.membership(pictures)
+        return calibration.probabilities(logits), calibration.membership(pictures)
 
     def decide(self, probabilities: np.ndarray, membership: float) -> Prediction:
         """Return the prediction for one picture's row of ``assess``."""
+        _, card, calibration = self._is
         order = np.argsort(-probabilities, kind="stable")[:TOP]
-        top = tuple((self.card.classes[i], float(probabilities[i])) for i in order)
-        return Prediction(top, self._calibration.knows(probabilities, membership))
-
-    def _compute(self, pictures: np.ndarray) -> np.ndarray:
-        """Return float32 logits ``[N, classes]`` of fitted pictures, uint8 ``[N, 28, 28, C]``."""
-        with torch.no_grad():
-            logits = self._model(self._normalise(to_tensor(pictures, self._device)))
-        answers: np.ndarray = logits.cpu().numpy()
-        return answers
+        top = tuple((card.classes[i], float(probabilities[i])) for i in order)
+        asked = self._thresholds.replacing(calibration)
+        return Prediction(top, asked.knows(probabilities, membership))

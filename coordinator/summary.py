@@ -6,6 +6,7 @@ from rich.text import Text
 
 from coordinator.ranking import hyperparameters
 from coordinator.run import Result
+from model.calibration import Calibration
 from model.card import WEIGHTS_FILE
 
 
@@ -18,6 +19,7 @@ def summary(result: Result) -> Text:
         "untuned": "{} of validation images".format(percent(result.untuned_accuracy)),
         "tuned": "{} of validation images".format(percent(card.validation_accuracy)),
         "test": "{} of test images{}".format(percent(card.test_accuracy), retrained),
+        "unknown": _unknown(card.calibration),
         "model": str(result.folder / WEIGHTS_FILE),
         "picture": str(result.picture) if result.picture else "none",
         "try it": "predict-cam --model {}".format(result.folder),
@@ -28,6 +30,16 @@ def summary(result: Result) -> Text:
         text.append(said + "\n", style="bold green" if label == "test" else "")
     text.rstrip()
     return text
+
+
+def _unknown(calibration: Optional[Calibration]) -> str:
+    if calibration is None:
+        return "predict-cam never says it: the best trial's weights are gone or cannot be used"
+    return "below {} confidence; calibration error on test images {}, before {}".format(
+        percent(calibration.min_confidence),
+        percent(calibration.error_after),
+        percent(calibration.error_before),
+    )
 
 
 def percent(share: Optional[float]) -> str:

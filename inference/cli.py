@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inference.models import Chosen
     from inference.predictor import Predictor
     from inference.session import Session
+    from model.calibration import Thresholds
 
 app = typer.Typer(
     add_completion=False,
@@ -137,6 +138,26 @@ def predict(
     save_video: bool = typer.Option(
         False, "--save-video", help="Write the annotated frames as a video too."
     ),
+    min_confidence: Optional[float] = typer.Option(
+        None,
+        metavar="SHARE",
+        show_default="the model's own",
+        help="Say unknown where the likeliest class has a smaller probability, 0 to 1.",
+    ),
+    min_margin: Optional[float] = typer.Option(
+        None,
+        metavar="SHARE",
+        show_default="the model's own",
+        help="Say unknown where it is ahead of the second by less, 0 to 1.",
+    ),
+    min_membership: Optional[float] = typer.Option(
+        None,
+        metavar="SHARE",
+        show_default="the model's own",
+        help="Say unknown of pictures that resemble the training images less than all but this "
+        "share of these do, 0 to 1.",
+    ),
+    no_unknown: bool = typer.Option(False, "--no-unknown", help="Never say unknown."),
     device: str = typer.Option("cpu", help="Where to compute: auto, cpu, cuda or mps."),
     show: Optional[bool] = typer.Option(
         None,
@@ -161,6 +182,7 @@ def predict(
         )
     if smoothing is not None and not live:
         raise UsageError("--smoothing is for --live: a series' frames stand each for itself")
+    thresholds = _thresholds(min_confidence, min_margin, min_membership, no_unknown)
     _hush_opencv()
     # So small a network is done before a second thread is awake; the camera needs the other cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -173,6 +195,7 @@ def predict(
     from inference.session import Session
     from inference.smoothing import DEFAULT_S, Smoother
     from inference.views import Views
+    from model.calibration import Thresholds
 
     out = _console(sys.stdout, quiet)
     if list_cameras:
@@ -191,7 +214,10 @@ def predict(
     smoother = Smoother(DEFAULT_S if smoothing is None else smoothing) if live else None
     with contextlib.ExitStack() as opened:
         chosen = opened.enter_context(_model(path, study, mongo, device, watch, out))
+        chosen.predictor.ask_for(thresholds)
         out.print("labelling {} with {}".format(frames.title, chosen.title))
+        if chosen.predictor.card.calibration is None and thresholds == Thresholds():
+            out.print("its card has no thresholds: it never says unknown (--min-confidence does)")
         title = "{}, by {}".format(frames.title, chosen.title)
         outputs = Outputs(output, title, save_video, live)
         broadcast = opened.enter_context(_broadcast(serve, chosen.predictor))
@@ -220,6 +246,22 @@ def _list_cameras(backend: Optional[str], out: Console) -> None:
     names = listing.apart()
     if names:
         out.print("macOS names its cameras, but not their numbers: {}".format(", ".join(names)))
+
+
+def _thresholds(
+    min_confidence: Optional[float],
+    min_margin: Optional[float],
+    min_membership: Optional[float],
+    no_unknown: bool,
+) -> "Thresholds":
+    from model.calibration import NO_THRESHOLDS, Thresholds
+
+    asked = Thresholds(min_confidence, min_margin, min_membership)
+    if not no_unknown:
+        return asked
+    if asked != Thresholds():
+        raise UsageError("--no-unknown excludes --min-...: give one")
+    return NO_THRESHOLDS
 
 
 def _locate(model: Optional[Path], study: Optional[str], engine: str) -> Optional[Path]:

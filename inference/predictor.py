@@ -6,7 +6,7 @@ from typing import List, Sequence, Tuple
 import numpy as np
 
 from inference.timings import INFER, PREPROCESS, Timings
-from model.calibration import PLAIN, Calibration
+from model.calibration import PLAIN, Thresholds
 from model.card import Card
 from model.engines import Engine
 from model.errors import CheckpointError
@@ -55,13 +55,18 @@ class Predictor:
     Args:
         engine: computes the model of the card.
         card: its classes and their number, its channels.
-        calibration: what its numbers mean, and when it says ``unknown``; by default it is plain
-            softmax, and says it never.
+            Its calibration says what the numbers mean, and when they mean ``unknown``; without
+            one it is plain softmax, and never that.
     """
 
-    def __init__(self, engine: Engine, card: Card, calibration: Calibration = PLAIN) -> None:
+    def __init__(self, engine: Engine, card: Card) -> None:
         self.timings = Timings()
-        self._is = (engine, card, calibration)
+        self._is = (engine, card, card.calibration or PLAIN)
+        self._thresholds = Thresholds()
+
+    def ask_for(self, thresholds: Thresholds) -> None:
+        """Go by these from now on, whatever model answers."""
+        self._thresholds = thresholds
 
     @property
     def card(self) -> Card:
@@ -107,4 +112,5 @@ class Predictor:
         _, card, calibration = self._is
         order = np.argsort(-probabilities, kind="stable")[:TOP]
         top = tuple((card.classes[i], float(probabilities[i])) for i in order)
-        return Prediction(top, calibration.knows(probabilities, membership))
+        asked = self._thresholds.replacing(calibration)
+        return Prediction(top, asked.knows(probabilities, membership))

@@ -4,12 +4,12 @@ Everything here is NumPy, so that it is the same whatever computed the numbers.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 
-from model.errors import CheckpointError
+from model.errors import CheckpointError, UsageError
 from model.membership import LARGEST, PERCENTILES, STATISTICS, Members
 
 RIGHT_KEPT = 0.99
@@ -54,11 +54,12 @@ class Calibration:
             labels: int64 ``[N]``.
             members: what real members look like.
         """
-        probabilities = cls(best_temperature(logits, labels)).probabilities(logits)
+        temperature = best_temperature(logits, labels)
+        probabilities = cls(temperature).probabilities(logits)
         ordered = np.sort(probabilities[probabilities.argmax(axis=1) == labels], axis=1)
         confidence, margin = ordered[:, -1], ordered[:, -1] - ordered[:, -2]
         return cls(
-            best_temperature(logits, labels),
+            temperature,
             min_confidence=_passed_by(RIGHT_KEPT, confidence),
             min_margin=_passed_by(RIGHT_KEPT, margin),
             min_membership=0.0 if members is None else round(1 - MEMBERS_KEPT, 9),
@@ -122,6 +123,35 @@ class Calibration:
 
 PLAIN = Calibration()
 """Softmax as it is, and never ``unknown``."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What a person asks for in place of a model's own thresholds; None leaves those.
+
+    Raises ``UsageError`` for what is not in 0..1.
+    """
+
+    min_confidence: Optional[float] = None
+    min_margin: Optional[float] = None
+    min_membership: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        for name, value in self._asked().items():
+            if not 0 <= value <= 1:
+                option = "--" + name.replace("_", "-")
+                raise UsageError("{} must be from 0 to 1, not {}".format(option, value))
+
+    def replacing(self, calibration: Calibration) -> Calibration:
+        """Return a calibration with these in place of its own."""
+        return replace(calibration, **self._asked())
+
+    def _asked(self) -> Dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+NO_THRESHOLDS = Thresholds(0.0, 0.0, 0.0)
+"""Always an answer."""
 
 
 def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -29,7 +29,7 @@ class Card:
     ``mean`` and ``std`` are the normalisation of each channel, in 0..1. ``weights_sha256`` is that
     of the safetensors file, ``exports`` that of each further form of the model, by its suffix.
     ``test_accuracy`` is None until the one evaluation on the test split. ``calibration`` is None of
-    a model that never had one: its softmax is to be taken as it is.
+    a model that never had one: its softmax is taken as it is.
     """
 
     classes: List[str]
@@ -65,9 +65,7 @@ class Card:
                 "'lenet5', 1".format(card.architecture, card.format)
             )
         card._require_sound()
-        if card.calibration is None:
-            return card
-        return replace(card, calibration=Calibration.from_json(card.calibration, card.channels))
+        return replace(card, calibration=_calibration(card.calibration, card.channels))
 
     def _require_sound(self) -> None:
         """Raise ``CheckpointError`` where a field that labelling depends on is none of its kind."""
@@ -172,6 +170,10 @@ def _card_of(weights_sha256: str, file: Path) -> Optional[Card]:
     except (CheckpointError, OSError):
         return None
     return card if card.weights_sha256 == weights_sha256 else None
+
+
+def _calibration(values: Any, channels: int) -> Optional[Calibration]:
+    return None if values is None else Calibration.from_json(values, channels)
 
 
 def _is_normalisation(values: Any, channels: Any, least: float) -> bool:

@@ -22,6 +22,7 @@ LARGEST = 1e12
 """No number of a spread is larger."""
 
 _TOGETHER = 256
+_ENOUGH = 5000
 _SHRINKAGE = 1e-3
 """Of the correlations towards 0: two statistics that always agree make a singular matrix."""
 
@@ -45,8 +46,12 @@ class Members:
 
     @classmethod
     def of(cls, pictures: np.ndarray, held_out: np.ndarray) -> "Members":
-        """Return that of members; both are uint8 ``[N, 28, 28, C]``, N of 1 or more."""
+        """Return that of members; both are uint8 ``[N, 28, 28, C]``, N of 1 or more.
+
+        Of more than 5,000 that many are drawn.
+        """
         random = np.random.RandomState(0)
+        pictures, held_out = (_drawn(some, random) for some in (pictures, held_out))
         distorted = _in_parts(lambda part: distort(part, random), pictures)
         seen = np.concatenate([statistics(pictures), statistics(distorted)])
         mean, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-3)
@@ -170,6 +175,10 @@ def _in_parts(function: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray
     """Return a function of many pictures: the floats of all at once may be more than memory."""
     parts = range(0, len(pictures), _TOGETHER)
     return np.concatenate([function(pictures[i : i + _TOGETHER]) for i in parts])
+
+
+def _drawn(pictures: np.ndarray, random: np.random.RandomState) -> np.ndarray:
+    return pictures[random.permutation(len(pictures))[:_ENOUGH]]
 
 
 def _plain(values: np.ndarray) -> List[float]:

@@ -32,6 +32,7 @@ import torch
 from inference.frames import Frame
 from inference.models import from_file
 from model import checkpoint
+from model.card import Card
 from model.lenet import LeNet5
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,7 +57,7 @@ def main() -> None:
 def save_model(directory: Path) -> None:
     """Save an untrained model: what it says costs the same."""
     packed = checkpoint.pack_weights(LeNet5(3, 10))
-    card = checkpoint.Card(
+    card = Card(
         classes=[str(number) for number in range(10)],
         channels=3,
         mean=[0.5] * 3,
@@ -77,7 +78,7 @@ def picture(number: int) -> np.ndarray:
 def frame_to_label(model: Path, frames: int) -> None:
     """Print percentiles of the time from OpenCV's pixels to a prediction."""
     torch.set_num_threads(1)
-    predictor = from_file(model, torch.device("cpu")).predictor
+    predictor = from_file(model).predictor
     pictures = [picture(number) for number in range(20)]
     times = []
     for number in range(frames):

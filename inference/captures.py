@@ -4,10 +4,6 @@ import re
 import sys
 from typing import Any, Dict, List, Optional
 
-# torch before cv2: on a Jetson there is too little static TLS left for it afterwards.
-import torch  # noqa: F401
-
-# isort: split
 import cv2
 import numpy as np
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inference.models import Chosen
     from inference.predictor import Predictor
     from inference.session import Session
+    from model.calibration import Thresholds
 
 app = typer.Typer(
     add_completion=False,
@@ -46,10 +47,21 @@ def predict(
         None,
         metavar="FILE-or-DIR",
         show_default="the newest in models/*/",
-        help="Weights, with their card beside them.",
+        help="Weights (.safetensors, .onnx, .pt or .torchscript), with their card beside them.",
     ),
     study: Optional[str] = typer.Option(
-        None, metavar="NAME", help="The best model of this study, instead of --model."
+        None,
+        metavar="NAME",
+        help="The best model of this study, instead of --model; also of one that still runs. It "
+        "is kept on this device, for when the store is away.",
+    ),
+    watch: bool = typer.Option(
+        False, "--watch", help="With --study: take each better model that it finds meanwhile."
+    ),
+    engine: str = typer.Option(
+        "auto",
+        help="What computes: torch, or opencv for an .onnx file of `hyperhive best --export`, "
+        "which needs no PyTorch; auto goes by the model's suffix.",
     ),
     mongo: Optional[str] = typer.Option(
         None,
@@ -126,6 +138,26 @@ def predict(
     save_video: bool = typer.Option(
         False, "--save-video", help="Write the annotated frames as a video too."
     ),
+    min_confidence: Optional[float] = typer.Option(
+        None,
+        metavar="SHARE",
+        show_default="the model's own",
+        help="Say unknown where the likeliest class has a smaller probability, 0 to 1.",
+    ),
+    min_margin: Optional[float] = typer.Option(
+        None,
+        metavar="SHARE",
+        show_default="the model's own",
+        help="Say unknown where it is ahead of the second by less, 0 to 1.",
+    ),
+    min_membership: Optional[float] = typer.Option(
+        None,
+        metavar="SHARE",
+        show_default="the model's own",
+        help="Say unknown of pictures that resemble the training images less than all but this "
+        "share of these do, 0 to 1.",
+    ),
+    no_unknown: bool = typer.Option(False, "--no-unknown", help="Never say unknown."),
     device: str = typer.Option("cpu", help="Where to compute: auto, cpu, cuda or mps."),
     show: Optional[bool] = typer.Option(
         None,
@@ -142,12 +174,15 @@ def predict(
     """
     if model is not None and study is not None:
         raise UsageError("--model and --study exclude each other: give one")
+    if watch and study is None:
+        raise UsageError("--watch goes with --study NAME: a file does not get better")
     if live and all_frames:
         raise UsageError(
             "--live skips what it cannot keep up with, --all-frames does not: give one"
         )
     if smoothing is not None and not live:
         raise UsageError("--smoothing is for --live: a series' frames stand each for itself")
+    thresholds = _thresholds(min_confidence, min_margin, min_membership, no_unknown)
     _hush_opencv()
     # So small a network is done before a second thread is awake; the camera needs the other cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -160,6 +195,7 @@ def predict(
     from inference.session import Session
     from inference.smoothing import DEFAULT_S, Smoother
     from inference.views import Views
+    from model.calibration import Thresholds
 
     out = _console(sys.stdout, quiet)
     if list_cameras:
@@ -170,16 +206,22 @@ def predict(
     pause = DEFAULT_EVERY_S if every is None else every
     sampling = Sampling(count, pause, countdown, all_frames, live)
     request = CaptureRequest(backend, parse_size(size) if size else None, fps, pixel_format)
+    path = _locate(model, study, engine)
     frames = sources.choose(texts, sampling, output, out.print, request)
     if live and not frames.live:
         raise UsageError("--live needs a camera, a stream or a video: leave it out for images")
     snapshots = Snapshots(every if live else 0.0)
     smoother = Smoother(DEFAULT_S if smoothing is None else smoothing) if live else None
-    chosen = _choose_model(model, study, mongo, device)
-    out.print("labelling {} with {}".format(frames.title, chosen.title))
-    title = "{}, by {}".format(frames.title, chosen.title)
-    outputs = Outputs(output, title, save_video, live)
-    with _broadcast(serve, chosen.predictor) as broadcast, _window(show, live) as window:
+    with contextlib.ExitStack() as opened:
+        chosen = opened.enter_context(_model(path, study, mongo, device, watch, out))
+        chosen.predictor.ask_for(thresholds)
+        out.print("labelling {} with {}".format(frames.title, chosen.title))
+        if chosen.predictor.card.calibration is None and thresholds == Thresholds():
+            out.print("its card has no thresholds: it never says unknown (--min-confidence does)")
+        title = "{}, by {}".format(frames.title, chosen.title)
+        outputs = Outputs(output, title, save_video, live)
+        broadcast = opened.enter_context(_broadcast(serve, chosen.predictor))
+        window = opened.enter_context(_window(show, live))
         views = Views(window, broadcast, chosen.predictor.input_of)
         session = Session(
             frames, chosen.predictor, snapshots, smoother, outputs, views, Report(out, live)
@@ -206,16 +248,53 @@ def _list_cameras(backend: Optional[str], out: Console) -> None:
         out.print("macOS names its cameras, but not their numbers: {}".format(", ".join(names)))
 
 
-def _choose_model(
-    model: Optional[Path], study: Optional[str], mongo: Optional[str], device: str
-) -> "Chosen":
-    from inference import models
-    from model.device import choose
+def _thresholds(
+    min_confidence: Optional[float],
+    min_margin: Optional[float],
+    min_membership: Optional[float],
+    no_unknown: bool,
+) -> "Thresholds":
+    from model.calibration import NO_THRESHOLDS, Thresholds
 
-    where = choose(device)
+    asked = Thresholds(min_confidence, min_margin, min_membership)
+    if not no_unknown:
+        return asked
+    if asked != Thresholds():
+        raise UsageError("--no-unknown excludes --min-...: give one")
+    return NO_THRESHOLDS
+
+
+def _locate(model: Optional[Path], study: Optional[str], engine: str) -> Optional[Path]:
+    """Return the model's file, None for a study's, and import what has to come before OpenCV."""
+    from inference import models
+
     if study is not None:
-        return models.from_study(study, mongo, where)
-    return models.from_file(model, where)
+        models.require_weights(engine)
+    path = models.locate(model, engine) if study is None else None
+    models.import_engine(path)
+    return path
+
+
+@contextlib.contextmanager
+def _model(
+    path: Optional[Path],
+    study: Optional[str],
+    mongo: Optional[str],
+    device: str,
+    watch: bool,
+    out: Console,
+) -> "Iterator[Chosen]":
+    """Give the model of a file, or of a study while it is watched."""
+    if study is None:
+        from inference.models import from_file
+
+        yield from_file(path, device)
+    else:
+        from inference.study_model import from_study
+
+        warn = _console(sys.stderr).print
+        with from_study(study, mongo, device, watch, out.print, warn) as chosen:
+            yield chosen
 
 
 def _run(session: "Session") -> None:

@@ -4,15 +4,13 @@ from dataclasses import dataclass
 from typing import List, Sequence, Tuple
 
 import numpy as np
-import torch
 
 from inference.timings import INFER, PREPROCESS, Timings
-from model.calibration import PLAIN, Calibration
-from model.checkpoint import Card, normaliser
+from model.calibration import PLAIN, Thresholds
+from model.card import Card
+from model.engines import Engine
 from model.errors import CheckpointError
 from model.images import fit
-from model.lenet import LeNet5
-from model.normalise import to_tensor
 
 TOP = 3
 
@@ -55,26 +53,29 @@ class Predictor:
     """A model with its card, ready for pictures of any size; ``timings`` has what it took so far.
 
     Args:
-        model: the model of the card, on ``device``.
-        card: its classes and normalisation.
-        device: where to compute.
-        calibration: what its numbers mean, and when it says ``unknown``; by default it is plain
-            softmax, and says it never.
+        engine: computes the model of the card.
+        card: its classes and their number, its channels.
+            Its calibration says what the numbers mean, and when they mean ``unknown``; without
+            one it is plain softmax, and never that.
     """
 
-    def __init__(
-        self,
-        model: LeNet5,
-        card: Card,
-        device: torch.device,
-        calibration: Calibration = PLAIN,
-    ) -> None:
-        self.card = card
+    def __init__(self, engine: Engine, card: Card) -> None:
         self.timings = Timings()
-        self._model = model
-        self._device = device
-        self._normalise = normaliser(card, device)
-        self._calibration = calibration
+        self._is = (engine, card, card.calibration or PLAIN)
+        self._thresholds = Thresholds()
+
+    def ask_for(self, thresholds: Thresholds) -> None:
+        """Go by these from now on, whatever model answers."""
+        self._thresholds = thresholds
+
+    @property
+    def card(self) -> Card:
+        """The card of the model that answers now."""
+        return self._is[1]
+
+    def become(self, other: "Predictor") -> None:
+        """Answer as another one does, from the next pictures on; any thread may call this."""
+        self._is = other._is
 
     def predict(self, images: Sequence[np.ndarray]) -> List[Prediction]:
         """Return a prediction for each picture: ``assess``, then ``decide``."""
@@ -90,17 +91,17 @@ class Predictor:
         Args:
             images: one or more, uint8 RGB ``[H, W, 3]``; sizes may differ.
         """
+        engine, _, calibration = self._is
         with self.timings.measure(PREPROCESS, len(images)):
             pictures = np.stack([self.input_of(image) for image in images])
         with self.timings.measure(INFER, len(images)):
-            logits, features = self._compute(pictures)
+            logits = engine.run(pictures)
             if not np.isfinite(logits).all():
                 raise CheckpointError(
                     "the model's answers are not finite numbers, its training must have diverged: "
                     "choose another"
                 )
-            membership = self._calibration.membership(pictures, logits, features)
-            return self._calibration.probabilities(logits), membership
+            return calibration.probabilities(logits), calibration.membership(pictures)
 
     def input_of(self, image: np.ndarray) -> np.ndarray:
         """Return what the model sees of a picture: uint8 ``[28, 28, channels]``."""
@@ -108,13 +109,8 @@ class Predictor:
 
     def decide(self, probabilities: np.ndarray, membership: float) -> Prediction:
         """Return the prediction for one picture's row of ``assess``."""
+        _, card, calibration = self._is
         order = np.argsort(-probabilities, kind="stable")[:TOP]
-        top = tuple((self.card.classes[i], float(probabilities[i])) for i in order)
-        return Prediction(top, self._calibration.knows(probabilities, membership))
-
-    def _compute(self, pictures: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Return float32 logits ``[N, classes]`` and features ``[N, 84]`` of fitted pictures."""
-        with torch.no_grad():
-            images = self._normalise(to_tensor(pictures, self._device))
-            logits, features = self._model.answer(images)
-        return logits.cpu().numpy(), features.cpu().numpy()
+        top = tuple((card.classes[i], float(probabilities[i])) for i in order)
+        asked = self._thresholds.replacing(calibration)
+        return Prediction(top, asked.knows(probabilities, membership))

@@ -19,7 +19,7 @@ class Smoother:
     Moving Averages and Other Rolling Operators, 2012, section 3: the EMA that takes the next
     observation for the time since the last). So a label settles as fast at 5 frames a second as at
     60: after ``seconds`` a change is seen to 63 %, after three times that to 95 %. After a gap the
-    past counts for next to nothing by itself. Where time runs backwards, and where a model of other
+    past counts for next to nothing by itself; where time runs backwards, or a model of other
     classes takes over, it begins anew.
 
     Args:

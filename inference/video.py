@@ -6,10 +6,6 @@ import time
 from pathlib import Path
 from typing import Any, Generator, Iterator, Tuple
 
-# torch before cv2: on a Jetson there is too little static TLS left for it afterwards.
-import torch  # noqa: F401
-
-# isort: split
 import cv2
 import numpy as np
 

@@ -107,7 +107,7 @@ def save_untrained(directory: Path) -> Path:
     import torch
 
     from model import checkpoint
-    from model.checkpoint import Card
+    from model.card import Card
     from model.lenet import LeNet5
 
     torch.manual_seed(0)

@@ -26,7 +26,7 @@ from inference.errors import NoModel, SourceError
 from inference.models import from_file
 from inference.predictor import Predictor
 from model import checkpoint
-from model.checkpoint import Card
+from model.card import Card
 from model.config import TrainConfig
 from model.dataset import Dataset
 from model.datasets import digits
@@ -36,6 +36,7 @@ from model.normalise import to_tensor
 from model.training import TrainingData, train
 from store.connection import Store
 from store.embedded import embedded_server
+from store.errors import NotFound
 
 CPU = torch.device("cpu")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -78,7 +79,7 @@ def own_model(model: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def predictor(model: Path) -> Predictor:
-    return from_file(model, CPU).predictor
+    return from_file(model).predictor
 
 
 @pytest.fixture(scope="session")
@@ -411,6 +412,7 @@ def test_without_a_model_it_says_how_to_get_one(folder: Path) -> None:
         (["--smoothing", "1"], UsageError, "--smoothing is for --live"),
     ],
 )
+@pytest.mark.usefixtures("own_model")
 def test_wrong_usage_is_one_sentence(
     folder: Path, arguments: List[str], error: Any, sentence: str
 ) -> None:
@@ -456,15 +458,15 @@ def test_a_study_without_a_model_is_an_error(
         with pytest.raises(error, match=sentence):
             predict(folder, "--study", name, "--mongo", mongo_uri)
 
-    refused("nothing", NoModel, "there is no study 'nothing' in .*: it has none")
+    refused("nothing", NotFound, "there is no study 'nothing' in .*: it has none")
     store.studies.open("begun", {})
-    refused("nothing", NoModel, "its studies are begun")
-    refused("begun", NoModel, "study 'begun' has no result yet")
+    refused("nothing", NotFound, "its studies are begun")
+    refused("begun", NotFound, "study 'begun' has no model yet")
     store.studies.open("empty", {})
     store.studies.conclude("empty", {"card": None, "weights": None})
-    refused("empty", NoModel, "study 'empty' ended without a model")
+    refused("empty", NotFound, "study 'empty' ended without a model")
     conclude(store, "other", model, classes=["a", "b"])
-    refused("other", CheckpointError, "study 'other': the weights do not fit their card")
+    refused("other", CheckpointError, "study other: the weights do not fit their card")
 
 
 def test_without_mongo_the_machines_own_server_is_asked(model: Path, folder: Path) -> None:

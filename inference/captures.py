@@ -119,7 +119,7 @@ def open_csi(address: CsiAddress, title: str) -> OpenCvCapture:
 def open_stream(url: str, title: str, backend: int) -> OpenCvCapture:
     """Open a network stream through FFmpeg; raise ``SourceError`` if that cannot be."""
     arguments: List[Any] = [url, backend]
-    # Before OpenCV 4.5.2 or so there is neither; cli.py sets what that FFmpeg has instead.
+    # OpenCV 4.1 has neither; cli.py sets what its FFmpeg has instead.
     names = ("CAP_PROP_OPEN_TIMEOUT_MSEC", "CAP_PROP_READ_TIMEOUT_MSEC")
     if backend == cv2.CAP_FFMPEG and all(hasattr(cv2, name) for name in names):
         limits = [value for name in names for value in (getattr(cv2, name), _STREAM_TIMEOUT_MS)]

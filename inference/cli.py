@@ -44,8 +44,8 @@ def predict(
         metavar="SOURCE",
         show_default=_CAMERA,
         help="An image, a folder (searched to the bottom), a glob, a video file, the number of a "
-        "camera, rtsp:// or http:// (MJPEG, or a single image), csi://0?w=1280&h=720&fps=30&flip=2 "
-        "(a Jetson's ribbon cable), or - for paths on standard input.",
+        "camera, rtsp:// or http:// (MJPEG, or a single image), csi://0 (a Jetson's ribbon cable; "
+        "?w=1280&h=720&fps=30&flip=2), or - for paths on standard input.",
     ),
     model: Optional[Path] = typer.Option(
         None,

@@ -223,10 +223,11 @@ def test_an_addresss_parts_are_no_classes() -> None:
 
 def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     code = "import hyperhive; hyperhive.predict_cam()"
+    path = [str(REPOSITORY), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     return subprocess.Popen(
         [sys.executable, "-c", code, "--model", "model", "--jsonl", *arguments],
         cwd=str(folder),
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

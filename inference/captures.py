@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from typing import Any, Dict, List, Optional
 
 # torch before cv2: on a Jetson there is too little static TLS left for it afterwards.
@@ -21,6 +22,10 @@ _USUAL: Dict[str, int] = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION}
 """Named, or OpenCV asks every backend it has, each with complaints of its own."""
 
 _STREAM_TIMEOUT_MS = 10_000
+
+_LONGEST_SKIP_S = 2.0
+"""FFmpeg keeps what came while it found out what a stream is, and gives that first: it is as old as
+opening took, and is thrown away in less time than that."""
 
 
 def camera_backend(name: Optional[str]) -> int:
@@ -66,6 +71,12 @@ class OpenCvCapture:
             raise SourceError(self._unfit("{} {}".format(image.dtype, image.shape)))
         pixels: np.ndarray = image
         return pixels
+
+    def skip(self, seconds: float) -> None:
+        """Throw away what comes in so many seconds."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and self._capture.grab():
+            pass
 
     def release(self) -> None:
         """Set the camera free."""
@@ -127,7 +138,10 @@ def open_stream(url: str, title: str, backend: int) -> OpenCvCapture:
     advice = complaints.STREAM_ADVICE
     if backend == cv2.CAP_FFMPEG and not _has("FFMPEG"):
         advice = "this OpenCV ({}) was built without FFmpeg".format(cv2.__version__)
-    return _opened(arguments, title, advice)
+    begun = time.monotonic()
+    opened = _opened(arguments, title, advice)
+    opened.skip(min(time.monotonic() - begun, _LONGEST_SKIP_S))
+    return opened
 
 
 def _opened(arguments: List[Any], title: str, advice: str) -> OpenCvCapture:

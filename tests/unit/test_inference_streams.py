@@ -16,6 +16,7 @@ import pytest
 from devices import Device, Plug, save_untrained
 from home import until
 from mjpeg import MjpegServer, number_in, numbered
+from rtsp import RtspServer
 
 from inference.errors import OutputError, SourceError
 from inference.feed import Patience
@@ -216,6 +217,49 @@ def test_an_addresss_parts_are_no_classes() -> None:
     """A stream is not held to be of the class that its host or path is called."""
     frame = Frame(numbered(1), "name", "http://lisa/stream", 0, 0.0)
     assert expected_class(frame, ["lisa", "bart"]) is None
+
+
+@pytest.fixture
+def rtsp() -> Iterator[RtspServer]:
+    pytest.importorskip("torch")
+    pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
+    with RtspServer() as running:
+        yield running
+
+
+def test_an_rtsp_stream_gives_its_newest_pictures(
+    rtsp: RtspServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a login; what FFmpeg had buffered when it was opened (20 pictures here) is not given."""
+    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(10.0, 1.0, 5.0))
+    rtsp.login = ("me", "secret")
+    source = source_of("rtsp://me:secret@{}/1".format(rtsp.address), count=4)
+    taken = []
+    for frame in source.frames(threading.Event(), print):
+        taken.append(number_in(frame.image))
+        assert rtsp.last - taken[-1] <= 6
+    assert len(taken) == 4
+    assert taken == sorted(set(taken))
+    assert source.title == "rtsp://{}/1".format(rtsp.address)
+    until(lambda: rtsp.watching == 0, "the end of the stream")
+
+
+def test_an_rtsp_stream_that_stalls_comes_back(
+    rtsp: RtspServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read that hangs in FFmpeg is left to itself, and another connection is made."""
+    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(3.0, 10.0, 0.2))
+    said: List[str] = []
+    source = source_of("rtsp://{}/1".format(rtsp.address), said, count=8, every=0.0)
+    frames = source.frames(threading.Event(), print)
+    taken = [number_in(next(frames).image)]
+    monkeypatch.setattr("inference.feed._HANDOVER_S", 0.1)
+    rtsp.stalled.set()
+    threading.Timer(3.1, rtsp.stalled.clear).start()
+    taken += [number_in(frame.image) for frame in frames]
+    assert len(taken) == 8
+    assert taken == sorted(set(taken))
+    assert said[-1] == "rtsp://{}/1 is back".format(rtsp.address)
 
 
 # The command, with signals.

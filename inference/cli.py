@@ -159,7 +159,7 @@ def _list_cameras(backend: Optional[str], out: Console) -> None:
         out.print("{}  {}  {}".format(camera.index, camera.name or "(no name)", size))
     if not found:
         raise SourceError("no camera was found: plug one in, and see that no other program uses it")
-    names = listing.apart()
+    names = listing.names_on_a_mac()
     if names:
         out.print("macOS names its cameras, but not their numbers: {}".format(", ".join(names)))
 

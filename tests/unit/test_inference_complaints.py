@@ -117,6 +117,26 @@ def test_list_cameras(
     assert all(device.released for device in opened)
 
 
+def test_list_cameras_on_a_mac(monkeypatch: pytest.MonkeyPatch, plug: Any, capsys: Any) -> None:
+    """A Mac hides which camera has which number: numbers and names are shown apart, or no names."""
+    from inference.cli import app
+
+    told = '{"SPCameraDataType": [{"_name": "FaceTime HD"}, {"_name": "My iPhone Camera"}]}'
+    monkeypatch.setattr(sys, "platform", "darwin")
+    for output, last in [
+        (told, "macOS names its cameras, but not their numbers: FaceTime HD, My iPhone Camera"),
+        ("no JSON", "0  (no name)  8x6 pixels"),
+    ]:
+        opened = plug(Device(), Device(there=False)).opened
+        profiler = [sys.executable, "-c", "print({!r})".format(output)]
+        monkeypatch.setattr("inference.listing._PROFILER", profiler)
+        app(["--list-cameras"], standalone_mode=False)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "0  (no name)  8x6 pixels"
+        assert lines[-1] == last
+        assert {device.opened_in for device in opened} == {threading.main_thread()}
+
+
 def test_list_cameras_where_there_is_none(plug: Any) -> None:
     """Without a camera, the list is a sentence that says what to do."""
     from inference.cli import app

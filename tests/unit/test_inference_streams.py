@@ -21,6 +21,7 @@ from rtsp import RtspServer
 from inference.errors import OutputError, SourceError
 from inference.feed import Patience
 from inference.frames import Frame, Sampling
+from inference.interrupt import Interrupt
 from inference.labelling import expected_class
 from inference.sources import choose
 
@@ -230,7 +231,10 @@ def rtsp() -> Iterator[RtspServer]:
 def test_an_rtsp_stream_gives_its_newest_pictures(
     rtsp: RtspServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a login; what FFmpeg had buffered when it was opened (20 pictures here) is not given."""
+    """What FFmpeg had buffered when it was opened, 20 pictures here, is not given.
+
+    The address's login is used, and another one refused.
+    """
     monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(10.0, 1.0, 5.0))
     rtsp.login = ("me", "secret")
     source = source_of("rtsp://me:secret@{}/1".format(rtsp.address), count=4)
@@ -240,6 +244,8 @@ def test_an_rtsp_stream_gives_its_newest_pictures(
         assert rtsp.last - taken[-1] <= 6
     assert len(taken) == 4
     assert taken == sorted(set(taken))
+    with pytest.raises(SourceError, match="that user and password in the address are right"):
+        shots("rtsp://me:other@{}/1".format(rtsp.address))
     assert source.title == "rtsp://{}/1".format(rtsp.address)
     until(lambda: rtsp.watching == 0, "the end of the stream")
 
@@ -330,6 +336,19 @@ def connections(port: int) -> int:
     table = Path("/proc/net/tcp").read_text().splitlines()[1:]
     rows = [line.split() for line in table]
     return sum(row[2].endswith(":{:04X}".format(port)) and row[3] == "01" for row in rows)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_nohup_stays_in_force() -> None:
+    """Who ignores that the terminal goes away, as nohup has it, is not ended by that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupt.stop.is_set()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")

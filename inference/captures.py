@@ -162,7 +162,7 @@ def _ask(capture: Any, title: str, request: CaptureRequest, say: Say) -> None:
         capture.set(cv2.CAP_PROP_FOURCC, code)
         found = _pixel_format(capture)
         if found != request.pixel_format:
-            _tell(say, title, found or "it does not say which", request.pixel_format)
+            _tell(say, title, found or "an unknown pixel format", request.pixel_format)
     if request.size is not None:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, request.size[0])
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, request.size[1])

@@ -288,6 +288,15 @@ def test_the_camera_goes_away_and_comes_back(plug: Any) -> None:
     assert len(plugged.opened) == 3
 
 
+def test_an_outage_is_not_made_up_for(plug: Any) -> None:
+    """After the camera came back, snapshots have the time between them that was asked for."""
+    plug(Device(dies_after=40), Device())
+    frames = shots("0", count=7, every=0.15)
+    gaps = np.diff([frame.time for frame in frames])
+    assert gaps.max() > 0.3  # the outage
+    assert gaps.min() > 0.1
+
+
 SECRET = "s3cr%40t"
 
 

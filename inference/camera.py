@@ -47,15 +47,13 @@ class Camera:
             begun = last = self._count_down(feed, stop)
             for index in range(self._sampling.count or DEFAULT_COUNT):
                 due = begun + index * self._sampling.every
-                late = time.monotonic() - due
-                if late > self._sampling.every > 0:
-                    # After an outage the series goes on as it was, not with all it missed at once.
-                    begun, due = begun + late, due + late
                 stop.wait(max(0.0, due - time.monotonic()))
                 picture = feed.newest(max(due, last), stop)
                 if picture is None:
                     return
                 last = picture.moment
+                if last - due > self._sampling.every:
+                    begun += last - due  # after an outage, not all that it missed at once
                 name = "snapshot-{}-{:03d}".format(stamp(picture.time), index)
                 yield Frame(picture.image, name, self.title, index, picture.time)
         finally:

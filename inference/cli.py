@@ -135,7 +135,7 @@ def predict(
         _list_cameras(backend, out)
         return
     given = ([] if source is None else [source]) + (paths or [])
-    texts = sources.listed(given or [_CAMERA], sys.stdin.buffer)
+    texts = sources.listed(given or [_CAMERA], getattr(sys.stdin, "buffer", None))
     sampling = Sampling(count, every, countdown, all_frames)
     request = CaptureRequest(backend, parse_size(size) if size else None, fps, pixel_format)
     frames = sources.choose(texts, sampling, output, out.print, request)

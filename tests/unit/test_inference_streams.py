@@ -115,9 +115,10 @@ def test_what_is_no_stream_says_what_it_is(server: MjpegServer) -> None:
         shots(root + "/stream")
 
 
-def test_pictures_without_a_length(server: MjpegServer) -> None:
-    """A stream whose parts tell no length is read by what stands between them."""
-    server.lengths = False
+@pytest.mark.parametrize(("lengths", "chunked"), [(False, False), (True, True), (False, True)])
+def test_however_a_stream_is_packed(server: MjpegServer, lengths: bool, chunked: bool) -> None:
+    """Parts without a length are read by what stands between them; HTTP's chunks are no parts."""
+    server.lengths, server.chunked = lengths, chunked
     taken = numbers(shots(server.url))
     assert taken == sorted(set(taken))
     assert taken[0] > 0

@@ -19,9 +19,10 @@ from store.driver import (
     time_limit,
     translated_errors,
 )
+from store.errors import NotFound
 from store.queue import TrialQueue
 from store.roles import Roles
-from store.studies import Studies
+from store.studies import StoredStudy, Studies
 from store.trial import Trial
 from store.workers import Workers
 
@@ -81,6 +82,13 @@ class Store:
                 document = self._meta.find_one({"_id": _IDENTITY})
             self._identity = None if document is None else document["value"]
         return self._identity
+
+    def study(self, name: str) -> StoredStudy:
+        """Return a study; raises ``NotFound``, in a sentence that names the server."""
+        study = self.studies.get(name)
+        if study is None:
+            raise NotFound("there is no study {!r} on {}".format(name, self.address))
+        return study
 
     def cancel_study(self, name: str) -> int:
         """End a study: no more trials are posted, those that wait or run end without a result.

@@ -14,7 +14,7 @@ demo: $(call STAMP,all)
 	$(BIN)/hyperhive demo
 
 test: $(call STAMP,test)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: $(call STAMP,test)
 	$(BIN)/ruff format --check .

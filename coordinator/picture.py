@@ -96,9 +96,12 @@ def _draw_image(axes: Axes, dataset: Dataset, answers: Answers, index: int) -> N
 
 
 def _draw_history(axes: Axes, trials: List[Trial], winner: Trial, untuned: Optional[float]) -> None:
-    done = sorted(ranking(trials), key=lambda trial: trial.tid)
-    numbers = [trial.tid for trial in done]
-    accuracies = [trial.result.get("validation_accuracy") or 0.0 for trial in done]
+    measured = {
+        trial.tid: trial.result["validation_accuracy"]
+        for trial in sorted(ranking(trials), key=lambda trial: trial.tid)
+        if trial.result.get("validation_accuracy") is not None  # it diverged before it could be
+    }
+    numbers, accuracies = list(measured), list(measured.values())
     axes.plot(numbers, accuracies, "o", color="#0969da", alpha=0.75, label="a trial")
     axes.step(
         numbers, np.maximum.accumulate(accuracies), where="post", color=_BEST, label="best so far"

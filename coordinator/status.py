@@ -10,7 +10,6 @@ from coordinator.display import doing, outcome
 from coordinator.mended import mended
 from coordinator.ranking import best_of
 from store.connection import Store
-from store.errors import NotFound
 from store.studies import StoredStudy
 from store.trial import SEARCH, Status, Trial
 from store.workers import WorkerRecord
@@ -21,11 +20,7 @@ def report(store: Store, name: Optional[str]) -> Group:
 
     Raises ``NotFound`` for a study that is not there.
     """
-    studies = store.studies.all()
-    if name is not None:
-        studies = [study for study in studies if study.name == name]
-        if not studies:
-            raise NotFound("there is no study {!r} on {}".format(name, store.address))
+    studies = store.studies.all() if name is None else [store.study(name)]
     if not studies:
         return Group(Text("no study yet on {}".format(store.address)))
     table = Table(title="studies on {}".format(store.address), title_justify="left")

@@ -17,12 +17,9 @@ def cancel(name: str = NAME, mongo: Optional[str] = MONGO, mongod: Optional[str]
     What it found stays in the store.
     """
     from store.connection import Store
-    from store.errors import NotFound
 
     with server(mongo, mongod) as uri, Store(uri) as store:
-        study = store.studies.get(name)
-        if study is None:
-            raise NotFound("there is no study {!r} on {}".format(name, store.address))
+        study = store.study(name)
         if study.result is not None:
             console.print("study {} has ended already".format(name), highlight=False)
             return
@@ -42,12 +39,11 @@ def delete(
     Its data set stays in the store for others, and the model that it wrote to a folder stays there.
     """
     from store.connection import Store
-    from store.errors import NotFound
 
     with server(mongo, mongod) as uri, Store(uri) as store:
         trials = len(store.trials.find(name))
-        if store.studies.get(name) is None and not trials:
-            raise NotFound("there is no study {!r} on {}".format(name, store.address))
+        if not trials:
+            store.study(name)  # there is one, or it says that there is none
         if not yes:
             typer.confirm("Delete study {} and its {} trials?".format(name, trials), abort=True)
         store.delete_study(name)

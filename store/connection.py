@@ -22,7 +22,7 @@ from store.driver import (
 from store.errors import NotFound
 from store.queue import TrialQueue
 from store.roles import Roles
-from store.studies import StoredModel, Studies
+from store.studies import StoredModel, StoredStudy, Studies
 from store.trial import Trial
 from store.workers import Workers
 
@@ -83,13 +83,18 @@ class Store:
             self._identity = None if document is None else document["value"]
         return self._identity
 
-    def model(self, study: str) -> StoredModel:
-        """Return a study's model, the best so far where it has not ended. Raises ``NotFound``."""
-        found = self.studies.get(study)
-        if found is None:
+    def study(self, name: str) -> StoredStudy:
+        """Return a study; raises ``NotFound``, in a sentence that names those there are."""
+        study = self.studies.get(name)
+        if study is None:
             others = [other.name for other in self.studies.all()]
             there = "its studies are {}".format(", ".join(others)) if others else "it has none"
-            raise NotFound("there is no study {!r} in {}: {}".format(study, self.address, there))
+            raise NotFound("there is no study {!r} on {}: {}".format(name, self.address, there))
+        return study
+
+    def model(self, study: str) -> StoredModel:
+        """Return a study's model, the best so far where it has not ended. Raises ``NotFound``."""
+        found = self.study(study)
         if found.model is None:
             ended = "ended without a model" if found.result else "has no model yet"
             raise NotFound(

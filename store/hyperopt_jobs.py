@@ -28,7 +28,15 @@ from pymongo import ASCENDING, ReturnDocument
 from store.connection import Store
 from store.driver import transfer_time
 from store.errors import BadAddress, LeaseLost, NotAllowed, StoreError
-from store.queue import DEFAULT_LEASE_S, TrialQueue, claim_by, new_life, new_token, up_for_claiming
+from store.queue import (
+    DEFAULT_LEASE_S,
+    LEASE_IS_OVER,
+    TrialQueue,
+    claim_by,
+    new_life,
+    new_token,
+    up_for_claiming,
+)
 from store.trial import Trial
 
 log = logging.getLogger(__name__)
@@ -156,8 +164,7 @@ class MongoJobs(mongoexp.MongoJobs):
 
     def jobs_dead(self, cursor: bool = False) -> Any:
         """Return the running jobs whose lease is over."""
-        overdue = {"$expr": {"$lte": ["$lease_until", "$$NOW"]}, "lease_until": {"$type": "date"}}
-        return self._find({"state": JOB_STATE_RUNNING, **overdue}, cursor)
+        return self._find(LEASE_IS_OVER, cursor)
 
     def jobs_queued(self, cursor: bool = False) -> Any:
         """Return the jobs that wait for a worker."""

@@ -41,11 +41,13 @@ RETRY_BACKOFF_LIMIT_S = 60
 """A failed attempt waits 2, 4, 8 ... seconds, at most this long."""
 
 _Document = Dict[str, Any]
-_LEASE_IS_OVER = {
+LEASE_IS_OVER = {
     "state": int(Status.RUNNING),
     "lease_until": {"$type": "date"},
     "$expr": {"$lte": ["$lease_until", "$$NOW"]},
 }
+"""Which trials a worker holds no more, by the server's clock: it vanished."""
+
 _OURS: _Document = {"fence": {"$type": "number"}}
 _A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}
 """Not hyperopt's jobs, which have this life too, and may have a study's name for their key."""
@@ -250,10 +252,10 @@ class TrialQueue:
         is up for claiming as it stands.
         """
         used_up = {"$gte": ["$attempts", "$max_attempts"]}
-        lost = {**_LEASE_IS_OVER, "$and": [{"$expr": used_up}], "cancel_requested": False}
+        lost = {**LEASE_IS_OVER, "$and": [{"$expr": used_up}], "cancel_requested": False}
         message = "its workers vanished without a result"
         handed_back = {"state": int(Status.NEW)}  # in the moment between the asking and the seeing
-        cancelled = {"$or": [_LEASE_IS_OVER, handed_back], "cancel_requested": True}
+        cancelled = {"$or": [LEASE_IS_OVER, handed_back], "cancel_requested": True}
         with self._guard():
             ended: int = self._jobs.update_many(
                 lost, [{"$set": _end(ErrorKind.WORKER_LOST, message)}]
@@ -331,7 +333,7 @@ class TrialQueue:
     def overdue(self) -> List[Trial]:
         """Return the trials of all studies whose lease is over, by the server's clock."""
         with self._guard():
-            found = list(self._jobs.find(_LEASE_IS_OVER))
+            found = list(self._jobs.find(LEASE_IS_OVER))
         return [Trial.from_document(document) for document in found]
 
     def counts(self, study: str, purpose: str) -> Dict[Status, int]:
@@ -430,7 +432,7 @@ def up_for_claiming(worker: Any) -> _Document:
         "$expr": {"$lt": ["$attempts", "$max_attempts"]},
         "$or": [
             {"state": int(Status.NEW), "$expr": {"$lte": ["$not_before", "$$NOW"]}},
-            _LEASE_IS_OVER,
+            LEASE_IS_OVER,
         ],
     }
 

@@ -10,6 +10,7 @@ from typing import Dict, Iterator, List
 
 import hypothesis
 import pytest
+from home import Home
 
 from store.connection import Store
 from store.embedded import embedded_server
@@ -85,6 +86,14 @@ def stores(mongo_uri: str, store: Store) -> Iterator[List[Store]]:
         for each in several:
             each.ping()
         yield several
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """Give an empty home; what still runs in it at the end is killed."""
+    home = Home(tmp_path / "home")
+    yield home
+    home.close()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from store.embedded import running_uri
+from store.trial import Trial
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -131,6 +132,14 @@ class Home:
                 continue
         return found
 
+    def slots(self, worker: Program) -> List[int]:
+        """Return the process ids of a worker's slots."""
+        return [
+            pid
+            for pid, line in self.processes().items()
+            if "spawn_main" in line and parent(pid) == worker.pid
+        ]
+
     def is_empty(self) -> None:
         """Fail if a process stays in this home (Python's own helpers may take a moment to end)."""
         until(lambda: not self.processes(), "the end of {}".format(self.processes()), 5.0)
@@ -152,3 +161,8 @@ def parent(pid: int) -> int:
         ["ps", "-o", "ppid=", "-p", str(pid)], stdout=subprocess.PIPE, text=True
     ).stdout
     return int(said or 0)
+
+
+def slot(trial: Trial) -> int:
+    """Return the process id of the worker that holds a trial: it is in the worker's id."""
+    return int(str(trial.owner).split("-")[-2])

@@ -129,10 +129,11 @@ class Worker:
     def run_one(self, store: Store, heartbeat: Heartbeat) -> bool:
         """Do one trial from claim to delivery; return False if there was none to do."""
         trial = self._claim(store)
+        if trial is None:
+            self._token = None
+            return False
         store_id = store.identity()
         self._token = None  # all answers are known; until then, the claim is found by its token
-        if trial is None:
-            return False
         begun = time.monotonic()
         log.info("%s: %s", trial.label, _spell(trial.vals or trial.config))
         with heartbeat.holding(trial) as held:

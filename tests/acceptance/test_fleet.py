@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import List, Optional
 
 import pytest
-from home import Home, Program, parent, until
+from home import Home, Program, parent, slot, until
 from PIL import Image
 
 from model.datasets import digits
@@ -49,20 +49,6 @@ def study(home: Home, name: str, trials: int, epochs: int = 2) -> str:
 def card(home: Home, name: str) -> "dict[str, object]":
     read: dict[str, object] = json.loads((home.work / "models" / name / "model.json").read_text())
     return read
-
-
-def slot(trial: Trial) -> int:
-    """Return the process id of the worker that holds a trial: it is in the worker's id."""
-    return int(str(trial.owner).split("-")[-2])
-
-
-def slots(home: Home, worker: Program) -> List[int]:
-    """Return the process ids of a worker's slots."""
-    return [
-        pid
-        for pid, line in home.processes().items()
-        if "spawn_main" in line and parent(pid) == worker.pid
-    ]
 
 
 def caught(store: Store, name: str, worker: Program) -> Trial:
@@ -109,7 +95,7 @@ def test_a_study_survives_a_killed_worker(shared_home: Home, worker: Program) ->
     home = shared_home
     doomed = home.start("worker", "--slots", "1", "--lease", LEASE)
     doomed.says("no server runs on this machine yet")
-    (other,) = slots(home, worker)
+    (other,) = home.slots(worker)
     os.kill(other, signal.SIGSTOP)  # else it might do all the trials before the other's first
     coordinator = home.start("coordinator", study(home, "first", 8))
     with Store(until(home.server, "the server")) as store:

@@ -11,6 +11,7 @@ from typing import Any, Dict, List
 
 import cloudpickle
 import pytest
+from bomb import Bomb
 from home import REPOSITORY, Home, Program, until
 from hyperopt import hp, rand
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_NEW, JOB_STATE_RUNNING, Domain
@@ -20,16 +21,6 @@ from store.hyperopt import MongoJobs, MongoTrials
 from store.trial import Draft, Status
 
 ALLOWED = "--allow-pickled-objectives"
-
-
-class Bomb:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.path,)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 from typing import Any, List, Optional
 
-from home import Home, Program, parent, until
+from home import Home, Program, until
 
 from store.connection import Store
 from store.errors import StoreUnavailable
@@ -36,7 +36,7 @@ class Fleet:
     """
 
     def __init__(self, home: Home, lease: float = 2.0) -> None:
-        self._home = home
+        self.home = home
         self._lease = lease
         self.audit = home.work.parent / "audit"
         self.audit.mkdir()
@@ -56,16 +56,16 @@ class Fleet:
 
     def mongod(self) -> int:
         """Return the process id of the mongod that runs, or ran last."""
-        return int((self._home.mongo / "data" / "mongod.lock").read_text())
+        return int((self.home.mongo / "data" / "mongod.lock").read_text())
 
     def coordinator(
         self, name: str, trials: int, *arguments: str, algorithm: str = "random", attempts: int = 3
     ) -> Program:
         """Start a coordinator, or start it again."""
         text = STUDY.format(name=name, trials=trials, algorithm=algorithm, attempts=attempts)
-        file = self._home.work / (name + ".toml")
+        file = self.home.work / (name + ".toml")
         file.write_text(text)
-        return self._home.start("coordinator", str(file), *arguments, HYPERHIVE_MONGO=self.way)
+        return self.home.start("coordinator", str(file), *arguments, HYPERHIVE_MONGO=self.way)
 
     def worker(self, *arguments: str, uri: Optional[str] = None, **faults: str) -> Program:
         """Start a worker of one slot; ``seconds="1"`` sets ``HYPERHIVE_FAULTS_SECONDS``, ..."""
@@ -73,37 +73,30 @@ class Fleet:
         command = ["worker", "--slots", "1", "--device", "cpu", "--lease", str(self._lease)]
         command += ["--grace", "1"]
         variables["HYPERHIVE_MONGO"] = uri or self.way
-        return self._home.start(*command, *arguments, **variables)
+        return self.home.start(*command, *arguments, **variables)
 
     def freeze_server(self) -> None:
         """Kill mongod, and keep it from coming back."""
         self._server.signal(signal.SIGSTOP)
         os.kill(self.mongod(), signal.SIGKILL)
 
-    def thaw_server(self) -> None:
-        """Let mongod come back."""
-        self._server.signal(signal.SIGCONT)
+    def undelivered(self) -> List[Path]:
+        """Return the results that still wait on the workers' disk."""
+        return list(self.outbox.glob("*/*.bson"))
 
-    def slots(self, worker: Program) -> List[int]:
-        """Return the process ids of a worker's slots."""
-        return [
-            pid
-            for pid, line in self._home.processes().items()
-            if "spawn_main" in line and parent(pid) == worker.pid
-        ]
+    def thaw_server(self) -> None:
+        """Let mongod come back, and wait until it answers."""
+        self._server.signal(signal.SIGCONT)
+        with Store(self.uri) as store:
+            until(lambda: answers(store), "the server")
 
     def kill(self, worker: Program) -> None:
         """Kill a worker and its slots at once, as a power cut does."""
         worker.signal(signal.SIGSTOP)  # it must not start another slot meanwhile
-        for pid in self.slots(worker):
+        for pid in self.home.slots(worker):
             os.kill(pid, signal.SIGKILL)
         worker.signal(signal.SIGKILL)
         worker.end()
-
-
-def slot(trial: Trial) -> int:
-    """Return the process id of the worker that holds a trial: it is in the worker's id."""
-    return int(str(trial.owner).split("-")[-2])
 
 
 def draft(study: str, tid: int, objective: str = "quick", **how: Any) -> Draft:

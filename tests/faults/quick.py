@@ -2,7 +2,7 @@
 
 from typing import List
 
-from fleet import Fleet, draft, ended
+from fleet import draft, ended
 
 from store.blobs import BlobRef
 from store.connection import Store
@@ -30,8 +30,3 @@ def weights_are_whole(store: Store, trials: List[Trial]) -> None:
     for trial in trials:
         assert trial.artifact is not None
         store.blobs.get(BlobRef.from_document(trial.artifact))
-
-
-def undelivered(fleet: Fleet) -> List[str]:
-    """Return the results that still wait on the workers' disk."""
-    return [str(path) for path in fleet.outbox.rglob("*.bson")]

@@ -122,7 +122,7 @@ class Storm:
 
     def _freeze_a_worker(self, _: Store) -> None:
         worker = self._dice.choice(self._workers)
-        (pid,) = until(lambda: self._fleet.slots(worker), "its slot")
+        (pid,) = until(lambda: self._fleet.home.slots(worker), "its slot")
         until(lambda: self._thaw() or pid not in [frozen for _, frozen in self._thaws], "its thaw")
         os.kill(pid, signal.SIGSTOP)
         self._thaws.append((time.monotonic() + 1.5 * LEASE_S, pid))

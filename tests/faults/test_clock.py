@@ -79,7 +79,7 @@ def test_14_workers_with_wrong_clocks_work_as_any_other(
         assert store.collect_orphans(older_than=60) == 0
         trials = ended(store, "s")
         assert {trial.status for trial in trials} == {Status.DONE}
-        until(lambda: not quick.undelivered(fleet), "the delivery of all results")
+        until(lambda: not fleet.undelivered(), "the delivery of all results")
         assert store.collect_orphans(older_than=60) == 0
         uploads = store.client.hyperhive.fs.files.find()
         # Their clocks are as wrong as they should be.

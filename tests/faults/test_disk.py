@@ -41,9 +41,9 @@ def test_17_a_worker_killed_in_an_upload_leaves_a_result_that_is_delivered(fleet
         assert (trial.status, trial.artifact) == (Status.RUNNING, None)
         die_behind(fleet, between, proxy.finish)
         quick.all_done_once(store)
-        assert len(quick.undelivered(fleet)) == 1  # it was killed before it heard that it counts
+        assert len(fleet.undelivered()) == 1  # it was killed before it heard that it counts
         fleet.worker()
-        until(lambda: not quick.undelivered(fleet), "the delivery of what the dead left")
+        until(lambda: not fleet.undelivered(), "the delivery of what the dead left")
         assert store.collect_orphans(older_than=0) == 2
         assert store.collect_orphans(older_than=0) == 0
         assert (files.count_documents({}), chunks.count_documents({})) == (1, 1)
@@ -56,7 +56,7 @@ def die_behind(fleet: Fleet, between: Proxy, command: Callable[[Command], bool])
 
     def kill(answered: Command) -> bool:
         if command(answered):
-            slots.extend(fleet.slots(worker))
+            slots.extend(fleet.home.slots(worker))
             worker.signal(signal.SIGSTOP)  # it must not start another slot
             for pid in slots:
                 os.kill(pid, signal.SIGKILL)

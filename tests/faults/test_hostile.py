@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from bomb import Bomb
 from digit_trials import is_one_line, post, the_trial
 from home import Home, Program, until
 from PIL import Image
@@ -41,16 +42,6 @@ from worker.outbox import Entry, Outbox
 CPU = torch.device("cpu")
 PREDICT = [sys.executable, "-c", "import hyperhive; hyperhive.predict_cam()"]
 BIAS = "classifier.5.bias"
-
-
-class Bomb:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.path,)
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_05_a_worker_whose_replies_are_lost_does_each_trial_once(fleet: Fleet) -
         quick.post(store, 30, attempts=1)
         worker = fleet.worker(uri=between.uri(fleet.uri))
         quick.all_done_once(store)
-        until(lambda: not quick.undelivered(fleet), "the delivery of all results")
+        until(lambda: not fleet.undelivered(), "the delivery of all results")
         assert (between.dropped["claim"] >= 30, between.dropped["finish"]) == (True, 30)
         assert between.dropped["find"] >= 10
         issued = store.client.hyperhive.jobs.find({}, {"issued": 1})
@@ -303,4 +303,4 @@ def test_16_a_worker_goes_on_through_a_half_open_connection(fleet: Fleet) -> Non
             stays.says("waiting for it")
             assert [trial.status for trial in store.trials.find("s")] == [Status.RUNNING] * 2
         quick.all_done_once(store)
-        until(lambda: not quick.undelivered(fleet), "the delivery of all results")
+        until(lambda: not fleet.undelivered(), "the delivery of all results")

@@ -9,8 +9,8 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 from books import check, events
-from fleet import Fleet, draft, ended, running, slot
-from home import Home, until
+from fleet import Fleet, draft, ended, running
+from home import Home, slot, until
 from plugin.hyperhive_faults import STEPS
 
 from store.connection import Store
@@ -154,7 +154,7 @@ def test_13_workers_stopped_at_random_lose_nothing(alone: Fleet) -> None:
             assert worker.end() == 0
             assert time.monotonic() - told < 1.0 + 5.0  # the grace, and the time to end processes
         assert all(t.status in (Status.NEW, Status.DONE) for t in store.trials.find("s"))
-        assert list(fleet.outbox.glob("*/*.bson")) == []
+        assert fleet.undelivered() == []
         fleet.worker(seconds="0.01")
         assert {trial.status for trial in ended(store, "s")} == {Status.DONE}
         check(store, "s", 30, fleet.audit, fleet.outbox)

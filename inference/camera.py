@@ -60,6 +60,8 @@ class Camera:
             if picture is None:
                 return
             last = picture.moment
+            if last - due > self._sampling.every:
+                begun += last - due  # after an outage, not all that it missed at once
             yield self._frame(picture, index)
 
     def _live(self, feed: Feed, stop: threading.Event) -> Iterator[Frame]:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from typing import Any, Dict, List, Optional
 
 import cv2
@@ -17,6 +18,10 @@ _USUAL: Dict[str, int] = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION}
 """Named, or OpenCV asks every backend it has, each with complaints of its own."""
 
 _STREAM_TIMEOUT_MS = 10_000
+
+_LONGEST_SKIP_S = 2.0
+"""FFmpeg keeps what came while it found out what a stream is, and gives that first: it is as old as
+opening took, and is thrown away in less time than that."""
 
 
 def camera_backend(name: Optional[str]) -> int:
@@ -62,6 +67,12 @@ class OpenCvCapture:
             raise SourceError(self._unfit("{} {}".format(image.dtype, image.shape)))
         pixels: np.ndarray = image
         return pixels
+
+    def skip(self, seconds: float) -> None:
+        """Throw away what comes in so many seconds."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and self._capture.grab():
+            pass
 
     def release(self) -> None:
         """Set the camera free."""
@@ -115,7 +126,7 @@ def open_csi(address: CsiAddress, title: str) -> OpenCvCapture:
 def open_stream(url: str, title: str, backend: int) -> OpenCvCapture:
     """Open a network stream through FFmpeg; raise ``SourceError`` if that cannot be."""
     arguments: List[Any] = [url, backend]
-    # Before OpenCV 4.5.2 or so there is neither; cli.py sets what that FFmpeg has instead.
+    # OpenCV 4.1 has neither; cli.py sets what its FFmpeg has instead.
     names = ("CAP_PROP_OPEN_TIMEOUT_MSEC", "CAP_PROP_READ_TIMEOUT_MSEC")
     if backend == cv2.CAP_FFMPEG and all(hasattr(cv2, name) for name in names):
         limits = [value for name in names for value in (getattr(cv2, name), _STREAM_TIMEOUT_MS)]
@@ -123,7 +134,10 @@ def open_stream(url: str, title: str, backend: int) -> OpenCvCapture:
     advice = complaints.STREAM_ADVICE
     if backend == cv2.CAP_FFMPEG and not _has("FFMPEG"):
         advice = "this OpenCV ({}) was built without FFmpeg".format(cv2.__version__)
-    return _opened(arguments, title, advice)
+    begun = time.monotonic()
+    opened = _opened(arguments, title, advice)
+    opened.skip(min(time.monotonic() - begun, _LONGEST_SKIP_S))
+    return opened
 
 
 def _opened(arguments: List[Any], title: str, advice: str) -> OpenCvCapture:
@@ -144,7 +158,7 @@ def _ask(capture: Any, title: str, request: CaptureRequest, say: Say) -> None:
         capture.set(cv2.CAP_PROP_FOURCC, code)
         found = _pixel_format(capture)
         if found != request.pixel_format:
-            _tell(say, title, found or "it does not say which", request.pixel_format)
+            _tell(say, title, found or "an unknown pixel format", request.pixel_format)
     if request.size is not None:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, request.size[0])
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, request.size[1])

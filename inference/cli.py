@@ -40,8 +40,8 @@ def predict(
         metavar="SOURCE",
         show_default=_CAMERA,
         help="An image, a folder (searched to the bottom), a glob, a video file, the number of a "
-        "camera, rtsp:// or http:// (MJPEG, or a single image), csi://0?w=1280&h=720&fps=30&flip=2 "
-        "(a Jetson's ribbon cable), or - for paths on standard input.",
+        "camera, rtsp:// or http:// (MJPEG, or a single image), csi://0 (a Jetson's ribbon cable; "
+        "?w=1280&h=720&fps=30&flip=2), or - for paths on standard input.",
     ),
     model: Optional[Path] = typer.Option(
         None,
@@ -202,7 +202,7 @@ def predict(
         _list_cameras(backend, out)
         return
     given = ([] if source is None else [source]) + (paths or [])
-    texts = sources.listed(given or [_CAMERA], sys.stdin.buffer)
+    texts = sources.listed(given or [_CAMERA], getattr(sys.stdin, "buffer", None))
     pause = DEFAULT_EVERY_S if every is None else every
     sampling = Sampling(count, pause, countdown, all_frames, live)
     request = CaptureRequest(backend, parse_size(size) if size else None, fps, pixel_format)
@@ -243,7 +243,7 @@ def _list_cameras(backend: Optional[str], out: Console) -> None:
         out.print("{}  {}  {}".format(camera.index, camera.name or "(no name)", size))
     if not found:
         raise SourceError("no camera was found: plug one in, and see that no other program uses it")
-    names = listing.apart()
+    names = listing.names_on_a_mac()
     if names:
         out.print("macOS names its cameras, but not their numbers: {}".format(", ".join(names)))
 

@@ -18,8 +18,8 @@ _RAW_FORMATS = re.compile(r"(RG|BG|GB|BA)1[0246]|p[RBGg][AG][A ]")
 INSTEAD = "or label files with --source FILE-or-FOLDER"
 
 STREAM_ADVICE = (
-    "see that the camera is switched on and in this network, and that another program (a browser, "
-    "VLC) can show the address"
+    "see that the camera is switched on and in this network, that user and password in the address "
+    "are right, and that another program (VLC, a browser) can show it"
 )
 
 NO_GSTREAMER = (

@@ -264,6 +264,7 @@ class Grabber:
         except Exception as error:
             self._failure = error
             return
+        self._begun = time.monotonic()
         try:
             self._read(capture)
         except Exception as error:

@@ -1,5 +1,6 @@
 """Which cameras there are."""
 
+import json
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ _PROBED = 10
 
 _GAPS = 2
 _PATIENCE_S = 3.0
+
+_PROFILER = ["/usr/sbin/system_profiler", "SPCameraDataType", "-json"]
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,19 @@ def cameras(backend: int) -> Iterator[Found]:
         yield found
 
 
-def apart() -> List[str]:
-    """Return the names that macOS has for its cameras: without their numbers, which it hides."""
+def names_on_a_mac() -> List[str]:
+    """Return the names that macOS has for its cameras: without their numbers, which it hides.
+
+    Nothing on other systems, and where macOS does not tell.
+    """
     if sys.platform != "darwin":
         return []
-    command = ["/usr/sbin/system_profiler", "SPCameraDataType"]
-    listed = subprocess.run(command, stdout=subprocess.PIPE, timeout=30).stdout.decode()
-    # "    FaceTime HD Camera:" under "Camera:", with details further to the right.
-    named = [line for line in listed.splitlines() if line.endswith(":") and line[:4] == "    "]
-    return [line.strip(" :") for line in named if not line.startswith("     ")]
+    try:
+        told = subprocess.run(_PROFILER, stdout=subprocess.PIPE, timeout=30, check=True).stdout
+        return [str(camera["_name"]) for camera in json.loads(told)["SPCameraDataType"]]
+    # The cameras were found without it; names are an extra.
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _numbers() -> List[int]:

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import IO, Iterator, List, Sequence
+from typing import IO, Iterator, List, Optional, Sequence
 
 from inference import complaints
 from inference.address import CaptureRequest, CsiAddress, without_secrets
@@ -68,14 +68,14 @@ def choose(
     return ImageFiles(text, Finder(output).find(texts))
 
 
-def listed(texts: Sequence[str], stream: IO[bytes]) -> List[str]:
+def listed(texts: Sequence[str], stream: Optional[IO[bytes]]) -> List[str]:
     """Return the texts with ``-`` replaced by the lines of a stream; empty lines are none.
 
-    Raises ``SourceError`` if the stream has none.
+    Raises ``SourceError`` if the stream has none, or there is no stream.
     """
     if LIST not in texts:
         return list(texts)
-    lines = [os.fsdecode(line.strip(b"\r\n")) for line in stream]
+    lines = [os.fsdecode(line.strip(b"\r\n")) for line in stream or ()]
     found = [line for line in lines if line.strip()]
     if not found:
         raise SourceError("standard input has no line: --source - reads a path from each")

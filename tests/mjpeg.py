@@ -53,6 +53,7 @@ class MjpegServer:
         login: user and password that are asked for, or None.
         digest: whether the login is asked for as a digest.
         lengths: whether the parts of a stream tell their length.
+        chunked: whether a stream comes in HTTP's chunks, as behind a proxy.
         damaged: whether pictures are cut off in their middle.
         sent: moment on the monotonic clock at which the picture of each number was last sent.
         asked: how many requests were answered with pictures.
@@ -65,6 +66,7 @@ class MjpegServer:
         self.login: Optional[Tuple[str, str]] = None
         self.digest = False
         self.lengths = True
+        self.chunked = False
         self.damaged = False
         self.sent: Dict[int, float] = {}
         self.asked = 0
@@ -127,6 +129,7 @@ class MjpegServer:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     camera: MjpegServer
+    protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
@@ -145,6 +148,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/moved":
             self.send_response(302)
             self.send_header("Location", "/stream")
+            self.send_header("Content-Length", "0")
             self.end_headers()
         elif path == "/still":
             camera.asked += 1
@@ -158,6 +162,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 pass
             finally:
                 camera.watching -= 1
+                self.close_connection = True
         else:
             self.send_error(404)
 
@@ -167,6 +172,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         kind = "multipart/x-mixed-replace; boundary={}".format(BOUNDARY)
         self.send_header("Content-Type", kind)
+        if camera.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         while not cut.wait(0.25 / camera.fps):
             number = camera.number()
@@ -176,7 +183,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             picture = picture[: len(picture) // 2] if camera.damaged else picture
             length = "Content-Length: {}\r\n".format(len(picture)) if camera.lengths else ""
             head = "--{}\r\nContent-Type: image/jpeg\r\n{}\r\n".format(BOUNDARY, length)
-            self.wfile.write(head.encode() + picture + b"\r\n")
+            part = head.encode() + picture + b"\r\n"
+            if camera.chunked:
+                half = len(part) // 2
+                part = b"".join(
+                    "{:x}\r\n".format(len(chunk)).encode() + chunk + b"\r\n"
+                    for chunk in (part[:half], part[half:])
+                )
+            self.wfile.write(part)
             camera.sent[number] = time.monotonic()
             last = number
 

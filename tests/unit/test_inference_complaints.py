@@ -117,6 +117,26 @@ def test_list_cameras(
     assert all(device.released for device in opened)
 
 
+def test_list_cameras_on_a_mac(monkeypatch: pytest.MonkeyPatch, plug: Any, capsys: Any) -> None:
+    """A Mac hides which camera has which number: numbers and names are shown apart, or no names."""
+    from inference.cli import app
+
+    told = '{"SPCameraDataType": [{"_name": "FaceTime HD"}, {"_name": "My iPhone Camera"}]}'
+    monkeypatch.setattr(sys, "platform", "darwin")
+    for output, last in [
+        (told, "macOS names its cameras, but not their numbers: FaceTime HD, My iPhone Camera"),
+        ("no JSON", "0  (no name)  8x6 pixels"),
+    ]:
+        opened = plug(Device(), Device(there=False)).opened
+        profiler = [sys.executable, "-c", "print({!r})".format(output)]
+        monkeypatch.setattr("inference.listing._PROFILER", profiler)
+        app(["--list-cameras"], standalone_mode=False)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "0  (no name)  8x6 pixels"
+        assert lines[-1] == last
+        assert {device.opened_in for device in opened} == {threading.main_thread()}
+
+
 def test_list_cameras_where_there_is_none(plug: Any) -> None:
     """Without a camera, the list is a sentence that says what to do."""
     from inference.cli import app
@@ -266,6 +286,15 @@ def test_the_camera_goes_away_and_comes_back(plug: Any) -> None:
     assert said[-1] == "camera 0 is back"
     assert all(device.released for device in plugged.opened)
     assert len(plugged.opened) == 3
+
+
+def test_an_outage_is_not_made_up_for(plug: Any) -> None:
+    """After the camera came back, snapshots have the time between them that was asked for."""
+    plug(Device(dies_after=40), Device())
+    frames = shots("0", count=7, every=0.15)
+    gaps = np.diff([frame.time for frame in frames])
+    assert gaps.max() > 0.3  # the outage
+    assert gaps.min() > 0.1
 
 
 SECRET = "s3cr%40t"

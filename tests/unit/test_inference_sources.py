@@ -166,8 +166,10 @@ def test_a_list_of_paths_comes_on_standard_input(tmp_path: Path) -> None:
     assert found[:3] == ["x.png", "a.png", "  b c.png "]
     assert os.fsencode(found[3]) == b"\xff.png"
     assert listed(["x.png"], lines) == ["x.png"]
-    with pytest.raises(SourceError, match="standard input has no line"):
-        listed(["-"], io.BytesIO(b"\n"))
+    assert listed(["x.png"], None) == ["x.png"]
+    for nothing in (io.BytesIO(b"\n"), None):
+        with pytest.raises(SourceError, match="standard input has no line"):
+            listed(["-"], nothing)
 
 
 @pytest.mark.parametrize(

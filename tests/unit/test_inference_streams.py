@@ -16,10 +16,12 @@ import pytest
 from devices import Device, Plug, save_untrained
 from home import until
 from mjpeg import MjpegServer, number_in, numbered
+from rtsp import RtspServer
 
 from inference.errors import OutputError, SourceError
 from inference.feed import Patience
 from inference.frames import Frame, Sampling
+from inference.interrupt import Interrupt
 from inference.labelling import expected_class
 from inference.sources import choose
 
@@ -113,9 +115,10 @@ def test_what_is_no_stream_says_what_it_is(server: MjpegServer) -> None:
         shots(root + "/stream")
 
 
-def test_pictures_without_a_length(server: MjpegServer) -> None:
-    """A stream whose parts tell no length is read by what stands between them."""
-    server.lengths = False
+@pytest.mark.parametrize(("lengths", "chunked"), [(False, False), (True, True), (False, True)])
+def test_however_a_stream_is_packed(server: MjpegServer, lengths: bool, chunked: bool) -> None:
+    """Parts without a length are read by what stands between them; HTTP's chunks are no parts."""
+    server.lengths, server.chunked = lengths, chunked
     taken = numbers(shots(server.url))
     assert taken == sorted(set(taken))
     assert taken[0] > 0
@@ -218,15 +221,64 @@ def test_an_addresss_parts_are_no_classes() -> None:
     assert expected_class(frame, ["lisa", "bart"]) is None
 
 
+@pytest.fixture
+def rtsp() -> Iterator[RtspServer]:
+    pytest.importorskip("torch")
+    pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
+    with RtspServer() as running:
+        yield running
+
+
+def test_an_rtsp_stream_gives_its_newest_pictures(
+    rtsp: RtspServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What FFmpeg had buffered when it was opened, 20 pictures here, is not given.
+
+    The address's login is used, and another one refused.
+    """
+    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(10.0, 1.0, 5.0))
+    rtsp.login = ("me", "secret")
+    source = source_of("rtsp://me:secret@{}/1".format(rtsp.address), count=4)
+    taken = []
+    for frame in source.frames(threading.Event(), print):
+        taken.append(number_in(frame.image))
+        assert rtsp.last - taken[-1] <= 6
+    assert len(taken) == 4
+    assert taken == sorted(set(taken))
+    with pytest.raises(SourceError, match="that user and password in the address are right"):
+        shots("rtsp://me:other@{}/1".format(rtsp.address))
+    assert source.title == "rtsp://{}/1".format(rtsp.address)
+    until(lambda: rtsp.watching == 0, "the end of the stream")
+
+
+def test_an_rtsp_stream_that_stalls_comes_back(
+    rtsp: RtspServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read that hangs in FFmpeg is left to itself, and another connection is made."""
+    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(3.0, 10.0, 0.2))
+    said: List[str] = []
+    source = source_of("rtsp://{}/1".format(rtsp.address), said, count=8, every=0.0)
+    frames = source.frames(threading.Event(), print)
+    taken = [number_in(next(frames).image)]
+    monkeypatch.setattr("inference.feed._HANDOVER_S", 0.1)
+    rtsp.stalled.set()
+    threading.Timer(3.1, rtsp.stalled.clear).start()
+    taken += [number_in(frame.image) for frame in frames]
+    assert len(taken) == 8
+    assert taken == sorted(set(taken))
+    assert said[-1] == "rtsp://{}/1 is back".format(rtsp.address)
+
+
 # The command, with signals.
 
 
 def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     code = "import hyperhive; hyperhive.predict_cam()"
+    path = [str(REPOSITORY), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     return subprocess.Popen(
         [sys.executable, "-c", code, "--model", "model", *arguments],
         cwd=str(folder),
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -285,6 +337,19 @@ def connections(port: int) -> int:
     table = Path("/proc/net/tcp").read_text().splitlines()[1:]
     rows = [line.split() for line in table]
     return sum(row[2].endswith(":{:04X}".format(port)) and row[3] == "01" for row in rows)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_nohup_stays_in_force() -> None:
+    """Who ignores that the terminal goes away, as nohup has it, is not ended by that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupt.stop.is_set()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")

@@ -30,6 +30,8 @@ from store.connection import Store
 from store.errors import LoginRefused, NotFound, StoreUnavailable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Read here: the tests' home hides the user's own settings from what they run.
+DEVICE_PYTHON = os.environ.get("HYPERHIVE_DEVICE_PYTHON")
 AWAY = "mongodb://user:secret@127.0.0.1:1/hyperhive?serverSelectionTimeoutMS=200"
 
 
@@ -85,10 +87,10 @@ def video(tmp_path: Path) -> Path:
     return path
 
 
-def run_python(code: str) -> str:
+def run_python(code: str, python: str = sys.executable) -> str:
     """Run code in a Python of its own; return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [python, "-c", code],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -138,6 +140,19 @@ def test_torch_comes_before_opencv(forms: Path, video: Path) -> None:
         "loaded = list(sys.modules); print(loaded.index('torch') < loaded.index('cv2'))\n"
     )
     assert run_python(code.format(str(video), str(forms))) == "True\n"
+
+
+@pytest.mark.skipif(DEVICE_PYTHON is None, reason="HYPERHIVE_DEVICE_PYTHON names no interpreter")
+def test_an_old_torch_runs_what_this_one_exported(forms: Path, images: Path) -> None:
+    """TorchScript and safetensors of this PyTorch give an old device's the same labels."""
+    code = (
+        "from inference.cli import app\n"
+        "app([{!r}, '--model', {!r}, '--output', {!r}, '-q'], standalone_mode=False)\n"
+    )
+    app([str(images), "--model", str(forms), "-q", "--output", "here"], standalone_mode=False)
+    for form in ("model.pt", "model.safetensors"):
+        run_python(code.format(str(images), str(forms / form), form), str(DEVICE_PYTHON))
+        assert labels(Path(form)) == labels(Path("here"))
 
 
 def test_the_engine_goes_by_the_suffix(forms: Path) -> None:

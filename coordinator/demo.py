@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Iterator, Mapping, Optional
 
+from coordinator.space import named
 from coordinator.study import Plan, study_name
 from model.datasets import Loaded, Request, load, looks_like_simpsons
 from model.download import Progress
@@ -43,12 +44,15 @@ def choose_data(
         return Loaded(loaded.dataset, (notice, *loaded.notices))
 
 
-def plan(loaded: Loaded, trials: Optional[int], seed: int) -> Plan:
-    """Return a plan under a name that no other run has: two demos at once do not meet."""
+def plan(loaded: Loaded, trials: Optional[int], seed: int, space: Optional[str] = None) -> Plan:
+    """Return a plan under a name that no other run has: two demos at once do not meet.
+
+    Raises ``UsageError`` for a space of a name that there is not.
+    """
     name = loaded.dataset.name
     budget = trials or TRIALS.get(name, _TRIALS_OTHERWISE)
     study = study_name(name, prefix="demo-", suffix="-" + uuid.uuid4().hex[:6])
-    return Plan(study, Request(name), trials=budget, seed=seed)
+    return Plan(study, Request(name), trials=budget, seed=seed, **named(space or "classic"))
 
 
 @contextlib.contextmanager

@@ -63,7 +63,7 @@ def _placed(pixels: torch.Tensor, by: List[torch.Tensor], backdrop: torch.Tensor
     along = (sin * x + cos * y + _SHIFT * down) / depth
     # "zeros" is the one padding that MPS has in every torch; so how far a pixel is covered is
     # sampled with it, as one more channel.
-    covered = functional.pad(pixels, (0, 0, 0, 0, 0, 1), value=1.0)
+    covered = torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=1)
     grid = torch.stack([across, along], dim=3)
     seen = functional.grid_sample(covered, grid, "bilinear", "zeros", align_corners=False)
     colour = 255 * backdrop[:3].reshape(3, -1, 1, 1).transpose(0, 1)[:, : pixels.shape[1]]

@@ -1,6 +1,6 @@
 """How many pictures a model still names rightly once a camera has seen them.
 
-    python benchmarks/camera.py --model models/classic --model models/robust [--http]
+    python benchmarks/camera.py [--http] [--model models/mine --model models/other]
 
 Test images are enlarged, held into the guide of a 640x480 frame before varied backgrounds, and
 distorted as cameras and rooms do (``_scene.py``): each distortion alone at three strengths, and all
@@ -9,6 +9,7 @@ that predict-cam's own source reads and labels; with ``--http`` two of the serie
 server on this machine too. Counted is the likeliest class, whatever is called unknown besides.
 
 Prints tables in Markdown, those of docs/camera.md. All series of a table show the same images.
+Without --model it first trains the two that are compared there, ``_models.py``.
 """
 
 import sys
@@ -26,7 +27,7 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks import _mjpeg
+from benchmarks import _mjpeg, _models
 from benchmarks._backgrounds import HEIGHT, WIDTH
 from benchmarks._common import simpsons_option
 from benchmarks._scene import KINDS, ROOM, Scene
@@ -141,7 +142,7 @@ def main() -> None:
     """Measure and print."""
     parser = simpsons_option("accuracy on what a camera makes of test images")
     parser.add_argument("--dataset", default="simpsons", help="another one that hyperhive knows")
-    parser.add_argument("--model", type=Path, action="append", required=True, help="several: twice")
+    parser.add_argument("--model", type=Path, action="append", help="may be given several times")
     parser.add_argument("--images", type=int, default=500, help="in the series of one distortion")
     parser.add_argument("--all", type=int, default=2000, help="in the others")
     parser.add_argument("--http", action="store_true", help="show two series over HTTP too")
@@ -149,9 +150,14 @@ def main() -> None:
     options = parser.parse_args()
     data = options.data if options.dataset.startswith("simpsons") else None
     dataset = load(Request(options.dataset, data), lambda done, total: None).dataset
-    models = [from_file(path, torch.device("cpu")) for path in options.model]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = options.model or [
+            _models.make(dataset, config, Path(folder) / name)
+            for name, config in _models.CONFIGS.items()
+        ]
+        models = [from_file(path, torch.device("cpu")) for path in paths]
     pictures = Pictures(dataset, models, options.seed)
-    names = [path.name for path in options.model]
+    names = [path.name for path in paths]
     _whole(pictures, names, options.all, options.seed, options.http)
     _by_kind(pictures, names, options.images, options.seed)
 

@@ -11,21 +11,24 @@ from typing import List
 import torch
 from torch.nn import functional
 
-# Each is the bound at strength 1: about twice what benchmarks/_scene.py calls an ordinary room.
-_TURN = math.radians(16)
-_GROWTH = math.log(1.25)
-_SHIFT = 0.2
+# Each is the bound at strength 1: half as much again as what benchmarks/_scene.py calls an ordinary
+# room, or twice. Light that is brighter by a stop makes a pixel's level higher by about a third.
+_TURN = math.radians(12)
+_GROWTH = math.log(1.2)
+_SHIFT = 0.16
 """Of half a side, in each direction."""
-_KEYSTONE = 0.15
+_KEYSTONE = 0.12
 """How much nearer one edge is than the centre, as a share of the distance."""
-_STOPS = 0.5
-_WARMTH = 0.2
-"""The logarithm of red over green; that of blue over green is its negative."""
-_TINT = 0.05
-_FALL = 0.25
-_CURVE = 0.5
+_STOPS = 0.3
+"""The logarithm of what levels are multiplied with."""
+_WARMTH = 0.1
+"""The same for red alone; for blue it is the negative."""
+_TINT = 0.03
+_FALL = 0.15
+_CURVE = 0.35
 
-_SIGNED, _PLAIN = 13, 6
+_SIGNED = 12
+_DRAWS = 16
 
 
 class Camera:
@@ -41,17 +44,18 @@ class Camera:
         self._strength = strength
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Return float32 ``[N, C, H, W]`` within 0..255 for uint8 ``[N, C, H, W]``."""
-        shape = (_SIGNED + _PLAIN, len(images), 1, 1, 1)
-        draws = torch.rand(shape, generator=self._random).to(images.device)
+        """Return float32 ``[N, C, H, W]`` within 0..255 (give or take a rounding) for uint8."""
+        draws = torch.rand((_DRAWS, len(images), 1, 1, 1), generator=self._random)
+        draws = draws.to(images.device)
         signed = ((2 * draws[:_SIGNED] - 1) * self._strength).unbind()
-        pixels = _placed(images.float(), list(signed[:6]), draws[_SIGNED:-1])
-        pixels = _blurred(pixels, draws[-1] * self._strength)
+        colour = 255 * draws[_SIGNED : _SIGNED + images.shape[1], :, 0].transpose(0, 1)
+        pixels = _placed(images.float(), list(signed[:6]), colour)
+        _blur(pixels, draws[-1] * self._strength)
         return _lit(pixels, list(signed[6:]))
 
 
-def _placed(pixels: torch.Tensor, by: List[torch.Tensor], backdrop: torch.Tensor) -> torch.Tensor:
-    """Return images turned, scaled, moved and tilted, before a colour or another image."""
+def _placed(pixels: torch.Tensor, by: List[torch.Tensor], colour: torch.Tensor) -> torch.Tensor:
+    """Return images turned, scaled, moved and tilted, before a wall ``[N, C, 1, 1]``."""
     height, width = pixels.shape[2:]
     turn, growth, right, down, tilt_x, tilt_y = (each[:, 0] for each in by)
     cos = torch.cos(turn * _TURN) * torch.exp(growth * _GROWTH)
@@ -61,39 +65,35 @@ def _placed(pixels: torch.Tensor, by: List[torch.Tensor], backdrop: torch.Tensor
     depth = 1 + _KEYSTONE * (tilt_x * x + tilt_y * y)
     across = (cos * x - sin * y + _SHIFT * right) / depth
     along = (sin * x + cos * y + _SHIFT * down) / depth
-    # "zeros" is the one padding that MPS has in every torch; so how far a pixel is covered is
-    # sampled with it, as one more channel.
-    covered = torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=1)
     grid = torch.stack([across, along], dim=3)
-    seen = functional.grid_sample(covered, grid, "bilinear", "zeros", align_corners=False)
-    colour = 255 * backdrop[:3].reshape(3, -1, 1, 1).transpose(0, 1)[:, : pixels.shape[1]]
-    behind = torch.where(backdrop[3] < 0.5, colour, pixels.flip(0))
-    return seen[:, :-1] + (1 - seen[:, -1:]) * behind
+    # What is outside is zero, the one padding that MPS has in every torch: so zero is the wall.
+    before = pixels - colour
+    seen = functional.grid_sample(before, grid, "bilinear", "zeros", align_corners=False)
+    return seen.add_(colour)
 
 
-def _blurred(pixels: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-    """Return images of which a share is averaged over 3x3 pixels, rows and columns in turn."""
+def _blur(pixels: torch.Tensor, share: torch.Tensor) -> None:
+    """Average a share of each pixel over 3x3, in place; at the border only along it."""
     for axis in (2, 3):
         inner = pixels.shape[axis] - 2
         before, centre, after = (pixels.narrow(axis, start, inner) for start in range(3))
-        soft = pixels.clone()
-        soft.narrow(axis, 1, inner).add_((before + after - 2 * centre) * (share / 3))
-        pixels = soft
-    return pixels
+        difference = (before + after).sub_(centre, alpha=2)
+        centre.addcmul_(difference, share / 3)
 
 
 def _lit(pixels: torch.Tensor, by: List[torch.Tensor]) -> torch.Tensor:
-    """Return images in another light, clipped to what a sensor gives."""
+    """Return images in another light, clipped to what a sensor gives; works in place."""
     height, width = pixels.shape[2:]
-    stops, warmth, tint, across, along, curve = by[:6]
+    stops, warmth, tint, across, along, curve = by
     colours = [_WARMTH * warmth, _TINT * tint, -_WARMTH * warmth]
     gains = [torch.exp(_STOPS * stops + colour) for colour in colours]
     gain = torch.cat(gains if pixels.shape[1] == 3 else gains[1:2], dim=1)
     x = _centres(width, pixels.device)
     y = _centres(height, pixels.device).reshape(-1, 1)
     light = 1 + _FALL * (across * x + along * y)
-    value = (pixels * (gain * light)).clamp(0, 255)
-    return value + (_CURVE / 255) * curve * value * (255 - value)
+    value = pixels.mul_(gain).mul_(light).clamp_(0, 255)
+    # v + c v (255 - v) / 255: black and white stay where they are.
+    return (value * (-_CURVE / 255 * curve)).add_(1 + _CURVE * curve).mul_(value)
 
 
 def _centres(count: int, device: torch.device) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Augmentation for cameras: it does what it says, by the seed, and nothing at strength zero."""
 
-from typing import Callable
+from typing import Tuple
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def only(monkeypatch: pytest.MonkeyPatch, *kept: str) -> Camera:
     bounds = ("TURN", "GROWTH", "SHIFT", "KEYSTONE", "STOPS", "WARMTH", "TINT", "FALL", "CURVE")
     for name in set(bounds) - set(kept):
         monkeypatch.setattr(augment, "_" + name, 0.0)
-    monkeypatch.setattr(augment, "_blurred", lambda pixels, share: pixels)
+    monkeypatch.setattr(augment, "_blur", lambda pixels, share: None)
     return camera()
 
 
@@ -46,7 +46,7 @@ def test_images_keep_their_shape_and_range(channels: int) -> None:
     seen = camera()(given)
     assert (seen.shape, seen.dtype) == (given.shape, torch.float32)
     assert seen.min() >= 0
-    assert seen.max() <= 255
+    assert seen.max() < 255.001
     assert (seen - given.float()).abs().mean(dim=(1, 2, 3)).min() > 1
 
 
@@ -81,8 +81,8 @@ def test_warm_light_raises_red_as_it_lowers_blue(monkeypatch: pytest.MonkeyPatch
     red, green, blue = middles(only(monkeypatch, "WARMTH")(level(100))).t()
     assert torch.allclose(green, torch.full_like(green, 100), atol=0.01)
     assert torch.allclose(red * blue, torch.full_like(red, 100.0**2), rtol=1e-3)
-    assert red.min() < 85
-    assert red.max() > 118
+    assert 90 < red.min() < 92
+    assert 109 < red.max() < 111
 
 
 def test_exposure_moves_all_colours_alike(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,8 +91,8 @@ def test_exposure_moves_all_colours_alike(monkeypatch: pytest.MonkeyPatch) -> No
     factors = seen[:, 0, 14, 14] / 100
     assert torch.allclose(seen, (100 * factors).reshape(-1, 1, 1, 1).expand_as(seen), rtol=1e-3)
     bound = np.exp(augment._STOPS)
-    assert 1 / bound <= factors.min() < 0.7
-    assert 1.4 < factors.max() <= bound
+    assert 1 / bound <= factors.min() < 0.77
+    assert 1.32 < factors.max() <= bound
 
 
 def test_uneven_light_falls_along_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ def test_uneven_light_falls_along_a_line(monkeypatch: pytest.MonkeyPatch) -> Non
     seen = only(monkeypatch, "FALL")(level(100))
     assert torch.allclose(middles(seen), torch.full((400, 3), 100.0), atol=0.5)
     assert torch.allclose(seen + seen.flip((2, 3)), torch.full_like(seen, 200), atol=0.01)
-    assert (seen[:, 0, 14, 0] - seen[:, 0, 14, 27]).abs().max() > 40
+    assert (seen[:, 0, 14, 0] - seen[:, 0, 14, 27]).abs().max() > 25
 
 
 def test_the_tone_curve_leaves_black_and_white(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,13 +111,13 @@ def test_the_tone_curve_leaves_black_and_white(monkeypatch: pytest.MonkeyPatch) 
     assert torch.allclose(seen[..., 0], torch.zeros(()), atol=0.01)
     assert torch.allclose(seen[..., 27], torch.tensor(255.0), atol=0.1)
     assert (seen[..., 1:] > seen[..., :-1]).all()
-    assert (seen[..., 14] - ramp[..., 14].float()).abs().max() > 20
+    assert (seen[..., 14] - ramp[..., 14].float()).abs().max() > 18
 
 
 @pytest.mark.parametrize("axis", [2, 3])
 def test_a_shift_moves_the_picture(monkeypatch: pytest.MonkeyPatch, axis: int) -> None:
     """A bright bar comes off the centre by the share of half a side that is its bound."""
-    monkeypatch.setattr(torch, "rand", _all(0.999))
+    monkeypatch.setattr(torch, "rand", _highest)
     bar = torch.zeros(4, 3, 28, 28, dtype=torch.uint8)
     bar.narrow(axis, 10, 8).fill_(200)
     seen = only(monkeypatch, "SHIFT")(bar)
@@ -125,8 +125,9 @@ def test_a_shift_moves_the_picture(monkeypatch: pytest.MonkeyPatch, axis: int) -
     assert torch.allclose(centre, torch.full_like(centre, -14 * augment._SHIFT), atol=0.3)
 
 
-def _all(value: float) -> Callable[..., torch.Tensor]:
-    return lambda shape, generator: torch.full(shape, value)
+def _highest(shape: Tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    """Return draws that take each bound, before a black wall."""
+    return (torch.arange(shape[0]) < augment._SIGNED).float().reshape(-1, 1, 1, 1, 1).expand(shape)
 
 
 def _centre(pixels: torch.Tensor, axis: int) -> torch.Tensor:
@@ -135,17 +136,15 @@ def _centre(pixels: torch.Tensor, axis: int) -> torch.Tensor:
     return (lines * torch.arange(28)).sum(dim=2) / lines.sum(dim=2)
 
 
-def test_what_is_outside_becomes_background(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture that shrinks shows a colour, or another of the batch, around it; never black."""
-    monkeypatch.setattr(torch, "rand", _all(0.9))  # grown is what the grid is: the picture shrinks
-    given = torch.cat([level(50, 1), level(200, 1)])
-    seen = only(monkeypatch, "GROWTH")(given)
-    corners, inside = seen[:, :, 0, 0], middles(seen)
-    assert torch.allclose(inside, given[:, :, 0, 0].float(), atol=0.01)
-    assert torch.allclose(corners, inside.flip(0), atol=0.01)
-    monkeypatch.setattr(torch, "rand", _all(0.4))
-    monkeypatch.setattr(augment, "_GROWTH", -1.0)
-    assert torch.allclose(camera()(given)[:, :, 0, 0], torch.tensor(0.4 * 255), atol=0.01)
+def test_what_is_outside_becomes_a_wall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Around a picture that shrinks there is one colour, for each picture another."""
+    seen = only(monkeypatch, "GROWTH")(level(50))
+    shrunk = (seen[:, :, 0, 0] - 50).abs().amax(dim=1) > 1
+    assert 100 < int(shrunk.sum()) < 300
+    assert torch.allclose(middles(seen), torch.tensor(50.0), atol=0.01)
+    walls = seen[shrunk][:, :, 0, 0]
+    assert torch.allclose(walls, seen[shrunk][:, :, 27, 27], atol=0.01)
+    assert walls.std(dim=0).min() > 40
 
 
 def test_blur_averages_neighbours() -> None:
@@ -153,9 +152,12 @@ def test_blur_averages_neighbours() -> None:
     dot = torch.zeros(1, 1, 28, 28)
     dot[0, 0, 10, 10] = 90.0
     share = torch.ones(1, 1, 1, 1)
-    seen = augment._blurred(dot, share)
+    seen = dot.clone()
+    augment._blur(seen, share)
     assert torch.allclose(seen[0, 0, 9:12, 9:12], torch.full((3, 3), 10.0))
     assert float(seen.sum()) == pytest.approx(90.0)
     even = torch.full((1, 1, 28, 28), 90.0)
-    assert torch.allclose(augment._blurred(even, share), even)
-    assert torch.equal(augment._blurred(dot, 0 * share), dot)
+    augment._blur(even, share)
+    assert torch.allclose(even, torch.tensor(90.0))
+    augment._blur(seen, 0 * share)
+    assert torch.allclose(seen[0, 0, 9:12, 9:12], torch.full((3, 3), 10.0))

@@ -1,6 +1,7 @@
 """What is behind a picture that is shown to a camera: walls, cloth, wood, and clutter."""
 
-from typing import List
+import functools
+from typing import Tuple
 
 # torch before cv2: on a Jetson there is too little static TLS left for it afterwards.
 import torch  # noqa: F401
@@ -12,12 +13,16 @@ import numpy as np
 WIDTH, HEIGHT = 640, 480
 """Of a frame, in pixels."""
 
+SIDE = HEIGHT
+"""The guide is the centred square of the frame."""
 
-def make(count: int, seed: int) -> List[np.ndarray]:
+
+@functools.lru_cache(maxsize=4)
+def make(count: int, seed: int) -> Tuple[np.ndarray, ...]:
     """Return backgrounds, uint8 BGR ``[480, 640, 3]``, of each sort as many as of any other."""
     random = np.random.RandomState(seed)
     sorts = (_wall, _cloth, _wood, _clutter)
-    return [sorts[number % len(sorts)](random) for number in range(count)]
+    return tuple(sorts[number % len(sorts)](random) for number in range(count))
 
 
 def _wall(random: np.random.RandomState) -> np.ndarray:

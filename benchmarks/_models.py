@@ -14,7 +14,7 @@ from model.training import TrainingData, train
 
 CONFIGS: Dict[str, TrainConfig] = {
     "classic": TrainConfig("", 0.099, 19, 0.17, train_on_all=True),
-    "robust": TrainConfig("", 0.1, 40, 0.2, train_on_all=True, augment="camera"),
+    "robust": TrainConfig("", 0.05, 40, 0.6, train_on_all=True, augment="camera"),
 }
 """The first is what the study in README found for Simpsons-MNIST."""
 

@@ -120,12 +120,14 @@ def demo(
 ) -> None:
     """Do everything on this machine: server, coordinator, workers, a study, a picture."""
     from coordinator.demo import choose_data, plan, workers
+    from coordinator.space import named
 
     _set_up_logging()
+    searched = named(space or "classic")
     with _download_progress() as progress:
         loaded = choose_data(dataset, data, seed, progress)
     _tell(loaded.notices)
-    chosen = plan(loaded, trials, seed, space)
+    chosen = plan(loaded, trials, seed, **searched)
     with _stopping() as stop, server(mongo, mongod) as uri:
         log = models / chosen.name / "worker.log"
         environment = {**os.environ, "HYPERHIVE_MONGO": uri}

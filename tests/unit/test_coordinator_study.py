@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from coordinator.demo import plan as demo_plan
-from coordinator.space import CLASSIC, ROBUST, Dimension
+from coordinator.space import CLASSIC, ROBUST, Dimension, named
 from coordinator.study import Plan, Study, differences, read_file
 from model.config import UNTUNED
 from model.dataset import Dataset
@@ -259,11 +259,10 @@ def test_a_demo_has_a_plan_for_data_of_any_name(name: str) -> None:
 
 
 def test_a_demo_may_search_another_space() -> None:
-    """The demo is classic unless a space is named; a name that there is not is refused."""
-    assert demo_plan(Loaded(tiny()), None, 0).augment == "none"
-    assert demo_plan(Loaded(tiny()), None, 0, "robust").augment == "camera"
-    with pytest.raises(UsageError, match="no space is called 'wide'"):
-        demo_plan(Loaded(tiny()), None, 0, "wide")
+    """The demo is classic unless it is told what a space's name says."""
+    assert demo_plan(Loaded(tiny()), None, 0).space == CLASSIC
+    robust = demo_plan(Loaded(tiny()), None, 0, **named("robust"))
+    assert (robust.space, robust.augment) == (ROBUST, "camera")
 
 
 def test_two_demos_have_two_studies() -> None:

@@ -458,7 +458,7 @@ def test_a_study_without_a_model_is_an_error(
         with pytest.raises(error, match=sentence):
             predict(folder, "--study", name, "--mongo", mongo_uri)
 
-    refused("nothing", NotFound, "there is no study 'nothing' in .*: it has none")
+    refused("nothing", NotFound, "there is no study 'nothing' on .*: it has none")
     store.studies.open("begun", {})
     refused("nothing", NotFound, "its studies are begun")
     refused("begun", NotFound, "study 'begun' has no model yet")

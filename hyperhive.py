@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from coordinator.best_cli import best
 from coordinator.cli import coordinator, demo, mongo_app, status
 from coordinator.study_cli import study_app
 from model.errors import InputError
@@ -23,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # else --help keeps the line breaks of the docstrings
     pretty_exceptions_enable=False,
 )
-for command in (demo, coordinator, worker, status):
+for command in (demo, coordinator, worker, status, best):
     app.command()(command)
 app.add_typer(study_app, name="study")
 app.add_typer(mongo_app, name="mongo")
@@ -32,6 +33,7 @@ _EXTRAS = {
     "torch": "torch",
     "cv2": "camera",
     "hyperopt": "coordinator",
+    "onnx": "export",
     "matplotlib": "coordinator",
     "sklearn": "coordinator",
 }

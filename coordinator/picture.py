@@ -1,5 +1,6 @@
 """The picture at the end of a study: what the model says of images it never saw, and the search."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional, cast
 
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from coordinator.ranking import hyperparameters, ranking
+from model.calibration import Calibration
 from model.dataset import Dataset
 from model.metrics import Evaluation
 from store.trial import Trial
@@ -19,13 +21,34 @@ _NAME_LENGTH = 19
 _RIGHT, _WRONG, _BEST, _QUIET = "#1a7f37", "#cf222e", "#e3a008", "#6e7781"
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of the test split, in its order.
+
+    ``predicted`` are int64 classes ``[N]``, ``known`` bool ``[N]``: whether predict-cam would say
+    them. ``accuracy`` is the share of all that were predicted rightly, said or not.
+    """
+
+    predicted: np.ndarray
+    known: np.ndarray
+    accuracy: float
+
+    @classmethod
+    def of(cls, test: Evaluation, calibration: Calibration, dataset: Dataset) -> "Answers":
+        """Return those of a model by its evaluation on a data set's test split."""
+        probabilities = calibration.probabilities(test.logits)
+        membership = calibration.membership(dataset.test_images)
+        known = [calibration.knows(*each) for each in zip(probabilities, membership)]
+        return cls(test.logits.argmax(axis=1), np.array(known), test.accuracy)
+
+
 def draw(
     path: Path,
     trials: List[Trial],
     winner: Trial,
     untuned: Optional[float],
     dataset: Dataset,
-    evaluation: Evaluation,
+    answers: Answers,
 ) -> Path:
     """Write a PNG: test images with the names the model gives them, and the search's history.
 
@@ -34,38 +57,41 @@ def draw(
         winner: the best of them.
         untuned: validation accuracy of the baseline, if it has one.
         dataset: its test images are shown, a fixed draw of them.
-        evaluation: of the model on the whole test split, in its order.
+        answers: of the model on the whole test split.
     """
     figure = Figure(figsize=(12, 9.6), layout="constrained")
     FigureCanvasAgg(figure)
     images, history = cast(List[SubFigure], figure.subfigures(2, 1, height_ratios=[1.9, 1]))
     images.suptitle(
         "{}: {:.1%} of {:,} unseen images named rightly".format(
-            dataset.name, evaluation.accuracy, len(dataset.test_labels)
+            dataset.name, answers.accuracy, len(dataset.test_labels)
         ),
         fontsize=15,
         fontweight="bold",
     )
     chosen = np.random.RandomState(0).permutation(len(dataset.test_labels))[: _COLUMNS * _ROWS]
     for axes, index in zip(images.subplots(_ROWS, _COLUMNS).flat, sorted(chosen)):
-        _draw_image(axes, dataset, evaluation, int(index))
+        _draw_image(axes, dataset, answers, int(index))
     _draw_history(history.subplots(), trials, winner, untuned)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100, format="png")
     return path
 
 
-def _draw_image(axes: Axes, dataset: Dataset, evaluation: Evaluation, index: int) -> None:
+def _draw_image(axes: Axes, dataset: Dataset, answers: Answers, index: int) -> None:
     image = dataset.test_images[index]
     axes.imshow(image if dataset.channels == 3 else image[..., 0], cmap="gray", vmin=0, vmax=255)
     axes.set(xticks=[], yticks=[])
-    predicted = int(evaluation.probabilities[index].argmax())
+    predicted = int(answers.predicted[index])
     right = predicted == dataset.test_labels[index]
     said, truth = (_short(dataset.classes[n]) for n in (predicted, dataset.test_labels[index]))
-    colour = _RIGHT if right else _WRONG
+    known = answers.known[index]
+    colour = _QUIET if not known else _RIGHT if right else _WRONG
     for spine in axes.spines.values():
         spine.set(color=colour, linewidth=2)
     verdict = "✓ " + said if right else "✗ {}\nis {}".format(said, truth)
+    if not known:
+        verdict = "unknown\nis {}".format(truth)
     axes.set_title(verdict, fontsize=8, color=colour, pad=3)
 
 

@@ -8,19 +8,22 @@ from typing import Any, Dict, Optional
 
 import torch
 
-from coordinator.picture import draw
+from coordinator.calibrating import calibrate, with_errors
+from coordinator.offers import Offers
+from coordinator.picture import Answers, draw
 from coordinator.ranking import best_of, why_nothing
-from coordinator.search import Search, Watch
+from coordinator.search import Search, Snapshot, Watch
 from coordinator.study import Plan, Study, differences
 from model import checkpoint
-from model.checkpoint import Card
+from model.calibration import PLAIN, Calibration
+from model.card import Card
 from model.dataset import Dataset
 from model.errors import CheckpointError, InputError
 from model.metrics import Evaluation, evaluate
 from model.normalise import to_tensor
 from store.blobs import BlobRef
 from store.connection import Store
-from store.errors import StudyChanged, StudyWithdrawn
+from store.errors import CorruptBlob, NotFound, StudyChanged, StudyWithdrawn
 from store.studies import StoredStudy
 from store.trial import SEARCH, Trial
 
@@ -97,7 +100,13 @@ def run_study(
     folder = models / study.name
     if stored is not None and stored.result is not None:
         return _write_again(store, stored, folder)
-    search = Search(store, study, watch, stop, timeout)
+    offers = Offers(store, lambda trial, at: _card_so_far(store, study, dataset, trial, at))
+
+    def look(snapshot: Snapshot) -> None:
+        offers.look(snapshot)
+        watch(snapshot)
+
+    search = Search(store, study, look, stop, timeout)
     trials = search.run()
     winner = best_of(trials)
     if winner is None:
@@ -112,6 +121,7 @@ def run_study(
     weights = BlobRef.from_document(source.artifact)
     packed = search.persist(lambda: store.blobs.get(weights))
     card = _card(study, dataset, winner, source, weights)
+    calibration = search.persist(lambda: _calibration(store, study, dataset, winner))
     try:
         evaluation = _test(packed, card, dataset)
     except CheckpointError as error:
@@ -122,7 +132,10 @@ def run_study(
             )
         ) from error
     card = dataclasses.replace(
-        card, test_accuracy=evaluation.accuracy, confusion=evaluation.confusion
+        card,
+        test_accuracy=evaluation.accuracy,
+        confusion=evaluation.confusion,
+        calibration=calibration and with_errors(calibration, evaluation, dataset),
     )
     untuned = baseline.result.get("validation_accuracy")
     checkpoint.save(folder, packed, card)
@@ -134,7 +147,8 @@ def run_study(
     }
     search.persist(lambda: store.studies.conclude(study.name, ended))
     # Last: whatever a picture may stumble over, the study is concluded and its test done once.
-    picture = draw(folder / PICTURE_FILE, trials, winner, untuned, dataset, evaluation)
+    said = Answers.of(evaluation, calibration or PLAIN, dataset)
+    picture = draw(folder / PICTURE_FILE, trials, winner, untuned, dataset, said)
     return Result(winner, card, untuned, folder, picture)
 
 
@@ -160,6 +174,31 @@ def _card(study: Study, dataset: Dataset, winner: Trial, source: Trial, weights:
         validation_accuracy=winner.result["validation_accuracy"],
         trained_on=source.result["trained_on"],
     )
+
+
+def _card_so_far(
+    store: Store, study: Study, dataset: Dataset, trial: Trial, weights: BlobRef
+) -> Card:
+    """Return the card of a trial that is the best until now: calibrated, and never tested."""
+    card = _card(study, dataset, trial, trial, weights)
+    return dataclasses.replace(card, calibration=_calibration(store, study, dataset, trial))
+
+
+def _calibration(
+    store: Store, study: Study, dataset: Dataset, winner: Trial
+) -> Optional[Calibration]:
+    """Return the calibration of the winner; None if there are no weights to calibrate it by.
+
+    The model's card lacks one then, and the study's last words say so.
+    """
+    if winner.artifact is None:
+        return None
+    weights = BlobRef.from_document(winner.artifact)
+    try:
+        packed = store.blobs.get(weights)
+        return calibrate(packed, _card(study, dataset, winner, winner, weights), dataset)
+    except (NotFound, CorruptBlob, CheckpointError):
+        return None
 
 
 def _test(packed: bytes, card: Card, dataset: Dataset) -> Evaluation:

@@ -6,7 +6,8 @@ from rich.text import Text
 
 from coordinator.ranking import hyperparameters
 from coordinator.run import Result
-from model.checkpoint import WEIGHTS_FILE
+from model.calibration import Calibration
+from model.card import WEIGHTS_FILE
 
 
 def summary(result: Result) -> Text:
@@ -15,9 +16,10 @@ def summary(result: Result) -> Text:
     retrained = " (refitted on training and validation data)" if card.config["train_on_all"] else ""
     lines = {
         "best": "trial {}: {}".format(result.winner.tid, hyperparameters(result.winner)),
-        "untuned": "{} of validation images".format(_percent(result.untuned_accuracy)),
-        "tuned": "{} of validation images".format(_percent(card.validation_accuracy)),
-        "test": "{} of test images{}".format(_percent(card.test_accuracy), retrained),
+        "untuned": "{} of validation images".format(percent(result.untuned_accuracy)),
+        "tuned": "{} of validation images".format(percent(card.validation_accuracy)),
+        "test": "{} of test images{}".format(percent(card.test_accuracy), retrained),
+        "unknown": _unknown(card.calibration),
         "model": str(result.folder / WEIGHTS_FILE),
         "picture": str(result.picture) if result.picture else "none",
         "try it": "predict-cam --model {}".format(result.folder),
@@ -30,5 +32,16 @@ def summary(result: Result) -> Text:
     return text
 
 
-def _percent(share: Optional[float]) -> str:
+def _unknown(calibration: Optional[Calibration]) -> str:
+    if calibration is None:
+        return "predict-cam never says it: the best trial's weights are gone or cannot be used"
+    return "below {} confidence; calibration error on test images {}, before {}".format(
+        percent(calibration.min_confidence),
+        percent(calibration.error_after),
+        percent(calibration.error_before),
+    )
+
+
+def percent(share: Optional[float]) -> str:
+    """Return a share of 1 as a person reads it."""
     return "unknown" if share is None else "{:.1%}".format(share)

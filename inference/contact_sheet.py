@@ -7,7 +7,7 @@ from PIL import Image
 
 from inference import overlay
 from inference.labelling import Result
-from inference.text import Line, draw_text, percent, pretty
+from inference.text import Line, draw_text, pretty
 
 MOST = 48
 _COLUMNS = 8
@@ -73,11 +73,11 @@ class ContactSheet:
 def _tile(result: Result) -> _Tile:
     picture = Image.fromarray(result.frame.image)
     prediction = result.prediction
-    colour = overlay.colour_of(result.agrees)
+    colour = overlay.colour_of(prediction, result.agrees)
     return _Tile(
         overlay.resized(picture, _TILE, _TILE),
         Line(pretty(prediction.label), colour),
-        Line(percent(prediction.probability), colour, to_right=True),
+        Line(overlay.share_of(prediction), colour, to_right=True),
         Line(result.frame.name, overlay.GREY, cut_left=True),
     )
 

@@ -1,16 +1,17 @@
 """Which model to label with: a file's, a study's, or the newest there is."""
 
-import contextlib
+import importlib
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-import torch
-
 from inference.errors import NoModel
 from inference.predictor import Predictor
-from model import checkpoint
-from model.errors import CheckpointError
+from model import card as cards
+from model.card import CARD_FILE, SUFFIX, WEIGHTS_FILE, Card
+from model.engines import AUTO, OPENCV, SUFFIXES, TORCH, engine_name, engine_of, require_engine
+from model.errors import CheckpointError, UsageError
 
 MODELS = Path("models")
 
@@ -23,58 +24,76 @@ class Chosen:
     title: str
 
 
-def from_file(path: Optional[Path], device: torch.device) -> Chosen:
-    """Return the model of a weights file or of a directory; by default the newest in models/*/.
-
-    Raises ``NoModel`` if there is none to choose, ``CheckpointError`` if it cannot be trusted.
-    """
-    path = path or _newest(MODELS)
-    model, card = checkpoint.load(path, device)
-    return Chosen(Predictor(model, card, device), str(path))
-
-
-def from_study(name: str, uri: Optional[str], device: torch.device) -> Chosen:
-    """Return a study's best model out of the store.
+def locate(path: Optional[Path], engine: str = AUTO) -> Path:
+    """Return the file of a model: of a directory the one that the engine runs.
 
     Args:
-        name: of the study.
-        uri: of the store; None is this machine's own embedded server.
-        device: where the model is to run.
+        path: a file, or a directory; by default the newest in models/*/.
+        engine: auto, torch or opencv.
 
-    Raises ``NoModel`` if there is no such study, or it has none yet; ``StoreError`` if the store
-    cannot be reached; ``CheckpointError`` if what it holds cannot be trusted.
+    Raises ``NoModel`` if there is none to choose, ``CheckpointError`` if it is not there,
+    ``UsageError`` if the engine cannot run it.
     """
-    from store.blobs import BlobRef
-    from store.connection import Store
-    from store.embedded import embedded_server
+    require_engine(engine)
+    path = path or _newest(MODELS)
+    if path.is_dir():
+        path = _form_in(path, engine)
+    cards.require_there(path)
+    engine_name(path, engine)
+    return path
 
-    server = embedded_server() if uri is None else contextlib.nullcontext(uri)
-    with server as address, Store(address) as store:
-        study = store.studies.get(name)
-        if study is None:
-            others = [other.name for other in store.studies.all()]
-            there = "its studies are {}".format(", ".join(others)) if others else "it has none"
-            raise NoModel("there is no study {!r} in {}: {}".format(name, store.address, there))
-        result = study.result or {}
-        if not (result.get("card") and result.get("weights")):
-            ended = "ended without a model" if study.result else "has no result yet"
-            raise NoModel(
-                "study {!r} {}: run `hyperhive coordinator` until it has".format(name, ended)
-            )
-        packed = store.blobs.get(BlobRef.from_document(result["weights"]))
+
+def import_engine(path: Optional[Path]) -> None:
+    """Import PyTorch, where it will run this file, or a study's weights if it is None.
+
+    It has to come before OpenCV: on a Jetson too little static TLS is left for it afterwards.
+    """
+    if path is None or engine_name(path) == TORCH:
+        importlib.import_module("torch")
+
+
+def from_file(path: Optional[Path], device: str = "cpu") -> Chosen:
+    """Return the model of a file or directory; see ``locate``.
+
+    Raises ``CheckpointError`` if it cannot be trusted, ``UsageError``, ``DeviceError``.
+    """
+    path = locate(path)
+    packed, card = cards.read(path)
+    title = str(path.parent if path.name == WEIGHTS_FILE else path)
+    return Chosen(predictor_of(packed, path.suffix, card, device, str(path)), title)
+
+
+def predictor_of(packed: bytes, suffix: str, card: Card, device: str, where: str) -> Predictor:
+    """Return what labels with a model's file; raises ``CheckpointError``, which says ``where``."""
     try:
-        card = checkpoint.Card.from_json(result["card"])
-        model = checkpoint.unpack_weights(packed, card, device)
+        return Predictor(engine_of(packed, suffix, card, device), card)
     except CheckpointError as error:
-        raise CheckpointError("study {!r}: {}".format(name, error)) from error
-    return Chosen(Predictor(model, card, device), "study {}".format(name))
+        raise CheckpointError("{}: {}".format(where, error)) from error
+
+
+def require_weights(engine: str) -> None:
+    """Raise ``UsageError`` unless an engine runs what the store has of a study."""
+    if engine_name(Path(WEIGHTS_FILE)) != engine != AUTO:
+        raise UsageError(
+            "the store has a study's weights for PyTorch only: `hyperhive best STUDY --export "
+            "model.onnx` elsewhere, then --model model.onnx here"
+        )
+
+
+def _form_in(directory: Path, engine: str) -> Path:
+    """Return the first form of a directory's model that the engine runs, if one is there."""
+    if engine == AUTO and importlib.util.find_spec("torch") is None:
+        engine = OPENCV
+    forms = [directory / (WEIGHTS_FILE[: -len(SUFFIX)] + suffix) for suffix in SUFFIXES]
+    fitting = [form for form in forms if engine in (AUTO, engine_name(form))]
+    return next((form for form in fitting if form.exists()), fitting[0])
 
 
 def _newest(models: Path) -> Path:
-    cards = list(models.glob("*/" + checkpoint.CARD_FILE))
-    if not cards:
+    found = list(models.glob("*/" + CARD_FILE))
+    if not found:
         raise NoModel(
             "there is no model in {}/: make one with `hyperhive demo`, or name one with --model "
             "FILE or --study NAME".format(models)
         )
-    return max(cards, key=lambda card: card.stat().st_mtime).parent
+    return max(found, key=lambda card: card.stat().st_mtime).parent

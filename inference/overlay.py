@@ -32,7 +32,7 @@ def annotate(image: np.ndarray, prediction: Prediction, agrees: Optional[bool]) 
         prediction: what the model says of it.
         agrees: whether that is the class it is known to be; None where none is known.
     """
-    picture = _guided(resized(Image.fromarray(image), SMALLEST, LARGEST))
+    picture = viewfinder(image)
     width = max(SMALLEST, picture.width)
     row = min(52, max(26, width // 16))
     pad = row // 3
@@ -41,8 +41,8 @@ def annotate(image: np.ndarray, prediction: Prediction, agrees: Optional[bool]) 
     canvas = Image.new("RGB", (width, picture.height + title + rows * row + 2 * pad), BACKGROUND)
     canvas.paste(picture, ((width - picture.width) // 2, 0))
     top = picture.height + pad
-    colour = colour_of(agrees)
-    label, share = pretty(prediction.label), percent(prediction.probability)
+    colour = colour_of(prediction, agrees)
+    label, share = pretty(prediction.label), share_of(prediction)
     split = width - pad - title * 2
     draw_text(canvas, (pad, top, split - pad, top + title), Line(label, colour))
     draw_text(canvas, (split, top, width - pad, top + title), Line(share, colour, to_right=True))
@@ -50,6 +50,36 @@ def annotate(image: np.ndarray, prediction: Prediction, agrees: Optional[bool]) 
         first = top + title + rank * row
         _draw_bar(canvas, first, row, pad, prediction.top[rank], colour if rank == 0 else GREY)
     return canvas
+
+
+def viewfinder(image: np.ndarray) -> Image.Image:
+    """Return a picture, uint8 RGB ``[H, W, 3]``, with all but what the model sees darkened."""
+    return _guided(resized(Image.fromarray(image), SMALLEST, LARGEST))
+
+
+def with_inset(picture: Image.Image, seen: np.ndarray) -> Image.Image:
+    """Return the picture with what the model sees of it, enlarged, in its corner.
+
+    Args:
+        picture: RGB.
+        seen: uint8 ``[28, 28, C]``, C of 1 or 3; its pixels stay square.
+    """
+    factor = max(1, min(picture.size) // 3 // len(seen))
+    inset = pixels(seen).resize(
+        (factor * seen.shape[1], factor * seen.shape[0]), Image.Resampling.NEAREST
+    )
+    line = 2
+    result = picture.copy()
+    ImageDraw.Draw(result).rectangle(
+        (0, 0, inset.width + 2 * line - 1, inset.height + 2 * line - 1), fill=WHITE
+    )
+    result.paste(inset, (line, line))
+    return result
+
+
+def pixels(seen: np.ndarray) -> Image.Image:
+    """Return what the model sees, uint8 ``[28, 28, C]``, as an RGB image of that size."""
+    return Image.fromarray(np.broadcast_to(seen, (*seen.shape[:2], 3)).copy())
 
 
 def resized(image: Image.Image, smallest: int, largest: int) -> Image.Image:
@@ -71,9 +101,21 @@ def resized(image: Image.Image, smallest: int, largest: int) -> Image.Image:
     return image
 
 
-def colour_of(agrees: Optional[bool]) -> Colour:
-    """Return yellow for what is not known, green for right, red for wrong."""
-    return YELLOW if agrees is None else GREEN if agrees else RED
+def colour_of(prediction: Prediction, agrees: Optional[bool]) -> Colour:
+    """Return a label's colour: green is right, red is wrong, yellow may be either.
+
+    Grey is ``unknown``: who gives no answer gives no wrong one.
+    """
+    if agrees:
+        return GREEN
+    if not prediction.known:
+        return GREY
+    return YELLOW if agrees is None else RED
+
+
+def share_of(prediction: Prediction) -> str:
+    """Return the probability that belongs beside a label: none beside ``unknown``."""
+    return percent(prediction.probability) if prediction.known else ""
 
 
 def _guided(picture: Image.Image) -> Image.Image:

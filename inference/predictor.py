@@ -4,16 +4,19 @@ from dataclasses import dataclass
 from typing import List, Sequence, Tuple
 
 import numpy as np
-import torch
-from torch.nn import functional
 
-from model.checkpoint import Card, normaliser
+from inference.timings import INFER, PREPROCESS, Timings
+from model.calibration import PLAIN, Thresholds
+from model.card import Card
+from model.engines import Engine
 from model.errors import CheckpointError
 from model.images import fit
-from model.lenet import LeNet5
-from model.normalise import to_tensor
 
 TOP = 3
+
+UNKNOWN = "unknown"
+"""The label of a picture that seems to be of no class. Where a class bears that name too, it is
+one answer to whoever reads it: ``Prediction.known`` tells the two apart."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,12 @@ class Prediction:
     """What a model says of one picture.
 
     ``top`` holds the likeliest classes with their probabilities, best first: three, or all of a
-    model with two. Raises ``ValueError`` where that does not hold.
+    model with two. ``known`` is whether the first of them may be believed. Raises ``ValueError``
+    where that does not hold.
     """
 
     top: Tuple[Tuple[str, float], ...]
+    known: bool = True
 
     def __post_init__(self) -> None:
         shares = [probability for _, probability in self.top]
@@ -35,51 +40,77 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The likeliest class."""
-        return self.top[0][0]
+        """The likeliest class, or ``unknown``."""
+        return self.top[0][0] if self.known else UNKNOWN
 
     @property
     def probability(self) -> float:
-        """That class's probability, by the model's softmax."""
+        """The likeliest class's probability, also where the label is ``unknown``."""
         return self.top[0][1]
 
 
 class Predictor:
-    """A model with its card, ready for pictures of any size.
+    """A model with its card, ready for pictures of any size; ``timings`` has what it took so far.
 
     Args:
-        model: the model of the card, on ``device``.
-        card: its classes and normalisation.
-        device: where to compute.
+        engine: computes the model of the card.
+        card: its classes and their number, its channels.
+            Its calibration says what the numbers mean, and when they mean ``unknown``; without
+            one it is plain softmax, and never that.
     """
 
-    def __init__(self, model: LeNet5, card: Card, device: torch.device) -> None:
-        self.card = card
-        self._model = model
-        self._device = device
-        self._normalise = normaliser(card, device)
+    def __init__(self, engine: Engine, card: Card) -> None:
+        self.timings = Timings()
+        self._is = (engine, card, card.calibration or PLAIN)
+        self._thresholds = Thresholds()
+
+    def ask_for(self, thresholds: Thresholds) -> None:
+        """Go by these from now on, whatever model answers."""
+        self._thresholds = thresholds
+
+    @property
+    def card(self) -> Card:
+        """The card of the model that answers now."""
+        return self._is[1]
+
+    def become(self, other: "Predictor") -> None:
+        """Answer as another one does, from the next pictures on; any thread may call this."""
+        self._is = other._is
 
     def predict(self, images: Sequence[np.ndarray]) -> List[Prediction]:
-        """Return a prediction for each picture: uint8 RGB ``[H, W, 3]``, sizes may differ."""
-        return [self._best(row) for row in self.probabilities(images)]
+        """Return a prediction for each picture: ``assess``, then ``decide``."""
+        return [self.decide(*row) for row in zip(*self.assess(images))]
 
-    def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Return float32 ``[N, classes]`` for N of 1 or more pictures, in the card's order.
+    def assess(self, images: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+        """Return what can be averaged over frames: probabilities and memberships.
 
-        The pixels take the way that the training images took. Raises ``CheckpointError`` for a
-        model whose answers are no numbers.
+        They are float32 ``[N, classes]`` in the card's order, and float32 ``[N]`` from 0 to 1: how
+        much each picture looks as if it were of any class. The pixels take the way that the
+        training images took. Raises ``CheckpointError`` for a model whose answers are no numbers.
+
+        Args:
+            images: one or more, uint8 RGB ``[H, W, 3]``; sizes may differ.
         """
-        fitted = np.stack([fit(image, self.card.channels) for image in images])
-        with torch.no_grad():
-            logits = self._model(self._normalise(to_tensor(fitted, self._device)))
-            if not torch.isfinite(logits).all():
+        engine, _, calibration = self._is
+        with self.timings.measure(PREPROCESS, len(images)):
+            pictures = np.stack([self.input_of(image) for image in images])
+        with self.timings.measure(INFER, len(images)):
+            logits = engine.run(pictures)
+            if not np.isfinite(logits).all():
                 raise CheckpointError(
                     "the model's answers are not finite numbers, its training must have diverged: "
                     "choose another"
                 )
-            probabilities: np.ndarray = functional.softmax(logits, dim=1).cpu().numpy()
-        return probabilities
+            return calibration.probabilities(logits), calibration.membership(pictures)
 
-    def _best(self, row: np.ndarray) -> Prediction:
-        order = np.argsort(-row, kind="stable")[:TOP]
-        return Prediction(tuple((self.card.classes[i], float(row[i])) for i in order))
+    def input_of(self, image: np.ndarray) -> np.ndarray:
+        """Return what the model sees of a picture: uint8 ``[28, 28, channels]``."""
+        return fit(image, self.card.channels)
+
+    def decide(self, probabilities: np.ndarray, membership: float) -> Prediction:
+        """Return the prediction for one picture's row of ``assess``."""
+        _, card, calibration = self._is
+        order = np.argsort(-probabilities, kind="stable")[:TOP]
+        top = tuple((card.classes[i], float(probabilities[i])) for i in order)
+        asked = self._thresholds.replacing(calibration)
+        return Prediction(top, asked.knows(probabilities, membership))

@@ -1,84 +1,21 @@
-"""A trained model as two files: weights (safetensors) and a card (JSON) that says what they are.
+"""A model's weights: LeNet-5 to safetensors and back.
 
 A model is trusted only after the hash, the size, the names and the shapes of its weights agree with
 its card. Neither format can carry code.
 """
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Tuple
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 import torch
 
-from model import atomic
+from model.card import LARGEST, WEIGHTS_FILE, Card, read, require_hash, write
 from model.errors import CheckpointError
 from model.lenet import LeNet5
 from model.normalise import Normaliser
-
-WEIGHTS_FILE = "model.safetensors"
-CARD_FILE = "model.json"
-_LARGEST_WEIGHTS = 64 << 20
-"""LeNet-5 has 250 kB of weights; with 64 MiB there is no file worth reading."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a model is, as plain JSON.
-
-    ``mean`` and ``std`` are the normalisation of each channel, in 0..1. ``weights_sha256`` is that
-    of the safetensors file. ``test_accuracy`` is None until the one evaluation on the test split.
-    """
-
-    classes: List[str]
-    channels: int
-    mean: List[float]
-    std: List[float]
-    weights_sha256: str
-    dataset: Dict[str, Any]
-    config: Dict[str, Any]
-    study: Optional[str] = None
-    trial: Optional[int] = None
-    validation_accuracy: Optional[float] = None
-    test_accuracy: Optional[float] = None
-    confusion: Optional[List[List[int]]] = None
-    trained_on: Optional[Dict[str, str]] = None
-    architecture: str = "lenet5"
-    format: int = 1
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Card":
-        """Build a card from untrusted JSON; raises ``CheckpointError``."""
-        try:
-            card = cls(**values)
-        except TypeError as error:
-            raise CheckpointError(
-                "the model's card is not one of ours: {}".format(error)
-            ) from error
-        if (card.architecture, card.format) != ("lenet5", 1):
-            raise CheckpointError(
-                "the model's card is of architecture {!r}, format {!r}: this hyperhive reads "
-                "'lenet5', 1".format(card.architecture, card.format)
-            )
-        if not _is_normalisation(card.mean, card.channels, least=0.0):
-            raise CheckpointError("the model's card has no mean for each channel")
-        if not _is_normalisation(card.std, card.channels, least=1e-9):
-            raise CheckpointError("the model's card has no standard deviation for each channel")
-        if not isinstance(card.weights_sha256, str):
-            raise CheckpointError("the model's card has no hash of its weights")
-        if card.channels not in (1, 3) or type(card.channels) is not int:
-            raise CheckpointError("the model's card has no number of channels")
-        if not _is_names(card.classes):
-            raise CheckpointError("the model's card has no class names")
-        return card
-
-    def to_json(self) -> Dict[str, Any]:
-        """Return the card as plain JSON, which ``from_json`` reads back."""
-        return asdict(self)
 
 
 def pack_weights(model: torch.nn.Module) -> bytes:
@@ -93,14 +30,9 @@ def unpack_weights(packed: bytes, card: Card, device: torch.device) -> LeNet5:
 
     Raises ``CheckpointError`` unless hash, size, names, shapes and types are those of the card.
     """
-    if len(packed) > _LARGEST_WEIGHTS:
+    if len(packed) > LARGEST:
         raise CheckpointError("weights of {} MB are no LeNet-5".format(len(packed) >> 20))
-    if hashlib.sha256(packed).hexdigest() != card.weights_sha256:
-        raise CheckpointError(
-            "the weights are not those of the card: their SHA-256 is not {}...".format(
-                card.weights_sha256[:12]
-            )
-        )
+    require_hash(packed, card.weights_sha256)
     try:
         arrays = safetensors.numpy.load(packed)
     except (safetensors.SafetensorError, KeyError) as error:
@@ -112,36 +44,18 @@ def unpack_weights(packed: bytes, card: Card, device: torch.device) -> LeNet5:
 
 
 def save(directory: Path, packed: bytes, card: Card) -> Path:
-    """Write weights and card into a directory, the card last; return the weights' path.
-
-    Whoever reads meanwhile finds the old model, the new one, or a card that does not match and is
-    refused: never one for the other.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    atomic.write(directory / WEIGHTS_FILE, packed)
-    atomic.write(directory / CARD_FILE, json.dumps(card.to_json(), indent=2).encode() + b"\n")
+    """Write weights and card into a directory; return the weights' path. See ``card.write``."""
+    write(directory / WEIGHTS_FILE, packed, card)
     return directory / WEIGHTS_FILE
 
 
 def load(path: Path, device: torch.device) -> Tuple[LeNet5, Card]:
     """Return the model in a directory, or of a weights file with its card beside it."""
-    directory, weights = (path, path / WEIGHTS_FILE) if path.is_dir() else (path.parent, path)
-    card_file = directory / CARD_FILE if path.is_dir() else path.with_suffix(".json")
-    for file in (weights, card_file):
-        if not file.is_file():
-            raise CheckpointError(
-                "there is no {}: a model is a weights file and its card, as hyperhive leaves them "
-                "in models/STUDY/".format(file)
-            )
-    if weights.stat().st_size > _LARGEST_WEIGHTS:
-        raise CheckpointError("{} is too large to be a LeNet-5".format(weights))
+    weights = path / WEIGHTS_FILE if path.is_dir() else path
+    packed, card = read(weights)
     try:
-        values = json.loads(card_file.read_text(encoding="utf-8"))
-        card = Card.from_json(values if isinstance(values, dict) else {})
-        return unpack_weights(weights.read_bytes(), card, device), card
-    except OSError as error:
-        raise CheckpointError("{} cannot be read: {}".format(weights, error.strerror)) from error
-    except (CheckpointError, ValueError, RecursionError) as error:
+        return unpack_weights(packed, card, device), card
+    except CheckpointError as error:
         raise CheckpointError("{}: {}".format(weights, error)) from error
 
 
@@ -170,15 +84,3 @@ def _require_same(found: Dict[str, str], expected: Dict[str, str]) -> None:
                     name, found.get(name, "missing"), expected.get(name, "there")
                 )
             )
-
-
-def _is_normalisation(values: Any, channels: Any, least: float) -> bool:
-    """Whether there is a number in ``least``..1 for each of 1 or 3 channels."""
-    if channels not in (1, 3) or not isinstance(values, list) or len(values) != channels:
-        return False
-    return all(isinstance(value, (int, float)) and least <= value <= 1 for value in values)
-
-
-def _is_names(values: Any) -> bool:
-    named = isinstance(values, list) and all(isinstance(value, str) for value in values)
-    return named and len(values) >= 2

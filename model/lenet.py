@@ -4,6 +4,8 @@ LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Reco
 of the IEEE 86(11), 1998, section II.B.
 """
 
+from typing import Tuple
+
 import torch
 from torch import nn
 
@@ -48,5 +50,10 @@ class LeNet5(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits ``[N, classes]`` for normalised float32 images ``[N, C, 28, 28]``."""
-        logits: torch.Tensor = self.classifier(self.features(images))
-        return logits
+        return self.answer(images)[0]
+
+    def answer(self, images: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Return logits ``[N, classes]`` and what they are computed from: F6, ``[N, 84]``."""
+        hidden: torch.Tensor = self.classifier[:-1](self.features(images))
+        logits: torch.Tensor = self.classifier[-1](hidden)
+        return logits, hidden

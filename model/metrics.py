@@ -17,11 +17,13 @@ class Evaluation:
     """What a model says of N labelled images.
 
     ``loss`` is the mean cross-entropy in nats, ``accuracy`` the share of images named rightly,
-    ``probabilities`` float32 ``[N, classes]``, ``confusion`` counts ``[true][predicted]``.
+    ``logits`` and ``probabilities``, their softmax, are float32 ``[N, classes]``, ``confusion``
+    counts ``[true][predicted]``.
     """
 
     loss: float
     accuracy: float
+    logits: np.ndarray
     probabilities: np.ndarray
     confusion: List[List[int]]
 
@@ -48,6 +50,7 @@ def evaluate(
     return Evaluation(
         loss=loss,
         accuracy=(predicted == labels).float().mean().item(),
+        logits=logits.cpu().numpy(),
         probabilities=probabilities.cpu().numpy(),
         confusion=confusion.reshape(logits.shape[1], -1).tolist(),
     )

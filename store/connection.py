@@ -19,9 +19,10 @@ from store.driver import (
     time_limit,
     translated_errors,
 )
+from store.errors import NotFound
 from store.queue import TrialQueue
 from store.roles import Roles
-from store.studies import Studies
+from store.studies import StoredModel, Studies
 from store.trial import Trial
 from store.workers import Workers
 
@@ -81,6 +82,20 @@ class Store:
                 document = self._meta.find_one({"_id": _IDENTITY})
             self._identity = None if document is None else document["value"]
         return self._identity
+
+    def model(self, study: str) -> StoredModel:
+        """Return a study's model, the best so far where it has not ended. Raises ``NotFound``."""
+        found = self.studies.get(study)
+        if found is None:
+            others = [other.name for other in self.studies.all()]
+            there = "its studies are {}".format(", ".join(others)) if others else "it has none"
+            raise NotFound("there is no study {!r} in {}: {}".format(study, self.address, there))
+        if found.model is None:
+            ended = "ended without a model" if found.result else "has no model yet"
+            raise NotFound(
+                "study {!r} {}: run `hyperhive coordinator` until it has".format(study, ended)
+            )
+        return found.model
 
     def cancel_study(self, name: str) -> int:
         """End a study: no more trials are posted, those that wait or run end without a result.

@@ -5,18 +5,45 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from pymongo import ReturnDocument
 
+from store.blobs import BlobRef
 from store.driver import Guard
 from store.errors import NotFound
 
 
 @dataclass(frozen=True)
+class StoredModel:
+    """A study's model: its card, as untrusted JSON, and where its weights lie.
+
+    ``is_final`` if it is what the study ended with; else it is the best until now.
+    """
+
+    card: Dict[str, Any]
+    weights: BlobRef
+    is_final: bool
+
+
+@dataclass(frozen=True)
 class StoredStudy:
-    """A study as the store knows it; ``result`` is None until it has ended with one."""
+    """A study as the store knows it.
+
+    ``result`` is None until it has ended with one; ``best`` is the model of its best trial so far,
+    with ``card`` and ``weights`` as in a result, or None.
+    """
 
     name: str
     spec: Dict[str, Any]
     result: Optional[Dict[str, Any]]
+    best: Optional[Dict[str, Any]]
     cancelled: bool
+
+    @property
+    def model(self) -> Optional[StoredModel]:
+        """The model it ended with, else the best so far, else None; raises ``CorruptBlob``."""
+        for found in (self.result, self.best):
+            if found and found.get("card") and found.get("weights"):
+                weights = BlobRef.from_document(found["weights"])
+                return StoredModel(found["card"], weights, is_final=found is self.result)
+        return None
 
 
 class Studies:
@@ -59,6 +86,10 @@ class Studies:
         """Replace a study's specification and reopen it: its budget grew. Raises ``NotFound``."""
         self._set(name, {"spec": dict(spec), "result": None})
 
+    def offer(self, name: str, best: Mapping[str, Any]) -> None:
+        """Store the model of the best trial so far. Raises ``NotFound`` if the study is gone."""
+        self._set(name, {"best": dict(best)})
+
     def conclude(self, name: str, result: Mapping[str, Any]) -> None:
         """Store how a study ended. Raises ``NotFound`` if it was deleted meanwhile."""
         self._set(name, {"result": dict(result)})
@@ -80,4 +111,10 @@ class Studies:
 
 
 def _from_document(document: Mapping[str, Any]) -> StoredStudy:
-    return StoredStudy(document["_id"], document["spec"], document["result"], document["cancelled"])
+    return StoredStudy(
+        name=document["_id"],
+        spec=document["spec"],
+        result=document["result"],
+        best=document.get("best"),  # a study is opened without
+        cancelled=document["cancelled"],
+    )

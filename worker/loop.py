@@ -7,12 +7,12 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping, Optional
 
+from model.dataset_cache import DatasetCache
 from model.errors import ConfigError, DatasetError, DeviceError
 from store.connection import Store
 from store.errors import CorruptBlob, LeaseLost, NotFound, StoreUnavailable
 from store.queue import new_token
 from store.trial import ErrorKind, Trial
-from worker.data import DatasetCache
 from worker.device import is_device_failure
 from worker.identity import Identity
 from worker.lease import Heartbeat, Held
@@ -182,7 +182,7 @@ class Worker:
                 or self._stop.ends(expected_end[0], self._terms.grace)
             )
 
-        dataset = functools.partial(self._datasets.get, store=store)
+        dataset = functools.partial(self._datasets.get, fetch=store.datasets.fetch)
         context = Context(self._terms.device, dataset, report, should_stop, trial, store)
         return self._objectives[str(trial.objective)](trial.config, context)
 

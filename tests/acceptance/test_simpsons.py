@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from model import checkpoint
-from model.checkpoint import Card
+from model.card import CARD_FILE, Card
 from model.config import TrainConfig
 from model.dataset import Dataset
 from model.datasets import Request, load
@@ -63,7 +63,7 @@ def model(dataset: Dataset, shown: np.ndarray, tmp_path_factory: pytest.TempPath
 
 
 def _accuracy_on_split(model: Path) -> float:
-    card = json.loads((model / checkpoint.CARD_FILE).read_text())
+    card = json.loads((model / CARD_FILE).read_text())
     return float(card["test_accuracy"])
 
 
@@ -75,7 +75,7 @@ def _predict(model: Path, source: Path, output: Path, *flags: str) -> List[str]:
     """Run predict-cam; return the labels it gave, in order."""
     command = [sys.executable, "-c", "import hyperhive; hyperhive.predict_cam()"]
     command += ["--model", str(model), "--source", str(source), "--output", str(output)]
-    subprocess.run([*command, "--jsonl", "--quiet", *flags], check=True, timeout=120)
+    subprocess.run([*command, "--quiet", *flags], check=True, timeout=120)
     lines = (output / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["label"] for line in lines]
 

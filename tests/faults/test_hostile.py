@@ -26,7 +26,8 @@ from home import Home, Program, until
 from PIL import Image
 
 from model import checkpoint
-from model.checkpoint import CARD_FILE, WEIGHTS_FILE, Card, load, pack_weights, unpack_weights
+from model.card import CARD_FILE, WEIGHTS_FILE, Card
+from model.checkpoint import load, pack_weights, unpack_weights
 from model.dataset import Dataset
 from model.datasets import digits
 from model.errors import CheckpointError, DatasetError

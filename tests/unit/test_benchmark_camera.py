@@ -191,7 +191,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
 
 def test_a_video_is_scored_frame_by_frame(trained: Dict[str, Path]) -> None:
     """What is named rightly without a camera is so in an undistorted video, by each model."""
-    models = [from_file(path, torch.device("cpu")) for path in trained.values()]
+    models = [from_file(path) for path in trained.values()]
     pictures = Pictures(digits(), models, seed=0)
     chosen = pictures.some(40)
     classes = digits().test_labels[chosen]
@@ -213,7 +213,7 @@ def test_a_model_trained_for_cameras_is_better_at_cameras(trained: Dict[str, Pat
     truths = [dataset.classes[label] for label in dataset.test_labels[:: some.step]]
     right = {}
     for augment, path in trained.items():
-        predictor = from_file(path, torch.device("cpu")).predictor
+        predictor = from_file(path).predictor
         right[augment] = Score.of(zip(predictor.predict(shown), truths)).accuracy
     assert right["camera"] > 0.8
     assert right["camera"] > right["none"] + 0.02

@@ -15,17 +15,20 @@ from rich.text import Text
 from test_coordinator_search import Act, claimed, deliver, loss_of, working
 
 from coordinator.display import Lines, doing, panel, time_left
+from coordinator.offers import Offers
 from coordinator.ranking import best_of
-from coordinator.run import PICTURE_FILE, Result, StudyFailed, open_study, run_study
+from coordinator.run import PICTURE_FILE, Result, StudyFailed, _card_so_far, open_study, run_study
 from coordinator.search import Search, Snapshot
 from coordinator.space import CLASSIC, Dimension
 from coordinator.status import report as status_report
 from coordinator.study import Plan
 from coordinator.summary import summary
 from model import checkpoint
-from model.checkpoint import CARD_FILE, WEIGHTS_FILE, Card, CheckpointError, pack_weights
+from model.card import CARD_FILE, WEIGHTS_FILE, Card
+from model.checkpoint import pack_weights
 from model.dataset import Dataset
 from model.datasets import Request
+from model.errors import CheckpointError
 from model.lenet import LeNet5
 from store.connection import Store
 from store.errors import NotFound, StudyChanged
@@ -81,6 +84,49 @@ def only_search(store: Store, uri: str, name: str = "s") -> List[Trial]:
 
 def jobs(store: Store) -> List[Trial]:
     return store.trials.find("s")
+
+
+# -- while it runs ------------------------------------------------------------------------------
+
+
+def test_a_running_study_offers_the_model_of_its_best_trial(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """Whenever a trial has ended, the store has the best one's model; at the end, the winner's."""
+    study = open_study(store, plan(trials=4), tiny())
+    offered = []
+
+    def look(snapshot: Snapshot) -> None:
+        if snapshot.best is not None:
+            model = store.model("s")
+            assert not model.is_final
+            offered.append((snapshot.best.tid, model.card["trial"]))
+            assert model.weights.as_document() == snapshot.best.artifact
+            assert model.card["weights_sha256"] == model.weights.sha256
+            card = Card.from_json(model.card)
+            assert card.calibration is not None
+            assert card.test_accuracy is None
+
+    with working(mongo_uri, train):
+        run_study(store, study, tiny(), tmp_path, True, look, threading.Event())
+    assert offered
+    assert all(best == trial for best, trial in offered)
+    assert store.model("s").is_final
+
+
+def test_a_trial_without_a_model_is_not_offered(store: Store, mongo_uri: str) -> None:
+    """A best trial with half a reference to its weights, or no accuracy, ends no search."""
+    study = open_study(store, plan(), tiny())
+    best = best_of(only_search(store, mongo_uri))
+    assert best is not None
+    for spoilt in (
+        dataclasses.replace(best, artifact={"file_id": "x"}),
+        dataclasses.replace(best, result={"loss": 0.0}),
+    ):
+        offers = Offers(store, lambda trial, at: _card_so_far(store, study, tiny(), trial, at))
+        offers.look(dataclasses.replace(snapshot(store), finished=(spoilt,)))
+    with pytest.raises(NotFound, match="study 's' has no model yet"):
+        store.model("s")
 
 
 # -- how a study ends --------------------------------------------------------------------------

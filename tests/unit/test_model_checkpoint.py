@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from model import checkpoint
-from model.checkpoint import CARD_FILE, WEIGHTS_FILE, Card, load, pack_weights, unpack_weights
+from model.card import CARD_FILE, WEIGHTS_FILE, Card
+from model.checkpoint import load, pack_weights, unpack_weights
 from model.errors import CheckpointError
 from model.lenet import LeNet5
 

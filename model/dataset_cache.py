@@ -1,14 +1,13 @@
-"""Data sets as a worker gets them: from its own disk, else from the store."""
+"""Data sets as a device gets them: from its own disk, else from the store."""
 
 import logging
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 from model import atomic
 from model.dataset import Dataset
 from model.download import cache_directory
 from model.errors import DatasetError
-from store.connection import Store
 
 log = logging.getLogger(__name__)
 
@@ -23,15 +22,20 @@ class DatasetCache:
     def __init__(self, directory: Optional[Path] = None) -> None:
         self._directory = directory or cache_directory()
 
-    def get(self, content_hash: str, store: Store) -> Dataset:
-        """Return a data set; raises ``StoreError`` if it has to be fetched and cannot be."""
+    def get(self, content_hash: str, fetch: Callable[[str], bytes]) -> Dataset:
+        """Return a data set; what ``fetch`` raises where it is not here and cannot be had.
+
+        Args:
+            content_hash: of the data set.
+            fetch: returns a packed data set by that hash, as ``store.datasets.fetch`` does.
+        """
         path = self._directory / (content_hash + ".npz")
         if path.exists():
             try:
                 return Dataset.unpack(path.read_bytes(), content_hash)
             except DatasetError as error:
                 log.warning("%s is damaged and is fetched again (%s)", path, error)
-        packed = store.datasets.fetch(content_hash)
+        packed = fetch(content_hash)
         dataset = Dataset.unpack(packed, content_hash)
         self._keep(path, packed)
         return dataset

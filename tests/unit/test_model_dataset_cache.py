@@ -1,4 +1,4 @@
-"""Data sets as a worker gets them."""
+"""Data sets as a device gets them."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from model.dataset import Dataset
+from model.dataset_cache import DatasetCache
 from store.connection import Store
 from store.errors import NotFound
-from worker.data import DatasetCache
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def test_a_data_set_is_fetched_once(store: Store, dataset: Dataset, tmp_path: Pa
     """What was fetched is read from disk from then on, by other processes too."""
     name = publish(store, dataset)
     directory = tmp_path / "not" / "there" / "yet"
-    assert DatasetCache(directory).get(name, store).content_hash == name
+    assert DatasetCache(directory).get(name, store.datasets.fetch).content_hash == name
     unpublish(store)
-    assert DatasetCache(directory).get(name, store).content_hash == name
+    assert DatasetCache(directory).get(name, store.datasets.fetch).content_hash == name
     assert [path.name for path in directory.iterdir()] == [name + ".npz"]
 
 
@@ -47,7 +47,7 @@ def test_a_damaged_file_is_fetched_again(
     other = Dataset("x", ("a", "b"), *[dataset.test_images[::-1], dataset.test_labels] * 2)
     file = tmp_path / (name + ".npz")
     file.write_bytes(other.pack() if damage is None else damage)
-    assert DatasetCache(tmp_path).get(name, store).content_hash == name
+    assert DatasetCache(tmp_path).get(name, store.datasets.fetch).content_hash == name
     assert Dataset.unpack(file.read_bytes(), name).content_hash == name
 
 
@@ -57,11 +57,14 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     """A directory that cannot be made (a file is in its way) costs the copy, not the trial."""
     (tmp_path / "file").write_text("in the way")
     cache = DatasetCache(tmp_path / "file" / "cache")
-    assert cache.get(publish(store, dataset), store).content_hash == dataset.content_hash
+    assert (
+        cache.get(publish(store, dataset), store.datasets.fetch).content_hash
+        == dataset.content_hash
+    )
 
 
 def test_a_data_set_that_nobody_has_is_refused(store: Store, tmp_path: Path) -> None:
     """A hash that is neither cached nor published raises, and leaves no file."""
     with pytest.raises(NotFound, match="data set abc"):
-        DatasetCache(tmp_path).get("abc", store)
+        DatasetCache(tmp_path).get("abc", store.datasets.fetch)
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,121 @@
+"""From a frame to its label with each engine, one thread, a frame at a time.
+
+    python benchmarks/engines.py [--data PATH]
+
+trains LeNet-5 on Simpsons-MNIST for some epochs, exports it to ONNX and TorchScript, and prints the
+milliseconds that a camera's frame of 640x480 takes until its label is there (median and 95th
+percentile), and how much of that its engine takes. It also counts the test images that each form
+labels as PyTorch does.
+"""
+
+import hashlib
+import tempfile
+import time
+from pathlib import Path
+from typing import List
+
+# torch before cv2: on a Jetson there is too little static TLS left for it afterwards.
+import torch
+
+# isort: split
+import cv2
+import numpy as np
+from _common import simpsons, simpsons_option
+from PIL import Image
+
+from inference.models import from_file
+from inference.predictor import Predictor
+from inference.timings import INFER, Timings
+from model import checkpoint
+from model.card import Card
+from model.config import TrainConfig
+from model.dataset import Dataset
+from model.export import export
+from model.training import TrainingData, train
+
+CPU = torch.device("cpu")
+FORMS = {
+    "PyTorch": ".safetensors",
+    "PyTorch, TorchScript": ".pt",
+    "OpenCV, ONNX": ".onnx",
+}
+
+
+def main() -> None:
+    """Measure, and print a table for a Markdown page."""
+    parser = simpsons_option(__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--frames", type=int, default=1000)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    dataset = simpsons(asked.data)
+    with tempfile.TemporaryDirectory() as folder:
+        trained(dataset, asked.epochs, Path(folder))
+        predictors = {
+            name: from_file(Path(folder) / ("model" + suffix)).predictor
+            for name, suffix in FORMS.items()
+        }
+    frames = enlarged(dataset.test_images[: asked.frames])
+    reference = labels(predictors["PyTorch"], dataset.test_images)
+    print(
+        "torch {}, OpenCV {}, one thread, frames of 640x480\n".format(
+            torch.__version__, cv2.__version__
+        )
+    )
+    print("| engine | frame to label, p50 | p95 | engine alone, p50 | labels as PyTorch gives |")
+    print("|---|---|---|---|---|")
+    for name, predictor in predictors.items():
+        same = sum(a == b for a, b in zip(labels(predictor, dataset.test_images), reference))
+        predictor.timings = Timings()  # without those of many at once
+        p50, p95 = np.percentile(milliseconds(predictor, frames), [50, 95])
+        alone = {part: median for part, median, _ in predictor.timings.rows()}[INFER]
+        row = "| {} | {:.2f} ms | {:.2f} ms | {:.2f} ms | {:,} of {:,} |"
+        print(row.format(name, p50, p95, alone, same, len(reference)))
+
+
+def trained(dataset: Dataset, epochs: int, folder: Path) -> None:
+    """Train a model and write it in all its forms."""
+    data = TrainingData(dataset, CPU)
+    config = TrainConfig(dataset.content_hash, learning_rate=0.05, epochs=epochs, momentum=0.5)
+    packed = checkpoint.pack_weights(train(config, data).model)
+    card = Card(
+        classes=list(dataset.classes),
+        channels=dataset.channels,
+        mean=data.mean,
+        std=data.std,
+        weights_sha256=hashlib.sha256(packed).hexdigest(),
+        dataset={},
+        config={},
+    )
+    for suffix in FORMS.values():
+        export(folder / ("model" + suffix), packed, card, dataset.test_images)
+
+
+def enlarged(images: np.ndarray) -> List[np.ndarray]:
+    """Return images as a camera would give them: 640x480, the image in the middle."""
+    frames = []
+    for image in images:
+        frame = np.full((480, 640, 3), 128, np.uint8)
+        frame[:, 80:560] = Image.fromarray(image).resize((480, 480), Image.Resampling.BICUBIC)
+        frames.append(frame)
+    return frames
+
+
+def labels(predictor: Predictor, images: np.ndarray) -> List[str]:
+    """Return the label of each test image."""
+    return [prediction.label for prediction in predictor.predict(list(images))]
+
+
+def milliseconds(predictor: Predictor, frames: List[np.ndarray]) -> List[float]:
+    """Return how long each frame takes to its label; the first ten do not count."""
+    taken = []
+    for frame in frames[:10] + frames:
+        begun = time.perf_counter()
+        predictor.predict([frame])
+        taken.append(1000 * (time.perf_counter() - begun))
+    return taken[10:]
+
+
+if __name__ == "__main__":
+    main()

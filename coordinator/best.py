@@ -1,0 +1,114 @@
+"""What ``hyperhive best`` tells of a model, and what it exports."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Mapping, Optional
+
+from rich.text import Text
+
+from coordinator.summary import percent
+from model import card as cards
+from model.card import WEIGHTS_FILE, Card
+from model.dataset import Dataset
+from model.dataset_cache import DatasetCache
+from model.errors import InputError
+from store.connection import Store
+from store.errors import NotFound, StoreError
+
+
+class NotCheckable(InputError):
+    """The images that an export must be compared on cannot be had."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model: its safetensors file and card, where that lies, and what it is in a few words."""
+
+    packed: bytes
+    card: Card
+    where: str
+    state: str
+
+
+def from_file(path: Path) -> Found:
+    """Return the model in a directory or of a safetensors file; raises ``CheckpointError``."""
+    weights = path / WEIGHTS_FILE if path.is_dir() else path
+    packed, card = cards.read(weights)
+    return Found(packed, card, str(weights), _state(card, is_final=True))
+
+
+def from_store(store: Store, name: Optional[str]) -> Found:
+    """Return the model of a study, by default the newest that has one.
+
+    Raises ``NotFound`` if there is none, ``CheckpointError`` for one that cannot be trusted.
+    """
+    if name is None:
+        names = [study.name for study in store.studies.all() if study.model is not None]
+        if not names:
+            raise NotFound(
+                "no study on {} has a model: `hyperhive coordinator` makes one".format(
+                    store.address
+                )
+            )
+        name = names[-1]
+    model = store.model(name)
+    card, packed = Card.from_json(model.card), store.blobs.get(model.weights)
+    cards.require_hash(packed, card.weights_sha256)
+    where = "study {} on {}".format(name, store.address)
+    return Found(packed, card, where, _state(card, model.is_final))
+
+
+def describe(found: Found) -> Text:
+    """Return what a person wants to know of a model, as a few lines."""
+    card = found.card
+    lines = {
+        "model": found.where,
+        "state": found.state,
+        "config": _configuration(card.config),
+        "tuned": "{} of validation images".format(percent(card.validation_accuracy)),
+        "test": "{} of test images".format(percent(card.test_accuracy)),
+        "classes": "{}: {}".format(len(card.classes), ", ".join(card.classes)),
+        "weights": "{:.0f} kB, SHA-256 {}".format(len(found.packed) / 1000, card.weights_sha256),
+    }
+    text = Text()
+    for label, said in lines.items():
+        text.append("{:<9}".format(label), style="dim")
+        text.append(said + "\n", style="bold green" if label == "test" else "")
+    text.rstrip()
+    return text
+
+
+def dataset_of(card: Card, fetch: Callable[[str], bytes]) -> Dataset:
+    """Return a model's data set, from this machine's cache or with ``fetch`` from the store.
+
+    Raises ``NotCheckable``: what was not compared on its test images is not exported.
+    """
+    content_hash = card.dataset.get("content_hash")
+    if not isinstance(content_hash, str):
+        raise NotCheckable("the model's card does not say which data set to check the export on")
+    try:
+        return DatasetCache().get(content_hash, fetch)
+    except StoreError as error:
+        raise NotCheckable(
+            "nothing was exported, for it could not be checked on the model's test images: "
+            "{}".format(error)
+        ) from error
+
+
+def _state(card: Card, is_final: bool) -> str:
+    if not is_final:
+        return "trial {}, the best so far: the study has not ended".format(card.trial)
+    if card.trial is None:
+        return "of no study"
+    refitted = card.config.get("train_on_all")
+    return "trial {}{}".format(
+        card.trial, ", refitted on training and validation data" if refitted else ""
+    )
+
+
+def _configuration(config: Mapping[str, Any]) -> str:
+    said = {name.replace("_", " "): value for name, value in config.items() if name != "dataset"}
+    return ", ".join(
+        "{} {}".format(name, "{:.4g}".format(value) if isinstance(value, float) else value)
+        for name, value in said.items()
+    )

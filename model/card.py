@@ -1,0 +1,188 @@
+"""A trained model's files: what it is as a card (JSON), and its numbers in one or more forms.
+
+A file is trusted only after its hash agrees with the card. Nothing here needs PyTorch.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from model import atomic
+from model.calibration import Calibration
+from model.errors import CheckpointError
+
+SUFFIX = ".safetensors"
+"""Of the form that all others are made from."""
+
+WEIGHTS_FILE = "model" + SUFFIX
+CARD_FILE = "model.json"
+LARGEST = 64 << 20
+"""LeNet-5 has 250 kB of weights; with 64 MiB there is no file worth reading."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model is, as plain JSON.
+
+    ``mean`` and ``std`` are the normalisation of each channel, in 0..1. ``weights_sha256`` is that
+    of the safetensors file, ``exports`` that of each further form of the model, by its suffix.
+    ``test_accuracy`` is None until the one evaluation on the test split. ``calibration`` is None of
+    a model that never had one: its softmax is taken as it is.
+    """
+
+    classes: List[str]
+    channels: int
+    mean: List[float]
+    std: List[float]
+    weights_sha256: str
+    dataset: Dict[str, Any]
+    config: Dict[str, Any]
+    study: Optional[str] = None
+    trial: Optional[int] = None
+    validation_accuracy: Optional[float] = None
+    test_accuracy: Optional[float] = None
+    confusion: Optional[List[List[int]]] = None
+    trained_on: Optional[Dict[str, str]] = None
+    calibration: Optional[Calibration] = None
+    exports: Dict[str, str] = field(default_factory=dict)
+    architecture: str = "lenet5"
+    format: int = 1
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Card":
+        """Build a card from untrusted JSON; raises ``CheckpointError``."""
+        try:
+            card = cls(**values)
+        except TypeError as error:
+            raise CheckpointError(
+                "the model's card is not one of ours: {}".format(error)
+            ) from error
+        if (card.architecture, card.format) != ("lenet5", 1):
+            raise CheckpointError(
+                "the model's card is of architecture {!r}, format {!r}: this hyperhive reads "
+                "'lenet5', 1".format(card.architecture, card.format)
+            )
+        card._require_sound()
+        return replace(card, calibration=_calibration(card.calibration, card.channels))
+
+    def _require_sound(self) -> None:
+        """Raise ``CheckpointError`` where a field that labelling depends on is none of its kind."""
+        if not _is_normalisation(self.mean, self.channels, least=0.0):
+            raise CheckpointError("the model's card has no mean for each channel")
+        if not _is_normalisation(self.std, self.channels, least=1e-9):
+            raise CheckpointError("the model's card has no standard deviation for each channel")
+        if not isinstance(self.weights_sha256, str):
+            raise CheckpointError("the model's card has no hash of its weights")
+        if not isinstance(self.exports, dict):
+            raise CheckpointError("the model's card has no hashes of its other forms")
+        if self.channels not in (1, 3) or type(self.channels) is not int:
+            raise CheckpointError("the model's card has no number of channels")
+        if not _is_names(self.classes):
+            raise CheckpointError("the model's card has no class names")
+
+    def sha256(self, suffix: str) -> Optional[str]:
+        """Return the hash of the model's file with this suffix; None if it has no such form."""
+        return self.weights_sha256 if suffix == SUFFIX else self.exports.get(suffix)
+
+    def to_json(self) -> Dict[str, Any]:
+        """Return the card as plain JSON, which ``from_json`` reads back."""
+        return asdict(self)
+
+
+def card_file(path: Path) -> Path:
+    """Return where the card of a model's file lies."""
+    return path.with_suffix(".json")
+
+
+def read(path: Path) -> Tuple[bytes, Card]:
+    """Return the bytes of a model's file and its card, whose hash of them agrees.
+
+    Raises ``CheckpointError``, which begins with the path.
+    """
+    require_there(path)
+    require_there(card_file(path))
+    try:
+        if path.stat().st_size > LARGEST:
+            raise CheckpointError("it is too large to be a LeNet-5")
+        card = read_card(card_file(path))
+        packed = path.read_bytes()
+        require_hash(packed, card.sha256(path.suffix))
+    except OSError as error:
+        raise CheckpointError("{} cannot be read: {}".format(path, error.strerror)) from error
+    except CheckpointError as error:
+        raise CheckpointError("{}: {}".format(path, error)) from error
+    return packed, card
+
+
+def require_there(path: Path) -> None:
+    """Raise ``CheckpointError`` unless there is such a file."""
+    if not path.is_file():
+        raise CheckpointError(
+            "there is no {}: a model is a weights file and its card, as hyperhive leaves them "
+            "in models/STUDY/".format(path)
+        )
+
+
+def read_card(file: Path) -> Card:
+    """Return the card in a file; raises ``CheckpointError`` or ``OSError``."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError("the model's card is no JSON: {}".format(error)) from error
+    return Card.from_json(values if isinstance(values, dict) else {})
+
+
+def write(path: Path, packed: bytes, card: Card) -> None:
+    """Write a form of a model and its card, the card last; raises ``OSError``.
+
+    Whoever reads meanwhile finds the old model, the new one, or a card that does not match and is
+    refused: never one for the other. What the card that is there knows of further forms of this
+    model, it goes on to know.
+    """
+    file = card_file(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    there = _card_of(card.weights_sha256, file)
+    exports = {**(there.exports if there else {}), **card.exports}
+    atomic.write(path, packed)
+    values = replace(card, exports=exports).to_json()
+    atomic.write(file, json.dumps(values, indent=2).encode() + b"\n")
+
+
+def require_hash(packed: bytes, sha256: Optional[str]) -> None:
+    """Raise ``CheckpointError`` unless these are the bytes that a card knows by this hash."""
+    if sha256 is None:
+        raise CheckpointError(
+            "the card beside it is that of another model, or of other forms of this one: export "
+            "it anew with `hyperhive best --export`"
+        )
+    if hashlib.sha256(packed).hexdigest() != sha256:
+        raise CheckpointError(
+            "the weights are not those of the card: their SHA-256 is not {}...".format(sha256[:12])
+        )
+
+
+def _card_of(weights_sha256: str, file: Path) -> Optional[Card]:
+    """Return the card in a file if it is of a model with these weights."""
+    try:
+        card = read_card(file)
+    except (CheckpointError, OSError):
+        return None
+    return card if card.weights_sha256 == weights_sha256 else None
+
+
+def _calibration(values: Any, channels: int) -> Optional[Calibration]:
+    return None if values is None else Calibration.from_json(values, channels)
+
+
+def _is_normalisation(values: Any, channels: Any, least: float) -> bool:
+    """Whether there is a number in ``least``..1 for each of 1 or 3 channels."""
+    if channels not in (1, 3) or not isinstance(values, list) or len(values) != channels:
+        return False
+    return all(isinstance(value, (int, float)) and least <= value <= 1 for value in values)
+
+
+def _is_names(values: Any) -> bool:
+    named = isinstance(values, list) and all(isinstance(value, str) for value in values)
+    return named and len(values) >= 2

@@ -1,0 +1,111 @@
+"""What computes a model's numbers: PyTorch or OpenCV, behind one interface.
+
+Neither is imported before it is asked for: a device may have one of the two only.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from model.card import SUFFIX, Card
+from model.errors import CheckpointError, UsageError
+from model.images import SIZE
+
+ONNX = ".onnx"
+TORCHSCRIPT = (".pt", ".torchscript")
+TORCH, OPENCV = "torch", "opencv"
+AUTO = "auto"
+
+_ENGINES = {SUFFIX: TORCH, ONNX: OPENCV, **dict.fromkeys(TORCHSCRIPT, TORCH)}
+SUFFIXES = tuple(_ENGINES)
+_TOGETHER = 256
+
+
+class Engine(Protocol):
+    """A model, ready to compute in one thread; ``name`` is what ``--engine`` calls it by."""
+
+    name: str
+
+    def run(self, pictures: np.ndarray) -> np.ndarray:
+        """Return float32 logits ``[N, classes]``.
+
+        Args:
+            pictures: uint8 ``[N, 28, 28, C]`` as ``model.images.fit`` gives them, N of 1 or more.
+        """
+        ...
+
+
+def require_engine(name: str) -> None:
+    """Raise ``UsageError`` for what is no engine's name, nor ``auto``."""
+    if name not in (AUTO, TORCH, OPENCV):
+        raise UsageError("no engine is called {!r}: choose auto, torch or opencv".format(name))
+
+
+def engine_name(path: Path, asked: str = AUTO) -> str:
+    """Return ``torch`` or ``opencv``, whichever runs a model's file.
+
+    Raises ``UsageError`` if that is not the one that was asked for, or the file is of no model.
+    """
+    require_engine(asked)
+    if path.suffix not in _ENGINES:
+        raise UsageError(
+            "{} is no model: its name would end in {}".format(path, ", ".join(_ENGINES))
+        )
+    name = _ENGINES[path.suffix]
+    if asked not in (AUTO, name):
+        fitting = ONNX if asked == OPENCV else SUFFIX
+        raise UsageError(
+            "--engine {} runs {} files, not {}: `hyperhive best --export` makes one".format(
+                asked, fitting, path
+            )
+        )
+    return name
+
+
+def engine_of(packed: bytes, suffix: str, card: Card, device: str) -> Engine:
+    """Return the engine of a model's file that its card has the hash of.
+
+    Args:
+        packed: the file.
+        suffix: its name's.
+        card: of the model.
+        device: where PyTorch is to compute; OpenCV does on the CPU.
+
+    Raises ``CheckpointError`` unless the file fits its card, ``ModuleNotFoundError`` where its
+    engine is not installed, ``DeviceError``.
+    """
+    if _ENGINES[suffix] == OPENCV:
+        if device not in (AUTO, "cpu"):
+            raise UsageError("--engine opencv computes on the CPU: leave --device away")
+        from model.opencv_engine import OpenCVEngine
+
+        engine: Engine = OpenCVEngine(packed)
+    else:
+        from model.device import choose
+        from model.torch_engine import TorchEngine
+
+        make = TorchEngine.from_weights if suffix == SUFFIX else TorchEngine.from_torchscript
+        engine = make(packed, card, choose(device))
+    _require_fitting(engine, card)
+    return engine
+
+
+def differing_labels(one: Engine, other: Engine, pictures: np.ndarray) -> int:
+    """Return of how many pictures the likeliest classes differ between two engines."""
+    differing = 0
+    for start in range(0, len(pictures), _TOGETHER):
+        some = pictures[start : start + _TOGETHER]
+        differing += int((one.run(some).argmax(1) != other.run(some).argmax(1)).sum())
+    return differing
+
+
+def _require_fitting(engine: Engine, card: Card) -> None:
+    """Compute one black picture, which also sets up what a first computation has to."""
+    logits = engine.run(np.zeros((1, SIZE, SIZE, card.channels), np.uint8))
+    if logits.shape != (1, len(card.classes)):
+        raise CheckpointError(
+            "it does not fit its card: it gives {} logits a picture, not {}".format(
+                " x ".join(map(str, logits.shape[1:])), len(card.classes)
+            )
+        )

@@ -1,0 +1,76 @@
+"""Models computed by PyTorch: our own, and those that were exported as TorchScript."""
+
+import contextlib
+import io
+import warnings
+from typing import Iterator
+
+import numpy as np
+import torch
+
+from model.card import Card
+from model.checkpoint import unpack_weights
+from model.deployed import Deployed
+from model.errors import CheckpointError
+from model.normalise import to_tensor
+
+
+class TorchEngine:
+    """An ``Engine`` around a ``Deployed`` model, or what such a one was exported to.
+
+    Args:
+        module: takes and gives what ``Deployed`` does.
+        device: where to compute.
+    """
+
+    name = "torch"
+
+    def __init__(self, module: torch.nn.Module, device: torch.device) -> None:
+        self._module = module.to(device)
+        self._device = device
+
+    @classmethod
+    def from_weights(cls, packed: bytes, card: Card, device: torch.device) -> "TorchEngine":
+        """Return the engine of a safetensors file; raises ``CheckpointError``."""
+        return cls(Deployed(unpack_weights(packed, card, torch.device("cpu")), card), device)
+
+    @classmethod
+    def from_torchscript(cls, packed: bytes, _: Card, device: torch.device) -> "TorchEngine":
+        """Return the engine of a TorchScript file, which is a program: docs/camera.md.
+
+        Raises ``CheckpointError`` for what this PyTorch cannot read.
+        """
+        try:
+            with without_deprecations():
+                return cls(torch.jit.load(io.BytesIO(packed), map_location="cpu"), device)
+        except (RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                "PyTorch {} cannot read it: export it anew, with a PyTorch that is no newer".format(
+                    torch.__version__
+                )
+            ) from error
+
+    def run(self, pictures: np.ndarray) -> np.ndarray:
+        """Return logits; see ``Engine.run``.
+
+        Raises ``CheckpointError`` for a TorchScript file that does not take such pictures.
+        """
+        with torch.no_grad():
+            try:
+                logits: np.ndarray = (
+                    self._module(to_tensor(pictures, self._device).float()).cpu().numpy()
+                )
+            except (RuntimeError, AttributeError) as error:  # it is another network
+                raise CheckpointError(
+                    "PyTorch cannot compute it: {}".format(str(error).strip().splitlines()[-1])
+                ) from error
+        return logits
+
+
+@contextlib.contextmanager
+def without_deprecations() -> Iterator[None]:
+    """Keep PyTorch from telling users of TorchScript, deprecated in 2.9, what no Nano can have."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

@@ -1,0 +1,406 @@
+"""What computes a model in ``predict-cam``, and where a study's model comes from."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable, List, Tuple
+
+import numpy as np
+import pytest
+import torch
+from home import until
+from PIL import Image
+
+from inference.cli import app
+from inference.errors import NoModel
+from inference.model_cache import ModelCache
+from inference.models import from_file, locate, predictor_of
+from inference.study_model import from_study
+from inference.watching import Watcher
+from model import export
+from model.card import SUFFIX, Card
+from model.checkpoint import pack_weights
+from model.errors import CheckpointError, UsageError
+from model.lenet import LeNet5
+from store.connection import Store
+from store.errors import LoginRefused, NotFound, StoreUnavailable
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# Read here: the tests' home hides the user's own settings from what they run.
+DEVICE_PYTHON = os.environ.get("HYPERHIVE_DEVICE_PYTHON")
+AWAY = "mongodb://user:secret@127.0.0.1:1/hyperhive?serverSelectionTimeoutMS=200"
+
+
+def made(seed: int = 0, **changes: Any) -> Tuple[bytes, Card]:
+    """Return weights drawn at random, and their card."""
+    torch.manual_seed(seed)
+    packed = pack_weights(LeNet5(3, 10))
+    sha256 = hashlib.sha256(packed).hexdigest()
+    classes = ["class {}".format(number) for number in range(10)]
+    card = Card(classes, 3, [0.5] * 3, [0.2] * 3, sha256, {}, {}, study="s", trial=seed)
+    return packed, dataclasses.replace(card, **changes)
+
+
+def pictures(n: int = 50) -> np.ndarray:
+    return np.random.RandomState(0).randint(0, 256, (n, 40, 40, 3)).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a directory with a model in all its forms."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("cv2")
+    directory = tmp_path_factory.mktemp("forms")
+    packed, card = made()
+    for suffix in (".safetensors", ".onnx", ".pt"):
+        seen = np.random.RandomState(1).randint(0, 256, (20, 28, 28, 3)).astype(np.uint8)
+        export.export(directory / ("model" + suffix), packed, card, seen)
+    return directory
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, image in enumerate(pictures(5)):
+        Image.fromarray(image).save(folder / "{}.png".format(number))
+    return folder
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    cv2 = pytest.importorskip("cv2")
+    path = tmp_path / "noise.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (40, 40))
+    for image in pictures(5):
+        writer.write(image)
+    writer.release()
+    return path
+
+
+def run_python(code: str, python: str = sys.executable) -> str:
+    """Run code in a Python of its own; return what it prints."""
+    done = subprocess.run(
+        [python, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def labels(output: Path) -> List[Tuple[str, float]]:
+    lines = [json.loads(line) for line in (output / "predictions.jsonl").read_text().splitlines()]
+    return [(line["label"], pytest.approx(line["probability"], abs=1e-5)) for line in lines]
+
+
+# -- engines -------------------------------------------------------------------------------------
+
+
+def test_with_opencv_no_torch_is_needed(forms: Path, images: Path, video: Path) -> None:
+    """Without PyTorch and safetensors, an image and a video get the labels PyTorch gives them.
+
+    So it is for model.onnx by its name, and for a directory that has it beside other forms.
+    """
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['safetensors'] = None\n"
+        "from inference.cli import app\n"
+        "def label(*arguments): app([*arguments, '-q'], standalone_mode=False)\n"
+        "label({images!r}, '--model', {model!r}, '--output', 'opencv-images')\n"
+        "label({video!r}, '--all-frames', '--model', {directory!r}, '--output', 'opencv-video')\n"
+    )
+    model, directory = str(forms / "model.onnx"), str(forms)
+    run_python(code.format(images=str(images), video=str(video), model=model, directory=directory))
+    weights = ["--model", str(forms / "model.safetensors"), "-q", "--output"]
+    app([str(images), *weights, "torch-images"], standalone_mode=False)
+    app([str(video), "--all-frames", *weights, "torch-video"], standalone_mode=False)
+    for source in ("images", "video"):
+        found = labels(Path("opencv-" + source))
+        assert len(found) == 5
+        assert found == labels(Path("torch-" + source))
+
+
+def test_torch_comes_before_opencv(forms: Path, video: Path) -> None:
+    """Where PyTorch computes it is imported first: on a Jetson the other order fails."""
+    code = (
+        "import sys; from inference.cli import app\n"
+        "app([{!r}, '--model', {!r}, '-q'], standalone_mode=False)\n"
+        "loaded = list(sys.modules); print(loaded.index('torch') < loaded.index('cv2'))\n"
+    )
+    assert run_python(code.format(str(video), str(forms))) == "True\n"
+
+
+@pytest.mark.skipif(DEVICE_PYTHON is None, reason="HYPERHIVE_DEVICE_PYTHON names no interpreter")
+def test_an_old_torch_runs_what_this_one_exported(forms: Path, images: Path) -> None:
+    """TorchScript and safetensors of this PyTorch give an old device's the same labels."""
+    code = (
+        "from inference.cli import app\n"
+        "app([{!r}, '--model', {!r}, '--output', {!r}, '-q'], standalone_mode=False)\n"
+    )
+    app([str(images), "--model", str(forms), "-q", "--output", "here"], standalone_mode=False)
+    for form in ("model.pt", "model.safetensors"):
+        run_python(code.format(str(images), str(forms / form), form), str(DEVICE_PYTHON))
+        assert labels(Path(form)) == labels(Path("here"))
+
+
+def test_the_engine_goes_by_the_suffix(forms: Path) -> None:
+    """Of a directory's files each engine takes its own; a file of the other's is refused."""
+    assert locate(forms) == locate(forms, "torch") == forms / "model.safetensors"
+    assert locate(forms, "opencv") == locate(forms / "model.onnx") == forms / "model.onnx"
+    assert locate(forms / "model.pt", "torch") == forms / "model.pt"
+    with pytest.raises(UsageError, match=r"--engine opencv runs \.onnx files, not .*safetensors"):
+        locate(forms / "model.safetensors", "opencv")
+    with pytest.raises(UsageError, match=r"--engine torch runs \.safetensors files, not .*onnx"):
+        locate(forms / "model.onnx", "torch")
+    with pytest.raises(UsageError, match=r"model\.json is no model: its name would end in"):
+        locate(forms / "model.json")
+    with pytest.raises(UsageError, match="no engine is called 'tensorrt'"):
+        locate(forms, "tensorrt")
+    with pytest.raises(UsageError, match="--engine opencv computes on the CPU"):
+        from_file(forms / "model.onnx", "cuda")
+    with pytest.raises(CheckpointError, match=r"there is no .*model\.onnx"):
+        locate(forms.parent, "opencv")
+    with pytest.raises(NoModel):
+        locate(None)
+
+
+def test_a_study_cannot_be_computed_by_opencv() -> None:
+    """The store has no ONNX: the sentence says how to make one."""
+    with pytest.raises(UsageError, match="hyperhive best STUDY --export"):
+        app(["x.png", "--study", "s", "--engine", "opencv"], standalone_mode=False)
+    with pytest.raises(UsageError, match="--watch goes with --study"):
+        app(["x.png", "--watch"], standalone_mode=False)
+
+
+# -- a study's model -----------------------------------------------------------------------------
+
+
+class Said:
+    """Collects sentences, from any thread."""
+
+    def __init__(self) -> None:
+        self.lines: List[str] = []
+
+    def __call__(self, sentence: str) -> None:
+        """Collect one."""
+        self.lines.append(sentence)
+
+
+def offer(store: Store, packed: bytes, card: Card, is_final: bool = False) -> None:
+    """Make this the model of study s: its best until now, or what it ended with."""
+    ref = store.blobs.put(packed, "weights").as_document()
+    store.studies.open("s", {})
+    put = store.studies.conclude if is_final else store.studies.offer
+    put("s", {"card": card.to_json(), "weights": ref})
+
+
+def hash_of(uri: str, warn: Said) -> str:
+    """Return the hash of the model that predict-cam would label study s with."""
+    with from_study("s", uri, "cpu", False, Said(), warn) as chosen:
+        return chosen.predictor.card.weights_sha256
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "hyperhive" / "models"
+
+
+def test_a_running_studys_best_labels(store: Store, mongo_uri: str, cache: Path) -> None:
+    """Before a study has ended it is the best trial so far; afterwards what it ended with."""
+    first, last = made(1, validation_accuracy=0.5), made(2, validation_accuracy=0.4)
+    offer(store, *first)
+    assert hash_of(mongo_uri, Said()) == first[1].weights_sha256
+    offer(store, *last, is_final=True)
+    assert hash_of(mongo_uri, Said()) == last[1].weights_sha256
+
+
+def test_a_model_is_downloaded_once(store: Store, mongo_uri: str, cache: Path) -> None:
+    """What is on this device is not fetched again, unless it is damaged or not the study's now."""
+    packed, card = made(1)
+    offer(store, packed, card)
+    assert hash_of(mongo_uri, Said()) == card.weights_sha256
+    store.database["fs.chunks"].delete_many({})  # what would be fetched is not there any more
+    assert hash_of(mongo_uri, Said()) == card.weights_sha256
+    offer(store, packed, card)
+    (kept,) = cache.glob("*/model.safetensors")
+    kept.write_bytes(b"damaged")
+    assert hash_of(mongo_uri, Said()) == card.weights_sha256
+    assert kept.read_bytes() == packed
+    newer = made(2)
+    offer(store, *newer)
+    assert hash_of(mongo_uri, Said()) == newer[1].weights_sha256
+    assert kept.read_bytes() == newer[0]
+
+
+def test_the_card_is_the_stores(store: Store, mongo_uri: str, cache: Path) -> None:
+    """A card that changed, as by the test that ends a study, changes without a download."""
+    packed, card = made(1)
+    offer(store, packed, card)
+    hash_of(mongo_uri, Said())
+    offer(store, packed, dataclasses.replace(card, test_accuracy=0.75), is_final=True)
+    hash_of(mongo_uri, Said())
+    (kept,) = cache.glob("*/model.json")
+    assert json.loads(kept.read_text())["test_accuracy"] == 0.75
+
+
+def test_without_its_store_a_study_labels_by_the_copy(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the store is away the last model is taken, and said so with its date and hash.
+
+    A study that was never had is refused, and so is a store that answers and refuses.
+    """
+    with pytest.raises(StoreUnavailable):
+        hash_of(AWAY, Said())
+    packed, card = made(1)
+    ModelCache("s", "127.0.0.1:1/hyperhive", Said()).keep(packed, card)
+    warned = Said()
+    assert hash_of(AWAY, warned) == card.weights_sha256
+    (sentence,) = warned.lines
+    assert "this is the study's model as it was on 20" in sentence
+    assert card.weights_sha256[:12] in sentence
+    assert "secret" not in sentence
+
+
+def test_a_refusal_is_no_absence(store: Store, mongo_uri: str, cache: Path) -> None:
+    """Who may not read the store, or asks for a study that was deleted, does not get the copy."""
+    offer(store, *made(1))
+    hash_of(mongo_uri, Said())
+    hosts = mongo_uri.rpartition("@")[2]
+    with pytest.raises(LoginRefused):
+        hash_of("mongodb://nobody:wrong@" + hosts, Said())
+    store.studies.delete("s")
+    with pytest.raises(NotFound):
+        hash_of(mongo_uri, Said())
+
+
+def test_a_cache_that_cannot_be_written(store: Store, mongo_uri: str, cache: Path) -> None:
+    """It costs the copy and a sentence, not the labels."""
+    offer(store, *made(1))
+    cache.parent.mkdir(parents=True)
+    cache.write_text("in the way")
+    warned = Said()
+    assert hash_of(mongo_uri, warned) == made(1)[1].weights_sha256
+    assert warned.lines[0].startswith("the model is not kept in ")
+
+
+# -- watching ------------------------------------------------------------------------------------
+
+
+class Watched:
+    """A predictor with a watcher that asks every few milliseconds."""
+
+    def __init__(self, uri: str, packed: bytes, card: Card) -> None:
+        self.said, self.warned = Said(), Said()
+        self.predictor = predictor_of(packed, SUFFIX, card, "cpu", "test")
+        cache = ModelCache("s", "test", self.warned)
+        self.watcher = Watcher(
+            "s", uri, cache, self.predictor, "cpu", self.said, self.warned, poll=0.01
+        )
+
+    def is_now(self, card: Card) -> Callable[[], bool]:
+        """Return what tells whether the predictor has become this card's model."""
+        return lambda: self.predictor.card.weights_sha256 == card.weights_sha256
+
+
+def test_better_models_are_taken_while_it_labels(store: Store, mongo_uri: str, cache: Path) -> None:
+    """A better trial's model labels from one picture to the next; a worse one's does not.
+
+    Every answer given meanwhile is wholly that of one of the models. The end of the study is taken
+    whatever it validated.
+    """
+    first = made(1, validation_accuracy=0.5)
+    better = made(2, validation_accuracy=0.6)
+    worse = made(3, validation_accuracy=0.55)
+    final = made(4, validation_accuracy=0.6)
+    some = list(pictures(4))
+    direct = {
+        card.trial: predictor_of(packed, SUFFIX, card, "cpu", "test").predict(some)
+        for packed, card in (first, better, worse, final)
+    }
+    offer(store, *first)
+    watched = Watched(mongo_uri, *first)
+    answers = []
+
+    def labels_until(holds: Callable[[], bool]) -> bool:
+        answers.append(watched.predictor.predict(some))
+        return holds()
+
+    with watched.watcher:
+        offer(store, *better)
+        until(lambda: labels_until(watched.is_now(better[1])), "the better model")
+        offer(store, *worse)
+        offer(store, *final, is_final=True)
+        until(lambda: labels_until(watched.is_now(final[1])), "the final model")
+    answers.append(watched.predictor.predict(some))
+    assert all(answer in direct.values() for answer in answers)
+    assert answers[-1] == direct[4]
+    assert watched.said.lines == [
+        "from here on by trial 2, 60.0% of validation images instead of 50.0%",
+        "from here on by trial 4, 60.0% of validation images instead of 60.0%",
+    ]
+    assert watched.warned.lines == []
+
+
+def test_a_model_that_cannot_be_trusted_is_not_taken(
+    store: Store, mongo_uri: str, cache: Path
+) -> None:
+    """Weights of another card, or other classes, cost one sentence, and the next one is taken."""
+    first = made(1, validation_accuracy=0.5)
+    better = made(3, validation_accuracy=0.7)
+    offer(store, *first)
+    watched = Watched(mongo_uri, *first)
+    others = ["other {}".format(number) for number in range(10)]
+    with watched.watcher:
+        for spoilt, why in (
+            (
+                (first[0], made(2, validation_accuracy=0.6)[1]),
+                "the weights are not those of the card",
+            ),
+            ((better[0], dataclasses.replace(better[1], classes=others)), "it is of other classes"),
+        ):
+            watched.warned.lines.clear()
+            offer(store, *spoilt)
+            until(lambda: watched.warned.lines, "a complaint")
+            assert why in watched.warned.lines[0]
+        assert watched.is_now(first[1])()
+        final = made(4, validation_accuracy=0.7)
+        offer(store, *final)
+        until(watched.is_now(final[1]), "the next model")
+    assert len(watched.warned.lines) == 1
+
+
+def test_a_store_that_goes_away_ends_no_labelling(cache: Path) -> None:
+    """While the store does not answer, labels come as before, and it is said once."""
+    packed, card = made(1)
+    watched = Watched(AWAY, packed, card)
+    with watched.watcher:
+        until(lambda: watched.warned.lines, "a word on the store")
+        for _ in range(3):
+            assert len(watched.predictor.predict(list(pictures(2)))) == 2
+    assert len(watched.warned.lines) == 1
+    assert watched.warned.lines[0].endswith("labelling goes on, and asks again")
+
+
+def test_a_study_that_is_deleted_is_watched_no_more(
+    store: Store, mongo_uri: str, cache: Path
+) -> None:
+    """The study gone, the watcher says so and ends; the model it has goes on."""
+    watched = Watched(mongo_uri, *made(1))
+    with watched.watcher:
+        until(lambda: watched.warned.lines, "a word on the study")
+    assert "there is no study 's'" in watched.warned.lines[0]
+    assert watched.warned.lines[0].endswith("labelling goes on with the model it has")

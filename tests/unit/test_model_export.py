@@ -1,0 +1,303 @@
+"""A model exported to ONNX or TorchScript says what the model says, or is not written."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Callable, Tuple
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import hyperhive
+from model import card as cards
+from model import checkpoint, export
+from model.card import Card
+from model.checkpoint import pack_weights
+from model.dataset import Dataset
+from model.dataset_cache import DatasetCache
+from model.deployed import Deployed
+from model.engines import differing_labels, engine_of
+from model.errors import CheckpointError, InputError, UsageError
+from model.export import ExportFailed
+from model.lenet import LeNet5
+from model.normalise import to_tensor
+from model.torch_engine import TorchEngine, without_deprecations
+from store.connection import Store
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("cv2")
+CPU = torch.device("cpu")
+SUFFIXES = (".onnx", ".pt", ".torchscript", ".safetensors")
+
+
+def pictures(channels: int, n: int = 100) -> np.ndarray:
+    return np.random.RandomState(0).randint(0, 256, (n, 28, 28, channels)).astype(np.uint8)
+
+
+def made(channels: int = 3, seed: int = 0) -> Tuple[bytes, Card]:
+    """Return weights drawn at random, and their card."""
+    torch.manual_seed(seed)
+    packed = pack_weights(LeNet5(channels, 10))
+    card = Card(
+        classes=["class {}".format(number) for number in range(10)],
+        channels=channels,
+        mean=[0.3, 0.4, 0.5][:channels],
+        std=[0.1, 0.2, 0.3][:channels],
+        weights_sha256=hashlib.sha256(packed).hexdigest(),
+        dataset={},
+        config={},
+    )
+    return packed, card
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_form_computes_the_same(channels: int, suffix: str, tmp_path: Path) -> None:
+    """Read back, a form gives the model's own logits to 6 digits, singly and many.
+
+    The reference is the model after the normalisation of its training, not ``Deployed``.
+    """
+    packed, card = made(channels)
+    path = tmp_path / "a" / ("best" + suffix)
+    some = pictures(channels)
+    export.export(path, packed, card, some)
+    read, card = cards.read(path)
+    engine = engine_of(read, suffix, card, "cpu")
+    model = checkpoint.unpack_weights(packed, card, CPU)
+    with torch.no_grad():
+        expected = model(checkpoint.normaliser(card, CPU)(to_tensor(some, CPU))).numpy()
+    for n in (100, 1, 7):
+        found = engine.run(some[:n])
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected[:n], rtol=1e-5, atol=2e-6)
+
+
+def test_onnx_says_what_it_is(tmp_path: Path) -> None:
+    """The file names its input and output, leaves their number free, and carries the classes."""
+    packed, card = made()
+    found = onnx.load_from_string(
+        export.to_onnx(checkpoint.unpack_weights(packed, card, CPU), card)
+    )
+    properties = {each.key: each.value for each in found.metadata_props}
+    assert json.loads(properties["classes"]) == card.classes
+    assert properties["weights_sha256"] == card.weights_sha256
+    assert [each.version for each in found.opset_import] == [export.OPSET]
+    shapes = {
+        each.name: [size.dim_param or size.dim_value for size in each.type.tensor_type.shape.dim]
+        for each in [*found.graph.input, *found.graph.output]
+    }
+    assert shapes == {"pixels": ["n", 3, 28, 28], "logits": ["n", 10]}
+    # Any other operation on the pixels OpenCV 4.1 and 4.5 compute wrongly, without a word.
+    assert found.graph.node[0].op_type == "Conv"
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt"])
+def test_an_export_that_differs_is_not_written(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were only one label another, the export fails, names how many, and leaves no file."""
+    packed, card = made()
+    some = pictures(3)
+    other = checkpoint.unpack_weights(packed, card, CPU)
+    with torch.no_grad():  # exported, this is another model by a little
+        other.classifier[-1].bias += torch.linspace(0, 0.02, 10)
+    differing = differing_labels(
+        TorchEngine(Deployed(other, card), CPU),
+        engine_of(packed, ".safetensors", card, "cpu"),
+        some,
+    )
+    assert 0 < differing < 100
+    maker = export._MAKERS[suffix]
+    monkeypatch.setitem(export._MAKERS, suffix, lambda model, card: maker(other, card))
+    with pytest.raises(ExportFailed, match="for {} of 100 test images".format(differing)):
+        export.export(tmp_path / ("a" + suffix), packed, card, some)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_forms_of_one_model_share_its_card(tmp_path: Path) -> None:
+    """model.onnx and model.pt beside model.safetensors are one model: each stays readable."""
+    packed, card = made()
+    checkpoint.save(tmp_path, packed, card)
+    for suffix in SUFFIXES:
+        export.export(tmp_path / ("model" + suffix), packed, card, pictures(3))
+    checkpoint.save(tmp_path, packed, card)
+    for suffix in SUFFIXES:
+        assert cards.read(tmp_path / ("model" + suffix))[1].weights_sha256 == card.weights_sha256
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_no_other_models_card_is_taken_away(tmp_path: Path) -> None:
+    """Beside another model's file, or over a JSON file that is no card, nothing is written."""
+    packed, card = made()
+    checkpoint.save(tmp_path, *made(seed=1))
+    with pytest.raises(UsageError, match=r"model\.json is the card of .*model\.safetensors"):
+        export.export(tmp_path / "model.onnx", packed, card, pictures(3))
+    checkpoint.load(tmp_path, CPU)
+    (tmp_path / "package.json").write_text('{"name": "mine"}')
+    with pytest.raises(UsageError, match=r"package\.json is in the way"):
+        export.export(tmp_path / "package.onnx", packed, card, pictures(3))
+    assert (tmp_path / "package.json").read_text() == '{"name": "mine"}'
+    assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_an_older_export_gives_way(tmp_path: Path) -> None:
+    """Exported to the same name again, another model replaces the one before, card and all."""
+    for seed in (0, 1):
+        packed, card = made(seed=seed)
+        export.export(tmp_path / "best.onnx", packed, card, pictures(3))
+        assert cards.read(tmp_path / "best.onnx")[1].weights_sha256 == card.weights_sha256
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"garbage")
+    accept(path)
+
+
+def accept(path: Path) -> None:
+    """Have the card agree with the file: only what it holds is wrong."""
+    file = cards.card_file(path)
+    card = cards.read_card(file)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    exports = {path.suffix: sha256}
+    file.write_text(json.dumps(dataclasses.replace(card, exports=exports).to_json()))
+
+
+def fewer_classes(path: Path) -> None:
+    _, card = made()
+    path.write_bytes(export._MAKERS[path.suffix](LeNet5(3, 9), card))
+    accept(path)
+
+
+def stranger(path: Path) -> None:
+    """Put another network there: for OpenCV without such an output, for PyTorch with two."""
+    if path.suffix == ".onnx":
+        other = onnx.load_from_string(path.read_bytes())
+        other.graph.node[-1].output[0] = other.graph.output[0].name = "answer"
+        path.write_bytes(other.SerializeToString())
+    else:
+        with without_deprecations():
+            two = torch.jit.trace(lambda pixels: (pixels, pixels), torch.zeros(2, 3, 28, 28))
+            torch.jit.save(two, str(path))
+    accept(path)
+
+
+def lose_hash(path: Path) -> None:
+    file = cards.card_file(path)
+    file.write_text(json.dumps(dataclasses.replace(cards.read_card(file), exports={}).to_json()))
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt"])
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (cut, "the weights are not those of the card"),
+        (lose_hash, "the card beside it is that of another model"),
+        (garbage, "cannot read it"),
+        (fewer_classes, "it does not fit its card: it gives 9 logits"),
+        (stranger, "cannot compute it"),
+        (Path.unlink, "there is no "),
+    ],
+)
+def test_an_export_that_cannot_be_trusted_is_refused(
+    suffix: str, spoil: Callable[[Path], Any], sentence: str, tmp_path: Path
+) -> None:
+    """Wrong hash, none, no model, another's shapes or outputs, gone: each is one sentence."""
+    packed, card = made()
+    path = tmp_path / ("a" + suffix)
+    export.export(path, packed, card, pictures(3))
+    spoil(path)
+    with pytest.raises(CheckpointError, match=sentence):
+        engine_of(*_read(path), "cpu")
+
+
+def _read(path: Path) -> Tuple[bytes, str, Card]:
+    packed, card = cards.read(path)
+    return packed, path.suffix, card
+
+
+# -- the command ---------------------------------------------------------------------------------
+
+
+def best(*arguments: object) -> str:
+    """Run ``hyperhive best``; return what it prints. Its expected errors are raised."""
+    result = CliRunner().invoke(hyperhive.app, ["best", *map(str, arguments)])
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    labels = np.arange(100, dtype=np.int64) % 10
+    classes = tuple("class {}".format(number) for number in range(10))
+    return Dataset("noise", classes, *[pictures(3), labels] * 2)
+
+
+def saved(directory: Path, dataset: Dataset, **changes: Any) -> Tuple[bytes, Card]:
+    packed, card = made()
+    described = {**dataset.card(), "content_hash": dataset.content_hash}
+    card = dataclasses.replace(card, dataset=described, **changes)
+    checkpoint.save(directory, packed, card)
+    return packed, card
+
+
+def test_a_models_file_is_described_and_exported(tmp_path: Path, dataset: Dataset) -> None:
+    """With --model no store is asked: the images to check on are those of this machine's cache."""
+    config = {"dataset": dataset.content_hash, "learning_rate": 0.0123, "train_on_all": True}
+    _, card = saved(tmp_path, dataset, trial=7, config=config, test_accuracy=0.721)
+    said = best("--model", tmp_path)
+    assert "trial 7, refitted on training and validation data" in said
+    assert "learning rate 0.0123" in said
+    assert "72.1% of test images" in said
+    assert card.weights_sha256 in said
+    DatasetCache().get(dataset.content_hash, lambda name: dataset.pack())
+    said = best("--model", tmp_path, "--export", tmp_path / "model.onnx")
+    assert "same label on all 100 test images" in said
+    assert cards.read(tmp_path / "model.onnx")[1].trial == 7
+
+
+def test_a_studys_model_is_exported_from_the_store(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """Without a name it is the newest study that has a model; its images are the store's too."""
+    labels = np.arange(100, dtype=np.int64) % 10
+    names = tuple("class {}".format(number) for number in range(10))
+    data = Dataset("other noise", names, *[pictures(3) // 2, labels] * 2)
+    packed, card = saved(tmp_path / "m", data, trial=3, validation_accuracy=0.5)
+    ref = store.blobs.put(packed, "weights").as_document()
+    store.studies.open("mine", {})
+    store.studies.offer("mine", {"card": card.to_json(), "weights": ref})
+    store.studies.open("newer", {})
+    said = best("--mongo", mongo_uri)
+    assert "study mine on" in said
+    assert "trial 3, the best so far: the study has not ended" in said
+    path = tmp_path / "nano.pt"
+    refused = pytest.raises(
+        InputError, match=r"could not be checked.*data set .* is not in the store"
+    )
+    with refused:
+        best("mine", "--mongo", mongo_uri, "--export", path)
+    assert not path.exists()
+    store.datasets.publish(data.content_hash, data.pack(), data.card())
+    assert "same label on all 100" in best("mine", "--mongo", mongo_uri, "--export", path)
+    assert cards.read(path)[1].validation_accuracy == 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--export", "model.pth"], r"must end in \.safetensors, \.onnx, \.pt, \.torchscript"),
+        (["study", "--model", "m"], "give one"),
+    ],
+)
+def test_wrong_usage_of_best(arguments: list, sentence: str) -> None:
+    """What cannot be is refused before a server is started or asked."""
+    with pytest.raises(UsageError, match=sentence):
+        best(*arguments)

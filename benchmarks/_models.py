@@ -1,13 +1,15 @@
 """Models to compare: LeNet-5 as a study would leave it, with and without augmentation."""
 
+import dataclasses
 import hashlib
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Tuple
 
 import torch
 
+from coordinator.calibrating import calibrate
 from model import checkpoint
-from model.checkpoint import Card, pack_weights
+from model.card import Card
 from model.config import TrainConfig
 from model.dataset import Dataset
 from model.training import TrainingData, train
@@ -20,17 +22,29 @@ CONFIGS: Dict[str, TrainConfig] = {
 
 
 def make(dataset: Dataset, config: TrainConfig, folder: Path) -> Path:
-    """Train a model on a data set's training split, write it to a folder, return that."""
+    """Train a model, write it to a folder, return that.
+
+    As in a study it is trained on the whole training split, and calibrated by a model of the same
+    configuration that was not.
+    """
     data = TrainingData(dataset, torch.device("cpu"))
-    packed = pack_weights(train(config, data).model)
+    packed, card = trained(data, config)
+    trial, its_card = trained(data, dataclasses.replace(config, train_on_all=False))
+    calibration = calibrate(trial, its_card, dataset)
+    checkpoint.save(folder, packed, dataclasses.replace(card, calibration=calibration))
+    return folder
+
+
+def trained(data: TrainingData, config: TrainConfig) -> Tuple[bytes, Card]:
+    """Return a model's weights and its card, without a calibration."""
+    packed = checkpoint.pack_weights(train(config, data).model)
     card = Card(
-        classes=list(dataset.classes),
-        channels=dataset.channels,
+        classes=list(data.dataset.classes),
+        channels=data.dataset.channels,
         mean=data.mean,
         std=data.std,
         weights_sha256=hashlib.sha256(packed).hexdigest(),
-        dataset=dataset.card(),
+        dataset=data.dataset.card(),
         config=config.to_json(),
     )
-    checkpoint.save(folder, packed, card)
-    return folder
+    return packed, card

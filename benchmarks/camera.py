@@ -6,7 +6,7 @@ Test images are enlarged, held into the guide of a 640x480 frame before varied b
 distorted as cameras and rooms do (``_scene.py``): each distortion alone at three strengths, and all
 of them together at the strength of an ordinary room. The frames become a video file (motion JPEG)
 that predict-cam's own source reads and labels; with ``--http`` two of the series are shown by a
-server on this machine too. Counted is the likeliest class, whatever is called unknown besides.
+server on this machine too. Counted is the likeliest class, whatever else is called unknown.
 
 Prints tables in Markdown, those of docs/camera.md. All series of a table show the same images.
 Without --model it first trains the two that are compared there, ``_models.py``.
@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Iterable, List, Sequence, Tuple
 
 # torch before cv2: on a Jetson there is too little static TLS left for it afterwards.
-import torch
 
 # isort: split
 import cv2
@@ -44,10 +43,14 @@ _RATE = 25.0
 
 @dataclass(frozen=True)
 class Score:
-    """Of ``frames`` frames ``right`` had their own class as the likeliest."""
+    """Of ``frames`` frames ``right`` had their own class as the likeliest.
+
+    ``unknown`` were called that, whatever was likeliest.
+    """
 
     frames: int
     right: int
+    unknown: int
 
     @property
     def accuracy(self) -> float:
@@ -57,8 +60,9 @@ class Score:
     @classmethod
     def of(cls, answers: Iterable[Tuple[Prediction, str]]) -> "Score":
         """Count predictions, each with the class that its frame shows."""
-        right = [prediction.top[0][0] == truth for prediction, truth in answers]
-        return cls(len(right), sum(right))
+        counted = [(each.top[0][0] == truth, not each.known) for each, truth in answers]
+        right, unknown = zip(*counted)
+        return cls(len(counted), sum(right), sum(unknown))
 
 
 class Pictures:
@@ -155,27 +159,42 @@ def main() -> None:
             _models.make(dataset, config, Path(folder) / name)
             for name, config in _models.CONFIGS.items()
         ]
-        models = [from_file(path, torch.device("cpu")) for path in paths]
+        models = [from_file(path) for path in paths]
     pictures = Pictures(dataset, models, options.seed)
     names = [path.name for path in paths]
-    _whole(pictures, names, options.all, options.seed, options.http)
+    _whole(pictures, names, options.all, options.seed)
+    if options.http:
+        _over_http(pictures, names, options.images, options.seed)
     _by_kind(pictures, names, options.images, options.seed)
 
 
-def _whole(pictures: Pictures, names: List[str], count: int, seed: int, http: bool) -> None:
+def _whole(pictures: Pictures, names: List[str], count: int, seed: int) -> None:
     """Print the test split beside what a camera makes of it, undistorted and in a room."""
     chosen = pictures.some(count)
-    undistorted, room = Scene(seed, {}), Scene(seed, ROOM)
+    scenes = {
+        "undistorted": Scene(seed, {}),
+        "**ordinary room**, all at once": Scene(seed, ROOM),
+        "the same, each at its bound": Scene(seed, ROOM, at_bound=True),
+    }
+    _row("{:,} test images".format(len(chosen)), _paired(names, ["unknown"] * len(names)))
+    _row("---", ["---:"] * (2 * len(names)))
+    plain = pictures.plain(chosen)
+    _row("as they are, no camera", _paired(_shares(plain), _unknown(plain)))
+    for title, scene in scenes.items():
+        scores = pictures.by_video(scene, chosen)
+        _row(title, _paired(_shares(scores), _unknown(scores)))
+    print()
+
+
+def _over_http(pictures: Pictures, names: List[str], count: int, seed: int) -> None:
+    """Print what becomes of the same frames as a video and as snapshots of a server."""
+    chosen = pictures.some(count)
     _row("{:,} test images".format(len(chosen)), names)
     _row("---", ["---:"] * len(names))
-    _row("as they are, no camera", _shares(pictures.plain(chosen)))
-    _row("undistorted, video", _shares(pictures.by_video(undistorted, chosen)))
-    _row("**ordinary room**, all at once, video", _shares(pictures.by_video(room, chosen)))
-    worst = Scene(seed, ROOM, at_bound=True)
-    _row("the same, each at its bound, video", _shares(pictures.by_video(worst, chosen)))
-    if http:
-        _row("undistorted, MJPEG over HTTP", _shares(pictures.by_http(undistorted, chosen)))
-        _row("**ordinary room**, MJPEG over HTTP", _shares(pictures.by_http(room, chosen)))
+    for title, strengths in (("undistorted", {}), ("**ordinary room**", ROOM)):
+        scene = Scene(seed, strengths)
+        _row(title + ", video", _shares(pictures.by_video(scene, chosen)))
+        _row(title + ", MJPEG over HTTP", _shares(pictures.by_http(scene, chosen)))
     print()
 
 
@@ -195,6 +214,14 @@ def _by_kind(pictures: Pictures, names: List[str], count: int, seed: int) -> Non
 
 def _shares(scores: Sequence[Score]) -> List[str]:
     return ["{:.1f}".format(100 * score.accuracy) for score in scores]
+
+
+def _unknown(scores: Sequence[Score]) -> List[str]:
+    return ["{:.1f}".format(100 * score.unknown / score.frames) for score in scores]
+
+
+def _paired(one: Sequence[str], other: Sequence[str]) -> List[str]:
+    return [cell for pair in zip(one, other) for cell in pair]
 
 
 def _row(head: str, cells: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Callable, List, Tuple
 
 import numpy as np
 
-STATISTICS = {1: 11, 3: 18}
+STATISTICS = {1: 27, 3: 34}
 """How many statistics there are of pictures with that many channels."""
 
 PERCENTILES = 101
@@ -26,8 +26,8 @@ _ENOUGH = 5000
 _SHRINKAGE = 1e-3
 """Of the correlations towards 0: two statistics that always agree make a singular matrix."""
 
-_FLATTEST = 0.01
-"""Of 0..1: differences far below this are of no interest."""
+_FLATTEST, _FAINTEST = 0.01, 0.03
+"""Of 0..1: differences of pixels, and contrasts of a picture, far below this are of no interest."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Members:
 
     Args:
         mean: of each statistic.
-        precision: the inverse of their covariance matrix.
-        distances: that of held-out members, as 101 percentiles, 0 to 100.
+        precision: the inverse of their covariance matrix, each row up to its diagonal.
+        distances: that of held-out members and of distorted copies of these, as 101 percentiles.
     """
 
     mean: List[float]
@@ -51,45 +51,50 @@ class Members:
         Of more than 5,000 that many are drawn.
         """
         random = np.random.RandomState(0)
-        pictures, held_out = (_drawn(some, random) for some in (pictures, held_out))
-        distorted = _in_parts(lambda part: distort(part, random), pictures)
-        seen = np.concatenate([statistics(pictures), statistics(distorted)])
+        seen, others = (
+            statistics(np.concatenate([some, distort(some, random)]))
+            for some in (_drawn(pictures, random), _drawn(held_out, random))
+        )
         mean, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-3)
         correlation = (seen - mean).T @ (seen - mean) / len(seen) / np.outer(scale, scale)
         shrunk = (1 - _SHRINKAGE) * correlation + _SHRINKAGE * np.eye(len(mean))
         precision = np.linalg.inv(shrunk) / np.outer(scale, scale)
-        spread = cls(_plain(mean), [_plain(row) for row in precision], [])
-        distances = np.percentile(spread.distance(held_out), np.linspace(0, 100, PERCENTILES))
-        return cls(spread.mean, spread.precision, _plain(distances))
+        rows = [_plain(row[: place + 1]) for place, row in enumerate(precision)]
+        spread = cls(_plain(mean), rows, [])
+        distances = np.percentile(spread._squared(others), np.linspace(0, 100, PERCENTILES))
+        return cls(spread.mean, rows, _plain(distances))
 
     def distance(self, pictures: np.ndarray) -> np.ndarray:
         """Return float64 ``[N]``, squared, for uint8 ``[N, 28, 28, C]``."""
-        away = statistics(pictures) - self._mean
-        distance: np.ndarray = np.einsum("ni,ij,nj->n", away, self._precision, away)
-        return distance
+        return self._squared(statistics(pictures))
 
     def share_beyond(self, pictures: np.ndarray) -> np.ndarray:
-        """Return float32 ``[N]``: the share of held-out members that are further away than each."""
+        """Return float32 ``[N]``: the share of ``distances`` that are greater than each one's."""
         within = np.interp(
             self.distance(pictures), self.distances, np.linspace(0, 1, PERCENTILES), right=1.0
         )
         share: np.ndarray = (1 - within).astype(np.float32)
         return share
 
-    @functools.cached_property
-    def _mean(self) -> np.ndarray:
-        return np.array(self.mean)
+    def _squared(self, found: np.ndarray) -> np.ndarray:
+        away = found - np.array(self.mean)
+        squared: np.ndarray = ((away @ self._precision) * away).sum(axis=1)
+        return squared
 
     @functools.cached_property
     def _precision(self) -> np.ndarray:
-        return np.array(self.precision)
+        size = len(self.mean)
+        lower = np.array([row + [0.0] * (size - len(row)) for row in self.precision])
+        precision: np.ndarray = lower + np.tril(lower, -1).T
+        return precision
 
 
 def statistics(pictures: np.ndarray) -> np.ndarray:
-    """Return float64 ``[N, 11]`` for grey pictures uint8 ``[N, 28, 28, 1]``; 18 for colour.
+    """Return float64 ``[N, 27]`` for grey pictures uint8 ``[N, 28, 28, 1]``; 34 for colour.
 
     They are how steep the picture is (quantiles and means, by direction, and of the second
-    difference, which is mostly noise), how light, how rich in contrast, and in colour.
+    difference, which is mostly noise), how light, how rich in contrast and in colour, and where it
+    is lighter than elsewhere, in 4x4 fields.
     """
     return _in_parts(_statistics, pictures)
 
@@ -111,7 +116,16 @@ def _statistics(pictures: np.ndarray) -> np.ndarray:
         ratios.append(_quantiles(saturation, (0.1, 0.5, 0.9)))
     # The logarithm makes twice as much the same step everywhere; from nothing it is a long way.
     logarithms = np.log(np.concatenate(ratios, axis=1) + _FLATTEST)
-    return np.concatenate([logarithms, levels.mean(axis=(1, 2))], axis=1).astype(np.float64)
+    parts = [logarithms, levels.mean(axis=(1, 2)), _layout(levels)]
+    return np.concatenate(parts, axis=1).astype(np.float64)
+
+
+def _layout(levels: np.ndarray) -> np.ndarray:
+    fields = levels.mean(axis=3).reshape(len(levels), 4, 7, 4, 7).mean(axis=(2, 4))
+    fields = fields.reshape(len(levels), -1)
+    fields -= fields.mean(axis=1, keepdims=True)
+    layout: np.ndarray = fields / (fields.std(axis=1, keepdims=True) + _FAINTEST)
+    return layout
 
 
 def _quantiles(values: np.ndarray, shares: Tuple[float, ...]) -> np.ndarray:
@@ -120,12 +134,15 @@ def _quantiles(values: np.ndarray, shares: Tuple[float, ...]) -> np.ndarray:
 
 
 def distort(pictures: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    """Return the pictures as a camera might give them back: uint8 ``[N, 28, 28, C]``.
+    """Return pictures, uint8 ``[N, 28, 28, C]``, as a camera might give them back.
 
     Smaller and off the centre on a background of one colour, blurred, lit and tinted otherwise,
     and noisy: each at random, up to what an ordinary room does.
     """
+    return _in_parts(lambda part: _distort(part, random), pictures)
 
+
+def _distort(pictures: np.ndarray, random: np.random.RandomState) -> np.ndarray:
     def each(least: float, most: float, *shape: int) -> np.ndarray:
         return random.uniform(least, most, (len(pictures), *shape))
 

@@ -36,7 +36,7 @@ matrix: $(call STAMP,test)
 	$(BIN)/python tests/hyperopt/matrix.py
 
 benchmarks: $(call STAMP,test)
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/[!_]*.py; do $(BIN)/python $$script || exit 1; done
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -30,6 +30,12 @@ MONGO = typer.Option(
 )
 MONGOD = typer.Option(None, help="The mongod to run where there is no --mongo.", metavar="PATH")
 MODELS = typer.Option(Path("models"), help="Where the best model goes: MODELS/STUDY/.")
+SPACE = typer.Option(
+    None,
+    metavar="NAME",
+    help="What is searched: classic, or robust, which trains for cameras: on images turned, moved, "
+    "blurred and in other light. [classic]",
+)
 REFIT = typer.Option(True, help="Train the winner on training and validation data before the test.")
 
 console = Console()
@@ -48,6 +54,7 @@ def coordinator(
     ),
     trials: Optional[int] = typer.Option(None, help="How many configurations to try. [30]"),
     algorithm: Optional[str] = typer.Option(None, help="tpe, random or anneal. [tpe]"),
+    space: Optional[str] = SPACE,
     seed: Optional[int] = typer.Option(None, help="Of suggestions, weights and splits. [0]"),
     refit: bool = REFIT,
     timeout: Optional[float] = typer.Option(
@@ -63,6 +70,7 @@ def coordinator(
     again and it goes on where it stopped; Ctrl-C stops it. Workers do the training: run
     `hyperhive worker` on every machine that shall help.
     """
+    from coordinator.space import named
     from coordinator.study import Plan, read_file, study_name
     from model.datasets import Request, load
     from model.errors import UsageError
@@ -80,6 +88,7 @@ def coordinator(
         )
     flags = {"name": name, "trials": trials, "algorithm": algorithm, "seed": seed}
     fields.update({key: value for key, value in flags.items() if value is not None})
+    fields.update({} if space is None else named(space))
     # The split of images that come without a test/ folder is the study's too.
     request = fields["data"] = replace(fields["data"], seed=fields.get("seed", 0))
     own_images = request.name == "folder" and request.data is not None
@@ -101,6 +110,7 @@ def demo(
         None, help="A folder or zip: Simpsons-MNIST's repository, or class folders."
     ),
     trials: Optional[int] = typer.Option(None, min=1, help="[20 for the digits, else 30]"),
+    space: Optional[str] = SPACE,
     seed: int = typer.Option(0, min=0, help="Of suggestions, weights and splits."),
     slots: Optional[int] = typer.Option(None, min=1, help="Trials at once. [one a core]"),
     refit: bool = REFIT,
@@ -110,12 +120,14 @@ def demo(
 ) -> None:
     """Do everything on this machine: server, coordinator, workers, a study, a picture."""
     from coordinator.demo import choose_data, plan, workers
+    from coordinator.space import named
 
     _set_up_logging()
+    searched = named(space or "classic")
     with _download_progress() as progress:
         loaded = choose_data(dataset, data, seed, progress)
     _tell(loaded.notices)
-    chosen = plan(loaded, trials, seed)
+    chosen = plan(loaded, trials, seed, **searched)
     with _stopping() as stop, server(mongo, mongod) as uri:
         log = models / chosen.name / "worker.log"
         environment = {**os.environ, "HYPERHIVE_MONGO": uri}

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
-from typing import Iterator, Mapping, Optional
+from typing import Any, Iterator, Mapping, Optional
 
 from coordinator.study import Plan, study_name
 from model.datasets import Loaded, Request, load, looks_like_simpsons
@@ -43,12 +43,19 @@ def choose_data(
         return Loaded(loaded.dataset, (notice, *loaded.notices))
 
 
-def plan(loaded: Loaded, trials: Optional[int], seed: int) -> Plan:
-    """Return a plan under a name that no other run has: two demos at once do not meet."""
+def plan(loaded: Loaded, trials: Optional[int], seed: int, **searched: Any) -> Plan:
+    """Return a plan under a name that no other run has: two demos at once do not meet.
+
+    Args:
+        loaded: the data set.
+        trials: how many; None for what suits the data set.
+        seed: of suggestions, initial weights and splits.
+        searched: what the plan says of its space, see ``coordinator.space.named``.
+    """
     name = loaded.dataset.name
     budget = trials or TRIALS.get(name, _TRIALS_OTHERWISE)
     study = study_name(name, prefix="demo-", suffix="-" + uuid.uuid4().hex[:6])
-    return Plan(study, Request(name), trials=budget, seed=seed)
+    return Plan(study, Request(name), trials=budget, seed=seed, **searched)
 
 
 @contextlib.contextmanager

@@ -100,7 +100,7 @@ def run_study(
     folder = models / study.name
     if stored is not None and stored.result is not None:
         return _write_again(store, stored, folder)
-    offers = Offers(store, lambda trial, at: _card(study, dataset, trial, trial, at))
+    offers = Offers(store, lambda trial, at: _card_so_far(store, study, dataset, trial, at))
 
     def look(snapshot: Snapshot) -> None:
         offers.look(snapshot)
@@ -174,6 +174,14 @@ def _card(study: Study, dataset: Dataset, winner: Trial, source: Trial, weights:
         validation_accuracy=winner.result["validation_accuracy"],
         trained_on=source.result["trained_on"],
     )
+
+
+def _card_so_far(
+    store: Store, study: Study, dataset: Dataset, trial: Trial, weights: BlobRef
+) -> Card:
+    """Return the card of a trial that is the best until now: calibrated, and never tested."""
+    card = _card(study, dataset, trial, trial, weights)
+    return dataclasses.replace(card, calibration=_calibration(store, study, dataset, trial))
 
 
 def _calibration(

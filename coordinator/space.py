@@ -91,6 +91,30 @@ CLASSIC: Space = (
 )
 """The three hyperparameters that matter here."""
 
+ROBUST: Space = (
+    CLASSIC[0],
+    Dimension("epochs", _WHOLE, 10, 60, step=1),
+    CLASSIC[2],
+)
+"""The same three; images that look otherwise in every epoch are worth more epochs."""
+
+NAMED: Dict[str, Dict[str, Any]] = {
+    "classic": {"space": CLASSIC, "augment": "none"},
+    "robust": {"space": ROBUST, "augment": "camera"},
+}
+"""What a space's name says of a study: the fields of its ``Plan``."""
+
+
+def named(name: str) -> Dict[str, Any]:
+    """Return the fields of a ``Plan`` that a space's name stands for; raises ``UsageError``."""
+    if name not in NAMED:
+        raise UsageError(
+            "no space is called {!r}: choose one of {}, or give its tables in a study file".format(
+                name, ", ".join(NAMED)
+            )
+        )
+    return dict(NAMED[name])
+
 
 def from_tables(tables: Mapping[str, Any]) -> Space:
     """Build a space from the ``[space.*]`` tables of a study file; raises ``UsageError``."""

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from coordinator import space as spaces
 from coordinator.space import Space
-from model.config import UNTUNED, TrainConfig
+from model.config import AUGMENTATIONS, UNTUNED, TrainConfig
 from model.dataset import Dataset
 from model.datasets import NAMES as DATASET_NAMES
 from model.datasets import Request
@@ -41,6 +41,7 @@ class Plan:
         max_attempts: how often a trial may be begun.
         objective: what a trial runs, by the name under which workers have it.
         space: what is searched.
+        augment: how training images are distorted, see ``TrainConfig``.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Plan:
     max_attempts: int = 3
     objective: str = "lenet5"
     space: Space = spaces.CLASSIC
+    augment: str = "none"
 
     def __post_init__(self) -> None:
         _require(
@@ -61,6 +63,7 @@ class Plan:
             "a study's name has letters, digits, '.', '_' and '-', 64 at most",
         )
         _require(self.algorithm in ALGORITHMS, "algorithm is one of " + ", ".join(ALGORITHMS))
+        _require(self.augment in AUGMENTATIONS, "augment is one of " + ", ".join(AUGMENTATIONS))
         for field, least in {
             "trials": 1,
             "seed": 0,
@@ -97,9 +100,12 @@ class Study:
         return self.plan.name
 
     def spec(self) -> Dict[str, Any]:
-        """Return the study as plain JSON: everything that its results depend on."""
+        """Return the study as plain JSON: everything that its results depend on.
+
+        Without augmentation it says nothing of any: studies from before there was one are the same.
+        """
         plan = dataclasses.asdict(self.plan)
-        for key in ("name", "data"):
+        for key in ("name", "data") + (("augment",) if self.plan.augment == "none" else ()):
             del plan[key]
         plan["space"] = {each.name: each.to_json() for each in self.plan.space}
         return {**plan, "dataset": {**self.dataset_card, "content_hash": self.dataset_hash}}
@@ -107,10 +113,13 @@ class Study:
     def config(self, values: Mapping[str, Any]) -> TrainConfig:
         """Return the training configuration for values of the search space."""
         chosen = {each.name: each.to_config(values[each.name]) for each in self.plan.space}
-        return self._config(chosen)
+        return self._config({**chosen, "augment": self.plan.augment})
 
     def untuned_config(self) -> TrainConfig:
-        """Return the configuration of the baseline: what one writes down before tuning."""
+        """Return the configuration of the baseline: what one writes down before tuning.
+
+        That is without augmentation.
+        """
         return self._config(UNTUNED)
 
     def _config(self, hyperparameters: Mapping[str, Any]) -> TrainConfig:
@@ -158,7 +167,9 @@ def read_file(path: Path) -> Dict[str, Any]:
     _refuse_unknown(path, set(tables) - known)
     try:
         fields = {key: value for key, value in tables.items() if key not in ("dataset", "space")}
-        if "space" in tables:
+        if isinstance(tables.get("space"), str):
+            fields = {**spaces.named(tables["space"]), **fields}
+        elif "space" in tables:
             fields["space"] = spaces.from_tables(_table(tables, "space"))
         if "dataset" in tables:
             fields["data"] = _request(path, _table(tables, "dataset"))

@@ -8,21 +8,17 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Iterator, List, Optional
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from inference.errors import SourceError
 from model.errors import UsageError
 
 if TYPE_CHECKING:
+    from inference.broadcast import Broadcast
     from inference.display import Window
-    from inference.frames import Source
-    from inference.labelling import Result, Tally
     from inference.models import Chosen
-    from inference.outputs import Outputs
     from inference.predictor import Predictor
+    from inference.session import Session
     from model.calibration import Thresholds
 
 app = typer.Typer(
@@ -32,7 +28,6 @@ app = typer.Typer(
 )
 
 _CAMERA = "0"
-_LINES_SHOWN = 20
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,8 +39,9 @@ def predict(
         None,
         metavar="SOURCE",
         show_default=_CAMERA,
-        help="An image, a folder (searched to the bottom), a glob, a video file, or the number of "
-        "a camera.",
+        help="An image, a folder (searched to the bottom), a glob, a video file, the number of a "
+        "camera, rtsp:// or http:// (MJPEG, or a single image), csi://0 (a Jetson's ribbon cable; "
+        "?w=1280&h=720&fps=30&flip=2), or - for paths on standard input.",
     ),
     model: Optional[Path] = typer.Option(
         None,
@@ -79,27 +75,68 @@ def predict(
         Path("predictions"),
         metavar="DIR",
         help="Where to write: annotated/ has every frame, as a JPEG of 320 to 1280 pixels; "
-        "contact_sheet.png has up to 48, evenly spread. Files of the same name are replaced.",
+        "contact_sheet.png has up to 48, evenly spread; predictions.jsonl and predictions.csv say "
+        "what each shows. Files of the same name are replaced.",
     ),
     count: Optional[int] = typer.Option(
         None,
         metavar="N",
         show_default="5 of a camera",
-        help="Frames to take of a camera, or at most of a video.",
+        help="Frames to take of a camera, or at most of a video or in live mode.",
     ),
-    every: float = typer.Option(
-        2.0, metavar="SECONDS", help="Time from one frame of a camera or video to the next."
+    every: Optional[float] = typer.Option(
+        None,
+        metavar="SECONDS",
+        show_default="2; none with --live",
+        help="Time from one frame of a camera or video to the next. With --live: time from one "
+        "snapshot to the next; 0 keeps every frame.",
     ),
     countdown: float = typer.Option(
         3.0, metavar="SECONDS", help="Time before a camera's first frame."
     ),
+    list_cameras: bool = typer.Option(
+        False, "--list-cameras", help="Show the cameras there are, with number, name and size."
+    ),
+    backend: Optional[str] = typer.Option(
+        None,
+        metavar="NAME",
+        show_default="the system's own",
+        help="OpenCV's interface to the camera: v4l2, avfoundation, dshow, msmf, gstreamer, "
+        "ffmpeg, any.",
+    ),
+    size: Optional[str] = typer.Option(
+        None, metavar="WxH", help="Pixels to ask the camera for; it says if it gives others."
+    ),
+    fps: Optional[float] = typer.Option(
+        None, metavar="N", help="Frames a second to ask the camera for."
+    ),
+    pixel_format: Optional[str] = typer.Option(
+        None,
+        metavar="FOUR",
+        help="Pixel format to ask the camera for: MJPG needs least of a USB port.",
+    ),
     all_frames: bool = typer.Option(False, "--all-frames", help="Label every frame of a video."),
-    jsonl: bool = typer.Option(
+    live: bool = typer.Option(
         False,
-        "--jsonl",
-        help="Write predictions.jsonl too, an object a frame: frame (number, from 0), source, time "
-        "(seconds: position in a video, Unix time of a snapshot, null of an image), label, known "
-        "(false where the label is unknown), probability (of the likeliest), top3.",
+        "--live",
+        help="Label a camera, stream or video without a pause until q, Ctrl-C or its end. Only "
+        "snapshots are written: with the space key, or as --every says. m shows what the model "
+        "sees.",
+    ),
+    smoothing: Optional[float] = typer.Option(
+        None,
+        metavar="SECONDS",
+        show_default="0.3",
+        help="With --live: average the probabilities over about so long; 0 does not.",
+    ),
+    serve: Optional[str] = typer.Option(
+        None,
+        metavar="[HOST:]PORT",
+        help="Show frames and labels on a web page of this machine, at 127.0.0.1. Beyond it, as "
+        "with 0.0.0.0:8000, its address holds a secret; there is no encryption.",
+    ),
+    save_video: bool = typer.Option(
+        False, "--save-video", help="Write the annotated frames as a video too."
     ),
     min_confidence: Optional[float] = typer.Option(
         None,
@@ -122,39 +159,93 @@ def predict(
     ),
     no_unknown: bool = typer.Option(False, "--no-unknown", help="Never say unknown."),
     device: str = typer.Option("cpu", help="Where to compute: auto, cpu, cuda or mps."),
-    show: bool = typer.Option(
-        False, help="Show the frames in a window too, where there is a display; q ends."
+    show: Optional[bool] = typer.Option(
+        None,
+        "--show/--no-show",
+        show_default="only with --live",
+        help="Show the frames in a window too, where there is a display; q ends.",
     ),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Say only what went wrong."),
 ) -> None:
     """Name what images, a video or a camera show.
 
     The model sees the centred square of each frame. A camera gives a series of snapshots after a
-    countdown; a video, one frame every --every seconds.
+    countdown; a video, one frame every --every seconds. With --live either is labelled on and on.
     """
     if model is not None and study is not None:
         raise UsageError("--model and --study exclude each other: give one")
     if watch and study is None:
         raise UsageError("--watch goes with --study NAME: a file does not get better")
+    if live and all_frames:
+        raise UsageError(
+            "--live skips what it cannot keep up with, --all-frames does not: give one"
+        )
+    if smoothing is not None and not live:
+        raise UsageError("--smoothing is for --live: a series' frames stand each for itself")
     thresholds = _thresholds(min_confidence, min_margin, min_membership, no_unknown)
     _hush_opencv()
-    path = _locate(model, study, engine)
+    # So small a network is done before a second thread is awake; the camera needs the other cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from inference import sources
-    from inference.frames import Sampling
+    from inference.address import CaptureRequest, parse_size
+    from inference.frames import DEFAULT_EVERY_S, Sampling
+    from inference.live import Snapshots
     from inference.outputs import Outputs
+    from inference.report import Report
+    from inference.session import Session
+    from inference.smoothing import DEFAULT_S, Smoother
+    from inference.views import Views
     from model.calibration import Thresholds
 
     out = _console(sys.stdout, quiet)
+    if list_cameras:
+        _list_cameras(backend, out)
+        return
     given = ([] if source is None else [source]) + (paths or [])
-    sampling = Sampling(count, every, countdown, all_frames)
-    frames = sources.choose(given or [_CAMERA], sampling, output, out.print)
-    with _model(path, study, mongo, device, watch, out) as chosen:
+    texts = sources.listed(given or [_CAMERA], getattr(sys.stdin, "buffer", None))
+    pause = DEFAULT_EVERY_S if every is None else every
+    sampling = Sampling(count, pause, countdown, all_frames, live)
+    request = CaptureRequest(backend, parse_size(size) if size else None, fps, pixel_format)
+    path = _locate(model, study, engine)
+    frames = sources.choose(texts, sampling, output, out.print, request)
+    if live and not frames.live:
+        raise UsageError("--live needs a camera, a stream or a video: leave it out for images")
+    snapshots = Snapshots(every if live else 0.0)
+    smoother = Smoother(DEFAULT_S if smoothing is None else smoothing) if live else None
+    with contextlib.ExitStack() as opened:
+        chosen = opened.enter_context(_model(path, study, mongo, device, watch, out))
         chosen.predictor.ask_for(thresholds)
         out.print("labelling {} with {}".format(frames.title, chosen.title))
         if chosen.predictor.card.calibration is None and thresholds == Thresholds():
             out.print("its card has no thresholds: it never says unknown (--min-confidence does)")
-        outputs = Outputs(output, "{}, by {}".format(frames.title, chosen.title), jsonl)
-        _run(frames, chosen.predictor, outputs, out, show)
+        title = "{}, by {}".format(frames.title, chosen.title)
+        outputs = Outputs(output, title, save_video, live)
+        broadcast = opened.enter_context(_broadcast(serve, chosen.predictor))
+        window = opened.enter_context(_window(show, live))
+        views = Views(window, broadcast, chosen.predictor.input_of)
+        session = Session(
+            frames, chosen.predictor, snapshots, smoother, outputs, views, Report(out, live)
+        )
+        _run(session)
+
+
+def _list_cameras(backend: Optional[str], out: Console) -> None:
+    """Show which cameras there are, each opened for a moment."""
+    from inference.sources import needing_opencv
+
+    with needing_opencv():
+        from inference import captures, listing
+
+    found = 0
+    for camera in listing.cameras(captures.camera_backend(backend)):
+        found += 1
+        size = "{}x{} pixels".format(*camera.size) if camera.size else camera.hindrance
+        out.print("{}  {}  {}".format(camera.index, camera.name or "(no name)", size))
+    if not found:
+        raise SourceError("no camera was found: plug one in, and see that no other program uses it")
+    names = listing.names_on_a_mac()
+    if names:
+        out.print("macOS names its cameras, but not their numbers: {}".format(", ".join(names)))
 
 
 def _thresholds(
@@ -206,12 +297,9 @@ def _model(
             yield chosen
 
 
-def _run(
-    source: "Source", predictor: "Predictor", outputs: "Outputs", out: Console, show: bool
-) -> None:
-    """Label, write and report until the source ends, or a signal or q in the window ends it."""
+def _run(session: "Session") -> None:
+    """Run it until the source ends, or a signal or q in the window ends it; then sum it up."""
     from inference.interrupt import Interrupt
-    from inference.labelling import Tally, label
 
     errors = _console(sys.stderr)
     left_out: List[str] = []
@@ -220,67 +308,42 @@ def _run(
         left_out.append(sentence)
         errors.print("left out: {}".format(sentence))
 
-    tally = Tally()
     try:
-        with Interrupt() as interrupt, outputs, _window(show, errors) as window:
-            for result in label(source, predictor, interrupt.stop, leave_out):
-                picture = outputs.add(result)
-                tally.add(result)
-                _report(result, tally.frames, out)
-                if window is not None and not window.show(picture):
-                    break
-            else:
-                if window is not None:
-                    window.wait(interrupt.stop)
+        with Interrupt() as interrupt, session.outputs:
+            if session.run(interrupt.stop, leave_out) and session.smoother is None:
+                session.views.linger(interrupt.stop)
     finally:
-        _summarise(tally, outputs, out)
+        session.report.conclude(session.predictor.timings, session.outputs)
     if interrupt.signal_number:
         raise typer.Exit(128 + interrupt.signal_number)
     if left_out:
+        frames = session.report.tally.frames
         raise SourceError(
             "{} of {} images could not be read and were left out; the others are labelled".format(
-                len(left_out), len(left_out) + tally.frames
+                len(left_out), len(left_out) + frames
             )
         )
-
-
-def _report(result: "Result", number: int, out: Console) -> None:
-    """Print a frame's line; of a long series only the first ones."""
-    from inference.text import percent, pretty, printable
-
-    if number <= _LINES_SHOWN:
-        top = ["{} {}".format(pretty(name), percent(p)) for name, p in result.prediction.top]
-        label = top.pop(0) if result.prediction.known else pretty(result.prediction.label)
-        out.print("{}: {} ({})".format(printable(result.frame.name), label, ", ".join(top)))
-    elif number == _LINES_SHOWN + 1:
-        out.print("... (--jsonl writes down every one)")
-
-
-def _summarise(tally: "Tally", outputs: "Outputs", out: Console) -> None:
-    from inference.text import percent, pretty
-
-    if not tally.frames:
-        return
-    table = Table("label", box=box.SIMPLE)
-    table.add_column("frames", justify="right")
-    table.add_column("mean confidence", justify="right")
-    for name, frames, probability in tally.rows():
-        table.add_row(Text(pretty(name)), str(frames), percent(probability))
-    out.print(table)
-    if tally.expected:
-        out.print(
-            "{} of {} agree with the folder they lie in ({:.1f} %)".format(
-                tally.agreeing, tally.expected, 100 * tally.agreeing / tally.expected
-            )
-        )
-    for path in outputs.written():
-        out.print("written: {}".format(path))
 
 
 @contextlib.contextmanager
-def _window(wanted: bool, errors: Console) -> Iterator[Optional["Window"]]:
-    """Open a window if one is wanted; where there can be none, say so and go on without."""
-    if not wanted:
+def _broadcast(address: Optional[str], predictor: "Predictor") -> "Iterator[Optional[Broadcast]]":
+    """Serve the page, if it is wanted, and say where; also when all else is quiet."""
+    if address is None:
+        yield None
+        return
+    from inference.broadcast import Broadcast
+    from inference.web_server import parse_address, serve
+
+    broadcast = Broadcast(predictor.input_of)
+    with serve(broadcast, *parse_address(address)) as url:
+        _console(sys.stdout).print("watch at {}".format(url))
+        yield broadcast
+
+
+@contextlib.contextmanager
+def _window(wanted: Optional[bool], live: bool) -> Iterator[Optional["Window"]]:
+    """Open a window if one is wanted, or can be in live mode; else say why not and do without."""
+    if not (live if wanted is None else wanted):
         yield None
         return
     try:
@@ -290,7 +353,8 @@ def _window(wanted: bool, errors: Console) -> Iterator[Optional["Window"]]:
     except ImportError as error:
         hindrance = "OpenCV cannot be imported ({})".format(error)
     if hindrance:
-        errors.print("no window, --show is ignored: {}".format(hindrance))
+        ignored = ", --show is ignored" if wanted else ""
+        _console(sys.stderr).print("no window{}: {}".format(ignored, hindrance))
         yield None
         return
     window = display.Window()
@@ -304,6 +368,10 @@ def _hush_opencv() -> None:
     """Keep OpenCV's and FFmpeg's own complaints off the screen: ours say what to do."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+    # A stream that hangs: ``stimeout`` (microseconds) is FFmpeg 4's; later ones leave it unused and
+    # come with an OpenCV that is told another way (captures.py). FFmpeg 5's ``timeout`` would make
+    # FFmpeg 4 wait for cameras to call it. TCP is OpenCV's own choice, lost if it is not repeated.
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|stimeout;10000000")
 
 
 def _console(stream: IO[str], quiet: bool = False) -> Console:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 _TITLE = "predict-cam"
-_END_KEYS = (27, ord("q"))
+_ESCAPE, _QUIT = "\x1b", "q"
 _PATIENCE_S = 20.0
 _OPEN_ONE = "import cv2; cv2.namedWindow('{}'); cv2.waitKey(1)".format(_TITLE)
 
@@ -38,20 +38,33 @@ class Window:
     def __init__(self) -> None:
         cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
 
-    def show(self, picture: Image.Image) -> bool:
-        """Show an RGB picture; return False once its owner pressed q or Escape."""
+    def show(self, picture: Image.Image) -> Optional[str]:
+        """Show an RGB picture; return the key that was pressed, if any.
+
+        Escape is q, and so is closing the window.
+        """
+        if not self._is_there():
+            return _QUIT
         cv2.imshow(_TITLE, np.asarray(picture)[..., ::-1].copy())
-        return (cv2.waitKey(1) & 0xFF) not in _END_KEYS
+        pressed = cv2.waitKey(1)
+        if pressed == -1:
+            return None
+        key = chr(pressed & 0xFF)
+        return _QUIT if key == _ESCAPE else key.lower()
 
     def wait(self, stop: threading.Event) -> None:
         """Leave the last picture until a key is pressed, the window closed, or ``stop`` set."""
-        while not stop.is_set() and cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1:
+        while not stop.is_set() and self._is_there():
             if cv2.waitKey(50) != -1:
                 return
 
     def close(self) -> None:
         """Close the window."""
         cv2.destroyAllWindows()
+
+    @staticmethod
+    def _is_there() -> bool:
+        return bool(cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1)
 
 
 def _opens_elsewhere(environment: Mapping[str, str]) -> bool:

@@ -22,6 +22,15 @@ Say = Callable[[str], None]
 """Is told a sentence that a person should read."""
 
 
+def to_rgb(pixels: np.ndarray) -> np.ndarray:
+    """Return what OpenCV gives, uint8 ``[H, W, 3]`` and blue first, with red first."""
+    import cv2  # here, as images are labelled without it
+
+    # numpy's own reversal takes 50 times as long.
+    image: np.ndarray = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return image
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One picture of a source.
@@ -30,8 +39,10 @@ class Frame:
         image: uint8 RGB ``[H, W, 3]``, H and W of 1 or more.
         name: relative path without suffix, to call the frame's outputs by.
         source: the file or camera it came from.
-        index: number within the source, from 0; within a video that of the video's own frame.
+        index: number within the source, from 0; of a video, and of a camera in live mode, that of
+            the source's own frame.
         time: seconds; the position in a video, Unix time of a camera's picture, None of an image.
+        took: seconds that reading it took its source, waiting for a camera included.
 
     Raises ``SourceError`` for pictures of any other type or shape.
     """
@@ -41,6 +52,7 @@ class Frame:
     source: str
     index: int
     time: Optional[float] = None
+    took: float = 0.0
 
     def __post_init__(self) -> None:
         shape = self.image.shape
@@ -52,11 +64,18 @@ class Frame:
 
     @classmethod
     def from_bgr(
-        cls, pixels: np.ndarray, name: str, source: str, index: int, time: Optional[float]
+        cls,
+        pixels: np.ndarray,
+        name: str,
+        source: str,
+        index: int,
+        time: Optional[float],
+        took: float = 0.0,
     ) -> "Frame":
         """Build a frame from what OpenCV gives, whose colours come blue first."""
-        image = np.ascontiguousarray(pixels[..., ::-1]) if pixels.ndim == 3 else pixels
-        return cls(image, name, source, index, time)
+        usual = pixels.dtype == np.uint8 and pixels.shape[2:] == (3,)
+        image = to_rgb(pixels) if usual else pixels
+        return cls(image, name, source, index, time, took)
 
 
 @dataclass(frozen=True)
@@ -64,16 +83,19 @@ class Sampling:
     """Which frames to take of a source that has more than one wants.
 
     Args:
-        count: frames at most; None is ``DEFAULT_COUNT`` of a camera and no limit for files.
+        count: frames at most; None is ``DEFAULT_COUNT`` of a camera's snapshots and no limit else.
         every: seconds between two frames.
         countdown: seconds before a camera's first.
         all_frames: every frame of a video, whatever ``every`` says.
+        live: without a pause and without an end: of a camera the newest frame, again and again; a
+            video at its own pace, as if it were a camera. What comes meanwhile is skipped.
     """
 
     count: Optional[int] = None
     every: float = DEFAULT_EVERY_S
     countdown: float = DEFAULT_COUNTDOWN_S
     all_frames: bool = False
+    live: bool = False
 
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:

@@ -3,9 +3,11 @@
 import glob
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Generator, List, Sequence
 
+from inference.address import without_secrets
 from inference.errors import SourceError
 from inference.frames import Frame, Say
 from model.errors import DatasetError
@@ -34,6 +36,7 @@ class ImageFiles:
         for index, path in enumerate(self._paths):
             if stop.is_set():
                 return
+            begun = time.perf_counter()
             try:
                 image = decode(path.read_bytes())
             except (DatasetError, OSError) as error:
@@ -45,7 +48,8 @@ class ImageFiles:
                 continue
             readable += 1
             name = Path(os.path.relpath(path, self._root)).with_suffix("").as_posix()
-            yield Frame(image, name, str(path), index)
+            took = time.perf_counter() - begun
+            yield Frame(image, name, str(path), index, took=took)
         if not readable:
             raise SourceError(
                 "none of the {} images of {} can be read".format(len(self._paths), self.title)
@@ -80,7 +84,7 @@ class Finder:
             else:
                 raise SourceError(
                     "there is no {}: give an image, a folder, a glob, a video file or the number "
-                    "of a camera".format(text)
+                    "of a camera".format(without_secrets(text))
                 )
             found.extend(images)
         return list(dict.fromkeys(found))

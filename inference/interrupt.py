@@ -5,9 +5,18 @@ import threading
 from types import FrameType
 from typing import Any, Dict, Optional
 
+_SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name)  # Windows has no SIGHUP
+]
+
 
 class Interrupt:
     """While this is open, Ctrl-C and SIGTERM only set ``stop``; a second one ends the process.
+
+    So does SIGHUP, a terminal or SSH connection that goes away (unless it is ignored, by nohup): a
+    camera that is not released then may stay blocked.
 
     Use it as a context manager, in the main thread. ``signal_number`` is what came, or 0.
     """
@@ -18,8 +27,9 @@ class Interrupt:
         self._before: Dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupt":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._on_signal)
+        for number in _SIGNALS:
+            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:

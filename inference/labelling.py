@@ -1,15 +1,22 @@
 """From a source's frames to results, and what a series of results adds up to."""
 
 import contextlib
+import functools
 import threading
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+import numpy as np
+from PIL import Image
+
 from inference.frames import Frame, Say, Source, batches
+from inference.overlay import annotate
 from inference.predictor import Prediction, Predictor
+from inference.smoothing import Smoother
 from inference.text import pretty
+from inference.timings import CAPTURE
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,11 @@ class Result:
     def agrees(self) -> Optional[bool]:
         """Whether the label is the class expected, which ``unknown`` is not; None where none is."""
         return None if self.expected is None else self.prediction.label == self.expected
+
+    @functools.cached_property
+    def picture(self) -> Image.Image:
+        """The annotated frame; it is drawn when it is first asked for."""
+        return annotate(self.frame.image, self.prediction, self.agrees)
 
     def to_json(self) -> Dict[str, Any]:
         """Return the result as plain JSON: a line of predictions.jsonl."""
@@ -42,7 +54,11 @@ class Result:
 
 
 def label(
-    source: Source, predictor: Predictor, stop: threading.Event, left_out: Say
+    source: Source,
+    predictor: Predictor,
+    stop: threading.Event,
+    left_out: Say,
+    smoother: Optional[Smoother] = None,
 ) -> Iterator[Result]:
     """Give the results of a source's frames as they come; what it opened is closed at the end.
 
@@ -51,47 +67,54 @@ def label(
         predictor: what to label them with.
         stop: ends it early once set.
         left_out: is told of what could not be read while the rest goes on.
+        smoother: averages what is said of frames that follow each other, in live mode.
 
     Raises ``SourceError`` and ``CheckpointError`` as these two do.
     """
     classes = predictor.card.classes
     with contextlib.closing(source.frames(stop, left_out)) as frames:
         for batch in batches(frames, source.live):
-            predictions = predictor.predict([frame.image for frame in batch])
-            for frame, prediction in zip(batch, predictions):
+            assessed = predictor.assess([frame.image for frame in batch])
+            for frame, probabilities, membership in zip(batch, *assessed):
+                predictor.timings.add(CAPTURE, frame.took)
+                if smoother is not None and frame.time is not None:
+                    both = smoother.smooth(np.append(probabilities, membership), frame.time)
+                    probabilities, membership = both[:-1], both[-1]
+                prediction = predictor.decide(probabilities, float(membership))
                 yield Result(frame, prediction, expected_class(frame, classes))
 
 
 def expected_class(frame: Frame, classes: Sequence[str]) -> Optional[str]:
     """Return the class whose name the frame's folder bears, as ``test/bart_simpson/1.jpg``."""
+    if "://" in frame.source:  # a host's name is no class
+        return None
     folder = pretty(PurePath(frame.source).parent.name).casefold()
     return next((name for name in classes if pretty(name).casefold() == folder), None)
 
 
 class Tally:
-    """Counts results: how many of each label, how sure the model was, how many agree."""
+    """Counts results: how many of each label, how sure the model was, how many agree.
+
+    It keeps counts and sums only: live mode runs for days.
+    """
 
     def __init__(self) -> None:
-        self._probabilities: Dict[str, List[float]] = defaultdict(list)
+        self._counts: Dict[str, int] = defaultdict(int)
+        self._sums: Dict[str, float] = defaultdict(float)
+        self.frames = 0
         self.agreeing = 0
         self.expected = 0
 
     def add(self, result: Result) -> None:
         """Count a result."""
-        self._probabilities[result.prediction.label].append(result.prediction.probability)
+        self.frames += 1
+        self._counts[result.prediction.label] += 1
+        self._sums[result.prediction.label] += result.prediction.probability
         if result.agrees is not None:
             self.expected += 1
             self.agreeing += result.agrees
 
-    @property
-    def frames(self) -> int:
-        """How many results were counted."""
-        return sum(map(len, self._probabilities.values()))
-
     def rows(self) -> List[Tuple[str, int, float]]:
         """Return each label that was given, how often, with what mean probability; most first."""
-        rows = [
-            (label, len(given), sum(given) / len(given))
-            for label, given in self._probabilities.items()
-        ]
+        rows = [(label, count, self._sums[label] / count) for label, count in self._counts.items()]
         return sorted(rows, key=lambda row: (-row[1], row[0]))

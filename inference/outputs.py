@@ -1,24 +1,22 @@
 """What predict-cam leaves in its output folder."""
 
 import contextlib
-import json
 from pathlib import Path
-from typing import IO, Iterator, List, Optional, Set
-
-from PIL import Image
+from typing import Iterator, List, Optional, Set
 
 from inference.contact_sheet import ContactSheet
 from inference.errors import OutputError
+from inference.film import Film
 from inference.labelling import Result
-from inference.overlay import annotate
+from inference.tables import CSV, JSONL, Tables
 
 ANNOTATED = "annotated"
 SHEET = "contact_sheet.png"
-JSONL = "predictions.jsonl"
+FILM = "annotated_video"
 
 
 class Outputs:
-    """Writes results as they come: annotated pictures, JSON lines, and at the end a contact sheet.
+    """Writes results as they come: pictures, tables, a video, and at the end a contact sheet.
 
     Use it as a context manager: however the series ends, what came until then is kept. Files of an
     earlier series are replaced where they have the same name. Raises ``OutputError`` where the
@@ -27,47 +25,55 @@ class Outputs:
     Args:
         directory: the output folder; it is made with the first result.
         title: of the contact sheet.
-        jsonl: whether to write predictions.jsonl.
+        film: whether to write the video too.
+        live: whether the video is of live mode.
     """
 
-    def __init__(self, directory: Path, title: str, jsonl: bool) -> None:
+    def __init__(self, directory: Path, title: str, film: bool = False, live: bool = False) -> None:
         self._directory = directory
         self._title = title
         self._sheet = ContactSheet()
         self._names: Set[str] = set()
-        self._jsonl = jsonl
-        self._lines: Optional[IO[str]] = None
+        self._tables: Optional[Tables] = None
+        self._film = Film(directory / FILM, live) if film else None
 
-    def add(self, result: Result) -> Image.Image:
-        """Write a result; return its annotated picture."""
-        picture = annotate(result.frame.image, result.prediction, result.agrees)
+    def add(self, result: Result) -> None:
+        """Write a result: its annotated picture, and what the model says of it."""
         with self._writing():
-            if not self._names:
-                self._open()
+            if self._tables is None:
+                # With the first result: a camera that is not there leaves no folder.
+                (self._directory / ANNOTATED).mkdir(parents=True, exist_ok=True)
+                self._tables = Tables(self._directory)
             path = self._directory / ANNOTATED / (self._free_name(result.frame.name) + ".jpg")
             path.parent.mkdir(parents=True, exist_ok=True)
             # Colours at full resolution: at half of it, red letters and square pixels smear.
-            picture.save(path, quality=90, subsampling=0)
-            if self._lines is not None:
-                self._lines.write(json.dumps(result.to_json(), ensure_ascii=False) + "\n")
-                self._lines.flush()
+            result.picture.save(path, quality=90, subsampling=0)
+            self._tables.add(result)
         self._sheet.add(result)
-        return picture
+
+    def film(self, result: Result) -> None:
+        """Show a result in the video, if there is to be one."""
+        if self._film is not None:
+            with self._writing():
+                self._directory.mkdir(parents=True, exist_ok=True)
+                self._film.add(result.picture, result.frame.time)
 
     def written(self) -> List[Path]:
         """Return what there is to look at, once closed: nothing if nothing was added."""
-        if not self._names:
-            return []
-        names = [ANNOTATED, SHEET] + ([JSONL] if self._lines else [])
-        return [self._directory / name for name in names]
+        names = [ANNOTATED, SHEET, JSONL, CSV] if self._tables else []
+        paths = [self._directory / name for name in names]
+        if self._film is not None and self._film.path is not None:
+            paths.append(self._film.path)
+        return paths
 
     def close(self) -> None:
-        """Write the contact sheet, if there is something on it."""
-        with self._writing():
-            if self._lines is not None:
-                self._lines.close()
-            if self._names:
-                self._sheet.draw(self._title).save(self._directory / SHEET)
+        """Write the contact sheet, if there is something on it, and end the video."""
+        with self._writing(), contextlib.ExitStack() as steps:
+            if self._film is not None:
+                steps.callback(self._film.close)
+            if self._tables is not None:
+                steps.callback(self._save_sheet)
+                steps.callback(self._tables.close)
 
     def __enter__(self) -> "Outputs":
         return self
@@ -75,14 +81,8 @@ class Outputs:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self) -> None:
-        """Make the folder, with the first result: a camera that is not there leaves no folder."""
-        (self._directory / ANNOTATED).mkdir(parents=True, exist_ok=True)
-        if self._jsonl:
-            # A file name that is no UTF-8 comes as lone surrogates, whose escape is JSON's too.
-            self._lines = (self._directory / JSONL).open(
-                "w", encoding="utf-8", errors="backslashreplace", newline="\n"
-            )
+    def _save_sheet(self) -> None:
+        self._sheet.draw(self._title).save(self._directory / SHEET)
 
     def _free_name(self, name: str) -> str:
         """Return a name not used yet: ``a.png`` and ``a.jpg`` are two pictures, also on a Mac."""

@@ -32,7 +32,7 @@ def annotate(image: np.ndarray, prediction: Prediction, agrees: Optional[bool]) 
         prediction: what the model says of it.
         agrees: whether that is the class it is known to be; None where none is known.
     """
-    picture = _guided(resized(Image.fromarray(image), SMALLEST, LARGEST))
+    picture = viewfinder(image)
     width = max(SMALLEST, picture.width)
     row = min(52, max(26, width // 16))
     pad = row // 3
@@ -50,6 +50,36 @@ def annotate(image: np.ndarray, prediction: Prediction, agrees: Optional[bool]) 
         first = top + title + rank * row
         _draw_bar(canvas, first, row, pad, prediction.top[rank], colour if rank == 0 else GREY)
     return canvas
+
+
+def viewfinder(image: np.ndarray) -> Image.Image:
+    """Return a picture, uint8 RGB ``[H, W, 3]``, with all but what the model sees darkened."""
+    return _guided(resized(Image.fromarray(image), SMALLEST, LARGEST))
+
+
+def with_inset(picture: Image.Image, seen: np.ndarray) -> Image.Image:
+    """Return the picture with what the model sees of it, enlarged, in its corner.
+
+    Args:
+        picture: RGB.
+        seen: uint8 ``[28, 28, C]``, C of 1 or 3; its pixels stay square.
+    """
+    factor = max(1, min(picture.size) // 3 // len(seen))
+    inset = pixels(seen).resize(
+        (factor * seen.shape[1], factor * seen.shape[0]), Image.Resampling.NEAREST
+    )
+    line = 2
+    result = picture.copy()
+    ImageDraw.Draw(result).rectangle(
+        (0, 0, inset.width + 2 * line - 1, inset.height + 2 * line - 1), fill=WHITE
+    )
+    result.paste(inset, (line, line))
+    return result
+
+
+def pixels(seen: np.ndarray) -> Image.Image:
+    """Return what the model sees, uint8 ``[28, 28, C]``, as an RGB image of that size."""
+    return Image.fromarray(np.broadcast_to(seen, (*seen.shape[:2], 3)).copy())
 
 
 def resized(image: Image.Image, smallest: int, largest: int) -> Image.Image:

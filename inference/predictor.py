@@ -5,6 +5,7 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 
+from inference.timings import INFER, PREPROCESS, Timings
 from model.calibration import PLAIN, Thresholds
 from model.card import Card
 from model.engines import Engine
@@ -49,7 +50,7 @@ class Prediction:
 
 
 class Predictor:
-    """A model with its card, ready for pictures of any size.
+    """A model with its card, ready for pictures of any size; ``timings`` has what it took so far.
 
     Args:
         engine: computes the model of the card.
@@ -59,6 +60,7 @@ class Predictor:
     """
 
     def __init__(self, engine: Engine, card: Card) -> None:
+        self.timings = Timings()
         self._is = (engine, card, card.calibration or PLAIN)
         self._thresholds = Thresholds()
 
@@ -89,15 +91,21 @@ class Predictor:
         Args:
             images: one or more, uint8 RGB ``[H, W, 3]``; sizes may differ.
         """
-        engine, card, calibration = self._is
-        pictures = np.stack([fit(image, card.channels) for image in images])
-        logits, _ = engine.run(pictures)
-        if not np.isfinite(logits).all():
-            raise CheckpointError(
-                "the model's answers are not finite numbers, its training must have diverged: "
-                "choose another"
-            )
-        return calibration.probabilities(logits), calibration.membership(pictures)
+        engine, _, calibration = self._is
+        with self.timings.measure(PREPROCESS, len(images)):
+            pictures = np.stack([self.input_of(image) for image in images])
+        with self.timings.measure(INFER, len(images)):
+            logits = engine.run(pictures)
+            if not np.isfinite(logits).all():
+                raise CheckpointError(
+                    "the model's answers are not finite numbers, its training must have diverged: "
+                    "choose another"
+                )
+            return calibration.probabilities(logits), calibration.membership(pictures)
+
+    def input_of(self, image: np.ndarray) -> np.ndarray:
+        """Return what the model sees of a picture: uint8 ``[28, 28, channels]``."""
+        return fit(image, self.card.channels)
 
     def decide(self, probabilities: np.ndarray, membership: float) -> Prediction:
         """Return the prediction for one picture's row of ``assess``."""

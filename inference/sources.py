@@ -1,57 +1,90 @@
 """From what a person writes after ``--source`` to a source of frames."""
 
 import contextlib
+import functools
+import os
 import re
+import sys
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import IO, Iterator, List, Optional, Sequence
 
+from inference import complaints
+from inference.address import CaptureRequest, CsiAddress, without_secrets
 from inference.errors import SourceError
+from inference.feed import Origin, Patience
 from inference.frames import Sampling, Say, Source
 from inference.image_files import Finder, ImageFiles
 from model.errors import UsageError
 from model.images import SUFFIXES
 
-_CAMERA = re.compile(r"(?:/dev/video)?(\d+)")
+LIST = "-"
+_CAMERA = re.compile(r"(?:/dev/video)?(\d{1,4})")
+_PATIENCE = Patience()
+_STREAM_PATIENCE = Patience(release=1.0)
+"""A stream whose read hangs is left to it: unlike a camera it blocks nobody."""
+
+_WHICH_CAMERA = (
+    " (an iPhone near a Mac may take the number 0: --list-cameras shows which there are)"
+)
 
 
-def choose(texts: Sequence[str], sampling: Sampling, output: Path, say: Say) -> Source:
+def choose(
+    texts: Sequence[str],
+    sampling: Sampling,
+    output: Path,
+    say: Say,
+    request: CaptureRequest = CaptureRequest(),  # noqa: B008  it is immutable
+) -> Source:
     """Return the source of these texts; a camera or video is not opened before its first frame.
 
-    A number or ``/dev/videoN`` is a camera, a file without an image's suffix a video, all else
-    images: a file, a folder, a glob, or any number of these together.
+    A number or ``/dev/videoN`` is a camera, as is ``csi://``; ``rtsp://`` and ``http://`` are
+    streams; a file without an image's suffix is a video, all else images: a file, a folder, a glob,
+    or any number of these together.
 
     Args:
         texts: at least one.
         sampling: which frames to take of a camera or a video.
         output: the folder of our outputs, never searched for images.
         say: is told what a camera waits for.
+        request: how a camera is to be opened.
 
     Raises ``SourceError`` for what is not there, ``UsageError`` for what makes no sense.
     """
     if len(texts) > 1:
-        title = "{} and {} more".format(texts[0], len(texts) - 1)
-        return ImageFiles(title, Finder(output).find(texts))
+        return _many(texts, output)
     text = texts[0]
-    path = Path(text)
     camera = _CAMERA.fullmatch(text)
     if camera:
-        with _needing_opencv():
-            from inference.camera import Camera
-        return Camera(int(camera.group(1)), sampling, say)
+        return _camera(int(camera.group(1)), sampling, say, request)
     if "://" in text:
-        raise UsageError(
-            "streams cannot be labelled yet: give an image, a folder, a glob, a video file or "
-            "the number of a camera"
-        )
+        return _stream(text, sampling, say, request)
+    if request.asks:
+        raise UsageError("--size, --fps and --pixel-format are asked of a camera only")
+    path = Path(text)
     if path.is_file() and path.suffix.lower() not in SUFFIXES:
-        with _needing_opencv():
+        with needing_opencv():
             from inference.video import Video
         return Video(path, sampling)
     return ImageFiles(text, Finder(output).find(texts))
 
 
+def listed(texts: Sequence[str], stream: Optional[IO[bytes]]) -> List[str]:
+    """Return the texts with ``-`` replaced by the lines of a stream; empty lines are none.
+
+    Raises ``SourceError`` if the stream has none, or there is no stream.
+    """
+    if LIST not in texts:
+        return list(texts)
+    lines = [os.fsdecode(line.strip(b"\r\n")) for line in stream or ()]
+    found = [line for line in lines if line.strip()]
+    if not found:
+        raise SourceError("standard input has no line: --source - reads a path from each")
+    at = texts.index(LIST)
+    return [*texts[:at], *found, *(text for text in texts[at:] if text != LIST)]
+
+
 @contextlib.contextmanager
-def _needing_opencv() -> Iterator[None]:
+def needing_opencv() -> Iterator[None]:
     """Images are labelled without OpenCV; say what is missing where it is not so."""
     try:
         yield
@@ -60,3 +93,79 @@ def _needing_opencv() -> Iterator[None]:
             "videos and cameras need OpenCV ({}): pip install 'hyperhive[camera]', or on a Jetson "
             "use the system's own build".format(error)
         ) from error
+
+
+def _many(texts: Sequence[str], output: Path) -> Source:
+    for text in texts:
+        if "://" in text:
+            raise UsageError(
+                "{} cannot be labelled together with other sources: give it alone".format(
+                    without_secrets(text)
+                )
+            )
+    title = "{} and {} more".format(texts[0], len(texts) - 1)
+    return ImageFiles(title, Finder(output).find(texts))
+
+
+def _camera(index: int, sampling: Sampling, say: Say, request: CaptureRequest) -> Source:
+    with needing_opencv():
+        from inference import captures
+    from inference.camera import Camera
+
+    backend = captures.camera_backend(request.backend)
+    name = complaints.camera_name(index)
+    title = "camera {}".format(index) + (" ({})".format(name) if name else "")
+    opener = functools.partial(captures.open_camera, index, title, backend, request, say)
+    advice = complaints.camera_advice(index)
+    is_mac = sys.platform == "darwin"
+    origin = Origin(title, opener, advice, _PATIENCE, on_main=is_mac)
+    return Camera(origin, sampling, say, request.size, _WHICH_CAMERA if is_mac else "")
+
+
+def _stream(text: str, sampling: Sampling, say: Say, request: CaptureRequest) -> Source:
+    scheme = text.partition("://")[0].lower()
+    if scheme == "csi":
+        return _csi(text, sampling, say, request)
+    if request.asks:
+        raise UsageError("--size, --fps and --pixel-format are asked of a camera, not of a stream")
+    if scheme in ("http", "https"):
+        return _http(text, sampling, say)
+    if scheme in ("rtsp", "rtsps"):
+        return _rtsp(text, sampling, say, request)
+    raise UsageError(
+        "streams are rtsp://, http://, https:// (MJPEG or a single image) and csi:// (a Jetson's "
+        "camera), not {}".format(without_secrets(text))
+    )
+
+
+def _csi(text: str, sampling: Sampling, say: Say, request: CaptureRequest) -> Source:
+    address = CsiAddress.parse(text, request)
+    with needing_opencv():
+        from inference import captures
+    from inference.camera import Camera
+
+    captures.require_gstreamer()
+    title = "csi://{}".format(address.sensor)
+    opener = functools.partial(captures.open_csi, address, title)
+    origin = Origin(title, opener, complaints.CSI_ADVICE, _PATIENCE)
+    return Camera(origin, sampling, say)
+
+
+def _http(text: str, sampling: Sampling, say: Say) -> Source:
+    from inference import http_stream
+
+    title = without_secrets(text)
+    opener = functools.partial(http_stream.open_http, text, title, _STREAM_PATIENCE.silence)
+    origin = Origin(title, opener, complaints.STREAM_ADVICE, _STREAM_PATIENCE)
+    return http_stream.HttpSource(origin, sampling, say)
+
+
+def _rtsp(text: str, sampling: Sampling, say: Say, request: CaptureRequest) -> Source:
+    with needing_opencv():
+        from inference import captures
+    from inference.camera import Camera
+
+    backend = captures.stream_backend(request.backend)
+    title = without_secrets(text)
+    opener = functools.partial(captures.open_stream, text, title, backend)
+    return Camera(Origin(title, opener, complaints.STREAM_ADVICE, _STREAM_PATIENCE), sampling, say)

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from pathlib import Path
 from typing import Any, Generator, Iterator, Tuple
 
@@ -20,12 +21,11 @@ class Video:
 
     Args:
         path: the file.
-        sampling: ``every`` and ``count``, or ``all_frames``.
+        sampling: ``every`` and ``count``, or ``all_frames``, or ``live``.
     """
 
-    live = False
-
     def __init__(self, path: Path, sampling: Sampling) -> None:
+        self.live = sampling.live
         self.title = str(path)
         self._path = path
         self._sampling = sampling
@@ -34,13 +34,16 @@ class Video:
         """Give the sampled frames; see ``Source.frames``."""
         capture = cv2.VideoCapture(str(self._path))
         try:
-            wanted = itertools.islice(self._sampled(capture), self._sampling.count)
+            chosen = self._paced(capture, stop) if self.live else self._sampled(capture)
             index = None
-            for index, at, image in wanted:
+            begun = time.perf_counter()
+            for index, at, image in itertools.islice(chosen, self._sampling.count):
                 if stop.is_set():
                     return
                 name = "{}-{:06d}".format(self._path.stem, index)
-                yield Frame.from_bgr(image, name, self.title, index, at)
+                took = time.perf_counter() - begun
+                yield Frame.from_bgr(image, name, self.title, index, at, took)
+                begun = time.perf_counter()
         finally:
             capture.release()
         if index is None:
@@ -62,6 +65,22 @@ class Video:
             readable, image = capture.retrieve()
             if readable:
                 due += self._sampling.every
+                yield index, index / rate, image
+
+    def _paced(
+        self, capture: Any, stop: threading.Event
+    ) -> Iterator[Tuple[int, float, np.ndarray]]:
+        """Give the same of the newest frame, as if the video were being filmed now."""
+        rate = _frame_rate(capture)
+        begun = time.monotonic()
+        for index in itertools.count():
+            if not capture.grab():
+                return
+            if begun + (index + 1) / rate < time.monotonic():
+                continue  # the next one is there already
+            stop.wait(begun + index / rate - time.monotonic())
+            readable, image = capture.retrieve()
+            if readable:
                 yield index, index / rate, image
 
 

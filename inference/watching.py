@@ -99,8 +99,8 @@ class Watcher:
 
     def _become(self, packed: bytes, card: Card) -> None:
         now = self._predictor.card
-        if card.classes != now.classes:
-            raise CheckpointError("its classes are others: start predict-cam again")
+        if (card.classes, card.channels) != (now.classes, now.channels):
+            raise CheckpointError("it is of other classes or colours: start predict-cam again")
         better = predictor_of(packed, SUFFIX, card, self._device, "study " + self._study)
         self._predictor.become(better)
         self._tell(

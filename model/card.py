@@ -64,19 +64,23 @@ class Card:
                 "the model's card is of architecture {!r}, format {!r}: this hyperhive reads "
                 "'lenet5', 1".format(card.architecture, card.format)
             )
-        if not _is_normalisation(card.mean, card.channels, least=0.0):
-            raise CheckpointError("the model's card has no mean for each channel")
-        if not _is_normalisation(card.std, card.channels, least=1e-9):
-            raise CheckpointError("the model's card has no standard deviation for each channel")
-        if not isinstance(card.weights_sha256, str):
-            raise CheckpointError("the model's card has no hash of its weights")
-        if not isinstance(card.exports, dict):
-            raise CheckpointError("the model's card has no hashes of its other forms")
-        if card.channels not in (1, 3) or type(card.channels) is not int:
-            raise CheckpointError("the model's card has no number of channels")
-        if not _is_names(card.classes):
-            raise CheckpointError("the model's card has no class names")
+        card._require_sound()
         return replace(card, calibration=_calibration(card.calibration, card.channels))
+
+    def _require_sound(self) -> None:
+        """Raise ``CheckpointError`` where a field that labelling depends on is none of its kind."""
+        if not _is_normalisation(self.mean, self.channels, least=0.0):
+            raise CheckpointError("the model's card has no mean for each channel")
+        if not _is_normalisation(self.std, self.channels, least=1e-9):
+            raise CheckpointError("the model's card has no standard deviation for each channel")
+        if not isinstance(self.weights_sha256, str):
+            raise CheckpointError("the model's card has no hash of its weights")
+        if not isinstance(self.exports, dict):
+            raise CheckpointError("the model's card has no hashes of its other forms")
+        if self.channels not in (1, 3) or type(self.channels) is not int:
+            raise CheckpointError("the model's card has no number of channels")
+        if not _is_names(self.classes):
+            raise CheckpointError("the model's card has no class names")
 
     def sha256(self, suffix: str) -> Optional[str]:
         """Return the hash of the model's file with this suffix; None if it has no such form."""

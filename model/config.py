@@ -11,6 +11,8 @@ HYPERPARAMETERS = ("learning_rate", "epochs", "momentum")
 
 SCHEDULES = ("cosine", "constant")
 
+AUGMENTATIONS = ("none", "camera")
+
 UNTUNED = {"learning_rate": 0.001, "epochs": 2, "momentum": 0.0}
 """What one writes down before any tuning: where this project began."""
 
@@ -32,6 +34,8 @@ class TrainConfig:
         validation_fraction: share of the training split held out, 0 < f < 1.
         split_seed: which images are held out.
         train_on_all: train on the held-out images too; there is no validation then.
+        augment: ``camera`` shows the network each image as a camera might see it, otherwise in
+            every epoch (``model/augment.py``); ``none`` shows the images as they are.
     """
 
     dataset: str
@@ -44,12 +48,18 @@ class TrainConfig:
     validation_fraction: float = 0.2
     split_seed: int = 0
     train_on_all: bool = False
+    augment: str = "none"
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "learning_rate must be above 0", self.learning_rate)
         _require(self.epochs >= 1, "epochs must be 1 or more", self.epochs)
         _require(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
         _require(self.schedule in SCHEDULES, "schedule must be cosine or constant", self.schedule)
+        _require(
+            self.augment in AUGMENTATIONS,
+            "augment must be one of {}".format(", ".join(AUGMENTATIONS)),
+            self.augment,
+        )
         _require(0 <= self.seed < 2**63, "seed must be in [0, 2**63)", self.seed)
         _require(0 <= self.split_seed < 2**32, "split_seed must be in [0, 2**32)", self.split_seed)
         _require(self.batch_size >= 1, "batch_size must be 1 or more", self.batch_size)
@@ -78,8 +88,15 @@ class TrainConfig:
         return cls(**{name: _as(fields[name].type, name, v) for name, v in values.items()})
 
     def to_json(self) -> Dict[str, Any]:
-        """Return the configuration as plain JSON, which ``from_json`` reads back."""
-        return dataclasses.asdict(self)
+        """Return the configuration as plain JSON, which ``from_json`` reads back.
+
+        Without augmentation it says nothing of any, so that a worker from before there was one
+        still trains it; with augmentation such a worker refuses the key it does not know.
+        """
+        values = dataclasses.asdict(self)
+        if self.augment == "none":
+            del values["augment"]
+        return values
 
 
 def _as(kind: Any, name: str, value: Any) -> Any:

@@ -1,6 +1,6 @@
 """A model as it runs outside training: its normalisation inside, pixels in, numbers out."""
 
-from typing import Sequence, Tuple
+from typing import Sequence
 
 import torch
 from torch import nn
@@ -23,13 +23,14 @@ class Deployed(nn.Module):
         self.model = model
         self.eval()
 
-    def forward(self, pixels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
-        """Return logits ``[N, classes]`` and features ``[N, 84]``, the input of the last layer.
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return logits ``[N, classes]``.
 
         Args:
             pixels: float32 ``[N, C, 28, 28]``, RGB or grey, from 0 to 255.
         """
-        return self.model.answer(self.normalise(pixels))
+        logits: torch.Tensor = self.model(self.normalise(pixels))
+        return logits
 
 
 def _normalisation(mean: Sequence[float], std: Sequence[float]) -> nn.Conv2d:

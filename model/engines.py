@@ -4,7 +4,7 @@ Neither is imported before it is asked for: a device may have one of the two onl
 """
 
 from pathlib import Path
-from typing import Protocol, Tuple
+from typing import Protocol
 
 import numpy as np
 
@@ -16,8 +16,6 @@ ONNX = ".onnx"
 TORCHSCRIPT = (".pt", ".torchscript")
 TORCH, OPENCV = "torch", "opencv"
 AUTO = "auto"
-FEATURES = 84
-"""Numbers of a picture that the last layer of LeNet-5 is given."""
 
 _ENGINES = {SUFFIX: TORCH, ONNX: OPENCV, **dict.fromkeys(TORCHSCRIPT, TORCH)}
 SUFFIXES = tuple(_ENGINES)
@@ -29,8 +27,8 @@ class Engine(Protocol):
 
     name: str
 
-    def run(self, pictures: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Return float32 logits ``[N, classes]`` and features ``[N, 84]``.
+    def run(self, pictures: np.ndarray) -> np.ndarray:
+        """Return float32 logits ``[N, classes]``.
 
         Args:
             pictures: uint8 ``[N, 28, 28, C]`` as ``model.images.fit`` gives them, N of 1 or more.
@@ -98,16 +96,16 @@ def differing_labels(one: Engine, other: Engine, pictures: np.ndarray) -> int:
     differing = 0
     for start in range(0, len(pictures), _TOGETHER):
         some = pictures[start : start + _TOGETHER]
-        differing += int((one.run(some)[0].argmax(1) != other.run(some)[0].argmax(1)).sum())
+        differing += int((one.run(some).argmax(1) != other.run(some).argmax(1)).sum())
     return differing
 
 
 def _require_fitting(engine: Engine, card: Card) -> None:
     """Compute one black picture, which also sets up what a first computation has to."""
-    logits, features = engine.run(np.zeros((1, SIZE, SIZE, card.channels), np.uint8))
-    if (logits.shape, features.shape) != ((1, len(card.classes)), (1, FEATURES)):
+    logits = engine.run(np.zeros((1, SIZE, SIZE, card.channels), np.uint8))
+    if logits.shape != (1, len(card.classes)):
         raise CheckpointError(
-            "it does not fit its card: it gives {} logits and {} features, not {} and {}".format(
-                *logits.shape[1:], *features.shape[1:], len(card.classes), FEATURES
+            "it does not fit its card: it gives {} logits a picture, not {}".format(
+                " x ".join(map(str, logits.shape[1:])), len(card.classes)
             )
         )

@@ -84,21 +84,20 @@ def to_torchscript(model: LeNet5, card: Card) -> bytes:
 def to_onnx(model: LeNet5, card: Card) -> bytes:
     """Return a ``Deployed`` model as ONNX, for ``cv2.dnn`` of OpenCV 4.1 or newer.
 
-    Its input is called ``pixels``, its outputs ``logits`` and ``features``; N is free. It carries
-    the class names and the hash of the weights it was made of.
+    Its input is called ``pixels``, its output ``logits``; N is free. It carries the class names and
+    the hash of the weights it was made of.
     """
     import onnx
 
-    names = ["pixels", "logits", "features"]
     with tempfile.TemporaryDirectory() as folder, without_deprecations():
         file = str(Path(folder) / "model.onnx")
         torch.onnx.export(
             Deployed(model, card),
             (_example(card),),
             file,
-            input_names=names[:1],
-            output_names=names[1:],
-            dynamic_axes={name: {0: "n"} for name in names},
+            input_names=["pixels"],
+            output_names=["logits"],
+            dynamic_axes={"pixels": {0: "n"}, "logits": {0: "n"}},
             opset_version=OPSET,
             **_plain_exporter(),
         )

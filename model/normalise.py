@@ -23,7 +23,7 @@ class Normaliser:
         self._shift = shift.float().reshape(1, -1, 1, 1).to(device)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Return float32 ``[N, C, H, W]`` for uint8 ``[N, C, H, W]``.
+        """Return float32 ``[N, C, H, W]`` for ``[N, C, H, W]`` in 0..255, uint8 or float32.
 
         On a CPU in channels-last order, in which oneDNN's convolutions take a fifth to a third
         less time (``benchmarks/epoch.py``); MPS has had wrong results with it.

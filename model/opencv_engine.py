@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any, Tuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,18 +31,18 @@ class OpenCVEngine:
                 )
             ) from error
 
-    def run(self, pictures: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Return logits and features; see ``Engine.run``."""
+    def run(self, pictures: np.ndarray) -> np.ndarray:
+        """Return logits; see ``Engine.run``."""
         pixels = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), dtype=np.float32)
         try:
             self._net.setInput(pixels)
-            logits, features = self._net.forward(["logits", "features"])
+            logits: np.ndarray = self._net.forward("logits")
         except cv2.error as error:
             raise CheckpointError(
                 "OpenCV {} cannot compute it: it takes or gives other shapes than its card "
                 "says".format(cv2.__version__)
             ) from error
-        return logits, features
+        return logits
 
 
 def _read(packed: bytes) -> Any:

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import warnings
-from typing import Iterator, Tuple
+from typing import Iterator
 
 import numpy as np
 import torch
@@ -50,19 +50,21 @@ class TorchEngine:
                 )
             ) from error
 
-    def run(self, pictures: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Return logits and features; see ``Engine.run``.
+    def run(self, pictures: np.ndarray) -> np.ndarray:
+        """Return logits; see ``Engine.run``.
 
         Raises ``CheckpointError`` for a TorchScript file that does not take such pictures.
         """
         with torch.no_grad():
             try:
-                logits, features = self._module(to_tensor(pictures, self._device).float())
-            except (RuntimeError, TypeError, ValueError) as error:  # it is another network
+                logits: np.ndarray = (
+                    self._module(to_tensor(pictures, self._device).float()).cpu().numpy()
+                )
+            except (RuntimeError, AttributeError) as error:  # it is another network
                 raise CheckpointError(
                     "PyTorch cannot compute it: {}".format(str(error).strip().splitlines()[-1])
                 ) from error
-        return logits.cpu().numpy(), features.cpu().numpy()
+        return logits
 
 
 @contextlib.contextmanager

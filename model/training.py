@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 import torch
 from torch.nn import functional
 
+from model.augment import Camera
 from model.config import TrainConfig
 from model.dataset import Dataset
 from model.lenet import LeNet5
@@ -83,8 +84,9 @@ def train(
 ) -> Trained:
     """Train LeNet-5 with SGD and return it.
 
-    The seed decides the initial weights and the order of the images, both drawn on the CPU so that
-    they are the same on every device; on one device and one torch the resulting weights are too.
+    The seed decides the initial weights, the order of the images and what augmentation does to
+    them, all drawn on the CPU so that they are the same on every device; on one device and one
+    torch the resulting weights are too.
 
     Args:
         config: hyperparameters, seeds and split.
@@ -93,14 +95,15 @@ def train(
         should_stop: asked before each batch; raises ``TrainingStopped`` when it says yes.
     """
     images, labels, held_images, held_labels = data.split(config)
-    order = torch.Generator().manual_seed(config.seed)
+    random = torch.Generator().manual_seed(config.seed)
+    augment = Camera(random) if config.augment == "camera" else None
     model = _initial_model(config.seed, data)
     steps = config.epochs * math.ceil(len(images) / config.batch_size)
     optimiser = _Optimiser(model, config, steps)
     epochs: List[Epoch] = []
     for number in range(1, config.epochs + 1):
         begun = time.perf_counter()
-        batches = _batches(images, labels, config.batch_size, order)
+        batches = _batches(images, labels, config.batch_size, random, augment)
         train_loss = _run_epoch(model, optimiser, data.normalise, batches, should_stop)
         held = None
         if len(held_images) and math.isfinite(train_loss):
@@ -152,11 +155,16 @@ def _initial_model(seed: int, data: TrainingData) -> LeNet5:
 
 
 def _batches(
-    images: torch.Tensor, labels: torch.Tensor, size: int, order: torch.Generator
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    size: int,
+    random: torch.Generator,
+    augment: Optional[Camera],
 ) -> Iterator[Tuple[torch.Tensor, torch.Tensor]]:
-    shuffled = torch.randperm(len(images), generator=order).to(images.device)
+    shuffled = torch.randperm(len(images), generator=random).to(images.device)
     for chosen in shuffled.split(size):
-        yield images[chosen], labels[chosen]
+        batch = images[chosen]
+        yield batch if augment is None else augment(batch), labels[chosen]
 
 
 def _run_epoch(

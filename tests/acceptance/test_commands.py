@@ -118,6 +118,8 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
         ("coordinator --gray", 2, "--gray and --strict go with"),
         ("coordinator --dataset mnist", 2, "no data set is called 'mnist': choose one of simpsons"),
         ("coordinator --dataset digits --algorithm grid", 2, "algorithm is one of tpe"),
+        ("coordinator --dataset digits --space wide", 2, "no space is called 'wide': choose one"),
+        ("demo --space wide", 2, "no space is called 'wide': choose one of classic, robust"),
         ("coordinator --dataset digits --name a/b", 2, "a study's name has letters"),
         ("coordinator missing.toml", 2, "missing.toml: No such file or directory"),
         ("coordinator unknown-key.toml", 2, "unknown-key.toml has an unknown key: trails"),

@@ -75,7 +75,7 @@ def _predict(model: Path, source: Path, output: Path, *flags: str) -> List[str]:
     """Run predict-cam; return the labels it gave, in order."""
     command = [sys.executable, "-c", "import hyperhive; hyperhive.predict_cam()"]
     command += ["--model", str(model), "--source", str(source), "--output", str(output)]
-    subprocess.run([*command, "--jsonl", "--quiet", *flags], check=True, timeout=120)
+    subprocess.run([*command, "--quiet", *flags], check=True, timeout=120)
     lines = (output / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["label"] for line in lines]
 

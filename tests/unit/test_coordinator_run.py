@@ -20,7 +20,7 @@ from coordinator.display import Lines, doing, panel, time_left
 from coordinator.offers import Offers
 from coordinator.picture import Answers, draw
 from coordinator.ranking import best_of
-from coordinator.run import PICTURE_FILE, Result, StudyFailed, _card, open_study, run_study
+from coordinator.run import PICTURE_FILE, Result, StudyFailed, _card_so_far, open_study, run_study
 from coordinator.search import Search, Snapshot
 from coordinator.space import CLASSIC, Dimension
 from coordinator.status import report as status_report
@@ -107,6 +107,9 @@ def test_a_running_study_offers_the_model_of_its_best_trial(
             offered.append((snapshot.best.tid, model.card["trial"]))
             assert model.weights.as_document() == snapshot.best.artifact
             assert model.card["weights_sha256"] == model.weights.sha256
+            card = Card.from_json(model.card)
+            assert card.calibration is not None
+            assert card.test_accuracy is None
 
     with working(mongo_uri, train):
         run_study(store, study, tiny(), tmp_path, True, look, threading.Event())
@@ -124,7 +127,7 @@ def test_a_trial_without_a_model_is_not_offered(store: Store, mongo_uri: str) ->
         dataclasses.replace(best, artifact={"file_id": "x"}),
         dataclasses.replace(best, result={"loss": 0.0}),
     ):
-        offers = Offers(store, lambda trial, at: _card(study, tiny(), trial, trial, at))
+        offers = Offers(store, lambda trial, at: _card_so_far(store, study, tiny(), trial, at))
         offers.look(dataclasses.replace(snapshot(store), finished=(spoilt,)))
     with pytest.raises(NotFound, match="study 's' has no model yet"):
         store.model("s")

@@ -4,7 +4,7 @@ from typing import Any, Dict
 
 import pytest
 
-from coordinator.space import CLASSIC, Dimension, from_tables
+from coordinator.space import CLASSIC, NAMED, Dimension, from_tables, named
 from coordinator.study import Plan, Study
 from coordinator.suggest import Suggester
 from model.datasets import Request
@@ -141,3 +141,19 @@ def test_an_accepted_space_never_leaves_its_bounds(epochs: Dict[str, Any]) -> No
     drawn = [study.config(suggester.suggest(tid, [])).epochs for tid in range(40)]
     assert epochs["low"] <= min(drawn)
     assert max(drawn) <= epochs["high"]
+
+
+def test_a_space_that_is_named_makes_a_plan() -> None:
+    """Each name gives a plan over the three hyperparameters; only robust augments."""
+    for name in NAMED:
+        plan = Plan("s", Request("digits"), **named(name))
+        assert {each.name for each in plan.space} == set(CLASSIC_TABLES)
+        assert plan.augment == ("camera" if name == "robust" else "none")
+    assert Plan("s", Request("digits"), **named("classic")) == Plan("s", Request("digits"))
+
+
+def test_a_space_of_no_known_name_is_refused() -> None:
+    """The refusal is one sentence with the names there are."""
+    with pytest.raises(UsageError, match="'extended': choose one of classic, robust") as refused:
+        named("extended")
+    assert is_one_sentence(str(refused.value))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from coordinator.demo import plan as demo_plan
-from coordinator.space import CLASSIC, Dimension
+from coordinator.space import CLASSIC, ROBUST, Dimension, named
 from coordinator.study import Plan, Study, differences, read_file
 from model.config import UNTUNED
 from model.dataset import Dataset
@@ -22,6 +22,7 @@ algorithm = "anneal"
 seed = 3
 validation = 0.25
 batch_size = 32
+augment = "camera"
 startup = 4
 max_attempts = 2
 
@@ -68,6 +69,7 @@ def test_a_file_may_set_every_field_of_a_plan(tmp_path: Path) -> None:
         seed=3,
         validation=0.25,
         batch_size=32,
+        augment="camera",
         startup=4,
         max_attempts=2,
         space=(
@@ -82,6 +84,13 @@ def test_an_absolute_data_path_stays_as_it_is(tmp_path: Path) -> None:
     """Only a relative path is looked for beside the study file."""
     text = '[dataset]\nname = "folder"\ndata = "/somewhere/else"\n'
     assert read_file(write(tmp_path, text))["data"].data == Path("/somewhere/else")
+
+
+def test_a_file_may_name_its_space(tmp_path: Path) -> None:
+    """A name stands for bounds and augmentation; a key of its own wins, wherever it stands."""
+    assert read_file(write(tmp_path, 'space = "robust"')) == {"space": ROBUST, "augment": "camera"}
+    plain = read_file(write(tmp_path, 'augment = "none"\nspace = "robust"'))
+    assert plain == {"space": ROBUST, "augment": "none"}
 
 
 def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
@@ -101,6 +110,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
         ("[dataset]\ngray = true", "dataset.name is one of simpsons"),
         ("dataset = 'digits'", "[dataset] is a table"),
         ("space = 3", "[space] is a table"),
+        ("space = 'narrow'", "no space is called 'narrow': choose one of classic, robust"),
         (EVERY_KEY.replace("high = 3", "high = 0"), "epochs: low and high must be numbers"),
         (EVERY_KEY.replace("momentum", "dropout"), "dropout: can be one of"),
         ("trials = = 3", "is not valid TOML"),
@@ -140,6 +150,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: Any) -> 
         ({"name": "n" * 65}, "a study's name"),
         ({"name": 7}, "a study's name"),
         ({"algorithm": "grid"}, "algorithm is one of tpe, random, anneal"),
+        ({"augment": "flip"}, "augment is one of none, camera"),
+        ({"augment": ["camera"]}, "augment is one of none, camera"),
         ({"trials": 0}, "trials is a whole number from 1"),
         ({"trials": 2.5}, "trials is a whole number from 1"),
         ({"trials": True}, "trials is a whole number from 1"),
@@ -194,6 +206,19 @@ def test_a_configuration_has_the_plans_seeds_and_the_trials_values() -> None:
     assert not config.train_on_all
 
 
+def test_augmentation_is_told_where_there_is_any() -> None:
+    """Trials of a plan that augments do; the spec of one that does not is that of before."""
+    values = {"learning_rate": 0.02, "epochs": 3.0, "momentum": 0.5}
+    robust = Study.of(plan(augment="camera"), tiny())
+    assert robust.config(values).augment == "camera"
+    assert robust.untuned_config().augment == "none"
+    assert robust.spec()["augment"] == "camera"
+    classic = Study.of(plan(), tiny())
+    assert classic.config(values).augment == "none"
+    assert "augment" not in classic.spec()
+    assert differences(classic.spec(), robust.spec()) == ["augment was None and is 'camera'"]
+
+
 def test_a_space_may_search_the_batch_size() -> None:
     """A searched batch size wins over the plan's."""
     space = (*CLASSIC, Dimension("batch_size", "quniform", 16, 128, step=16))
@@ -231,6 +256,13 @@ def test_differences_are_told_one_phrase_each() -> None:
 def test_a_demo_has_a_plan_for_data_of_any_name(name: str) -> None:
     """A folder's name need not be fit for a study's name: the demo makes one from it."""
     assert demo_plan(Loaded(tiny(name)), None, 0).name.startswith("demo-")
+
+
+def test_a_demo_may_search_another_space() -> None:
+    """The demo is classic unless it is told what a space's name says."""
+    assert demo_plan(Loaded(tiny()), None, 0).space == CLASSIC
+    robust = demo_plan(Loaded(tiny()), None, 0, **named("robust"))
+    assert (robust.space, robust.augment) == (ROBUST, "camera")
 
 
 def test_two_demos_have_two_studies() -> None:

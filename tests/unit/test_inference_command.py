@@ -1,10 +1,12 @@
 """``predict-cam`` labels images and videos as its model does, and fails in one sentence."""
 
 import collections
+import csv
 import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -174,7 +176,7 @@ def test_a_folder_is_labelled(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Every image of class folders is labelled, annotated and written down; a summary counts."""
-    predict(folder, "--model", model, "--jsonl")
+    predict(folder, "--model", model)
     said = capsys.readouterr().out
     lines = lines_of(Path("predictions"))
     direct = predictor.predict([image for _, image in pictures])
@@ -199,12 +201,54 @@ def test_a_folder_is_labelled(
         assert sheet.size[1] > 1000
 
 
+def test_a_table_holds_what_a_spreadsheet_will_not_run(
+    own_model: Path, folder: Path, tmp_path: Path
+) -> None:
+    """predictions.csv says what the JSON does, and no text in it begins as a formula does."""
+    card_file = own_model / "model.json"
+    card = json.loads(card_file.read_text())
+    card["classes"] = [sign + "HYPERLINK" + str(i) for i, sign in enumerate("=+-@\t\r=+-@")]
+    card_file.write_text(json.dumps(card))
+    (tmp_path / '=cmd, "in"').mkdir()
+    image = min((folder / "3").iterdir())
+    shutil.copy(image, tmp_path / '=cmd, "in"' / "a.png")
+    predict('=cmd, "in"/a.png', "--model", own_model, "-q")
+    with Path("predictions/predictions.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    (line,) = lines_of(Path("predictions"))
+    assert list(row)[:6] == ["frame", "source", "time", "label", "known", "probability"]
+    assert row["source"] == "'" + line["source"] == '\'=cmd, "in"/a.png'
+    for rank, one in enumerate(line["top3"], 1):
+        assert row["label{}".format(rank)] == "'" + one["label"]
+        assert float(row["probability{}".format(rank)]) == one["probability"]
+    assert (row["time"], row["frame"]) == ("", "0")
+
+
+def test_a_video_is_live_and_only_snapshots_are_written(
+    model: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--live --every writes a frame now and then; --count ends it; the times are told."""
+    predict(
+        "--live", video, "--model", model, "--every", "0.4", "--count", "12", "--serve", "0",
+        "--save-video",
+    )  # fmt: skip
+    said = capsys.readouterr().out
+    assert "watch at http://127.0.0.1:" in said
+    assert "12 frames labelled, " in said
+    for part in ("capture", "preprocess", "infer"):
+        assert re.search(part + r" +\d+\.\d\d +\d+\.\d\d", said)
+    lines = lines_of(Path("predictions"))
+    assert 1 <= len(lines) <= 4
+    assert len(list(Path("predictions/annotated").iterdir())) == len(lines)
+    assert Path("predictions/annotated_video.mp4").stat().st_size > 1000
+
+
 def test_a_glob_and_a_single_image_are_labelled(model: Path, folder: Path) -> None:
     """A glob labels what it matches, a single image is one frame; --output says where."""
-    predict("--source", folder / "3" / "*.png", "--model", model, "--jsonl", "-q")
+    predict("--source", folder / "3" / "*.png", "--model", model, "-q")
     assert len(lines_of(Path("predictions"))) == len(list((folder / "3").iterdir()))
     image = min((folder / "3").iterdir())
-    predict(image, "--model", model / "model.safetensors", "--jsonl", "--output", "a/b", "-q")
+    predict(image, "--model", model / "model.safetensors", "--output", "a/b", "-q")
     assert [line["source"] for line in lines_of(Path("a/b"))] == [str(image)]
     assert Path("a/b/annotated/{}.jpg".format(image.stem)).exists()
 
@@ -213,7 +257,7 @@ def test_outputs_are_not_labelled_again(model: Path, folder: Path, tmp_path: Pat
     """A second run over the folder that holds the first one's outputs labels the same images."""
     shutil.copytree(folder / "3", tmp_path / "in")
     for _ in range(2):
-        predict(".", "--model", model, "--jsonl", "-q")
+        predict(".", "--model", model, "-q")
         assert len(lines_of(Path("predictions"))) == len(list((folder / "3").iterdir()))
 
 
@@ -235,7 +279,7 @@ def test_every_frame_of_a_video_is_labelled(
     model: Path, video: Path, predictor: Predictor, pictures: List[Tuple[str, np.ndarray]]
 ) -> None:
     """With --all-frames a video of the pictures is named as well as they are, within 2 points."""
-    predict(video, "--model", model, "--all-frames", "--jsonl", "-q")
+    predict(video, "--model", model, "--all-frames", "-q")
     lines = lines_of(Path("predictions"))
     direct = predictor.predict([image for _, image in pictures])
     truth = [name for name, _ in pictures]
@@ -249,9 +293,9 @@ def test_every_frame_of_a_video_is_labelled(
 
 def test_a_video_is_sampled(model: Path, video: Path) -> None:
     """Without --all-frames one frame every 2 seconds is labelled, or as --every says."""
-    predict(video, "--model", model, "--jsonl", "-q")
+    predict(video, "--model", model, "-q")
     assert [line["frame"] for line in lines_of(Path("predictions"))] == [0, 20, 40, 60, 80, 100]
-    predict(video, "--model", model, "--jsonl", "-q", "--every", "5", "--count", "2")
+    predict(video, "--model", model, "-q", "--every", "5", "--count", "2")
     assert [line["frame"] for line in lines_of(Path("predictions"))] == [0, 50]
 
 
@@ -262,7 +306,7 @@ def test_an_unreadable_image_among_others(
     shutil.copytree(folder / "3", tmp_path / "in")
     (tmp_path / "in" / "broken.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(SourceError, match=r"1 of \d+ images could not be read"):
-        predict("in", "--model", model, "--jsonl", "-q")
+        predict("in", "--model", model, "-q")
     assert "in/broken.png cannot be read" in capsys.readouterr().err
     assert len(lines_of(Path("predictions"))) == len(list((folder / "3").iterdir()))
     assert Path("predictions/contact_sheet.png").exists()
@@ -276,7 +320,7 @@ def test_classes_may_have_any_name(
     card = json.loads(card_file.read_text())
     card["classes"] = ["霸王龙_[red]{}[/red] :boom: Ω".format(i) for i in range(10)]
     card_file.write_text(json.dumps(card))
-    predict(folder / "3", "--model", own_model, "--jsonl")
+    predict(folder / "3", "--model", own_model)
     assert lines_of(Path("predictions"))[0]["label"] in card["classes"]
     assert "霸王龙 [red]3[/red] :boom: Ω" in capsys.readouterr().out
 
@@ -365,6 +409,9 @@ def test_without_a_model_it_says_how_to_get_one(folder: Path) -> None:
         (["--model", "m", "--study", "s"], UsageError, "give one"),
         (["--device", "tpu"], UsageError, "no device is called 'tpu'"),
         (["--every", "-1"], UsageError, "--every must be"),
+        (["--live", "--all-frames"], UsageError, "--live skips what it cannot keep up with"),
+        (["--live", "--smoothing", "-1"], UsageError, "--live needs a camera, a stream or a video"),
+        (["--smoothing", "1"], UsageError, "--smoothing is for --live"),
     ],
 )
 @pytest.mark.usefixtures("own_model")
@@ -399,8 +446,8 @@ def test_a_studys_model_comes_from_the_store(
 ) -> None:
     """--study labels as the same model's files do."""
     conclude(store, "numerals", model)
-    predict(folder, "--model", model, "--jsonl", "-q", "--output", "files")
-    predict(folder, "--study", "numerals", "--mongo", mongo_uri, "--jsonl", "-q")
+    predict(folder, "--model", model, "-q", "--output", "files")
+    predict(folder, "--study", "numerals", "--mongo", mongo_uri, "-q")
     assert lines_of(Path("predictions")) == lines_of(Path("files"))
 
 
@@ -466,7 +513,7 @@ def many(folder: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_series_is_kept(model: Path, many: Path, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM end it early, in good order: what was labelled is there, and whole."""
-    process = start(many, "--model", model, "--jsonl")
+    process = start(many, "--model", model)
     written = Path("predictions/predictions.jsonl")
     deadline = time.monotonic() + 120
     while not (written.exists() and written.stat().st_size) and time.monotonic() < deadline:

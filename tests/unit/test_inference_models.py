@@ -30,6 +30,8 @@ from store.connection import Store
 from store.errors import LoginRefused, NotFound, StoreUnavailable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Read here: the tests' home hides the user's own settings from what they run.
+DEVICE_PYTHON = os.environ.get("HYPERHIVE_DEVICE_PYTHON")
 AWAY = "mongodb://user:secret@127.0.0.1:1/hyperhive?serverSelectionTimeoutMS=200"
 
 
@@ -85,10 +87,10 @@ def video(tmp_path: Path) -> Path:
     return path
 
 
-def run_python(code: str) -> str:
+def run_python(code: str, python: str = sys.executable) -> str:
     """Run code in a Python of its own; return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [python, "-c", code],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -115,13 +117,13 @@ def test_with_opencv_no_torch_is_needed(forms: Path, images: Path, video: Path) 
     code = (
         "import sys; sys.modules['torch'] = sys.modules['safetensors'] = None\n"
         "from inference.cli import app\n"
-        "def label(*arguments): app([*arguments, '--jsonl', '-q'], standalone_mode=False)\n"
+        "def label(*arguments): app([*arguments, '-q'], standalone_mode=False)\n"
         "label({images!r}, '--model', {model!r}, '--output', 'opencv-images')\n"
         "label({video!r}, '--all-frames', '--model', {directory!r}, '--output', 'opencv-video')\n"
     )
     model, directory = str(forms / "model.onnx"), str(forms)
     run_python(code.format(images=str(images), video=str(video), model=model, directory=directory))
-    weights = ["--model", str(forms / "model.safetensors"), "--jsonl", "-q", "--output"]
+    weights = ["--model", str(forms / "model.safetensors"), "-q", "--output"]
     app([str(images), *weights, "torch-images"], standalone_mode=False)
     app([str(video), "--all-frames", *weights, "torch-video"], standalone_mode=False)
     for source in ("images", "video"):
@@ -138,6 +140,19 @@ def test_torch_comes_before_opencv(forms: Path, video: Path) -> None:
         "loaded = list(sys.modules); print(loaded.index('torch') < loaded.index('cv2'))\n"
     )
     assert run_python(code.format(str(video), str(forms))) == "True\n"
+
+
+@pytest.mark.skipif(DEVICE_PYTHON is None, reason="HYPERHIVE_DEVICE_PYTHON names no interpreter")
+def test_an_old_torch_runs_what_this_one_exported(forms: Path, images: Path) -> None:
+    """TorchScript and safetensors of this PyTorch give an old device's the same labels."""
+    code = (
+        "from inference.cli import app\n"
+        "app([{!r}, '--model', {!r}, '--output', {!r}, '-q'], standalone_mode=False)\n"
+    )
+    app([str(images), "--model", str(forms), "-q", "--output", "here"], standalone_mode=False)
+    for form in ("model.pt", "model.safetensors"):
+        run_python(code.format(str(images), str(forms / form), form), str(DEVICE_PYTHON))
+        assert labels(Path(form)) == labels(Path("here"))
 
 
 def test_the_engine_goes_by_the_suffix(forms: Path) -> None:
@@ -355,7 +370,7 @@ def test_a_model_that_cannot_be_trusted_is_not_taken(
                 (first[0], made(2, validation_accuracy=0.6)[1]),
                 "the weights are not those of the card",
             ),
-            ((better[0], dataclasses.replace(better[1], classes=others)), "its classes are others"),
+            ((better[0], dataclasses.replace(better[1], classes=others)), "it is of other classes"),
         ):
             watched.warned.lines.clear()
             offer(store, *spoilt)

@@ -1,5 +1,7 @@
 """Frames come from images, videos and cameras as they are, and a source that fails says so."""
 
+import io
+import os
 import threading
 import time
 from pathlib import Path
@@ -7,12 +9,15 @@ from typing import Any, Iterator, List, Optional, Tuple
 
 import numpy as np
 import pytest
+from devices import Device, Plug
 from PIL import Image
 
+from inference.address import CaptureRequest, CsiAddress, parse_size, without_secrets
 from inference.errors import SourceError
+from inference.feed import Patience
 from inference.frames import Frame, Sampling, batches
 from inference.image_files import ImageFiles
-from inference.sources import choose
+from inference.sources import choose, listed
 from model.errors import UsageError
 
 RED, BLUE = (250, 10, 20), (20, 10, 250)
@@ -116,13 +121,6 @@ def test_a_source_without_frames_is_an_error(tmp_path: Path, text: str, sentence
         source_of(tmp_path / text)
 
 
-def test_a_streams_password_is_not_repeated() -> None:
-    """The sentence about a stream does not show its URL, in which a password may stand."""
-    with pytest.raises(UsageError) as caught:
-        source_of("rtsp://admin:s3cr3t@10.0.0.2/live")
-    assert "s3cr3t" not in str(caught.value)
-
-
 def test_stopping_ends_a_folder_early(tmp_path: Path) -> None:
     """Once stopped, a source of many images gives no more of them."""
     source = ImageFiles("two", [paint(tmp_path / "1.png"), paint(tmp_path / "2.png")])
@@ -159,6 +157,96 @@ def test_batches_are_bounded_in_pixels_and_number() -> None:
     assert [len(batch) for batch in batches(frames(130, 28), live=False)] == [64, 64, 2]
     assert [len(batch) for batch in batches(frames(5, 2000), live=False)] == [2, 2, 1]
     assert [len(batch) for batch in batches(frames(3, 28), live=True)] == [1, 1, 1]
+
+
+def test_a_list_of_paths_comes_on_standard_input(tmp_path: Path) -> None:
+    """``-`` stands for the lines of standard input, with any bytes in them; empty ones are none."""
+    lines = io.BytesIO(b"a.png\r\n\n  b c.png \n\xff.png")
+    found = listed(["x.png", "-"], lines)
+    assert found[:3] == ["x.png", "a.png", "  b c.png "]
+    assert os.fsencode(found[3]) == b"\xff.png"
+    assert listed(["x.png"], lines) == ["x.png"]
+    assert listed(["x.png"], None) == ["x.png"]
+    for nothing in (io.BytesIO(b"\n"), None):
+        with pytest.raises(SourceError, match="standard input has no line"):
+            listed(["-"], nothing)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rtsp://me:secret@cam/1", "rtsp://cam/1"),
+        ("http://me:s/e?c#r@et@cam:80/1?user=me&pwd=secret#x", "http://cam:80/1?..."),
+        (
+            "rtsp://cam/user=me&password=secret&channel=1.sdp",
+            "rtsp://cam/user=...&password=...&channel=1.sdp",
+        ),
+        ("me:secret@cam/1", "cam/1"),
+        ("rtsp://cam:554/1", "rtsp://cam:554/1"),
+        ("holiday@home.png", "holiday@home.png"),
+        ("C:/pictures/a.png", "C:/pictures/a.png"),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(text: str, shown: str) -> None:
+    """Login, password and query of an address are left out; what is no address stays."""
+    assert without_secrets(text) == shown
+
+
+def test_a_ribbon_cables_address() -> None:
+    """What csi:// says is in the pipeline; what it leaves out is as it was asked for, or usual."""
+    asked = CaptureRequest(size=(640, 480), fps=60.0)
+    address = CsiAddress.parse("csi://1?w=1920&flip=2", asked)
+    assert address == CsiAddress(sensor=1, width=1920, height=480, fps=60, flip=2)
+    assert CsiAddress.parse("csi://0", CaptureRequest()) == CsiAddress(0, 1280, 720, 30, 0)
+    pipeline = address.pipeline()
+    for part in ("sensor-id=1 ", "width=1920, height=480", "framerate=60/1", "flip-method=2 "):
+        assert part in pipeline
+    assert pipeline.endswith("appsink drop=true max-buffers=1 sync=false")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["csi://0?w=0", "csi://0?flip=8", "csi://0?x=1", "csi://a", "csi://0/1", "csi://0?w=1 ! evil"],
+)
+def test_a_senseless_ribbon_cables_address_is_refused(text: str) -> None:
+    """Unknown parts, and numbers that are none or too large, are wrong usage."""
+    with pytest.raises(UsageError):
+        CsiAddress.parse(text, CaptureRequest())
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentence"),
+    [
+        (["ftp://me:secret@cam/1"], "streams are rtsp://.*, not ftp://cam/1$"),
+        (["a.png", "rtsp://me:secret@cam/1"], "^rtsp://cam/1 cannot be labelled together"),
+    ],
+)
+def test_what_cannot_be_a_source_is_wrong_usage(texts: List[str], sentence: str) -> None:
+    """Other protocols, and a stream among others, are refused with a sentence."""
+    with pytest.raises(UsageError, match=sentence):
+        source_of(*texts)
+
+
+@pytest.mark.parametrize("size", ["640", "0x480", "640x", "axb", "640x480x3"])
+def test_a_senseless_size_is_wrong_usage(size: str) -> None:
+    """A size is two numbers above 0 with an x between them."""
+    assert parse_size("1280x720") == (1280, 720)
+    with pytest.raises(UsageError, match="--size must be WIDTHxHEIGHT"):
+        parse_size(size)
+
+
+@pytest.mark.parametrize("wrong", [{"fps": 0.0}, {"fps": 1e9}, {"pixel_format": "MJPEG"}])
+def test_senseless_requests_are_refused(wrong: Any) -> None:
+    """Rates outside of any camera's, and formats of other than four characters, are wrong usage."""
+    with pytest.raises(UsageError):
+        CaptureRequest(**wrong)
+
+
+def test_only_a_camera_is_asked(tmp_path: Path) -> None:
+    """Who asks a file or a stream for a size is told, and not ignored."""
+    for text in (str(paint(tmp_path / "a.png")), "http://localhost/", "rtsp://localhost/"):
+        with pytest.raises(UsageError, match="asked of a camera"):
+            choose([text], Sampling(), Path("x"), print, CaptureRequest(size=(640, 480)))
 
 
 # Videos and cameras, where there is OpenCV.
@@ -214,50 +302,20 @@ def test_an_unreadable_video_is_an_error(cv2: Any, tmp_path: Path, content: byte
         frames_of(source_of(path))
 
 
-class Device:
-    """A camera's driver: a picture every 10 ms, numbered in its first pixel, as scripted.
-
-    Args:
-        empty: how many reads give nothing at first.
-        dies_after: reads until it gives nothing for ever.
-        backlog: pictures that it had buffered when it was opened.
-    """
-
-    def __init__(self, empty: int = 0, dies_after: int = 10**6, backlog: int = 0) -> None:
-        self.empty, self.dies_after, self.backlog = empty, dies_after, backlog
-        self.reads, self.released = 0, False
-
-    def isOpened(self) -> bool:  # noqa: N802  OpenCV's name
-        """Say that it is there."""
-        return True
-
-    def read(self) -> Tuple[bool, Optional[np.ndarray]]:
-        """Give the next picture, or nothing."""
-        self.reads += 1
-        if self.reads > self.backlog:
-            time.sleep(0.01)
-        if self.reads <= self.empty or self.reads > self.dies_after:
-            return False, None
-        return True, np.full((6, 8, 3), (0, self.reads // 256, self.reads % 256), np.uint8)
-
-    def release(self) -> None:
-        """Set the device free."""
-        self.released = True
-
-
 def number_of(frame: Frame) -> int:
     return int(frame.image[0, 0, 0]) + 256 * int(frame.image[0, 0, 1])
 
 
 @pytest.fixture
-def camera(cv2: Any) -> Any:
+def camera(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give a function that makes a camera of a device."""
-    from inference.camera import Camera
+    monkeypatch.setattr("inference.sources._PATIENCE", Patience(1.0, 1.0, 2.0))
 
     def make(device: Device, said: Optional[List[str]] = None, **options: Any) -> Any:
+        monkeypatch.setattr(cv2, "VideoCapture", Plug(device, Device(there=False)))
         sampling = Sampling(**{"count": 3, "every": 0.1, "countdown": 0.0, **options})
         say = (lambda sentence: None) if said is None else said.append
-        return Camera(0, sampling, say, open_capture=lambda index: device, patience=2.0)
+        return choose(["0"], sampling, Path("nowhere"), say)
 
     return make
 
@@ -288,24 +346,6 @@ def test_a_camera_counts_down(camera: Any) -> None:
     assert time.monotonic() - begun >= 2.0
 
 
-def test_a_camera_may_need_time(camera: Any) -> None:
-    """Empty reads at the start are waited out."""
-    assert len(frames_of(camera(Device(empty=20)))) == 3
-
-
-def test_a_camera_that_goes_away_is_an_error(camera: Any) -> None:
-    """After the last picture comes a sentence, never a picture twice, and the device is free."""
-    device = Device(dies_after=150)
-    frames = camera(device, count=1000, every=0.0).frames(threading.Event(), print)
-    taken: List[int] = []
-    with pytest.raises(SourceError, match="camera 0 gave no picture for"):
-        taken.extend(map(number_of, frames))
-    assert device.released
-    assert taken == sorted(set(taken))
-    assert len(taken) > 1
-    assert taken[-1] == 150
-
-
 def test_a_camera_that_is_not_there_is_an_error(cv2: Any) -> None:
     """An index without a camera ends in a sentence that says what else to try."""
     with pytest.raises(SourceError, match=r"camera 99 cannot be opened.*--source"):
@@ -329,3 +369,45 @@ def test_a_camera_is_released_when_its_user_leaves(camera: Any) -> None:
     assert list(camera(device, countdown=60.0).frames(stop, print)) == []
     assert time.monotonic() - begun < 5
     assert device.released
+
+
+def test_a_camera_is_asked_and_says_what_it_gives(
+    cv2: Any, camera: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Size, rate and pixel format are asked for, and what the camera gives instead is said."""
+    request = CaptureRequest(size=(640, 480), fps=15.0, pixel_format="MJPG")
+
+    monkeypatch.setattr("inference.camera._WARM_UP_S", 0.1)
+
+    def told(device: Device) -> List[str]:
+        said: List[str] = []
+        monkeypatch.setattr(cv2, "VideoCapture", Plug(device))
+        sampling = Sampling(count=1, countdown=0.0)
+        assert len(frames_of(choose(["0"], sampling, Path("x"), said.append, request))) == 1
+        return said
+
+    asked = Device()
+    assert told(asked) == [
+        "camera 0 gives 8x6 pixels, not the 640x480 that were asked for",
+    ]
+    assert asked.properties[cv2.CAP_PROP_FRAME_WIDTH] == 640
+    assert asked.properties[cv2.CAP_PROP_FRAME_HEIGHT] == 480
+    assert asked.properties[cv2.CAP_PROP_FPS] == 15
+    assert told(Device(fixed=True)) == [
+        "camera 0 gives YUYV, not the MJPG that were asked for",
+        "camera 0 gives 30, not the 15 frames a second that were asked for",
+        "camera 0 gives 8x6 pixels, not the 640x480 that were asked for",
+    ]
+
+
+def test_only_backends_that_there_are_can_be_asked_for(cv2: Any, camera: Any) -> None:
+    """A backend is called by its name; one that this OpenCV lacks is wrong usage."""
+    with pytest.raises(UsageError, match=r"no backend 'telepathy': it has any, .*ffmpeg"):
+        choose(["0"], Sampling(), Path("x"), print, CaptureRequest("telepathy"))
+    device = Device()
+    camera(device)
+    source = choose(
+        ["0"], Sampling(count=1, countdown=0.0), Path("x"), lambda _: None, CaptureRequest("FFmpeg")
+    )
+    assert len(frames_of(source)) == 1
+    assert device.opened_as == (0, cv2.CAP_FFMPEG)

@@ -72,6 +72,8 @@ def test_an_unknown_key_is_named() -> None:
         ("validation_fraction", 0),
         ("validation_fraction", 1),
         ("validation_fraction", math.nan),
+        ("augment", "blur"),
+        ("augment", None),
         ("train_on_all", 1),
         ("train_on_all", "yes"),
         ("dataset", None),
@@ -107,8 +109,16 @@ def test_whole_numbers_may_come_as_floats() -> None:
     schedule=st.sampled_from(["cosine", "constant"]),
     seed=st.integers(0, 2**31 - 1),
     train_on_all=st.booleans(),
+    augment=st.sampled_from(["none", "camera"]),
 )
 def test_a_configuration_survives_json(**values: Any) -> None:
     """What is written as JSON is read back equal, number for number."""
     config = TrainConfig(dataset="abc", **values)
     assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_only_augmentation_is_news_to_an_old_worker() -> None:
+    """A worker from before refuses a key it does not know: there is one only with augmentation."""
+    assert "augment" not in TrainConfig("abc", 0.1, 3, 0.9).to_json()
+    assert TrainConfig("abc", 0.1, 3, 0.9, augment="camera").to_json()["augment"] == "camera"
+    assert TrainConfig.from_json({**GIVEN, "augment": "none"}) == TrainConfig.from_json(GIVEN)

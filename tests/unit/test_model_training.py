@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from model.augment import Camera
 from model.config import TrainConfig
 from model.dataset import Dataset
 from model.datasets import digits
@@ -134,7 +135,9 @@ def test_the_weights_are_those_of_plain_gradient_descent(
 # -- it is decided by the seed ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("changes", [{}, {"schedule": "constant"}, {"train_on_all": True}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"schedule": "constant"}, {"train_on_all": True}, {"augment": "camera"}]
+)
 def test_the_same_seed_gives_the_same_weights(changes: Dict[str, Any]) -> None:
     """Two runs of one configuration end in weights equal to the last bit."""
     one = train(config(**changes), TrainingData(stripes(), CPU))
@@ -145,7 +148,14 @@ def test_the_same_seed_gives_the_same_weights(changes: Dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"seed": 1}, {"split_seed": 1}, {"learning_rate": 0.051}, {"momentum": 0.8}]
+    "changes",
+    [
+        {"seed": 1},
+        {"split_seed": 1},
+        {"learning_rate": 0.051},
+        {"momentum": 0.8},
+        {"augment": "camera"},
+    ],
 )
 def test_another_configuration_gives_other_weights(
     data: TrainingData, changes: Dict[str, Any]
@@ -170,6 +180,21 @@ def test_data_can_be_trained_on_again(data: TrainingData) -> None:
     train(config(seed=3, learning_rate=1.0), data)
     assert same(train(config(), data), first)
     assert data.dataset.content_hash == before
+
+
+def test_each_epoch_is_augmented_anew(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every batch of every epoch is distorted, each otherwise, and validation images never."""
+    seen: List[torch.Tensor] = []
+    distort = Camera.__call__
+
+    def watched(self: Camera, images: torch.Tensor) -> torch.Tensor:
+        seen.append(distort(self, images))
+        return seen[-1]
+
+    monkeypatch.setattr(Camera, "__call__", watched)
+    train(config(augment="camera", epochs=2, batch_size=26), data)
+    assert [len(batch) for batch in seen] == [26, 26]  # the other six of 32 are held out
+    assert not torch.equal(seen[0].sort(dim=0).values, seen[1].sort(dim=0).values)
 
 
 # -- what it learns from ----------------------------------------------------------------------

@@ -1,0 +1,71 @@
+"""A small server on this machine that shows frames as a network camera does (motion JPEG)."""
+
+import contextlib
+import itertools
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Iterator, Sequence
+
+# torch before cv2: on a Jetson there is too little static TLS left for it afterwards.
+import torch  # noqa: F401
+
+# isort: split
+import cv2
+import numpy as np
+
+_BITS = 12
+_CELL = 40
+"""A frame's number is written beside the guide, a cell a bit: snapshots are not told it."""
+
+_PERIOD_S = 1 / 15
+_BOUNDARY = "frame"
+
+
+def encode(frame: np.ndarray, number: int) -> bytes:
+    """Return a BGR frame, 480 high, as a JPEG that bears its number (below 4096) at its left."""
+    marked = frame.copy()
+    for bit in range(_BITS):
+        marked[bit * _CELL : (bit + 1) * _CELL, :_CELL] = 255 * (number >> bit & 1)
+    _, data = cv2.imencode(".jpg", marked, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return data.tobytes()
+
+
+def number(frame: np.ndarray) -> int:
+    """Return the number that a frame bears."""
+    middles = frame[_CELL // 2 :: _CELL, _CELL // 2].mean(axis=1)
+    return sum(int(middle > 127) << bit for bit, middle in enumerate(middles[:_BITS]))
+
+
+@contextlib.contextmanager
+def serve(frames: Sequence[bytes]) -> Iterator[str]:
+    """Show JPEG frames one after the other, again and again; give the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the name that http.server calls
+            self.send_response(200)
+            self.send_header(
+                "Content-Type", "multipart/x-mixed-replace; boundary={}".format(_BOUNDARY)
+            )
+            self.end_headers()
+            for frame in itertools.cycle(frames):
+                head = "--{}\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n"
+                try:
+                    self.wfile.write(head.format(_BOUNDARY, len(frame)).encode() + frame + b"\r\n")
+                except OSError:  # whoever looked has gone
+                    return
+                if closed.wait(_PERIOD_S):
+                    return
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing: the table is what is printed."""
+
+    closed = threading.Event()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield "http://127.0.0.1:{}/".format(server.server_port)
+        finally:
+            closed.set()
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,49 @@
+"""Models to compare: LeNet-5 as a study would leave it, with and without augmentation."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Dict, Tuple
+
+import torch
+
+from coordinator.calibrating import calibrate
+from model import checkpoint
+from model.card import Card
+from model.config import TrainConfig
+from model.dataset import Dataset
+from model.training import TrainingData, train
+
+CONFIGS: Dict[str, TrainConfig] = {
+    "classic": TrainConfig("", 0.099, 19, 0.17, train_on_all=True),
+    "robust": TrainConfig("", 0.05, 40, 0.6, train_on_all=True, augment="camera"),
+}
+"""The first is what the study in README found for Simpsons-MNIST."""
+
+
+def make(dataset: Dataset, config: TrainConfig, folder: Path) -> Path:
+    """Train a model, write it to a folder, return that.
+
+    As in a study it is trained on the whole training split, and calibrated by a model of the same
+    configuration that was not.
+    """
+    data = TrainingData(dataset, torch.device("cpu"))
+    packed, card = _trained(data, config)
+    trial, its_card = _trained(data, dataclasses.replace(config, train_on_all=False))
+    calibration = calibrate(trial, its_card, dataset)
+    checkpoint.save(folder, packed, dataclasses.replace(card, calibration=calibration))
+    return folder
+
+
+def _trained(data: TrainingData, config: TrainConfig) -> Tuple[bytes, Card]:
+    packed = checkpoint.pack_weights(train(config, data).model)
+    card = Card(
+        classes=list(data.dataset.classes),
+        channels=data.dataset.channels,
+        mean=data.mean,
+        std=data.std,
+        weights_sha256=hashlib.sha256(packed).hexdigest(),
+        dataset=data.dataset.card(),
+        config=config.to_json(),
+    )
+    return packed, card

@@ -1,0 +1,46 @@
+"""One run: from a source, through a model, to the output folder and whoever watches."""
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Optional
+
+from inference.frames import Say, Source
+from inference.labelling import label
+from inference.live import Snapshots
+from inference.outputs import Outputs
+from inference.predictor import Predictor
+from inference.report import Report
+from inference.smoothing import Smoother
+from inference.views import QUIT, SNAPSHOT, Views
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a run is made of; a series keeps every frame, and has no ``smoother``."""
+
+    source: Source
+    predictor: Predictor
+    snapshots: Snapshots
+    smoother: Optional[Smoother]
+    outputs: Outputs
+    views: Views
+    report: Report
+
+    def run(self, stop: threading.Event, left_out: Say) -> bool:
+        """Label until the source ends, or ``stop`` is set; return False if q in the window did it.
+
+        Args:
+            stop: ends it early once set.
+            left_out: is told of what could not be read while the rest goes on.
+        """
+        for result in label(self.source, self.predictor, stop, left_out, self.smoother):
+            key = self.views.show(result)
+            kept = self.snapshots.takes(key == SNAPSHOT, time.monotonic())
+            if kept:
+                self.outputs.add(result)
+            self.outputs.film(result)
+            self.report.add(result, kept)
+            if key == QUIT:
+                return False
+        return True

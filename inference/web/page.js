@@ -1,0 +1,52 @@
+"use strict";
+const element = (id) => document.getElementById(id);
+
+function write(node, text) {
+  // A text that stays is not written again, or a screen reader would say it again.
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function row(list, number) {
+  if (!list.children[number]) {
+    const item = document.createElement("li");
+    for (const name of ["name", "share", "track"]) {
+      const part = document.createElement(name === "track" ? "div" : "span");
+      part.className = name;
+      item.append(part);
+    }
+    const bar = document.createElement("div");
+    bar.className = "bar";
+    item.lastChild.append(bar);
+    list.append(item);
+  }
+  return list.children[number];
+}
+
+function show(said) {
+  write(element("label"), said.label);
+  const list = element("top");
+  said.top.forEach((entry, number) => {
+    const item = row(list, number);
+    write(item.querySelector(".name"), entry.label);
+    write(item.querySelector(".share"), entry.probability);
+    item.querySelector(".bar").style.width = 100 * entry.share + "%";
+  });
+  while (list.children.length > said.top.length) list.lastChild.remove();
+  element("input").src = "data:image/png;base64," + said.input;
+  element("seen").hidden = false;
+}
+
+let lost = false;
+const labels = new EventSource("labels");
+labels.onmessage = (event) => {
+  show(JSON.parse(event.data));
+  write(element("state"), "");
+};
+labels.onopen = () => {
+  if (lost) element("picture").src = "viewfinder.mjpg?" + Date.now();
+  lost = false;
+};
+labels.onerror = () => {
+  lost = true;
+  write(element("state"), "no connection: predict-cam has ended, or too many are watching");
+};

@@ -1,0 +1,163 @@
+"""predict-cam with a camera on the network: a series of snapshots, and live mode, as a person."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any, Iterator, List
+
+import numpy as np
+import pytest
+from devices import save_untrained
+from home import REPOSITORY, Program, until
+from mjpeg import MjpegServer, number_in
+from PIL import Image
+
+COMMAND = [sys.executable, "-c", "import hyperhive; hyperhive.predict_cam()"]
+
+
+@pytest.fixture
+def server() -> Iterator[MjpegServer]:
+    with MjpegServer(fps=30.0) as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a folder with a model in it."""
+    save_untrained(tmp_path / "model")
+    return tmp_path
+
+
+def start(folder: Path, *arguments: str, **environment: str) -> Program:
+    """Start predict-cam without a display."""
+    without = {name: text for name, text in os.environ.items() if "DISPLAY" not in name}
+    return Program(
+        [*COMMAND, "--model", "model", *arguments],
+        folder / "said",
+        folder,
+        {**without, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", **environment},
+    )
+
+
+def lines_of(folder: Path) -> List[Any]:
+    text = (folder / "predictions" / "predictions.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_ten_snapshots_of_a_stream(folder: Path, server: MjpegServer) -> None:
+    """They give ten annotated frames, ten lines of JSON and CSV that agree, and a contact sheet."""
+    program = start(folder, server.url, "--count", "10", "--every", "0.2", "--countdown", "0")
+    assert program.end() == 0, program.said()
+    output = folder / "predictions"
+    pictures = sorted((output / "annotated").glob("*.jpg"))
+    lines = lines_of(folder)
+    with (output / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(pictures) == len(lines) == len(rows) == 10
+    numbers = []
+    for picture, line, row in zip(pictures, lines, rows):
+        with Image.open(picture) as image:
+            numbers.append(number_in(picture_in(image)))
+        assert line["source"] == row["source"] == server.url
+        assert line["label"] == row["label"] == row["label1"]
+        assert [one["label"] for one in line["top3"]] == [row["label{}".format(i)] for i in "123"]
+        assert float(row["time"]) == line["time"]
+        assert float(row["probability3"]) == line["top3"][2]["probability"]
+    assert [line["frame"] for line in lines] == list(range(10))
+    assert numbers == sorted(set(numbers))
+    with Image.open(output / "contact_sheet.png") as sheet:
+        assert sheet.size[0] > 800
+    said = program.said()
+    for part in ("capture", "preprocess", "infer", "mean confidence"):
+        assert part in said
+
+
+def picture_in(annotated: Image.Image) -> Any:
+    """Return the stream's picture of 256x48: the panel is beneath, what is not seen is dark."""
+    pixels = np.asarray(annotated.convert("RGB"))[: annotated.width * 48 // 256]
+    return np.clip(pixels * 2.5, 0, 255)
+
+
+def test_live_mode_writes_snapshots_only(folder: Path, server: MjpegServer) -> None:
+    """Without --every it writes nothing at all; it has no display, says so, and ends at Ctrl-C."""
+    program = start(folder, server.url, "--live")
+    program.says("no window: there is no display")
+    until(lambda: len(server.sent) > 40, "40 pictures")
+    program.signal(signal.SIGINT)
+    assert program.end(30) == 128 + signal.SIGINT
+    assert "frames labelled, " in program.said()
+    assert not (folder / "predictions").exists()
+    until(lambda: not server.watching, "the stream's end")
+
+
+def test_live_mode_with_all_that_it_can_do(folder: Path, server: MjpegServer) -> None:
+    """Snapshots as --every says, a video, a page; it outlives a camera that goes away and back."""
+    program = start(
+        folder, server.url, "--live", "--every", "0.5", "--save-video", "--serve", "0", "-q"
+    )
+    program.says("watch at http://127.0.0.1:")
+    url = program.said().split("watch at ")[1].split()[0]
+    with urllib.request.urlopen(url + "labels", timeout=60) as labels:
+        assert json.loads(labels.readline()[len(b"data: ") :])["top"]
+        server.down()
+        server.up()
+        until(lambda: server.watching, "the camera's return")
+        before = number_of_lines(folder)
+        until(lambda: number_of_lines(folder) >= before + 2, "snapshots after it")
+        assert labels.readline()
+    program.signal(signal.SIGTERM)
+    assert program.end(30) == 128 + signal.SIGTERM
+    output = folder / "predictions"
+    assert len(list((output / "annotated").iterdir())) == len(lines_of(folder))
+    frames = [line["frame"] for line in lines_of(folder)]
+    assert frames == sorted(set(frames))
+    assert (output / "annotated_video.mp4").stat().st_size > 1000
+
+
+def number_of_lines(folder: Path) -> int:
+    path = folder / "predictions" / "predictions.jsonl"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+@pytest.mark.skipif(
+    not (shutil.which("Xvfb") and shutil.which("xdotool")),
+    reason="no Xvfb or xdotool: windows are not looked at",
+)
+def test_the_keys_of_a_real_window(folder: Path, server: MjpegServer) -> None:
+    """On a display live mode opens a window by itself: space keeps a frame, q ends it in order."""
+    read, write = os.pipe()
+    with subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1024x800x24"],
+        pass_fds=(write,),
+        stderr=subprocess.DEVNULL,
+    ) as screen:
+        os.close(write)
+        with os.fdopen(read) as told:
+            display = ":" + told.readline().strip()
+        try:
+            program = start(folder, server.url, "--live", DISPLAY=display)
+            program.says("gives 256x48 pixels")
+            until(lambda: press("space", display) and number_of_lines(folder), "a snapshot")
+            press("q", display)
+            assert program.end(30) == 0, program.said()
+            assert "no window" not in program.said()
+        finally:
+            screen.terminate()
+
+
+def press(key: str, display: str) -> bool:
+    """Press a key over our window, once there is one."""
+    keys = ["search", "--name", "predict-cam", "windowfocus", "key", key]
+    done = subprocess.run(
+        ["xdotool", *keys],
+        env={**os.environ, "DISPLAY": display},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    return done.returncode == 0

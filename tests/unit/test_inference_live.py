@@ -1,0 +1,305 @@
+"""Live mode: labels that do not flicker, snapshots when asked, nothing that grows."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any, Iterator, List, Optional, Tuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inference.errors import OutputError
+from inference.film import Film
+from inference.frames import Frame, Sampling
+from inference.labelling import Result
+from inference.live import Changes, Pace, Snapshots
+from inference.outputs import Outputs
+from inference.overlay import with_inset
+from inference.predictor import Prediction
+from inference.report import Report
+from inference.session import Session
+from inference.smoothing import Smoother
+from inference.timings import CAPTURE, INFER, Timings
+from inference.views import Views
+from model.errors import UsageError
+
+SURE = Prediction((("bart", 0.75), ("lisa", 0.25)))
+UNSURE = Prediction((("lisa", 0.5), ("bart", 0.25)))
+
+
+def result(index: int = 0, time: Optional[float] = None, prediction: Prediction = SURE) -> Result:
+    image = np.full((48, 64, 3), (index % 256, 100, 50), np.uint8)
+    return Result(Frame(image, "frame-{:03d}".format(index), "camera", index, time), prediction)
+
+
+# Smoothing.
+
+
+def settled(fps: float, seconds: float, constant: float) -> float:
+    """Return how far a label has changed so long after it changed."""
+    smoother = Smoother(constant)
+    smoother.smooth(np.float32([1, 0]), 0.0)
+    for frame in range(1, round(seconds * fps) + 1):
+        average = smoother.smooth(np.float32([0, 1]), frame / fps)
+    return float(average[1])
+
+
+@pytest.mark.parametrize("fps", [5.0, 30.0, 60.0])
+def test_smoothing_is_as_fast_at_any_frame_rate(fps: float) -> None:
+    """One time constant after a change 63 % of it is seen, after three 95 %, at 5 to 60 fps."""
+    assert settled(fps, 0.4, 0.4) == pytest.approx(1 - np.exp(-1), abs=1e-5)
+    assert settled(fps, 1.2, 0.4) == pytest.approx(1 - np.exp(-3), abs=1e-5)
+
+
+def test_smoothing_forgets_over_a_gap() -> None:
+    """After a long gap, an earlier time or other classes a frame counts alone."""
+    new = np.float32([0, 1])
+
+    def after(first: np.ndarray, seconds: float, constant: float = 0.3) -> np.ndarray:
+        smoother = Smoother(constant)
+        smoother.smooth(first, 100.0)
+        return smoother.smooth(new, 100.0 + seconds)
+
+    old = np.float32([1, 0])
+    assert after(old, 5.0) == pytest.approx(new, abs=1e-6)
+    assert (after(old, -1.0) == new).all()
+    assert (after(np.float32([1, 0, 0]), 0.01) == new).all()
+    assert (after(old, 0.001, constant=0.0) == new).all()
+    assert after(old, 0.0) == pytest.approx(old)
+
+
+@pytest.mark.parametrize("seconds", [-0.1, 61.0, float("nan")])
+def test_senseless_smoothing_is_refused(seconds: float) -> None:
+    """A time constant below 0, above a minute, or none at all is wrong usage."""
+    with pytest.raises(UsageError, match="--smoothing must be from 0 to 60 seconds"):
+        Smoother(seconds)
+
+
+# What is kept, said, counted.
+
+
+def test_snapshots_are_taken_when_asked_and_when_due() -> None:
+    """Space takes one; --every takes one each so many seconds, and makes up for no gap; 0 all."""
+    begun = time.monotonic()
+    on_request = Snapshots(None)
+    assert [on_request.takes(asked, begun) for asked in (False, True, False)] == [
+        False,
+        True,
+        False,
+    ]
+    timed = Snapshots(10.0)
+    moments = [0.0, 9.0, 10.5, 20.0, 21.0, 100.0, 101.0]
+    taken = [timed.takes(False, begun + moment) for moment in moments]
+    assert taken == [False, False, True, False, True, True, False]
+    every = Snapshots(0.0)
+    assert [every.takes(False, time.monotonic()) for _ in range(3)] == [True] * 3
+
+
+def test_only_changes_of_the_label_are_said() -> None:
+    """A label that stays is said once, one that flickers once a second at the most."""
+    changes = Changes()
+    lines = [
+        changes.line(result(prediction=prediction), moment)
+        for prediction, moment in [(SURE, 0.0), (SURE, 5.0), (UNSURE, 5.1), (SURE, 5.2)]
+    ]
+    assert [line is not None for line in lines] == [True, False, True, False]
+    assert changes.line(result(prediction=SURE), 6.2) is not None
+    assert (lines[0] or "").endswith(" bart 75 %")
+
+
+def test_skipped_frames_are_counted() -> None:
+    """The numbers of the frames tell how many came between them."""
+    pace = Pace()
+    for index in (4, 5, 8, 9):
+        pace.add(result(index))
+    assert pace.frames == 4
+    assert pace.skipped == 2
+    assert pace.line().startswith("4 frames labelled, ")
+
+
+def test_timings_are_percentiles_and_do_not_grow() -> None:
+    """The 50th and 95th percentile in milliseconds of the last 10,000 frames, of what was timed."""
+    timings = Timings()
+    for _ in range(50):
+        timings.add(CAPTURE, 99.0)
+    for number in range(10_000):
+        timings.add(CAPTURE, number / 1e6)
+    with timings.measure(INFER, frames=10):
+        time.sleep(0.02)
+    (capture, median, most), (infer, share, _) = timings.rows()
+    assert (capture, infer) == ("capture", "infer")
+    assert (median, most) == (pytest.approx(5.0, abs=0.01), pytest.approx(9.5, abs=0.01))
+    assert 2.0 <= share < 20.0
+
+
+# The window's keys, in a session whose window presses them.
+
+
+class ScriptedWindow:
+    """Stands for a window: presses a key at each picture, and keeps what it was shown."""
+
+    def __init__(self, keys: List[Optional[str]]) -> None:
+        self._keys = keys
+        self.shown: List[Image.Image] = []
+
+    def show(self, picture: Image.Image) -> Optional[str]:
+        """See ``Window.show``."""
+        self.shown.append(picture)
+        return self._keys.pop(0)
+
+
+class Frames:
+    """A live source of 100 frames, 30 a second."""
+
+    title, live = "camera", True
+
+    def frames(self, stop: threading.Event, left_out: Any) -> Iterator[Frame]:
+        """See ``Source.frames``."""
+        for index in range(100):
+            yield result(index, index / 30).frame
+
+
+class Model:
+    """Stands for a predictor that is always of one opinion."""
+
+    class card:  # noqa: N801  Predictor's name
+        """Two classes."""
+
+        classes = ("bart", "lisa")
+
+    def __init__(self) -> None:
+        self.timings = Timings()
+
+    def assess(self, images: List[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+        """See ``Predictor.assess``."""
+        return np.float32([[0.75, 0.25]] * len(images)), np.ones(len(images), np.float32)
+
+    def decide(self, probabilities: np.ndarray, membership: float) -> Prediction:
+        """See ``Predictor.decide``."""
+        assert membership == 1
+        return Prediction((("bart", float(probabilities[0])), ("lisa", float(probabilities[1]))))
+
+    def input_of(self, image: np.ndarray) -> np.ndarray:
+        """See ``Predictor.input_of``."""
+        return np.full((28, 28, 3), 255, np.uint8)
+
+
+def test_the_keys_of_the_window(tmp_path: Path) -> None:
+    """Space writes the frame it was pressed at, m shows the model's input or not, q ends."""
+    from rich.console import Console
+
+    window: Any = ScriptedWindow([None, " ", "m", None, "m", None, "q"])
+    model: Any = Model()
+    report = Report(Console(quiet=True), live=True)
+    outputs = Outputs(tmp_path / "out", "title", live=True)
+    views = Views(window, None, model.input_of)
+    session = Session(Frames(), model, Snapshots(None), Smoother(0.3), outputs, views, report)
+    with outputs:
+        assert not session.run(threading.Event(), print)
+    assert len(window.shown) == report.tally.frames == 7
+    written = sorted(path.name for path in (tmp_path / "out" / "annotated").iterdir())
+    assert written == ["frame-001.jpg"]
+    corner = [picture.getpixel((50, 50)) == (255, 255, 255) for picture in window.shown]
+    assert corner == [False, False, False, True, True, False, False]
+
+
+def test_the_inset_is_what_the_model_sees() -> None:
+    """Each of the 28x28 pixels is a square of its colour in the corner of the picture."""
+    seen = np.random.RandomState(0).randint(0, 256, (28, 28, 1)).astype(np.uint8)
+    shown = np.asarray(with_inset(Image.new("RGB", (640, 500)), seen))
+    assert (shown[2 : 2 + 28 * 5, 2 : 2 + 28 * 5] == seen.repeat(5, 0).repeat(5, 1)).all()
+
+
+# The video.
+
+
+@pytest.fixture(scope="module")
+def cv2() -> Any:
+    return pytest.importorskip("cv2", reason="no OpenCV: there are no videos")
+
+
+def shot(level: int, size: Tuple[int, int] = (64, 48)) -> Image.Image:
+    return Image.new("RGB", size, (level, level, level))
+
+
+def played(cv2: Any, film: Film) -> Tuple[float, List[int]]:
+    """Return a video's frames a second, and the brightness of each of its frames."""
+    capture = cv2.VideoCapture(str(film.path))
+    levels = []
+    while True:
+        readable, image = capture.read()
+        if not readable:
+            return float(capture.get(cv2.CAP_PROP_FPS)), levels
+        levels.append(round(float(image[20:28, 28:36].mean()) / 50) * 50)
+
+
+def test_a_video_plays_as_its_frames_came(cv2: Any, tmp_path: Path) -> None:
+    """Frames at one rate stand once each; a gap stands still, though not for more than 5 s."""
+    film = Film(tmp_path / "steady", live=False)
+    for index, level in enumerate((0, 100, 200)):
+        film.add(shot(level), 1_000_000.0 + index / 10)
+    film.close()
+    rate, levels = played(cv2, film)
+    assert rate == pytest.approx(10.0)
+    assert levels == [0, 100, 200]
+
+    film = Film(tmp_path / "live", live=True)
+    for moment, level in ((0.0, 0), (0.08, 100), (0.4, 200), (3600.0, 100)):
+        film.add(shot(level), moment)
+    film.close()
+    rate, levels = played(cv2, film)
+    assert rate == pytest.approx(25.0)
+    assert [levels.count(level) for level in (0, 100, 200)] == [2, 8 + 1, 5 * 25]
+
+
+def test_a_video_of_images_shows_each_for_a_second(cv2: Any, tmp_path: Path) -> None:
+    """Images have no time and any size: each stands a second, whole, at the first one's size."""
+    film = Film(tmp_path / "images", live=False)
+    for level, size in ((100, (65, 47)), (200, (640, 480)), (50, (10, 400))):
+        film.add(shot(level, size), None)
+    film.close()
+    rate, levels = played(cv2, film)
+    assert rate == pytest.approx(1.0)
+    assert levels == [100, 200, 0]  # the last is a thin line
+    film = Film(tmp_path / "single", live=False)
+    film.add(shot(100), None)
+    film.close()
+    assert played(cv2, film)[1] == [100]
+
+
+def test_where_no_video_can_be_written(cv2: Any, tmp_path: Path) -> None:
+    """If no codec opens, a sentence says what to leave out, and no empty file is listed."""
+    film = Film(tmp_path / "gone" / "annotated_video", live=False)
+    film.add(shot(0), None)
+    with pytest.raises(OutputError, match=r"can write no video.*leave --save-video out"):
+        film.add(shot(0), None)
+    assert film.path is None
+
+
+# A video as if it were filmed now.
+
+
+def test_a_video_is_live_at_its_own_pace(cv2: Any, tmp_path: Path) -> None:
+    """It takes as long as it plays; whoever is slow gets the newest frame and not the next one."""
+    from inference.video import Video
+
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 20, (64, 48))
+    for _ in range(20):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    source = Video(path, Sampling(live=True))
+    assert source.live
+    begun = time.monotonic()
+    frames = []
+    for frame in source.frames(threading.Event(), print):
+        frames.append(frame)
+        if frame.index < 10:
+            time.sleep(0.2)
+    indexes = [frame.index for frame in frames]
+    assert 0.9 < time.monotonic() - begun < 3.0
+    assert indexes[0] == 0
+    assert np.diff(indexes)[0] >= 4
+    assert len(indexes) < 17
+    assert [frame.time for frame in frames] == pytest.approx([index / 20 for index in indexes])

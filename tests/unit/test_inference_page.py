@@ -1,0 +1,308 @@
+"""The page in a browser: it shows what is labelled to those who may see it, and delays nobody."""
+
+import contextlib
+import html
+import http.client
+import io
+import json
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+import time
+from typing import Any, Dict, Iterator, Tuple
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+import pytest
+from home import until
+from PIL import Image
+
+from inference.broadcast import Broadcast
+from inference.errors import OutputError
+from inference.frames import Frame
+from inference.labelling import Result
+from inference.predictor import Prediction
+from inference.web_server import parse_address, serve
+from model.errors import UsageError
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+
+def result(index: int, label: str = "bart_simpson") -> Result:
+    image = np.full((480, 640, 3), (index % 256, 90, 200), np.uint8)
+    prediction = Prediction(((label, 0.75), ("lisa_simpson", 0.25)))
+    return Result(Frame(image, "name", "camera 0", index, float(index)), prediction)
+
+
+def seen(image: np.ndarray) -> np.ndarray:
+    return image[:28, :28]
+
+
+@pytest.fixture
+def broadcast() -> Broadcast:
+    return Broadcast(seen)
+
+
+@pytest.fixture
+def url(broadcast: Broadcast) -> Iterator[str]:
+    """Serve the page on loopback, with a first result."""
+    broadcast.publish(result(0))
+    with serve(broadcast, "127.0.0.1", 0) as address:
+        yield address
+
+
+def ask(url: str, path: str = "", **headers: str) -> Tuple[http.client.HTTPResponse, Any]:
+    """Send a request; return the answer, of which only the head was read, and its connection."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+    connection.request("GET", parts.path + path, headers=headers)
+    return connection.getresponse(), connection
+
+
+def opened(url: str, path: str) -> socket.socket:
+    """Ask for a stream and read nothing of it but that it has begun."""
+    parts = urlsplit(url)
+    watching = socket.create_connection((parts.hostname, parts.port), timeout=20)
+    watching.sendall("GET /{} HTTP/1.0\r\nHost: localhost\r\n\r\n".format(path).encode())
+    watching.recv(5000, socket.MSG_PEEK)
+    return watching
+
+
+def body(url: str, path: str = "", **headers: str) -> Tuple[int, bytes]:
+    answer, connection = ask(url, path, **headers)
+    with contextlib.closing(connection):
+        return answer.status, answer.read()
+
+
+def next_picture(stream: http.client.HTTPResponse) -> Image.Image:
+    """Read one part of an MJPEG stream."""
+    assert stream.readline() == b"--frame\r\n"
+    assert stream.readline() == b"Content-Type: image/jpeg\r\n"
+    length = int(stream.readline().split()[1])
+    assert stream.readline() == b"\r\n"
+    picture = Image.open(io.BytesIO(stream.read(length)))
+    assert stream.readline() == b"\r\n"
+    return picture.convert("RGB")
+
+
+def next_labels(stream: http.client.HTTPResponse) -> Dict[str, Any]:
+    """Read one of the server-sent events."""
+    said: Dict[str, Any] = json.loads(stream.readline()[len(b"data: ") :])
+    assert stream.readline() == b"\n"
+    return said
+
+
+@contextlib.contextmanager
+def labelling(broadcast: Broadcast, label: str = "bart") -> Iterator[Dict[str, float]]:
+    """Publish as a camera of 100 frames a second does; give the longest time that one took."""
+    ended, longest = threading.Event(), {"published": 0.0, "seconds": 0.0}
+
+    def run() -> None:
+        index = 0
+        while not ended.wait(0.01):
+            index += 1
+            begun = time.thread_time()
+            broadcast.publish(result(index, label))
+            longest["seconds"] = max(longest["seconds"], time.thread_time() - begun)
+            longest["published"] = index
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield longest
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_the_page_needs_nothing_from_elsewhere(url: str) -> None:
+    """The page, its style and its script are there, forbid all else, and name no other host."""
+    for path, kind in (("", "text/html"), ("page.css", "text/css"), ("page.js", "text/javascript")):
+        answer, connection = ask(url, path)
+        with contextlib.closing(connection):
+            text = answer.read().decode()
+        assert answer.status == 200
+        assert answer.headers["Content-Type"].startswith(kind)
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert not re.search(r"(?:https?:)?//\w", text.replace("// A text", ""))
+    assert body(url, "nothing")[0] == 404
+
+
+def test_pictures_and_labels_come_as_they_are_labelled(broadcast: Broadcast, url: str) -> None:
+    """Two streams of pictures and one of labels show each next result; the labels are text."""
+    streams = [ask(url, path) for path in ("viewfinder.mjpg", "annotated.mjpg", "labels")]
+    (plain, _), (annotated, _), (labels, _) = streams
+    for index in (0, 200):
+        if index:
+            broadcast.publish(result(index, HOSTILE))
+        picture = next_picture(plain)
+        assert picture.size == (640, 480)
+        assert abs(picture.getpixel((320, 240))[0] - index) < 10
+        assert next_picture(annotated).size[1] > 480
+        said = next_labels(labels)
+        assert (said["frame"], said["probability"]) == (index, "75 %")
+    assert said["label"] == HOSTILE
+    assert [entry["share"] for entry in said["top"]] == [0.75, 0.25]
+    for _, connection in streams:
+        connection.close()
+
+
+def test_the_end_of_the_program_ends_every_stream(broadcast: Broadcast) -> None:
+    """Closing takes no longer with viewers, also those that take nothing, and they are let go."""
+    broadcast.publish(result(0))
+    with serve(broadcast, "127.0.0.1", 0) as url:
+        watching, one = ask(url, "viewfinder.mjpg")
+        waiting, other = ask(url, "labels")
+        next_picture(watching)
+        next_labels(waiting)
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 2.0
+    assert watching.read() == b""
+    assert waiting.read() == b""
+    one.close()
+    other.close()
+
+
+def test_slow_and_vanished_viewers_hold_up_nobody(broadcast: Broadcast, url: str) -> None:
+    """While one takes nothing and one has vanished, labelling goes on; others see the newest."""
+    with labelling(broadcast) as longest:
+        slow, gone = opened(url, "annotated.mjpg"), opened(url, "annotated.mjpg")
+        # A reset and no goodbye, as when a viewer's network goes.
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.close()
+        stream, watching = ask(url, "labels")
+        frames = [next_labels(stream)["frame"] for _ in range(12)]
+        assert frames == sorted(set(frames))
+        until(lambda: longest["published"] >= frames[-1] + 20, "labelling to go on", 30)
+        assert longest["seconds"] < 0.02
+        assert slow.recv(9) == b"HTTP/1.0 "  # it is not given up yet
+        slow.close()
+        watching.close()
+
+
+def test_connections_are_bounded(broadcast: Broadcast, url: str) -> None:
+    """Sixteen at once are served, the next is sent away, and whoever leaves makes room."""
+    streams = [ask(url, "labels") for _ in range(16)]
+    for stream, _ in streams:
+        next_labels(stream)
+    assert body(url)[0] == 503
+    for _, connection in streams[:4]:
+        connection.close()
+    for stream, _ in streams[:4]:
+        stream.close()
+    with labelling(broadcast):
+        until(lambda: body(url)[0] == 200, "room")
+    for _, connection in streams:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("localhost:4711", 200),  # through ssh -L
+        ("127.0.0.1:80", 200),
+        ("[::1]", 200),
+        ("evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example:80", 421),
+        ("", 421),
+    ],
+)
+def test_on_loopback_only_its_own_names_are_answered(url: str, host: str, status: int) -> None:
+    """A site whose name was made to mean 127.0.0.1 (DNS rebinding) sees nothing."""
+    assert body(url, Host=host)[0] == status
+
+
+def test_beyond_loopback_it_takes_the_secret(
+    broadcast: Broadcast, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The page is under a secret new each time; without it nothing is there, and none is logged."""
+    broadcast.publish(result(0))
+    secrets = set()
+    for _ in range(2):
+        with serve(broadcast, "0.0.0.0", 0) as url:
+            port, secret = urlsplit(url).port, urlsplit(url).path
+            here = "http://127.0.0.1:{}".format(port)
+            assert len(secret) >= 22
+            assert body(here + secret, Host="jetson.local")[0] == 200
+            assert b"bart" in body_of_stream(here + secret + "labels")
+            for wrong in ("/", "/page.js", "/labels", secret[:-1], secret[:-2] + "/", "/é/"):
+                assert body(here, quote(wrong))[0] == 404
+            secrets.add(secret)
+        broadcast = Broadcast(seen)
+        broadcast.publish(result(0))
+    assert len(secrets) == 2
+    assert capfd.readouterr() == ("", "")
+
+
+def body_of_stream(url: str) -> bytes:
+    stream, connection = ask(url)
+    with contextlib.closing(connection):
+        return stream.readline()
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("8000", ("127.0.0.1", 8000)),
+        (":8000", ("127.0.0.1", 8000)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("jetson.local:8000", ("jetson.local", 8000)),
+        ("[::1]:8000", ("::1", 8000)),
+    ],
+)
+def test_an_address_is_loopback_unless_it_says_more(text: str, address: Tuple[str, int]) -> None:
+    """A port alone is on 127.0.0.1."""
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", "::1:80", "80:80:80", "65536", "http://x:1"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    """Anything but PORT and HOST:PORT is wrong usage."""
+    with pytest.raises(UsageError, match="--serve must be PORT or HOST:PORT"):
+        parse_address(text)
+
+
+def test_an_address_that_is_taken_is_an_error(broadcast: Broadcast, url: str) -> None:
+    """A port in use and a host that is not here end in a sentence each."""
+    port = urlsplit(url).port or 0
+    for host in ("127.0.0.1", "192.0.2.1"):
+        taken = serve(broadcast, host, port)
+        with pytest.raises(OutputError, match=r"cannot be served on .*choose another"), taken:
+            pass
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: the page is not looked at in a browser")
+def test_a_browser_shows_the_labels_as_text(
+    broadcast: Broadcast, url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """In Chromium the label, the top three with bars as long, and the model's input are shown."""
+    broadcast.publish(result(1, HOSTILE))
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+    flags += "--disable-background-networking --disable-component-update --timeout=5000"
+    profile = "--user-data-dir={}".format(tmp_path_factory.mktemp("browser"))
+    with labelling(broadcast, HOSTILE):
+        shown = subprocess.run(
+            [str(CHROMIUM), *flags.split(), profile, "--dump-dom", url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            timeout=120,
+            check=True,
+        ).stdout
+    label = re.search(r'<h1 id="label"[^>]*>(.*?)</h1>', shown)
+    assert label
+    assert html.unescape(label.group(1)) == HOSTILE
+    assert re.findall(r'class="share">([^<]+)<', shown) == ["75 %", "25 %"]
+    assert re.findall(r'class="bar" style="width: (\d+)%', shown) == ["75", "25"]
+    assert 'id="input" alt' in shown
+    assert "data:image/png;base64," in shown

@@ -1,0 +1,383 @@
+"""Streams over the network, from a real server that misbehaves as cameras on a network do."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Iterator, List, Optional
+
+import pytest
+from devices import Device, Plug, save_untrained
+from home import until
+from mjpeg import MjpegServer, number_in, numbered
+from rtsp import RtspServer
+
+from inference.errors import OutputError, SourceError
+from inference.feed import Patience
+from inference.frames import Frame, Sampling
+from inference.interrupt import Interrupt
+from inference.labelling import expected_class
+from inference.sources import choose
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less than for real cameras."""
+    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(0.6, 3.0, 0.2))
+    monkeypatch.setattr("inference.camera._WARM_UP_S", 0.05)
+    monkeypatch.setattr("inference.feed._FIRST_PAUSE_S", 0.1)
+
+
+@pytest.fixture
+def server() -> Iterator[MjpegServer]:
+    with MjpegServer(fps=50) as running:
+        yield running
+
+
+def source_of(url: str, said: Optional[List[str]] = None, **options: Any) -> Any:
+    say = (lambda _: None) if said is None else said.append
+    sampling = Sampling(**{"count": 3, "every": 0.05, "countdown": 0.0, **options})
+    return choose([url], sampling, Path("nowhere"), say)
+
+
+def shots(url: str, said: Optional[List[str]] = None, **options: Any) -> List[Frame]:
+    return list(source_of(url, said, **options).frames(threading.Event(), print))
+
+
+def numbers(frames: List[Frame]) -> List[int]:
+    return [number_in(frame.image) for frame in frames]
+
+
+def test_a_stream_gives_snapshots(server: MjpegServer) -> None:
+    """An MJPEG stream is a camera: snapshots in time, none twice, and the end closes it."""
+    frames = shots(server.url)
+    assert numbers(frames) == sorted(set(numbers(frames)))
+    assert [frame.index for frame in frames] == [0, 1, 2]
+    assert {frame.source for frame in frames} == {server.url}
+    assert all(abs(time.time() - frame.time) < 5 for frame in frames)
+    left(server)
+
+
+def left(server: MjpegServer) -> None:
+    """Wait until nobody watches the server."""
+    deadline = time.monotonic() + 10
+    while server.watching:
+        assert time.monotonic() < deadline, "the stream is still open"
+        time.sleep(0.01)
+
+
+def test_a_single_image_is_one_frame(server: MjpegServer) -> None:
+    """An image's address is fetched once; with a count, as often, and anew each time."""
+    still = server.url.replace("stream", "still")
+    frames = shots(still, count=None)
+    assert [frame.index for frame in frames] == [0]
+    assert frames[0].image.shape == (48, 256, 3)
+    assert server.asked == 1
+    again = numbers(shots(still, count=3))
+    assert again == sorted(set(again))
+    assert server.asked == 4
+
+
+@pytest.mark.parametrize("digest", [False, True])
+def test_a_login_in_the_address_is_used(server: MjpegServer, digest: bool) -> None:
+    """The user and password of an address are given to a server that asks, also as a digest."""
+    server.login, server.digest = ("me", "p@ss/w"), digest
+    assert len(shots("http://me:p%40ss%2Fw@{}/stream".format(server.address))) == 3
+    for login in ("", "me:other@"):
+        with pytest.raises(SourceError, match="wants another user and password"):
+            shots("http://{}{}/stream".format(login, server.address))
+
+
+def test_what_is_no_stream_says_what_it_is(server: MjpegServer) -> None:
+    """A page, a wrong path, a closed port, another protocol, a bad address: a sentence each."""
+    root = "http://{}".format(server.address)
+    assert len(shots(root + "/moved")) == 3
+    for url, sentence in [
+        (root + "/page", "answers with text/html, neither an MJPEG stream nor an image"),
+        (root + "/nowhere", "the server answers 404 Not Found"),
+        ("https://{}/stream".format(server.address), "cannot be opened: .*see that the server"),
+        ("http://me:secret@[/", "is not a valid address"),
+        ("http://me:secret@localhost:port/", "is not a valid address"),
+    ]:
+        with pytest.raises(SourceError, match=sentence) as complaint:
+            shots(url)
+        assert "secret" not in str(complaint.value)
+    server.down()
+    with pytest.raises(SourceError, match="cannot be opened: Connection refused; see that"):
+        shots(root + "/stream")
+
+
+@pytest.mark.parametrize(("lengths", "chunked"), [(False, False), (True, True), (False, True)])
+def test_however_a_stream_is_packed(server: MjpegServer, lengths: bool, chunked: bool) -> None:
+    """Parts without a length are read by what stands between them; HTTP's chunks are no parts."""
+    server.lengths, server.chunked = lengths, chunked
+    taken = numbers(shots(server.url))
+    assert taken == sorted(set(taken))
+    assert taken[0] > 0
+
+
+def test_damaged_pictures_are_left_out(server: MjpegServer) -> None:
+    """A picture that is cut off is never shown in part: others are waited for, for a time."""
+    frames = source_of(server.url, count=2).frames(threading.Event(), print)
+    with closing(frames):
+        next(frames)
+        server.damaged = True
+        threading.Timer(0.3, setattr, (server, "damaged", False)).start()
+        assert number_in(next(frames).image) > 0
+    server.damaged = True
+    with pytest.raises(SourceError, match="gives only pictures that cannot be read"):
+        shots(server.url)
+
+
+@pytest.mark.parametrize("trouble", ["cut", "stall", "down"])
+def test_a_stream_that_is_lost_comes_back(server: MjpegServer, trouble: str) -> None:
+    """Broken off, stalled, or its server gone for a while: told, had again, no picture twice."""
+    said: List[str] = []
+    frames = source_of(server.url, said, count=50, every=0.0).frames(threading.Event(), print)
+    taken = [number_in(next(frames).image) for _ in range(5)]
+    if trouble == "cut":
+        server.cut()
+    elif trouble == "stall":
+        server.stalled.set()
+        threading.Timer(1.0, server.stalled.clear).start()
+    else:
+        server.down()
+        threading.Timer(0.5, server.up).start()
+    taken += [number_in(frame.image) for frame in frames]
+    assert len(taken) == 50
+    assert taken == sorted(set(taken))
+    assert said[1].startswith("{} is lost, trying again: ".format(server.url))
+    assert said[-1] == "{} is back".format(server.url)
+
+
+@pytest.mark.parametrize("trouble", ["stall", "mute", "down"])
+def test_a_stream_that_does_not_come_back_ends(
+    server: MjpegServer, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    """After its time the series ends with a sentence; what was taken until then was given."""
+    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(0.4, 0.6, 0.2))
+    frames = source_of(server.url, count=1000, every=0.0).frames(threading.Event(), print)
+    next(frames)
+    if trouble == "down":
+        server.down()
+    else:
+        server.stalled.set()
+        if trouble == "mute":
+            server.mute.set()
+    begun = time.monotonic()
+    with pytest.raises(SourceError, match=r"went away and did not come back within 0\.6 s"):
+        list(frames)
+    assert time.monotonic() - begun < 6
+
+
+@pytest.fixture
+def deaf() -> Iterator[int]:
+    """Give a port that takes connections and says nothing."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(8)
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp"])
+def test_an_open_that_hangs_ends(deaf: int, scheme: str) -> None:
+    """A server that takes connections and is silent costs our time-out, or less when stopped."""
+    if scheme == "rtsp":
+        pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
+    url = "{}://127.0.0.1:{}/".format(scheme, deaf)
+    begun = time.monotonic()
+    with pytest.raises(SourceError, match=r"gave no picture for 0\.6 s|does not answer in time"):
+        shots(url)
+    assert time.monotonic() - begun < 5
+    stop = threading.Event()
+    stopper = threading.Timer(0.1, stop.set)
+    stopper.start()
+    assert list(source_of(url).frames(stop, print)) == []
+    assert time.monotonic() - begun < 8
+
+
+def test_a_refused_rtsp_stream_says_so() -> None:
+    """Where nobody listens, the sentence says what to look at."""
+    pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = "rtsp://me:secret@127.0.0.1:{}/1".format(free.getsockname()[1])
+        with pytest.raises(SourceError, match="cannot be opened: see that the camera") as complaint:
+            shots(url)
+    assert "secret" not in str(complaint.value)
+
+
+def test_an_addresss_parts_are_no_classes() -> None:
+    """A stream is not held to be of the class that its host or path is called."""
+    frame = Frame(numbered(1), "name", "http://lisa/stream", 0, 0.0)
+    assert expected_class(frame, ["lisa", "bart"]) is None
+
+
+@pytest.fixture
+def rtsp() -> Iterator[RtspServer]:
+    pytest.importorskip("torch")
+    pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
+    with RtspServer() as running:
+        yield running
+
+
+def test_an_rtsp_stream_gives_its_newest_pictures(
+    rtsp: RtspServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What FFmpeg had buffered when it was opened, 20 pictures here, is not given.
+
+    The address's login is used, and another one refused.
+    """
+    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(10.0, 1.0, 5.0))
+    rtsp.login = ("me", "secret")
+    source = source_of("rtsp://me:secret@{}/1".format(rtsp.address), count=4)
+    taken = []
+    for frame in source.frames(threading.Event(), print):
+        taken.append(number_in(frame.image))
+        assert rtsp.last - taken[-1] <= 6
+    assert len(taken) == 4
+    assert taken == sorted(set(taken))
+    with pytest.raises(SourceError, match="that user and password in the address are right"):
+        shots("rtsp://me:other@{}/1".format(rtsp.address))
+    assert source.title == "rtsp://{}/1".format(rtsp.address)
+    until(lambda: rtsp.watching == 0, "the end of the stream")
+
+
+def test_an_rtsp_stream_that_stalls_comes_back(
+    rtsp: RtspServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read that hangs in FFmpeg is left to itself, and another connection is made."""
+    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(3.0, 10.0, 0.2))
+    said: List[str] = []
+    source = source_of("rtsp://{}/1".format(rtsp.address), said, count=8, every=0.0)
+    frames = source.frames(threading.Event(), print)
+    taken = [number_in(next(frames).image)]
+    monkeypatch.setattr("inference.feed._HANDOVER_S", 0.1)
+    rtsp.stalled.set()
+    threading.Timer(3.1, rtsp.stalled.clear).start()
+    taken += [number_in(frame.image) for frame in frames]
+    assert len(taken) == 8
+    assert taken == sorted(set(taken))
+    assert said[-1] == "rtsp://{}/1 is back".format(rtsp.address)
+
+
+# The command, with signals.
+
+
+def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    code = "import hyperhive; hyperhive.predict_cam()"
+    path = [str(REPOSITORY), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "--model", "model", *arguments],
+        cwd=str(folder),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_credentials_reach_no_output(server: MjpegServer, tmp_path: Path) -> None:
+    """Of an address on standard input, no file, no file name, no screen has the login.
+
+    The process is ended by SIGTERM: the stream is closed, and what was labelled is kept.
+    """
+    server.login = ("me", "s3cret")
+    save_untrained(tmp_path / "model")
+    address = "http://me:s3cret@{}/stream?key=s3cret\n".format(server.address)
+    process = start(tmp_path, "-", "--count", "1000", "--every", "0.1", "--countdown", "0")
+    assert process.stdin is not None
+    process.stdin.write(address)
+    process.stdin.close()
+    process.stdin = None  # or communicate() would flush it
+    jsonl = tmp_path / "predictions" / "predictions.jsonl"
+    until(lambda: process.poll() is not None or (jsonl.exists() and jsonl.stat().st_size), "a line")
+    process.send_signal(signal.SIGTERM)
+    out, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (128 + signal.SIGTERM, "")
+    left(server)
+    shown = "http://{}/stream?...".format(server.address)
+    sources = {json.loads(line)["source"] for line in jsonl.read_text().splitlines()}
+    assert sources == {shown}
+    assert "labelling {} with".format(shown) in out
+    written = [path for path in (tmp_path / "predictions").rglob("*") if path.is_file()]
+    assert len(written) >= 3
+    for path in written:
+        assert b"s3cret" not in path.read_bytes() + os.fsencode(path)
+    assert "s3cret" not in out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells who is connected")
+def test_ctrl_c_ends_an_open_that_hangs(deaf: int, tmp_path: Path) -> None:
+    """While a stream's open blocks in FFmpeg the process ends in good order, and at once."""
+    pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
+    save_untrained(tmp_path / "model")
+    process = start(tmp_path, "rtsp://127.0.0.1:{}/".format(deaf))
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("labelling ")
+    until(lambda: connections(deaf), "FFmpeg's connection")
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (130, "")
+    assert time.monotonic() - begun < 8
+
+
+def connections(port: int) -> int:
+    """Return how many TCP connections to a port of ours are established; Linux only."""
+    table = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    rows = [line.split() for line in table]
+    return sum(row[2].endswith(":{:04X}".format(port)) and row[3] == "01" for row in rows)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_nohup_stays_in_force() -> None:
+    """Who ignores that the terminal goes away, as nohup has it, is not ended by that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupt() as interrupt:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupt.stop.is_set()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM", "SIGHUP", "error", "end"])
+def test_the_camera_is_released(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C, SIGTERM, a terminal that goes away, an error while writing, the end: it is free."""
+    pytest.importorskip("torch")
+    cv2 = pytest.importorskip("cv2", reason="no OpenCV: no camera")
+    from inference.cli import app
+
+    device = Device()
+    monkeypatch.setattr(cv2, "VideoCapture", Plug(device))
+    output, count = tmp_path / "out", "2" if ending == "end" else "100000"
+    if ending == "error":
+        output.write_text("no folder")
+    elif ending != "end":
+        number = getattr(signal, ending)
+        threading.Timer(0.6, os.kill, (os.getpid(), number)).start()
+    arguments = ["0", "--model", str(save_untrained(tmp_path / "model")), "--output", str(output)]
+    arguments += ["--count", count, "--every", "0.02", "--countdown", "0"]
+    if ending == "error":
+        with pytest.raises(OutputError):
+            app(arguments, standalone_mode=False)
+    else:
+        code = app(arguments, standalone_mode=False)
+        assert (code or 0) == (0 if ending == "end" else 128 + getattr(signal, ending))
+    assert device.reads > 0
+    assert device.released
+    assert (output / "contact_sheet.png").exists() == (ending != "error")

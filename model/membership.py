@@ -22,7 +22,6 @@ LARGEST = 1e12
 """No number of a spread is larger."""
 
 _TOGETHER = 256
-_ENOUGH = 5000
 _SHRINKAGE = 1e-3
 """Of the correlations towards 0: two statistics that always agree make a singular matrix."""
 
@@ -46,15 +45,13 @@ class Members:
 
     @classmethod
     def of(cls, pictures: np.ndarray, held_out: np.ndarray) -> "Members":
-        """Return that of members; both are uint8 ``[N, 28, 28, C]``, N of 1 or more.
+        """Return that of members, copies as a camera distorts them among them.
 
-        Of more than 5,000 that many are drawn.
+        Args:
+            pictures: uint8 ``[N, 28, 28, C]``, N of 1 or more: what is known.
+            held_out: such ones that are no copies of these; they give the distances.
         """
-        random = np.random.RandomState(0)
-        seen, others = (
-            statistics(np.concatenate([some, distort(some, random)]))
-            for some in (_drawn(pictures, random), _drawn(held_out, random))
-        )
+        seen, others = statistics(pictures), statistics(held_out)
         mean, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-3)
         correlation = (seen - mean).T @ (seen - mean) / len(seen) / np.outer(scale, scale)
         shrunk = (1 - _SHRINKAGE) * correlation + _SHRINKAGE * np.eye(len(mean))
@@ -133,69 +130,10 @@ def _quantiles(values: np.ndarray, shares: Tuple[float, ...]) -> np.ndarray:
     return np.partition(values, places, axis=1)[:, places]
 
 
-def distort(pictures: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    """Return pictures, uint8 ``[N, 28, 28, C]``, as a camera might give them back.
-
-    Smaller and off the centre on a background of one colour, blurred, lit and tinted otherwise,
-    and noisy: each at random, up to what an ordinary room does.
-    """
-    return _in_parts(lambda part: _distort(part, random), pictures)
-
-
-def _distort(pictures: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    def each(least: float, most: float, *shape: int) -> np.ndarray:
-        return random.uniform(least, most, (len(pictures), *shape))
-
-    channels = pictures.shape[3]
-    size = pictures.shape[1]
-    middle = (size - 1) / 2
-    places = (np.arange(size) - middle) * each(0.95, 1.2, 1) + middle
-    levels, outside = pictures.astype(np.float64), np.zeros((*pictures.shape[:3], 1), bool)
-    for axis in (1, 2):
-        there = places + each(-1.5, 1.5, 1)
-        levels = _resampled(levels, there, axis)
-        beyond = (there < -0.5) | (there > size - 0.5)
-        outside |= np.expand_dims(beyond, (3 - axis, 3))
-    levels = np.where(outside, each(0, 255, 1, 1, channels), levels)
-    levels = _blurred(levels, np.maximum(each(-0.1, 0.3, 1, 1, 1), 0))
-    levels = levels * each(0.65, 1.3, 1, 1, 1) + each(-15, 15, 1, 1, 1)
-    if channels == 3:
-        levels = levels * each(0.88, 1.12, 1, 1, 3)
-    levels += random.standard_normal(levels.shape) * np.maximum(each(-8, 8, 1, 1, 1), 0)
-    distorted: np.ndarray = np.clip(np.round(levels), 0, 255).astype(np.uint8)
-    return distorted
-
-
-def _resampled(levels: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
-    """Return what lies at ``places`` ``[N, size]`` along an axis, linearly between its pixels."""
-    before = np.clip(np.floor(places), 0, levels.shape[axis] - 2).astype(int)
-    share = np.clip(places - before, 0, 1)
-    spread = tuple(i for i in (1, 2, 3) if i != axis)
-    before, share = np.expand_dims(before, spread), np.expand_dims(share, spread)
-    low = np.take_along_axis(levels, before, axis)
-    resampled: np.ndarray = low + share * (np.take_along_axis(levels, before + 1, axis) - low)
-    return resampled
-
-
-def _blurred(levels: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Return each pixel with ``share`` of it given to either neighbour, across and down."""
-    for axis in (1, 2):
-        edges = [(1, 1) if i == axis else (0, 0) for i in range(4)]
-        padded = np.pad(levels, edges, "edge")
-        size = levels.shape[axis]
-        before, after = (np.take(padded, range(i, i + size), axis) for i in (0, 2))
-        levels = levels * (1 - 2 * share) + (before + after) * share
-    return levels
-
-
 def _in_parts(function: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:
     """Return a function of many pictures: the floats of all at once may be more than memory."""
     parts = range(0, len(pictures), _TOGETHER)
     return np.concatenate([function(pictures[i : i + _TOGETHER]) for i in parts])
-
-
-def _drawn(pictures: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    return pictures[random.permutation(len(pictures))[:_ENOUGH]]
 
 
 def _plain(values: np.ndarray) -> List[float]:

@@ -11,6 +11,7 @@ pictures that nothing was chosen by: faces, digits, noise, walls, photographs.
 
 import hashlib
 import sys
+import warnings
 from pathlib import Path
 from typing import Callable, Dict, NamedTuple
 
@@ -176,6 +177,7 @@ def _neighbours(features: np.ndarray) -> Score:
 
 def _exposed(seen: np.ndarray) -> Score:
     """Return a small network's score that was shown members and scrambled ones."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -183,7 +185,9 @@ def _exposed(seen: np.ndarray) -> Score:
     others = scrambled(seen, Random(0))
     judge = make_pipeline(StandardScaler(), MLPClassifier((32,), max_iter=30, random_state=0))
     is_member = np.repeat([1, 0], [len(seen), len(others)])
-    judge.fit(statistics(np.concatenate([seen, others])), is_member)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 30 rounds are what it gets
+        judge.fit(statistics(np.concatenate([seen, others])), is_member)
     return lambda pictures: judge.predict_log_proba(statistics(pictures))[:, 1]
 
 

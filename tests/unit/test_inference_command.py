@@ -612,7 +612,7 @@ def test_a_picture_of_no_class_is_unknown(
     calibrated: Path, mixed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By the card's thresholds a wall and noise are unknown, and digits keep their labels."""
-    predict(mixed, "--model", calibrated, "--jsonl")
+    predict(mixed, "--model", calibrated)
     found = labels_in("predictions")
     assert found["wall"] == found["noise"] == ["unknown"]
     assert found["3"].count("3") >= 0.8 * len(found["3"])
@@ -624,14 +624,14 @@ def test_a_picture_of_no_class_is_unknown(
 
 def test_thresholds_can_be_had_otherwise(calibrated: Path, mixed: Path) -> None:
     """``--no-unknown`` answers always, and what is asked for stands in place of the card's."""
-    predict(mixed, "--model", calibrated, "--jsonl", "-q", "--no-unknown", "--output", "always")
+    predict(mixed, "--model", calibrated, "-q", "--no-unknown", "--output", "always")
     assert all(line["known"] for line in lines_of(Path("always")))
-    predict(mixed, "--model", calibrated, "--jsonl", "-q", "--min-margin", "1", "--output", "never")
+    predict(mixed, "--model", calibrated, "-q", "--min-margin", "1", "--output", "never")
     for line in lines_of(Path("never")):
         first, second, _ = (entry["probability"] for entry in line["top3"])
         assert first - second > 1 - 1e-6 or not line["known"]
     predict(
-        mixed, "--model", calibrated, "--jsonl", "-q", "--min-membership", "0", "--output", "looks",
+        mixed, "--model", calibrated, "-q", "--min-membership", "0", "--output", "looks",
         "--min-confidence", "0", "--min-margin", "0",
     )  # fmt: skip
     assert "unknown" not in labels_in("looks")["wall"]
@@ -657,7 +657,7 @@ def test_a_card_without_thresholds_says_so(
     model: Path, mixed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A model of before there were any always answers, and the command tells, unless asked to."""
-    predict(mixed, "--model", model, "--jsonl")
+    predict(mixed, "--model", model)
     assert "its card has no thresholds: it never says unknown" in capsys.readouterr().out
     assert all(line["known"] for line in lines_of(Path("predictions")))
     predict(mixed, "--model", model, "--no-unknown")

@@ -34,7 +34,10 @@ def summary(result: Result) -> Text:
 
 def _unknown(calibration: Optional[Calibration]) -> str:
     if calibration is None:
-        return "predict-cam never says it: the best trial's weights are gone or cannot be used"
+        return (
+            "predict-cam never says it: the best trial's weights could not be used to calibrate, "
+            "or an older hyperhive ended this study"
+        )
     return "below {} confidence; calibration error on test images {}, before {}".format(
         percent(calibration.min_confidence),
         percent(calibration.error_after),

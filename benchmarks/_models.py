@@ -28,14 +28,15 @@ def make(dataset: Dataset, config: TrainConfig, folder: Path) -> Path:
     configuration that was not.
     """
     data = TrainingData(dataset, torch.device("cpu"))
-    packed, card = _trained(data, config)
-    trial, its_card = _trained(data, dataclasses.replace(config, train_on_all=False))
+    packed, card = trained(data, config)
+    trial, its_card = trained(data, dataclasses.replace(config, train_on_all=False))
     calibration = calibrate(trial, its_card, dataset)
     checkpoint.save(folder, packed, dataclasses.replace(card, calibration=calibration))
     return folder
 
 
-def _trained(data: TrainingData, config: TrainConfig) -> Tuple[bytes, Card]:
+def trained(data: TrainingData, config: TrainConfig) -> Tuple[bytes, Card]:
+    """Return a model's weights and its card, without a calibration."""
     packed = checkpoint.pack_weights(train(config, data).model)
     card = Card(
         classes=list(data.dataset.classes),

@@ -18,9 +18,11 @@ from benchmarks._backgrounds import SIDE
 from benchmarks._scene import KINDS, ROOM, Scene
 from benchmarks.camera import Pictures, Score
 from inference.models import from_file
+from model import checkpoint
 from model.config import TrainConfig
 from model.datasets import digits
 from model.images import fit
+from model.training import TrainingData
 
 HELD = {name: ROOM[name] for name in ("scale", "shift", "rotation", "perspective")}
 
@@ -183,9 +185,11 @@ def test_the_server_shows_its_frames_in_turn() -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
     """Train two models of digits that differ in augmentation only."""
     made = {}
+    data = TrainingData(digits(), torch.device("cpu"))
     for augment in ("none", "camera"):
         config = TrainConfig("", 0.05, 6, 0.9, train_on_all=True, augment=augment)
-        made[augment] = _models.make(digits(), config, tmp_path_factory.mktemp(augment))
+        made[augment] = tmp_path_factory.mktemp(augment)
+        checkpoint.save(made[augment], *_models.trained(data, config))
     return made
 
 
@@ -201,6 +205,14 @@ def test_a_video_is_scored_frame_by_frame(trained: Dict[str, Path]) -> None:
         assert (without.frames, within.frames) == (40, 40)
         assert abs(without.right - within.right) <= 2
         assert within.accuracy > 0.8
+
+
+def test_snapshots_of_a_server_are_scored_by_what_they_show(trained: Dict[str, Path]) -> None:
+    """Whichever frames a snapshot happens on, each is compared with its own digit."""
+    pictures = Pictures(digits(), [from_file(trained["camera"])], seed=0)
+    (score,) = pictures.by_http(Scene(0, {}), pictures.some(20))
+    assert score.frames == 20
+    assert score.right >= 16
 
 
 def test_a_model_trained_for_cameras_is_better_at_cameras(trained: Dict[str, Path]) -> None:

@@ -24,8 +24,8 @@ _TOGETHER = 500
 def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
     """Return the calibration of a search trial's model, by the images it was validated on.
 
-    A refit has seen every image there is, so it takes over that of the trial that it repeats: on
-    Simpsons-MNIST the error it leaves is as small as with images kept back from the refit
+    A refit has seen every image there is, so it takes over that of the trial that it repeats: the
+    error it leaves on Simpsons-MNIST is no larger than with images kept out of the refit
     (``benchmarks/unknown.py``). Raises ``CheckpointError`` for weights that cannot be used.
     """
     config = TrainConfig.from_json(card.config)

@@ -38,7 +38,10 @@ def _unknown(calibration: Optional[Calibration]) -> str:
             "predict-cam never says it: the best trial's weights could not be used to calibrate, "
             "or an older hyperhive ended this study"
         )
-    return "below {} confidence; calibration error on test images {}, before {}".format(
+    said = (
+        "below {} confidence, or unlike all classes; calibration error on test images {}, before {}"
+    )
+    return said.format(
         percent(calibration.min_confidence),
         percent(calibration.error_after),
         percent(calibration.error_before),

@@ -8,6 +8,7 @@ from inference.model_cache import ModelCache
 from inference.models import Chosen, predictor_of
 from inference.watching import Watcher
 from model.card import SUFFIX
+from model.errors import CheckpointError
 from store.connection import Store
 from store.driver import address
 from store.embedded import embedded_server
@@ -42,6 +43,8 @@ def from_study(
         try:
             with Store(reachable) as store:
                 packed, card = cache.get(store.model(name), store)
+        except CheckpointError as error:
+            raise CheckpointError("study {!r}: {}".format(name, error)) from error
         except StoreUnavailable as error:
             kept = cache.kept()
             if kept is None:
@@ -52,7 +55,7 @@ def from_study(
                     error, cache.age(), card.weights_sha256[:12]
                 )
             )
-        predictor = predictor_of(packed, SUFFIX, card, device, title)
+        predictor = predictor_of(packed, SUFFIX, card, device, "study {!r}".format(name))
         if watch:
             opened.enter_context(Watcher(name, reachable, cache, predictor, device, say, warn))
         else:

@@ -11,6 +11,7 @@ from model.card import SUFFIX, Card
 from model.errors import CheckpointError
 from store.connection import Store
 from store.errors import StoreError, StoreUnavailable
+from store.studies import StoredModel
 
 POLL_S = 3.0
 _TIMEOUT_S = 2.0
@@ -52,7 +53,7 @@ class Watcher:
         self._say = say
         self._warn = warn
         self._poll = poll
-        self._refused: Optional[str] = None
+        self._refused: Optional[StoredModel] = None
         self._is_away = False
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher")
@@ -77,18 +78,20 @@ class Watcher:
         """Take the study's model if it is better; raise ``StoreError`` if it is no use to go on."""
         try:
             found = store.model(self._study)
-            card = Card.from_json(found.card)
-            if card.weights_sha256 != self._refused and self._is_better(card, found.is_final):
-                packed, card = self._cache.get(found, store)
-                self._become(packed, card)
+            if found != self._refused:
+                self._take(found, store)
             self._is_away = False
         except StoreUnavailable as error:
             if not self._is_away:
                 self._tell(self._warn, "{}; labelling goes on, and asks again".format(error))
             self._is_away = True
         except CheckpointError as error:
-            self._refused = card.weights_sha256
+            self._refused = found
             self._tell(self._warn, "a newer model was not taken: {}".format(error))
+
+    def _take(self, found: StoredModel, store: Store) -> None:
+        if self._is_better(Card.from_json(found.card), found.is_final):
+            self._become(*self._cache.get(found, store))
 
     def _is_better(self, card: Card, is_final: bool) -> bool:
         """Whether a model is another one, and what the study ended with or better validated."""
@@ -101,7 +104,7 @@ class Watcher:
         now = self._predictor.card
         if (card.classes, card.channels) != (now.classes, now.channels):
             raise CheckpointError("it is of other classes or colours: start predict-cam again")
-        better = predictor_of(packed, SUFFIX, card, self._device, "study " + self._study)
+        better = predictor_of(packed, SUFFIX, card, self._device, "study {!r}".format(self._study))
         self._predictor.become(better)
         self._tell(
             self._say,

@@ -466,7 +466,7 @@ def test_a_study_without_a_model_is_an_error(
     store.studies.conclude("empty", {"card": None, "weights": None})
     refused("empty", NotFound, "study 'empty' ended without a model")
     conclude(store, "other", model, classes=["a", "b"])
-    refused("other", CheckpointError, "study other: the weights do not fit their card")
+    refused("other", CheckpointError, "study 'other': the weights do not fit their card")
 
 
 def test_without_mongo_the_machines_own_server_is_asked(model: Path, folder: Path) -> None:

@@ -358,7 +358,7 @@ def test_better_models_are_taken_while_it_labels(store: Store, mongo_uri: str, c
 def test_a_model_that_cannot_be_trusted_is_not_taken(
     store: Store, mongo_uri: str, cache: Path
 ) -> None:
-    """Weights of another card, or other classes, cost one sentence, and the next one is taken."""
+    """Weights of another card, other classes, no card: a sentence each; the next one is taken."""
     first = made(1, validation_accuracy=0.5)
     better = made(3, validation_accuracy=0.7)
     offer(store, *first)
@@ -376,6 +376,11 @@ def test_a_model_that_cannot_be_trusted_is_not_taken(
             offer(store, *spoilt)
             until(lambda: watched.warned.lines, "a complaint")
             assert why in watched.warned.lines[0]
+        watched.warned.lines.clear()
+        ref = store.blobs.put(b"", "weights").as_document()
+        store.studies.offer("s", {"card": {"no": "card"}, "weights": ref})
+        until(lambda: watched.warned.lines, "a complaint")
+        assert "the model's card is not one of ours" in watched.warned.lines[0]
         assert watched.is_now(first[1])()
         final = made(4, validation_accuracy=0.7)
         offer(store, *final)

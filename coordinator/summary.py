@@ -34,8 +34,14 @@ def summary(result: Result) -> Text:
 
 def _unknown(calibration: Optional[Calibration]) -> str:
     if calibration is None:
-        return "predict-cam never says it: the best trial's weights are gone or cannot be used"
-    return "below {} confidence; calibration error on test images {}, before {}".format(
+        return (
+            "predict-cam never says it: the best trial's weights could not be used to calibrate, "
+            "or an older hyperhive ended this study"
+        )
+    said = (
+        "below {} confidence, or unlike all classes; calibration error on test images {}, before {}"
+    )
+    return said.format(
         percent(calibration.min_confidence),
         percent(calibration.error_after),
         percent(calibration.error_before),

@@ -108,6 +108,7 @@ def _labels(result: Result, seen: np.ndarray) -> bytes:
     content = {
         "frame": result.frame.index,
         "label": pretty(prediction.label),
+        "known": prediction.known,
         "probability": percent(prediction.probability),
         "top": [
             {"label": pretty(name), "share": share, "probability": percent(share)}

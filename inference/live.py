@@ -4,7 +4,8 @@ import time
 from typing import Optional
 
 from inference.labelling import Result
-from inference.text import percent, pretty
+from inference.overlay import share_of
+from inference.text import pretty
 
 _SAID_EVERY_S = 1.0
 
@@ -47,9 +48,8 @@ class Changes:
         if prediction.label == self._label or now - self._said < _SAID_EVERY_S:
             return None
         self._label, self._said = prediction.label, now
-        return "{} {} {}".format(
-            time.strftime("%H:%M:%S"), pretty(prediction.label), percent(prediction.probability)
-        )
+        said = [time.strftime("%H:%M:%S"), pretty(prediction.label), share_of(prediction)]
+        return " ".join(said).rstrip()
 
 
 class Pace:

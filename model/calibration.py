@@ -16,7 +16,7 @@ RIGHT_KEPT = 0.99
 """Of the rightly named validation images, what either of confidence and margin lets pass."""
 
 MEMBERS_KEPT = 0.95
-"""Of all validation images, what looks enough like the others."""
+"""Of all validation images, and of copies as a camera distorts them, what passes for a member."""
 
 _BINS = 15
 
@@ -97,7 +97,8 @@ class Calibration:
     def membership(self, pictures: np.ndarray) -> np.ndarray:
         """Return float32 ``[N]``, 0 to 1: how much each picture looks as if it were of any class.
 
-        It is the share of the validation images that look even less like the others.
+        It is the share of validation images and of distorted copies of them that look even less
+        like the training images.
 
         Args:
             pictures: uint8 ``[N, 28, 28, C]``, what the model saw.
@@ -203,8 +204,8 @@ def _members(values: Mapping[str, Any], channels: int) -> Members:
     _require_numbers(members.distances, PERCENTILES)
     if members.distances != sorted(members.distances) or len(members.precision) != size:
         raise ValueError("not percentiles, or no matrix")
-    for row in members.precision:
-        _require_numbers(row, size)
+    for place, row in enumerate(members.precision):
+        _require_numbers(row, place + 1)
     return members
 
 

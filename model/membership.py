@@ -13,7 +13,7 @@ from typing import Callable, List, Tuple
 
 import numpy as np
 
-STATISTICS = {1: 11, 3: 18}
+STATISTICS = {1: 27, 3: 34}
 """How many statistics there are of pictures with that many channels."""
 
 PERCENTILES = 101
@@ -22,12 +22,11 @@ LARGEST = 1e12
 """No number of a spread is larger."""
 
 _TOGETHER = 256
-_ENOUGH = 5000
 _SHRINKAGE = 1e-3
 """Of the correlations towards 0: two statistics that always agree make a singular matrix."""
 
-_FLATTEST = 0.01
-"""Of 0..1: differences far below this are of no interest."""
+_FLATTEST, _FAINTEST = 0.01, 0.03
+"""Of 0..1: differences of pixels, and contrasts of a picture, far below this are of no interest."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class Members:
 
     Args:
         mean: of each statistic.
-        precision: the inverse of their covariance matrix.
-        distances: that of held-out members, as 101 percentiles, 0 to 100.
+        precision: the inverse of their covariance matrix, each row up to its diagonal.
+        distances: that of held-out members and of distorted copies of these, as 101 percentiles.
     """
 
     mean: List[float]
@@ -46,72 +45,87 @@ class Members:
 
     @classmethod
     def of(cls, pictures: np.ndarray, held_out: np.ndarray) -> "Members":
-        """Return that of members; both are uint8 ``[N, 28, 28, C]``, N of 1 or more.
+        """Return that of members, copies as a camera distorts them among them.
 
-        Of more than 5,000 that many are drawn.
+        Args:
+            pictures: uint8 ``[N, 28, 28, C]``, N of 1 or more: what is known.
+            held_out: such ones that are no copies of these; they give the distances.
         """
-        random = np.random.RandomState(0)
-        pictures, held_out = (_drawn(some, random) for some in (pictures, held_out))
-        distorted = _in_parts(lambda part: distort(part, random), pictures)
-        seen = np.concatenate([statistics(pictures), statistics(distorted)])
+        seen, others = statistics(pictures), statistics(held_out)
         mean, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-3)
         correlation = (seen - mean).T @ (seen - mean) / len(seen) / np.outer(scale, scale)
         shrunk = (1 - _SHRINKAGE) * correlation + _SHRINKAGE * np.eye(len(mean))
         precision = np.linalg.inv(shrunk) / np.outer(scale, scale)
-        spread = cls(_plain(mean), [_plain(row) for row in precision], [])
-        distances = np.percentile(spread.distance(held_out), np.linspace(0, 100, PERCENTILES))
-        return cls(spread.mean, spread.precision, _plain(distances))
+        rows = [_plain(row[: place + 1]) for place, row in enumerate(precision)]
+        spread = cls(_plain(mean), rows, [])
+        distances = np.percentile(spread._squared(others), np.linspace(0, 100, PERCENTILES))
+        return cls(spread.mean, rows, _plain(distances))
 
     def distance(self, pictures: np.ndarray) -> np.ndarray:
         """Return float64 ``[N]``, squared, for uint8 ``[N, 28, 28, C]``."""
-        away = statistics(pictures) - self._mean
-        distance: np.ndarray = np.einsum("ni,ij,nj->n", away, self._precision, away)
-        return distance
+        return self._squared(statistics(pictures))
 
     def share_beyond(self, pictures: np.ndarray) -> np.ndarray:
-        """Return float32 ``[N]``: the share of held-out members that are further away than each."""
+        """Return float32 ``[N]``: the share of ``distances`` that are greater than each one's."""
         within = np.interp(
             self.distance(pictures), self.distances, np.linspace(0, 1, PERCENTILES), right=1.0
         )
         share: np.ndarray = (1 - within).astype(np.float32)
         return share
 
-    @functools.cached_property
-    def _mean(self) -> np.ndarray:
-        return np.array(self.mean)
+    def _squared(self, found: np.ndarray) -> np.ndarray:
+        away = found - np.array(self.mean)
+        squared: np.ndarray = ((away @ self._precision) * away).sum(axis=1)
+        return squared
 
     @functools.cached_property
     def _precision(self) -> np.ndarray:
-        return np.array(self.precision)
+        size = len(self.mean)
+        lower = np.array([row + [0.0] * (size - len(row)) for row in self.precision])
+        precision: np.ndarray = lower + np.tril(lower, -1).T
+        return precision
 
 
 def statistics(pictures: np.ndarray) -> np.ndarray:
-    """Return float64 ``[N, 11]`` for grey pictures uint8 ``[N, 28, 28, 1]``; 18 for colour.
+    """Return float64 ``[N, 27]`` for grey pictures uint8 ``[N, 28, 28, 1]``; 34 for colour.
 
     They are how steep the picture is (quantiles and means, by direction, and of the second
-    difference, which is mostly noise), how light, how rich in contrast, and in colour.
+    difference, which is mostly noise), how light, how rich in contrast and in colour, and where it
+    is lighter than elsewhere, in 4x4 fields.
     """
     return _in_parts(_statistics, pictures)
 
 
 def _statistics(pictures: np.ndarray) -> np.ndarray:
-    levels = pictures.astype(np.float32) / 255
-    across = np.abs(np.diff(levels, axis=2)).mean(axis=3)
-    down = np.abs(np.diff(levels, axis=1)).mean(axis=3)
-    bent = np.abs(np.diff(levels.mean(axis=3), n=2, axis=2))
-    count = len(pictures)
+    # Channels first: NumPy is slow over a last axis of three.
+    levels = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)).astype(np.float32) / 255
+    light = levels.mean(axis=1)
+    across = np.abs(np.diff(levels, axis=3)).mean(axis=1)
+    down = np.abs(np.diff(levels, axis=2)).mean(axis=1)
+    bent = np.abs(np.diff(light, n=2, axis=2))
+    count, channels = levels.shape[:2]
+    flat = levels.reshape(count, channels, -1)
     steep = np.concatenate([across.reshape(count, -1), down.reshape(count, -1)], axis=1)
     ratios = [
         _quantiles(steep, (0.1, 0.25, 0.5, 0.75, 0.9, 0.98)),
         np.stack([part.mean(axis=(1, 2)) for part in (across, down, bent)], axis=1),
-        levels.std(axis=(1, 2)),
+        flat.std(axis=2),
     ]
-    if pictures.shape[3] == 3:
-        saturation = (levels.max(axis=3) - levels.min(axis=3)).reshape(count, -1)
+    if channels == 3:
+        saturation = flat.max(axis=1) - flat.min(axis=1)
         ratios.append(_quantiles(saturation, (0.1, 0.5, 0.9)))
     # The logarithm makes twice as much the same step everywhere; from nothing it is a long way.
     logarithms = np.log(np.concatenate(ratios, axis=1) + _FLATTEST)
-    return np.concatenate([logarithms, levels.mean(axis=(1, 2))], axis=1).astype(np.float64)
+    parts = [logarithms, flat.mean(axis=2), _layout(light)]
+    return np.concatenate(parts, axis=1).astype(np.float64)
+
+
+def _layout(light: np.ndarray) -> np.ndarray:
+    fields = light.reshape(len(light), 4, 7, 28).mean(axis=2).reshape(len(light), 16, 7)
+    fields = fields.mean(axis=2)
+    fields -= fields.mean(axis=1, keepdims=True)
+    layout: np.ndarray = fields / (fields.std(axis=1, keepdims=True) + _FAINTEST)
+    return layout
 
 
 def _quantiles(values: np.ndarray, shares: Tuple[float, ...]) -> np.ndarray:
@@ -119,66 +133,10 @@ def _quantiles(values: np.ndarray, shares: Tuple[float, ...]) -> np.ndarray:
     return np.partition(values, places, axis=1)[:, places]
 
 
-def distort(pictures: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    """Return the pictures as a camera might give them back: uint8 ``[N, 28, 28, C]``.
-
-    Smaller and off the centre on a background of one colour, blurred, lit and tinted otherwise,
-    and noisy: each at random, up to what an ordinary room does.
-    """
-
-    def each(least: float, most: float, *shape: int) -> np.ndarray:
-        return random.uniform(least, most, (len(pictures), *shape))
-
-    channels = pictures.shape[3]
-    size = pictures.shape[1]
-    middle = (size - 1) / 2
-    places = (np.arange(size) - middle) * each(0.95, 1.2, 1) + middle
-    levels, outside = pictures.astype(np.float64), np.zeros((*pictures.shape[:3], 1), bool)
-    for axis in (1, 2):
-        there = places + each(-1.5, 1.5, 1)
-        levels = _resampled(levels, there, axis)
-        beyond = (there < -0.5) | (there > size - 0.5)
-        outside |= np.expand_dims(beyond, (3 - axis, 3))
-    levels = np.where(outside, each(0, 255, 1, 1, channels), levels)
-    levels = _blurred(levels, np.maximum(each(-0.1, 0.3, 1, 1, 1), 0))
-    levels = levels * each(0.65, 1.3, 1, 1, 1) + each(-15, 15, 1, 1, 1)
-    if channels == 3:
-        levels = levels * each(0.88, 1.12, 1, 1, 3)
-    levels += random.standard_normal(levels.shape) * np.maximum(each(-8, 8, 1, 1, 1), 0)
-    distorted: np.ndarray = np.clip(np.round(levels), 0, 255).astype(np.uint8)
-    return distorted
-
-
-def _resampled(levels: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
-    """Return what lies at ``places`` ``[N, size]`` along an axis, linearly between its pixels."""
-    before = np.clip(np.floor(places), 0, levels.shape[axis] - 2).astype(int)
-    share = np.clip(places - before, 0, 1)
-    spread = tuple(i for i in (1, 2, 3) if i != axis)
-    before, share = np.expand_dims(before, spread), np.expand_dims(share, spread)
-    low = np.take_along_axis(levels, before, axis)
-    resampled: np.ndarray = low + share * (np.take_along_axis(levels, before + 1, axis) - low)
-    return resampled
-
-
-def _blurred(levels: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Return each pixel with ``share`` of it given to either neighbour, across and down."""
-    for axis in (1, 2):
-        edges = [(1, 1) if i == axis else (0, 0) for i in range(4)]
-        padded = np.pad(levels, edges, "edge")
-        size = levels.shape[axis]
-        before, after = (np.take(padded, range(i, i + size), axis) for i in (0, 2))
-        levels = levels * (1 - 2 * share) + (before + after) * share
-    return levels
-
-
 def _in_parts(function: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:
     """Return a function of many pictures: the floats of all at once may be more than memory."""
     parts = range(0, len(pictures), _TOGETHER)
     return np.concatenate([function(pictures[i : i + _TOGETHER]) for i in parts])
-
-
-def _drawn(pictures: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    return pictures[random.permutation(len(pictures))[:_ENOUGH]]
 
 
 def _plain(values: np.ndarray) -> List[float]:

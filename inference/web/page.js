@@ -24,6 +24,7 @@ function row(list, number) {
 
 function show(said) {
   write(element("label"), said.label);
+  element("label").parentNode.classList.toggle("unknown", !said.known);
   const list = element("top");
   said.top.forEach((entry, number) => {
     const item = row(list, number);

@@ -1,6 +1,7 @@
 """A study from its plan to its model, with workers that deliver real weights and made-up losses."""
 
 import dataclasses
+import hashlib
 import json
 import threading
 from pathlib import Path
@@ -14,8 +15,10 @@ from rich.console import Console
 from rich.text import Text
 from test_coordinator_search import Act, claimed, deliver, loss_of, working
 
+from coordinator.calibrating import calibrate
 from coordinator.display import Lines, doing, panel, time_left
 from coordinator.offers import Offers
+from coordinator.picture import Answers, draw
 from coordinator.ranking import best_of
 from coordinator.run import PICTURE_FILE, Result, StudyFailed, _card_so_far, open_study, run_study
 from coordinator.search import Search, Snapshot
@@ -30,6 +33,7 @@ from model.dataset import Dataset
 from model.datasets import Request
 from model.errors import CheckpointError
 from model.lenet import LeNet5
+from store.blobs import BlobRef
 from store.connection import Store
 from store.errors import NotFound, StudyChanged
 from store.queue import new_token
@@ -179,6 +183,57 @@ def test_without_a_refit_the_winners_own_weights_are_kept(
     assert store.trials.find("s", REFIT) == []
     assert (tmp_path / "s" / WEIGHTS_FILE).read_bytes() == weights_of(result.winner)
     assert not result.card.config["train_on_all"]
+
+
+def test_a_study_calibrates_its_model(store: Store, mongo_uri: str, tmp_path: Path) -> None:
+    """The winner's validation images give temperature and thresholds; the test split, the error."""
+    result = run(store, mongo_uri, tmp_path)
+    found = result.card.calibration
+    assert found is not None
+    weights = store.blobs.get(BlobRef.from_document(result.winner.artifact or {}))
+    of_trial = dataclasses.replace(
+        result.card,
+        config=dict(result.winner.config),
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+    )
+    expected = calibrate(weights, of_trial, tiny())
+    assert dataclasses.replace(found, error_before=None, error_after=None) == expected
+    assert found.min_membership == 0.05
+    assert 0 <= found.error_after <= 1  # type: ignore[operator]
+    assert found.error_before != found.error_after
+    assert checkpoint.load(tmp_path / "s", torch.device("cpu"))[1].calibration == found
+    stored = store.studies.get("s")
+    assert stored is not None
+    assert Card.from_json((stored.result or {})["card"]).calibration == found
+    assert "calibration error on test images" in plain(summary(result))
+
+
+def test_a_winner_whose_weights_cannot_be_used_leaves_no_calibration(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """The refit is kept all the same, its card has no thresholds, and the last words say so."""
+    device = {"device": "cpu (test)", "torch": "0"}
+
+    def bad_but_for_the_refit(store: Store, trial: Trial) -> None:
+        packed = weights_of(trial) if trial.purpose == REFIT else b"no weights"
+        deliver(store, trial, packed, diverged=False, trained_on=device)
+
+    result = run(store, mongo_uri, tmp_path, bad_but_for_the_refit)
+    assert result.card.calibration is None
+    assert checkpoint.load(tmp_path / "s", torch.device("cpu"))[1].calibration is None
+    assert "predict-cam never says it" in plain(summary(result))
+
+
+def test_the_picture_shows_what_is_unknown(store: Store, mongo_uri: str, tmp_path: Path) -> None:
+    """Of test images that predict-cam would call unknown, the frame is grey."""
+    data = tiny()
+    labels = data.test_labels
+    trials = only_search(store, mongo_uri)
+    for known, colour in ((True, (26, 127, 55)), (False, (110, 119, 129))):
+        answers = Answers(labels, np.full(len(labels), known), 1.0)
+        draw(tmp_path / "a.png", trials, trials[0], None, data, answers)
+        with Image.open(tmp_path / "a.png") as picture:
+            assert ((np.asarray(picture)[..., :3] == colour).all(axis=2)).sum() > 1000
 
 
 def test_a_finished_study_is_not_run_again(store: Store, mongo_uri: str, tmp_path: Path) -> None:

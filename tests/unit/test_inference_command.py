@@ -21,10 +21,12 @@ import safetensors.numpy
 import torch
 from PIL import Image
 
+from coordinator.calibrating import calibrate
 from inference.cli import app
 from inference.errors import NoModel, SourceError
 from inference.models import from_file
 from inference.predictor import Predictor
+from model import card as cards
 from model import checkpoint
 from model.card import Card
 from model.config import TrainConfig
@@ -567,3 +569,106 @@ def test_images_need_no_opencv(model: Path, folder: Path) -> None:
     ).format(str(folder / "3"), str(model), str(model))
     assert run_python(code).startswith("videos and cameras need OpenCV")
     assert Path("predictions/contact_sheet.png").exists()
+
+
+# What it does not know.
+
+
+@pytest.fixture(scope="session")
+def calibrated(model: Path, numerals: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the directory of the model with the calibration that a study would give it."""
+    packed, card = cards.read(model / "model.safetensors")
+    config = TrainConfig(numerals.content_hash, learning_rate=0.05, epochs=6, momentum=0.9)
+    card = dataclasses.replace(card, config=config.to_json())
+    card = dataclasses.replace(card, calibration=calibrate(packed, card, numerals))
+    return checkpoint.save(tmp_path_factory.mktemp("calibrated"), packed, card).parent
+
+
+@pytest.fixture
+def mixed(folder: Path, tmp_path: Path) -> Path:
+    """Give a folder with digits, and in ``wall`` and ``noise`` pictures of none."""
+    shutil.copytree(folder / "3", tmp_path / "in" / "3")
+    random = np.random.RandomState(0)
+    for name, least, most in (("wall", 120, 126), ("noise", 0, 256)):
+        (tmp_path / "in" / name).mkdir()
+        frame = random.randint(least, most, (480, 640, 3)).astype(np.uint8)
+        if name == "noise":
+            frame = enlarged(frame[:28, :28], Image.Resampling.NEAREST)
+        Image.fromarray(frame).save(tmp_path / "in" / name / "1.png")
+    return tmp_path / "in"
+
+
+def labels_in(output: str) -> Dict[str, List[str]]:
+    """Return the labels given to the pictures of each folder."""
+    found = collections.defaultdict(list)
+    for line in lines_of(Path(output)):
+        assert line["known"] is (line["label"] != "unknown")
+        assert len(line["top3"]) == 3
+        found[Path(line["source"]).parent.name].append(line["label"])
+    return found
+
+
+def test_a_picture_of_no_class_is_unknown(
+    calibrated: Path, mixed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the card's thresholds a wall and noise are unknown, and digits keep their labels."""
+    predict(mixed, "--model", calibrated)
+    found = labels_in("predictions")
+    assert found["wall"] == found["noise"] == ["unknown"]
+    assert found["3"].count("3") >= 0.8 * len(found["3"])
+    said = capsys.readouterr().out
+    assert "wall/1: unknown (" in said
+    assert any(row.split()[:2] == ["unknown", "2"] for row in said.splitlines())
+    assert "no thresholds" not in said
+
+
+def test_thresholds_can_be_had_otherwise(calibrated: Path, mixed: Path) -> None:
+    """``--no-unknown`` answers always, and what is asked for stands in place of the card's."""
+    predict(mixed, "--model", calibrated, "-q", "--no-unknown", "--output", "always")
+    assert all(line["known"] for line in lines_of(Path("always")))
+    predict(mixed, "--model", calibrated, "-q", "--min-margin", "1", "--output", "never")
+    for line in lines_of(Path("never")):
+        first, second, _ = (entry["probability"] for entry in line["top3"])
+        assert first - second > 1 - 1e-6 or not line["known"]
+    predict(
+        mixed, "--model", calibrated, "-q", "--min-membership", "0", "--output", "looks",
+        "--min-confidence", "0", "--min-margin", "0",
+    )  # fmt: skip
+    assert "unknown" not in labels_in("looks")["wall"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--min-confidence", "1.5"], "--min-confidence must be from 0 to 1, not 1.5"),
+        (["--no-unknown", "--min-margin", "0.1"], "--no-unknown excludes"),
+    ],
+)
+def test_thresholds_without_sense_are_refused(
+    calibrated: Path, mixed: Path, arguments: List[str], sentence: str
+) -> None:
+    """One sentence, before anything is labelled."""
+    with pytest.raises(UsageError, match=sentence):
+        predict(mixed, "--model", calibrated, *arguments)
+    assert not Path("predictions").exists()
+
+
+def test_a_card_without_thresholds_says_so(
+    model: Path, mixed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model of before there were any always answers, and the command tells, unless asked to."""
+    predict(mixed, "--model", model)
+    assert "its card has no thresholds: it never says unknown" in capsys.readouterr().out
+    assert all(line["known"] for line in lines_of(Path("predictions")))
+    predict(mixed, "--model", model, "--no-unknown")
+    assert "no thresholds" not in capsys.readouterr().out
+
+
+def test_a_damaged_calibration_is_refused(calibrated: Path, mixed: Path, tmp_path: Path) -> None:
+    """A card whose calibration is none of ours is one sentence, and nothing is labelled."""
+    shutil.copytree(calibrated, tmp_path / "damaged")
+    card = json.loads((tmp_path / "damaged" / "model.json").read_text())
+    card["calibration"]["members"]["mean"] = "none"
+    (tmp_path / "damaged" / "model.json").write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match="calibration is not one of ours"):
+        predict(mixed, "--model", tmp_path / "damaged")

@@ -25,12 +25,14 @@ from inference.overlay import (
     TRACK,
     YELLOW,
     annotate,
+    share_of,
 )
 from inference.predictor import Prediction
 from inference.text import Line, draw_text, percent, pretty
 
 LONG = "Ünïcode Ω Бендер 霸王龙 " * 20
 SURE = Prediction((("bart_simpson", 0.75), ("lisa_simpson", 0.25), (LONG, 0.0)))
+UNSURE = Prediction(SURE.top, known=False)
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -117,6 +119,38 @@ def test_the_colour_tells_whether_it_is_right() -> None:
         annotated = annotate(image, SURE, agrees)
         found = {c for c in (GREEN, RED, YELLOW) if pixels(annotated, c)}
         assert found == {colour}
+
+
+def test_unknown_is_grey_and_bears_no_probability() -> None:
+    """Where the model does not know, no word or bar is in the colour of an answer."""
+    image = np.zeros((64, 64, 3), np.uint8)
+    for agrees in (False, None):
+        annotated = annotate(image, UNSURE, agrees)
+        assert not any(pixels(annotated, colour) for colour in (GREEN, RED, YELLOW))
+        assert pixels(annotated, GREY) > pixels(annotate(image, SURE, None), GREY)
+    assert share_of(SURE) == "75 %"
+    assert share_of(UNSURE) == ""
+    assert pixels(annotate(image, UNSURE, True), GREEN) > 0  # a class may be called so
+
+
+def test_unknown_is_a_label_of_its_own() -> None:
+    """It is counted as such, agrees with no class, and the likeliest classes are kept with it."""
+    tally = Tally()
+    for prediction in (SURE, UNSURE):
+        tally.add(Result(result().frame, prediction, "bart_simpson"))
+    assert tally.rows() == [("bart_simpson", 1, 0.75), ("unknown", 1, 0.75)]
+    assert (tally.agreeing, tally.expected) == (1, 2)
+    line = Result(result().frame, UNSURE).to_json()
+    assert (line["label"], line["known"], line["probability"]) == ("unknown", False, 0.75)
+    assert line["top3"] == Result(result().frame, SURE).to_json()["top3"]
+
+
+def test_a_class_may_be_called_unknown() -> None:
+    """It reads as the same answer, and ``known`` tells it from that of a model at a loss."""
+    for known in (True, False):
+        said = Result(result().frame, Prediction((("unknown", 0.6),), known), "unknown")
+        assert said.agrees
+        assert (said.to_json()["label"], said.to_json()["known"]) == ("unknown", known)
 
 
 def test_labels_are_written_for_people() -> None:

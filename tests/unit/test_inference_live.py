@@ -106,6 +106,8 @@ def test_only_changes_of_the_label_are_said() -> None:
     assert [line is not None for line in lines] == [True, False, True, False]
     assert changes.line(result(prediction=SURE), 6.2) is not None
     assert (lines[0] or "").endswith(" bart 75 %")
+    lost = changes.line(result(prediction=Prediction(SURE.top, known=False)), 9.0)
+    assert (lost or "").endswith(" unknown")
 
 
 def test_skipped_frames_are_counted() -> None:

@@ -146,7 +146,7 @@ def test_pictures_and_labels_come_as_they_are_labelled(broadcast: Broadcast, url
         assert next_picture(annotated).size[1] > 480
         said = next_labels(labels)
         assert (said["frame"], said["probability"]) == (index, "75 %")
-    assert said["label"] == HOSTILE
+    assert (said["label"], said["known"]) == (HOSTILE, True)
     assert [entry["share"] for entry in said["top"]] == [0.75, 0.25]
     for _, connection in streams:
         connection.close()

@@ -1,0 +1,152 @@
+"""Pictures of no class, and members as a camera sees them: for benchmarks/unknown.py."""
+
+import io
+from pathlib import Path
+from typing import Callable, Dict, List
+
+import numpy as np
+from PIL import Image, ImageFilter
+from sklearn.datasets import load_sample_images
+
+from model.datasets import Request, load
+from model.images import fit
+
+Random = np.random.RandomState
+Pictures = List[np.ndarray]
+"""uint8 RGB ``[H, W, 3]`` of any size."""
+
+_HEIGHT, _WIDTH = 480, 640
+
+
+def in_colour(images: np.ndarray) -> Pictures:
+    """Return images of a data set as RGB."""
+    return [image if image.shape[2] == 3 else image.repeat(3, axis=2) for image in images]
+
+
+def framed(image: np.ndarray, random: Random) -> np.ndarray:
+    """Return a camera's 640x480 frame whose centred square is filled by the picture."""
+    frame = np.empty((_HEIGHT, _WIDTH, 3), np.uint8)
+    frame[:] = random.randint(0, 256, 3)
+    margin = (_WIDTH - _HEIGHT) // 2
+    frame[:, margin : margin + _HEIGHT] = _enlarged(image)
+    return frame
+
+
+def faces(archive: Path) -> Pictures:
+    """Return the 624 faces of CMU, 32x30 and grey."""
+    dataset = load(Request("folder", archive), lambda done, total: None).dataset
+    return [*dataset.train_images, *dataset.test_images]
+
+
+def walls(count: int, random: Random) -> Pictures:
+    """Return 640x480 frames of one colour or grey, with a light gradient and a sensor's noise."""
+    down, across = np.mgrid[0:_HEIGHT, 0:_WIDTH] / _WIDTH - 0.5
+    frames = []
+    for number in range(count):
+        paint = random.uniform(20, 235, 3) if number % 2 else random.uniform(20, 235)
+        angle, light = random.uniform(0, 2 * np.pi), random.uniform(5, 50)
+        wall = light * (np.cos(angle) * across + np.sin(angle) * down)[..., None] + paint
+        wall = wall + random.standard_normal((*wall.shape[:2], 3)) * random.uniform(0, 8)
+        frames.append(_bytes(wall))
+    return frames
+
+
+def noise(kind: str, count: int, random: Random) -> Pictures:
+    """Return noise of 28x28 pixels: ``uniform``, ``Gaussian`` or ``smooth``; every third grey."""
+
+    def one() -> np.ndarray:
+        if kind == "uniform":
+            return random.randint(0, 256, (28, 28, 3))
+        if kind == "Gaussian":
+            spread = random.standard_normal((28, 28, 3)) * random.uniform(20, 80)
+            return spread + random.uniform(60, 190, 3)
+        coarse = random.randint(0, 256, (*[random.randint(3, 10)] * 2, 3)).astype(np.uint8)
+        return np.asarray(Image.fromarray(coarse).resize((28, 28), Image.Resampling.BICUBIC))
+
+    pictures = [_bytes(one()) for _ in range(count)]
+    return [
+        picture if number % 3 else picture.mean(axis=2, keepdims=True).astype(np.uint8).repeat(3, 2)
+        for number, picture in enumerate(pictures)
+    ]
+
+
+def photographs(count: int, random: Random) -> Pictures:
+    """Return squares of the two photographs that scikit-learn brings, of 60 pixels and more."""
+    squares = []
+    for number in range(count):
+        photograph = load_sample_images().images[number % 2]
+        side = int(np.exp(random.uniform(np.log(60), np.log(min(photograph.shape[:2])))))
+        top, left = (random.randint(whole - side + 1) for whole in photograph.shape[:2])
+        squares.append(photograph[top : top + side, left : left + side])
+    return squares
+
+
+def _blur(image: np.ndarray, random: Random) -> np.ndarray:
+    picture = Image.fromarray(image)
+    return np.asarray(picture.filter(ImageFilter.GaussianBlur(0.6 * _HEIGHT / 28)))
+
+
+def _jpeg(image: np.ndarray, random: Random) -> np.ndarray:
+    packed = io.BytesIO()
+    Image.fromarray(image).save(packed, "JPEG", quality=40)
+    return np.asarray(Image.open(packed).convert("RGB"))
+
+
+def _border(image: np.ndarray, random: Random) -> np.ndarray:
+    framed = np.empty_like(image)
+    framed[:] = random.randint(60, 220, 3)
+    margin = _HEIGHT // 20
+    inside = Image.fromarray(image).resize((_HEIGHT - 2 * margin,) * 2, Image.Resampling.BICUBIC)
+    framed[margin:-margin, margin:-margin] = np.asarray(inside)
+    return framed
+
+
+MILD: Dict[str, Callable[[np.ndarray, Random], np.ndarray]] = {
+    "none": lambda image, random: image,
+    "blur of 0.6 of the model's pixels": _blur,
+    "JPEG of quality 40": _jpeg,
+    "a quarter darker": lambda image, random: _bytes(image * 0.75),
+    "a quarter brighter": lambda image, random: _bytes(image * 1.25),
+    "warm light": lambda image, random: _bytes(image * np.array([1.1, 1.0, 0.85])),
+    "10 % background": _border,
+    "sensor noise of 12": lambda image, random: _bytes(
+        image + random.standard_normal(image.shape) * 12
+    ),
+}
+"""What a camera does to a member's picture of 480x480, by name."""
+
+
+def distorted(images: Pictures, kind: str, random: Random, channels: int) -> np.ndarray:
+    """Return members as the model sees them through a camera: uint8 ``[N, 28, 28, channels]``."""
+    return fitted([MILD[kind](_enlarged(image), random) for image in images], channels)
+
+
+def fitted(pictures: Pictures, channels: int) -> np.ndarray:
+    """Return what the model sees of pictures: uint8 ``[N, 28, 28, channels]``."""
+    return np.stack([fit(picture, channels) for picture in pictures])
+
+
+def scrambled(images: np.ndarray, random: Random) -> np.ndarray:
+    """Return non-members made of members: uint8 ``[3 N, 28, 28, C]``.
+
+    Their sixteenths in another order, two laid over each other, and their spectrum with phases of
+    noise: an outlier-exposure set that any data set has (arXiv:1812.04606).
+    """
+    count = len(images)
+    tiles = images.reshape(count, 4, 7, 4, 7, -1).swapaxes(2, 3).reshape(count, 16, 7, 7, -1)
+    order = random.rand(count, 16).argsort(axis=1)
+    tiles = tiles[np.arange(count)[:, None], order].reshape(count, 4, 4, 7, 7, -1)
+    mixed = (images.astype(int) + images[random.permutation(count)]) // 2
+    spectrum = np.fft.fft2(images, axes=(1, 2))
+    phase = np.angle(np.fft.fft2(random.standard_normal((count, 28, 28, 1)), axes=(1, 2)))
+    haze = np.fft.ifft2(spectrum * np.exp(1j * phase), axes=(1, 2)).real
+    return np.concatenate([tiles.swapaxes(2, 3).reshape(images.shape), mixed, _bytes(haze)])
+
+
+def _enlarged(image: np.ndarray) -> np.ndarray:
+    size = (_HEIGHT, _HEIGHT)
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+
+
+def _bytes(levels: np.ndarray) -> np.ndarray:
+    return np.clip(levels, 0, 255).astype(np.uint8)

@@ -1,0 +1,94 @@
+"""Makes docs/contact_sheet.png: predict-cam's snapshots of scikit-learn's digits on cards.
+
+    python docs/make_pictures.py
+
+The digits are held in front of a camera that is a real MJPEG server on this machine, one a second;
+the model has never seen them.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import List
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+import torch
+from live import COMMAND, ROOT, camera
+
+from model import checkpoint
+from model.config import TrainConfig
+from model.dataset import Dataset
+from model.datasets import digits
+from model.training import TrainingData, train
+
+FPS = 10
+SHEET = ROOT / "docs" / "contact_sheet.png"
+
+
+def main() -> None:
+    """Train, hold the digits up, and keep the contact sheet, in colours enough for it."""
+    data = digits()
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(Path(folder) / "digits", data)
+        scenes = [scene(image, seed) for seed, image in enumerate(one_of_each(data))]
+        stream = [each for each in scenes for _ in range(FPS)]
+        with camera(stream, FPS) as address:
+            subprocess.run(
+                [*COMMAND, address, "--model", "digits", "--count", "10", "--every", "1"],
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                check=True,
+            )
+        with Image.open(Path(folder) / "predictions" / "contact_sheet.png") as sheet:
+            sheet.quantize(64).save(SHEET, optimize=True)
+
+
+def save_model(directory: Path, data: Dataset) -> None:
+    """Train a model of the digits and save it."""
+    training = TrainingData(data, torch.device("cpu"))
+    config = TrainConfig(data.content_hash, learning_rate=0.05, epochs=10, momentum=0.9)
+    packed = checkpoint.pack_weights(train(config, training).model)
+    card = checkpoint.Card(
+        classes=list(data.classes),
+        channels=data.channels,
+        mean=training.mean,
+        std=training.std,
+        weights_sha256=hashlib.sha256(packed).hexdigest(),
+        dataset=data.card(),
+        config={},
+    )
+    checkpoint.save(directory, packed, card)
+
+
+def one_of_each(data: Dataset) -> List[np.ndarray]:
+    """Return a test image of each digit."""
+    return [data.test_images[np.flatnonzero(data.test_labels == digit)[1]] for digit in range(10)]
+
+
+def scene(image: np.ndarray, seed: int) -> np.ndarray:
+    """Return a frame of 640x480 in which a card with this digit lies askew on a table."""
+    random = np.random.RandomState(seed)
+    grain = random.randint(90, 130, (480, 8)).astype(np.uint8)
+    wood = Image.fromarray(grain).resize((640, 480)).filter(ImageFilter.GaussianBlur(3))
+    table = Image.merge(
+        "RGB", [wood.point(lambda level, k=k: int(level * k)) for k in (1.3, 1, 0.7)]
+    )
+    card = Image.fromarray(image[..., 0]).resize((440, 440), Image.Resampling.BICUBIC)
+    angle = random.uniform(-7, 7)
+    mask = Image.new("L", card.size, 255).rotate(angle, expand=True)
+    turned = card.convert("RGB").rotate(angle, Image.Resampling.BICUBIC, expand=True)
+    table.paste(turned, ((640 - mask.width) // 2, (480 - mask.height) // 2), mask)
+    light = np.linspace(0.75, 1.1, 640)[None, :, None]
+    noisy = np.asarray(table) * light + random.normal(0, 4, (480, 640, 3))
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    main()

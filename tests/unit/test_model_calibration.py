@@ -1,0 +1,239 @@
+"""Probabilities one may believe, and which pictures are of no class."""
+
+import dataclasses
+import json
+from typing import Any, Dict, List
+
+import numpy as np
+import pytest
+import torch
+
+from coordinator.calibrating import seen_by_camera
+from model.augment import Camera
+from model.calibration import (
+    NO_THRESHOLDS,
+    Calibration,
+    Thresholds,
+    best_temperature,
+    calibration_error,
+)
+from model.datasets import digits
+from model.errors import CheckpointError, UsageError
+from model.membership import LARGEST, PERCENTILES, STATISTICS, Members, statistics
+
+
+def answers(count: int, times: float) -> "tuple[np.ndarray, np.ndarray]":
+    """Return logits of 5 classes that many times too large, and labels drawn as they should be."""
+    random = np.random.RandomState(0)
+    logits = random.standard_normal((count, 5)) * 2
+    # The largest of logits with noise of Gumbel falls on each class with its softmax.
+    labels = (logits + random.gumbel(size=logits.shape)).argmax(axis=1)
+    return (logits * times).astype(np.float32), labels
+
+
+def blobs(count: int, channels: int, seed: int) -> np.ndarray:
+    """Return pictures of one light disc each, of any place, size and colour."""
+    random = np.random.RandomState(seed)
+    down, across = np.mgrid[0:28, 0:28]
+    pictures = np.empty((count, 28, 28, channels), np.uint8)
+    for picture in pictures:
+        row, column, radius = random.randint(10, 18), random.randint(10, 18), random.uniform(4, 9)
+        picture[:] = random.randint(20, 80, channels)
+        disc = (down - row) ** 2 + (across - column) ** 2 < radius**2
+        picture[disc] = random.randint(150, 240, channels)
+    return pictures
+
+
+@pytest.fixture(scope="module", params=[1, 3])
+def members(request: pytest.FixtureRequest) -> Members:
+    return Members.of(
+        seen_by_camera(blobs(300, request.param, 0)), seen_by_camera(blobs(200, request.param, 1))
+    )
+
+
+def channels_of(members: Members) -> int:
+    return next(channels for channels, size in STATISTICS.items() if size == len(members.mean))
+
+
+@pytest.mark.parametrize("times", [0.5, 1.0, 3.0])
+def test_the_temperature_is_what_the_logits_are_too_large_by(times: float) -> None:
+    """Logits that are right once divided by 3 have the temperature 3; then the error is small."""
+    logits, labels = answers(5000, times)
+    temperature = best_temperature(logits, labels)
+    assert temperature == pytest.approx(times, rel=0.06)
+    assert calibration_error(Calibration(temperature).probabilities(logits), labels) < 0.03
+
+
+def test_the_calibration_error_is_that_of_the_paper() -> None:
+    """Four answers of 90 %, half of them right, and four of 60 %, all right, are 40 % off."""
+    probabilities = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]] * 4, np.float32)
+    labels = np.array([0, 0, 1, 1, 0, 0, 0, 0])
+    assert calibration_error(probabilities, labels) == pytest.approx(0.4)
+    assert calibration_error(np.array([[1.0, 0.0]]), np.array([0])) == 0.0
+
+
+def test_logits_of_any_size_become_probabilities() -> None:
+    """Logits of ten thousands overflow nothing, and none is divided by."""
+    rows = Calibration(0.05).probabilities(np.array([[1e4, -1e4], [0, 0]], np.float32))
+    assert rows.tolist() == [[1.0, 0.0], [0.5, 0.5]]
+    assert rows.dtype == np.float32
+
+
+def test_thresholds_let_pass_what_they_promise(members: Members) -> None:
+    """99 % of the rightly named have the confidence and margin, 95 % of members the membership."""
+    logits, labels = answers(4000, 2.0)
+    found = Calibration.of(logits, labels, members)
+    probabilities = found.probabilities(logits)
+    ordered = np.sort(probabilities[probabilities.argmax(axis=1) == labels], axis=1)
+    assert (ordered[:, -1] >= found.min_confidence).mean() == pytest.approx(0.99, abs=0.003)
+    assert (ordered[:, -1] - ordered[:, -2] >= found.min_margin).mean() == pytest.approx(
+        0.99, abs=0.003
+    )
+    held_out = found.membership(blobs(200, channels_of(members), 1))
+    assert (held_out >= found.min_membership).mean() >= 0.95
+
+
+def test_a_model_that_is_never_right_has_a_calibration() -> None:
+    """Without one right answer to go by, confidence and margin refuse nothing."""
+    logits = np.array([[3.0, 0.0]] * 5, np.float32)
+    found = Calibration.of(logits, np.ones(5, np.int64), None)
+    assert (found.min_confidence, found.min_margin, found.min_membership) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "membership", "known"),
+    [
+        ([0.6, 0.3, 0.1], 0.5, True),
+        ([0.45, 0.25, 0.3], 0.5, False),
+        ([0.1, 0.45, 0.55], 0.5, True),
+        ([0.0, 0.48, 0.52], 0.5, False),
+        ([0.6, 0.3, 0.1], 0.04, False),
+    ],
+)
+def test_it_is_unknown_by_confidence_margin_or_membership(
+    probabilities: List[float], membership: float, known: bool
+) -> None:
+    """Any one of the three that is too low is enough; in whatever order the classes are."""
+    calibration = Calibration(min_confidence=0.5, min_margin=0.09, min_membership=0.05)
+    assert calibration.knows(np.array(probabilities, np.float32), membership) is known
+    assert NO_THRESHOLDS.replacing(calibration).knows(np.array(probabilities, np.float32), 0.0)
+
+
+def test_a_person_may_ask_for_other_thresholds() -> None:
+    """What is asked for replaces the card's, the rest stays; shares are from 0 to 1."""
+    calibration = Calibration(2.0, 0.5, 0.1, 0.05)
+    asked = Thresholds(min_confidence=0.9).replacing(calibration)
+    assert asked == Calibration(2.0, 0.9, 0.1, 0.05)
+    for wrong in (-0.1, 1.5, float("nan")):
+        with pytest.raises(UsageError, match="--min-margin must be from 0 to 1"):
+            Thresholds(min_margin=wrong)
+
+
+def test_what_is_no_member_is_told_from_what_is(members: Members) -> None:
+    """Noise and walls are further away than 95 % of members; new members are not."""
+    channels = channels_of(members)
+    random = np.random.RandomState(2)
+    noise = random.randint(0, 256, (50, 28, 28, channels)).astype(np.uint8)
+    walls = np.full_like(noise, 130) + random.randint(0, 4, noise.shape).astype(np.uint8)
+    assert (members.share_beyond(noise) < 0.05).all()
+    assert (members.share_beyond(walls) < 0.05).all()
+    assert (members.share_beyond(blobs(200, channels, 3)) >= 0.05).mean() > 0.9
+
+
+def test_a_member_that_a_camera_distorts_mildly_stays_one(members: Members) -> None:
+    """Of copies turned, smaller, blurred and in another light, most are no further away."""
+    pictures = torch.from_numpy(blobs(200, channels_of(members), 4).transpose(0, 3, 1, 2).copy())
+    seen = Camera(torch.Generator().manual_seed(5), strength=0.6)(pictures).permute(0, 2, 3, 1)
+    assert (members.share_beyond(seen.byte().numpy()) >= 0.05).mean() > 0.8
+
+
+def test_pictures_that_are_all_the_same_are_no_error() -> None:
+    """A data set without any variety has a spread too, and its pictures are members."""
+    same = np.full((10, 28, 28, 3), 7, np.uint8)
+    assert np.isfinite(Members.of(same, same).distance(same)).all()
+
+
+def test_statistics_do_not_depend_on_their_neighbours() -> None:
+    """A picture has the same statistics alone as in a batch of more than are computed at once."""
+    pictures = blobs(300, 3, 0)
+    assert np.allclose(statistics(pictures)[-1:], statistics(pictures[-1:]), atol=1e-6)
+
+
+# -- in a card --------------------------------------------------------------------------------
+
+
+def test_a_calibration_survives_the_card(members: Members) -> None:
+    """As JSON it comes back the same, and says the same; its numbers are Python's own."""
+    logits, labels = answers(200, 1.0)
+    said = dataclasses.replace(Calibration.of(logits, labels, members), error_before=0.2)
+    read = Calibration.from_json(json.loads(json.dumps(said.to_json())), channels_of(members))
+    assert read == said
+    pictures = blobs(5, channels_of(members), 6)
+    assert (read.membership(pictures) == said.membership(pictures)).all()
+    assert len(json.dumps(said.to_json())) < 12_000
+
+
+def grey() -> Dict[str, Any]:
+    size = STATISTICS[1]
+    return Calibration(
+        members=Members(
+            mean=[0.0] * size,
+            precision=[[0.0] * (place + 1) for place in range(size)],
+            distances=[float(place) for place in range(PERCENTILES)],
+        )
+    ).to_json()
+
+
+def spoilt(**changed: Any) -> Dict[str, Any]:
+    return {**grey(), **changed}
+
+
+def spoilt_members(**changed: Any) -> Dict[str, Any]:
+    return spoilt(members={**grey()["members"], **changed})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        7,
+        [],
+        {},
+        "members",
+        spoilt(temperature=0),
+        spoilt(temperature=float("nan")),
+        spoilt(temperature="2"),
+        spoilt(temperature=True),
+        spoilt(temperature=None),
+        spoilt(min_confidence=1.5),
+        spoilt(min_margin=-1),
+        spoilt(min_membership=None),
+        spoilt(error_after="none"),
+        spoilt(colour="red"),
+        spoilt(members=5),
+        spoilt_members(mean=None),
+        spoilt_members(mean=[0.0] * STATISTICS[3]),
+        spoilt_members(precision=[[0.0] * STATISTICS[1]]),
+        spoilt_members(precision=[0.0] * STATISTICS[1]),
+        spoilt_members(precision=[[LARGEST * 10] * (i + 1) for i in range(STATISTICS[1])]),
+        spoilt_members(precision=[[0.0] * STATISTICS[1]] * STATISTICS[1]),
+        spoilt_members(distances=[1.0]),
+        spoilt_members(distances=[1.0, 0.0] + [2.0] * (PERCENTILES - 2)),
+        spoilt_members(distances=[float("nan")] * PERCENTILES),
+        spoilt_members(distances=["1"] * PERCENTILES),
+        spoilt_members(more=1),
+    ],
+)
+def test_a_calibration_that_is_none_is_refused(values: Any) -> None:
+    """Other types, other sizes, numbers out of range or too large: refused before it is used."""
+    assert Calibration.from_json(grey(), 1).membership(np.zeros((1, 28, 28, 1), np.uint8)) == 1.0
+    with pytest.raises(CheckpointError, match="calibration"):
+        Calibration.from_json(values, 1)
+
+
+def test_digits_are_members_of_the_digits_alone() -> None:
+    """By the real digits, nine in ten new ones pass; noise, walls and inverted ones do not."""
+    dataset = digits()
+    images = dataset.train_images
+    members = Members.of(seen_by_camera(images[::2]), seen_by_camera(images[1::2]))
+    assert (members.share_beyond(dataset.test_images) >= 0.05).mean() > 0.9
+    assert (members.share_beyond(255 - dataset.test_images) >= 0.05).mean() < 0.1

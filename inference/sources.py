@@ -124,7 +124,7 @@ def _camera(index: int, sampling: Sampling, say: Say, request: CaptureRequest) -
     opener = functools.partial(captures.open_camera, index, title, backend, request, say)
     advice = complaints.camera_advice(index)
     is_mac = sys.platform == "darwin"
-    origin = Origin(title, opener, advice, _PATIENCE, on_main=is_mac)
+    origin = Origin(title, opener, advice, _PATIENCE, on_main=is_mac, exclusive=True)
     return Camera(origin, sampling, say, request.size, _WHICH_CAMERA if is_mac else "")
 
 
@@ -155,7 +155,7 @@ def _csi(text: str, sampling: Sampling, say: Say, request: CaptureRequest) -> So
     captures.require_gstreamer()
     title = "csi://{}".format(address.sensor)
     opener = functools.partial(captures.open_csi, address, title)
-    origin = Origin(title, opener, complaints.CSI_ADVICE, _PATIENCE)
+    origin = Origin(title, opener, complaints.CSI_ADVICE, _PATIENCE, exclusive=True)
     return Camera(origin, sampling, say)
 
 

@@ -448,3 +448,32 @@ def test_only_backends_that_there_are_can_be_asked_for(cv2: Any, camera: Any) ->
     )
     assert len(frames_of(source)) == 1
     assert device.opened_as == (0, cv2.CAP_FFMPEG)
+
+
+def test_a_streams_backlog_is_skipped(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came while a stream was opened is thrown away, for as long as opening took."""
+    from inference import captures
+
+    device = Device(backlog=10**6)
+    plug = Plug(device)
+
+    def slow(*arguments: Any) -> Device:
+        time.sleep(0.1)
+        return plug(*arguments)
+
+    monkeypatch.setattr(cv2, "VideoCapture", slow)
+    captures.open_stream("rtsp://cam/1", "cam", cv2.CAP_FFMPEG)
+    assert device.reads > 1
+
+
+def test_opencvs_own_complaint_is_not_shown(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold the address, and with it a password."""
+    from inference import captures
+
+    def fail(*_: Any) -> None:
+        raise cv2.error("rtsp://me:secret@cam/1")
+
+    monkeypatch.setattr(cv2, "VideoCapture", fail)
+    with pytest.raises(SourceError, match=r"^cam cannot be opened: see that") as complaint:
+        captures.open_stream("rtsp://me:secret@cam/1", "cam", cv2.CAP_FFMPEG)
+    assert complaint.value.__suppress_context__

@@ -1,5 +1,6 @@
 """The commands ``hyperhive coordinator``, ``demo``, ``status`` and ``mongo``."""
 
+import _thread
 import contextlib
 import logging
 import os
@@ -8,7 +9,7 @@ import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import typer
 from rich.console import Console
@@ -234,11 +235,14 @@ def server(mongo: Optional[str], mongod: Optional[str]) -> Iterator[str]:
 def _stopping() -> Iterator[threading.Event]:
     """Give an event that Ctrl-C or SIGTERM sets; a second one interrupts whatever runs."""
     stop = threading.Event()
+    asked: List[int] = []
 
-    def ask(*_: object) -> None:
-        if stop.is_set():
+    def ask(number: int, _: object) -> None:
+        if asked:
             raise KeyboardInterrupt
-        stop.set()
+        asked.append(number)
+        # Not here: the main thread, which this interrupts, may hold the event's lock in a wait().
+        _thread.start_new_thread(stop.set, ())
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

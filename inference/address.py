@@ -3,11 +3,13 @@
 import re
 from dataclasses import dataclass
 from typing import Optional, Tuple
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from model.errors import UsageError
 
-_SECRETS = re.compile(r"(?i)\b(user(?:name)?|login|pass(?:word|wd)?|pwd|token|key|auth)=[^/;,&!]*")
+_SECRETS = re.compile(
+    r"(?i)(\w*(?:user|login|pass|pwd|psw|token|key|auth|sid|session)\w*)=[^/;,&!]*"
+)
 """Some cameras take the login in the path: ``/user=admin&password=1234&channel=1.sdp``."""
 
 _CSI_KEYS = {"w": "width", "h": "height", "fps": "fps", "flip": "flip"}
@@ -17,11 +19,11 @@ def without_secrets(text: str) -> str:
     """Return an address as it may be shown and written down: no login, no query, no password.
 
     What comes before the last ``@`` goes, for a password may hold any character: too much is hidden
-    rather than too little. A text that is no address and has no login stays as it is.
+    rather than too little. A text that is no address and holds no secret stays as it is.
     """
-    scheme, separator, rest = text.rpartition("://") if "://" in text else ("", "", text)
+    scheme, separator, rest = text.partition("://") if "://" in text else ("", "", text)
     if not separator and not re.search(r":.*@", rest):
-        return text
+        return _SECRETS.sub(r"\1=...", text)
     rest = rest.rpartition("@")[2]
     path, query, _ = rest.partition("?")
     path = _SECRETS.sub(r"\1=...", path.partition("#")[0])
@@ -56,16 +58,11 @@ class CaptureRequest:
                 )
             )
 
-    @property
-    def asks(self) -> bool:
-        """Whether anything but a backend is asked for."""
-        return (self.size, self.fps, self.pixel_format) != (None, None, None)
-
 
 def parse_size(text: str) -> Tuple[int, int]:
     """Return width and height of ``1280x720``; raise ``UsageError`` for anything else."""
     match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
-    if not match or "0" in match.groups():
+    if not match or 0 in map(int, match.groups()):
         raise UsageError("--size must be WIDTHxHEIGHT, as 1280x720, not {}".format(text))
     return int(match.group(1)), int(match.group(2))
 
@@ -86,20 +83,20 @@ class CsiAddress:
 
         Raises ``UsageError`` for what it cannot mean.
         """
-        parts = urlsplit(text)
-        given = {"sensor": parts.netloc or "0"}
+        sensor, _, query = text.partition("://")[2].partition("?")
+        given = {"sensor": sensor.rstrip("/") or "0"}
         if request.size is not None:
             given.update(width=str(request.size[0]), height=str(request.size[1]))
         if request.fps is not None:
             given["fps"] = "{:.0f}".format(request.fps)
-        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        pairs = parse_qsl(query, keep_blank_values=True)
         given.update((_CSI_KEYS.get(key, key), value) for key, value in pairs)
         sensible = all(re.fullmatch(r"\d{1,5}", value) for value in given.values())
-        known = set(given) <= {"sensor", *_CSI_KEYS.values()} and parts.path in ("", "/")
+        known = set(given) <= {"sensor", *_CSI_KEYS.values()}
         if not (known and sensible and int(given.get("flip", "0")) <= 7):
             raise UsageError(
                 "{} is not understood: write it as csi://0?w=1280&h=720&fps=30&flip=2, each part "
-                "after the ? may be left out, flip is from 0 to 7".format(text)
+                "after the ? may be left out, flip is from 0 to 7".format(without_secrets(text))
             )
         if 0 in (int(given.get(key, "1")) for key in ("width", "height", "fps")):
             raise UsageError("{}: w, h and fps must be 1 or more".format(text))

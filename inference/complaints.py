@@ -7,12 +7,14 @@ import re
 import sys
 from pathlib import Path
 
+from inference.text import printable
+
 SYSFS = Path("/sys/class/video4linux")
 """Where Linux describes its cameras."""
 
 _DEVICES = Path("/dev")
 
-_RAW_FORMATS = re.compile(r"(RG|BG|GB|BA)1[0246]|p[RBGg][AG][A ]")
+_RAW_FORMATS = re.compile(r"(RG|BG|GB|BA|GR)1[0246]|BYR2|p[RBGg][AG][A ]")
 """V4L2's names of Bayer pixels with more than 8 bits, which OpenCV does not convert."""
 
 INSTEAD = "or label files with --source FILE-or-FOLDER"
@@ -76,9 +78,10 @@ def is_raw(pixel_format: str) -> bool:
 def camera_name(index: int) -> str:
     """Return the name that Linux has for a camera, or nothing."""
     try:
-        return (SYSFS / "video{}".format(index) / "name").read_text(errors="replace").strip()
+        name = (SYSFS / "video{}".format(index) / "name").read_text(errors="replace")
     except OSError:  # not Linux, or no such camera
         return ""
+    return printable(name.strip())
 
 
 def _is_raw_sensor(index: int) -> bool:

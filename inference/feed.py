@@ -1,9 +1,10 @@
 """The newest picture of a camera or stream, whatever becomes of the connection to it."""
 
+import math
 import threading
 import time
 from dataclasses import dataclass
-from typing import Callable, Optional, Protocol, Union
+from typing import Callable, List, Optional, Protocol, Union
 
 import numpy as np
 
@@ -20,7 +21,7 @@ _EMPTY_S = 2.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
 
 _HANDOVER_S = 1.0
-"""A camera that is still held by its lost connection cannot be opened again."""
+"""So long a lost connection is waited for, and the last try to have it again may take."""
 
 Pixels = Union[np.ndarray, bytes]
 """BGR pixels, uint8 ``[H, W, 3]``, or an encoded image."""
@@ -67,6 +68,7 @@ class Origin:
         advice: what a person can do if no picture comes.
         patience: how long to wait.
         on_main: it may only be opened in the main thread (macOS asks for permission there).
+        exclusive: it is not opened again while a lost connection, whose read hangs, holds it.
     """
 
     title: str
@@ -74,6 +76,7 @@ class Origin:
     advice: str
     patience: Patience = Patience()
     on_main: bool = False
+    exclusive: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +110,7 @@ class Feed:
         self._origin = origin
         self._say = say
         self._grabber: Optional[Grabber] = None
+        self._hanging: List[Grabber] = []
         self._had_one = False
         self._numbered = 0
 
@@ -118,16 +122,18 @@ class Feed:
         """
         lost_at: Optional[float] = None
         pause = _FIRST_PAUSE_S
+        until = math.inf
         while not stop.is_set():
             try:
-                picture = self._whole(since, stop)
+                picture = self._whole(since, until, stop)
             except SourceError as error:
                 if not self._had_one:
                     raise
                 self._disconnect(_HANDOVER_S)
                 lost_at = self._tell_loss(error, lost_at, pause)
-                left = lost_at + self._origin.patience.absence - time.monotonic()
-                stop.wait(min(pause, max(0.0, left)))
+                end = lost_at + self._origin.patience.absence
+                stop.wait(min(pause, max(0.0, end - time.monotonic())))
+                until = max(end, time.monotonic() + _HANDOVER_S)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
                 continue
             if picture is not None and lost_at is not None:
@@ -137,15 +143,18 @@ class Feed:
         return None
 
     def close(self) -> None:
-        """Stop reading and release the capture."""
+        """Stop reading and release the capture, and those whose read hung when they were lost."""
+        deadline = time.monotonic() + self._origin.patience.release
         self._disconnect(self._origin.patience.release)
+        for grabber in self._hanging:
+            grabber.close(max(0.0, deadline - time.monotonic()))
 
-    def _whole(self, since: float, stop: threading.Event) -> Optional[Picture]:
+    def _whole(self, since: float, until: float, stop: threading.Event) -> Optional[Picture]:
         """Return a picture that is not damaged; None once stopped."""
         grabber = self._connected()
-        deadline = time.monotonic() + self._origin.patience.silence
+        deadline = min(until, time.monotonic() + self._origin.patience.silence)
         while True:
-            shot = grabber.newest(since, stop)
+            shot = grabber.newest(since, until, stop)
             if shot is None:
                 return None
             # Only what is wanted is decoded: a slow device that decoded every picture of a stream
@@ -166,6 +175,9 @@ class Feed:
 
     def _connected(self) -> "Grabber":
         if self._grabber is None:
+            self._hanging = [grabber for grabber in self._hanging if grabber.is_alive()]
+            if self._hanging and self._origin.exclusive:
+                raise SourceError("{} is held by a read that hangs".format(self._origin.title))
             open_capture = self._origin.open
             if self._origin.on_main:
                 capture = open_capture()
@@ -177,6 +189,8 @@ class Feed:
     def _disconnect(self, seconds: float) -> None:
         if self._grabber is not None:
             self._grabber.close(seconds)
+            if self._grabber.is_alive():
+                self._hanging.append(self._grabber)
             self._numbered += self._grabber.count
             self._grabber = None
 
@@ -225,19 +239,20 @@ class Grabber:
         self._thread = threading.Thread(target=self._run, name="grabber", daemon=True)
         self._thread.start()
 
-    def newest(self, since: float, stop: threading.Event) -> Optional[_Shot]:
-        """Return a picture that came after a moment; None once stopped.
+    def newest(self, since: float, until: float, stop: threading.Event) -> Optional[_Shot]:
+        """Return a picture that came after one moment and before another; None once stopped.
 
         Empty reads are waited out. Raises ``SourceError`` when patience ends, and what ended the
         thread.
         """
         while not stop.is_set():
+            failure = self._failure  # first: the last picture may come before it
             shot = self._newest
             if shot is not None and shot.moment > since:
                 return shot
-            if self._failure is not None:
-                raise self._failure
-            self._require_life(shot)
+            if failure is not None:
+                raise failure
+            self._require_life(shot, until)
             stop.wait(_POLL_S)
         return None
 
@@ -246,14 +261,19 @@ class Grabber:
         self._closed.set()
         self._thread.join(seconds)
 
-    def _require_life(self, shot: Optional[_Shot]) -> None:
+    def is_alive(self) -> bool:
+        """Return whether it still holds its capture."""
+        return self._thread.is_alive()
+
+    def _require_life(self, shot: Optional[_Shot], until: float) -> None:
         silence = self._origin.patience.silence
         last = self._begun if shot is None else shot.moment
         limit = min(_EMPTY_S, silence) if shot is not None and self._is_empty else silence
-        if time.monotonic() - last > limit:
+        now = time.monotonic()
+        if now > min(last + limit, until):
             raise SourceError(
                 "{} gave no picture for {:.3g} s: {}".format(
-                    self._origin.title, limit, self._origin.advice
+                    self._origin.title, min(limit, now - last), self._origin.advice
                 )
             )
 

@@ -8,24 +8,26 @@ streams need no OpenCV.
 
 import http.client
 import itertools
-import socket
 import threading
 import time
-import urllib.error
-import urllib.request
-from typing import Any, Generator, Optional, Union
-from urllib.parse import unquote, urlsplit
+from dataclasses import replace
+from typing import Any, Generator, Optional
 
 from inference.camera import Camera, stamp
 from inference.errors import SourceError
-from inference.feed import Feed, Origin
+from inference.feed import Capture, Feed, Origin
 from inference.frames import Frame, Sampling, Say
-from model.errors import DatasetError
-from model.images import decode
+from inference.http_request import ask, reason_of
+from inference.text import printable
 
 _LARGEST = 64 * 2**20
 _LONGEST_LINE = 2**16
 _END_OF_JPEG = b"\xff\xd9"
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG")
+"""Of images: some cameras send them as no type at all."""
+
+_SEARCH_S = 1.0
+"""So long the next part is looked for before whoever closes the stream is heard."""
 
 
 class StillImage(Exception):
@@ -56,48 +58,79 @@ class HttpSource:
 
     def __init__(self, origin: Origin, sampling: Sampling, say: Say) -> None:
         self.title = origin.title
-        self._origin = origin
+        self._open = origin.open
+        self._origin = replace(origin, open=self._open_stream)
         self._sampling = sampling
         self._say = say
+        self._is_stream = False
+        self._image: Optional[bytes] = None
 
     def frames(self, stop: threading.Event, left_out: Say) -> Generator[Frame, None, None]:
         """Give the snapshots; see ``Source.frames``."""
         try:
             yield from Camera(self._origin, self._sampling, self._say).frames(stop, left_out)
         except StillImage as still:
-            yield from self._stills(still.data, stop)
+            self._image = still.data
+            yield from self._stills(stop)
 
-    def _stills(self, first: bytes, stop: threading.Event) -> Generator[Frame, None, None]:
-        begun = time.monotonic()
-        data: Optional[bytes] = first
+    def _open_stream(self) -> Capture:
+        try:
+            capture = self._open()
+        except StillImage:
+            if self._is_stream:
+                raise SourceError(
+                    "{} was a stream and has become an image".format(self.title)
+                ) from None
+            raise
+        self._is_stream = True
+        return capture
+
+    def _stills(self, stop: threading.Event) -> Generator[Frame, None, None]:
+        feed = Feed(replace(self._origin, open=self._open_image), self._say)
         live, count = self._sampling.live, self._sampling.count
         every = _LIVE_EVERY_S if live else self._sampling.every
+        due = time.monotonic()
         for index in itertools.count() if live and count is None else range(count or 1):
-            if index:
-                stop.wait(max(0.0, begun + index * every - time.monotonic()))
-                data = self._fetch(stop)
-            if data is None:
-                return
+            stop.wait(max(0.0, due - time.monotonic()))
             try:
-                image = decode(data)
-            except DatasetError as error:
-                raise SourceError("{} cannot be read: {}".format(self.title, error)) from error
-            now = time.time()
-            name = "snapshot-{}-{:03d}".format(stamp(now), index)
-            yield Frame(image, name, self.title, index, now)
+                picture = feed.newest(time.monotonic(), stop)
+            finally:
+                feed.close()
+            if picture is None:
+                return
+            name = "snapshot-{}-{:03d}".format(stamp(picture.time), index)
+            yield Frame(picture.image, name, self.title, index, picture.time, picture.took)
+            if picture.moment - due > every:
+                due = picture.moment  # after an outage, not all that it missed at once
+            due += every
 
-    def _fetch(self, stop: threading.Event) -> Optional[bytes]:
-        """Return the image as it is now; None once stopped."""
-        feed = Feed(self._origin, self._say)
-        try:
-            feed.newest(time.monotonic(), stop)
-        except StillImage as still:
-            return still.data
-        finally:
-            feed.close()
-        if stop.is_set():
-            return None
-        raise SourceError("{} was an image and has become a stream".format(self.title))
+    def _open_image(self) -> Capture:
+        image, self._image = self._image, None
+        if image is None:
+            try:
+                self._open().release()
+            except StillImage as still:
+                image = still.data
+            else:
+                raise SourceError("{} was an image and has become a stream".format(self.title))
+        return _ImageCapture(image, self.title)
+
+
+class _ImageCapture:
+    """An image as a ``Capture``, which gives it once."""
+
+    def __init__(self, image: bytes, title: str) -> None:
+        self._image: Optional[bytes] = image
+        self._title = title
+
+    def read(self) -> bytes:
+        image, self._image = self._image, None
+        if image is None:
+            raise SourceError("{} cannot be read: it is no image, or damaged".format(self._title))
+        return image
+
+    def release(self) -> None:
+        pass  # the connection is closed
 
 
 def open_http(url: str, title: str, seconds: float) -> "MjpegCapture":
@@ -110,25 +143,34 @@ def open_http(url: str, title: str, seconds: float) -> "MjpegCapture":
 
     Raises ``StillImage`` if the answer is an image, ``SourceError`` if it is neither.
     """
+    response = ask(url, title, seconds)
+    kind = response.headers.get_content_type()
+    boundary = response.headers.get_boundary("")
+    if kind == "multipart/x-mixed-replace" or (kind.startswith("multipart/") and boundary):
+        return MjpegCapture(response, boundary, title)
     try:
-        response = _ask(url, seconds)
-        kind = response.headers.get_content_type()
-        if kind == "multipart/x-mixed-replace":
-            return MjpegCapture(response, response.headers.get_param("boundary") or "", title)
         with response:
-            if kind.startswith("image/"):
-                raise StillImage(response.read(_LARGEST))
-    except urllib.error.HTTPError as error:
-        raise SourceError(_refusal(error.code, title)) from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        # Not the error itself: its text may hold the address, and with it a password.
-        raise SourceError("{} cannot be opened: {}".format(title, _reason(error))) from None
+            head = response.read(len(_BEGINNINGS[-1]))
+            if kind.startswith("image/") or head.startswith(_BEGINNINGS):
+                raise StillImage(head + _rest(response))
+    except (OSError, http.client.HTTPException) as error:
+        raise SourceError("{} broke off: {}".format(title, reason_of(error))) from None
     raise SourceError(
         "{} answers with {}, neither an MJPEG stream nor an image: give the address of the stream "
         "itself, not of a page that shows it; a video file must be downloaded first".format(
-            title, kind
+            title, printable(kind)
         )
     )
+
+
+def _rest(response: Any) -> bytes:
+    data = bytearray()
+    while len(data) < _LARGEST:
+        piece = response.read(_LONGEST_LINE)  # not all at once: Python 3.8 takes memory for it
+        if not piece:
+            break
+        data += piece
+    return bytes(data)
 
 
 class MjpegCapture:
@@ -148,14 +190,21 @@ class MjpegCapture:
         self._at_boundary = False
 
     def read(self) -> Optional[bytes]:
-        """Return the next image as it was encoded; see ``Capture.read``."""
+        """Return the next image as it was encoded; see ``Capture.read``.
+
+        Between parts any line with two dashes begins one: cameras promise another boundary than
+        they send.
+        """
+        until = time.monotonic() + _SEARCH_S
         try:
             while not self._at_boundary:
-                self._at_boundary = self._is_boundary(self._line())
+                if time.monotonic() > until:
+                    return None
+                self._at_boundary = self._line().startswith(b"--")
             self._at_boundary = False
             return self._part(self._length())
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise SourceError("{} broke off: {}".format(self._title, _reason(error))) from None
+            raise SourceError("{} broke off: {}".format(self._title, reason_of(error))) from None
 
     def release(self) -> None:
         """Close the connection."""
@@ -169,12 +218,16 @@ class MjpegCapture:
             if not name:
                 return length
             if name.lower() == b"content-length":
+                if not value.strip().isdigit():
+                    raise SourceError(
+                        "{} sends a part whose length cannot be read".format(self._title)
+                    )
                 length = int(value)
 
     def _part(self, length: Optional[int]) -> bytes:
         if length is None:
             return self._part_to_boundary()
-        if not 0 <= length <= _LARGEST:
+        if length > _LARGEST:
             raise SourceError("{} sends a part of {:,} bytes".format(self._title, length))
         data: bytes = self._response.read(length)
         if len(data) < length:
@@ -184,21 +237,25 @@ class MjpegCapture:
     def _part_to_boundary(self) -> bytes:
         """Read a part whose length is not told, to its end.
 
-        The next boundary comes with the next image only: not to be one image late, a JPEG's own end
-        is enough.
+        The next boundary, and of some cameras the line end before it, comes with the next image
+        only: not to be one image late, a JPEG's own end is enough where no more is there.
         """
-        data = bytearray()
+        data, line = bytearray(), 0
         while len(data) <= _LARGEST:
-            line = self._line()
-            if self._is_boundary(line):
-                self._at_boundary = True
+            ready = self._response.peek(_LONGEST_LINE)
+            if not ready:
+                raise SourceError("{} ended".format(self._title))
+            data += self._response.read(ready.find(b"\n") + 1 or len(ready))
+            if data[-4:].rstrip(b"\r\n").endswith(_END_OF_JPEG):
                 return bytes(data)
-            data += line
-            if line.rstrip(b"\r\n").endswith(_END_OF_JPEG):
-                return bytes(data)
+            if data.endswith(b"\n"):
+                if self._is_boundary(data[line:]):
+                    self._at_boundary = True
+                    return bytes(data[:line])
+                line = len(data)
         raise SourceError("{} sends a part that does not end".format(self._title))
 
-    def _is_boundary(self, line: bytes) -> bool:
+    def _is_boundary(self, line: bytearray) -> bool:
         if not line.startswith(b"--"):
             return False
         return not self._boundary or line.strip().strip(b"-") == self._boundary
@@ -208,49 +265,3 @@ class MjpegCapture:
         if not line:
             raise SourceError("{} ended".format(self._title))
         return line
-
-
-class _BasicLogin(urllib.request.HTTPBasicAuthHandler):
-    """Leaves alone who asks for a digest only; urllib's own would fail with what is no refusal."""
-
-    def http_error_401(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
-        schemes = [scheme.lower() for scheme in headers.get_all("www-authenticate", [])]
-        if not any(scheme.startswith("basic") for scheme in schemes):
-            return None
-        return super().http_error_401(req, fp, code, msg, headers)
-
-
-def _ask(url: str, seconds: float) -> Any:
-    parts = urlsplit(url)
-    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    logins = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-    if parts.username is not None:
-        logins.add_password(None, plain, unquote(parts.username), unquote(parts.password or ""))
-    opener = urllib.request.build_opener(
-        _BasicLogin(logins), urllib.request.HTTPDigestAuthHandler(logins)
-    )
-    return opener.open(plain, timeout=seconds)
-
-
-def _refusal(code: int, title: str) -> str:
-    if code == 401:
-        return (
-            "{} wants another user and password: write them into the address, as "
-            "http://USER:PASSWORD@HOST/... (in a password, @ is %40 and / is %2F)".format(title)
-        )
-    name = http.client.responses.get(code, "")
-    return "{} cannot be opened: the server answers {} {}".format(title, code, name).rstrip()
-
-
-def _reason(error: Union[OSError, Exception]) -> str:
-    """Return why a connection failed, in words that hold no address."""
-    reason = getattr(error, "reason", error)  # what urllib wraps
-    if isinstance(reason, (socket.timeout, TimeoutError)):
-        return "the server does not answer in time; see that it runs and is in this network"
-    if isinstance(reason, OSError) and reason.strerror:
-        return "{}; see that the server runs and is in this network".format(reason.strerror)
-    if isinstance(error, http.client.HTTPException) and not isinstance(
-        error, http.client.InvalidURL
-    ):
-        return "the server does not speak HTTP as it should ({})".format(type(error).__name__)
-    return "that is not a valid address (in a password, @ is %40, / is %2F and : is %3A)"

@@ -80,7 +80,9 @@ class Finder:
             elif path.exists():
                 images = [path]
             elif glob.has_magic(text):
-                images = self._require(self._matching(text), "no image matches", text)
+                images = self._require(
+                    self._matching(text), "no image matches", without_secrets(text)
+                )
             else:
                 raise SourceError(
                     "there is no {}: give an image, a folder, a glob, a video file or the number "

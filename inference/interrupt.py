@@ -1,5 +1,6 @@
 """Ending a series early, in good order."""
 
+import _thread
 import signal
 import threading
 from types import FrameType
@@ -36,9 +37,11 @@ class Interrupt:
         self._restore()
 
     def _on_signal(self, number: int, _: Optional[FrameType]) -> None:
-        self.signal_number = number
-        self.stop.set()
         self._restore()
+        self.signal_number = number
+        # Not here: the main thread, which this interrupts, may hold the event's lock in a wait().
+        # And no threading.Thread, whose start takes a lock too.
+        _thread.start_new_thread(self.stop.set, ())
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

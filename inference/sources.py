@@ -5,6 +5,7 @@ import functools
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Iterator, List, Optional, Sequence
 
@@ -51,6 +52,7 @@ def choose(
     Raises ``SourceError`` for what is not there, ``UsageError`` for what makes no sense.
     """
     if len(texts) > 1:
+        _require_unasked(request)
         return _many(texts, output)
     text = texts[0]
     camera = _CAMERA.fullmatch(text)
@@ -58,8 +60,7 @@ def choose(
         return _camera(int(camera.group(1)), sampling, say, request)
     if "://" in text:
         return _stream(text, sampling, say, request)
-    if request.asks:
-        raise UsageError("--size, --fps and --pixel-format are asked of a camera only")
+    _require_unasked(request)
     path = Path(text)
     if path.is_file() and path.suffix.lower() not in SUFFIXES:
         with needing_opencv():
@@ -95,6 +96,11 @@ def needing_opencv() -> Iterator[None]:
         ) from error
 
 
+def _require_unasked(request: CaptureRequest) -> None:
+    if request != CaptureRequest():
+        raise UsageError("--backend, --size, --fps and --pixel-format are asked of a camera only")
+
+
 def _many(texts: Sequence[str], output: Path) -> Source:
     for text in texts:
         if "://" in text:
@@ -118,7 +124,7 @@ def _camera(index: int, sampling: Sampling, say: Say, request: CaptureRequest) -
     opener = functools.partial(captures.open_camera, index, title, backend, request, say)
     advice = complaints.camera_advice(index)
     is_mac = sys.platform == "darwin"
-    origin = Origin(title, opener, advice, _PATIENCE, on_main=is_mac)
+    origin = Origin(title, opener, advice, _PATIENCE, on_main=is_mac, exclusive=True)
     return Camera(origin, sampling, say, request.size, _WHICH_CAMERA if is_mac else "")
 
 
@@ -126,11 +132,11 @@ def _stream(text: str, sampling: Sampling, say: Say, request: CaptureRequest) ->
     scheme = text.partition("://")[0].lower()
     if scheme == "csi":
         return _csi(text, sampling, say, request)
-    if request.asks:
-        raise UsageError("--size, --fps and --pixel-format are asked of a camera, not of a stream")
     if scheme in ("http", "https"):
+        _require_unasked(request)
         return _http(text, sampling, say)
     if scheme in ("rtsp", "rtsps"):
+        _require_unasked(replace(request, backend=None))
         return _rtsp(text, sampling, say, request)
     raise UsageError(
         "streams are rtsp://, http://, https:// (MJPEG or a single image) and csi:// (a Jetson's "
@@ -139,6 +145,8 @@ def _stream(text: str, sampling: Sampling, say: Say, request: CaptureRequest) ->
 
 
 def _csi(text: str, sampling: Sampling, say: Say, request: CaptureRequest) -> Source:
+    if request.backend is not None or request.pixel_format is not None:
+        raise UsageError("csi:// has its own --backend and --pixel-format: leave them out")
     address = CsiAddress.parse(text, request)
     with needing_opencv():
         from inference import captures
@@ -147,7 +155,7 @@ def _csi(text: str, sampling: Sampling, say: Say, request: CaptureRequest) -> So
     captures.require_gstreamer()
     title = "csi://{}".format(address.sensor)
     opener = functools.partial(captures.open_csi, address, title)
-    origin = Origin(title, opener, complaints.CSI_ADVICE, _PATIENCE)
+    origin = Origin(title, opener, complaints.CSI_ADVICE, _PATIENCE, exclusive=True)
     return Camera(origin, sampling, say)
 
 

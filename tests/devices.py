@@ -68,6 +68,10 @@ class Device:
         colour = (9, self.reads // 256, self.reads % 256)
         return True, np.full((HEIGHT, WIDTH, 3), colour, np.uint8)
 
+    def grab(self) -> bool:
+        """Read and throw away."""
+        return self.read()[0]
+
     def get(self, what: int) -> float:
         """Tell a property."""
         return self.properties.get(what, 0.0)

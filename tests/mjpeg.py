@@ -53,6 +53,7 @@ class MjpegServer:
         login: user and password that are asked for, or None.
         digest: whether the login is asked for as a digest.
         lengths: whether the parts of a stream tell their length.
+        leading: whether the line end after a picture comes with the next one only.
         chunked: whether a stream comes in HTTP's chunks, as behind a proxy.
         damaged: whether pictures are cut off in their middle.
         sent: moment on the monotonic clock at which the picture of each number was last sent.
@@ -66,6 +67,7 @@ class MjpegServer:
         self.login: Optional[Tuple[str, str]] = None
         self.digest = False
         self.lengths = True
+        self.leading = False
         self.chunked = False
         self.damaged = False
         self.sent: Dict[int, float] = {}
@@ -183,7 +185,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             picture = picture[: len(picture) // 2] if camera.damaged else picture
             length = "Content-Length: {}\r\n".format(len(picture)) if camera.lengths else ""
             head = "--{}\r\nContent-Type: image/jpeg\r\n{}\r\n".format(BOUNDARY, length)
-            part = head.encode() + picture + b"\r\n"
+            part = head.encode() + picture
+            part = b"\r\n" + part if camera.leading else part + b"\r\n"
             if camera.chunked:
                 half = len(part) // 2
                 part = b"".join(

@@ -107,7 +107,7 @@ def _slot(options: Options, number: int) -> None:
     _set_up_logging(options.verbose, "slot {}".format(number))
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, who passes it on
-    signal.signal(signal.SIGTERM, lambda *_: stop.ask())
+    signal.signal(signal.SIGTERM, stop.on_signal)
     threading.Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
     try:
         _work(options, stop)

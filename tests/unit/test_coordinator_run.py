@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import signal
 import threading
 from pathlib import Path
 from typing import Any, List
@@ -16,6 +17,7 @@ from rich.text import Text
 from test_coordinator_search import Act, claimed, deliver, loss_of, working
 
 from coordinator.calibrating import calibrate
+from coordinator.cli import _stopping
 from coordinator.display import Lines, doing, panel, time_left
 from coordinator.offers import Offers
 from coordinator.picture import Answers, draw
@@ -511,3 +513,17 @@ def test_the_panel_shows_what_each_worker_does(store: Store) -> None:
 def test_time_left_is_rounded(seconds: Any, said: str) -> None:
     """Below 90 seconds they are told, above it minutes; nothing where nothing is known."""
     assert time_left(seconds) == said
+
+
+def test_a_signal_in_the_middle_of_a_wait_is_no_deadlock() -> None:
+    """A handler may interrupt whoever holds the event's lock; the second signal interrupts all."""
+    with _stopping() as stop:
+        ask: Any = signal.getsignal(signal.SIGTERM)
+        handler = threading.Thread(target=ask, args=(signal.SIGTERM, None), daemon=True)
+        with stop._cond:  # type: ignore[attr-defined]
+            handler.start()
+            handler.join(5)
+            assert not handler.is_alive()
+        assert stop.wait(10)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)

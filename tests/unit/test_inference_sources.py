@@ -183,6 +183,15 @@ def test_a_list_of_paths_comes_on_standard_input(tmp_path: Path) -> None:
         ),
         ("me:secret@cam/1", "cam/1"),
         ("rtsp://cam:554/1", "rtsp://cam:554/1"),
+        ("http://me:s3cret@127.0.0.1/stream?next=http://x/", "http://127.0.0.1/stream?..."),
+        ("rtsp://me:se://cret@cam/1", "rtsp://cam/1"),
+        ("http://cam/a?token=secret&u=rtsp://b/c", "http://cam/a?..."),
+        (
+            "http://cam/live_password=secret;psw=secret/admin_pwd=secret",
+            "http://cam/live_password=...;psw=.../admin_pwd=...",
+        ),
+        ("rtsp://cam/Passwort=secret&sid=secret", "rtsp://cam/Passwort=...&sid=..."),
+        ("cam/stream?token=secret", "cam/stream?token=..."),
         ("holiday@home.png", "holiday@home.png"),
         ("C:/pictures/a.png", "C:/pictures/a.png"),
     ],
@@ -190,6 +199,14 @@ def test_a_list_of_paths_comes_on_standard_input(tmp_path: Path) -> None:
 def test_an_address_is_shown_without_its_secrets(text: str, shown: str) -> None:
     """Login, password and query of an address are left out; what is no address stays."""
     assert without_secrets(text) == shown
+
+
+def test_an_address_without_its_scheme_shows_no_password() -> None:
+    """Where it is taken for a file or a glob, the complaint has no secret of it."""
+    for text in ("me:secret@cam/1", "me:s[e]cret@cam/1", "cam/stream?token=secret"):
+        with pytest.raises(SourceError) as complaint:
+            source_of(text)
+        assert "cret" not in str(complaint.value)
 
 
 def test_a_ribbon_cables_address() -> None:
@@ -206,7 +223,15 @@ def test_a_ribbon_cables_address() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["csi://0?w=0", "csi://0?flip=8", "csi://0?x=1", "csi://a", "csi://0/1", "csi://0?w=1 ! evil"],
+    [
+        "csi://0?w=0",
+        "csi://0?flip=8",
+        "csi://0?x=1",
+        "csi://a",
+        "csi://0/1",
+        "csi://0?w=1 ! evil",
+        "csi://[",
+    ],
 )
 def test_a_senseless_ribbon_cables_address_is_refused(text: str) -> None:
     """Unknown parts, and numbers that are none or too large, are wrong usage."""
@@ -219,6 +244,7 @@ def test_a_senseless_ribbon_cables_address_is_refused(text: str) -> None:
     [
         (["ftp://me:secret@cam/1"], "streams are rtsp://.*, not ftp://cam/1$"),
         (["a.png", "rtsp://me:secret@cam/1"], "^rtsp://cam/1 cannot be labelled together"),
+        (["csi://admin:secret@cam"], "^csi://cam is not understood"),
     ],
 )
 def test_what_cannot_be_a_source_is_wrong_usage(texts: List[str], sentence: str) -> None:
@@ -227,7 +253,7 @@ def test_what_cannot_be_a_source_is_wrong_usage(texts: List[str], sentence: str)
         source_of(*texts)
 
 
-@pytest.mark.parametrize("size", ["640", "0x480", "640x", "axb", "640x480x3"])
+@pytest.mark.parametrize("size", ["640", "0x480", "00x480", "640x", "axb", "640x480x3"])
 def test_a_senseless_size_is_wrong_usage(size: str) -> None:
     """A size is two numbers above 0 with an x between them."""
     assert parse_size("1280x720") == (1280, 720)
@@ -243,10 +269,21 @@ def test_senseless_requests_are_refused(wrong: Any) -> None:
 
 
 def test_only_a_camera_is_asked(tmp_path: Path) -> None:
-    """Who asks a file or a stream for a size is told, and not ignored."""
-    for text in (str(paint(tmp_path / "a.png")), "http://localhost/", "rtsp://localhost/"):
-        with pytest.raises(UsageError, match="asked of a camera"):
-            choose([text], Sampling(), Path("x"), print, CaptureRequest(size=(640, 480)))
+    """Who asks a file or a stream for what it does not heed is told, and not ignored."""
+    image, size = str(paint(tmp_path / "a.png")), CaptureRequest(size=(640, 480))
+    backend, pixels = CaptureRequest(backend="any"), CaptureRequest(pixel_format="MJPG")
+    for texts, request, sentence in [
+        ([image], size, "asked of a camera only"),
+        ([image, image], size, "asked of a camera only"),
+        ([image, image], backend, "asked of a camera only"),
+        (["http://localhost/"], size, "asked of a camera only"),
+        (["http://localhost/"], backend, "asked of a camera only"),
+        (["rtsp://localhost/"], size, "asked of a camera only"),
+        (["csi://0"], backend, "has its own --backend"),
+        (["csi://0"], pixels, "has its own --backend"),
+    ]:
+        with pytest.raises(UsageError, match=sentence):
+            choose(texts, Sampling(), Path("x"), print, request)
 
 
 # Videos and cameras, where there is OpenCV.
@@ -411,3 +448,32 @@ def test_only_backends_that_there_are_can_be_asked_for(cv2: Any, camera: Any) ->
     )
     assert len(frames_of(source)) == 1
     assert device.opened_as == (0, cv2.CAP_FFMPEG)
+
+
+def test_a_streams_backlog_is_skipped(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came while a stream was opened is thrown away, for as long as opening took."""
+    from inference import captures
+
+    device = Device(backlog=10**6)
+    plug = Plug(device)
+
+    def slow(*arguments: Any) -> Device:
+        time.sleep(0.1)
+        return plug(*arguments)
+
+    monkeypatch.setattr(cv2, "VideoCapture", slow)
+    captures.open_stream("rtsp://cam/1", "cam", cv2.CAP_FFMPEG)
+    assert device.reads > 1
+
+
+def test_opencvs_own_complaint_is_not_shown(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold the address, and with it a password."""
+    from inference import captures
+
+    def fail(*_: Any) -> None:
+        raise cv2.error("rtsp://me:secret@cam/1")
+
+    monkeypatch.setattr(cv2, "VideoCapture", fail)
+    with pytest.raises(SourceError, match=r"^cam cannot be opened: see that") as complaint:
+        captures.open_stream("rtsp://me:secret@cam/1", "cam", cv2.CAP_FFMPEG)
+    assert complaint.value.__suppress_context__

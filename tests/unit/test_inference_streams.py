@@ -352,6 +352,27 @@ def test_nohup_stays_in_force() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+def test_a_signal_in_the_middle_of_a_wait_is_no_deadlock() -> None:
+    """A handler may interrupt whoever holds the event's lock, and so must not wait for that."""
+    interrupt = Interrupt()
+    handler = threading.Thread(target=interrupt._on_signal, args=(2, None), daemon=True)
+    with interrupt.stop._cond:  # type: ignore[attr-defined]
+        handler.start()
+        handler.join(5)
+        assert not handler.is_alive()
+    assert interrupt.stop.wait(10)
+
+
+def test_a_second_ctrl_c_is_not_held_back() -> None:
+    """The first only asks for an end, the second interrupts whatever hangs."""
+    with Interrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.stop.wait(10)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert interrupt.signal_number == signal.SIGINT
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM", "SIGHUP", "error", "end"])
 def test_the_camera_is_released(

@@ -1,5 +1,6 @@
 """How a worker is asked to stop."""
 
+import threading
 import time
 
 import pytest
@@ -47,3 +48,14 @@ def test_a_request_wakes_whoever_waits() -> None:
     """The event is set by the first request, and not before."""
     assert not asked(0).asked.is_set()
     assert asked(1).asked.wait(0)
+
+
+def test_a_signal_in_the_middle_of_a_wait_is_no_deadlock() -> None:
+    """A handler may interrupt whoever holds the event's lock, and so must not wait for that."""
+    stop = Stop()
+    handler = threading.Thread(target=stop.on_signal, daemon=True)
+    with stop.asked._cond:  # type: ignore[attr-defined]
+        handler.start()
+        handler.join(5)
+        assert not handler.is_alive()
+    assert stop.asked.wait(10)

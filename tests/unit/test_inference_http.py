@@ -1,0 +1,269 @@
+"""Web servers of cameras that answer in every way but the usual one, byte by byte."""
+
+import http.client
+import socket
+import ssl
+import threading
+import urllib.error
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator, List
+
+import pytest
+from mjpeg import jpeg, number_in, numbered
+
+from inference.errors import SourceError
+from inference.feed import Patience
+from inference.frames import Frame, Sampling
+from inference.http_request import reason_of
+from inference.http_stream import MjpegCapture, StillImage, open_http
+from inference.sources import choose
+
+PICTURE = jpeg(numbered(5))
+STREAM = "multipart/x-mixed-replace; boundary=frame"
+REFUSED = b"HTTP/1.1 401 No\r\nContent-Length: 0\r\nConnection: close\r\n"
+
+
+def answer(kind: str, body: bytes) -> bytes:
+    """Return an answer that ends with its connection."""
+    head = "HTTP/1.1 200 OK\r\n" + ("Content-Type: {}\r\n".format(kind) if kind else "")
+    return head.encode() + b"Connection: close\r\n\r\n" + body
+
+
+def part(number: int, headers: str = "") -> bytes:
+    """Return a part of a stream."""
+    return b"--frame\r\n" + headers.encode() + b"\r\n" + jpeg(numbered(number)) + b"\r\n"
+
+
+class Server:
+    """Gives one answer after the other, the last for ever; ``asked`` is what it was asked."""
+
+    def __init__(self, answers: List[bytes]) -> None:
+        self.asked: List[bytes] = []
+        self._answers = list(answers)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = "http://127.0.0.1:{}/a".format(self._listening.getsockname()[1])
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def logins(self) -> List[bytes]:
+        """Return the logins that came."""
+        lines = [line for request in self.asked for line in request.split(b"\r\n")]
+        return [line for line in lines if line.startswith(b"Authorization")]
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:  # closed
+                return
+            with connection:
+                self.asked.append(connection.recv(65536))
+                many = len(self._answers) > 1
+                connection.sendall(self._answers.pop(0) if many else self._answers[0])
+
+    def close(self) -> None:
+        """Refuse what comes."""
+        self._listening.close()
+
+
+@contextmanager
+def serving(*answers: bytes) -> Iterator[Server]:
+    server = Server(list(answers))
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(1.0, 0.6, 0.2))
+    monkeypatch.setattr("inference.camera._WARM_UP_S", 0.0)
+    monkeypatch.setattr("inference.feed._FIRST_PAUSE_S", 0.05)
+
+
+def opened(url: str) -> Any:
+    return open_http(url, "cam", 5.0)
+
+
+def shots(url: str, said: List[str], count: int) -> List[Frame]:
+    source = choose([url], Sampling(count, 0.0, 0.0), Path("nowhere"), said.append)
+    return list(source.frames(threading.Event(), said.append))
+
+
+def numbers(frames: List[Frame]) -> List[int]:
+    return [number_in(frame.image) for frame in frames]
+
+
+def test_a_stream_that_comes_back_as_an_image_is_no_new_series() -> None:
+    """A reconnect that finds an image is a failed one, and tells so in the end."""
+    said: List[str] = []
+    stream = answer(STREAM, part(1) + part(2))
+    with serving(stream, answer("image/jpeg", PICTURE)) as server, pytest.raises(
+        SourceError, match="was a stream and has become an image"
+    ):
+        shots(server.url, said, 5)
+    assert "is lost, trying again" in said[1]
+
+
+def test_an_image_that_is_away_is_fetched_again() -> None:
+    """A refused and a truncated image cost a sentence each, not the series."""
+    said: List[str] = []
+    image = answer("image/jpeg", PICTURE)
+    gone = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with serving(image, gone, image, answer("image/jpeg", PICTURE[:200]), image) as server:
+        assert numbers(shots(server.url, said, 3)) == [5, 5, 5]
+    assert ["lost" in said[0], "back" in said[1], "lost" in said[2], "back" in said[3]] == [
+        True
+    ] * 4
+    assert "503" in said[0]
+    assert "no image, or damaged" in said[2]
+    with serving(image, gone) as server, pytest.raises(SourceError, match="did not come back"):
+        shots(server.url, said, 2)
+    with serving(answer("image/jpeg", b"x")) as server, pytest.raises(
+        SourceError, match="cannot be read"
+    ):
+        shots(server.url, said, 2)
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream", ""])
+def test_an_image_is_known_by_its_first_bytes(kind: str) -> None:
+    """Whatever type a camera gives its picture; what begins otherwise is none."""
+    with serving(answer(kind, PICTURE)) as server, pytest.raises(StillImage) as still:
+        opened(server.url)
+    assert still.value.data == PICTURE
+    with serving(answer("text/\x1b[2J", b"<html>")) as server, pytest.raises(
+        SourceError, match=r"answers with text/\?\[2j, neither"
+    ):
+        opened(server.url)
+
+
+@pytest.mark.parametrize(
+    "kind", ["multipart/mixed; boundary=frame", STREAM + "x", "multipart/mixed; boundary*=utf-8''f"]
+)
+def test_parts_are_found_whatever_the_headers_promise(kind: str) -> None:
+    """Any multipart answer is a stream, also one whose boundary is another one."""
+    with serving(
+        answer(kind, part(1, "Content-Length: {}\r\n".format(len(jpeg(numbered(1))))))
+    ) as s:
+        assert opened(s.url).read() == jpeg(numbered(1))
+
+
+class Endless:
+    """An answer that never has a boundary."""
+
+    def readline(self, _: int) -> bytes:
+        """Return a line."""
+        return b"x\r\n"
+
+
+def test_a_stream_without_parts_lets_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads it is not held for ever, and can be closed."""
+    monkeypatch.setattr("inference.http_stream._SEARCH_S", 0.05)
+    read: List[Any] = []
+    capture = MjpegCapture(Endless(), "frame", "cam")
+    reader = threading.Thread(target=lambda: read.append(capture.read()), daemon=True)
+    reader.start()
+    reader.join(5)
+    assert read == [None]
+
+
+def test_a_length_that_is_none_is_said() -> None:
+    """A part's length that is no number is the camera's fault, not the address's."""
+    with serving(answer(STREAM, part(1, "Content-Length: abc\r\n"))) as server, pytest.raises(
+        SourceError, match="sends a part whose length cannot be read"
+    ):
+        opened(server.url).read()
+
+
+def test_a_picture_is_not_late_where_the_line_end_leads() -> None:
+    """A JPEG is given once it is there, though what ends its line comes with the next one."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(answer(STREAM, b"\r\n--frame\r\n\r\n" + PICTURE))
+        response = http.client.HTTPResponse(ours)
+        response.begin()
+        ours.settimeout(5)
+        assert MjpegCapture(response, "frame", "cam").read() == PICTURE
+
+
+def challenge(*offers: str) -> bytes:
+    lines = "".join("WWW-Authenticate: {}\r\n".format(offer) for offer in offers)
+    return REFUSED + lines.encode() + b"\r\n"
+
+
+DIGEST = 'Digest realm="c", nonce="1", qop="auth"'
+
+
+@pytest.mark.parametrize(
+    ("offers", "tries"),
+    [
+        ([DIGEST], 1),
+        ([DIGEST + ", stale=true"], 2),
+        ([DIGEST + ', Basic realm="c"'], 1),
+        ([DIGEST, 'Basic realm="c"'], 1),
+        (['Basic realm="c"'], 1),
+        (["Digest realm=c, nonce=1, algorithm=SHA-512-256", DIGEST + ", algorithm=md5"], 1),
+        (['Digest realm="c", nonce="1", qop="auth-int"'], 0),
+        (["Negotiate"], 0),
+        (["Bearer x=1", "Negotiate"], 0),
+        ([], 0),
+    ],
+)
+def test_a_wrong_password_is_tried_once(offers: List[str], tries: int) -> None:
+    """Or the camera locks its user out; whatever it offers, the sentence is the same."""
+    with serving(challenge(*offers)) as server, pytest.raises(
+        SourceError, match="wants another user and password"
+    ):
+        opened(server.url.replace("//", "//me:gr%C3%BCn@"))
+    assert len(server.logins()) == tries
+    assert len(server.asked) == 1 + tries
+
+
+def test_a_login_goes_along_within_its_server_only() -> None:
+    """A redirect on the same host and port keeps it, one to another port does not, FTP is not."""
+
+    def to(url: str) -> bytes:
+        return "HTTP/1.1 302 Go\r\nLocation: {}\r\nConnection: close\r\n\r\n".format(url).encode()
+
+    asks, image = challenge('Basic realm="c"'), answer("image/png", PICTURE)
+    with serving(to("/elsewhere"), asks, image) as server, pytest.raises(StillImage):
+        opened(server.url.replace("//", "//me:x@"))
+    assert len(server.logins()) == 1
+    with serving(asks) as other, serving(to(other.url)) as server, pytest.raises(
+        SourceError, match="wants another user"
+    ):
+        opened(server.url.replace("//", "//me:x@"))
+    assert other.asked
+    assert not other.logins()
+    with serving(to("ftp://127.0.0.1/x")) as server, pytest.raises(SourceError, match="302 Found"):
+        opened(server.url)
+
+
+def test_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera is in one's own network, whatever http_proxy says."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with serving(answer("image/png", PICTURE)) as server, pytest.raises(StillImage):
+        opened(server.url)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (urllib.error.URLError(ssl.SSLCertVerificationError(1, "self-signed")), "is not trusted"),
+        (ValueError("x"), "does not speak HTTP"),
+        (urllib.error.URLError("x"), "does not speak HTTP"),
+        (http.client.InvalidURL("x"), "not a valid address"),
+    ],
+)
+def test_a_failure_is_told_for_what_it_is(error: Exception, sentence: str) -> None:
+    """Only what is wrong with an address is said of the address."""
+    assert sentence in reason_of(error)
+
+
+@pytest.mark.parametrize("url", ["http:///x", "http://[/", "http://cam:x/", "http://cam/\xfc"])
+def test_an_address_that_is_none_is_said(url: str) -> None:
+    """Before anything is asked."""
+    with pytest.raises(SourceError, match="is not a valid address"):
+        opened(url)

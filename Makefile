@@ -14,7 +14,7 @@ demo: $(call STAMP,all)
 	$(BIN)/hyperhive demo
 
 test: $(call STAMP,test)
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: $(call STAMP,test)
 	$(BIN)/ruff format --check .

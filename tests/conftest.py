@@ -17,6 +17,10 @@ from store.embedded import embedded_server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# Before torch is imported: two threads for each of several processes on two cores mostly wait for
+# each other. A worker's slot and predict-cam have one too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The same examples in every run: a change that breaks something fails at once, or not at all.
 hypothesis.settings.register_profile("same", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("same")

@@ -373,6 +373,12 @@ def test_a_second_ctrl_c_is_not_held_back() -> None:
     assert interrupt.signal_number == signal.SIGINT
 
 
+def signalled(output: Path, number: int) -> None:
+    """Send this process a signal once a frame was labelled."""
+    until(lambda: list(output.glob("annotated/*.jpg")), "a labelled frame")
+    os.kill(os.getpid(), number)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM", "SIGHUP", "error", "end"])
 def test_the_camera_is_released(
@@ -389,8 +395,7 @@ def test_the_camera_is_released(
     if ending == "error":
         output.write_text("no folder")
     elif ending != "end":
-        number = getattr(signal, ending)
-        threading.Timer(0.6, os.kill, (os.getpid(), number)).start()
+        threading.Thread(target=signalled, args=(output, getattr(signal, ending))).start()
     arguments = ["0", "--model", str(save_untrained(tmp_path / "model")), "--output", str(output)]
     arguments += ["--count", count, "--every", "0.02", "--countdown", "0"]
     if ending == "error":

@@ -159,14 +159,21 @@ def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the temperature, 0.05 to 20, at which labels ``[N]`` are the likeliest.
 
     Their negative log-likelihood has one minimum over the inverse temperature, in which it is
-    convex, so a search by thirds of the logarithm finds it.
+    convex, so a search by thirds of the logarithm finds it. Each label counts for 1 - 1/(N + 2),
+    the other classes for the rest (Platt 1999, "Probabilistic Outputs for Support Vector
+    Machines", 2.2): of few images hardly one is named wrongly, and the likeliest temperature would
+    be next to none. Where none is, nothing tells it, and it is 1.
     """
+    count, classes = logits.shape
+    if (logits.argmax(axis=1) == labels).all():
+        return 1.0
+    targets = np.full(logits.shape, 1 / (count + 2) / (classes - 1))
+    targets[np.arange(count), labels] = 1 - 1 / (count + 2)
 
     def loss(logarithm: float) -> float:
         scaled = logits.astype(np.float64) / math.exp(logarithm)
         scaled -= scaled.max(axis=1, keepdims=True)
-        chosen = scaled[np.arange(len(labels)), labels]
-        return float((np.log(np.exp(scaled).sum(axis=1)) - chosen).mean())
+        return float((np.log(np.exp(scaled).sum(axis=1)) - (targets * scaled).sum(axis=1)).mean())
 
     low, high = math.log(0.05), math.log(20)
     while high - low > 1e-4:

@@ -64,6 +64,15 @@ def test_the_temperature_is_what_the_logits_are_too_large_by(times: float) -> No
     assert calibration_error(Calibration(temperature).probabilities(logits), labels) < 0.03
 
 
+def test_answers_that_are_all_right_tell_no_temperature() -> None:
+    """Without one error it is 1, and with one that is hardly wrong it is not next to nothing."""
+    labels = np.arange(60) % 3
+    logits = 4 * np.eye(3, dtype=np.float32)[labels]
+    assert best_temperature(logits, labels) == 1.0
+    logits[0] = [0.0, 0.01, 0.0]
+    assert 0.5 < best_temperature(logits, labels) < 1.5
+
+
 def test_the_calibration_error_is_that_of_the_paper() -> None:
     """Four answers of 90 %, half of them right, and four of 60 %, all right, are 40 % off."""
     probabilities = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]] * 4, np.float32)

@@ -199,8 +199,11 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _passed_by(share: float, values: np.ndarray) -> float:
-    """Return the threshold that a share of the values passes; 0 where there are none."""
-    return float("{:.4f}".format(np.quantile(values, 1 - share))) if len(values) else 0.0
+    """Return the threshold that a share of the values passes at least; 0 where there are none.
+
+    Rounded to nearest it could be above them all: probabilities crowd below 1.
+    """
+    return math.floor(np.quantile(values, 1 - share) * 1e4) / 1e4 if len(values) else 0.0
 
 
 def _members(values: Mapping[str, Any], channels: int) -> Members:

@@ -12,6 +12,7 @@ from coordinator.calibrating import seen_by_camera
 from model.augment import Camera
 from model.calibration import (
     NO_THRESHOLDS,
+    RIGHT_KEPT,
     Calibration,
     Thresholds,
     best_temperature,
@@ -100,6 +101,17 @@ def test_thresholds_let_pass_what_they_promise(members: Members) -> None:
     )
     held_out = found.membership(blobs(200, channels_of(members), 1))
     assert (held_out >= found.min_membership).mean() >= 0.95
+
+
+def test_a_very_sure_model_passes_its_own_thresholds() -> None:
+    """Where nearly all is as sure as it can be, rounding takes no threshold beyond that."""
+    labels = np.arange(400) % 2
+    logits = 8.0066 * np.eye(2, dtype=np.float32)[labels]
+    found = Calibration.of(logits, labels, None)
+    probabilities = found.probabilities(logits)
+    assert probabilities.max() == pytest.approx(0.999667, abs=1e-6)
+    known = [found.knows(row, membership=1.0) for row in probabilities]
+    assert np.mean(known) >= RIGHT_KEPT
 
 
 def test_a_model_that_is_never_right_has_a_calibration() -> None:

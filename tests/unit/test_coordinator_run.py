@@ -35,7 +35,7 @@ from model.errors import CheckpointError
 from model.lenet import LeNet5
 from store.blobs import BlobRef
 from store.connection import Store
-from store.errors import NotFound, StudyChanged
+from store.errors import NotFound, StoreUnavailable, StudyChanged
 from store.queue import new_token
 from store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
 
@@ -131,6 +131,27 @@ def test_a_trial_without_a_model_is_not_offered(store: Store, mongo_uri: str) ->
         offers.look(dataclasses.replace(snapshot(store), finished=(spoilt,)))
     with pytest.raises(NotFound, match="study 's' has no model yet"):
         store.model("s")
+
+
+def test_an_offer_that_failed_is_made_again(
+    store: Store, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the store is away nothing is offered; at the next look the same trial is."""
+    study = open_study(store, plan(), tiny())
+    best = best_of(only_search(store, mongo_uri))
+    assert best is not None
+    offers = Offers(store, lambda trial, at: _card_so_far(store, study, tiny(), trial, at))
+
+    def away(*_: Any) -> None:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.studies, "offer", away)
+        offers.look(snapshot(store))
+    with pytest.raises(NotFound):
+        store.model("s")
+    offers.look(snapshot(store))
+    assert store.model("s").card["trial"] == best.tid
 
 
 # -- how a study ends --------------------------------------------------------------------------

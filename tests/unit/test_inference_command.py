@@ -145,7 +145,7 @@ def test_predictions_are_those_of_the_evaluation(
     labels = torch.from_numpy(numerals.test_labels[:50])
     normalise = checkpoint.normaliser(card, CPU)
     expected = evaluate(network, to_tensor(images, CPU), labels, normalise).probabilities
-    found, _ = predictor.assess([image.repeat(3, axis=2) for image in images])
+    found, _, _ = predictor.assess([image.repeat(3, axis=2) for image in images])
     assert np.abs(found - expected).max() < 1e-5
     for row, prediction in zip(expected, predictor.predict([*images.repeat(3, axis=3)])):
         best = [card.classes[i] for i in np.argsort(-row)[:3]]

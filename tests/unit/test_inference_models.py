@@ -22,6 +22,7 @@ from inference.models import from_file, locate, predictor_of
 from inference.study_model import from_study
 from inference.watching import Watcher
 from model import export
+from model.calibration import PLAIN, Calibration
 from model.card import SUFFIX, Card
 from model.checkpoint import pack_weights
 from model.errors import CheckpointError, UsageError
@@ -43,6 +44,12 @@ def made(seed: int = 0, **changes: Any) -> Tuple[bytes, Card]:
     classes = ["class {}".format(number) for number in range(10)]
     card = Card(classes, 3, [0.5] * 3, [0.2] * 3, sha256, {}, {}, study="s", trial=seed)
     return packed, dataclasses.replace(card, **changes)
+
+
+def arguments_of(model: Tuple[bytes, Card]) -> Tuple[bytes, str, Card, str, str]:
+    """Return what ``predictor_of`` takes for a model."""
+    packed, card = model
+    return packed, SUFFIX, card, "cpu", "test"
 
 
 def pictures(n: int = 50) -> np.ndarray:
@@ -353,6 +360,35 @@ def test_better_models_are_taken_while_it_labels(store: Store, mongo_uri: str, c
         "from here on by trial 4, 60.0% of validation images instead of 60.0%",
     ]
     assert watched.warned.lines == []
+
+
+def test_an_answer_is_wholly_of_one_model() -> None:
+    """A model that changes while it computes has its own classes and thresholds decide."""
+    sure = Calibration(min_confidence=0.99)
+    before = predictor_of(*arguments_of(made(1, calibration=sure)))
+    after = predictor_of(*arguments_of(made(2, classes=["other"] * 10, calibration=PLAIN)))
+    some = list(pictures(4))
+    expected = predictor_of(*arguments_of(made(1, calibration=sure))).predict(some)
+
+    class Engine:
+        """The first model's, in the midst of whose computing the second takes its place."""
+
+        name = "torch"
+
+        def __init__(self, engine: Any) -> None:
+            self._engine = engine
+
+        def run(self, seen: np.ndarray) -> np.ndarray:
+            """See ``Engine.run``."""
+            before.become(after)
+            logits: np.ndarray = self._engine.run(seen)
+            return logits
+
+    engine, card, calibration = before._is
+    before._is = Engine(engine), card, calibration
+    assert before.predict(some) == expected
+    assert {each.label for each in expected} == {"unknown"}
+    assert before.predict(some) == after.predict(some)
 
 
 def test_a_model_that_cannot_be_trusted_is_not_taken(

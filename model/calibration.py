@@ -143,6 +143,11 @@ class Thresholds:
                 option = "--" + name.replace("_", "-")
                 raise UsageError("{} must be from 0 to 1, not {}".format(option, value))
 
+    @property
+    def of_probabilities(self) -> bool:
+        """Whether there is one of confidence or margin, which every model can be asked for."""
+        return self.min_confidence is not None or self.min_margin is not None
+
     def replacing(self, calibration: Calibration) -> Calibration:
         """Return a calibration with these in place of its own."""
         return replace(calibration, **self._asked())

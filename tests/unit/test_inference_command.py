@@ -662,6 +662,10 @@ def test_a_card_without_thresholds_says_so(
     assert all(line["known"] for line in lines_of(Path("predictions")))
     predict(mixed, "--model", model, "--no-unknown")
     assert "no thresholds" not in capsys.readouterr().out
+    predict(mixed, "--model", model, "--min-membership", "0")
+    assert "no thresholds" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="--min-membership: the model's card does not say"):
+        predict(mixed, "--model", model, "--min-membership", "0.5")
 
 
 def test_a_damaged_calibration_is_refused(calibrated: Path, mixed: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Other forms of a trained model, for devices that lack what trained it: ONNX and TorchScript.
 
-What is written was compared with the model on its test images, by what will run it: PyTorch, and
-OpenCV for ONNX.
+What is made was compared with the model on its test images, by what will run it: PyTorch, and
+OpenCV for ONNX. A safetensors file is the model itself, and there is nothing to compare.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 import numpy as np
 import torch
@@ -44,23 +44,32 @@ def require_path(path: Path) -> None:
         )
 
 
-def export(path: Path, packed: bytes, card: Card, pictures: np.ndarray) -> None:
+def is_compared(path: Path) -> bool:
+    """Return whether a path names a form that has to be compared with the model."""
+    return path.suffix != SUFFIX
+
+
+def export(path: Path, packed: bytes, card: Card, pictures: Optional[np.ndarray] = None) -> None:
     """Write a model in the form that a path's suffix names, with its card beside it.
 
     Args:
         path: see ``require_path``.
         packed: the model's weights, a safetensors file.
         card: of these weights.
-        pictures: uint8 ``[N, 28, 28, C]`` that both forms must give the same label, each of them.
+        pictures: uint8 ``[N, 28, 28, C]`` that both forms must give the same label, each of them;
+            N of 1 or more. Only what ``is_compared`` needs them.
 
-    Raises ``ExportFailed`` where they do not, ``UsageError`` where another model's file has the
-    same card; then nothing is written.
+    Raises ``ExportFailed`` where they do not or there are none, ``CheckpointError`` for a model
+    whose answers are no numbers, ``UsageError`` where another model's file has the same card; then
+    nothing is written.
     """
     _require_free(path, card)
     model = unpack_weights(packed, card, _CPU)
-    if path.suffix == SUFFIX:
+    if not is_compared(path):
         cards.write(path, packed, card)
         return
+    if pictures is None or not len(pictures):
+        raise ExportFailed("nothing was exported: there are no test images to compare it on")
     made = _MAKERS[path.suffix](model, card)
     card = replace(card, exports={path.suffix: hashlib.sha256(made).hexdigest()})
     exported = engine_of(made, path.suffix, card, "cpu")

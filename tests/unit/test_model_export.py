@@ -263,6 +263,15 @@ def test_a_models_file_is_described_and_exported(tmp_path: Path, dataset: Datase
     assert cards.read(tmp_path / "model.onnx")[1].trial == 7
 
 
+def test_the_weights_are_written_without_their_data_set(tmp_path: Path, dataset: Dataset) -> None:
+    """A copy in .safetensors is compared with nothing, needs no images, and says no more."""
+    packed, _ = saved(tmp_path / "m", dataset)
+    path = tmp_path / "copy.safetensors"
+    said = best("--model", tmp_path / "m", "--export", path)
+    assert said.splitlines()[-1] == "written: {}".format(path)
+    assert path.read_bytes() == packed
+
+
 def test_a_studys_model_is_exported_from_the_store(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:

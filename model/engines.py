@@ -92,11 +92,21 @@ def engine_of(packed: bytes, suffix: str, card: Card, device: str) -> Engine:
 
 
 def differing_labels(one: Engine, other: Engine, pictures: np.ndarray) -> int:
-    """Return of how many pictures the likeliest classes differ between two engines."""
+    """Return for how many pictures another engine names another class than one, or none at all.
+
+    Raises ``CheckpointError`` where the answers of the one that it is measured by are no numbers.
+    """
     differing = 0
     for start in range(0, len(pictures), _TOGETHER):
         some = pictures[start : start + _TOGETHER]
-        differing += int((one.run(some).argmax(1) != other.run(some).argmax(1)).sum())
+        expected, found = one.run(some), other.run(some)
+        if not np.isfinite(expected).all():
+            raise CheckpointError(
+                "the model's answers are not finite numbers, its training must have diverged: "
+                "choose another"
+            )
+        same = (expected.argmax(1) == found.argmax(1)) & np.isfinite(found).all(1)
+        differing += int((~same).sum())
     return differing
 
 

@@ -117,6 +117,21 @@ def test_an_export_that_differs_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_comparison_that_shows_nothing_is_none(tmp_path: Path) -> None:
+    """A model that answers no numbers, and no pictures to compare on, leave no file."""
+    packed, card = made()
+    with pytest.raises(ExportFailed, match="there are no test images"):
+        export.export(tmp_path / "a.pt", packed, card, pictures(3, 0))
+    diverged = checkpoint.unpack_weights(packed, card, CPU)
+    with torch.no_grad():
+        diverged.classifier[-1].bias[0] = float("nan")
+    packed = pack_weights(diverged)
+    card = dataclasses.replace(card, weights_sha256=hashlib.sha256(packed).hexdigest())
+    with pytest.raises(CheckpointError, match="not finite numbers"):
+        export.export(tmp_path / "a.pt", packed, card, pictures(3, 5))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_forms_of_one_model_share_its_card(tmp_path: Path) -> None:
     """model.onnx and model.pt beside model.safetensors are one model: each stays readable."""
     packed, card = made()

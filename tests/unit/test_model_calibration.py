@@ -171,7 +171,10 @@ def test_a_member_that_a_camera_distorts_mildly_stays_one(members: Members) -> N
 def test_pictures_that_are_all_the_same_are_no_error() -> None:
     """A data set without any variety has a spread too, and its pictures are members."""
     same = np.full((10, 28, 28, 3), 7, np.uint8)
-    assert np.isfinite(Members.of(same, same).distance(same)).all()
+    members = Members.of(same, same)
+    assert np.isfinite(members.distance(same)).all()
+    assert (members.share_beyond(same) >= 0.05).all()
+    assert (members.share_beyond(255 - same) == 0).all()
 
 
 def test_statistics_do_not_depend_on_their_neighbours() -> None:

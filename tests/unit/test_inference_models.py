@@ -33,7 +33,7 @@ from store.errors import LoginRefused, NotFound, StoreUnavailable
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Read here: the tests' home hides the user's own settings from what they run.
 DEVICE_PYTHON = os.environ.get("HYPERHIVE_DEVICE_PYTHON")
-AWAY = "mongodb://user:secret@127.0.0.1:1/hyperhive?serverSelectionTimeoutMS=200"
+AWAY = "mongodb://user:secret@127.0.0.1:1/hyperhive"
 
 
 def made(seed: int = 0, **changes: Any) -> Tuple[bytes, Card]:
@@ -270,6 +270,7 @@ def test_without_its_store_a_study_labels_by_the_copy(
 
     A study that was never had is refused, and so is a store that answers and refuses.
     """
+    monkeypatch.setattr("store.driver.SERVER_SELECTION_TIMEOUT_S", 0.2)
     with pytest.raises(StoreUnavailable):
         hash_of(AWAY, Said())
     packed, card = made(1)
@@ -350,6 +351,8 @@ def test_better_models_are_taken_while_it_labels(store: Store, mongo_uri: str, c
         offer(store, *better)
         until(lambda: labels_until(watched.is_now(better[1])), "the better model")
         offer(store, *worse)
+        watched.watcher._ask(store)  # whether its own thread has asked by now or not
+        assert watched.is_now(better[1])()
         offer(store, *final, is_final=True)
         until(lambda: labels_until(watched.is_now(final[1])), "the final model")
     answers.append(watched.predictor.predict(some))
@@ -394,7 +397,10 @@ def test_an_answer_is_wholly_of_one_model() -> None:
 def test_a_model_that_cannot_be_trusted_is_not_taken(
     store: Store, mongo_uri: str, cache: Path
 ) -> None:
-    """Weights of another card, other classes, no card: a sentence each; the next one is taken."""
+    """Weights of another card or damaged, other classes, no card: a sentence each.
+
+    The next one is taken.
+    """
     first = made(1, validation_accuracy=0.5)
     better = made(3, validation_accuracy=0.7)
     offer(store, *first)
@@ -418,14 +424,25 @@ def test_a_model_that_cannot_be_trusted_is_not_taken(
         until(lambda: watched.warned.lines, "a complaint")
         assert "the model's card is not one of ours" in watched.warned.lines[0]
         assert watched.is_now(first[1])()
+        watched.warned.lines.clear()
+        damaged = made(5, validation_accuracy=0.8)
+        ref = store.blobs.put(damaged[0], "weights").as_document()
+        chunks = {"files_id": ref["file_id"]}
+        store.database["fs.chunks"].update_one(chunks, {"$set": {"data": b"damaged"}})
+        store.studies.offer("s", {"card": damaged[1].to_json(), "weights": ref})
+        until(lambda: watched.warned.lines, "a complaint")
+        assert "a newer model was not taken" in watched.warned.lines[0]
         final = made(4, validation_accuracy=0.7)
         offer(store, *final)
         until(watched.is_now(final[1]), "the next model")
     assert len(watched.warned.lines) == 1
 
 
-def test_a_store_that_goes_away_ends_no_labelling(cache: Path) -> None:
+def test_a_store_that_goes_away_ends_no_labelling(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While the store does not answer, labels come as before, and it is said once."""
+    monkeypatch.setattr("inference.watching._TIMEOUT_S", 0.2)
     packed, card = made(1)
     watched = Watched(AWAY, packed, card)
     with watched.watcher:

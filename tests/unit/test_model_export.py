@@ -26,6 +26,7 @@ from model.lenet import LeNet5
 from model.normalise import to_tensor
 from model.torch_engine import TorchEngine, without_deprecations
 from store.connection import Store
+from store.errors import NotFound
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("cv2")
@@ -312,6 +313,28 @@ def test_a_studys_model_is_exported_from_the_store(
     store.datasets.publish(data.content_hash, data.pack(), data.card())
     assert "same label on all 100" in best("mine", "--mongo", mongo_uri, "--export", path)
     assert cards.read(path)[1].validation_accuracy == 0.5
+
+
+def test_a_cancelled_study_is_said_to_be(store: Store, mongo_uri: str) -> None:
+    """Without a model none is to come, and with one it is the best so far for good."""
+    packed, card = made()
+    store.studies.open("gone", {})
+    store.studies.cancel("gone")
+    with pytest.raises(NotFound, match="study 'gone' was cancelled before it had a model"):
+        best("gone", "--mongo", mongo_uri)
+    ref = store.blobs.put(packed, "weights").as_document()
+    store.studies.offer("gone", {"card": card.to_json(), "weights": ref})
+    assert "the study was cancelled" in best("gone", "--mongo", mongo_uri)
+
+
+def test_an_export_is_not_described_as_the_model(tmp_path: Path) -> None:
+    """Its size and hash are not those of the weights: it is refused, and where they are is said."""
+    packed, card = made()
+    export.export(tmp_path / "a.pt", packed, card, pictures(3, 2))
+    with pytest.raises(UsageError, match=r"a\.pt is no \.safetensors file: give"):
+        best("--model", tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=r"there is no .*b\.onnx"):
+        best("--model", tmp_path / "b.onnx")
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,20 @@ def test_an_export_that_cannot_be_trusted_is_refused(
         engine_of(*_read(path), "cpu")
 
 
+def test_a_device_that_fails_is_no_bad_model() -> None:
+    """What goes wrong while a model that was read computes, as memory, is not blamed on it."""
+
+    class Full(torch.nn.Module):
+        """Fails as a network does on a GPU whose memory others have taken."""
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            """Fail."""
+            raise RuntimeError("CUDA out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        TorchEngine(Full(), CPU).run(pictures(3, 1))
+
+
 def _read(path: Path) -> Tuple[bytes, str, Card]:
     packed, card = cards.read(path)
     return packed, path.suffix, card

@@ -54,13 +54,20 @@ def engine_name(path: Path, asked: str = AUTO) -> str:
         )
     name = _ENGINES[path.suffix]
     if asked not in (AUTO, name):
-        fitting = ONNX if asked == OPENCV else SUFFIX
-        raise UsageError(
-            "--engine {} runs {} files, not {}: `hyperhive best --export` makes one".format(
-                asked, fitting, path
+        if asked == OPENCV and path.suffix == SUFFIX:
+            raise UsageError(
+                "--engine opencv runs {} files, not {}: {}".format(ONNX, path, how_to_export(path))
             )
-        )
+        fitting = ONNX if asked == OPENCV else SUFFIX
+        raise UsageError("--engine {} runs {} files, not {}".format(asked, fitting, path))
     return name
+
+
+def how_to_export(model: Path) -> str:
+    """Return what to type for the ONNX file of a safetensors file, as a part of a sentence."""
+    return "`hyperhive best --model {} --export {}` makes one, where PyTorch is".format(
+        model, model.with_suffix(ONNX)
+    )
 
 
 def engine_of(packed: bytes, suffix: str, card: Card, device: str) -> Engine:

@@ -162,7 +162,7 @@ def test_an_old_torch_runs_what_this_one_exported(forms: Path, images: Path) -> 
         assert labels(Path(form)) == labels(Path("here"))
 
 
-def test_the_engine_goes_by_the_suffix(forms: Path) -> None:
+def test_the_engine_goes_by_the_suffix(forms: Path, tmp_path: Path) -> None:
     """Of a directory's files each engine takes its own; a file of the other's is refused."""
     assert locate(forms) == locate(forms, "torch") == forms / "model.safetensors"
     assert locate(forms, "opencv") == locate(forms / "model.onnx") == forms / "model.onnx"
@@ -179,6 +179,13 @@ def test_the_engine_goes_by_the_suffix(forms: Path) -> None:
         from_file(forms / "model.onnx", "cuda")
     with pytest.raises(CheckpointError, match=r"there is no .*model\.onnx"):
         locate(forms.parent, "opencv")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "model.safetensors").touch()
+    command = r"hyperhive best --model .*model\.safetensors --export .*m/model\.onnx"
+    with pytest.raises(CheckpointError, match=r"there is no .*model\.onnx, .*" + command):
+        locate(tmp_path / "m", "opencv")
+    with pytest.raises(UsageError, match=command):
+        locate(tmp_path / "m" / "model.safetensors", "opencv")
     with pytest.raises(NoModel):
         locate(None)
 

@@ -29,6 +29,7 @@ from coordinator.summary import summary
 from model import checkpoint
 from model.card import CARD_FILE, WEIGHTS_FILE, Card
 from model.checkpoint import pack_weights
+from model.config import TrainConfig
 from model.dataset import Dataset
 from model.datasets import Request
 from model.errors import CheckpointError
@@ -227,6 +228,27 @@ def test_a_study_calibrates_its_model(store: Store, mongo_uri: str, tmp_path: Pa
     assert stored is not None
     assert Card.from_json((stored.result or {})["card"]).calibration == found
     assert "calibration error on test images" in plain(summary(result))
+
+
+def test_the_trials_of_one_split_share_their_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the images look like is measured once, not for each trial; for another split anew."""
+    torch.manual_seed(0)
+    packed = pack_weights(LeNet5(1, 2))
+    sha256 = hashlib.sha256(packed).hexdigest()
+    seen = []
+
+    def counted(images: np.ndarray) -> np.ndarray:
+        seen.append(len(images))
+        return images
+
+    monkeypatch.setattr("coordinator.calibrating.seen_by_camera", counted)
+    data = tiny("counted")
+    data.train_images[0] = 255  # no other test has these images
+    for split_seed, calls in ((5, 2), (5, 2), (6, 4)):
+        config = TrainConfig("", 0.1, 1, 0.5, split_seed=split_seed).to_json()
+        card = Card(["dark", "light"], 1, [0.5], [0.5], sha256, {}, config)
+        calibrate(packed, card, dataclasses.replace(data))
+        assert len(seen) == calls
 
 
 def test_a_winner_whose_weights_cannot_be_used_leaves_no_calibration(

@@ -27,7 +27,7 @@ from model.lenet import LeNet5
 from model.torch_engine import TorchEngine, without_deprecations
 
 OPSET = 11
-"""Of ONNX 1.6, from 2019: OpenCV 4.1 reads it."""
+"""Of ONNX 1.6, from 2019, for devices with an OpenCV that old."""
 
 _CPU = torch.device("cpu")
 
@@ -83,7 +83,7 @@ def export(path: Path, packed: bytes, card: Card, pictures: Optional[np.ndarray]
 
 
 def to_torchscript(model: LeNet5, card: Card) -> bytes:
-    """Return a ``Deployed`` model as TorchScript: PyTorch 1.10 reads what 2.15 writes."""
+    """Return a ``Deployed`` model as TorchScript, which older versions of PyTorch read too."""
     packed = io.BytesIO()
     with without_deprecations():
         torch.jit.save(torch.jit.trace(Deployed(model, card), _example(card)), packed)
@@ -91,7 +91,7 @@ def to_torchscript(model: LeNet5, card: Card) -> bytes:
 
 
 def to_onnx(model: LeNet5, card: Card) -> bytes:
-    """Return a ``Deployed`` model as ONNX, for ``cv2.dnn`` of OpenCV 4.1 or newer.
+    """Return a ``Deployed`` model as ONNX, for ``cv2.dnn``.
 
     Its input is called ``pixels``, its output ``logits``; N is free. It carries the class names and
     the hash of the weights it was made of.
@@ -151,7 +151,7 @@ def _example(card: Card) -> torch.Tensor:
 def _plain_exporter() -> Dict[str, Any]:
     """Return what asks for the exporter by TorchScript, where PyTorch has two of them.
 
-    The other needs another package, and writes opsets that OpenCV 4.1 does not know.
+    The other needs another package, and writes opsets that old OpenCVs do not know.
     """
     has_two = "dynamo" in inspect.signature(torch.onnx.export).parameters
     return {"dynamo": False} if has_two else {}

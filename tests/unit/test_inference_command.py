@@ -228,17 +228,19 @@ def test_a_video_is_live_and_only_snapshots_are_written(
     model: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """--live --every writes a frame now and then; --count ends it; the times are told."""
+    began = time.monotonic()
     predict(
         "--live", video, "--model", model, "--every", "0.4", "--count", "12", "--serve", "0",
         "--save-video",
     )  # fmt: skip
+    took = time.monotonic() - began
     said = capsys.readouterr().out
     assert "watch at http://127.0.0.1:" in said
     assert "12 frames labelled, " in said
     for part in ("capture", "preprocess", "infer"):
         assert re.search(part + r" +\d+\.\d\d +\d+\.\d\d", said)
     lines = lines_of(Path("predictions"))
-    assert 1 <= len(lines) <= 4
+    assert 1 <= len(lines) <= took / 0.4
     assert len(list(Path("predictions/annotated").iterdir())) == len(lines)
     assert Path("predictions/annotated_video.mp4").stat().st_size > 1000
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any, Callable, Tuple
 
@@ -163,8 +164,18 @@ def test_an_older_export_gives_way(tmp_path: Path) -> None:
     """Exported to the same name again, another model replaces the one before, card and all."""
     for seed in (0, 1):
         packed, card = made(seed=seed)
-        export.export(tmp_path / "best.onnx", packed, card, pictures(3))
-        assert cards.read(tmp_path / "best.onnx")[1].weights_sha256 == card.weights_sha256
+        export.export(tmp_path / "best.pt", packed, card, pictures(3, 20))
+        assert cards.read(tmp_path / "best.pt")[1].weights_sha256 == card.weights_sha256
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a directory with a.onnx and a.pt of one model; exporting takes a second each."""
+    directory = tmp_path_factory.mktemp("exported")
+    packed, card = made()
+    for suffix in (".onnx", ".pt"):
+        export.export(directory / ("a" + suffix), packed, card, pictures(3, 20))
+    return directory
 
 
 def cut(path: Path) -> None:
@@ -222,12 +233,11 @@ def lose_hash(path: Path) -> None:
     ],
 )
 def test_an_export_that_cannot_be_trusted_is_refused(
-    suffix: str, spoil: Callable[[Path], Any], sentence: str, tmp_path: Path
+    suffix: str, spoil: Callable[[Path], Any], sentence: str, exported: Path, tmp_path: Path
 ) -> None:
     """Wrong hash, none, no model, another's shapes or outputs, gone: each is one sentence."""
-    packed, card = made()
-    path = tmp_path / ("a" + suffix)
-    export.export(path, packed, card, pictures(3))
+    shutil.copytree(exported, tmp_path / "own")
+    path = tmp_path / "own" / ("a" + suffix)
     spoil(path)
     with pytest.raises(CheckpointError, match=sentence):
         engine_of(*_read(path), "cpu")

@@ -9,6 +9,7 @@ labels as PyTorch does.
 """
 
 import hashlib
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,9 +21,10 @@ import torch
 # isort: split
 import cv2
 import numpy as np
-from _common import simpsons, simpsons_option
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks._common import simpsons, simpsons_option
 from inference.models import from_file
 from inference.predictor import Predictor
 from inference.timings import INFER, Timings

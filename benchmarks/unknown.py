@@ -292,6 +292,8 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=NAMES, default=list(NAMES))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    if not options.faces.is_file():  # said now, not after two networks are trained
+        parser.error("there is no {}: name the archive of CMU's faces".format(options.faces))
     torch.set_num_threads(1)
     for name in options.sets:
         gray = load(Request("simpsons-gray", options.data), lambda done, total: None).dataset

@@ -8,10 +8,10 @@ from rich.text import Text
 
 from coordinator.summary import percent
 from model import card as cards
-from model.card import WEIGHTS_FILE, Card
+from model.card import SUFFIX, WEIGHTS_FILE, Card
 from model.dataset import Dataset
 from model.dataset_cache import DatasetCache
-from model.errors import InputError
+from model.errors import InputError, UsageError
 from store.connection import Store
 from store.errors import NotFound, StoreError
 
@@ -31,10 +31,20 @@ class Found:
 
 
 def from_file(path: Path) -> Found:
-    """Return the model in a directory or of a safetensors file; raises ``CheckpointError``."""
+    """Return the model in a directory or of a safetensors file.
+
+    Raises ``CheckpointError`` if it is not there or cannot be trusted, ``UsageError`` for a form
+    that was made of one.
+    """
     weights = path / WEIGHTS_FILE if path.is_dir() else path
+    cards.require_there(weights)
+    if weights.suffix != SUFFIX:
+        raise UsageError(
+            "--model {} is no {} file: give the one that it was exported from, or the directory "
+            "that has {}".format(path, SUFFIX, WEIGHTS_FILE)
+        )
     packed, card = cards.read(weights)
-    return Found(packed, card, str(weights), _state(card, is_final=True))
+    return Found(packed, card, str(weights), _state(card))
 
 
 def from_store(store: Store, name: Optional[str]) -> Found:
@@ -51,11 +61,11 @@ def from_store(store: Store, name: Optional[str]) -> Found:
                 )
             )
         name = names[-1]
-    model = store.model(name)
+    model, cancelled = store.model(name), store.study(name).cancelled
     card, packed = Card.from_json(model.card), store.blobs.get(model.weights)
     cards.require_hash(packed, card.weights_sha256)
     where = "study {} on {}".format(name, store.address)
-    return Found(packed, card, where, _state(card, model.is_final))
+    return Found(packed, card, where, _state(card, model.is_final, cancelled))
 
 
 def describe(found: Found) -> Text:
@@ -95,9 +105,10 @@ def dataset_of(card: Card, fetch: Callable[[str], bytes]) -> Dataset:
         ) from error
 
 
-def _state(card: Card, is_final: bool) -> str:
+def _state(card: Card, is_final: bool = True, cancelled: bool = False) -> str:
     if not is_final:
-        return "trial {}, the best so far: the study has not ended".format(card.trial)
+        why = "was cancelled" if cancelled else "has not ended"
+        return "trial {}, the best so far: the study {}".format(card.trial, why)
     if card.trial is None:
         return "of no study"
     refitted = card.config.get("train_on_all")

@@ -27,13 +27,14 @@ def best(
 ) -> None:
     """Tell of the best model of a study, and write it in the form that a device needs.
 
-    An export is compared with the model on all test images of its data set, which come from this
-    machine's cache or the store. Unless every label is the same, nothing is written.
+    Any form but .safetensors, which is copied as it is, is compared with the model on all test
+    images of its data set, which come from this machine's cache or the store. Unless every label is
+    the same, nothing is written.
     """
     from coordinator import best as models
     from model.errors import UsageError
     from model.export import export as write
-    from model.export import require_path
+    from model.export import is_compared, require_path
     from store.connection import Store
 
     if study is not None and model is not None:
@@ -52,8 +53,11 @@ def best(
 
         found = models.from_file(model) if model else models.from_store(store(), study)
         console.print(models.describe(found), soft_wrap=True)
-        if export is not None:
-            dataset = models.dataset_of(found.card, fetch)
-            write(export, found.packed, found.card, dataset.test_images)
-            said = "written: {}, which gives the same label on all {:,} test images"
-            console.print(Text(said.format(export, len(dataset.test_images))), soft_wrap=True)
+        if export is None:
+            return
+        said, pictures = "written: {}".format(export), None
+        if is_compared(export):
+            pictures = models.dataset_of(found.card, fetch).test_images
+            said += ", which gives the same label on all {:,} test images".format(len(pictures))
+        write(export, found.packed, found.card, pictures)
+        console.print(Text(said), soft_wrap=True)

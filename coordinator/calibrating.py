@@ -1,6 +1,7 @@
 """Calibrating a study's model on the images that its trial was not trained on."""
 
-from dataclasses import replace
+import functools
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -29,7 +30,8 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
     (``benchmarks/unknown.py``). Raises ``CheckpointError`` for weights that cannot be used.
     """
     config = TrainConfig.from_json(card.config)
-    kept, held_out = dataset.validation_split(config.validation_fraction, config.split_seed)
+    split = _Split(dataset.content_hash, config.validation_fraction, config.split_seed, dataset)
+    _, held_out = dataset.validation_split(split.fraction, split.seed)
     images, labels = dataset.train_images, dataset.train_labels
     model = checkpoint.unpack_weights(packed, card, _CPU)
     evaluation = evaluate(
@@ -40,8 +42,24 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
     )
     if not np.isfinite(evaluation.logits).all():
         raise CheckpointError("the model's answers are not finite numbers")
-    members = Members.of(seen_by_camera(images[kept]), seen_by_camera(images[held_out]))
-    return Calibration.of(evaluation.logits, labels[held_out], members)
+    return Calibration.of(evaluation.logits, labels[held_out], _members(split))
+
+
+@dataclass(frozen=True)
+class _Split:
+    """What is trained on and what is held out; equal by what it is made of."""
+
+    content_hash: str
+    fraction: float
+    seed: int
+    dataset: Dataset = field(compare=False, repr=False)
+
+
+@functools.lru_cache(maxsize=1)  # all trials of a study have one split, and it takes seconds
+def _members(split: _Split) -> Members:
+    kept, held_out = split.dataset.validation_split(split.fraction, split.seed)
+    images = split.dataset.train_images
+    return Members.of(seen_by_camera(images[kept]), seen_by_camera(images[held_out]))
 
 
 def seen_by_camera(images: np.ndarray) -> np.ndarray:

@@ -23,23 +23,23 @@ class Offers:
         self._store = store
         self._card_of = card_of
         self._seen = 0
-        self._offered: Optional[int] = None
+        self._last: Optional[int] = None
 
     def look(self, snapshot: Snapshot) -> None:
         """Offer the best trial of a snapshot, unless it was the last that was offered."""
         if len(snapshot.finished) == self._seen:
             return
         best = snapshot.best
-        try:
-            if best is not None and best.artifact is not None and best.tid != self._offered:
+        if best is not None and best.artifact is not None and best.tid != self._last:
+            try:
                 self._offer(snapshot.study, best, BlobRef.from_document(best.artifact))
-        except (StoreUnavailable, NotFound):
-            return  # the search tells of it; there is another look in a moment
-        except (InputError, CorruptBlob):
-            pass  # no model can be made of that trial: if it wins, the study's end says why
+            except (StoreUnavailable, NotFound):
+                return  # the search tells of it; there is another look in a moment
+            except (InputError, CorruptBlob):
+                pass  # no model can be made of that trial: if it wins, the study's end says why
+            self._last = best.tid
         self._seen = len(snapshot.finished)
 
     def _offer(self, study: str, best: Trial, weights: BlobRef) -> None:
-        self._offered = best.tid
         card = self._card_of(best, weights)
         self._store.studies.offer(study, {"card": card.to_json(), "weights": weights.as_document()})

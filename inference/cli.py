@@ -195,7 +195,6 @@ def predict(
     from inference.session import Session
     from inference.smoothing import DEFAULT_S, Smoother
     from inference.views import Views
-    from model.calibration import Thresholds
 
     out = _console(sys.stdout, quiet)
     if list_cameras:
@@ -214,9 +213,9 @@ def predict(
     smoother = Smoother(DEFAULT_S if smoothing is None else smoothing) if live else None
     with contextlib.ExitStack() as opened:
         chosen = opened.enter_context(_model(path, study, mongo, device, watch, out))
-        chosen.predictor.ask_for(thresholds)
+        _ask_for(thresholds, chosen.predictor)
         out.print("labelling {} with {}".format(frames.title, chosen.title))
-        if chosen.predictor.card.calibration is None and thresholds == Thresholds():
+        if chosen.predictor.card.calibration is None and not thresholds.of_probabilities:
             out.print("its card has no thresholds: it never says unknown (--min-confidence does)")
         title = "{}, by {}".format(frames.title, chosen.title)
         outputs = Outputs(output, title, save_video, live)
@@ -262,6 +261,17 @@ def _thresholds(
     if asked != Thresholds():
         raise UsageError("--no-unknown excludes --min-...: give one")
     return NO_THRESHOLDS
+
+
+def _ask_for(thresholds: "Thresholds", predictor: "Predictor") -> None:
+    """Have a model go by these; raises ``UsageError`` where it has nothing to measure one by."""
+    calibration = predictor.card.calibration
+    if thresholds.min_membership and (calibration is None or calibration.members is None):
+        raise UsageError(
+            "--min-membership: the model's card does not say what its training images look like; "
+            "ask for --min-confidence, or take a model of a study that this hyperhive has run"
+        )
+    predictor.ask_for(thresholds)
 
 
 def _locate(model: Optional[Path], study: Optional[str], engine: str) -> Optional[Path]:

@@ -74,13 +74,13 @@ def label(
     classes = predictor.card.classes
     with contextlib.closing(source.frames(stop, left_out)) as frames:
         for batch in batches(frames, source.live):
-            assessed = predictor.assess([frame.image for frame in batch])
+            *assessed, decide = predictor.assess([frame.image for frame in batch])
             for frame, probabilities, membership in zip(batch, *assessed):
                 predictor.timings.add(CAPTURE, frame.took)
                 if smoother is not None and frame.time is not None:
                     both = smoother.smooth(np.append(probabilities, membership), frame.time)
                     probabilities, membership = both[:-1], both[-1]
-                prediction = predictor.decide(probabilities, float(membership))
+                prediction = decide(probabilities, float(membership))
                 yield Result(frame, prediction, expected_class(frame, classes))
 
 

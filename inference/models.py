@@ -10,7 +10,16 @@ from inference.errors import NoModel
 from inference.predictor import Predictor
 from model import card as cards
 from model.card import CARD_FILE, SUFFIX, WEIGHTS_FILE, Card
-from model.engines import AUTO, OPENCV, SUFFIXES, TORCH, engine_name, engine_of, require_engine
+from model.engines import (
+    AUTO,
+    OPENCV,
+    SUFFIXES,
+    TORCH,
+    engine_name,
+    engine_of,
+    how_to_export,
+    require_engine,
+)
 from model.errors import CheckpointError, UsageError
 
 MODELS = Path("models")
@@ -81,12 +90,21 @@ def require_weights(engine: str) -> None:
 
 
 def _form_in(directory: Path, engine: str) -> Path:
-    """Return the first form of a directory's model that the engine runs, if one is there."""
+    """Return the first form of a directory's model that the engine runs.
+
+    Raises ``CheckpointError`` where there is none but what it can be made of.
+    """
     if engine == AUTO and importlib.util.find_spec("torch") is None:
         engine = OPENCV
     forms = [directory / (WEIGHTS_FILE[: -len(SUFFIX)] + suffix) for suffix in SUFFIXES]
     fitting = [form for form in forms if engine in (AUTO, engine_name(form))]
-    return next((form for form in fitting if form.exists()), fitting[0])
+    found = next((form for form in fitting if form.exists()), fitting[0])
+    weights = directory / WEIGHTS_FILE
+    if engine == OPENCV and weights.exists() and not found.exists():
+        raise CheckpointError(
+            "there is no {}, which OpenCV could run: {}".format(found, how_to_export(weights))
+        )
+    return found
 
 
 def _newest(models: Path) -> Path:

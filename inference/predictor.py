@@ -1,12 +1,13 @@
 """What a model says of pictures."""
 
+import functools
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import Callable, List, Sequence, Tuple
 
 import numpy as np
 
 from inference.timings import INFER, PREPROCESS, Timings
-from model.calibration import PLAIN, Thresholds
+from model.calibration import PLAIN, Calibration, Thresholds
 from model.card import Card
 from model.engines import Engine
 from model.errors import CheckpointError
@@ -49,6 +50,10 @@ class Prediction:
         return self.top[0][1]
 
 
+Decide = Callable[[np.ndarray, float], Prediction]
+"""Gives the prediction for one picture's probabilities ``[classes]`` and membership."""
+
+
 class Predictor:
     """A model with its card, ready for pictures of any size; ``timings`` has what it took so far.
 
@@ -78,22 +83,24 @@ class Predictor:
         self._is = other._is
 
     def predict(self, images: Sequence[np.ndarray]) -> List[Prediction]:
-        """Return a prediction for each picture: ``assess``, then ``decide``."""
-        return [self.decide(*row) for row in zip(*self.assess(images))]
+        """Return a prediction for each picture: ``assess`` and what that says decides."""
+        probabilities, memberships, decide = self.assess(images)
+        return [decide(*row) for row in zip(probabilities, memberships)]
 
-    def assess(self, images: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
-        """Return what can be averaged over frames: probabilities and memberships.
+    def assess(self, images: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray, Decide]:
+        """Return what can be averaged over frames, probabilities and memberships, and what decides.
 
-        They are float32 ``[N, classes]`` in the card's order, and float32 ``[N]`` from 0 to 1: how
-        much each picture looks as if it were of any class. The pixels take the way that the
-        training images took. Raises ``CheckpointError`` for a model whose answers are no numbers.
+        The first are float32 ``[N, classes]`` in the card's order, and float32 ``[N]`` from 0 to 1:
+        how much each picture looks as if it were of any class. What decides is of the model that
+        gave them, whatever model answers by then. The pixels take the way that the training images
+        took. Raises ``CheckpointError`` for a model whose answers are no numbers.
 
         Args:
             images: one or more, uint8 RGB ``[H, W, 3]``; sizes may differ.
         """
-        engine, _, calibration = self._is
+        engine, card, calibration = self._is
         with self.timings.measure(PREPROCESS, len(images)):
-            pictures = np.stack([self.input_of(image) for image in images])
+            pictures = np.stack([fit(image, card.channels) for image in images])
         with self.timings.measure(INFER, len(images)):
             logits = engine.run(pictures)
             if not np.isfinite(logits).all():
@@ -101,16 +108,19 @@ class Predictor:
                     "the model's answers are not finite numbers, its training must have diverged: "
                     "choose another"
                 )
-            return calibration.probabilities(logits), calibration.membership(pictures)
+            probabilities = calibration.probabilities(logits)
+            memberships = calibration.membership(pictures)
+        asked = self._thresholds.replacing(calibration)
+        return probabilities, memberships, functools.partial(_decide, card, asked)
 
     def input_of(self, image: np.ndarray) -> np.ndarray:
         """Return what the model sees of a picture: uint8 ``[28, 28, channels]``."""
         return fit(image, self.card.channels)
 
-    def decide(self, probabilities: np.ndarray, membership: float) -> Prediction:
-        """Return the prediction for one picture's row of ``assess``."""
-        _, card, calibration = self._is
-        order = np.argsort(-probabilities, kind="stable")[:TOP]
-        top = tuple((card.classes[i], float(probabilities[i])) for i in order)
-        asked = self._thresholds.replacing(calibration)
-        return Prediction(top, asked.knows(probabilities, membership))
+
+def _decide(
+    card: Card, calibration: Calibration, probabilities: np.ndarray, membership: float
+) -> Prediction:
+    order = np.argsort(-probabilities, kind="stable")[:TOP]
+    top = tuple((card.classes[i], float(probabilities[i])) for i in order)
+    return Prediction(top, calibration.knows(probabilities, membership))

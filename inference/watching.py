@@ -10,7 +10,7 @@ from inference.predictor import Predictor
 from model.card import SUFFIX, Card
 from model.errors import CheckpointError
 from store.connection import Store
-from store.errors import StoreError, StoreUnavailable
+from store.errors import CorruptBlob, StoreError, StoreUnavailable
 from store.studies import StoredModel
 
 POLL_S = 3.0
@@ -85,7 +85,7 @@ class Watcher:
             if not self._is_away:
                 self._tell(self._warn, "{}; labelling goes on, and asks again".format(error))
             self._is_away = True
-        except CheckpointError as error:
+        except (CheckpointError, CorruptBlob) as error:
             self._refused = found
             self._tell(self._warn, "a newer model was not taken: {}".format(error))
 

@@ -143,6 +143,11 @@ class Thresholds:
                 option = "--" + name.replace("_", "-")
                 raise UsageError("{} must be from 0 to 1, not {}".format(option, value))
 
+    @property
+    def of_probabilities(self) -> bool:
+        """Whether there is one of confidence or margin, which every model can be asked for."""
+        return self.min_confidence is not None or self.min_margin is not None
+
     def replacing(self, calibration: Calibration) -> Calibration:
         """Return a calibration with these in place of its own."""
         return replace(calibration, **self._asked())
@@ -159,14 +164,21 @@ def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the temperature, 0.05 to 20, at which labels ``[N]`` are the likeliest.
 
     Their negative log-likelihood has one minimum over the inverse temperature, in which it is
-    convex, so a search by thirds of the logarithm finds it.
+    convex, so a search by thirds of the logarithm finds it. Each label counts for 1 - 1/(N + 2),
+    the other classes for the rest (Platt 1999, "Probabilistic Outputs for Support Vector
+    Machines", 2.2): of few images hardly one is named wrongly, and the likeliest temperature would
+    be next to none. Where none is, nothing tells it, and it is 1.
     """
+    count, classes = logits.shape
+    if (logits.argmax(axis=1) == labels).all():
+        return 1.0
+    targets = np.full(logits.shape, 1 / (count + 2) / (classes - 1))
+    targets[np.arange(count), labels] = 1 - 1 / (count + 2)
 
     def loss(logarithm: float) -> float:
         scaled = logits.astype(np.float64) / math.exp(logarithm)
         scaled -= scaled.max(axis=1, keepdims=True)
-        chosen = scaled[np.arange(len(labels)), labels]
-        return float((np.log(np.exp(scaled).sum(axis=1)) - chosen).mean())
+        return float((np.log(np.exp(scaled).sum(axis=1)) - (targets * scaled).sum(axis=1)).mean())
 
     low, high = math.log(0.05), math.log(20)
     while high - low > 1e-4:
@@ -192,8 +204,11 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _passed_by(share: float, values: np.ndarray) -> float:
-    """Return the threshold that a share of the values passes; 0 where there are none."""
-    return float("{:.4f}".format(np.quantile(values, 1 - share))) if len(values) else 0.0
+    """Return the threshold that a share of the values passes at least; 0 where there are none.
+
+    Rounded to nearest it could be above them all: probabilities crowd below 1.
+    """
+    return math.floor(np.quantile(values, 1 - share) * 1e4) / 1e4 if len(values) else 0.0
 
 
 def _members(values: Mapping[str, Any], channels: int) -> Members:

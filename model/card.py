@@ -5,6 +5,7 @@ A file is trusted only after its hash agrees with the card. Nothing here needs P
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
@@ -65,6 +66,7 @@ class Card:
                 "'lenet5', 1".format(card.architecture, card.format)
             )
         card._require_sound()
+        card._require_described()
         return replace(card, calibration=_calibration(card.calibration, card.channels))
 
     def _require_sound(self) -> None:
@@ -75,12 +77,25 @@ class Card:
             raise CheckpointError("the model's card has no standard deviation for each channel")
         if not isinstance(self.weights_sha256, str):
             raise CheckpointError("the model's card has no hash of its weights")
-        if not isinstance(self.exports, dict):
-            raise CheckpointError("the model's card has no hashes of its other forms")
         if self.channels not in (1, 3) or type(self.channels) is not int:
             raise CheckpointError("the model's card has no number of channels")
         if not _is_names(self.classes):
             raise CheckpointError("the model's card has no class names")
+
+    def _require_described(self) -> None:
+        """Raise ``CheckpointError`` where a field that a person is told of is none of its kind."""
+        sound = {
+            "hashes of its other forms": _is_hashes(self.exports),
+            "data set": isinstance(self.dataset, dict),
+            "configuration": isinstance(self.config, dict),
+            "validation accuracy in 0..1": _is_share(self.validation_accuracy),
+            "test accuracy in 0..1": _is_share(self.test_accuracy),
+            "number of a trial": self.trial is None or type(self.trial) is int,
+            "name of a study": isinstance(self.study, (str, type(None))),
+        }
+        for what, is_sound in sound.items():
+            if not is_sound:
+                raise CheckpointError("the model's card has no {}".format(what))
 
     def sha256(self, suffix: str) -> Optional[str]:
         """Return the hash of the model's file with this suffix; None if it has no such form."""
@@ -186,3 +201,16 @@ def _is_normalisation(values: Any, channels: Any, least: float) -> bool:
 def _is_names(values: Any) -> bool:
     named = isinstance(values, list) and all(isinstance(value, str) for value in values)
     return named and len(values) >= 2
+
+
+def _is_hashes(values: Any) -> bool:
+    """Whether each value is a SHA-256 in hexadecimal; JSON's keys are strings."""
+    return isinstance(values, dict) and all(
+        isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) for value in values.values()
+    )
+
+
+def _is_share(value: Any) -> bool:
+    """Whether it is None or a number from 0 to 1."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value is None or (number and 0 <= value <= 1)

@@ -1,6 +1,7 @@
 """Data sets as a device gets them: from its own disk, else from the store."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -25,10 +26,14 @@ class DatasetCache:
     def get(self, content_hash: str, fetch: Callable[[str], bytes]) -> Dataset:
         """Return a data set; what ``fetch`` raises where it is not here and cannot be had.
 
+        Raises ``DatasetError`` for what is no hash: it names a file.
+
         Args:
             content_hash: of the data set.
             fetch: returns a packed data set by that hash, as ``store.datasets.fetch`` does.
         """
+        if not re.fullmatch("[0-9a-f]{64}", content_hash):
+            raise DatasetError("no data set has the hash {!r}".format(content_hash))
         path = self._directory / (content_hash + ".npz")
         if path.exists():
             try:

@@ -36,8 +36,8 @@ class Deployed(nn.Module):
 def _normalisation(mean: Sequence[float], std: Sequence[float]) -> nn.Conv2d:
     """Return ``(pixel / 255 - mean) / std`` as a convolution of 1x1.
 
-    As the multiplication and the subtraction that it is, OpenCV 4.1 and 4.5 read it from an ONNX
-    file without a complaint, and then compute something else.
+    As the multiplication and the subtraction that it is, old OpenCVs read it from an ONNX file
+    without a complaint, and then compute something else.
     """
     channels = len(mean)
     convolution = nn.Conv2d(channels, channels, kernel_size=1)

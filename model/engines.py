@@ -54,13 +54,20 @@ def engine_name(path: Path, asked: str = AUTO) -> str:
         )
     name = _ENGINES[path.suffix]
     if asked not in (AUTO, name):
-        fitting = ONNX if asked == OPENCV else SUFFIX
-        raise UsageError(
-            "--engine {} runs {} files, not {}: `hyperhive best --export` makes one".format(
-                asked, fitting, path
+        if asked == OPENCV and path.suffix == SUFFIX:
+            raise UsageError(
+                "--engine opencv runs {} files, not {}: {}".format(ONNX, path, how_to_export(path))
             )
-        )
+        fitting = ONNX if asked == OPENCV else SUFFIX
+        raise UsageError("--engine {} runs {} files, not {}".format(asked, fitting, path))
     return name
+
+
+def how_to_export(model: Path) -> str:
+    """Return what to type for the ONNX file of a safetensors file, as a part of a sentence."""
+    return "`hyperhive best --model {} --export {}` makes one, where PyTorch is".format(
+        model, model.with_suffix(ONNX)
+    )
 
 
 def engine_of(packed: bytes, suffix: str, card: Card, device: str) -> Engine:
@@ -92,11 +99,21 @@ def engine_of(packed: bytes, suffix: str, card: Card, device: str) -> Engine:
 
 
 def differing_labels(one: Engine, other: Engine, pictures: np.ndarray) -> int:
-    """Return of how many pictures the likeliest classes differ between two engines."""
+    """Return for how many pictures another engine names another class than one, or none at all.
+
+    Raises ``CheckpointError`` where the answers of the one that it is measured by are no numbers.
+    """
     differing = 0
     for start in range(0, len(pictures), _TOGETHER):
         some = pictures[start : start + _TOGETHER]
-        differing += int((one.run(some).argmax(1) != other.run(some).argmax(1)).sum())
+        expected, found = one.run(some), other.run(some)
+        if not np.isfinite(expected).all():
+            raise CheckpointError(
+                "the model's answers are not finite numbers, its training must have diverged: "
+                "choose another"
+            )
+        same = (expected.argmax(1) == found.argmax(1)) & np.isfinite(found).all(1)
+        differing += int((~same).sum())
     return differing
 
 

@@ -1,7 +1,7 @@
 """Other forms of a trained model, for devices that lack what trained it: ONNX and TorchScript.
 
-What is written was compared with the model on its test images, by what will run it: PyTorch, and
-OpenCV for ONNX.
+What is made was compared with the model on its test images, by what will run it: PyTorch, and
+OpenCV for ONNX. A safetensors file is the model itself, and there is nothing to compare.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from model.lenet import LeNet5
 from model.torch_engine import TorchEngine, without_deprecations
 
 OPSET = 11
-"""Of ONNX 1.6, from 2019: OpenCV 4.1 reads it."""
+"""Of ONNX 1.6, from 2019, for devices with an OpenCV that old."""
 
 _CPU = torch.device("cpu")
 
@@ -44,23 +44,32 @@ def require_path(path: Path) -> None:
         )
 
 
-def export(path: Path, packed: bytes, card: Card, pictures: np.ndarray) -> None:
+def is_compared(path: Path) -> bool:
+    """Return whether a path names a form that has to be compared with the model."""
+    return path.suffix != SUFFIX
+
+
+def export(path: Path, packed: bytes, card: Card, pictures: Optional[np.ndarray] = None) -> None:
     """Write a model in the form that a path's suffix names, with its card beside it.
 
     Args:
         path: see ``require_path``.
         packed: the model's weights, a safetensors file.
         card: of these weights.
-        pictures: uint8 ``[N, 28, 28, C]`` that both forms must give the same label, each of them.
+        pictures: uint8 ``[N, 28, 28, C]`` that both forms must give the same label, each of them;
+            N of 1 or more. Only what ``is_compared`` needs them.
 
-    Raises ``ExportFailed`` where they do not, ``UsageError`` where another model's file has the
-    same card; then nothing is written.
+    Raises ``ExportFailed`` where they do not or there are none, ``CheckpointError`` for a model
+    whose answers are no numbers, ``UsageError`` where another model's file has the same card; then
+    nothing is written.
     """
     _require_free(path, card)
     model = unpack_weights(packed, card, _CPU)
-    if path.suffix == SUFFIX:
+    if not is_compared(path):
         cards.write(path, packed, card)
         return
+    if pictures is None or not len(pictures):
+        raise ExportFailed("nothing was exported: there are no test images to compare it on")
     made = _MAKERS[path.suffix](model, card)
     card = replace(card, exports={path.suffix: hashlib.sha256(made).hexdigest()})
     exported = engine_of(made, path.suffix, card, "cpu")
@@ -74,7 +83,7 @@ def export(path: Path, packed: bytes, card: Card, pictures: np.ndarray) -> None:
 
 
 def to_torchscript(model: LeNet5, card: Card) -> bytes:
-    """Return a ``Deployed`` model as TorchScript: PyTorch 1.10 reads what 2.15 writes."""
+    """Return a ``Deployed`` model as TorchScript, which older versions of PyTorch read too."""
     packed = io.BytesIO()
     with without_deprecations():
         torch.jit.save(torch.jit.trace(Deployed(model, card), _example(card)), packed)
@@ -82,7 +91,7 @@ def to_torchscript(model: LeNet5, card: Card) -> bytes:
 
 
 def to_onnx(model: LeNet5, card: Card) -> bytes:
-    """Return a ``Deployed`` model as ONNX, for ``cv2.dnn`` of OpenCV 4.1 or newer.
+    """Return a ``Deployed`` model as ONNX, for ``cv2.dnn``.
 
     Its input is called ``pixels``, its output ``logits``; N is free. It carries the class names and
     the hash of the weights it was made of.
@@ -142,7 +151,7 @@ def _example(card: Card) -> torch.Tensor:
 def _plain_exporter() -> Dict[str, Any]:
     """Return what asks for the exporter by TorchScript, where PyTorch has two of them.
 
-    The other needs another package, and writes opsets that OpenCV 4.1 does not know.
+    The other needs another package, and writes opsets that old OpenCVs do not know.
     """
     has_two = "dynamo" in inspect.signature(torch.onnx.export).parameters
     return {"dynamo": False} if has_two else {}

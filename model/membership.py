@@ -25,6 +25,8 @@ _TOGETHER = 256
 _SHRINKAGE = 1e-3
 """Of the correlations towards 0: two statistics that always agree make a singular matrix."""
 
+_AS_FAR = 1e-3
+
 _FLATTEST, _FAINTEST = 0.01, 0.03
 """Of 0..1: differences of pixels, and contrasts of a picture, far below this are of no interest."""
 
@@ -66,10 +68,12 @@ class Members:
         return self._squared(statistics(pictures))
 
     def share_beyond(self, pictures: np.ndarray) -> np.ndarray:
-        """Return float32 ``[N]``: the share of ``distances`` that are greater than each one's."""
-        within = np.interp(
-            self.distance(pictures), self.distances, np.linspace(0, 1, PERCENTILES), right=1.0
-        )
+        """Return float32 ``[N]``: the share of ``distances`` that are no less than each one's.
+
+        What differs by a thousandth is as far: of pictures that are all the same, all are members.
+        """
+        nearer = self.distance(pictures) * (1 - _AS_FAR) - _AS_FAR
+        within = np.interp(nearer, self.distances, np.linspace(0, 1, PERCENTILES))
         share: np.ndarray = (1 - within).astype(np.float32)
         return share
 

@@ -12,6 +12,7 @@ from model.card import Card
 from model.checkpoint import unpack_weights
 from model.deployed import Deployed
 from model.errors import CheckpointError
+from model.images import SIZE
 from model.normalise import to_tensor
 
 
@@ -35,35 +36,35 @@ class TorchEngine:
         return cls(Deployed(unpack_weights(packed, card, torch.device("cpu")), card), device)
 
     @classmethod
-    def from_torchscript(cls, packed: bytes, _: Card, device: torch.device) -> "TorchEngine":
+    def from_torchscript(cls, packed: bytes, card: Card, device: torch.device) -> "TorchEngine":
         """Return the engine of a TorchScript file, which is a program: docs/camera.md.
 
-        Raises ``CheckpointError`` for what this PyTorch cannot read.
+        Raises ``CheckpointError`` for what this PyTorch cannot read, and for a program that does
+        not take the pictures of its card.
         """
         try:
             with without_deprecations():
-                return cls(torch.jit.load(io.BytesIO(packed), map_location="cpu"), device)
+                engine = cls(torch.jit.load(io.BytesIO(packed), map_location="cpu"), device)
         except (RuntimeError, ValueError) as error:
             raise CheckpointError(
                 "PyTorch {} cannot read it: export it anew, with a PyTorch that is no newer".format(
                     torch.__version__
                 )
             ) from error
+        try:
+            engine.run(np.zeros((1, SIZE, SIZE, card.channels), np.uint8))
+        except (RuntimeError, AttributeError) as error:  # it is another network
+            raise CheckpointError(
+                "PyTorch cannot compute it: {}".format(str(error).strip().splitlines()[-1])
+            ) from error
+        return engine
 
     def run(self, pictures: np.ndarray) -> np.ndarray:
-        """Return logits; see ``Engine.run``.
-
-        Raises ``CheckpointError`` for a TorchScript file that does not take such pictures.
-        """
+        """Return logits; see ``Engine.run``."""
         with torch.no_grad():
-            try:
-                logits: np.ndarray = (
-                    self._module(to_tensor(pictures, self._device).float()).cpu().numpy()
-                )
-            except (RuntimeError, AttributeError) as error:  # it is another network
-                raise CheckpointError(
-                    "PyTorch cannot compute it: {}".format(str(error).strip().splitlines()[-1])
-                ) from error
+            logits: np.ndarray = (
+                self._module(to_tensor(pictures, self._device).float()).cpu().numpy()
+            )
         return logits
 
 

@@ -95,6 +95,11 @@ class Store:
     def model(self, study: str) -> StoredModel:
         """Return a study's model, the best so far where it has not ended. Raises ``NotFound``."""
         found = self.study(study)
+        if found.model is None and found.cancelled:
+            raise NotFound(
+                "study {0!r} was cancelled before it had a model: `hyperhive study delete {0}`, "
+                "and run it anew".format(study)
+            )
         if found.model is None:
             ended = "ended without a model" if found.result else "has no model yet"
             raise NotFound(

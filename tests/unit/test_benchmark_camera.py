@@ -207,8 +207,11 @@ def test_a_video_is_scored_frame_by_frame(trained: Dict[str, Path]) -> None:
         assert within.accuracy > 0.8
 
 
-def test_snapshots_of_a_server_are_scored_by_what_they_show(trained: Dict[str, Path]) -> None:
+def test_snapshots_of_a_server_are_scored_by_what_they_show(
+    trained: Dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whichever frames a snapshot happens on, each is compared with its own digit."""
+    monkeypatch.setattr(_mjpeg, "_PERIOD_S", 0.02)
     pictures = Pictures(digits(), [from_file(trained["camera"])], seed=0)
     (score,) = pictures.by_http(Scene(0, {}), pictures.some(20))
     assert score.frames == 20

@@ -31,13 +31,14 @@ from coordinator.summary import summary
 from model import checkpoint
 from model.card import CARD_FILE, WEIGHTS_FILE, Card
 from model.checkpoint import pack_weights
+from model.config import TrainConfig
 from model.dataset import Dataset
 from model.datasets import Request
 from model.errors import CheckpointError
 from model.lenet import LeNet5
 from store.blobs import BlobRef
 from store.connection import Store
-from store.errors import NotFound, StudyChanged
+from store.errors import NotFound, StoreUnavailable, StudyChanged
 from store.queue import new_token
 from store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
 
@@ -135,6 +136,27 @@ def test_a_trial_without_a_model_is_not_offered(store: Store, mongo_uri: str) ->
         store.model("s")
 
 
+def test_an_offer_that_failed_is_made_again(
+    store: Store, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the store is away nothing is offered; at the next look the same trial is."""
+    study = open_study(store, plan(), tiny())
+    best = best_of(only_search(store, mongo_uri))
+    assert best is not None
+    offers = Offers(store, lambda trial, at: _card_so_far(store, study, tiny(), trial, at))
+
+    def away(*_: Any) -> None:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.studies, "offer", away)
+        offers.look(snapshot(store))
+    with pytest.raises(NotFound):
+        store.model("s")
+    offers.look(snapshot(store))
+    assert store.model("s").card["trial"] == best.tid
+
+
 # -- how a study ends --------------------------------------------------------------------------
 
 
@@ -208,6 +230,27 @@ def test_a_study_calibrates_its_model(store: Store, mongo_uri: str, tmp_path: Pa
     assert stored is not None
     assert Card.from_json((stored.result or {})["card"]).calibration == found
     assert "calibration error on test images" in plain(summary(result))
+
+
+def test_the_trials_of_one_split_share_their_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the images look like is measured once, not for each trial; for another split anew."""
+    torch.manual_seed(0)
+    packed = pack_weights(LeNet5(1, 2))
+    sha256 = hashlib.sha256(packed).hexdigest()
+    seen = []
+
+    def counted(images: np.ndarray) -> np.ndarray:
+        seen.append(len(images))
+        return images
+
+    monkeypatch.setattr("coordinator.calibrating.seen_by_camera", counted)
+    data = tiny("counted")
+    data.train_images[0] = 255  # no other test has these images
+    for split_seed, calls in ((5, 2), (5, 2), (6, 4)):
+        config = TrainConfig("", 0.1, 1, 0.5, split_seed=split_seed).to_json()
+        card = Card(["dark", "light"], 1, [0.5], [0.5], sha256, {}, config)
+        calibrate(packed, card, dataclasses.replace(data))
+        assert len(seen) == calls
 
 
 def test_a_winner_whose_weights_cannot_be_used_leaves_no_calibration(

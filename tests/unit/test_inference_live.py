@@ -16,7 +16,7 @@ from inference.labelling import Result
 from inference.live import Changes, Pace, Snapshots
 from inference.outputs import Outputs
 from inference.overlay import with_inset
-from inference.predictor import Prediction
+from inference.predictor import Decide, Prediction
 from inference.report import Report
 from inference.session import Session
 from inference.smoothing import Smoother
@@ -173,12 +173,12 @@ class Model:
     def __init__(self) -> None:
         self.timings = Timings()
 
-    def assess(self, images: List[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+    def assess(self, images: List[np.ndarray]) -> Tuple[np.ndarray, np.ndarray, Decide]:
         """See ``Predictor.assess``."""
-        return np.float32([[0.75, 0.25]] * len(images)), np.ones(len(images), np.float32)
+        probabilities = np.float32([[0.75, 0.25]] * len(images))
+        return probabilities, np.ones(len(images), np.float32), self._decide
 
-    def decide(self, probabilities: np.ndarray, membership: float) -> Prediction:
-        """See ``Predictor.decide``."""
+    def _decide(self, probabilities: np.ndarray, membership: float) -> Prediction:
         assert membership == 1
         return Prediction((("bart", float(probabilities[0])), ("lisa", float(probabilities[1]))))
 

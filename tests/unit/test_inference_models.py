@@ -22,6 +22,7 @@ from inference.models import from_file, locate, predictor_of
 from inference.study_model import from_study
 from inference.watching import Watcher
 from model import export
+from model.calibration import PLAIN, Calibration
 from model.card import SUFFIX, Card
 from model.checkpoint import pack_weights
 from model.errors import CheckpointError, UsageError
@@ -32,7 +33,7 @@ from store.errors import LoginRefused, NotFound, StoreUnavailable
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Read here: the tests' home hides the user's own settings from what they run.
 DEVICE_PYTHON = os.environ.get("HYPERHIVE_DEVICE_PYTHON")
-AWAY = "mongodb://user:secret@127.0.0.1:1/hyperhive?serverSelectionTimeoutMS=200"
+AWAY = "mongodb://user:secret@127.0.0.1:1/hyperhive"
 
 
 def made(seed: int = 0, **changes: Any) -> Tuple[bytes, Card]:
@@ -43,6 +44,12 @@ def made(seed: int = 0, **changes: Any) -> Tuple[bytes, Card]:
     classes = ["class {}".format(number) for number in range(10)]
     card = Card(classes, 3, [0.5] * 3, [0.2] * 3, sha256, {}, {}, study="s", trial=seed)
     return packed, dataclasses.replace(card, **changes)
+
+
+def arguments_of(model: Tuple[bytes, Card]) -> Tuple[bytes, str, Card, str, str]:
+    """Return what ``predictor_of`` takes for a model."""
+    packed, card = model
+    return packed, SUFFIX, card, "cpu", "test"
 
 
 def pictures(n: int = 50) -> np.ndarray:
@@ -155,7 +162,7 @@ def test_an_old_torch_runs_what_this_one_exported(forms: Path, images: Path) -> 
         assert labels(Path(form)) == labels(Path("here"))
 
 
-def test_the_engine_goes_by_the_suffix(forms: Path) -> None:
+def test_the_engine_goes_by_the_suffix(forms: Path, tmp_path: Path) -> None:
     """Of a directory's files each engine takes its own; a file of the other's is refused."""
     assert locate(forms) == locate(forms, "torch") == forms / "model.safetensors"
     assert locate(forms, "opencv") == locate(forms / "model.onnx") == forms / "model.onnx"
@@ -172,6 +179,13 @@ def test_the_engine_goes_by_the_suffix(forms: Path) -> None:
         from_file(forms / "model.onnx", "cuda")
     with pytest.raises(CheckpointError, match=r"there is no .*model\.onnx"):
         locate(forms.parent, "opencv")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "model.safetensors").touch()
+    command = r"hyperhive best --model .*model\.safetensors --export .*m/model\.onnx"
+    with pytest.raises(CheckpointError, match=r"there is no .*model\.onnx, .*" + command):
+        locate(tmp_path / "m", "opencv")
+    with pytest.raises(UsageError, match=command):
+        locate(tmp_path / "m" / "model.safetensors", "opencv")
     with pytest.raises(NoModel):
         locate(None)
 
@@ -263,6 +277,7 @@ def test_without_its_store_a_study_labels_by_the_copy(
 
     A study that was never had is refused, and so is a store that answers and refuses.
     """
+    monkeypatch.setattr("store.driver.SERVER_SELECTION_TIMEOUT_S", 0.2)
     with pytest.raises(StoreUnavailable):
         hash_of(AWAY, Said())
     packed, card = made(1)
@@ -343,6 +358,8 @@ def test_better_models_are_taken_while_it_labels(store: Store, mongo_uri: str, c
         offer(store, *better)
         until(lambda: labels_until(watched.is_now(better[1])), "the better model")
         offer(store, *worse)
+        watched.watcher._ask(store)  # whether its own thread has asked by now or not
+        assert watched.is_now(better[1])()
         offer(store, *final, is_final=True)
         until(lambda: labels_until(watched.is_now(final[1])), "the final model")
     answers.append(watched.predictor.predict(some))
@@ -355,10 +372,42 @@ def test_better_models_are_taken_while_it_labels(store: Store, mongo_uri: str, c
     assert watched.warned.lines == []
 
 
+def test_an_answer_is_wholly_of_one_model() -> None:
+    """A model that changes while it computes has its own classes and thresholds decide."""
+    sure = Calibration(min_confidence=0.99)
+    before = predictor_of(*arguments_of(made(1, calibration=sure)))
+    after = predictor_of(*arguments_of(made(2, classes=["other"] * 10, calibration=PLAIN)))
+    some = list(pictures(4))
+    expected = predictor_of(*arguments_of(made(1, calibration=sure))).predict(some)
+
+    class Engine:
+        """The first model's, in the midst of whose computing the second takes its place."""
+
+        name = "torch"
+
+        def __init__(self, engine: Any) -> None:
+            self._engine = engine
+
+        def run(self, seen: np.ndarray) -> np.ndarray:
+            """See ``Engine.run``."""
+            before.become(after)
+            logits: np.ndarray = self._engine.run(seen)
+            return logits
+
+    engine, card, calibration = before._is
+    before._is = Engine(engine), card, calibration
+    assert before.predict(some) == expected
+    assert {each.label for each in expected} == {"unknown"}
+    assert before.predict(some) == after.predict(some)
+
+
 def test_a_model_that_cannot_be_trusted_is_not_taken(
     store: Store, mongo_uri: str, cache: Path
 ) -> None:
-    """Weights of another card, other classes, no card: a sentence each; the next one is taken."""
+    """Weights of another card or damaged, other classes, no card: a sentence each.
+
+    The next one is taken.
+    """
     first = made(1, validation_accuracy=0.5)
     better = made(3, validation_accuracy=0.7)
     offer(store, *first)
@@ -382,14 +431,25 @@ def test_a_model_that_cannot_be_trusted_is_not_taken(
         until(lambda: watched.warned.lines, "a complaint")
         assert "the model's card is not one of ours" in watched.warned.lines[0]
         assert watched.is_now(first[1])()
+        watched.warned.lines.clear()
+        damaged = made(5, validation_accuracy=0.8)
+        ref = store.blobs.put(damaged[0], "weights").as_document()
+        chunks = {"files_id": ref["file_id"]}
+        store.database["fs.chunks"].update_one(chunks, {"$set": {"data": b"damaged"}})
+        store.studies.offer("s", {"card": damaged[1].to_json(), "weights": ref})
+        until(lambda: watched.warned.lines, "a complaint")
+        assert "a newer model was not taken" in watched.warned.lines[0]
         final = made(4, validation_accuracy=0.7)
         offer(store, *final)
         until(watched.is_now(final[1]), "the next model")
     assert len(watched.warned.lines) == 1
 
 
-def test_a_store_that_goes_away_ends_no_labelling(cache: Path) -> None:
+def test_a_store_that_goes_away_ends_no_labelling(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While the store does not answer, labels come as before, and it is said once."""
+    monkeypatch.setattr("inference.watching._TIMEOUT_S", 0.2)
     packed, card = made(1)
     watched = Watched(AWAY, packed, card)
     with watched.watcher:

@@ -12,6 +12,7 @@ from coordinator.calibrating import seen_by_camera
 from model.augment import Camera
 from model.calibration import (
     NO_THRESHOLDS,
+    RIGHT_KEPT,
     Calibration,
     Thresholds,
     best_temperature,
@@ -64,6 +65,15 @@ def test_the_temperature_is_what_the_logits_are_too_large_by(times: float) -> No
     assert calibration_error(Calibration(temperature).probabilities(logits), labels) < 0.03
 
 
+def test_answers_that_are_all_right_tell_no_temperature() -> None:
+    """Without one error it is 1, and with one that is hardly wrong it is not next to nothing."""
+    labels = np.arange(60) % 3
+    logits = 4 * np.eye(3, dtype=np.float32)[labels]
+    assert best_temperature(logits, labels) == 1.0
+    logits[0] = [0.0, 0.01, 0.0]
+    assert 0.5 < best_temperature(logits, labels) < 1.5
+
+
 def test_the_calibration_error_is_that_of_the_paper() -> None:
     """Four answers of 90 %, half of them right, and four of 60 %, all right, are 40 % off."""
     probabilities = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]] * 4, np.float32)
@@ -91,6 +101,17 @@ def test_thresholds_let_pass_what_they_promise(members: Members) -> None:
     )
     held_out = found.membership(blobs(200, channels_of(members), 1))
     assert (held_out >= found.min_membership).mean() >= 0.95
+
+
+def test_a_very_sure_model_passes_its_own_thresholds() -> None:
+    """Where nearly all is as sure as it can be, rounding takes no threshold beyond that."""
+    labels = np.arange(400) % 2
+    logits = 8.0066 * np.eye(2, dtype=np.float32)[labels]
+    found = Calibration.of(logits, labels, None)
+    probabilities = found.probabilities(logits)
+    assert probabilities.max() == pytest.approx(0.999667, abs=1e-6)
+    known = [found.knows(row, membership=1.0) for row in probabilities]
+    assert np.mean(known) >= RIGHT_KEPT
 
 
 def test_a_model_that_is_never_right_has_a_calibration() -> None:
@@ -150,7 +171,10 @@ def test_a_member_that_a_camera_distorts_mildly_stays_one(members: Members) -> N
 def test_pictures_that_are_all_the_same_are_no_error() -> None:
     """A data set without any variety has a spread too, and its pictures are members."""
     same = np.full((10, 28, 28, 3), 7, np.uint8)
-    assert np.isfinite(Members.of(same, same).distance(same)).all()
+    members = Members.of(same, same)
+    assert np.isfinite(members.distance(same)).all()
+    assert (members.share_beyond(same) >= 0.05).all()
+    assert (members.share_beyond(255 - same) == 0).all()
 
 
 def test_statistics_do_not_depend_on_their_neighbours() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from model.dataset import Dataset
 from model.dataset_cache import DatasetCache
+from model.errors import DatasetError
 from store.connection import Store
 from store.errors import NotFound
 
@@ -66,5 +67,12 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 def test_a_data_set_that_nobody_has_is_refused(store: Store, tmp_path: Path) -> None:
     """A hash that is neither cached nor published raises, and leaves no file."""
     with pytest.raises(NotFound, match="data set abc"):
-        DatasetCache(tmp_path).get("abc", store.datasets.fetch)
+        DatasetCache(tmp_path).get("abc1" * 16, store.datasets.fetch)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "abc", "../" * 21 + "x", "A" * 64])
+def test_what_is_no_hash_names_no_file(name: str, tmp_path: Path) -> None:
+    """A card's or a trial's path to elsewhere is refused before anything is read or fetched."""
+    with pytest.raises(DatasetError, match="no data set has the hash"):
+        DatasetCache(tmp_path).get(name, lambda asked: pytest.fail("fetched " + asked))

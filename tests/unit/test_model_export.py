@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any, Callable, Tuple
 
@@ -26,6 +27,7 @@ from model.lenet import LeNet5
 from model.normalise import to_tensor
 from model.torch_engine import TorchEngine, without_deprecations
 from store.connection import Store
+from store.errors import NotFound
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("cv2")
@@ -117,6 +119,21 @@ def test_an_export_that_differs_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_comparison_that_shows_nothing_is_none(tmp_path: Path) -> None:
+    """A model that answers no numbers, and no pictures to compare on, leave no file."""
+    packed, card = made()
+    with pytest.raises(ExportFailed, match="there are no test images"):
+        export.export(tmp_path / "a.pt", packed, card, pictures(3, 0))
+    diverged = checkpoint.unpack_weights(packed, card, CPU)
+    with torch.no_grad():
+        diverged.classifier[-1].bias[0] = float("nan")
+    packed = pack_weights(diverged)
+    card = dataclasses.replace(card, weights_sha256=hashlib.sha256(packed).hexdigest())
+    with pytest.raises(CheckpointError, match="not finite numbers"):
+        export.export(tmp_path / "a.pt", packed, card, pictures(3, 5))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_forms_of_one_model_share_its_card(tmp_path: Path) -> None:
     """model.onnx and model.pt beside model.safetensors are one model: each stays readable."""
     packed, card = made()
@@ -147,8 +164,18 @@ def test_an_older_export_gives_way(tmp_path: Path) -> None:
     """Exported to the same name again, another model replaces the one before, card and all."""
     for seed in (0, 1):
         packed, card = made(seed=seed)
-        export.export(tmp_path / "best.onnx", packed, card, pictures(3))
-        assert cards.read(tmp_path / "best.onnx")[1].weights_sha256 == card.weights_sha256
+        export.export(tmp_path / "best.pt", packed, card, pictures(3, 20))
+        assert cards.read(tmp_path / "best.pt")[1].weights_sha256 == card.weights_sha256
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a directory with a.onnx and a.pt of one model; exporting takes a second each."""
+    directory = tmp_path_factory.mktemp("exported")
+    packed, card = made()
+    for suffix in (".onnx", ".pt"):
+        export.export(directory / ("a" + suffix), packed, card, pictures(3, 20))
+    return directory
 
 
 def cut(path: Path) -> None:
@@ -206,15 +233,28 @@ def lose_hash(path: Path) -> None:
     ],
 )
 def test_an_export_that_cannot_be_trusted_is_refused(
-    suffix: str, spoil: Callable[[Path], Any], sentence: str, tmp_path: Path
+    suffix: str, spoil: Callable[[Path], Any], sentence: str, exported: Path, tmp_path: Path
 ) -> None:
     """Wrong hash, none, no model, another's shapes or outputs, gone: each is one sentence."""
-    packed, card = made()
-    path = tmp_path / ("a" + suffix)
-    export.export(path, packed, card, pictures(3))
+    shutil.copytree(exported, tmp_path / "own")
+    path = tmp_path / "own" / ("a" + suffix)
     spoil(path)
     with pytest.raises(CheckpointError, match=sentence):
         engine_of(*_read(path), "cpu")
+
+
+def test_a_device_that_fails_is_no_bad_model() -> None:
+    """What goes wrong while a model that was read computes, as memory, is not blamed on it."""
+
+    class Full(torch.nn.Module):
+        """Fails as a network does on a GPU whose memory others have taken."""
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            """Fail."""
+            raise RuntimeError("CUDA out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        TorchEngine(Full(), CPU).run(pictures(3, 1))
 
 
 def _read(path: Path) -> Tuple[bytes, str, Card]:
@@ -263,6 +303,15 @@ def test_a_models_file_is_described_and_exported(tmp_path: Path, dataset: Datase
     assert cards.read(tmp_path / "model.onnx")[1].trial == 7
 
 
+def test_the_weights_are_written_without_their_data_set(tmp_path: Path, dataset: Dataset) -> None:
+    """A copy in .safetensors is compared with nothing, needs no images, and says no more."""
+    packed, _ = saved(tmp_path / "m", dataset)
+    path = tmp_path / "copy.safetensors"
+    said = best("--model", tmp_path / "m", "--export", path)
+    assert said.splitlines()[-1] == "written: {}".format(path)
+    assert path.read_bytes() == packed
+
+
 def test_a_studys_model_is_exported_from_the_store(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:
@@ -288,6 +337,28 @@ def test_a_studys_model_is_exported_from_the_store(
     store.datasets.publish(data.content_hash, data.pack(), data.card())
     assert "same label on all 100" in best("mine", "--mongo", mongo_uri, "--export", path)
     assert cards.read(path)[1].validation_accuracy == 0.5
+
+
+def test_a_cancelled_study_is_said_to_be(store: Store, mongo_uri: str) -> None:
+    """Without a model none is to come, and with one it is the best so far for good."""
+    packed, card = made()
+    store.studies.open("gone", {})
+    store.studies.cancel("gone")
+    with pytest.raises(NotFound, match="study 'gone' was cancelled before it had a model"):
+        best("gone", "--mongo", mongo_uri)
+    ref = store.blobs.put(packed, "weights").as_document()
+    store.studies.offer("gone", {"card": card.to_json(), "weights": ref})
+    assert "the study was cancelled" in best("gone", "--mongo", mongo_uri)
+
+
+def test_an_export_is_not_described_as_the_model(tmp_path: Path) -> None:
+    """Its size and hash are not those of the weights: it is refused, and where they are is said."""
+    packed, card = made()
+    export.export(tmp_path / "a.pt", packed, card, pictures(3, 2))
+    with pytest.raises(UsageError, match=r"a\.pt is no \.safetensors file: give"):
+        best("--model", tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=r"there is no .*b\.onnx"):
+        best("--model", tmp_path / "b.onnx")
 
 
 @pytest.mark.parametrize(

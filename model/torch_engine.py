@@ -11,7 +11,7 @@ import torch
 from model.card import Card
 from model.checkpoint import unpack_weights
 from model.deployed import Deployed
-from model.errors import CheckpointError
+from model.errors import CheckpointError, DeviceError
 from model.images import SIZE
 from model.normalise import to_tensor
 
@@ -52,7 +52,7 @@ class TorchEngine:
                 )
             ) from error
         try:
-            engine.run(np.zeros((1, SIZE, SIZE, card.channels), np.uint8))
+            engine._compute(np.zeros((1, SIZE, SIZE, card.channels), np.uint8))
         except (RuntimeError, AttributeError) as error:  # it is another network
             raise CheckpointError(
                 "PyTorch cannot compute it: {}".format(str(error).strip().splitlines()[-1])
@@ -60,7 +60,17 @@ class TorchEngine:
         return engine
 
     def run(self, pictures: np.ndarray) -> np.ndarray:
-        """Return logits; see ``Engine.run``."""
+        """Return logits; see ``Engine.run``. Raises ``DeviceError`` if the device cannot."""
+        try:
+            return self._compute(pictures)
+        except RuntimeError as error:  # the model was tried before: it is the device, or its memory
+            raise DeviceError(
+                "{} failed: {}; --device cpu does without it".format(
+                    self._device, str(error).strip().splitlines()[0]
+                )
+            ) from error
+
+    def _compute(self, pictures: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             logits: np.ndarray = (
                 self._module(to_tensor(pictures, self._device).float()).cpu().numpy()

@@ -21,7 +21,7 @@ from model.dataset import Dataset
 from model.dataset_cache import DatasetCache
 from model.deployed import Deployed
 from model.engines import differing_labels, engine_of
-from model.errors import CheckpointError, InputError, UsageError
+from model.errors import CheckpointError, DeviceError, InputError, UsageError
 from model.export import ExportFailed
 from model.lenet import LeNet5
 from model.normalise import to_tensor
@@ -253,7 +253,7 @@ def test_a_device_that_fails_is_no_bad_model() -> None:
             """Fail."""
             raise RuntimeError("CUDA out of memory")
 
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(DeviceError, match=r"^cpu failed: CUDA out of memory; --device cpu"):
         TorchEngine(Full(), CPU).run(pictures(3, 1))
 
 

@@ -38,17 +38,18 @@ matrix: $(call STAMP,test)
 benchmarks: $(call STAMP,test)
 	for script in benchmarks/[!_]*.py; do $(BIN)/python $$script || exit 1; done
 
+# --no-compile: of the modules that PyTorch brings a tenth is ever imported, and compiled then.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.%-installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	  --constraint constraints.txt --editable '.[$*]'
 	@touch $@
 
 $(DEVICE_VENV)/.installed: pyproject.toml constraints-device.txt
 	$(DEVICE_PYTHON) -m venv $(DEVICE_VENV)
-	$(DEVICE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	$(DEVICE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	  --constraint constraints-device.txt torch .
 	@touch $@
 

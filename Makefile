@@ -38,7 +38,7 @@ matrix: $(call STAMP,test)
 benchmarks: $(call STAMP,test)
 	for script in benchmarks/[!_]*.py; do $(BIN)/python $$script || exit 1; done
 
-# --no-compile: of the modules that PyTorch brings a tenth is ever imported, and compiled then.
+# --no-compile: most of what PyTorch brings is never imported; what is, is compiled then.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 

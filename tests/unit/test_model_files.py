@@ -115,7 +115,9 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"no archive", zipped(CONTENT)[:-30], zipped(CONTENT)[30:90]]
+    "data",
+    [b"", b"no archive", zipped(CONTENT)[:-30], zipped(CONTENT)[30:90]],
+    ids=["empty", "text", "cut off", "a middle"],  # a zip holds the time it was made at
 )
 def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> None:
     """A file that is no zip, or not the whole of one, is refused with its name."""

@@ -1,8 +1,10 @@
 """A small server on this machine that shows frames as a network camera does (motion JPEG)."""
 
 import contextlib
+import io
 import itertools
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Iterator, Sequence
 
@@ -12,12 +14,12 @@ import torch  # noqa: F401
 # isort: split
 import cv2
 import numpy as np
+from PIL import Image
 
 _BITS = 12
 _CELL = 40
 """A frame's number is written beside the guide, a cell a bit: snapshots are not told it."""
 
-_PERIOD_S = 1 / 15
 _BOUNDARY = "frame"
 
 
@@ -36,8 +38,15 @@ def number(frame: np.ndarray) -> int:
     return sum(int(middle > 127) << bit for bit, middle in enumerate(middles[:_BITS]))
 
 
+def jpeg(image: np.ndarray) -> bytes:
+    """Return an RGB picture as a JPEG."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
 @contextlib.contextmanager
-def serve(frames: Sequence[bytes]) -> Iterator[str]:
+def serve(frames: Sequence[bytes], fps: float = 15.0) -> Iterator[str]:
     """Show JPEG frames one after the other, again and again; give the address."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -47,13 +56,14 @@ def serve(frames: Sequence[bytes]) -> Iterator[str]:
                 "Content-Type", "multipart/x-mixed-replace; boundary={}".format(_BOUNDARY)
             )
             self.end_headers()
-            for frame in itertools.cycle(frames):
+            begun = time.monotonic()
+            for shown, frame in enumerate(itertools.cycle(frames), start=1):
                 head = "--{}\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n"
                 try:
                     self.wfile.write(head.format(_BOUNDARY, len(frame)).encode() + frame + b"\r\n")
                 except OSError:  # whoever looked has gone
                     return
-                if closed.wait(_PERIOD_S):
+                if closed.wait(max(0.0, begun + shown / fps - time.monotonic())):
                     return
 
         def log_message(self, *_: object) -> None:

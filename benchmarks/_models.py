@@ -38,13 +38,9 @@ def make(dataset: Dataset, config: TrainConfig, folder: Path) -> Path:
 def trained(data: TrainingData, config: TrainConfig) -> Tuple[bytes, Card]:
     """Return a model's weights and its card, without a calibration."""
     packed = checkpoint.pack_weights(train(config, data).model)
-    card = Card(
-        classes=list(data.dataset.classes),
-        channels=data.dataset.channels,
-        mean=data.mean,
-        std=data.std,
-        weights_sha256=hashlib.sha256(packed).hexdigest(),
-        dataset=data.dataset.card(),
-        config=config.to_json(),
-    )
-    return packed, card
+    return packed, card_of(packed, data.dataset, config)
+
+
+def card_of(packed: bytes, dataset: Dataset, config: TrainConfig) -> Card:
+    """Return the card of weights that were trained so, without a calibration."""
+    return Card.of(dataset, hashlib.sha256(packed).hexdigest(), config.to_json())

@@ -10,8 +10,6 @@ minutes; what it says at its end, and its memory in each tenth of that time, is 
 import argparse
 import contextlib
 import hashlib
-import http.server
-import io
 import os
 import signal
 import subprocess
@@ -21,7 +19,7 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
-from typing import Iterator, List
+from typing import List
 
 import numpy as np
 from PIL import Image
@@ -29,6 +27,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
+from benchmarks._mjpeg import jpeg, serve
 from inference.frames import Frame
 from inference.models import from_file
 from model import checkpoint
@@ -50,7 +49,7 @@ def main() -> None:
         model = Path(folder) / "model"
         save_model(model)
         frame_to_label(model, options.frames)
-        with camera([picture(number) for number in range(60)], FPS) as address:
+        with serve([jpeg(picture(number)) for number in range(60)], FPS) as address:
             live(model, address, Path(folder), 60 * options.minutes)
 
 
@@ -90,38 +89,6 @@ def frame_to_label(model: Path, frames: int) -> None:
     print("frame to label, {} frames of 640x480, one thread:".format(frames))
     for what, taken in (("passed", times), ("of the processor", computed)):
         print("  p50 {:.2f}, p95 {:.2f} ms {}".format(*np.percentile(taken, (50, 95)), what))
-
-
-@contextlib.contextmanager
-def camera(pictures: List[np.ndarray], fps: float) -> Iterator[str]:
-    """Serve an MJPEG stream as a camera on the network does; give its address."""
-    encoded = []
-    for pixels in pictures:
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "JPEG", quality=85)
-        encoded.append(file.getvalue())
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.end_headers()
-            begun = time.monotonic()
-            with contextlib.suppress(OSError):  # until who watches leaves
-                for number in range(10**9):
-                    time.sleep(max(0.0, begun + number / fps - time.monotonic()))
-                    data = encoded[number % len(encoded)]
-                    head = "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n"
-                    self.wfile.write(head.format(len(data)).encode() + data + b"\r\n")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield "http://127.0.0.1:{}/stream".format(server.server_address[1])
-    server.shutdown()
 
 
 def live(model: Path, address: str, folder: Path, seconds: float) -> None:

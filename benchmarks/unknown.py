@@ -9,7 +9,6 @@ the refit on all training images. All figures are of that refit on the test spli
 pictures that nothing was chosen by: faces, digits, noise, walls, photographs.
 """
 
-import hashlib
 import sys
 import warnings
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._common import SHARED, simpsons_option
+from benchmarks._models import card_of
 from benchmarks._strangers import (
     MILD,
     Random,
@@ -35,7 +35,6 @@ from benchmarks._strangers import (
 )
 from coordinator.calibrating import calibrate
 from model.calibration import Calibration, best_temperature, calibration_error
-from model.card import Card
 from model.checkpoint import pack_weights
 from model.config import TrainConfig
 from model.dataset import Dataset
@@ -84,16 +83,7 @@ def trained(data: TrainingData, seed: int, **changed: object) -> Net:
 def calibrated(net: Net) -> Calibration:
     """Return the calibration that a study would give this trial."""
     packed, dataset = pack_weights(net.model), net.data.dataset
-    card = Card(
-        classes=list(dataset.classes),
-        channels=dataset.channels,
-        mean=net.data.mean,
-        std=net.data.std,
-        weights_sha256=hashlib.sha256(packed).hexdigest(),
-        dataset={},
-        config=TrainConfig("", 0.099, 19, 0.17).to_json(),
-    )
-    return calibrate(packed, card, dataset)
+    return calibrate(packed, card_of(packed, dataset, TrainConfig("", 0.099, 19, 0.17)), dataset)
 
 
 def strangers(dataset: Dataset, archive: Path, simpsons: Dataset) -> Dict[str, np.ndarray]:

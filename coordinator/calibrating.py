@@ -8,11 +8,10 @@ import torch
 
 from model import checkpoint
 from model.augment import Camera
-from model.calibration import Calibration, calibration_error
+from model.calibration import Calibration, calibration_error, require_finite
 from model.card import Card
 from model.config import TrainConfig
 from model.dataset import Dataset
-from model.errors import CheckpointError
 from model.membership import Members
 from model.metrics import Evaluation, evaluate
 from model.normalise import to_tensor
@@ -40,8 +39,7 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
         torch.from_numpy(labels[held_out]),
         checkpoint.normaliser(card, _CPU),
     )
-    if not np.isfinite(evaluation.logits).all():
-        raise CheckpointError("the model's answers are not finite numbers")
+    require_finite(evaluation.logits)
     return Calibration.of(evaluation.logits, labels[held_out], _members(split))
 
 

@@ -159,16 +159,11 @@ def _card(study: Study, dataset: Dataset, winner: Trial, source: Trial, weights:
             "trial {} is the best, but no model can be made of it: the results of objective {} "
             "lack validation_accuracy or trained_on".format(winner.tid, study.plan.objective)
         )
-    mean, std = dataset.normalisation()
-    described: Dict[str, Any] = {**study.dataset_card, "content_hash": study.dataset_hash}
-    return Card(
-        classes=list(dataset.classes),
-        channels=dataset.channels,
-        mean=mean,
-        std=std,
-        weights_sha256=weights.sha256,
-        dataset=described,
-        config=source.config,
+    return Card.of(
+        dataset,
+        weights.sha256,
+        source.config,
+        dataset={**study.dataset_card, "content_hash": study.dataset_hash},
         study=study.name,
         trial=winner.tid,
         validation_accuracy=winner.result["validation_accuracy"],

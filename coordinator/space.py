@@ -5,15 +5,12 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from model.config import TrainConfig
 from model.errors import ConfigError, UsageError
+from model.json_values import is_number
 
 _WHOLE = "quniform"
 DISTRIBUTIONS = ("uniform", "loguniform", _WHOLE)
 _WHOLE_NUMBERS = ("epochs", "batch_size")
 TUNABLE = ("learning_rate", "epochs", "momentum", "batch_size")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Dimension:
             raise UsageError("{}can be one of {}".format(where, ", ".join(TUNABLE)))
         if self.distribution not in DISTRIBUTIONS:
             raise UsageError("{}distribution is one of {}".format(where, ", ".join(DISTRIBUTIONS)))
-        if not all(_is_number(bound) for bound in (self.low, self.high)) or self.low >= self.high:
+        if not all(is_number(bound) for bound in (self.low, self.high)) or self.low >= self.high:
             raise UsageError("{}low and high must be numbers, low below high".format(where))
         if (self.distribution == _WHOLE) != (self.step is not None):
             raise UsageError("{}quniform, and it alone, has a step".format(where))

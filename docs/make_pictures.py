@@ -6,7 +6,6 @@ The digits are held in front of a camera that is a real MJPEG server on this mac
 the model has never seen them.
 """
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -18,15 +17,16 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import torch
-from live import COMMAND, ROOT, camera
 
+from benchmarks._mjpeg import jpeg, serve
+from benchmarks._models import trained
+from benchmarks.live import COMMAND, ROOT
 from model import checkpoint
 from model.config import TrainConfig
 from model.dataset import Dataset
 from model.datasets import digits
-from model.training import TrainingData, train
+from model.training import TrainingData
 
 FPS = 10
 SHEET = ROOT / "docs" / "contact_sheet.png"
@@ -38,8 +38,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         save_model(Path(folder) / "digits", data)
         scenes = [scene(image, seed) for seed, image in enumerate(one_of_each(data))]
-        stream = [each for each in scenes for _ in range(FPS)]
-        with camera(stream, FPS) as address:
+        stream = [jpeg(each) for each in scenes for _ in range(FPS)]
+        with serve(stream, FPS) as address:
             subprocess.run(
                 [*COMMAND, address, "--model", "digits", "--count", "10", "--every", "1"],
                 cwd=folder,
@@ -54,17 +54,7 @@ def save_model(directory: Path, data: Dataset) -> None:
     """Train a model of the digits and save it."""
     training = TrainingData(data, torch.device("cpu"))
     config = TrainConfig(data.content_hash, learning_rate=0.05, epochs=10, momentum=0.9)
-    packed = checkpoint.pack_weights(train(config, training).model)
-    card = checkpoint.Card(
-        classes=list(data.classes),
-        channels=data.channels,
-        mean=training.mean,
-        std=training.std,
-        weights_sha256=hashlib.sha256(packed).hexdigest(),
-        dataset=data.card(),
-        config={},
-    )
-    checkpoint.save(directory, packed, card)
+    checkpoint.save(directory, *trained(training, config))
 
 
 def one_of_each(data: Dataset) -> List[np.ndarray]:

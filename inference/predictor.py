@@ -7,10 +7,9 @@ from typing import Callable, List, Sequence, Tuple
 import numpy as np
 
 from inference.timings import INFER, PREPROCESS, Timings
-from model.calibration import PLAIN, Calibration, Thresholds
+from model.calibration import PLAIN, Calibration, Thresholds, require_finite
 from model.card import Card
 from model.engines import Engine
-from model.errors import CheckpointError
 from model.images import fit
 
 TOP = 3
@@ -103,11 +102,7 @@ class Predictor:
             pictures = np.stack([fit(image, card.channels) for image in images])
         with self.timings.measure(INFER, len(images)):
             logits = engine.run(pictures)
-            if not np.isfinite(logits).all():
-                raise CheckpointError(
-                    "the model's answers are not finite numbers, its training must have diverged: "
-                    "choose another"
-                )
+            require_finite(logits)
             probabilities = calibration.probabilities(logits)
             memberships = calibration.membership(pictures)
         asked = self._thresholds.replacing(calibration)

@@ -10,6 +10,7 @@ from typing import Any, Dict, Mapping, Optional
 import numpy as np
 
 from model.errors import CheckpointError, UsageError
+from model.json_values import is_number
 from model.membership import LARGEST, PERCENTILES, STATISTICS, Members
 
 RIGHT_KEPT = 0.99
@@ -77,9 +78,9 @@ class Calibration:
             raise CheckpointError("the model's calibration is not one of ours") from error
         numbers = [found.min_confidence, found.min_margin, found.min_membership]
         numbers += [e for e in (found.error_before, found.error_after) if e is not None]
-        if not all(_is_number(value) and 0 <= value <= 1 for value in numbers):
+        if not all(is_number(value) and 0 <= value <= 1 for value in numbers):
             raise CheckpointError("the model's calibration has thresholds that are not in 0..1")
-        if not (_is_number(found.temperature) and 1e-3 <= found.temperature <= 1e3):
+        if not (is_number(found.temperature) and 1e-3 <= found.temperature <= 1e3):
             raise CheckpointError("the model's calibration has no temperature")
         return found
 
@@ -190,6 +191,15 @@ def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return round(math.exp((low + high) / 2), 4)
 
 
+def require_finite(logits: np.ndarray) -> None:
+    """Raise ``CheckpointError`` where a model's answers are no numbers."""
+    if not np.isfinite(logits).all():
+        raise CheckpointError(
+            "the model's answers are not finite numbers, its training must have diverged: "
+            "choose another"
+        )
+
+
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Return the expected calibration error over 15 bins of confidence, in 0..1.
 
@@ -225,10 +235,9 @@ def _members(values: Mapping[str, Any], channels: int) -> Members:
 
 
 def _require_numbers(values: Any, count: int) -> None:
-    if not (isinstance(values, list) and len(values) == count and all(map(_is_number, values))):
+    if not (isinstance(values, list) and len(values) == count and all(map(_is_moderate, values))):
         raise ValueError("not {} numbers".format(count))
 
 
-def _is_number(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and abs(value) <= LARGEST
+def _is_moderate(value: Any) -> bool:
+    return is_number(value) and abs(value) <= LARGEST

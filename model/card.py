@@ -5,14 +5,15 @@ A file is trusted only after its hash agrees with the card. Nothing here needs P
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from model import atomic
 from model.calibration import Calibration
+from model.dataset import Dataset
 from model.errors import CheckpointError
+from model.json_values import is_number, is_sha256
 
 SUFFIX = ".safetensors"
 """Of the form that all others are made from."""
@@ -52,6 +53,21 @@ class Card:
     format: int = 1
 
     @classmethod
+    def of(cls, data: Dataset, weights_sha256: str, config: Dict[str, Any], **more: Any) -> "Card":
+        """Return the card of a model that was trained on a data set with a configuration.
+
+        Args:
+            data: its classes, channels and normalisation are the model's.
+            weights_sha256: of the safetensors file.
+            config: as JSON.
+            more: further fields; ``dataset`` where the data set's own card will not do.
+        """
+        mean, std = data.normalisation()
+        described = {"dataset": data.card(), **more}
+        classes = list(data.classes)
+        return cls(classes, data.channels, mean, std, weights_sha256, config=config, **described)
+
+    @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Card":
         """Build a card from untrusted JSON; raises ``CheckpointError``."""
         try:
@@ -67,7 +83,9 @@ class Card:
             )
         card._require_sound()
         card._require_described()
-        return replace(card, calibration=_calibration(card.calibration, card.channels))
+        if card.calibration is None:
+            return card
+        return replace(card, calibration=Calibration.from_json(card.calibration, card.channels))
 
     def _require_sound(self) -> None:
         """Raise ``CheckpointError`` where a field that labelling depends on is none of its kind."""
@@ -187,10 +205,6 @@ def _card_of(weights_sha256: str, file: Path) -> Optional[Card]:
     return card if card.weights_sha256 == weights_sha256 else None
 
 
-def _calibration(values: Any, channels: int) -> Optional[Calibration]:
-    return None if values is None else Calibration.from_json(values, channels)
-
-
 def _is_normalisation(values: Any, channels: Any, least: float) -> bool:
     """Whether there is a number in ``least``..1 for each of 1 or 3 channels."""
     if channels not in (1, 3) or not isinstance(values, list) or len(values) != channels:
@@ -205,12 +219,9 @@ def _is_names(values: Any) -> bool:
 
 def _is_hashes(values: Any) -> bool:
     """Whether each value is a SHA-256 in hexadecimal; JSON's keys are strings."""
-    return isinstance(values, dict) and all(
-        isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) for value in values.values()
-    )
+    return isinstance(values, dict) and all(is_sha256(value) for value in values.values())
 
 
 def _is_share(value: Any) -> bool:
     """Whether it is None or a number from 0 to 1."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value is None or (number and 0 <= value <= 1)
+    return value is None or (is_number(value) and 0 <= value <= 1)

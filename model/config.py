@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Mapping
 
 from model.errors import ConfigError
+from model.json_values import is_number
 
 HYPERPARAMETERS = ("learning_rate", "epochs", "momentum")
 
@@ -101,10 +102,10 @@ class TrainConfig:
 
 def _as(kind: Any, name: str, value: Any) -> Any:
     """Return ``value`` as the type of its field, refusing what would have to be guessed."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if kind is float and number and math.isfinite(value):
+    finite = is_number(value) and math.isfinite(value)
+    if kind is float and finite:
         return float(value)
-    if kind is int and number and math.isfinite(value) and value == int(value):
+    if kind is int and finite and value == int(value):
         return int(value)
     if kind in (bool, str) and isinstance(value, kind):
         return value

@@ -1,7 +1,6 @@
 """Data sets as a device gets them: from its own disk, else from the store."""
 
 import logging
-import re
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -9,6 +8,7 @@ from model import atomic
 from model.dataset import Dataset
 from model.download import cache_directory
 from model.errors import DatasetError
+from model.json_values import is_sha256
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class DatasetCache:
             content_hash: of the data set.
             fetch: returns a packed data set by that hash, as ``store.datasets.fetch`` does.
         """
-        if not re.fullmatch("[0-9a-f]{64}", content_hash):
+        if not is_sha256(content_hash):
             raise DatasetError("no data set has the hash {!r}".format(content_hash))
         path = self._directory / (content_hash + ".npz")
         if path.exists():

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from model.calibration import require_finite
 from model.card import SUFFIX, Card
 from model.errors import CheckpointError, UsageError
 from model.images import SIZE
@@ -107,11 +108,7 @@ def differing_labels(one: Engine, other: Engine, pictures: np.ndarray) -> int:
     for start in range(0, len(pictures), _TOGETHER):
         some = pictures[start : start + _TOGETHER]
         expected, found = one.run(some), other.run(some)
-        if not np.isfinite(expected).all():
-            raise CheckpointError(
-                "the model's answers are not finite numbers, its training must have diverged: "
-                "choose another"
-            )
+        require_finite(expected)
         same = (expected.argmax(1) == found.argmax(1)) & np.isfinite(found).all(1)
         differing += int((~same).sum())
     return differing

@@ -24,6 +24,7 @@ from hyperopt.base import (
 )
 from hyperopt.mongoexp import OperationFailure
 from pymongo import ASCENDING, ReturnDocument
+from pymongo.errors import InvalidOperation
 
 from store.connection import Store
 from store.driver import transfer_time
@@ -362,6 +363,8 @@ class _Leases:
             self._trials.heartbeat(trial)
         except LeaseLost:
             log.warning("%s is no longer this process's", trial.label)
+            self.drop(trial.id)
+        except InvalidOperation:  # the store was closed: its leases end by themselves
             self.drop(trial.id)
         except StoreError as error:
             log.warning("%s; work goes on without it", error)

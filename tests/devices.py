@@ -1,9 +1,7 @@
-"""Cameras that fail as real ones do, in place of OpenCV's; and a model without training."""
+"""Cameras that fail as real ones do, in place of OpenCV's."""
 
-import hashlib
 import threading
 import time
-from pathlib import Path
 from typing import Any, List, Optional, Tuple
 
 import numpy as np
@@ -104,26 +102,3 @@ class Plug:
         device.opened_as, device.opened_in = arguments, threading.current_thread()
         self.opened.append(device)
         return device
-
-
-def save_untrained(directory: Path) -> Path:
-    """Write a model with random weights, which labels at random, and return its directory."""
-    import torch
-
-    from model import checkpoint
-    from model.card import Card
-    from model.lenet import LeNet5
-
-    torch.manual_seed(0)
-    packed = checkpoint.pack_weights(LeNet5(3, 10))
-    card = Card(
-        classes=["class_{}".format(number) for number in range(10)],
-        channels=3,
-        mean=[0.5] * 3,
-        std=[0.25] * 3,
-        weights_sha256=hashlib.sha256(packed).hexdigest(),
-        dataset={},
-        config={},
-    )
-    checkpoint.save(directory, packed, card)
-    return directory

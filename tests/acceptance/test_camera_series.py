@@ -13,8 +13,8 @@ from typing import Any, Iterator, List
 
 import numpy as np
 import pytest
-from devices import save_untrained
 from home import REPOSITORY, Program, until
+from lenets import save_untrained
 from mjpeg import MjpegServer, number_in
 from PIL import Image
 

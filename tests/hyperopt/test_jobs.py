@@ -150,6 +150,19 @@ def test_a_reserved_job_is_held_until_it_ends(
     until(lambda: jobs._leases._thread is None, "the end of the thread", 5.0)
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_leases_end_with_the_store(
+    store: Store, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever closes a store while it holds a job leaves no thread behind, nor its traceback."""
+    monkeypatch.setattr(hyperopt_jobs, "DEFAULT_LEASE_S", 0.4)
+    experiment(store).insert_trial_docs([document(0)])
+    with Store(mongo_uri) as closed:
+        jobs = MongoJobs(closed)
+        assert jobs.reserve(("host", 1)) is not None
+    until(lambda: jobs._leases._thread is None, "the end of the thread", 5.0)
+
+
 def test_a_job_whose_worker_vanished_is_reserved_again(store: Store) -> None:
     """It counts as dead once its lease is over; the first worker's word then counts no more."""
     experiment(store).insert_trial_docs([document(0)])

@@ -1,5 +1,6 @@
 """The benchmark of cameras: its scenes distort as they say, and show the picture in the guide."""
 
+import functools
 import sys
 import urllib.request
 from pathlib import Path
@@ -211,7 +212,7 @@ def test_snapshots_of_a_server_are_scored_by_what_they_show(
     trained: Dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever frames a snapshot happens on, each is compared with its own digit."""
-    monkeypatch.setattr(_mjpeg, "_PERIOD_S", 0.02)
+    monkeypatch.setattr(_mjpeg, "serve", functools.partial(_mjpeg.serve, fps=50.0))
     pictures = Pictures(digits(), [from_file(trained["camera"])], seed=0)
     (score,) = pictures.by_http(Scene(0, {}), pictures.some(20))
     assert score.frames == 20

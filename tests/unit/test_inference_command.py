@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from lenets import trained
 from PIL import Image
 
 from coordinator.calibrating import calibrate
@@ -35,7 +36,7 @@ from model.datasets import digits
 from model.errors import CheckpointError, DeviceError, UsageError
 from model.metrics import evaluate
 from model.normalise import to_tensor
-from model.training import TrainingData, train
+from model.training import TrainingData
 from store.connection import Store
 from store.embedded import embedded_server
 from store.errors import NotFound
@@ -55,22 +56,9 @@ def model(numerals: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train a model of the digits for a few seconds; give its directory."""
     data = TrainingData(numerals, CPU)
     config = TrainConfig(numerals.content_hash, learning_rate=0.05, epochs=6, momentum=0.9)
-    packed = checkpoint.pack_weights(train(config, data).model)
     directory = tmp_path_factory.mktemp("work") / "models" / "digits"
-    checkpoint.save(directory, packed, card_of(packed, numerals, data))
+    checkpoint.save(directory, *trained(data, config))
     return directory
-
-
-def card_of(packed: bytes, dataset: Dataset, data: TrainingData) -> Card:
-    return Card(
-        classes=list(dataset.classes),
-        channels=dataset.channels,
-        mean=data.mean,
-        std=data.std,
-        weights_sha256=hashlib.sha256(packed).hexdigest(),
-        dataset=dataset.card(),
-        config={},
-    )
 
 
 @pytest.fixture

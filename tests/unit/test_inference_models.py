@@ -1,7 +1,6 @@
 """What computes a model in ``predict-cam``, and where a study's model comes from."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import subprocess
@@ -11,8 +10,8 @@ from typing import Any, Callable, List, Tuple
 
 import numpy as np
 import pytest
-import torch
 from home import until
+from lenets import drawn
 from PIL import Image
 
 from inference.cli import app
@@ -24,9 +23,7 @@ from inference.watching import Watcher
 from model import export
 from model.calibration import PLAIN, Calibration
 from model.card import SUFFIX, Card
-from model.checkpoint import pack_weights
 from model.errors import CheckpointError, UsageError
-from model.lenet import LeNet5
 from store.connection import Store
 from store.errors import LoginRefused, NotFound, StoreUnavailable
 
@@ -38,12 +35,7 @@ AWAY = "mongodb://user:secret@127.0.0.1:1/hyperhive"
 
 def made(seed: int = 0, **changes: Any) -> Tuple[bytes, Card]:
     """Return weights drawn at random, and their card."""
-    torch.manual_seed(seed)
-    packed = pack_weights(LeNet5(3, 10))
-    sha256 = hashlib.sha256(packed).hexdigest()
-    classes = ["class {}".format(number) for number in range(10)]
-    card = Card(classes, 3, [0.5] * 3, [0.2] * 3, sha256, {}, {}, study="s", trial=seed)
-    return packed, dataclasses.replace(card, **changes)
+    return drawn(seed=seed, **{"study": "s", "trial": seed, **changes})
 
 
 def arguments_of(model: Tuple[bytes, Card]) -> Tuple[bytes, str, Card, str, str]:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Iterator, List, Optional
 
 import pytest
-from devices import Device, Plug, save_untrained
+from devices import Device, Plug
 from home import until
+from lenets import save_untrained
 from mjpeg import MjpegServer, number_in, numbered
 from rtsp import RtspServer
 

@@ -10,6 +10,7 @@ from typing import Any, Callable, Tuple
 import numpy as np
 import pytest
 import torch
+from lenets import drawn
 from typer.testing import CliRunner
 
 import hyperhive
@@ -39,22 +40,6 @@ def pictures(channels: int, n: int = 100) -> np.ndarray:
     return np.random.RandomState(0).randint(0, 256, (n, 28, 28, channels)).astype(np.uint8)
 
 
-def made(channels: int = 3, seed: int = 0) -> Tuple[bytes, Card]:
-    """Return weights drawn at random, and their card."""
-    torch.manual_seed(seed)
-    packed = pack_weights(LeNet5(channels, 10))
-    card = Card(
-        classes=["class {}".format(number) for number in range(10)],
-        channels=channels,
-        mean=[0.3, 0.4, 0.5][:channels],
-        std=[0.1, 0.2, 0.3][:channels],
-        weights_sha256=hashlib.sha256(packed).hexdigest(),
-        dataset={},
-        config={},
-    )
-    return packed, card
-
-
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_form_computes_the_same(channels: int, suffix: str, tmp_path: Path) -> None:
@@ -62,7 +47,7 @@ def test_every_form_computes_the_same(channels: int, suffix: str, tmp_path: Path
 
     The reference is the model after the normalisation of its training, not ``Deployed``.
     """
-    packed, card = made(channels)
+    packed, card = drawn(channels)
     path = tmp_path / "a" / ("best" + suffix)
     some = pictures(channels)
     export.export(path, packed, card, some)
@@ -79,7 +64,7 @@ def test_every_form_computes_the_same(channels: int, suffix: str, tmp_path: Path
 
 def test_onnx_says_what_it_is(tmp_path: Path) -> None:
     """The file names its input and output, leaves their number free, and carries the classes."""
-    packed, card = made()
+    packed, card = drawn()
     found = onnx.load_from_string(
         export.to_onnx(checkpoint.unpack_weights(packed, card, CPU), card)
     )
@@ -101,7 +86,7 @@ def test_an_export_that_differs_is_not_written(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Were only one label another, the export fails, names how many, and leaves no file."""
-    packed, card = made()
+    packed, card = drawn()
     some = pictures(3)
     other = checkpoint.unpack_weights(packed, card, CPU)
     with torch.no_grad():  # exported, this is another model by a little
@@ -121,7 +106,7 @@ def test_an_export_that_differs_is_not_written(
 
 def test_a_comparison_that_shows_nothing_is_none(tmp_path: Path) -> None:
     """A model that answers no numbers, and no pictures to compare on, leave no file."""
-    packed, card = made()
+    packed, card = drawn()
     with pytest.raises(ExportFailed, match="there are no test images"):
         export.export(tmp_path / "a.pt", packed, card, pictures(3, 0))
     diverged = checkpoint.unpack_weights(packed, card, CPU)
@@ -136,7 +121,7 @@ def test_a_comparison_that_shows_nothing_is_none(tmp_path: Path) -> None:
 
 def test_forms_of_one_model_share_its_card(tmp_path: Path) -> None:
     """model.onnx and model.pt beside model.safetensors are one model: each stays readable."""
-    packed, card = made()
+    packed, card = drawn()
     checkpoint.save(tmp_path, packed, card)
     for suffix in SUFFIXES:
         export.export(tmp_path / ("model" + suffix), packed, card, pictures(3))
@@ -148,8 +133,8 @@ def test_forms_of_one_model_share_its_card(tmp_path: Path) -> None:
 
 def test_no_other_models_card_is_taken_away(tmp_path: Path) -> None:
     """Beside another model's file, or over a JSON file that is no card, nothing is written."""
-    packed, card = made()
-    checkpoint.save(tmp_path, *made(seed=1))
+    packed, card = drawn()
+    checkpoint.save(tmp_path, *drawn(seed=1))
     with pytest.raises(UsageError, match=r"model\.json is the card of .*model\.safetensors"):
         export.export(tmp_path / "model.onnx", packed, card, pictures(3))
     checkpoint.load(tmp_path, CPU)
@@ -163,7 +148,7 @@ def test_no_other_models_card_is_taken_away(tmp_path: Path) -> None:
 def test_an_older_export_gives_way(tmp_path: Path) -> None:
     """Exported to the same name again, another model replaces the one before, card and all."""
     for seed in (0, 1):
-        packed, card = made(seed=seed)
+        packed, card = drawn(seed=seed)
         export.export(tmp_path / "best.pt", packed, card, pictures(3, 20))
         assert cards.read(tmp_path / "best.pt")[1].weights_sha256 == card.weights_sha256
 
@@ -172,7 +157,7 @@ def test_an_older_export_gives_way(tmp_path: Path) -> None:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a directory with a.onnx and a.pt of one model; exporting takes a second each."""
     directory = tmp_path_factory.mktemp("exported")
-    packed, card = made()
+    packed, card = drawn()
     for suffix in (".onnx", ".pt"):
         export.export(directory / ("a" + suffix), packed, card, pictures(3, 20))
     return directory
@@ -197,7 +182,7 @@ def accept(path: Path) -> None:
 
 
 def fewer_classes(path: Path) -> None:
-    _, card = made()
+    _, card = drawn()
     path.write_bytes(export._MAKERS[path.suffix](LeNet5(3, 9), card))
     accept(path)
 
@@ -281,7 +266,7 @@ def dataset() -> Dataset:
 
 
 def saved(directory: Path, dataset: Dataset, **changes: Any) -> Tuple[bytes, Card]:
-    packed, card = made()
+    packed, card = drawn()
     described = {**dataset.card(), "content_hash": dataset.content_hash}
     card = dataclasses.replace(card, dataset=described, **changes)
     checkpoint.save(directory, packed, card)
@@ -341,7 +326,7 @@ def test_a_studys_model_is_exported_from_the_store(
 
 def test_a_cancelled_study_is_said_to_be(store: Store, mongo_uri: str) -> None:
     """Without a model none is to come, and with one it is the best so far for good."""
-    packed, card = made()
+    packed, card = drawn()
     store.studies.open("gone", {})
     store.studies.cancel("gone")
     with pytest.raises(NotFound, match="study 'gone' was cancelled before it had a model"):
@@ -353,7 +338,7 @@ def test_a_cancelled_study_is_said_to_be(store: Store, mongo_uri: str) -> None:
 
 def test_an_export_is_not_described_as_the_model(tmp_path: Path) -> None:
     """Its size and hash are not those of the weights: it is refused, and where they are is said."""
-    packed, card = made()
+    packed, card = drawn()
     export.export(tmp_path / "a.pt", packed, card, pictures(3, 2))
     with pytest.raises(UsageError, match=r"a\.pt is no \.safetensors file: give"):
         best("--model", tmp_path / "a.pt")

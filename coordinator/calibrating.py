@@ -1,19 +1,19 @@
 """Calibrating a study's model on the images that its trial was not trained on."""
 
 import functools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from model import checkpoint
 from model.augment import Camera
-from model.calibration import Calibration, calibration_error, require_finite
+from model.calibration import Calibration, require_finite
 from model.card import Card
 from model.config import TrainConfig
 from model.dataset import Dataset
 from model.membership import Members
-from model.metrics import Evaluation, evaluate
+from model.metrics import evaluate
 from model.normalise import to_tensor
 
 _CPU = torch.device("cpu")
@@ -70,13 +70,3 @@ def seen_by_camera(images: np.ndarray) -> np.ndarray:
     parts = [camera(part).permute(0, 2, 3, 1) for part in to_tensor(drawn, _CPU).split(_TOGETHER)]
     copies = torch.cat(parts).round().clamp(0, 255).byte().numpy()
     return np.concatenate([drawn, copies])
-
-
-def with_errors(calibration: Calibration, test: Evaluation, dataset: Dataset) -> Calibration:
-    """Return a calibration with what it does for the calibration error on the test split."""
-    labels = dataset.test_labels
-    return replace(
-        calibration,
-        error_before=calibration_error(test.probabilities, labels),
-        error_after=calibration_error(calibration.probabilities(test.logits), labels),
-    )

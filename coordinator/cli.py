@@ -2,6 +2,7 @@
 
 import _thread
 import contextlib
+import importlib.util
 import logging
 import os
 import signal
@@ -99,6 +100,7 @@ def coordinator(
     with _download_progress() as progress:
         loaded = load(plan.data, progress)
     _tell(loaded.notices)
+    _require_installed("torch", "matplotlib")
     with _stopping() as stop, server(mongo, mongod) as uri:
         _search(uri, plan, loaded.dataset, models, refit, stop, timeout)
 
@@ -129,6 +131,7 @@ def demo(
         loaded = choose_data(dataset, data, seed, progress)
     _tell(loaded.notices)
     chosen = plan(loaded, trials, seed, **searched)
+    _require_installed("torch", "matplotlib")
     with _stopping() as stop, server(mongo, mongod) as uri:
         log = models / chosen.name / "worker.log"
         environment = {**os.environ, "HYPERHIVE_MONGO": uri}
@@ -215,6 +218,13 @@ def _search(
             console.print("stopped; {}".format(resume), highlight=False)
             raise typer.Exit(1) from None
     console.print(summary(result), soft_wrap=True)
+
+
+def _require_installed(*modules: str) -> None:
+    """Raise ``ModuleNotFoundError`` now for what is imported only when a search has ended."""
+    for name in modules:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError("no {}".format(name), name=name)
 
 
 @contextlib.contextmanager

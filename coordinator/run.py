@@ -1,4 +1,8 @@
-"""One study from its plan to its result: open it, search, refit, test once, keep the weights."""
+"""One study from its plan to its result: open it, search, refit, test once, keep the weights.
+
+PyTorch and Matplotlib are imported when there is something to calibrate, to test or to draw: most
+of a study's life the coordinator waits, on a device that may be small.
+"""
 
 import dataclasses
 import threading
@@ -6,21 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-import torch
-
-from coordinator.calibrating import calibrate, with_errors
 from coordinator.offers import Offers
-from coordinator.picture import Answers, draw
 from coordinator.ranking import best_of, why_nothing
 from coordinator.search import Search, Snapshot, Watch
 from coordinator.study import Plan, Study, differences
-from model import checkpoint
 from model.calibration import PLAIN, Calibration
-from model.card import Card
+from model.card import WEIGHTS_FILE, Card, write
 from model.dataset import Dataset
 from model.errors import CheckpointError, InputError
-from model.metrics import Evaluation, evaluate
-from model.normalise import to_tensor
 from store.blobs import BlobRef
 from store.connection import Store
 from store.errors import CorruptBlob, NotFound, StudyChanged, StudyWithdrawn
@@ -118,12 +115,14 @@ def run_study(
             "the refit of trial {} gave no weights ({}): start again with --no-refit to keep the "
             "trial's own".format(winner.tid, why_nothing([source]))
         )
+    from coordinator.judging import judge, with_errors
+
     weights = BlobRef.from_document(source.artifact)
     packed = search.persist(lambda: store.blobs.get(weights))
     card = _card(study, dataset, winner, source, weights)
     calibration = search.persist(lambda: _calibration(store, study, dataset, winner))
     try:
-        evaluation = _test(packed, card, dataset)
+        evaluation = judge(packed, card, dataset)
     except CheckpointError as error:
         raise StudyFailed(
             "worker {} delivered weights for {} that cannot be used ({}): start again with "
@@ -138,7 +137,7 @@ def run_study(
         calibration=calibration and with_errors(calibration, evaluation, dataset),
     )
     untuned = baseline.result.get("validation_accuracy")
-    checkpoint.save(folder, packed, card)
+    write(folder / WEIGHTS_FILE, packed, card)
     ended = {
         "winner": winner.tid,
         "card": card.to_json(),
@@ -146,6 +145,8 @@ def run_study(
         "untuned_accuracy": untuned,
     }
     search.persist(lambda: store.studies.conclude(study.name, ended))
+    from coordinator.picture import Answers, draw
+
     # Last: whatever a picture may stumble over, the study is concluded and its test done once.
     said = Answers.of(evaluation, calibration or PLAIN, dataset)
     picture = draw(folder / PICTURE_FILE, trials, winner, untuned, dataset, said)
@@ -188,6 +189,8 @@ def _calibration(
     """
     if winner.artifact is None:
         return None
+    from coordinator.calibrating import calibrate
+
     weights = BlobRef.from_document(winner.artifact)
     try:
         packed = store.blobs.get(weights)
@@ -196,19 +199,11 @@ def _calibration(
         return None
 
 
-def _test(packed: bytes, card: Card, dataset: Dataset) -> Evaluation:
-    """Evaluate a model on the test split: the one time this happens in a study."""
-    cpu = torch.device("cpu")
-    model = checkpoint.unpack_weights(packed, card, cpu)
-    images = to_tensor(dataset.test_images, cpu)
-    labels = torch.from_numpy(dataset.test_labels)
-    return evaluate(model, images, labels, checkpoint.normaliser(card, cpu))
-
-
 def _write_again(store: Store, stored: StoredStudy, folder: Path) -> Result:
     result: Dict[str, Any] = dict(stored.result or {})
     card = Card.from_json(result["card"])
-    checkpoint.save(folder, store.blobs.get(BlobRef.from_document(result["weights"])), card)
+    packed = store.blobs.get(BlobRef.from_document(result["weights"]))
+    write(folder / WEIGHTS_FILE, packed, card)
     (winner,) = store.trials.find(stored.name, SEARCH, [result["winner"]])
     picture = folder / PICTURE_FILE
     drawn = picture if picture.exists() else None

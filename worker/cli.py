@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import multiprocessing
+import os
 import signal
 import threading
 from dataclasses import dataclass
@@ -87,6 +88,9 @@ def worker(
 
 def _device_kind(asked: str) -> str:
     """Return ``cpu``, ``cuda`` or ``mps``; without torch, which takes its time, where it can be."""
+    from worker.device import installed
+
+    installed()
     if asked == "cpu":
         return asked
     from model.device import choose
@@ -105,6 +109,7 @@ def _check_login(uri: str) -> None:
 def _slot(options: Options, number: int) -> None:
     """Be one slot: what each process of the pool runs."""
     _set_up_logging(options.verbose, "slot {}".format(number))
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)  # PyTorch reads it when it is imported
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, who passes it on
     signal.signal(signal.SIGTERM, stop.on_signal)
@@ -117,19 +122,16 @@ def _slot(options: Options, number: int) -> None:
 
 
 def _work(options: Options, stop: Stop) -> None:
-    import torch
-
     from store.embedded import running_uri
     from store.workers import new_worker_id
-    from worker.device import describe, versions
+    from worker.device import describe, installed
     from worker.identity import Identity
     from worker.loop import Terms, Worker
     from worker.objectives import registered
     from worker.outbox import Outbox
 
-    torch.set_num_threads(options.threads)
     name = new_worker_id()
-    identity = Identity(name, options.study, describe(torch.device(options.device)), versions())
+    identity = Identity(name, options.study, describe(options.device), installed())
     find_server = running_uri if options.mongo is None else lambda: options.mongo
     terms = Terms(find_server, options.device, options.lease, options.grace)
     objectives = registered(options.allow_pickled)

@@ -1,12 +1,11 @@
 """What a worker knows of its device: how many trials at once, what to call it, its failures."""
 
 import errno
+import importlib.metadata
+import importlib.util
 import os
 import platform
-from typing import TYPE_CHECKING, Dict
-
-if TYPE_CHECKING:  # what only starts slots must do without: it takes 200 MB and seconds
-    import torch
+from typing import Dict
 
 
 def default_slots(kind: str) -> int:
@@ -25,13 +24,13 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def describe(device: "torch.device") -> str:
-    """Return what a person calls the device."""
-    import torch
+def describe(kind: str) -> str:
+    """Return what a person calls a device: that of ``cpu``, ``cuda`` or ``mps``."""
+    if kind == "cuda":
+        import torch
 
-    if device.type == "cuda":
-        return "cuda ({})".format(torch.cuda.get_device_name(device))
-    return "{} ({})".format(device.type, platform.processor() or platform.machine())
+        return "cuda ({})".format(torch.cuda.get_device_name())
+    return "{} ({})".format(kind, platform.processor() or platform.machine())
 
 
 def versions() -> Dict[str, str]:
@@ -39,6 +38,16 @@ def versions() -> Dict[str, str]:
     import torch
 
     return {"python": platform.python_version(), "torch": str(torch.__version__)}
+
+
+def installed() -> Dict[str, str]:
+    """Return the versions of Python and of PyTorch's package, which it does not import.
+
+    Raises ``ModuleNotFoundError`` where there is none.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise ModuleNotFoundError("no PyTorch", name="torch")
+    return {"python": platform.python_version(), "torch": importlib.metadata.version("torch")}
 
 
 def is_device_failure(error: BaseException) -> bool:

@@ -72,5 +72,5 @@ def _result(trained: Trained, device: torch.device) -> Dict[str, Any]:
         "validation_accuracy": last.validation_accuracy,
         "history": [epoch.to_json() for epoch in trained.epochs],
         "seconds": sum(epoch.seconds for epoch in trained.epochs),
-        "trained_on": {**versions(), "device": describe(device)},
+        "trained_on": {**versions(), "device": describe(device.type)},
     }

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, Mapping, Optional
 
 from model.dataset_cache import DatasetCache
 from model.errors import ConfigError, DatasetError, DeviceError
+from model.json_values import is_number
 from store.connection import Store
 from store.errors import CorruptBlob, LeaseLost, NotFound, StoreUnavailable
 from store.queue import new_token
@@ -217,11 +218,7 @@ class Worker:
 
 def _spell(values: Mapping[str, Any]) -> str:
     """Return the numbers a person wants to see, in short."""
-    shown: Dict[str, Any] = {
-        key: value
-        for key, value in values.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
-    }
+    shown: Dict[str, Any] = {key: value for key, value in values.items() if is_number(value)}
     return ", ".join("{} {:.4g}".format(key.replace("_", " "), shown[key]) for key in shown)
 
 

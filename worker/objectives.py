@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from model.dataset import Dataset
+from model.errors import DeviceError
 from store.connection import Store
 from store.trial import HYPEROPT, Trial
 
@@ -82,15 +83,32 @@ def registered(allow_pickled: bool = False) -> Dict[str, Objective]:
 
     With ``allow_pickled``, also the one that runs whatever code hyperopt's jobs bring.
     """
-    from worker.lenet5 import LeNet5Objective
-
     objectives: Dict[str, Objective] = {
         point.name: point.load() for point in entry_points(group=GROUP)
     }
-    objectives["lenet5"] = LeNet5Objective()
+    objectives["lenet5"] = _LeNet5()
     objectives.pop(HYPEROPT, None)  # hyperopt's jobs are nobody else's
     if allow_pickled:
         from worker.pickled import PickledObjective
 
         objectives[HYPEROPT] = PickledObjective()
     return objectives
+
+
+class _LeNet5:
+    """LeNet-5, of which a slot has PyTorch with its first trial: it takes 200 MB, and seconds."""
+
+    def __init__(self) -> None:
+        self._objective: Optional[Objective] = None
+
+    def __call__(self, config: Mapping[str, Any], context: Context) -> Outcome:
+        if self._objective is None:
+            self._objective = self._load()
+        return self._objective(config, context)
+
+    def _load(self) -> Objective:
+        try:
+            from worker.lenet5 import LeNet5Objective
+        except (ImportError, OSError) as error:  # a library that it needs is not here, or not whole
+            raise DeviceError("PyTorch cannot be used here: {}".format(error)) from error
+        return LeNet5Objective()

@@ -161,6 +161,7 @@ def test_a_refused_command_has_no_output(home: Home) -> None:
     [
         ("coordinator --dataset digits", "hyperopt", "hyperhive[coordinator]"),
         ("coordinator --dataset digits", "sklearn", "hyperhive[coordinator]"),
+        ("coordinator --dataset digits", "matplotlib", "hyperhive[coordinator]"),
         ("worker", "torch", "hyperhive[torch]"),
     ],
 )

@@ -141,10 +141,18 @@ def test_the_command_line_starts_without_anything_heavy() -> None:
     assert not modules_after("import hyperhive") & heavy
 
 
+def test_a_waiting_coordinator_has_no_pytorch() -> None:
+    """It is imported, and Matplotlib with it, when a model is there to be judged and drawn."""
+    assert not modules_after("import coordinator.run") & {"torch", "matplotlib"}
+
+
 def test_a_worker_loads_what_unpickles_only_when_allowed() -> None:
-    """Without the flag, the module that runs pickled objectives is not even there."""
+    """Without the flag, the module that runs pickled objectives is not even there.
+
+    Nor is PyTorch, before the first trial that trains.
+    """
     ask = "from worker.objectives import registered; registered({})"
-    assert not modules_after(ask.format("")) & {"hyperopt", "cloudpickle"}
+    assert not modules_after(ask.format("")) & {"hyperopt", "cloudpickle", "torch"}
     assert "hyperopt" in modules_after(ask.format("allow_pickled=True"))
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from worker.device import (
     cores,
     default_slots,
     describe,
+    installed,
     is_device_failure,
     versions,
 )
@@ -25,7 +27,7 @@ def test_the_cpu_is_always_there() -> None:
     device = choose("cpu")
     assert device == torch.device("cpu")
     assert default_slots(device.type) == cores() >= 1
-    assert describe(device).startswith("cpu (")
+    assert describe(device.type).startswith("cpu (")
 
 
 def test_auto_takes_what_there_is() -> None:
@@ -100,6 +102,21 @@ def test_results_name_the_versions_they_depend_on() -> None:
     """Python and torch are named as plain text."""
     assert set(versions()) == {"python", "torch"}
     assert versions()["torch"] == str(torch.__version__)
+
+
+def test_versions_are_known_before_pytorch_is_imported() -> None:
+    """A worker tells its versions when it joins; a build's local label may be left out of them."""
+    assert set(installed()) == {"python", "torch"}
+    assert versions()["torch"].partition("+")[0] == installed()["torch"].partition("+")[0]
+
+
+def test_a_device_whose_pytorch_does_not_load_gives_its_trials_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is the device's failure, in one sentence, and no fault of the trial's."""
+    monkeypatch.setitem(sys.modules, "worker.lenet5", None)
+    with pytest.raises(DeviceError, match="PyTorch cannot be used here"):
+        registered()["lenet5"]({}, None)  # type: ignore[arg-type]
 
 
 def test_lenet5_is_registered() -> None:

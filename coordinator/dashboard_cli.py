@@ -85,15 +85,17 @@ def _first_look(shown: "Dashboard") -> None:
     try:
         shown.read()
     except StoreUnavailable as error:
-        console.print("{}; the page goes on when it is there".format(error), highlight=False)
+        _say("{}; the page goes on when it is there".format(error))
 
 
 def _tell(page: "PageServer", secret: Optional[str]) -> None:
     # A secret that its owner keeps does not go to a log; one that is new stands nowhere else.
     address = page.url if secret is None else page.root + "$HYPERHIVE_DASHBOARD_SECRET/"
-    console.print("the dashboard is at {}".format(address), highlight=False, soft_wrap=True)
+    _say("the dashboard is at {}".format(address))
     if not page.is_loopback:
-        console.print(
-            "(or at any other name of this machine; from a container, at the names of its host)"
-        )
-    console.print("Ctrl-C ends it")
+        _say("(or at any other name of this machine; of a container, at the names of its host)")
+    _say("Ctrl-C ends it")
+
+
+def _say(line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,11 +1,12 @@
 """The fleet as it stands: its studies with their trials, its workers. Only ever read."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Set, Tuple
 
-from coordinator.ranking import best_of, number, ranking
+from coordinator.ranking import number, ranking
 from store.connection import Store
 from store.studies import StudySummary
 from store.trial import BASELINE, SEARCH, Status, Trial, experiment_key, experiment_keys
@@ -43,17 +44,18 @@ class StudyState:
     @cached_property
     def counts(self) -> Mapping[Status, int]:
         """How many trials of the search are in each state."""
-        return {s: sum(trial.status is s for trial in self.searched) for s in Status}
-
-    @cached_property
-    def best(self) -> Optional[Trial]:
-        """The best trial of the search so far."""
-        return best_of(self.searched)
+        counted = Counter(trial.status for trial in self.searched)
+        return {status: counted[status] for status in Status}
 
     @cached_property
     def ranked(self) -> List[Trial]:
         """The trials of the search that have a usable result, the best first."""
         return ranking(self.searched)
+
+    @property
+    def best(self) -> Optional[Trial]:
+        """The best trial of the search so far."""
+        return self.ranked[0] if self.ranked else None
 
     @property
     def untuned_accuracy(self) -> Optional[float]:

@@ -13,7 +13,7 @@ from clients import at_once
 from home import until
 
 from coordinator.dashboard import REFRESH_S, Dashboard
-from coordinator.dashboard_cli import _listen, _require
+from coordinator.dashboard_cli import _first_look, _listen, _require
 from coordinator.fleet import COMPARE_EVERY_S, Fleet, FleetReader, StudyState
 from model.errors import UsageError
 from pages.server import PageServer
@@ -428,6 +428,21 @@ def test_one_study_alone(store: Store) -> None:
     assert [each["name"] for each in fleet["workers"]] == ["both"]
     with pytest.raises(NotFound, match=r"there is no study 'u' on .*: its studies are s, t"):
         Dashboard(FleetReader(store, "u")).read()
+
+
+def test_only_what_waiting_can_mend_is_waited_for(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server that is away is told, on the page too; what is not there ends the command."""
+    with Store("mongodb://127.0.0.1:1/", 0.5) as away:
+        dashboard = Dashboard(FleetReader(away))
+        _first_look(dashboard)
+        assert "the page goes on when it is there" in " ".join(capsys.readouterr().out.split())
+        said = looked(dashboard)
+    assert "127.0.0.1:1/hyperhive does not answer" in said["problem"]
+    assert said["fleet"] is None
+    with pytest.raises(NotFound, match="it has none"):
+        _first_look(Dashboard(FleetReader(store, "s")))
 
 
 def ask(page: PageServer, path: str, method: str = "GET", **headers: str) -> Any:

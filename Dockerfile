@@ -4,6 +4,7 @@ FROM python:3.11-slim
 RUN useradd --create-home hyperhive
 WORKDIR /opt/hyperhive
 COPY pyproject.toml constraints.txt README.md hyperhive.py ./
+COPY pages pages
 COPY store store
 COPY model model
 COPY worker worker

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEVICE_PYTHON ?= python3.8
 DEVICE_VENV := .venv-device
-SOURCES := hyperhive.py store model worker coordinator inference
+SOURCES := hyperhive.py pages store model worker coordinator inference
 STAMP = $(VENV)/.$(1)-installed
 
 .PHONY: demo test check test-device faults matrix benchmarks clean

@@ -11,6 +11,7 @@ import typer
 
 from coordinator.best_cli import best
 from coordinator.cli import coordinator, demo, mongo_app, status
+from coordinator.dashboard_cli import dashboard
 from coordinator.study_cli import study_app
 from model.errors import InputError
 from store.errors import StoreError
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # else --help keeps the line breaks of the docstrings
     pretty_exceptions_enable=False,
 )
-for command in (demo, coordinator, worker, status, best):
+for command in (demo, coordinator, worker, status, best, dashboard):
     app.command()(command)
 app.add_typer(study_app, name="study")
 app.add_typer(mongo_app, name="mongo")

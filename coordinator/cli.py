@@ -101,7 +101,7 @@ def coordinator(
         loaded = load(plan.data, progress)
     _tell(loaded.notices)
     _require_installed("torch", "matplotlib")
-    with _stopping() as stop, server(mongo, mongod) as uri:
+    with stopping() as stop, server(mongo, mongod) as uri:
         _search(uri, plan, loaded.dataset, models, refit, stop, timeout)
 
 
@@ -132,7 +132,7 @@ def demo(
     _tell(loaded.notices)
     chosen = plan(loaded, trials, seed, **searched)
     _require_installed("torch", "matplotlib")
-    with _stopping() as stop, server(mongo, mongod) as uri:
+    with stopping() as stop, server(mongo, mongod) as uri:
         log = models / chosen.name / "worker.log"
         environment = {**os.environ, "HYPERHIVE_MONGO": uri}
         with workers(environment, chosen.name, slots, log) as running:
@@ -170,7 +170,7 @@ def start(
     from store.driver import address
     from store.embedded import default_directory, embedded_server
 
-    with _stopping() as stop, embedded_server(mongod=mongod, port=port) as uri:
+    with stopping() as stop, embedded_server(mongod=mongod, port=port) as uri:
         console.print("MongoDB runs at {}; Ctrl-C ends it".format(address(uri)))
         console.print("its files and its login are in {}".format(default_directory()))
         stop.wait()
@@ -242,7 +242,7 @@ def server(mongo: Optional[str], mongod: Optional[str]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _stopping() -> Iterator[threading.Event]:
+def stopping() -> Iterator[threading.Event]:
     """Give an event that Ctrl-C or SIGTERM sets; a second one interrupts whatever runs."""
     stop = threading.Event()
     asked: List[int] = []

@@ -9,8 +9,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.ranking import hyperparameters
+from coordinator.ranking import hyperparameters, number
 from store.trial import Status, Trial
+from store.workers import WorkerRecord
 
 if TYPE_CHECKING:  # it would import hyperopt and matplotlib for a status
     from coordinator.search import Snapshot, Watch
@@ -106,21 +107,39 @@ def _workers(snapshot: "Snapshot") -> Table:
 
 def doing(trial: Trial) -> str:
     """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2%``."""
-    progress = trial.progress or {}
+    progress = trial.progress if isinstance(trial.progress, dict) else {}
     if not {"epoch", "epochs"} <= set(progress):  # it has just begun, or is another objective
         return "trial {}".format(trial.tid)
     text = "trial {}: epoch {} of {}".format(trial.tid, progress["epoch"], progress["epochs"])
-    accuracy = progress.get("validation_accuracy")
+    accuracy = number(progress.get("validation_accuracy"))
     return text if accuracy is None else "{}, {:.1%}".format(text, accuracy)
+
+
+def does(worker: WorkerRecord, trial: Optional[Trial], is_silent: bool) -> str:
+    """Return what a worker does, with the trial that it holds, if it holds one."""
+    text = "{}, {}".format(trial.study, doing(trial)) if trial else "idle"
+    if is_silent:
+        text = "silent: killed, asleep or cut off"
+    if worker.undelivered:
+        text += "; results that wait on its device: {}".format(worker.undelivered)
+    return text
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something was."""
+    return (
+        "{:.0f} s ago".format(seconds) if seconds < 120 else "{:.0f} min ago".format(seconds / 60)
+    )
 
 
 def outcome(trial: Trial) -> str:
     """Return how a trial ended: its validation accuracy, or what went wrong."""
     if trial.status is Status.ERROR:
-        return "failed ({})".format((trial.error or {}).get("message", "no reason given"))
+        error = trial.error if isinstance(trial.error, dict) else {}
+        return "failed ({})".format(error.get("message", "no reason given"))
     if trial.result.get("diverged"):
         return "diverged"
-    accuracy = trial.result.get("validation_accuracy")
+    accuracy = number(trial.result.get("validation_accuracy"))
     return "done" if accuracy is None else "{:.1%}".format(accuracy)
 
 

@@ -1,7 +1,7 @@
 """Which trials are better than others, and how to speak of one."""
 
 import math
-from typing import Iterable, List, Optional
+from typing import Any, Iterable, List, Optional
 
 from store.trial import ErrorKind, Trial
 
@@ -24,11 +24,21 @@ def finite_loss(trial: Trial) -> Optional[float]:
 
 
 def hyperparameters(trial: Trial) -> str:
-    """Return a trial's hyperparameters as a person reads them."""
+    """Return a trial's hyperparameters as a person reads them; those that it has."""
+    values = {
+        name: number(trial.config.get(name)) for name in ("learning_rate", "momentum", "epochs")
+    }
     return ", ".join(
-        "{} {:.3g}".format(name.replace("_", " "), trial.config[name])
-        for name in ("learning_rate", "momentum", "epochs")
+        "{} {:.3g}".format(name.replace("_", " "), value)
+        for name, value in values.items()
+        if value is not None
     )
+
+
+def number(value: Any) -> Optional[float]:
+    """Return a finite number as that, None for anything else: workers may write what they like."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None
 
 
 def why_nothing(trials: List[Trial]) -> str:

@@ -54,6 +54,9 @@ _A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}
 _UNFINISHED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}, **_A_STUDYS}
 _RISE: _Document = {"$add": ["$version", 1]}
 
+_IN_SHORT = {"spec": 0, "result.history": 0, "late.result": 0}
+"""Leaves out most of a trial's bytes: the course of its training, and results never counted."""
+
 
 def new_token() -> str:
     """Return a token for one claim; the client makes it, so that it can ask what became of it."""
@@ -329,6 +332,29 @@ class TrialQueue:
         with self._guard():
             found = list(self._jobs.find(which).sort("tid", ASCENDING))
         return [Trial.from_document(document) for document in found]
+
+    def changed(self, above: Mapping[str, int], ids: Iterable[Any]) -> List[Trial]:
+        """Return trials in short: those with these ids, and those posted since.
+
+        That is one read, by indexes, for who watches studies of any size: it knows the others.
+        A result's ``history`` is left out.
+
+        Args:
+            above: experiment keys, each with the tid that those posted since are above.
+            ids: of the trials that are to be looked at again.
+        """
+        since = [{"exp_key": key, "tid": {"$gt": tid}} for key, tid in above.items()]
+        which = {"$or": [{"_id": {"$in": list(ids)}}, *since], **_A_STUDYS}
+        with self._guard():
+            return [Trial.from_document(found) for found in self._jobs.find(which, _IN_SHORT)]
+
+    def versions(self, studies: Iterable[str]) -> Dict[Any, int]:
+        """Return the version of every trial of these studies, by the trial's id."""
+        keys = [key for study in studies for key in experiment_keys(study)]
+        which = {"exp_key": {"$in": keys}, **_A_STUDYS}
+        with self._guard():
+            found = self._jobs.find(which, {"version": 1})
+            return {document["_id"]: document["version"] for document in found}
 
     def overdue(self) -> List[Trial]:
         """Return the trials of all studies whose lease is over, by the server's clock."""

@@ -1,6 +1,7 @@
 """Studies: one document each, its specification as plain JSON."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Dict, List, Mapping, Optional
 
 from pymongo import ReturnDocument
@@ -46,6 +47,21 @@ class StoredStudy:
         return None
 
 
+@dataclass(frozen=True)
+class StudySummary:
+    """A study in short: ``budget`` trials, whether it has ended with a result, and how well.
+
+    ``created`` is the server's time; a study that was deleted and begun anew has another.
+    """
+
+    name: str
+    budget: int
+    created: datetime
+    cancelled: bool
+    has_ended: bool
+    test_accuracy: Optional[float]
+
+
 class Studies:
     """The studies of a database, by name."""
 
@@ -82,6 +98,16 @@ class Studies:
         with self._guard():
             return [_from_document(document) for document in self._studies.find().sort("created")]
 
+    def summaries(self, name: Optional[str] = None) -> List[StudySummary]:
+        """Return all studies in short, the oldest first, or the one of that name, if it is there.
+
+        The models' cards, which are most of a study, are left out.
+        """
+        parts = ("spec.trials", "created", "cancelled", "result.card.test_accuracy")
+        with self._guard():
+            found = self._studies.find({} if name is None else {"_id": name}, list(parts))
+            return [_summary(document) for document in found.sort("created")]
+
     def extend(self, name: str, spec: Mapping[str, Any]) -> None:
         """Replace a study's specification and reopen it: its budget grew. Raises ``NotFound``."""
         self._set(name, {"spec": dict(spec), "result": None})
@@ -117,4 +143,16 @@ def _from_document(document: Mapping[str, Any]) -> StoredStudy:
         result=document["result"],
         best=document.get("best"),  # a study is opened without
         cancelled=document["cancelled"],
+    )
+
+
+def _summary(document: Mapping[str, Any]) -> StudySummary:
+    result = document.get("result")  # where it is null the server leaves it out
+    return StudySummary(
+        name=document["_id"],
+        budget=document["spec"]["trials"],
+        created=document["created"],
+        cancelled=document["cancelled"],
+        has_ended=result is not None,
+        test_accuracy=((result or {}).get("card") or {}).get("test_accuracy"),
     )

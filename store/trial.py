@@ -82,10 +82,12 @@ class Trial:
 
     ``token`` and ``fence`` name the claim under which a worker holds it: a worker keeps the Trial
     that ``claim`` gave it and passes it back with every transition. ``claims`` and ``late`` count
-    how often it was taken, and results that came too late. Times are the server's.
+    how often it was taken, and results that came too late; ``version`` rises with every change but
+    a heartbeat's. Times are the server's.
     """
 
     id: Any
+    version: int
     study: str
     purpose: str
     tid: int
@@ -146,6 +148,7 @@ class Trial:
         issued = document.get("issued") or []
         return cls(
             id=document["_id"],
+            version=document.get("version", 0),
             study=study,
             purpose=purpose or SEARCH,
             tid=document["tid"],

@@ -1,9 +1,11 @@
 """Commands as a person types them: help that is quick, and bad input answered in one line."""
 
+import re
 import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Dict, List
 
@@ -21,6 +23,7 @@ COMMANDS = [
     ["coordinator"],
     ["worker"],
     ["status"],
+    ["dashboard"],
     ["mongo"],
     ["mongo", "start"],
     ["mongo", "stop"],
@@ -107,7 +110,7 @@ def test_help_is_quick(home: Home, command: List[str]) -> None:
 def test_every_command_has_its_help_in_the_list(home: Home) -> None:
     """The first help names each command with a sentence."""
     said = home.run("--help").stdout
-    for name in ("demo", "coordinator", "worker", "status", "mongo"):
+    for name in ("demo", "coordinator", "worker", "status", "dashboard", "mongo"):
         assert any(name in line.split() and len(line.split()) > 5 for line in said.splitlines())
 
 
@@ -136,6 +139,7 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
         ("worker --device gpu", 2, "no device is called 'gpu': choose auto, cpu, cuda, mps"),
         ("worker --mongo mongodb://me:hunter2@@host/", 2, "the MongoDB address is not valid"),
         ("coordinator --dataset digits --mongo mongodb://me:hunter2@h:port/", 2, "is not valid"),
+        ("dashboard --secret hunter2", 2, "the secret of the dashboard's address has 16 to 200"),
         ("status --mongo mongodb://127.0.0.1:1/", 1, "MongoDB at 127.0.0.1:1/hyperhive does not"),
     ],
 )
@@ -200,6 +204,32 @@ def test_a_port_in_use_is_refused(home: Home) -> None:
     assert done.returncode == 1
     assert is_one_line(done.stderr)
     assert "port {} is used by another program".format(port) in done.stderr
+    home.is_empty()
+
+
+def test_the_dashboard_is_served_until_it_is_stopped(
+    home: Home, store: Store, mongo_uri: str
+) -> None:
+    """It says where it is, without the secret that its owner keeps, and a signal ends it well."""
+    store.studies.open("pets", {"trials": 3})
+    secret = "kept-by-its-owner"
+    page = home.start(
+        *("dashboard", "--host", "0.0.0.0", "--port", "0", "--study", "pets"),
+        HYPERHIVE_MONGO=mongo_uri,
+        HYPERHIVE_DASHBOARD_SECRET=secret,
+    )
+    page.says("Ctrl-C ends it")
+    said = page.said()
+    port = re.search(r":(\d+)/\$HYPERHIVE_DASHBOARD_SECRET/\n", said)
+    assert port, said
+    assert secret not in said
+    assert mongo_uri.partition("@")[0].rpartition(":")[2] not in said
+    url = "http://127.0.0.1:{}/{}/fleet.json".format(port.group(1), secret)
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        assert b'"name": "pets"' in answer.read()
+    page.signal(signal.SIGTERM)
+    assert page.end() == 0
+    assert page.said() == said
     home.is_empty()
 
 

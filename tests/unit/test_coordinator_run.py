@@ -17,7 +17,7 @@ from rich.text import Text
 from test_coordinator_search import Act, claimed, deliver, loss_of, working
 
 from coordinator.calibrating import calibrate
-from coordinator.cli import _stopping
+from coordinator.cli import stopping
 from coordinator.display import Lines, doing, panel, time_left
 from coordinator.offers import Offers
 from coordinator.picture import Answers, draw
@@ -560,7 +560,7 @@ def test_time_left_is_rounded(seconds: Any, said: str) -> None:
 
 def test_a_signal_in_the_middle_of_a_wait_is_no_deadlock() -> None:
     """A handler may interrupt whoever holds the event's lock; the second signal interrupts all."""
-    with _stopping() as stop:
+    with stopping() as stop:
         ask: Any = signal.getsignal(signal.SIGTERM)
         handler = threading.Thread(target=ask, args=(signal.SIGTERM, None), daemon=True)
         with stop._cond:  # type: ignore[attr-defined]

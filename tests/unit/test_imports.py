@@ -10,11 +10,12 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MAY_USE = {
-    "coordinator": {"store", "model"},
+    "coordinator": {"store", "model", "pages"},
     "worker": {"store", "model"},
-    "inference": {"store", "model"},
+    "inference": {"store", "model", "pages"},
     "store": set(),
     "model": set(),
+    "pages": set(),
 }
 OURS = {*MAY_USE, "hyperhive"}
 SOURCES = sorted(path for part in MAY_USE for path in (REPOSITORY / part).rglob("*.py"))

@@ -1,0 +1,98 @@
+"""Makes docs/dashboard.png: the dashboard of a study of scikit-learn's digits, under way.
+
+    python docs/make_dashboard_picture.py
+
+A real coordinator and a worker with two slots, and Chromium, which must be installed.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any, Dict, Iterator
+
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from store.embedded import embedded_server
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURE = ROOT / "docs" / "dashboard.png"
+TRIALS, ENOUGH = 40, 24
+STUDY = ("coordinator", "--dataset", "digits", "--trials", str(TRIALS))
+FLAGS = "--headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=3000"
+
+
+def main() -> None:
+    """Run a study, and keep a picture of its dashboard once enough trials have ended."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        raise SystemExit("this needs Chromium")
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as opened:
+        uri = opened.enter_context(embedded_server(Path(folder) / "mongo"))
+        work = Path(folder)
+        opened.enter_context(running(work, uri, *STUDY))
+        opened.enter_context(running(work, uri, "worker", "--slots", "2"))
+        log = opened.enter_context(running(work, uri, "dashboard", "--port", "0"))
+        url = address(log)
+        while fleet(url).get("ended", 0) < ENOUGH:
+            time.sleep(0.5)
+        target = work / "dashboard.png"
+        subprocess.run(
+            [
+                *(chromium, *FLAGS.split(), "--user-data-dir={}".format(work / "browser")),
+                *("--window-size=1200,710", "--screenshot={}".format(target), url),
+            ],
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        with Image.open(target) as picture:
+            picture.convert("RGB").quantize(64).save(PICTURE, optimize=True)
+
+
+@contextlib.contextmanager
+def running(work: Path, uri: str, *command: str) -> Iterator[Path]:
+    """Run a hyperhive command while this is open; give the file of what it says."""
+    log = work / "{}.log".format(command[0])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HYPERHIVE_MONGO": uri}
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hyperhive", *command],
+            cwd=str(work),
+            env=environment,
+            stdout=said,
+            stderr=said,
+        )
+    try:
+        yield log
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def address(log: Path) -> str:
+    """Wait for the dashboard to say where it is."""
+    while True:
+        found = re.search(r"the dashboard is at (\S+)\n", log.read_text())
+        if found:
+            return found.group(1)
+        time.sleep(0.1)
+
+
+def fleet(url: str) -> Dict[str, Any]:
+    """Return what the page shows of the study."""
+    with urllib.request.urlopen(url + "fleet.json") as answer:  # noqa: S310 - our own server
+        said: Dict[str, Any] = json.load(answer)
+    return (said["fleet"] or {}).get("study") or {}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The dashboard in a browser: it shows the fleet, and goes on after its servers were away."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, Iterator
+
+import pytest
+from home import until
+from proxy import Proxy, anything, nothing
+
+from coordinator.dashboard import Dashboard
+from coordinator.dashboard_cli import _listen
+from coordinator.fleet import FleetReader
+from store.connection import Store
+from store.queue import new_token
+from store.trial import Draft
+
+NAME = "<img src=x onerror=document.title='harmed'><script>document.title='harmed'"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+FLAGS += "--disable-background-networking --disable-component-update --remote-debugging-pipe"
+
+
+class Browser:
+    """A Chromium with one page open, told what to do over its debugging pipe."""
+
+    def __init__(self, command: int, said: int, url: str) -> None:
+        self._command = os.fdopen(command, "wb", buffering=0)
+        self._said = os.fdopen(said, "rb")
+        self._last = 0
+        self._session: Dict[str, str] = {}
+        target = self._ask("Target.createTarget", url=url)["targetId"]
+        attached = self._ask("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = {"sessionId": attached["sessionId"]}
+
+    def evaluate(self, expression: str) -> Any:
+        """Return what an expression is in the page."""
+        found = self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        return found["result"].get("value")
+
+    def shows(self, text: str, where: str = "body", seconds: float = 60.0) -> None:
+        """Wait until an element shows this text."""
+        what = "document.querySelector({!r})?.innerText ?? ''".format(where)
+        until(lambda: text in self.evaluate(what), "{!r} in {}".format(text, where), seconds)
+
+    def close(self) -> None:
+        """End it."""
+        self._session = {}
+        self._ask("Browser.close")
+        self._command.close()
+        self._said.close()
+
+    def _ask(self, method: str, **parameters: Any) -> Dict[str, Any]:
+        self._last += 1
+        message = {"id": self._last, "method": method, "params": parameters, **self._session}
+        self._command.write(json.dumps(message).encode() + b"\0")
+        while True:
+            answer = json.loads(self._read())
+            if answer.get("id") == self._last:
+                found: Dict[str, Any] = answer["result"]
+                return found
+
+    def _read(self) -> bytes:
+        message = b""
+        while not message.endswith(b"\0"):
+            byte = self._said.read(1)
+            assert byte, "the browser has ended"
+            message += byte
+        return message[:-1]
+
+
+@contextlib.contextmanager
+def browsing(url: str, profile: Path) -> Iterator[Browser]:
+    """Open a page in a browser of its own."""
+    (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
+    process = subprocess.Popen(
+        # It takes the pipes to be its descriptors 3 and 4.
+        [
+            *("bash", "-c", 'exec "$@" 3<&{} 4>&{}'.format(theirs_in, theirs_out), "browser"),
+            *(str(CHROMIUM), *FLAGS.split(), "--user-data-dir={}".format(profile)),
+        ],
+        pass_fds=(theirs_in, theirs_out),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(theirs_in)
+    os.close(theirs_out)
+    try:
+        browser = Browser(ours_out, ours_in, url)
+        yield browser
+        browser.close()
+        process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def finish(store: Store, tid: int, accuracy: float) -> None:
+    config = {"learning_rate": 0.05, "momentum": 0.5, "epochs": 7}
+    store.trials.post(Draft(NAME, tid, config, {}))
+    trial = store.trials.claim("mac", new_token(), ["lenet5"])
+    assert trial is not None
+    result = {"loss": 1 - accuracy, "validation_accuracy": accuracy}
+    assert store.trials.finish(trial.id, str(trial.token), result)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: the page is not looked at in a browser")
+def test_the_page_goes_on_when_its_servers_are_back(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """It shows names as text and a chart with words; away, each server is named; back, it goes on.
+
+    What was there before stays on the page meanwhile. A study can be chosen.
+    """
+    store.studies.open("other", {"trials": 3})
+    store.studies.open(NAME, {"trials": 4})
+    finish(store, 0, 0.25)
+    finish(store, 1, 0.5)
+    store.workers.report("nano", None, "cuda (<b>Tegra</b>)", {}, None)
+    with contextlib.ExitStack() as opened:
+        proxy = opened.enter_context(Proxy.of(mongo_uri))
+        through = opened.enter_context(Store(proxy.uri(mongo_uri), timeout=2.0))
+        dashboard = Dashboard(FleetReader(through))
+        page = _listen(dashboard, "127.0.0.1", 0, None)
+        with page.running():
+            browser = opened.enter_context(browsing(page.url, tmp_path))
+            browser.shows(NAME, "#name")
+            browser.shows("2 of 4 done, 0 running, 0 waiting, 0 failed", "#counts")
+            browser.shows("best so far 50.0% (trial 1: learning rate 0.05", "#best")
+            browser.shows("cuda (<b>Tegra</b>)", "#workers")
+            until(lambda: count(browser, "#chart .point") == 2, "a point for each trial")
+            assert count(browser, "#chart .star") == 1
+            said = browser.evaluate("document.getElementById('chart').getAttribute('aria-label')")
+            assert "2 measured, from 25.0% to 50.0%" in said
+            assert count(browser, "#name *, #studies img, #workers b, #others script") == 0
+            proxy.drop = anything
+            browser.shows("the store: MongoDB at", "#problem")
+            browser.shows("this page goes on by itself", "#problem")
+            browser.shows("2 of 4 done", "#counts")
+            proxy.drop = nothing
+            finish(store, 2, 0.75)
+            browser.shows("3 of 4 done", "#counts")
+            assert browser.evaluate("document.getElementById('problem').textContent") == ""
+        browser.shows("no connection: `hyperhive dashboard` has ended", "#problem")
+        browser.shows("3 of 4 done", "#counts")
+        again = _listen(dashboard, "127.0.0.1", page.server_address[1], None)
+        with again.running():
+            until(
+                lambda: not browser.evaluate("document.getElementById('problem').textContent"), ""
+            )
+            browser.evaluate("[...document.querySelectorAll('#studies a')].at(-1).click()")
+            browser.shows("other", "#name")
+            browser.shows("0 of 3 done", "#counts")
+        assert "harmed" not in browser.evaluate("document.title")
+
+
+def count(browser: Browser, selector: str) -> int:
+    return int(browser.evaluate("document.querySelectorAll({!r}).length".format(selector)))

@@ -1,0 +1,543 @@
+"""The dashboard: what it reads of a real store, what it says of it, and to whom."""
+
+import contextlib
+import http.client
+import json
+import threading
+from typing import Any, Dict, Iterator, List, Optional
+from urllib.parse import quote, urlsplit
+
+import pymongo
+import pytest
+from clients import at_once
+from home import until
+
+from coordinator.dashboard import REFRESH_S, Dashboard
+from coordinator.dashboard_cli import _first_look, _listen, _require
+from coordinator.fleet import COMPARE_EVERY_S, Fleet, FleetReader, StudyState
+from model.errors import UsageError
+from pages.server import PageServer
+from store.connection import Store
+from store.driver import with_login
+from store.errors import NotAllowed, NotFound
+from store.queue import new_token
+from store.trial import BASELINE, REFIT, Draft, ErrorKind, Status, Trial
+
+SCRIPT = "<script>alert(1)"
+
+
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def opened(store: Store, name: str, trials: int = 9) -> None:
+    store.studies.open(name, {"trials": trials})
+
+
+def config(tid: int) -> Dict[str, Any]:
+    return {"learning_rate": 0.01 * (tid + 1), "momentum": 0.5, "epochs": 7}
+
+
+def posted(store: Store, study: str, *tids: int, **fields: Any) -> None:
+    for tid in tids:
+        store.trials.post(Draft(study, tid, config(tid), {}, **fields))
+
+
+def taken(store: Store, worker: str = "mac-1", lease: float = 60.0) -> Trial:
+    trial = store.trials.claim(worker, new_token(), ["lenet5"], lease=lease)
+    assert trial is not None
+    return trial
+
+
+def finished(store: Store, trial: Trial, accuracy: Any, **result: Any) -> bool:
+    found = {"loss": 0.5, "validation_accuracy": accuracy, **result}
+    if isinstance(accuracy, float):
+        found["loss"] = 1 - accuracy
+    return store.trials.finish(trial.id, str(trial.token), found)
+
+
+def done(store: Store, study: str, accuracies: List[Any], purpose: str = "search") -> None:
+    """Post trials and finish them with these accuracies."""
+    for tid, accuracy in enumerate(accuracies):
+        posted(store, study, tid, purpose=purpose)
+        finished(store, taken(store), accuracy)
+
+
+def states(fleet: Fleet) -> Dict[str, List[str]]:
+    """Return what a fleet's trials are, by study."""
+    return {
+        study.name: ["{}/{} {}".format(t.purpose, t.tid, t.status.name) for t in study.trials]
+        for study in fleet.studies
+    }
+
+
+def looked(dashboard: Dashboard, study: Optional[str] = None) -> Dict[str, Any]:
+    said: Dict[str, Any] = json.loads(dashboard.look(study))
+    return said
+
+
+# -- reading ------------------------------------------------------------------------------------
+
+
+def test_a_reading_sees_what_changed_since_the_last(store: Store) -> None:
+    """Trials posted, taken, given back and ended between two readings are all seen by the next."""
+    reader = FleetReader(store)
+    assert reader.read().studies == ()
+    opened(store, "s")
+    posted(store, "s", 0, 1)
+    assert states(reader.read()) == {"s": ["search/0 NEW", "search/1 NEW"]}
+    first = taken(store)
+    assert states(reader.read()) == {"s": ["search/0 RUNNING", "search/1 NEW"]}
+    store.trials.heartbeat(first, {"epoch": 3, "epochs": 9})
+    assert reader.read().held["mac-1"].progress == {"epoch": 3, "epochs": 9}
+    finished(store, first, 0.5)
+    store.trials.fail(taken(store), ErrorKind.BAD_PAYLOAD, "no")
+    posted(store, "s", 2)
+    finished(store, taken(store), 0.6)
+    assert states(reader.read()) == {"s": ["search/0 DONE", "search/1 ERROR", "search/2 DONE"]}
+
+
+def test_the_last_trials_of_a_study_that_ended_are_seen(store: Store) -> None:
+    """Also those that nobody saw running, of every purpose; and again after its budget grew."""
+    reader = FleetReader(store)
+    opened(store, "s")
+    done(store, "s", [0.4], BASELINE)
+    reader.read()
+    done(store, "s", [0.5, 0.6])
+    posted(store, "s", 1, purpose=REFIT)
+    finished(store, taken(store), None)
+    store.studies.conclude("s", {"card": {"test_accuracy": 0.7}})
+    fleet = reader.read()
+    assert states(fleet) == {
+        "s": ["baseline/0 DONE", "search/0 DONE", "search/1 DONE", "refit/1 DONE"]
+    }
+    assert (fleet.studies[0].is_open, fleet.studies[0].summary.test_accuracy) == (False, 0.7)
+    assert reader.read() == fleet
+    store.studies.extend("s", {"trials": 12})
+    posted(store, "s", 2)
+    (study,) = reader.read().studies
+    assert (study.is_open, study.summary.budget, len(study.trials)) == (True, 12, 5)
+
+
+def test_a_study_that_is_begun_anew_or_deleted_leaves_nothing(store: Store) -> None:
+    """A study of the same name as one that was deleted has its own trials only."""
+    reader = FleetReader(store)
+    opened(store, "s")
+    done(store, "s", [0.5, 0.6])
+    reader.read()
+    store.delete_study("s")
+    opened(store, "s")
+    posted(store, "s", 0)
+    assert states(reader.read()) == {"s": ["search/0 NEW"]}
+    store.delete_study("s")
+    assert reader.read().studies == ()
+
+
+def test_what_becomes_of_finished_trials_is_seen_within_a_minute(store: Store) -> None:
+    """A late result, a result of a worker given up, and trials that are gone."""
+    clock = Clock()
+    reader = FleetReader(store, clock=clock)
+    opened(store, "s")
+    posted(store, "s", 0, 1, 2, max_attempts=1)
+    late, lost, _ = (taken(store, lease=0.0) for _ in range(3))
+    store.trials.expire()
+    finished(store, late, 0.5)
+    assert [trial.status for trial in reader.read().studies[0].trials] == [
+        Status.DONE,
+        Status.ERROR,
+        Status.ERROR,
+    ]
+    finished(store, lost, 0.6)
+    store.client.hyperhive.jobs.delete_one({"tid": 2})
+    assert states(reader.read()) == {"s": ["search/0 DONE", "search/1 ERROR", "search/2 ERROR"]}
+    clock.now = COMPARE_EVERY_S
+    assert states(reader.read()) == {"s": ["search/0 DONE", "search/1 DONE"]}
+
+
+def test_of_a_large_study_only_what_changed_is_read(store: Store, admin_uri: str) -> None:
+    """After the first reading, the server looks at and returns a few documents, not thousands."""
+    opened(store, "s", 5000)
+    posted(store, "s", 0)
+    jobs = store.client.hyperhive.jobs
+    finished(store, taken(store), 0.5, history=[{"epoch": n} for n in range(100)])
+    document = jobs.find_one()
+    jobs.insert_many([{**document, "_id": n, "tid": n} for n in range(1, 3000)])
+    posted(store, "s", *range(3000, 3004))
+    taken(store)
+    clock = Clock()
+    reader = FleetReader(store, clock=clock)
+    with pymongo.MongoClient(admin_uri) as admin:
+
+        def cost() -> List[int]:
+            """Return how many keys, documents and answers the server has gone through."""
+            metrics = admin.admin.command("serverStatus")["metrics"]
+            scanned = metrics["queryExecutor"]
+            return [scanned["scanned"], scanned["scannedObjects"], metrics["document"]["returned"]]
+
+        def cost_of_a_reading() -> List[int]:
+            before = cost()
+            assert len(reader.read().studies[0].trials) == 3004
+            return [after - earlier for earlier, after in zip(before, cost())]
+
+        assert cost_of_a_reading()[2] > 3000
+        assert max(cost_of_a_reading()) < 40
+    assert "history" not in reader.read().studies[0].trials[0].result
+
+
+def test_a_viewer_needs_no_more_than_to_find(store: Store, admin_uri: str) -> None:
+    """A user who may find in three collections, and do nothing else, sees the whole fleet."""
+    opened(store, "s")
+    done(store, "s", [0.5])
+    store.workers.report("mac-1", None, "mps", {}, None)
+    with viewer_of(admin_uri) as uri, Store(uri) as viewer:
+        fleet = FleetReader(viewer).read()
+        assert (len(fleet.studies[0].trials), len(fleet.workers)) == (1, 1)
+
+
+@contextlib.contextmanager
+def viewer_of(admin_uri: str) -> Iterator[str]:
+    """Give the URI of a user who may only find what the dashboard shows."""
+    rights = [
+        {"resource": {"db": "hyperhive", "collection": name}, "actions": ["find"]}
+        for name in ("jobs", "studies", "workers")
+    ]
+    with pymongo.MongoClient(admin_uri) as admin:
+        database = admin.hyperhive
+        database.command("createRole", "looker", privileges=rights, roles=[])
+        database.command("createUser", "looker", pwd="sesame-open-up", roles=["looker"])
+        try:
+            yield with_login(admin_uri, "looker", "sesame-open-up")
+        finally:
+            database.command("dropUser", "looker")
+            database.command("dropRole", "looker")
+
+
+# -- what it says -------------------------------------------------------------------------------
+
+
+def test_the_time_left_is_that_of_the_trials_over_those_that_run(store: Store) -> None:
+    """Two of six are done, in 10 s each: two workers need 20 s more. A pause counts for nothing."""
+    opened(store, "s", 6)
+    done(store, "s", [0.5, 0.6])
+    took = {"$add": ["$book_time", 10_000]}
+    jobs = store.client.hyperhive.jobs
+    jobs.update_many({}, [{"$set": {"refresh_time": took}}])
+
+    def left() -> Optional[float]:
+        return FleetReader(store).read().studies[0].seconds_left()
+
+    assert left() is None  # nobody works
+    posted(store, "s", 2, 3)
+    taken(store, "a")
+    taken(store, "b")
+    assert left() == pytest.approx(20.0)
+    store.cancel_study("s")
+    assert left() is None
+
+
+def test_the_page_shows_studies_trials_and_workers(store: Store) -> None:
+    """What status says, with the details of one study: the newest that is open, or as asked."""
+    opened(store, "ended")
+    store.studies.conclude("ended", {"card": {"test_accuracy": 0.721}})
+    opened(store, SCRIPT, 8)
+    done(store, SCRIPT, [0.11], BASELINE)
+    done(store, SCRIPT, [0.25, 0.5, 0.4])
+    posted(store, SCRIPT, 3)
+    finished(store, taken(store), 0.1, diverged=True)
+    posted(store, SCRIPT, 4, 5, 6)
+    store.trials.fail(taken(store), ErrorKind.BAD_PAYLOAD, "<b>no</b>")
+    taken(store, "nano", lease=0.0)
+    store.trials.heartbeat(
+        taken(store, "mac"), {"epoch": 3, "epochs": 7, "validation_accuracy": 0.612}, 60
+    )
+    store.workers.report("mac", None, "mps (Apple M2)", {}, None, undelivered=2)
+    said = looked(Dashboard(FleetReader(store)))
+    assert (said["problem"], said["age"] < 60) == (None, True)
+    fleet = said["fleet"]
+    assert [(each["name"], each["state"]) for each in fleet["studies"]] == [
+        (SCRIPT, ""),
+        ("ended", "ended"),
+    ]
+    study = fleet["study"]
+    assert study["counts"] == "4 of 8 done, 1 running, 1 waiting, 1 failed"
+    assert study["best"] == {
+        "trial": 1,
+        "outcome": "50.0%",
+        "hyperparameters": "learning rate 0.02, momentum 0.5, epochs 7",
+    }
+    assert (study["ended"], study["untuned"]) == (5, "11.0%")
+    assert study["failures"] == ["trial 4: failed (<b>no</b>)"]
+    assert [row["trial"] for row in study["top"]] == [1, 2, 0]
+    chart = study["chart"]
+    assert chart["points"] == [[0, 0.25], [1, 0.5], [2, 0.4]]
+    assert (chart["best"], chart["bad"], chart["untuned"]) == ([1, 0.5], [3, 4], 0.11)
+    assert chart["text"] == (
+        "Validation accuracy by trial: 3 measured, from 25.0% to 50.0%. The best is trial 1: "
+        "50.0%. Untuned: 11.0%. 2 diverged or failed."
+    )
+    (worker,) = fleet["workers"]
+    assert worker["does"] == SCRIPT + (
+        ", trial 5: epoch 3 of 7, 61.2%; results that wait on its device: 2"
+    )
+    assert (worker["name"], worker["device"]) == ("mac", "mps (Apple M2)")
+    assert worker["heard"].startswith("heard of ")
+    assert fleet["troubles"] == [
+        SCRIPT + ": taken again after a worker was lost, stopped or failed: trial 5"
+    ]
+    other = looked(Dashboard(FleetReader(store)), "ended")["fleet"]["study"]
+    assert (other["name"], other["test"], other["best"]) == ("ended", "72.1%", None)
+
+
+def test_a_fleet_without_studies_or_workers_says_so(store: Store) -> None:
+    """An empty store has nothing to show; an open study without workers says what to do."""
+    assert looked(Dashboard(FleetReader(store)))["fleet"]["study"] is None
+    opened(store, "s")
+    fleet = looked(Dashboard(FleetReader(store)))["fleet"]
+    assert fleet["no_worker"].startswith("no worker yet: run `hyperhive worker`")
+    store.workers.report("mac", None, "mps", {}, None)
+    store.client.hyperhive.workers.update_many(
+        {}, [{"$set": {"last_seen": {"$subtract": ["$$NOW", 300_000]}}}]
+    )
+    fleet = looked(Dashboard(FleetReader(store)))["fleet"]
+    assert fleet["no_worker"].startswith("no worker any more")
+    assert fleet["workers"][0]["does"] == "silent: killed, asleep or cut off"
+    assert fleet["workers"][0]["heard"] == "heard of 5 min ago"
+
+
+@pytest.mark.parametrize("accuracy", ["0.9", float("nan"), float("inf"), -1e300, 7, True, [], {}])
+def test_what_a_worker_makes_up_does_no_harm(store: Store, accuracy: Any) -> None:
+    """Results and progress of any kind, and texts of any length, leave the page what it is."""
+    opened(store, "s")
+    done(store, "s", [0.5, accuracy])
+    posted(store, "s", 2, 3)
+    store.trials.heartbeat(
+        taken(store), {"epoch": accuracy, "epochs": accuracy, "validation_accuracy": accuracy}
+    )
+    store.trials.fail(taken(store), ErrorKind.BAD_PAYLOAD, "x" * 100_000)
+    jobs = store.client.hyperhive.jobs
+    jobs.update_one({"tid": 1}, {"$set": {"config.epochs": accuracy}})
+    store.workers.report("w" * 100_000, None, "d" * 100_000, {}, None)
+    answer = Dashboard(FleetReader(store)).look()
+    chart = json.loads(answer)["fleet"]["study"]["chart"]
+    assert chart["points"] == [[0, 0.5]]
+    assert len(answer) < 10_000
+
+
+def test_the_points_of_a_large_study_stand_for_several(store: Store) -> None:
+    """A chart has 400 points at most; each is the best of its trials, and none is better."""
+    opened(store, "s", 1000)
+    done(store, "s", [0.5])
+    document = store.client.hyperhive.jobs.find_one()
+    store.client.hyperhive.jobs.insert_many(
+        {
+            **document,
+            "_id": tid,
+            "tid": tid,
+            "result": {"loss": 1 - tid / 1000, "validation_accuracy": tid / 1000},
+        }
+        for tid in range(1, 900)
+    )
+    chart = looked(Dashboard(FleetReader(store)))["fleet"]["study"]["chart"]
+    assert (chart["together"], len(chart["points"]), chart["last"]) == (3, 300, 999)
+    assert chart["points"][1] == [5, 0.005]
+    assert chart["points"][-1] == chart["best"] == [899, 0.899]
+
+
+# -- to whom, and how often ---------------------------------------------------------------------
+
+
+class Counting(FleetReader):
+    """Counts its readings; each waits for ``gate``."""
+
+    def __init__(self, store: Store, only: Optional[str] = None) -> None:
+        super().__init__(store, only)
+        self.readings = 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def read(self) -> Fleet:
+        """Count, wait, and read."""
+        self.readings += 1
+        assert self.gate.wait(30)
+        return super().read()
+
+
+def test_the_store_is_read_once_for_all_and_never_for_nobody(store: Store) -> None:
+    """Eight viewers at once are one reading, and the next comes only when one asks later."""
+    reader, clock = Counting(store), Clock()
+    dashboard = Dashboard(reader, clock)
+    answers = at_once(*[dashboard.look] * 8)
+    assert (len(set(answers)), reader.readings) == (1, 1)
+    clock.now += 10 * REFRESH_S
+    assert reader.readings == 1
+    at_once(*[dashboard.look] * 8)
+    assert reader.readings == 2
+
+
+def test_nobody_waits_for_a_reading_that_another_began(store: Store) -> None:
+    """While the store is slow, the other viewers get what there is, with its age."""
+    reader, clock = Counting(store), Clock()
+    dashboard = Dashboard(reader, clock)
+    dashboard.look()
+    clock.now = 5.0
+    reader.gate.clear()
+    slow = threading.Thread(target=dashboard.look)
+    slow.start()
+    until(lambda: reader.readings == 2, "the second reading")
+    assert looked(dashboard)["age"] == 5.0
+    reader.gate.set()
+    slow.join()
+    assert (looked(dashboard)["age"], reader.readings) == (0.0, 2)
+
+
+def test_a_problem_is_told_with_what_was_there_before(store: Store, admin_uri: str) -> None:
+    """A viewer whose rights go sees why, and how old the rest is; once they are back it goes on."""
+    opened(store, "s")
+    clock = Clock()
+    with viewer_of(admin_uri) as uri, Store(uri) as viewer, pymongo.MongoClient(admin_uri) as admin:
+        dashboard = Dashboard(FleetReader(viewer), clock)
+        assert looked(dashboard)["problem"] is None
+        admin.hyperhive.command("revokeRolesFromUser", "looker", roles=["looker"])
+        clock.now = 4.0
+        said = looked(dashboard)
+        assert "says this user may not do that" in said["problem"]
+        assert (said["age"], said["fleet"]["study"]["name"]) == (4.0, "s")
+        with pytest.raises(NotAllowed):
+            dashboard.read()
+        admin.hyperhive.command("grantRolesToUser", "looker", roles=["looker"])
+        clock.now = 8.0
+        said = looked(dashboard)
+        assert (said["problem"], said["age"]) == (None, 0.0)
+
+
+def test_one_study_alone(store: Store) -> None:
+    """``--study`` shows it and the workers that would take its trials; one that is not is named."""
+    opened(store, "s")
+    opened(store, "t")
+    store.workers.report("both", None, "cpu", {}, None)
+    store.workers.report("other", "t", "cpu", {}, None)
+    fleet = looked(Dashboard(FleetReader(store, "s")), "t")["fleet"]
+    assert [each["name"] for each in fleet["studies"]] == ["s"]
+    assert [each["name"] for each in fleet["workers"]] == ["both"]
+    with pytest.raises(NotFound, match=r"there is no study 'u' on .*: its studies are s, t"):
+        Dashboard(FleetReader(store, "u")).read()
+
+
+def test_only_what_waiting_can_mend_is_waited_for(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server that is away is told, on the page too; what is not there ends the command."""
+    with Store("mongodb://127.0.0.1:1/", 0.5) as away:
+        dashboard = Dashboard(FleetReader(away))
+        _first_look(dashboard)
+        assert "the page goes on when it is there" in " ".join(capsys.readouterr().out.split())
+        said = looked(dashboard)
+    assert "127.0.0.1:1/hyperhive does not answer" in said["problem"]
+    assert said["fleet"] is None
+    with pytest.raises(NotFound, match="it has none"):
+        _first_look(Dashboard(FleetReader(store, "s")))
+
+
+def ask(page: PageServer, path: str, method: str = "GET", **headers: str) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", page.server_address[1], timeout=20)
+    with contextlib.closing(connection):
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), answer.headers
+
+
+def test_the_page_on_loopback_needs_no_secret_and_only_gets(store: Store) -> None:
+    """Page and state are there for GET; nothing else is done, and other sites see nothing."""
+    opened(store, SCRIPT)
+    page = _listen(Dashboard(FleetReader(store)), "127.0.0.1", 0, None)
+    with page.running():
+        assert page.url == "http://127.0.0.1:{}/".format(page.server_address[1])
+        for path in ("/", "/page.css", "/page.js", "/fleet.json?study=" + quote(SCRIPT)):
+            status, body, headers = ask(page, path)
+            assert (status, bool(body)) == (200, True)
+            assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+            assert b"//cdn" not in body
+        for method in ("POST", "PUT", "DELETE", "OPTIONS", "HEAD"):
+            status, _, headers = ask(page, "/fleet.json", method)
+            assert status == 501
+            assert headers["X-Content-Type-Options"] == "nosniff"
+        assert ask(page, "/", Host="evil.example")[0] == 421
+        assert ask(page, "//[")[0] == 404
+
+
+def test_beyond_loopback_the_address_holds_a_secret(
+    store: Store, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A new one each time, or the one that was given; without it nothing is there, and said why."""
+    shown = Dashboard(FleetReader(store))
+    for given in (None, None, "a-secret-of-ones-own"):
+        page = _listen(shown, "0.0.0.0", 0, given)
+        with page.running():
+            secret = urlsplit(page.url).path
+            assert given in (None, secret.strip("/"))
+            assert len(secret) >= 18
+            assert ask(page, secret, Host="pc.local")[0] == 200
+            assert ask(page, secret + "fleet.json")[0] == 200
+            for wrong in ("/", "/fleet.json", secret[:-1], secret[:-2] + "/"):
+                status, body, _ = ask(page, wrong)
+                assert (status, b"hyperhive dashboard printed" in body) == (404, True)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("secret", ["", "short", "fifteen-letters", "with/slashes/in/it", "ä" * 20])
+def test_a_secret_that_is_none_is_refused(secret: str) -> None:
+    """It must be long, and fit to stand in an address."""
+    with pytest.raises(UsageError, match="has 16 to 200 letters") as error:
+        _require(secret)
+    assert not secret or secret not in str(error.value)
+
+
+def test_an_address_that_is_taken_is_told(store: Store) -> None:
+    """A port in use and a host that is not here end in a sentence each."""
+    shown = Dashboard(FleetReader(store))
+    page = _listen(shown, "127.0.0.1", 0, None)
+    with page.running():
+        for host in ("127.0.0.1", "192.0.2.1", "no.such.host.invalid"):
+            with pytest.raises(UsageError, match=r"cannot be served on .*--host and --port"):
+                _listen(shown, host, page.server_address[1], None)
+
+
+def test_a_study_of_other_objectives_has_no_chart(store: Store) -> None:
+    """Where no result has a validation accuracy, the chart says so and the best is still there."""
+    opened(store, "s")
+    posted(store, "s", 0)
+    store.trials.finish(*identity_of(taken(store)), {"loss": 0.5})
+    study = looked(Dashboard(FleetReader(store)))["fleet"]["study"]
+    assert study["chart"]["text"] == "Validation accuracy by trial: no trial has one yet."
+    assert (study["best"]["outcome"], study["chart"]["points"]) == ("done", [])
+
+
+def identity_of(trial: Trial) -> Any:
+    return trial.id, str(trial.token)
+
+
+def test_a_name_that_no_study_can_have_does_no_harm(store: Store) -> None:
+    """What a hand wrote into the database is shown as it is, and does not hide the others."""
+    for name in ("s", "</script>", ""):
+        opened(store, name)
+        done(store, name, [0.5])
+    studies = looked(Dashboard(FleetReader(store)))["fleet"]["studies"]
+    assert [each["name"] for each in studies] == ["", "</script>", "s"]
+    assert studies[2]["counts"].startswith("1 of 9 done")
+
+
+def test_a_state_knows_its_best_once(store: Store) -> None:
+    """What is costly to know of many trials is worked out once for each state."""
+    opened(store, "s")
+    done(store, "s", [0.5])
+    reader = FleetReader(store)
+    (before,), (after,) = reader.read().studies, reader.read().studies
+    assert isinstance(before, StudyState)
+    assert before is after

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from coordinator.display import NO_WORKER, ago, does, outcome, time_left
-from coordinator.fleet import Fleet, FleetReader, StudyState
+from coordinator.fleet_reader import Fleet, FleetReader, StudyState
 from coordinator.mended import mended
 from coordinator.ranking import hyperparameters, number
 from store.errors import StoreError

@@ -38,7 +38,7 @@ def dashboard(
     and can change nothing. Beyond this machine it goes over HTTP: use it in a network you trust.
     """
     from coordinator.dashboard import Dashboard
-    from coordinator.fleet import FleetReader
+    from coordinator.fleet_reader import FleetReader
     from store.connection import Store
 
     _require(secret)

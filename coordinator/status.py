@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.display import ago, does, outcome
-from coordinator.fleet import Fleet, FleetReader, StudyState
+from coordinator.fleet_reader import Fleet, FleetReader, StudyState
 from coordinator.mended import mended
 from store.connection import Store
 from store.trial import Status

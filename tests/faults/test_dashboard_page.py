@@ -14,7 +14,7 @@ from proxy import Proxy, anything, nothing
 
 from coordinator.dashboard import Dashboard
 from coordinator.dashboard_cli import _listen
-from coordinator.fleet import FleetReader
+from coordinator.fleet_reader import FleetReader
 from store.connection import Store
 from store.queue import new_token
 from store.trial import Draft

@@ -14,7 +14,7 @@ from home import until
 
 from coordinator.dashboard import REFRESH_S, Dashboard
 from coordinator.dashboard_cli import _first_look, _listen, _require
-from coordinator.fleet import COMPARE_EVERY_S, Fleet, FleetReader, StudyState
+from coordinator.fleet_reader import COMPARE_EVERY_S, Fleet, FleetReader, StudyState
 from model.errors import UsageError
 from pages.server import PageServer
 from store.connection import Store

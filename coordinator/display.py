@@ -11,6 +11,7 @@ from rich.text import Text
 
 from coordinator.ranking import hyperparameters
 from store.trial import Status, Trial
+from store.workers import WorkerRecord
 
 if TYPE_CHECKING:  # it would import hyperopt and matplotlib for a status
     from coordinator.search import Snapshot, Watch
@@ -100,8 +101,14 @@ def _workers(snapshot: "Snapshot") -> Table:
     held = {trial.owner: trial for trial in snapshot.running}
     for worker in snapshot.workers:
         trial = held.get(worker.id)
-        table.add_row("  " + worker.id, worker.device, doing(trial) if trial else "idle")
+        table.add_row("  " + worker.id, worker.device, does(worker, doing(trial) if trial else ""))
     return table
+
+
+def does(worker: WorkerRecord, trial: str) -> str:
+    """Return what a worker does, by what it does with a trial: that, ``idle`` or ``paused``."""
+    paused = "" if worker.paused is None else "paused: {}".format(worker.paused)
+    return "; ".join(part for part in (trial, paused) if part) or "idle"
 
 
 def doing(trial: Trial) -> str:

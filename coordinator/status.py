@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.display import doing, outcome
+from coordinator.display import does, doing, outcome
 from coordinator.mended import mended
 from coordinator.ranking import best_of
 from store.connection import Store
@@ -68,12 +68,12 @@ def _workers(
     held = {trial.owner: trial for trial in running}
     for worker in [*workers, *silent]:
         trial = held.get(worker.id)
-        does = "{}, {}".format(trial.study, doing(trial)) if trial else "idle"
+        what = does(worker, "{}, {}".format(trial.study, doing(trial)) if trial else "")
         if worker in silent:
-            does = "silent: killed, asleep or cut off"
+            what = "silent: killed, asleep or cut off"
         if worker.undelivered:
-            does += "; results that wait on its device: {}".format(worker.undelivered)
-        table.add_row(worker.id, worker.device, does, _ago(worker.seconds_ago))
+            what += "; results that wait on its device: {}".format(worker.undelivered)
+        table.add_row(worker.id, worker.device, what, _ago(worker.seconds_ago))
     return table
 
 

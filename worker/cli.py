@@ -3,17 +3,21 @@
 import contextlib
 import logging
 import multiprocessing
+import os
 import signal
 import threading
 from dataclasses import dataclass
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
-from model.errors import InputError
+from model.errors import InputError, UsageError
 from store.errors import StoreError, StoreUnavailable
 from worker.pool import EXPECTED_ERROR, Pool
 from worker.stop import Stop
+
+if TYPE_CHECKING:
+    from worker.courtesy import Courtesy
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,8 @@ class Options:
     lease: float
     grace: float
     allow_pickled: bool
+    pause_on_battery: bool
+    max_temp: Optional[float]
     verbose: bool
 
 
@@ -57,6 +63,22 @@ def worker(
         help="Also run the jobs of hyperopt's fmin (store.hyperopt). They bring their code as a "
         "pickle: whoever may write to the database can then run anything on this machine.",
     ),
+    pause_on_battery: bool = typer.Option(
+        False,
+        "--pause-on-battery",
+        help="Leave the machine alone while it runs on its battery: take no trial, and hold the "
+        "one in hand after its epoch. After five minutes it is given back.",
+    ),
+    max_temp: Optional[float] = typer.Option(
+        None,
+        min=30,
+        max=110,
+        metavar="CELSIUS",
+        help="The same while a processor is hotter than this; it goes on 5 degrees below.",
+    ),
+    nice: int = typer.Option(
+        0, min=0, max=19, metavar="N", help="Let everything else go first: 1 a little, 19 most."
+    ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more."),
 ) -> None:
     """Pull trials from a coordinator's study and train them on this machine.
@@ -67,6 +89,8 @@ def worker(
     from worker.device import cores, default_slots
 
     _set_up_logging(verbose, "worker")
+    _courtesy(pause_on_battery, max_temp)
+    _be_nice(nice)
     if mongo is not None:
         _check_login(mongo)
     kind = _device_kind(device)
@@ -80,7 +104,18 @@ def worker(
             "--allow-pickled-objectives: hyperopt's jobs bring their code, so whoever may write to "
             "the database can run anything on this machine"
         )
-    options = Options(mongo, study, kind, threads, lease, grace, allow_pickled, verbose)
+    options = Options(
+        mongo=mongo,
+        study=study,
+        device=kind,
+        threads=threads,
+        lease=lease,
+        grace=grace,
+        allow_pickled=allow_pickled,
+        pause_on_battery=pause_on_battery,
+        max_temp=max_temp,
+        verbose=verbose,
+    )
     if not Pool(_slot, (options,), count).run():
         raise typer.Exit(1)
 
@@ -92,6 +127,22 @@ def _device_kind(asked: str) -> str:
     from model.device import choose
 
     return choose(asked).type
+
+
+def _courtesy(pause_on_battery: bool, max_temp: Optional[float]) -> "Courtesy":
+    """Return when to leave this machine alone; raises ``UsageError`` where it cannot tell."""
+    from worker.courtesy import Courtesy
+    from worker.sensors import sensors
+
+    return Courtesy(sensors(), pause_on_battery, max_temp)
+
+
+def _be_nice(by: int) -> None:
+    """Let other processes go first, before this one and the slots that it will start."""
+    if by and not hasattr(os, "nice"):
+        raise UsageError("this system knows no niceness: leave --nice away")
+    if by:
+        os.nice(by)
 
 
 def _check_login(uri: str) -> None:
@@ -131,7 +182,8 @@ def _work(options: Options, stop: Stop) -> None:
     name = new_worker_id()
     identity = Identity(name, options.study, describe(torch.device(options.device)), versions())
     find_server = running_uri if options.mongo is None else lambda: options.mongo
-    terms = Terms(find_server, options.device, options.lease, options.grace)
+    courtesy = _courtesy(options.pause_on_battery, options.max_temp)
+    terms = Terms(find_server, options.device, options.lease, options.grace, courtesy)
     objectives = registered(options.allow_pickled)
     Worker(identity, terms, objectives, Outbox(name), stop).run()
 

@@ -4,7 +4,7 @@ import functools
 import logging
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from model.dataset_cache import DatasetCache
@@ -13,6 +13,7 @@ from store.connection import Store
 from store.errors import CorruptBlob, LeaseLost, NotFound, StoreUnavailable
 from store.queue import new_token
 from store.trial import ErrorKind, Trial
+from worker.courtesy import Courtesy
 from worker.device import is_device_failure
 from worker.identity import Identity
 from worker.lease import Heartbeat, Held
@@ -37,12 +38,14 @@ class Terms:
         device: ``cpu``, ``cuda`` or ``mps``.
         lease: seconds a trial is held without a sign of life.
         grace: seconds a stopping worker may take to finish the trial in hand.
+        courtesy: when to leave the machine alone.
     """
 
     find_server: Callable[[], Optional[str]]
     device: str
     lease: float = 60.0
     grace: float = 10.0
+    courtesy: Courtesy = field(default_factory=Courtesy)
 
 
 class Worker:
@@ -118,11 +121,49 @@ class Worker:
         pause = 0.02
         while not self._stop.asked.is_set():
             heartbeat.raise_failure()
+            if self._token is None:  # else a trial may be ours already, and goes on
+                self._rest_idle(store, heartbeat)
+            if self._stop.asked.is_set():
+                return
             if self.run_one(store, heartbeat):
                 pause = 0.02
             else:
                 self._stop.asked.wait(pause)
                 pause = min(2 * pause, _IDLE_LIMIT_S)
+
+    # -- pauses ---------------------------------------------------------------------------------
+
+    def _rest_idle(self, store: Store, heartbeat: Heartbeat) -> None:
+        """Take no trial while the machine is to be left alone."""
+
+        def is_over() -> bool:
+            heartbeat.raise_failure()
+            store.ping()  # a server that is away is waited for without a word
+            return False
+
+        self._rest(heartbeat, is_over)
+
+    def _rest_between_epochs(self, held: Held, heartbeat: Heartbeat) -> None:
+        """Hold a trial, its lease kept, while the machine is to be left alone; but not for ever."""
+        latest = time.monotonic() + self._terms.courtesy.patience
+
+        def is_over() -> bool:
+            held.outlasted = time.monotonic() > latest
+            return held.outlasted or held.lost.is_set() or held.cancelled.is_set()
+
+        self._rest(heartbeat, is_over)
+
+    def _rest(self, heartbeat: Heartbeat, is_over: Callable[[], bool]) -> None:
+        courtesy = self._terms.courtesy
+        reason = courtesy.objection()
+        if reason is None:
+            return
+        log.info("paused: %s", reason)
+        with heartbeat.pausing(reason):
+            while courtesy.objection() and not self._stop.asked.wait(courtesy.every):
+                if is_over():
+                    return
+        log.info("the pause is over")
 
     # -- one trial ------------------------------------------------------------------------------
 
@@ -169,9 +210,11 @@ class Worker:
         last_told = [time.monotonic()]
 
         def report(progress: Mapping[str, Any], seconds_left: float) -> None:
+            heartbeat.report(held, progress)
+            if seconds_left > 0:  # what has its result is delivered first
+                self._rest_between_epochs(held, heartbeat)
             now = time.monotonic()
             expected_end[0] = now + seconds_left
-            heartbeat.report(held, progress)
             if now - last_told[0] >= _TELL_EVERY_S:
                 last_told[0] = now
                 log.info("%s: %s", trial.label, _spell(progress))
@@ -180,6 +223,7 @@ class Worker:
             return (
                 held.lost.is_set()
                 or held.cancelled.is_set()
+                or held.outlasted
                 or self._stop.ends(expected_end[0], self._terms.grace)
             )
 

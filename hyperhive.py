@@ -14,6 +14,7 @@ from coordinator.cli import coordinator, demo, mongo_app, status
 from coordinator.study_cli import study_app
 from model.errors import InputError
 from store.errors import StoreError
+from worker.benchmark_cli import benchmark
 from worker.cli import worker
 
 app = typer.Typer(
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # else --help keeps the line breaks of the docstrings
     pretty_exceptions_enable=False,
 )
-for command in (demo, coordinator, worker, status, best):
+for command in (demo, coordinator, worker, status, best, benchmark):
     app.command()(command)
 app.add_typer(study_app, name="study")
 app.add_typer(mongo_app, name="mongo")

@@ -9,6 +9,7 @@ import pymongo
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
+from store.benchmarks import Benchmarks
 from store.blobs import Blobs
 from store.datasets import Datasets
 from store.driver import (
@@ -33,7 +34,7 @@ _GOODBYE_S = 0.5
 
 
 class Store:
-    """A hyperhive database: trials, studies, workers, data sets, weights and the workers' users.
+    """A hyperhive database: trials, studies, workers and their devices, data, weights, users.
 
     Use it as a context manager, or call ``close``. Every method of its parts raises a
     ``StoreError``: ``StoreUnavailable`` when the server does not answer in time, ``LoginRefused``
@@ -57,6 +58,7 @@ class Store:
         self.trials = TrialQueue(self.database, self.guard)
         self.studies = Studies(self.database, self.guard)
         self.workers = Workers(self.database, self.guard)
+        self.benchmarks = Benchmarks(self.database, self.guard)
         self.blobs = Blobs(self.database, self.guard)
         self.datasets = Datasets(self.database, self.guard, self.blobs)
         self.roles = Roles(self.database, self.guard)

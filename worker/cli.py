@@ -86,7 +86,7 @@ def worker(
     Runs until you stop it. Ctrl-C (or SIGTERM) once: it ends the trial in hand if it can do so
     soon, else hands it back for another worker. Twice: it hands it back at once.
     """
-    from worker.device import cores, default_slots
+    from worker.device import default_slots, threads_of_slot
 
     _set_up_logging(verbose, "worker")
     _courtesy(pause_on_battery, max_temp)
@@ -95,9 +95,6 @@ def worker(
         _check_login(mongo)
     kind = _device_kind(device)
     count = slots or default_slots(kind)
-    # Two processes of two threads each on two cores take several times as long as of one each:
-    # OpenMP's threads wait for each other. And a second worker may be started beside this one.
-    threads = 1 if kind == "cpu" else cores()
     log.info("%d slot%s on %s", count, "s" if count > 1 else "", kind)
     if allow_pickled:
         log.warning(
@@ -108,7 +105,7 @@ def worker(
         mongo=mongo,
         study=study,
         device=kind,
-        threads=threads,
+        threads=threads_of_slot(kind),
         lease=lease,
         grace=grace,
         allow_pickled=allow_pickled,

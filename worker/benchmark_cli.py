@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from model.errors import UsageError
+from store import login
 
 if TYPE_CHECKING:
     from store.connection import Store
@@ -24,10 +25,12 @@ def benchmark(
     ),
     mongo: Optional[str] = typer.Option(
         None,
-        envvar="HYPERHIVE_MONGO",
+        envvar=["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"],
         show_envvar=True,
-        help="MongoDB URI of the store that keeps the figures; without it they are only shown. "
-        "Prefer the variable: it keeps the password out of the process list.",
+        callback=login.resolve,
+        help="MongoDB URI of the store that keeps the figures, or the path of a file that holds "
+        "it; without it, the login that was saved here; without that they are only shown. Prefer a "
+        "file or the variable: they keep the password out of the process list.",
     ),
 ) -> None:
     """Measure how fast this device trains and labels, and show it beside the others.
@@ -37,6 +40,7 @@ def benchmark(
     """
     from store.connection import Store
 
+    mongo = mongo or login.saved()
     if compare:
         with Store(_there(mongo)) as store:
             _show_kept(store)

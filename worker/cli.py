@@ -3,15 +3,17 @@
 import contextlib
 import logging
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Set
 
 import typer
 
 from model.errors import InputError, UsageError
+from store import login
 from store.errors import StoreError, StoreUnavailable
 from worker.pool import EXPECTED_ERROR, Pool
 from worker.stop import Stop
@@ -36,15 +38,25 @@ class Options:
     pause_on_battery: bool
     max_temp: Optional[float]
     verbose: bool
+    reasons: "multiprocessing.connection.Connection[str, None]"
+    """Takes why a slot ended, for the parent to tell: it is mostly the same for all."""
 
 
 def worker(
     mongo: Optional[str] = typer.Option(
         None,
-        envvar="HYPERHIVE_MONGO",
+        envvar=["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"],
         show_envvar=True,
-        help="MongoDB URI; without it, the server that a coordinator runs on this machine. Prefer "
-        "the variable: it keeps the password out of the process list.",
+        callback=login.resolve,
+        help="MongoDB URI, or the path of a file that holds it; without it, the login that was "
+        "saved here, else the server that a coordinator runs on this machine. Prefer a file or the "
+        "variable: they keep the password out of the process list.",
+    ),
+    save_login: bool = typer.Option(
+        False,
+        "--save-login",
+        help="Keep the MongoDB URI, in a file that only this user can read, for workers that are "
+        "started without one.",
     ),
     study: Optional[str] = typer.Option(None, help="Work for this study only."),
     device: str = typer.Option("auto", help="Where to train: auto, cpu, cuda or mps."),
@@ -91,8 +103,11 @@ def worker(
     _set_up_logging(verbose, "worker")
     _courtesy(pause_on_battery, max_temp)
     _be_nice(nice)
+    mongo = mongo or _saved_login(save_login)
     if mongo is not None:
         _check_login(mongo)
+    if mongo is not None and save_login:
+        log.info("the login is kept in %s: `hyperhive worker` is enough now", login.save(mongo))
     kind = _device_kind(device)
     count = slots or default_slots(kind)
     log.info("%d slot%s on %s", count, "s" if count > 1 else "", kind)
@@ -101,6 +116,7 @@ def worker(
             "--allow-pickled-objectives: hyperopt's jobs bring their code, so whoever may write to "
             "the database can run anything on this machine"
         )
+    told, reasons = multiprocessing.Pipe(duplex=False)
     options = Options(
         mongo=mongo,
         study=study,
@@ -112,9 +128,20 @@ def worker(
         pause_on_battery=pause_on_battery,
         max_temp=max_temp,
         verbose=verbose,
+        reasons=reasons,
     )
     if not Pool(_slot, (options,), count).run():
+        for reason in sorted(_all_of(told)):
+            log.error("%s", reason)
         raise typer.Exit(1)
+
+
+def _all_of(told: "multiprocessing.connection.Connection[None, str]") -> Set[str]:
+    """Return what the slots, which have all ended, gave for reasons."""
+    reasons = set()
+    while told.poll():
+        reasons.add(told.recv())
+    return reasons
 
 
 def _device_kind(asked: str) -> str:
@@ -142,6 +169,19 @@ def _be_nice(by: int) -> None:
         os.nice(by)
 
 
+def _saved_login(is_to_be_saved: bool) -> Optional[str]:
+    """Return the URI that was saved for this user, and say so; None if there is none."""
+    if is_to_be_saved:
+        raise UsageError(
+            "--save-login keeps the login it is given: paste the whole line of "
+            "`hyperhive mongo invite`, which begins with HYPERHIVE_MONGO="
+        )
+    uri = login.saved()
+    if uri is not None:
+        log.info("the login is that of %s", login.saved_file())
+    return uri
+
+
 def _check_login(uri: str) -> None:
     """Say once, not once a slot, that a login is wrong; a server that is away is waited for."""
     from store.connection import Store
@@ -160,7 +200,10 @@ def _slot(options: Options, number: int) -> None:
     try:
         _work(options, stop)
     except (StoreError, InputError) as error:
-        log.error("%s", error)
+        try:
+            options.reasons.send(str(error))
+        except OSError:  # the parent was killed
+            log.error("%s", error)
         raise SystemExit(EXPECTED_ERROR) from None
 
 

@@ -15,6 +15,7 @@ from coordinator.dashboard_cli import dashboard
 from coordinator.study_cli import study_app
 from model.errors import InputError
 from store.errors import StoreError
+from worker.benchmark_cli import benchmark
 from worker.cli import worker
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # else --help keeps the line breaks of the docstrings
     pretty_exceptions_enable=False,
 )
-for command in (demo, coordinator, worker, status, best, dashboard):
+for command in (demo, coordinator, worker, status, best, benchmark, dashboard):
     app.command()(command)
 app.add_typer(study_app, name="study")
 app.add_typer(mongo_app, name="mongo")

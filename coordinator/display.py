@@ -101,8 +101,16 @@ def _workers(snapshot: "Snapshot") -> Table:
     held = {trial.owner: trial for trial in snapshot.running}
     for worker in snapshot.workers:
         trial = held.get(worker.id)
-        table.add_row("  " + worker.id, worker.device, doing(trial) if trial else "idle")
+        table.add_row(
+            "  " + worker.id, worker.device, occupation(worker, doing(trial) if trial else "")
+        )
     return table
+
+
+def occupation(worker: WorkerRecord, trial: str) -> str:
+    """Return what a worker does, by what it does with a trial: that, ``idle`` or ``paused``."""
+    paused = "" if worker.paused is None else "paused: {}".format(worker.paused)
+    return "; ".join(part for part in (trial, paused) if part) or "idle"
 
 
 def doing(trial: Trial) -> str:
@@ -117,7 +125,7 @@ def doing(trial: Trial) -> str:
 
 def does(worker: WorkerRecord, trial: Optional[Trial], is_silent: bool) -> str:
     """Return what a worker does, with the trial that it holds, if it holds one."""
-    text = "{}, {}".format(trial.study, doing(trial)) if trial else "idle"
+    text = occupation(worker, "{}, {}".format(trial.study, doing(trial)) if trial else "")
     if is_silent:
         text = "silent: killed, asleep or cut off"
     if worker.undelivered:

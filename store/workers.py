@@ -27,6 +27,7 @@ class WorkerRecord:
     """A worker as it last reported: what it is, and what it does (``trial`` is ``study/tid``).
 
     ``undelivered`` counts the results that wait on its device, those for other stores included.
+    ``paused`` is why it leaves its machine alone at the moment, if it does.
     """
 
     id: str
@@ -35,6 +36,7 @@ class WorkerRecord:
     versions: Dict[str, str]
     trial: Optional[str]
     undelivered: int
+    paused: Optional[str]
     seconds_ago: float
 
 
@@ -60,6 +62,7 @@ class Workers:
         versions: Mapping[str, str],
         trial: Optional[str],
         undelivered: int = 0,
+        paused: Optional[str] = None,
     ) -> None:
         """Say that a worker lives, and what it does."""
         record = {
@@ -68,6 +71,7 @@ class Workers:
             "versions": dict(versions),
             "trial": trial,
             "undelivered": undelivered,
+            "paused": paused,
         }
         said = [{"$set": {"record": {"$literal": record}, "last_seen": "$$NOW", "left": None}}]
         with self._guard():
@@ -90,6 +94,7 @@ class Workers:
         age = {"$subtract": ["$$NOW", "$last_seen"]}
         which: Dict[str, Any] = {
             "left": None,
+            "last_seen": {"$type": "date"},  # store.benchmarks keeps figures beside them
             "$expr": {comparison: [age, round(PRESENCE_S * 1000)]},
         }
         if study is not None:
@@ -111,5 +116,6 @@ def _from_document(document: Mapping[str, Any]) -> WorkerRecord:
         versions=dict(said.get("versions") or {}),
         trial=said.get("trial"),
         undelivered=said.get("undelivered") or 0,
+        paused=said.get("paused"),
         seconds_ago=document["age"] / 1000,
     )

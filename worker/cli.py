@@ -3,18 +3,23 @@
 import contextlib
 import logging
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import threading
 from dataclasses import dataclass
-from typing import Optional
+from typing import TYPE_CHECKING, Optional, Set
 
 import typer
 
-from model.errors import InputError
+from model.errors import InputError, UsageError
+from store import login
 from store.errors import StoreError, StoreUnavailable
 from worker.pool import EXPECTED_ERROR, Pool
 from worker.stop import Stop
+
+if TYPE_CHECKING:
+    from worker.courtesy import Courtesy
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +35,28 @@ class Options:
     lease: float
     grace: float
     allow_pickled: bool
+    pause_on_battery: bool
+    max_temp: Optional[float]
     verbose: bool
+    reasons: "multiprocessing.connection.Connection[str, None]"
+    """Takes why a slot ended, for the parent to tell: it is mostly the same for all."""
 
 
 def worker(
     mongo: Optional[str] = typer.Option(
         None,
-        envvar="HYPERHIVE_MONGO",
+        envvar=["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"],
         show_envvar=True,
-        help="MongoDB URI; without it, the server that a coordinator runs on this machine. Prefer "
-        "the variable: it keeps the password out of the process list.",
+        callback=login.resolve,
+        help="MongoDB URI, or the path of a file that holds it; without it, the login that was "
+        "saved here, else the server that a coordinator runs on this machine. Prefer a file or the "
+        "variable: they keep the password out of the process list.",
+    ),
+    save_login: bool = typer.Option(
+        False,
+        "--save-login",
+        help="Keep the MongoDB URI, in a file that only this user can read, for workers that are "
+        "started without one.",
     ),
     study: Optional[str] = typer.Option(None, help="Work for this study only."),
     device: str = typer.Option("auto", help="Where to train: auto, cpu, cuda or mps."),
@@ -58,6 +75,22 @@ def worker(
         help="Also run the jobs of hyperopt's fmin (store.hyperopt). They bring their code as a "
         "pickle: whoever may write to the database can then run anything on this machine.",
     ),
+    pause_on_battery: bool = typer.Option(
+        False,
+        "--pause-on-battery",
+        help="Leave the machine alone while it runs on its battery: take no trial, and hold the "
+        "one in hand after its epoch. After five minutes it is given back.",
+    ),
+    max_temp: Optional[float] = typer.Option(
+        None,
+        min=30,
+        max=110,
+        metavar="CELSIUS",
+        help="The same while a processor is hotter than this; it goes on 5 degrees below.",
+    ),
+    nice: int = typer.Option(
+        0, min=0, max=19, metavar="N", help="Let everything else go first: 1 a little, 19 most."
+    ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more."),
 ) -> None:
     """Pull trials from a coordinator's study and train them on this machine.
@@ -65,25 +98,50 @@ def worker(
     Runs until you stop it. Ctrl-C (or SIGTERM) once: it ends the trial in hand if it can do so
     soon, else hands it back for another worker. Twice: it hands it back at once.
     """
-    from worker.device import cores, default_slots
+    from worker.device import default_slots, threads_of_slot
 
     _set_up_logging(verbose, "worker")
+    _courtesy(pause_on_battery, max_temp)
+    _be_nice(nice)
+    mongo = mongo or _saved_login(save_login)
     if mongo is not None:
         _check_login(mongo)
+    if mongo is not None and save_login:
+        log.info("the login is kept in %s: `hyperhive worker` is enough now", login.save(mongo))
     kind = _device_kind(device)
     count = slots or default_slots(kind)
-    # Two processes of two threads each on two cores take several times as long as of one each:
-    # OpenMP's threads wait for each other. And a second worker may be started beside this one.
-    threads = 1 if kind == "cpu" else cores()
     log.info("%d slot%s on %s", count, "s" if count > 1 else "", kind)
     if allow_pickled:
         log.warning(
             "--allow-pickled-objectives: hyperopt's jobs bring their code, so whoever may write to "
             "the database can run anything on this machine"
         )
-    options = Options(mongo, study, kind, threads, lease, grace, allow_pickled, verbose)
+    told, reasons = multiprocessing.Pipe(duplex=False)
+    options = Options(
+        mongo=mongo,
+        study=study,
+        device=kind,
+        threads=threads_of_slot(kind),
+        lease=lease,
+        grace=grace,
+        allow_pickled=allow_pickled,
+        pause_on_battery=pause_on_battery,
+        max_temp=max_temp,
+        verbose=verbose,
+        reasons=reasons,
+    )
     if not Pool(_slot, (options,), count).run():
+        for reason in sorted(_all_of(told)):
+            log.error("%s", reason)
         raise typer.Exit(1)
+
+
+def _all_of(told: "multiprocessing.connection.Connection[None, str]") -> Set[str]:
+    """Return what the slots, which have all ended, gave for reasons."""
+    reasons = set()
+    while told.poll():
+        reasons.add(told.recv())
+    return reasons
 
 
 def _device_kind(asked: str) -> str:
@@ -96,6 +154,35 @@ def _device_kind(asked: str) -> str:
     from model.device import choose
 
     return choose(asked).type
+
+
+def _courtesy(pause_on_battery: bool, max_temp: Optional[float]) -> "Courtesy":
+    """Return when to leave this machine alone; raises ``UsageError`` where it cannot tell."""
+    from worker.courtesy import Courtesy
+    from worker.sensors import sensors
+
+    return Courtesy(sensors(), pause_on_battery, max_temp)
+
+
+def _be_nice(by: int) -> None:
+    """Let other processes go first, before this one and the slots that it will start."""
+    if by and not hasattr(os, "nice"):
+        raise UsageError("this system knows no niceness: leave --nice away")
+    if by:
+        os.nice(by)
+
+
+def _saved_login(is_to_be_saved: bool) -> Optional[str]:
+    """Return the URI that was saved for this user, and say so; None if there is none."""
+    if is_to_be_saved:
+        raise UsageError(
+            "--save-login keeps the login it is given: paste the whole line of "
+            "`hyperhive mongo invite`, which begins with HYPERHIVE_MONGO="
+        )
+    uri = login.saved()
+    if uri is not None:
+        log.info("the login is that of %s", login.saved_file())
+    return uri
 
 
 def _check_login(uri: str) -> None:
@@ -117,7 +204,10 @@ def _slot(options: Options, number: int) -> None:
     try:
         _work(options, stop)
     except (StoreError, InputError) as error:
-        log.error("%s", error)
+        try:
+            options.reasons.send(str(error))
+        except OSError:  # the parent was killed
+            log.error("%s", error)
         raise SystemExit(EXPECTED_ERROR) from None
 
 
@@ -133,7 +223,8 @@ def _work(options: Options, stop: Stop) -> None:
     name = new_worker_id()
     identity = Identity(name, options.study, describe(options.device), installed())
     find_server = running_uri if options.mongo is None else lambda: options.mongo
-    terms = Terms(find_server, options.device, options.lease, options.grace)
+    courtesy = _courtesy(options.pause_on_battery, options.max_temp)
+    terms = Terms(find_server, options.device, options.lease, options.grace, courtesy)
     objectives = registered(options.allow_pickled)
     Worker(identity, terms, objectives, Outbox(name), stop).run()
 

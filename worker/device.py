@@ -1,11 +1,16 @@
 """What a worker knows of its device: how many trials at once, what to call it, its failures."""
 
 import errno
+import importlib
 import importlib.metadata
 import importlib.util
 import os
 import platform
-from typing import Dict
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, Optional
 
 
 def default_slots(kind: str) -> int:
@@ -22,6 +27,15 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def threads_of_slot(kind: str) -> int:
+    """Return how many threads of PyTorch's one slot has.
+
+    Two processes of two threads each on two cores take several times as long as of one each:
+    OpenMP's threads wait for each other. And a second worker may be started beside the first.
+    """
+    return 1 if kind == "cpu" else cores()
 
 
 def describe(kind: str) -> str:
@@ -48,6 +62,39 @@ def installed() -> Dict[str, str]:
     if importlib.util.find_spec("torch") is None:
         raise ModuleNotFoundError("no PyTorch", name="torch")
     return {"python": platform.python_version(), "torch": importlib.metadata.version("torch")}
+
+
+def machine_versions() -> Dict[str, str]:
+    """Return what a device's figures depend on: ``versions``, OpenCV's, the system, the machine."""
+    mac = platform.mac_ver()[0]
+    system = "macOS " + mac if mac else "{} {}".format(platform.system(), platform.release())
+    found = {**versions(), "system": system, "machine": machine()}
+    if importlib.util.find_spec("cv2") is not None:
+        found["cv2"] = str(importlib.import_module("cv2").__version__)
+    return found
+
+
+def machine() -> str:
+    """Return what its makers call this machine, or its processor, where the system tells."""
+    if sys.platform == "darwin":
+        asked = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        told = subprocess.run(asked, stdout=subprocess.PIPE, check=False).stdout.decode().strip()
+    else:
+        told = _board(Path("/proc")) or ""
+    return told or platform.processor() or platform.machine()
+
+
+def _board(proc: Path) -> Optional[str]:
+    """Return the name of the board, as a Jetson's "NVIDIA Jetson Nano Developer Kit", or the CPU's.
+
+    Args:
+        proc: where the kernel tells it.
+    """
+    board, processors = proc / "device-tree" / "model", proc / "cpuinfo"
+    if board.exists():
+        return board.read_text().rstrip("\0\n")
+    named = re.search(r"^model name\s*: (.+)$", processors.read_text(), re.MULTILINE)
+    return named.group(1) if named else None
 
 
 def is_device_failure(error: BaseException) -> bool:

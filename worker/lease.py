@@ -30,6 +30,8 @@ class Held:
         self.progress: Optional[Dict[str, Any]] = None
         self.lost = threading.Event()
         self.cancelled = threading.Event()
+        self.outlasted = False
+        """The machine has been left alone for longer than a trial should wait."""
 
 
 class Heartbeat:
@@ -57,6 +59,7 @@ class Heartbeat:
         self._lease = lease
         self._undelivered = undelivered
         self._held: Optional[Held] = None
+        self._paused: Optional[str] = None
         self._guard = threading.Lock()
         self._wake = threading.Event()
         self._ended = threading.Event()
@@ -89,6 +92,19 @@ class Heartbeat:
         held.progress = dict(progress)
         if time.monotonic() - self._last_beat >= PROGRESS_EVERY_S:
             self._wake.set()
+
+    @contextlib.contextmanager
+    def pausing(self, reason: str) -> Iterator[None]:
+        """Say in the worker's record that it pauses, and why, while the context is open."""
+        self._say_paused(reason)
+        try:
+            yield
+        finally:
+            self._say_paused(None)
+
+    def _say_paused(self, reason: Optional[str]) -> None:
+        self._paused = reason
+        self._wake.set()
 
     def raise_failure(self) -> None:
         """Raise what ended the heartbeat, if something did: a worker without one must not go on."""
@@ -128,7 +144,10 @@ class Heartbeat:
                     self._renew(held, store)
                 label = None if held is None else held.trial.label
                 store.workers.report(
-                    trial=label, undelivered=self._undelivered(), **vars(self._identity)
+                    trial=label,
+                    undelivered=self._undelivered(),
+                    paused=self._paused,
+                    **vars(self._identity),
                 )
                 self._got_through = True
             except StoreUnavailable as error:

@@ -4,16 +4,24 @@ import functools
 import logging
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from model.dataset_cache import DatasetCache
 from model.errors import ConfigError, DatasetError, DeviceError
 from model.json_values import is_number
 from store.connection import Store
-from store.errors import CorruptBlob, LeaseLost, NotFound, StoreUnavailable
+from store.errors import (
+    CorruptBlob,
+    LeaseLost,
+    LoginRefused,
+    LoginRevoked,
+    NotFound,
+    StoreUnavailable,
+)
 from store.queue import new_token
 from store.trial import ErrorKind, Trial
+from worker.courtesy import Courtesy
 from worker.device import is_device_failure
 from worker.identity import Identity
 from worker.lease import Heartbeat, Held
@@ -38,12 +46,14 @@ class Terms:
         device: ``cpu``, ``cuda`` or ``mps``.
         lease: seconds a trial is held without a sign of life.
         grace: seconds a stopping worker may take to finish the trial in hand.
+        courtesy: when to leave the machine alone.
     """
 
     find_server: Callable[[], Optional[str]]
     device: str
     lease: float = 60.0
     grace: float = 10.0
+    courtesy: Courtesy = field(default_factory=Courtesy)
 
 
 class Worker:
@@ -68,18 +78,30 @@ class Worker:
         self._stop = stop
         self._datasets = DatasetCache()
         self._token: Optional[str] = None
+        self._knows_us: Optional[str] = None
 
     def run(self) -> None:
         """Work until stopped. Raises ``StoreError`` for what waiting cannot mend."""
         with self._outbox:
-            while not self._stop.asked.is_set():
-                uri = self._wait_for_server()
-                if uri is None:
-                    return
-                try:
-                    self._session(uri)
-                except StoreUnavailable as error:
-                    log.warning("%s; waiting for it", error)
+            try:
+                self._run()
+            except LoginRefused as error:
+                if self._knows_us is None:
+                    raise
+                raise LoginRevoked(
+                    "MongoDB at {} knows this login no more: it was revoked; ask for another line "
+                    "of `hyperhive mongo invite`".format(self._knows_us)
+                ) from error
+
+    def _run(self) -> None:
+        while not self._stop.asked.is_set():
+            uri = self._wait_for_server()
+            if uri is None:
+                return
+            try:
+                self._session(uri)
+            except StoreUnavailable as error:
+                log.warning("%s; waiting for it", error)
 
     # -- sessions -------------------------------------------------------------------------------
 
@@ -105,6 +127,7 @@ class Worker:
                     with Store(uri, timeout=_RECONNECT_LIMIT_S) as store:
                         store.ping()
                     log.info("connected to %s", store.address)
+                    self._knows_us = store.address
                     return uri
                 except StoreUnavailable as error:
                     reason = str(error)
@@ -119,11 +142,49 @@ class Worker:
         pause = 0.02
         while not self._stop.asked.is_set():
             heartbeat.raise_failure()
+            if self._token is None:  # else a trial may be ours already, and goes on
+                self._rest_idle(store, heartbeat)
+            if self._stop.asked.is_set():
+                return
             if self.run_one(store, heartbeat):
                 pause = 0.02
             else:
                 self._stop.asked.wait(pause)
                 pause = min(2 * pause, _IDLE_LIMIT_S)
+
+    # -- pauses ---------------------------------------------------------------------------------
+
+    def _rest_idle(self, store: Store, heartbeat: Heartbeat) -> None:
+        """Take no trial while the machine is to be left alone."""
+
+        def is_over() -> bool:
+            heartbeat.raise_failure()
+            store.ping()  # a server that is away is waited for without a word
+            return False
+
+        self._rest(heartbeat, is_over)
+
+    def _rest_between_epochs(self, held: Held, heartbeat: Heartbeat) -> None:
+        """Hold a trial, its lease kept, while the machine is to be left alone; but not for ever."""
+        latest = time.monotonic() + self._terms.courtesy.patience
+
+        def is_over() -> bool:
+            held.outlasted = time.monotonic() > latest
+            return held.outlasted or held.lost.is_set() or held.cancelled.is_set()
+
+        self._rest(heartbeat, is_over)
+
+    def _rest(self, heartbeat: Heartbeat, is_over: Callable[[], bool]) -> None:
+        courtesy = self._terms.courtesy
+        reason = courtesy.objection()
+        if reason is None:
+            return
+        log.info("paused: %s", reason)
+        with heartbeat.pausing(reason):
+            while courtesy.objection() and not self._stop.asked.wait(courtesy.every):
+                if is_over():
+                    return
+        log.info("the pause is over")
 
     # -- one trial ------------------------------------------------------------------------------
 
@@ -143,8 +204,8 @@ class Worker:
                 token, result, weights = str(trial.token), outcome.result, outcome.weights
                 self._outbox.add(Entry(trial.id, token, result, weights, store_id))
             except Exception as error:
+                heartbeat.raise_failure()  # then the store will not hear of this trial either
                 self._settle(store, held, error)
-                heartbeat.raise_failure()
                 return True
             self._outbox.deliver(store)
         seconds, found = time.monotonic() - begun, _spell({"loss": outcome.result.get("loss")})
@@ -170,9 +231,11 @@ class Worker:
         last_told = [time.monotonic()]
 
         def report(progress: Mapping[str, Any], seconds_left: float) -> None:
+            heartbeat.report(held, progress)
+            if seconds_left > 0:  # what has its result is delivered first
+                self._rest_between_epochs(held, heartbeat)
             now = time.monotonic()
             expected_end[0] = now + seconds_left
-            heartbeat.report(held, progress)
             if now - last_told[0] >= _TELL_EVERY_S:
                 last_told[0] = now
                 log.info("%s: %s", trial.label, _spell(progress))
@@ -181,6 +244,7 @@ class Worker:
             return (
                 held.lost.is_set()
                 or held.cancelled.is_set()
+                or held.outlasted
                 or self._stop.ends(expected_end[0], self._terms.grace)
             )
 

@@ -61,7 +61,8 @@ class Context:
         device: ``cpu``, ``cuda`` or ``mps``.
         dataset: gives the data set of a content hash, fetched from the store if need be.
         report: takes progress as plain JSON, and the seconds that are probably left. Of progress,
-            ``epoch``, ``epochs`` and ``validation_accuracy`` are shown, if they are there.
+            ``epoch``, ``epochs`` and ``validation_accuracy`` are shown, if they are there. Returns
+            after the pause where the machine is to be left alone (``worker.courtesy``).
         should_stop: asked often; an objective that hears yes raises ``Stopped``.
         trial: the trial in hand.
         store: where it came from.

@@ -14,6 +14,7 @@ from store.connection import Store
 from store.errors import LoginRefused, StoreUnavailable
 from store.queue import new_token
 from store.trial import SEARCH, Draft, Status, Trial
+from worker.courtesy import Courtesy
 from worker.identity import Identity
 from worker.lease import Heartbeat
 from worker.loop import Terms, Worker
@@ -32,16 +33,24 @@ class Bench:
     Args:
         objective: what the worker runs under the name ``lenet5``.
         grace: seconds that a stopping worker may take to finish.
+        courtesy: when to leave the machine alone.
     """
 
-    def __init__(self, uri: str, folder: Path, objective: Objective, grace: float = 0.0) -> None:
+    def __init__(
+        self,
+        uri: str,
+        folder: Path,
+        objective: Objective,
+        grace: float = 0.0,
+        courtesy: Optional[Courtesy] = None,
+    ) -> None:
         self.stop = Stop()
         self.uri: Optional[str] = uri
         self._opened = contextlib.ExitStack()
         self.store = self._opened.enter_context(Store(uri, timeout=2.0))
         self.outbox = Outbox("me", folder)
         self._heartbeat = Heartbeat(lambda: Store(uri, timeout=2.0), IDENTITY, LEASE)
-        terms = Terms(lambda: self.uri, "cpu", LEASE, grace)
+        terms = Terms(lambda: self.uri, "cpu", LEASE, grace, courtesy or Courtesy())
         self.worker = Worker(IDENTITY, terms, {"lenet5": objective}, self.outbox, self.stop)
 
     def __enter__(self) -> "Bench":
@@ -376,11 +385,11 @@ def runs(bench: Bench, errors: List[BaseException]) -> threading.Thread:
 
 @contextlib.contextmanager
 def living(
-    uri: Optional[str], folder: Path, objective: Objective
+    uri: Optional[str], folder: Path, objective: Objective, **options: Any
 ) -> Iterator[Tuple[Bench, List[BaseException]]]:
     """Run a worker's whole life in a thread; stop it, and wait for its end, at the end."""
     errors: List[BaseException] = []
-    bench = Bench(uri or "mongodb://127.0.0.1:1/", folder, objective)
+    bench = Bench(uri or "mongodb://127.0.0.1:1/", folder, objective, **options)
     bench.uri = uri
     thread = runs(bench, errors)
     try:

@@ -1,0 +1,58 @@
+"""What Apple's GPUs lack is not used. No test here runs on one: only the kinds of numbers are seen.
+
+MPS has no float64 (pytorch/pytorch #122602): one tensor of it ends a training there.
+"""
+
+from typing import Any, List
+
+import pytest
+import torch
+from test_model_training import config, stripes
+
+from model.normalise import to_tensor
+from model.training import TrainingData, train
+
+CPU = torch.device("cpu")
+modes = pytest.importorskip("torch.utils._python_dispatch", reason="this torch is too old to look")
+
+
+def tensors(values: Any) -> List[torch.Tensor]:
+    if isinstance(values, torch.Tensor):
+        return [values]
+    if isinstance(values, dict):
+        return tensors(list(values.values()))
+    return (
+        [t for each in values for t in tensors(each)] if isinstance(values, (list, tuple)) else []
+    )
+
+
+class OnlyWhatMpsHas(modes.TorchDispatchMode):  # type: ignore[misc,name-defined]
+    """Fails at the first operation that takes or gives float64."""
+
+    operations = 0
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Do the operation, and look at what goes in and out."""
+        given = operation(*args, **(kwargs or {}))
+        self.operations += 1
+        for tensor in tensors([args, kwargs or {}, given]):
+            assert tensor.dtype is not torch.float64, operation
+        return given
+
+
+@pytest.mark.parametrize("augment", ["none", "camera"])
+def test_training_computes_nothing_in_float64(augment: str) -> None:
+    """From the data set on its device to the last epoch's validation, distorted images included."""
+    data = TrainingData(stripes(), CPU)
+    with OnlyWhatMpsHas() as seen:
+        trained = train(config(epochs=1, augment=augment), data)
+    assert seen.operations > 100
+    assert {value.dtype for value in trained.model.state_dict().values()} == {torch.float32}
+
+
+def test_float64_would_be_seen() -> None:
+    """The check above sees what it looks for, also where a tensor is only made and thrown away."""
+    with pytest.raises(AssertionError), OnlyWhatMpsHas():
+        to_tensor(stripes().test_images, CPU).double().float()

@@ -109,7 +109,8 @@ def test_a_devices_life(home: Home, network: Network) -> None:
         invited = home.run("mongo", "invite", "nano", **as_admin)
         assert (invited.returncode, invited.stderr) == (
             0,
-            "this line is for this machine only: for another, say --host\n",
+            "the line says that the server is 127.0.0.1: if nano reaches it by another name or "
+            "address, say --host\n",
         )
         first, *command = shlex.split(invited.stdout)
         name, _, line = first.partition("=")

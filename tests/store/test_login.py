@@ -1,6 +1,5 @@
 """Where an address comes from: given, in a file only its user can read, with its CA inside."""
 
-import os
 import stat
 from pathlib import Path
 
@@ -68,23 +67,20 @@ def test_a_file_holds_an_address(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
-def test_a_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
-    """The sentence is the command that mends it."""
-    path = tmp_path / "worker.uri"
-    private_files.write(path, URI)
-    path.chmod(mode)
-    with pytest.raises(ReadableByOthers, match="chmod 600 {}".format(path)):
-        login.resolve(str(path))
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_another_users_file_is_that_users_business(tmp_path: Path) -> None:
-    """A container's secret is root's, and readable by the container's user."""
-    path = tmp_path / "worker.uri"
-    private_files.write(path, URI)
-    path.chmod(0o644)
-    os.chown(path, 12345, 12345)
-    assert login.resolve(str(path)) == URI
+def test_a_saved_login_that_others_may_read_is_refused(mode: int) -> None:
+    """The sentence is the command that mends it; a file that is named is not looked at."""
+    path = login.save(URI)
+    try:
+        path.chmod(mode)
+        with pytest.raises(ReadableByOthers, match="chmod 600 {}".format(path)):
+            login.saved()
+        assert login.resolve(str(path)) == URI
+        path.chmod(0o600)
+        path.write_bytes(b"\xff")
+        with pytest.raises(BadAddress, match="holds no MongoDB address"):
+            login.saved()
+    finally:
+        path.unlink()
 
 
 @pytest.mark.parametrize("text", ["", "nonsense s3cr3t", URI + "\n" + URI, "\xff"])
@@ -114,10 +110,11 @@ def test_a_saved_login_needs_no_other_file(ca: Path) -> None:
     ca.unlink()
     try:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert address(login.resolve(str(path)) or "") == "h:27017/hyperhive"
+        assert address(login.saved() or "") == "h:27017/hyperhive"
         assert login.user_of(path.read_text()) == ("nano", "s3cr3t")
     finally:
         path.unlink()
+    assert login.saved() is None
 
 
 def test_the_server_alone() -> None:

@@ -181,7 +181,10 @@ def _saved_login(is_to_be_saved: bool) -> Optional[str]:
         )
     uri = login.saved()
     if uri is not None:
-        log.info("the login is that of %s", login.saved_file())
+        log.info(
+            "the login is that of %s; without that file, a worker is for this machine's own server",
+            login.saved_file(),
+        )
     return uri
 
 

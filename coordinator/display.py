@@ -1,7 +1,7 @@
 """How a search looks while it runs: a live panel on a terminal, a line a trial anywhere else."""
 
 import contextlib
-from typing import TYPE_CHECKING, Iterator, List, Optional, Set
+from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, Optional, Set
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -97,19 +97,28 @@ def no_worker(snapshot: "Snapshot") -> str:
 
 def _workers(snapshot: "Snapshot") -> Table:
     table = Table.grid(padding=(0, 2))
-    held = {trial.owner: trial for trial in snapshot.running}
+    held = at_work(snapshot.running)
     for worker in snapshot.workers:
         trial = held.get(worker.id)
         table.add_row("  " + worker.id, worker.device, doing(trial) if trial else "idle")
     return table
 
 
+def at_work(running: Iterable[Trial]) -> Dict[str, Trial]:
+    """Return the trial that each worker is at, by the worker's id; a copy as its worker has it."""
+    running = list(running)
+    held = {str(trial.owner): trial for trial in running}
+    copies = [trial.as_copied(trial.copy.token) for trial in running if trial.copy]
+    return {**held, **{str(trial.owner): trial for trial in copies}}
+
+
 def doing(trial: Trial) -> str:
     """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2%``."""
     progress = trial.progress or {}
+    name = "second copy of trial" if trial.is_copy else "trial"
     if not {"epoch", "epochs"} <= set(progress):  # it has just begun, or is another objective
-        return "trial {}".format(trial.tid)
-    text = "trial {}: epoch {} of {}".format(trial.tid, progress["epoch"], progress["epochs"])
+        return "{} {}".format(name, trial.tid)
+    text = "{} {}: epoch {} of {}".format(name, trial.tid, progress["epoch"], progress["epochs"])
     accuracy = progress.get("validation_accuracy")
     return text if accuracy is None else "{}, {:.1%}".format(text, accuracy)
 

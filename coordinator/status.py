@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.display import doing, outcome
+from coordinator.display import at_work, doing, outcome
 from coordinator.mended import mended
 from coordinator.ranking import best_of
 from store.connection import Store
@@ -65,7 +65,7 @@ def _workers(
     table.add_column("worker", no_wrap=True)
     for column in ("device", "does", "heard of"):
         table.add_column(column)
-    held = {trial.owner: trial for trial in running}
+    held = at_work(running)
     for worker in [*workers, *silent]:
         trial = held.get(worker.id)
         does = "{}, {}".format(trial.study, doing(trial)) if trial else "idle"

@@ -6,6 +6,12 @@ transition that finds another token or fence in the store changes nothing and ra
 ``finish`` alone looks only at whether its token was ever issued: a result is worth having from
 whoever got it first, and the first to deliver is the ``winner``. A finished trial is immutable.
 
+Copies. An idle worker may run a trial a second time, beside its holder: the first result counts. A
+copy has a token of its own, issued as a claim's is, and is charged as an attempt. It takes nothing
+from the holder. The lease is the trial's: either of the two keeps it, and it is over when both are
+gone. A holder that gives up hands the trial to its copy, if there is one. A copy is void as soon as
+the fence rises, so nothing has to end it: its fence is the one that comes next.
+
 Each transition is one update of one document, with an aggregation pipeline, so it happens whole or
 not at all, on a stand-alone server too. All time in it is the server's (``$$NOW``): a device's
 clock may be decades off. ``version`` rises with each transition and not with a heartbeat.
@@ -21,7 +27,7 @@ safe for ``post``, ``finish``, ``cancel`` and ``expire``; after ``claim``, ask `
 import uuid
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
-from pymongo import ASCENDING, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from store.driver import Guard
@@ -39,6 +45,8 @@ from store.trial import (
 DEFAULT_LEASE_S = 60.0
 RETRY_BACKOFF_LIMIT_S = 60
 """A failed attempt waits 2, 4, 8 ... seconds, at most this long."""
+CLEARLY_LATER = 1.25
+"""A copy must be expected to end its trial in four fifths of the time that its holder needs."""
 
 _Document = Dict[str, Any]
 LEASE_IS_OVER = {
@@ -53,6 +61,7 @@ _A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}
 """Not hyperopt's jobs, which have this life too, and may have a study's name for their key."""
 _UNFINISHED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}, **_A_STUDYS}
 _RISE: _Document = {"$add": ["$version", 1]}
+_IS_COPIED: _Document = {"$eq": ["$copy.fence", {"$add": ["$fence", 1]}]}
 
 
 def new_token() -> str:
@@ -96,12 +105,15 @@ class TrialQueue:
         objectives: Sequence[str],
         study: Optional[str] = None,
         lease: float = DEFAULT_LEASE_S,
+        longest: Optional[bool] = None,
     ) -> Optional[Trial]:
         """Take the oldest trial that waits, or whose lease is over, for ``lease`` seconds.
 
         The attempt is charged here, so that a trial that kills its worker ends after
         ``max_attempts``. Only trials whose objective is in ``objectives`` are taken, of one study
         if one is named, and none that excludes this worker. None means nothing is to be had now.
+        Not the oldest but the one of most epochs is taken if ``longest`` is true, the one of fewest
+        if it is false.
         """
         which: _Document = {
             "misc.cmd": {"$in": [command(name) for name in objectives]},
@@ -109,15 +121,67 @@ class TrialQueue:
         }
         if study is not None:
             which["exp_key"] = {"$in": experiment_keys(study)}
-        return self._update(which, claim_by(worker, token, lease), sort=[("_id", ASCENDING)])
+        order = [] if longest is None else [_by_epochs(DESCENDING if longest else ASCENDING)]
+        oldest = ("_id", ASCENDING)
+        return self._update(which, claim_by(worker, token, lease), sort=[*order, oldest])
+
+    def copy(
+        self,
+        worker: str,
+        token: str,
+        objectives: Sequence[str],
+        study: str,
+        seconds_per_epoch: float,
+        lease: float = DEFAULT_LEASE_S,
+    ) -> Optional[Trial]:
+        """Begin a second run of the longest trial of a study whose holder will clearly end later.
+
+        One copy a trial at a time, and an attempt is charged for it. How long the holder still
+        takes is estimated from what it last said of its epochs (``progress.epoch``), and rather too
+        short than too long; this worker is expected to take ``seconds_per_epoch`` for each of
+        ``config.epochs``. None means that no trial is worth it. The Trial is to be passed back to
+        the transitions as one that was claimed.
+        """
+        which: _Document = {
+            "exp_key": {"$in": experiment_keys(study)},
+            "misc.cmd": {"$in": [command(name) for name in objectives]},
+            "state": int(Status.RUNNING),
+            "config.epochs": {"$gt": 0},
+            "owner": {"$ne": worker},
+            "excluded": {"$ne": worker},
+            "cancel_requested": False,
+            "$expr": {
+                "$and": [
+                    {"$lt": ["$attempts", "$max_attempts"]},
+                    {"$gt": ["$lease_until", "$$NOW"]},
+                    {"$not": [_IS_COPIED]},
+                    _ends_later_than(1000 * seconds_per_epoch),
+                ]
+            },
+        }
+        issued = {**_issued(worker, token), "copy": True}
+        copied = {
+            "copy": {
+                "token": _literal(token),
+                "worker": _literal(worker),
+                "fence": {"$add": ["$fence", 1]},
+                "progress": None,
+            },
+            "attempts": {"$add": ["$attempts", 1]},
+            "issued": {"$concatArrays": ["$issued", [issued]]},
+            "lease_until": _extended(lease),
+            "version": _RISE,
+        }
+        longest_first = [_by_epochs(DESCENDING), ("_id", ASCENDING)]
+        trial = self._update(which, copied, sort=longest_first)
+        return None if trial is None else trial.as_copied(token)
 
     def claimed(self, token: str) -> Optional[Trial]:
-        """Return the trial that a claim took whose reply was lost, or None if it took none."""
+        """Return the trial that a claim or copy took whose reply was lost; None if it took none."""
         with self._guard():
-            found = self._jobs.find_one(
-                {"issued.token": token, "token": token, "state": int(Status.RUNNING)}
-            )
-        return None if found is None else Trial.from_document(found)
+            found = self._jobs.find_one({"issued.token": token, "state": int(Status.RUNNING)})
+        trial = None if found is None else Trial.from_document(found).as_copied(token)
+        return None if trial is None or trial.token != token else trial
 
     def heartbeat(
         self,
@@ -130,12 +194,12 @@ class TrialQueue:
         An expired lease that nobody took is renewed: a laptop that slept goes on. Raises
         ``LeaseLost`` if the trial has changed hands or ended.
         """
-        alive = {
-            "lease_until": _from_now(lease),
-            "refresh_time": "$$NOW",
-            "progress": _literal(progress),
-        }
-        return self._update_held(trial, alive)
+        said = _literal(progress)
+        alive = {"lease_until": _extended(lease)}
+        holds = {**alive, "refresh_time": "$$NOW", "progress": said}
+        return self._update_held(
+            trial, holds, {**alive, "copy": {"$mergeObjects": ["$copy", {"progress": said}]}}
+        )
 
     def finish(
         self,
@@ -206,7 +270,8 @@ class TrialQueue:
         """Report that the objective failed: another attempt after a back-off, or the end.
 
         It ends in ERROR when its attempts are used up, and at once when ``kind`` says that no
-        worker could do better (``BAD_PAYLOAD``). Raises ``LeaseLost`` if it is another's by now.
+        worker could do better (``BAD_PAYLOAD``). If a copy runs, that is its other attempt. A copy
+        that fails is over, and the holder goes on. Raises ``LeaseLost`` if it is another's by now.
         """
         hopeless = kind is not ErrorKind.OBJECTIVE
         ends: Any = True if hopeless else {"$gte": ["$attempts", "$max_attempts"]}
@@ -222,28 +287,40 @@ class TrialQueue:
             "fence": {"$add": ["$fence", 1]},
             "version": _RISE,
         }
-        return self._update_held(trial, failed)
+        if not hopeless:
+            failed = _one_of(_IS_COPIED, {**_to_the_copy(), "error": failed["error"]}, failed)
+        return self._update_held(trial, failed, {"copy": None, "version": _RISE})
 
     def give_back(self, trial: Trial, exclude: bool = False) -> Trial:
         """Hand the trial back unharmed, its attempt refunded: this worker stops, or cannot run it.
 
-        ``exclude`` keeps it from this worker: its device failed (out of memory, say), which says
-        nothing about the hyperparameters. Raises ``LeaseLost`` if it is another's by now.
+        It goes to the worker that runs a copy, if there is one. ``exclude`` keeps it from this
+        worker: its device failed (out of memory, say), which says nothing about the
+        hyperparameters. Raises ``LeaseLost`` if it is another's by now.
         """
-        excluded: Any = {"$setUnion": ["$excluded", ["$owner"]]} if exclude else "$excluded"
+        refunded = {"attempts": {"$subtract": ["$attempts", 1]}, "version": _RISE}
+
+        def excluding(whom: str) -> _Document:
+            return {"excluded": {"$setUnion": ["$excluded", [whom]]}} if exclude else {}
+
         returned = {
             "state": int(Status.NEW),
-            "attempts": {"$subtract": ["$attempts", 1]},
-            "excluded": excluded,
             "owner": None,
             "token": None,
             "lease_until": None,
             "not_before": "$$NOW",
             "refresh_time": "$$NOW",
             "fence": {"$add": ["$fence", 1]},
-            "version": _RISE,
         }
-        return self._update_held(trial, returned)
+        return self._update_held(
+            trial,
+            {
+                **_one_of(_IS_COPIED, _to_the_copy(), returned),
+                **excluding("$owner"),
+                **refunded,
+            },
+            {"copy": None, **excluding("$copy.worker"), **refunded},
+        )
 
     def expire(self) -> int:
         """End what the dead left: leases over with no attempt left, or whose cancel was asked.
@@ -284,10 +361,12 @@ class TrialQueue:
         return asked
 
     def confirm_cancel(self, trial: Trial) -> Trial:
-        """End a running trial whose cancel was asked; its worker calls this once it has stopped."""
-        return self._update_held(
-            trial, _end(ErrorKind.CANCELLED, "cancelled"), {"cancel_requested": True}
-        )
+        """End a running trial whose cancel was asked; its worker calls this once it has stopped.
+
+        So does the worker of its copy: whoever is first, the other finds the trial ended.
+        """
+        ended = _end(ErrorKind.CANCELLED, "cancelled")
+        return self._update_held(trial, ended, ended, {"cancel_requested": True})
 
     def delete_all(self, study: str) -> List[Any]:
         """Delete all trials of a study; return the ids of the files their weights lie in.
@@ -366,16 +445,27 @@ class TrialQueue:
         return None if document is None else Trial.from_document(document)
 
     def _update_held(
-        self, trial: Trial, changes: _Document, also: Optional[_Document] = None
+        self,
+        trial: Trial,
+        changes: _Document,
+        changes_of_a_copy: _Document,
+        also: Optional[_Document] = None,
     ) -> Trial:
-        """Update a trial that is held under ``trial``'s claim, or raise ``LeaseLost``."""
+        """Update a trial that is held under ``trial``'s claim, or raise ``LeaseLost``.
+
+        ``changes_of_a_copy`` are made instead if the claim is of a copy.
+        """
         held = {
             "_id": trial.id,
             "state": int(Status.RUNNING),
-            "fence": trial.fence,
-            "token": trial.token,
+            "$or": [
+                {"fence": trial.fence, "token": trial.token},
+                {"fence": trial.fence - 1, "copy.token": trial.token},
+            ],
         }
-        updated = self._update({**held, **(also or {})}, changes)
+        holds = {"$eq": ["$token", _literal(trial.token)]}
+        which, how = {**held, **(also or {})}, _one_of(holds, changes, changes_of_a_copy)
+        updated = self._update(which, how)
         if updated is None:
             raise LeaseLost("trial {} is no longer this worker's".format(trial.tid))
         return updated
@@ -421,6 +511,7 @@ def new_life(max_attempts: int = 3) -> _Document:
         "error": None,
         "artifact": None,
         "progress": None,
+        "copy": None,
     }
 
 
@@ -439,18 +530,75 @@ def up_for_claiming(worker: Any) -> _Document:
 
 def claim_by(worker: Any, token: str, lease: float) -> _Document:
     """Return the changes that a claim makes, for a pipeline."""
-    issued = {"token": _literal(token), "worker": _literal(worker), "at": "$$NOW"}
     return {
         "state": int(Status.RUNNING),
         "token": _literal(token),
         "owner": _literal(worker),
         "fence": {"$add": ["$fence", 1]},
         "attempts": {"$add": ["$attempts", 1]},
-        "issued": {"$concatArrays": ["$issued", [issued]]},
+        "issued": {"$concatArrays": ["$issued", [_issued(worker, token)]]},
         "lease_until": _from_now(lease),
         "book_time": "$$NOW",
         "refresh_time": "$$NOW",
         "progress": None,
+        "version": _RISE,
+    }
+
+
+def _issued(worker: Any, token: str) -> _Document:
+    return {"token": _literal(token), "worker": _literal(worker), "at": "$$NOW"}
+
+
+def _ends_later_than(ms_per_epoch: float) -> _Document:
+    """Return whether a trial's holder ends clearly later than a worker that begins it now.
+
+    At its last word (``refresh_time``) the holder was in epoch ``epoch + 1`` and not through, so an
+    epoch takes it ``elapsed / (epoch + 1)`` at least, and those after this one
+
+        left >= elapsed * (epochs - epoch - 1) / (epoch + 1) - time since then.
+
+    Multiplied by ``epoch + 1``, so that no document, whatever stands in it, divides by zero.
+    """
+    epochs, epoch = _number("$config.epochs"), _number("$progress.epoch")
+    elapsed = {"$subtract": ["$refresh_time", "$book_time"]}
+    since = {"$subtract": ["$$NOW", "$refresh_time"]}
+    begun = {"$add": [epoch, 1]}
+    left = {
+        "$subtract": [
+            {"$multiply": [elapsed, {"$subtract": [epochs, begun]}]},
+            {"$multiply": [since, begun]},
+        ]
+    }
+    mine = {"$multiply": [CLEARLY_LATER * ms_per_epoch, epochs, begun]}
+    return {"$gte": [left, mine]}
+
+
+def _number(field: str) -> _Document:
+    """Return a field that a stranger wrote as a number; 0 if it is none."""
+    return {"$convert": {"input": field, "to": "double", "onError": 0, "onNull": 0}}
+
+
+def _by_epochs(direction: int) -> Any:
+    return ("config.epochs", direction)
+
+
+def _one_of(condition: _Document, changes: _Document, otherwise: _Document) -> _Document:
+    """Return the changes that are one or the other, by what holds of the document."""
+    return {
+        name: {"$cond": [condition, changes.get(name, "$" + name), otherwise.get(name, "$" + name)]}
+        for name in {**changes, **otherwise}
+    }
+
+
+def _to_the_copy() -> _Document:
+    """Return the changes that make the worker of the copy the trial's holder."""
+    return {
+        "token": "$copy.token",
+        "owner": "$copy.worker",
+        "progress": "$copy.progress",
+        "book_time": "$$NOW",
+        "refresh_time": "$$NOW",
+        "fence": {"$add": ["$fence", 1]},
         "version": _RISE,
     }
 
@@ -470,10 +618,7 @@ def _end(kind: ErrorKind, message: str) -> _Document:
 def _asked_to_end() -> _Document:
     """Return the changes that end a waiting trial, and flag a running one."""
     waiting = {"$eq": ["$state", int(Status.NEW)]}
-    changes: _Document = {
-        name: {"$cond": [waiting, value, "$" + name]}
-        for name, value in _end(ErrorKind.CANCELLED, "cancelled").items()
-    }
+    changes = _one_of(waiting, _end(ErrorKind.CANCELLED, "cancelled"), {})
     changes.update(cancel_requested=True, version=_RISE)
     return changes
 
@@ -484,6 +629,11 @@ def _error(kind: ErrorKind, message: str) -> _Document:
 
 def _from_now(seconds: float) -> _Document:
     return {"$add": ["$$NOW", round(seconds * 1000)]}
+
+
+def _extended(seconds: float) -> _Document:
+    """Return when a renewed lease is over: not sooner than whoever else keeps it has said."""
+    return {"$max": ["$lease_until", _from_now(seconds)]}
 
 
 def _literal(value: Any) -> _Document:

@@ -29,6 +29,7 @@ class Options:
     lease: float
     grace: float
     allow_pickled: bool
+    first_come: bool
     verbose: bool
 
 
@@ -57,6 +58,12 @@ def worker(
         help="Also run the jobs of hyperopt's fmin (store.hyperopt). They bring their code as a "
         "pickle: whoever may write to the database can then run anything on this machine.",
     ),
+    first_come: bool = typer.Option(
+        False,
+        "--first-come",
+        help="Take trials in the order they were posted, and never run a second copy of one that "
+        "a slower device is at. Without it, the end of a study is shared out by speed.",
+    ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more."),
 ) -> None:
     """Pull trials from a coordinator's study and train them on this machine.
@@ -80,7 +87,7 @@ def worker(
             "--allow-pickled-objectives: hyperopt's jobs bring their code, so whoever may write to "
             "the database can run anything on this machine"
         )
-    options = Options(mongo, study, kind, threads, lease, grace, allow_pickled, verbose)
+    options = Options(mongo, study, kind, threads, lease, grace, allow_pickled, first_come, verbose)
     if not Pool(_slot, (options,), count).run():
         raise typer.Exit(1)
 
@@ -131,7 +138,7 @@ def _work(options: Options, stop: Stop) -> None:
     name = new_worker_id()
     identity = Identity(name, options.study, describe(torch.device(options.device)), versions())
     find_server = running_uri if options.mongo is None else lambda: options.mongo
-    terms = Terms(find_server, options.device, options.lease, options.grace)
+    terms = Terms(find_server, options.device, options.lease, options.grace, options.first_come)
     objectives = registered(options.allow_pickled)
     Worker(identity, terms, objectives, Outbox(name), stop).run()
 

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 from store.connection import Store
 from store.errors import LeaseLost, StoreUnavailable
 from store.trial import Trial
-from store.workers import PRESENCE_S
+from store.workers import PRESENCE_S, Pace
 from worker.identity import Identity
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class Heartbeat:
         identity: what the worker says of itself.
         lease: seconds.
         undelivered: counts the results that wait on this device.
+        pace: how fast this worker is, None while that is not known.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Heartbeat:
         identity: Identity,
         lease: float,
         undelivered: Callable[[], int] = lambda: 0,
+        pace: Callable[[], Optional[Pace]] = lambda: None,
     ) -> None:
         self._connect = connect
         self._identity = identity
         self._lease = lease
         self._undelivered = undelivered
+        self._pace = pace
         self._held: Optional[Held] = None
         self._guard = threading.Lock()
         self._wake = threading.Event()
@@ -128,7 +131,10 @@ class Heartbeat:
                     self._renew(held, store)
                 label = None if held is None else held.trial.label
                 store.workers.report(
-                    trial=label, undelivered=self._undelivered(), **vars(self._identity)
+                    trial=label,
+                    undelivered=self._undelivered(),
+                    pace=self._pace(),
+                    **vars(self._identity),
                 )
                 self._got_through = True
             except StoreUnavailable as error:

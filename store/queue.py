@@ -9,8 +9,9 @@ whoever got it first, and the first to deliver is the ``winner``. A finished tri
 Copies. An idle worker may run a trial a second time, beside its holder: the first result counts. A
 copy has a token of its own, issued as a claim's is, and is charged as an attempt. It takes nothing
 from the holder. The lease is the trial's: either of the two keeps it, and it is over when both are
-gone. A holder that gives up hands the trial to its copy, if there is one. A copy is void as soon as
-the fence rises, so nothing has to end it: its fence is the one that comes next.
+gone. A holder that gives up hands the trial to its copy, if there is one. A copy notes the fence of
+its holder and is void as soon as that rises, so nothing else has to end it; the Trial that its
+worker has names the fence that comes next, under which it would be the holder.
 
 Each transition is one update of one document, with an aggregation pipeline, so it happens whole or
 not at all, on a stand-alone server too. All time in it is the server's (``$$NOW``): a device's
@@ -21,7 +22,8 @@ and this life; it alone writes here besides, where hyperopt's own API does not a
 Documents that lack our fields are neither claimed nor ended, neither listed nor counted.
 
 An update whose reply got lost raises ``StoreUnavailable``; it may have happened. Calling again is
-safe for ``post``, ``finish``, ``cancel`` and ``expire``; after ``claim``, ask ``claimed``.
+safe for ``post``, ``finish``, ``cancel`` and ``expire``; after ``claim`` and ``copy``, ask
+``claimed``.
 """
 
 import uuid
@@ -32,6 +34,24 @@ from pymongo.errors import DuplicateKeyError
 
 from store.driver import Guard
 from store.errors import LeaseLost
+from store.pipeline import (
+    IS_COPIED,
+    LEASE_IS_OVER,
+    RISE,
+    asked_to_end,
+    by_epochs,
+    claim_by,
+    end,
+    ends_later_than,
+    error_of,
+    extended,
+    issued,
+    literal,
+    new_document,
+    one_of,
+    to_the_copy,
+    up_for_claiming,
+)
 from store.trial import (
     Draft,
     ErrorKind,
@@ -45,23 +65,12 @@ from store.trial import (
 DEFAULT_LEASE_S = 60.0
 RETRY_BACKOFF_LIMIT_S = 60
 """A failed attempt waits 2, 4, 8 ... seconds, at most this long."""
-CLEARLY_LATER = 1.25
-"""A copy must be expected to end its trial in four fifths of the time that its holder needs."""
 
 _Document = Dict[str, Any]
-LEASE_IS_OVER = {
-    "state": int(Status.RUNNING),
-    "lease_until": {"$type": "date"},
-    "$expr": {"$lte": ["$lease_until", "$$NOW"]},
-}
-"""Which trials a worker holds no more, by the server's clock: it vanished."""
-
 _OURS: _Document = {"fence": {"$type": "number"}}
 _A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}
 """Not hyperopt's jobs, which have this life too, and may have a study's name for their key."""
 _UNFINISHED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}, **_A_STUDYS}
-_RISE: _Document = {"$add": ["$version", 1]}
-_IS_COPIED: _Document = {"$eq": ["$copy.fence", {"$add": ["$fence", 1]}]}
 
 
 def new_token() -> str:
@@ -93,7 +102,7 @@ class TrialQueue:
         """Insert a trial as NEW; return False if its ``(exp_key, tid)`` is there already."""
         with self._guard():
             try:
-                self._jobs.insert_one(_new_document(draft))
+                self._jobs.insert_one(new_document(draft))
             except DuplicateKeyError:
                 return False
         return True
@@ -121,7 +130,7 @@ class TrialQueue:
         }
         if study is not None:
             which["exp_key"] = {"$in": experiment_keys(study)}
-        order = [] if longest is None else [_by_epochs(DESCENDING if longest else ASCENDING)]
+        order = [] if longest is None else [by_epochs(DESCENDING if longest else ASCENDING)]
         oldest = ("_id", ASCENDING)
         return self._update(which, claim_by(worker, token, lease), sort=[*order, oldest])
 
@@ -154,25 +163,25 @@ class TrialQueue:
                 "$and": [
                     {"$lt": ["$attempts", "$max_attempts"]},
                     {"$gt": ["$lease_until", "$$NOW"]},
-                    {"$not": [_IS_COPIED]},
-                    _ends_later_than(1000 * seconds_per_epoch),
+                    {"$not": [IS_COPIED]},
+                    ends_later_than(1000 * seconds_per_epoch),
                 ]
             },
         }
-        issued = {**_issued(worker, token), "copy": True}
+        entry = {**issued(worker, token), "copy": True}
         copied = {
             "copy": {
-                "token": _literal(token),
-                "worker": _literal(worker),
-                "fence": {"$add": ["$fence", 1]},
+                "token": literal(token),
+                "worker": literal(worker),
+                "fence": "$fence",
                 "progress": None,
             },
             "attempts": {"$add": ["$attempts", 1]},
-            "issued": {"$concatArrays": ["$issued", [issued]]},
-            "lease_until": _extended(lease),
-            "version": _RISE,
+            "issued": {"$concatArrays": ["$issued", [entry]]},
+            "lease_until": extended(lease),
+            "version": RISE,
         }
-        longest_first = [_by_epochs(DESCENDING), ("_id", ASCENDING)]
+        longest_first = [by_epochs(DESCENDING), ("_id", ASCENDING)]
         trial = self._update(which, copied, sort=longest_first)
         return None if trial is None else trial.as_copied(token)
 
@@ -194,8 +203,8 @@ class TrialQueue:
         An expired lease that nobody took is renewed: a laptop that slept goes on. Raises
         ``LeaseLost`` if the trial has changed hands or ended.
         """
-        said = _literal(progress)
-        alive = {"lease_until": _extended(lease)}
+        said = literal(progress)
+        alive = {"lease_until": extended(lease)}
         holds = {**alive, "refresh_time": "$$NOW", "progress": said}
         return self._update_held(
             trial, holds, {**alive, "copy": {"$mergeObjects": ["$copy", {"progress": said}]}}
@@ -224,7 +233,7 @@ class TrialQueue:
             "$or": [{"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}, lost],
         }
         # The one who did it, not the one who holds it now.
-        does_it_name = {"$eq": ["$$this.token", _literal(token)]}
+        does_it_name = {"$eq": ["$$this.token", literal(token)]}
         winner = {
             "input": "$issued",
             "initialValue": "$owner",
@@ -232,15 +241,15 @@ class TrialQueue:
         }
         done = {
             "state": int(Status.DONE),
-            "winner": _literal(token),
+            "winner": literal(token),
             "owner": {"$reduce": winner},
-            "result": _literal(result),
-            "artifact": _literal(artifact),
+            "result": literal(result),
+            "artifact": literal(artifact),
             "error": None,
             "lease_until": None,
             "refresh_time": "$$NOW",
             "fence": {"$add": ["$fence", 1]},
-            "version": _RISE,
+            "version": RISE,
         }
         if self._update(which, done) is not None:
             return True
@@ -248,14 +257,14 @@ class TrialQueue:
 
     def _late(self, trial_id: Any, token: str, result: Mapping[str, Any]) -> bool:
         """Keep a result that no longer counts; True if it is in truth the one that counts."""
-        entry = {"token": _literal(token), "at": "$$NOW", "result": _literal(result)}
+        entry = {"token": literal(token), "at": "$$NOW", "result": literal(result)}
         which = {
             "_id": trial_id,
             "issued.token": token,
             "late.token": {"$ne": token},
             "winner": {"$ne": token},
         }
-        kept = {"late": {"$concatArrays": ["$late", [entry]]}, "version": _RISE}
+        kept = {"late": {"$concatArrays": ["$late", [entry]]}, "version": RISE}
         if self._update(which, kept) is not None:
             return False
         trial = self.get(trial_id)
@@ -278,18 +287,18 @@ class TrialQueue:
         seconds = {"$min": [RETRY_BACKOFF_LIMIT_S, {"$pow": [2, "$attempts"]}]}
         failed = {
             "state": {"$cond": [ends, int(Status.ERROR), int(Status.NEW)]},
-            "error": _error(kind, message),
+            "error": error_of(kind, message),
             "owner": {"$cond": [ends, "$owner", None]},
             "token": None,
             "lease_until": None,
             "refresh_time": "$$NOW",
             "not_before": {"$add": ["$$NOW", {"$multiply": [1000, seconds]}]},
             "fence": {"$add": ["$fence", 1]},
-            "version": _RISE,
+            "version": RISE,
         }
         if not hopeless:
-            failed = _one_of(_IS_COPIED, {**_to_the_copy(), "error": failed["error"]}, failed)
-        return self._update_held(trial, failed, {"copy": None, "version": _RISE})
+            failed = one_of(IS_COPIED, {**to_the_copy(), "error": failed["error"]}, failed)
+        return self._update_held(trial, failed, {"copy": None, "version": RISE})
 
     def give_back(self, trial: Trial, exclude: bool = False) -> Trial:
         """Hand the trial back unharmed, its attempt refunded: this worker stops, or cannot run it.
@@ -298,7 +307,7 @@ class TrialQueue:
         worker: its device failed (out of memory, say), which says nothing about the
         hyperparameters. Raises ``LeaseLost`` if it is another's by now.
         """
-        refunded = {"attempts": {"$subtract": ["$attempts", 1]}, "version": _RISE}
+        refunded = {"attempts": {"$subtract": ["$attempts", 1]}, "version": RISE}
 
         def excluding(whom: str) -> _Document:
             return {"excluded": {"$setUnion": ["$excluded", [whom]]}} if exclude else {}
@@ -315,7 +324,7 @@ class TrialQueue:
         return self._update_held(
             trial,
             {
-                **_one_of(_IS_COPIED, _to_the_copy(), returned),
+                **one_of(IS_COPIED, to_the_copy(), returned),
                 **excluding("$owner"),
                 **refunded,
             },
@@ -335,10 +344,10 @@ class TrialQueue:
         cancelled = {"$or": [LEASE_IS_OVER, handed_back], "cancel_requested": True}
         with self._guard():
             ended: int = self._jobs.update_many(
-                lost, [{"$set": _end(ErrorKind.WORKER_LOST, message)}]
+                lost, [{"$set": end(ErrorKind.WORKER_LOST, message)}]
             ).modified_count
             ended += self._jobs.update_many(
-                cancelled, [{"$set": _end(ErrorKind.CANCELLED, "cancelled")}]
+                cancelled, [{"$set": end(ErrorKind.CANCELLED, "cancelled")}]
             ).modified_count
         return ended
 
@@ -348,7 +357,7 @@ class TrialQueue:
         Returns the trial as it is afterwards; None if there is none or it had ended before.
         """
         return self._update(
-            {"exp_key": experiment_key(study, purpose), "tid": tid, **_UNFINISHED}, _asked_to_end()
+            {"exp_key": experiment_key(study, purpose), "tid": tid, **_UNFINISHED}, asked_to_end()
         )
 
     def cancel_all(self, study: str) -> int:
@@ -356,7 +365,7 @@ class TrialQueue:
         which = {"exp_key": {"$in": experiment_keys(study)}, **_UNFINISHED}
         with self._guard():
             asked: int = self._jobs.update_many(
-                {**which, "cancel_requested": False}, [{"$set": _asked_to_end()}]
+                {**which, "cancel_requested": False}, [{"$set": asked_to_end()}]
             ).modified_count
         return asked
 
@@ -365,7 +374,7 @@ class TrialQueue:
 
         So does the worker of its copy: whoever is first, the other finds the trial ended.
         """
-        ended = _end(ErrorKind.CANCELLED, "cancelled")
+        ended = end(ErrorKind.CANCELLED, "cancelled")
         return self._update_held(trial, ended, ended, {"cancel_requested": True})
 
     def delete_all(self, study: str) -> List[Any]:
@@ -384,7 +393,7 @@ class TrialQueue:
     def drop_artifact(self, trial: Trial) -> Trial:
         """Forget where a finished trial's weights are; call it before the weights are deleted."""
         which = {"_id": trial.id, "state": int(Status.DONE), "winner": trial.winner}
-        updated = self._update(which, {"artifact": None, "version": _RISE})
+        updated = self._update(which, {"artifact": None, "version": RISE})
         if updated is None:
             raise LeaseLost("trial {} has no finished result to drop weights of".format(trial.tid))
         return updated
@@ -463,179 +472,9 @@ class TrialQueue:
                 {"fence": trial.fence - 1, "copy.token": trial.token},
             ],
         }
-        holds = {"$eq": ["$token", _literal(trial.token)]}
-        which, how = {**held, **(also or {})}, _one_of(holds, changes, changes_of_a_copy)
+        holds = {"$eq": ["$token", literal(trial.token)]}
+        which, how = {**held, **(also or {})}, one_of(holds, changes, changes_of_a_copy)
         updated = self._update(which, how)
         if updated is None:
             raise LeaseLost("trial {} is no longer this worker's".format(trial.tid))
         return updated
-
-
-def _new_document(draft: Draft) -> _Document:
-    """Return a NEW trial in hyperopt's schema (``hyperopt.base.Trials``) plus ours."""
-    return {
-        "tid": draft.tid,
-        "exp_key": experiment_key(draft.study, draft.purpose),
-        "state": int(Status.NEW),
-        "spec": None,
-        "result": {"status": "new"},
-        "misc": {
-            "tid": draft.tid,
-            "cmd": command(draft.objective),
-            "idxs": {label: [draft.tid] for label in draft.vals},
-            "vals": {label: [value] for label, value in draft.vals.items()},
-        },
-        "owner": None,
-        "version": 0,
-        "book_time": None,
-        "refresh_time": None,
-        "config": dict(draft.config),
-        **new_life(draft.max_attempts),
-    }
-
-
-def new_life(max_attempts: int = 3) -> _Document:
-    """Return the fields by which a trial lives here, beside hyperopt's own and ``config``."""
-    return {
-        "fence": 0,
-        "token": None,
-        "issued": [],
-        "lease_until": None,
-        "attempts": 0,
-        "max_attempts": max_attempts,
-        "excluded": [],
-        "not_before": None,
-        "cancel_requested": False,
-        "winner": None,
-        "late": [],
-        "error": None,
-        "artifact": None,
-        "progress": None,
-        "copy": None,
-    }
-
-
-def up_for_claiming(worker: Any) -> _Document:
-    """Return the condition of what this worker may claim: it waits, or its lease is over."""
-    return {
-        "excluded": {"$ne": worker},
-        "cancel_requested": False,
-        "$expr": {"$lt": ["$attempts", "$max_attempts"]},
-        "$or": [
-            {"state": int(Status.NEW), "$expr": {"$lte": ["$not_before", "$$NOW"]}},
-            LEASE_IS_OVER,
-        ],
-    }
-
-
-def claim_by(worker: Any, token: str, lease: float) -> _Document:
-    """Return the changes that a claim makes, for a pipeline."""
-    return {
-        "state": int(Status.RUNNING),
-        "token": _literal(token),
-        "owner": _literal(worker),
-        "fence": {"$add": ["$fence", 1]},
-        "attempts": {"$add": ["$attempts", 1]},
-        "issued": {"$concatArrays": ["$issued", [_issued(worker, token)]]},
-        "lease_until": _from_now(lease),
-        "book_time": "$$NOW",
-        "refresh_time": "$$NOW",
-        "progress": None,
-        "version": _RISE,
-    }
-
-
-def _issued(worker: Any, token: str) -> _Document:
-    return {"token": _literal(token), "worker": _literal(worker), "at": "$$NOW"}
-
-
-def _ends_later_than(ms_per_epoch: float) -> _Document:
-    """Return whether a trial's holder ends clearly later than a worker that begins it now.
-
-    At its last word (``refresh_time``) the holder was in epoch ``epoch + 1`` and not through, so an
-    epoch takes it ``elapsed / (epoch + 1)`` at least, and those after this one
-
-        left >= elapsed * (epochs - epoch - 1) / (epoch + 1) - time since then.
-
-    Multiplied by ``epoch + 1``, so that no document, whatever stands in it, divides by zero.
-    """
-    epochs, epoch = _number("$config.epochs"), _number("$progress.epoch")
-    elapsed = {"$subtract": ["$refresh_time", "$book_time"]}
-    since = {"$subtract": ["$$NOW", "$refresh_time"]}
-    begun = {"$add": [epoch, 1]}
-    left = {
-        "$subtract": [
-            {"$multiply": [elapsed, {"$subtract": [epochs, begun]}]},
-            {"$multiply": [since, begun]},
-        ]
-    }
-    mine = {"$multiply": [CLEARLY_LATER * ms_per_epoch, epochs, begun]}
-    return {"$gte": [left, mine]}
-
-
-def _number(field: str) -> _Document:
-    """Return a field that a stranger wrote as a number; 0 if it is none."""
-    return {"$convert": {"input": field, "to": "double", "onError": 0, "onNull": 0}}
-
-
-def _by_epochs(direction: int) -> Any:
-    return ("config.epochs", direction)
-
-
-def _one_of(condition: _Document, changes: _Document, otherwise: _Document) -> _Document:
-    """Return the changes that are one or the other, by what holds of the document."""
-    return {
-        name: {"$cond": [condition, changes.get(name, "$" + name), otherwise.get(name, "$" + name)]}
-        for name in {**changes, **otherwise}
-    }
-
-
-def _to_the_copy() -> _Document:
-    """Return the changes that make the worker of the copy the trial's holder."""
-    return {
-        "token": "$copy.token",
-        "owner": "$copy.worker",
-        "progress": "$copy.progress",
-        "book_time": "$$NOW",
-        "refresh_time": "$$NOW",
-        "fence": {"$add": ["$fence", 1]},
-        "version": _RISE,
-    }
-
-
-def _end(kind: ErrorKind, message: str) -> _Document:
-    """Return the changes that end a trial without a result."""
-    return {
-        "state": int(Status.ERROR),
-        "error": _error(kind, message),
-        "lease_until": None,
-        "refresh_time": "$$NOW",
-        "fence": {"$add": ["$fence", 1]},
-        "version": _RISE,
-    }
-
-
-def _asked_to_end() -> _Document:
-    """Return the changes that end a waiting trial, and flag a running one."""
-    waiting = {"$eq": ["$state", int(Status.NEW)]}
-    changes = _one_of(waiting, _end(ErrorKind.CANCELLED, "cancelled"), {})
-    changes.update(cancel_requested=True, version=_RISE)
-    return changes
-
-
-def _error(kind: ErrorKind, message: str) -> _Document:
-    return {"kind": kind.value, "message": _literal(message)}
-
-
-def _from_now(seconds: float) -> _Document:
-    return {"$add": ["$$NOW", round(seconds * 1000)]}
-
-
-def _extended(seconds: float) -> _Document:
-    """Return when a renewed lease is over: not sooner than whoever else keeps it has said."""
-    return {"$max": ["$lease_until", _from_now(seconds)]}
-
-
-def _literal(value: Any) -> _Document:
-    """Keep a pipeline from reading a user's text that starts with ``$`` as a field."""
-    return {"$literal": value}

@@ -209,6 +209,6 @@ class Trial:
 def _copy(document: Mapping[str, Any]) -> Optional[Copy]:
     """Return the copy that runs now: one of an earlier claim is void, whatever stands there."""
     copy = document.get("copy")
-    if document["state"] != Status.RUNNING or not copy or copy["fence"] != document["fence"] + 1:
+    if document["state"] != Status.RUNNING or not copy or copy["fence"] != document["fence"]:
         return None
     return Copy(copy["token"], copy["worker"], copy["progress"])

@@ -99,6 +99,7 @@ def test_one_copy_a_trial_at_a_time(store: Store) -> None:
         ({"config.epochs": "$$REMOVE"}, {}),
         ({"config.epochs": "$$NOW"}, {}),
         ({"config.epochs": {"$literal": "20"}}, {}),
+        ({"refresh_time": "yesterday"}, {}),
         ({"progress": {"epoch": EPOCHS}}, {}),
         ({"progress": {"epoch": EPOCHS - 1}}, {}),
         ({}, {"worker": "slow"}),

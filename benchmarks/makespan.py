@@ -1,6 +1,6 @@
 """How long a study takes on unlike devices: first come, first served, against fitting the work.
 
-    python benchmarks/makespan.py [--trials 30] [--studies 5] [--epoch 1.0]
+    python benchmarks/makespan.py [--trials 30] [--studies 8] [--epoch 1.0]
 
 The store, the coordinator's search and the workers' loops are real; only training is not: an epoch
 of a fast, a medium and a slow device is a sleep of 1/10, 1/4 and 1 of ``--epoch`` seconds. The
@@ -60,7 +60,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="makespan of a study on unlike devices")
     parser.add_argument("--trials", type=int, default=30)
-    parser.add_argument("--studies", type=int, default=5)
+    parser.add_argument("--studies", type=int, default=8)
     parser.add_argument("--epoch", type=float, default=1.0, help="seconds, on the slow device")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, embedded_server(Path(folder) / "mongo") as uri:

@@ -1,6 +1,6 @@
 """What an update of a trial writes, as parts of the aggregation pipelines in ``store/queue.py``."""
 
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from store.trial import Draft, ErrorKind, Status, command, experiment_key
 
@@ -63,6 +63,7 @@ def new_life(max_attempts: int = 3) -> _Document:
         "error": None,
         "artifact": None,
         "progress": None,
+        "pace": None,
         "copy": None,
     }
 
@@ -80,7 +81,7 @@ def up_for_claiming(worker: Any) -> _Document:
     }
 
 
-def claim_by(worker: Any, token: str, lease: float) -> _Document:
+def claim_by(worker: Any, token: str, lease: float, pace: Optional[float] = None) -> _Document:
     """Return the changes that a claim makes, for a pipeline."""
     return {
         "state": int(Status.RUNNING),
@@ -93,6 +94,7 @@ def claim_by(worker: Any, token: str, lease: float) -> _Document:
         "book_time": "$$NOW",
         "refresh_time": "$$NOW",
         "progress": None,
+        "pace": pace,
         "version": RISE,
     }
 
@@ -105,25 +107,19 @@ def issued(worker: Any, token: str) -> _Document:
 def ends_later_than(ms_per_epoch: float) -> _Document:
     """Return whether a trial's holder ends clearly later than a worker that begins it now.
 
-    At its last word (``refresh_time``) the holder was in epoch ``epoch + 1`` and not through, so an
-    epoch takes it ``elapsed / (epoch + 1)`` at least, and those after this one
+    At its last word (``refresh_time``) the holder was in epoch ``epoch + 1`` and not through: an
+    epoch takes it ``(refresh_time - book_time) / (epoch + 1)`` at least. Before the first, ``pace``
+    is all there is: seconds an epoch, as it said when it took the trial. With the larger of both
 
-        left >= elapsed * (epochs - epoch - 1) / (epoch + 1) - time since then.
-
-    Multiplied by ``epoch + 1``, so that no document, whatever stands in it, divides by zero.
+        left = epoch's time * epochs - (now - book_time)
     """
-    epochs, epoch = _number("$config.epochs"), _number("$progress.epoch")
-    taken, told = _date("$book_time"), _date("$refresh_time")
-    elapsed, since = {"$subtract": [told, taken]}, {"$subtract": ["$$NOW", told]}
-    begun = {"$add": [epoch, 1]}
-    left = {
-        "$subtract": [
-            {"$multiply": [elapsed, {"$subtract": [epochs, begun]}]},
-            {"$multiply": [since, begun]},
-        ]
-    }
-    mine = {"$multiply": [CLEARLY_LATER * ms_per_epoch, epochs, begun]}
-    return {"$gte": [left, mine]}
+    epochs, taken, told = _number("$config.epochs"), _date("$book_time"), _date("$refresh_time")
+    begun = {"$max": [1, {"$add": [_number("$progress.epoch"), 1]}]}
+    seen = {"$divide": [{"$subtract": [told, taken]}, begun]}
+    said = {"$multiply": [1000, _number("$pace")]}
+    all_epochs = {"$multiply": [{"$max": [seen, said]}, epochs]}
+    left = {"$subtract": [all_epochs, {"$subtract": ["$$NOW", taken]}]}
+    return {"$gte": [left, {"$multiply": [CLEARLY_LATER * ms_per_epoch, epochs]}]}
 
 
 def _number(field: str) -> _Document:
@@ -154,6 +150,7 @@ def to_the_copy() -> _Document:
         "token": "$copy.token",
         "owner": "$copy.worker",
         "progress": "$copy.progress",
+        "pace": None,
         "book_time": "$$NOW",
         "refresh_time": "$$NOW",
         "fence": {"$add": ["$fence", 1]},

@@ -115,6 +115,7 @@ class TrialQueue:
         study: Optional[str] = None,
         lease: float = DEFAULT_LEASE_S,
         longest: Optional[bool] = None,
+        pace: Optional[float] = None,
     ) -> Optional[Trial]:
         """Take the oldest trial that waits, or whose lease is over, for ``lease`` seconds.
 
@@ -122,7 +123,7 @@ class TrialQueue:
         ``max_attempts``. Only trials whose objective is in ``objectives`` are taken, of one study
         if one is named, and none that excludes this worker. None means nothing is to be had now.
         Not the oldest but the one of most epochs is taken if ``longest`` is true, the one of fewest
-        if it is false.
+        if it is false. ``pace`` is how many seconds an epoch takes this worker, if it knows.
         """
         which: _Document = {
             "misc.cmd": {"$in": [command(name) for name in objectives]},
@@ -132,7 +133,7 @@ class TrialQueue:
             which["exp_key"] = {"$in": experiment_keys(study)}
         order = [] if longest is None else [by_epochs(DESCENDING if longest else ASCENDING)]
         oldest = ("_id", ASCENDING)
-        return self._update(which, claim_by(worker, token, lease), sort=[*order, oldest])
+        return self._update(which, claim_by(worker, token, lease, pace), sort=[*order, oldest])
 
     def copy(
         self,
@@ -146,10 +147,10 @@ class TrialQueue:
         """Begin a second run of the longest trial of a study whose holder will clearly end later.
 
         One copy a trial at a time, and an attempt is charged for it. How long the holder still
-        takes is estimated from what it last said of its epochs (``progress.epoch``), and rather too
-        short than too long; this worker is expected to take ``seconds_per_epoch`` for each of
-        ``config.epochs``. None means that no trial is worth it. The Trial is to be passed back to
-        the transitions as one that was claimed.
+        takes is estimated from what it last said of its epochs (``progress.epoch``) and of its
+        pace; this worker is expected to take ``seconds_per_epoch`` for each of ``config.epochs``.
+        None means that no trial is worth it. The Trial is to be passed back to the transitions as
+        one that was claimed.
         """
         which: _Document = {
             "exp_key": {"$in": experiment_keys(study)},

@@ -39,8 +39,9 @@ def take(store: Store, claimant: Claimant, pace: Optional[Pace]) -> Optional[Tri
     """
     if pace is None or not _is_near_end(store, pace.study):
         return _claim(store, claimant, claimant.identity.study)
+    is_fast = _is_fast(store, claimant.identity, pace)
     return (
-        _claim(store, claimant, pace.study, longest=_is_fast(store, claimant.identity, pace))
+        _claim(store, claimant, pace.study, is_fast, pace.seconds_per_epoch)
         or _claim(store, claimant, claimant.identity.study)
         or _copy(store, claimant, pace)
     )
@@ -73,7 +74,11 @@ def _is_fast(store: Store, identity: Identity, pace: Pace) -> bool:
 
 
 def _claim(
-    store: Store, claimant: Claimant, study: Optional[str], longest: Optional[bool] = None
+    store: Store,
+    claimant: Claimant,
+    study: Optional[str],
+    longest: Optional[bool] = None,
+    pace: Optional[float] = None,
 ) -> Optional[Trial]:
     return store.trials.claim(
         claimant.identity.worker,
@@ -82,6 +87,7 @@ def _claim(
         study,
         claimant.lease,
         longest,
+        pace,
     )
 
 

@@ -134,6 +134,22 @@ def test_a_trial_is_copied_by_who_ends_it_clearly_sooner(
     assert try_copy(store, seconds=0.9 * slowest) is not None
 
 
+def test_a_holder_that_said_how_slow_it_is_is_believed(store: Store) -> None:
+    """Its pace counts until its epochs tell more, and of that claim only."""
+    draft = Draft("s", 0, {"epochs": EPOCHS}, {})
+    assert store.trials.post(draft)
+    holder = store.trials.claim("slow", new_token(), ["lenet5"], pace=2.0)
+    assert try_copy(store, seconds=1.7) is None
+    copy = try_copy(store, seconds=1.4)  # 20 epochs of 2 s in four fifths of the time
+    assert copy is not None
+    assert holder is not None
+    store.trials.give_back(holder)
+    assert try_copy(store, "w3") is None
+    store.trials.give_back(copy)
+    assert store.trials.claim("w4", new_token(), ["lenet5"]) is not None
+    assert try_copy(store, "w5") is None
+
+
 # -- what becomes of it -----------------------------------------------------------------------
 
 

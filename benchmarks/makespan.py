@@ -14,6 +14,7 @@ devices that are never idle and share a trial as they like: no way of doing it c
 
 import argparse
 import contextlib
+import logging
 import sys
 import tempfile
 import threading
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=8)
     parser.add_argument("--epoch", type=float, default=1.0, help="seconds, on the slow device")
     asked = parser.parse_args()
+    logging.getLogger("worker").setLevel(logging.ERROR)  # that a copy stops is to be expected
     with tempfile.TemporaryDirectory() as folder, embedded_server(Path(folder) / "mongo") as uri:
         with Store(uri) as store:
             store.ensure_indexes()

@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from coordinator.fleet_reader import at_work
 from coordinator.ranking import hyperparameters, number
 from store.trial import Status, Trial
 from store.workers import WorkerRecord
@@ -98,7 +99,7 @@ def no_worker(snapshot: "Snapshot") -> str:
 
 def _workers(snapshot: "Snapshot") -> Table:
     table = Table.grid(padding=(0, 2))
-    held = {trial.owner: trial for trial in snapshot.running}
+    held = at_work(snapshot.running)
     for worker in snapshot.workers:
         trial = held.get(worker.id)
         table.add_row(
@@ -116,9 +117,10 @@ def occupation(worker: WorkerRecord, trial: str) -> str:
 def doing(trial: Trial) -> str:
     """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2%``."""
     progress = trial.progress if isinstance(trial.progress, dict) else {}
+    name = "second copy of trial" if trial.is_copy else "trial"
     if not {"epoch", "epochs"} <= set(progress):  # it has just begun, or is another objective
-        return "trial {}".format(trial.tid)
-    text = "trial {}: epoch {} of {}".format(trial.tid, progress["epoch"], progress["epochs"])
+        return "{} {}".format(name, trial.tid)
+    text = "{} {}: epoch {} of {}".format(name, trial.tid, progress["epoch"], progress["epochs"])
     accuracy = number(progress.get("validation_accuracy"))
     return text if accuracy is None else "{}, {:.1%}".format(text, accuracy)
 

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Set, Tuple
 
 from coordinator.ranking import number, ranking
 from store.connection import Store
@@ -93,14 +93,18 @@ class Fleet:
     overdue: FrozenSet[Any]
 
     @property
-    def held(self) -> Mapping[Optional[str], Trial]:
-        """The running trials, by the id of the worker that holds them."""
-        return {
-            trial.owner: trial
-            for study in self.studies
-            for trial in study.trials
-            if trial.status is Status.RUNNING
-        }
+    def held(self) -> Dict[str, Trial]:
+        """The trial that each worker is at, see ``at_work``."""
+        trials = (trial for study in self.studies for trial in study.trials)
+        return at_work(trial for trial in trials if trial.status is Status.RUNNING)
+
+
+def at_work(running: Iterable[Trial]) -> Dict[str, Trial]:
+    """Return the trial that each worker is at, by the worker's id; a copy as its worker has it."""
+    running = list(running)
+    held = {str(trial.owner): trial for trial in running}
+    copies = [trial.as_copied(trial.copy.token) for trial in running if trial.copy]
+    return {**held, **{str(trial.owner): trial for trial in copies}}
 
 
 class FleetReader:

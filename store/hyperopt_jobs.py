@@ -30,15 +30,8 @@ from store.connection import Store
 from store.driver import transfer_time
 from store.errors import BadAddress, LeaseLost, NotAllowed, StoreError
 from store.login import with_ca_file
-from store.queue import (
-    DEFAULT_LEASE_S,
-    LEASE_IS_OVER,
-    TrialQueue,
-    claim_by,
-    new_life,
-    new_token,
-    up_for_claiming,
-)
+from store.pipeline import LEASE_IS_OVER, claim_by, new_life, up_for_claiming
+from store.queue import DEFAULT_LEASE_S, TrialQueue, new_token
 from store.trial import Trial
 
 log = logging.getLogger(__name__)

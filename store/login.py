@@ -37,12 +37,6 @@ def saved_file() -> Path:
     return folder() / "login.uri"
 
 
-def saved() -> Optional[str]:
-    """Return the standard URI of the login that was saved, None if there is none."""
-    file = saved_file()
-    return resolve(str(file)) if file.exists() else None
-
-
 def save(uri: str) -> Path:
     """Keep a login for this user's next workers; return the file, which nobody else can read."""
     path = saved_file()

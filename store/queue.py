@@ -6,6 +6,13 @@ transition that finds another token or fence in the store changes nothing and ra
 ``finish`` alone looks only at whether its token was ever issued: a result is worth having from
 whoever got it first, and the first to deliver is the ``winner``. A finished trial is immutable.
 
+Copies. An idle worker may run a trial a second time, beside its holder: the first result counts. A
+copy has a token of its own, issued as a claim's is, and is charged as an attempt. It takes nothing
+from the holder. The lease is the trial's: either of the two keeps it, and it is over when both are
+gone. A holder that gives up hands the trial to its copy, if there is one. A copy notes the fence of
+its holder and is void as soon as that rises, so nothing else has to end it; the Trial that its
+worker has names the fence that comes next, under which it would be the holder.
+
 Each transition is one update of one document, with an aggregation pipeline, so it happens whole or
 not at all, on a stand-alone server too. All time in it is the server's (``$$NOW``): a device's
 clock may be decades off. ``version`` rises with each transition and not with a heartbeat.
@@ -15,17 +22,36 @@ and this life; it alone writes here besides, where hyperopt's own API does not a
 Documents that lack our fields are neither claimed nor ended, neither listed nor counted.
 
 An update whose reply got lost raises ``StoreUnavailable``; it may have happened. Calling again is
-safe for ``post``, ``finish``, ``cancel`` and ``expire``; after ``claim``, ask ``claimed``.
+safe for ``post``, ``finish``, ``cancel`` and ``expire``; after ``claim`` and ``copy``, ask
+``claimed``.
 """
 
 import uuid
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
-from pymongo import ASCENDING, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from store.driver import Guard
 from store.errors import LeaseLost
+from store.pipeline import (
+    IS_COPIED,
+    LEASE_IS_OVER,
+    RISE,
+    asked_to_end,
+    by_epochs,
+    claim_by,
+    end,
+    ends_later_than,
+    error_of,
+    extended,
+    issued,
+    literal,
+    new_document,
+    one_of,
+    to_the_copy,
+    up_for_claiming,
+)
 from store.trial import (
     Draft,
     ErrorKind,
@@ -41,18 +67,10 @@ RETRY_BACKOFF_LIMIT_S = 60
 """A failed attempt waits 2, 4, 8 ... seconds, at most this long."""
 
 _Document = Dict[str, Any]
-LEASE_IS_OVER = {
-    "state": int(Status.RUNNING),
-    "lease_until": {"$type": "date"},
-    "$expr": {"$lte": ["$lease_until", "$$NOW"]},
-}
-"""Which trials a worker holds no more, by the server's clock: it vanished."""
-
 _OURS: _Document = {"fence": {"$type": "number"}}
 _A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}
 """Not hyperopt's jobs, which have this life too, and may have a study's name for their key."""
 _UNFINISHED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}, **_A_STUDYS}
-_RISE: _Document = {"$add": ["$version", 1]}
 
 _IN_SHORT = {"spec": 0, "result.history": 0, "late.result": 0}
 """Leaves out most of a trial's bytes: the course of its training, and results never counted."""
@@ -87,7 +105,7 @@ class TrialQueue:
         """Insert a trial as NEW; return False if its ``(exp_key, tid)`` is there already."""
         with self._guard():
             try:
-                self._jobs.insert_one(_new_document(draft))
+                self._jobs.insert_one(new_document(draft))
             except DuplicateKeyError:
                 return False
         return True
@@ -99,12 +117,16 @@ class TrialQueue:
         objectives: Sequence[str],
         study: Optional[str] = None,
         lease: float = DEFAULT_LEASE_S,
+        longest: Optional[bool] = None,
+        pace: Optional[float] = None,
     ) -> Optional[Trial]:
         """Take the oldest trial that waits, or whose lease is over, for ``lease`` seconds.
 
         The attempt is charged here, so that a trial that kills its worker ends after
         ``max_attempts``. Only trials whose objective is in ``objectives`` are taken, of one study
         if one is named, and none that excludes this worker. None means nothing is to be had now.
+        Not the oldest but the one of most epochs is taken if ``longest`` is true, the one of fewest
+        if it is false. ``pace`` is how many seconds an epoch takes this worker, if it knows.
         """
         which: _Document = {
             "misc.cmd": {"$in": [command(name) for name in objectives]},
@@ -112,15 +134,67 @@ class TrialQueue:
         }
         if study is not None:
             which["exp_key"] = {"$in": experiment_keys(study)}
-        return self._update(which, claim_by(worker, token, lease), sort=[("_id", ASCENDING)])
+        order = [] if longest is None else [by_epochs(DESCENDING if longest else ASCENDING)]
+        oldest = ("_id", ASCENDING)
+        return self._update(which, claim_by(worker, token, lease, pace), sort=[*order, oldest])
+
+    def copy(
+        self,
+        worker: str,
+        token: str,
+        objectives: Sequence[str],
+        study: str,
+        seconds_per_epoch: float,
+        lease: float = DEFAULT_LEASE_S,
+    ) -> Optional[Trial]:
+        """Begin a second run of the longest trial of a study whose holder will clearly end later.
+
+        One copy a trial at a time, and an attempt is charged for it. How long the holder still
+        takes is estimated from what it last said of its epochs (``progress.epoch``) and of its
+        pace; this worker is expected to take ``seconds_per_epoch`` for each of ``config.epochs``.
+        None means that no trial is worth it. The Trial is to be passed back to the transitions as
+        one that was claimed.
+        """
+        which: _Document = {
+            "exp_key": {"$in": experiment_keys(study)},
+            "misc.cmd": {"$in": [command(name) for name in objectives]},
+            "state": int(Status.RUNNING),
+            "config.epochs": {"$gt": 0},
+            "owner": {"$ne": worker},
+            "excluded": {"$ne": worker},
+            "cancel_requested": False,
+            "$expr": {
+                "$and": [
+                    {"$lt": ["$attempts", "$max_attempts"]},
+                    {"$gt": ["$lease_until", "$$NOW"]},
+                    {"$not": [IS_COPIED]},
+                    ends_later_than(1000 * seconds_per_epoch),
+                ]
+            },
+        }
+        entry = {**issued(worker, token), "copy": True}
+        copied = {
+            "copy": {
+                "token": literal(token),
+                "worker": literal(worker),
+                "fence": "$fence",
+                "progress": None,
+            },
+            "attempts": {"$add": ["$attempts", 1]},
+            "issued": {"$concatArrays": ["$issued", [entry]]},
+            "lease_until": extended(lease),
+            "version": RISE,
+        }
+        longest_first = [by_epochs(DESCENDING), ("_id", ASCENDING)]
+        trial = self._update(which, copied, sort=longest_first)
+        return None if trial is None else trial.as_copied(token)
 
     def claimed(self, token: str) -> Optional[Trial]:
-        """Return the trial that a claim took whose reply was lost, or None if it took none."""
+        """Return the trial that a claim or copy took whose reply was lost; None if it took none."""
         with self._guard():
-            found = self._jobs.find_one(
-                {"issued.token": token, "token": token, "state": int(Status.RUNNING)}
-            )
-        return None if found is None else Trial.from_document(found)
+            found = self._jobs.find_one({"issued.token": token, "state": int(Status.RUNNING)})
+        trial = None if found is None else Trial.from_document(found).as_copied(token)
+        return None if trial is None or trial.token != token else trial
 
     def heartbeat(
         self,
@@ -133,12 +207,12 @@ class TrialQueue:
         An expired lease that nobody took is renewed: a laptop that slept goes on. Raises
         ``LeaseLost`` if the trial has changed hands or ended.
         """
-        alive = {
-            "lease_until": _from_now(lease),
-            "refresh_time": "$$NOW",
-            "progress": _literal(progress),
-        }
-        return self._update_held(trial, alive)
+        said = literal(progress)
+        alive = {"lease_until": extended(lease)}
+        holds = {**alive, "refresh_time": "$$NOW", "progress": said}
+        return self._update_held(
+            trial, holds, {**alive, "copy": {"$mergeObjects": ["$copy", {"progress": said}]}}
+        )
 
     def finish(
         self,
@@ -163,7 +237,7 @@ class TrialQueue:
             "$or": [{"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}, lost],
         }
         # The one who did it, not the one who holds it now.
-        does_it_name = {"$eq": ["$$this.token", _literal(token)]}
+        does_it_name = {"$eq": ["$$this.token", literal(token)]}
         winner = {
             "input": "$issued",
             "initialValue": "$owner",
@@ -171,15 +245,15 @@ class TrialQueue:
         }
         done = {
             "state": int(Status.DONE),
-            "winner": _literal(token),
+            "winner": literal(token),
             "owner": {"$reduce": winner},
-            "result": _literal(result),
-            "artifact": _literal(artifact),
+            "result": literal(result),
+            "artifact": literal(artifact),
             "error": None,
             "lease_until": None,
             "refresh_time": "$$NOW",
             "fence": {"$add": ["$fence", 1]},
-            "version": _RISE,
+            "version": RISE,
         }
         if self._update(which, done) is not None:
             return True
@@ -187,14 +261,14 @@ class TrialQueue:
 
     def _late(self, trial_id: Any, token: str, result: Mapping[str, Any]) -> bool:
         """Keep a result that no longer counts; True if it is in truth the one that counts."""
-        entry = {"token": _literal(token), "at": "$$NOW", "result": _literal(result)}
+        entry = {"token": literal(token), "at": "$$NOW", "result": literal(result)}
         which = {
             "_id": trial_id,
             "issued.token": token,
             "late.token": {"$ne": token},
             "winner": {"$ne": token},
         }
-        kept = {"late": {"$concatArrays": ["$late", [entry]]}, "version": _RISE}
+        kept = {"late": {"$concatArrays": ["$late", [entry]]}, "version": RISE}
         if self._update(which, kept) is not None:
             return False
         trial = self.get(trial_id)
@@ -209,44 +283,57 @@ class TrialQueue:
         """Report that the objective failed: another attempt after a back-off, or the end.
 
         It ends in ERROR when its attempts are used up, and at once when ``kind`` says that no
-        worker could do better (``BAD_PAYLOAD``). Raises ``LeaseLost`` if it is another's by now.
+        worker could do better (``BAD_PAYLOAD``). If a copy runs, that is its other attempt. A copy
+        that fails is over, and the holder goes on. Raises ``LeaseLost`` if it is another's by now.
         """
         hopeless = kind is not ErrorKind.OBJECTIVE
         ends: Any = True if hopeless else {"$gte": ["$attempts", "$max_attempts"]}
         seconds = {"$min": [RETRY_BACKOFF_LIMIT_S, {"$pow": [2, "$attempts"]}]}
         failed = {
             "state": {"$cond": [ends, int(Status.ERROR), int(Status.NEW)]},
-            "error": _error(kind, message),
+            "error": error_of(kind, message),
             "owner": {"$cond": [ends, "$owner", None]},
             "token": None,
             "lease_until": None,
             "refresh_time": "$$NOW",
             "not_before": {"$add": ["$$NOW", {"$multiply": [1000, seconds]}]},
             "fence": {"$add": ["$fence", 1]},
-            "version": _RISE,
+            "version": RISE,
         }
-        return self._update_held(trial, failed)
+        if not hopeless:
+            failed = one_of(IS_COPIED, {**to_the_copy(), "error": failed["error"]}, failed)
+        return self._update_held(trial, failed, {"copy": None, "version": RISE})
 
     def give_back(self, trial: Trial, exclude: bool = False) -> Trial:
         """Hand the trial back unharmed, its attempt refunded: this worker stops, or cannot run it.
 
-        ``exclude`` keeps it from this worker: its device failed (out of memory, say), which says
-        nothing about the hyperparameters. Raises ``LeaseLost`` if it is another's by now.
+        It goes to the worker that runs a copy, if there is one. ``exclude`` keeps it from this
+        worker: its device failed (out of memory, say), which says nothing about the
+        hyperparameters. Raises ``LeaseLost`` if it is another's by now.
         """
-        excluded: Any = {"$setUnion": ["$excluded", ["$owner"]]} if exclude else "$excluded"
+        refunded = {"attempts": {"$subtract": ["$attempts", 1]}, "version": RISE}
+
+        def excluding(whom: str) -> _Document:
+            return {"excluded": {"$setUnion": ["$excluded", [whom]]}} if exclude else {}
+
         returned = {
             "state": int(Status.NEW),
-            "attempts": {"$subtract": ["$attempts", 1]},
-            "excluded": excluded,
             "owner": None,
             "token": None,
             "lease_until": None,
             "not_before": "$$NOW",
             "refresh_time": "$$NOW",
             "fence": {"$add": ["$fence", 1]},
-            "version": _RISE,
         }
-        return self._update_held(trial, returned)
+        return self._update_held(
+            trial,
+            {
+                **one_of(IS_COPIED, to_the_copy(), returned),
+                **excluding("$owner"),
+                **refunded,
+            },
+            {"copy": None, **excluding("$copy.worker"), **refunded},
+        )
 
     def expire(self) -> int:
         """End what the dead left: leases over with no attempt left, or whose cancel was asked.
@@ -261,10 +348,10 @@ class TrialQueue:
         cancelled = {"$or": [LEASE_IS_OVER, handed_back], "cancel_requested": True}
         with self._guard():
             ended: int = self._jobs.update_many(
-                lost, [{"$set": _end(ErrorKind.WORKER_LOST, message)}]
+                lost, [{"$set": end(ErrorKind.WORKER_LOST, message)}]
             ).modified_count
             ended += self._jobs.update_many(
-                cancelled, [{"$set": _end(ErrorKind.CANCELLED, "cancelled")}]
+                cancelled, [{"$set": end(ErrorKind.CANCELLED, "cancelled")}]
             ).modified_count
         return ended
 
@@ -274,7 +361,7 @@ class TrialQueue:
         Returns the trial as it is afterwards; None if there is none or it had ended before.
         """
         return self._update(
-            {"exp_key": experiment_key(study, purpose), "tid": tid, **_UNFINISHED}, _asked_to_end()
+            {"exp_key": experiment_key(study, purpose), "tid": tid, **_UNFINISHED}, asked_to_end()
         )
 
     def cancel_all(self, study: str) -> int:
@@ -282,15 +369,17 @@ class TrialQueue:
         which = {"exp_key": {"$in": experiment_keys(study)}, **_UNFINISHED}
         with self._guard():
             asked: int = self._jobs.update_many(
-                {**which, "cancel_requested": False}, [{"$set": _asked_to_end()}]
+                {**which, "cancel_requested": False}, [{"$set": asked_to_end()}]
             ).modified_count
         return asked
 
     def confirm_cancel(self, trial: Trial) -> Trial:
-        """End a running trial whose cancel was asked; its worker calls this once it has stopped."""
-        return self._update_held(
-            trial, _end(ErrorKind.CANCELLED, "cancelled"), {"cancel_requested": True}
-        )
+        """End a running trial whose cancel was asked; its worker calls this once it has stopped.
+
+        So does the worker of its copy: whoever is first, the other finds the trial ended.
+        """
+        ended = end(ErrorKind.CANCELLED, "cancelled")
+        return self._update_held(trial, ended, ended, {"cancel_requested": True})
 
     def delete_all(self, study: str) -> List[Any]:
         """Delete all trials of a study; return the ids of the files their weights lie in.
@@ -308,7 +397,7 @@ class TrialQueue:
     def drop_artifact(self, trial: Trial) -> Trial:
         """Forget where a finished trial's weights are; call it before the weights are deleted."""
         which = {"_id": trial.id, "state": int(Status.DONE), "winner": trial.winner}
-        updated = self._update(which, {"artifact": None, "version": _RISE})
+        updated = self._update(which, {"artifact": None, "version": RISE})
         if updated is None:
             raise LeaseLost("trial {} has no finished result to drop weights of".format(trial.tid))
         return updated
@@ -392,126 +481,27 @@ class TrialQueue:
         return None if document is None else Trial.from_document(document)
 
     def _update_held(
-        self, trial: Trial, changes: _Document, also: Optional[_Document] = None
+        self,
+        trial: Trial,
+        changes: _Document,
+        changes_of_a_copy: _Document,
+        also: Optional[_Document] = None,
     ) -> Trial:
-        """Update a trial that is held under ``trial``'s claim, or raise ``LeaseLost``."""
+        """Update a trial that is held under ``trial``'s claim, or raise ``LeaseLost``.
+
+        ``changes_of_a_copy`` are made instead if the claim is of a copy.
+        """
         held = {
             "_id": trial.id,
             "state": int(Status.RUNNING),
-            "fence": trial.fence,
-            "token": trial.token,
+            "$or": [
+                {"fence": trial.fence, "token": trial.token},
+                {"fence": trial.fence - 1, "copy.token": trial.token},
+            ],
         }
-        updated = self._update({**held, **(also or {})}, changes)
+        holds = {"$eq": ["$token", literal(trial.token)]}
+        which, how = {**held, **(also or {})}, one_of(holds, changes, changes_of_a_copy)
+        updated = self._update(which, how)
         if updated is None:
             raise LeaseLost("trial {} is no longer this worker's".format(trial.tid))
         return updated
-
-
-def _new_document(draft: Draft) -> _Document:
-    """Return a NEW trial in hyperopt's schema (``hyperopt.base.Trials``) plus ours."""
-    return {
-        "tid": draft.tid,
-        "exp_key": experiment_key(draft.study, draft.purpose),
-        "state": int(Status.NEW),
-        "spec": None,
-        "result": {"status": "new"},
-        "misc": {
-            "tid": draft.tid,
-            "cmd": command(draft.objective),
-            "idxs": {label: [draft.tid] for label in draft.vals},
-            "vals": {label: [value] for label, value in draft.vals.items()},
-        },
-        "owner": None,
-        "version": 0,
-        "book_time": None,
-        "refresh_time": None,
-        "config": dict(draft.config),
-        **new_life(draft.max_attempts),
-    }
-
-
-def new_life(max_attempts: int = 3) -> _Document:
-    """Return the fields by which a trial lives here, beside hyperopt's own and ``config``."""
-    return {
-        "fence": 0,
-        "token": None,
-        "issued": [],
-        "lease_until": None,
-        "attempts": 0,
-        "max_attempts": max_attempts,
-        "excluded": [],
-        "not_before": None,
-        "cancel_requested": False,
-        "winner": None,
-        "late": [],
-        "error": None,
-        "artifact": None,
-        "progress": None,
-    }
-
-
-def up_for_claiming(worker: Any) -> _Document:
-    """Return the condition of what this worker may claim: it waits, or its lease is over."""
-    return {
-        "excluded": {"$ne": worker},
-        "cancel_requested": False,
-        "$expr": {"$lt": ["$attempts", "$max_attempts"]},
-        "$or": [
-            {"state": int(Status.NEW), "$expr": {"$lte": ["$not_before", "$$NOW"]}},
-            LEASE_IS_OVER,
-        ],
-    }
-
-
-def claim_by(worker: Any, token: str, lease: float) -> _Document:
-    """Return the changes that a claim makes, for a pipeline."""
-    issued = {"token": _literal(token), "worker": _literal(worker), "at": "$$NOW"}
-    return {
-        "state": int(Status.RUNNING),
-        "token": _literal(token),
-        "owner": _literal(worker),
-        "fence": {"$add": ["$fence", 1]},
-        "attempts": {"$add": ["$attempts", 1]},
-        "issued": {"$concatArrays": ["$issued", [issued]]},
-        "lease_until": _from_now(lease),
-        "book_time": "$$NOW",
-        "refresh_time": "$$NOW",
-        "progress": None,
-        "version": _RISE,
-    }
-
-
-def _end(kind: ErrorKind, message: str) -> _Document:
-    """Return the changes that end a trial without a result."""
-    return {
-        "state": int(Status.ERROR),
-        "error": _error(kind, message),
-        "lease_until": None,
-        "refresh_time": "$$NOW",
-        "fence": {"$add": ["$fence", 1]},
-        "version": _RISE,
-    }
-
-
-def _asked_to_end() -> _Document:
-    """Return the changes that end a waiting trial, and flag a running one."""
-    waiting = {"$eq": ["$state", int(Status.NEW)]}
-    changes: _Document = {
-        name: {"$cond": [waiting, value, "$" + name]}
-        for name, value in _end(ErrorKind.CANCELLED, "cancelled").items()
-    }
-    changes.update(cancel_requested=True, version=_RISE)
-    return changes
-
-
-def _error(kind: ErrorKind, message: str) -> _Document:
-    return {"kind": kind.value, "message": _literal(message)}
-
-
-def _from_now(seconds: float) -> _Document:
-    return {"$add": ["$$NOW", round(seconds * 1000)]}
-
-
-def _literal(value: Any) -> _Document:
-    """Keep a pipeline from reading a user's text that starts with ``$`` as a field."""
-    return {"$literal": value}

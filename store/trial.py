@@ -1,7 +1,7 @@
 """A trial as the rest of hyperhive sees it. Nothing here knows that the store is MongoDB."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -77,13 +77,22 @@ class Draft:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A second run of a trial, beside its holder's: which worker runs it, under which token."""
+
+    token: str
+    worker: str
+    progress: Optional[Dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Trial:
     """One trial as the store held it at the moment it was read.
 
     ``token`` and ``fence`` name the claim under which a worker holds it: a worker keeps the Trial
     that ``claim`` gave it and passes it back with every transition. ``claims`` and ``late`` count
-    how often it was taken, and results that came too late; ``version`` rises with every change but
-    a heartbeat's. Times are the server's.
+    how often it was taken, copies left out, and results that came too late; ``version`` rises with
+    every change but a heartbeat's. Times are the server's.
     """
 
     id: Any
@@ -113,11 +122,17 @@ class Trial:
     lease_until: Optional[datetime]
     book_time: Optional[datetime]
     refresh_time: Optional[datetime]
+    copy: Optional[Copy]
 
     @property
     def is_final(self) -> bool:
         """Whether nothing but a late result of a lost worker can still change this trial."""
         return self.status in (Status.DONE, Status.ERROR)
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether this is the trial as the worker of its copy has it."""
+        return self.copy is not None and self.copy.token == self.token
 
     @property
     def exp_key(self) -> str:
@@ -136,6 +151,22 @@ class Trial:
         if self.status is Status.DONE and isinstance(loss, (int, float)):
             return float(loss)
         return None
+
+    def as_copied(self, token: str) -> "Trial":
+        """Return this trial as the worker has it that runs its copy under ``token``.
+
+        The fence is the one under which that worker holds the trial, should its holder let it go.
+        Returns the trial as it is if no copy runs under that token.
+        """
+        if self.copy is None or self.copy.token != token:
+            return self
+        return replace(
+            self,
+            token=token,
+            fence=self.fence + 1,
+            owner=self.copy.worker,
+            progress=self.copy.progress,
+        )
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Trial":
@@ -169,9 +200,18 @@ class Trial:
             cancel_requested=document.get("cancel_requested", False),
             excluded=tuple(document.get("excluded") or ()),
             late=len(document.get("late") or ()),
-            claims=len(issued),
+            claims=sum(not each.get("copy") for each in issued),
             first_claim=issued[0]["at"] if issued else None,
             lease_until=document.get("lease_until"),
             book_time=document.get("book_time"),
             refresh_time=document.get("refresh_time"),
+            copy=_copy(document),
         )
+
+
+def _copy(document: Mapping[str, Any]) -> Optional[Copy]:
+    """Return the copy that runs now: one of an earlier claim is void, whatever stands there."""
+    copy = document.get("copy")
+    if document["state"] != Status.RUNNING or not copy or copy["fence"] != document["fence"]:
+        return None
+    return Copy(copy["token"], copy["worker"], copy["progress"])

@@ -4,7 +4,7 @@ import os
 import re
 import socket
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Mapping, Optional
 
 from pymongo import ASCENDING
@@ -23,6 +23,14 @@ def new_worker_id() -> str:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How fast a worker was at its last trial: mean seconds an epoch, all that is around it too."""
+
+    study: str
+    seconds_per_epoch: float
+
+
+@dataclass(frozen=True)
 class WorkerRecord:
     """A worker as it last reported: what it is, and what it does (``trial`` is ``study/tid``).
 
@@ -37,6 +45,7 @@ class WorkerRecord:
     trial: Optional[str]
     undelivered: int
     paused: Optional[str]
+    pace: Optional[Pace]
     seconds_ago: float
 
 
@@ -63,8 +72,9 @@ class Workers:
         trial: Optional[str],
         undelivered: int = 0,
         paused: Optional[str] = None,
+        pace: Optional[Pace] = None,
     ) -> None:
-        """Say that a worker lives, and what it does."""
+        """Say that a worker lives, what it does, and how fast it is."""
         record = {
             "study": study,
             "device": device,
@@ -72,6 +82,7 @@ class Workers:
             "trial": trial,
             "undelivered": undelivered,
             "paused": paused,
+            "pace": None if pace is None else asdict(pace),
         }
         said = [{"$set": {"record": {"$literal": record}, "last_seen": "$$NOW", "left": None}}]
         with self._guard():
@@ -117,5 +128,12 @@ def _from_document(document: Mapping[str, Any]) -> WorkerRecord:
         trial=said.get("trial"),
         undelivered=said.get("undelivered") or 0,
         paused=said.get("paused"),
+        pace=_pace(said.get("pace")),
         seconds_ago=document["age"] / 1000,
     )
+
+
+def _pace(said: Any) -> Optional[Pace]:
+    if not isinstance(said, dict) or not isinstance(said.get("seconds_per_epoch"), (int, float)):
+        return None
+    return Pace(str(said.get("study")), float(said["seconds_per_epoch"]))

@@ -37,6 +37,7 @@ class Options:
     allow_pickled: bool
     pause_on_battery: bool
     max_temp: Optional[float]
+    first_come: bool
     verbose: bool
     reasons: "multiprocessing.connection.Connection[str, None]"
     """Takes why a slot ended, for the parent to tell: it is mostly the same for all."""
@@ -91,6 +92,12 @@ def worker(
     nice: int = typer.Option(
         0, min=0, max=19, metavar="N", help="Let everything else go first: 1 a little, 19 most."
     ),
+    first_come: bool = typer.Option(
+        False,
+        "--first-come",
+        help="Take trials in the order they were posted, and never run a second copy of one that "
+        "a slower device is at. Without it, the end of a study is shared out by speed.",
+    ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more."),
 ) -> None:
     """Pull trials from a coordinator's study and train them on this machine.
@@ -127,6 +134,7 @@ def worker(
         allow_pickled=allow_pickled,
         pause_on_battery=pause_on_battery,
         max_temp=max_temp,
+        first_come=first_come,
         verbose=verbose,
         reasons=reasons,
     )
@@ -226,8 +234,14 @@ def _work(options: Options, stop: Stop) -> None:
     name = new_worker_id()
     identity = Identity(name, options.study, describe(options.device), installed())
     find_server = running_uri if options.mongo is None else lambda: options.mongo
-    courtesy = _courtesy(options.pause_on_battery, options.max_temp)
-    terms = Terms(find_server, options.device, options.lease, options.grace, courtesy)
+    terms = Terms(
+        find_server,
+        options.device,
+        options.lease,
+        options.grace,
+        _courtesy(options.pause_on_battery, options.max_temp),
+        options.first_come,
+    )
     objectives = registered(options.allow_pickled)
     Worker(identity, terms, objectives, Outbox(name), stop).run()
 

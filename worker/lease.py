@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 from store.connection import Store
 from store.errors import LeaseLost, StoreUnavailable
 from store.trial import Trial
-from store.workers import PRESENCE_S
+from store.workers import PRESENCE_S, Pace
 from worker.identity import Identity
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Heartbeat:
         identity: what the worker says of itself.
         lease: seconds.
         undelivered: counts the results that wait on this device.
+        pace: how fast this worker is, None while that is not known.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Heartbeat:
         identity: Identity,
         lease: float,
         undelivered: Callable[[], int] = lambda: 0,
+        pace: Callable[[], Optional[Pace]] = lambda: None,
     ) -> None:
         self._connect = connect
         self._identity = identity
         self._lease = lease
         self._undelivered = undelivered
+        self._pace = pace
         self._held: Optional[Held] = None
         self._paused: Optional[str] = None
         self._guard = threading.Lock()
@@ -147,6 +150,7 @@ class Heartbeat:
                     trial=label,
                     undelivered=self._undelivered(),
                     paused=self._paused,
+                    pace=self._pace(),
                     **vars(self._identity),
                 )
                 self._got_through = True

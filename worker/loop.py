@@ -21,8 +21,10 @@ from store.errors import (
 )
 from store.queue import new_token
 from store.trial import ErrorKind, Trial
+from store.workers import Pace
 from worker.courtesy import Courtesy
 from worker.device import is_device_failure
+from worker.fitting import Claimant, pace_of, take
 from worker.identity import Identity
 from worker.lease import Heartbeat, Held
 from worker.objectives import Context, Objective, Outcome, Stopped
@@ -47,6 +49,8 @@ class Terms:
         lease: seconds a trial is held without a sign of life.
         grace: seconds a stopping worker may take to finish the trial in hand.
         courtesy: when to leave the machine alone.
+        first_come: take the trials in the order they were posted, and no copies, also near the end
+            of a study (``worker/fitting.py``).
     """
 
     find_server: Callable[[], Optional[str]]
@@ -54,6 +58,7 @@ class Terms:
     lease: float = 60.0
     grace: float = 10.0
     courtesy: Courtesy = field(default_factory=Courtesy)
+    first_come: bool = False
 
 
 class Worker:
@@ -79,6 +84,7 @@ class Worker:
         self._datasets = DatasetCache()
         self._token: Optional[str] = None
         self._knows_us: Optional[str] = None
+        self._pace: Optional[Pace] = None
 
     def run(self) -> None:
         """Work until stopped. Raises ``StoreError`` for what waiting cannot mend."""
@@ -111,8 +117,14 @@ class Worker:
             self._outbox.deliver(store)
             self._outbox.deliver_for_the_dead(store)
             connect = functools.partial(Store, uri, timeout=_RECONNECT_LIMIT_S)
-            lease, undelivered = self._terms.lease, self._outbox.waiting
-            with Heartbeat(connect, self._identity, lease, undelivered) as heartbeat:
+            heartbeat = Heartbeat(
+                connect,
+                self._identity,
+                self._terms.lease,
+                self._outbox.waiting,
+                lambda: self._pace,
+            )
+            with heartbeat:
                 self._work(store, heartbeat)
 
     def _wait_for_server(self) -> Optional[str]:
@@ -197,7 +209,8 @@ class Worker:
         store_id = store.identity()
         self._token = None  # all answers are known; until then, the claim is found by its token
         begun = time.monotonic()
-        log.info("%s: %s", trial.label, _spell(trial.vals or trial.config))
+        kind = ", a second copy" if trial.is_copy else ""
+        log.info("%s%s: %s", trial.label, kind, _spell(trial.vals or trial.config))
         with heartbeat.holding(trial) as held:
             try:
                 outcome = self._run_objective(store, held, heartbeat)
@@ -217,23 +230,25 @@ class Worker:
         if self._token is not None:
             return store.trials.claimed(self._token)
         self._token = new_token()
-        return store.trials.claim(
-            self._identity.worker,
-            self._token,
-            sorted(self._objectives),
-            self._identity.study,
-            self._terms.lease,
+        claimant = Claimant(
+            self._identity, self._token, sorted(self._objectives), self._terms.lease
         )
+        pace = None if self._terms.first_come else self._pace
+        return take(store, claimant, pace)
 
     def _run_objective(self, store: Store, held: Held, heartbeat: Heartbeat) -> Outcome:
         trial = held.trial
         expected_end = [0.0]  # not known before the first report: it has the grace to come
-        last_told = [time.monotonic()]
+        begun = [time.monotonic()]
+        last_told = [begun[0]]
 
         def report(progress: Mapping[str, Any], seconds_left: float) -> None:
+            self._pace = pace_of(trial.study, progress, time.monotonic() - begun[0]) or self._pace
             heartbeat.report(held, progress)
             if seconds_left > 0:  # what has its result is delivered first
+                reported = time.monotonic()
                 self._rest_between_epochs(held, heartbeat)
+                begun[0] += time.monotonic() - reported  # a rest says nothing of the device's pace
             now = time.monotonic()
             expected_end[0] = now + seconds_left
             if now - last_told[0] >= _TELL_EVERY_S:
@@ -257,7 +272,7 @@ class Worker:
         trial, name = held.trial, held.trial.label
         try:
             if held.lost.is_set():
-                log.warning("%s: stopped; it is no longer this worker's", name)
+                log.warning("%s: stopped; another worker has it, or was done first", name)
             elif held.cancelled.is_set():
                 store.trials.confirm_cancel(trial)
                 log.info("%s: cancelled", name)

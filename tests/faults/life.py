@@ -34,6 +34,8 @@ class Life:
     fences: Dict[str, int] = field(default_factory=dict)  # the fence of each claim, by token
     late: Dict[str, float] = field(default_factory=dict)  # the loss, by token
     excluded: Set[str] = field(default_factory=set)
+    copy: Optional[str] = None
+    copys_progress: Optional[int] = None
 
     def can_be_claimed_by(self, worker: str) -> bool:
         """It waits, or its lease is over; and nothing else speaks against it."""
@@ -46,8 +48,24 @@ class Life:
             and worker not in self.excluded
         )
 
+    def can_be_copied_by(self, worker: str) -> bool:
+        """Another holds it, who lives; no copy runs; and nothing else speaks against it."""
+        return (
+            self.state is Status.RUNNING
+            and not self.lease_is_over
+            and self.copy is None
+            and self.attempts < self.max_attempts
+            and not self.cancel_requested
+            and worker not in self.excluded
+            and worker != self.issued[str(self.token)]
+        )
+
+    def is_run_by(self, token: str) -> bool:
+        """Whether this token is the holder's, or the copy's: the two that may act."""
+        return self.is_held_by(token) or token == self.copy
+
     def is_held_by(self, token: str) -> bool:
-        """Whether the claim under this token is the one that may act."""
+        """Whether the claim under this token is the holder's."""
         return (
             self.state is Status.RUNNING
             and self.token == token
@@ -62,11 +80,22 @@ class Life:
         self.fences[token] = self.fence
         self.progress = None
 
+    def begin_copy(self, worker: str, token: str) -> None:
+        """Run a second time, beside the holder, to whom it makes no difference."""
+        self.attempts += 1
+        self.version += 1
+        self.issued[token] = worker
+        self.fences[token] = self.fence + 1
+        self.copy, self.copys_progress = token, None
+
     def heartbeat(self, token: str, progress: Optional[int]) -> bool:
         """Renew the lease, also one that is over; return whether a cancel was asked."""
-        self._must_be_held_by(token)
+        self._must_be_run_by(token)
         self.lease_is_over = False
-        self.progress = progress
+        if token == self.copy:
+            self.copys_progress = progress
+        else:
+            self.progress = progress
         return self.cancel_requested
 
     def finish(self, token: str, loss: float) -> bool:
@@ -84,7 +113,14 @@ class Life:
 
     def fail(self, token: str, kind: ErrorKind) -> None:
         """Back off and wait for another attempt; the end if there is none, or no use in one."""
-        self._must_be_held_by(token)
+        self._must_be_run_by(token)
+        if token == self.copy:
+            self._end_copy()
+            return
+        if self.copy is not None and kind is not ErrorKind.BAD_PAYLOAD:
+            self._pass_to_the_copy()
+            self.error = kind
+            return
         hopeless = kind is ErrorKind.BAD_PAYLOAD or self.attempts == self.max_attempts
         self._change_hands(Status.ERROR if hopeless else Status.NEW)
         self.error = kind
@@ -92,11 +128,16 @@ class Life:
 
     def give_back(self, token: str, exclude: bool) -> None:
         """Wait for another worker, the attempt refunded."""
-        self._must_be_held_by(token)
+        self._must_be_run_by(token)
         if exclude:
             self.excluded.add(self.issued[token])
-        self._change_hands(Status.NEW)
         self.attempts -= 1
+        if token == self.copy:
+            self._end_copy()
+        elif self.copy is not None:
+            self._pass_to_the_copy()
+        else:
+            self._change_hands(Status.NEW)
 
     def expire(self) -> bool:
         """End what nobody will end: return whether it did."""
@@ -121,15 +162,25 @@ class Life:
         return True
 
     def confirm_cancel(self, token: str) -> None:
-        """End by the holder's own hand, if that was asked."""
-        self._must_be_held_by(token)
+        """End by the hand of one who runs it, if that was asked."""
+        self._must_be_run_by(token)
         if not self.cancel_requested:
             raise LeaseLost
         self._end(ErrorKind.CANCELLED)
 
-    def _must_be_held_by(self, token: str) -> None:
-        if not self.is_held_by(token):
+    def _must_be_run_by(self, token: str) -> None:
+        if not self.is_run_by(token):
             raise LeaseLost
+
+    def _end_copy(self) -> None:
+        self.copy = None
+        self.version += 1
+
+    def _pass_to_the_copy(self) -> None:
+        """Its worker holds the trial from now on; the lease is the trial's, and goes on."""
+        was_over, progress = self.lease_is_over, self.copys_progress
+        self._change_hands(Status.RUNNING, self.copy)
+        self.lease_is_over, self.progress = was_over, progress
 
     def _end(self, kind: ErrorKind) -> None:
         self._change_hands(Status.ERROR)
@@ -138,6 +189,7 @@ class Life:
     def _change_hands(self, state: Status, token: Optional[str] = None) -> None:
         self.state = state
         self.token = token
+        self.copy = None
         self.fence += 1
         self.version += 1
         self.lease_is_over = self.backs_off = False
@@ -154,9 +206,17 @@ class Lives(List[Life]):
                 return tid
         return None
 
+    def copy_one(self, worker: str, token: str) -> Optional[int]:
+        """Have a worker run a copy of the oldest trial of which it may; return its number."""
+        for tid, life in enumerate(self):
+            if life.can_be_copied_by(worker):
+                life.begin_copy(worker, token)
+                return tid
+        return None
+
     def claimed(self, token: str) -> Optional[int]:
-        """Return the number of the trial that is held under a token."""
-        held = [tid for tid, life in enumerate(self) if life.token == token]
+        """Return the number of the trial that is run under a token."""
+        held = [tid for tid, life in enumerate(self) if token in (life.token, life.copy)]
         return held[0] if held else None
 
     def expire(self) -> int:

@@ -26,6 +26,9 @@ from store.queue import TrialQueue
 from store.trial import SEARCH, Draft, ErrorKind, Status, Trial
 
 OURS = ["lenet5"]
+CONFIG = {"epochs": 1000}
+AT_ANY_RATE = -1e6
+"""Seconds an epoch of a device that is done before it begins: a copy is always worth it."""
 HOUR = 3600.0
 AGO = {"$subtract": ["$$NOW", 3_600_000]}
 AHEAD = {"$add": ["$$NOW", 3_600_000]}
@@ -38,7 +41,7 @@ numbers = st.integers(0, 7)
 attempts = st.integers(1, 3)
 Claimant = Tuple[bool, int]
 claimants = st.tuples(st.booleans(), numbers)
-"""Of those who hold a trial, if there are any, or of all who ever did: which, from the newest."""
+"""Of those who run a trial, if there are any, or of all who ever did: which, from the newest."""
 twice = st.booleans().map(lambda lost: 2 if lost else 1)
 """How often a call is made: again, if its first reply was lost on the way."""
 
@@ -74,7 +77,7 @@ class Lifetimes(RuleBasedStateMachine):
     @rule(client=clients, max_attempts=attempts, times=twice)
     def post(self, client: int, max_attempts: int, times: int) -> None:
         """A trial takes the place of one that ended, so that there is life to the last step."""
-        draft = Draft("s", len(self.lives), {}, {}, max_attempts=max_attempts)
+        draft = Draft("s", len(self.lives), CONFIG, {}, max_attempts=max_attempts)
         posted = [self.stores[client].trials.post(draft) for _ in range(times)]
         assert posted == [True, False][:times]
         self.lives.append(Life(max_attempts))
@@ -99,6 +102,18 @@ class Lifetimes(RuleBasedStateMachine):
         """A worker is given a trial, or none, and does not hear of it."""
         return self._claim(client, lasts)[1]
 
+    @rule(client=clients)
+    def copy(self, client: int) -> None:
+        """A worker runs a trial that another holds a second time."""
+        trial, token = self._copy(client)
+        if trial is not None:
+            self.held[token] = trial
+
+    @rule(target=unanswered, client=clients)
+    def copy_and_lose_the_reply(self, client: int) -> str:
+        """The same, or nothing, and the worker does not hear of it."""
+        return self._copy(client)[1]
+
     @rule(client=clients, token=consumes(unanswered))
     def ask_what_was_claimed(self, client: int, token: str) -> None:
         """A worker that did not hear asks under its token, sooner or later."""
@@ -121,10 +136,10 @@ class Lifetimes(RuleBasedStateMachine):
 
     @rule(client=clients)
     def every_holder_there_ever_was_beats(self, client: int) -> None:
-        """All who ever heard that they hold a trial say that they live: one a running trial may."""
+        """All who ever heard that they run a trial say that they live: holder and copy may."""
         for token, trial in self.held.items():
             beat = partial(self.stores[client].trials.heartbeat, trial, None, HOUR)
-            may = self.lives[trial.tid].is_held_by(token)
+            may = self.lives[trial.tid].is_run_by(token)
             assert (_outcome(beat) is not LeaseLost) == may
             if may:
                 self.lives[trial.tid].heartbeat(token, None)
@@ -262,10 +277,16 @@ class Lifetimes(RuleBasedStateMachine):
             self.lives[tid].lease_is_over = not lasts
         return trial, token
 
+    def _copy(self, client: int) -> Tuple[Optional[Trial], str]:
+        worker, token = "w{}".format(client), next(self.tokens)
+        trial = self.stores[client].trials.copy(worker, token, OURS, "s", AT_ANY_RATE, HOUR)
+        assert (trial and trial.tid) == self.lives.copy_one(worker, token)
+        return trial, token
+
     def _named(self, who: Claimant) -> Tuple[str, Trial, Life]:
         holds, number = who
         tokens = [
-            token for token, trial in self.held.items() if self.lives[trial.tid].is_held_by(token)
+            token for token, trial in self.held.items() if self.lives[trial.tid].is_run_by(token)
         ]
         if not (holds and tokens):
             tokens = list(self.held)
@@ -307,6 +328,8 @@ def _told(life: Life) -> Dict[str, Any]:
         seen["holder"] = (life.token, life.issued[str(life.token)])
         seen["lease is over"] = life.lease_is_over
         seen["progress"] = life.progress
+        copy = life.copy
+        seen["copy"] = copy and (copy, life.issued[copy], life.copys_progress)
     elif life.state is Status.NEW:
         seen["backs off"] = life.backs_off
     elif life.state is Status.DONE:
@@ -336,6 +359,9 @@ def _stored(document: Dict[str, Any]) -> Dict[str, Any]:
         seen["holder"] = (document["token"], document["owner"])
         seen["lease is over"] = document["lease_until"] <= now
         seen["progress"] = document["progress"] and document["progress"]["epoch"]
+        copy = Trial.from_document(document).copy
+        told = copy and copy.progress and copy.progress["epoch"]
+        seen["copy"] = copy and (copy.token, copy.worker, told)
     elif state is Status.NEW:
         seen["backs off"] = bool(document["not_before"] and document["not_before"] > now)
     elif state is Status.DONE:
@@ -382,7 +408,9 @@ def test_23_without_the_fence_the_model_finds_it(
 ) -> None:
     """A queue that lets anybody act who once held a running trial differs from the model."""
 
-    def update_running(queue: Any, trial: Trial, changes: Any, also: Any = None) -> Trial:
+    def update_running(
+        queue: Any, trial: Trial, changes: Any, of_a_copy: Any, also: Any = None
+    ) -> Trial:
         running = {"_id": trial.id, "state": int(Status.RUNNING), **(also or {})}
         updated: Optional[Trial] = queue._update(running, changes)
         if updated is None:

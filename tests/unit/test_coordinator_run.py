@@ -484,6 +484,25 @@ def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
     assert "s (cancelled)" in plain(status_report(store, None))
 
 
+def test_status_shows_a_second_copy(store: Store) -> None:
+    """The worker that runs it has a line with its own progress, beside that of the holder."""
+    open_study(store, plan(), tiny())
+    store.trials.post(Draft("s", 0, {"learning_rate": 0.01, "epochs": 30}, {}))
+    slow = claimed(store)
+    an_hour_ago = {"book_time": {"$subtract": ["$refresh_time", 3_600_000]}}
+    store.client.hyperhive.jobs.update_many({}, [{"$set": an_hour_ago}])
+    copy = store.trials.copy("mac-1", new_token(), ["lenet5"], "s", 1.0)
+    assert copy is not None
+    for trial, epoch in ((slow, 2), (copy, 9)):
+        store.trials.heartbeat(trial, {"epoch": epoch, "epochs": 30})
+        store.workers.report(str(trial.owner), None, "cpu", {}, "s/0")
+    said = plain(status_report(store, "s"))
+    assert "s, trial 0: epoch 2 of 30" in said
+    (line,) = [line for line in said.splitlines() if "mac-1" in line]
+    assert "s, second copy of trial 0: epoch 9 of 30" in line
+    assert "mended" not in said
+
+
 def test_status_names_studies_in_full_on_a_narrow_console(store: Store, mongo_uri: str) -> None:
     """A study's name can be read, and copied, on a console of 80 columns."""
     only_search(store, mongo_uri, "demo-simpsons-0123ab")

@@ -34,6 +34,7 @@ class Bench:
         objective: what the worker runs under the name ``lenet5``.
         grace: seconds that a stopping worker may take to finish.
         courtesy: when to leave the machine alone.
+        first_come: as in the worker's ``Terms``.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Bench:
         objective: Objective,
         grace: float = 0.0,
         courtesy: Optional[Courtesy] = None,
+        first_come: bool = False,
     ) -> None:
         self.stop = Stop()
         self.uri: Optional[str] = uri
@@ -50,7 +52,7 @@ class Bench:
         self.store = self._opened.enter_context(Store(uri, timeout=2.0))
         self.outbox = Outbox("me", folder)
         self._heartbeat = Heartbeat(lambda: Store(uri, timeout=2.0), IDENTITY, LEASE)
-        terms = Terms(lambda: self.uri, "cpu", LEASE, grace, courtesy or Courtesy())
+        terms = Terms(lambda: self.uri, "cpu", LEASE, grace, courtesy or Courtesy(), first_come)
         self.worker = Worker(IDENTITY, terms, {"lenet5": objective}, self.outbox, self.stop)
 
     def __enter__(self) -> "Bench":
@@ -320,6 +322,81 @@ def test_a_lost_trial_is_let_go(store: Store, start: Start, tmp_path: Path) -> N
     assert start(objective).run_one()
     assert the_trial(store) == taken[0]
     assert list((tmp_path / "outbox").rglob("*.bson")) == []
+
+
+# -- second copies -----------------------------------------------------------------------------
+
+
+def straggler(store: Store, bench: Bench) -> Trial:
+    """Have a worker learn how fast it is, and another hold the study's last trial, and be slow."""
+    store.studies.open("s", {"trials": 2})
+    post(store)
+    assert bench.run_one()
+    post(store, 1)
+    trial = store.trials.claim("slow", new_token(), ["lenet5"])
+    assert trial is not None
+    begun = {"book_time": {"$subtract": ["$refresh_time", 3_600_000]}, "config.epochs": 30}
+    store.client.hyperhive.jobs.update_one({"_id": trial.id}, [{"$set": begun}])
+    return trial
+
+
+def an_epoch(config: Mapping[str, Any], context: Context) -> Outcome:
+    context.report({"epoch": 1, "epochs": 1}, 0.0)
+    return FOUND
+
+
+def test_an_idle_worker_runs_a_second_copy(store: Store, start: Start) -> None:
+    """What a much slower one holds is done here too; the result counts, and the other's is late."""
+    bench = start(an_epoch)
+    slow = straggler(store, bench)
+    assert bench.run_one()
+    trial = the_trial(store, 1)
+    assert (trial.status, trial.owner, trial.claims) == (Status.DONE, "me", 1)
+    assert not store.trials.finish(slow.id, str(slow.token), FOUND.result)
+    assert not bench.run_one()
+
+
+def test_a_worker_told_first_come_runs_none(store: Store, start: Start) -> None:
+    """It leaves the trial to the one who holds it."""
+    bench = start(an_epoch, first_come=True)
+    straggler(store, bench)
+    assert not bench.run_one()
+
+
+def test_a_copy_stops_when_the_holder_is_first(store: Store, start: Start, tmp_path: Path) -> None:
+    """The trial is lost to it with the next beat; nothing of it is kept or delivered."""
+    held: List[Trial] = []
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        if held:
+            assert context.trial.is_copy
+            assert store.trials.finish(held[0].id, str(held[0].token), FOUND.result)
+            waits_until_stopped(context)
+        return an_epoch(config, context)
+
+    bench = start(objective)
+    held.append(straggler(store, bench))
+    assert bench.run_one()
+    trial = the_trial(store, 1)
+    assert (trial.status, trial.owner, trial.late) == (Status.DONE, "slow", 0)
+    assert list((tmp_path / "outbox").rglob("*.bson")) == []
+
+
+def test_a_stopped_worker_gives_its_copy_back(store: Store, start: Start) -> None:
+    """The holder goes on, and the copy's attempt is refunded."""
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        if context.trial.is_copy:
+            bench.stop.ask()
+            context.report({"epoch": 1, "epochs": 30}, 100.0)
+            waits_until_stopped(context)
+        return an_epoch(config, context)
+
+    bench = start(objective)
+    slow = straggler(store, bench)
+    assert bench.run_one()
+    trial = store.trials.heartbeat(slow)
+    assert (trial.status, trial.copy, trial.attempts) == (Status.RUNNING, None, 1)
 
 
 # -- replies that got lost ---------------------------------------------------------------------

@@ -1,0 +1,368 @@
+"""An idle worker runs a trial a second time, beside its holder: whoever is first counts."""
+
+from functools import partial
+from typing import Any, Dict, List, Optional
+
+import pytest
+from clients import at_once, finish, happened, only, raw
+
+from store.connection import Store
+from store.errors import LeaseLost
+from store.queue import new_token
+from store.trial import HYPEROPT, SEARCH, Draft, ErrorKind, Status, Trial
+
+ROUNDS = 10
+EPOCHS = 20
+QUICK = 0.001
+"""Seconds an epoch of a worker that ends sooner than any that a test has at work."""
+
+
+def held(store: Store, tid: int = 0, lease: float = 60.0, **fields: Any) -> Trial:
+    """Post a trial of 20 epochs; have a slow worker hold it, in its second epoch after 10 s."""
+    draft = Draft("s", tid, fields.pop("config", {"epochs": EPOCHS}), {}, **fields)
+    assert store.trials.post(draft)
+    trial = store.trials.claim("slow", new_token(), [draft.objective], lease=lease)
+    assert trial is not None
+    at_epoch(store, tid, 1)
+    return trial
+
+
+def at_epoch(store: Store, tid: int, epoch: int, seconds: float = 10.0, ago: float = 0.0) -> None:
+    """Have it that the holder ended ``epoch`` epochs in ``seconds``, and said so a while ago."""
+    told = {"$subtract": ["$$NOW", round(1000 * ago)]}
+    taken = {"$subtract": ["$$NOW", round(1000 * (ago + seconds))]}
+    said = {"progress": {"epoch": epoch}, "refresh_time": told, "book_time": taken}
+    store.client.hyperhive.jobs.update_one({"tid": tid}, [{"$set": said}])
+
+
+def try_copy(store: Store, worker: str = "fast", seconds: float = QUICK) -> Optional[Trial]:
+    return store.trials.copy(worker, new_token(), ["lenet5"], "s", seconds)
+
+
+def copied(store: Store, worker: str = "fast") -> Trial:
+    trial = try_copy(store, worker)
+    assert trial is not None
+    return trial
+
+
+def lease_ends(store: Store) -> None:
+    store.client.hyperhive.jobs.update_many({}, [{"$set": {"lease_until": "$$NOW"}}])
+
+
+def is_lost(store: Store, trial: Trial) -> bool:
+    """Whether no transition is left to whoever has this, and none changes anything."""
+    before = raw(store, trial.tid)
+    done = [
+        happened(store.trials.heartbeat, trial),
+        happened(store.trials.fail, trial, ErrorKind.OBJECTIVE, "too late"),
+        happened(store.trials.give_back, trial),
+        happened(store.trials.confirm_cancel, trial),
+    ]
+    return not any(done) and raw(store, trial.tid) == before
+
+
+# -- what is copied ---------------------------------------------------------------------------
+
+
+def test_a_copy_takes_nothing_from_the_holder(store: Store) -> None:
+    """It has its own token and an attempt of its own; the holder goes on as if there were none."""
+    holder = held(store)
+    before = raw(store)
+    copy = copied(store)
+    assert (copy.id, copy.owner, copy.is_copy) == (holder.id, "fast", True)
+    after = raw(store)
+    assert (after["attempts"], after["version"]) == (2, 2)
+    assert [each["worker"] for each in after["issued"]] == ["slow", "fast"]
+    kept = set(before) - {"attempts", "version", "issued", "copy", "lease_until"}
+    assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
+    assert store.trials.heartbeat(holder, {"epoch": 2}).progress == {"epoch": 2}
+    assert (only(store).claims, only(store).owner) == (1, "slow")
+
+
+def test_one_copy_a_trial_at_a_time(store: Store) -> None:
+    """While a copy runs there is no other; of two trials the longer is copied first."""
+    held(store, 0)
+    held(store, 1, config={"epochs": EPOCHS + 1})
+    assert [copied(store, worker).tid for worker in ("w1", "w2")] == [1, 0]
+    assert try_copy(store, "w3") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments"),
+    [
+        ({"lease_until": "$$NOW"}, {}),
+        ({"cancel_requested": True}, {}),
+        ({"excluded": ["fast"]}, {}),
+        ({"max_attempts": 1}, {}),
+        ({"state": int(Status.NEW)}, {}),
+        ({"state": int(Status.DONE)}, {}),
+        ({"config.epochs": "$$REMOVE"}, {}),
+        ({"config.epochs": "$$NOW"}, {}),
+        ({"config.epochs": {"$literal": "20"}}, {}),
+        ({"refresh_time": "yesterday"}, {}),
+        ({"progress": {"epoch": EPOCHS}}, {}),
+        ({"progress": {"epoch": EPOCHS - 1}}, {}),
+        ({}, {"worker": "slow"}),
+        ({}, {"study": "another"}),
+        ({}, {"objectives": ["resnet"]}),
+        ({}, {"objectives": [HYPEROPT]}),
+    ],
+)
+def test_what_is_not_copied(
+    store: Store, change: Dict[str, Any], arguments: Dict[str, Any]
+) -> None:
+    """Neither what is not for this worker, nor what ends soon or not in a number of epochs."""
+    held(store)
+    store.client.hyperhive.jobs.update_one({}, [{"$set": change}])
+    asked: Dict[str, Any] = {"worker": "fast", "study": "s", "objectives": ["lenet5"], **arguments}
+    assert store.trials.copy(token=new_token(), seconds_per_epoch=QUICK, **asked) is None
+
+
+@pytest.mark.parametrize(
+    ("epoch", "ago", "slowest"),
+    # It was in its first epoch: 19 of 10 s at least remain, to be undercut by a fifth in 20 epochs.
+    # In its second: 18 of 5 s; in its tenth: 10 of 1 s; and less the longer ago it said so.
+    [(0, 0.0, 7.6), (1, 0.0, 3.6), (9, 0.0, 0.4), (1, 45.0, 1.8)],
+)
+def test_a_trial_is_copied_by_who_ends_it_clearly_sooner(
+    store: Store, epoch: int, ago: float, slowest: float
+) -> None:
+    """The holder's time is taken from its last word, and a copy must need four fifths of it."""
+    held(store)
+    at_epoch(store, 0, epoch, 10.0, ago)
+    assert try_copy(store, seconds=1.05 * slowest) is None
+    assert try_copy(store, seconds=0.9 * slowest) is not None
+
+
+def test_a_holder_that_said_how_slow_it_is_is_believed(store: Store) -> None:
+    """Its pace counts until its epochs tell more, and of that claim only."""
+    draft = Draft("s", 0, {"epochs": EPOCHS}, {})
+    assert store.trials.post(draft)
+    holder = store.trials.claim("slow", new_token(), ["lenet5"], pace=2.0)
+    assert try_copy(store, seconds=1.7) is None
+    copy = try_copy(store, seconds=1.4)  # 20 epochs of 2 s in four fifths of the time
+    assert copy is not None
+    assert holder is not None
+    store.trials.give_back(holder)
+    assert try_copy(store, "w3") is None
+    store.trials.give_back(copy)
+    assert store.trials.claim("w4", new_token(), ["lenet5"]) is not None
+    assert try_copy(store, "w5") is None
+
+
+# -- what becomes of it -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["slow", "fast"])
+def test_the_first_result_counts(store: Store, first: str) -> None:
+    """Whoever is first wins; the other finds its trial lost, and its own result is late."""
+    runs = {"slow": held(store), "fast": copied(store)}
+    winner = runs.pop(first)
+    (loser,) = runs.values()
+    assert finish(store, winner, 0.1)
+    assert is_lost(store, loser)
+    assert not finish(store, loser, 0.2)
+    done = only(store)
+    assert (done.winner, done.owner, done.loss, done.late) == (winner.token, first, 0.1, 1)
+    assert done.copy is None
+
+
+def test_a_copy_keeps_the_trial_when_its_holder_dies(store: Store) -> None:
+    """The lease is the trial's: a copy that lives keeps it, and never makes it shorter."""
+    held(store)
+    copy = copied(store)
+    before = only(store).lease_until
+    assert store.trials.heartbeat(copy, {"epoch": 1}, lease=0).lease_until == before
+    lease_ends(store)
+    beaten = store.trials.heartbeat(copy, {"epoch": 2})
+    assert beaten.copy is not None
+    assert (beaten.copy.progress, beaten.progress) == ({"epoch": 2}, {"epoch": 1})
+    assert store.trials.claim("w3", new_token(), ["lenet5"]) is None
+    assert store.trials.expire() == 0
+    assert finish(store, copy)
+
+
+def test_a_trial_whose_holder_and_copy_died_is_taken_over(store: Store) -> None:
+    """It costs both attempts; the copy is void, and only its result would still be taken."""
+    held(store)
+    copy = copied(store)
+    lease_ends(store)
+    third = store.trials.claim("w3", new_token(), ["lenet5"])
+    assert third is not None
+    assert third.attempts == 3
+    assert is_lost(store, copy)
+    lease_ends(store)
+    assert store.trials.expire() == 1
+    assert only(store).error == {
+        "kind": "worker_lost",
+        "message": "its workers vanished without a result",
+    }
+    assert finish(store, copy)
+    assert only(store).owner == "fast"
+
+
+@pytest.mark.parametrize("exclude", [False, True])
+def test_a_copy_that_is_given_back_leaves_the_holder_alone(store: Store, exclude: bool) -> None:
+    """Its attempt is refunded, and another may run one; not this worker if its device failed."""
+    holder = held(store)
+    copy = copied(store)
+    store.trials.give_back(copy, exclude)
+    assert is_lost(store, copy)
+    left = store.trials.heartbeat(holder, {"epoch": 1})
+    assert (left.status, left.owner, left.attempts) == (Status.RUNNING, "slow", 1)
+    assert left.excluded == (("fast",) if exclude else ())
+    at_epoch(store, 0, 1)
+    assert (try_copy(store) is None) == exclude
+
+
+@pytest.mark.parametrize("how", ["given back", "device failed", "objective failed"])
+def test_a_holder_that_gives_up_hands_the_trial_to_the_copy(store: Store, how: str) -> None:
+    """Its worker holds it from then on, without a word, under the token that it has."""
+    holder = held(store, max_attempts=2)
+    copy = copied(store)
+    store.trials.heartbeat(copy, {"epoch": 7})
+    if how == "objective failed":
+        store.trials.fail(holder, ErrorKind.OBJECTIVE, "no")
+    else:
+        store.trials.give_back(holder, exclude=how == "device failed")
+    assert is_lost(store, holder)
+    now = store.trials.heartbeat(copy, {"epoch": 8})
+    assert (now.owner, now.token, now.fence) == ("fast", copy.token, copy.fence)
+    assert (now.status, now.copy, now.progress) == (Status.RUNNING, None, {"epoch": 8})
+    assert now.attempts == (2 if how == "objective failed" else 1)
+    assert now.excluded == (("slow",) if how == "device failed" else ())
+    assert finish(store, copy)
+
+
+def test_a_copy_that_fails_costs_an_attempt_and_no_more(store: Store) -> None:
+    """The holder goes on, also where the copy's worker says that nobody could run the trial."""
+    holder = held(store)
+    for attempts, kind in ((2, ErrorKind.OBJECTIVE), (3, ErrorKind.BAD_PAYLOAD)):
+        store.trials.fail(copied(store), kind, "no")
+        assert only(store).attempts == attempts
+    assert try_copy(store) is None
+    assert store.trials.heartbeat(holder).error is None
+
+
+def test_a_configuration_that_nobody_can_run_ends_with_its_copy(store: Store) -> None:
+    """Where the holder says so, the trial is over for both."""
+    holder = held(store)
+    copy = copied(store)
+    store.trials.fail(holder, ErrorKind.BAD_PAYLOAD, "no")
+    assert only(store).status is Status.ERROR
+    assert is_lost(store, copy)
+
+
+@pytest.mark.parametrize("by", ["holder", "copy"])
+def test_a_cancel_ends_both(store: Store, by: str) -> None:
+    """Both see it, either confirms it, and the other finds the trial ended."""
+    runs = {"holder": held(store), "copy": copied(store)}
+    store.trials.cancel("s", SEARCH, 0)
+    assert all(store.trials.heartbeat(each).cancel_requested for each in runs.values())
+    store.trials.confirm_cancel(runs.pop(by))
+    assert only(store).status is Status.ERROR
+    assert all(is_lost(store, each) for each in runs.values())
+
+
+def test_a_copy_whose_reply_was_lost_is_found_by_its_token(store: Store) -> None:
+    """As the copy it is, and as the claim that it has become; not any more once it is void."""
+    holder = held(store)
+    copy = copied(store)
+    assert store.trials.claimed(str(copy.token)) == copy
+    store.trials.give_back(holder)
+    now = store.trials.claimed(str(copy.token))
+    assert now is not None
+    assert (now.is_copy, now.fence) == (False, copy.fence)
+    store.trials.give_back(now)
+    assert store.trials.claimed(str(copy.token)) is None
+
+
+def test_a_trial_of_before_there_were_copies_can_be_copied(store: Store) -> None:
+    """A document without the field, which an older hyperhive posted, lives as any other."""
+    holder = held(store)
+    store.client.hyperhive.jobs.update_one({}, {"$unset": {"copy": ""}})
+    assert store.trials.heartbeat(holder, {"epoch": 1}).copy is None
+    at_epoch(store, 0, 1)
+    copy = copied(store)
+    store.trials.give_back(holder)
+    assert store.trials.heartbeat(copy).owner == "fast"
+
+
+def test_the_claim_of_an_older_worker_voids_a_copy(store: Store) -> None:
+    """It raises the fence and knows nothing of copies: what is left of one does no harm."""
+    held(store)
+    copy = copied(store)
+    token = new_token()
+    issued = {"$concatArrays": ["$issued", [{"token": token, "worker": "old", "at": "$$NOW"}]]}
+    fence = {"$add": ["$fence", 1]}
+    taken = {"fence": fence, "token": token, "owner": "old", "issued": issued}
+    store.client.hyperhive.jobs.update_one({}, [{"$set": taken}])
+    assert is_lost(store, copy)
+    assert only(store).copy is None
+    old = store.trials.claimed(token)
+    assert old is not None
+    assert store.trials.give_back(old).status is Status.NEW
+
+
+# -- races ------------------------------------------------------------------------------------
+
+
+def test_of_many_who_would_copy_one_does(store: Store, stores: List[Store]) -> None:
+    """Eight idle workers and one straggler: one copy."""
+    for tid in range(ROUNDS):
+        held(store, tid)
+        found = at_once(*[partial(try_copy, s, "w{}".format(n)) for n, s in enumerate(stores)])
+        (copy,) = [each for each in found if each is not None]
+        assert only(store, tid).attempts == 2
+        assert finish(store, copy)
+
+
+def test_a_copy_against_the_holders_finish(store: Store, stores: List[Store]) -> None:
+    """The result counts; a copy begun in that moment is void, or was never begun."""
+    for tid in range(ROUNDS):
+        holder = held(store, tid)
+        counted, copy = at_once(partial(finish, stores[0], holder), partial(try_copy, stores[1]))
+        assert counted
+        assert copy is None or is_lost(store, copy)
+
+
+def test_holder_and_copy_give_back_at_once(store: Store, stores: List[Store]) -> None:
+    """In either order the trial waits again, with every attempt refunded."""
+    for tid in range(ROUNDS):
+        runs = [held(store, tid), copied(store)]
+        at_once(*[partial(s.trials.give_back, run) for s, run in zip(stores, runs)])
+        left = only(store, tid)
+        assert (left.status, left.attempts, left.token) == (Status.NEW, 0, None)
+        store.trials.cancel("s", SEARCH, tid)
+
+
+def test_a_copys_heartbeat_is_never_refused_while_the_trial_becomes_its_own(
+    store: Store, stores: List[Store]
+) -> None:
+    """Whether the holder has given up yet or not makes no difference to the copy's worker."""
+    for tid in range(ROUNDS):
+        holder, copy = held(store, tid), copied(store)
+        at_once(
+            partial(stores[0].trials.give_back, holder),
+            partial(stores[1].trials.heartbeat, copy),
+        )
+        assert only(store, tid).owner == "fast"
+        assert finish(store, copy)
+
+
+def test_results_of_both_at_once_make_one_winner(store: Store, stores: List[Store]) -> None:
+    """One counts, the other is late, in every order."""
+    for tid in range(ROUNDS):
+        runs = [held(store, tid), copied(store)]
+        counted = at_once(*[partial(finish, s, run) for s, run in zip(stores, runs)])
+        assert sorted(counted) == [False, True]
+        done = only(store, tid)
+        assert (done.winner, done.late) == (runs[counted.index(True)].token, 1)
+
+
+def test_a_result_for_a_copy_that_never_was_is_refused(store: Store) -> None:
+    """Nobody delivers under a token that was not issued, also while a copy runs."""
+    holder = held(store)
+    copied(store)
+    with pytest.raises(LeaseLost):
+        store.trials.finish(holder.id, new_token(), {"loss": 0.0})

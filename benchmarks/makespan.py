@@ -122,7 +122,7 @@ def _fleet(uri: str, folder: Path, study: str, epoch: float, first_come: bool) -
             Identity(name, study, device, {}),
             Terms(lambda: uri, "cpu", first_come=first_come),
             {"lenet5": _Sleeper(epoch / speed)},
-            Outbox(name, folder / "outbox"),
+            Outbox(name, folder / name),
             stops[-1],
         )
         threads.append(threading.Thread(target=worker.run, name=name))

@@ -21,7 +21,7 @@ from hyperopt.base import JOB_STATE_DONE, STATUS_OK
 from store.connection import Store
 from store.embedded import embedded_server
 from store.hyperopt import MongoJobs, MongoTrials
-from store.queue import new_life
+from store.pipeline import new_life
 
 REFRESHES = 20
 

@@ -108,10 +108,14 @@ class Outbox:
 
     def _make(self) -> None:
         """Make the folder and lock it, if that has not been done yet."""
-        if not self._is_locked:
+        while not self._is_locked:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock.enter_context(_locked(self._folder))
-            self._is_locked = True
+            # Another worker may be looking into it, as into one of the dead, and remove it.
+            with contextlib.suppress(FileNotFoundError):
+                self._lock.enter_context(_locked(self._folder, wait=True))
+                self._is_locked = (self._folder / _LOCK).exists()
+                if not self._is_locked:
+                    self._lock.close()
 
     def add(self, entry: Entry) -> None:
         """Keep a result until it is delivered: on disk, synced; in memory if the disk is full.
@@ -228,10 +232,11 @@ def _write_synced(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock; raises ``LockException`` if another process does."""
+def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Hold a folder's lock; raises ``LockException`` if another process does, or waits for it."""
+    how = portalocker.LOCK_EX if wait else portalocker.LOCK_EX | portalocker.LOCK_NB
     with (folder / _LOCK).open("a") as file:
-        portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        portalocker.lock(file, how)
         yield
 
 

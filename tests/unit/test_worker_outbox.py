@@ -6,16 +6,18 @@ import signal
 import stat
 import subprocess
 import sys
+from concurrent import futures
 from pathlib import Path
 from typing import Any, Iterator
 
+import portalocker
 import pytest
 
 from store.connection import Store
 from store.errors import StoreUnavailable
 from store.queue import new_token
 from store.trial import Draft, Status, Trial
-from worker.outbox import Entry, Outbox, default_directory
+from worker.outbox import Entry, Outbox, _locked, _remove_if_empty, default_directory
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULT = {"status": "ok", "loss": 0.25}
@@ -308,3 +310,20 @@ def test_an_entry_is_whole_before_it_has_its_name(
         (tmp_path / "w" / "half.part").write_bytes(file.read_bytes()[:40])
         outbox.deliver(store)
     assert now(store, trial).status is Status.DONE
+
+
+def test_an_outbox_that_another_worker_looks_into_is_made_all_the_same(tmp_path: Path) -> None:
+    """A worker that starts is taken for dead until it has its lock: it waits, and makes it anew."""
+    folder = tmp_path / "w"
+    with futures.ThreadPoolExecutor(1) as pool:
+        folder.mkdir()
+        with _locked(folder):
+            made = pool.submit(Outbox("w", tmp_path).__enter__)
+            with pytest.raises(futures.TimeoutError):
+                made.result(0.2)
+            _remove_if_empty(folder)
+        outbox = made.result(10)
+    with pytest.raises(portalocker.LockException), _locked(folder):
+        pass
+    outbox.__exit__()
+    assert not folder.exists()

@@ -1,5 +1,6 @@
 # make demo   everything on this machine, from nothing to a labelled picture
 # make test   all tests; make check   format, lint, types, the Python 3.8 floor
+# make secrets, make certs HOST=...   passwords and certificates of a server that is shared
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +9,7 @@ DEVICE_VENV := .venv-device
 SOURCES := hyperhive.py store model worker coordinator inference
 STAMP = $(VENV)/.$(1)-installed
 
-.PHONY: demo test check test-device faults matrix benchmarks clean
+.PHONY: demo test check secrets certs test-device faults matrix benchmarks clean
 
 demo: $(call STAMP,all)
 	$(BIN)/hyperhive demo
@@ -21,6 +22,14 @@ check: $(call STAMP,test)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.8- $(SOURCES)
+
+# For compose.yaml; both need no more than a shell and openssl. docs/security.md tells what they write.
+secrets:
+	@sh deploy/make-secrets.sh
+
+# HOST="192.168.1.10 coordinator.local": what the devices call this machine.
+certs:
+	@sh deploy/make-certs.sh $(HOST)
 
 # A worker as an old device has it: Python 3.8, torch 1.13, joined to a study of this Python's.
 test-device: $(call STAMP,test) $(DEVICE_VENV)/.installed

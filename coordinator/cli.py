@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional,
 import typer
 from rich.console import Console
 
-from coordinator.fleet_cli import invite, revoke
+from coordinator.fleet_cli import init, invite, revoke
+from store.login import resolve
 
 if TYPE_CHECKING:  # these would import NumPy, PyMongo and hyperopt for a --help
     from coordinator.search import Snapshot
@@ -24,10 +25,11 @@ if TYPE_CHECKING:  # these would import NumPy, PyMongo and hyperopt for a --help
 
 MONGO = typer.Option(
     None,
-    envvar="HYPERHIVE_MONGO",
+    envvar=["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"],
     show_envvar=True,
-    help="MongoDB URI; without it, a private server on this machine. Prefer the variable: it keeps "
-    "the password out of the process list.",
+    callback=resolve,
+    help="MongoDB URI, or the path of a file that holds it; without it, a private server on this "
+    "machine. Prefer a file or the variable: they keep the password out of the process list.",
 )
 MONGOD = typer.Option(None, help="The mongod to run where there is no --mongo.", metavar="PATH")
 MODELS = typer.Option(Path("models"), help="Where the best model goes: MODELS/STUDY/.")
@@ -154,6 +156,7 @@ mongo_app = typer.Typer(
     no_args_is_help=True,
     help="The private MongoDB server of this machine, and who may work on one that is shared.",
 )
+mongo_app.command()(init)
 mongo_app.command()(invite)
 mongo_app.command()(revoke)
 

@@ -1,41 +1,95 @@
-"""The commands ``hyperhive mongo invite`` and ``revoke``: which devices may work."""
+"""The commands ``hyperhive mongo init``, ``invite`` and ``revoke``: who may work on a server."""
 
 import re
 import shlex
+from pathlib import Path
 from typing import Optional
 
 import typer
 
 from model.errors import UsageError
+from store import login
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """Names that stand in a URI and in a shell as they are."""
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:]+\](:\d+)?")
+_HERE = re.compile(r"(localhost|127\.[0-9.]+|\[::1\])(:\d+)?(/|$)")
+
+COMMANDS = {
+    "worker": "hyperhive worker --save-login",
+    "viewer": "hyperhive status",
+    "coordinator": "hyperhive coordinator",
+}
+"""What whoever has a role begins with."""
 
 NAME = typer.Argument(help="What you call the device.")
 ADMIN = typer.Option(
     None,
     "--mongo",
-    envvar="HYPERHIVE_MONGO",
+    envvar=["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"],
     show_envvar=True,
-    help="MongoDB URI with the login of an administrator and the host as the devices reach it. "
-    "Prefer the variable: it keeps the password out of the process list.",
+    callback=login.resolve,
+    help="MongoDB URI with the login of an administrator, or the path of a file that holds it. "
+    "Prefer a file or the variable: they keep the password out of the process list.",
 )
 
 
-def invite(name: str = NAME, mongo: Optional[str] = ADMIN) -> None:
+def init(
+    users: Optional[Path] = typer.Option(
+        None,
+        metavar="FOLDER",
+        help="Also make the users of coordinator.uri, worker.uri and viewer.uri in this folder, "
+        "with the passwords that stand there.",
+    ),
+    replica_set: Optional[str] = typer.Option(
+        None,
+        metavar="HOST:PORT",
+        help="First make the server a replica set of one, under the address by which it reaches "
+        "itself.",
+    ),
+    mongo: Optional[str] = ADMIN,
+) -> None:
+    """Make a shared server ready: roles, indexes and users. Safe to run again."""
+    uri = _require_server(mongo)
+    from coordinator.fleet import prepare
+
+    for line in prepare(uri, users, replica_set):
+        typer.echo(line)
+
+
+def invite(
+    name: str = NAME,
+    role: str = typer.Option("worker", help="worker, viewer (looks on) or coordinator."),
+    host: Optional[str] = typer.Option(
+        None,
+        envvar="HYPERHIVE_HOST",
+        show_envvar=True,
+        metavar="HOST[:PORT]",
+        help="The server as that device reaches it; by default as --mongo does.",
+    ),
+    mongo: Optional[str] = ADMIN,
+) -> None:
     """Let a device work: print the one line to paste there.
 
-    Its login is its own, and may do what a worker does and nothing else. Again, for a name that
-    was invited before, it gets a new password.
+    Its login is its own, and may do what a worker does and nothing else. The certificate of the
+    server's CA is in the line. Again, for a name that was invited before, it gets a new password,
+    and whoever uses the old one is shut out.
     """
     uri = _require(name, mongo)
+    if role not in COMMANDS:
+        raise UsageError("--role is one of {}".format(", ".join(COMMANDS)))
+    if host is not None and _HOST.fullmatch(host) is None:
+        raise UsageError("--host is HOST or HOST:PORT, as in 192.168.1.10:27017")
     from store.connection import Store
     from store.driver import with_login
 
+    portable = login.portable(uri)
     with Store(uri) as store:
-        password = store.roles.invite(name)
-    device = with_login(uri, name, password)
-    typer.echo("HYPERHIVE_MONGO={} hyperhive worker".format(shlex.quote(device)))
+        password = store.roles.invite(name, role)
+    device = with_login(portable, name, password, _with_port(host, uri))
+    if _HERE.match(device.rpartition("@")[2]):
+        typer.echo("this line is for this machine only: for another, say --host", err=True)
+    typer.echo("HYPERHIVE_MONGO={} {}".format(shlex.quote(device), COMMANDS[role]))
 
 
 def revoke(name: str = NAME, mongo: Optional[str] = ADMIN) -> None:
@@ -48,10 +102,22 @@ def revoke(name: str = NAME, mongo: Optional[str] = ADMIN) -> None:
     typer.echo("{} may work no more".format(name))
 
 
+def _with_port(host: Optional[str], uri: str) -> Optional[str]:
+    """Return a host with the port of a URI's, where it has none of its own."""
+    if host is None or re.search(r":\d+$", host):
+        return host
+    port = re.match(r"[^/?,]*?(:\d+)?(?=[/?,]|$)", uri.partition("://")[2].rpartition("@")[2])
+    return host + ((port and port.group(1)) or "")
+
+
 def _require(name: str, mongo: Optional[str]) -> str:
     """Return the server's URI, or say what is wrong with what was asked."""
     if _NAME.fullmatch(name) is None:
         raise UsageError("a device's name has letters, digits, '.', '_' and '-', 64 at most")
+    return _require_server(mongo)
+
+
+def _require_server(mongo: Optional[str]) -> str:
     if mongo is None:
         raise UsageError(
             "which server? Say --mongo with an administrator's login: this machine's private one "

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from inference.errors import SourceError
 from model.errors import UsageError
+from store.login import resolve
 
 if TYPE_CHECKING:
     from inference.broadcast import Broadcast
@@ -66,10 +67,12 @@ def predict(
     mongo: Optional[str] = typer.Option(
         None,
         metavar="URI",
-        envvar="HYPERHIVE_MONGO",
+        envvar=["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"],
         show_envvar=True,
-        help="MongoDB URI of the store with the study; without it, this machine's own server. "
-        "Prefer the variable: it keeps the password out of the process list.",
+        callback=resolve,
+        help="MongoDB URI of the store with the study, or the path of a file that holds it; "
+        "without it, this machine's own server. Prefer a file or the variable: they keep the "
+        "password out of the process list.",
     ),
     output: Path = typer.Option(
         Path("predictions"),

@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 import pymongo
 from bson import ObjectId
+from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
 from store.blobs import Blobs
@@ -19,7 +20,7 @@ from store.driver import (
     time_limit,
     translated_errors,
 )
-from store.errors import NotFound
+from store.errors import NotAllowed, NotFound
 from store.queue import TrialQueue
 from store.roles import Roles
 from store.studies import StoredModel, StoredStudy, Studies
@@ -68,12 +69,34 @@ class Store:
             self.database["jobs"].find_one({}, {"_id": 1})
 
     def ensure_indexes(self) -> None:
-        """Make the indexes that the queries need, and the store's identity; safe to call again."""
+        """Make the indexes that the queries need, and the store's identity; safe to call again.
+
+        Who may not make them finds them made by ``hyperhive mongo init``, or raises ``NotFound``.
+        """
+        try:
+            self._make_indexes()
+        except NotAllowed as error:
+            if self.identity() is None:  # which is made last
+                raise NotFound(
+                    "the database at {} has not been made ready: run `hyperhive mongo init` with "
+                    "an administrator's login".format(self.address)
+                ) from error
+
+    def _make_indexes(self) -> None:
         self.trials.ensure_indexes()
         self.workers.ensure_indexes()
         self.blobs.ensure_indexes()
         with self.guard(), contextlib.suppress(DuplicateKeyError):  # it is there already
             self._meta.insert_one({"_id": _IDENTITY, "value": uuid.uuid4().hex})
+
+    def ensure_hyperopt_indexes(self) -> None:
+        """Make what the queries of hyperopt's own API need besides; safe to call again."""
+        with self.guard():
+            # What a refresh asks of trials that have not changed is in this index, all of it.
+            keys = ("exp_key", "_id", "state", "version")
+            self.database["jobs"].create_index([(key, ASCENDING) for key in keys])
+            # Or two who ask first make two counters.
+            self.database["job_ids"].create_index("a", unique=True)
 
     def identity(self) -> Optional[str]:
         """Return what tells this store from all others, wherever it moves; None in an empty one."""

@@ -29,7 +29,7 @@ Guard = Callable[[], "contextlib.AbstractContextManager[None]"]
 _LATE_AT = re.compile(r"://[^/?]*[/?].*@", re.DOTALL)
 _SRV = re.compile(r"mongodb\+srv://(?:[^/?]*@)?([\w.-]+)(/[^/?@]*)?(?:\?.*)?", re.DOTALL)
 
-_OF_THE_SERVER = ("tls", "ssl", "tlscafile", "replicaset")
+_OF_THE_SERVER = ("tls", "ssl", "tlscafile", "tlsca", "replicaset", "directconnection")
 
 # The server quotes the whole command that it refuses, a trial's history included.
 _COMMAND = re.compile(r"command \{ (\w+): (\"[^\"]*\"|\w+)?.*", re.DOTALL)
@@ -58,7 +58,13 @@ def address(uri: str) -> str:
         return "".join(part for part in srv.groups() if part)
     try:
         parsed = parse_uri(uri, validate=True, warn=False)
-    except (mongo.InvalidURI, mongo.ConfigurationError, ValueError, TypeError, OSError) as error:
+    except OSError as error:
+        raise BadAddress(
+            "{}, which the MongoDB address names, cannot be read: {}".format(
+                error.filename, error.strerror
+            )
+        ) from None
+    except (mongo.InvalidURI, mongo.ConfigurationError, ValueError, TypeError) as error:
         # PyMongo's text may quote the URI, and the URI may hold a password.
         raise _bad_address(type(error).__name__) from None
     hosts = ",".join(
@@ -67,14 +73,21 @@ def address(uri: str) -> str:
     return "{}/{}".format(hosts, parsed["database"] or DEFAULT_DATABASE)
 
 
-def with_login(uri: str, user: str, password: str) -> str:
+def with_login(uri: str, user: str, password: str, host: Optional[str] = None) -> str:
     """Return a URI of the same server and database for another user, who is of that database.
 
     Of the options only those stay that say what the server is: the others are the first user's.
+
+    Args:
+        uri: the first user's.
+        user: as it stands in a URI, and so the password.
+        password: the user's.
+        host: the server as this user reaches it, if that is by another way.
     """
     scheme, _, rest = uri.partition("://")
     where, _, options = rest.rpartition("@")[2].partition("?")
     hosts, _, database = where.partition("/")
+    hosts = host or hosts
     kept = [
         option
         for option in re.split("[&;]", options)
@@ -88,6 +101,16 @@ def with_login(uri: str, user: str, password: str) -> str:
         database or DEFAULT_DATABASE,
         "?" + "&".join(kept) if kept else "",
     )
+
+
+def direct(uri: str) -> str:
+    """Return a URI for the one server that it names, whatever replica set that thinks it is in."""
+    where, _, options = uri.partition("?")
+    if "directconnection=" in options.lower():
+        return uri
+    if "/" not in where.partition("://")[2].rpartition("@")[2]:
+        where += "/"
+    return "{}?{}".format(where, "&".join(filter(None, (options, "directConnection=true"))))
 
 
 def _bad_address(why: str) -> BadAddress:

@@ -28,6 +28,7 @@ import portalocker
 import pymongo
 from pymongo import errors as mongo
 
+from store import private_files
 from store.driver import DEFAULT_DATABASE
 from store.errors import NoServerBinary, ServerFailed, StoreError
 
@@ -245,7 +246,7 @@ class _Server:
         if self._data.exists():
             shutil.rmtree(self._data)
         passwords = {_ADMIN: secrets.token_urlsafe(24), _USER: secrets.token_urlsafe(24)}
-        _write_private(self._login_file, {**passwords, "ready": False})
+        private_files.write(self._login_file, json.dumps({**passwords, "ready": False}))
         self._launch(mongod, None)
         try:
             with self._client("mongodb://127.0.0.1:{}/".format(self._port())) as client:
@@ -257,7 +258,7 @@ class _Server:
         except mongo.AutoReconnect as error:
             raise ServerFailed("mongod did not start: {}".format(self._last_words())) from error
         self.stop()
-        _write_private(self._login_file, {**passwords, "ready": True})
+        private_files.write(self._login_file, json.dumps({**passwords, "ready": True}))
 
     def _launch(self, mongod: Path, port: Optional[int], *extra: str) -> None:
         """Start mongod and wait until it answers."""
@@ -272,7 +273,7 @@ class _Server:
         if sys.platform != "win32":
             command.append("--nounixsocket")
         # Noted first: a server that runs without a note would be found by nobody.
-        _write_private(self._running_file, {"port": chosen})
+        private_files.write(self._running_file, json.dumps({"port": chosen}))
         # A session of its own: Ctrl-C in the terminal is for us, who then stop it in good order.
         self._process = subprocess.Popen(
             command,
@@ -289,7 +290,7 @@ class _Server:
             if noted is None:
                 self._running_file.unlink()
             else:  # the server that was killed is still to be brought back, on its port
-                _write_private(self._running_file, {"port": noted})
+                private_files.write(self._running_file, json.dumps({"port": noted}))
             raise
 
     def _wait_for_start(self, process: "subprocess.Popen[bytes]", port: int) -> None:
@@ -377,17 +378,6 @@ class _Server:
                     "or move the folder away to begin anew".format(self._login_file)
                 ) from error
         return login
-
-
-def _write_private(path: Path, values: Dict[str, Any]) -> None:
-    """Write JSON that only this user may read, whole or not at all."""
-    partial = path.with_suffix(".part")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(values, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 @contextlib.contextmanager

@@ -13,12 +13,20 @@ class BadAddress(StoreError):
     exit_code = 2
 
 
+class ReadableByOthers(StoreError):
+    """A file with a password is open to other users of this machine."""
+
+
 class StoreUnavailable(StoreError):
     """The server did not answer in time. What was asked may or may not have happened."""
 
 
 class LoginRefused(StoreError):
     """There is no login, the server does not know this user, or the password is wrong."""
+
+
+class LoginRevoked(LoginRefused):
+    """The server knew this user's login a moment ago, and knows it no more."""
 
 
 class NotAllowed(StoreError):

@@ -28,6 +28,7 @@ from pymongo import ASCENDING, ReturnDocument
 from store.connection import Store
 from store.driver import transfer_time
 from store.errors import BadAddress, LeaseLost, NotAllowed, StoreError
+from store.login import with_ca_file
 from store.queue import (
     DEFAULT_LEASE_S,
     LEASE_IS_OVER,
@@ -111,7 +112,7 @@ class MongoJobs(mongoexp.MongoJobs):
         cls, conn_str: str, gfs_coll: str = "fs", config_name: str = "spec"
     ) -> "MongoJobs":
         """Connect; raises ``StoreError`` at once if the server is away or refuses the login."""
-        store = Store(standard_uri(conn_str))
+        store = Store(with_ca_file(standard_uri(conn_str)))
         try:
             store.ping()
         except BaseException:
@@ -123,13 +124,9 @@ class MongoJobs(mongoexp.MongoJobs):
         """Make what hyperopt's queries and ours need; who may not (a worker, say) finds it made."""
         if self._has_indexes:
             return
+        self.store.ensure_indexes()
         with contextlib.suppress(NotAllowed):
-            self.store.ensure_indexes()
-            with self.store.guard():
-                # What a refresh asks of trials that have not changed is in this index, all of it.
-                keys = ("exp_key", "_id", "state", "version")
-                self.jobs.create_index([(key, ASCENDING) for key in keys])
-                self.db.job_ids.create_index("a", unique=True)  # or two first askers make two
+            self.store.ensure_hyperopt_indexes()
         self._has_indexes = True
 
     # -- what is there --------------------------------------------------------------------------

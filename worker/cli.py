@@ -3,14 +3,16 @@
 import contextlib
 import logging
 import multiprocessing
+import multiprocessing.connection
 import signal
 import threading
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Set
 
 import typer
 
-from model.errors import InputError
+from model.errors import InputError, UsageError
+from store import login
 from store.errors import StoreError, StoreUnavailable
 from worker.pool import EXPECTED_ERROR, Pool
 from worker.stop import Stop
@@ -30,15 +32,25 @@ class Options:
     grace: float
     allow_pickled: bool
     verbose: bool
+    reasons: "multiprocessing.connection.Connection[str, None]"
+    """Takes why a slot ended, for the parent to tell: it is mostly the same for all."""
 
 
 def worker(
     mongo: Optional[str] = typer.Option(
         None,
-        envvar="HYPERHIVE_MONGO",
+        envvar=["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"],
         show_envvar=True,
-        help="MongoDB URI; without it, the server that a coordinator runs on this machine. Prefer "
-        "the variable: it keeps the password out of the process list.",
+        callback=login.resolve,
+        help="MongoDB URI, or the path of a file that holds it; without it, the login that was "
+        "saved here, else the server that a coordinator runs on this machine. Prefer a file or the "
+        "variable: they keep the password out of the process list.",
+    ),
+    save_login: bool = typer.Option(
+        False,
+        "--save-login",
+        help="Keep the MongoDB URI, in a file that only this user can read, for workers that are "
+        "started without one.",
     ),
     study: Optional[str] = typer.Option(None, help="Work for this study only."),
     device: str = typer.Option("auto", help="Where to train: auto, cpu, cuda or mps."),
@@ -67,8 +79,11 @@ def worker(
     from worker.device import cores, default_slots
 
     _set_up_logging(verbose, "worker")
+    mongo = mongo or _saved_login(save_login)
     if mongo is not None:
         _check_login(mongo)
+    if mongo is not None and save_login:
+        log.info("the login is kept in %s: `hyperhive worker` is enough now", login.save(mongo))
     kind = _device_kind(device)
     count = slots or default_slots(kind)
     # Two processes of two threads each on two cores take several times as long as of one each:
@@ -80,9 +95,20 @@ def worker(
             "--allow-pickled-objectives: hyperopt's jobs bring their code, so whoever may write to "
             "the database can run anything on this machine"
         )
-    options = Options(mongo, study, kind, threads, lease, grace, allow_pickled, verbose)
+    told, reasons = multiprocessing.Pipe(duplex=False)
+    options = Options(mongo, study, kind, threads, lease, grace, allow_pickled, verbose, reasons)
     if not Pool(_slot, (options,), count).run():
+        for reason in sorted(_all_of(told)):
+            log.error("%s", reason)
         raise typer.Exit(1)
+
+
+def _all_of(told: "multiprocessing.connection.Connection[None, str]") -> Set[str]:
+    """Return what the slots, which have all ended, gave for reasons."""
+    reasons = set()
+    while told.poll():
+        reasons.add(told.recv())
+    return reasons
 
 
 def _device_kind(asked: str) -> str:
@@ -92,6 +118,20 @@ def _device_kind(asked: str) -> str:
     from model.device import choose
 
     return choose(asked).type
+
+
+def _saved_login(is_to_be_saved: bool) -> Optional[str]:
+    """Return the URI that was saved for this user, and say so; None if there is none."""
+    if is_to_be_saved:
+        raise UsageError(
+            "--save-login keeps the login it is given: paste the whole line of "
+            "`hyperhive mongo invite`, which begins with HYPERHIVE_MONGO="
+        )
+    file = login.saved_file()
+    if not file.exists():
+        return None
+    log.info("the login is that of %s", file)
+    return login.resolve(str(file))
 
 
 def _check_login(uri: str) -> None:
@@ -112,7 +152,10 @@ def _slot(options: Options, number: int) -> None:
     try:
         _work(options, stop)
     except (StoreError, InputError) as error:
-        log.error("%s", error)
+        try:
+            options.reasons.send(str(error))
+        except OSError:  # the parent was killed
+            log.error("%s", error)
         raise SystemExit(EXPECTED_ERROR) from None
 
 

@@ -10,7 +10,14 @@ from typing import Any, Callable, Dict, Mapping, Optional
 from model.dataset_cache import DatasetCache
 from model.errors import ConfigError, DatasetError, DeviceError
 from store.connection import Store
-from store.errors import CorruptBlob, LeaseLost, NotFound, StoreUnavailable
+from store.errors import (
+    CorruptBlob,
+    LeaseLost,
+    LoginRefused,
+    LoginRevoked,
+    NotFound,
+    StoreUnavailable,
+)
 from store.queue import new_token
 from store.trial import ErrorKind, Trial
 from worker.device import is_device_failure
@@ -67,18 +74,30 @@ class Worker:
         self._stop = stop
         self._datasets = DatasetCache()
         self._token: Optional[str] = None
+        self._knows_us: Optional[str] = None
 
     def run(self) -> None:
         """Work until stopped. Raises ``StoreError`` for what waiting cannot mend."""
         with self._outbox:
-            while not self._stop.asked.is_set():
-                uri = self._wait_for_server()
-                if uri is None:
-                    return
-                try:
-                    self._session(uri)
-                except StoreUnavailable as error:
-                    log.warning("%s; waiting for it", error)
+            try:
+                self._run()
+            except LoginRefused as error:
+                if self._knows_us is None:
+                    raise
+                raise LoginRevoked(
+                    "MongoDB at {} knows this login no more: it was revoked; ask for another line "
+                    "of `hyperhive mongo invite`".format(self._knows_us)
+                ) from error
+
+    def _run(self) -> None:
+        while not self._stop.asked.is_set():
+            uri = self._wait_for_server()
+            if uri is None:
+                return
+            try:
+                self._session(uri)
+            except StoreUnavailable as error:
+                log.warning("%s; waiting for it", error)
 
     # -- sessions -------------------------------------------------------------------------------
 
@@ -104,6 +123,7 @@ class Worker:
                     with Store(uri, timeout=_RECONNECT_LIMIT_S) as store:
                         store.ping()
                     log.info("connected to %s", store.address)
+                    self._knows_us = store.address
                     return uri
                 except StoreUnavailable as error:
                     reason = str(error)
@@ -142,8 +162,8 @@ class Worker:
                 token, result, weights = str(trial.token), outcome.result, outcome.weights
                 self._outbox.add(Entry(trial.id, token, result, weights, store_id))
             except Exception as error:
+                heartbeat.raise_failure()  # then the store will not hear of this trial either
                 self._settle(store, held, error)
-                heartbeat.raise_failure()
                 return True
             self._outbox.deliver(store)
         seconds, found = time.monotonic() - begun, _spell({"loss": outcome.result.get("loss")})

@@ -27,10 +27,11 @@ from store.errors import (
     StoreUnavailable,
 )
 from store.queue import new_token
-from store.roles import WORKER_PRIVILEGES, WORKER_ROLE
+from store.roles import PRIVILEGES, WORKER, role_name
 from store.trial import SEARCH, Draft, ErrorKind, Status
 
 SECRET = "s3cr3t-sesame"
+WORKER_ROLE, WORKER_PRIVILEGES = role_name(WORKER), PRIVILEGES[WORKER]
 
 
 @pytest.fixture
@@ -113,30 +114,6 @@ def test_20_a_command_says_once_that_it_has_no_right_login(
     assert is_one_line(done.stderr)
     assert said in done.stderr
     assert "hunter2" not in done.stdout + done.stderr
-
-
-def test_20_a_worker_that_is_revoked_ends_and_loses_nothing(
-    home: Home, store: Store, admin: Store
-) -> None:
-    """It says so in a sentence, ends with 1, and its trial goes to another after the lease."""
-    post(store, "s", epochs=3000)
-    password = admin.roles.invite("nano")
-    worker = home.start(
-        "worker", "--slots", "1", "--lease", "2", HYPERHIVE_MONGO=uri_of(admin, password)
-    )
-    until(lambda: the_trial(store, "s").progress, "the first epoch")
-    admin.roles.revoke("nano")
-    assert worker.end(30) == 1
-    assert worker.said().count("wants a login") + worker.said().count("refused the login") == 1
-    assert "Traceback" not in worker.said()
-    assert password not in worker.said()
-    home.is_empty()
-    left = the_trial(store, "s")
-    assert (left.status, left.attempts) == (Status.RUNNING, 1)
-    taken = until(lambda: store.trials.claim("other", new_token(), ["lenet5"]), "the lease's end")
-    assert (taken.id, taken.attempts) == (left.id, 2)
-    assert store.trials.finish(taken.id, taken.token, {"status": "ok", "loss": 0.5})
-    assert the_trial(store, "s").late == 0
 
 
 def test_20_a_result_that_may_not_be_delivered_stays_on_the_disk(
@@ -306,7 +283,7 @@ FORBIDDEN: Dict[str, Callable[[Store], Any]] = {
     "make a role": lambda s: database(s).command("createRole", "x", privileges=[], roles=[]),
     "widen its role": lambda s: database(s).command("updateRole", WORKER_ROLE, roles=["dbOwner"]),
     "invite a friend": lambda s: s.roles.invite("friend"),
-    "make an index": lambda s: s.ensure_indexes(),
+    "make an index": lambda s: database(s).jobs.create_index("tid"),
     "drop an index": lambda s: database(s).jobs.drop_indexes(),
     "read the users": lambda s: list(s.client.admin.system.users.find()),
     "read another database": lambda s: s.client.other.things.find_one(),
@@ -418,34 +395,3 @@ def set_privileges(admin: Store, privileges: Mapping[str, Tuple[str, ...]]) -> N
         ],
         roles=[],
     )
-
-
-def test_21_an_invited_device_does_a_whole_trial(
-    home: Home, store: Store, admin: Store, admin_uri: str
-) -> None:
-    """The line that ``mongo invite`` prints starts a worker that trains, delivers and leaves."""
-    post(store, "s")
-    invited = home.run("mongo", "invite", "nano", HYPERHIVE_MONGO=admin_uri)
-    assert (invited.returncode, invited.stderr) == (0, "")
-    line = invited.stdout
-    assert line.startswith("HYPERHIVE_MONGO=mongodb://nano:")
-    assert line.endswith(" hyperhive worker\n")
-    assert admin_uri.partition("://")[2].partition("@")[0] not in line
-    uri = line.partition("=")[2].partition(" ")[0]
-    worker = home.start("worker", "--slots", "1", HYPERHIVE_MONGO=uri)
-    until(lambda: the_trial(store, "s").status is Status.DONE, "the trial's end")
-    assert [present.trial for present in store.workers.present()] in (["s/0"], [None])
-    worker.signal(signal.SIGTERM)
-    assert worker.end() == 0
-    assert "Traceback" not in worker.said()
-    assert "may not" not in worker.said()
-    done = the_trial(store, "s")
-    assert (done.attempts, done.late) == (1, 0)
-    assert weights(store)
-    assert store.workers.present() == []
-    assert home.run("status", HYPERHIVE_MONGO=uri).returncode == 0
-    revoked = home.run("mongo", "revoke", "nano", HYPERHIVE_MONGO=admin_uri)
-    assert revoked.stdout == "nano may work no more\n"
-    with Store(uri) as device, pytest.raises(LoginRefused):
-        device.ping()
-    home.is_empty()

@@ -7,7 +7,7 @@ import pytest
 from store.connection import Store
 from store.driver import with_login
 from store.errors import BadAddress, LoginRefused, NameTaken, NotAllowed, NotFound
-from store.roles import WORKER_ROLE
+from store.roles import WORKER, role_name
 
 
 @pytest.fixture
@@ -46,10 +46,10 @@ def test_an_invitation_brings_the_role_up_to_date(admin: Store) -> None:
     """A role that an older hyperhive made, or a hand changed, is made what it should be."""
     admin.roles.invite("nano")
     fleet = admin.client.fleet
-    made = fleet.command("rolesInfo", WORKER_ROLE, showPrivileges=True)["roles"]
-    fleet.command("updateRole", WORKER_ROLE, privileges=[], roles=["dbOwner"])
+    made = fleet.command("rolesInfo", role_name(WORKER), showPrivileges=True)["roles"]
+    fleet.command("updateRole", role_name(WORKER), privileges=[], roles=["dbOwner"])
     admin.roles.invite("mac")
-    assert fleet.command("rolesInfo", WORKER_ROLE, showPrivileges=True)["roles"] == made
+    assert fleet.command("rolesInfo", role_name(WORKER), showPrivileges=True)["roles"] == made
 
 
 def test_users_who_are_no_workers_are_left_alone(admin: Store) -> None:

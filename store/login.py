@@ -1,0 +1,130 @@
+"""Where a server's address and login come from: as they are given, or out of a file.
+
+An address can hold all that a device needs, the certificate of the server's CA included, as our own
+option ``tlsCA``: so one line that is pasted is enough, and one file to be copied. PyMongo wants a
+file for it: ``resolve`` writes that file and gives the standard URI.
+"""
+
+import hashlib
+import re
+import ssl
+from pathlib import Path
+from typing import List, Optional, Tuple
+from urllib.parse import quote, unquote
+
+import platformdirs
+
+from store import private_files
+from store.errors import BadAddress
+
+_CERTIFICATE = re.compile(
+    "-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\\s]+)-----END CERTIFICATE-----"
+)
+_TO_URI = str.maketrans("+/", "-_", "=\n\r \t")
+_FROM_URI = str.maketrans("-_", "+/")
+_SEVERAL = "."
+"""Between the certificates of one option; a URI leaves it as it is."""
+_OPTION = re.compile("(?<=[?&;])(tlsca|tlscafile)=([^&;]*)", re.IGNORECASE)
+
+
+def folder() -> Path:
+    """Return where this user's login and the certificates that go with it are kept."""
+    return Path(platformdirs.user_config_dir("hyperhive", appauthor=False))
+
+
+def saved_file() -> Path:
+    """Return the file of the login that ``hyperhive worker --save-login`` keeps."""
+    return folder() / "login.uri"
+
+
+def save(uri: str) -> Path:
+    """Keep a login for this user's next workers; return the file, which nobody else can read."""
+    path = saved_file()
+    private_files.write(path, portable(uri) + "\n")
+    return path
+
+
+def resolve(given: Optional[str]) -> Optional[str]:
+    """Return the standard URI of what was given: a URI, or the path of a file that holds one.
+
+    None stays None. Raises ``BadAddress`` if it is neither, ``ReadableByOthers`` and ``OSError``.
+    """
+    if given is None or "://" in given:
+        return given if given is None else with_ca_file(given)
+    path = Path(given).expanduser()
+    try:
+        uri = private_files.read(path).strip()
+    except FileNotFoundError:
+        what = "is not one" if "@" in given else "{} is neither".format(given)
+        raise BadAddress(
+            "the MongoDB address must start with mongodb:// or mongodb+srv://, or be the path of "
+            "a file that holds it: {}".format(what)  # a word with an @ may hold a password
+        ) from None
+    except UnicodeDecodeError:
+        uri = ""
+    if "://" not in uri or len(uri.split()) != 1:
+        raise BadAddress("{} holds no MongoDB address, or more than that".format(path))
+    return with_ca_file(uri)
+
+
+def portable(uri: str) -> str:
+    """Return a URI that needs no file: the certificates that ``tlsCAFile`` names are in it.
+
+    Raises ``BadAddress`` if that file holds none, ``OSError`` if it cannot be read.
+    """
+
+    def embed(option: "re.Match[str]") -> str:
+        if option.group(1).lower() == "tlsca":
+            return option.group()
+        path = Path(unquote(option.group(2)))
+        bodies = _CERTIFICATE.findall(path.read_text(encoding="latin-1"))
+        if not bodies:
+            raise BadAddress("{} (tlsCAFile) holds no certificate".format(path))
+        return "tlsCA=" + _SEVERAL.join(body.translate(_TO_URI) for body in bodies)
+
+    return _OPTION.sub(embed, uri)
+
+
+def with_ca_file(uri: str) -> str:
+    """Return a standard URI: certificates in it go to a file, written if it is not there.
+
+    Raises ``BadAddress`` for what is no certificate, ``OSError`` if it cannot be written.
+    """
+
+    def name_file(option: "re.Match[str]") -> str:
+        if option.group(1).lower() == "tlscafile":
+            return option.group()
+        return "tlsCAFile=" + quote(str(_kept(option.group(2).split(_SEVERAL))))
+
+    return _OPTION.sub(name_file, uri)
+
+
+def user_of(uri: str) -> Tuple[str, str]:
+    """Return the user and the password of a URI; raises ``BadAddress`` if it has none."""
+    login = uri.partition("://")[2].rpartition("@")[0]
+    user, _, password = login.partition(":")
+    if not (user and password):
+        raise BadAddress("the MongoDB address has no login: USER:PASSWORD@ before the host")
+    return unquote(user), unquote(password)
+
+
+def _kept(certificates: List[str]) -> Path:
+    """Return the file of these certificates; they are no secret, and a name stands for its file."""
+    pem = "".join(map(_armoured, certificates))
+    try:
+        ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, ValueError):
+        raise BadAddress(
+            "tlsCA in the MongoDB address is no certificate: was the line pasted whole?"
+        ) from None
+    path = folder() / "ca-{}.pem".format(hashlib.sha256(pem.encode()).hexdigest()[:16])
+    if not path.exists():
+        private_files.write(path, pem)
+    return path
+
+
+def _armoured(certificate: str) -> str:
+    body = certificate.translate(_FROM_URI)
+    body += "=" * (-len(body) % 4)
+    lines = [body[start : start + 64] for start in range(0, len(body), 64)]
+    return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])

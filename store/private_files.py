@@ -1,0 +1,45 @@
+"""Files that hold a password: for this user's eyes only, and whole or not there at all."""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from store.errors import ReadableByOthers
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file of mode 0600, in place of the one that is there; its folder is made if need be.
+
+    It is on the disk when this returns. Raises ``OSError``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def read(path: Path) -> str:
+    """Read such a file. Raises ``ReadableByOthers`` for one of ours that others can read too.
+
+    Of a file that is not ours its owner knows who is to read it: a container's secret belongs to
+    root and must be readable by the container's user. OpenSSH treats its keys by this rule.
+
+    Raises ``OSError``, and ``UnicodeDecodeError`` for what is no text.
+    """
+    with path.open(encoding="utf-8") as file:
+        found = os.fstat(file.fileno())
+        others = stat.S_IRWXG | stat.S_IRWXO
+        if os.name == "posix" and found.st_uid == os.geteuid() and found.st_mode & others:
+            raise ReadableByOthers(
+                "{0} holds a password, and others on this machine can read it: "
+                "chmod 600 {0}".format(path)
+            )
+        return file.read()

@@ -51,7 +51,13 @@ def make_mongo(engine: Engine) -> None:
 def make_ours(engine: Engine, project: Path, torch: str) -> None:
     """Build our own images from the Dockerfile, as `docker compose build` would."""
     for target in ("worker", "coordinator"):
-        options = ["--network=host", "--target", target, "-t", "docker.io/library/hyperhive-" + target]
+        options = [
+            "--network=host",
+            "--target",
+            target,
+            "-t",
+            "docker.io/library/hyperhive-" + target,
+        ]
         if os.path.isdir(_WHEELS):
             options += ["--volume", "{0}:{0}:ro".format(_WHEELS)]
         engine.podman("build", *options, "--build-arg", "TORCH_VERSION=" + torch, str(project))

@@ -10,10 +10,11 @@ RUN pip install "torch==${TORCH_VERSION}"
 WORKDIR /opt/hyperhive
 COPY . .
 RUN pip install --constraint constraints.txt .
-USER 1000
 WORKDIR /home/hyperhive
-# A volume mounted on one of these takes over its owner.
-RUN mkdir -p models .cache .local
+# compose.yaml runs it as whoever owns the secrets: volumes mounted here are for any user to write.
+RUN mkdir models .cache .local && chmod 1777 models .cache .local
+ENV HOME=/home/hyperhive USER=hyperhive
+USER 1000
 ENTRYPOINT ["hyperhive"]
 
 FROM worker AS coordinator

@@ -95,7 +95,6 @@ if [ ! -e "$folder/ca.key" ]; then
   request "hyperhive CA $(openssl rand -hex 4)" "$scratch/ca.key"
   sign authority "$scratch/ca.pem" -selfsign -keyfile "$scratch/ca.key"
   mv "$scratch/ca.pem" "$folder/ca.pem"
-  chmod 644 "$folder/ca.pem" # no secret, and read in containers: see make-secrets.sh
   mv "$scratch/ca.key" "$folder/ca.key"
   echo "$folder/ca.pem and $folder/ca.key made"
 fi

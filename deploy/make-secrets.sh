@@ -2,17 +2,10 @@
 # Writes secrets/: a password for each login of compose.yaml, and the key of the replica set.
 # `make secrets` runs this. Nothing that is there is overwritten: to have a password changed, delete
 # its files and run it again. No password is ever in an argument, so none is in the process list.
-#
-# Nobody but you gets into secrets/ (0700), on which the rest relies: compose.yaml mounts the *.uri
-# files one by one, owner and mode as they are here, into containers whose user is not you. So these
-# are readable to all who get at them, which in secrets/ is you, and in a container its one user.
-#
-# .env, beside the folder, tells Docker Compose where they are; without it compose.yaml refuses to start.
 set -eu
 umask 077
 
 folder=${1:-secrets}
-environment=$(dirname "$folder")/.env
 place='mongo:27017/hyperhive'
 options='tls=true&tlsCAFile=/run/secrets/ca.pem&directConnection=true'
 
@@ -48,7 +41,6 @@ keep() {
 # login FILE USER PASSWORD DATABASE
 login() {
   printf 'mongodb://%s:%s@%s?authSource=%s&%s\n' "$2" "$3" "$place" "$4" "$options" | keep "$1"
-  chmod 644 "$folder/$1"
 }
 
 mkdir -p "$folder"
@@ -59,7 +51,3 @@ if missing admin.uri; then login admin.uri admin "$(cat "$folder/admin.password"
 for name in coordinator worker viewer; do
   if missing "$name.uri"; then login "$name.uri" "$name" "$(hex 24)" hyperhive; fi
 done
-grep -qs '^HYPERHIVE_SECRETS=' "$environment" || {
-  echo "HYPERHIVE_SECRETS=./$(basename "$folder")" >>"$environment"
-  echo "$environment made: it tells Docker Compose where they are"
-}

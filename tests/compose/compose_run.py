@@ -10,12 +10,13 @@ machine's address at home. Ends with one line of counts, and with exit code 1 if
 import argparse
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Set
 
 import stand_ins
 from engine import Engine, missing_programs
@@ -25,10 +26,18 @@ sys.path.insert(0, str(stand_ins.REPOSITORY))
 from store.connection import Store
 from store.trial import SEARCH, Status, Trial
 
+OWNER = "1234"
+"""The user who runs it all: neither root nor the one of the image."""
 ADDRESS = "192.168.77.1"
 TRIALS = 12
-STUDY = ["--dataset", "digits", "--name", "fleet", "--trials", str(TRIALS)]
-WORKERS = ["--profile", "worker", "up", "--detach", "--no-build"]
+SETTINGS = """\
+HYPERHIVE_BIND={}
+HYPERHIVE_STUDY=--dataset digits --name fleet --trials {}
+""".format(ADDRESS, TRIALS)
+UP = ["--profile", "worker", "up", "--detach", "--no-build", "--scale", "worker=2"]
+DOWN = ["--profile", "worker", "down"]
+# Docker Compose takes podman's word for a network's id as a change, and would make mongo anew.
+ADMINISTRATE = ["run", "--rm", "--no-deps", "--no-TTY", "init", "mongo"]
 SECRETS = ("admin.password", "replica.key", "coordinator.uri", "worker.uri", "viewer.uri")
 
 
@@ -73,9 +82,11 @@ class Run:
         return self.engine.compose(self.project, *arguments)
 
     def make(self, *arguments: str) -> None:
-        """Run make in the project."""
+        """Run make in the project, as its owner."""
         self.say("$ make " + " ".join(arguments))
-        subprocess.run(["make", "--silent", *arguments], cwd=self.project, check=True)
+        as_owner = ["setpriv", "--reuid", OWNER, "--regid", OWNER, "--clear-groups"]
+        command = [*as_owner, "make", "--silent", *arguments]
+        subprocess.run(command, cwd=self.project, check=True, env={"PATH": os.environ["PATH"]})
 
     def read(self, name: str) -> str:
         """Return what is in a file of secrets/."""
@@ -90,6 +101,14 @@ class Run:
         """Return the names of a service's containers that run."""
         label = "label=com.docker.compose.service=" + service
         return self.engine.podman("ps", "--filter", label, "--format", "{{.Names}}").split()
+
+    def study_ends(self) -> None:
+        """Wait for the coordinator's end, and check that it is a good one."""
+        code = self.engine.podman("wait", "hyperhive-coordinator-1").strip()
+        said = self.engine.podman("logs", "hyperhive-coordinator-1").strip()
+        self.check(code == "0", "the study ends", said)
+        for line in said.splitlines()[-4:]:
+            self.say("  " + line)
 
     def hostname(self, container: str) -> str:
         """Return a container's own name for itself, with which its worker's id begins."""
@@ -110,12 +129,14 @@ def comes_up(run: Run) -> None:
     """One command brings the server, its users and two workers."""
     run.make("secrets")
     run.make("certs", "HOST=" + ADDRESS)
-    (run.project / ".env").open("a").write("HYPERHIVE_BIND={}\n".format(ADDRESS))
-    said = run.compose(*WORKERS, "--scale", "worker=2", "worker")
-    run.check(said.returncode == 0, "server, init and two workers come up", said.stdout)
+    with (run.project / ".env").open("a") as settings:
+        settings.write(SETTINGS)
+    said = run.compose(*UP)
+    run.check(said.returncode == 0, "server, init, coordinator, two workers come up", said.stdout)
     with run.store() as store:
-        present = run.until(lambda: len(store.workers.present()) >= 2, "two workers")
-    run.check(present, "two workers are there, seen over TLS at " + ADDRESS)
+        hosts = {run.hostname(name) for name in run.containers("worker")}
+        run.until(lambda: hosts <= _present(store), "both workers")
+    run.check(len(hosts) == 2, "both are there, seen over TLS at " + ADDRESS)
     (server,) = run.containers("mongo")
     published = run.engine.podman("port", server).strip()
     run.check(
@@ -124,9 +145,14 @@ def comes_up(run: Run) -> None:
     limit = run.engine.podman("inspect", "--format", "{{.HostConfig.Memory}}", server).strip()
     run.check(limit == str(1 << 30), "the server may use 1 GiB", limit)
     ids = [run.engine.podman("exec", each, "id", "-u").strip() for each in run.containers("worker")]
-    run.check(ids == ["1000", "1000"], "workers are no root", repr(ids))
+    run.check(ids == [OWNER, OWNER], "workers run as the owner of secrets/", repr(ids))
     status = run.engine.podman("exec", server, "cat", "/proc/1/status")
     run.check("Uid:\t999\t999\t999\t999" in status, "mongod is not root either", status)
+
+
+def _present(store: Store) -> Set[str]:
+    """Return the hosts of all live workers."""
+    return {worker.id.split("-")[0] for worker in store.workers.present()}
 
 
 def shows_no_password(run: Run) -> None:
@@ -146,17 +172,13 @@ def _password(secret: str) -> str:
 
 def survives_a_killed_worker(run: Run) -> None:
     """A worker's container is killed in the middle of a trial; the study still ends right."""
-    coordinator = run.compose("run", "--detach", "--no-TTY", "coordinator", *STUDY).stdout.split()
     hosts = {run.hostname(name): name for name in run.containers("worker")}
     with run.store() as store:
-        doomed = run.until(lambda: _caught(run, store, hosts), "a trial in a worker's hands")
+        doomed = run.until(lambda: _caught(run, store, hosts), "a worker's second trial")
         run.say("$ docker kill " + doomed)
         run.engine.podman("kill", "--signal", "KILL", doomed)
         run.check(len(run.containers("worker")) == 1, "one worker is killed, one is left")
-        code = run.engine.podman("wait", coordinator[-1]).strip()
-        said = run.engine.podman("logs", coordinator[-1])
-        run.check(code == "0", "the study ends", said)
-        run.say(said.strip().splitlines()[-1])
+        run.study_ends()
         trials = store.trials.find("fleet")
     searched = sorted(trial.tid for trial in trials if trial.purpose == SEARCH)
     run.check(searched == list(range(TRIALS)), "no trial is missing or doubled", repr(searched))
@@ -164,17 +186,24 @@ def survives_a_killed_worker(run: Run) -> None:
     again = [trial.tid for trial in trials if trial.attempts == 2]
     run.check(again, "the killed worker's trial was taken by the other", repr(trials))
     for host, name in hosts.items():
-        done = sum((trial.owner or "").startswith(host) for trial in trials)
-        run.say("{} did {} trials".format(name, done))
-        run.check(done > 0, "{} did its share".format(name))
+        share = _share(trials, host)
+        run.check(share > 0, "{} did {} of {} trials".format(name, share, len(trials)))
+
+
+def _share(trials: List[Trial], host: str) -> int:
+    """Return how many trials the workers of a host have done."""
+    done = [trial for trial in trials if trial.status is Status.DONE]
+    return sum((trial.owner or "").startswith(host + "-") for trial in done)
 
 
 def _caught(run: Run, store: Store, hosts: Dict[str, str]) -> Optional[str]:
-    """Return the container of a worker that has a trial in hand, held there."""
-    for trial in store.trials.find("fleet"):
-        if trial.status is not Status.RUNNING or trial.tid < 2:
+    """Return the container of a worker that did a trial and has another in hand, held there."""
+    trials = store.trials.find("fleet")
+    for trial in trials:
+        host = (trial.owner or "").split("-")[0]
+        if trial.status is not Status.RUNNING or not _share(trials, host):
             continue
-        name = hosts[(trial.owner or "").split("-")[0]]
+        name = hosts[host]
         run.engine.podman("pause", name)
         now = store.trials.get(trial.id)
         if now is not None and (now.status, now.token) == (trial.status, trial.token):
@@ -187,43 +216,69 @@ def keeps_its_data(run: Run) -> None:
     """After down and up all is there; users and indexes are made again, to no harm."""
     with run.store() as store:
         before = _told(store.trials.find("fleet"))
-    said = run.compose("--profile", "worker", "down")
+    said = run.compose(*DOWN)
     run.check(said.returncode == 0 and run.containers("mongo") == [], "down", said.stdout)
-    said = run.compose(*WORKERS, "worker")
+    said = run.compose(*UP)
     run.check(said.returncode == 0, "up again", said.stdout)
     with run.store("viewer") as store:
         run.check(_told(store.trials.find("fleet")) == before, "the data are still there")
-    said = run.compose("run", "--rm", "--no-TTY", "coordinator", *STUDY)
-    run.check(said.returncode == 0, "the same study again ends at once", said.stdout)
+    run.study_ends()
 
 
 def _told(trials: List[Trial]) -> Any:
     return sorted((trial.tid, trial.purpose, trial.status.name, trial.fence) for trial in trials)
 
 
+def admits_a_device(run: Run) -> None:
+    """A worker outside joins with the line that invite printed, and ends when it is revoked."""
+    line = run.compose(*ADMINISTRATE, "invite", "nano").stdout.strip().splitlines()[-1]
+    run.check("@{}:27017/".format(ADDRESS) in line, "the line of an invitation has this machine's address", line)
+    worker = "{} -m hyperhive worker --slots 1 --device cpu".format(sys.executable)
+    home = run.project / "home"
+    home.mkdir()
+    device = subprocess.Popen(
+        ["sh", "-c", line.replace("hyperhive worker", "exec " + worker)],
+        cwd=stand_ins.REPOSITORY,
+        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        with run.store() as store:
+            run.until(lambda: socket.gethostname() in _present(store), "the device")
+        run.check(True, "a worker outside joins with that line")
+        run.compose(*ADMINISTRATE, "revoke", "nano")
+        said, _ = device.communicate(timeout=120)
+        run.check(device.returncode == 1, "revoked, it ends", said)
+        run.say("  " + said.strip().splitlines()[-1])
+    finally:
+        device.kill()
+
+
 def refuses_wrong_secrets(run: Run) -> None:
     """A lost file, and passwords that are not this server's, end in a sentence."""
-    run.compose("--profile", "worker", "down")
+    run.compose(*DOWN)
     secrets, kept = run.project / "secrets", run.project / "kept"
     secrets.rename(kept)
     run.make("secrets", "certs", "HOST=" + ADDRESS)
     (secrets / "worker.uri").unlink()
-    said = run.compose(*WORKERS, "worker")
+    said = run.compose(*UP)
     run.check(
         said.returncode != 0 and "worker.uri" in said.stdout, "a lost file is named", said.stdout
     )
-    run.compose("--profile", "worker", "down")
+    run.compose(*DOWN)
     run.make("secrets")
-    said = run.compose(*WORKERS, "worker")
+    said = run.compose(*UP)
     init = run.compose("logs", "init").stdout
     run.check(said.returncode != 0, "with other passwords nothing starts", said.stdout)
     run.check("refused the login" in init and "Traceback" not in init, "and init says why", init)
-    run.compose("--profile", "worker", "down")
+    run.compose(*DOWN)
     shutil.rmtree(secrets)
     kept.rename(secrets)
-    said = run.compose(*WORKERS, "worker")
+    said = run.compose(*UP)
     run.check(said.returncode == 0, "with the right ones it comes up", said.stdout)
-    run.compose("--profile", "worker", "down", "--volumes")
+    run.compose(*DOWN, "--volumes")
 
 
 STEPS = (
@@ -232,6 +287,7 @@ STEPS = (
     shows_no_password,
     survives_a_killed_worker,
     keeps_its_data,
+    admits_a_device,
     refuses_wrong_secrets,
 )
 
@@ -263,6 +319,8 @@ def _copy_project(project: Path) -> None:
         if (stand_ins.REPOSITORY / name).is_file():
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(stand_ins.REPOSITORY / name, project / name)
+    for path in (project, *project.rglob("*")):
+        os.chown(path, int(OWNER), int(OWNER))
 
 
 def rehearse(folder: Path) -> int:
@@ -298,6 +356,8 @@ def main() -> int:
             "compose-test needs root and, from Debian, {}".format(missing or "nothing")
         )
     folder = asked.keep or Path(tempfile.mkdtemp(prefix="hyperhive-compose-"))
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)  # the owner of the project in it comes through here
     try:
         build(folder.resolve(), asked.torch)
         inside = [sys.executable, __file__, "--rehearse", str(folder.resolve())]

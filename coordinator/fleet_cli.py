@@ -13,7 +13,8 @@ from store import login
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """Names that stand in a URI and in a shell as they are."""
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:]+\](:\d+)?")
-_HERE = re.compile(r"(localhost|127\.[0-9.]+|\[::1\])(:\d+)?(/|$)")
+_NOT_EVERYWHERE = re.compile(r"(?:[^@]*@)?(127\.[0-9.]+|\[::1\]|[A-Za-z0-9-]+)(?::\d+)?/")
+"""An address of this machine alone, or a name without a dot, which may be one of a container's."""
 
 COMMANDS = {
     "worker": "hyperhive worker --save-login",
@@ -87,8 +88,13 @@ def invite(
     with Store(uri) as store:
         password = store.roles.invite(name, role)
     device = with_login(portable, name, password, _with_port(host, uri))
-    if _HERE.match(device.rpartition("@")[2]):
-        typer.echo("this line is for this machine only: for another, say --host", err=True)
+    near = _NOT_EVERYWHERE.match(device.partition("://")[2])
+    if near is not None:
+        typer.echo(
+            "the line says that the server is {}: if {} reaches it by another name or address, "
+            "say --host".format(near.group(1), name),
+            err=True,
+        )
     typer.echo("HYPERHIVE_MONGO={} {}".format(shlex.quote(device), COMMANDS[role]))
 
 

@@ -10,7 +10,7 @@ import re
 import ssl
 from pathlib import Path
 from typing import List, Optional, Tuple
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_plus
 
 import platformdirs
 
@@ -44,27 +44,39 @@ def save(uri: str) -> Path:
     return path
 
 
+def saved() -> Optional[str]:
+    """Return the login that was kept, None if there is none.
+
+    Raises ``ReadableByOthers`` if others may read the file by now, ``BadAddress``, ``OSError``.
+    """
+    path = saved_file()
+    return _uri_in(path, private_files.read(path)) if path.exists() else None
+
+
 def resolve(given: Optional[str]) -> Optional[str]:
     """Return the standard URI of what was given: a URI, or the path of a file that holds one.
 
-    None stays None. Raises ``BadAddress`` if it is neither, ``ReadableByOthers`` and ``OSError``.
+    None stays None. Who may read a file that was named is not looked at: a container's secret has
+    the owner and mode of a file elsewhere. Raises ``BadAddress`` if it is neither, ``OSError``.
     """
     if given is None or "://" in given:
         return given if given is None else with_ca_file(given)
     path = Path(given).expanduser()
     try:
-        uri = private_files.read(path).strip()
+        return _uri_in(path, path.read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
-        what = "is not one" if "@" in given else "{} is neither".format(given)
+        what = "there is no such file" if "@" in given else "there is no {}".format(given)
         raise BadAddress(
             "the MongoDB address must start with mongodb:// or mongodb+srv://, or be the path of "
-            "a file that holds it: {}".format(what)  # a word with an @ may hold a password
+            "a file that holds it: {}".format(what)  # what has an @ may have a password
         ) from None
-    except UnicodeDecodeError:
-        uri = ""
-    if "://" not in uri or len(uri.split()) != 1:
+
+
+def _uri_in(path: Path, text: str) -> str:
+    words = text.split()
+    if len(words) != 1 or "://" not in words[0]:
         raise BadAddress("{} holds no MongoDB address, or more than that".format(path))
-    return with_ca_file(uri)
+    return with_ca_file(words[0])
 
 
 def portable(uri: str) -> str:
@@ -76,7 +88,7 @@ def portable(uri: str) -> str:
     def embed(option: "re.Match[str]") -> str:
         if option.group(1).lower() == "tlsca":
             return option.group()
-        path = Path(unquote(option.group(2)))
+        path = Path(unquote_plus(option.group(2)))
         bodies = _CERTIFICATE.findall(path.read_text(encoding="latin-1"))
         if not bodies:
             raise BadAddress("{} (tlsCAFile) holds no certificate".format(path))

@@ -27,19 +27,12 @@ def write(path: Path, text: str) -> None:
 
 
 def read(path: Path) -> str:
-    """Read such a file. Raises ``ReadableByOthers`` for one of ours that others can read too.
-
-    Of a file that is not ours its owner knows who is to read it: a container's secret belongs to
-    root and must be readable by the container's user. OpenSSH treats its keys by this rule.
-
-    Raises ``OSError``, and ``UnicodeDecodeError`` for what is no text.
-    """
-    with path.open(encoding="utf-8") as file:
-        found = os.fstat(file.fileno())
+    """Read such a file. Raises ``ReadableByOthers`` for one that others may read, ``OSError``."""
+    with path.open(encoding="utf-8", errors="replace") as file:
         others = stat.S_IRWXG | stat.S_IRWXO
-        if os.name == "posix" and found.st_uid == os.geteuid() and found.st_mode & others:
+        if os.name == "posix" and os.fstat(file.fileno()).st_mode & others:
             raise ReadableByOthers(
-                "{0} holds a password, and others on this machine can read it: "
+                "{0} holds a password, and others on this machine may read it: "
                 "chmod 600 {0}".format(path)
             )
         return file.read()

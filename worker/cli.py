@@ -127,11 +127,13 @@ def _saved_login(is_to_be_saved: bool) -> Optional[str]:
             "--save-login keeps the login it is given: paste the whole line of "
             "`hyperhive mongo invite`, which begins with HYPERHIVE_MONGO="
         )
-    file = login.saved_file()
-    if not file.exists():
-        return None
-    log.info("the login is that of %s", file)
-    return login.resolve(str(file))
+    uri = login.saved()
+    if uri is not None:
+        log.info(
+            "the login is that of %s; without that file, a worker is for this machine's own server",
+            login.saved_file(),
+        )
+    return uri
 
 
 def _check_login(uri: str) -> None:

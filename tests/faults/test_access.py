@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Iterator, List, Mapping, Tuple
 
 import pymongo
 import pytest
@@ -22,13 +22,11 @@ from store.embedded import find_mongod
 from store.errors import (
     BadCertificate,
     LoginRefused,
-    NotAllowed,
     NotFound,
     StoreUnavailable,
 )
-from store.queue import new_token
 from store.roles import PRIVILEGES, WORKER, role_name
-from store.trial import SEARCH, Draft, ErrorKind, Status
+from store.trial import Draft, Status
 
 SECRET = "s3cr3t-sesame"
 WORKER_ROLE, WORKER_PRIVILEGES = role_name(WORKER), PRIVILEGES[WORKER]
@@ -257,130 +255,6 @@ def test_20_a_certificate_out_of_its_time_is_waited_for(
     uri = with_ca(expired_server, authorities[1])
     with Store(uri, timeout=1.0) as store, pytest.raises(StoreUnavailable, match="certificate"):
         store.ping()
-
-
-# -- 21: what the worker's role may not -------------------------------------------------------
-
-FORBIDDEN: Dict[str, Callable[[Store], Any]] = {
-    "post a trial": lambda s: s.trials.post(Draft("s", 1, {}, {})),
-    "post a trial by an upsert": lambda s: database(s).jobs.update_one(
-        {"_id": 1}, {"$set": {"tid": 1}}, upsert=True
-    ),
-    "delete a trial": lambda s: database(s).jobs.delete_one({}),
-    "drop a collection": lambda s: database(s).jobs.drop(),
-    "rename a collection": lambda s: database(s).jobs.rename("mine"),
-    "make a collection": lambda s: database(s).create_collection("mine"),
-    "write a collection of its own": lambda s: database(s).mine.insert_one({}),
-    "drop the database": lambda s: s.client.drop_database("hyperhive"),
-    "make a user": lambda s: database(s).command("createUser", "x", pwd=SECRET, roles=[]),
-    "make an administrator": lambda s: s.client.admin.command(
-        "createUser", "x", pwd=SECRET, roles=["root"]
-    ),
-    "change its own user": lambda s: database(s).command("updateUser", "nano", roles=["dbOwner"]),
-    "take another role": lambda s: database(s).command(
-        "grantRolesToUser", "nano", roles=["readWrite"]
-    ),
-    "make a role": lambda s: database(s).command("createRole", "x", privileges=[], roles=[]),
-    "widen its role": lambda s: database(s).command("updateRole", WORKER_ROLE, roles=["dbOwner"]),
-    "invite a friend": lambda s: s.roles.invite("friend"),
-    "make an index": lambda s: database(s).jobs.create_index("tid"),
-    "drop an index": lambda s: database(s).jobs.drop_indexes(),
-    "read the users": lambda s: list(s.client.admin.system.users.find()),
-    "read another database": lambda s: s.client.other.things.find_one(),
-    "write another database": lambda s: s.client.other.things.insert_one({}),
-    "open a study": lambda s: s.studies.open("mine", {}),
-    "conclude a study": lambda s: s.studies.conclude("s", {}),
-    "publish a data set": lambda s: s.datasets.publish("hash", b"x", {}),
-    "change a data set": lambda s: database(s).datasets.update_one({}, {"$set": {"card": {}}}),
-    "write a data set by an aggregation": lambda s: list(
-        database(s).jobs.aggregate([{"$merge": "datasets"}])
-    ),
-    "replace a collection by an aggregation": lambda s: list(
-        database(s).jobs.aggregate([{"$out": "studies"}])
-    ),
-    "delete weights": lambda s: s.blobs.delete(database(s).fs.files.find_one()["_id"]),
-    "change weights": lambda s: database(s).fs.chunks.update_one({}, {"$set": {"data": b""}}),
-    "delete a worker's record": lambda s: database(s).workers.delete_one({}),
-    "forget an upload": lambda s: database(s).uploads.delete_one({}),
-    "stop the server": lambda s: s.client.admin.command("shutdown"),
-}
-
-
-def database(store: Store) -> Any:
-    return store.client.get_default_database()
-
-
-def contents(store: Store) -> Dict[str, List[Any]]:
-    """Return every document that a device could be after, but for the uploads it may make."""
-    data = store.client.get_default_database()
-    return {name: list(data[name].find()) for name in ("jobs", "studies", "datasets", "workers")}
-
-
-@pytest.mark.parametrize("deed", FORBIDDEN)
-def test_21_a_worker_is_refused_what_is_not_its_work(
-    store: Store, device: Store, deed: str
-) -> None:
-    """The server refuses it, the store says so in words without a secret, and nothing changed."""
-    store.trials.post(Draft("s", 0, {}, {}))
-    store.studies.open("s", {})
-    store.datasets.publish("set", b"x", {"name": "set"})
-    store.workers.report("w", None, "cpu", {}, None)
-    before = contents(store)
-    with pytest.raises(NotAllowed) as refused, device.guard():
-        FORBIDDEN[deed](device)
-    assert "may not do that" in str(refused.value)
-    assert SECRET not in str(refused.value)
-    assert contents(store) == before
-    assert store.datasets.fetch("set") == b"x"
-
-
-def test_21_a_worker_may_do_its_work_and_needs_every_right(
-    store: Store, admin: Store, device: Store
-) -> None:
-    """A life's work passes with the role, and not with one action less: the role is the least."""
-    a_lifes_work(store, device)
-    for collection, actions in WORKER_PRIVILEGES.items():
-        for action in actions:
-            rest = tuple(other for other in actions if other != action)
-            set_privileges(admin, {**WORKER_PRIVILEGES, collection: rest})
-            with pytest.raises(NotAllowed):
-                a_lifes_work(store, device)
-    set_privileges(admin, WORKER_PRIVILEGES)
-    a_lifes_work(store, device)
-
-
-def a_lifes_work(store: Store, device: Store) -> None:
-    """Do all that a device asks of a store, in one that is empty but for a study and its data."""
-    for name in store.client.get_default_database().list_collection_names():
-        store.client.get_default_database()[name].delete_many({})
-    store.ensure_indexes()
-    for tid in range(4):
-        store.trials.post(Draft("s", tid, {}, {}))
-    device.ping()
-    device._identity = store._identity = None  # what it remembers it would not ask
-    assert device.identity() == store.identity()
-    device.workers.report("w", None, "cpu", {}, None)
-
-    def claim() -> Any:
-        token = new_token()
-        assert device.trials.claim("w", token, ["lenet5"]) is not None
-        return device.trials.claimed(token)
-
-    trial = device.trials.heartbeat(claim())
-    artifact = device.blobs.put(b"weights", "weights").as_document()
-    for _ in range(2):
-        assert device.trials.finish(trial.id, trial.token, {"loss": 1.0}, artifact)
-    device.trials.give_back(claim())
-    device.trials.fail(claim(), ErrorKind.OBJECTIVE, "")
-    cancelled = claim()
-    store.trials.cancel("s", SEARCH, cancelled.tid)
-    device.trials.confirm_cancel(cancelled)
-    store.datasets.publish("set", b"x", {})
-    assert device.datasets.fetch("set") == b"x"
-    assert device.studies.all() == []
-    assert [worker.id for worker in device.workers.present()] == ["w"]
-    device.workers.leave("w")
-    assert device.workers.present() == []
 
 
 def set_privileges(admin: Store, privileges: Mapping[str, Tuple[str, ...]]) -> None:

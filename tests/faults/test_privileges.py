@@ -1,0 +1,326 @@
+"""Fault 21: whoever has a login of ours does what its role needs, and nothing else.
+
+``DEEDS`` is the table of docs/security.md.
+"""
+
+import contextlib
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
+
+import pytest
+
+from store.connection import Store
+from store.errors import NotAllowed, NotFound
+from store.queue import new_token
+from store.roles import COORDINATOR, PRIVILEGES, ROLES, VIEWER, WORKER, role_name
+from store.trial import SEARCH, Draft, ErrorKind
+
+SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
+SECRET = "s3cr3t-sesame"
+NONE: Tuple[str, ...] = ()
+COLLECTIONS = ("jobs", "studies", "datasets", "workers", "meta", "uploads")
+C, CW, W = (COORDINATOR,), (COORDINATOR, WORKER), (WORKER,)
+
+Deed = Callable[[Store], Any]
+DEEDS: Dict[str, Tuple[Tuple[str, ...], Deed]] = {
+    "post a trial": (C, lambda s: s.trials.post(Draft("s", 1, {}, {}))),
+    "post a trial by an upsert": (
+        C,
+        lambda s: s.database.jobs.update_one({"_id": 1}, {"$set": {"tid": 1}}, upsert=True),
+    ),
+    "change a trial": (CW, lambda s: s.database.jobs.update_one({}, {"$set": {"state": 1}})),
+    "delete a trial": (C, lambda s: s.database.jobs.delete_one({})),
+    "open a study": (C, lambda s: s.studies.open("mine", {})),
+    "conclude a study": (C, lambda s: s.studies.conclude("s", {})),
+    "delete a study": (C, lambda s: s.studies.delete("s")),
+    "publish a data set": (C, lambda s: s.database.datasets.insert_one({})),
+    "change a data set": (
+        NONE,
+        lambda s: s.database.datasets.update_one({}, {"$set": {"card": {}}}),
+    ),
+    "change a data set by an aggregation": (
+        NONE,
+        lambda s: list(s.database.jobs.aggregate([{"$merge": "datasets"}])),
+    ),
+    "replace the data sets by an aggregation": (
+        NONE,
+        lambda s: list(s.database.jobs.aggregate([{"$out": "datasets"}])),
+    ),
+    "upload weights": (CW, lambda s: s.blobs.put(b"x", "mine")),
+    "change weights or data": (
+        NONE,
+        lambda s: s.database.fs.chunks.update_one({}, {"$set": {"data": b""}}),
+    ),
+    "delete weights or data": (
+        C,
+        lambda s: s.blobs.delete(s.database.fs.files.find_one()["_id"]),
+    ),
+    "forget an upload": (C, lambda s: s.database.uploads.delete_one({})),
+    "report as a worker": (W, lambda s: s.workers.report("x", None, "cpu", {}, None)),
+    "delete a worker's record": (NONE, lambda s: s.database.workers.delete_one({})),
+    "change the store's identity": (NONE, lambda s: s.database.meta.update_one({}, {"$set": {}})),
+    "make an index": (NONE, lambda s: s.database.jobs.create_index("tid")),
+    "drop an index": (NONE, lambda s: s.database.jobs.drop_indexes()),
+    "make a collection": (NONE, lambda s: s.database.create_collection("mine")),
+    "write a collection of its own": (NONE, lambda s: s.database.mine.insert_one({})),
+    "rename a collection": (NONE, lambda s: s.database.jobs.rename("mine")),
+    "drop a collection": (NONE, lambda s: s.database.jobs.drop()),
+    "drop the database": (NONE, lambda s: s.client.drop_database("hyperhive")),
+    "make a user": (NONE, lambda s: s.database.command("createUser", "x", pwd=SECRET, roles=[])),
+    "make an administrator": (
+        NONE,
+        lambda s: s.client.admin.command("createUser", "x", pwd=SECRET, roles=["root"]),
+    ),
+    "invite a friend": (NONE, lambda s: s.roles.invite("friend")),
+    "revoke another": (NONE, lambda s: s.database.command("dropUser", WORKER)),
+    "change its own user": (
+        NONE,
+        lambda s: s.database.command("updateUser", WORKER, roles=["dbOwner"]),
+    ),
+    "take another role": (
+        NONE,
+        lambda s: s.database.command("grantRolesToUser", WORKER, roles=["readWrite"]),
+    ),
+    "make a role": (
+        NONE,
+        lambda s: s.database.command("createRole", "x", privileges=[], roles=[]),
+    ),
+    "widen its role": (
+        NONE,
+        lambda s: s.database.command("updateRole", role_name(WORKER), roles=["dbOwner"]),
+    ),
+    "read the users": (NONE, lambda s: list(s.client.admin.system.users.find())),
+    "read another database": (NONE, lambda s: s.client.other.things.find_one()),
+    "write another database": (NONE, lambda s: s.client.other.things.insert_one({})),
+    "read what was written": (NONE, lambda s: s.client.local["oplog.rs"].find_one()),
+    "read the server's log": (NONE, lambda s: s.client.admin.command("getLog", "global")),
+    "see what others do": (NONE, lambda s: s.client.admin.command("currentOp")),
+    "make a replica set": (NONE, lambda s: s.client.admin.command("replSetInitiate", {})),
+    "stop the server": (NONE, lambda s: s.client.admin.command("shutdown")),
+}
+"""What one can try, and who may."""
+
+
+@pytest.fixture(scope="module")
+def admin(admin_uri: str) -> Iterator[Store]:
+    """Give the administrator's store, in which a user of each role is made, named like it."""
+    with Store(admin_uri) as admin:
+        admin.roles.ensure()
+        yield admin
+        for role in ROLES:
+            with contextlib.suppress(NotFound):
+                admin.roles.revoke(role)
+
+
+@pytest.fixture(scope="module")
+def users(admin: Store) -> Iterator[Dict[str, Store]]:
+    """Give the store as each role sees it."""
+    with contextlib.ExitStack() as opened:
+        yield {
+            role: opened.enter_context(
+                Store(
+                    "mongodb://{}:{}@{}".format(role, admin.roles.invite(role, role), admin.address)
+                )
+            )
+            for role in ROLES
+        }
+
+
+def contents(store: Store) -> Dict[str, List[Any]]:
+    """Return every document that one could be after."""
+    return {
+        name: list(store.database[name].find()) for name in [*COLLECTIONS, "fs.files", "fs.chunks"]
+    }
+
+
+def prepare(store: Store) -> None:
+    """Let there be one thing of each kind in a database that is otherwise empty."""
+    for name in store.database.list_collection_names():
+        store.database[name].delete_many({})
+    store.ensure_indexes()
+    store.trials.post(Draft("s", 0, {}, {}))
+    store.studies.open("s", {})
+    store.datasets.publish("set", b"x", {"name": "set"})
+    store.workers.report("w", None, "cpu", {}, None)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_21_a_role_is_refused_what_is_not_its_work(
+    store: Store, users: Dict[str, Store], role: str
+) -> None:
+    """The server refuses it, the store says so in words without a secret, and nothing changed."""
+    prepare(store)
+    before = contents(store)
+    for deed in [deed for deed, (may, _) in DEEDS.items() if role not in may]:
+        said = refusal(users[role], deed)
+        assert "may not do that" in said, deed
+        assert SECRET not in said, deed
+        assert contents(store) == before, deed
+
+
+def refusal(user: Store, deed: str) -> str:
+    """Return what is said of a deed that is refused; fail if it is not."""
+    try:
+        with user.guard():
+            DEEDS[deed][1](user)
+    except NotAllowed as error:
+        return str(error)
+    raise AssertionError("it is allowed to " + deed)
+
+
+def test_21_what_a_role_may_do_it_can(store: Store, users: Dict[str, Store]) -> None:
+    """The table is true in both directions: nobody is said to be able to what they are not."""
+    for deed, (roles, act) in DEEDS.items():
+        for role in roles:
+            prepare(store)
+            before = contents(store)
+            with users[role].guard():
+                act(users[role])
+            assert contents(store) != before, deed
+
+
+def test_21_the_documentation_has_this_table() -> None:
+    """docs/security.md lists every act that is tried here, and who may."""
+    rows = [
+        "| {} | {} |".format(deed, " | ".join("yes" if r in may else "no" for r in ROLES))
+        for deed, (may, _) in DEEDS.items()
+    ]
+    text = SECURITY.read_text()
+    said = [row for row in text.splitlines() if row.endswith(("| yes |", "| no |"))]
+    assert said == rows
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_21_a_role_does_its_work_and_needs_every_right(
+    store: Store, admin: Store, users: Dict[str, Store], role: str
+) -> None:
+    """Its work passes with the role, and not with one action less: the role is the least."""
+    privileges = PRIVILEGES[role]
+    work = WORK[role]
+    work(store, users[role])
+    try:
+        for collection, actions in privileges.items():
+            for action in actions:
+                rest = tuple(other for other in actions if other != action)
+                set_privileges(admin, role, {**privileges, collection: rest})
+                with pytest.raises(NotAllowed):
+                    work(store, users[role])
+    finally:
+        admin.roles.ensure()
+    work(store, users[role])
+
+
+def test_21_a_database_that_was_not_made_ready_is_refused(
+    store: Store, users: Dict[str, Store]
+) -> None:
+    """A coordinator may not make indexes: without them it does not begin, and says who can."""
+    store.database.meta.delete_many({})
+    users[COORDINATOR]._identity = None
+    with pytest.raises(NotFound, match="hyperhive mongo init"):
+        users[COORDINATOR].ensure_indexes()
+
+
+def set_privileges(admin: Store, role: str, privileges: Mapping[str, Tuple[str, ...]]) -> None:
+    """Let a role be another one until it is brought up to date."""
+    admin.database.command(
+        "updateRole",
+        role_name(role),
+        privileges=[
+            {"resource": {"db": "hyperhive", "collection": name}, "actions": list(actions)}
+            for name, actions in privileges.items()
+            if actions
+        ],
+        roles=[],
+    )
+
+
+def empty(store: Store, *others: Store) -> None:
+    """Empty the database, and have nobody remember what they would else ask for."""
+    for name in store.database.list_collection_names():
+        store.database[name].delete_many({})
+    store.ensure_indexes()
+    for each in (store, *others):
+        each._identity = None
+
+
+def a_coordinators_work(store: Store, user: Store) -> None:
+    """Do all that a coordinator asks of a store, and hyperopt's API."""
+    from store.hyperopt import MongoJobs, MongoTrials
+
+    empty(store, user)
+    user.ping()
+    user.ensure_indexes()  # which it may not make, and which are there
+    user.datasets.publish("set", b"x", {})
+    assert user.datasets.fetch("set") == b"x"
+    user.studies.open("s", {"trials": 1})
+    assert user.trials.post(Draft("s", 0, {}, {}))
+    assert user.workers.present() == []
+    trial = store.trials.claim("w", new_token(), ["lenet5"])
+    assert trial is not None
+    artifact = store.blobs.put(b"weights", "weights").as_document()
+    store.trials.finish(trial.id, str(trial.token), {"loss": 1.0}, artifact)
+    assert user.trials.expire() == 0
+    assert user.collect_orphans() == 0
+    user.drop_weights(user.trials.find("s")[0])
+    user.studies.conclude("s", {})
+    user.delete_study("s")
+
+    trials = MongoTrials(MongoJobs(user), exp_key="e")
+    trials.new_trial_ids(1)  # makes hyperopt's counter
+    trials.attachments["domain"] = b"pickle"
+    assert trials.attachments["domain"] == b"pickle"
+    del trials.attachments["domain"]
+    (tid,) = trials.new_trial_ids(1)
+    assert tid == 1
+
+
+def a_workers_work(store: Store, user: Store) -> None:
+    """Do all that a device asks of a store."""
+    empty(store, user)
+    for tid in range(4):
+        store.trials.post(Draft("s", tid, {}, {}))
+    user.ping()
+    assert user.identity() == store.identity()
+    user.workers.report("w", None, "cpu", {}, None)
+
+    def claim() -> Any:
+        token = new_token()
+        assert user.trials.claim("w", token, ["lenet5"]) is not None
+        return user.trials.claimed(token)
+
+    trial = user.trials.heartbeat(claim())
+    artifact = user.blobs.put(b"weights", "weights").as_document()
+    for _ in range(2):
+        assert user.trials.finish(trial.id, trial.token, {"loss": 1.0}, artifact)
+    user.trials.give_back(claim())
+    user.trials.fail(claim(), ErrorKind.OBJECTIVE, "")
+    cancelled = claim()
+    store.trials.cancel("s", SEARCH, cancelled.tid)
+    user.trials.confirm_cancel(cancelled)
+    store.datasets.publish("set", b"x", {})
+    assert user.datasets.fetch("set") == b"x"
+    assert user.studies.all() == []
+    assert [worker.id for worker in user.workers.present()] == ["w"]
+    user.workers.leave("w")
+    assert user.workers.present() == []
+
+
+def a_viewers_work(store: Store, user: Store) -> None:
+    """Do all that ``status``, ``best`` and ``predict-cam --study`` ask of a store."""
+    empty(store, user)
+    store.studies.open("s", {"trials": 1})
+    store.datasets.publish("set", b"x", {})
+    user.ping()
+    assert user.identity() == store.identity()
+    assert [study.name for study in user.studies.all()] == ["s"]
+    assert user.trials.counts("s", SEARCH)
+    assert user.trials.overdue() == []
+    assert user.workers.silent() == []
+    assert user.datasets.fetch("set") == b"x"
+
+
+WORK = {
+    COORDINATOR: a_coordinators_work,
+    WORKER: a_workers_work,
+    VIEWER: a_viewers_work,
+}

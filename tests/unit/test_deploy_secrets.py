@@ -1,0 +1,99 @@
+"""`make secrets` and `make certs`: what they write, and that they overwrite nothing."""
+
+import datetime
+import ipaddress
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict
+
+import pytest
+from cryptography import x509
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def run(folder: Path, script: str, *arguments: str, **variables: str) -> str:
+    """Run a script of deploy/ in a folder; return what it says."""
+    done = subprocess.run(
+        ["/bin/sh", str(REPOSITORY / "deploy" / script), *arguments],
+        cwd=folder,
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode in (0, 1), done.stdout
+    return done.stdout
+
+
+def files(folder: Path) -> Dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "secrets").iterdir()}
+
+
+def certificate(folder: Path, name: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(files(folder)[name])
+
+
+@pytest.mark.parametrize("tool", ["openssl", "python3"])
+def test_secrets_are_made_once(tmp_path: Path, tool: str) -> None:
+    """Each login has a password of its own in a file for its user alone; a second run keeps all."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in (tool, "basename", "cat", "chmod", "dirname", "grep", "mkdir", "mv"):
+        there = sys.executable if name == "python3" else str(shutil.which(name))
+        (tools / name).symlink_to(there)
+    said = run(tmp_path, "make-secrets.sh", PATH=str(tools))
+    made = files(tmp_path)
+    logins = [name + ".uri" for name in ("admin", "coordinator", "worker", "viewer")]
+    assert set(made) == {*logins, "admin.password", "replica.key"}
+    passwords = [made[name].decode().partition("@")[0].rpartition(":")[2] for name in logins]
+    assert passwords[0] == made["admin.password"].decode().strip()
+    assert len(set(passwords)) == 4
+    assert {len(password) for password in passwords} == {48}
+    assert not any(password in said for password in passwords)
+    assert 900 < len(b"".join(made["replica.key"].split())) <= 1024  # what mongod takes
+    assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
+    for name in ("admin.password", "replica.key"):
+        assert stat.S_IMODE((tmp_path / "secrets" / name).stat().st_mode) == 0o600
+    (tmp_path / "secrets" / "worker.uri").unlink()
+    again = run(tmp_path, "make-secrets.sh", PATH=str(tools))
+    assert again.count("is there already: left as it is") == 5
+    changed = {name for name, content in files(tmp_path).items() if content != made[name]}
+    assert changed == {"worker.uri"}
+
+
+def test_certificates_are_backdated_and_keep_their_ca(tmp_path: Path) -> None:
+    """A clock a day behind takes them; another HOST keeps the CA, and no HOST changes nothing."""
+    run(tmp_path, "make-certs.sh")
+    first = files(tmp_path)
+    yesterday = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
+    for name in ("ca.pem", "mongo.pem"):
+        begins = certificate(tmp_path, name).not_valid_before_utc
+        assert abs(begins - yesterday) < datetime.timedelta(hours=1)
+    assert "left as it is" in run(tmp_path, "make-certs.sh")
+    assert files(tmp_path) == first
+    run(tmp_path, "make-certs.sh", "192.168.1.10", "studio.local", "::1")
+    second = files(tmp_path)
+    assert {name for name in first if first[name] == second[name]} == {"ca.pem", "ca.key"}
+    names = certificate(tmp_path, "mongo.pem").extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    assert names.value.get_values_for_type(x509.DNSName) == ["mongo", "localhost", "studio.local"]
+    assert names.value.get_values_for_type(x509.IPAddress) == [
+        ipaddress.ip_address(address) for address in ("127.0.0.1", "192.168.1.10", "::1")
+    ]
+    certificate(tmp_path, "mongo.pem").verify_directly_issued_by(certificate(tmp_path, "ca.pem"))
+    for name in ("ca.key", "mongo.pem"):
+        assert stat.S_IMODE((tmp_path / "secrets" / name).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("host", ["192.168.1.10,DNS:evil", "a b", "$(id)", "-x", "1.2.3"])
+def test_a_host_that_is_none_is_refused(tmp_path: Path, host: str) -> None:
+    """Nothing but a name or an address gets into the certificate; what was there stays."""
+    said = run(tmp_path, "make-certs.sh", host)
+    assert "mongo.pem made" not in said
+    assert not (tmp_path / "secrets" / "mongo.pem").exists()

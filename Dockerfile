@@ -18,6 +18,6 @@ USER 1000
 ENTRYPOINT ["hyperhive"]
 
 FROM worker AS coordinator
-USER root
+USER 0
 RUN pip install --constraint /opt/hyperhive/constraints.txt '/opt/hyperhive[coordinator]'
 USER 1000

@@ -232,7 +232,11 @@ def _told(trials: List[Trial]) -> Any:
 def admits_a_device(run: Run) -> None:
     """A worker outside joins with the line that invite printed, and ends when it is revoked."""
     line = run.compose(*ADMINISTRATE, "invite", "nano").stdout.strip().splitlines()[-1]
-    run.check("@{}:27017/".format(ADDRESS) in line, "the line of an invitation has this machine's address", line)
+    run.check(
+        "@{}:27017/".format(ADDRESS) in line,
+        "the line of an invitation has this machine's address",
+        line,
+    )
     worker = "{} -m hyperhive worker --slots 1 --device cpu".format(sys.executable)
     home = run.project / "home"
     home.mkdir()

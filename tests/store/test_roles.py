@@ -104,4 +104,4 @@ def test_a_device_gets_the_server_and_nothing_of_the_administrators(uri: str, de
 def test_a_user_whom_the_server_finds_no_more_is_a_refused_login(admin: Store) -> None:
     """It says that of a login that is revoked just while it looks it up."""
     with pytest.raises(LoginRefused), admin.guard():
-        admin.database.command("grantRolesToUser", "nano", roles=[])
+        admin.database.command("updateUser", "nano", pwd="another")

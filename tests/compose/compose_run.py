@@ -166,8 +166,8 @@ def shows_no_password(run: Run) -> None:
 
 
 def _password(secret: str) -> str:
-    """Return the password of a URI, or a secret that is one itself."""
-    return secret.partition("@")[0].rpartition(":")[2] if "@" in secret else secret
+    """Return the password of a URI, or the first line of a secret that is one itself."""
+    return secret.partition("@")[0].rpartition(":")[2] if "@" in secret else secret.split()[0]
 
 
 def survives_a_killed_worker(run: Run) -> None:

@@ -1,18 +1,23 @@
-# One image for coordinator and worker. Not yet built by its authors: there is no Docker engine where
-# they work.
-FROM python:3.11-slim
-RUN useradd --create-home hyperhive
+# The images of worker and coordinator; `docker compose build` makes both. Their PyTorch is PyPI's,
+# which on Linux brings CUDA (5 GB); docs/fleet.md tells how to build with the small one for CPUs.
+FROM python:3.11-slim-bookworm AS worker
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONUNBUFFERED=1
+RUN useradd --create-home --uid 1000 hyperhive
+# The one that constraints.txt names. No torchvision, which would have to match: nothing here uses it.
+ARG TORCH_VERSION=2.15.0
+ARG PIP_EXTRA_INDEX_URL
+RUN pip install "torch==${TORCH_VERSION}"
 WORKDIR /opt/hyperhive
-COPY pyproject.toml constraints.txt README.md hyperhive.py ./
-COPY pages pages
-COPY store store
-COPY model model
-COPY worker worker
-COPY coordinator coordinator
-COPY inference inference
-RUN pip install --no-cache-dir --constraint constraints.txt '.[coordinator]'
-USER hyperhive
+COPY . .
+RUN pip install --constraint constraints.txt .
 WORKDIR /home/hyperhive
-# Volumes mounted here take over the owner.
-RUN mkdir -p models .cache
+# compose.yaml runs it as whoever owns the secrets: volumes mounted here are for any user to write.
+RUN mkdir models .cache .local && chmod 1777 models .cache .local
+ENV HOME=/home/hyperhive USER=hyperhive
+USER 1000
 ENTRYPOINT ["hyperhive"]
+
+FROM worker AS coordinator
+USER 0
+RUN pip install --constraint /opt/hyperhive/constraints.txt '/opt/hyperhive[coordinator]'
+USER 1000

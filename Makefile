@@ -9,7 +9,7 @@ DEVICE_VENV := .venv-device
 SOURCES := hyperhive.py pages store model worker coordinator inference
 STAMP = $(VENV)/.$(1)-installed
 
-.PHONY: demo test check secrets certs test-device faults matrix benchmarks clean
+.PHONY: demo test check secrets certs test-device compose-test check-deploy faults matrix benchmarks clean
 
 demo: $(call STAMP,all)
 	$(BIN)/hyperhive demo
@@ -24,8 +24,10 @@ check: $(call STAMP,test)
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.8- $(SOURCES)
 
 # For compose.yaml; both need no more than a shell and openssl. docs/security.md tells what they write.
+# In .env Docker Compose reads whose they are: nobody else can, so containers run as this user.
 secrets:
 	@sh deploy/make-secrets.sh
+	@grep -qs '^HYPERHIVE_USER=' .env || echo "HYPERHIVE_USER=$$(id -u):$$(id -g)" >>.env
 
 # HOST="192.168.1.10 coordinator.local": what the devices call this machine.
 certs:
@@ -35,6 +37,15 @@ certs:
 test-device: $(call STAMP,test) $(DEVICE_VENV)/.installed
 	HYPERHIVE_DEVICE_PYTHON=$(CURDIR)/$(DEVICE_VENV)/bin/python \
 	  $(BIN)/python -m pytest tests/acceptance -k old_python
+
+# Dockerfile and compose.yaml as their own tools see them.
+check-deploy: $(call STAMP,deploy)
+	$(BIN)/hadolint Dockerfile
+	HYPERHIVE_USER=1000:1000 $(BIN)/docker-compose --profile '*' config --quiet
+
+# compose.yaml for real, as root, with podman and stand-in images: docs/fleet.md tells what it needs.
+compose-test: $(call STAMP,test) $(call STAMP,deploy)
+	$(BIN)/python tests/compose/compose_run.py
 
 # The long form of the fault suite: about an hour; writes the tables of docs/reliability.md.
 faults: $(call STAMP,test)

@@ -34,7 +34,7 @@ _OF_THE_SERVER = ("tls", "ssl", "tlscafile", "tlsca", "replicaset", "directconne
 # The server quotes the whole command that it refuses, a trial's history included.
 _COMMAND = re.compile(r"command \{ (\w+): (\"[^\"]*\"|\w+)?.*", re.DOTALL)
 
-_AUTHENTICATION_FAILED, _ATLAS_ERROR, _UNAUTHORIZED = 18, 8000, 13
+_AUTHENTICATION_FAILED, _ATLAS_ERROR, _UNAUTHORIZED, _USER_NOT_FOUND = 18, 8000, 13, 11
 _NO_LOGIN = "requires authentication"  # what the server says to who has none, or has it no more
 _UNTRUSTED, _OUT_OF_TIME = "CERTIFICATE_VERIFY_FAILED", ("not yet valid", "has expired")  # OpenSSL
 
@@ -149,7 +149,9 @@ def _refusal(where: str, error: mongo.OperationFailure) -> StoreError:
             "MongoDB at {} refused the login: check user, password and authSource in "
             "--mongo".format(where)
         )
-    if error.code == _UNAUTHORIZED and _NO_LOGIN in str(error):
+    # A login that is revoked while the server looks it up is a user that it does not find.
+    gone = error.code == _USER_NOT_FOUND
+    if gone or (error.code == _UNAUTHORIZED and _NO_LOGIN in str(error)):
         return LoginRefused(
             "MongoDB at {} wants a login: put USER:PASSWORD@ before the host in --mongo, "
             "or ask for a new login if yours was revoked".format(where)

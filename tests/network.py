@@ -6,13 +6,25 @@ from pathlib import Path
 from typing import List
 
 import pymongo
+import yaml
 from home import until
 from pymongo.errors import PyMongoError
 
 from store.embedded import find_mongod
 
-DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
-_PLAIN = ["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"]
+REPOSITORY = Path(__file__).resolve().parents[1]
+DEPLOY = REPOSITORY / "deploy"
+_PLAIN = ["--nounixsocket", "--wiredTigerCacheSizeGB=0.25"]
+_COPIES = "/run/mongo"
+"""Where compose.yaml's mongod finds what is in secrets/."""
+
+
+def mongod_flags() -> List[str]:
+    """Return the arguments that compose.yaml gives to mongod."""
+    compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
+    program, *flags = compose["services"]["mongo"]["command"]
+    assert program == "mongod"
+    return list(flags)
 
 
 class Network:
@@ -34,10 +46,12 @@ class Network:
         self.log = folder / "mongod.log"
         data = folder / "db"
         data.mkdir()
-        self._command = [str(find_mongod()), "--dbpath", str(data), *_PLAIN]
+        self._command = [str(find_mongod()), "--dbpath", str(data), "--bind_ip", "127.0.0.1"]
         self._command += ["--port", self.host.partition(":")[2]]
         self._make_admin()
-        self._process = self._start(*self._closed())
+        flags = [flag.replace(_COPIES, str(self.secrets)) for flag in mongod_flags()]
+        # The image adds --auth, where there is an administrator to make.
+        self._process = self._start(["--auth", "--logpath", str(self.log), *flags], True)
 
     def uri(self, name: str) -> str:
         """Return the URI of a login that ``make secrets`` made."""
@@ -53,24 +67,17 @@ class Network:
         self._process.kill()
         self._process.wait()
 
-    def _closed(self) -> List[str]:
-        pem, ca, key = (str(self.secrets / name) for name in ("mongo.pem", "ca.pem", "replica.key"))
-        options = ["--auth", "--replSet", "rs0", "--keyFile", key, "--noscripting"]
-        options += ["--networkMessageCompressors", "disabled", "--logpath", str(self.log)]
-        options += ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", pem, "--tlsCAFile", ca]
-        return [*options, "--tlsAllowConnectionsWithoutCertificates"]
-
     def _make_admin(self) -> None:
-        process = self._start()
+        process = self._start(_PLAIN, False)
         password = (self.secrets / "admin.password").read_text().strip()
         with pymongo.MongoClient("mongodb://{}/".format(self.host)) as client:
             client.admin.command("createUser", "admin", pwd=password, roles=["root"])
         process.terminate()
         process.wait()
 
-    def _start(self, *options: str) -> "subprocess.Popen[bytes]":
+    def _start(self, options: List[str], encrypted: bool) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen([*self._command, *options], stdout=subprocess.DEVNULL)
-        tls = {"tls": True, "tlsCAFile": str(self.secrets / "ca.pem")} if options else {}
+        tls = {"tls": True, "tlsCAFile": str(self.secrets / "ca.pem")} if encrypted else {}
         with pymongo.MongoClient(self.host, directConnection=True, **tls) as client:
 
             def answers() -> bool:

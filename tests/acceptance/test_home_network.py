@@ -16,7 +16,7 @@ from network import Network
 
 from coordinator.fleet import NoUsers, prepare
 from store.connection import Store
-from store.errors import LoginRefused, LoginRevoked, ServerFailed
+from store.errors import LoginRefused, LoginRevoked, ServerFailed, StoreUnavailable
 from store.private_files import write
 from store.roles import ROLES, WORKER
 from store.trial import Draft, Status
@@ -152,6 +152,19 @@ def test_a_devices_life(home: Home, network: Network) -> None:
     assert "nano" in said[-1]
     for secret in (*network.passwords(), password, WRONG):
         assert [text for text in said if secret in text] == []
+
+
+def test_the_server_runs_as_compose_yaml_says(network: Network, admin: Store) -> None:
+    """A real mongod takes compose.yaml's flags, and they do what they are for."""
+    options = admin.client.admin.command("getCmdLineOpts")["parsed"]
+    assert options["net"]["compression"] == {"compressors": "disabled"}
+    assert options["net"]["tls"]["mode"] == "requireTLS"
+    assert options["net"]["unixDomainSocket"] == {"enabled": False}
+    assert options["security"]["javascriptEnabled"] is False
+    assert options["security"]["keyFile"] == str(network.secrets / "replica.key")
+    assert admin.client.admin.command("hello")["setName"] == "rs0"
+    with pytest.raises(StoreUnavailable), Store("mongodb://" + network.host, timeout=2.0) as plain:
+        plain.ping()
 
 
 def test_init_is_safe_to_run_again(network: Network, admin: Store) -> None:

@@ -99,3 +99,9 @@ def test_no_worker_is_made_among_the_administrators(admin_uri: str) -> None:
 def test_a_device_gets_the_server_and_nothing_of_the_administrators(uri: str, device: str) -> None:
     """Hosts, database and TLS are kept; the administrator's login and options are not."""
     assert with_login(uri, "n", "p") == device
+
+
+def test_a_user_whom_the_server_finds_no_more_is_a_refused_login(admin: Store) -> None:
+    """It says that of a login that is revoked just while it looks it up."""
+    with pytest.raises(LoginRefused), admin.guard():
+        admin.database.command("updateUser", "nano", pwd="another")

@@ -43,7 +43,7 @@ def test_secrets_are_made_once(tmp_path: Path, tool: str) -> None:
     """Each login has a password of its own in a file for its user alone; a second run keeps all."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name in (tool, "basename", "cat", "chmod", "dirname", "grep", "mkdir", "mv"):
+    for name in (tool, "cat", "chmod", "mkdir", "mv"):
         there = sys.executable if name == "python3" else str(shutil.which(name))
         (tools / name).symlink_to(there)
     said = run(tmp_path, "make-secrets.sh", PATH=str(tools))
@@ -57,8 +57,8 @@ def test_secrets_are_made_once(tmp_path: Path, tool: str) -> None:
     assert not any(password in said for password in passwords)
     assert 900 < len(b"".join(made["replica.key"].split())) <= 1024  # what mongod takes
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
-    for name in ("admin.password", "replica.key"):
-        assert stat.S_IMODE((tmp_path / "secrets" / name).stat().st_mode) == 0o600
+    for path in (tmp_path / "secrets").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
     (tmp_path / "secrets" / "worker.uri").unlink()
     again = run(tmp_path, "make-secrets.sh", PATH=str(tools))
     assert again.count("is there already: left as it is") == 5
@@ -87,8 +87,8 @@ def test_certificates_are_backdated_and_keep_their_ca(tmp_path: Path) -> None:
         ipaddress.ip_address(address) for address in ("127.0.0.1", "192.168.1.10", "::1")
     ]
     certificate(tmp_path, "mongo.pem").verify_directly_issued_by(certificate(tmp_path, "ca.pem"))
-    for name in ("ca.key", "mongo.pem"):
-        assert stat.S_IMODE((tmp_path / "secrets" / name).stat().st_mode) == 0o600
+    for path in (tmp_path / "secrets").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("host", ["192.168.1.10,DNS:evil", "a b", "$(id)", "-x", "1.2.3"])

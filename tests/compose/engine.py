@@ -1,0 +1,125 @@
+"""A container engine of its own for the compose test: podman's service, and Docker Compose on it.
+
+Everything it makes lies below one folder and is gone afterwards. Three things are as this kind of
+machine needs them: runc (crun refuses the cgroup layout), cgroups without systemd, and limits that
+a process without CAP_SYS_RESOURCE may set. Without systemd nobody runs the health checks either:
+a thread here does.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Iterator, List, Optional
+
+_PROGRAMS = ("podman", "runc", "debootstrap", "iptables", "ip", "unshare")
+_HELPERS = ("netavark", "aardvark-dns")
+_HEALTH_EVERY_S = 2.0
+
+_CONTAINERS = """\
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+cgroup_manager = "cgroupfs"
+runtime = "runc"
+events_logger = "file"
+[network]
+network_backend = "netavark"
+network_config_dir = "{folder}/networks"
+"""
+_STORAGE = """\
+[storage]
+driver = "overlay"
+graphroot = "{folder}/graph"
+runroot = "{folder}/run"
+"""
+
+
+class Engine:
+    """podman, and Docker Compose on podman's socket, with all they keep below ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in (("containers.conf", _CONTAINERS), ("storage.conf", _STORAGE)):
+            (folder / name).write_text(text.format(folder=folder))
+        self._environment = {
+            **{key: os.environ[key] for key in os.environ if not key.startswith("HYPERHIVE")},
+            "CONTAINERS_CONF": str(folder / "containers.conf"),
+            "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
+            "DOCKER_HOST": "unix://{}/socket".format(folder),
+        }
+
+    def podman(self, *arguments: str, check: bool = True) -> str:
+        """Run ``podman ARGUMENTS``; return what it said."""
+        return self._run(["podman", *arguments], None, check).stdout
+
+    def compose(
+        self, project: Path, *arguments: str, seconds: float = 300.0
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run ``docker compose ARGUMENTS`` in a project's folder, to its end, whatever that is."""
+        command = [str(Path(sys.executable).with_name("docker-compose")), *arguments]
+        return self._run(command, project, check=False, seconds=seconds)
+
+    def _run(
+        self, command: List[str], cwd: Optional[Path], check: bool, seconds: float = 1800.0
+    ) -> "subprocess.CompletedProcess[str]":
+        ended = subprocess.run(
+            command,
+            cwd=cwd,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+        )
+        if check and ended.returncode != 0:
+            raise SystemExit("{} failed:\n{}".format(" ".join(command[:3]), ended.stdout[-4000:]))
+        return ended
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Serve Docker's API, and run the health checks, while the context is open."""
+        address = self._environment["DOCKER_HOST"]
+        with (self._folder / "service.log").open("w") as log:
+            service = subprocess.Popen(
+                ["podman", "system", "service", "--time=0", address],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+            )
+        ended = threading.Event()
+        checks = threading.Thread(target=self._check_health, args=(ended,))
+        checks.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            checks.join()
+            self.podman("rm", "--all", "--force", "--time", "5", "--volumes", check=False)
+            self.podman("network", "prune", "--force", check=False)
+            service.terminate()
+            service.wait()
+
+    def _check_health(self, ended: threading.Event) -> None:
+        while not ended.wait(_HEALTH_EVERY_S):
+            for name in self.podman("ps", "--format", "{{.Names}}", check=False).split():
+                self.podman("healthcheck", "run", name, check=False)
+
+    def remove(self) -> None:
+        """Remove everything below the folder."""
+        self.podman("rmi", "--all", "--force", check=False)
+        self.podman("volume", "rm", "--all", "--force", check=False)
+        shutil.rmtree(self._folder)
+
+
+def missing_programs() -> List[str]:
+    """Return the programs that are needed and not there."""
+    places = os.pathsep.join(["/usr/lib/podman", "/usr/libexec/podman"])
+    return [name for name in _PROGRAMS if shutil.which(name) is None] + [
+        name for name in _HELPERS if shutil.which(name, path=places) is None
+    ]

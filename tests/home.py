@@ -1,6 +1,7 @@
 """Runs hyperhive's commands as a person does: as processes, with signals, in a home of its own."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -10,7 +11,8 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
-from store.embedded import running_uri
+from store.connection import Store
+from store.embedded import embedded_server, running_uri
 from store.trial import Trial
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -89,6 +91,16 @@ class Home:
         }
         for name in ("DATA", "CACHE", "CONFIG", "STATE"):
             self.environment["XDG_{}_HOME".format(name)] = str(folder / name.lower())
+
+    def card(self, name: str) -> Dict[str, Any]:
+        """Return the card of a study's model."""
+        read: Dict[str, Any] = json.loads((self.work / "models" / name / "model.json").read_text())
+        return read
+
+    def trials(self, study: str) -> List[Trial]:
+        """Return all trials of a study on the home's own server."""
+        with embedded_server(self.mongo) as uri, Store(uri) as store:
+            return store.trials.find(study)
 
     def start(self, *arguments: str, python: str = sys.executable, **variables: str) -> Program:
         """Start ``hyperhive ARGUMENTS``."""

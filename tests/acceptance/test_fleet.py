@@ -3,17 +3,14 @@
 The first tests share a worker, which lives through all of them: servers come and go around it.
 """
 
-import json
 import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 from typing import List, Optional
 
 import pytest
 from home import Home, Program, parent, slot, until
-from PIL import Image
 
 from model.datasets import digits
 from store.connection import Store
@@ -46,11 +43,6 @@ def study(home: Home, name: str, trials: int, epochs: int = 2) -> str:
     return name + ".toml"
 
 
-def card(home: Home, name: str) -> "dict[str, object]":
-    read: dict[str, object] = json.loads((home.work / "models" / name / "model.json").read_text())
-    return read
-
-
 def caught(store: Store, name: str, worker: Program) -> Trial:
     """Return a trial that a worker is in the middle of, its process halted there."""
 
@@ -70,12 +62,6 @@ def caught(store: Store, name: str, worker: Program) -> Trial:
 
 def mongods(home: Home) -> List[str]:
     return [line for line in home.processes().values() if "--dbpath" in line]
-
-
-def trials_of(home: Home, name: str) -> List[Trial]:
-    """Return all trials of a study on the home's own server."""
-    with embedded_server(home.mongo) as uri, Store(uri) as store:
-        return store.trials.find(name)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +99,7 @@ def test_a_study_survives_a_killed_worker(shared_home: Home, worker: Program) ->
     assert "of test images (refitted on training and validation data)" in said
     assert "models/first/report.png" in said
     assert mongods(home) == []
-    assert card(home, "first")["test_accuracy"] > 0.2  # type: ignore[operator]
+    assert home.card("first")["test_accuracy"] > 0.2
     assert worker.is_running()
     with embedded_server(home.mongo) as uri, Store(uri) as store:
         trials = store.trials.find("first")
@@ -152,7 +138,7 @@ def test_a_study_survives_its_coordinator(shared_home: Home, worker: Program) ->
     assert "[10/10]" in third.said()
     assert "Traceback" not in "".join(each.said() for each in (first, second, third, worker))
     assert mongods(home) == []
-    trials = trials_of(home, "second")
+    trials = home.trials("second")
     assert [trial.tid for trial in trials if trial.purpose == SEARCH] == list(range(10))
     assert {(trial.status, trial.attempts, trial.late) for trial in trials} == {(Status.DONE, 1, 0)}
 
@@ -187,46 +173,6 @@ def test_a_worker_gives_its_trial_back_at_sigterm(home: Home, store: Store, mong
     home.is_empty()
 
 
-def test_two_demos_at_once(home: Home) -> None:
-    """Each demo trains, tests, keeps and draws a model of its own, and nothing is left running."""
-    # With this seed the four trials have four epochs at most.
-    command = ["demo", "--dataset", "digits", "--trials", "4", "--slots", "1", "--seed", "1905"]
-    demos = [home.start(*command) for _ in range(2)]
-    assert [demo.end(120) for demo in demos] == [0, 0]
-    folders = sorted((home.work / "models").iterdir())
-    assert len(folders) == 2
-    for demo in demos:
-        said = demo.said()
-        (folder,) = [folder for folder in folders if "study {} on".format(folder.name) in said]
-        picture = Path("models") / folder.name / "report.png"
-        assert str(picture) in said
-        assert "[4/4] trial" in said
-        with Image.open(home.work / picture) as image:
-            assert image.size[0] >= 1000
-        assert {"model.json", "model.safetensors", "report.png", "worker.log"} == {
-            path.name for path in folder.iterdir()
-        }
-        assert card(home, folder.name)["study"] == folder.name
-        assert "Traceback" not in said + (folder / "worker.log").read_text()
-    home.is_empty()
-    assert home.server() is None
-    for folder in folders:
-        trials = trials_of(home, folder.name)
-        assert len(trials) == 6
-        assert {(trial.status, trial.attempts) for trial in trials} == {(Status.DONE, 1)}
-
-
-def test_a_demo_that_is_stopped_takes_its_workers_along(home: Home) -> None:
-    """Ctrl-C ends a demo, its workers and its server, and says so in a line."""
-    demo = home.start("demo", "--dataset", "digits", "--slots", "1")
-    demo.says("searching")
-    demo.signal(signal.SIGINT)
-    assert demo.end(60) == 1
-    assert "stopped; " in demo.said().splitlines()[-1]
-    assert "Traceback" not in demo.said()
-    home.is_empty()
-
-
 @pytest.fixture(scope="module")
 def device_python() -> str:
     """Return the interpreter of an old device, with its own torch and PyMongo."""
@@ -246,10 +192,10 @@ def test_an_old_python_joins_the_fleet(home: Home, device_python: str) -> None:
     worker = home.start("worker", "--slots", "1", python=device_python)
     coordinator = home.start("coordinator", study(home, "old", 3))
     assert coordinator.end(120) == 0
-    trained_on = card(home, "old")["trained_on"]
+    trained_on = home.card("old")["trained_on"]
     assert isinstance(trained_on, dict)
     assert trained_on["python"] == version
-    trials = trials_of(home, "old")
+    trials = home.trials("old")
     assert {(trial.status, trial.attempts) for trial in trials} == {(Status.DONE, 1)}
     assert {trial.result["trained_on"]["python"] for trial in trials} == {version}
     worker.signal(signal.SIGTERM)

@@ -85,6 +85,8 @@ class Engine:
     def running(self) -> Iterator[None]:
         """Serve Docker's API, and run the health checks, while the context is open."""
         address = self._environment["DOCKER_HOST"]
+        socket = self._folder / "socket"
+        socket.unlink(missing_ok=True)
         with (self._folder / "service.log").open("w") as log:
             service = subprocess.Popen(
                 ["podman", "system", "service", "--time=0", address],
@@ -96,6 +98,9 @@ class Engine:
         checks = threading.Thread(target=self._check_health, args=(ended,))
         checks.start()
         try:
+            while not socket.exists():
+                if ended.wait(0.1) or service.poll() is not None:
+                    raise SystemExit("podman's service did not start: {}".format(log.name))
             yield
         finally:
             ended.set()

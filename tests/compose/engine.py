@@ -38,6 +38,10 @@ runroot = "{folder}/run"
 """
 
 
+class EngineFailed(Exception):
+    """podman did not do what it was told; what it said is in the message."""
+
+
 class Engine:
     """podman, and Docker Compose on podman's socket, with all they keep below ``folder``."""
 
@@ -78,7 +82,7 @@ class Engine:
             timeout=seconds,
         )
         if check and ended.returncode != 0:
-            raise SystemExit("{} failed:\n{}".format(" ".join(command[:3]), ended.stdout[-4000:]))
+            raise EngineFailed("{}:\n{}".format(" ".join(command[:3]), ended.stdout[-4000:]))
         return ended
 
     @contextlib.contextmanager
@@ -100,7 +104,7 @@ class Engine:
         try:
             while not socket.exists():
                 if ended.wait(0.1) or service.poll() is not None:
-                    raise SystemExit("podman's service did not start: {}".format(log.name))
+                    raise EngineFailed("podman's service did not start: {}".format(log.name))
             yield
         finally:
             ended.set()

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Set
 
 import stand_ins
-from engine import Engine, missing_programs
+from engine import Engine, EngineFailed, missing_programs
 
 sys.path.insert(0, str(stand_ins.REPOSITORY))
 
 from store.connection import Store
+from store.errors import StoreError
 from store.trial import SEARCH, Status, Trial
 
 OWNER = "1234"
@@ -109,6 +110,10 @@ class Run:
         self.check(code == "0", "the study ends", said)
         for line in said.splitlines()[-4:]:
             self.say("  " + line)
+
+    def signal_all(self, container: str, signal: str) -> None:
+        """Send a signal to a container's processes, but for the first, which starts the others."""
+        self.engine.podman("exec", container, "bash", "-c", "kill -{} -1".format(signal))
 
     def hostname(self, container: str) -> str:
         """Return a container's own name for itself, with which its worker's id begins."""
@@ -204,11 +209,11 @@ def _caught(run: Run, store: Store, hosts: Dict[str, str]) -> Optional[str]:
         if trial.status is not Status.RUNNING or not _share(trials, host):
             continue
         name = hosts[host]
-        run.engine.podman("pause", name)
+        run.signal_all(name, "STOP")
         now = store.trials.get(trial.id)
         if now is not None and (now.status, now.token) == (trial.status, trial.token):
             return name
-        run.engine.podman("unpause", name)
+        run.signal_all(name, "CONT")
     return None
 
 
@@ -339,7 +344,7 @@ def rehearse(folder: Path) -> int:
         try:
             for step in STEPS:
                 step(run)
-        except Failed as failure:
+        except (Failed, EngineFailed, StoreError, subprocess.SubprocessError) as failure:
             failed.append(str(failure))
             run.say("FAILED: {}".format(failure))
             print(run.compose("logs", "--tail", "40").stdout)

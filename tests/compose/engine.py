@@ -38,6 +38,10 @@ runroot = "{folder}/run"
 """
 
 
+class EngineFailed(Exception):
+    """podman did not do what it was told; what it said is in the message."""
+
+
 class Engine:
     """podman, and Docker Compose on podman's socket, with all they keep below ``folder``."""
 
@@ -78,13 +82,15 @@ class Engine:
             timeout=seconds,
         )
         if check and ended.returncode != 0:
-            raise SystemExit("{} failed:\n{}".format(" ".join(command[:3]), ended.stdout[-4000:]))
+            raise EngineFailed("{}:\n{}".format(" ".join(command[:3]), ended.stdout[-4000:]))
         return ended
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Serve Docker's API, and run the health checks, while the context is open."""
         address = self._environment["DOCKER_HOST"]
+        socket = self._folder / "socket"
+        socket.unlink(missing_ok=True)
         with (self._folder / "service.log").open("w") as log:
             service = subprocess.Popen(
                 ["podman", "system", "service", "--time=0", address],
@@ -96,6 +102,9 @@ class Engine:
         checks = threading.Thread(target=self._check_health, args=(ended,))
         checks.start()
         try:
+            while not socket.exists():
+                if ended.wait(0.1) or service.poll() is not None:
+                    raise EngineFailed("podman's service did not start: {}".format(log.name))
             yield
         finally:
             ended.set()

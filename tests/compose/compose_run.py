@@ -8,13 +8,16 @@ machine's address at home. Ends with one line of counts, and with exit code 1 if
 """
 
 import argparse
+import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Set
 
@@ -36,9 +39,9 @@ HYPERHIVE_BIND={}
 HYPERHIVE_STUDY=--dataset digits --name fleet --trials {}
 """.format(ADDRESS, TRIALS)
 UP = ["--profile", "worker", "up", "--detach", "--no-build", "--scale", "worker=2"]
-DOWN = ["--profile", "worker", "down"]
+DOWN = ["--profile", "*", "down"]
 # Docker Compose takes podman's word for a network's id as a change, and would make mongo anew.
-ADMINISTRATE = ["run", "--rm", "--no-deps", "--no-TTY", "init", "mongo"]
+ADMINISTRATE = ["run", "--rm", "--no-deps", "--no-TTY", "admin"]
 SECRETS = ("admin.password", "replica.key", "coordinator.uri", "worker.uri", "viewer.uri")
 
 
@@ -234,6 +237,19 @@ def _told(trials: List[Trial]) -> Any:
     return sorted((trial.tid, trial.purpose, trial.status.name, trial.fence) for trial in trials)
 
 
+def shows_its_page(run: Run) -> None:
+    """The dashboard, with the viewer's login, is seen from outside at the address in its log."""
+    said = run.compose("up", "--detach", "--no-build", "--no-deps", "dashboard")
+    run.check(said.returncode == 0, "the dashboard comes up", said.stdout)
+    logs = ["logs", "hyperhive-dashboard-1"]
+    address = run.until(
+        lambda: re.search(r"http://[^:]+(:8765/\S+/)", run.engine.podman(*logs)), "its address"
+    )
+    with urllib.request.urlopen("http://" + ADDRESS + address[1] + "fleet.json") as answer:
+        told = json.load(answer)
+    run.check('"fleet"' in json.dumps(told), "it shows the study", repr(told))
+
+
 def admits_a_device(run: Run) -> None:
     """A worker outside joins with the line that invite printed, and ends when it is revoked."""
     line = run.compose(*ADMINISTRATE, "invite", "nano").stdout.strip().splitlines()[-1]
@@ -298,6 +314,7 @@ STEPS = (
     shows_no_password,
     survives_a_killed_worker,
     keeps_its_data,
+    shows_its_page,
     admits_a_device,
     refuses_wrong_secrets,
 )

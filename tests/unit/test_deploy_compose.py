@@ -45,6 +45,7 @@ def test_a_service_is_given_its_secrets_as_files(name: str) -> None:
                 ("HYPERHIVE_HOST", "${HYPERHIVE_BIND:-127.0.0.1}:27017"),
             )
     own = {"init": {"admin.uri", "coordinator.uri", "worker.uri", "viewer.uri"}}
+    own.update(admin={"admin.uri"})
     own.update(coordinator={"coordinator.uri"}, worker={"worker.uri"}, dashboard={"viewer.uri"})
     own.update(mongo={"admin.password", "replica.key", "mongo.pem"})
     assert set(service["secrets"]) == own[name] | {"ca.pem"}
@@ -61,6 +62,12 @@ def test_a_service_has_few_rights(name: str) -> None:
     if name != "mongo":  # which becomes the user mongodb by itself
         assert service["user"] == "${HYPERHIVE_USER:?run `make secrets certs` first}"
         assert "cap_add" not in service
+
+
+def test_what_prints_logins_has_no_log() -> None:
+    """An engine's log driver may keep what a container says for as long as the journal lasts."""
+    assert SERVICES["admin"]["logging"] == {"driver": "none"}
+    assert SERVICES["admin"]["profiles"]  # `up` does not start it
 
 
 def test_versions_are_those_that_were_tested() -> None:

@@ -49,6 +49,7 @@ from store.pipeline import (
     literal,
     new_document,
     one_of,
+    renewed,
     to_the_copy,
     up_for_claiming,
 )
@@ -208,11 +209,12 @@ class TrialQueue:
         ``LeaseLost`` if the trial has changed hands or ended.
         """
         said = literal(progress)
-        alive = {"lease_until": extended(lease)}
-        holds = {**alive, "refresh_time": "$$NOW", "progress": said}
-        return self._update_held(
-            trial, holds, {**alive, "copy": {"$mergeObjects": ["$copy", {"progress": said}]}}
-        )
+        holds = {"lease_until": renewed(lease), "refresh_time": "$$NOW", "progress": said}
+        copies = {
+            "lease_until": extended(lease),
+            "copy": {"$mergeObjects": ["$copy", {"progress": said}]},
+        }
+        return self._update_held(trial, holds, copies)
 
     def finish(
         self,

@@ -182,6 +182,21 @@ def test_a_copy_keeps_the_trial_when_its_holder_dies(store: Store) -> None:
     assert finish(store, copy)
 
 
+def test_a_lease_that_a_wrong_clock_made_is_set_right_by_the_next_beat(store: Store) -> None:
+    """A server that was a year ahead for one beat leaves none of it, once no copy runs."""
+    holder = held(store)
+    ahead = {"lease_until": {"$add": ["$$NOW", 365 * 86_400_000]}}
+    for is_copied in (False, True):
+        copy = copied(store) if is_copied else None
+        store.client.hyperhive.jobs.update_one({}, [{"$set": ahead}])
+        if copy is not None:
+            store.trials.give_back(copy)
+        beaten = store.trials.heartbeat(holder, lease=60.0)
+        assert beaten.lease_until is not None
+        assert beaten.refresh_time is not None
+        assert (beaten.lease_until - beaten.refresh_time).total_seconds() == 60.0
+
+
 def test_a_trial_whose_holder_and_copy_died_is_taken_over(store: Store) -> None:
     """It costs both attempts; the copy is void, and only its result would still be taken."""
     held(store)

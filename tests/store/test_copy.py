@@ -120,16 +120,16 @@ def test_what_is_not_copied(
 
 @pytest.mark.parametrize(
     ("epoch", "ago", "slowest"),
-    # It was in its first epoch: 19 of 10 s at least remain, to be undercut by a fifth in 20 epochs.
-    # In its second: 18 of 5 s; in its tenth: 10 of 1 s; and less the longer ago it said so.
-    [(0, 0.0, 7.6), (1, 0.0, 3.6), (9, 0.0, 0.4), (1, 45.0, 1.8)],
+    # In its first epoch: 19 of 100 s or more remain, to be undercut by a fifth in 20 epochs. In its
+    # second: 18 of 50 s; in its tenth: 10 of 10 s; and less the longer ago it said so.
+    [(0, 0.0, 76.0), (1, 0.0, 36.0), (9, 0.0, 4.0), (1, 450.0, 18.0)],
 )
 def test_a_trial_is_copied_by_who_ends_it_clearly_sooner(
     store: Store, epoch: int, ago: float, slowest: float
 ) -> None:
     """The holder's time is taken from its last word, and a copy must need four fifths of it."""
     held(store)
-    at_epoch(store, 0, epoch, 10.0, ago)
+    at_epoch(store, 0, epoch, 100.0, ago)
     assert try_copy(store, seconds=1.05 * slowest) is None
     assert try_copy(store, seconds=0.9 * slowest) is not None
 

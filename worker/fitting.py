@@ -68,7 +68,8 @@ def _is_fast(store: Store, identity: Identity, pace: Pace) -> bool:
     others = [
         record.pace.seconds_per_epoch
         for record in store.workers.present(pace.study)
-        if record.id != identity.worker and record.pace and record.pace.study == pace.study
+        if record.id != identity.worker and record.paused is None
+        if record.pace and record.pace.study == pace.study
     ]
     return pace.seconds_per_epoch <= SLOW * min(others, default=pace.seconds_per_epoch)
 

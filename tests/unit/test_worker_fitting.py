@@ -98,13 +98,14 @@ def test_an_idle_device_copies_a_straggler(store: Store) -> None:
     assert taken(store, "fast") is None
 
 
-def test_a_device_is_compared_with_those_of_its_study(store: Store) -> None:
-    """The pace of a worker that was at another study says nothing."""
+def test_a_device_is_compared_with_those_at_work_on_its_study(store: Store) -> None:
+    """The pace of a worker that was at another study says nothing, nor that of one that rests."""
     open_study(store, 2)
     post(store, 0, 10)
     post(store, 1, 30)
     store.workers.report("elsewhere", None, "cpu", {}, None, pace=Pace("another", 0.001))
     store.workers.report("new", None, "cpu", {}, None)
+    store.workers.report("hot", None, "cpu", {}, None, paused="too hot", pace=Pace("s", 0.001))
     assert taken(store, "slow").tid == 1
 
 

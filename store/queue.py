@@ -424,6 +424,12 @@ class TrialQueue:
             found = list(self._jobs.find(which).sort("tid", ASCENDING))
         return [Trial.from_document(document) for document in found]
 
+    def is_posted(self, study: str, purpose: str, tid: int) -> bool:
+        """Return whether a trial is there, in whatever state."""
+        which = {"exp_key": experiment_key(study, purpose), "tid": tid, **_A_STUDYS}
+        with self._guard():
+            return self._jobs.find_one(which, {"_id": 1}) is not None
+
     def changed(self, above: Mapping[str, int], ids: Iterable[Any]) -> List[Trial]:
         """Return trials in short: those with these ids, and those posted since.
 

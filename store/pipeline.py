@@ -19,8 +19,10 @@ LEASE_IS_OVER = {
 RISE: _Document = {"$add": ["$version", 1]}
 """``version`` as it is after a transition."""
 
-IS_COPIED: _Document = {"$eq": ["$copy.fence", "$fence"]}
-"""Whether a copy runs now: one beside an earlier claim is void."""
+IS_COPIED: _Document = {
+    "$and": [{"$eq": ["$copy.fence", "$fence"]}, {"$gt": ["$copy.until", "$$NOW"]}]
+}
+"""Whether a copy runs now: one beside an earlier claim is void, one silent for a lease given up."""
 
 
 def new_document(draft: Draft) -> _Document:

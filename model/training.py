@@ -30,6 +30,13 @@ class Epoch:
     validation_accuracy: Optional[float]
     seconds: float
 
+    @property
+    def diverged(self) -> bool:
+        """Whether the last loss that was computed is not finite: the training ends with this."""
+        # The last step of an epoch can break the weights after its last training loss was seen.
+        last = self.train_loss if self.validation_loss is None else self.validation_loss
+        return not math.isfinite(last)
+
     def to_json(self) -> Dict[str, Any]:
         """Return the epoch as plain JSON."""
         return asdict(self)
@@ -108,8 +115,6 @@ def train(
         held = None
         if len(held_images) and math.isfinite(train_loss):
             held = evaluate(model, held_images, held_labels, data.normalise)
-        # The last step of an epoch can break the weights after the last training loss was seen.
-        diverged = not math.isfinite(held.loss if held else train_loss)
         epochs.append(
             Epoch(
                 number=number,
@@ -120,7 +125,7 @@ def train(
             )
         )
         report(epochs[-1])
-        if diverged:
+        if epochs[-1].diverged:
             return Trained(model, epochs, diverged=True)
     return Trained(model, epochs, diverged=False)
 

@@ -19,8 +19,10 @@ LEASE_IS_OVER = {
 RISE: _Document = {"$add": ["$version", 1]}
 """``version`` as it is after a transition."""
 
-IS_COPIED: _Document = {"$eq": ["$copy.fence", "$fence"]}
-"""Whether a copy runs now: one beside an earlier claim is void."""
+IS_COPIED: _Document = {
+    "$and": [{"$eq": ["$copy.fence", "$fence"]}, {"$gt": ["$copy.until", "$$NOW"]}]
+}
+"""Whether a copy runs now: one beside an earlier claim is void, one silent for a lease given up."""
 
 
 def new_document(draft: Draft) -> _Document:
@@ -90,7 +92,7 @@ def claim_by(worker: Any, token: str, lease: float, pace: Optional[float] = None
         "fence": {"$add": ["$fence", 1]},
         "attempts": {"$add": ["$attempts", 1]},
         "issued": {"$concatArrays": ["$issued", [issued(worker, token)]]},
-        "lease_until": _from_now(lease),
+        "lease_until": from_now(lease),
         "book_time": "$$NOW",
         "refresh_time": "$$NOW",
         "progress": None,
@@ -183,13 +185,23 @@ def error_of(kind: ErrorKind, message: str) -> _Document:
     return {"kind": kind.value, "message": literal(message)}
 
 
-def _from_now(seconds: float) -> _Document:
+def from_now(seconds: float) -> _Document:
+    """Return the moment so many seconds from now."""
     return {"$add": ["$$NOW", round(seconds * 1000)]}
 
 
 def extended(seconds: float) -> _Document:
-    """Return when a renewed lease is over: not sooner than whoever else keeps it has said."""
-    return {"$max": ["$lease_until", _from_now(seconds)]}
+    """Return when a lease is over that another keeps too: not sooner than that one has said."""
+    return {"$max": ["$lease_until", from_now(seconds)]}
+
+
+def renewed(seconds: float) -> _Document:
+    """Return when its holder's lease is over.
+
+    Without a copy that is what the holder says, so that no beat of a server's clock that was ahead
+    lasts.
+    """
+    return {"$cond": [IS_COPIED, extended(seconds), from_now(seconds)]}
 
 
 def literal(value: Any) -> _Document:

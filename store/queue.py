@@ -11,7 +11,9 @@ copy has a token of its own, issued as a claim's is, and is charged as an attemp
 from the holder. The lease is the trial's: either of the two keeps it, and it is over when both are
 gone. A holder that gives up hands the trial to its copy, if there is one. A copy notes the fence of
 its holder and is void as soon as that rises, so nothing else has to end it; the Trial that its
-worker has names the fence that comes next, under which it would be the holder.
+worker has names the fence that comes next, under which it would be the holder. One that is silent
+for a lease is given up: another may take its place, and until then it may come back. A worker
+copies a trial once, so that one which cannot run it does not try for ever.
 
 Each transition is one update of one document, with an aggregation pipeline, so it happens whole or
 not at all, on a stand-alone server too. All time in it is the server's (``$$NOW``): a device's
@@ -45,10 +47,12 @@ from store.pipeline import (
     ends_later_than,
     error_of,
     extended,
+    from_now,
     issued,
     literal,
     new_document,
     one_of,
+    renewed,
     to_the_copy,
     up_for_claiming,
 )
@@ -71,6 +75,8 @@ _OURS: _Document = {"fence": {"$type": "number"}}
 _A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}
 """Not hyperopt's jobs, which have this life too, and may have a study's name for their key."""
 _UNFINISHED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}, **_A_STUDYS}
+
+_REFUNDED: _Document = {"attempts": {"$subtract": ["$attempts", 1]}, "version": RISE}
 
 _IN_SHORT = {"spec": 0, "result.history": 0, "late.result": 0}
 """Leaves out most of a trial's bytes: the course of its training, and results never counted."""
@@ -149,9 +155,10 @@ class TrialQueue:
     ) -> Optional[Trial]:
         """Begin a second run of the longest trial of a study whose holder will clearly end later.
 
-        One copy a trial at a time, and an attempt is charged for it. How long the holder still
-        takes is estimated from what it last said of its epochs (``progress.epoch``) and of its
-        pace; this worker is expected to take ``seconds_per_epoch`` for each of ``config.epochs``.
+        One copy a trial at a time, one a worker, and an attempt is charged for it. How long the
+        holder still takes is estimated from what it last said of its epochs (``progress.epoch``)
+        and of its pace; this worker is expected to take ``seconds_per_epoch`` for each of
+        ``config.epochs``.
         None means that no trial is worth it. The Trial is to be passed back to the transitions as
         one that was claimed.
         """
@@ -162,6 +169,7 @@ class TrialQueue:
             "config.epochs": {"$gt": 0},
             "owner": {"$ne": worker},
             "excluded": {"$ne": worker},
+            "issued": {"$not": {"$elemMatch": {"worker": worker, "copy": True}}},
             "cancel_requested": False,
             "$expr": {
                 "$and": [
@@ -179,6 +187,7 @@ class TrialQueue:
                 "worker": literal(worker),
                 "fence": "$fence",
                 "progress": None,
+                "until": from_now(lease),
             },
             "attempts": {"$add": ["$attempts", 1]},
             "issued": {"$concatArrays": ["$issued", [entry]]},
@@ -208,11 +217,13 @@ class TrialQueue:
         ``LeaseLost`` if the trial has changed hands or ended.
         """
         said = literal(progress)
-        alive = {"lease_until": extended(lease)}
-        holds = {**alive, "refresh_time": "$$NOW", "progress": said}
-        return self._update_held(
-            trial, holds, {**alive, "copy": {"$mergeObjects": ["$copy", {"progress": said}]}}
-        )
+        holds = {"lease_until": renewed(lease), "refresh_time": "$$NOW", "progress": said}
+        goes_on = {"progress": said, "until": from_now(lease)}
+        copies = {
+            "lease_until": extended(lease),
+            "copy": {"$mergeObjects": ["$copy", goes_on]},
+        }
+        return self._update_held(trial, holds, copies)
 
     def finish(
         self,
@@ -284,7 +295,8 @@ class TrialQueue:
 
         It ends in ERROR when its attempts are used up, and at once when ``kind`` says that no
         worker could do better (``BAD_PAYLOAD``). If a copy runs, that is its other attempt. A copy
-        that fails is over, and the holder goes on. Raises ``LeaseLost`` if it is another's by now.
+        that fails is over, its attempt refunded: the holder goes on as if there had been none.
+        Raises ``LeaseLost`` if it is another's by now.
         """
         hopeless = kind is not ErrorKind.OBJECTIVE
         ends: Any = True if hopeless else {"$gte": ["$attempts", "$max_attempts"]}
@@ -302,7 +314,7 @@ class TrialQueue:
         }
         if not hopeless:
             failed = one_of(IS_COPIED, {**to_the_copy(), "error": failed["error"]}, failed)
-        return self._update_held(trial, failed, {"copy": None, "version": RISE})
+        return self._update_held(trial, failed, {"copy": None, **_REFUNDED})
 
     def give_back(self, trial: Trial, exclude: bool = False) -> Trial:
         """Hand the trial back unharmed, its attempt refunded: this worker stops, or cannot run it.
@@ -311,7 +323,6 @@ class TrialQueue:
         worker: its device failed (out of memory, say), which says nothing about the
         hyperparameters. Raises ``LeaseLost`` if it is another's by now.
         """
-        refunded = {"attempts": {"$subtract": ["$attempts", 1]}, "version": RISE}
 
         def excluding(whom: str) -> _Document:
             return {"excluded": {"$setUnion": ["$excluded", [whom]]}} if exclude else {}
@@ -330,9 +341,9 @@ class TrialQueue:
             {
                 **one_of(IS_COPIED, to_the_copy(), returned),
                 **excluding("$owner"),
-                **refunded,
+                **_REFUNDED,
             },
-            {"copy": None, **excluding("$copy.worker"), **refunded},
+            {"copy": None, **excluding("$copy.worker"), **_REFUNDED},
         )
 
     def expire(self) -> int:
@@ -421,6 +432,12 @@ class TrialQueue:
         with self._guard():
             found = list(self._jobs.find(which).sort("tid", ASCENDING))
         return [Trial.from_document(document) for document in found]
+
+    def is_posted(self, study: str, purpose: str, tid: int) -> bool:
+        """Return whether a trial is there, in whatever state."""
+        which = {"exp_key": experiment_key(study, purpose), "tid": tid, **_A_STUDYS}
+        with self._guard():
+            return self._jobs.find_one(which, {"_id": 1}) is not None
 
     def changed(self, above: Mapping[str, int], ids: Iterable[Any]) -> List[Trial]:
         """Return trials in short: those with these ids, and those posted since.

@@ -1,14 +1,16 @@
 """The command ``hyperhive worker``."""
 
+import atexit
 import contextlib
 import logging
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional, Set
+from typing import TYPE_CHECKING, List, Optional, Set
 
 import typer
 
@@ -206,6 +208,7 @@ def _check_login(uri: str) -> None:
 
 def _slot(options: Options, number: int) -> None:
     """Be one slot: what each process of the pool runs."""
+    code = _end_quickly()
     _set_up_logging(options.verbose, "slot {}".format(number))
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # PyTorch reads it when it is imported
     stop = Stop()
@@ -219,7 +222,28 @@ def _slot(options: Options, number: int) -> None:
             options.reasons.send(str(error))
         except OSError:  # the parent was killed
             log.error("%s", error)
-        raise SystemExit(EXPECTED_ERROR) from None
+        code[0] = EXPECTED_ERROR
+    else:
+        code[0] = 0
+
+
+def _end_quickly() -> List[int]:
+    """Have this process end without Python's taking PyTorch apart, for one to two seconds.
+
+    Returns the list that holds its exit code, which is 1 unless another is put there. To be called
+    before anything else is imported: what is registered first is called last, after the handlers
+    of PyTorch and of an objective's packages.
+    """
+    code = [1]
+
+    def end() -> None:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code[0])
+
+    atexit.register(end)
+    return code
 
 
 def _work(options: Options, stop: Stop) -> None:

@@ -79,8 +79,10 @@ def machine() -> str:
     if sys.platform == "darwin":
         asked = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
         told = subprocess.run(asked, stdout=subprocess.PIPE, check=False).stdout.decode().strip()
-    else:
+    elif sys.platform == "linux":
         told = _board(Path("/proc")) or ""
+    else:
+        told = ""
     return told or platform.processor() or platform.machine()
 
 

@@ -58,17 +58,18 @@ def pace_of(study: str, progress: Mapping[str, Any], seconds: float) -> Optional
 
 def _is_near_end(store: Store, study: str) -> bool:
     """Whether all trials of a study's budget are posted, and it goes on."""
-    stored = store.studies.get(study)
-    if stored is None or stored.cancelled or stored.result is not None:
-        return False
-    return bool(store.trials.find(study, SEARCH, [stored.spec["trials"] - 1]))
+    for found in store.studies.summaries(study):  # asked at each poll: none of a model's card
+        if not (found.cancelled or found.has_ended):
+            return store.trials.is_posted(study, SEARCH, found.budget - 1)
+    return False
 
 
 def _is_fast(store: Store, identity: Identity, pace: Pace) -> bool:
     others = [
         record.pace.seconds_per_epoch
         for record in store.workers.present(pace.study)
-        if record.id != identity.worker and record.pace and record.pace.study == pace.study
+        if record.id != identity.worker and record.paused is None
+        if record.pace and record.pace.study == pace.study
     ]
     return pace.seconds_per_epoch <= SLOW * min(others, default=pace.seconds_per_epoch)
 

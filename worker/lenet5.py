@@ -38,7 +38,8 @@ class LeNet5Objective:
                 "train_loss": epoch.train_loss,
                 "validation_accuracy": epoch.validation_accuracy,
             }
-            context.report(progress, epoch.seconds * (asked.epochs - epoch.number))
+            left = 0 if epoch.diverged else asked.epochs - epoch.number
+            context.report(progress, epoch.seconds * left)
 
         try:
             trained = train(asked, data, report, context.should_stop)

@@ -36,6 +36,8 @@ class Life:
     excluded: Set[str] = field(default_factory=set)
     copy: Optional[str] = None
     copys_progress: Optional[int] = None
+    copy_is_silent: bool = False
+    copied_by: Set[str] = field(default_factory=set)
 
     def can_be_claimed_by(self, worker: str) -> bool:
         """It waits, or its lease is over; and nothing else speaks against it."""
@@ -49,16 +51,21 @@ class Life:
         )
 
     def can_be_copied_by(self, worker: str) -> bool:
-        """Another holds it, who lives; no copy runs; and nothing else speaks against it."""
+        """Another holds it, who lives; no copy lives; and nothing else speaks against it."""
         return (
             self.state is Status.RUNNING
             and not self.lease_is_over
-            and self.copy is None
+            and not self.has_a_living_copy()
+            and worker not in self.copied_by
             and self.attempts < self.max_attempts
             and not self.cancel_requested
             and worker not in self.excluded
             and worker != self.issued[str(self.token)]
         )
+
+    def has_a_living_copy(self) -> bool:
+        """Whether a copy runs that was heard of within a lease."""
+        return self.copy is not None and not self.copy_is_silent
 
     def is_run_by(self, token: str) -> bool:
         """Whether this token is the holder's, or the copy's: the two that may act."""
@@ -86,14 +93,15 @@ class Life:
         self.version += 1
         self.issued[token] = worker
         self.fences[token] = self.fence + 1
-        self.copy, self.copys_progress = token, None
+        self.copy, self.copys_progress, self.copy_is_silent = token, None, False
+        self.copied_by.add(worker)
 
     def heartbeat(self, token: str, progress: Optional[int]) -> bool:
         """Renew the lease, also one that is over; return whether a cancel was asked."""
         self._must_be_run_by(token)
         self.lease_is_over = False
         if token == self.copy:
-            self.copys_progress = progress
+            self.copys_progress, self.copy_is_silent = progress, False
         else:
             self.progress = progress
         return self.cancel_requested
@@ -115,9 +123,10 @@ class Life:
         """Back off and wait for another attempt; the end if there is none, or no use in one."""
         self._must_be_run_by(token)
         if token == self.copy:
+            self.attempts -= 1
             self._end_copy()
             return
-        if self.copy is not None and kind is not ErrorKind.BAD_PAYLOAD:
+        if self.has_a_living_copy() and kind is not ErrorKind.BAD_PAYLOAD:
             self._pass_to_the_copy()
             self.error = kind
             return
@@ -134,7 +143,7 @@ class Life:
         self.attempts -= 1
         if token == self.copy:
             self._end_copy()
-        elif self.copy is not None:
+        elif self.has_a_living_copy():
             self._pass_to_the_copy()
         else:
             self._change_hands(Status.NEW)

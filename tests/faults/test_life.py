@@ -232,6 +232,15 @@ class Lifetimes(RuleBasedStateMachine):
         self.jobs.update_one({"tid": tid}, [{"$set": {"lease_until": AGO}}])
         self.lives[tid].lease_is_over = True
 
+    @precondition(lambda self: self._those(lambda life: life.copy is not None))
+    @rule(number=numbers)
+    def a_copy_falls_silent(self, number: int) -> None:
+        """A copy was not heard of for a lease, in place of waiting for it."""
+        copied = self._those(lambda life: life.copy is not None)
+        tid = copied[number % len(copied)]
+        self.jobs.update_one({"tid": tid}, [{"$set": {"copy.until": AGO}}])
+        self.lives[tid].copy_is_silent = True
+
     @precondition(lambda self: self._those(lambda life: life.backs_off))
     @rule(number=numbers)
     def a_back_off_ends(self, number: int) -> None:

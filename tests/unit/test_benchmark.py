@@ -1,5 +1,6 @@
 """What a device can do: measured, kept for as long as the store is, and shown beside the others."""
 
+import platform
 import sys
 from pathlib import Path
 from typing import Any, Iterator, List
@@ -14,7 +15,7 @@ from store.connection import Store
 from store.driver import with_login
 from worker.benchmark import measure
 from worker.comparison import comparison
-from worker.device import _board, machine_versions
+from worker.device import _board, machine, machine_versions
 
 NANO = Benchmark(
     name="nano",
@@ -94,6 +95,14 @@ def test_the_board_is_called_by_its_name(tmp_path: Path) -> None:
     assert machine_versions()["machine"]
 
 
+def test_only_linux_is_asked_for_its_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows, which has no /proc, a machine is what Python calls it."""
+    known_to_python = platform.processor() or platform.machine()
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr("worker.device.Path", None)  # nothing is read
+    assert machine() == known_to_python
+
+
 def test_figures_outlive_the_process_and_are_replaced(store: Store) -> None:
     """One set a device stays, the newest; no sweep takes it, and it is no worker's record."""
     store.benchmarks.keep(NANO)
@@ -110,6 +119,14 @@ def test_figures_outlive_the_process_and_are_replaced(store: Store) -> None:
     ]
     assert swept_by == "last_seen"
     assert workers.count_documents({swept_by: {"$exists": True}}) == 0
+
+
+def test_an_older_hyperhive_leaves_figures_out_of_its_workers(store: Store) -> None:
+    """It asks for those that have not left, and ends with a traceback where one was never seen."""
+    store.benchmarks.keep(NANO)
+    store.workers.report("w", None, "cpu", {}, None)
+    found = store.client.hyperhive.workers.find({"left": None})
+    assert [document["_id"] for document in found] == ["w"]
 
 
 def test_one_machine_may_have_two_devices(store: Store) -> None:

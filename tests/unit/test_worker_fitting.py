@@ -76,6 +76,28 @@ def test_the_oldest_goes_first_otherwise(store: Store, why: str) -> None:
     assert taken(store, "medium", knows) is None
 
 
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_an_idle_worker_reads_little(store: Store, admin_uri: str, has_ended: bool) -> None:
+    """At each of its polls, however much a study's model or the last trial's history say."""
+    open_study(store, 1)
+    post(store, 0, 10)
+    large = {"card": {"history": "x" * 100_000}}
+    say = store.studies.conclude if has_ended else store.studies.offer
+    say("s", large)
+    trial = taken(store, "fast")
+    assert store.trials.finish(trial.id, trial.token, {"history": "x" * 100_000})
+    with Store(admin_uri) as admin:
+        admin.database.command("profile", 2)
+        try:
+            assert taken(store, "fast") is None
+            replies = [each["responseLength"] for each in admin.database.system.profile.find()]
+        finally:
+            admin.database.command("profile", 0)
+            admin.database.system.profile.drop()
+    assert len(replies) >= 2
+    assert max(replies) < 2000
+
+
 def test_a_worker_alone_takes_the_last_trial_as_ever(store: Store) -> None:
     """With no other to compare with, and one trial that waits, there is nothing to choose."""
     open_study(store, 1)
@@ -98,13 +120,14 @@ def test_an_idle_device_copies_a_straggler(store: Store) -> None:
     assert taken(store, "fast") is None
 
 
-def test_a_device_is_compared_with_those_of_its_study(store: Store) -> None:
-    """The pace of a worker that was at another study says nothing."""
+def test_a_device_is_compared_with_those_at_work_on_its_study(store: Store) -> None:
+    """The pace of a worker that was at another study says nothing, nor that of one that rests."""
     open_study(store, 2)
     post(store, 0, 10)
     post(store, 1, 30)
     store.workers.report("elsewhere", None, "cpu", {}, None, pace=Pace("another", 0.001))
     store.workers.report("new", None, "cpu", {}, None)
+    store.workers.report("hot", None, "cpu", {}, None, paused="too hot", pace=Pace("s", 0.001))
     assert taken(store, "slow").tid == 1
 
 

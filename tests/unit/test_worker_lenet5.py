@@ -80,12 +80,16 @@ def test_the_same_configuration_gives_the_same_weights() -> None:
 
 
 def test_a_diverged_training_is_a_result_and_the_worst() -> None:
-    """A training whose loss is not finite counts as never right, and has no weights."""
-    outcome = LeNet5Objective()(config(learning_rate=1e9), Bench().context)
+    """A training whose loss is not finite counts as never right, has no weights, and is over."""
+    bench = Bench()
+    outcome = LeNet5Objective()(config(learning_rate=1e9), bench.context)
     assert outcome.result["diverged"] is True
     assert outcome.result["loss"] == WORST_LOSS == 1.0
     assert outcome.result["validation_accuracy"] is None
     assert outcome.weights is None
+    last, left = bench.reports[-1]
+    assert last["epoch"] < last["epochs"]
+    assert left == 0
 
 
 def test_a_refit_reports_its_training_loss() -> None:

@@ -35,6 +35,7 @@ class Bench:
         grace: seconds that a stopping worker may take to finish.
         courtesy: when to leave the machine alone.
         first_come: as in the worker's ``Terms``.
+        lease: in seconds.
     """
 
     def __init__(
@@ -45,14 +46,15 @@ class Bench:
         grace: float = 0.0,
         courtesy: Optional[Courtesy] = None,
         first_come: bool = False,
+        lease: float = LEASE,
     ) -> None:
         self.stop = Stop()
         self.uri: Optional[str] = uri
         self._opened = contextlib.ExitStack()
         self.store = self._opened.enter_context(Store(uri, timeout=2.0))
         self.outbox = Outbox("me", folder)
-        self._heartbeat = Heartbeat(lambda: Store(uri, timeout=2.0), IDENTITY, LEASE)
-        terms = Terms(lambda: self.uri, "cpu", LEASE, grace, courtesy or Courtesy(), first_come)
+        self._heartbeat = Heartbeat(lambda: Store(uri, timeout=2.0), IDENTITY, lease)
+        terms = Terms(lambda: self.uri, "cpu", lease, grace, courtesy or Courtesy(), first_come)
         self.worker = Worker(IDENTITY, terms, {"lenet5": objective}, self.outbox, self.stop)
 
     def __enter__(self) -> "Bench":

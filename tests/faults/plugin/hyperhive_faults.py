@@ -19,11 +19,10 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping
 
-import torch
+import numpy as np
+import safetensors.numpy
 
 import store.connection
-from model.checkpoint import pack_weights
-from model.lenet import LeNet5
 from store.blobs import Blobs
 from store.queue import TrialQueue
 from worker.objectives import Context, Outcome, Stopped
@@ -36,6 +35,15 @@ STEPS = {
     "finished": (TrialQueue, "finish"),
 }
 """After which call of a worker's it dies, by the step's name; ``training`` is in the objective."""
+
+_LENET5 = {
+    "features.0": (6, 1, 5, 5),
+    "features.3": (16, 6, 5, 5),
+    "classifier.1": (120, 400),
+    "classifier.3": (84, 120),
+    "classifier.5": (10, 84),
+}
+"""The weights of a LeNet-5 for one channel and ten classes; each layer has a bias too."""
 
 _AUDIT = os.environ.get("HYPERHIVE_FAULTS_AUDIT")
 _SECONDS = float(os.environ.get("HYPERHIVE_FAULTS_SECONDS", "0.02"))
@@ -51,9 +59,17 @@ def loss_of(config: Mapping[str, Any]) -> float:
 
 
 def weights_of(config: Mapping[str, Any]) -> bytes:
-    """Return the weights of a configuration: those of a LeNet-5 that was never trained."""
-    torch.manual_seed(int(loss_of(config) * 2**48))
-    return pack_weights(LeNet5(channels=1, classes=10))
+    """Return the weights of a configuration: those of a LeNet-5 that was never trained.
+
+    Made without PyTorch: a worker that is started again has none to import first.
+    """
+    dice = np.random.RandomState(int(loss_of(config) * 2**32))
+    arrays = {}
+    for layer, shape in _LENET5.items():
+        arrays[layer + ".weight"] = dice.uniform(-0.1, 0.1, shape).astype(np.float32)
+        arrays[layer + ".bias"] = dice.uniform(-0.1, 0.1, shape[0]).astype(np.float32)
+    packed: bytes = safetensors.numpy.save(arrays)
+    return packed
 
 
 def quick(config: Mapping[str, Any], context: Context) -> Outcome:

@@ -171,28 +171,29 @@ def installed(name):
 pins = dict(
     line.strip().split("==") for line in tested.open() if "==" in line and line[0] != "#"
 )
-lines = []
+kept = {"numpy": pins["numpy"]}  # where there is none yet, the tested one is right
 for name in ("numpy", "torch", "torchvision") + OPENCV:
+    pins.pop(name, None)
     there = installed(name)
-    if name != "numpy":  # where there is none yet, the tested one is right
-        pins.pop(name, None)
     if there:
-        pins[name] = there
+        kept[name] = there
         print("   {} {} stays".format(name, there))
-if importlib.util.find_spec("cv2") and not any(name in pins for name in OPENCV):
+lines = ["{}=={}\n".format(*pin) for pin in sorted(kept.items())]
+if importlib.util.find_spec("cv2") and not any(name in kept for name in OPENCV):
     # Built from source, as JetPack's: pip does not know that it is there.
     print("   OpenCV (cv2) stays; pip will refuse to bring another")
-    lines = ["{}<0".format(name) for name in OPENCV]
-lines += ["{}=={}".format(*pin) for pin in sorted(pins.items())]
-(venv / "constraints.txt").write_text("\n".join(lines) + "\n")
+    lines += ["{}<0\n".format(name) for name in OPENCV]
+(venv / "constraints.txt").write_text("".join(lines))
 (venv / "pip.conf").write_text("[install]\nconstraint = {}\n".format(venv / "constraints.txt"))
+(venv / "tested.txt").write_text("".join("{}=={}\n".format(*pin) for pin in pins.items()))
 END
 
 "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)' ||
   refuse "$python sees no torch: name a CUDA 10.2 build with --torch WHEEL; docs/jetson.md tells where to get one"
 
 say "hyperhive: $package"
-pip install --quiet --no-compile "$package"
+pip install --quiet --no-compile --constraint "$venv/constraints.txt" --constraint "$venv/tested.txt" \
+  "$package"
 
 # -- what came of it -------------------------------------------------------------------------------
 

@@ -41,6 +41,14 @@ inside() {
     : >"$root/dev/$device"
     mount --bind "/dev/$device" "$root/dev/$device"
   done
+  # PyTorch asks the kernel about the processors, and this one's are of another kind.
+  mount --rbind /sys "$root/sys"
+  for number in $(seq "$(nproc)"); do
+    printf 'processor\t: %s\nFeatures\t: fp asimd evtstrm aes pmull sha1 sha2 crc32\n' $((number - 1))
+    printf 'CPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x1\nCPU part\t: 0xd07\n'
+    printf 'CPU revision\t: 1\n\n'
+  done >"$work/cpuinfo"
+  mount --bind "$work/cpuinfo" "$root/proc/cpuinfo"
   for shared in "$repository" "$work"; do
     mkdir -p "$root$shared"
     mount --bind "$shared" "$root$shared"
@@ -92,7 +100,10 @@ fi
 work=$(mktemp -d -t hyperhive-arm64-XXXXXX)
 root=${ARM64_ROOT:-$work/root}
 mounted=
+inner=
 clean_up() {
+  # With it everything ends that runs in its namespaces, and its mounts are gone.
+  if [ -n "$inner" ]; then kill -KILL "$inner" 2>/dev/null && wait "$inner" || true; fi
   if [ -e "$binfmt/$handler" ]; then echo -1 >"$binfmt/$handler"; fi
   if [ -n "$mounted" ]; then umount "$binfmt"; fi
   rm -rf "$work"
@@ -118,4 +129,7 @@ if [ ! -d "$root/debootstrap" ] && [ ! -e "$root/complete" ]; then
     exit 1
   }
 fi
-unshare --mount --pid --fork --kill-child --mount-proc bash "$0" "$python" --inside "$root" "$work"
+unshare --mount --pid --fork --kill-child --mount-proc \
+  bash "$0" "$python" --inside "$root" "$work" &
+inner=$!
+wait "$inner"

@@ -5,11 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEVICE_PYTHON ?= python3.8
-DEVICE_VENV := .venv-device
 SOURCES := hyperhive.py pages store model worker coordinator inference
 STAMP = $(VENV)/.$(1)-installed
 
-.PHONY: demo test check secrets certs test-device compose-test check-deploy faults matrix benchmarks clean
+.PHONY: demo test check secrets certs test-device test-arm64 compose-test check-deploy faults matrix benchmarks clean
 
 demo: $(call STAMP,all)
 	$(BIN)/hyperhive demo
@@ -33,14 +32,31 @@ secrets:
 certs:
 	@sh deploy/make-certs.sh $(HOST)
 
-# A worker as an old device has it: Python 3.8, torch 1.13, joined to a study of this Python's.
-test-device: $(call STAMP,test) $(DEVICE_VENV)/.installed
-	HYPERHIVE_DEVICE_PYTHON=$(CURDIR)/$(DEVICE_VENV)/bin/python \
-	  $(BIN)/python -m pytest tests/acceptance -k old_python
+# Old devices, on Python 3.8: torch 1.13 (constraints-device.txt), and torch 1.11 with the oldest of
+# everything else (constraints-floor.txt). What runs on a device passes its tests there, and a worker
+# there does a study whose coordinator runs on this Python. A device has no mongod: it is .venv's.
+DEVICE_TESTS = tests/store tests/unit/test_worker_*.py tests/unit/test_model_*.py \
+  tests/unit/test_inference_*.py --ignore tests/store/test_embedded.py
+FLOOR_TESTS ?= $(DEVICE_TESTS)
+test-device: $(call STAMP,test) .venv-device/.installed .venv-floor/.installed
+	mongod=$$($(BIN)/python -c 'from store.embedded import find_mongod as f; print(f().parent)') && \
+	export PATH="$$mongod:$$PATH" && \
+	.venv-device/bin/python -m pytest -n 2 --dist loadfile $(DEVICE_TESTS) && \
+	.venv-floor/bin/python -m pytest -n 2 --dist loadfile $(FLOOR_TESTS)
+	for lane in device floor; do \
+	  HYPERHIVE_DEVICE_PYTHON=$(CURDIR)/.venv-$$lane/bin/python $(BIN)/python -m pytest \
+	    tests/acceptance/test_fleet.py tests/unit/test_inference_models.py -k "old_python or old_torch" \
+	    || exit 1; \
+	done
 
-# Dockerfile and compose.yaml as their own tools see them.
+# A worker on an emulated arm64: as root, half an hour; docs/jetson.md has what it printed.
+test-arm64: $(call STAMP,test)
+	bash tests/arm64.sh $(CURDIR)/$(BIN)/python
+
+# Dockerfiles, compose.yaml and shell scripts as their own tools see them.
 check-deploy: $(call STAMP,deploy)
-	$(BIN)/hadolint Dockerfile
+	$(BIN)/hadolint Dockerfile docs/jetson/Dockerfile
+	$(BIN)/shellcheck deploy/*.sh tests/*.sh
 	HYPERHIVE_USER=1000:1000 $(BIN)/docker-compose --profile '*' config --quiet
 
 # compose.yaml for real, as root, with podman and stand-in images: docs/fleet.md tells what it needs.
@@ -67,11 +83,12 @@ $(VENV)/.%-installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[$*]'
 	@touch $@
 
-$(DEVICE_VENV)/.installed: pyproject.toml constraints-device.txt
-	$(DEVICE_PYTHON) -m venv $(DEVICE_VENV)
-	$(DEVICE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
-	  --constraint constraints-device.txt torch .
+.venv-%/.installed: pyproject.toml constraints-%.txt
+	$(DEVICE_PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	  --constraint constraints-$*.txt torch . \
+	  hypothesis onnx opencv-python-headless pytest pytest-timeout pytest-xdist scikit-learn
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEVICE_VENV) build *.egg-info
+	rm -rf $(VENV) .venv-device .venv-floor build *.egg-info

@@ -31,7 +31,9 @@ class Tables:
     def __init__(self, directory: Path) -> None:
         self._lines = _opened(directory / JSONL)
         self._rows = _opened(directory / CSV)
-        self._writer = csv.writer(self._rows, lineterminator="\n")
+        # RFC 4180's line ends; and Python 3.8 quotes a carriage return in a text only where the
+        # line end has one.
+        self._writer = csv.writer(self._rows, lineterminator="\r\n")
         self._writer.writerow(_COLUMNS)
 
     def add(self, result: Result) -> None:

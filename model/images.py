@@ -24,7 +24,7 @@ def decode(data: bytes) -> np.ndarray:
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            image.load()
+            # Not loaded before: Pillow 9.1 looks for EXIF data in a TIFF's file, then closed.
             return np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
     except UnidentifiedImageError:
         raise DatasetError("not an image") from None

@@ -1,6 +1,7 @@
 """What PyMongo is to us: a client's options, its errors as sentences, its versions' differences."""
 
 import contextlib
+import importlib.util
 import logging
 import re
 from typing import Any, Callable, Dict, Iterator, Optional
@@ -135,6 +136,10 @@ def translated_errors(where: str, srv: bool = False) -> Iterator[None]:
     except mongo.ConnectionFailure as error:
         raise _no_connection(where, _reason(error)) from error
     except mongo.ConfigurationError as error:
+        if srv and importlib.util.find_spec("dns") is None:  # PyMongo brings it since 4.3
+            raise BadAddress(
+                "a mongodb+srv:// address needs dnspython: pip install dnspython"
+            ) from error
         if srv and not isinstance(error, mongo.InvalidURI):
             raise StoreUnavailable(
                 "the name server says nothing of {} ({})".format(where, _reason(error))

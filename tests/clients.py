@@ -1,5 +1,7 @@
 """What the clients of a store do in tests: single steps, and several at the same moment."""
 
+import contextlib
+import socket
 import threading
 from concurrent import futures
 from typing import Any, Callable, Dict, List, Optional
@@ -64,3 +66,50 @@ def happened(action: Callable[..., Any], *arguments: Any) -> bool:
     except LeaseLost:
         return False
     return True
+
+
+class Gate:
+    """A TCP relay to the test's mongod that can be shut: a server that goes and comes back."""
+
+    def __init__(self, uri: str) -> None:
+        login, _, rest = uri.rpartition("@")
+        self._target = int(rest.partition("/")[0].rpartition(":")[2])
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        port = self._listener.getsockname()[1]
+        self.uri = "{}@127.0.0.1:{}/{}".format(login, port, rest.partition("/")[2])
+        self._open = True
+        self._sockets: List[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def shut(self) -> None:
+        """Break every connection and refuse new ones."""
+        self._open = False
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def open(self) -> None:
+        """Let connections through again."""
+        self._open = True
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            if not self._open:
+                client.close()
+                continue
+            server = socket.create_connection(("127.0.0.1", self._target))
+            self._sockets += [client, server]
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=self._relay, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _relay(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                data = source.recv(65536)
+                if not data:
+                    break
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)

@@ -19,6 +19,7 @@ from store.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
 
 # Read here: the tests' home hides the user's own settings from what they run.
 DEVICE_PYTHON = os.environ.get("HYPERHIVE_DEVICE_PYTHON")
+PATIENCE_S = float(os.environ.get("HYPERHIVE_DEVICE_PATIENCE", "120"))  # an emulator is slow
 LEASE = "3"
 
 STUDY = """
@@ -191,7 +192,7 @@ def test_an_old_python_joins_the_fleet(home: Home, device_python: str) -> None:
     ).stdout.strip()
     worker = home.start("worker", "--slots", "1", python=device_python)
     coordinator = home.start("coordinator", study(home, "old", 3))
-    assert coordinator.end(120) == 0
+    assert coordinator.end(PATIENCE_S) == 0
     trained_on = home.card("old")["trained_on"]
     assert isinstance(trained_on, dict)
     assert trained_on["python"] == version
@@ -199,5 +200,5 @@ def test_an_old_python_joins_the_fleet(home: Home, device_python: str) -> None:
     assert {(trial.status, trial.attempts) for trial in trials} == {(Status.DONE, 1)}
     assert {trial.result["trained_on"]["python"] for trial in trials} == {version}
     worker.signal(signal.SIGTERM)
-    assert worker.end() == 0
+    assert worker.end(PATIENCE_S) == 0
     assert "Traceback" not in worker.said() + coordinator.said()

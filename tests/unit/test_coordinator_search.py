@@ -2,12 +2,12 @@
 
 import contextlib
 import math
-import socket
 import threading
 import time
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
+from clients import Gate
 
 from coordinator.ranking import best_of, ranking, why_nothing
 from coordinator.search import WEIGHTS_KEPT, Interrupted, NoWorker, Search, Snapshot
@@ -341,53 +341,6 @@ def test_suggestions_learn_from_failed_objectives_not_from_failed_devices(store:
     assert trials[7].vals == knowing(0, 1, 2, 3, 6)
     for wrong in ((0, 1, 2, 6), (0, 1, 2, 3, 4, 6), (0, 1, 2, 3, 5, 6)):
         assert trials[7].vals != knowing(*wrong)
-
-
-class Gate:
-    """A TCP relay to the test's mongod that can be shut: a server that goes and comes back."""
-
-    def __init__(self, uri: str) -> None:
-        login, _, rest = uri.rpartition("@")
-        self._target = int(rest.partition("/")[0].rpartition(":")[2])
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        port = self._listener.getsockname()[1]
-        self.uri = "{}@127.0.0.1:{}/{}".format(login, port, rest.partition("/")[2])
-        self._open = True
-        self._sockets: List[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def shut(self) -> None:
-        """Break every connection and refuse new ones."""
-        self._open = False
-        for each in self._sockets:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def open(self) -> None:
-        """Let connections through again."""
-        self._open = True
-
-    def _accept(self) -> None:
-        while True:
-            client, _ = self._listener.accept()
-            if not self._open:
-                client.close()
-                continue
-            server = socket.create_connection(("127.0.0.1", self._target))
-            self._sockets += [client, server]
-            for pair in ((client, server), (server, client)):
-                threading.Thread(target=self._relay, args=pair, daemon=True).start()
-
-    @staticmethod
-    def _relay(source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                data = source.recv(65536)
-                if not data:
-                    break
-                sink.sendall(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_search_waits_for_a_server_that_went_away(store: Store, mongo_uri: str) -> None:

@@ -30,6 +30,7 @@ from store.errors import LoginRefused, NotFound, StoreUnavailable
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Read here: the tests' home hides the user's own settings from what they run.
 DEVICE_PYTHON = os.environ.get("HYPERHIVE_DEVICE_PYTHON")
+PATIENCE_S = float(os.environ.get("HYPERHIVE_DEVICE_PATIENCE", "120"))  # an emulator is slow
 AWAY = "mongodb://user:secret@127.0.0.1:1/hyperhive"
 
 
@@ -94,7 +95,7 @@ def run_python(code: str, python: str = sys.executable) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout

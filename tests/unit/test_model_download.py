@@ -144,6 +144,7 @@ def test_an_archive_whose_length_is_not_announced_is_taken(
         (small_archive(), "half", "broke off"),
         (b"", "missing", "Not Found.*--data"),
     ],
+    ids=["other images", "a page", "half of it", "nothing"],  # a zip holds the second it was made
 )
 def test_what_is_not_the_archive_is_refused_and_not_kept(
     serve: Callable[[bytes], Site],

@@ -30,8 +30,8 @@ from model.torch_engine import TorchEngine, without_deprecations
 from store.connection import Store
 from store.errors import NotFound
 
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("cv2")
+onnx = pytest.importorskip("onnx", reason="no onnx: nothing is exported")
+pytest.importorskip("cv2", reason="no OpenCV: an exported model is not run")
 CPU = torch.device("cpu")
 SUFFIXES = (".onnx", ".pt", ".torchscript", ".safetensors")
 
@@ -252,6 +252,7 @@ def _read(path: Path) -> Tuple[bytes, str, Card]:
 
 def best(*arguments: object) -> str:
     """Run ``hyperhive best``; return what it prints. Its expected errors are raised."""
+    pytest.importorskip("hyperopt.tpe", reason="no hyperopt, which hyperhive best needs")
     result = CliRunner().invoke(hyperhive.app, ["best", *map(str, arguments)])
     if result.exception is not None:
         raise result.exception

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import pytest
-from test_coordinator_search import Gate
+from clients import Gate
 
 from model.errors import ConfigError, DeviceError
 from store.connection import Store

@@ -99,9 +99,9 @@ class Fleet:
         worker.end()
 
 
-def draft(study: str, tid: int, objective: str = "quick", **how: Any) -> Draft:
+def draft(study: str, tid: int, objective: str = "quick", epochs: int = 1, **how: Any) -> Draft:
     """Return a trial as a coordinator would post it, its learning rate telling it from others."""
-    config = {"learning_rate": round(0.001 * (tid + 1), 6), "momentum": 0.5, "epochs": 1}
+    config = {"learning_rate": round(0.001 * (tid + 1), 6), "momentum": 0.5, "epochs": epochs}
     return Draft(study, tid, config, {}, objective=objective, **how)
 
 

@@ -4,6 +4,7 @@ It is found by its entry point, on the workers' PYTHONPATH, as any package of ob
 of hyperhive knows of it. The environment says what it is to do:
 
 ``HYPERHIVE_FAULTS_AUDIT``     a folder; each process notes there what it kept, what it delivered.
+                               A quick trial goes on while a file ``hold-LEARNING_RATE`` is there.
 ``HYPERHIVE_FAULTS_SECONDS``   how long a quick trial takes.
 ``HYPERHIVE_FAULTS_DEAF``      the objective does not ask whether it should stop.
 ``HYPERHIVE_FAULTS_DIE_AT``    a step of ``STEPS`` after which the process kills itself, once.
@@ -76,8 +77,8 @@ def quick(config: Mapping[str, Any], context: Context) -> Outcome:
     """Take a while, and find what was to be found."""
     audit("begun", learning_rate=config["learning_rate"])
     ends = time.monotonic() + _SECONDS
-    while time.monotonic() < ends:
-        context.report({"epoch": 1, "epochs": 1}, ends - time.monotonic())
+    while time.monotonic() < ends or is_held(config):
+        context.report({"epoch": 1, "epochs": config["epochs"]}, ends - time.monotonic())
         if not _DEAF and context.should_stop():
             raise Stopped
         if _DIE_AT == "training":
@@ -86,6 +87,12 @@ def quick(config: Mapping[str, Any], context: Context) -> Outcome:
     loss = loss_of(config)
     result = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
     return Outcome(result, weights_of(config))
+
+
+def is_held(config: Mapping[str, Any]) -> bool:
+    """Return whether the test wants no run of this configuration to end yet."""
+    hold = "hold-{}".format(config["learning_rate"])
+    return _AUDIT is not None and (Path(_AUDIT) / hold).exists()
 
 
 def poison(config: Mapping[str, Any], context: Context) -> Outcome:

@@ -102,7 +102,13 @@ class Blobs:
 
     def uploads_older_than(self, seconds: float) -> List[Any]:
         """Return the ids of uploads begun that long ago by the server's clock."""
-        age = {"$subtract": ["$$NOW", "$started"]}
+        # A worker may have written anything, and the server may compute before it looks at types.
+        known = {"input": "$started", "to": "date", "onError": None, "onNull": None}
+        age = {"$subtract": ["$$NOW", {"$convert": known}]}
+        old = {
+            "_id": {"$type": "objectId"},
+            "$expr": {"$gte": [age, round(seconds * 1000)]},
+        }
         with self._guard():
-            found = self._uploads.find({"$expr": {"$gte": [age, round(seconds * 1000)]}})
+            found = self._uploads.find(old)
             return [upload["_id"] for upload in found]

@@ -161,6 +161,42 @@ def test_weights_of_a_finished_trial_are_kept(store: Store) -> None:
     assert store.blobs.get(ref) == b"weights"
 
 
+@pytest.mark.parametrize("model", ["result", "best"])
+def test_a_studys_model_is_kept_whatever_became_of_its_trial(store: Store, model: str) -> None:
+    """Who may change trials and note uploads has no way to delete a model: only its study goes."""
+    ref = store.blobs.put(b"weights", "weights")
+    finish_with(store, ref)
+    store.studies.open("s", {})
+    keep = store.studies.conclude if model == "result" else store.studies.offer
+    keep("s", {"card": {}, "weights": ref.as_document()})
+    database(store).jobs.update_one({}, {"$unset": {"artifact": 1}})
+    assert store.collect_orphans(older_than=0) == 0
+    assert store.blobs.get(ref) == b"weights"
+    store.delete_study("s")
+    assert store.collect_orphans(older_than=0) == 1
+    assert chunks(store) == 0
+
+
+def test_the_weights_of_a_model_go_with_its_study(store: Store) -> None:
+    """Nothing is left for a later sweep."""
+    ref = store.blobs.put(b"weights", "weights")
+    finish_with(store, ref)
+    store.studies.open("s", {})
+    store.studies.conclude("s", {"card": {}, "weights": ref.as_document()})
+    store.delete_study("s")
+    assert chunks(store) == 0
+
+
+def test_a_marker_that_is_none_ends_no_sweep(store: Store) -> None:
+    """Workers write the markers: what has no date or names no file is left alone."""
+    markers = [{"started": "x"}, {"_id": "x"}, {"_id": {"x": 1}, "started": "$$NOW"}, {}]
+    database(store).uploads.insert_many(markers)
+    store.datasets.publish("hash", b"data", {})
+    broken_off(store)
+    assert store.collect_orphans(older_than=0) == 1
+    assert store.datasets.fetch("hash") == b"data"
+
+
 def test_a_data_set_is_kept(store: Store) -> None:
     """The file of a published data set is no orphan."""
     store.datasets.publish("hash", b"data", {})

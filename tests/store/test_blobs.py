@@ -1,10 +1,12 @@
 """Bytes in the store: whole or refused, and none left behind that nobody refers to."""
 
+import hashlib
 import os
 from typing import Any
 
 import bson
 import pytest
+from pymongo.errors import DuplicateKeyError
 
 from store.blobs import BlobRef
 from store.connection import Store
@@ -110,6 +112,38 @@ def test_a_reference_with_another_hash_is_refused(store: Store) -> None:
     ref = store.blobs.put(b"four", "weights")
     with pytest.raises(CorruptBlob):
         store.blobs.get(BlobRef(ref.file_id, "0" * 64, ref.length))
+
+
+@pytest.mark.parametrize("n", [-1, 0.5, 2, 2.5, [-1, 99], "x", None])
+def test_chunks_that_somebody_added_are_not_read(store: Store, n: Any) -> None:
+    """Who may upload may add chunks to any file: it stays readable."""
+    data = os.urandom(300_000)
+    ref = store.blobs.put(data, "weights")
+    database(store).fs.chunks.insert_one({"files_id": ref.file_id, "n": n, "data": b"x"})
+    assert store.blobs.get(ref) == data
+
+
+@pytest.mark.parametrize("n", [0, 1, 1.0, [1, 99]])
+def test_no_chunk_is_there_twice(store: Store, n: Any) -> None:
+    """The index sees to it that nobody adds another chunk in the place of one."""
+    ref = store.blobs.put(os.urandom(300_000), "weights")
+    with pytest.raises(DuplicateKeyError):
+        database(store).fs.chunks.insert_one({"files_id": ref.file_id, "n": n, "data": b"x"})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"chunkSize": 0}, {"chunkSize": "x"}, {"chunkSize": 1}, {"length": "x"}, {"length": None}],
+)
+def test_a_file_that_lies_about_itself_is_refused(store: Store, changes: Any) -> None:
+    """What somebody wrote by hand is no file, and no reason to stumble."""
+    file_id = bson.ObjectId()
+    file = {"_id": file_id, "length": 4, "chunkSize": 255 * 1024, **changes}
+    database(store).fs.files.insert_one(file)
+    chunks = [{"files_id": file_id, "n": 0, "data": "four"}, {"files_id": file_id, "n": 1}]
+    database(store).fs.chunks.insert_many(chunks)
+    with pytest.raises(CorruptBlob):
+        store.blobs.get(BlobRef(file_id, hashlib.sha256(b"four").hexdigest(), 4))
 
 
 def test_a_file_that_is_gone_is_not_found(store: Store) -> None:

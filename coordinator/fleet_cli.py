@@ -13,6 +13,8 @@ from store import login
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """Names that stand in a URI and in a shell as they are."""
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:]+\](:\d+)?")
+_ANYWHERE = re.compile(r"(0(?:\.0){0,3}|\[[0:]+\])(?::\d+)?(?=[/?,]|$)")
+"""Where a server listens for everybody, which is no address to call: a device would call itself."""
 _NOT_EVERYWHERE = re.compile(r"(?:[^@]*@)?(127\.[0-9.]+|\[::1\]|[A-Za-z0-9-]+)(?::\d+)?/")
 """An address of this machine alone, or a name without a dot, which may be one of a container's."""
 
@@ -81,6 +83,12 @@ def invite(
         raise UsageError("--role is one of {}".format(", ".join(COMMANDS)))
     if host is not None and _HOST.fullmatch(host) is None:
         raise UsageError("--host is HOST or HOST:PORT, as in 192.168.1.10:27017")
+    anywhere = _ANYWHERE.match(host or uri.partition("://")[2].rpartition("@")[2])
+    if anywhere is not None:
+        raise UsageError(
+            "no device reaches a server as {}: say --host with the name or address by which {} "
+            "does, as in --host 192.168.1.10".format(anywhere.group(1), name)
+        )
     from store.connection import Store
     from store.driver import with_login
 

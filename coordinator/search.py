@@ -25,7 +25,7 @@ from coordinator.suggest import Suggester
 from model.config import TrainConfig
 from model.errors import InputError
 from store.connection import Store
-from store.errors import LeaseLost, StoreUnavailable, StudyWithdrawn
+from store.errors import LeaseLost, NotFound, StoreUnavailable, StudyWithdrawn
 from store.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
 from store.workers import WorkerRecord
 
@@ -215,24 +215,36 @@ class Search:
 
     def _prune(self) -> None:
         """Drop the weights of all trials but the best."""
+        changed = False
         for trial in ranking(self._finished.values())[WEIGHTS_KEPT:]:
             if trial.artifact is not None:
                 try:
                     self._finished[trial.tid] = self._store.drop_weights(trial)
                 except LeaseLost:
                     self._require_study()  # it was deleted, and its trials with it
-                    raise
+                    changed = True  # or somebody wrote into this one, though it had ended
+        if changed:
+            self._load()
 
     def _look_at(self, unfinished: Mapping[int, Trial]) -> None:
-        """Read the unfinished trials again; a study's finished ones are never read twice."""
+        """Read the unfinished trials again; a study's finished ones are never read twice.
+
+        What is not there any more was deleted, or somebody wrote into it: another is posted.
+        """
         if not unfinished:
             return
-        for trial in self._store.trials.find(self._study.name, SEARCH, unfinished):
-            if trial.is_final:
-                self._finished[trial.tid] = trial
-                del self._unfinished[trial.tid]
-            else:
-                self._unfinished[trial.tid] = trial
+        asked = list(unfinished)
+        found = {
+            trial.tid: trial for trial in self._store.trials.find(self._study.name, SEARCH, asked)
+        }
+        for tid in asked:
+            trial = found.get(tid)
+            if trial is not None and not trial.is_final:
+                self._unfinished[tid] = trial
+                continue
+            del self._unfinished[tid]
+            if trial is not None:
+                self._finished[tid] = trial
 
     def _post_next(self) -> None:
         tid = self._next_tid()
@@ -289,6 +301,10 @@ class Search:
             found = self._store.trials.find(draft.study, draft.purpose, [draft.tid])
             if not found:
                 self._require_study()  # it was deleted, and this trial with it
+                raise NotFound(
+                    "the {} trial of study {} cannot be read any more: somebody wrote into "
+                    "it".format(draft.purpose, draft.study)
+                )
             trial[:] = found
 
         self.persist(step)

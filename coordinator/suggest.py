@@ -13,6 +13,7 @@ import numpy as np
 from hyperopt import Trials, anneal, rand, tpe
 from hyperopt.base import JOB_STATE_DONE, STATUS_OK, Domain
 
+from coordinator.ranking import number
 from coordinator.space import Space
 
 
@@ -45,7 +46,16 @@ class Suggester:
         self._domain = Domain(lambda config: 0.0, nodes)
 
     def suggest(self, tid: int, history: List[Observation]) -> Dict[str, float]:
-        """Return values for trial ``tid``, given every trial posted before it that did not fail."""
+        """Return values for trial ``tid``, given every trial posted before it that did not fail.
+
+        One whose values are not of the space is left out: workers may write what they like.
+        """
+        names = {dimension.name for dimension in self._space}
+        history = [
+            each
+            for each in history
+            if set(each.vals) == names and None not in map(number, each.vals.values())
+        ]
         finished = [each.loss for each in history if each.loss is not None]
         seed = int(np.random.SeedSequence([self._seed, tid]).generate_state(1)[0])
         if self._algorithm == "random" or len(finished) < self._startup:

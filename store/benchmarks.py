@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from pymongo import ASCENDING
 
 from store.driver import Guard
+from store.wellformed import mapping
 
 _KIND = "benchmark"
 
@@ -62,8 +63,8 @@ class Benchmarks:
 
 def _from_document(document: Mapping[str, Any]) -> Benchmark:
     """Build figures from what a device wrote, of whatever version it is."""
-    said = document.get("figures") or {}
-    training = {size: _number(speed) for size, speed in dict(said.get("training") or {}).items()}
+    said = mapping(document.get("figures"))
+    training = {size: _number(speed) for size, speed in mapping(said.get("training")).items()}
     return Benchmark(
         name=str(said.get("name")),
         device=str(said.get("device")),
@@ -71,7 +72,7 @@ def _from_document(document: Mapping[str, Any]) -> Benchmark:
         training={size: speed for size, speed in training.items() if speed is not None},
         latency_p50=_number(said.get("latency_p50")),
         latency_p95=_number(said.get("latency_p95")),
-        versions={key: str(value) for key, value in dict(said.get("versions") or {}).items()},
+        versions={key: str(value) for key, value in mapping(said.get("versions")).items()},
     )
 
 

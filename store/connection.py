@@ -146,12 +146,13 @@ class Store:
     def delete_study(self, name: str) -> None:
         """Delete a study, its trials and their weights; safe to call again.
 
-        The data set stays: other studies may use it. The study's document goes last, so that what
-        breaks off can be done again; weights left by that are collected as orphans.
+        The data set stays: other studies may use it. The study's document goes after its trials, so
+        that what breaks off can be done again; weights left by that are collected as orphans.
         """
-        for file_id in self.trials.delete_all(name):
+        files = self.trials.delete_all(name)
+        self.studies.delete(name)  # before the weights: those of its model it refers to
+        for file_id in files:
             self._delete_orphan(file_id)
-        self.studies.delete(name)
 
     def collect_orphans(self, older_than: float = 3600.0) -> int:
         """Delete uploads that nothing came to refer to; return how many there were.
@@ -173,8 +174,11 @@ class Store:
         return dropped
 
     def _delete_orphan(self, file_id: ObjectId) -> bool:
-        """Delete a file unless something refers to it; return whether it was deleted."""
-        if self.trials.refers_to(file_id) or self.datasets.refers_to(file_id):
+        """Delete a file unless something refers to it; return whether it was deleted.
+
+        The studies are asked too: a worker may change trials, and so forget a model's weights.
+        """
+        if any(part.refers_to(file_id) for part in (self.trials, self.studies, self.datasets)):
             return False
         self.blobs.delete(file_id)
         return True

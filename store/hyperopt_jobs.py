@@ -33,6 +33,7 @@ from store.login import with_ca_file
 from store.pipeline import LEASE_IS_OVER, claim_by, new_life, up_for_claiming
 from store.queue import DEFAULT_LEASE_S, TrialQueue, new_token
 from store.trial import Trial
+from store.wellformed import CAN_LIVE
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +193,7 @@ class MongoJobs(mongoexp.MongoJobs):
         claimed = claim_by(host_id, new_token(), DEFAULT_LEASE_S)
         with self.store.guard():
             job: Optional[_Document] = self.jobs.find_one_and_update(
-                {"$and": [asked, hyperopts, up_for_claiming(host_id)]},
+                {"$and": [asked, hyperopts, up_for_claiming(host_id), CAN_LIVE]},
                 [{"$set": claimed}],
                 sort=[("_id", ASCENDING)],
                 return_document=ReturnDocument.AFTER,

@@ -26,6 +26,9 @@ _SEVERAL = "."
 """Between the certificates of one option; a URI leaves it as it is."""
 _OPTION = re.compile("(?<=[?&;])(tlsca|tlscafile)=([^&;]*)", re.IGNORECASE)
 
+_MAY_HOLD_A_PASSWORD = re.compile("@|:|%40")
+"""An address whose scheme was forgotten looks like a path; a path seldom has one of these."""
+
 
 def folder() -> Path:
     """Return where this user's login and the certificates that go with it are kept."""
@@ -57,19 +60,27 @@ def resolve(given: Optional[str]) -> Optional[str]:
     """Return the standard URI of what was given: a URI, or the path of a file that holds one.
 
     None stays None. Who may read a file that was named is not looked at: a container's secret has
-    the owner and mode of a file elsewhere. Raises ``BadAddress`` if it is neither, ``OSError``.
+    the owner and mode of a file elsewhere. Raises ``BadAddress`` if it is neither, or cannot be
+    read, ``OSError``.
     """
     if given is None or "://" in given:
         return given if given is None else with_ca_file(given)
-    path = Path(given).expanduser()
     try:
-        return _uri_in(path, path.read_text(encoding="utf-8", errors="replace"))
-    except FileNotFoundError:
-        what = "there is no such file" if "@" in given else "there is no {}".format(given)
+        path = Path(given).expanduser()
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except (OSError, RuntimeError, ValueError) as error:  # no such file, home or name of a file
+        what = "that is no such file" if _MAY_HOLD_A_PASSWORD.search(given) else _why(given, error)
         raise BadAddress(
             "the MongoDB address must start with mongodb:// or mongodb+srv://, or be the path of "
-            "a file that holds it: {}".format(what)  # what has an @ may have a password
+            "a file that holds it: {}".format(what)
         ) from None
+    return _uri_in(path, text)
+
+
+def _why(path: str, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no {}".format(path)
+    return "{}: {}".format(path, error.strerror if isinstance(error, OSError) else error)
 
 
 def _uri_in(path: Path, text: str) -> str:

@@ -21,7 +21,8 @@ clock may be decades off. ``version`` rises with each transition and not with a 
 
 hyperopt's jobs live in this collection too. Those that ``store/hyperopt.py`` posts have our fields
 and this life; it alone writes here besides, where hyperopt's own API does not ask who holds a job.
-Documents that lack our fields are neither claimed nor ended, neither listed nor counted.
+Documents that lack our fields are neither claimed nor ended, neither listed nor counted. Those with
+rubbish in them (``store.wellformed``) are changed by no transition.
 
 An update whose reply got lost raises ``StoreUnavailable``; it may have happened. Calling again is
 safe for ``post``, ``finish``, ``cancel`` and ``expire``; after ``claim`` and ``copy``, ask
@@ -65,6 +66,7 @@ from store.trial import (
     experiment_key,
     experiment_keys,
 )
+from store.wellformed import CAN_LIVE
 
 DEFAULT_LEASE_S = 60.0
 RETRY_BACKOFF_LIMIT_S = 60
@@ -359,10 +361,10 @@ class TrialQueue:
         cancelled = {"$or": [LEASE_IS_OVER, handed_back], "cancel_requested": True}
         with self._guard():
             ended: int = self._jobs.update_many(
-                lost, [{"$set": end(ErrorKind.WORKER_LOST, message)}]
+                {"$and": [lost, CAN_LIVE]}, [{"$set": end(ErrorKind.WORKER_LOST, message)}]
             ).modified_count
             ended += self._jobs.update_many(
-                cancelled, [{"$set": end(ErrorKind.CANCELLED, "cancelled")}]
+                {"$and": [cancelled, CAN_LIVE]}, [{"$set": end(ErrorKind.CANCELLED, "cancelled")}]
             ).modified_count
         return ended
 
@@ -378,10 +380,9 @@ class TrialQueue:
     def cancel_all(self, study: str) -> int:
         """Ask for the end of all unfinished trials of a study; return how many there were."""
         which = {"exp_key": {"$in": experiment_keys(study)}, **_UNFINISHED}
+        unasked = {**which, "cancel_requested": False, **CAN_LIVE}
         with self._guard():
-            asked: int = self._jobs.update_many(
-                {**which, "cancel_requested": False}, [{"$set": asked_to_end()}]
-            ).modified_count
+            asked: int = self._jobs.update_many(unasked, [{"$set": asked_to_end()}]).modified_count
         return asked
 
     def confirm_cancel(self, trial: Trial) -> Trial:
@@ -454,13 +455,13 @@ class TrialQueue:
         with self._guard():
             return [Trial.from_document(found) for found in self._jobs.find(which, _IN_SHORT)]
 
-    def versions(self, studies: Iterable[str]) -> Dict[Any, int]:
+    def versions(self, studies: Iterable[str]) -> Dict[Any, Any]:
         """Return the version of every trial of these studies, by the trial's id."""
         keys = [key for study in studies for key in experiment_keys(study)]
         which = {"exp_key": {"$in": keys}, **_A_STUDYS}
         with self._guard():
             found = self._jobs.find(which, {"version": 1})
-            return {document["_id"]: document["version"] for document in found}
+            return {document["_id"]: document.get("version") for document in found}
 
     def overdue(self) -> List[Trial]:
         """Return the trials of all studies whose lease is over, by the server's clock."""
@@ -477,8 +478,8 @@ class TrialQueue:
                     {"$group": {"_id": "$state", "n": {"$sum": 1}}},
                 ]
             )
-            by_state = {group["_id"]: group["n"] for group in groups}
-        return {status: by_state.get(int(status), 0) for status in Status}
+            found = [(group["_id"], group["n"]) for group in groups]
+        return {status: sum(n for state, n in found if state == status) for status in Status}
 
     def refers_to(self, file_id: Any) -> bool:
         """Return whether a finished trial's weights lie in that file."""
@@ -493,7 +494,10 @@ class TrialQueue:
     ) -> Optional[Trial]:
         with self._guard():
             document = self._jobs.find_one_and_update(
-                which, [{"$set": changes}], sort=sort, return_document=ReturnDocument.AFTER
+                {"$and": [which, CAN_LIVE]},
+                [{"$set": changes}],
+                sort=sort,
+                return_document=ReturnDocument.AFTER,
             )
         return None if document is None else Trial.from_document(document)
 

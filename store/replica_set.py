@@ -1,4 +1,7 @@
-"""A replica set of one: the form of a server in which its writes can be retried."""
+"""A replica set of one: a server that can be backed up at one moment, and get more members later.
+
+Nothing of hyperhive depends on it: its transitions can be repeated, so its client retries no write.
+"""
 
 import time
 from typing import Any

@@ -129,6 +129,12 @@ class Studies:
         with self._guard():
             self._studies.delete_one({"_id": name})
 
+    def refers_to(self, file_id: Any) -> bool:
+        """Return whether the weights of a study's model, final or best so far, lie in there."""
+        models = [{"result.weights.file_id": file_id}, {"best.weights.file_id": file_id}]
+        with self._guard():
+            return self._studies.find_one({"$or": models}, {"_id": 1}) is not None
+
     def _set(self, name: str, fields: Mapping[str, Any]) -> None:
         with self._guard():
             found = self._studies.update_one({"_id": name}, {"$set": dict(fields)}).matched_count

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from store.wellformed import date, mapping, obstacle, sequence, text, whole
+
 
 class Status(enum.IntEnum):
     """hyperopt's four job states, by the numbers its schema uses."""
@@ -42,7 +44,7 @@ def _objective(cmd: Any) -> Optional[str]:
     """Return the objective that a ``misc.cmd`` names; None if it is none that we run."""
     if cmd == _HYPEROPTS_COMMAND:
         return HYPEROPT
-    return str(cmd[1]) if cmd and cmd[0] == "objective" else None
+    return str(cmd[1]) if sequence(cmd)[:1] == ["objective"] and len(cmd) > 1 else None
 
 
 def experiment_key(study: str, purpose: str = SEARCH) -> str:
@@ -170,48 +172,72 @@ class Trial:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Trial":
-        """Build a Trial from a document of the ``jobs`` collection.
+        """Build a Trial from a document of the ``jobs`` collection, whatever is written there.
 
-        Raises ``KeyError`` for a document that lacks hyperopt's own keys.
+        What is of the wrong type counts as absent. A trial that nobody can bring to an end, see
+        ``store.wellformed``, is one that failed.
         """
-        study, _, purpose = (document["exp_key"] or "").partition("/")  # hyperopt's may be None
-        misc = document["misc"]
-        issued = document.get("issued") or []
+        study, _, purpose = (text(document.get("exp_key")) or "").partition("/")
+        misc = mapping(document.get("misc"))
+        status, error = _ending(document)
+        issued = [each for each in sequence(document.get("issued")) if isinstance(each, Mapping)]
+        vals = {label: sequence(values) for label, values in mapping(misc.get("vals")).items()}
         return cls(
             id=document["_id"],
-            version=document.get("version", 0),
+            version=whole(document.get("version"), 0),
             study=study,
             purpose=purpose or SEARCH,
-            tid=document["tid"],
-            status=Status(document["state"]),
+            tid=whole(document.get("tid"), -1),
+            status=status,
             objective=_objective(misc.get("cmd")),
-            config=dict(document.get("config") or {}),
-            vals={label: values[0] for label, values in misc.get("vals", {}).items() if values},
-            result=dict(document.get("result") or {}),
-            error=document.get("error"),
-            attempts=document.get("attempts", 0),
-            max_attempts=document.get("max_attempts", 1),
-            fence=document.get("fence", 0),
-            token=document.get("token"),
-            winner=document.get("winner"),
-            owner=document.get("owner"),
-            progress=document.get("progress"),
-            artifact=document.get("artifact"),
-            cancel_requested=document.get("cancel_requested", False),
-            excluded=tuple(document.get("excluded") or ()),
-            late=len(document.get("late") or ()),
+            config=mapping(document.get("config")),
+            vals={label: values[0] for label, values in vals.items() if values},
+            result=mapping(document.get("result")),
+            error=error,
+            attempts=whole(document.get("attempts"), 0),
+            max_attempts=whole(document.get("max_attempts"), 1),
+            fence=whole(document.get("fence"), 0),
+            token=text(document.get("token")),
+            winner=text(document.get("winner")),
+            owner=text(document.get("owner")),
+            progress=mapping(document.get("progress")) or None,
+            artifact=mapping(document.get("artifact")) or None,
+            cancel_requested=document.get("cancel_requested") is True,
+            excluded=tuple(str(each) for each in sequence(document.get("excluded"))),
+            late=len(sequence(document.get("late"))),
             claims=sum(not each.get("copy") for each in issued),
-            first_claim=issued[0]["at"] if issued else None,
-            lease_until=document.get("lease_until"),
-            book_time=document.get("book_time"),
-            refresh_time=document.get("refresh_time"),
-            copy=_copy(document),
+            first_claim=date(issued[0].get("at")) if issued else None,
+            lease_until=date(document.get("lease_until")),
+            book_time=date(document.get("book_time")),
+            refresh_time=date(document.get("refresh_time")),
+            copy=_copy(document) if status is Status.RUNNING else None,
         )
+
+
+def _ending(document: Mapping[str, Any]) -> Tuple[Status, Optional[Dict[str, Any]]]:
+    """Return a trial's status, and its error, whose ``kind`` and ``message`` are what they are."""
+    wrong = obstacle(document)
+    if whole(document.get("tid"), -1) < 0:
+        wrong = "tid"
+    try:
+        status = Status(whole(document.get("state"), -1))
+    except ValueError:
+        status, wrong = Status.RUNNING, "state"
+    if wrong is not None and status in (Status.NEW, Status.RUNNING):
+        message = "somebody wrote into its document what is no {}".format(wrong)
+        return Status.ERROR, {"kind": ErrorKind.BAD_PAYLOAD.value, "message": message}
+    error = mapping(document.get("error"))
+    if error and error.get("kind") not in [kind.value for kind in ErrorKind]:
+        error["kind"] = ErrorKind.BAD_PAYLOAD.value
+    if error and not isinstance(error.get("message"), str):
+        error["message"] = "no reason given"
+    return status, error or None
 
 
 def _copy(document: Mapping[str, Any]) -> Optional[Copy]:
     """Return the copy that runs now: one of an earlier claim is void, whatever stands there."""
-    copy = document.get("copy")
-    if document["state"] != Status.RUNNING or not copy or copy["fence"] != document["fence"]:
+    copy = mapping(document.get("copy"))
+    token, worker = text(copy.get("token")), text(copy.get("worker"))
+    if token is None or worker is None or copy.get("fence") != document.get("fence"):
         return None
-    return Copy(copy["token"], copy["worker"], copy["progress"])
+    return Copy(token, worker, mapping(copy.get("progress")) or None)

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from pymongo import ASCENDING
 
 from store.driver import Guard
+from store.wellformed import mapping, text, whole
 
 PRESENCE_S = 45.0
 """A worker not heard of for this long is taken for gone. It reports four times as often."""
@@ -119,15 +120,15 @@ class Workers:
 
 def _from_document(document: Mapping[str, Any]) -> WorkerRecord:
     """Build a record from what a worker wrote, of whatever version it is."""
-    said = document.get("record") or {}
+    said = mapping(document.get("record"))
     return WorkerRecord(
-        id=document["_id"],
-        study=said.get("study"),
+        id=str(document["_id"]),
+        study=text(said.get("study")),
         device=str(said.get("device")),
-        versions=dict(said.get("versions") or {}),
-        trial=said.get("trial"),
-        undelivered=said.get("undelivered") or 0,
-        paused=said.get("paused"),
+        versions=mapping(said.get("versions")),
+        trial=text(said.get("trial")),
+        undelivered=whole(said.get("undelivered"), 0),
+        paused=text(said.get("paused")),
         pace=_pace(said.get("pace")),
         seconds_ago=document["age"] / 1000,
     )

@@ -1,9 +1,10 @@
 """A server as compose.yaml runs it: TLS with a CA of its own, users, a replica set of one."""
 
+import functools
 import socket
 import subprocess
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 import pymongo
 import yaml
@@ -15,6 +16,8 @@ from store.embedded import find_mongod
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEPLOY = REPOSITORY / "deploy"
 _PLAIN = ["--nounixsocket", "--wiredTigerCacheSizeGB=0.25"]
+_TRIES = 5
+_ANSWERS, _ENDED = "answers", "ended"
 _COPIES = "/run/mongo"
 """Where compose.yaml's mongod finds what is in secrets/."""
 
@@ -36,22 +39,20 @@ class Network:
 
     def __init__(self, folder: Path) -> None:
         self.secrets = folder / "secrets"
-        with socket.create_server(("127.0.0.1", 0)) as reserved:
-            self.host = "127.0.0.1:{}".format(reserved.getsockname()[1])
         for script in ("make-secrets.sh", "make-certs.sh"):
             subprocess.run(["sh", str(DEPLOY / script)], cwd=folder, check=True)
-        for file in self.secrets.glob("*.uri"):
-            uri = file.read_text().replace("mongo:27017", self.host)
-            file.write_text(uri.replace("/run/secrets/", "{}/".format(self.secrets)))
         self.log = folder / "mongod.log"
         data = folder / "db"
         data.mkdir()
         self._command = [str(find_mongod()), "--dbpath", str(data), "--bind_ip", "127.0.0.1"]
-        self._command += ["--port", self.host.partition(":")[2]]
         self._make_admin()
         flags = [flag.replace(_COPIES, str(self.secrets)) for flag in mongod_flags()]
         # The image adds --auth, where there is an administrator to make.
-        self._process = self._start(["--auth", "--logpath", str(self.log), *flags], True)
+        secure = ["--auth", "--logpath", str(self.log), *flags]
+        self.host, self._process = self._start(secure, encrypted=True)
+        for file in self.secrets.glob("*.uri"):
+            uri = file.read_text().replace("mongo:27017", self.host)
+            file.write_text(uri.replace("/run/secrets/", "{}/".format(self.secrets)))
 
     def uri(self, name: str) -> str:
         """Return the URI of a login that ``make secrets`` made."""
@@ -68,25 +69,41 @@ class Network:
         self._process.wait()
 
     def _make_admin(self) -> None:
-        process = self._start(_PLAIN, False)
-        password = (self.secrets / "admin.password").read_text().strip()
-        with pymongo.MongoClient("mongodb://{}/".format(self.host)) as client:
-            client.admin.command("createUser", "admin", pwd=password, roles=["root"])
-        process.terminate()
-        process.wait()
+        host, process = self._start(_PLAIN, encrypted=False)
+        try:
+            password = (self.secrets / "admin.password").read_text().strip()
+            with pymongo.MongoClient("mongodb://{}/".format(host)) as client:
+                client.admin.command("createUser", "admin", pwd=password, roles=["root"])
+        finally:
+            process.terminate()
+            process.wait()
 
-    def _start(self, options: List[str], encrypted: bool) -> "subprocess.Popen[bytes]":
-        process = subprocess.Popen([*self._command, *options], stdout=subprocess.DEVNULL)
+    def _start(self, options: List[str], encrypted: bool) -> Tuple[str, "subprocess.Popen[bytes]"]:
+        """Start a server; return its address and process. A port may be gone before it has it."""
+        for _ in range(_TRIES):
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                port = free.getsockname()[1]
+            host = "127.0.0.1:{}".format(port)
+            command = [*self._command, "--port", str(port), *options]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            try:
+                answer = functools.partial(self._answer, host, process, encrypted)
+                if until(answer, "mongod") == _ANSWERS:
+                    return host, process
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
+        raise AssertionError("mongod ended, {} times".format(_TRIES))
+
+    def _answer(self, host: str, process: "subprocess.Popen[bytes]", encrypted: bool) -> str:
+        """Return whether a server answers, or has ended; nothing while it does neither."""
         tls = {"tls": True, "tlsCAFile": str(self.secrets / "ca.pem")} if encrypted else {}
-        with pymongo.MongoClient(self.host, directConnection=True, **tls) as client:
-
-            def answers() -> bool:
-                assert process.poll() is None, "mongod ended"
-                try:
-                    client.admin.command("ping")
-                except PyMongoError:
-                    return False
-                return True
-
-            until(answers, "mongod")
-        return process
+        options = {"directConnection": True, "serverSelectionTimeoutMS": 1000, **tls}
+        with pymongo.MongoClient(host, **options) as client:
+            try:
+                client.admin.command("ping")
+            except PyMongoError:
+                return "" if process.poll() is None else _ENDED
+        # Else another program's server has the port, and ours is about to end.
+        return _ANSWERS if process.poll() is None else _ENDED

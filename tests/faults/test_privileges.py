@@ -29,6 +29,10 @@ DEEDS: Dict[str, Tuple[Tuple[str, ...], Deed]] = {
         lambda s: s.database.jobs.update_one({"_id": 1}, {"$set": {"tid": 1}}, upsert=True),
     ),
     "change a trial": (CW, lambda s: s.database.jobs.update_one({}, {"$set": {"state": 1}})),
+    "move a trial to another study": (
+        CW,
+        lambda s: s.database.jobs.update_one({}, {"$set": {"exp_key": "mine"}}),
+    ),
     "delete a trial": (C, lambda s: s.database.jobs.delete_one({})),
     "open a study": (C, lambda s: s.studies.open("mine", {})),
     "conclude a study": (C, lambda s: s.studies.conclude("s", {})),

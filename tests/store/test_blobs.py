@@ -1,10 +1,12 @@
 """Bytes in the store: whole or refused, and none left behind that nobody refers to."""
 
+import hashlib
 import os
 from typing import Any
 
 import bson
 import pytest
+from pymongo.errors import DuplicateKeyError
 
 from store.blobs import BlobRef
 from store.connection import Store
@@ -112,6 +114,38 @@ def test_a_reference_with_another_hash_is_refused(store: Store) -> None:
         store.blobs.get(BlobRef(ref.file_id, "0" * 64, ref.length))
 
 
+@pytest.mark.parametrize("n", [-1, 0.5, 2, 2.5, [-1, 99], "x", None])
+def test_chunks_that_somebody_added_are_not_read(store: Store, n: Any) -> None:
+    """Who may upload may add chunks to any file: it stays readable."""
+    data = os.urandom(300_000)
+    ref = store.blobs.put(data, "weights")
+    database(store).fs.chunks.insert_one({"files_id": ref.file_id, "n": n, "data": b"x"})
+    assert store.blobs.get(ref) == data
+
+
+@pytest.mark.parametrize("n", [0, 1, 1.0, [1, 99]])
+def test_no_chunk_is_there_twice(store: Store, n: Any) -> None:
+    """The index sees to it that nobody adds another chunk in the place of one."""
+    ref = store.blobs.put(os.urandom(300_000), "weights")
+    with pytest.raises(DuplicateKeyError):
+        database(store).fs.chunks.insert_one({"files_id": ref.file_id, "n": n, "data": b"x"})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"chunkSize": 0}, {"chunkSize": "x"}, {"chunkSize": 1}, {"length": "x"}, {"length": None}],
+)
+def test_a_file_that_lies_about_itself_is_refused(store: Store, changes: Any) -> None:
+    """What somebody wrote by hand is no file, and no reason to stumble."""
+    file_id = bson.ObjectId()
+    file = {"_id": file_id, "length": 4, "chunkSize": 255 * 1024, **changes}
+    database(store).fs.files.insert_one(file)
+    chunks = [{"files_id": file_id, "n": 0, "data": "four"}, {"files_id": file_id, "n": 1}]
+    database(store).fs.chunks.insert_many(chunks)
+    with pytest.raises(CorruptBlob):
+        store.blobs.get(BlobRef(file_id, hashlib.sha256(b"four").hexdigest(), 4))
+
+
 def test_a_file_that_is_gone_is_not_found(store: Store) -> None:
     """Deleted files, files never uploaded and uploads that broke off are not found."""
     ref = store.blobs.put(b"x", "x")
@@ -159,6 +193,42 @@ def test_weights_of_a_finished_trial_are_kept(store: Store) -> None:
     assert store.collect_orphans(older_than=0) == 0
     assert store.collect_orphans(older_than=0) == 0
     assert store.blobs.get(ref) == b"weights"
+
+
+@pytest.mark.parametrize("model", ["result", "best"])
+def test_a_studys_model_is_kept_whatever_became_of_its_trial(store: Store, model: str) -> None:
+    """Who may change trials and note uploads has no way to delete a model: only its study goes."""
+    ref = store.blobs.put(b"weights", "weights")
+    finish_with(store, ref)
+    store.studies.open("s", {})
+    keep = store.studies.conclude if model == "result" else store.studies.offer
+    keep("s", {"card": {}, "weights": ref.as_document()})
+    database(store).jobs.update_one({}, {"$unset": {"artifact": 1}})
+    assert store.collect_orphans(older_than=0) == 0
+    assert store.blobs.get(ref) == b"weights"
+    store.delete_study("s")
+    assert store.collect_orphans(older_than=0) == 1
+    assert chunks(store) == 0
+
+
+def test_the_weights_of_a_model_go_with_its_study(store: Store) -> None:
+    """Nothing is left for a later sweep."""
+    ref = store.blobs.put(b"weights", "weights")
+    finish_with(store, ref)
+    store.studies.open("s", {})
+    store.studies.conclude("s", {"card": {}, "weights": ref.as_document()})
+    store.delete_study("s")
+    assert chunks(store) == 0
+
+
+def test_a_marker_that_is_none_ends_no_sweep(store: Store) -> None:
+    """Workers write the markers: what has no date or names no file is left alone."""
+    markers = [{"started": "x"}, {"_id": "x"}, {"_id": {"x": 1}, "started": "$$NOW"}, {}]
+    database(store).uploads.insert_many(markers)
+    store.datasets.publish("hash", b"data", {})
+    broken_off(store)
+    assert store.collect_orphans(older_than=0) == 1
+    assert store.datasets.fetch("hash") == b"data"
 
 
 def test_a_data_set_is_kept(store: Store) -> None:

@@ -94,7 +94,21 @@ def test_a_file_without_an_address_is_refused(tmp_path: Path, text: str) -> None
     assert "s3cr3t" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("given", "shown"), [("/no/file", True), ("nano:s3cr3t@host", False)])
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("/no/file", True),
+        ("/", True),
+        ("~nobody-of-that-name/x", True),
+        ("nano:s3cr3t@host", False),
+        ("nano:s3cr3t", False),
+        ("nano:s3cr3t%40host", False),
+        ("s3cr3t%40host", False),
+        ("nano:s3cr3t@h:27017?tlsCA=" + 300 * "A", False),
+        ("~nano:s3cr3t@h/x", False),
+        ("nano:s3cr3t\0", False),
+    ],
+)
 def test_what_is_neither_is_refused(given: str, shown: bool) -> None:
     """It is repeated only if it cannot hold a password."""
     with pytest.raises(BadAddress, match="must start with mongodb://") as refused:

@@ -1,0 +1,155 @@
+"""Fault 21: whatever a worker's login writes into trials and records, everybody else goes on.
+
+MongoDB can confine a login to a collection, and not to the fields or the types that it writes.
+"""
+
+import contextlib
+import json
+import threading
+from typing import Any, Dict, List
+
+import pytest
+from rich.console import Console
+
+from coordinator.dashboard import content
+from coordinator.fleet_reader import FleetReader
+from coordinator.search import Search, Snapshot
+from coordinator.status import report
+from coordinator.study import Plan, Study
+from model.datasets import Request
+from store.connection import Store
+from store.errors import LeaseLost
+from store.queue import new_token
+from store.trial import SEARCH, Draft, ErrorKind, Status, Trial
+
+RUBBISH: List[Dict[str, Any]] = [
+    *({field: "x"} for field in ("book_time", "refresh_time", "lease_until", "not_before")),
+    *({field: "x"} for field in ("fence", "version", "attempts", "max_attempts")),
+    *({field: None} for field in ("fence", "version", "attempts", "state", "misc", "result")),
+    *({field: 3} for field in ("late", "issued", "excluded", "token", "owner", "winner", "pace")),
+    *({field: 3} for field in ("progress", "artifact", "config", "error", "cancel_requested")),
+    *({field: [1]} for field in ("fence", "attempts", "state", "result", "misc", "config")),
+    *({"misc." + field: 3} for field in ("cmd", "vals", "idxs", "tid")),
+    {"misc.cmd": {"0": "objective"}},
+    {"misc.vals": {"learning_rate": [[]]}},
+    {"copy": {"a": 1}},
+    {"copy": {"token": 1, "worker": 2, "fence": 1, "progress": 3}},
+    {"late": [3]},
+    {"issued": [3]},
+    {"issued": [{"token": "x", "at": 3}]},
+    {"excluded": [[], {}]},
+    {"state": 9},
+    {"state": "x"},
+    {"tid": "x"},
+    {"exp_key": 3},
+    {"exp_key": "elsewhere"},
+    {"error": {"kind": "x"}, "state": 3},
+    {"error": {"kind": [], "message": 3}, "state": 3},
+    {"result": {"loss": "x", "validation_accuracy": [], "diverged": []}},
+]
+"""What is written into a trial, each into another one."""
+
+WHEN = ("waiting", "running", "done")
+
+
+class Vandal:
+    """Does the work of a worker, and once to each trial of a study what a worker should not."""
+
+    def __init__(self, store: Store, when: str) -> None:
+        self._store = store
+        self._when = when
+        self._left = list(RUBBISH)
+        self._reader = FleetReader(store)
+
+    def work(self, snapshot: Snapshot) -> None:
+        """Do one trial, and look at the fleet as the dashboard and the status do."""
+        if self._when == "waiting" and snapshot.waiting:
+            self._spoil(snapshot.waiting[0])
+        trial = self._store.trials.claim("w", new_token(), ["lenet5"], lease=1.0)
+        if trial is not None:
+            if self._when == "running":
+                self._spoil(trial)
+                self._look()
+            self._deliver(trial)
+            if self._when == "done":
+                self._spoil(trial)
+        self._look()
+
+    def _deliver(self, trial: Trial) -> None:
+        token, result = str(trial.token), {"loss": 0.5, "validation_accuracy": 0.5}
+        with contextlib.suppress(LeaseLost):  # as far as the store can say, it was never issued
+            self._store.trials.finish(trial.id, token, result)
+
+    def _spoil(self, trial: Trial) -> None:
+        if self._left:
+            rubbish = self._left.pop()
+            self._store.database.jobs.update_one({"_id": trial.id}, {"$set": rubbish})
+
+    def _look(self) -> None:
+        fleet = self._reader.read()
+        json.dumps(content(fleet, fleet.studies[0]), allow_nan=False)
+        Console(quiet=True).print(report(self._store, None))
+        self._store.trials.counts("s", SEARCH)
+
+    def is_through(self) -> bool:
+        """Whether everything was tried."""
+        return not self._left
+
+
+@pytest.mark.parametrize("when", WHEN)
+def test_21_rubbish_in_a_trial_stops_nobody(store: Store, when: str) -> None:
+    """A study comes to its end, and other workers, status and dashboard see nothing of it."""
+    trials = len(RUBBISH) + 5
+    plan = Plan("s", Request("digits"), trials=trials, startup=len(RUBBISH) // 2)
+    study = Study(plan, "hash", {})
+    store.studies.open("s", study.spec())
+    vandal = Vandal(store, when)
+    ended = Search(store, study, vandal.work, threading.Event()).run()
+    assert vandal.is_through()
+    assert len(ended) > trials / 2  # what was moved away, once it had ended, is missed
+    assert sum(trial.status is Status.DONE for trial in ended) >= 10
+    store.cancel_study("s")
+    store.delete_study("s")
+
+
+def test_21_a_trial_that_nobody_can_end_has_failed(store: Store) -> None:
+    """It says why, is nobody's, and stands in nobody's way."""
+    for tid in range(2):
+        store.trials.post(Draft("s", tid, {}, {}))
+    store.database.jobs.update_one({"tid": 0}, {"$set": {"state": 9}})
+    spoilt, _ = store.trials.find("s")
+    assert spoilt.status is Status.ERROR
+    assert spoilt.error == {
+        "kind": ErrorKind.BAD_PAYLOAD.value,
+        "message": "somebody wrote into its document what is no state",
+    }
+    claimed = store.trials.claim("w", new_token(), ["lenet5"])
+    assert claimed is not None
+    assert claimed.tid == 1
+    assert store.trials.claim("w", new_token(), ["lenet5"]) is None
+
+
+@pytest.mark.parametrize(
+    "record", [3, "x", [], {"versions": 3}, {"undelivered": {}, "paused": [], "trial": 3}]
+)
+def test_21_rubbish_in_a_workers_record_stops_nobody(store: Store, record: Any) -> None:
+    """Its worker is there, and nothing is known of it."""
+    store.studies.open("s", {"trials": 1})
+    store.workers.report("w", None, "cpu", {}, None)
+    store.database.workers.update_one({}, {"$set": {"record": record}})
+    store.database.workers.insert_many([{"_id": 7, "last_seen": "x"}, {"_id": 8, "left": "x"}])
+    fleet = FleetReader(store).read()
+    json.dumps(content(fleet, None), allow_nan=False)
+    Console(quiet=True).print(report(store, None))
+    assert [worker.id for worker in fleet.workers] == ["w"]
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [3, "x", {"training": "abc"}, {"training": {"64": "x"}}, {"versions": [], "slots": "x"}],
+)
+def test_21_rubbish_in_a_devices_figures_stops_nobody(store: Store, figures: Any) -> None:
+    """They count as not measured."""
+    store.database.workers.insert_one({"_id": "x", "kind": "benchmark", "figures": figures})
+    (found,) = store.benchmarks.all()
+    assert (found.training, found.slots, found.versions) == ({}, 0, {})

@@ -27,7 +27,7 @@ from engine import Engine, EngineFailed, missing_programs
 sys.path.insert(0, str(stand_ins.REPOSITORY))
 
 from store.connection import Store
-from store.errors import StoreError
+from store.errors import StoreError, StoreUnavailable
 from store.trial import SEARCH, Status, Trial
 
 OWNER = "1234"
@@ -141,6 +141,7 @@ def comes_up(run: Run) -> None:
         settings.write(SETTINGS)
     said = run.compose(*UP)
     run.check(said.returncode == 0, "server, init, coordinator, two workers come up", said.stdout)
+    run.until(lambda: _answers(run), "the server at the address that is published")
     with run.store() as store:
         hosts = {run.hostname(name) for name in run.containers("worker")}
         run.until(lambda: hosts <= _present(store), "both workers")
@@ -156,6 +157,16 @@ def comes_up(run: Run) -> None:
     run.check(ids == [OWNER, OWNER], "workers run as the owner of secrets/", repr(ids))
     status = run.engine.podman("exec", server, "cat", "/proc/1/status")
     run.check("Uid:\t999\t999\t999\t999" in status, "mongod is not root either", status)
+
+
+def _answers(run: Run) -> bool:
+    """Whether the server is reached from outside: the engine's rules may take a moment."""
+    try:
+        with run.store() as store:
+            store.ping()
+    except StoreUnavailable:
+        return False
+    return True
 
 
 def _present(store: Store) -> Set[str]:

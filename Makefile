@@ -87,7 +87,7 @@ $(VENV)/.%-installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(DEVICE_PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	  --constraint constraints-$*.txt torch . \
-	  hypothesis onnx opencv-python-headless pytest pytest-timeout pytest-xdist scikit-learn
+	  hypothesis onnx opencv-python-headless pytest pytest-timeout pytest-xdist scikit-learn trustme
 	@touch $@
 
 clean:

@@ -364,7 +364,15 @@ def test_a_signal_in_the_middle_of_a_wait_is_no_deadlock() -> None:
     assert interrupt.stop.wait(10)
 
 
-def test_a_second_ctrl_c_is_not_held_back() -> None:
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C interrupt, also where a shell that runs the tests behind it has them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_ctrl_c_is_not_held_back(ctrl_c: None) -> None:
     """The first only asks for an end, the second interrupts whatever hangs."""
     with Interrupt() as interrupt:
         signal.raise_signal(signal.SIGINT)

@@ -19,11 +19,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping
 
-import torch
-
 import store.connection
-from model.checkpoint import pack_weights
-from model.lenet import LeNet5
 from store.blobs import Blobs
 from store.queue import TrialQueue
 from worker.objectives import Context, Outcome, Stopped
@@ -52,6 +48,11 @@ def loss_of(config: Mapping[str, Any]) -> float:
 
 def weights_of(config: Mapping[str, Any]) -> bytes:
     """Return the weights of a configuration: those of a LeNet-5 that was never trained."""
+    import torch
+
+    from model.checkpoint import pack_weights
+    from model.lenet import LeNet5
+
     torch.manual_seed(int(loss_of(config) * 2**48))
     return pack_weights(LeNet5(channels=1, classes=10))
 
@@ -70,6 +71,13 @@ def quick(config: Mapping[str, Any], context: Context) -> Outcome:
     loss = loss_of(config)
     result = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
     return Outcome(result, weights_of(config))
+
+
+def bare(config: Mapping[str, Any], context: Context) -> Outcome:
+    """Find what was to be found, without weights: nobody needs PyTorch for it."""
+    loss = loss_of(config)
+    result = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
+    return Outcome(result, None)
 
 
 def poison(config: Mapping[str, Any], context: Context) -> Outcome:

@@ -95,6 +95,13 @@ def is_held(config: Mapping[str, Any]) -> bool:
     return _AUDIT is not None and (Path(_AUDIT) / hold).exists()
 
 
+def bare(config: Mapping[str, Any], context: Context) -> Outcome:
+    """Find what was to be found, without weights: nobody needs PyTorch for it."""
+    loss = loss_of(config)
+    result = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
+    return Outcome(result, None)
+
+
 def poison(config: Mapping[str, Any], context: Context) -> Outcome:
     """Kill the process, as a trial does that takes all memory."""
     audit("begun", learning_rate=config["learning_rate"])

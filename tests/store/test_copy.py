@@ -173,10 +173,11 @@ def test_the_first_result_counts(store: Store, first: str) -> None:
 
 
 def test_a_copy_keeps_the_trial_when_its_holder_dies(store: Store) -> None:
-    """The lease is the trial's: a copy that lives keeps it, and never makes it shorter."""
-    held(store)
+    """The lease is the trial's: a copy that lives keeps it, and neither makes it shorter."""
+    holder = held(store)
     copy = copied(store)
     before = only(store).lease_until
+    assert store.trials.heartbeat(holder, {"epoch": 1}, lease=0).lease_until == before
     assert store.trials.heartbeat(copy, {"epoch": 1}, lease=0).lease_until == before
     lease_ends(store)
     beaten = store.trials.heartbeat(copy, {"epoch": 2})

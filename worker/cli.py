@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, List, Optional, Set
+from typing import TYPE_CHECKING, List, NoReturn, Optional, Set
 
 import typer
 
@@ -140,10 +140,11 @@ def worker(
         verbose=verbose,
         reasons=reasons,
     )
-    if not Pool(_slot, (options,), count).run():
-        for reason in sorted(_all_of(told)):
-            log.error("%s", reason)
-        raise typer.Exit(1)
+    if Pool(_slot, (options,), count).run():
+        _end(0)
+    for reason in sorted(_all_of(told)):
+        log.error("%s", reason)
+    _end(1)
 
 
 def _all_of(told: "multiprocessing.connection.Connection[None, str]") -> Set[str]:
@@ -227,22 +228,23 @@ def _slot(options: Options, number: int) -> None:
         code[0] = 0
 
 
+def _end(code: int) -> NoReturn:
+    """End this process without Python's taking PyTorch apart, for one to two seconds."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _end_quickly() -> List[int]:
-    """Have this process end without Python's taking PyTorch apart, for one to two seconds.
+    """Have this process end so, once the handlers that others register for its end were called.
 
     Returns the list that holds its exit code, which is 1 unless another is put there. To be called
     before anything else is imported: what is registered first is called last, after the handlers
     of PyTorch and of an objective's packages.
     """
     code = [1]
-
-    def end() -> None:
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code[0])
-
-    atexit.register(end)
+    atexit.register(lambda: _end(code[0]))
     return code
 
 

@@ -33,6 +33,7 @@ SEARCH, BASELINE, REFIT = "search", "baseline", "refit"
 HYPEROPT = "hyperopt"
 """The objective's name of a job that hyperopt's ``fmin`` posted: its code is a pickle."""
 _HYPEROPTS_COMMAND = ["domain_attachment", "FMinIter_Domain"]  # hyperopt.base.Domain.cmd
+_NO_TID = -1
 
 
 def command(objective: str) -> List[str]:
@@ -187,7 +188,7 @@ class Trial:
             version=whole(document.get("version"), 0),
             study=study,
             purpose=purpose or SEARCH,
-            tid=whole(document.get("tid"), -1),
+            tid=_tid(document),
             status=status,
             objective=_objective(misc.get("cmd")),
             config=mapping(document.get("config")),
@@ -214,10 +215,17 @@ class Trial:
         )
 
 
+def _tid(document: Mapping[str, Any]) -> Any:
+    """Return a trial's number; hyperopt's own jobs may have text instead."""
+    tid = document.get("tid")
+    is_hyperopts = mapping(document.get("misc")).get("cmd") == _HYPEROPTS_COMMAND
+    return tid if is_hyperopts and isinstance(tid, str) else max(whole(tid, _NO_TID), _NO_TID)
+
+
 def _ending(document: Mapping[str, Any]) -> Tuple[Status, Optional[Dict[str, Any]]]:
     """Return a trial's status, and its error, whose ``kind`` and ``message`` are what they are."""
     wrong = obstacle(document)
-    if whole(document.get("tid"), -1) < 0:
+    if _tid(document) == _NO_TID:
         wrong = "tid"
     try:
         status = Status(whole(document.get("state"), -1))

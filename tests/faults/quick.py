@@ -18,9 +18,8 @@ def post(store: Store, trials: int, study: str = "s", attempts: int = 3) -> None
 def all_done_once(store: Store, study: str = "s", seconds: float = 60.0) -> List[Trial]:
     """Wait for the end of a study; fail unless each trial was tried once, and its weights whole."""
     trials = ended(store, study, seconds)
-    assert [(trial.status, trial.attempts, trial.late) for trial in trials] == [
-        (Status.DONE, 1, 0)
-    ] * len(trials)
+    found = [(trial.status, trial.attempts, trial.late) for trial in trials]
+    assert found == [(Status.DONE, 1, 0)] * len(trials), found
     weights_are_whole(store, trials)
     return trials
 

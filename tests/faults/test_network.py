@@ -139,7 +139,7 @@ def losing_each_claim_and_finish() -> proxy.Drop:
 
     def drop(command: Command) -> bool:
         if proxy.finish(command):
-            token = command["query"]["issued.token"]
+            token = command["query"]["$and"][0]["issued.token"]
             new = token not in finished
             finished.add(token)
             return new
@@ -295,6 +295,8 @@ def test_16_a_worker_goes_on_through_a_half_open_connection(fleet: Fleet) -> Non
         for tid in range(2):
             running(store, "s", tid=tid)
         stays, leaves = workers
+        for worker in workers:
+            worker.says("learning rate")  # it has heard that the trial is its own
         with between.silent():
             leaves.signal(signal.SIGTERM)
             asked = time.monotonic()

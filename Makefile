@@ -83,6 +83,9 @@ $(VENV)/.%-installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[$*]'
 	@touch $@
 
+# One after the other: pip builds in this folder.
+.venv-floor/.installed: | .venv-device/.installed
+
 .venv-%/.installed: pyproject.toml constraints-%.txt
 	$(DEVICE_PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \

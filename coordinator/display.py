@@ -102,9 +102,8 @@ def _workers(snapshot: "Snapshot") -> Table:
     held = at_work(snapshot.running)
     for worker in snapshot.workers:
         trial = held.get(worker.id)
-        table.add_row(
-            "  " + worker.id, worker.device, occupation(worker, doing(trial) if trial else "")
-        )
+        said = occupation(worker, doing(trial) if trial else "")
+        table.add_row(*map(Text, ("  " + worker.id, worker.device, said)))  # no markup of theirs
     return table
 
 

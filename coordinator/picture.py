@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from coordinator.ranking import hyperparameters, ranking
+from coordinator.ranking import hyperparameters, number, ranking
 from model.calibration import Calibration
 from model.dataset import Dataset
 from model.metrics import Evaluation
@@ -97,9 +97,10 @@ def _draw_image(axes: Axes, dataset: Dataset, answers: Answers, index: int) -> N
 
 def _draw_history(axes: Axes, trials: List[Trial], winner: Trial, untuned: Optional[float]) -> None:
     measured = {
-        trial.tid: trial.result["validation_accuracy"]
+        trial.tid: accuracy
         for trial in sorted(ranking(trials), key=lambda trial: trial.tid)
-        if trial.result.get("validation_accuracy") is not None  # it diverged before it could be
+        for accuracy in [number(trial.result.get("validation_accuracy"))]
+        if accuracy is not None  # it diverged before it could be
     }
     numbers, accuracies = list(measured), list(measured.values())
     axes.plot(numbers, accuracies, "o", color="#0969da", alpha=0.75, label="a trial")

@@ -3,6 +3,7 @@
 import math
 from typing import Any, Iterable, List, Optional
 
+from model.json_values import is_number
 from store.trial import ErrorKind, Trial
 
 
@@ -37,8 +38,7 @@ def hyperparameters(trial: Trial) -> str:
 
 def number(value: Any) -> Optional[float]:
     """Return a finite number as that, None for anything else: workers may write what they like."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None
+    return float(value) if is_number(value) and math.isfinite(value) else None
 
 
 def why_nothing(trials: List[Trial]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 from coordinator.offers import Offers
-from coordinator.ranking import best_of, why_nothing
+from coordinator.ranking import best_of, number, why_nothing
 from coordinator.search import Search, Snapshot, Watch
 from coordinator.study import Plan, Study, differences
 from model.calibration import PLAIN, Calibration
@@ -136,7 +136,7 @@ def run_study(
         confusion=evaluation.confusion,
         calibration=calibration and with_errors(calibration, evaluation, dataset),
     )
-    untuned = baseline.result.get("validation_accuracy")
+    untuned = number(baseline.result.get("validation_accuracy"))
     write(folder / WEIGHTS_FILE, packed, card)
     ended = {
         "winner": winner.tid,
@@ -155,7 +155,10 @@ def run_study(
 
 def _card(study: Study, dataset: Dataset, winner: Trial, source: Trial, weights: BlobRef) -> Card:
     """Return the card; raises ``StudyFailed`` if the results of the study's objective lack it."""
-    if not {"validation_accuracy", "trained_on"} <= set(winner.result) & set(source.result):
+    accuracy = winner.result.get("validation_accuracy")
+    if not {"validation_accuracy", "trained_on"} <= set(winner.result) & set(source.result) or (
+        accuracy is not None and number(accuracy) is None
+    ):
         raise StudyFailed(
             "trial {} is the best, but no model can be made of it: the results of objective {} "
             "lack validation_accuracy or trained_on".format(winner.tid, study.plan.objective)
@@ -167,7 +170,7 @@ def _card(study: Study, dataset: Dataset, winner: Trial, source: Trial, weights:
         dataset={**study.dataset_card, "content_hash": study.dataset_hash},
         study=study.name,
         trial=winner.tid,
-        validation_accuracy=winner.result["validation_accuracy"],
+        validation_accuracy=accuracy,
         trained_on=source.result["trained_on"],
     )
 
@@ -191,8 +194,8 @@ def _calibration(
         return None
     from coordinator.calibrating import calibrate
 
-    weights = BlobRef.from_document(winner.artifact)
     try:
+        weights = BlobRef.from_document(winner.artifact)
         packed = store.blobs.get(weights)
         return calibrate(packed, _card(study, dataset, winner, winner, weights), dataset)
     except (NotFound, CorruptBlob, CheckpointError):
@@ -204,7 +207,13 @@ def _write_again(store: Store, stored: StoredStudy, folder: Path) -> Result:
     card = Card.from_json(result["card"])
     packed = store.blobs.get(BlobRef.from_document(result["weights"]))
     write(folder / WEIGHTS_FILE, packed, card)
-    (winner,) = store.trials.find(stored.name, SEARCH, [result["winner"]])
+    found = store.trials.find(stored.name, SEARCH, [result["winner"]])
+    if not found:
+        raise NotFound(
+            "the winner of study {} is in the store no more, somebody wrote into it; its model is "
+            "in {}".format(stored.name, folder)
+        )
+    (winner,) = found
     picture = folder / PICTURE_FILE
     drawn = picture if picture.exists() else None
     return Result(winner, card, result["untuned_accuracy"], folder, drawn, again=True)

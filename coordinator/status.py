@@ -57,7 +57,8 @@ def _workers(fleet: Fleet) -> Table:
     held = fleet.held
     for worker in (*fleet.workers, *fleet.silent):
         said = does(worker, held.get(worker.id), worker in fleet.silent)
-        table.add_row(worker.id, worker.device, said, ago(worker.seconds_ago))
+        cells = (worker.id, worker.device, said, ago(worker.seconds_ago))
+        table.add_row(*map(Text, cells))  # a worker's words are no markup
     return table
 
 

@@ -103,11 +103,14 @@ class Workers:
         return self._heard_of("$gt", study)
 
     def _heard_of(self, comparison: str, study: Optional[str]) -> List[WorkerRecord]:
-        age = {"$subtract": ["$$NOW", "$last_seen"]}
+        # Of no date there is none: store.benchmarks keeps figures beside them, a worker may write
+        # what it likes. And $type as a condition would look into a list.
+        is_date = {"$eq": [{"$type": "$last_seen"}, "date"]}
+        age = {"$cond": [is_date, {"$subtract": ["$$NOW", "$last_seen"]}, None]}
+        limit = round(PRESENCE_S * 1000)
         which: Dict[str, Any] = {
             "left": None,
-            "last_seen": {"$type": "date"},  # store.benchmarks keeps figures beside them
-            "$expr": {comparison: [age, round(PRESENCE_S * 1000)]},
+            "$expr": {"$and": [is_date, {comparison: [age, limit]}]},
         }
         if study is not None:
             which["record.study"] = {"$in": [None, study]}

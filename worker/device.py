@@ -61,7 +61,11 @@ def installed() -> Dict[str, str]:
     """
     if importlib.util.find_spec("torch") is None:
         raise ModuleNotFoundError("no PyTorch", name="torch")
-    return {"python": platform.python_version(), "torch": importlib.metadata.version("torch")}
+    try:
+        torch = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:  # somebody's own build, which pip knows not
+        return versions()
+    return {"python": platform.python_version(), "torch": torch}
 
 
 def machine_versions() -> Dict[str, str]:

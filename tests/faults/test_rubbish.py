@@ -6,6 +6,7 @@ MongoDB can confine a login to a collection, and not to the fields or the types 
 import contextlib
 import json
 import threading
+from datetime import datetime, timezone
 from typing import Any, Dict, List
 
 import pytest
@@ -130,14 +131,16 @@ def test_21_a_trial_that_nobody_can_end_has_failed(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "record", [3, "x", [], {"versions": 3}, {"undelivered": {}, "paused": [], "trial": 3}]
+    "record",
+    [3, [], {"device": "[/x]"}, {"versions": 3}, {"undelivered": {}, "paused": [], "trial": 3}],
 )
 def test_21_rubbish_in_a_workers_record_stops_nobody(store: Store, record: Any) -> None:
     """Its worker is there, and nothing is known of it."""
     store.studies.open("s", {"trials": 1})
     store.workers.report("w", None, "cpu", {}, None)
     store.database.workers.update_one({}, {"$set": {"record": record}})
-    store.database.workers.insert_many([{"_id": 7, "last_seen": "x"}, {"_id": 8, "left": "x"}])
+    others = [{"last_seen": "x"}, {"left": "x"}, {"last_seen": [datetime.now(timezone.utc)]}]
+    store.database.workers.insert_many([{"_id": 7 + n, **it} for n, it in enumerate(others)])
     fleet = FleetReader(store).read()
     json.dumps(content(fleet, None), allow_nan=False)
     Console(quiet=True).print(report(store, None))

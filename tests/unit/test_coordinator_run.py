@@ -261,9 +261,11 @@ def test_a_winner_whose_weights_cannot_be_used_leaves_no_calibration(
 
     def bad_but_for_the_refit(store: Store, trial: Trial) -> None:
         packed = weights_of(trial) if trial.purpose == REFIT else b"no weights"
-        deliver(store, trial, packed, diverged=False, trained_on=device)
+        words = {"validation_accuracy": "all of them"} if trial.purpose == BASELINE else {}
+        deliver(store, trial, packed, diverged=False, trained_on=device, **words)
 
     result = run(store, mongo_uri, tmp_path, bad_but_for_the_refit)
+    assert result.untuned_accuracy is None  # a worker's word that is no number
     assert result.card.calibration is None
     assert checkpoint.load(tmp_path / "s", torch.device("cpu"))[1].calibration is None
     assert "predict-cam never says it" in plain(summary(result))
@@ -298,6 +300,9 @@ def test_a_finished_study_is_not_run_again(store: Store, mongo_uri: str, tmp_pat
         assert written == (tmp_path / "a" / "s" / name).read_bytes()
     with pytest.raises(CheckpointError, match="there is no"):
         checkpoint.load(tmp_path / "c", torch.device("cpu"))
+    store.database.jobs.update_one({"_id": first.winner.id}, {"$set": {"exp_key": "another"}})
+    with pytest.raises(NotFound, match="somebody wrote into it; its model is in"):
+        run_study(store, study, data, tmp_path / "b", True, lambda _: None, threading.Event())
 
 
 def test_a_larger_budget_reopens_a_study(store: Store, mongo_uri: str, tmp_path: Path) -> None:

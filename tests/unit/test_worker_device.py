@@ -1,5 +1,6 @@
 """Where a worker trains, and whom it blames when memory runs out."""
 
+import importlib.metadata
 import multiprocessing
 import os
 import sys
@@ -108,6 +109,16 @@ def test_versions_are_known_before_pytorch_is_imported() -> None:
     """A worker tells its versions when it joins; a build's local label may be left out of them."""
     assert set(installed()) == {"python", "torch"}
     assert versions()["torch"].partition("+")[0] == installed()["torch"].partition("+")[0]
+
+
+def test_a_pytorch_that_pip_knows_not_is_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody's own build may lie on the path without a package's metadata."""
+
+    def lacks(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", lacks)
+    assert installed() == versions()
 
 
 def test_a_device_whose_pytorch_does_not_load_gives_its_trials_to_others(

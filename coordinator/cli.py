@@ -2,7 +2,6 @@
 
 import _thread
 import contextlib
-import importlib.util
 import logging
 import os
 import signal
@@ -16,7 +15,8 @@ import typer
 from rich.console import Console
 
 from coordinator.fleet_cli import init, invite, revoke
-from store.login import resolve
+from model.extras import require_installed
+from store import login
 
 if TYPE_CHECKING:  # these would import NumPy, PyMongo and hyperopt for a --help
     from coordinator.search import Snapshot
@@ -26,9 +26,9 @@ if TYPE_CHECKING:  # these would import NumPy, PyMongo and hyperopt for a --help
 
 MONGO = typer.Option(
     None,
-    envvar=["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"],
+    envvar=login.VARIABLES,
     show_envvar=True,
-    callback=resolve,
+    callback=login.resolve,
     help="MongoDB URI, or the path of a file that holds it; without it, a private server on this "
     "machine. Prefer a file or the variable: they keep the password out of the process list.",
 )
@@ -102,7 +102,7 @@ def coordinator(
     with _download_progress() as progress:
         loaded = load(plan.data, progress)
     _tell(loaded.notices)
-    _require_installed("torch", "matplotlib")
+    require_installed("torch", "matplotlib")  # imported only when a search has ended
     with stopping() as stop, server(mongo, mongod) as uri:
         _search(uri, plan, loaded.dataset, models, refit, stop, timeout)
 
@@ -133,7 +133,7 @@ def demo(
         loaded = choose_data(dataset, data, seed, progress)
     _tell(loaded.notices)
     chosen = plan(loaded, trials, seed, **searched)
-    _require_installed("torch", "matplotlib")
+    require_installed("torch", "matplotlib")  # imported only when a search has ended
     with stopping() as stop, server(mongo, mongod) as uri:
         log = models / chosen.name / "worker.log"
         environment = {**os.environ, "HYPERHIVE_MONGO": uri}
@@ -221,13 +221,6 @@ def _search(
             console.print("stopped; {}".format(resume), highlight=False)
             raise typer.Exit(1) from None
     console.print(summary(result), soft_wrap=True)
-
-
-def _require_installed(*modules: str) -> None:
-    """Raise ``ModuleNotFoundError`` now for what is imported only when a search has ended."""
-    for name in modules:
-        if importlib.util.find_spec(name) is None:
-            raise ModuleNotFoundError("no {}".format(name), name=name)
 
 
 @contextlib.contextmanager

@@ -115,7 +115,7 @@ def occupation(worker: WorkerRecord, trial: str) -> str:
 
 def doing(trial: Trial) -> str:
     """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2%``."""
-    progress = trial.progress if isinstance(trial.progress, dict) else {}
+    progress = trial.progress or {}
     name = "second copy of trial" if trial.is_copy else "trial"
     if not {"epoch", "epochs"} <= set(progress):  # it has just begun, or is another objective
         return "{} {}".format(name, trial.tid)
@@ -144,8 +144,7 @@ def ago(seconds: float) -> str:
 def outcome(trial: Trial) -> str:
     """Return how a trial ended: its validation accuracy, or what went wrong."""
     if trial.status is Status.ERROR:
-        error = trial.error if isinstance(trial.error, dict) else {}
-        return "failed ({})".format(error.get("message", "no reason given"))
+        return "failed ({})".format((trial.error or {}).get("message", "no reason given"))
     if trial.result.get("diverged"):
         return "diverged"
     accuracy = number(trial.result.get("validation_accuracy"))

@@ -29,7 +29,7 @@ NAME = typer.Argument(help="What you call the device.")
 ADMIN = typer.Option(
     None,
     "--mongo",
-    envvar=["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"],
+    envvar=login.VARIABLES,
     show_envvar=True,
     callback=login.resolve,
     help="MongoDB URI with the login of an administrator, or the path of a file that holds it. "

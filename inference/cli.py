@@ -12,7 +12,7 @@ from rich.console import Console
 
 from inference.errors import SourceError
 from model.errors import UsageError
-from store.login import resolve
+from store import login
 
 if TYPE_CHECKING:
     from inference.broadcast import Broadcast
@@ -67,9 +67,9 @@ def predict(
     mongo: Optional[str] = typer.Option(
         None,
         metavar="URI",
-        envvar=["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"],
+        envvar=login.VARIABLES,
         show_envvar=True,
-        callback=resolve,
+        callback=login.resolve,
         help="MongoDB URI of the store with the study, or the path of a file that holds it; "
         "without it, this machine's own server. Prefer a file or the variable: they keep the "
         "password out of the process list.",

@@ -17,6 +17,9 @@ import platformdirs
 from store import private_files
 from store.errors import BadAddress
 
+VARIABLES = ["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"]
+"""Where a command finds what ``resolve`` takes, if it is not said; the first goes before."""
+
 _CERTIFICATE = re.compile(
     "-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\\s]+)-----END CERTIFICATE-----"
 )

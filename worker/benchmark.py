@@ -93,16 +93,7 @@ def latency(device: torch.device) -> Tuple[float, float]:
     """
     noise = _noise()
     packed = pack_weights(LeNet5(noise.channels, len(_CLASSES)))
-    mean, std = noise.normalisation()
-    card = Card(
-        classes=list(_CLASSES),
-        channels=noise.channels,
-        mean=mean,
-        std=std,
-        weights_sha256=hashlib.sha256(packed).hexdigest(),
-        dataset={},
-        config={},
-    )
+    card = Card.of(noise, hashlib.sha256(packed).hexdigest(), {})
     engine = engine_of(packed, SUFFIX, card, device.type)
     picture = noise.test_images[:1]
     taken: List[float] = []

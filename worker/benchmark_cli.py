@@ -25,7 +25,7 @@ def benchmark(
     ),
     mongo: Optional[str] = typer.Option(
         None,
-        envvar=["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"],
+        envvar=login.VARIABLES,
         show_envvar=True,
         callback=login.resolve,
         help="MongoDB URI of the store that keeps the figures, or the path of a file that holds "

@@ -48,7 +48,7 @@ class Options:
 def worker(
     mongo: Optional[str] = typer.Option(
         None,
-        envvar=["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"],
+        envvar=login.VARIABLES,
         show_envvar=True,
         callback=login.resolve,
         help="MongoDB URI, or the path of a file that holds it; without it, the login that was "

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Dict, Optional
 
+from model.extras import require_installed
+
 
 def default_slots(kind: str) -> int:
     """Return how many trials to train at once: one a core on the CPU, one on an accelerator.
@@ -59,8 +61,7 @@ def installed() -> Dict[str, str]:
 
     Raises ``ModuleNotFoundError`` where there is none.
     """
-    if importlib.util.find_spec("torch") is None:
-        raise ModuleNotFoundError("no PyTorch", name="torch")
+    require_installed("torch")
     try:
         torch = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:  # somebody's own build, which pip knows not

@@ -1,0 +1,10 @@
+"""What is not installed everywhere."""
+
+import importlib.util
+
+
+def require_installed(*modules: str) -> None:
+    """Raise ``ModuleNotFoundError`` for the first that is not here, without importing any."""
+    for name in modules:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError("no {}".format(name), name=name)

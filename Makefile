@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEVICE_PYTHON ?= python3.8
-SOURCES := hyperhive.py pages store model worker coordinator inference
+SOURCES := hyperhive common store model worker coordinator inference web
 STAMP = $(VENV)/.$(1)-installed
 
 .PHONY: demo test check secrets certs test-device test-arm64 compose-test check-deploy faults matrix benchmarks clean
@@ -39,7 +39,7 @@ DEVICE_TESTS = tests/store tests/unit/test_worker_*.py tests/unit/test_model_*.p
   tests/unit/test_inference_*.py --ignore tests/store/test_embedded.py
 FLOOR_TESTS ?= $(DEVICE_TESTS)
 test-device: $(call STAMP,test) .venv-device/.installed .venv-floor/.installed
-	mongod=$$($(BIN)/python -c 'from store.embedded import find_mongod as f; print(f().parent)') && \
+	mongod=$$($(BIN)/python -c 'from hyperhive.store.server.embedded import find_mongod as f; print(f().parent)') && \
 	export PATH="$$mongod:$$PATH" && \
 	.venv-device/bin/python -m pytest -n 2 --dist loadfile $(DEVICE_TESTS) && \
 	.venv-floor/bin/python -m pytest -n 2 --dist loadfile $(FLOOR_TESTS)

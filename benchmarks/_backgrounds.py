@@ -1,7 +1,8 @@
 """What is behind a picture that is shown to a camera: walls, cloth, wood, and clutter."""
 
+from __future__ import annotations
+
 import functools
-from typing import Tuple
 
 # torch before cv2: on a Jetson there is too little static TLS left for it afterwards.
 import torch  # noqa: F401
@@ -18,7 +19,7 @@ SIDE = HEIGHT
 
 
 @functools.lru_cache(maxsize=4)
-def make(count: int, seed: int) -> Tuple[np.ndarray, ...]:
+def make(count: int, seed: int) -> tuple[np.ndarray, ...]:
     """Return backgrounds, uint8 BGR ``[480, 640, 3]``, of each sort as many as of any other."""
     random = np.random.RandomState(seed)
     sorts = (_wall, _cloth, _wood, _clutter)

@@ -1,10 +1,12 @@
 """What the benchmarks share: their options, and the data they measure on."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
 
-from model.dataset import Dataset
-from model.datasets import Request, load
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.loading import Request, load
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "simpsons-mnist.zip"
 
@@ -21,6 +23,6 @@ def simpsons_option(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def simpsons(data: "Path | None") -> Dataset:
+def simpsons(data: Path | None) -> Dataset:
     """Return Simpsons-MNIST in colour."""
     return load(Request("simpsons", data), lambda done, total: None).dataset

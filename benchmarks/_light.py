@@ -1,5 +1,7 @@
 """The light in a scene: how bright, of which colour, how even, and how a camera renders it."""
 
+from __future__ import annotations
+
 import math
 from typing import Mapping
 

@@ -1,5 +1,7 @@
 """A small server on this machine that shows frames as a network camera does (motion JPEG)."""
 
+from __future__ import annotations
+
 import contextlib
 import io
 import itertools
@@ -52,9 +54,7 @@ def serve(frames: Sequence[bytes], fps: float = 15.0) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # the name that http.server calls
             self.send_response(200)
-            self.send_header(
-                "Content-Type", "multipart/x-mixed-replace; boundary={}".format(_BOUNDARY)
-            )
+            self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
             self.end_headers()
             begun = time.monotonic()
             for shown, frame in enumerate(itertools.cycle(frames), start=1):
@@ -74,7 +74,7 @@ def serve(frames: Sequence[bytes], fps: float = 15.0) -> Iterator[str]:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield "http://127.0.0.1:{}/".format(server.server_port)
+            yield f"http://127.0.0.1:{server.server_port}/"
         finally:
             closed.set()
             server.shutdown()

@@ -1,20 +1,21 @@
 """Models to compare: LeNet-5 as a study would leave it, with and without augmentation."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 from pathlib import Path
-from typing import Dict, Tuple
 
 import torch
 
-from coordinator.calibrating import calibrate
-from model import checkpoint
-from model.card import Card
-from model.config import TrainConfig
-from model.dataset import Dataset
-from model.training import TrainingData, train
+from hyperhive.coordinator.evaluation import calibrate
+from hyperhive.model import checkpoint
+from hyperhive.model.card import Card
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.training import TrainingData, train
 
-CONFIGS: Dict[str, TrainConfig] = {
+CONFIGS: dict[str, TrainConfig] = {
     "classic": TrainConfig("", 0.099, 19, 0.17, train_on_all=True),
     "robust": TrainConfig("", 0.05, 40, 0.6, train_on_all=True, augment="camera"),
 }
@@ -35,7 +36,7 @@ def make(dataset: Dataset, config: TrainConfig, folder: Path) -> Path:
     return folder
 
 
-def trained(data: TrainingData, config: TrainConfig) -> Tuple[bytes, Card]:
+def trained(data: TrainingData, config: TrainConfig) -> tuple[bytes, Card]:
     """Return a model's weights and its card, without a calibration."""
     packed = checkpoint.pack_weights(train(config, data).model)
     return packed, card_of(packed, data.dataset, config)

@@ -1,8 +1,10 @@
 """What a camera sees of a picture that someone holds into its guide, or has on a screen."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import Dict, Mapping, Tuple
+from typing import Mapping
 
 # torch before cv2: on a Jetson there is too little static TLS left for it afterwards.
 import torch  # noqa: F401
@@ -27,7 +29,7 @@ class Kind:
 
     title: str
     unit: str
-    strengths: Tuple[float, float, float]
+    strengths: tuple[float, float, float]
 
     @property
     def room(self) -> float:
@@ -35,7 +37,7 @@ class Kind:
         return self.strengths[1]
 
 
-KINDS: Dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     "scale": Kind("size", "± {} % of the guide", (5, 10, 20)),
     "shift": Kind("off the centre", "by {} % of the guide", (3, 6, 12)),
     "rotation": Kind("rotation", "± {}°", (4, 8, 16)),

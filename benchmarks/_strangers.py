@@ -1,15 +1,17 @@
 """Pictures of no class, and members as a camera sees them: for benchmarks/unknown.py."""
 
+from __future__ import annotations
+
 import io
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, List
 
 import numpy as np
 from PIL import Image, ImageFilter
 from sklearn.datasets import load_sample_images
 
-from model.datasets import Request, load
-from model.images import fit
+from hyperhive.model.data.images import fit
+from hyperhive.model.data.loading import Request, load
 
 Random = np.random.RandomState
 Pictures = List[np.ndarray]
@@ -101,7 +103,7 @@ def _border(image: np.ndarray, random: Random) -> np.ndarray:
     return framed
 
 
-MILD: Dict[str, Callable[[np.ndarray, Random], np.ndarray]] = {
+MILD: dict[str, Callable[[np.ndarray, Random], np.ndarray]] = {
     "none": lambda image, random: image,
     "blur of 0.6 of the model's pixels": _blur,
     "JPEG of quality 40": _jpeg,

@@ -6,6 +6,8 @@ Simpsons-MNIST in colour: trained on four fifths of the training split, with and
 validated on the rest as it is. The test split has no part in it.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import sys
 from pathlib import Path
@@ -15,7 +17,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._common import simpsons, simpsons_option
 from benchmarks._models import CONFIGS
-from model.training import TrainingData, train
+from hyperhive.model.training import TrainingData, train
 
 
 def main() -> None:
@@ -31,8 +33,8 @@ def main() -> None:
             for seed in range(options.seeds):
                 asked = dataclasses.replace(config, epochs=epochs, seed=seed, train_on_all=False)
                 accuracies.append(train(asked, data).epochs[-1].validation_accuracy)
-            shown = ", ".join("{:.1%}".format(accuracy) for accuracy in accuracies)
-            print("{} epochs, {:<8} {}".format(epochs, name, shown), flush=True)
+            shown = ", ".join(f"{accuracy:.1%}" for accuracy in accuracies)
+            print(f"{epochs} epochs, {name:<8} {shown}", flush=True)
 
 
 if __name__ == "__main__":

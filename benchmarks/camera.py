@@ -12,12 +12,14 @@ Prints tables in Markdown, those of docs/camera.md. All series of a table show t
 Without --model it first trains the two that are compared there, ``_models.py``.
 """
 
+from __future__ import annotations
+
 import sys
 import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, List, Sequence, Tuple
+from typing import Iterable, Sequence
 
 # torch before cv2: on a Jetson there is too little static TLS left for it afterwards.
 
@@ -30,13 +32,13 @@ from benchmarks import _mjpeg, _models
 from benchmarks._backgrounds import HEIGHT, WIDTH
 from benchmarks._common import simpsons_option
 from benchmarks._scene import KINDS, ROOM, Scene
-from inference import sources
-from inference.frames import Sampling
-from inference.labelling import Result, label
-from inference.models import Chosen, from_file
-from inference.predictor import Prediction
-from model.dataset import Dataset
-from model.datasets import Request, load
+from hyperhive.inference.frames import Sampling
+from hyperhive.inference.labelling import Result, label
+from hyperhive.inference.models.choice import Chosen, from_file
+from hyperhive.inference.predictor import Prediction
+from hyperhive.inference.sources import choice as sources
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.loading import Request, load
 
 _RATE = 25.0
 
@@ -58,7 +60,7 @@ class Score:
         return self.right / self.frames
 
     @classmethod
-    def of(cls, answers: Iterable[Tuple[Prediction, str]]) -> "Score":
+    def of(cls, answers: Iterable[tuple[Prediction, str]]) -> Score:
         """Count predictions, each with the class that its frame shows."""
         counted = [(each.top[0][0] == truth, not each.known) for each, truth in answers]
         right, unknown = zip(*counted)
@@ -85,7 +87,7 @@ class Pictures:
         by_class = np.argsort(self._dataset.test_labels, kind="stable")
         return by_class[np.linspace(0, total, min(count, total), endpoint=False).astype(int)]
 
-    def plain(self, chosen: np.ndarray) -> List[Score]:
+    def plain(self, chosen: np.ndarray) -> list[Score]:
         """Return each model's score on the images themselves."""
         images = self._dataset.test_images[chosen]
         colour = np.repeat(images, 3, axis=3) if images.shape[3] == 1 else images
@@ -94,7 +96,7 @@ class Pictures:
             Score.of(zip(model.predictor.predict(list(colour)), truths)) for model in self._models
         ]
 
-    def by_video(self, scene: Scene, chosen: np.ndarray) -> List[Score]:
+    def by_video(self, scene: Scene, chosen: np.ndarray) -> list[Score]:
         """Return each model's score on a video of these images, each shown for a frame."""
         truths = self._truths(chosen)
         with tempfile.TemporaryDirectory() as folder:
@@ -105,7 +107,7 @@ class Pictures:
                 for results in self._labelled(str(video), Sampling(all_frames=True))
             ]
 
-    def by_http(self, scene: Scene, chosen: np.ndarray) -> List[Score]:
+    def by_http(self, scene: Scene, chosen: np.ndarray) -> list[Score]:
         """Return each model's score on snapshots of a server that shows these images in turn."""
         truths = self._truths(chosen)
         frames = [_mjpeg.encode(self._frame(scene, index), n) for n, index in enumerate(chosen)]
@@ -134,7 +136,7 @@ class Pictures:
     def _frame(self, scene: Scene, index: int) -> np.ndarray:
         return scene.frame(self._dataset.test_images[index], int(index))
 
-    def _truths(self, chosen: np.ndarray) -> List[str]:
+    def _truths(self, chosen: np.ndarray) -> list[str]:
         return [self._dataset.classes[label] for label in self._dataset.test_labels[chosen]]
 
 
@@ -168,7 +170,7 @@ def main() -> None:
     _by_kind(pictures, names, options.images, options.seed)
 
 
-def _whole(pictures: Pictures, names: List[str], count: int, seed: int) -> None:
+def _whole(pictures: Pictures, names: list[str], count: int, seed: int) -> None:
     """Print the test split beside what a camera makes of it, undistorted and in a room."""
     chosen = pictures.some(count)
     scenes = {
@@ -176,7 +178,7 @@ def _whole(pictures: Pictures, names: List[str], count: int, seed: int) -> None:
         "**ordinary room**, all at once": Scene(seed, ROOM),
         "the same, each at its bound": Scene(seed, ROOM, at_bound=True),
     }
-    _row("{:,} test images".format(len(chosen)), _paired(names, ["unknown"] * len(names)))
+    _row(f"{len(chosen):,} test images", _paired(names, ["unknown"] * len(names)))
     _row("---", ["---:"] * (2 * len(names)))
     plain = pictures.plain(chosen)
     _row("as they are, no camera", _paired(_shares(plain), _unknown(plain)))
@@ -186,10 +188,10 @@ def _whole(pictures: Pictures, names: List[str], count: int, seed: int) -> None:
     print()
 
 
-def _over_http(pictures: Pictures, names: List[str], count: int, seed: int) -> None:
+def _over_http(pictures: Pictures, names: list[str], count: int, seed: int) -> None:
     """Print what becomes of the same frames as a video and as snapshots of a server."""
     chosen = pictures.some(count)
-    _row("{:,} test images".format(len(chosen)), names)
+    _row(f"{len(chosen):,} test images", names)
     _row("---", ["---:"] * len(names))
     for title, strengths in (("undistorted", {}), ("**ordinary room**", ROOM)):
         scene = Scene(seed, strengths)
@@ -198,29 +200,29 @@ def _over_http(pictures: Pictures, names: List[str], count: int, seed: int) -> N
     print()
 
 
-def _by_kind(pictures: Pictures, names: List[str], count: int, seed: int) -> None:
+def _by_kind(pictures: Pictures, names: list[str], count: int, seed: int) -> None:
     """Print what each distortion does alone at its three strengths."""
     chosen = pictures.some(count)
-    _row("{:,} test images".format(len(chosen)), ["mild, **room**, strong", *names])
+    _row(f"{len(chosen):,} test images", ["mild, **room**, strong", *names])
     _row("---", ["---", *["---:"] * len(names)])
     _row("undistorted", ["", *_shares(pictures.by_video(Scene(seed, {}), chosen))])
     for name, kind in KINDS.items():
         scenes = [Scene(seed, {name: strength}) for strength in kind.strengths]
         by_strength = [_shares(pictures.by_video(scene, chosen)) for scene in scenes]
         mild, room, strong = (str(strength) for strength in kind.strengths)
-        shown = kind.unit.format("{}, **{}**, {}".format(mild, room, strong))
+        shown = kind.unit.format(f"{mild}, **{room}**, {strong}")
         _row(kind.title, [shown, *("{} · **{}** · {}".format(*each) for each in zip(*by_strength))])
 
 
-def _shares(scores: Sequence[Score]) -> List[str]:
-    return ["{:.1f}".format(100 * score.accuracy) for score in scores]
+def _shares(scores: Sequence[Score]) -> list[str]:
+    return [f"{100 * score.accuracy:.1f}" for score in scores]
 
 
-def _unknown(scores: Sequence[Score]) -> List[str]:
-    return ["{:.1f}".format(100 * score.unknown / score.frames) for score in scores]
+def _unknown(scores: Sequence[Score]) -> list[str]:
+    return [f"{100 * score.unknown / score.frames:.1f}" for score in scores]
 
 
-def _paired(one: Sequence[str], other: Sequence[str]) -> List[str]:
+def _paired(one: Sequence[str], other: Sequence[str]) -> list[str]:
     return [cell for pair in zip(one, other) for cell in pair]
 
 

@@ -8,11 +8,12 @@ and 95th percentile), and how much of that its engine takes. It also counts the 
 each form labels as PyTorch does.
 """
 
+from __future__ import annotations
+
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import List
 
 # torch before cv2: on a Jetson there is too little static TLS left for it afterwards.
 import torch
@@ -25,12 +26,12 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._common import simpsons, simpsons_option
 from benchmarks._models import make
-from inference.models import from_file
-from inference.predictor import Predictor
-from inference.timings import INFER, Timings
-from model.card import WEIGHTS_FILE, read
-from model.config import TrainConfig
-from model.export import export
+from hyperhive.inference.models.choice import from_file
+from hyperhive.inference.predictor import Predictor
+from hyperhive.inference.timings import INFER, Timings
+from hyperhive.model.card import WEIGHTS_FILE, read
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.engines.export import export
 
 EXPORTS = {"PyTorch, TorchScript": ".pt", "OpenCV, ONNX": ".onnx"}
 
@@ -57,11 +58,7 @@ def main() -> None:
         }
     frames = enlarged(dataset.test_images[: asked.frames])
     reference = labels(predictors["PyTorch"], dataset.test_images)
-    print(
-        "torch {}, OpenCV {}, one thread, frames of 640x480\n".format(
-            torch.__version__, cv2.__version__
-        )
-    )
+    print(f"torch {torch.__version__}, OpenCV {cv2.__version__}, one thread, frames of 640x480\n")
     print("| engine | frame to label, p50 | p95 | engine alone, p50 | labels as PyTorch gives |")
     print("|---|---|---|---|---|")
     for name, predictor in predictors.items():
@@ -73,7 +70,7 @@ def main() -> None:
         print(row.format(name, p50, p95, alone, same, len(reference)))
 
 
-def enlarged(images: np.ndarray) -> List[np.ndarray]:
+def enlarged(images: np.ndarray) -> list[np.ndarray]:
     """Return images as a camera would give them: 640x480, the image in the middle."""
     frames = []
     for image in images:
@@ -83,12 +80,12 @@ def enlarged(images: np.ndarray) -> List[np.ndarray]:
     return frames
 
 
-def labels(predictor: Predictor, images: np.ndarray) -> List[str]:
+def labels(predictor: Predictor, images: np.ndarray) -> list[str]:
     """Return the likeliest class of each test image."""
     return [prediction.top[0][0] for prediction in predictor.predict(list(images))]
 
 
-def milliseconds(predictor: Predictor, frames: List[np.ndarray]) -> List[float]:
+def milliseconds(predictor: Predictor, frames: list[np.ndarray]) -> list[float]:
     """Return how long each frame takes to its label; the first ten do not count."""
     taken = []
     for frame in frames[:10] + frames:

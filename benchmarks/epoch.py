@@ -7,6 +7,8 @@ threads as torch takes by itself, by turns, and ours once more with the images a
 cameras. The ratio is what counts: machines are noisy.
 """
 
+from __future__ import annotations
+
 import statistics
 import sys
 import tempfile
@@ -21,12 +23,12 @@ from torchvision.datasets import ImageFolder
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._common import simpsons, simpsons_option
-from model.config import TrainConfig
-from model.dataset import Dataset
-from model.download import simpsons_archive
-from model.files import Files
-from model.lenet import LeNet5
-from model.training import TrainingData, train
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.download import simpsons_archive
+from hyperhive.model.data.image_tree import Files
+from hyperhive.model.lenet import LeNet5
+from hyperhive.model.training import TrainingData, train
 
 
 def main() -> None:
@@ -47,14 +49,12 @@ def main() -> None:
             theirs.append(_time(lambda: _loader_epoch(loader, dataset)))
     mine, other = statistics.median(ours), statistics.median(theirs)
     distorted = statistics.median(augmented)
-    print(
-        "images {:,}, torch threads {}".format(len(dataset.train_images), torch.get_num_threads())
-    )
-    print("ImageFolder + DataLoader  {:.2f} s an epoch".format(other))
-    print("hyperhive                 {:.2f} s an epoch".format(mine))
-    print("ratio                     {:.1f}".format(other / mine))
-    print("hyperhive, augmented      {:.2f} s an epoch".format(distorted))
-    print("ratio                     {:.2f}".format(distorted / mine))
+    print(f"images {len(dataset.train_images):,}, torch threads {torch.get_num_threads()}")
+    print(f"ImageFolder + DataLoader  {other:.2f} s an epoch")
+    print(f"hyperhive                 {mine:.2f} s an epoch")
+    print(f"ratio                     {other / mine:.1f}")
+    print(f"hyperhive, augmented      {distorted:.2f} s an epoch")
+    print(f"ratio                     {distorted / mine:.2f}")
 
 
 def _our_epoch(data: TrainingData, augment: str = "none") -> None:
@@ -87,7 +87,7 @@ def _extract(archive: Path, folder: Path) -> None:
                 target.write_bytes(files.read(path))
 
 
-def _time(run: "object") -> float:
+def _time(run: object) -> float:
     begun = time.perf_counter()
     run()
     return time.perf_counter() - begun

@@ -7,6 +7,8 @@ labels an MJPEG stream of 30 frames a second on loopback, with a page and a view
 minutes; what it says at its end, and its memory in each tenth of that time, is printed.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import hashlib
@@ -19,7 +21,6 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
-from typing import List
 
 import numpy as np
 from PIL import Image
@@ -28,15 +29,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from benchmarks._mjpeg import jpeg, serve
-from inference.frames import Frame
-from inference.models import from_file
-from model import checkpoint
-from model.card import Card
-from model.lenet import LeNet5
+from hyperhive.inference.frames import Frame
+from hyperhive.inference.models.choice import from_file
+from hyperhive.model import checkpoint
+from hyperhive.model.card import Card
+from hyperhive.model.lenet import LeNet5
 
 ROOT = Path(__file__).resolve().parents[1]
 FPS = 30
-COMMAND = [sys.executable, "-c", "import hyperhive; hyperhive.predict_cam()"]
+COMMAND = [sys.executable, "-c", "from hyperhive import cli; cli.predict_cam()"]
 
 
 def main() -> None:
@@ -86,7 +87,7 @@ def frame_to_label(model: Path, frames: int) -> None:
         predictor.predict([frame.image])
         times.append(1000 * (time.perf_counter() - begun))
         computed.append(1000 * (time.thread_time() - used))
-    print("frame to label, {} frames of 640x480, one thread:".format(frames))
+    print(f"frame to label, {frames} frames of 640x480, one thread:")
     for what, taken in (("passed", times), ("of the processor", computed)):
         print("  p50 {:.2f}, p95 {:.2f} ms {}".format(*np.percentile(taken, (50, 95)), what))
 
@@ -98,7 +99,7 @@ def live(model: Path, address: str, folder: Path, seconds: float) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        said: List[str] = []
+        said: list[str] = []
         for line in process.stdout:
             said.append(line)
             if "pixels" in line:
@@ -114,8 +115,8 @@ def live(model: Path, address: str, folder: Path, seconds: float) -> None:
         process.send_signal(signal.SIGINT)
         process.wait(30)
         reader.join()
-    print("live, {:.1f} minutes of {} frames a second, one viewer:".format(seconds / 60, FPS))
-    print("  MB of memory: " + " ".join("{:.1f}".format(megabyte) for megabyte in memory))
+    print(f"live, {seconds / 60:.1f} minutes of {FPS} frames a second, one viewer:")
+    print("  MB of memory: " + " ".join(f"{megabyte:.1f}" for megabyte in memory))
     print("".join(line for line in said[-14:] if not line.startswith("written")))
 
 

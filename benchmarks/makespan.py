@@ -12,6 +12,8 @@ Times are the server's, from the first claim to the last result. The bound is th
 devices that are never idle and share a trial as they like: no way of doing it can be shorter.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import logging
@@ -22,21 +24,21 @@ import time
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+from typing import Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from coordinator.ranking import best_of
-from coordinator.search import Search
-from coordinator.study import Plan, Study
-from model.datasets import Request
-from store.connection import Store
-from store.embedded import embedded_server
-from store.trial import SEARCH, Status
-from worker.identity import Identity
-from worker.loop import Terms, Worker
-from worker.objectives import Context, Outcome, Stopped
-from worker.outbox import Outbox
-from worker.stop import Stop
+from hyperhive.common.signals import StopRequest
+from hyperhive.coordinator.ranking import best_of
+from hyperhive.coordinator.search import Search
+from hyperhive.coordinator.study import Plan, Study
+from hyperhive.model.data.loading import Request
+from hyperhive.store.server.embedded import embedded_server
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Status
+from hyperhive.worker.identity import Identity
+from hyperhive.worker.loop import Terms, Worker
+from hyperhive.worker.objectives.api import Context, Outcome, Stopped
+from hyperhive.worker.outbox import Outbox
 
 SPEED = {"fast": 10.0, "medium": 4.0, "slow": 1.0}
 """Epochs in the time of one of the slow device."""
@@ -52,7 +54,7 @@ class Outcomes:
     search: float
     whole: float
     bound: float
-    losses: Dict[Tuple[str, str], float]
+    losses: dict[tuple[str, str], float]
     copies: int
     late: int
 
@@ -74,7 +76,7 @@ def main() -> None:
     _print(first, fitted)
 
 
-def _run_all(uri: str, folder: Path, asked: argparse.Namespace, first_come: bool) -> List[Outcomes]:
+def _run_all(uri: str, folder: Path, asked: argparse.Namespace, first_come: bool) -> list[Outcomes]:
     def run(seed: int) -> Outcomes:
         name = "{}-{}".format("first-come" if first_come else "fitted", seed)
         plan = Plan(name, Request("digits"), asked.trials, "random", seed)
@@ -116,8 +118,8 @@ def _fleet(uri: str, folder: Path, study: str, epoch: float, first_come: bool) -
     stops = []
     threads = []
     for device, speed in SPEED.items():
-        name = "{}-{}".format(device, study)
-        stops.append(Stop())
+        name = f"{device}-{study}"
+        stops.append(StopRequest())
         worker = Worker(
             Identity(name, study, device, {}),
             Terms(lambda: uri, "cpu", first_come=first_come),
@@ -155,7 +157,7 @@ class _Sleeper:
         return Outcome({"status": "ok", "loss": abs(config["learning_rate"] - 0.03)})
 
 
-def _print(first: List[Outcomes], fitted: List[Outcomes]) -> None:
+def _print(first: list[Outcomes], fitted: list[Outcomes]) -> None:
     assert [each.losses for each in first] == [each.losses for each in fitted]
     print("study  search: first come, fitted, bound    with refit: first come, fitted    copies")
     row = "{:5}  {:18.1f} {:7.1f} {:6.1f} {:26.1f} {:7.1f} {:9}"
@@ -166,14 +168,13 @@ def _print(first: List[Outcomes], fitted: List[Outcomes]) -> None:
         before, after = [sum(getattr(each, what) for each in way) for way in (first, fitted)]
         gains = [1 - getattr(b, what) / getattr(a, what) for a, b in zip(first, fitted)]
         text = "{}: {:.1%} shorter (each study {})"
-        each = ", ".join("{:.0%}".format(gain) for gain in gains)
+        each = ", ".join(f"{gain:.0%}" for gain in gains)
         print(text.format("with refit" if what == "whole" else "search", 1 - after / before, each))
     bound = 1 - sum(each.bound for each in fitted) / sum(each.search for each in first)
-    print("search: no way of doing it could be more than {:.1%} shorter".format(bound))
+    print(f"search: no way of doing it could be more than {bound:.1%} shorter")
     print(
-        "results: {} trials, each counted once, the same in both ways; {} late".format(
-            sum(len(each.losses) for each in fitted), sum(each.late for each in fitted)
-        )
+        f"results: {sum(len(each.losses) for each in fitted)} trials, each counted once, "
+        f"the same in both ways; {sum(each.late for each in fitted)} late"
     )
 
 

@@ -6,6 +6,8 @@ One worker process' loop (claim, heartbeat, outbox on disk, weights to GridFS, f
 whose objective returns at once with LeNet-5's weights. All time is overhead.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import sys
@@ -14,17 +16,17 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from model.checkpoint import pack_weights
-from model.lenet import LeNet5
-from store.connection import Store
-from store.embedded import embedded_server
-from store.trial import SEARCH, Draft, Status
-from worker.identity import Identity
-from worker.lease import Heartbeat
-from worker.loop import Terms, Worker
-from worker.objectives import Context, Outcome
-from worker.outbox import Outbox
-from worker.stop import Stop
+from hyperhive.common.signals import StopRequest
+from hyperhive.model.checkpoint import pack_weights
+from hyperhive.model.lenet import LeNet5
+from hyperhive.store.server.embedded import embedded_server
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Draft, Status
+from hyperhive.worker.heartbeat import Heartbeat
+from hyperhive.worker.identity import Identity
+from hyperhive.worker.loop import Terms, Worker
+from hyperhive.worker.objectives.api import Context, Outcome
+from hyperhive.worker.outbox import Outbox
 
 STUDY = "overhead"
 
@@ -49,20 +51,19 @@ def main() -> None:
         times = _run(uri, store, objective, folder / "outbox")
         assert store.trials.counts(STUDY, SEARCH)[Status.DONE] == trials
     times.sort()
-    print("trials {}, weights {:,} bytes".format(trials, len(weights)))
+    print(f"trials {trials}, weights {len(weights):,} bytes")
     print(
-        "overhead a trial: median {:.1f} ms, 95th percentile {:.1f} ms".format(
-            1000 * times[len(times) // 2], 1000 * times[int(0.95 * len(times))]
-        )
+        f"overhead a trial: median {1000 * times[len(times) // 2]:.1f} ms, 95th percentile "
+        f"{1000 * times[int(0.95 * len(times))]:.1f} ms"
     )
 
 
-def _run(uri: str, store: Store, objective: object, outbox_folder: Path) -> "list[float]":
+def _run(uri: str, store: Store, objective: object, outbox_folder: Path) -> list[float]:
     identity = Identity("overhead-1", STUDY, "cpu", {})
     terms = Terms(lambda: uri, "cpu")
     times = []
     with Outbox(identity.worker, outbox_folder) as outbox:
-        worker = Worker(identity, terms, {"lenet5": objective}, outbox, Stop())
+        worker = Worker(identity, terms, {"lenet5": objective}, outbox, StopRequest())
         with Heartbeat(lambda: Store(uri), identity, terms.lease) as heartbeat:
             while True:
                 begun = time.perf_counter()

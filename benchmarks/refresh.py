@@ -6,6 +6,8 @@
 versions are read, out of an index; here is what that costs beside the first load.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import sys
@@ -18,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bson import ObjectId
 from hyperopt.base import JOB_STATE_DONE, STATUS_OK
 
-from store.connection import Store
-from store.embedded import embedded_server
-from store.hyperopt import MongoJobs, MongoTrials
-from store.pipeline import new_life
+from hyperhive.mongoexp import MongoJobs, MongoTrials
+from hyperhive.store.server.embedded import embedded_server
+from hyperhive.store.store import Store
+from hyperhive.store.updates import new_life
 
 REFRESHES = 20
 
@@ -56,7 +58,7 @@ def fill(jobs: MongoJobs, exp_key: str, count: int) -> None:
         jobs.jobs.insert_many(documents)
 
 
-def measure(jobs: MongoJobs, exp_key: str) -> "tuple[float, float]":
+def measure(jobs: MongoJobs, exp_key: str) -> tuple[float, float]:
     """Return the seconds of a first load, and of a refresh that finds nothing new; medians."""
     loads, refreshes = [], []
     for _ in range(5):
@@ -82,8 +84,8 @@ def main() -> None:
         jobs.create_indexes()
         fill(jobs, "refresh", count)
         load, refresh = measure(jobs, "refresh")
-    print("{:,} trials: first load {:.0f} ms, ".format(count, 1000 * load), end="")
-    print("refresh {:.1f} ms, {:.1%} of it".format(1000 * refresh, refresh / load))
+    print(f"{count:,} trials: first load {1000 * load:.0f} ms, ", end="")
+    print(f"refresh {1000 * refresh:.1f} ms, {refresh / load:.1%} of it")
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ the refit on all training images. All figures are of that refit on the test spli
 pictures that nothing was chosen by: faces, digits, noise, walls, photographs.
 """
 
+from __future__ import annotations
+
 import sys
 import warnings
 from pathlib import Path
-from typing import Callable, Dict, NamedTuple
+from typing import Callable, NamedTuple
 
 import numpy as np
 import torch
@@ -33,16 +35,16 @@ from benchmarks._strangers import (
     scrambled,
     walls,
 )
-from coordinator.calibrating import calibrate
-from model.calibration import Calibration, best_temperature, calibration_error
-from model.checkpoint import pack_weights
-from model.config import TrainConfig
-from model.dataset import Dataset
-from model.datasets import Request, digits, load
-from model.lenet import LeNet5
-from model.membership import statistics
-from model.normalise import to_tensor
-from model.training import TrainingData, train
+from hyperhive.coordinator.evaluation import calibrate
+from hyperhive.model.calibration import Calibration, best_temperature, calibration_error
+from hyperhive.model.checkpoint import pack_weights
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.loading import Request, digits, load
+from hyperhive.model.lenet import LeNet5
+from hyperhive.model.membership import statistics
+from hyperhive.model.normalise import to_tensor
+from hyperhive.model.training import TrainingData, train
 
 CPU = torch.device("cpu")
 EACH = 300
@@ -59,7 +61,7 @@ class Net(NamedTuple):
     seen: np.ndarray
     labels: np.ndarray
 
-    def answer(self, pictures: np.ndarray) -> "tuple[np.ndarray, np.ndarray]":
+    def answer(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return logits ``[N, classes]`` and features ``[N, 84]``."""
         with torch.no_grad():
             parts = [
@@ -86,7 +88,7 @@ def calibrated(net: Net) -> Calibration:
     return calibrate(packed, card_of(packed, dataset, TrainConfig("", 0.099, 19, 0.17)), dataset)
 
 
-def strangers(dataset: Dataset, archive: Path, simpsons: Dataset) -> Dict[str, np.ndarray]:
+def strangers(dataset: Dataset, archive: Path, simpsons: Dataset) -> dict[str, np.ndarray]:
     """Return kinds of pictures of no class, as the model sees them out of a camera's frame too."""
     random = Random(1)
     kinds = {"faces": faces(archive)}
@@ -106,7 +108,7 @@ def strangers(dataset: Dataset, archive: Path, simpsons: Dataset) -> Dict[str, n
     return found
 
 
-def scores(net: Net, calibration: Calibration) -> Dict[str, Score]:
+def scores(net: Net, calibration: Calibration) -> dict[str, Score]:
     """Return ways to tell members, each fitted to what the model was trained on."""
     features = net.answer(net.seen)[1]
     members = calibration.members
@@ -192,7 +194,7 @@ def report_errors(name: str, data: TrainingData, trial: Net, refit: Net, seed: i
     """Print the calibration error of ways to come by a temperature."""
     spared = trained(data, seed, validation_fraction=0.05)
     dataset = data.dataset
-    print("\n{}: calibration error on the test split".format(name))
+    print(f"\n{name}: calibration error on the test split")
     print("| model | test accuracy | temperature | before | after |\n|---|---|---|---|---|")
     rows = {
         "the trial, by its validation images": (trial, trial, 0.2),
@@ -214,32 +216,31 @@ def report_errors(name: str, data: TrainingData, trial: Net, refit: Net, seed: i
 
 
 def report_scores(
-    name: str, trial: Net, refit: Net, calibration: Calibration, kinds: Dict[str, np.ndarray]
+    name: str, trial: Net, refit: Net, calibration: Calibration, kinds: dict[str, np.ndarray]
 ) -> None:
     """Print for each score how it tells each kind, at the threshold that validation gives."""
     dataset = refit.data.dataset
     _, held_out = dataset.validation_split(0.2, 0)
     right = refit.answer(dataset.test_images)[0].argmax(axis=1) == dataset.test_labels
-    print("\n{}: AUROC / accepted at 95 % of test members / **said unknown**, %".format(name))
+    print(f"\n{name}: AUROC / accepted at 95 % of test members / **said unknown**, %")
     print("| score | rightly named kept | {} |".format(" | ".join(kinds)))
     print("|---|---|{}".format("---|" * len(kinds)))
     by_trial = scores(trial, calibration)
     for score, of_refit in scores(refit, calibration).items():
         threshold = np.quantile(by_trial[score](dataset.train_images[held_out]), 0.05)
         members = of_refit(dataset.test_images)
-        cells = ["{:.1f}".format(100 * (members[right] >= threshold).mean())]
+        cells = [f"{100 * (members[right] >= threshold).mean():.1f}"]
         for pictures in kinds.values():
             found = of_refit(pictures)
             accepted = (found >= np.quantile(members, 0.05)).mean()
             cells.append(
-                "{:.2f} / {:.0f} / **{:.0f}**".format(
-                    auroc(members, found), 100 * accepted, 100 * (found < threshold).mean()
-                )
+                f"{auroc(members, found):.2f} / {100 * accepted:.0f} / "
+                f"**{100 * (found < threshold).mean():.0f}**"
             )
         print("| {} | {} |".format(score, " | ".join(cells)), flush=True)
 
 
-def said(net: Net, calibration: Calibration, pictures: np.ndarray) -> "tuple[np.ndarray, ...]":
+def said(net: Net, calibration: Calibration, pictures: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return the classes ``[N]`` predict-cam has in mind, and whether it says them."""
     logits = net.answer(pictures)[0]
     rows = zip(calibration.probabilities(logits), calibration.membership(pictures))
@@ -247,17 +248,18 @@ def said(net: Net, calibration: Calibration, pictures: np.ndarray) -> "tuple[np.
 
 
 def report_decision(
-    name: str, refit: Net, calibration: Calibration, kinds: Dict[str, np.ndarray]
+    name: str, refit: Net, calibration: Calibration, kinds: dict[str, np.ndarray]
 ) -> None:
     """Print what predict-cam says of strangers, of members, and of members seen by a camera."""
     dataset = refit.data.dataset
-    print("\n{}: what predict-cam says".format(name))
-    print("thresholds: confidence {0.min_confidence:.3f}, margin {0.min_margin:.3f}, membership "
-          "{0.min_membership:.3f}".format(calibration))  # fmt: skip
+    print(f"\n{name}: what predict-cam says")
+    print(f"thresholds: confidence {calibration.min_confidence:.3f}, margin "
+    f"{calibration.min_margin:.3f}, membership "
+          f"{calibration.min_membership:.3f}")  # fmt: skip
     print("| of no class | said unknown |\n|---|---|")
     for kind, pictures in kinds.items():
         known = said(refit, calibration, pictures)[1]
-        print("| {} | {:.1%} |".format(kind, 1 - known.mean()))
+        print(f"| {kind} | {1 - known.mean():.1%} |")
     predicted, known = said(refit, calibration, dataset.test_images)
     right = predicted == dataset.test_labels
     line = "members: named {:.1%} of all, {:.1%} of the rightly named, {:.1%} of the wrongly named"
@@ -283,7 +285,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if not options.faces.is_file():  # said now, not after two networks are trained
-        parser.error("there is no {}: name the archive of CMU's faces".format(options.faces))
+        parser.error(f"there is no {options.faces}: name the archive of CMU's faces")
     torch.set_num_threads(1)
     for name in options.sets:
         gray = load(Request("simpsons-gray", options.data), lambda done, total: None).dataset

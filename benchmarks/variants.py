@@ -6,6 +6,8 @@ Simpsons-MNIST in colour, learning rate 0.02, momentum 0.9, trained on the whole
 This compares designs once and for all; no study chooses by the test split.
 """
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
 from unittest import mock
@@ -15,11 +17,11 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._common import simpsons, simpsons_option
-from model.config import TrainConfig
-from model.lenet import LeNet5
-from model.metrics import evaluate
-from model.normalise import to_tensor
-from model.training import TrainingData, train
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.lenet import LeNet5
+from hyperhive.model.metrics import evaluate
+from hyperhive.model.normalise import to_tensor
+from hyperhive.model.training import TrainingData, train
 
 
 class ClassicLeNet5(LeNet5):
@@ -58,11 +60,11 @@ def main() -> None:
             config = TrainConfig(
                 "", 0.02, options.epochs, 0.9, seed=seed, schedule=schedule, train_on_all=True
             )
-            with mock.patch("model.training.LeNet5", network):
+            with mock.patch("hyperhive.model.training.LeNet5", network):
                 model = train(config, data).model
             accuracies.append(evaluate(model, images, labels, data.normalise).accuracy)
-        shown = ", ".join("{:.1%}".format(accuracy) for accuracy in accuracies)
-        print("{:<40} {}".format(name, shown), flush=True)
+        shown = ", ".join(f"{accuracy:.1%}" for accuracy in accuracies)
+        print(f"{name:<40} {shown}", flush=True)
 
 
 if __name__ == "__main__":

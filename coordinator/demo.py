@@ -1,17 +1,19 @@
 """Everything on this machine: data, a server, workers, a study."""
 
+from __future__ import annotations
+
 import contextlib
 import signal
 import subprocess
 import sys
 import uuid
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Optional
+from typing import Any, Iterator, Mapping
 
-from coordinator.study import Plan, study_name
-from model.datasets import Loaded, Request, load, looks_like_simpsons
-from model.download import Progress
-from model.errors import DatasetError, InputError
+from hyperhive.common.errors import DatasetError, InputError
+from hyperhive.coordinator.study import Plan, study_name
+from hyperhive.model.data.download import Progress
+from hyperhive.model.data.loading import Loaded, Request, load, looks_like_simpsons
 
 TRIALS = {"digits": 20}
 _TRIALS_OTHERWISE = 30
@@ -22,9 +24,7 @@ class WorkersFailed(InputError):
     """The demo's workers ended before the study did."""
 
 
-def choose_data(
-    dataset: Optional[str], data: Optional[Path], seed: int, progress: Progress
-) -> Loaded:
+def choose_data(dataset: str | None, data: Path | None, seed: int, progress: Progress) -> Loaded:
     """Return the demo's data set.
 
     What is asked for explicitly is loaded or fails. Without a wish it is Simpsons-MNIST, and where
@@ -39,18 +39,18 @@ def choose_data(
         return load(Request("simpsons"), progress)
     except DatasetError as error:
         loaded = load(Request("digits"), progress)
-        notice = "NO SIMPSONS: {}. The demo uses scikit-learn's handwritten digits.".format(error)
+        notice = f"NO SIMPSONS: {error}. The demo uses scikit-learn's handwritten digits."
         return Loaded(loaded.dataset, (notice, *loaded.notices))
 
 
-def plan(loaded: Loaded, trials: Optional[int], seed: int, **searched: Any) -> Plan:
+def plan(loaded: Loaded, trials: int | None, seed: int, **searched: Any) -> Plan:
     """Return a plan under a name that no other run has: two demos at once do not meet.
 
     Args:
         loaded: the data set.
         trials: how many; None for what suits the data set.
         seed: of suggestions, initial weights and splits.
-        searched: what the plan says of its space, see ``coordinator.space.named``.
+        searched: what the plan says of its space, see ``hyperhive.coordinator.space.named``.
     """
     name = loaded.dataset.name
     budget = trials or TRIALS.get(name, _TRIALS_OTHERWISE)
@@ -60,8 +60,8 @@ def plan(loaded: Loaded, trials: Optional[int], seed: int, **searched: Any) -> P
 
 @contextlib.contextmanager
 def workers(
-    environment: Mapping[str, str], study: str, slots: Optional[int], log: Path
-) -> Iterator["Workers"]:
+    environment: Mapping[str, str], study: str, slots: int | None, log: Path
+) -> Iterator[Workers]:
     """Run this machine's workers for one study while the context is open.
 
     Args:
@@ -92,7 +92,7 @@ def workers(
 class Workers:
     """The demo's worker process, which runs the slots."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self._process = process
         self._log = log
 
@@ -107,7 +107,7 @@ class Workers:
             )
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
     try:

@@ -6,21 +6,23 @@ that moment makes the suggestion it would have made, and one worker, whose trial
 gets the same sequence of configurations however often its coordinator is killed.
 """
 
+from __future__ import annotations
+
 from datetime import datetime
-from typing import Iterable, List, Optional
+from typing import Iterable
 
-from coordinator.ranking import finite_loss
-from coordinator.suggest import Observation
-from store.trial import ErrorKind, Status, Trial
+from hyperhive.coordinator.ranking import finite_loss
+from hyperhive.coordinator.suggest import Observation
+from hyperhive.store.trial import ErrorKind, Status, Trial
 
 
-def latest_claim(trials: Iterable[Trial]) -> Optional[datetime]:
+def latest_claim(trials: Iterable[Trial]) -> datetime | None:
     """Return when the latest of these trials to be taken was first taken; None if none was."""
     claims = [trial.first_claim for trial in trials if trial.first_claim is not None]
     return max(claims, default=None)
 
 
-def known_at(moment: Optional[datetime], trials: Iterable[Trial]) -> List[Observation]:
+def known_at(moment: datetime | None, trials: Iterable[Trial]) -> list[Observation]:
     """Return what was known of these trials at a moment, by tid: what had not ended is pending.
 
     A trial that ended for no fault of its hyperparameters' tells nothing and is left out.
@@ -34,7 +36,7 @@ def known_at(moment: Optional[datetime], trials: Iterable[Trial]) -> List[Observ
     return known
 
 
-def _had_ended(trial: Trial, moment: Optional[datetime]) -> bool:
+def _had_ended(trial: Trial, moment: datetime | None) -> bool:
     """Whether a trial that is over now was over then; times are whole milliseconds."""
     if moment is None or trial.refresh_time is None:
         return False

@@ -1,25 +1,27 @@
 """Which trials are better than others, and how to speak of one."""
 
+from __future__ import annotations
+
 import math
-from typing import Any, Iterable, List, Optional
+from typing import Iterable
 
-from model.json_values import is_number
-from store.trial import ErrorKind, Trial
+from hyperhive.common.values import number
+from hyperhive.store.trial import ErrorKind, Trial
 
 
-def best_of(trials: Iterable[Trial]) -> Optional[Trial]:
+def best_of(trials: Iterable[Trial]) -> Trial | None:
     """Return the trial with the least loss, the earliest of equals; None if none has one."""
     ranked = ranking(trials)
     return ranked[0] if ranked else None
 
 
-def ranking(trials: Iterable[Trial]) -> List[Trial]:
+def ranking(trials: Iterable[Trial]) -> list[Trial]:
     """Return the trials that have a usable result, the best first."""
     usable = [t for t in trials if finite_loss(t) is not None and not t.result.get("diverged")]
     return sorted(usable, key=lambda trial: (trial.loss, trial.tid))
 
 
-def finite_loss(trial: Trial) -> Optional[float]:
+def finite_loss(trial: Trial) -> float | None:
     """Return the loss of a trial if it can be compared; a NaN has no place in any order."""
     return trial.loss if trial.loss is not None and math.isfinite(trial.loss) else None
 
@@ -36,16 +38,11 @@ def hyperparameters(trial: Trial) -> str:
     )
 
 
-def number(value: Any) -> Optional[float]:
-    """Return a finite number as that, None for anything else: workers may write what they like."""
-    return float(value) if is_number(value) and math.isfinite(value) else None
-
-
-def why_nothing(trials: List[Trial]) -> str:
+def why_nothing(trials: list[Trial]) -> str:
     """Return one clause on why none of these trials has a usable result."""
     diverged = sum(bool(trial.result.get("diverged")) for trial in trials)
     errors = [trial.error for trial in trials if trial.error is not None]
     if errors:
         kind = ErrorKind(errors[0]["kind"]).value
         return "the first of {} errors was: {} ({})".format(len(errors), errors[0]["message"], kind)
-    return "{} of {} diverged: lower the learning rate's bounds".format(diverged, len(trials))
+    return f"{diverged} of {len(trials)} diverged: lower the learning rate's bounds"

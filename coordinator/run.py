@@ -4,25 +4,28 @@ PyTorch and Matplotlib are imported when there is something to calibrate, to tes
 of a study's life the coordinator waits, on a device that may be small.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
-from coordinator.offers import Offers
-from coordinator.ranking import best_of, number, why_nothing
-from coordinator.search import Search, Snapshot, Watch
-from coordinator.study import Plan, Study, differences
-from model.calibration import PLAIN, Calibration
-from model.card import WEIGHTS_FILE, Card, write
-from model.dataset import Dataset
-from model.errors import CheckpointError, InputError
-from store.blobs import BlobRef
-from store.connection import Store
-from store.errors import CorruptBlob, NotFound, StudyChanged, StudyWithdrawn
-from store.studies import StoredStudy
-from store.trial import SEARCH, Trial
+from hyperhive.common.errors import CheckpointError, InputError
+from hyperhive.common.values import number
+from hyperhive.coordinator.best_so_far import Offers
+from hyperhive.coordinator.ranking import best_of, why_nothing
+from hyperhive.coordinator.search import Search, Snapshot, Watch
+from hyperhive.coordinator.study import Plan, Study, differences
+from hyperhive.model.calibration import PLAIN, Calibration
+from hyperhive.model.card import WEIGHTS_FILE, Card, write
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.store.blobs import BlobRef
+from hyperhive.store.errors import CorruptBlob, NotFound, StudyChanged, StudyWithdrawn
+from hyperhive.store.store import Store
+from hyperhive.store.studies import StoredStudy
+from hyperhive.store.trial import SEARCH, Trial
 
 PICTURE_FILE = "report.png"
 
@@ -40,9 +43,9 @@ class Result:
 
     winner: Trial
     card: Card
-    untuned_accuracy: Optional[float]
+    untuned_accuracy: float | None
     folder: Path
-    picture: Optional[Path]
+    picture: Path | None
     again: bool = False
 
 
@@ -60,8 +63,9 @@ def open_study(store: Store, plan: Plan, dataset: Dataset) -> Study:
     stored = store.studies.open(study.name, spec)
     if stored.cancelled:
         raise StudyWithdrawn(
-            "study {0} was cancelled: choose another name, or `hyperhive study delete {0}` to "
-            "begin it anew".format(study.name)
+            f"study {study.name} was cancelled: choose another name, or `hyperhive study "
+            f"delete {study.name}` to "
+            "begin it anew"
         )
     if stored.spec == spec:
         return study
@@ -84,7 +88,7 @@ def run_study(
     refit: bool,
     watch: Watch,
     stop: threading.Event,
-    timeout: Optional[float] = None,
+    timeout: float | None = None,
 ) -> Result:
     """Run a study to its end and write ``models/<study>/``.
 
@@ -107,15 +111,16 @@ def run_study(
     trials = search.run()
     winner = best_of(trials)
     if winner is None:
-        raise StudyFailed("study {} has no model: {}".format(study.name, why_nothing(trials)))
+        raise StudyFailed(f"study {study.name} has no model: {why_nothing(trials)}")
     baseline = search.baseline()
     source = search.refit(winner) if refit else winner
     if source.artifact is None:
         raise StudyFailed(
-            "the refit of trial {} gave no weights ({}): start again with --no-refit to keep the "
-            "trial's own".format(winner.tid, why_nothing([source]))
+            f"the refit of trial {winner.tid} gave no weights ({why_nothing([source])}): "
+            "start again with --no-refit to keep the "
+            "trial's own"
         )
-    from coordinator.judging import judge, with_errors
+    from hyperhive.coordinator.evaluation import judge, with_errors
 
     weights = BlobRef.from_document(source.artifact)
     packed = search.persist(lambda: store.blobs.get(weights))
@@ -125,10 +130,9 @@ def run_study(
         evaluation = judge(packed, card, dataset)
     except CheckpointError as error:
         raise StudyFailed(
-            "worker {} delivered weights for {} that cannot be used ({}): start again with "
-            "--no-refit, or under another --name without that worker".format(
-                source.owner, source.label, error
-            )
+            f"worker {source.owner} delivered weights for {source.label} that cannot be "
+            f"used ({error}): start again with "
+            "--no-refit, or under another --name without that worker"
         ) from error
     card = dataclasses.replace(
         card,
@@ -145,7 +149,7 @@ def run_study(
         "untuned_accuracy": untuned,
     }
     search.persist(lambda: store.studies.conclude(study.name, ended))
-    from coordinator.picture import Answers, draw
+    from hyperhive.coordinator.views.picture import Answers, draw
 
     # Last: whatever a picture may stumble over, the study is concluded and its test done once.
     said = Answers.of(evaluation, calibration or PLAIN, dataset)
@@ -160,8 +164,9 @@ def _card(study: Study, dataset: Dataset, winner: Trial, source: Trial, weights:
         accuracy is not None and number(accuracy) is None
     ):
         raise StudyFailed(
-            "trial {} is the best, but no model can be made of it: the results of objective {} "
-            "lack validation_accuracy or trained_on".format(winner.tid, study.plan.objective)
+            f"trial {winner.tid} is the best, but no model can be made of it: the results "
+            f"of objective {study.plan.objective} "
+            "lack validation_accuracy or trained_on"
         )
     return Card.of(
         dataset,
@@ -183,16 +188,14 @@ def _card_so_far(
     return dataclasses.replace(card, calibration=_calibration(store, study, dataset, trial))
 
 
-def _calibration(
-    store: Store, study: Study, dataset: Dataset, winner: Trial
-) -> Optional[Calibration]:
+def _calibration(store: Store, study: Study, dataset: Dataset, winner: Trial) -> Calibration | None:
     """Return the calibration of the winner; None if there are no weights to calibrate it by.
 
     The model's card lacks one then, and the study's last words say so.
     """
     if winner.artifact is None:
         return None
-    from coordinator.calibrating import calibrate
+    from hyperhive.coordinator.evaluation import calibrate
 
     try:
         weights = BlobRef.from_document(winner.artifact)
@@ -203,15 +206,16 @@ def _calibration(
 
 
 def _write_again(store: Store, stored: StoredStudy, folder: Path) -> Result:
-    result: Dict[str, Any] = dict(stored.result or {})
+    result: dict[str, Any] = dict(stored.result or {})
     card = Card.from_json(result["card"])
     packed = store.blobs.get(BlobRef.from_document(result["weights"]))
     write(folder / WEIGHTS_FILE, packed, card)
     found = store.trials.find(stored.name, SEARCH, [result["winner"]])
     if not found:
         raise NotFound(
-            "the winner of study {} is in the store no more, somebody wrote into it; its model is "
-            "in {}".format(stored.name, folder)
+            f"the winner of study {stored.name} is in the store no more, somebody wrote "
+            "into it; its model is "
+            f"in {folder}"
         )
     (winner,) = found
     picture = folder / PICTURE_FILE

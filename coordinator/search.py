@@ -1,5 +1,7 @@
 """The search: post trials, watch them, keep the best; then refit the winner and test it, once."""
 
+from __future__ import annotations
+
 import dataclasses
 import threading
 import time
@@ -7,27 +9,22 @@ from dataclasses import dataclass
 from typing import (
     Any,
     Callable,
-    Dict,
     Iterable,
-    List,
     Mapping,
-    Optional,
     Sequence,
-    Set,
-    Tuple,
     TypeVar,
 )
 
-from coordinator.history import known_at, latest_claim
-from coordinator.ranking import best_of, ranking
-from coordinator.study import Study
-from coordinator.suggest import Suggester
-from model.config import TrainConfig
-from model.errors import InputError
-from store.connection import Store
-from store.errors import LeaseLost, NotFound, StoreUnavailable, StudyWithdrawn
-from store.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
-from store.workers import WorkerRecord
+from hyperhive.common.errors import InputError
+from hyperhive.coordinator.history import known_at, latest_claim
+from hyperhive.coordinator.ranking import best_of, ranking
+from hyperhive.coordinator.study import Study
+from hyperhive.coordinator.suggest import Suggester
+from hyperhive.model.config import TrainConfig
+from hyperhive.store.errors import LeaseLost, NotFound, StoreUnavailable, StudyWithdrawn
+from hyperhive.store.store import Store
+from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
+from hyperhive.store.workers import WorkerRecord
 
 POLL_S = 0.1
 _SWEEP_EVERY_S = 2.0
@@ -52,30 +49,30 @@ class Snapshot:
     study: str
     phase: str
     budget: int
-    finished: Tuple[Trial, ...]
-    unfinished: Tuple[Trial, ...]
-    workers: Tuple[WorkerRecord, ...]
+    finished: tuple[Trial, ...]
+    unfinished: tuple[Trial, ...]
+    workers: tuple[WorkerRecord, ...]
     seconds: float
     finished_before: int
     had_workers: bool = False
     is_reachable: bool = True
 
     @property
-    def running(self) -> List[Trial]:
+    def running(self) -> list[Trial]:
         """The trials that a worker holds."""
         return [trial for trial in self.unfinished if trial.status is Status.RUNNING]
 
     @property
-    def waiting(self) -> List[Trial]:
+    def waiting(self) -> list[Trial]:
         """The trials that wait for a worker."""
         return [trial for trial in self.unfinished if trial.status is Status.NEW]
 
     @property
-    def best(self) -> Optional[Trial]:
+    def best(self) -> Trial | None:
         """The best trial so far."""
         return best_of(self.finished)
 
-    def seconds_left(self) -> Optional[float]:
+    def seconds_left(self) -> float | None:
         """The time left at the pace so far; None until a trial has finished in this run."""
         done = len(self.finished) - self.finished_before
         if done < 1:
@@ -109,7 +106,7 @@ class Search:
         study: Study,
         watch: Watch,
         stop: threading.Event,
-        timeout: Optional[float] = None,
+        timeout: float | None = None,
     ) -> None:
         self._store = store
         self._study = study
@@ -118,17 +115,17 @@ class Search:
         self._timeout = timeout
         plan = study.plan
         self._suggester = Suggester(plan.algorithm, plan.space, plan.seed, plan.startup)
-        self._finished: Dict[int, Trial] = {}
-        self._unfinished: Dict[int, Trial] = {}
-        self._not_ours: Set[int] = set()
-        self._workers: Tuple[WorkerRecord, ...] = ()
+        self._finished: dict[int, Trial] = {}
+        self._unfinished: dict[int, Trial] = {}
+        self._not_ours: set[int] = set()
+        self._workers: tuple[WorkerRecord, ...] = ()
         self._last_sweep = -_SWEEP_EVERY_S
         self._last_collect = -_COLLECT_EVERY_S
         self._begun = self._last_worker = time.monotonic()
         self._had_workers = False
         self._finished_before = 0
 
-    def run(self) -> List[Trial]:
+    def run(self) -> list[Trial]:
         """Search until every trial of the budget has ended; return them all.
 
         Raises ``Interrupted``.
@@ -198,8 +195,9 @@ class Search:
         alone = time.monotonic() - self._last_worker
         if self._timeout is not None and alone > self._timeout:
             raise NoWorker(
-                "no worker for {:.0f} s: start one and the same study again, and it goes on from "
-                "here".format(self._timeout)
+                f"no worker for {self._timeout:.0f} s: start one and the same study again, "
+                "and it goes on from "
+                "here"
             )
 
     def _require_study(self) -> None:
@@ -208,10 +206,10 @@ class Search:
         stored = self._store.studies.get(name)
         if stored is None:
             self._store.delete_study(name)
-            raise StudyWithdrawn("study {} was deleted".format(name))
+            raise StudyWithdrawn(f"study {name} was deleted")
         if stored.cancelled:
             self._store.cancel_study(name)
-            raise StudyWithdrawn("study {} was cancelled".format(name))
+            raise StudyWithdrawn(f"study {name} was cancelled")
 
     def _prune(self) -> None:
         """Drop the weights of all trials but the best."""
@@ -260,10 +258,10 @@ class Search:
             self._not_ours.add(tid)
 
     def _next_tid(self) -> int:
-        taken: Set[int] = set(self._finished) | set(self._unfinished) | self._not_ours
+        taken: set[int] = set(self._finished) | set(self._unfinished) | self._not_ours
         return next(tid for tid in range(len(taken) + 1) if tid not in taken)
 
-    def _trials(self) -> List[Trial]:
+    def _trials(self) -> list[Trial]:
         return [*self._finished.values(), *self._unfinished.values()]
 
     def _waiting(self) -> int:
@@ -293,7 +291,7 @@ class Search:
 
     def _run_extra(self, draft: Draft, phase: str) -> Trial:
         """Post a trial that is not part of the search, and wait for its end."""
-        trial: List[Trial] = []
+        trial: list[Trial] = []
 
         def step() -> None:
             self._store.trials.post(draft)
@@ -302,8 +300,9 @@ class Search:
             if not found:
                 self._require_study()  # it was deleted, and this trial with it
                 raise NotFound(
-                    "the {} trial of study {} cannot be read any more: somebody wrote into "
-                    "it".format(draft.purpose, draft.study)
+                    f"the {draft.purpose} trial of study {draft.study} cannot be read any "
+                    "more: somebody wrote into "
+                    "it"
                 )
             trial[:] = found
 
@@ -315,7 +314,7 @@ class Search:
         return trial[0]
 
     def _draft(
-        self, purpose: str, tid: int, config: TrainConfig, vals: Optional[Mapping[str, Any]] = None
+        self, purpose: str, tid: int, config: TrainConfig, vals: Mapping[str, Any] | None = None
     ) -> Draft:
         return Draft(
             study=self._study.name,
@@ -335,7 +334,7 @@ class Search:
             try:
                 return step()
             except StoreUnavailable as error:
-                snapshot = self._snapshot("{}; waiting for it".format(error))
+                snapshot = self._snapshot(f"{error}; waiting for it")
                 self._watch(dataclasses.replace(snapshot, is_reachable=False))
                 self._pause(_RECONNECT_S)
 

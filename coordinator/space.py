@@ -1,11 +1,13 @@
 """Search spaces: which values a trial's configuration may take, in hyperopt's terms and in ours."""
 
-from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional, Tuple
+from __future__ import annotations
 
-from model.config import TrainConfig
-from model.errors import ConfigError, UsageError
-from model.json_values import is_number
+from dataclasses import dataclass
+from typing import Any, Mapping, Tuple
+
+from hyperhive.common.errors import ConfigError, UsageError
+from hyperhive.common.values import is_number
+from hyperhive.model.config import TrainConfig
 
 _WHOLE = "quniform"
 DISTRIBUTIONS = ("uniform", "loguniform", _WHOLE)
@@ -27,27 +29,27 @@ class Dimension:
     distribution: str
     low: float
     high: float
-    step: Optional[int] = None
+    step: int | None = None
 
     def __post_init__(self) -> None:
-        where = "search space, {}: ".format(self.name)
+        where = f"search space, {self.name}: "
         if self.name not in TUNABLE:
             raise UsageError("{}can be one of {}".format(where, ", ".join(TUNABLE)))
         if self.distribution not in DISTRIBUTIONS:
             raise UsageError("{}distribution is one of {}".format(where, ", ".join(DISTRIBUTIONS)))
         if not all(is_number(bound) for bound in (self.low, self.high)) or self.low >= self.high:
-            raise UsageError("{}low and high must be numbers, low below high".format(where))
+            raise UsageError(f"{where}low and high must be numbers, low below high")
         if (self.distribution == _WHOLE) != (self.step is not None):
-            raise UsageError("{}quniform, and it alone, has a step".format(where))
+            raise UsageError(f"{where}quniform, and it alone, has a step")
         if self.step is not None and (not isinstance(self.step, int) or self.step < 1):
-            raise UsageError("{}step must be a whole number, 1 or more".format(where))
+            raise UsageError(f"{where}step must be a whole number, 1 or more")
         for bound in (self.low, self.high):
             self._require_usable(bound)
         if self.step and (self.low % self.step or self.high % self.step):
             # hyperopt rounds a draw to the nearest multiple, which may lie beyond other bounds.
-            raise UsageError("{}low and high must be multiples of step".format(where))
+            raise UsageError(f"{where}low and high must be multiples of step")
         if self.name in _WHOLE_NUMBERS and self.distribution != _WHOLE:
-            raise UsageError("{}is a whole number: its distribution is quniform".format(where))
+            raise UsageError(f"{where}is a whole number: its distribution is quniform")
 
     def to_config(self, value: float) -> Any:
         """Return hyperopt's value as the configuration has it."""
@@ -64,7 +66,7 @@ class Dimension:
             return hp.quniform(self.name, self.low, self.high, self.step)
         return hp.uniform(self.name, self.low, self.high)
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the dimension as a table of a study file."""
         table = {"distribution": self.distribution, "low": self.low, "high": self.high}
         return table if self.step is None else {**table, "step": self.step}
@@ -76,7 +78,7 @@ class Dimension:
                 raise ConfigError("loguniform needs bounds above 0")
             TrainConfig.from_json({"dataset": "", **usable, self.name: bound})
         except ConfigError as error:
-            raise UsageError("search space, {}: {}".format(self.name, error)) from error
+            raise UsageError(f"search space, {self.name}: {error}") from error
 
 
 Space = Tuple[Dimension, ...]
@@ -95,14 +97,14 @@ ROBUST: Space = (
 )
 """The same three; images that look otherwise in every epoch are worth more epochs."""
 
-NAMED: Dict[str, Dict[str, Any]] = {
+NAMED: dict[str, dict[str, Any]] = {
     "classic": {"space": CLASSIC, "augment": "none"},
     "robust": {"space": ROBUST, "augment": "camera"},
 }
 """What a space's name says of a study: the fields of its ``Plan``."""
 
 
-def named(name: str) -> Dict[str, Any]:
+def named(name: str) -> dict[str, Any]:
     """Return the fields of a ``Plan`` that a space's name stands for; raises ``UsageError``."""
     if name not in NAMED:
         raise UsageError(
@@ -123,8 +125,8 @@ def from_tables(tables: Mapping[str, Any]) -> Space:
             or not {"distribution", "low", "high"} <= set(table) <= known
         ):
             raise UsageError(
-                "search space, {}: needs distribution, low and high, may have step, and has "
-                "nothing else".format(name)
+                f"search space, {name}: needs distribution, low and high, may have step, and has "
+                "nothing else"
             )
         dimensions.append(Dimension(name=name, **table))
     missing = {"learning_rate", "epochs", "momentum"} - {each.name for each in dimensions}

@@ -1,20 +1,22 @@
 """What a study searches: its specification, from a TOML file or from flags."""
 
+from __future__ import annotations
+
 import dataclasses
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Mapping
 
-from coordinator import space as spaces
-from coordinator.space import Space
-from model.config import AUGMENTATIONS, UNTUNED, TrainConfig
-from model.dataset import Dataset
-from model.datasets import NAMES as DATASET_NAMES
-from model.datasets import Request
-from model.errors import UsageError
-from store.trial import HYPEROPT
+from hyperhive.common.errors import UsageError
+from hyperhive.coordinator import space as spaces
+from hyperhive.coordinator.space import Space
+from hyperhive.model.config import AUGMENTATIONS, UNTUNED, TrainConfig
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.loading import NAMES as DATASET_NAMES
+from hyperhive.model.data.loading import Request
+from hyperhive.store.trial import HYPEROPT
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -73,7 +75,7 @@ class Plan:
         }.items():
             value = getattr(self, field)
             whole = isinstance(value, int) and not isinstance(value, bool)
-            _require(whole and value >= least, "{} is a whole number from {}".format(field, least))
+            _require(whole and value >= least, f"{field} is a whole number from {least}")
         _require(self.seed < 2**32, "seed is below 2**32, which is what NumPy takes")
         named = isinstance(self.objective, str) and self.objective not in ("", HYPEROPT)
         _require(named, "objective is the name under which workers have what they run")
@@ -90,7 +92,7 @@ class Study:
     dataset_card: Mapping[str, Any]
 
     @classmethod
-    def of(cls, plan: Plan, dataset: Dataset) -> "Study":
+    def of(cls, plan: Plan, dataset: Dataset) -> Study:
         """Bind a plan to the data set it asked for."""
         return cls(plan, dataset.content_hash, dataset.card())
 
@@ -99,7 +101,7 @@ class Study:
         """The study's name."""
         return self.plan.name
 
-    def spec(self) -> Dict[str, Any]:
+    def spec(self) -> dict[str, Any]:
         """Return the study as plain JSON: everything that its results depend on.
 
         Without augmentation it says nothing of any: studies from before there was one are the same.
@@ -133,7 +135,7 @@ class Study:
         return TrainConfig.from_json({**fixed, **hyperparameters})
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> List[str]:
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Return how two specifications differ, a phrase each: ``seed was 0 and is 1``."""
     found = []
     for key in sorted(set(old) | set(new)):
@@ -141,7 +143,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += differences(before, after, prefix + key + ".")
         elif before != after:
-            found.append("{}{} was {} and is {}".format(prefix, key, _short(before), _short(after)))
+            found.append(f"{prefix}{key} was {_short(before)} and is {_short(after)}")
     return found
 
 
@@ -152,7 +154,7 @@ def study_name(text: str, prefix: str = "", suffix: str = "") -> str:
     return prefix + (fit or "images") + suffix
 
 
-def read_file(path: Path) -> Dict[str, Any]:
+def read_file(path: Path) -> dict[str, Any]:
     """Return the fields of a ``Plan`` that a study file sets; raises ``UsageError``.
 
     A relative ``data`` is looked for from the study file's folder.
@@ -160,9 +162,9 @@ def read_file(path: Path) -> Dict[str, Any]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError("study file {}: {}".format(path, error.strerror)) from error
+        raise UsageError(f"study file {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError("study file {} is not valid TOML: {}".format(path, error)) from error
+        raise UsageError(f"study file {path} is not valid TOML: {error}") from error
     known = {field.name for field in dataclasses.fields(Plan)} - {"data"} | {"dataset"}
     _refuse_unknown(path, set(tables) - known)
     try:
@@ -174,7 +176,7 @@ def read_file(path: Path) -> Dict[str, Any]:
         if "dataset" in tables:
             fields["data"] = _request(path, _table(tables, "dataset"))
     except UsageError as error:
-        raise UsageError("study file {}: {}".format(path, error)) from error
+        raise UsageError(f"study file {path}: {error}") from error
     return fields
 
 
@@ -184,20 +186,20 @@ def _request(path: Path, table: Mapping[str, Any]) -> Request:
     )
     kinds = {"name": str, "data": str, "gray": bool, "strict": bool}
     for key, value in table.items():
-        _require(isinstance(value, kinds[key]), "dataset.{} is of the wrong type".format(key))
+        _require(isinstance(value, kinds[key]), f"dataset.{key} is of the wrong type")
     name = table.get("name")
     _require(name in DATASET_NAMES, "dataset.name is one of " + ", ".join(DATASET_NAMES))
-    data: Optional[Path] = path.parent / table["data"] if "data" in table else None
+    data: Path | None = path.parent / table["data"] if "data" in table else None
     return Request(str(name), data, table.get("gray", False), table.get("strict", False))
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    _require(isinstance(tables[name], dict), "[{}] is a table".format(name))
+    _require(isinstance(tables[name], dict), f"[{name}] is a table")
     table: Mapping[str, Any] = tables[name]
     return table
 
 
-def _refuse_unknown(path: Path, unknown: "set[str]") -> None:
+def _refuse_unknown(path: Path, unknown: set[str]) -> None:
     if unknown:
         raise UsageError(
             "study file {} has an unknown key: {}".format(path, ", ".join(sorted(unknown)))

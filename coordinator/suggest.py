@@ -6,15 +6,17 @@ nothing. Here start-up counts finished trials, and a pending one enters with the
 that its neighbourhood is neither sought nor banned for ever.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Mapping
 
 import numpy as np
 from hyperopt import Trials, anneal, rand, tpe
 from hyperopt.base import JOB_STATE_DONE, STATUS_OK, Domain
 
-from coordinator.ranking import number
-from coordinator.space import Space
+from hyperhive.common.values import number
+from hyperhive.coordinator.space import Space
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Observation:
 
     tid: int
     vals: Mapping[str, float]
-    loss: Optional[float]
+    loss: float | None
 
 
 class Suggester:
@@ -45,7 +47,7 @@ class Suggester:
         nodes = {dimension.name: dimension.to_hyperopt() for dimension in space}
         self._domain = Domain(lambda config: 0.0, nodes)
 
-    def suggest(self, tid: int, history: List[Observation]) -> Dict[str, float]:
+    def suggest(self, tid: int, history: list[Observation]) -> dict[str, float]:
         """Return values for trial ``tid``, given every trial posted before it that did not fail.
 
         One whose values are not of the space is left out: workers may write what they like.
@@ -72,7 +74,7 @@ class Suggester:
         return {label: float(values[0]) for label, values in vals.items()}
 
 
-def _as_trials(history: List[Observation], worst: float) -> Any:
+def _as_trials(history: list[Observation], worst: float) -> Any:
     trials = Trials()
     documents = []
     for seen in history:

@@ -6,6 +6,8 @@ Starts hyperhive's own MongoDB and two workers on this machine, which take hyper
 they are told so. With a server of yours, put its address in place of ``uri``.
 """
 
+from __future__ import annotations
+
 import contextlib
 import math
 import os
@@ -15,8 +17,8 @@ from typing import Any, Iterator
 
 from hyperopt import fmin, hp, space_eval, tpe
 
-from store.embedded import embedded_server
-from store.hyperopt import MongoTrials  # was: from hyperopt.mongoexp import MongoTrials
+from hyperhive.mongoexp import MongoTrials  # was: from hyperopt.mongoexp import MongoTrials
+from hyperhive.store.server.embedded import embedded_server
 
 
 def the_readmes(uri: str) -> None:
@@ -62,7 +64,7 @@ def the_mongodb_pages(uri: str) -> None:
     )
     print("MongoDB page: best is", best)
     workers = {trial["owner"] for trial in MongoTrials(uri).trials}
-    print("{} trials, run by {} workers".format(len(MongoTrials(uri)), len(workers)))
+    print(f"{len(MongoTrials(uri))} trials, run by {len(workers)} workers")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@
 A real coordinator and a worker with two slots, and Chromium, which must be installed.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -17,12 +19,12 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Iterator
 
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from store.embedded import embedded_server
+from hyperhive.store.server.embedded import embedded_server
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "dashboard.png"
@@ -49,7 +51,7 @@ def main() -> None:
         subprocess.run(
             [
                 *(chromium, *FLAGS.split(), "--user-data-dir={}".format(work / "browser")),
-                *("--window-size=1200,710", "--screenshot={}".format(target), url),
+                *("--window-size=1200,710", f"--screenshot={target}", url),
             ],
             stderr=subprocess.DEVNULL,
             check=True,
@@ -61,7 +63,7 @@ def main() -> None:
 @contextlib.contextmanager
 def running(work: Path, uri: str, *command: str) -> Iterator[Path]:
     """Run a hyperhive command while this is open; give the file of what it says."""
-    log = work / "{}.log".format(command[0])
+    log = work / f"{command[0]}.log"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HYPERHIVE_MONGO": uri}
     with log.open("wb") as said:
         process = subprocess.Popen(
@@ -87,10 +89,10 @@ def address(log: Path) -> str:
         time.sleep(0.1)
 
 
-def fleet(url: str) -> Dict[str, Any]:
+def fleet(url: str) -> dict[str, Any]:
     """Return what the page shows of the study."""
     with urllib.request.urlopen(url + "fleet.json") as answer:  # noqa: S310 - our own server
-        said: Dict[str, Any] = json.load(answer)
+        said: dict[str, Any] = json.load(answer)
     return (said["fleet"] or {}).get("study") or {}
 
 

@@ -6,12 +6,13 @@ The digits are held in front of a camera that is a real MJPEG server on this mac
 the model has never seen them.
 """
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import List
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -22,11 +23,11 @@ import torch
 from benchmarks._mjpeg import jpeg, serve
 from benchmarks._models import trained
 from benchmarks.live import COMMAND, ROOT
-from model import checkpoint
-from model.config import TrainConfig
-from model.dataset import Dataset
-from model.datasets import digits
-from model.training import TrainingData
+from hyperhive.model import checkpoint
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.loading import digits
+from hyperhive.model.training import TrainingData
 
 FPS = 10
 SHEET = ROOT / "docs" / "contact_sheet.png"
@@ -57,7 +58,7 @@ def save_model(directory: Path, data: Dataset) -> None:
     checkpoint.save(directory, *trained(training, config))
 
 
-def one_of_each(data: Dataset) -> List[np.ndarray]:
+def one_of_each(data: Dataset) -> list[np.ndarray]:
     """Return a test image of each digit."""
     return [data.test_images[np.flatnonzero(data.test_labels == digit)[1]] for digit in range(10)]
 

@@ -10,17 +10,16 @@ from typing import IO, TYPE_CHECKING, Iterator, List, Optional
 import typer
 from rich.console import Console
 
-from inference.errors import SourceError
-from model.errors import UsageError
-from store import login
+from hyperhive.common.errors import SourceError, UsageError
+from hyperhive.store.cli import mongo_option
 
 if TYPE_CHECKING:
-    from inference.broadcast import Broadcast
-    from inference.display import Window
-    from inference.models import Chosen
-    from inference.predictor import Predictor
-    from inference.session import Session
-    from model.calibration import Thresholds
+    from hyperhive.inference.models.choice import Chosen
+    from hyperhive.inference.predictor import Predictor
+    from hyperhive.inference.session import Session
+    from hyperhive.inference.views.broadcast import Broadcast
+    from hyperhive.inference.views.window import Window
+    from hyperhive.model.calibration import Thresholds
 
 app = typer.Typer(
     add_completion=False,
@@ -64,16 +63,7 @@ def predict(
         help="What computes: torch, or opencv for an .onnx file of `hyperhive best --export`, "
         "which needs no PyTorch; auto goes by the model's suffix.",
     ),
-    mongo: Optional[str] = typer.Option(
-        None,
-        metavar="URI",
-        envvar=login.VARIABLES,
-        show_envvar=True,
-        callback=login.resolve,
-        help="MongoDB URI of the store with the study, or the path of a file that holds it; "
-        "without it, this machine's own server. Prefer a file or the variable: they keep the "
-        "password out of the process list.",
-    ),
+    mongo: Optional[str] = mongo_option("this machine's own server"),
     output: Path = typer.Option(
         Path("predictions"),
         metavar="DIR",
@@ -189,15 +179,15 @@ def predict(
     _hush_opencv()
     # So small a network is done before a second thread is awake; the camera needs the other cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from inference import sources
-    from inference.address import CaptureRequest, parse_size
-    from inference.frames import DEFAULT_EVERY_S, Sampling
-    from inference.live import Snapshots
-    from inference.outputs import Outputs
-    from inference.report import Report
-    from inference.session import Session
-    from inference.smoothing import DEFAULT_S, Smoother
-    from inference.views import Views
+    from hyperhive.inference.frames import DEFAULT_EVERY_S, Sampling
+    from hyperhive.inference.live import Snapshots
+    from hyperhive.inference.outputs.folder import Outputs
+    from hyperhive.inference.outputs.report import Report
+    from hyperhive.inference.session import Session
+    from hyperhive.inference.smoothing import DEFAULT_S, Smoother
+    from hyperhive.inference.sources import choice as sources
+    from hyperhive.inference.sources.address import CaptureRequest, parse_size
+    from hyperhive.inference.views.views import Views
 
     out = _console(sys.stdout, quiet)
     if list_cameras:
@@ -217,10 +207,10 @@ def predict(
     with contextlib.ExitStack() as opened:
         chosen = opened.enter_context(_model(path, study, mongo, device, watch, out))
         _ask_for(thresholds, chosen.predictor)
-        out.print("labelling {} with {}".format(frames.title, chosen.title))
+        out.print(f"labelling {frames.title} with {chosen.title}")
         if chosen.predictor.card.calibration is None and not thresholds.of_probabilities:
             out.print("its card has no thresholds: it never says unknown (--min-confidence does)")
-        title = "{}, by {}".format(frames.title, chosen.title)
+        title = f"{frames.title}, by {chosen.title}"
         outputs = Outputs(output, title, save_video, live)
         broadcast = opened.enter_context(_broadcast(serve, chosen.predictor))
         window = opened.enter_context(_window(show, live))
@@ -233,10 +223,11 @@ def predict(
 
 def _list_cameras(backend: Optional[str], out: Console) -> None:
     """Show which cameras there are, each opened for a moment."""
-    from inference.sources import needing_opencv
+    from hyperhive.inference.sources.choice import needing_opencv
 
     with needing_opencv():
-        from inference import captures, listing
+        from hyperhive.inference.sources import listing
+        from hyperhive.inference.sources import opencv_capture as captures
 
     found = 0
     for camera in listing.cameras(captures.camera_backend(backend)):
@@ -256,7 +247,7 @@ def _thresholds(
     min_membership: Optional[float],
     no_unknown: bool,
 ) -> "Thresholds":
-    from model.calibration import NO_THRESHOLDS, Thresholds
+    from hyperhive.model.calibration import NO_THRESHOLDS, Thresholds
 
     asked = Thresholds(min_confidence, min_margin, min_membership)
     if not no_unknown:
@@ -279,7 +270,7 @@ def _ask_for(thresholds: "Thresholds", predictor: "Predictor") -> None:
 
 def _locate(model: Optional[Path], study: Optional[str], engine: str) -> Optional[Path]:
     """Return the model's file, None for a study's, and import what has to come before OpenCV."""
-    from inference import models
+    from hyperhive.inference.models import choice as models
 
     if study is not None:
         models.require_weights(engine)
@@ -299,11 +290,11 @@ def _model(
 ) -> "Iterator[Chosen]":
     """Give the model of a file, or of a study while it is watched."""
     if study is None:
-        from inference.models import from_file
+        from hyperhive.inference.models.choice import from_file
 
         yield from_file(path, device)
     else:
-        from inference.study_model import from_study
+        from hyperhive.inference.models.study import from_study
 
         warn = _console(sys.stderr).print
         with from_study(study, mongo, device, watch, out.print, warn) as chosen:
@@ -312,17 +303,17 @@ def _model(
 
 def _run(session: "Session") -> None:
     """Run it until the source ends, or a signal or q in the window ends it; then sum it up."""
-    from inference.interrupt import Interrupt
+    from hyperhive.common.signals import StopSignals
 
     errors = _console(sys.stderr)
     left_out: List[str] = []
 
     def leave_out(sentence: str) -> None:
         left_out.append(sentence)
-        errors.print("left out: {}".format(sentence))
+        errors.print(f"left out: {sentence}")
 
     try:
-        with Interrupt() as interrupt, session.outputs:
+        with StopSignals(restore=True) as interrupt, session.outputs:
             if session.run(interrupt.stop, leave_out) and session.smoother is None:
                 session.views.linger(interrupt.stop)
     finally:
@@ -332,9 +323,8 @@ def _run(session: "Session") -> None:
     if left_out:
         frames = session.report.tally.frames
         raise SourceError(
-            "{} of {} images could not be read and were left out; the others are labelled".format(
-                len(left_out), len(left_out) + frames
-            )
+            f"{len(left_out)} of {len(left_out) + frames} images could not be read and were "
+            "left out; the others are labelled"
         )
 
 
@@ -344,12 +334,12 @@ def _broadcast(address: Optional[str], predictor: "Predictor") -> "Iterator[Opti
     if address is None:
         yield None
         return
-    from inference.broadcast import Broadcast
-    from inference.web_server import parse_address, serve
+    from hyperhive.inference.views.broadcast import Broadcast
+    from hyperhive.inference.views.page import parse_address, serve
 
     broadcast = Broadcast(predictor.input_of)
     with serve(broadcast, *parse_address(address)) as url:
-        _console(sys.stdout).print("watch at {}".format(url))
+        _console(sys.stdout).print(f"watch at {url}")
         yield broadcast
 
 
@@ -360,14 +350,14 @@ def _window(wanted: Optional[bool], live: bool) -> Iterator[Optional["Window"]]:
         yield None
         return
     try:
-        from inference import display
+        from hyperhive.inference.views import window as display
 
         hindrance = display.hindrance(os.environ)
     except ImportError as error:
-        hindrance = "OpenCV cannot be imported ({})".format(error)
+        hindrance = f"OpenCV cannot be imported ({error})"
     if hindrance:
         ignored = ", --show is ignored" if wanted else ""
-        _console(sys.stderr).print("no window{}: {}".format(ignored, hindrance))
+        _console(sys.stderr).print(f"no window{ignored}: {hindrance}")
         yield None
         return
     window = display.Window()

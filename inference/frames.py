@@ -1,14 +1,15 @@
 """One frame, where frames come from, and how many of them to take."""
 
+from __future__ import annotations
+
 import math
 import threading
 from dataclasses import dataclass
-from typing import Callable, Generator, Iterable, Iterator, List, Optional, Protocol
+from typing import Callable, Generator, Iterable, Iterator, Protocol
 
 import numpy as np
 
-from inference.errors import SourceError
-from model.errors import UsageError
+from hyperhive.common.errors import SourceError, UsageError
 
 DEFAULT_COUNT = 5
 DEFAULT_EVERY_S = 2.0
@@ -51,15 +52,16 @@ class Frame:
     name: str
     source: str
     index: int
-    time: Optional[float] = None
+    time: float | None = None
     took: float = 0.0
 
     def __post_init__(self) -> None:
         shape = self.image.shape
         if self.image.dtype != np.uint8 or shape[2:] != (3,) or 0 in shape:
             raise SourceError(
-                "{} gives pictures of {} {}, not of 8-bit colour: choose another source or "
-                "another mode of it".format(self.source, self.image.dtype, shape)
+                f"{self.source} gives pictures of {self.image.dtype} {shape}, not of 8-bit "
+                "colour: choose another source or "
+                "another mode of it"
             )
 
     @classmethod
@@ -69,9 +71,9 @@ class Frame:
         name: str,
         source: str,
         index: int,
-        time: Optional[float],
+        time: float | None,
         took: float = 0.0,
-    ) -> "Frame":
+    ) -> Frame:
         """Build a frame from what OpenCV gives, whose colours come blue first."""
         usual = pixels.dtype == np.uint8 and pixels.shape[2:] == (3,)
         image = to_rgb(pixels) if usual else pixels
@@ -91,7 +93,7 @@ class Sampling:
             video at its own pace, as if it were a camera. What comes meanwhile is skipped.
     """
 
-    count: Optional[int] = None
+    count: int | None = None
     every: float = DEFAULT_EVERY_S
     countdown: float = DEFAULT_COUNTDOWN_S
     all_frames: bool = False
@@ -99,13 +101,11 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:
-            raise UsageError("--count must be 1 or more, not {}".format(self.count))
+            raise UsageError(f"--count must be 1 or more, not {self.count}")
         for option, seconds in (("--every", self.every), ("--countdown", self.countdown)):
             if not (math.isfinite(seconds) and 0 <= seconds <= _LONGEST_WAIT_S):
                 raise UsageError(
-                    "{} must be from 0 to {:.0f} seconds, not {}".format(
-                        option, _LONGEST_WAIT_S, seconds
-                    )
+                    f"{option} must be from 0 to {_LONGEST_WAIT_S:.0f} seconds, not {seconds}"
                 )
 
 
@@ -130,12 +130,12 @@ class Source(Protocol):
         ...
 
 
-def batches(frames: Iterable[Frame], live: bool) -> Iterator[List[Frame]]:
+def batches(frames: Iterable[Frame], live: bool) -> Iterator[list[Frame]]:
     """Give frames in lists worth a prediction; one by one if they are live.
 
     A list holds 64 frames, or fewer once they come to 8 megapixels.
     """
-    batch: List[Frame] = []
+    batch: list[Frame] = []
     pixels = 0
     for frame in frames:
         batch.append(frame)

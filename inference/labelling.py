@@ -1,22 +1,24 @@
 """From a source's frames to results, and what a series of results adds up to."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import threading
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
 
-from inference.frames import Frame, Say, Source, batches
-from inference.overlay import annotate
-from inference.predictor import Prediction, Predictor
-from inference.smoothing import Smoother
-from inference.text import pretty
-from inference.timings import CAPTURE
+from hyperhive.inference.drawing.overlay import annotate
+from hyperhive.inference.drawing.text import pretty
+from hyperhive.inference.frames import Frame, Say, Source, batches
+from hyperhive.inference.predictor import Prediction, Predictor
+from hyperhive.inference.smoothing import Smoother
+from hyperhive.inference.timings import CAPTURE
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,10 @@ class Result:
 
     frame: Frame
     prediction: Prediction
-    expected: Optional[str] = None
+    expected: str | None = None
 
     @property
-    def agrees(self) -> Optional[bool]:
+    def agrees(self) -> bool | None:
         """Whether the label is the class expected, which ``unknown`` is not; None where none is."""
         return None if self.expected is None else self.prediction.label == self.expected
 
@@ -37,7 +39,7 @@ class Result:
         """The annotated frame; it is drawn when it is first asked for."""
         return annotate(self.frame.image, self.prediction, self.agrees)
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the result as plain JSON: a line of predictions.jsonl."""
         return {
             "frame": self.frame.index,
@@ -58,7 +60,7 @@ def label(
     predictor: Predictor,
     stop: threading.Event,
     left_out: Say,
-    smoother: Optional[Smoother] = None,
+    smoother: Smoother | None = None,
 ) -> Iterator[Result]:
     """Give the results of a source's frames as they come; what it opened is closed at the end.
 
@@ -84,7 +86,7 @@ def label(
                 yield Result(frame, prediction, expected_class(frame, classes))
 
 
-def expected_class(frame: Frame, classes: Sequence[str]) -> Optional[str]:
+def expected_class(frame: Frame, classes: Sequence[str]) -> str | None:
     """Return the class whose name the frame's folder bears, as ``test/bart_simpson/1.jpg``."""
     if "://" in frame.source:  # a host's name is no class
         return None
@@ -99,8 +101,8 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self._counts: Dict[str, int] = defaultdict(int)
-        self._sums: Dict[str, float] = defaultdict(float)
+        self._counts: dict[str, int] = defaultdict(int)
+        self._sums: dict[str, float] = defaultdict(float)
         self.frames = 0
         self.agreeing = 0
         self.expected = 0
@@ -114,7 +116,7 @@ class Tally:
             self.expected += 1
             self.agreeing += result.agrees
 
-    def rows(self) -> List[Tuple[str, int, float]]:
+    def rows(self) -> list[tuple[str, int, float]]:
         """Return each label that was given, how often, with what mean probability; most first."""
         rows = [(label, count, self._sums[label] / count) for label, count in self._counts.items()]
         return sorted(rows, key=lambda row: (-row[1], row[0]))

@@ -1,11 +1,12 @@
 """What live mode needs beside labelling: when a frame is kept, what is said, what was skipped."""
 
-import time
-from typing import Optional
+from __future__ import annotations
 
-from inference.labelling import Result
-from inference.overlay import share_of
-from inference.text import pretty
+import time
+
+from hyperhive.inference.drawing.overlay import share_of
+from hyperhive.inference.drawing.text import pretty
+from hyperhive.inference.labelling import Result
 
 _SAID_EVERY_S = 1.0
 
@@ -17,7 +18,7 @@ class Snapshots:
         every: seconds; None is none by itself, 0 is every frame.
     """
 
-    def __init__(self, every: Optional[float]) -> None:
+    def __init__(self, every: float | None) -> None:
         self._every = every
         self._due = time.monotonic() + (every or 0.0)
 
@@ -39,10 +40,10 @@ class Changes:
     """Says what the label is, when it is another one; once a second at the most."""
 
     def __init__(self) -> None:
-        self._label: Optional[str] = None
+        self._label: str | None = None
         self._said = -_SAID_EVERY_S
 
-    def line(self, result: Result, now: float) -> Optional[str]:
+    def line(self, result: Result, now: float) -> str | None:
         """Return the line to print of a result at this moment of the monotonic clock, if any."""
         prediction = result.prediction
         if prediction.label == self._label or now - self._said < _SAID_EVERY_S:
@@ -58,7 +59,7 @@ class Pace:
     def __init__(self) -> None:
         self.frames = 0
         self.skipped = 0
-        self._last: Optional[int] = None
+        self._last: int | None = None
         self._begun = time.monotonic()
 
     def add(self, result: Result) -> None:
@@ -76,7 +77,6 @@ class Pace:
         passed = time.monotonic() - self._begun
         rate = (self.frames - 1) / passed if passed > 0 else 0.0
         return (
-            "{:,} frames labelled, {:.1f} a second; {:,} that came meanwhile were skipped".format(
-                self.frames, rate, self.skipped
-            )
+            f"{self.frames:,} frames labelled, {rate:.1f} a second; "
+            f"{self.skipped:,} that came meanwhile were skipped"
         )

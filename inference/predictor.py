@@ -1,16 +1,18 @@
 """What a model says of pictures."""
 
+from __future__ import annotations
+
 import functools
 from dataclasses import dataclass
-from typing import Callable, List, Sequence, Tuple
+from typing import Callable, Sequence
 
 import numpy as np
 
-from inference.timings import INFER, PREPROCESS, Timings
-from model.calibration import PLAIN, Calibration, Thresholds, require_finite
-from model.card import Card
-from model.engines import Engine
-from model.images import fit
+from hyperhive.inference.timings import INFER, PREPROCESS, Timings
+from hyperhive.model.calibration import PLAIN, Calibration, Thresholds, require_finite
+from hyperhive.model.card import Card
+from hyperhive.model.data.images import fit
+from hyperhive.model.engines.choice import Engine
 
 TOP = 3
 
@@ -28,15 +30,15 @@ class Prediction:
     where that does not hold.
     """
 
-    top: Tuple[Tuple[str, float], ...]
+    top: tuple[tuple[str, float], ...]
     known: bool = True
 
     def __post_init__(self) -> None:
         shares = [probability for _, probability in self.top]
         if not shares or shares != sorted(shares, reverse=True):
-            raise ValueError("not in falling order: {}".format(self.top))
+            raise ValueError(f"not in falling order: {self.top}")
         if not (shares[-1] >= 0 and sum(shares) <= 1 + 1e-4):
-            raise ValueError("not probabilities: {}".format(self.top))
+            raise ValueError(f"not probabilities: {self.top}")
 
     @property
     def label(self) -> str:
@@ -77,16 +79,16 @@ class Predictor:
         """The card of the model that answers now."""
         return self._is[1]
 
-    def become(self, other: "Predictor") -> None:
+    def become(self, other: Predictor) -> None:
         """Answer as another one does, from the next pictures on; any thread may call this."""
         self._is = other._is
 
-    def predict(self, images: Sequence[np.ndarray]) -> List[Prediction]:
+    def predict(self, images: Sequence[np.ndarray]) -> list[Prediction]:
         """Return a prediction for each picture: ``assess`` and what that says decides."""
         probabilities, memberships, decide = self.assess(images)
         return [decide(*row) for row in zip(probabilities, memberships)]
 
-    def assess(self, images: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray, Decide]:
+    def assess(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, Decide]:
         """Return what can be averaged over frames, probabilities and memberships, and what decides.
 
         The first are float32 ``[N, classes]`` in the card's order, and float32 ``[N]`` from 0 to 1:

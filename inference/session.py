@@ -1,18 +1,19 @@
 """One run: from a source, through a model, to the output folder and whoever watches."""
 
+from __future__ import annotations
+
 import threading
 import time
 from dataclasses import dataclass
-from typing import Optional
 
-from inference.frames import Say, Source
-from inference.labelling import label
-from inference.live import Snapshots
-from inference.outputs import Outputs
-from inference.predictor import Predictor
-from inference.report import Report
-from inference.smoothing import Smoother
-from inference.views import QUIT, SNAPSHOT, Views
+from hyperhive.inference.frames import Say, Source
+from hyperhive.inference.labelling import label
+from hyperhive.inference.live import Snapshots
+from hyperhive.inference.outputs.folder import Outputs
+from hyperhive.inference.outputs.report import Report
+from hyperhive.inference.predictor import Predictor
+from hyperhive.inference.smoothing import Smoother
+from hyperhive.inference.views.views import QUIT, SNAPSHOT, Views
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Session:
     source: Source
     predictor: Predictor
     snapshots: Snapshots
-    smoother: Optional[Smoother]
+    smoother: Smoother | None
     outputs: Outputs
     views: Views
     report: Report

@@ -1,11 +1,12 @@
 """Labels that do not flicker: probabilities, averaged over the last moments."""
 
+from __future__ import annotations
+
 import math
-from typing import Optional
 
 import numpy as np
 
-from model.errors import UsageError
+from hyperhive.common.errors import UsageError
 
 DEFAULT_S = 0.3
 _LONGEST_S = 60.0
@@ -31,10 +32,10 @@ class Smoother:
     def __init__(self, seconds: float) -> None:
         if not 0 <= seconds <= _LONGEST_S:  # NaN is neither
             raise UsageError(
-                "--smoothing must be from 0 to {:.0f} seconds, not {}".format(_LONGEST_S, seconds)
+                f"--smoothing must be from 0 to {_LONGEST_S:.0f} seconds, not {seconds}"
             )
         self._seconds = seconds
-        self._average: Optional[np.ndarray] = None
+        self._average: np.ndarray | None = None
         self._time = -math.inf
 
     def smooth(self, numbers: np.ndarray, time: float) -> np.ndarray:

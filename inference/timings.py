@@ -1,9 +1,11 @@
 """How long the parts of the way from a camera to a label take."""
 
+from __future__ import annotations
+
 import contextlib
 import time
 from collections import deque
-from typing import Deque, Dict, Iterator, List, Tuple
+from typing import Iterator
 
 import numpy as np
 
@@ -17,7 +19,7 @@ class Timings:
     """Collects seconds a frame of each part, and tells their percentiles."""
 
     def __init__(self) -> None:
-        self._seconds: Dict[str, Deque[float]] = {
+        self._seconds: dict[str, deque[float]] = {
             part: deque(maxlen=_KEPT) for part in (CAPTURE, PREPROCESS, INFER)
         }
 
@@ -32,7 +34,7 @@ class Timings:
         yield
         self.add(part, (time.perf_counter() - begun) / frames)
 
-    def rows(self) -> List[Tuple[str, float, float]]:
+    def rows(self) -> list[tuple[str, float, float]]:
         """Return the parts that were timed, with the 50th and 95th percentile in milliseconds."""
         rows = []
         for part, seconds in self._seconds.items():

@@ -5,8 +5,9 @@ background; the light is brighter, darker, warmer or from one side; the focus is
 are no part of it: little is left of them once 480x480 pixels have become 28x28.
 """
 
+from __future__ import annotations
+
 import math
-from typing import List
 
 import torch
 from torch.nn import functional
@@ -54,7 +55,7 @@ class Camera:
         return _lit(pixels, list(signed[6:]))
 
 
-def _placed(pixels: torch.Tensor, by: List[torch.Tensor], colour: torch.Tensor) -> torch.Tensor:
+def _placed(pixels: torch.Tensor, by: list[torch.Tensor], colour: torch.Tensor) -> torch.Tensor:
     """Return images turned, scaled, moved and tilted, before a wall ``[N, C, 1, 1]``."""
     height, width = pixels.shape[2:]
     turn, growth, right, down, tilt_x, tilt_y = (each[:, 0] for each in by)
@@ -81,7 +82,7 @@ def _blur(pixels: torch.Tensor, share: torch.Tensor) -> None:
         centre.addcmul_(difference, share / 3)
 
 
-def _lit(pixels: torch.Tensor, by: List[torch.Tensor]) -> torch.Tensor:
+def _lit(pixels: torch.Tensor, by: list[torch.Tensor]) -> torch.Tensor:
     """Return images in another light, clipped to what a sensor gives; works in place."""
     height, width = pixels.shape[2:]
     stops, warmth, tint, across, along, curve = by

@@ -3,15 +3,17 @@
 Everything here is NumPy, so that it is the same whatever computed the numbers.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Mapping
 
 import numpy as np
 
-from model.errors import CheckpointError, UsageError
-from model.json_values import is_number
-from model.membership import LARGEST, PERCENTILES, STATISTICS, Members
+from hyperhive.common.errors import CheckpointError, UsageError
+from hyperhive.common.values import is_number
+from hyperhive.model.membership import LARGEST, PERCENTILES, STATISTICS, Members
 
 RIGHT_KEPT = 0.99
 """Of the rightly named validation images, what either of confidence and margin lets pass."""
@@ -40,14 +42,12 @@ class Calibration:
     min_confidence: float = 0.0
     min_margin: float = 0.0
     min_membership: float = 0.0
-    members: Optional[Members] = None
-    error_before: Optional[float] = None
-    error_after: Optional[float] = None
+    members: Members | None = None
+    error_before: float | None = None
+    error_after: float | None = None
 
     @classmethod
-    def of(
-        cls, logits: np.ndarray, labels: np.ndarray, members: Optional[Members]
-    ) -> "Calibration":
+    def of(cls, logits: np.ndarray, labels: np.ndarray, members: Members | None) -> Calibration:
         """Return that of a model by what it says of images that it was not trained on.
 
         Args:
@@ -68,7 +68,7 @@ class Calibration:
         )
 
     @classmethod
-    def from_json(cls, values: Any, channels: int) -> "Calibration":
+    def from_json(cls, values: Any, channels: int) -> Calibration:
         """Build it from untrusted JSON; raises ``CheckpointError``."""
         try:
             fields = dict(values)
@@ -84,7 +84,7 @@ class Calibration:
             raise CheckpointError("the model's calibration has no temperature")
         return found
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON, which ``from_json`` reads back."""
         return asdict(self)
 
@@ -134,15 +134,15 @@ class Thresholds:
     Raises ``UsageError`` for what is not in 0..1.
     """
 
-    min_confidence: Optional[float] = None
-    min_margin: Optional[float] = None
-    min_membership: Optional[float] = None
+    min_confidence: float | None = None
+    min_margin: float | None = None
+    min_membership: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in self._asked().items():
             if not 0 <= value <= 1:
                 option = "--" + name.replace("_", "-")
-                raise UsageError("{} must be from 0 to 1, not {}".format(option, value))
+                raise UsageError(f"{option} must be from 0 to 1, not {value}")
 
     @property
     def of_probabilities(self) -> bool:
@@ -153,7 +153,7 @@ class Thresholds:
         """Return a calibration with these in place of its own."""
         return replace(calibration, **self._asked())
 
-    def _asked(self) -> Dict[str, Any]:
+    def _asked(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -236,7 +236,7 @@ def _members(values: Mapping[str, Any], channels: int) -> Members:
 
 def _require_numbers(values: Any, count: int) -> None:
     if not (isinstance(values, list) and len(values) == count and all(map(_is_moderate, values))):
-        raise ValueError("not {} numbers".format(count))
+        raise ValueError(f"not {count} numbers")
 
 
 def _is_moderate(value: Any) -> bool:

@@ -3,17 +3,19 @@
 A file is trusted only after its hash agrees with the card. Nothing here needs PyTorch.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Mapping
 
-from model import atomic
-from model.calibration import Calibration
-from model.dataset import Dataset
-from model.errors import CheckpointError
-from model.json_values import is_number, is_sha256
+from hyperhive.common import files
+from hyperhive.common.errors import CheckpointError
+from hyperhive.common.values import is_number, is_sha256
+from hyperhive.model.calibration import Calibration
+from hyperhive.model.data.dataset import Dataset
 
 SUFFIX = ".safetensors"
 """Of the form that all others are made from."""
@@ -34,26 +36,26 @@ class Card:
     a model that never had one: its softmax is taken as it is.
     """
 
-    classes: List[str]
+    classes: list[str]
     channels: int
-    mean: List[float]
-    std: List[float]
+    mean: list[float]
+    std: list[float]
     weights_sha256: str
-    dataset: Dict[str, Any]
-    config: Dict[str, Any]
-    study: Optional[str] = None
-    trial: Optional[int] = None
-    validation_accuracy: Optional[float] = None
-    test_accuracy: Optional[float] = None
-    confusion: Optional[List[List[int]]] = None
-    trained_on: Optional[Dict[str, str]] = None
-    calibration: Optional[Calibration] = None
-    exports: Dict[str, str] = field(default_factory=dict)
+    dataset: dict[str, Any]
+    config: dict[str, Any]
+    study: str | None = None
+    trial: int | None = None
+    validation_accuracy: float | None = None
+    test_accuracy: float | None = None
+    confusion: list[list[int]] | None = None
+    trained_on: dict[str, str] | None = None
+    calibration: Calibration | None = None
+    exports: dict[str, str] = field(default_factory=dict)
     architecture: str = "lenet5"
     format: int = 1
 
     @classmethod
-    def of(cls, data: Dataset, weights_sha256: str, config: Dict[str, Any], **more: Any) -> "Card":
+    def of(cls, data: Dataset, weights_sha256: str, config: dict[str, Any], **more: Any) -> Card:
         """Return the card of a model that was trained on a data set with a configuration.
 
         Args:
@@ -68,18 +70,17 @@ class Card:
         return cls(classes, data.channels, mean, std, weights_sha256, config=config, **described)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Card":
+    def from_json(cls, values: Mapping[str, Any]) -> Card:
         """Build a card from untrusted JSON; raises ``CheckpointError``."""
         try:
             card = cls(**values)
         except TypeError as error:
-            raise CheckpointError(
-                "the model's card is not one of ours: {}".format(error)
-            ) from error
+            raise CheckpointError(f"the model's card is not one of ours: {error}") from error
         if (card.architecture, card.format) != ("lenet5", 1):
             raise CheckpointError(
-                "the model's card is of architecture {!r}, format {!r}: this hyperhive reads "
-                "'lenet5', 1".format(card.architecture, card.format)
+                f"the model's card is of architecture {card.architecture!r}, format "
+                f"{card.format!r}: this hyperhive reads "
+                "'lenet5', 1"
             )
         card._require_sound()
         card._require_described()
@@ -113,13 +114,13 @@ class Card:
         }
         for what, is_sound in sound.items():
             if not is_sound:
-                raise CheckpointError("the model's card has no {}".format(what))
+                raise CheckpointError(f"the model's card has no {what}")
 
-    def sha256(self, suffix: str) -> Optional[str]:
+    def sha256(self, suffix: str) -> str | None:
         """Return the hash of the model's file with this suffix; None if it has no such form."""
         return self.weights_sha256 if suffix == SUFFIX else self.exports.get(suffix)
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the card as plain JSON, which ``from_json`` reads back."""
         return asdict(self)
 
@@ -129,7 +130,7 @@ def card_file(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def read(path: Path) -> Tuple[bytes, Card]:
+def read(path: Path) -> tuple[bytes, Card]:
     """Return the bytes of a model's file and its card, whose hash of them agrees.
 
     Raises ``CheckpointError``, which begins with the path.
@@ -143,9 +144,9 @@ def read(path: Path) -> Tuple[bytes, Card]:
         packed = path.read_bytes()
         require_hash(packed, card.sha256(path.suffix))
     except OSError as error:
-        raise CheckpointError("{} cannot be read: {}".format(path, error.strerror)) from error
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     except CheckpointError as error:
-        raise CheckpointError("{}: {}".format(path, error)) from error
+        raise CheckpointError(f"{path}: {error}") from error
     return packed, card
 
 
@@ -153,8 +154,8 @@ def require_there(path: Path) -> None:
     """Raise ``CheckpointError`` unless there is such a file."""
     if not path.is_file():
         raise CheckpointError(
-            "there is no {}: a model is a weights file and its card, as hyperhive leaves them "
-            "in models/STUDY/".format(path)
+            f"there is no {path}: a model is a weights file and its card, as hyperhive leaves them "
+            "in models/STUDY/"
         )
 
 
@@ -163,7 +164,7 @@ def read_card(file: Path) -> Card:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise CheckpointError("the model's card is no JSON: {}".format(error)) from error
+        raise CheckpointError(f"the model's card is no JSON: {error}") from error
     return Card.from_json(values if isinstance(values, dict) else {})
 
 
@@ -178,12 +179,12 @@ def write(path: Path, packed: bytes, card: Card) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     there = _card_of(card.weights_sha256, file)
     exports = {**(there.exports if there else {}), **card.exports}
-    atomic.write(path, packed)
+    files.write(path, packed)
     values = replace(card, exports=exports).to_json()
-    atomic.write(file, json.dumps(values, indent=2).encode() + b"\n")
+    files.write(file, json.dumps(values, indent=2).encode() + b"\n")
 
 
-def require_hash(packed: bytes, sha256: Optional[str]) -> None:
+def require_hash(packed: bytes, sha256: str | None) -> None:
     """Raise ``CheckpointError`` unless these are the bytes that a card knows by this hash."""
     if sha256 is None:
         raise CheckpointError(
@@ -192,11 +193,11 @@ def require_hash(packed: bytes, sha256: Optional[str]) -> None:
         )
     if hashlib.sha256(packed).hexdigest() != sha256:
         raise CheckpointError(
-            "the weights are not those of the card: their SHA-256 is not {}...".format(sha256[:12])
+            f"the weights are not those of the card: their SHA-256 is not {sha256[:12]}..."
         )
 
 
-def _card_of(weights_sha256: str, file: Path) -> Optional[Card]:
+def _card_of(weights_sha256: str, file: Path) -> Card | None:
     """Return the card in a file if it is of a model with these weights."""
     try:
         card = read_card(file)

@@ -4,18 +4,20 @@ A model is trusted only after the hash, the size, the names and the shapes of it
 its card. Neither format can carry code.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Mapping
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 import torch
 
-from model.card import LARGEST, WEIGHTS_FILE, Card, read, require_hash, write
-from model.errors import CheckpointError
-from model.lenet import LeNet5
-from model.normalise import Normaliser
+from hyperhive.common.errors import CheckpointError
+from hyperhive.model.card import LARGEST, WEIGHTS_FILE, Card, read, require_hash, write
+from hyperhive.model.lenet import LeNet5
+from hyperhive.model.normalise import Normaliser
 
 
 def pack_weights(model: torch.nn.Module) -> bytes:
@@ -31,12 +33,12 @@ def unpack_weights(packed: bytes, card: Card, device: torch.device) -> LeNet5:
     Raises ``CheckpointError`` unless hash, size, names, shapes and types are those of the card.
     """
     if len(packed) > LARGEST:
-        raise CheckpointError("weights of {} MB are no LeNet-5".format(len(packed) >> 20))
+        raise CheckpointError(f"weights of {len(packed) >> 20} MB are no LeNet-5")
     require_hash(packed, card.weights_sha256)
     try:
         arrays = safetensors.numpy.load(packed)
     except (safetensors.SafetensorError, KeyError) as error:
-        raise CheckpointError("the weights are no safetensors file: {}".format(error)) from error
+        raise CheckpointError(f"the weights are no safetensors file: {error}") from error
     model = LeNet5(card.channels, len(card.classes))
     _require_same(_signature(arrays), _signature(model.state_dict()))
     model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
@@ -49,14 +51,14 @@ def save(directory: Path, packed: bytes, card: Card) -> Path:
     return directory / WEIGHTS_FILE
 
 
-def load(path: Path, device: torch.device) -> Tuple[LeNet5, Card]:
+def load(path: Path, device: torch.device) -> tuple[LeNet5, Card]:
     """Return the model in a directory, or of a weights file with its card beside it."""
     weights = path / WEIGHTS_FILE if path.is_dir() else path
     packed, card = read(weights)
     try:
         return unpack_weights(packed, card, device), card
     except CheckpointError as error:
-        raise CheckpointError("{}: {}".format(weights, error)) from error
+        raise CheckpointError(f"{weights}: {error}") from error
 
 
 def normaliser(card: Card, device: torch.device) -> Normaliser:
@@ -69,14 +71,14 @@ def _to_array(tensor: torch.Tensor) -> np.ndarray:
     return array
 
 
-def _signature(tensors: Mapping[str, Any]) -> Dict[str, str]:
+def _signature(tensors: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: "{} {}".format(str(tensor.dtype).replace("torch.", ""), tuple(tensor.shape))
         for name, tensor in tensors.items()
     }
 
 
-def _require_same(found: Dict[str, str], expected: Dict[str, str]) -> None:
+def _require_same(found: dict[str, str], expected: dict[str, str]) -> None:
     for name in sorted(set(found) | set(expected)):
         if found.get(name) != expected.get(name):
             raise CheckpointError(

@@ -1,12 +1,15 @@
 """What one training run is told, as plain JSON. Importing this needs no torch."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+import typing
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping
+from typing import Any, Mapping
 
-from model.errors import ConfigError
-from model.json_values import is_number
+from hyperhive.common.errors import ConfigError
+from hyperhive.common.values import is_number
 
 HYPERPARAMETERS = ("learning_rate", "epochs", "momentum")
 
@@ -71,13 +74,14 @@ class TrainConfig:
         )
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "TrainConfig":
+    def from_json(cls, values: Mapping[str, Any]) -> TrainConfig:
         """Build a configuration from untrusted JSON.
 
         Whole numbers may come as floats (hyperopt's ``quniform`` gives 12.0). Raises
         ``ConfigError`` for a key that is missing or unknown, or a value of another type.
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
+        types = typing.get_type_hints(cls)
         unknown = sorted(set(values) - set(fields))
         _require(not unknown, "unknown keys in a training configuration", ", ".join(unknown))
         missing = [
@@ -86,9 +90,9 @@ class TrainConfig:
             if field.default is dataclasses.MISSING and name not in values
         ]
         _require(not missing, "keys missing in a training configuration", ", ".join(missing))
-        return cls(**{name: _as(fields[name].type, name, v) for name, v in values.items()})
+        return cls(**{name: _as(types[name], name, v) for name, v in values.items()})
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the configuration as plain JSON, which ``from_json`` reads back.
 
         Without augmentation it says nothing of any, so that a worker from before there was one
@@ -109,9 +113,9 @@ def _as(kind: Any, name: str, value: Any) -> Any:
         return int(value)
     if kind in (bool, str) and isinstance(value, kind):
         return value
-    raise ConfigError("{} must be a {}, not {!r}".format(name, kind.__name__, value))
+    raise ConfigError(f"{name} must be a {kind.__name__}, not {value!r}")
 
 
 def _require(holds: bool, rule: str, value: Any) -> None:
     if not holds:
-        raise ConfigError("{}: {}".format(rule, value))
+        raise ConfigError(f"{rule}: {value}")

@@ -1,8 +1,10 @@
 """Where a model computes: CUDA, MPS or CPU."""
 
+from __future__ import annotations
+
 import torch
 
-from model.errors import DeviceError, UsageError
+from hyperhive.common.errors import DeviceError, UsageError
 
 CHOICES = ("auto", "cpu", "cuda", "mps")
 
@@ -20,9 +22,8 @@ def choose(name: str) -> torch.device:
     if not there[name]:
         present = ", ".join(kind for kind, is_there in there.items() if is_there)
         raise DeviceError(
-            "this machine has no {} that torch {} can use: choose --device {}".format(
-                name.upper(), torch.__version__, present
-            )
+            f"this machine has no {name.upper()} that torch {torch.__version__} can use: "
+            f"choose --device {present}"
         )
     return torch.device(name)
 

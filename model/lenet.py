@@ -4,7 +4,7 @@ LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Reco
 of the IEEE 86(11), 1998, section II.B.
 """
 
-from typing import Tuple
+from __future__ import annotations
 
 import torch
 from torch import nn
@@ -52,7 +52,7 @@ class LeNet5(nn.Module):
         """Return logits ``[N, classes]`` for normalised float32 images ``[N, C, 28, 28]``."""
         return self.answer(images)[0]
 
-    def answer(self, images: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+    def answer(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits ``[N, classes]`` and what they are computed from: F6, ``[N, 84]``."""
         hidden: torch.Tensor = self.classifier[:-1](self.features(images))
         logits: torch.Tensor = self.classifier[-1](hidden)

@@ -7,9 +7,11 @@ a camera distorts, mean and covariance are kept; a picture is as far away as its
 distance to them (the distance of arXiv:1807.03888, but of pixels' statistics, not of features).
 """
 
+from __future__ import annotations
+
 import functools
 from dataclasses import dataclass
-from typing import Callable, List, Tuple
+from typing import Callable
 
 import numpy as np
 
@@ -41,12 +43,12 @@ class Members:
         distances: that of held-out members and of distorted copies of these, as 101 percentiles.
     """
 
-    mean: List[float]
-    precision: List[List[float]]
-    distances: List[float]
+    mean: list[float]
+    precision: list[list[float]]
+    distances: list[float]
 
     @classmethod
-    def of(cls, pictures: np.ndarray, held_out: np.ndarray) -> "Members":
+    def of(cls, pictures: np.ndarray, held_out: np.ndarray) -> Members:
         """Return that of members, copies as a camera distorts them among them.
 
         Args:
@@ -132,7 +134,7 @@ def _layout(light: np.ndarray) -> np.ndarray:
     return layout
 
 
-def _quantiles(values: np.ndarray, shares: Tuple[float, ...]) -> np.ndarray:
+def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     places = [round(share * (values.shape[1] - 1)) for share in shares]
     return np.partition(values, places, axis=1)[:, places]
 
@@ -143,6 +145,6 @@ def _in_parts(function: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray
     return np.concatenate([function(pictures[i : i + _TOGETHER]) for i in parts])
 
 
-def _plain(values: np.ndarray) -> List[float]:
+def _plain(values: np.ndarray) -> list[float]:
     """Return plain Python numbers of six digits: more are noise, and make a card long."""
-    return [float("{:.6g}".format(value)) for value in values]
+    return [float(f"{value:.6g}") for value in values]

@@ -1,13 +1,14 @@
 """How good a model is on labelled images."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import List
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from model.normalise import Normaliser
+from hyperhive.model.normalise import Normaliser
 
 _BATCH = 1024
 
@@ -25,7 +26,7 @@ class Evaluation:
     accuracy: float
     logits: np.ndarray
     probabilities: np.ndarray
-    confusion: List[List[int]]
+    confusion: list[list[int]]
 
 
 def evaluate(

@@ -1,5 +1,7 @@
 """From pixels to the numbers the network computes with."""
 
+from __future__ import annotations
+
 from typing import Sequence
 
 import numpy as np

@@ -1,19 +1,21 @@
 """Training LeNet-5: one plain function over explicit steps."""
 
+from __future__ import annotations
+
 import math
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator
 
 import torch
 from torch.nn import functional
 
-from model.augment import Camera
-from model.config import TrainConfig
-from model.dataset import Dataset
-from model.lenet import LeNet5
-from model.metrics import evaluate
-from model.normalise import Normaliser, to_tensor
+from hyperhive.model.augment import Camera
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.lenet import LeNet5
+from hyperhive.model.metrics import evaluate
+from hyperhive.model.normalise import Normaliser, to_tensor
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Epoch:
 
     number: int
     train_loss: float
-    validation_loss: Optional[float]
-    validation_accuracy: Optional[float]
+    validation_loss: float | None
+    validation_accuracy: float | None
     seconds: float
 
     @property
@@ -37,7 +39,7 @@ class Epoch:
         last = self.train_loss if self.validation_loss is None else self.validation_loss
         return not math.isfinite(last)
 
-    def to_json(self) -> Dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the epoch as plain JSON."""
         return asdict(self)
 
@@ -47,7 +49,7 @@ class Trained:
     """A finished training; ``diverged`` if a loss was not finite, and the last epoch is that."""
 
     model: LeNet5
-    epochs: List[Epoch]
+    epochs: list[Epoch]
     diverged: bool
 
 
@@ -71,7 +73,7 @@ class TrainingData:
         self._images = to_tensor(dataset.train_images, device)
         self._labels = torch.from_numpy(dataset.train_labels).to(device)
 
-    def split(self, config: TrainConfig) -> Tuple[torch.Tensor, ...]:
+    def split(self, config: TrainConfig) -> tuple[torch.Tensor, ...]:
         """Return images and labels to train on, then those to validate with (perhaps none)."""
         if config.train_on_all:
             return self._images, self._labels, self._images[:0], self._labels[:0]
@@ -107,7 +109,7 @@ def train(
     model = _initial_model(config.seed, data)
     steps = config.epochs * math.ceil(len(images) / config.batch_size)
     optimiser = _Optimiser(model, config, steps)
-    epochs: List[Epoch] = []
+    epochs: list[Epoch] = []
     for number in range(1, config.epochs + 1):
         begun = time.perf_counter()
         batches = _batches(images, labels, config.batch_size, random, augment)
@@ -164,8 +166,8 @@ def _batches(
     labels: torch.Tensor,
     size: int,
     random: torch.Generator,
-    augment: Optional[Camera],
-) -> Iterator[Tuple[torch.Tensor, torch.Tensor]]:
+    augment: Camera | None,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     shuffled = torch.randperm(len(images), generator=random).to(images.device)
     for chosen in shuffled.split(size):
         batch = images[chosen]
@@ -176,7 +178,7 @@ def _run_epoch(
     model: LeNet5,
     optimiser: _Optimiser,
     normalise: Normaliser,
-    batches: Iterator[Tuple[torch.Tensor, torch.Tensor]],
+    batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
     should_stop: Callable[[], bool],
 ) -> float:
     """Take one step a batch; return the mean loss, or the first one that is not finite."""

@@ -4,13 +4,15 @@ A worker's record is one of a live process, and is forgotten a day after its las
 are of a device and have no last report: nothing sweeps them, and the next ones replace them.
 """
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Mapping
 
 from pymongo import ASCENDING
 
-from store.driver import Guard
-from store.wellformed import mapping
+from hyperhive.common.values import mapping
+from hyperhive.store.server.mongo import Guard
 
 _KIND = "benchmark"
 
@@ -28,10 +30,10 @@ class Benchmark:
     name: str
     device: str
     slots: int
-    training: Dict[str, float]
-    latency_p50: Optional[float]
-    latency_p95: Optional[float]
-    versions: Dict[str, str]
+    training: dict[str, float]
+    latency_p50: float | None
+    latency_p95: float | None
+    versions: dict[str, str]
 
 
 class Benchmarks:
@@ -44,7 +46,7 @@ class Benchmarks:
     def keep(self, figures: Benchmark) -> None:
         """Keep a device's figures, in place of those it had."""
         kind = figures.device.partition(" ")[0]  # cpu, cuda, mps
-        key = "{}/{}/{}".format(_KIND, figures.name, kind)
+        key = f"{_KIND}/{figures.name}/{kind}"
         said = {
             "kind": _KIND,
             "figures": {"$literal": asdict(figures)},
@@ -54,7 +56,7 @@ class Benchmarks:
         with self._guard():
             self._documents.update_one({"_id": key}, [{"$set": said}], upsert=True)
 
-    def all(self) -> List[Benchmark]:
+    def all(self) -> list[Benchmark]:
         """Return the figures of every device."""
         with self._guard():
             found = self._documents.find({"kind": _KIND}).sort("_id", ASCENDING)
@@ -76,7 +78,7 @@ def _from_document(document: Mapping[str, Any]) -> Benchmark:
     )
 
 
-def _number(value: Any) -> Optional[float]:
+def _number(value: Any) -> float | None:
     """Return a number above zero, None for anything else."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number and 0 < value < float("inf") else None

@@ -6,18 +6,20 @@ own for every try; ``Store.collect_orphans`` later deletes what nobody refers to
 with the file, not before: whenever its last reference goes, a crash leaves nothing for ever.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, List, Mapping
+from typing import Any, Mapping
 
 import gridfs
 from bson import Int64, ObjectId
 from gridfs.errors import NoFile
 from pymongo import ASCENDING
 
-from store.driver import Guard, transfer_time
-from store.errors import CorruptBlob, NotFound
+from hyperhive.store.errors import CorruptBlob, NotFound
+from hyperhive.store.server.mongo import Guard, transfer_time
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,18 @@ class BlobRef:
     length: int
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> "BlobRef":
+    def from_document(cls, document: Mapping[str, Any]) -> BlobRef:
         """Build a reference from what ``as_document`` gave; raises ``CorruptBlob`` for no such."""
         try:
             ref = cls(document["file_id"], document["sha256"], document["length"])
         except (KeyError, TypeError) as error:
-            raise CorruptBlob("the store names a file by halves ({})".format(error)) from error
+            raise CorruptBlob(f"the store names a file by halves ({error})") from error
         kinds = (type(ref.file_id), type(ref.sha256), type(ref.length))
         if kinds not in ((ObjectId, str, int), (ObjectId, str, Int64)):
-            raise CorruptBlob("the store names a file by what is no name ({})".format(document))
+            raise CorruptBlob(f"the store names a file by what is no name ({document})")
         return ref
 
-    def as_document(self) -> Dict[str, Any]:
+    def as_document(self) -> dict[str, Any]:
         """Return the reference as a mapping for a document of the store."""
         return asdict(self)
 
@@ -81,12 +83,10 @@ class Blobs:
             file = self._files.find_one({"_id": ref.file_id})
             data = b"" if file is None else self._read(file, ref.length)
         if file is None:
-            raise NotFound("file {} is not in the store any more".format(ref.file_id))
+            raise NotFound(f"file {ref.file_id} is not in the store any more")
         if hashlib.sha256(data).hexdigest() != ref.sha256:
             raise CorruptBlob(
-                "file {} in the store does not match its SHA-256 {}...".format(
-                    ref.file_id, ref.sha256[:12]
-                )
+                f"file {ref.file_id} in the store does not match its SHA-256 {ref.sha256[:12]}..."
             )
         return data
 
@@ -117,7 +117,7 @@ class Blobs:
                 self._bucket.delete(file_id)
             self._uploads.delete_one({"_id": file_id})
 
-    def uploads_older_than(self, seconds: float) -> List[Any]:
+    def uploads_older_than(self, seconds: float) -> list[Any]:
         """Return the ids of uploads begun that long ago by the server's clock."""
         # A worker may have written anything, and the server may compute before it looks at types.
         known = {"input": "$started", "to": "date", "onError": None, "onNull": None}

@@ -1,12 +1,14 @@
 """Data sets that travel through the store: published once, fetched by whoever lacks them."""
 
-from typing import Any, Dict, List, Mapping, Optional
+from __future__ import annotations
+
+from typing import Any, Mapping
 
 from pymongo.errors import DuplicateKeyError
 
-from store.blobs import BlobRef, Blobs
-from store.driver import Guard
-from store.errors import NotFound
+from hyperhive.store.blobs import BlobRef, Blobs
+from hyperhive.store.errors import NotFound
+from hyperhive.store.server.mongo import Guard
 
 
 class Datasets:
@@ -43,12 +45,13 @@ class Datasets:
         document = self._find(content_hash)
         if document is None:
             raise NotFound(
-                "data set {}... is not in the store: start the coordinator again, it publishes "
-                "what its study needs".format(content_hash[:12])
+                f"data set {content_hash[:12]}... is not in the store: start the "
+                "coordinator again, it publishes "
+                "what its study needs"
             )
         return self._blobs.get(BlobRef.from_document(document["blob"]))
 
-    def cards(self) -> List[Dict[str, Any]]:
+    def cards(self) -> list[dict[str, Any]]:
         """Return the cards of all data sets, each with its hash as ``content_hash``."""
         with self._guard():
             return [
@@ -61,7 +64,7 @@ class Datasets:
         with self._guard():
             return self._datasets.find_one({"blob.file_id": file_id}, {"_id": 1}) is not None
 
-    def _find(self, content_hash: str) -> Optional[Dict[str, Any]]:
+    def _find(self, content_hash: str) -> dict[str, Any] | None:
         with self._guard():
-            found: Optional[Dict[str, Any]] = self._datasets.find_one({"_id": content_hash})
+            found: dict[str, Any] | None = self._datasets.find_one({"_id": content_hash})
         return found

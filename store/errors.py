@@ -1,20 +1,18 @@
 """What can go wrong between us and the database, each as one sentence that says what to do."""
 
+from __future__ import annotations
 
-class StoreError(Exception):
-    """Base of every expected error about the store; its text is shown to the user as it stands."""
+from hyperhive.common.errors import HyperhiveError
 
-    exit_code = 1
+
+class StoreError(HyperhiveError):
+    """Base of every expected error about the store."""
 
 
 class BadAddress(StoreError):
     """The MongoDB URI cannot be understood."""
 
     exit_code = 2
-
-
-class ReadableByOthers(StoreError):
-    """A file with a password is open to other users of this machine."""
 
 
 class StoreUnavailable(StoreError):

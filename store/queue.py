@@ -19,25 +19,37 @@ Each transition is one update of one document, with an aggregation pipeline, so 
 not at all, on a stand-alone server too. All time in it is the server's (``$$NOW``): a device's
 clock may be decades off. ``version`` rises with each transition and not with a heartbeat.
 
-hyperopt's jobs live in this collection too. Those that ``store/hyperopt.py`` posts have our fields
+hyperopt's jobs live in this collection too. Those that ``store/hyperopt/`` posts have our fields
 and this life; it alone writes here besides, where hyperopt's own API does not ask who holds a job.
 Documents that lack our fields are neither claimed nor ended, neither listed nor counted. Those with
-rubbish in them (``store.wellformed``) are changed by no transition.
+rubbish in them (``hyperhive.store.job_schema``) are changed by no transition.
 
 An update whose reply got lost raises ``StoreUnavailable``; it may have happened. Calling again is
 safe for ``post``, ``finish``, ``cancel`` and ``expire``; after ``claim`` and ``copy``, ask
 ``claimed``.
 """
 
+from __future__ import annotations
+
 import uuid
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterable, Mapping, Sequence
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from store.driver import Guard
-from store.errors import LeaseLost
-from store.pipeline import (
+from hyperhive.store.errors import LeaseLost
+from hyperhive.store.job_schema import CAN_LIVE
+from hyperhive.store.server.mongo import Guard
+from hyperhive.store.trial import (
+    Draft,
+    ErrorKind,
+    Status,
+    Trial,
+    command,
+    experiment_key,
+    experiment_keys,
+)
+from hyperhive.store.updates import (
     IS_COPIED,
     LEASE_IS_OVER,
     RISE,
@@ -57,16 +69,6 @@ from store.pipeline import (
     to_the_copy,
     up_for_claiming,
 )
-from store.trial import (
-    Draft,
-    ErrorKind,
-    Status,
-    Trial,
-    command,
-    experiment_key,
-    experiment_keys,
-)
-from store.wellformed import CAN_LIVE
 
 DEFAULT_LEASE_S = 60.0
 RETRY_BACKOFF_LIMIT_S = 60
@@ -123,11 +125,11 @@ class TrialQueue:
         worker: str,
         token: str,
         objectives: Sequence[str],
-        study: Optional[str] = None,
+        study: str | None = None,
         lease: float = DEFAULT_LEASE_S,
-        longest: Optional[bool] = None,
-        pace: Optional[float] = None,
-    ) -> Optional[Trial]:
+        longest: bool | None = None,
+        pace: float | None = None,
+    ) -> Trial | None:
         """Take the oldest trial that waits, or whose lease is over, for ``lease`` seconds.
 
         The attempt is charged here, so that a trial that kills its worker ends after
@@ -154,7 +156,7 @@ class TrialQueue:
         study: str,
         seconds_per_epoch: float,
         lease: float = DEFAULT_LEASE_S,
-    ) -> Optional[Trial]:
+    ) -> Trial | None:
         """Begin a second run of the longest trial of a study whose holder will clearly end later.
 
         One copy a trial at a time, one a worker, and an attempt is charged for it. How long the
@@ -200,7 +202,7 @@ class TrialQueue:
         trial = self._update(which, copied, sort=longest_first)
         return None if trial is None else trial.as_copied(token)
 
-    def claimed(self, token: str) -> Optional[Trial]:
+    def claimed(self, token: str) -> Trial | None:
         """Return the trial that a claim or copy took whose reply was lost; None if it took none."""
         with self._guard():
             found = self._jobs.find_one({"issued.token": token, "state": int(Status.RUNNING)})
@@ -210,7 +212,7 @@ class TrialQueue:
     def heartbeat(
         self,
         trial: Trial,
-        progress: Optional[Mapping[str, Any]] = None,
+        progress: Mapping[str, Any] | None = None,
         lease: float = DEFAULT_LEASE_S,
     ) -> Trial:
         """Extend the lease and store ``progress``; return the trial, where a cancel can be seen.
@@ -232,7 +234,7 @@ class TrialQueue:
         trial_id: Any,
         token: str,
         result: Mapping[str, Any],
-        artifact: Optional[Mapping[str, Any]] = None,
+        artifact: Mapping[str, Any] | None = None,
     ) -> bool:
         """Deliver a result; return whether it is the one that counts.
 
@@ -368,7 +370,7 @@ class TrialQueue:
             ).modified_count
         return ended
 
-    def cancel(self, study: str, purpose: str, tid: int) -> Optional[Trial]:
+    def cancel(self, study: str, purpose: str, tid: int) -> Trial | None:
         """Ask for a trial's end: a waiting one ends now, a running one when its worker confirms.
 
         Returns the trial as it is afterwards; None if there is none or it had ended before.
@@ -393,7 +395,7 @@ class TrialQueue:
         ended = end(ErrorKind.CANCELLED, "cancelled")
         return self._update_held(trial, ended, ended, {"cancel_requested": True})
 
-    def delete_all(self, study: str) -> List[Any]:
+    def delete_all(self, study: str) -> list[Any]:
         """Delete all trials of a study; return the ids of the files their weights lie in.
 
         A worker that holds one of them finds its lease lost.
@@ -411,20 +413,20 @@ class TrialQueue:
         which = {"_id": trial.id, "state": int(Status.DONE), "winner": trial.winner}
         updated = self._update(which, {"artifact": None, "version": RISE})
         if updated is None:
-            raise LeaseLost("trial {} has no finished result to drop weights of".format(trial.tid))
+            raise LeaseLost(f"trial {trial.tid} has no finished result to drop weights of")
         return updated
 
     # -- what is there --------------------------------------------------------------------------
 
-    def get(self, trial_id: Any) -> Optional[Trial]:
+    def get(self, trial_id: Any) -> Trial | None:
         """Return one trial by its id, or None."""
         with self._guard():
             found = self._jobs.find_one({"_id": trial_id, **_OURS})
         return None if found is None else Trial.from_document(found)
 
     def find(
-        self, study: str, purpose: Optional[str] = None, tids: Optional[Iterable[int]] = None
-    ) -> List[Trial]:
+        self, study: str, purpose: str | None = None, tids: Iterable[int] | None = None
+    ) -> list[Trial]:
         """Return a study's trials, by tid: of one purpose if given, and only those ``tids``."""
         keys = experiment_keys(study) if purpose is None else [experiment_key(study, purpose)]
         which: _Document = {"exp_key": {"$in": keys}, **_A_STUDYS}
@@ -440,7 +442,7 @@ class TrialQueue:
         with self._guard():
             return self._jobs.find_one(which, {"_id": 1}) is not None
 
-    def changed(self, above: Mapping[str, int], ids: Iterable[Any]) -> List[Trial]:
+    def changed(self, above: Mapping[str, int], ids: Iterable[Any]) -> list[Trial]:
         """Return trials in short: those with these ids, and those posted since.
 
         That is one read, by indexes, for who watches studies of any size: it knows the others.
@@ -455,7 +457,7 @@ class TrialQueue:
         with self._guard():
             return [Trial.from_document(found) for found in self._jobs.find(which, _IN_SHORT)]
 
-    def versions(self, studies: Iterable[str]) -> Dict[Any, Any]:
+    def versions(self, studies: Iterable[str]) -> dict[Any, Any]:
         """Return the version of every trial of these studies, by the trial's id."""
         keys = [key for study in studies for key in experiment_keys(study)]
         which = {"exp_key": {"$in": keys}, **_A_STUDYS}
@@ -463,13 +465,13 @@ class TrialQueue:
             found = self._jobs.find(which, {"version": 1})
             return {document["_id"]: document.get("version") for document in found}
 
-    def overdue(self) -> List[Trial]:
+    def overdue(self) -> list[Trial]:
         """Return the trials of all studies whose lease is over, by the server's clock."""
         with self._guard():
             found = list(self._jobs.find(LEASE_IS_OVER))
         return [Trial.from_document(document) for document in found]
 
-    def counts(self, study: str, purpose: str) -> Dict[Status, int]:
+    def counts(self, study: str, purpose: str) -> dict[Status, int]:
         """Return how many of a study's trials are in each state, counted from the states."""
         with self._guard():
             groups = self._jobs.aggregate(
@@ -490,8 +492,8 @@ class TrialQueue:
     # -- the two shapes of an update ------------------------------------------------------------
 
     def _update(
-        self, which: _Document, changes: _Document, sort: Optional[List[Any]] = None
-    ) -> Optional[Trial]:
+        self, which: _Document, changes: _Document, sort: list[Any] | None = None
+    ) -> Trial | None:
         with self._guard():
             document = self._jobs.find_one_and_update(
                 {"$and": [which, CAN_LIVE]},
@@ -506,7 +508,7 @@ class TrialQueue:
         trial: Trial,
         changes: _Document,
         changes_of_a_copy: _Document,
-        also: Optional[_Document] = None,
+        also: _Document | None = None,
     ) -> Trial:
         """Update a trial that is held under ``trial``'s claim, or raise ``LeaseLost``.
 
@@ -524,5 +526,5 @@ class TrialQueue:
         which, how = {**held, **(also or {})}, one_of(holds, changes, changes_of_a_copy)
         updated = self._update(which, how)
         if updated is None:
-            raise LeaseLost("trial {} is no longer this worker's".format(trial.tid))
+            raise LeaseLost(f"trial {trial.tid} is no longer this worker's")
         return updated

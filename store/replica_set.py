@@ -3,13 +3,15 @@
 Nothing of hyperhive depends on it: its transitions can be repeated, so its client retries no write.
 """
 
+from __future__ import annotations
+
 import time
 from typing import Any
 
 from pymongo import errors as mongo
 
-from store.driver import Guard
-from store.errors import ServerFailed, StoreUnavailable
+from hyperhive.store.errors import ServerFailed, StoreUnavailable
+from hyperhive.store.server.mongo import Guard
 
 _PRIMARY_S = 60.0
 _NOT_YET_INITIALIZED = 94

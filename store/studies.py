@@ -1,14 +1,16 @@
 """Studies: one document each, its specification as plain JSON."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Mapping
 
 from pymongo import ReturnDocument
 
-from store.blobs import BlobRef
-from store.driver import Guard
-from store.errors import NotFound
+from hyperhive.store.blobs import BlobRef
+from hyperhive.store.errors import NotFound
+from hyperhive.store.server.mongo import Guard
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class StoredModel:
     ``is_final`` if it is what the study ended with; else it is the best until now.
     """
 
-    card: Dict[str, Any]
+    card: dict[str, Any]
     weights: BlobRef
     is_final: bool
 
@@ -32,13 +34,13 @@ class StoredStudy:
     """
 
     name: str
-    spec: Dict[str, Any]
-    result: Optional[Dict[str, Any]]
-    best: Optional[Dict[str, Any]]
+    spec: dict[str, Any]
+    result: dict[str, Any] | None
+    best: dict[str, Any] | None
     cancelled: bool
 
     @property
-    def model(self) -> Optional[StoredModel]:
+    def model(self) -> StoredModel | None:
         """The model it ended with, else the best so far, else None; raises ``CorruptBlob``."""
         for found in (self.result, self.best):
             if found and found.get("card") and found.get("weights"):
@@ -59,7 +61,7 @@ class StudySummary:
     created: datetime
     cancelled: bool
     has_ended: bool
-    test_accuracy: Optional[float]
+    test_accuracy: float | None
 
 
 class Studies:
@@ -87,18 +89,18 @@ class Studies:
             )
         return _from_document(document)
 
-    def get(self, name: str) -> Optional[StoredStudy]:
+    def get(self, name: str) -> StoredStudy | None:
         """Return a study, or None."""
         with self._guard():
             document = self._studies.find_one({"_id": name})
         return None if document is None else _from_document(document)
 
-    def all(self) -> List[StoredStudy]:
+    def all(self) -> list[StoredStudy]:
         """Return all studies, the oldest first."""
         with self._guard():
             return [_from_document(document) for document in self._studies.find().sort("created")]
 
-    def summaries(self, name: Optional[str] = None) -> List[StudySummary]:
+    def summaries(self, name: str | None = None) -> list[StudySummary]:
         """Return all studies in short, the oldest first, or the one of that name, if it is there.
 
         The models' cards, which are most of a study, are left out.
@@ -139,7 +141,7 @@ class Studies:
         with self._guard():
             found = self._studies.update_one({"_id": name}, {"$set": dict(fields)}).matched_count
         if not found:
-            raise NotFound("study {!r} is not in the store any more".format(name))
+            raise NotFound(f"study {name!r} is not in the store any more")
 
 
 def _from_document(document: Mapping[str, Any]) -> StoredStudy:

@@ -1,11 +1,14 @@
 """A trial as the rest of hyperhive sees it. Nothing here knows that the store is MongoDB."""
 
+from __future__ import annotations
+
 import enum
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Mapping
 
-from store.wellformed import date, mapping, obstacle, sequence, text, whole
+from hyperhive.common.values import date, mapping, sequence, text, whole
+from hyperhive.store.job_schema import obstacle
 
 
 class Status(enum.IntEnum):
@@ -36,12 +39,12 @@ _HYPEROPTS_COMMAND = ["domain_attachment", "FMinIter_Domain"]  # hyperopt.base.D
 _NO_TID = -1
 
 
-def command(objective: str) -> List[str]:
+def command(objective: str) -> list[str]:
     """Return hyperopt's ``misc.cmd`` of a trial for an objective."""
     return _HYPEROPTS_COMMAND if objective == HYPEROPT else ["objective", objective]
 
 
-def _objective(cmd: Any) -> Optional[str]:
+def _objective(cmd: Any) -> str | None:
     """Return the objective that a ``misc.cmd`` names; None if it is none that we run."""
     if cmd == _HYPEROPTS_COMMAND:
         return HYPEROPT
@@ -54,10 +57,10 @@ def experiment_key(study: str, purpose: str = SEARCH) -> str:
     The search trials of a study carry its bare name, so that hyperopt's own tools, asked for that
     key, see exactly the trials that were searched.
     """
-    return study if purpose == SEARCH else "{}/{}".format(study, purpose)
+    return study if purpose == SEARCH else f"{study}/{purpose}"
 
 
-def experiment_keys(study: str) -> List[str]:
+def experiment_keys(study: str) -> list[str]:
     """Return the experiment keys of all purposes of a study."""
     return [experiment_key(study, purpose) for purpose in (SEARCH, BASELINE, REFIT)]
 
@@ -85,7 +88,7 @@ class Copy:
 
     token: str
     worker: str
-    progress: Optional[Dict[str, Any]]
+    progress: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -104,28 +107,28 @@ class Trial:
     purpose: str
     tid: int
     status: Status
-    objective: Optional[str]
-    config: Dict[str, Any]
-    vals: Dict[str, Any]
-    result: Dict[str, Any]
-    error: Optional[Dict[str, Any]]
+    objective: str | None
+    config: dict[str, Any]
+    vals: dict[str, Any]
+    result: dict[str, Any]
+    error: dict[str, Any] | None
     attempts: int
     max_attempts: int
     fence: int
-    token: Optional[str]
-    winner: Optional[str]
-    owner: Optional[str]
-    progress: Optional[Dict[str, Any]]
-    artifact: Optional[Dict[str, Any]]
+    token: str | None
+    winner: str | None
+    owner: str | None
+    progress: dict[str, Any] | None
+    artifact: dict[str, Any] | None
     cancel_requested: bool
-    excluded: Tuple[str, ...]
+    excluded: tuple[str, ...]
     late: int
     claims: int
-    first_claim: Optional[datetime]
-    lease_until: Optional[datetime]
-    book_time: Optional[datetime]
-    refresh_time: Optional[datetime]
-    copy: Optional[Copy]
+    first_claim: datetime | None
+    lease_until: datetime | None
+    book_time: datetime | None
+    refresh_time: datetime | None
+    copy: Copy | None
 
     @property
     def is_final(self) -> bool:
@@ -145,17 +148,17 @@ class Trial:
     @property
     def label(self) -> str:
         """What a person calls it: ``simpsons/7``, ``simpsons/refit/7``."""
-        return "{}/{}".format(self.exp_key, self.tid)
+        return f"{self.exp_key}/{self.tid}"
 
     @property
-    def loss(self) -> Optional[float]:
+    def loss(self) -> float | None:
         """The loss that was reported, finite or not, if the trial is done and it is a number."""
         loss = self.result.get("loss")
         if self.status is Status.DONE and isinstance(loss, (int, float)):
             return float(loss)
         return None
 
-    def as_copied(self, token: str) -> "Trial":
+    def as_copied(self, token: str) -> Trial:
         """Return this trial as the worker has it that runs its copy under ``token``.
 
         The fence is the one under which that worker holds the trial, should its holder let it go.
@@ -172,11 +175,11 @@ class Trial:
         )
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> "Trial":
+    def from_document(cls, document: Mapping[str, Any]) -> Trial:
         """Build a Trial from a document of the ``jobs`` collection, whatever is written there.
 
         What is of the wrong type counts as absent. A trial that nobody can bring to an end, see
-        ``store.wellformed``, is one that failed.
+        ``hyperhive.store.job_schema``, is one that failed.
         """
         study, _, purpose = (text(document.get("exp_key")) or "").partition("/")
         misc = mapping(document.get("misc"))
@@ -222,7 +225,7 @@ def _tid(document: Mapping[str, Any]) -> Any:
     return tid if is_hyperopts and isinstance(tid, str) else max(whole(tid, _NO_TID), _NO_TID)
 
 
-def _ending(document: Mapping[str, Any]) -> Tuple[Status, Optional[Dict[str, Any]]]:
+def _ending(document: Mapping[str, Any]) -> tuple[Status, dict[str, Any] | None]:
     """Return a trial's status, and its error, whose ``kind`` and ``message`` are what they are."""
     wrong = obstacle(document)
     if _tid(document) == _NO_TID:
@@ -232,7 +235,7 @@ def _ending(document: Mapping[str, Any]) -> Tuple[Status, Optional[Dict[str, Any
     except ValueError:
         status, wrong = Status.RUNNING, "state"
     if wrong is not None and status in (Status.NEW, Status.RUNNING):
-        message = "somebody wrote into its document what is no {}".format(wrong)
+        message = f"somebody wrote into its document what is no {wrong}"
         return Status.ERROR, {"kind": ErrorKind.BAD_PAYLOAD.value, "message": message}
     error = mapping(document.get("error"))
     if error and error.get("kind") not in [kind.value for kind in ErrorKind]:
@@ -242,7 +245,7 @@ def _ending(document: Mapping[str, Any]) -> Tuple[Status, Optional[Dict[str, Any
     return status, error or None
 
 
-def _copy(document: Mapping[str, Any]) -> Optional[Copy]:
+def _copy(document: Mapping[str, Any]) -> Copy | None:
     """Return the copy that runs now: one of an earlier claim is void, whatever stands there."""
     copy = mapping(document.get("copy"))
     token, worker = text(copy.get("token")), text(copy.get("worker"))

@@ -1,16 +1,18 @@
 """Who works: one document for each live worker process."""
 
+from __future__ import annotations
+
 import os
 import re
 import socket
 import uuid
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Mapping
 
 from pymongo import ASCENDING
 
-from store.driver import Guard
-from store.wellformed import mapping, text, whole
+from hyperhive.common.values import mapping, text, whole
+from hyperhive.store.server.mongo import Guard
 
 PRESENCE_S = 45.0
 """A worker not heard of for this long is taken for gone. It reports four times as often."""
@@ -20,7 +22,7 @@ _FORGET_AFTER_S = 24 * 3600
 def new_worker_id() -> str:
     """Return an id for this process: readable, and never used again by another one."""
     host = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname().split(".")[0]) or "worker"
-    return "{}-{}-{}".format(host, os.getpid(), uuid.uuid4().hex[:6])
+    return f"{host}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,13 @@ class WorkerRecord:
     """
 
     id: str
-    study: Optional[str]
+    study: str | None
     device: str
-    versions: Dict[str, str]
-    trial: Optional[str]
+    versions: dict[str, str]
+    trial: str | None
     undelivered: int
-    paused: Optional[str]
-    pace: Optional[Pace]
+    paused: str | None
+    pace: Pace | None
     seconds_ago: float
 
 
@@ -67,13 +69,13 @@ class Workers:
     def report(
         self,
         worker: str,
-        study: Optional[str],
+        study: str | None,
         device: str,
         versions: Mapping[str, str],
-        trial: Optional[str],
+        trial: str | None,
         undelivered: int = 0,
-        paused: Optional[str] = None,
-        pace: Optional[Pace] = None,
+        paused: str | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Say that a worker lives, what it does, and how fast it is."""
         record = {
@@ -94,21 +96,21 @@ class Workers:
         with self._guard():
             self._workers.update_one({"_id": worker}, [{"$set": {"left": "$$NOW"}}])
 
-    def present(self, study: Optional[str] = None) -> List[WorkerRecord]:
+    def present(self, study: str | None = None) -> list[WorkerRecord]:
         """Return the workers heard of lately that would take trials of ``study`` (or of any)."""
         return self._heard_of("$lte", study)
 
-    def silent(self, study: Optional[str] = None) -> List[WorkerRecord]:
+    def silent(self, study: str | None = None) -> list[WorkerRecord]:
         """Return the workers of the last day that went without a word: killed, asleep, cut off."""
         return self._heard_of("$gt", study)
 
-    def _heard_of(self, comparison: str, study: Optional[str]) -> List[WorkerRecord]:
+    def _heard_of(self, comparison: str, study: str | None) -> list[WorkerRecord]:
         # Of no date there is none: store.benchmarks keeps figures beside them, a worker may write
         # what it likes. And $type as a condition would look into a list.
         is_date = {"$eq": [{"$type": "$last_seen"}, "date"]}
         age = {"$cond": [is_date, {"$subtract": ["$$NOW", "$last_seen"]}, None]}
         limit = round(PRESENCE_S * 1000)
-        which: Dict[str, Any] = {
+        which: dict[str, Any] = {
             "left": None,
             "$expr": {"$and": [is_date, {comparison: [age, limit]}]},
         }
@@ -137,7 +139,7 @@ def _from_document(document: Mapping[str, Any]) -> WorkerRecord:
     )
 
 
-def _pace(said: Any) -> Optional[Pace]:
+def _pace(said: Any) -> Pace | None:
     if not isinstance(said, dict) or not isinstance(said.get("seconds_per_epoch"), (int, float)):
         return None
     return Pace(str(said.get("study")), float(said["seconds_per_epoch"]))

@@ -1,19 +1,21 @@
 """Fixtures for every test: one real mongod, a store on it, the shared data, and no one's home."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import shutil
 import site
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Iterator
 
 import hypothesis
 import pytest
-from home import Home
+from support.home import Home
 
-from store.connection import Store
-from store.embedded import embedded_server
+from hyperhive.store.server.embedded import embedded_server
+from hyperhive.store.store import Store
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -44,7 +46,7 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch.setenv("PYTHONUSERBASE", site.getuserbase())
     patch.setenv("HOME", str(home))
     for name in ("DATA", "CACHE", "CONFIG", "STATE"):
-        patch.setenv("XDG_{}_HOME".format(name), str(home / name.lower()))
+        patch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
     yield
     patch.undo()
 
@@ -66,7 +68,7 @@ def mongo_uri(mongo_directory: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def admin_uri(mongo_uri: str, mongo_directory: Path) -> str:
     """Return the URI of the session's mongod for its administrator."""
-    login: Dict[str, str] = json.loads((mongo_directory / "login.json").read_text())
+    login: dict[str, str] = json.loads((mongo_directory / "login.json").read_text())
     hosts = mongo_uri.rpartition("@")[2].partition("/")[0]
     return "mongodb://admin:{}@{}/hyperhive?authSource=admin".format(login["admin"], hosts)
 
@@ -83,7 +85,7 @@ def store(mongo_uri: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def stores(mongo_uri: str, store: Store) -> Iterator[List[Store]]:
+def stores(mongo_uri: str, store: Store) -> Iterator[list[Store]]:
     """Give eight stores with open connections, on a database that was emptied."""
     with contextlib.ExitStack() as opened:
         several = [opened.enter_context(Store(mongo_uri)) for _ in range(8)]
@@ -105,9 +107,7 @@ def shared_data() -> Path:
     """Return the folder of the shared archives, or skip: the project holds no copy of them."""
     folder = REPOSITORY.parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip(
-            "no shared data at {}: its archives are not the project's to copy".format(folder)
-        )
+        pytest.skip(f"no shared data at {folder}: its archives are not the project's to copy")
     return folder
 
 

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, List, NoReturn, Optional, Set
 
 import typer
 
-from model.errors import InputError, UsageError
-from store import login
-from store.errors import StoreError, StoreUnavailable
-from worker.pool import EXPECTED_ERROR, Pool
-from worker.stop import Stop
+from hyperhive.common.errors import InputError, UsageError
+from hyperhive.common.signals import StopRequest
+from hyperhive.store.cli import mongo_option
+from hyperhive.store.errors import StoreError, StoreUnavailable
+from hyperhive.store.server import login
+from hyperhive.worker.pool import EXPECTED_ERROR, Pool
 
 if TYPE_CHECKING:
-    from worker.courtesy import Courtesy
+    from hyperhive.worker.pausing import Courtesy
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +47,8 @@ class Options:
 
 
 def worker(
-    mongo: Optional[str] = typer.Option(
-        None,
-        envvar=login.VARIABLES,
-        show_envvar=True,
-        callback=login.resolve,
-        help="MongoDB URI, or the path of a file that holds it; without it, the login that was "
-        "saved here, else the server that a coordinator runs on this machine. Prefer a file or the "
-        "variable: they keep the password out of the process list.",
+    mongo: Optional[str] = mongo_option(
+        "the login that was saved here, else the server that a coordinator runs on this machine"
     ),
     save_login: bool = typer.Option(
         False,
@@ -107,7 +102,7 @@ def worker(
     Runs until you stop it. Ctrl-C (or SIGTERM) once: it ends the trial in hand if it can do so
     soon, else hands it back for another worker. Twice: it hands it back at once.
     """
-    from worker.device import default_slots, threads_of_slot
+    from hyperhive.worker.device import default_slots, threads_of_slot
 
     _set_up_logging(verbose, "worker")
     _courtesy(pause_on_battery, max_temp)
@@ -157,20 +152,20 @@ def _all_of(told: "multiprocessing.connection.Connection[None, str]") -> Set[str
 
 def _device_kind(asked: str) -> str:
     """Return ``cpu``, ``cuda`` or ``mps``; without torch, which takes its time, where it can be."""
-    from worker.device import installed
+    from hyperhive.worker.device import installed
 
     installed()
     if asked == "cpu":
         return asked
-    from model.device import choose
+    from hyperhive.model.device import choose
 
     return choose(asked).type
 
 
 def _courtesy(pause_on_battery: bool, max_temp: Optional[float]) -> "Courtesy":
     """Return when to leave this machine alone; raises ``UsageError`` where it cannot tell."""
-    from worker.courtesy import Courtesy
-    from worker.sensors import sensors
+    from hyperhive.worker.pausing import Courtesy
+    from hyperhive.worker.sensors import sensors
 
     return Courtesy(sensors(), pause_on_battery, max_temp)
 
@@ -201,7 +196,7 @@ def _saved_login(is_to_be_saved: bool) -> Optional[str]:
 
 def _check_login(uri: str) -> None:
     """Say once, not once a slot, that a login is wrong; a server that is away is waited for."""
-    from store.connection import Store
+    from hyperhive.store.store import Store
 
     with contextlib.suppress(StoreUnavailable), Store(uri, timeout=2.0) as store:
         store.ping()
@@ -210,9 +205,9 @@ def _check_login(uri: str) -> None:
 def _slot(options: Options, number: int) -> None:
     """Be one slot: what each process of the pool runs."""
     code = _end_quickly()
-    _set_up_logging(options.verbose, "slot {}".format(number))
+    _set_up_logging(options.verbose, f"slot {number}")
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # PyTorch reads it when it is imported
-    stop = Stop()
+    stop = StopRequest()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, who passes it on
     signal.signal(signal.SIGTERM, stop.on_signal)
     threading.Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
@@ -248,14 +243,14 @@ def _end_quickly() -> List[int]:
     return code
 
 
-def _work(options: Options, stop: Stop) -> None:
-    from store.embedded import running_uri
-    from store.workers import new_worker_id
-    from worker.device import describe, installed
-    from worker.identity import Identity
-    from worker.loop import Terms, Worker
-    from worker.objectives import registered
-    from worker.outbox import Outbox
+def _work(options: Options, stop: StopRequest) -> None:
+    from hyperhive.store.server.embedded import running_uri
+    from hyperhive.store.workers import new_worker_id
+    from hyperhive.worker.device import describe, installed
+    from hyperhive.worker.identity import Identity
+    from hyperhive.worker.loop import Terms, Worker
+    from hyperhive.worker.objectives.registry import registered
+    from hyperhive.worker.outbox import Outbox
 
     name = new_worker_id()
     identity = Identity(name, options.study, describe(options.device), installed())
@@ -272,7 +267,7 @@ def _work(options: Options, stop: Stop) -> None:
     Worker(identity, terms, objectives, Outbox(name), stop).run()
 
 
-def _stop_with_parent(stop: Stop) -> None:
+def _stop_with_parent(stop: StopRequest) -> None:
     """End in good order when the parent is gone: nobody is left to restart or to stop this slot."""
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -283,6 +278,6 @@ def _stop_with_parent(stop: Stop) -> None:
 def _set_up_logging(verbose: bool, who: str) -> None:
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s {}  %(message)s".format(who),
+        format=f"%(asctime)s {who}  %(message)s",
         datefmt="%H:%M:%S",
     )

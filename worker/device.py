@@ -1,5 +1,7 @@
 """What a worker knows of its device: how many trials at once, what to call it, its failures."""
 
+from __future__ import annotations
+
 import errno
 import importlib
 import importlib.metadata
@@ -10,9 +12,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, Optional
 
-from model.extras import require_installed
+from hyperhive.common.extras import require_installed
 
 
 def default_slots(kind: str) -> int:
@@ -45,18 +46,18 @@ def describe(kind: str) -> str:
     if kind == "cuda":
         import torch
 
-        return "cuda ({})".format(torch.cuda.get_device_name())
-    return "{} ({})".format(kind, platform.processor() or platform.machine())
+        return f"cuda ({torch.cuda.get_device_name()})"
+    return f"{kind} ({platform.processor() or platform.machine()})"
 
 
-def versions() -> Dict[str, str]:
+def versions() -> dict[str, str]:
     """Return the versions that a result may depend on."""
     import torch
 
     return {"python": platform.python_version(), "torch": str(torch.__version__)}
 
 
-def installed() -> Dict[str, str]:
+def installed() -> dict[str, str]:
     """Return the versions of Python and of PyTorch's package, which it does not import.
 
     Raises ``ModuleNotFoundError`` where there is none.
@@ -69,10 +70,10 @@ def installed() -> Dict[str, str]:
     return {"python": platform.python_version(), "torch": torch}
 
 
-def machine_versions() -> Dict[str, str]:
+def machine_versions() -> dict[str, str]:
     """Return what a device's figures depend on: ``versions``, OpenCV's, the system, the machine."""
     mac = platform.mac_ver()[0]
-    system = "macOS " + mac if mac else "{} {}".format(platform.system(), platform.release())
+    system = "macOS " + mac if mac else f"{platform.system()} {platform.release()}"
     found = {**versions(), "system": system, "machine": machine()}
     if importlib.util.find_spec("cv2") is not None:
         found["cv2"] = str(importlib.import_module("cv2").__version__)
@@ -91,7 +92,7 @@ def machine() -> str:
     return told or platform.processor() or platform.machine()
 
 
-def _board(proc: Path) -> Optional[str]:
+def _board(proc: Path) -> str | None:
     """Return the name of the board, as a Jetson's "NVIDIA Jetson Nano Developer Kit", or the CPU's.
 
     Args:

@@ -1,7 +1,8 @@
 """What a worker says of itself."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Dict, Optional
 
 
 @dataclass(frozen=True)
@@ -9,6 +10,6 @@ class Identity:
     """A worker process: its id, the one study it works for (or any), its device, its versions."""
 
     worker: str
-    study: Optional[str]
+    study: str | None
     device: str
-    versions: Dict[str, str]
+    versions: dict[str, str]

@@ -1,17 +1,19 @@
 """A worker's life: wait for the server, take a trial, train, deliver, again."""
 
+from __future__ import annotations
+
 import functools
 import logging
 import time
 import traceback
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Mapping
 
-from model.dataset_cache import DatasetCache
-from model.errors import ConfigError, DatasetError, DeviceError
-from model.json_values import is_number
-from store.connection import Store
-from store.errors import (
+from hyperhive.common.errors import ConfigError, DatasetError, DeviceError
+from hyperhive.common.signals import StopRequest
+from hyperhive.common.values import is_number
+from hyperhive.model.data.cache import DatasetCache
+from hyperhive.store.errors import (
     CorruptBlob,
     LeaseLost,
     LoginRefused,
@@ -19,17 +21,17 @@ from store.errors import (
     NotFound,
     StoreUnavailable,
 )
-from store.queue import new_token
-from store.trial import ErrorKind, Trial
-from store.workers import Pace
-from worker.courtesy import Courtesy
-from worker.device import is_device_failure
-from worker.fitting import Claimant, pace_of, take
-from worker.identity import Identity
-from worker.lease import Heartbeat, Held
-from worker.objectives import Context, Objective, Outcome, Stopped
-from worker.outbox import Entry, Outbox
-from worker.stop import Stop
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import ErrorKind, Trial
+from hyperhive.store.workers import Pace
+from hyperhive.worker.claiming import Claimant, pace_of, take
+from hyperhive.worker.device import is_device_failure
+from hyperhive.worker.heartbeat import Heartbeat, Held
+from hyperhive.worker.identity import Identity
+from hyperhive.worker.objectives.api import Context, Objective, Outcome, Stopped
+from hyperhive.worker.outbox import Entry, Outbox
+from hyperhive.worker.pausing import Courtesy
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +52,10 @@ class Terms:
         grace: seconds a stopping worker may take to finish the trial in hand.
         courtesy: when to leave the machine alone.
         first_come: take the trials in the order they were posted, and no copies, also near the end
-            of a study (``worker/fitting.py``).
+            of a study (``worker/claiming.py``).
     """
 
-    find_server: Callable[[], Optional[str]]
+    find_server: Callable[[], str | None]
     device: str
     lease: float = 60.0
     grace: float = 10.0
@@ -74,7 +76,7 @@ class Worker:
         terms: Terms,
         objectives: Mapping[str, Objective],
         outbox: Outbox,
-        stop: Stop,
+        stop: StopRequest,
     ) -> None:
         self._identity = identity
         self._terms = terms
@@ -82,9 +84,9 @@ class Worker:
         self._outbox = outbox
         self._stop = stop
         self._datasets = DatasetCache()
-        self._token: Optional[str] = None
-        self._knows_us: Optional[str] = None
-        self._pace: Optional[Pace] = None
+        self._token: str | None = None
+        self._knows_us: str | None = None
+        self._pace: Pace | None = None
 
     def run(self) -> None:
         """Work until stopped. Raises ``StoreError`` for what waiting cannot mend."""
@@ -95,8 +97,9 @@ class Worker:
                 if self._knows_us is None:
                     raise
                 raise LoginRevoked(
-                    "MongoDB at {} knows this login no more: it was revoked; ask for another line "
-                    "of `hyperhive mongo invite`".format(self._knows_us)
+                    f"MongoDB at {self._knows_us} knows this login no more: it was revoked; "
+                    "ask for another line "
+                    "of `hyperhive mongo invite`"
                 ) from error
 
     def _run(self) -> None:
@@ -127,7 +130,7 @@ class Worker:
             with heartbeat:
                 self._work(store, heartbeat)
 
-    def _wait_for_server(self) -> Optional[str]:
+    def _wait_for_server(self) -> str | None:
         """Return the URI of a server that answers; None once stopped."""
         pause = 0.25
         told = False
@@ -225,7 +228,7 @@ class Worker:
         log.info("%s: done in %.1f s, %s", trial.label, seconds, found or "without a loss")
         return True
 
-    def _claim(self, store: Store) -> Optional[Trial]:
+    def _claim(self, store: Store) -> Trial | None:
         """Claim a trial, or find the one that a claim took whose reply was lost."""
         if self._token is not None:
             return store.trials.claimed(self._token)
@@ -297,7 +300,7 @@ class Worker:
 
 def _spell(values: Mapping[str, Any]) -> str:
     """Return the numbers a person wants to see, in short."""
-    shown: Dict[str, Any] = {key: value for key, value in values.items() if is_number(value)}
+    shown: dict[str, Any] = {key: value for key, value in values.items() if is_number(value)}
     return ", ".join("{} {:.4g}".format(key.replace("_", " "), shown[key]) for key in shown)
 
 

@@ -5,20 +5,21 @@ result is one file, written and synced before the first attempt to deliver it. W
 folder whose lock is free delivers what its dead owner left.
 """
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, List, Mapping, Optional
+from typing import Any, Iterator, Mapping
 
 import bson
 import bson.errors
-import platformdirs
 import portalocker
 
-from store.connection import Store
-from store.errors import (
+from hyperhive.common import files, paths
+from hyperhive.store.errors import (
     BadCertificate,
     LeaseLost,
     LoginRefused,
@@ -26,6 +27,7 @@ from store.errors import (
     StoreError,
     StoreUnavailable,
 )
+from hyperhive.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ _LARGEST_RESULT = 8 << 20
 
 def default_directory() -> Path:
     """Return where results wait that could not be delivered yet."""
-    return Path(platformdirs.user_data_dir("hyperhive", appauthor=False)) / "outbox"
+    return paths.data_directory() / "outbox"
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class Entry:
     trial_id: Any
     token: str
     result: Mapping[str, Any]
-    weights: Optional[bytes]
-    store: Optional[str]
+    weights: bytes | None
+    store: str | None
 
     def encode(self) -> bytes:
         """Return the entry as BSON: one file, which is there whole or not at all.
@@ -59,11 +61,11 @@ class Entry:
         """
         size = len(bson.encode(self.result))
         if size > _LARGEST_RESULT:
-            raise ValueError("a result of {} MB: large things belong in weights".format(size >> 20))
+            raise ValueError(f"a result of {size >> 20} MB: large things belong in weights")
         return bytes(bson.encode(vars(self)))
 
     @classmethod
-    def decode(cls, data: bytes) -> "Entry":
+    def decode(cls, data: bytes) -> Entry:
         """Read what ``encode`` gave; raises ``ValueError`` for anything else."""
         try:
             entry = cls(**bson.decode(data))
@@ -87,14 +89,14 @@ class Outbox:
         directory: the outbox that all workers of this user share.
     """
 
-    def __init__(self, worker: str, directory: Optional[Path] = None) -> None:
+    def __init__(self, worker: str, directory: Path | None = None) -> None:
         self._root = directory or default_directory()
         self._folder = self._root / worker
-        self._unsaved: List[Entry] = []
+        self._unsaved: list[Entry] = []
         self._lock = contextlib.ExitStack()
         self._is_locked = False
 
-    def __enter__(self) -> "Outbox":
+    def __enter__(self) -> Outbox:
         try:
             self._make()
         except OSError as error:  # its results are kept in memory meanwhile: see add
@@ -126,7 +128,7 @@ class Outbox:
         encoded = entry.encode()
         try:
             self._make()
-            _write_synced(path, encoded)
+            files.write(path, encoded, durable=True)
         except OSError as error:
             log.error(
                 "the outbox %s cannot be written (%s): this result is kept in memory only, so "
@@ -199,7 +201,7 @@ def _deliver(entry: Entry, store: Store) -> bool:
         return True
     artifact = None
     if entry.weights is not None:
-        name = "{}/{}.safetensors".format(trial.study, trial.tid)
+        name = f"{trial.study}/{trial.tid}.safetensors"
         artifact = store.blobs.put(entry.weights, name).as_document()
     try:
         counts = store.trials.finish(entry.trial_id, entry.token, entry.result, artifact)
@@ -211,24 +213,6 @@ def _deliver(entry: Entry, store: Store) -> bool:
     if not counts:
         log.info("%s: another worker's result came first; kept as late", trial.label)
     return True
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    partial = path.with_suffix(".part")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    if hasattr(os, "O_DIRECTORY"):  # the new name is on disk once its folder is; not on Windows
-        descriptor = os.open(path.parent, os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,14 @@
 """A process for each slot, and one parent that starts them, restarts them and passes signals on."""
 
+from __future__ import annotations
+
 import logging
 import multiprocessing
 import multiprocessing.connection
 import signal
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,7 @@ _SIGNALS_TO_KILL = 3  # the first lets a trial end, the second gives it back, th
 @dataclass
 class _Slot:
     number: int
-    process: Optional[Any] = None
+    process: Any | None = None
     started: float = 0.0
     start_at: float = 0.0
     failures: int = 0
@@ -34,7 +36,7 @@ class Pool:
     arguments through a pipe: a password in them is not in the process list.
     """
 
-    def __init__(self, target: Callable[..., None], args: Tuple[Any, ...], slots: int) -> None:
+    def __init__(self, target: Callable[..., None], args: tuple[Any, ...], slots: int) -> None:
         self._target = target
         self._args = args
         self._slots = [_Slot(number) for number in range(1, slots + 1)]
@@ -75,7 +77,7 @@ class Pool:
                 slot.process.start()
                 slot.started = now
 
-    def _wait(self, alive: List[_Slot]) -> None:
+    def _wait(self, alive: list[_Slot]) -> None:
         """Wait for a slot to end, but not long: a signal may have come."""
         sentinels = [slot.process.sentinel for slot in alive if slot.process is not None]
         if sentinels:
@@ -102,7 +104,7 @@ class Pool:
                 slot.process.kill() if kill else slot.process.terminate()
 
 
-def _why(code: Optional[int]) -> str:
+def _why(code: int | None) -> str:
     if code is not None and code < 0:
-        return "killed by {}".format(signal.Signals(-code).name)
-    return "exit code {}".format(code)
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"

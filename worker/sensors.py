@@ -4,9 +4,11 @@ On Linux the kernel's own files are read: of a Jetson Nano's sensors psutil sees
 (giampaolo/psutil #1873), and on an Orin it fails (#2477). Elsewhere psutil is asked.
 """
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
-from typing import Iterator, Optional, Protocol
+from typing import Iterator, Protocol
 
 SYS = Path("/sys")
 
@@ -20,11 +22,11 @@ _PROCESSORS = ("coretemp", "k10temp", "k8temp", "zenpower", "cpu_thermal", "amdg
 class Sensors(Protocol):
     """What a machine tells; each answer is None where it does not."""
 
-    def on_battery(self) -> Optional[bool]:
+    def on_battery(self) -> bool | None:
         """Whether the machine runs on its battery now."""
         ...
 
-    def temperature(self) -> Optional[float]:
+    def temperature(self) -> float | None:
         """The temperature of the hottest processor, in degrees Celsius."""
         ...
 
@@ -39,7 +41,7 @@ class Linux:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def on_battery(self) -> Optional[bool]:
+    def on_battery(self) -> bool | None:
         """See ``Sensors``. A mouse's battery is none of the machine's."""
         supplies = sorted(self._root.glob("class/power_supply/*"))
         kinds = {supply: _told(supply / "type") for supply in supplies}
@@ -55,7 +57,7 @@ class Linux:
             return False
         return "Discharging" in states
 
-    def temperature(self) -> Optional[float]:
+    def temperature(self) -> float | None:
         """See ``Sensors``."""
         told = [_told(path) for path in self._thermometers()]
         return max((int(degrees) / 1000 for degrees in told if degrees), default=None)
@@ -72,7 +74,7 @@ class Linux:
 class Others:
     """Asks psutil, which knows the batteries of macOS and Windows, and no temperatures there."""
 
-    def on_battery(self) -> Optional[bool]:
+    def on_battery(self) -> bool | None:
         """See ``Sensors``."""
         import psutil
 
@@ -81,7 +83,7 @@ class Others:
             return None
         return not battery.power_plugged
 
-    def temperature(self) -> Optional[float]:
+    def temperature(self) -> float | None:
         """See ``Sensors``."""
         return None
 
@@ -91,7 +93,7 @@ def sensors() -> Sensors:
     return Linux(SYS) if sys.platform == "linux" else Others()
 
 
-def _told(path: Path) -> Optional[str]:
+def _told(path: Path) -> str | None:
     """Return what a file of the kernel says, None where it says nothing."""
     try:
         return path.read_text(errors="replace").strip() or None

@@ -1,9 +1,11 @@
 """A home for each module that shares one."""
 
+from __future__ import annotations
+
 from typing import Iterator
 
 import pytest
-from home import Home
+from support.home import Home
 
 
 @pytest.fixture(scope="module")

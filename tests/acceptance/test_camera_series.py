@@ -1,5 +1,7 @@
 """predict-cam with a camera on the network: a series of snapshots, and live mode, as a person."""
 
+from __future__ import annotations
+
 import csv
 import json
 import os
@@ -9,16 +11,16 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, Iterator
 
 import numpy as np
 import pytest
-from home import REPOSITORY, Program, until
-from lenets import save_untrained
-from mjpeg import MjpegServer, number_in
 from PIL import Image
+from support.home import REPOSITORY, Program, until
+from support.lenets import save_untrained
+from support.mjpeg import MjpegServer, number_in
 
-COMMAND = [sys.executable, "-c", "import hyperhive; hyperhive.predict_cam()"]
+COMMAND = [sys.executable, "-c", "from hyperhive import cli; cli.predict_cam()"]
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def start(folder: Path, *arguments: str, **environment: str) -> Program:
     )
 
 
-def lines_of(folder: Path) -> List[Any]:
+def lines_of(folder: Path) -> list[Any]:
     text = (folder / "predictions" / "predictions.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
@@ -66,7 +68,7 @@ def test_ten_snapshots_of_a_stream(folder: Path, server: MjpegServer) -> None:
             numbers.append(number_in(picture_in(image)))
         assert line["source"] == row["source"] == server.url
         assert line["label"] == row["label"] == row["label1"]
-        assert [one["label"] for one in line["top3"]] == [row["label{}".format(i)] for i in "123"]
+        assert [one["label"] for one in line["top3"]] == [row[f"label{i}"] for i in "123"]
         assert float(row["time"]) == line["time"]
         assert float(row["probability3"]) == line["top3"][2]["probability"]
     assert [line["frame"] for line in lines] == list(range(10))

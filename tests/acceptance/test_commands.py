@@ -1,5 +1,7 @@
 """Commands as a person types them: help that is quick, and bad input answered in one line."""
 
+from __future__ import annotations
+
 import re
 import signal
 import socket
@@ -7,14 +9,13 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Dict, List
 
 import pytest
-from home import Home, until
+from support.home import Home, until
 
-from coordinator.study import Plan, Study
-from model.datasets import Request, digits
-from store.connection import Store
+from hyperhive.coordinator.study import Plan, Study
+from hyperhive.model.data.loading import Request, digits
+from hyperhive.store.store import Store
 
 HEAVY = {"torch", "numpy", "pymongo", "hyperopt", "sklearn", "matplotlib", "cv2", "PIL"}
 COMMANDS = [
@@ -56,9 +57,9 @@ class Lacks:
 
 lacks = sys.argv.pop(1)
 sys.meta_path.insert(0, Lacks())
-import hyperhive
+from hyperhive import cli
 
-hyperhive.main()
+cli.main()
 """
 
 
@@ -78,7 +79,7 @@ def work(home: Home) -> Path:
     return home.work
 
 
-def left_behind(home: Home) -> Dict[str, object]:
+def left_behind(home: Home) -> dict[str, object]:
     """Return what a command that was refused must not have left."""
     return {
         "processes": home.processes(),
@@ -91,7 +92,7 @@ NOTHING = {"processes": {}, "server": False, "files": ["empty", "no-images"]}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_help_is_quick(home: Home, command: List[str]) -> None:
+def test_help_is_quick(home: Home, command: list[str]) -> None:
     """Every command explains itself, and imports nothing heavy to do so."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "hyperhive", *command, "--help"],
@@ -180,7 +181,7 @@ def test_a_missing_extra_is_named(home: Home, command: str, lacks: str, said: st
     )
     assert done.returncode == 1
     assert is_one_line(done.stderr)
-    assert "this needs {}: pip install '{}'".format(lacks, said) in done.stderr
+    assert f"this needs {lacks}: pip install '{said}'" in done.stderr
     home.is_empty()
 
 
@@ -203,7 +204,7 @@ def test_a_port_in_use_is_refused(home: Home) -> None:
         done = home.run("mongo", "start", "--port", port)
     assert done.returncode == 1
     assert is_one_line(done.stderr)
-    assert "port {} is used by another program".format(port) in done.stderr
+    assert f"port {port} is used by another program" in done.stderr
     home.is_empty()
 
 
@@ -224,7 +225,7 @@ def test_the_dashboard_is_served_until_it_is_stopped(
     assert port, said
     assert secret not in said
     assert mongo_uri.partition("@")[0].rpartition(":")[2] not in said
-    url = "http://127.0.0.1:{}/{}/fleet.json".format(port.group(1), secret)
+    url = f"http://127.0.0.1:{port.group(1)}/{secret}/fleet.json"
     with urllib.request.urlopen(url, timeout=30) as answer:
         assert b'"name": "pets"' in answer.read()
     page.signal(signal.SIGTERM)
@@ -234,7 +235,7 @@ def test_the_dashboard_is_served_until_it_is_stopped(
 
 
 @pytest.mark.parametrize("command", [["mongo", "start"], ["status"]])
-def test_a_mongod_that_is_not_there_is_refused(home: Home, command: List[str]) -> None:
+def test_a_mongod_that_is_not_there_is_refused(home: Home, command: list[str]) -> None:
     """A server program that does not exist is named, and nothing is started."""
     done = home.run(*command, "--mongod", "/nonexistent/mongod")
     assert done.returncode == 1

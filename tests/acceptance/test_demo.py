@@ -1,12 +1,14 @@
 """The demo, which does all on one machine: two of them at once, and one that is stopped."""
 
+from __future__ import annotations
+
 import signal
 from pathlib import Path
 
-from home import Home
 from PIL import Image
+from support.home import Home
 
-from store.trial import Status
+from hyperhive.store.trial import Status
 
 
 def test_two_demos_at_once(home: Home) -> None:
@@ -19,7 +21,7 @@ def test_two_demos_at_once(home: Home) -> None:
     assert len(folders) == 2
     for demo in demos:
         said = demo.said()
-        (folder,) = [folder for folder in folders if "study {} on".format(folder.name) in said]
+        (folder,) = [folder for folder in folders if f"study {folder.name} on" in said]
         picture = Path("models") / folder.name / "report.png"
         assert str(picture) in said
         assert "[4/4] trial" in said

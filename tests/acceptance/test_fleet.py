@@ -3,19 +3,20 @@
 The first tests share a worker, which lives through all of them: servers come and go around it.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess
 import time
-from typing import List, Optional
 
 import pytest
-from home import Home, Program, parent, slot, until
+from support.home import Home, Program, parent, slot, until
 
-from model.datasets import digits
-from store.connection import Store
-from store.embedded import embedded_server
-from store.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
+from hyperhive.model.data.loading import digits
+from hyperhive.store.server.embedded import embedded_server
+from hyperhive.store.store import Store
+from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
 
 # Read here: the tests' home hides the user's own settings from what they run.
 DEVICE_PYTHON = os.environ.get("HYPERHIVE_DEVICE_PYTHON")
@@ -47,7 +48,7 @@ def study(home: Home, name: str, trials: int, epochs: int = 2) -> str:
 def caught(store: Store, name: str, worker: Program) -> Trial:
     """Return a trial that a worker is in the middle of, its process halted there."""
 
-    def catch() -> Optional[Trial]:
+    def catch() -> Trial | None:
         for trial in store.trials.find(name):
             if trial.status is Status.RUNNING and parent(slot(trial)) == worker.pid:
                 os.kill(slot(trial), signal.SIGSTOP)
@@ -61,7 +62,7 @@ def caught(store: Store, name: str, worker: Program) -> Trial:
     return found
 
 
-def mongods(home: Home) -> List[str]:
+def mongods(home: Home) -> list[str]:
     return [line for line in home.processes().values() if "--dbpath" in line]
 
 

@@ -3,30 +3,32 @@
 The tests share one server, a replica set of one as compose.yaml runs it.
 """
 
+from __future__ import annotations
+
 import os
 import shlex
 import stat
 import threading
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Iterator
 
 import pytest
-from home import Home, until
-from network import Network
+from support.home import Home, until
+from support.network import Network
 
-from coordinator.fleet import NoUsers, prepare
-from store.connection import Store
-from store.errors import LoginRefused, LoginRevoked, ServerFailed, StoreUnavailable
-from store.private_files import write
-from store.roles import ROLES, WORKER
-from store.trial import Draft, Status
-from worker.identity import Identity
-from worker.loop import Terms, Worker
-from worker.objectives import Context, Outcome, Stopped
-from worker.outbox import Outbox
-from worker.stop import Stop
+from hyperhive.common.files import write_private as write
+from hyperhive.common.signals import StopRequest
+from hyperhive.coordinator.server_setup import NoUsers, prepare
+from hyperhive.store.errors import LoginRefused, LoginRevoked, ServerFailed, StoreUnavailable
+from hyperhive.store.server.roles import ROLES, WORKER
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Draft, Status
+from hyperhive.worker.identity import Identity
+from hyperhive.worker.loop import Terms, Worker
+from hyperhive.worker.objectives.api import Context, Outcome, Stopped
+from hyperhive.worker.outbox import Outbox
 
-PLUGIN = Path(__file__).resolve().parents[1] / "faults" / "plugin"
+PLUGIN = Path(__file__).resolve().parents[1] / "support" / "plugin"
 STUDY = """
 name = "bare"
 trials = 1
@@ -58,12 +60,12 @@ class Watch:
     """Notes the command line of every process of a home, for as long as it is open."""
 
     def __init__(self, home: Home) -> None:
-        self.seen: Dict[str, None] = {}
+        self.seen: dict[str, None] = {}
         self._home = home
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Watch:
         self._thread.start()
         return self
 
@@ -99,7 +101,7 @@ def test_a_devices_life(home: Home, network: Network) -> None:
     (home.work / "bare.toml").write_text(STUDY)
     files = {name: str(network.secrets / (name + ".uri")) for name in ("admin", "coordinator")}
     as_admin = {"HYPERHIVE_MONGO_FILE": files["admin"]}
-    said: List[str] = []
+    said: list[str] = []
     with Watch(home) as watch:
         init = ["mongo", "init", "--users", str(network.secrets), "--replica-set", network.host]
         done = home.run(*init, **as_admin)
@@ -138,7 +140,7 @@ def test_a_devices_life(home: Home, network: Network) -> None:
 
         again = home.run("worker", "--slots", "1", "--device", "cpu")
         assert again.returncode == 1
-        assert "the login is that of {}".format(kept) in again.stderr
+        assert f"the login is that of {kept}" in again.stderr
         assert "refused the login" in again.stderr
         wrong = home.run("status", HYPERHIVE_MONGO=line.replace(password, WRONG))
         assert wrong.returncode == 1
@@ -173,7 +175,7 @@ def test_init_is_safe_to_run_again(network: Network, admin: Store) -> None:
     """A second run changes no role, index or user, and ends no connection."""
     database = admin.database
 
-    def state() -> Dict[str, Any]:
+    def state() -> dict[str, Any]:
         roles = database.command("rolesInfo", 1, showPrivileges=True)["roles"]
         users = database.command("usersInfo", 1, showCredentials=True)["users"]
         names = sorted(database.list_collection_names())
@@ -186,7 +188,7 @@ def test_init_is_safe_to_run_again(network: Network, admin: Store) -> None:
         lines = list(prepare(network.uri("admin"), network.secrets, network.host))
         worker.ping()
     assert state() == before
-    assert lines[0] == "replica set rs0: {} is primary".format(network.host)
+    assert lines[0] == f"replica set rs0: {network.host} is primary"
     assert {role["role"] for role in before["roles"]} == {"hyperhive_" + role for role in ROLES}
     assert {user["user"] for user in before["users"]} == set(ROLES)
 
@@ -212,7 +214,7 @@ def test_init_follows_the_files(network: Network, admin: Store, tmp_path: Path) 
 
 def test_a_replica_set_of_others_is_left_alone(network: Network, admin: Store) -> None:
     """Init does not take a server out of the set that it is in."""
-    with pytest.raises(ServerFailed, match="is of {} already".format(network.host)):
+    with pytest.raises(ServerFailed, match=f"is of {network.host} already"):
         list(prepare(network.uri("admin"), None, "localhost:1"))
 
 
@@ -231,9 +233,9 @@ def test_a_revoked_worker_hears_of_it_soon(
             context.report({}, 60.0)
         raise Stopped
 
-    identity = Identity("mac-{}".format(busy), None, "cpu", {})
+    identity = Identity(f"mac-{busy}", None, "cpu", {})
     terms = Terms(lambda: uri, "cpu", lease=60.0)
-    ended: List[BaseException] = []
+    ended: list[BaseException] = []
 
     def work() -> None:
         try:
@@ -245,7 +247,7 @@ def test_a_revoked_worker_hears_of_it_soon(
     def is_idle() -> bool:
         return identity.worker in {present.id for present in admin.workers.present()}
 
-    stop = Stop()
+    stop = StopRequest()
     thread = threading.Thread(target=work)
     if busy:
         admin.trials.post(Draft("busy", 0, {}, {}, objective="endless"))
@@ -269,7 +271,7 @@ def test_an_invitation_for_another_machine(home: Home, network: Network, admin: 
     done = home.run(*invite, HYPERHIVE_MONGO_FILE=str(network.secrets / "admin.uri"))
     assert (done.returncode, done.stderr) == (0, "")
     port = network.host.partition(":")[2]
-    assert "@192.168.1.10:{}/hyperhive?".format(port) in done.stdout
+    assert f"@192.168.1.10:{port}/hyperhive?" in done.stdout
     assert done.stdout.endswith(" hyperhive status\n")
     assert admin.roles.has("phone", "viewer")
     admin.roles.revoke("phone")

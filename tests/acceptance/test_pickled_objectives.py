@@ -1,5 +1,7 @@
 """Workers and the jobs of hyperopt's fmin: who runs the code they bring, and what comes of it."""
 
+from __future__ import annotations
+
 import os
 import pickle
 import signal
@@ -7,18 +9,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import cloudpickle
 import pytest
-from bomb import Bomb
-from home import REPOSITORY, Home, Program, until
 from hyperopt import hp, rand
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_NEW, JOB_STATE_RUNNING, Domain
+from support.bomb import Bomb
+from support.home import REPOSITORY, Home, Program, until
 
-from store.connection import Store
-from store.hyperopt import MongoJobs, MongoTrials
-from store.trial import Draft, Status
+from hyperhive.mongoexp import MongoJobs, MongoTrials
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Draft, Status
 
 ALLOWED = "--allow-pickled-objectives"
 
@@ -45,7 +47,7 @@ def post(store: Store, exp_key: str, fn: Any, count: int = 1, **fields: Any) -> 
     return trials
 
 
-def jobs_of(trials: MongoTrials) -> List[Dict[str, Any]]:
+def jobs_of(trials: MongoTrials) -> list[dict[str, Any]]:
     return sorted(trials.handle.jobs.find({"exp_key": trials._exp_key}), key=lambda job: job["tid"])
 
 
@@ -73,10 +75,10 @@ def test_a_worker_unpickles_nothing_unless_it_may(
 def test_what_a_job_does_to_itself_ends_no_worker(home: Home, store: Store, uri: str) -> None:
     """Pickles that cannot be read, functions that raise or exit: each fails its trial, in words."""
 
-    def good(x: float) -> Dict[str, Any]:
+    def good(x: float) -> dict[str, Any]:
         return {"status": "ok", "loss": x, "attachments": {"x": repr(x).encode()}}
 
-    def fails(x: float) -> Dict[str, Any]:
+    def fails(x: float) -> dict[str, Any]:
         return {"status": "fail", "why": "no loss"}
 
     def raises(x: float) -> float:

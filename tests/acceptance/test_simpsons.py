@@ -1,27 +1,28 @@
 """predict-cam on real Simpsons, enlarged to full size: as good as on the test split itself."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import List
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from lenets import trained
 from PIL import Image
+from support.lenets import trained
 
-from model import checkpoint
-from model.card import CARD_FILE
-from model.config import TrainConfig
-from model.dataset import Dataset
-from model.datasets import Request, load
-from model.metrics import evaluate
-from model.normalise import to_tensor
-from model.training import TrainingData
+from hyperhive.model import checkpoint
+from hyperhive.model.card import CARD_FILE
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.loading import Request, load
+from hyperhive.model.metrics import evaluate
+from hyperhive.model.normalise import to_tensor
+from hyperhive.model.training import TrainingData
 
 IMAGES = 400
 TOLERANCE = 0.02
@@ -65,9 +66,9 @@ def _enlarged(image: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC))
 
 
-def _predict(model: Path, source: Path, output: Path, *flags: str) -> List[str]:
+def _predict(model: Path, source: Path, output: Path, *flags: str) -> list[str]:
     """Run predict-cam; return the labels it gave, in order."""
-    command = [sys.executable, "-c", "import hyperhive; hyperhive.predict_cam()"]
+    command = [sys.executable, "-c", "from hyperhive import cli; cli.predict_cam()"]
     command += ["--model", str(model), "--source", str(source), "--output", str(output)]
     subprocess.run([*command, "--quiet", *flags], check=True, timeout=120)
     lines = (output / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
@@ -86,7 +87,7 @@ def test_a_folder_of_enlarged_images_is_named_as_well_as_the_split(
     (tmp_path / "frames").mkdir()
     for index in shown:
         image = Image.fromarray(_enlarged(dataset.test_images[index], 480))
-        image.save(tmp_path / "frames" / "{:05d}.png".format(index), compress_level=1)
+        image.save(tmp_path / "frames" / f"{index:05d}.png", compress_level=1)
     labels = _predict(model, tmp_path / "frames", tmp_path / "out")
     truth = [dataset.classes[label] for label in dataset.test_labels[shown]]
     right = np.mean([said == true for said, true in zip(labels, truth)])

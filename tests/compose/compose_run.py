@@ -7,6 +7,8 @@ needs; all that runs afterwards is in a network namespace of its own, where 192.
 machine's address at home. Ends with one line of counts, and with exit code 1 if a check failed.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -19,25 +21,25 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable
 
 import stand_ins
 from engine import Engine, EngineFailed, missing_programs
 
 sys.path.insert(0, str(stand_ins.REPOSITORY))
 
-from store.connection import Store
-from store.errors import StoreError, StoreUnavailable
-from store.trial import SEARCH, Status, Trial
+from hyperhive.store.errors import StoreError, StoreUnavailable
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Status, Trial
 
 OWNER = "1234"
 """The user who runs it all: neither root nor the one of the image."""
 ADDRESS = "192.168.77.1"
 TRIALS = 12
-SETTINGS = """\
-HYPERHIVE_BIND={}
-HYPERHIVE_STUDY=--dataset digits --name fleet --trials {}
-""".format(ADDRESS, TRIALS)
+SETTINGS = f"""\
+HYPERHIVE_BIND={ADDRESS}
+HYPERHIVE_STUDY=--dataset digits --name fleet --trials {TRIALS}
+"""
 UP = ["--profile", "worker", "up", "--detach", "--no-build", "--scale", "worker=2"]
 DOWN = ["--profile", "*", "down"]
 # Docker Compose takes podman's word for a network's id as a change, and would make mongo anew.
@@ -60,12 +62,12 @@ class Run:
 
     def say(self, text: str) -> None:
         """Print a line with the seconds since the beginning."""
-        print("{:4.0f} s  {}".format(time.monotonic() - self._began, text), flush=True)
+        print(f"{time.monotonic() - self._began:4.0f} s  {text}", flush=True)
 
     def check(self, holds: Any, what: str, otherwise: str = "") -> None:
         """Count a check, or end the run with what was said instead."""
         if not holds:
-            raise Failed("{}\n{}".format(what, otherwise))
+            raise Failed(f"{what}\n{otherwise}")
         self.passed += 1
         self.say("passed: " + what)
 
@@ -80,7 +82,7 @@ class Run:
                 raise Failed("not in time: " + what)
             time.sleep(0.2)
 
-    def compose(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Docker Compose in the project."""
         self.say("$ docker compose " + " ".join(arguments))
         return self.engine.compose(self.project, *arguments)
@@ -98,10 +100,10 @@ class Run:
 
     def store(self, login: str = "coordinator") -> Store:
         """Open the store over the published port, with TLS, as a device outside does."""
-        uri = self.read(login + ".uri").replace("@mongo:", "@{}:".format(ADDRESS))
+        uri = self.read(login + ".uri").replace("@mongo:", f"@{ADDRESS}:")
         return Store(uri.replace("/run/secrets", str(self.project / "secrets")))
 
-    def containers(self, service: str) -> List[str]:
+    def containers(self, service: str) -> list[str]:
         """Return the names of a service's containers that run."""
         label = "label=com.docker.compose.service=" + service
         return self.engine.podman("ps", "--filter", label, "--format", "{{.Names}}").split()
@@ -116,7 +118,7 @@ class Run:
 
     def signal_all(self, container: str, signal: str) -> None:
         """Send a signal to a container's processes, but for the first, which starts the others."""
-        self.engine.podman("exec", container, "bash", "-c", "kill -{} -1".format(signal))
+        self.engine.podman("exec", container, "bash", "-c", f"kill -{signal} -1")
 
     def hostname(self, container: str) -> str:
         """Return a container's own name for itself, with which its worker's id begins."""
@@ -148,9 +150,7 @@ def comes_up(run: Run) -> None:
     run.check(len(hosts) == 2, "both are there, seen over TLS at " + ADDRESS)
     (server,) = run.containers("mongo")
     published = run.engine.podman("port", server).strip()
-    run.check(
-        published == "27017/tcp -> {}:27017".format(ADDRESS), "published there only", published
-    )
+    run.check(published == f"27017/tcp -> {ADDRESS}:27017", "published there only", published)
     limit = run.engine.podman("inspect", "--format", "{{.HostConfig.Memory}}", server).strip()
     run.check(limit == str(1 << 30), "the server may use 1 GiB", limit)
     ids = [run.engine.podman("exec", each, "id", "-u").strip() for each in run.containers("worker")]
@@ -169,7 +169,7 @@ def _answers(run: Run) -> bool:
     return True
 
 
-def _present(store: Store) -> Set[str]:
+def _present(store: Store) -> set[str]:
     """Return the hosts of all live workers."""
     return {worker.id.split("-")[0] for worker in store.workers.present()}
 
@@ -206,16 +206,16 @@ def survives_a_killed_worker(run: Run) -> None:
     run.check(again, "the killed worker's trial was taken by the other", repr(trials))
     for host, name in hosts.items():
         share = _share(trials, host)
-        run.check(share > 0, "{} did {} of {} trials".format(name, share, len(trials)))
+        run.check(share > 0, f"{name} did {share} of {len(trials)} trials")
 
 
-def _share(trials: List[Trial], host: str) -> int:
+def _share(trials: list[Trial], host: str) -> int:
     """Return how many trials the workers of a host have done."""
     done = [trial for trial in trials if trial.status is Status.DONE]
     return sum((trial.owner or "").startswith(host + "-") for trial in done)
 
 
-def _caught(run: Run, store: Store, hosts: Dict[str, str]) -> Optional[str]:
+def _caught(run: Run, store: Store, hosts: dict[str, str]) -> str | None:
     """Return the container of a worker that did a trial and has another in hand, held there."""
     trials = store.trials.find("fleet")
     for trial in trials:
@@ -244,7 +244,7 @@ def keeps_its_data(run: Run) -> None:
     run.study_ends()
 
 
-def _told(trials: List[Trial]) -> Any:
+def _told(trials: list[Trial]) -> Any:
     return sorted((trial.tid, trial.purpose, trial.status.name, trial.fence) for trial in trials)
 
 
@@ -265,11 +265,11 @@ def admits_a_device(run: Run) -> None:
     """A worker outside joins with the line that invite printed, and ends when it is revoked."""
     line = run.compose(*ADMINISTRATE, "invite", "nano").stdout.strip().splitlines()[-1]
     run.check(
-        "@{}:27017/".format(ADDRESS) in line,
+        f"@{ADDRESS}:27017/" in line,
         "the line of an invitation has this machine's address",
         line,
     )
-    worker = "{} -m hyperhive worker --slots 1 --device cpu".format(sys.executable)
+    worker = f"{sys.executable} -m hyperhive worker --slots 1 --device cpu"
     home = run.project / "home"
     home.mkdir()
     device = subprocess.Popen(
@@ -336,11 +336,11 @@ def build(folder: Path, torch: str) -> None:
     run = Run(folder)
     shutil.rmtree(run.project, ignore_errors=True)
     _copy_project(run.project)
-    run.say("making the stand-in for {}".format(stand_ins.PYTHON))
+    run.say(f"making the stand-in for {stand_ins.PYTHON}")
     stand_ins.make_python(run.engine, folder)
     run.say("making the stand-in for mongo")
     stand_ins.make_mongo(run.engine)
-    run.say("building our images with torch {}".format(torch))
+    run.say(f"building our images with torch {torch}")
     stand_ins.make_ours(run.engine, run.project, torch)
     run.say("built")
 
@@ -367,16 +367,16 @@ def rehearse(folder: Path) -> int:
     for command in (["link", "set", "lo", "up"], ["addr", "add", ADDRESS + "/24", "dev", "lo"]):
         subprocess.run(["ip", *command], check=True)
     run = Run(folder)
-    failed: List[str] = []
+    failed: list[str] = []
     with run.engine.running():
         try:
             for step in STEPS:
                 step(run)
         except (Failed, EngineFailed, StoreError, subprocess.SubprocessError) as failure:
             failed.append(str(failure))
-            run.say("FAILED: {}".format(failure))
+            run.say(f"FAILED: {failure}")
             print(run.compose("logs", "--tail", "40").stdout)
-    print("compose-test: {} passed, {} failed".format(run.passed, len(failed)))
+    print(f"compose-test: {run.passed} passed, {len(failed)} failed")
     return len(failed)
 
 

@@ -6,6 +6,8 @@ a process without CAP_SYS_RESOURCE may set. Without systemd nobody runs the heal
 a thread here does.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import shutil
@@ -13,7 +15,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Iterator
 
 _PROGRAMS = ("podman", "runc", "debootstrap", "iptables", "ip", "unshare")
 _HELPERS = ("netavark", "aardvark-dns")
@@ -54,7 +56,7 @@ class Engine:
             **{key: os.environ[key] for key in os.environ if not key.startswith("HYPERHIVE")},
             "CONTAINERS_CONF": str(folder / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
-            "DOCKER_HOST": "unix://{}/socket".format(folder),
+            "DOCKER_HOST": f"unix://{folder}/socket",
         }
 
     def podman(self, *arguments: str, check: bool = True) -> str:
@@ -63,14 +65,14 @@ class Engine:
 
     def compose(
         self, project: Path, *arguments: str, seconds: float = 300.0
-    ) -> "subprocess.CompletedProcess[str]":
+    ) -> subprocess.CompletedProcess[str]:
         """Run ``docker compose ARGUMENTS`` in a project's folder, to its end, whatever that is."""
         command = [str(Path(sys.executable).with_name("docker-compose")), *arguments]
         return self._run(command, project, check=False, seconds=seconds)
 
     def _run(
-        self, command: List[str], cwd: Optional[Path], check: bool, seconds: float = 1800.0
-    ) -> "subprocess.CompletedProcess[str]":
+        self, command: list[str], cwd: Path | None, check: bool, seconds: float = 1800.0
+    ) -> subprocess.CompletedProcess[str]:
         ended = subprocess.run(
             command,
             cwd=cwd,
@@ -104,7 +106,7 @@ class Engine:
         try:
             while not socket.exists():
                 if ended.wait(0.1) or service.poll() is not None:
-                    raise EngineFailed("podman's service did not start: {}".format(log.name))
+                    raise EngineFailed(f"podman's service did not start: {log.name}")
             yield
         finally:
             ended.set()
@@ -126,7 +128,7 @@ class Engine:
         shutil.rmtree(self._folder)
 
 
-def missing_programs() -> List[str]:
+def missing_programs() -> list[str]:
     """Return the programs that are needed and not there."""
     places = os.pathsep.join(["/usr/lib/podman", "/usr/libexec/podman"])
     return [name for name in _PROGRAMS if shutil.which(name) is None] + [

@@ -6,6 +6,8 @@ wheel (6.0.5) and as much of the official entrypoint as compose.yaml relies on. 
 build of it pip finds for ``--torch``.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess
@@ -38,7 +40,7 @@ def make_python(engine: Engine, folder: Path) -> None:
 
 def _pip_settings() -> str:
     """Return this machine's certificate for pip; what else pip needs, its defaults know."""
-    return "[global]\ncert = /{}\nfind-links = {}\n".format(_CERTIFICATES, _WHEELS)
+    return f"[global]\ncert = /{_CERTIFICATES}\nfind-links = {_WHEELS}\n"
 
 
 def make_mongo(engine: Engine) -> None:
@@ -59,11 +61,11 @@ def make_ours(engine: Engine, project: Path, torch: str) -> None:
             "docker.io/library/hyperhive-" + target,
         ]
         if os.path.isdir(_WHEELS):
-            options += ["--volume", "{0}:{0}:ro".format(_WHEELS)]
+            options += ["--volume", f"{_WHEELS}:{_WHEELS}:ro"]
         engine.podman("build", *options, "--build-arg", "TORCH_VERSION=" + torch, str(project))
 
 
 def _run(*command: str) -> None:
     ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if ended.returncode != 0:
-        raise SystemExit("{} failed:\n{}".format(command[0], ended.stdout[-4000:]))
+        raise SystemExit(f"{command[0]} failed:\n{ended.stdout[-4000:]}")

@@ -1,8 +1,10 @@
 """A fleet for each test that needs one."""
 
+from __future__ import annotations
+
 import pytest
-from fleet import Fleet
-from home import Home
+from support.fleet import Fleet
+from support.home import Home
 
 
 @pytest.fixture

@@ -3,33 +3,34 @@
 ``make faults SEED=7`` has the faults of that seed happen again.
 """
 
+from __future__ import annotations
+
 import os
 import random
 import re
 import signal
 import time
 from pathlib import Path
-from typing import List
 
-import idle
 import pytest
-from books import Books, check_files
-from fleet import answers
-from home import REPOSITORY, Home, Program, until
-from storm import LONG, Storm
+from support import idle
+from support.books import Books, check_files
+from support.fleet import answers
+from support.home import REPOSITORY, Home, Program, until
+from support.storm import LONG, Storm
 from test_server import kill_under_load
 
-from store.connection import Store
-from store.embedded import embedded_server
-from store.trial import SEARCH, Status
+from hyperhive.store.server.embedded import embedded_server
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Status
 
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1_000_000))
 REPORT = REPOSITORY / "docs" / "reliability.md"
 
 
-def write(part: str, lines: List[str]) -> None:
+def write(part: str, lines: list[str]) -> None:
     """Put a part of the report in its place, between the comments that mark it."""
-    begin, end = ("<!-- {} {} -->\n".format(part, edge) for edge in ("begins", "ends"))
+    begin, end = (f"<!-- {part} {edge} -->\n" for edge in ("begins", "ends"))
     text = REPORT.read_text()
     assert begin in text
     body = "".join(line + "\n" for line in lines)
@@ -37,19 +38,19 @@ def write(part: str, lines: List[str]) -> None:
     REPORT.write_text(mark.sub(lambda _: begin + body + end, text))
 
 
-def table(rows: "dict[str, object]") -> List[str]:
+def table(rows: dict[str, object]) -> list[str]:
     return ["| | |", "|---|---|", *("| {} | {} |".format(*row) for row in rows.items())]
 
 
 @pytest.mark.timeout(7200)
 def test_the_storm(home: Home) -> None:
     """Everything at random, until each fault has happened as often as it shall."""
-    print("\nseed {}".format(SEED))
+    print(f"\nseed {SEED}")
     begun = time.monotonic()
     storm = Storm(home, SEED, trials=100, seconds=0.3)
     books: Books = storm.run(LONG)
     rows = {
-        "seed, minutes": "{}, {:.0f}".format(SEED, (time.monotonic() - begun) / 60),
+        "seed, minutes": f"{SEED}, {(time.monotonic() - begun) / 60:.0f}",
         **storm.counts,
         "studies, each ended with its true best": storm.studies,
         "trials posted, all of them in one final state": books.trials,
@@ -100,7 +101,7 @@ def test_a_real_study(home: Home, simpsons_zip: Path) -> None:
     assert [(trial.tid, trial.status) for trial in trials] == [(n, Status.DONE) for n in range(30)]
     rows = {
         "mongods killed": kills,
-        "minutes": "{:.0f}".format((time.monotonic() - begun) / 60),
+        "minutes": f"{(time.monotonic() - begun) / 60:.0f}",
         "trials counted": len(trials),
         "of them begun more than once": sum(trial.claims > 1 for trial in trials),
         "late results": sum(trial.late for trial in trials),
@@ -129,8 +130,7 @@ def test_an_idle_hour(mongo_uri: str, store: Store, tmp_path: Path) -> None:
         assert (growth.data, growth.documents) == (0, 0)
         assert growth.memory < 2 << 20
         rows.append(
-            "| {} | {} | +{} | +{} | +{} |".format(
-                who, growth.operations, growth.memory // 1024, growth.data, growth.documents
-            )
+            f"| {who} | {growth.operations} | +{growth.memory // 1024} | +{growth.data} | "
+            f"+{growth.documents} |"
         )
     write("idle", rows)

@@ -1,5 +1,7 @@
 """Faults 20 and 21: who has no login gets nowhere, and a worker no further than its work."""
 
+from __future__ import annotations
+
 import contextlib
 import datetime
 import signal
@@ -8,25 +10,25 @@ import ssl
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any, Iterator, List, Mapping, Tuple
+from typing import Any, Iterator, Mapping
 
 import pymongo
 import pytest
 import trustme
-from digit_trials import is_one_line, post, the_trial
-from home import Home, until
+from support.digit_trials import is_one_line, post, the_trial
+from support.home import Home, until
 
-from store.blobs import BlobRef
-from store.connection import Store
-from store.embedded import find_mongod
-from store.errors import (
+from hyperhive.store.blobs import BlobRef
+from hyperhive.store.errors import (
     BadCertificate,
     LoginRefused,
     NotFound,
     StoreUnavailable,
 )
-from store.roles import PRIVILEGES, WORKER, role_name
-from store.trial import Draft, Status
+from hyperhive.store.server.embedded import find_mongod
+from hyperhive.store.server.roles import PRIVILEGES, WORKER, role_name
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Draft, Status
 
 SECRET = "s3cr3t-sesame"
 WORKER_ROLE, WORKER_PRIVILEGES = role_name(WORKER), PRIVILEGES[WORKER]
@@ -43,7 +45,7 @@ def admin(admin_uri: str, store: Store) -> Iterator[Store]:
 
 def uri_of(admin: Store, password: str) -> str:
     """Return the URI of the device called nano."""
-    return "mongodb://nano:{}@{}".format(password, admin.address)
+    return f"mongodb://nano:{password}@{admin.address}"
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_20_without_a_login_nothing_is_allowed(store: Store, mongo_uri: str) -> 
 def test_20_a_wrong_login_is_refused(store: Store, mongo_uri: str, login: str, option: str) -> None:
     """A login that the server does not know is told apart from a server that is away."""
     right = mongo_uri.partition("://")[2].rpartition("@")[0]
-    uri = "mongodb://{}@{}{}".format(login or right, store.address, option)
+    uri = f"mongodb://{login or right}@{store.address}{option}"
     with Store(uri) as refused, pytest.raises(LoginRefused, match="authSource") as error:
         refused.ping()
     assert SECRET not in str(error.value)
@@ -103,10 +105,10 @@ WRONG, NONE = ("hyperhive:hunter2@", "refused the login"), ("", "wants a login")
     ids=["worker, wrong", "coordinator, wrong", "worker, none", "status, none"],
 )
 def test_20_a_command_says_once_that_it_has_no_right_login(
-    home: Home, store: Store, command: List[str], login: str, said: str
+    home: Home, store: Store, command: list[str], login: str, said: str
 ) -> None:
     """Each command ends with 1 and one sentence; no password is in what it says."""
-    uri = "mongodb://{}{}".format(login, store.address)
+    uri = f"mongodb://{login}{store.address}"
     done = home.run(*command, HYPERHIVE_MONGO=uri)
     assert done.returncode == 1
     assert is_one_line(done.stderr)
@@ -150,7 +152,7 @@ def weights(store: Store) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def authorities(tmp_path_factory: pytest.TempPathFactory) -> Tuple[trustme.CA, Path, Path]:
+def authorities(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Path, Path]:
     """Give a CA, its certificate's file, and that of another CA."""
     folder = tmp_path_factory.mktemp("authorities")
     right = trustme.CA()
@@ -161,7 +163,7 @@ def authorities(tmp_path_factory: pytest.TempPathFactory) -> Tuple[trustme.CA, P
 
 @pytest.fixture(scope="module")
 def tls_server(
-    authorities: Tuple[trustme.CA, Path, Path], tmp_path_factory: pytest.TempPathFactory
+    authorities: tuple[trustme.CA, Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Run a mongod that speaks TLS only, with a certificate for 127.0.0.1; give its host."""
     folder = tmp_path_factory.mktemp("tls")
@@ -174,7 +176,7 @@ def tls_server(
     command += ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", str(folder / "server.pem")]
     mongod = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        right = "mongodb://127.0.0.1:{}/?tls=true&tlsCAFile={}".format(port, authorities[1])
+        right = f"mongodb://127.0.0.1:{port}/?tls=true&tlsCAFile={authorities[1]}"
         with pymongo.MongoClient(right) as client:
             client.admin.command("ping")
         yield "127.0.0.1:" + port
@@ -184,7 +186,7 @@ def tls_server(
 
 
 def with_ca(host: str, file: Path) -> str:
-    return "mongodb://{}/hyperhive?tls=true&tlsCAFile={}".format(host, file)
+    return f"mongodb://{host}/hyperhive?tls=true&tlsCAFile={file}"
 
 
 def test_20_a_server_with_the_right_certificate_is_used(
@@ -201,7 +203,7 @@ def test_20_a_server_with_the_right_certificate_is_used(
 
 @pytest.mark.parametrize("command", [["worker", "--slots", "2"], ["status"]], ids=str)
 def test_20_a_certificate_of_another_ca_is_refused(
-    home: Home, authorities: Any, tls_server: str, command: List[str]
+    home: Home, authorities: Any, tls_server: str, command: list[str]
 ) -> None:
     """A command says that it is the certificate, not that the server is away, and ends with 1."""
     done = home.run(*command, HYPERHIVE_MONGO=with_ca(tls_server, authorities[2]))
@@ -219,7 +221,7 @@ def test_20_a_certificate_that_is_not_the_servers_is_refused(
     """Nobody listens in with a certificate of their own: no word is said to such a server."""
     uri = {
         "another CA": with_ca(tls_server, authorities[2]),
-        "the system's CAs": "mongodb://{}/hyperhive?tls=true".format(tls_server),
+        "the system's CAs": f"mongodb://{tls_server}/hyperhive?tls=true",
         "another host": with_ca(tls_server.replace("127.0.0.1", "localhost"), authorities[1]),
     }[name]
     with Store(uri) as store, pytest.raises(BadCertificate, match="tlsCAFile"):
@@ -227,7 +229,7 @@ def test_20_a_certificate_that_is_not_the_servers_is_refused(
 
 
 @pytest.fixture
-def expired_server(authorities: Tuple[trustme.CA, Path, Path], tmp_path: Path) -> Iterator[str]:
+def expired_server(authorities: tuple[trustme.CA, Path, Path], tmp_path: Path) -> Iterator[str]:
     """Give the host of a TLS server, no mongod (that would not start), whose time is over."""
     yesterday = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -243,7 +245,7 @@ def expired_server(authorities: Tuple[trustme.CA, Path, Path], tmp_path: Path) -
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield "127.0.0.1:{}".format(server.getsockname()[1])
+        yield f"127.0.0.1:{server.getsockname()[1]}"
         server.shutdown(socket.SHUT_RDWR)
         thread.join(10)
 
@@ -257,7 +259,7 @@ def test_20_a_certificate_out_of_its_time_is_waited_for(
         store.ping()
 
 
-def set_privileges(admin: Store, privileges: Mapping[str, Tuple[str, ...]]) -> None:
+def set_privileges(admin: Store, privileges: Mapping[str, tuple[str, ...]]) -> None:
     """Let the role be another one until the next invitation."""
     admin.client.hyperhive.command(
         "updateRole",

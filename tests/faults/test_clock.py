@@ -1,5 +1,7 @@
 """A worker whose clock is decades off: case 14. Its monotonic clock is right, as on any device."""
 
+from __future__ import annotations
+
 import contextlib
 import shutil
 import subprocess
@@ -9,12 +11,12 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-import quick
-from fleet import Fleet, ended, running
-from home import Home, until
+from support import quick
+from support.fleet import Fleet, ended, running
+from support.home import Home, until
 
-from store.queue import new_token
-from store.trial import Status, Trial
+from hyperhive.store.queue import new_token
+from hyperhive.store.trial import Status, Trial
 
 SHIM = Path(__file__).with_name("clock.c")
 EPOCHS = {1970: "10", 2100: "4102444800"}

@@ -1,20 +1,22 @@
 """Cases 8, 9 and 11: several workers want one trial, deliver one trial, or end it, at once."""
 
+from __future__ import annotations
+
 import multiprocessing
 from functools import partial
-from typing import Any, List
+from typing import Any
 
 import pytest
-from clients import at_once, claim, ended, finish, happened, only, post, raw, try_claim
+from support.clients import at_once, claim, ended, finish, happened, only, post, raw, try_claim
 
-from store.connection import Store
-from store.errors import LeaseLost
-from store.trial import SEARCH, Status, Trial
+from hyperhive.store.errors import LeaseLost
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Status, Trial
 
 ROUNDS = 20
 
 
-def claim_all(store: Store, worker: str) -> List[Trial]:
+def claim_all(store: Store, worker: str) -> list[Trial]:
     """Claim until nothing is left."""
     claimed = []
     while True:
@@ -32,7 +34,7 @@ def claim_all_in_a_process(uri: str, worker: str, gate: Any, claimed: Any) -> No
         claimed.put([trial.tid for trial in claim_all(store, worker)])
 
 
-def test_08_many_claimers_never_share_a_trial(store: Store, stores: List[Store]) -> None:
+def test_08_many_claimers_never_share_a_trial(store: Store, stores: list[Store]) -> None:
     """Of trials claimed by eight workers at once each goes to exactly one, and none is left."""
     for tid in range(100):
         post(store, tid)
@@ -68,7 +70,7 @@ def test_08_processes_never_share_a_trial(mongo_uri: str, store: Store) -> None:
 
 
 def test_08_an_expired_lease_goes_to_one_of_those_who_want_it(
-    store: Store, stores: List[Store]
+    store: Store, stores: list[Store]
 ) -> None:
     """Many workers that see the same abandoned trial do not all take it."""
     for tid in range(ROUNDS):
@@ -81,7 +83,7 @@ def test_08_an_expired_lease_goes_to_one_of_those_who_want_it(
     assert ended(store) == {"done": ROUNDS, "failed": 0}
 
 
-def test_09_of_two_simultaneous_finishes_one_wins(store: Store, stores: List[Store]) -> None:
+def test_09_of_two_simultaneous_finishes_one_wins(store: Store, stores: list[Store]) -> None:
     """Two workers that deliver at the same moment: one result counts, the other is kept as late."""
     for tid in range(ROUNDS):
         post(store, tid)
@@ -98,7 +100,7 @@ def test_09_of_two_simultaneous_finishes_one_wins(store: Store, stores: List[Sto
 
 
 def test_09_the_same_result_delivered_twice_at_once_counts_once(
-    store: Store, stores: List[Store]
+    store: Store, stores: list[Store]
 ) -> None:
     """A worker and its own outbox delivering one result are both told that it counts."""
     for tid in range(ROUNDS):
@@ -148,7 +150,7 @@ def test_11_a_result_between_the_asking_and_the_confirmation_counts(store: Store
     assert ended(store) == {"done": 1, "failed": 0}
 
 
-def test_11_an_asked_cancel_against_a_finish(store: Store, stores: List[Store]) -> None:
+def test_11_an_asked_cancel_against_a_finish(store: Store, stores: list[Store]) -> None:
     """A running trial's result counts on either side of the asking, which the done refuses."""
     for tid in range(ROUNDS):
         post(store, tid)
@@ -164,7 +166,7 @@ def test_11_an_asked_cancel_against_a_finish(store: Store, stores: List[Store]) 
     assert ended(store) == {"done": ROUNDS, "failed": 0}
 
 
-def test_11_a_cancel_of_a_waiting_trial_against_a_finish(store: Store, stores: List[Store]) -> None:
+def test_11_a_cancel_of_a_waiting_trial_against_a_finish(store: Store, stores: list[Store]) -> None:
     """Of a trial that was given back, the cancel or the outbox's result is the end, never both."""
     for tid in range(ROUNDS):
         post(store, tid)
@@ -178,7 +180,7 @@ def test_11_a_cancel_of_a_waiting_trial_against_a_finish(store: Store, stores: L
     assert sum(ended(store).values()) == ROUNDS
 
 
-def test_11_a_confirmed_cancel_against_a_finish(store: Store, stores: List[Store]) -> None:
+def test_11_a_confirmed_cancel_against_a_finish(store: Store, stores: list[Store]) -> None:
     """Either the result counts or the cancel is confirmed: never both, never neither."""
     for tid in range(ROUNDS):
         post(store, tid)
@@ -193,7 +195,7 @@ def test_11_a_confirmed_cancel_against_a_finish(store: Store, stores: List[Store
     assert sum(ended(store).values()) == ROUNDS
 
 
-def test_11_a_swept_cancel_against_a_finish(store: Store, stores: List[Store]) -> None:
+def test_11_a_swept_cancel_against_a_finish(store: Store, stores: list[Store]) -> None:
     """The same where a sweep confirms the cancel for a worker that seemed dead."""
     for tid in range(ROUNDS):
         post(store, tid)

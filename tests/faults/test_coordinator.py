@@ -1,13 +1,15 @@
 """A coordinator that is killed while it posts, and a server that is killed under it."""
 
+from __future__ import annotations
+
 import os
 import signal
 
-from books import check, check_result
-from fleet import Fleet, answers
-from home import until
+from support.books import check, check_result
+from support.fleet import Fleet, answers
+from support.home import until
 
-from store.trial import SEARCH
+from hyperhive.store.trial import SEARCH
 
 TRIALS = 12
 

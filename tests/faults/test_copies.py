@@ -1,17 +1,19 @@
 """Second copies of trials by real workers, one of which is killed, or frozen."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import signal
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator
 
-from books import check
-from fleet import Fleet, draft, ended, running
-from home import Home, until
+from support.books import check
+from support.fleet import Fleet, draft, ended, running
+from support.home import Home, until
 
-from store.connection import Store
-from store.trial import Draft, Status, Trial
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Draft, Status, Trial
 
 EPOCHS = 20
 
@@ -41,7 +43,7 @@ def with_a_copy(store: Store, fleet: Fleet, study: str, holders: Draft, **faults
     return copied
 
 
-def is_copied(store: Store, study: str) -> Optional[Trial]:
+def is_copied(store: Store, study: str) -> Trial | None:
     (trial,) = store.trials.find(study, tids=[0])
     return trial if trial.copy is not None else None
 

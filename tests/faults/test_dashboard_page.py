@@ -1,23 +1,25 @@
 """The dashboard in a browser: it shows the fleet, and goes on after its servers were away."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Iterator
 
 import pytest
-from home import until
-from proxy import Proxy, anything, nothing
+from support.home import until
+from support.proxy import Proxy, anything, nothing
 
-from coordinator.dashboard import Dashboard
-from coordinator.dashboard_cli import _listen
-from coordinator.fleet_reader import FleetReader
-from store.connection import Store
-from store.queue import new_token
-from store.trial import Draft
+from hyperhive.coordinator.cli.dashboard import _listen
+from hyperhive.coordinator.views.dashboard import Dashboard
+from hyperhive.coordinator.views.fleet import FleetReader
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Draft
 
 NAME = "<img src=x onerror=document.title='harmed'><script>document.title='harmed'"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -32,7 +34,7 @@ class Browser:
         self._command = os.fdopen(command, "wb", buffering=0)
         self._said = os.fdopen(said, "rb")
         self._last = 0
-        self._session: Dict[str, str] = {}
+        self._session: dict[str, str] = {}
         target = self._ask("Target.createTarget", url=url)["targetId"]
         attached = self._ask("Target.attachToTarget", targetId=target, flatten=True)
         self._session = {"sessionId": attached["sessionId"]}
@@ -44,8 +46,8 @@ class Browser:
 
     def shows(self, text: str, where: str = "body", seconds: float = 60.0) -> None:
         """Wait until an element shows this text."""
-        what = "document.querySelector({!r})?.innerText ?? ''".format(where)
-        until(lambda: text in self.evaluate(what), "{!r} in {}".format(text, where), seconds)
+        what = f"document.querySelector({where!r})?.innerText ?? ''"
+        until(lambda: text in self.evaluate(what), f"{text!r} in {where}", seconds)
 
     def close(self) -> None:
         """End it."""
@@ -54,14 +56,14 @@ class Browser:
         self._command.close()
         self._said.close()
 
-    def _ask(self, method: str, **parameters: Any) -> Dict[str, Any]:
+    def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._last += 1
         message = {"id": self._last, "method": method, "params": parameters, **self._session}
         self._command.write(json.dumps(message).encode() + b"\0")
         while True:
             answer = json.loads(self._read())
             if answer.get("id") == self._last:
-                found: Dict[str, Any] = answer["result"]
+                found: dict[str, Any] = answer["result"]
                 return found
 
     def _read(self) -> bytes:
@@ -80,8 +82,8 @@ def browsing(url: str, profile: Path) -> Iterator[Browser]:
     process = subprocess.Popen(
         # It takes the pipes to be its descriptors 3 and 4.
         [
-            *("bash", "-c", 'exec "$@" 3<&{} 4>&{}'.format(theirs_in, theirs_out), "browser"),
-            *(str(CHROMIUM), *FLAGS.split(), "--user-data-dir={}".format(profile)),
+            *("bash", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "browser"),
+            *(str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={profile}"),
         ],
         pass_fds=(theirs_in, theirs_out),
         stdout=subprocess.DEVNULL,
@@ -159,4 +161,4 @@ def test_the_page_goes_on_when_its_servers_are_back(
 
 
 def count(browser: Browser, selector: str) -> int:
-    return int(browser.evaluate("document.querySelectorAll({!r}).length".format(selector)))
+    return int(browser.evaluate(f"document.querySelectorAll({selector!r}).length"))

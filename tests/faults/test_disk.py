@@ -1,5 +1,7 @@
 """Uploads that break off, and disks that are full: cases 17 and 18."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal
@@ -7,19 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 from shlex import quote
-from typing import Callable, List
+from typing import Callable
 
 import numpy as np
-import proxy
 import pytest
-import quick
-from fleet import Fleet, answers, running
-from home import Home, Program, until
-from proxy import Command, Proxy
+from support import proxy, quick
+from support.fleet import Fleet, answers, running
+from support.home import Home, Program, until
+from support.proxy import Command, Proxy
 
-from model.config import TrainConfig
-from model.dataset import Dataset
-from store.trial import Draft, Status
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.store.trial import Draft, Status
 
 MOUNT = "mount -t tmpfs -o mode=0700,{} tmpfs '{}'"
 
@@ -52,7 +53,7 @@ def test_17_a_worker_killed_in_an_upload_leaves_a_result_that_is_delivered(fleet
 
 def die_behind(fleet: Fleet, between: Proxy, command: Callable[[Command], bool]) -> None:
     """Start a worker that is killed once the server has done a command, before it hears of it."""
-    slots: List[int] = []
+    slots: list[int] = []
 
     def kill(answered: Command) -> bool:
         if command(answered):
@@ -72,7 +73,7 @@ def die_behind(fleet: Fleet, between: Proxy, command: Callable[[Command], bool])
 
 
 def on_small_disks(
-    home: Home, folders: List[Path], size: str, *command: str, **variables: str
+    home: Home, folders: list[Path], size: str, *command: str, **variables: str
 ) -> Program:
     """Start a command that sees a small disk in each folder, as nobody else does; or skip.
 
@@ -86,8 +87,8 @@ def on_small_disks(
         folder.mkdir(parents=True)
     mounts = " && ".join(MOUNT.format(size, folder) for folder in folders)
     python = home.work.parent / "python"
-    inside = '{} && exec "{}" "$@"'.format(mounts, sys.executable)
-    python.write_text('#!/bin/sh\nexec unshare -rm sh -c {} sh "$@"\n'.format(quote(inside)))
+    inside = f'{mounts} && exec "{sys.executable}" "$@"'
+    python.write_text(f'#!/bin/sh\nexec unshare -rm sh -c {quote(inside)} sh "$@"\n')
     python.chmod(0o755)
     return home.start(*command, python=str(python), **variables)
 
@@ -112,7 +113,7 @@ def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(fleet: Fleet, ho
         store.datasets.publish(dataset.content_hash, dataset.pack(), dataset.card())
         store.trials.post(Draft("data", 0, config.to_json(), {}))
         worker = worker_on_small_disks(fleet, home, fleet.outbox, cache, size="size=64k")
-        worker.says("data set is not kept in {}: [Errno 28] No space left".format(cache))
+        worker.says(f"data set is not kept in {cache}: [Errno 28] No space left")
         quick.all_done_once(store, "data")
         quick.post(store, 2)
         running(store, "s", tid=1)

@@ -4,6 +4,8 @@ Pickles, weights and data sets that lie about themselves, in every place we read
 the disk, a trial's own document.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 import pickle
@@ -14,33 +16,33 @@ import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Iterator
 
 import bson
 import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from bomb import Bomb
-from digit_trials import is_one_line, post, the_trial
-from home import Home, Program, until
 from PIL import Image
+from support.bomb import Bomb
+from support.digit_trials import is_one_line, post, the_trial
+from support.home import Home, Program, until
 
-from model import checkpoint
-from model.card import CARD_FILE, WEIGHTS_FILE, Card
-from model.checkpoint import load, pack_weights, unpack_weights
-from model.dataset import Dataset
-from model.datasets import digits
-from model.errors import CheckpointError, DatasetError
-from model.lenet import LeNet5
-from store.connection import Store
-from store.errors import CorruptBlob
-from store.queue import new_token
-from store.trial import Draft, ErrorKind, Status, Trial
-from worker.outbox import Entry, Outbox
+from hyperhive.common.errors import CheckpointError, DatasetError
+from hyperhive.model import checkpoint
+from hyperhive.model.card import CARD_FILE, WEIGHTS_FILE, Card
+from hyperhive.model.checkpoint import load, pack_weights, unpack_weights
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.loading import digits
+from hyperhive.model.lenet import LeNet5
+from hyperhive.store.errors import CorruptBlob
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.worker.outbox import Entry, Outbox
 
 CPU = torch.device("cpu")
-PREDICT = [sys.executable, "-c", "import hyperhive; hyperhive.predict_cam()"]
+PREDICT = [sys.executable, "-c", "from hyperhive import cli; cli.predict_cam()"]
 BIAS = "classifier.5.bias"
 
 
@@ -54,14 +56,14 @@ def planted(tmp_path: Path) -> Iterator[Path]:
     assert path.exists(), "the bomb is a dud: this test proves nothing"
 
 
-def pickles(planted: Path) -> List[bytes]:
+def pickles(planted: Path) -> list[bytes]:
     """Return the bomb as pickle writes it, and as torch.save does."""
     saved = io.BytesIO()
     torch.save({"weights": Bomb(planted)}, saved)
     return [pickle.dumps(Bomb(planted)), saved.getvalue()]
 
 
-def weights(change: Callable[[Dict[str, np.ndarray]], Any] = lambda arrays: None) -> bytes:
+def weights(change: Callable[[dict[str, np.ndarray]], Any] = lambda arrays: None) -> bytes:
     """Return the weights of a model of three classes in colour, changed or not."""
     torch.manual_seed(1)
     arrays = {name: tensor.numpy() for name, tensor in LeNet5(3, 3).state_dict().items()}
@@ -75,7 +77,7 @@ def card_of(packed: bytes) -> Card:
     return Card(["bart", "lisa", "maggie"], 3, [0.5] * 3, [0.2] * 3, sha256, {}, {})
 
 
-def bomb_of_zeros(members: Dict[str, Tuple[int, ...]]) -> bytes:
+def bomb_of_zeros(members: dict[str, tuple[int, ...]]) -> bytes:
     """Return a compressed .npz whose arrays are zeros of these shapes."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -90,7 +92,7 @@ def bomb_of_zeros(members: Dict[str, Tuple[int, ...]]) -> bytes:
 
 # -- weights ----------------------------------------------------------------------------------
 
-MISFITS: Dict[str, Tuple[bytes, str]] = {
+MISFITS: dict[str, tuple[bytes, str]] = {
     "extra tensor": (weights(lambda t: t.update(extra=np.zeros(1, np.float32))), "extra"),
     "missing tensor": (weights(lambda t: t.pop(BIAS)), BIAS + " is missing"),
     "renamed tensor": (weights(lambda t: t.update({"x": t.pop(BIAS)})), BIAS),
@@ -156,7 +158,7 @@ def picture(tmp_path: Path) -> str:
     return str(tmp_path / "picture.png")
 
 
-def predict(home: Home, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
+def predict(home: Home, *arguments: str, **variables: str) -> subprocess.Popen[str]:
     """Start predict-cam in a home."""
     return subprocess.Popen(
         [*PREDICT, *arguments],
@@ -169,7 +171,7 @@ def predict(home: Home, *arguments: str, **variables: str) -> "subprocess.Popen[
     )
 
 
-def is_refused(process: "subprocess.Popen[str]") -> str:
+def is_refused(process: subprocess.Popen[str]) -> str:
     """Return the one sentence with which predict-cam refuses a model."""
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1
@@ -248,7 +250,7 @@ def test_22_a_pickle_in_place_of_a_packed_data_set_is_never_run(planted: Path) -
             Dataset.unpack(bomb, "0" * 64)
 
 
-def promises(shape: Tuple[int, ...]) -> bytes:
+def promises(shape: tuple[int, ...]) -> bytes:
     """Return a packed data set whose images are promised in a shape, and are not there."""
     written = io.BytesIO()
     header = io.BytesIO()
@@ -325,7 +327,7 @@ def test_22_a_worker_refuses_planted_trials_and_goes_on(
         post(store, "s", tid, learning_rate=value)
     planted_trials = len(data_sets) + len(values)
     commands = [["domain_attachment", "FMinIter_Domain"], ["bandit_json evaluate", "os.system"]]
-    commands += [["objective", "os.system"], ["objective", "worker.cli:worker"]]
+    commands += [["objective", "os.system"], ["objective", "hyperhive.worker.cli:worker"]]
     for tid, command in enumerate(commands):
         store.trials.post(Draft("foreign", tid, {"bandit": bomb}, {}))
         change = {"misc.cmd": command, "attachments": {"FMinIter_Domain": bomb}}
@@ -375,7 +377,7 @@ def test_22_a_worker_refuses_what_is_planted_in_its_outbox(
         bson.encode({**honest, "surprise": 1}),
     ]
     for number, content in enumerate(hostile):
-        (outbox / "dead" / "0-{}.bson".format(number)).write_bytes(content)
+        (outbox / "dead" / f"0-{number}.bson").write_bytes(content)
     worker = started(home, mongo_uri)
     until(lambda: the_trial(store, "s", 1).status is Status.DONE, "the next trial's end")
     left_in_good_order(worker)

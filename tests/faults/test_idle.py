@@ -1,11 +1,13 @@
 """Those that wait ask for no more as time goes by: two minutes here, an hour in ``make faults``."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
-import idle
-from idle import Growth
+from support import idle
+from support.idle import Growth
 
-from store.connection import Store
+from hyperhive.store.store import Store
 
 MINUTES = 2
 LARGEST_GROWTH = 1 << 20

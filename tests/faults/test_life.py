@@ -1,9 +1,11 @@
 """Random lives of trials: whatever several clients do, the store does what the model says."""
 
+from __future__ import annotations
+
 import datetime
 import itertools
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Tuple
 
 import pytest
 from hypothesis import Phase, settings
@@ -18,12 +20,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from life import FINAL, Life, Lives
+from support.life import FINAL, Life, Lives
 
-from store.connection import Store
-from store.errors import LeaseLost
-from store.queue import TrialQueue
-from store.trial import SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.errors import LeaseLost
+from hyperhive.store.queue import TrialQueue
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Draft, ErrorKind, Status, Trial
 
 OURS = ["lenet5"]
 CONFIG = {"epochs": 1000}
@@ -55,20 +57,20 @@ class Lifetimes(RuleBasedStateMachine):
 
     unanswered = Bundle("unanswered")  # the tokens of claims whose reply was lost
 
-    def __init__(self, stores: List[Store]) -> None:
+    def __init__(self, stores: list[Store]) -> None:
         super().__init__()
         self.stores = stores
         self.jobs = stores[0].client.hyperhive.jobs
         self.jobs.delete_many({})
         self.lives = Lives()
-        self.held: Dict[str, Trial] = {}
-        self.tokens = ("t{}".format(number) for number in itertools.count())
-        self.before: List[Dict[str, Any]] = []
+        self.held: dict[str, Trial] = {}
+        self.tokens = (f"t{number}" for number in itertools.count())
+        self.before: list[dict[str, Any]] = []
 
     # -- before anything happens ----------------------------------------------------------------
 
     @initialize(max_attempts=st.lists(attempts, min_size=1, max_size=4), times=twice)
-    def post_the_first(self, max_attempts: List[int], times: int) -> None:
+    def post_the_first(self, max_attempts: list[int], times: int) -> None:
         """One to four trials are posted; the reply to each may be lost."""
         for each in max_attempts:
             self.post(0, each, times)
@@ -124,7 +126,7 @@ class Lifetimes(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(client=clients, who=claimants, progress=st.none() | st.integers(1, 3), times=twice)
-    def heartbeat(self, client: int, who: Claimant, progress: Optional[int], times: int) -> None:
+    def heartbeat(self, client: int, who: Claimant, progress: int | None, times: int) -> None:
         """Whoever ever claimed a trial says that he lives."""
         token, trial, life = self._named(who)
         told = None if progress is None else {"epoch": progress}
@@ -250,7 +252,7 @@ class Lifetimes(RuleBasedStateMachine):
         self.jobs.update_one({"tid": tid}, [{"$set": {"not_before": AGO}}])
         self.lives[tid].backs_off = False
 
-    def _those(self, holds: Callable[[Life], bool]) -> List[int]:
+    def _those(self, holds: Callable[[Life], bool]) -> list[int]:
         return [tid for tid, life in reversed(list(enumerate(self.lives))) if holds(life)]
 
     # -- what holds after each step -------------------------------------------------------------
@@ -276,8 +278,8 @@ class Lifetimes(RuleBasedStateMachine):
 
     # -- both at once ---------------------------------------------------------------------------
 
-    def _claim(self, client: int, lasts: bool) -> Tuple[Optional[Trial], str]:
-        worker, token = "w{}".format(client), next(self.tokens)
+    def _claim(self, client: int, lasts: bool) -> tuple[Trial | None, str]:
+        worker, token = f"w{client}", next(self.tokens)
         lease = HOUR if lasts else 0.0
         trial = self.stores[client].trials.claim(worker, token, OURS, lease=lease)
         tid = self.lives.claim(worker, token)
@@ -286,13 +288,13 @@ class Lifetimes(RuleBasedStateMachine):
             self.lives[tid].lease_is_over = not lasts
         return trial, token
 
-    def _copy(self, client: int) -> Tuple[Optional[Trial], str]:
-        worker, token = "w{}".format(client), next(self.tokens)
+    def _copy(self, client: int) -> tuple[Trial | None, str]:
+        worker, token = f"w{client}", next(self.tokens)
         trial = self.stores[client].trials.copy(worker, token, OURS, "s", AT_ANY_RATE, HOUR)
         assert (trial and trial.tid) == self.lives.copy_one(worker, token)
         return trial, token
 
-    def _named(self, who: Claimant) -> Tuple[str, Trial, Life]:
+    def _named(self, who: Claimant) -> tuple[str, Trial, Life]:
         holds, number = who
         tokens = [
             token for token, trial in self.held.items() if self.lives[trial.tid].is_run_by(token)
@@ -317,7 +319,7 @@ def _outcome(step: Callable[[], Any]) -> Any:
         return LeaseLost
 
 
-def _told(life: Life) -> Dict[str, Any]:
+def _told(life: Life) -> dict[str, Any]:
     """Return what the model says that can be seen in the store."""
     seen = {
         "state": life.state,
@@ -346,7 +348,7 @@ def _told(life: Life) -> Dict[str, Any]:
     return seen
 
 
-def _stored(document: Dict[str, Any]) -> Dict[str, Any]:
+def _stored(document: dict[str, Any]) -> dict[str, Any]:
     """Return the same of what the store holds."""
     state = Status(document["state"])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -378,7 +380,7 @@ def _stored(document: Dict[str, Any]) -> Dict[str, Any]:
     return seen
 
 
-def _obeys_the_laws(document: Dict[str, Any]) -> None:
+def _obeys_the_laws(document: dict[str, Any]) -> None:
     """Check what holds of a trial in any state, whatever the model says."""
     issued = [each["token"] for each in document["issued"]]
     late = [each["token"] for each in document["late"]]
@@ -392,7 +394,7 @@ def _obeys_the_laws(document: Dict[str, Any]) -> None:
         assert document["winner"] not in late
 
 
-def _obeys_the_laws_of_change(old: Dict[str, Any], new: Dict[str, Any]) -> None:
+def _obeys_the_laws_of_change(old: dict[str, Any], new: dict[str, Any]) -> None:
     """Check what holds between two moments of a trial's life, whatever the model says."""
     assert new["fence"] >= old["fence"]
     assert new["version"] >= old["version"]
@@ -407,13 +409,13 @@ def _obeys_the_laws_of_change(old: Dict[str, Any], new: Dict[str, Any]) -> None:
 
 
 @pytest.mark.timeout(3600)  # a counterexample is made small in minutes; the long form takes as long
-def test_the_store_agrees_with_the_model(stores: List[Store]) -> None:
+def test_the_store_agrees_with_the_model(stores: list[Store]) -> None:
     """Through random lives of up to four trials at a time, store and model never differ."""
     run_state_machine_as_test(lambda: Lifetimes(stores[:CLIENTS]))
 
 
 def test_23_without_the_fence_the_model_finds_it(
-    stores: List[Store], monkeypatch: pytest.MonkeyPatch
+    stores: list[Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A queue that lets anybody act who once held a running trial differs from the model."""
 
@@ -421,7 +423,7 @@ def test_23_without_the_fence_the_model_finds_it(
         queue: Any, trial: Trial, changes: Any, of_a_copy: Any, also: Any = None
     ) -> Trial:
         running = {"_id": trial.id, "state": int(Status.RUNNING), **(also or {})}
-        updated: Optional[Trial] = queue._update(running, changes)
+        updated: Trial | None = queue._update(running, changes)
         if updated is None:
             raise LeaseLost
         return updated

@@ -1,26 +1,27 @@
 """Replies that get lost, and connections that go half-open: cases 5 and 16."""
 
+from __future__ import annotations
+
 import itertools
 import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, Set
+from typing import Any, Callable, Iterator
 
-import proxy
 import pymongo
 import pytest
-import quick
-from fleet import Fleet, answers, running
-from home import until
-from proxy import Command, Proxy
+from support import proxy, quick
+from support.fleet import Fleet, answers, running
+from support.home import until
+from support.proxy import Command, Proxy
 
-from store.blobs import BlobRef
-from store.connection import OPERATION_TIMEOUT_S, Store
-from store.errors import StoreUnavailable
-from store.queue import new_token
-from store.trial import BASELINE, SEARCH, Draft, Status, Trial
+from hyperhive.store.blobs import BlobRef
+from hyperhive.store.errors import StoreUnavailable
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import OPERATION_TIMEOUT_S, Store
+from hyperhive.store.trial import BASELINE, SEARCH, Draft, Status, Trial
 
 RECONNECT_S = 5.0
 """The time-out of a heartbeat's store and of looking for the server (worker/loop.py)."""
@@ -58,7 +59,7 @@ def test_the_proxy_carries_everything_and_ends_cleanly(store: Store, mongo_uri: 
 def test_the_proxy_loses_what_it_is_told_to(store: Store, mongo_uri: str) -> None:
     """Each kind of command is known by its name; what the server did stands, and is counted."""
     trial = claim(store)
-    kinds: Dict[str, Callable[[Store], Any]] = {
+    kinds: dict[str, Callable[[Store], Any]] = {
         "claim": lambda s: s.trials.claim("w", new_token(), ["quick"]),
         "finish": lambda s: s.trials.finish(trial.id, str(trial.token), {"loss": 0.5}),
         "heartbeat": lambda s: s.trials.heartbeat(trial),
@@ -134,7 +135,7 @@ def test_05_a_post_whose_reply_is_lost_is_safe_to_ask_again(
 
 def losing_each_claim_and_finish() -> proxy.Drop:
     """Lose the replies to each claim, to each trial's first finish, to some questions between."""
-    finished: Set[str] = set()
+    finished: set[str] = set()
     questions = itertools.cycle([True, False, False, False])
 
     def drop(command: Command) -> bool:
@@ -185,7 +186,7 @@ def test_05_a_coordinator_whose_replies_are_lost_posts_each_trial_once(fleet: Fl
 # -- 16: half-open connections -----------------------------------------------------------------
 
 
-def every_operation(store: Store, trial: Trial, ref: BlobRef) -> Dict[str, Callable[[], Any]]:
+def every_operation(store: Store, trial: Trial, ref: BlobRef) -> dict[str, Callable[[], Any]]:
     """Return all that can be asked of a store, but for what has GridFS's time."""
     trials, blobs, workers = store.trials, store.blobs, store.workers
     return {
@@ -261,7 +262,7 @@ def test_16_a_transfer_ends_within_its_time(
 
     The time itself is cut to a second here; it is half a minute and more (``transfer_time``).
     """
-    monkeypatch.setattr("store.blobs.transfer_time", lambda _: pymongo.timeout(1.0))
+    monkeypatch.setattr("hyperhive.store.blobs.transfer_time", lambda _: pymongo.timeout(1.0))
     ref = store.blobs.put(b"x", "x")
 
     def goes_silent(command: Command) -> bool:

@@ -3,26 +3,28 @@
 ``DEEDS`` is the table of docs/security.md.
 """
 
+from __future__ import annotations
+
 import contextlib
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Callable, Iterator, Mapping
 
 import pytest
 
-from store.connection import Store
-from store.errors import NotAllowed, NotFound
-from store.queue import new_token
-from store.roles import COORDINATOR, PRIVILEGES, ROLES, VIEWER, WORKER, role_name
-from store.trial import SEARCH, Draft, ErrorKind
+from hyperhive.store.errors import NotAllowed, NotFound
+from hyperhive.store.queue import new_token
+from hyperhive.store.server.roles import COORDINATOR, PRIVILEGES, ROLES, VIEWER, WORKER, role_name
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Draft, ErrorKind
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 SECRET = "s3cr3t-sesame"
-NONE: Tuple[str, ...] = ()
+NONE: tuple[str, ...] = ()
 COLLECTIONS = ("jobs", "studies", "datasets", "workers", "meta", "uploads")
 C, CW, W = (COORDINATOR,), (COORDINATOR, WORKER), (WORKER,)
 
 Deed = Callable[[Store], Any]
-DEEDS: Dict[str, Tuple[Tuple[str, ...], Deed]] = {
+DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
     "post a trial": (C, lambda s: s.trials.post(Draft("s", 1, {}, {}))),
     "post a trial by an upsert": (
         C,
@@ -117,20 +119,18 @@ def admin(admin_uri: str) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def users(admin: Store) -> Iterator[Dict[str, Store]]:
+def users(admin: Store) -> Iterator[dict[str, Store]]:
     """Give the store as each role sees it."""
     with contextlib.ExitStack() as opened:
         yield {
             role: opened.enter_context(
-                Store(
-                    "mongodb://{}:{}@{}".format(role, admin.roles.invite(role, role), admin.address)
-                )
+                Store(f"mongodb://{role}:{admin.roles.invite(role, role)}@{admin.address}")
             )
             for role in ROLES
         }
 
 
-def contents(store: Store) -> Dict[str, List[Any]]:
+def contents(store: Store) -> dict[str, list[Any]]:
     """Return every document that one could be after."""
     return {
         name: list(store.database[name].find()) for name in [*COLLECTIONS, "fs.files", "fs.chunks"]
@@ -150,7 +150,7 @@ def prepare(store: Store) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_21_a_role_is_refused_what_is_not_its_work(
-    store: Store, users: Dict[str, Store], role: str
+    store: Store, users: dict[str, Store], role: str
 ) -> None:
     """The server refuses it, the store says so in words without a secret, and nothing changed."""
     prepare(store)
@@ -172,7 +172,7 @@ def refusal(user: Store, deed: str) -> str:
     raise AssertionError("it is allowed to " + deed)
 
 
-def test_21_what_a_role_may_do_it_can(store: Store, users: Dict[str, Store]) -> None:
+def test_21_what_a_role_may_do_it_can(store: Store, users: dict[str, Store]) -> None:
     """The table is true in both directions: nobody is said to be able to what they are not."""
     for deed, (roles, act) in DEEDS.items():
         for role in roles:
@@ -196,7 +196,7 @@ def test_21_the_documentation_has_this_table() -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_21_a_role_does_its_work_and_needs_every_right(
-    store: Store, admin: Store, users: Dict[str, Store], role: str
+    store: Store, admin: Store, users: dict[str, Store], role: str
 ) -> None:
     """Its work passes with the role, and not with one action less: the role is the least."""
     privileges = PRIVILEGES[role]
@@ -215,7 +215,7 @@ def test_21_a_role_does_its_work_and_needs_every_right(
 
 
 def test_21_a_database_that_was_not_made_ready_is_refused(
-    store: Store, users: Dict[str, Store]
+    store: Store, users: dict[str, Store]
 ) -> None:
     """A coordinator may not make indexes: without them it does not begin, and says who can."""
     store.database.meta.delete_many({})
@@ -224,7 +224,7 @@ def test_21_a_database_that_was_not_made_ready_is_refused(
         users[COORDINATOR].ensure_indexes()
 
 
-def set_privileges(admin: Store, role: str, privileges: Mapping[str, Tuple[str, ...]]) -> None:
+def set_privileges(admin: Store, role: str, privileges: Mapping[str, tuple[str, ...]]) -> None:
     """Let a role be another one until it is brought up to date."""
     admin.database.command(
         "updateRole",
@@ -249,7 +249,7 @@ def empty(store: Store, *others: Store) -> None:
 
 def a_coordinators_work(store: Store, user: Store) -> None:
     """Do all that a coordinator asks of a store, and hyperopt's API."""
-    from store.hyperopt import MongoJobs, MongoTrials
+    from hyperhive.mongoexp import MongoJobs, MongoTrials
 
     empty(store, user)
     user.ping()

@@ -1,23 +1,25 @@
 """Cases 10, 12 and 19: results that come late, that never come, and that make no sense."""
 
+from __future__ import annotations
+
 import math
 import pickle
 import threading
 from functools import partial
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable
 
 import pytest
-from clients import at_once, claim, ended, finish, only, post, raw, try_claim
+from support.clients import at_once, claim, ended, finish, only, post, raw, try_claim
 
-from coordinator.ranking import ranking
-from coordinator.search import Search, Snapshot
-from coordinator.study import Plan, Study
-from coordinator.suggest import Observation, Suggester
-from model.datasets import Request
-from store.connection import Store
-from store.errors import LeaseLost
-from store.queue import new_token
-from store.trial import SEARCH, ErrorKind, Status, Trial
+from hyperhive.coordinator.ranking import ranking
+from hyperhive.coordinator.search import Search, Snapshot
+from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.suggest import Observation, Suggester
+from hyperhive.model.data.loading import Request
+from hyperhive.store.errors import LeaseLost
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, ErrorKind, Status, Trial
 
 # -- case 10: a late finish in each state -----------------------------------------------------
 
@@ -195,7 +197,7 @@ def test_10_every_late_result_is_kept(store: Store) -> None:
 
 @pytest.mark.parametrize("max_attempts", [1, 2, 5])
 def test_12_a_trial_that_kills_its_workers_ends(
-    store: Store, stores: List[Store], max_attempts: int
+    store: Store, stores: list[Store], max_attempts: int
 ) -> None:
     """It is claimed ``max_attempts`` times, however many workers want it, and ends by a sweep.
 
@@ -290,7 +292,7 @@ def study(trials: int) -> Study:
     return Study(Plan("s", Request("digits"), trials=trials, startup=1), "hash", {})
 
 
-def searched(store: Store, of: Study, loss_of: Callable[[Trial], Any]) -> List[Trial]:
+def searched(store: Store, of: Study, loss_of: Callable[[Trial], Any]) -> list[Trial]:
     """Return the trials of a search whose one worker works while the search looks on."""
 
     def work(snapshot: Snapshot) -> None:
@@ -347,7 +349,7 @@ class Bomb:
         return exit, (99,)
 
 
-def foreign(tid: int, state: int, **fields: Any) -> Dict[str, Any]:
+def foreign(tid: int, state: int, **fields: Any) -> dict[str, Any]:
     """Return a document as hyperopt's MongoTrials writes it, under the study's own key."""
     document = {
         "tid": tid,
@@ -381,19 +383,19 @@ FOREIGN = [
 
 
 @pytest.fixture
-def before(store: Store) -> List[Dict[str, Any]]:
+def before(store: Store) -> list[dict[str, Any]]:
     """Store the documents that are not ours; return them."""
     store.client.hyperhive.jobs.insert_many([dict(document) for document in FOREIGN])
     return documents(store)
 
 
-def documents(store: Store) -> List[Dict[str, Any]]:
+def documents(store: Store) -> list[dict[str, Any]]:
     """Return the documents that are not ours, as they are by now."""
     theirs = {"exp_key": "s", "tid": {"$in": [document["tid"] for document in FOREIGN]}}
     return list(store.client.hyperhive.jobs.find(theirs, sort=[("tid", 1)]))
 
 
-def test_19_a_trial_that_is_not_ours_is_let_be(store: Store, before: List[Dict[str, Any]]) -> None:
+def test_19_a_trial_that_is_not_ours_is_let_be(store: Store, before: list[dict[str, Any]]) -> None:
     """Nobody claims it, ends it, lists it or counts it; and its number is not given away."""
     assert store.trials.claim("w1", new_token(), ["lenet5", "FMinIter_Domain"]) is None
     assert store.trials.expire() == 0
@@ -408,7 +410,7 @@ def test_19_a_trial_that_is_not_ours_is_let_be(store: Store, before: List[Dict[s
 
 
 def test_19_a_search_goes_round_trials_that_are_not_ours(
-    store: Store, before: List[Dict[str, Any]]
+    store: Store, before: list[dict[str, Any]]
 ) -> None:
     """Its whole budget is spent on trials of its own, under the numbers that are left."""
     trials = searched(store, study(8), lambda trial: 1 / (1 + trial.tid))

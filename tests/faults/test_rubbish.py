@@ -3,27 +3,29 @@
 MongoDB can confine a login to a collection, and not to the fields or the types that it writes.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import threading
 from datetime import datetime, timezone
-from typing import Any, Dict, List
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from coordinator.dashboard import content
-from coordinator.fleet_reader import FleetReader
-from coordinator.search import Search, Snapshot
-from coordinator.status import report
-from coordinator.study import Plan, Study
-from model.datasets import Request
-from store.connection import Store
-from store.errors import LeaseLost
-from store.queue import new_token
-from store.trial import SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.coordinator.search import Search, Snapshot
+from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.views.dashboard import content
+from hyperhive.coordinator.views.fleet import FleetReader
+from hyperhive.coordinator.views.status import report
+from hyperhive.model.data.loading import Request
+from hyperhive.store.errors import LeaseLost
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Draft, ErrorKind, Status, Trial
 
-RUBBISH: List[Dict[str, Any]] = [
+RUBBISH: list[dict[str, Any]] = [
     *({field: "x"} for field in ("book_time", "refresh_time", "lease_until", "not_before")),
     *({field: "x"} for field in ("fence", "version", "attempts", "max_attempts")),
     *({field: None} for field in ("fence", "version", "attempts", "state", "misc", "result")),

@@ -1,23 +1,25 @@
 """A mongod that is killed, again and again, while it is written to."""
 
+from __future__ import annotations
+
 import os
 import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Set
+from typing import Any
 
 import pytest
-from fleet import Fleet, answers, draft, ended
-from home import until
-from plugin import hyperhive_faults
+from support.fleet import Fleet, answers, draft, ended
+from support.home import until
+from support.plugin import hyperhive_faults
 
-import store.connection
-from store.connection import Store
-from store.embedded import embedded_server
-from store.errors import LeaseLost, StoreUnavailable
-from store.queue import new_token
-from store.trial import Status
+from hyperhive.store import store as store_module
+from hyperhive.store.errors import LeaseLost, StoreUnavailable
+from hyperhive.store.queue import new_token
+from hyperhive.store.server.embedded import embedded_server
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Status
 
 WRITERS = 4
 
@@ -30,10 +32,10 @@ class Writer(threading.Thread):
         self._uri = uri
         self._number = number
         self._ended = ended
-        self._name = "study-{}".format(number)
-        self.posted: Set[int] = set()
-        self.won: Dict[int, str] = {}
-        self.disowned: List[str] = []
+        self._name = f"study-{number}"
+        self.posted: set[int] = set()
+        self.won: dict[int, str] = {}
+        self.disowned: list[str] = []
 
     def run(self) -> None:
         """Write until told to end."""
@@ -57,14 +59,14 @@ class Writer(threading.Thread):
             if store.trials.finish(trial.id, token, {"loss": 0.5}):
                 self.won[trial.tid] = token
         except LeaseLost:
-            self.disowned.append("claim of {}".format(trial.tid))
+            self.disowned.append(f"claim of {trial.tid}")
 
-    def lost(self, store: Store) -> List[str]:
+    def lost(self, store: Store) -> list[str]:
         """Return what was acknowledged and is not there."""
         there = {trial.tid: trial for trial in store.trials.find(self._name)}
-        posts = ["post of {}".format(tid) for tid in self.posted if tid not in there]
+        posts = [f"post of {tid}" for tid in self.posted if tid not in there]
         results = [
-            "result of {}".format(tid)
+            f"result of {tid}"
             for tid, token in self.won.items()
             if tid in there and (there[tid].status, there[tid].winner) != (Status.DONE, token)
         ]
@@ -113,7 +115,7 @@ def test_23_without_the_journal_it_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same test notices that writes are acknowledged before they are in the journal."""
-    monkeypatch.setattr(store.connection, "client_options", store.connection.client_options)
+    monkeypatch.setattr(store_module, "client_options", store_module.client_options)
     hyperhive_faults.take_away("journal")
     with pytest.raises(AssertionError, match="acknowledged and lost"):
         kill_under_load(tmp_path / "mongo", kills=4)

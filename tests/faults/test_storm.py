@@ -1,7 +1,9 @@
 """All of it at random, in small: the long form is ``make faults``."""
 
-from home import Home
-from storm import SHORT, Storm
+from __future__ import annotations
+
+from support.home import Home
+from support.storm import SHORT, Storm
 
 
 def test_04_all_at_random(home: Home) -> None:

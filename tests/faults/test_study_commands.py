@@ -1,11 +1,13 @@
 """``hyperhive study cancel`` and ``delete`` on a study that runs."""
 
+from __future__ import annotations
+
 import signal
 
-from fleet import Fleet, running
-from home import Home, until
+from support.fleet import Fleet, running
+from support.home import Home, until
 
-from store.trial import BASELINE, ErrorKind, Status
+from hyperhive.store.trial import BASELINE, ErrorKind, Status
 
 
 def test_a_live_study_is_cancelled(home: Home, fleet: Fleet) -> None:

@@ -1,25 +1,27 @@
 """Workers that are killed, frozen, poisoned, stopped and cut off, on trials posted by the test."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import random
 import signal
 import time
-from typing import Any, Dict, Iterator, List
+from typing import Any, Iterator
 
 import pytest
-from books import check, events
-from fleet import Fleet, draft, ended, running
-from home import Home, slot, until
-from plugin.hyperhive_faults import STEPS
+from support.books import check, events
+from support.fleet import Fleet, draft, ended, running
+from support.home import Home, slot, until
+from support.plugin.hyperhive_faults import STEPS
 
-from store.connection import Store
-from store.trial import ErrorKind, Status, Trial
+from hyperhive.store.store import Store
+from hyperhive.store.trial import ErrorKind, Status, Trial
 
 LEASE_S = 2.0
 
 
-def documents(store: Store, study: str = "s") -> List[Dict[str, Any]]:
+def documents(store: Store, study: str = "s") -> list[dict[str, Any]]:
     return list(store.client.get_default_database().jobs.find({"exp_key": study}).sort("tid"))
 
 
@@ -53,7 +55,7 @@ def test_01_a_worker_killed_at_any_step_loses_nothing(home: Home) -> None:
                 assert len(issued) <= 1, step  # none: it died over what another had left
 
 
-def issued_since(store: Store, pid: int) -> List[Dict[str, Any]]:
+def issued_since(store: Store, pid: int) -> list[dict[str, Any]]:
     """Return the last claim of a process, if any, and those that came after it on the trial."""
     histories = [
         document["issued"][number:]

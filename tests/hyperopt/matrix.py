@@ -8,6 +8,8 @@ Each row is a fresh virtual environment without torch, filled by plain pip. A ro
 replaces the one in the table; a combination that does not install gets no row, and is named.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import re
@@ -15,11 +17,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from home import REPOSITORY
+from support.home import REPOSITORY
 from test_hyperopts_own import THEIR_TESTS, environment
 
 DOCUMENT = REPOSITORY / "docs" / "hyperopt.md"
@@ -42,12 +44,12 @@ class Row(NamedTuple):
     ours: str
     theirs: str
 
-    def order(self) -> Tuple[List[int], ...]:
+    def order(self) -> tuple[list[int], ...]:
         """Return what sorts rows by their versions, as numbers."""
         return tuple([int(part) for part in re.findall(r"\d+", version)] for version in self[:3])
 
 
-def interpreter(version: str) -> Optional[str]:
+def interpreter(version: str) -> str | None:
     """Return pyenv's newest Python of this version, or the one on PATH."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     found = sorted(pyenv.glob(version + ".*/bin/python"))
@@ -60,7 +62,7 @@ def interpreter(version: str) -> Optional[str]:
     return None
 
 
-def said(command: List[str], cwd: Path = REPOSITORY, **env: str) -> Tuple[bool, str]:
+def said(command: list[str], cwd: Path = REPOSITORY, **env: str) -> tuple[bool, str]:
     """Run a command; return whether it succeeded, and what it said."""
     ran = subprocess.run(
         command,
@@ -81,7 +83,7 @@ def verdict(output: str) -> str:
     return ", ".join(counts) or "do not run"
 
 
-def install(python: str, folder: Path, hyperopt: str, pymongo: str) -> Optional[str]:
+def install(python: str, folder: Path, hyperopt: str, pymongo: str) -> str | None:
     """Make a virtual environment; return its Python, or None if something does not install."""
     subprocess.run([python, "-m", "venv", str(folder)], check=True)
     inside = str(folder / "bin" / "python")
@@ -95,7 +97,7 @@ def install(python: str, folder: Path, hyperopt: str, pymongo: str) -> Optional[
     return inside if installed else None
 
 
-def row(version: str, python: str, hyperopt: str, pymongo: str) -> Optional[Row]:
+def row(version: str, python: str, hyperopt: str, pymongo: str) -> Row | None:
     """Install and test one combination; None if it does not install."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -118,10 +120,10 @@ def rows(asked: argparse.Namespace) -> Iterator[Row]:
     for version in asked.pythons or PYTHONS:
         python = interpreter(version)
         if python is None:
-            print("no Python {} here".format(version))
+            print(f"no Python {version} here")
             continue
         for hyperopt in [asked.hyperopt] if asked.hyperopt else HYPEROPTS:
-            choices = [["pymongo"]] if asked.newest else [["pymongo=={}".format(v) for v in OLDEST]]
+            choices = [["pymongo"]] if asked.newest else [[f"pymongo=={v}" for v in OLDEST]]
             if not (asked.newest or asked.oldest):
                 choices.append(["pymongo"])
             for versions in choices:
@@ -133,7 +135,7 @@ def rows(asked: argparse.Namespace) -> Iterator[Row]:
                     yield first
 
 
-def written() -> Dict[Tuple[str, ...], Row]:
+def written() -> dict[tuple[str, ...], Row]:
     """Return the rows of the table as it is."""
     table = TABLE.search(DOCUMENT.read_text())
     lines = table.group().splitlines()[2:] if table else []

@@ -1,9 +1,11 @@
 """hyperopt's own ``fmin`` with our MongoTrials, and its own worker's class with our MongoJobs."""
 
+from __future__ import annotations
+
 import logging
 import os
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import pytest
 from hyperopt import STATUS_FAIL, STATUS_OK, fmin, hp, mongoexp, rand, space_eval, tpe
@@ -11,15 +13,15 @@ from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR
 from hyperopt.early_stop import no_progress_loss
 from hyperopt.exceptions import AllTrialsFailed
 from hyperopt.mongoexp import ReserveTimeout
-from jobs import QUIET, document, experiment, searching, workers
+from support.hyperopt_jobs import QUIET, document, experiment, searching, workers
 
-from store.connection import Store
-from store.hyperopt import MongoJobs, MongoWorker
+from hyperhive.mongoexp import MongoJobs, MongoWorker
+from hyperhive.store.store import Store
 
 SPACE = {"x": hp.uniform("x", -10, 10), "kind": hp.choice("kind", ["near", "far"])}
 
 
-def objective(point: Dict[str, Any]) -> float:
+def objective(point: dict[str, Any]) -> float:
     return float(point["x"] ** 2 + (point["kind"] == "far"))
 
 
@@ -52,14 +54,14 @@ def test_points_to_evaluate_come_first(store: Store, tmp_path: Path) -> None:
 
 def test_fmin_stops_early(store: Store, tmp_path: Path) -> None:
     """A function that says stop, a threshold and a time-out each end a search without end."""
-    ends: list[Dict[str, Any]] = [
+    ends: list[dict[str, Any]] = [
         {"early_stop_fn": no_progress_loss(3)},
         {"loss_threshold": 1e9},
         {"timeout": 1},
     ]
     with workers(store, 2, tmp_path):
         for number, end in enumerate(ends):
-            trials = experiment(store, "e{}".format(number))
+            trials = experiment(store, f"e{number}")
             assert fmin(
                 lambda x: x, hp.uniform("x", 1, 2), rand.suggest, trials=trials, **end, **QUIET
             )
@@ -69,9 +71,9 @@ def test_fmin_stops_early(store: Store, tmp_path: Path) -> None:
 def test_results_bring_attachments_and_failures(store: Store, tmp_path: Path) -> None:
     """An objective may attach bytes, say that it failed, or raise: fmin leaves that one out."""
 
-    def objective(x: float) -> Dict[str, Any]:
+    def objective(x: float) -> dict[str, Any]:
         if x < -0.5:
-            raise ZeroDivisionError("no {}".format(x))
+            raise ZeroDivisionError(f"no {x}")
         if x > 0.5:
             return {"status": STATUS_FAIL}
         attachments = {"x": repr(x).encode(), "text": "$x"}
@@ -111,7 +113,7 @@ def test_a_search_of_failures_says_so(store: Store, tmp_path: Path) -> None:
 def test_either_worker_class_runs_a_job(store: Store, tmp_path: Path, worker_class: Any) -> None:
     """Ours and hyperopt's own, given our MongoJobs: result, attachment, directory, log."""
 
-    def objective(x: float) -> Dict[str, Any]:
+    def objective(x: float) -> dict[str, Any]:
         Path("was_here").touch()
         logging.getLogger("objective").error("working")
         return {"status": STATUS_OK, "loss": x, "attachments": {"x": b"bytes"}}

@@ -1,22 +1,23 @@
 """hyperopt's own tests of its Mongo classes, unmodified, against ours."""
 
+from __future__ import annotations
+
 import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict
 
-from home import REPOSITORY
+from support.home import REPOSITORY
 
-from store.embedded import find_mongod
+from hyperhive.store.server.embedded import find_mongod
 
 THEIR_TESTS = ["hyperopt.tests.integration.test_mongoexp", "hyperopt.tests.test_base"]
-OURS = Path(__file__).resolve().parent
+SUPPORT = REPOSITORY / "tests" / "support"
 
 
-def environment(folder: Path) -> Dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """Return an environment whose ``mongod`` drops the flag that today's server refuses.
 
     Its log goes nowhere: hyperopt's tests give it a pipe that they do not read, and once that is
@@ -26,12 +27,12 @@ def environment(folder: Path) -> Dict[str, str]:
     shim.write_text(
         "#!/bin/sh\n"
         'for word; do shift; [ "$word" = --noprealloc ] || set -- "$@" "$word"; done\n'
-        'exec {} "$@" >/dev/null 2>&1\n'.format(shlex.quote(str(find_mongod())))
+        f'exec {shlex.quote(str(find_mongod()))} "$@" >/dev/null 2>&1\n'
     )
     shim.chmod(0o755)
     return {
         "PATH": "{}:{}".format(folder, os.environ["PATH"]),
-        "PYTHONPATH": "{}:{}".format(REPOSITORY, OURS),
+        "PYTHONPATH": f"{REPOSITORY}:{SUPPORT}",
     }
 
 

@@ -1,29 +1,31 @@
 """hyperopt's MongoJobs and MongoTrials on a real server: what goes in, what comes out, who may."""
 
+from __future__ import annotations
+
 import logging
 import subprocess
 import sys
 import time
-from typing import Any, Dict
+from typing import Any
 
 import pytest
-from home import REPOSITORY, until
 from hyperopt import mongoexp
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_NEW, JOB_STATE_RUNNING
 from hyperopt.mongoexp import OperationFailure
-from jobs import document, experiment
+from support.home import REPOSITORY, until
+from support.hyperopt_jobs import document, experiment
 
-from store import hyperopt_jobs
-from store.connection import Store
-from store.driver import with_login
-from store.errors import BadAddress, LoginRefused, NotAllowed, StoreUnavailable
-from store.hyperopt import MongoJobs, MongoTrials
-from store.hyperopt_jobs import standard_uri
-from store.queue import new_token
-from store.trial import HYPEROPT, SEARCH, Draft, Status
+from hyperhive.mongoexp import MongoJobs, MongoTrials
+from hyperhive.store.errors import BadAddress, LoginRefused, NotAllowed, StoreUnavailable
+from hyperhive.store.hyperopt import jobs as hyperopt_jobs
+from hyperhive.store.hyperopt.jobs import standard_uri
+from hyperhive.store.queue import new_token
+from hyperhive.store.server.mongo import with_login
+from hyperhive.store.store import Store
+from hyperhive.store.trial import HYPEROPT, SEARCH, Draft, Status
 
 
-def expire_lease(store: Store, job: Dict[str, Any]) -> None:
+def expire_lease(store: Store, job: dict[str, Any]) -> None:
     """Let a job's lease be over."""
     over = [{"$set": {"lease_until": {"$subtract": ["$$NOW", 1]}}}]
     store.database.jobs.update_one({"_id": job["_id"]}, over)
@@ -379,7 +381,7 @@ def test_a_trial_id_is_given_once(mongo_uri: str, store: Store) -> None:
     """Four processes that ask for 50 times 3 ids, in a database nobody used, never share one."""
     experiment(store)  # its indexes
     script = (
-        "import sys; from store.hyperopt import MongoTrials\n"
+        "import sys; from hyperhive.mongoexp import MongoTrials\n"
         "trials = MongoTrials(sys.stdin.read(), refresh=False)\n"
         "print(*[tid for _ in range(50) for tid in trials.new_trial_ids(3)])"
     )
@@ -426,9 +428,9 @@ def test_experiments_do_not_share_attachments(store: Store) -> None:
     """Each has its own under the same name, the experiment without a key too."""
     named = {key: experiment(store, key) for key in ("a", "b", None)}
     for key, trials in named.items():
-        trials.attachments["FMinIter_Domain"] = "of {}".format(key)
+        trials.attachments["FMinIter_Domain"] = f"of {key}"
     for key, trials in named.items():
-        assert trials.attachments["FMinIter_Domain"] == "of {}".format(key).encode()
+        assert trials.attachments["FMinIter_Domain"] == f"of {key}".encode()
         assert list(trials.attachments) == ["FMinIter_Domain"]
     named["a"].delete_all()
     assert "FMinIter_Domain" not in named["a"].attachments

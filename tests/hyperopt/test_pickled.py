@@ -1,17 +1,19 @@
 """What an objective attached reaches the store, however long that is away."""
 
-from typing import Any, List
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
-from jobs import document
+from support.hyperopt_jobs import document
 
-from store.connection import Store
-from store.errors import StoreUnavailable
-from store.hyperopt import MongoCtrl, MongoJobs, MongoTrials
-from store.queue import new_token
-from store.trial import HYPEROPT, Trial
-from worker import pickled
-from worker.objectives import Context, Stopped
+from hyperhive.mongoexp import MongoCtrl, MongoJobs, MongoTrials
+from hyperhive.store.errors import StoreUnavailable
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import HYPEROPT, Trial
+from hyperhive.worker.objectives import hyperopt_job as pickled
+from hyperhive.worker.objectives.api import Context, Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +57,7 @@ def lose_replies(jobs: MongoJobs, monkeypatch: pytest.MonkeyPatch, times: int) -
     monkeypatch.setattr(jobs, "update", losing)
 
 
-def attached(jobs: MongoJobs, trial: Trial) -> List[str]:
+def attached(jobs: MongoJobs, trial: Trial) -> list[str]:
     job = jobs.get(trial.id)
     assert [jobs.get_attachment(job, name) for name in ("a", "b")] == [b"1", b"2"]
     return sorted(name for name, _ in job["_attachments"])

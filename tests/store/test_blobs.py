@@ -1,5 +1,7 @@
 """Bytes in the store: whole or refused, and none left behind that nobody refers to."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 from typing import Any
@@ -8,11 +10,11 @@ import bson
 import pytest
 from pymongo.errors import DuplicateKeyError
 
-from store.blobs import BlobRef
-from store.connection import Store
-from store.errors import CorruptBlob, NotFound
-from store.queue import new_token
-from store.trial import Draft
+from hyperhive.store.blobs import BlobRef
+from hyperhive.store.errors import CorruptBlob, NotFound
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Draft
 
 
 def database(store: Store) -> Any:

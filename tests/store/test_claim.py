@@ -1,14 +1,16 @@
 """Trials come to be and are claimed."""
 
+from __future__ import annotations
+
 import datetime
 import time
-from typing import Any, Dict
+from typing import Any
 
 import pytest
 
-from store.connection import Store
-from store.queue import new_token
-from store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
 
 OURS = ["lenet5"]
 
@@ -23,8 +25,8 @@ def claim(store: Store, worker: str = "w1", lease: float = 60.0) -> Trial:
     return trial
 
 
-def raw(store: Store, tid: int = 0) -> Dict[str, Any]:
-    document: Dict[str, Any] = store.client.hyperhive.jobs.find_one({"tid": tid})
+def raw(store: Store, tid: int = 0) -> dict[str, Any]:
+    document: dict[str, Any] = store.client.hyperhive.jobs.find_one({"tid": tid})
     return document
 
 

@@ -1,15 +1,17 @@
 """An idle worker runs a trial a second time, beside its holder: whoever is first counts."""
 
+from __future__ import annotations
+
 from functools import partial
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import pytest
-from clients import at_once, finish, happened, only, raw
+from support.clients import at_once, finish, happened, only, raw
 
-from store.connection import Store
-from store.errors import LeaseLost
-from store.queue import new_token
-from store.trial import HYPEROPT, SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.errors import LeaseLost
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import HYPEROPT, SEARCH, Draft, ErrorKind, Status, Trial
 
 ROUNDS = 10
 EPOCHS = 20
@@ -35,7 +37,7 @@ def at_epoch(store: Store, tid: int, epoch: int, seconds: float = 10.0, ago: flo
     store.client.hyperhive.jobs.update_one({"tid": tid}, [{"$set": said}])
 
 
-def try_copy(store: Store, worker: str = "fast", seconds: float = QUICK) -> Optional[Trial]:
+def try_copy(store: Store, worker: str = "fast", seconds: float = QUICK) -> Trial | None:
     return store.trials.copy(worker, new_token(), ["lenet5"], "s", seconds)
 
 
@@ -114,12 +116,12 @@ def test_one_copy_a_trial_at_a_time(store: Store) -> None:
     ],
 )
 def test_what_is_not_copied(
-    store: Store, change: Dict[str, Any], arguments: Dict[str, Any]
+    store: Store, change: dict[str, Any], arguments: dict[str, Any]
 ) -> None:
     """Neither what is not for this worker, nor what ends soon or not in a number of epochs."""
     held(store)
     store.client.hyperhive.jobs.update_one({}, [{"$set": change}])
-    asked: Dict[str, Any] = {"worker": "fast", "study": "s", "objectives": ["lenet5"], **arguments}
+    asked: dict[str, Any] = {"worker": "fast", "study": "s", "objectives": ["lenet5"], **arguments}
     assert store.trials.copy(token=new_token(), seconds_per_epoch=QUICK, **asked) is None
 
 
@@ -359,17 +361,17 @@ def test_the_claim_of_an_older_worker_voids_a_copy(store: Store) -> None:
 # -- races ------------------------------------------------------------------------------------
 
 
-def test_of_many_who_would_copy_one_does(store: Store, stores: List[Store]) -> None:
+def test_of_many_who_would_copy_one_does(store: Store, stores: list[Store]) -> None:
     """Eight idle workers and one straggler: one copy."""
     for tid in range(ROUNDS):
         held(store, tid)
-        found = at_once(*[partial(try_copy, s, "w{}".format(n)) for n, s in enumerate(stores)])
+        found = at_once(*[partial(try_copy, s, f"w{n}") for n, s in enumerate(stores)])
         (copy,) = [each for each in found if each is not None]
         assert only(store, tid).attempts == 2
         assert finish(store, copy)
 
 
-def test_a_copy_against_the_holders_finish(store: Store, stores: List[Store]) -> None:
+def test_a_copy_against_the_holders_finish(store: Store, stores: list[Store]) -> None:
     """The result counts; a copy begun in that moment is void, or was never begun."""
     for tid in range(ROUNDS):
         holder = held(store, tid)
@@ -378,7 +380,7 @@ def test_a_copy_against_the_holders_finish(store: Store, stores: List[Store]) ->
         assert copy is None or is_lost(store, copy)
 
 
-def test_holder_and_copy_give_back_at_once(store: Store, stores: List[Store]) -> None:
+def test_holder_and_copy_give_back_at_once(store: Store, stores: list[Store]) -> None:
     """In either order the trial waits again, with every attempt refunded."""
     for tid in range(ROUNDS):
         runs = [held(store, tid), copied(store)]
@@ -389,7 +391,7 @@ def test_holder_and_copy_give_back_at_once(store: Store, stores: List[Store]) ->
 
 
 def test_a_copys_heartbeat_is_never_refused_while_the_trial_becomes_its_own(
-    store: Store, stores: List[Store]
+    store: Store, stores: list[Store]
 ) -> None:
     """Whether the holder has given up yet or not makes no difference to the copy's worker."""
     for tid in range(ROUNDS):
@@ -402,7 +404,7 @@ def test_a_copys_heartbeat_is_never_refused_while_the_trial_becomes_its_own(
         assert finish(store, copy)
 
 
-def test_results_of_both_at_once_make_one_winner(store: Store, stores: List[Store]) -> None:
+def test_results_of_both_at_once_make_one_winner(store: Store, stores: list[Store]) -> None:
     """One counts, the other is late, in every order."""
     for tid in range(ROUNDS):
         runs = [held(store, tid), copied(store)]

@@ -1,12 +1,14 @@
 """Studies, workers and data sets: what is written is read back, by whoever asks."""
 
+from __future__ import annotations
+
 import pytest
 
-from store.connection import Store
-from store.errors import CorruptBlob, NotFound
-from store.queue import new_token
-from store.trial import Draft, ErrorKind
-from store.workers import PRESENCE_S, new_worker_id
+from hyperhive.store.errors import CorruptBlob, NotFound
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Draft, ErrorKind
+from hyperhive.store.workers import PRESENCE_S, new_worker_id
 
 # -- studies ----------------------------------------------------------------------------------
 

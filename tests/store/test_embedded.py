@@ -3,6 +3,8 @@
 These tests start real servers and kill real processes.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -15,23 +17,23 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Iterator
 
 import pymongo
 import pytest
 from pymongo.errors import OperationFailure
 
-from store import embedded
-from store.connection import Store
-from store.embedded import embedded_server, find_mongod, running_uri, stop
-from store.errors import LoginRefused, NoServerBinary, ServerFailed
-from store.trial import Draft
+from hyperhive.store.errors import LoginRefused, NoServerBinary, ServerFailed
+from hyperhive.store.server import embedded
+from hyperhive.store.server.embedded import embedded_server, find_mongod, running_uri, stop
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Draft
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 USE_UNTIL_TOLD = """
 import pathlib, sys
-from store.embedded import embedded_server
+from hyperhive.store.server.embedded import embedded_server
 with embedded_server(pathlib.Path(sys.argv[1])) as uri:
     print(uri, flush=True)
     sys.stdin.read()
@@ -40,7 +42,7 @@ with embedded_server(pathlib.Path(sys.argv[1])) as uri:
 DIE_AT_A_COMMAND = """
 import os, pathlib, signal, sys
 from pymongo import monitoring
-from store.embedded import embedded_server
+from hyperhive.store.server.embedded import embedded_server
 left = int(sys.argv[3])
 class Killer(monitoring.CommandListener):
     def started(self, event):
@@ -56,7 +58,7 @@ with embedded_server(pathlib.Path(sys.argv[1])):
 """
 
 
-def mongods(directory: Path) -> List[int]:
+def mongods(directory: Path) -> list[int]:
     """Return the process ids of the servers that run on a directory's files."""
     listing = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pid=,args="], stdout=subprocess.PIPE, check=True
@@ -79,7 +81,7 @@ def kill_all(directory: Path) -> None:
     wait_until(lambda: not set(killed) & set(mongods(directory)))
 
 
-def start(script: str, directory: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+def start(script: str, directory: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", script, str(directory), *arguments],
         cwd=str(REPOSITORY),
@@ -89,7 +91,7 @@ def start(script: str, directory: Path, *arguments: str) -> "subprocess.Popen[by
 
 
 @contextlib.contextmanager
-def another_user(directory: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def another_user(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process that uses the server until its standard input ends."""
     with start(USE_UNTIL_TOLD, directory) as process:
         try:
@@ -239,7 +241,7 @@ def test_the_passwords_are_not_in_the_process_list(mongo_uri: str, mongo_directo
 
 def test_the_server_asks_for_the_password(mongo_uri: str) -> None:
     """Neither a wrong password nor none opens the server, and none can make a user."""
-    host = "127.0.0.1:{}/hyperhive".format(port_of(mongo_uri))
+    host = f"127.0.0.1:{port_of(mongo_uri)}/hyperhive"
     with pytest.raises(LoginRefused), Store("mongodb://hyperhive:wrong@" + host) as store:
         store.ping()
     with pytest.raises(LoginRefused), Store("mongodb://" + host) as store:
@@ -524,6 +526,6 @@ def test_a_port_in_use_is_an_error_that_names_it(directory: Path) -> None:
     """A port that another program listens on is refused in one sentence."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ServerFailed, match="port {} is used".format(port)):
+        with pytest.raises(ServerFailed, match=f"port {port} is used"):
             use_once(directory, port=port)
     assert mongods(directory) == []

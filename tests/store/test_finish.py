@@ -3,14 +3,16 @@
 Late results are fault cases: see tests/faults/test_results.py.
 """
 
-from typing import Any, Dict
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
-from store.connection import Store
-from store.errors import LeaseLost
-from store.queue import new_token
-from store.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.store.errors import LeaseLost
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
 
 RESULT = {"status": "ok", "loss": 0.25}
 
@@ -31,8 +33,8 @@ def finish(store: Store, trial: Trial, loss: float = 0.25) -> bool:
     return store.trials.finish(trial.id, str(trial.token), {"loss": loss})
 
 
-def raw(store: Store) -> Dict[str, Any]:
-    document: Dict[str, Any] = store.client.hyperhive.jobs.find_one({"tid": 0})
+def raw(store: Store) -> dict[str, Any]:
+    document: dict[str, Any] = store.client.hyperhive.jobs.find_one({"tid": 0})
     return document
 
 

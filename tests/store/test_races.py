@@ -3,19 +3,20 @@
 The races that are fault cases of their own are in tests/faults/test_contention.py.
 """
 
+from __future__ import annotations
+
 from functools import partial
-from typing import List
 
-from clients import at_once, claim, finish, happened, only, post, try_claim
+from support.clients import at_once, claim, finish, happened, only, post, try_claim
 
-from store.connection import Store
-from store.queue import new_token
-from store.trial import SEARCH, Status
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Status
 
 ROUNDS = 20
 
 
-def test_a_claim_against_the_finish_of_an_expired_holder(store: Store, stores: List[Store]) -> None:
+def test_a_claim_against_the_finish_of_an_expired_holder(store: Store, stores: list[Store]) -> None:
     """The old holder's result counts either way; a claim beside it came first, or got nothing."""
     for tid in range(ROUNDS):
         post(store, tid)
@@ -31,7 +32,7 @@ def test_a_claim_against_the_finish_of_an_expired_holder(store: Store, stores: L
             assert not happened(store.trials.heartbeat, taken)
 
 
-def test_a_renewal_against_a_takeover(store: Store, stores: List[Store]) -> None:
+def test_a_renewal_against_a_takeover(store: Store, stores: list[Store]) -> None:
     """Of a sleeper that wakes and a worker that takes over, exactly one holds the trial."""
     for tid in range(ROUNDS):
         post(store, tid)
@@ -44,7 +45,7 @@ def test_a_renewal_against_a_takeover(store: Store, stores: List[Store]) -> None
         finish(store, taken or old, 0.1)
 
 
-def test_a_cancel_of_a_waiting_trial_against_its_claim(store: Store, stores: List[Store]) -> None:
+def test_a_cancel_of_a_waiting_trial_against_its_claim(store: Store, stores: list[Store]) -> None:
     """A trial claimed before its cancel is asked to end; one cancelled before is never claimed."""
     for tid in range(ROUNDS):
         post(store, tid)
@@ -59,7 +60,7 @@ def test_a_cancel_of_a_waiting_trial_against_its_claim(store: Store, stores: Lis
             store.trials.confirm_cancel(taken)
 
 
-def test_a_sweep_against_a_finish_never_loses_the_result(store: Store, stores: List[Store]) -> None:
+def test_a_sweep_against_a_finish_never_loses_the_result(store: Store, stores: list[Store]) -> None:
     """A result that arrives while its worker is given up as lost counts in every order."""
     for tid in range(ROUNDS):
         post(store, tid, max_attempts=1)
@@ -69,7 +70,7 @@ def test_a_sweep_against_a_finish_never_loses_the_result(store: Store, stores: L
         assert (only(store, tid).status, only(store, tid).error) == (Status.DONE, None)
 
 
-def test_sweepers_count_each_trial_once(store: Store, stores: List[Store]) -> None:
+def test_sweepers_count_each_trial_once(store: Store, stores: list[Store]) -> None:
     """Several coordinators that sweep at once end each trial once, between them."""
     for tid in range(ROUNDS):
         post(store, tid, max_attempts=1)
@@ -78,7 +79,7 @@ def test_sweepers_count_each_trial_once(store: Store, stores: List[Store]) -> No
     assert {trial.fence for trial in store.trials.find("s")} == {2}
 
 
-def test_of_many_posts_of_one_tid_one_wins(store: Store, stores: List[Store]) -> None:
+def test_of_many_posts_of_one_tid_one_wins(store: Store, stores: list[Store]) -> None:
     """Two coordinators that post the same trial at once leave one trial."""
     for tid in range(ROUNDS):
         assert sum(at_once(*[partial(post, each, tid) for each in stores])) == 1
@@ -86,11 +87,11 @@ def test_of_many_posts_of_one_tid_one_wins(store: Store, stores: List[Store]) ->
 
 
 def test_a_data_set_published_twice_at_once_is_there_once(
-    store: Store, stores: List[Store]
+    store: Store, stores: list[Store]
 ) -> None:
     """One publisher wins, the data are whole, and the other's upload is collected as an orphan."""
     for number in range(5):
-        key = "hash {}".format(number)
+        key = f"hash {number}"
         packed = key.encode() * 50_000
         won = at_once(
             *[partial(each.datasets.publish, key, packed, {"name": key}) for each in stores[:2]]
@@ -102,19 +103,19 @@ def test_a_data_set_published_twice_at_once_is_there_once(
     assert len(store.datasets.cards()) == 5
 
 
-def test_a_study_opened_by_many_is_the_first_ones(store: Store, stores: List[Store]) -> None:
+def test_a_study_opened_by_many_is_the_first_ones(store: Store, stores: list[Store]) -> None:
     """Coordinators that create the same study at once all get the same specification."""
     for number in range(5):
         opened = at_once(
             *[
-                partial(each.studies.open, "study {}".format(number), {"by": by})
+                partial(each.studies.open, f"study {number}", {"by": by})
                 for by, each in enumerate(stores)
             ]
         )
         assert len({study.spec["by"] for study in opened}) == 1
 
 
-def test_a_storm_of_everything_loses_no_trial(store: Store, stores: List[Store]) -> None:
+def test_a_storm_of_everything_loses_no_trial(store: Store, stores: list[Store]) -> None:
     """Workers that finish, fail, give back, vanish and deliver late leave each trial ended once."""
     for tid in range(60):
         post(store, tid, max_attempts=50)

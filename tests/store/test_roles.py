@@ -1,13 +1,15 @@
 """Workers' users are made and ended by an administrator, and nobody else's user is touched."""
 
+from __future__ import annotations
+
 from typing import Iterator
 
 import pytest
 
-from store.connection import Store
-from store.driver import with_login
-from store.errors import BadAddress, LoginRefused, NameTaken, NotAllowed, NotFound
-from store.roles import WORKER, role_name
+from hyperhive.store.errors import BadAddress, LoginRefused, NameTaken, NotAllowed, NotFound
+from hyperhive.store.server.mongo import with_login
+from hyperhive.store.server.roles import WORKER, role_name
+from hyperhive.store.store import Store
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def admin(admin_uri: str) -> Iterator[Store]:
 
 def knows(admin: Store, name: str, password: str) -> bool:
     """Whether the server takes this login for a worker's."""
-    with Store("mongodb://{}:{}@{}".format(name, password, admin.address)) as device:
+    with Store(f"mongodb://{name}:{password}@{admin.address}") as device:
         try:
             device.ping()
         except LoginRefused:

@@ -1,14 +1,16 @@
 """What happens to a trial that is held: heartbeat, fail, give back, expire, cancel."""
 
+from __future__ import annotations
+
 import datetime
-from typing import Any, Dict, List
+from typing import Any
 
 import pytest
 
-from store.connection import Store
-from store.errors import LeaseLost
-from store.queue import new_token
-from store.trial import BASELINE, SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.errors import LeaseLost
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import BASELINE, SEARCH, Draft, ErrorKind, Status, Trial
 
 OURS = ["lenet5"]
 
@@ -39,8 +41,8 @@ def cancel(store: Store, tid: int = 0) -> Trial:
     return trial
 
 
-def raw(store: Store, tid: int = 0) -> Dict[str, Any]:
-    document: Dict[str, Any] = store.client.hyperhive.jobs.find_one({"tid": tid})
+def raw(store: Store, tid: int = 0) -> dict[str, Any]:
+    document: dict[str, Any] = store.client.hyperhive.jobs.find_one({"tid": tid})
     return document
 
 
@@ -146,7 +148,7 @@ def test_dollar_text_in_progress_is_literal(store: Store) -> None:
 def test_a_failed_attempt_backs_off(store: Store) -> None:
     """The n-th failed attempt waits 2^n seconds, at most 60, by the server's clock."""
     post(store, max_attempts=99)
-    waits: List[float] = []
+    waits: list[float] = []
     for _ in range(7):
         store.trials.fail(claim(store), ErrorKind.OBJECTIVE, "out of luck")
         document = raw(store)

@@ -1,21 +1,23 @@
 """What a device can do: measured, kept for as long as the store is, and shown beside the others."""
 
+from __future__ import annotations
+
 import platform
 import sys
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, Iterator
 
 import pytest
 import torch
 from rich.console import Console
 
-import hyperhive
-from store.benchmarks import Benchmark
-from store.connection import Store
-from store.driver import with_login
-from worker.benchmark import measure
-from worker.comparison import comparison
-from worker.device import _board, machine, machine_versions
+from hyperhive import cli
+from hyperhive.store.benchmarks import Benchmark
+from hyperhive.store.server.mongo import with_login
+from hyperhive.store.store import Store
+from hyperhive.worker.benchmark.measure import measure
+from hyperhive.worker.benchmark.table import comparison
+from hyperhive.worker.device import _board, machine, machine_versions
 
 NANO = Benchmark(
     name="nano",
@@ -46,12 +48,12 @@ def shown(renderable: Any, width: int = 80) -> str:
 
 def hyperhive_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
-) -> "tuple[object, str]":
+) -> tuple[object, str]:
     """Run a command in this process; return its exit code and what it said."""
     monkeypatch.setattr(sys, "argv", ["hyperhive", *arguments])
     monkeypatch.setenv("COLUMNS", "120")
     with pytest.raises(SystemExit) as ended:
-        hyperhive.main()
+        cli.main()
     said = capsys.readouterr()
     return ended.value.code, said.out + said.err
 
@@ -59,8 +61,8 @@ def hyperhive_does(
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a benchmark measure a sixteenth of the images, and keep this process's threads."""
-    monkeypatch.setattr("worker.benchmark._IMAGES", 64)
-    monkeypatch.setattr("worker.benchmark.SECONDS", 0.0)
+    monkeypatch.setattr("hyperhive.worker.benchmark.measure._IMAGES", 64)
+    monkeypatch.setattr("hyperhive.worker.benchmark.measure.SECONDS", 0.0)
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
@@ -68,7 +70,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_a_device_is_measured_without_a_data_set(quick: None) -> None:
     """Both batch sizes and the way of one picture are timed, and what they depend on is named."""
-    told: List[str] = []
+    told: list[str] = []
     measured = measure("me", torch.device("cpu"), told.append)
     assert measured.name == "me"
     assert measured.device.startswith("cpu (")
@@ -99,7 +101,7 @@ def test_only_linux_is_asked_for_its_board(monkeypatch: pytest.MonkeyPatch) -> N
     """On Windows, which has no /proc, a machine is what Python calls it."""
     known_to_python = platform.processor() or platform.machine()
     monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr("worker.device.Path", None)  # nothing is read
+    monkeypatch.setattr("hyperhive.worker.device.Path", None)  # nothing is read
     assert machine() == known_to_python
 
 

@@ -1,10 +1,12 @@
 """The benchmark of cameras: its scenes distort as they say, and show the picture in the guide."""
 
+from __future__ import annotations
+
 import functools
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+from typing import Iterator
 
 import numpy as np
 import pytest
@@ -18,12 +20,12 @@ from benchmarks import _light, _mjpeg, _models, _scene
 from benchmarks._backgrounds import SIDE
 from benchmarks._scene import KINDS, ROOM, Scene
 from benchmarks.camera import Pictures, Score
-from inference.models import from_file
-from model import checkpoint
-from model.config import TrainConfig
-from model.datasets import digits
-from model.images import fit
-from model.training import TrainingData
+from hyperhive.inference.models.choice import from_file
+from hyperhive.model import checkpoint
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.data.images import fit
+from hyperhive.model.data.loading import digits
+from hyperhive.model.training import TrainingData
 
 HELD = {name: ROOM[name] for name in ("scale", "shift", "rotation", "perspective")}
 
@@ -48,7 +50,7 @@ def seen(frame: np.ndarray) -> np.ndarray:
     return fit(np.ascontiguousarray(frame[..., ::-1]), 3).astype(float)
 
 
-def error(strengths: Dict[str, float], at_bound: bool = False) -> float:
+def error(strengths: dict[str, float], at_bound: bool = False) -> float:
     """Return how far, on average, the model's input is from the picture."""
     scene = Scene(0, strengths, at_bound)
     shown = [picture(number) for number in range(3)]
@@ -113,7 +115,7 @@ def test_a_distortion_that_there_is_not_is_refused() -> None:
     ],
 )
 def test_a_picture_is_where_its_values_put_it(
-    values: Dict[str, float], expected: List[Tuple[int, int]]
+    values: dict[str, float], expected: list[tuple[int, int]]
 ) -> None:
     """The guide is filled; half the size, a tenth aside and a quarter turn are what they say."""
     assert np.allclose(_scene.corners(values, 0.0), expected)
@@ -183,7 +185,7 @@ def test_the_server_shows_its_frames_in_turn() -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Train two models of digits that differ in augmentation only."""
     made = {}
     data = TrainingData(digits(), torch.device("cpu"))
@@ -194,7 +196,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
     return made
 
 
-def test_a_video_is_scored_frame_by_frame(trained: Dict[str, Path]) -> None:
+def test_a_video_is_scored_frame_by_frame(trained: dict[str, Path]) -> None:
     """What is named rightly without a camera is so in an undistorted video, by each model."""
     models = [from_file(path) for path in trained.values()]
     pictures = Pictures(digits(), models, seed=0)
@@ -209,7 +211,7 @@ def test_a_video_is_scored_frame_by_frame(trained: Dict[str, Path]) -> None:
 
 
 def test_snapshots_of_a_server_are_scored_by_what_they_show(
-    trained: Dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    trained: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever frames a snapshot happens on, each is compared with its own digit."""
     monkeypatch.setattr(_mjpeg, "serve", functools.partial(_mjpeg.serve, fps=50.0))
@@ -219,7 +221,7 @@ def test_snapshots_of_a_server_are_scored_by_what_they_show(
     assert score.right >= 16
 
 
-def test_a_model_trained_for_cameras_is_better_at_cameras(trained: Dict[str, Path]) -> None:
+def test_a_model_trained_for_cameras_is_better_at_cameras(trained: dict[str, Path]) -> None:
     """Of digits held as askew as in an ordinary room they may be, it names more rightly."""
     dataset = digits()
     scene = Scene(0, HELD, at_bound=True)

@@ -1,27 +1,29 @@
 """The dashboard: what it reads of a real store, what it says of it, and to whom."""
 
+from __future__ import annotations
+
 import contextlib
 import http.client
 import json
 import threading
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Iterator
 from urllib.parse import quote, urlsplit
 
 import pymongo
 import pytest
-from clients import at_once
-from home import until
+from support.clients import at_once
+from support.home import until
 
-from coordinator.dashboard import REFRESH_S, Dashboard
-from coordinator.dashboard_cli import _first_look, _listen, _require
-from coordinator.fleet_reader import COMPARE_EVERY_S, Fleet, FleetReader, StudyState
-from model.errors import UsageError
-from pages.server import PageServer
-from store.connection import Store
-from store.driver import with_login
-from store.errors import NotAllowed, NotFound
-from store.queue import new_token
-from store.trial import BASELINE, REFIT, Draft, ErrorKind, Status, Trial
+from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.cli.dashboard import _first_look, _listen, _require
+from hyperhive.coordinator.views.dashboard import REFRESH_S, Dashboard
+from hyperhive.coordinator.views.fleet import COMPARE_EVERY_S, Fleet, FleetReader, StudyState
+from hyperhive.store.errors import NotAllowed, NotFound
+from hyperhive.store.queue import new_token
+from hyperhive.store.server.mongo import with_login
+from hyperhive.store.store import Store
+from hyperhive.store.trial import BASELINE, REFIT, Draft, ErrorKind, Status, Trial
+from hyperhive.web.server import PageServer
 
 SCRIPT = "<script>alert(1)"
 
@@ -41,7 +43,7 @@ def opened(store: Store, name: str, trials: int = 9) -> None:
     store.studies.open(name, {"trials": trials})
 
 
-def config(tid: int) -> Dict[str, Any]:
+def config(tid: int) -> dict[str, Any]:
     return {"learning_rate": 0.01 * (tid + 1), "momentum": 0.5, "epochs": 7}
 
 
@@ -63,23 +65,23 @@ def finished(store: Store, trial: Trial, accuracy: Any, **result: Any) -> bool:
     return store.trials.finish(trial.id, str(trial.token), found)
 
 
-def done(store: Store, study: str, accuracies: List[Any], purpose: str = "search") -> None:
+def done(store: Store, study: str, accuracies: list[Any], purpose: str = "search") -> None:
     """Post trials and finish them with these accuracies."""
     for tid, accuracy in enumerate(accuracies):
         posted(store, study, tid, purpose=purpose)
         finished(store, taken(store), accuracy)
 
 
-def states(fleet: Fleet) -> Dict[str, List[str]]:
+def states(fleet: Fleet) -> dict[str, list[str]]:
     """Return what a fleet's trials are, by study."""
     return {
-        study.name: ["{}/{} {}".format(t.purpose, t.tid, t.status.name) for t in study.trials]
+        study.name: [f"{t.purpose}/{t.tid} {t.status.name}" for t in study.trials]
         for study in fleet.studies
     }
 
 
-def looked(dashboard: Dashboard, study: Optional[str] = None) -> Dict[str, Any]:
-    said: Dict[str, Any] = json.loads(dashboard.look(study))
+def looked(dashboard: Dashboard, study: str | None = None) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(dashboard.look(study))
     return said
 
 
@@ -175,13 +177,13 @@ def test_of_a_large_study_only_what_changed_is_read(store: Store, admin_uri: str
     reader = FleetReader(store, clock=clock)
     with pymongo.MongoClient(admin_uri) as admin:
 
-        def cost() -> List[int]:
+        def cost() -> list[int]:
             """Return how many keys, documents and answers the server has gone through."""
             metrics = admin.admin.command("serverStatus")["metrics"]
             scanned = metrics["queryExecutor"]
             return [scanned["scanned"], scanned["scannedObjects"], metrics["document"]["returned"]]
 
-        def cost_of_a_reading() -> List[int]:
+        def cost_of_a_reading() -> list[int]:
             before = cost()
             assert len(reader.read().studies[0].trials) == 3004
             return [after - earlier for earlier, after in zip(before, cost())]
@@ -230,7 +232,7 @@ def test_the_time_left_is_that_of_the_trials_over_those_that_run(store: Store) -
     jobs = store.client.hyperhive.jobs
     jobs.update_many({}, [{"$set": {"refresh_time": took}}])
 
-    def left() -> Optional[float]:
+    def left() -> float | None:
         return FleetReader(store).read().studies[0].seconds_left()
 
     assert left() is None  # nobody works
@@ -356,7 +358,7 @@ def test_the_points_of_a_large_study_stand_for_several(store: Store) -> None:
 class Counting(FleetReader):
     """Counts its readings; each waits for ``gate``."""
 
-    def __init__(self, store: Store, only: Optional[str] = None) -> None:
+    def __init__(self, store: Store, only: str | None = None) -> None:
         super().__init__(store, only)
         self.readings = 0
         self.gate = threading.Event()
@@ -458,7 +460,7 @@ def test_the_page_on_loopback_needs_no_secret_and_only_gets(store: Store) -> Non
     opened(store, SCRIPT)
     page = _listen(Dashboard(FleetReader(store)), "127.0.0.1", 0, None)
     with page.running():
-        assert page.url == "http://127.0.0.1:{}/".format(page.server_address[1])
+        assert page.url == f"http://127.0.0.1:{page.server_address[1]}/"
         for path in ("/", "/page.css", "/page.js", "/fleet.json?study=" + quote(SCRIPT)):
             status, body, headers = ask(page, path)
             assert (status, bool(body)) == (200, True)

@@ -1,10 +1,12 @@
 """What a suggestion knows depends on the trials' own times, not on when it is made."""
 
-from datetime import datetime, timedelta, timezone
-from typing import Any, Dict, List, Optional
+from __future__ import annotations
 
-from coordinator.history import known_at, latest_claim
-from store.trial import ErrorKind, Status, Trial
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from hyperhive.coordinator.history import known_at, latest_claim
+from hyperhive.store.trial import ErrorKind, Status, Trial
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
 
@@ -15,16 +17,16 @@ def at(seconds: float) -> datetime:
 
 def trial(
     tid: int,
-    claimed: Optional[float] = None,
-    ended: Optional[float] = None,
-    loss: Optional[float] = 0.5,
-    error: Optional[ErrorKind] = None,
+    claimed: float | None = None,
+    ended: float | None = None,
+    loss: float | None = 0.5,
+    error: ErrorKind | None = None,
 ) -> Trial:
     """Return a trial that was first taken and that ended so many seconds after noon."""
     status = Status.NEW if claimed is None else Status.RUNNING
     if ended is not None:
         status = Status.DONE if error is None else Status.ERROR
-    document: Dict[str, Any] = {
+    document: dict[str, Any] = {
         "_id": tid,
         "exp_key": "s",
         "tid": tid,
@@ -38,7 +40,7 @@ def trial(
     return Trial.from_document(document)
 
 
-def losses(trials: List[Trial]) -> Dict[int, Optional[float]]:
+def losses(trials: list[Trial]) -> dict[int, float | None]:
     return {seen.tid: seen.loss for seen in known_at(latest_claim(trials), trials)}
 
 

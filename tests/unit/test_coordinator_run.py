@@ -1,12 +1,14 @@
 """A study from its plan to its model, with workers that deliver real weights and made-up losses."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
 import signal
 import threading
 from pathlib import Path
-from typing import Any, List
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,31 +18,38 @@ from rich.console import Console
 from rich.text import Text
 from test_coordinator_search import Act, claimed, deliver, loss_of, working
 
-from coordinator.calibrating import calibrate
-from coordinator.cli import stopping
-from coordinator.display import Lines, doing, panel, time_left
-from coordinator.offers import Offers
-from coordinator.picture import Answers, draw
-from coordinator.ranking import best_of
-from coordinator.run import PICTURE_FILE, Result, StudyFailed, _card_so_far, open_study, run_study
-from coordinator.search import Search, Snapshot
-from coordinator.space import CLASSIC, Dimension
-from coordinator.status import report as status_report
-from coordinator.study import Plan
-from coordinator.summary import summary
-from model import checkpoint
-from model.card import CARD_FILE, WEIGHTS_FILE, Card
-from model.checkpoint import pack_weights
-from model.config import TrainConfig
-from model.dataset import Dataset
-from model.datasets import Request
-from model.errors import CheckpointError
-from model.lenet import LeNet5
-from store.blobs import BlobRef
-from store.connection import Store
-from store.errors import NotFound, StoreUnavailable, StudyChanged
-from store.queue import new_token
-from store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.common.errors import CheckpointError
+from hyperhive.common.signals import StopSignals
+from hyperhive.coordinator.best_so_far import Offers
+from hyperhive.coordinator.evaluation import calibrate
+from hyperhive.coordinator.ranking import best_of
+from hyperhive.coordinator.run import (
+    PICTURE_FILE,
+    Result,
+    StudyFailed,
+    _card_so_far,
+    open_study,
+    run_study,
+)
+from hyperhive.coordinator.search import Search, Snapshot
+from hyperhive.coordinator.space import CLASSIC, Dimension
+from hyperhive.coordinator.study import Plan
+from hyperhive.coordinator.views.picture import Answers, draw
+from hyperhive.coordinator.views.status import report as status_report
+from hyperhive.coordinator.views.summary import summary
+from hyperhive.coordinator.views.terminal import Lines, doing, panel, time_left
+from hyperhive.model import checkpoint
+from hyperhive.model.card import CARD_FILE, WEIGHTS_FILE, Card
+from hyperhive.model.checkpoint import pack_weights
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.loading import Request
+from hyperhive.model.lenet import LeNet5
+from hyperhive.store.blobs import BlobRef
+from hyperhive.store.errors import NotFound, StoreUnavailable, StudyChanged
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
 
 TEST_IMAGES = 24
 
@@ -82,14 +91,14 @@ def run(
         return run_study(store, study, data, models, refit, lambda snapshot: None, stop)
 
 
-def only_search(store: Store, uri: str, name: str = "s") -> List[Trial]:
+def only_search(store: Store, uri: str, name: str = "s") -> list[Trial]:
     """Run a study's search without the refit, the test and the picture."""
     study = open_study(store, plan(name=name), tiny())
     with working(uri, train):
         return Search(store, study, lambda snapshot: None, threading.Event()).run()
 
 
-def jobs(store: Store) -> List[Trial]:
+def jobs(store: Store) -> list[Trial]:
     return store.trials.find("s")
 
 
@@ -243,7 +252,7 @@ def test_the_trials_of_one_split_share_their_members(monkeypatch: pytest.MonkeyP
         seen.append(len(images))
         return images
 
-    monkeypatch.setattr("coordinator.calibrating.seen_by_camera", counted)
+    monkeypatch.setattr("hyperhive.coordinator.evaluation.seen_by_camera", counted)
     data = tiny("counted")
     data.train_images[0] = 255  # no other test has these images
     for split_seed, calls in ((5, 2), (5, 2), (6, 4)):
@@ -435,7 +444,7 @@ def test_a_summary_can_be_copied_from_a_log(store: Store, mongo_uri: str) -> Non
     assert "unknown of validation images" in said
     assert str(folder / WEIGHTS_FILE) in said
     assert str(folder / PICTURE_FILE) in said
-    assert "predict-cam --model {}".format(folder) in said
+    assert f"predict-cam --model {folder}" in said
 
 
 def test_status_tells_studies_trials_and_workers(store: Store, mongo_uri: str) -> None:
@@ -547,7 +556,7 @@ def test_a_log_has_a_line_for_each_trial_that_ends(store: Store, mongo_uri: str)
         Lines(console).show(deserted)
     assert "no worker any more: run `hyperhive worker`" in capture.get()
     assert [line.split(":")[0] for line in said[2:]] == [
-        "[{}/3] trial {}".format(trial.tid + 1, trial.tid) for trial in done.finished
+        f"[{trial.tid + 1}/3] trial {trial.tid}" for trial in done.finished
     ]
     assert len(said) == 5
     with console.capture() as capture:
@@ -584,13 +593,13 @@ def test_time_left_is_rounded(seconds: Any, said: str) -> None:
 
 def test_a_signal_in_the_middle_of_a_wait_is_no_deadlock() -> None:
     """A handler may interrupt whoever holds the event's lock; the second signal interrupts all."""
-    with stopping() as stop:
+    with StopSignals() as signals:
         ask: Any = signal.getsignal(signal.SIGTERM)
         handler = threading.Thread(target=ask, args=(signal.SIGTERM, None), daemon=True)
-        with stop._cond:  # type: ignore[attr-defined]
+        with signals.stop._cond:  # type: ignore[attr-defined]
             handler.start()
             handler.join(5)
             assert not handler.is_alive()
-        assert stop.wait(10)
+        assert signals.stop.wait(10)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)

@@ -1,23 +1,25 @@
 """The search: posting, watching, keeping and resuming, on a real store with made-up losses."""
 
+from __future__ import annotations
+
 import contextlib
 import math
 import threading
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Iterator
 
 import pytest
-from clients import Gate
+from support.clients import Gate
 
-from coordinator.ranking import best_of, ranking, why_nothing
-from coordinator.search import WEIGHTS_KEPT, Interrupted, NoWorker, Search, Snapshot
-from coordinator.study import Plan, Study
-from coordinator.suggest import Observation, Suggester
-from model.datasets import Request
-from store.connection import Store
-from store.errors import StudyWithdrawn
-from store.queue import new_token
-from store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.coordinator.ranking import best_of, ranking, why_nothing
+from hyperhive.coordinator.search import WEIGHTS_KEPT, Interrupted, NoWorker, Search, Snapshot
+from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.suggest import Observation, Suggester
+from hyperhive.model.data.loading import Request
+from hyperhive.store.errors import StudyWithdrawn
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
 
 Act = Callable[[Store, Trial], None]
 
@@ -31,7 +33,7 @@ def loss_of(trial: Trial) -> float:
     return min(0.99, abs(math.log10(trial.config["learning_rate"]) + 1.5) / 3)
 
 
-def deliver(store: Store, trial: Trial, weights: Optional[bytes] = None, **result: Any) -> None:
+def deliver(store: Store, trial: Trial, weights: bytes | None = None, **result: Any) -> None:
     """Finish a trial as a worker does."""
     loss = loss_of(trial)
     found = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
@@ -39,7 +41,7 @@ def deliver(store: Store, trial: Trial, weights: Optional[bytes] = None, **resul
     store.trials.finish(trial.id, str(trial.token), {**found, **result}, artifact)
 
 
-def claim(store: Store, worker: str = "w", lease: float = 60.0) -> Optional[Trial]:
+def claim(store: Store, worker: str = "w", lease: float = 60.0) -> Trial | None:
     return store.trials.claim(worker, new_token(), ["lenet5"], lease=lease)
 
 
@@ -67,9 +69,7 @@ def working(uri: str, act: Act = deliver, workers: int = 1) -> Iterator[None]:
                 if trial is not None:
                     act(store, trial)
 
-    threads = [
-        threading.Thread(target=work, args=("w{}".format(number),)) for number in range(workers)
-    ]
+    threads = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(workers)]
     for thread in threads:
         thread.start()
     try:
@@ -84,14 +84,14 @@ def search(
     store: Store,
     of: Study,
     watch: Callable[[Snapshot], None] = lambda snapshot: None,
-    stop: Optional[threading.Event] = None,
+    stop: threading.Event | None = None,
     **how: Any,
 ) -> Search:
     store.studies.open(of.name, of.spec())
     return Search(store, of, watch, stop or threading.Event(), **how)
 
 
-def stop_when(holds: Callable[[Snapshot], bool]) -> Dict[str, Any]:
+def stop_when(holds: Callable[[Snapshot], bool]) -> dict[str, Any]:
     """Return the arguments of a search that is stopped once a snapshot is as asked."""
     stop = threading.Event()
 
@@ -102,7 +102,7 @@ def stop_when(holds: Callable[[Snapshot], bool]) -> Dict[str, Any]:
     return {"watch": watch, "stop": stop}
 
 
-def posted(store: Store, purpose: str = SEARCH) -> List[Trial]:
+def posted(store: Store, purpose: str = SEARCH) -> list[Trial]:
     return store.trials.find("s", purpose)
 
 
@@ -149,7 +149,7 @@ def test_a_trial_has_the_values_of_its_number(store: Store, mongo_uri: str) -> N
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_as_many_trials_wait_as_workers_live(store: Store, workers: int) -> None:
     """With nobody claiming, one trial waits for each live worker, and one for none."""
-    report(store, *("w{}".format(number) for number in range(workers)))
+    report(store, *(f"w{number}" for number in range(workers)))
     polls = []
     stopped = stop_when(lambda snapshot: polls.append(snapshot) or len(polls) == 4)
     with pytest.raises(Interrupted):
@@ -161,7 +161,7 @@ def test_never_more_wait_than_workers_live_and_never_more_than_the_budget(
     store: Store, mongo_uri: str
 ) -> None:
     """While workers take and finish trials, the store never shows more waiting than they are."""
-    waiting: List[int] = []
+    waiting: list[int] = []
 
     def watch(snapshot: Snapshot) -> None:
         counts = store.trials.counts("s", SEARCH)
@@ -259,7 +259,7 @@ def test_a_stopped_search_goes_on_where_it_was(store: Store, mongo_uri: str) -> 
         with pytest.raises(Interrupted):
             search(store, of, **stopped).run()
         before = {trial.tid: trial for trial in posted(store) if trial.is_final}
-        snapshots: List[Snapshot] = []
+        snapshots: list[Snapshot] = []
         search(store, of, snapshots.append).run()
     trials = posted(store)
     assert [trial.tid for trial in trials] == list(range(8))
@@ -283,7 +283,7 @@ def test_a_missing_number_is_filled(store: Store, mongo_uri: str) -> None:
 def test_two_searches_at_once_share_a_study(store: Store, mongo_uri: str) -> None:
     """Two coordinators on one study post no number twice and none beyond the budget."""
     of = study(12)
-    ends: List[List[int]] = []
+    ends: list[list[int]] = []
 
     def run() -> None:
         with Store(mongo_uri) as own:
@@ -334,7 +334,7 @@ def test_suggestions_learn_from_failed_objectives_not_from_failed_devices(store:
     assert len(trials) == 8
     suggester = Suggester("tpe", of.plan.space, of.plan.seed, 3)
 
-    def knowing(*tids: int) -> Dict[str, float]:
+    def knowing(*tids: int) -> dict[str, float]:
         seen = [Observation(tid, trials[tid].vals, trials[tid].loss) for tid in tids]
         return suggester.suggest(7, seen)
 
@@ -346,9 +346,9 @@ def test_suggestions_learn_from_failed_objectives_not_from_failed_devices(store:
 def test_a_search_waits_for_a_server_that_went_away(store: Store, mongo_uri: str) -> None:
     """A server that goes away is told in the phase; when it is back, the search completes."""
     gate = Gate(mongo_uri)
-    phases: List[str] = []
+    phases: list[str] = []
 
-    def away() -> List[str]:
+    def away() -> list[str]:
         return [phase for phase in phases if "does not answer" in phase]
 
     def watch(snapshot: Snapshot) -> None:
@@ -402,7 +402,7 @@ def test_a_search_ends_when_its_study_is_withdrawn(
             withdrawn.append(withdraw(store, "s"))
             post(store, study(3), 2)  # as a coordinator does that has not seen it yet
 
-    withdrawn: List[Any] = []
+    withdrawn: list[Any] = []
     with pytest.raises(StudyWithdrawn, match="study s was " + words):
         search(store, study(3), watch).run()
     assert all(trial.is_final for trial in store.trials.find("s"))

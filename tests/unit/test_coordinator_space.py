@@ -1,16 +1,18 @@
 """Search spaces: what is accepted, what is refused and in which words."""
 
-from typing import Any, Dict
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
-from coordinator.space import CLASSIC, NAMED, Dimension, from_tables, named
-from coordinator.study import Plan, Study
-from coordinator.suggest import Suggester
-from model.datasets import Request
-from model.errors import UsageError
+from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.space import CLASSIC, NAMED, Dimension, from_tables, named
+from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.suggest import Suggester
+from hyperhive.model.data.loading import Request
 
-CLASSIC_TABLES: Dict[str, Dict[str, Any]] = {
+CLASSIC_TABLES: dict[str, dict[str, Any]] = {
     "learning_rate": {"distribution": "loguniform", "low": 0.001, "high": 0.1},
     "epochs": {"distribution": "quniform", "low": 2, "high": 30, "step": 1},
     "momentum": {"distribution": "uniform", "low": 0.0, "high": 0.95},
@@ -67,7 +69,7 @@ def is_one_sentence(text: str) -> bool:
         ({"name": "learning_rate", "high": float("inf")}, "learning_rate must be a float"),
     ],
 )
-def test_a_dimension_without_sense_is_refused(changed: Dict[str, Any], said: str) -> None:
+def test_a_dimension_without_sense_is_refused(changed: dict[str, Any], said: str) -> None:
     """Each refusal is one sentence that names the hyperparameter and the rule."""
     with pytest.raises(UsageError) as refused:
         dimension(**changed)
@@ -104,7 +106,7 @@ def test_the_classic_space_can_be_written_as_tables() -> None:
 def test_a_space_lacks_none_of_the_three(name: str) -> None:
     """A space without learning rate, epochs or momentum is refused, and the missing one named."""
     tables = {key: table for key, table in CLASSIC_TABLES.items() if key != name}
-    with pytest.raises(UsageError, match="search space: {} is missing".format(name)):
+    with pytest.raises(UsageError, match=f"search space: {name} is missing"):
         from_tables(tables)
 
 
@@ -130,7 +132,7 @@ def test_a_malformed_table_is_refused(table: Any) -> None:
         {"distribution": "loguniform", "low": 2, "high": 9},
     ],
 )
-def test_an_accepted_space_never_leaves_its_bounds(epochs: Dict[str, Any]) -> None:
+def test_an_accepted_space_never_leaves_its_bounds(epochs: dict[str, Any]) -> None:
     """Epochs that are not refused are drawn between low and high, and every draw can be trained."""
     try:
         space = from_tables({**CLASSIC_TABLES, "epochs": epochs})

@@ -1,19 +1,21 @@
 """A study: read from a file, checked, bound to its data, compared."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 import pytest
 
-from coordinator.demo import plan as demo_plan
-from coordinator.space import CLASSIC, ROBUST, Dimension, named
-from coordinator.study import Plan, Study, differences, read_file
-from model.config import UNTUNED
-from model.dataset import Dataset
-from model.datasets import Loaded, Request
-from model.errors import UsageError
+from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.demo import plan as demo_plan
+from hyperhive.coordinator.space import CLASSIC, ROBUST, Dimension, named
+from hyperhive.coordinator.study import Plan, Study, differences, read_file
+from hyperhive.model.config import UNTUNED
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.loading import Loaded, Request
 
 EVERY_KEY = """
 name = "every-key"
@@ -166,7 +168,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: Any) -> 
         ({"validation": float("nan")}, "validation is a share between 0 and 1"),
     ],
 )
-def test_a_plan_without_sense_is_refused(changed: Dict[str, Any], said: str) -> None:
+def test_a_plan_without_sense_is_refused(changed: dict[str, Any], said: str) -> None:
     """Each refusal is one sentence that names the field and its rule."""
     with pytest.raises(UsageError) as refused:
         plan(**changed)

@@ -1,13 +1,15 @@
 """What is suggested next, and why the trials that are still running do not distort it."""
 
+from __future__ import annotations
+
 import math
-from typing import Dict, List, Mapping, Optional
+from typing import Mapping
 
 import pytest
 
-from coordinator.space import CLASSIC
-from coordinator.study import ALGORITHMS
-from coordinator.suggest import Observation, Suggester
+from hyperhive.coordinator.space import CLASSIC
+from hyperhive.coordinator.study import ALGORITHMS
+from hyperhive.coordinator.suggest import Observation, Suggester
 
 BOUNDS = {each.name: (each.low, each.high) for each in CLASSIC}
 
@@ -25,9 +27,9 @@ def distance(vals: Mapping[str, float]) -> float:
     )
 
 
-def search(algorithm: str, seed: int, budget: int) -> List[float]:
+def search(algorithm: str, seed: int, budget: int) -> list[float]:
     """Return the losses of a search in which each suggestion knows all before it."""
-    history: List[Observation] = []
+    history: list[Observation] = []
     suggesting = suggester(algorithm, seed, startup=10)
     for tid in range(budget):
         vals = suggesting.suggest(tid, history)
@@ -35,7 +37,7 @@ def search(algorithm: str, seed: int, budget: int) -> List[float]:
     return [seen.loss for seen in history if seen.loss is not None]
 
 
-def observations(losses: List[Optional[float]]) -> List[Observation]:
+def observations(losses: list[float | None]) -> list[Observation]:
     """Return trials with random values and these losses."""
     return [
         Observation(tid, suggester("random").suggest(tid, []), loss)
@@ -43,7 +45,7 @@ def observations(losses: List[Optional[float]]) -> List[Observation]:
     ]
 
 
-def mean(values: List[float]) -> float:
+def mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
@@ -75,7 +77,7 @@ def test_suggestions_stay_in_the_space(algorithm: str) -> None:
 @pytest.mark.parametrize("algorithm", ["tpe", "anneal"])
 def test_start_up_counts_finished_trials_only(algorithm: str) -> None:
     """With 25 trials running and too few finished, a draw is the random one; with enough, not."""
-    running: List[Optional[float]] = [None] * 25
+    running: list[float | None] = [None] * 25
     drawn = suggester("random").suggest(30, [])
     for finished, is_random in (([], True), ([0.5] * 4, True), ([0.9, 0.5, 0.1, 0.7, 0.3], False)):
         history = observations([*finished, *running])
@@ -109,5 +111,5 @@ def test_an_algorithm_learns_where_the_optimum_is(algorithm: str) -> None:
 def test_random_does_not_look_at_the_history() -> None:
     """The random algorithm draws by seed and number alone."""
     history = observations([0.9, 0.5, 0.1, 0.7, 0.3, 0.2, 0.1])
-    drawn: Dict[str, float] = suggester("random").suggest(9, [])
+    drawn: dict[str, float] = suggester("random").suggest(9, [])
     assert suggester("random").suggest(9, history) == drawn

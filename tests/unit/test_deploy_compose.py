@@ -1,9 +1,11 @@
 """compose.yaml and Dockerfile, read: no secret in them, nothing open that need not be."""
 
+from __future__ import annotations
+
 import re
 import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import pytest
 import yaml
@@ -15,8 +17,8 @@ else:
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = (REPOSITORY / "compose.yaml").read_text()
-COMPOSE: Dict[str, Any] = yaml.safe_load(TEXT)
-SERVICES: Dict[str, Dict[str, Any]] = COMPOSE["services"]
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 
 def test_there_is_no_secret_nor_a_default_one() -> None:
@@ -74,7 +76,7 @@ def test_versions_are_those_that_were_tested() -> None:
     """The image's PyTorch is constraints.txt's; mongod is a patch of 8.0 without CVE-2025-14847."""
     torch = re.search(r"^torch==([\d.]+)", (REPOSITORY / "constraints.txt").read_text(), re.M)
     assert torch is not None
-    assert "ARG TORCH_VERSION={}\n".format(torch[1]) in (REPOSITORY / "Dockerfile").read_text()
+    assert f"ARG TORCH_VERSION={torch[1]}\n" in (REPOSITORY / "Dockerfile").read_text()
     patch = re.fullmatch(r"mongo:8\.0\.(\d+)", SERVICES["mongo"]["image"])
     assert patch is not None
     assert int(patch[1]) >= 17
@@ -84,7 +86,7 @@ def test_the_images_get_every_package_and_no_secret() -> None:
     """What pyproject.toml lists is in the build's context, and nothing that is not named there."""
     allowed = (REPOSITORY / ".dockerignore").read_text().splitlines()
     setuptools = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
-    modules = [name + ".py" for name in setuptools["py-modules"]]
+    folders = setuptools["package-dir"].values()
     assert "*" in allowed
-    assert {"!" + name for name in (*setuptools["packages"], *modules)} <= set(allowed)
+    assert {"!" + folder for folder in folders} <= set(allowed)
     assert not {"!secrets", "!.env"} & set(allowed)

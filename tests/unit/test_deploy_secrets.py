@@ -1,5 +1,7 @@
 """`make secrets` and `make certs`: what they write, and that they overwrite nothing."""
 
+from __future__ import annotations
+
 import datetime
 import ipaddress
 import os
@@ -8,7 +10,6 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict
 
 import pytest
 from cryptography import x509
@@ -30,7 +31,7 @@ def run(folder: Path, script: str, *arguments: str, **variables: str) -> str:
     return done.stdout
 
 
-def files(folder: Path) -> Dict[str, bytes]:
+def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "secrets").iterdir()}
 
 

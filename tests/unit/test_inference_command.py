@@ -1,5 +1,7 @@
 """``predict-cam`` labels images and videos as its model does, and fails in one sentence."""
 
+from __future__ import annotations
+
 import collections
 import csv
 import dataclasses
@@ -13,37 +15,36 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from lenets import trained
 from PIL import Image
+from support.lenets import trained
 
-from coordinator.calibrating import calibrate
-from inference.cli import app
-from inference.errors import NoModel, SourceError
-from inference.models import from_file
-from inference.predictor import Predictor
-from model import card as cards
-from model import checkpoint
-from model.card import Card
-from model.config import TrainConfig
-from model.dataset import Dataset
-from model.datasets import digits
-from model.errors import CheckpointError, DeviceError, UsageError
-from model.metrics import evaluate
-from model.normalise import to_tensor
-from model.training import TrainingData
-from store.connection import Store
-from store.embedded import embedded_server
-from store.errors import NotFound
+from hyperhive.common.errors import CheckpointError, DeviceError, NoModel, SourceError, UsageError
+from hyperhive.coordinator.evaluation import calibrate
+from hyperhive.inference.cli import app
+from hyperhive.inference.models.choice import from_file
+from hyperhive.inference.predictor import Predictor
+from hyperhive.model import card as cards
+from hyperhive.model import checkpoint
+from hyperhive.model.card import Card
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.loading import digits
+from hyperhive.model.metrics import evaluate
+from hyperhive.model.normalise import to_tensor
+from hyperhive.model.training import TrainingData
+from hyperhive.store.errors import NotFound
+from hyperhive.store.server.embedded import embedded_server
+from hyperhive.store.store import Store
 
 CPU = torch.device("cpu")
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-c", "import hyperhive; hyperhive.predict_cam()"]
+COMMAND = [sys.executable, "-c", "from hyperhive import cli; cli.predict_cam()"]
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +74,7 @@ def predictor(model: Path) -> Predictor:
 
 
 @pytest.fixture(scope="session")
-def pictures(numerals: Dataset) -> List[Tuple[str, np.ndarray]]:
+def pictures(numerals: Dataset) -> list[tuple[str, np.ndarray]]:
     """Give the class and the RGB pixels of each of 120 test images."""
     chosen = zip(numerals.test_labels[::3], numerals.test_images[::3])
     return [(numerals.classes[label], image.repeat(3, axis=2)) for label, image in chosen]
@@ -81,13 +82,13 @@ def pictures(numerals: Dataset) -> List[Tuple[str, np.ndarray]]:
 
 @pytest.fixture(scope="session")
 def folder(
-    pictures: List[Tuple[str, np.ndarray]], tmp_path_factory: pytest.TempPathFactory
+    pictures: list[tuple[str, np.ndarray]], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """Give the pictures as PNG files in class folders."""
     root = tmp_path_factory.mktemp("pictures")
     for number, (name, image) in enumerate(pictures):
         (root / name).mkdir(exist_ok=True)
-        Image.fromarray(image).save(root / name / "{:03d}.png".format(number))
+        Image.fromarray(image).save(root / name / f"{number:03d}.png")
     return root
 
 
@@ -104,7 +105,7 @@ def predict(*arguments: object) -> None:
     app([str(argument) for argument in arguments], standalone_mode=False)
 
 
-def start(*arguments: object, **environment: str) -> "subprocess.Popen[str]":
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     """Start the command as a person does, in a process of its own."""
     return subprocess.Popen(
         COMMAND + [str(argument) for argument in arguments],
@@ -115,7 +116,7 @@ def start(*arguments: object, **environment: str) -> "subprocess.Popen[str]":
     )
 
 
-def lines_of(output: Path) -> List[Dict[str, Any]]:
+def lines_of(output: Path) -> list[dict[str, Any]]:
     text = (output / "predictions.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
@@ -143,7 +144,7 @@ def test_predictions_are_those_of_the_evaluation(
 
 @pytest.mark.parametrize("method", ["NEAREST", "BILINEAR", "BICUBIC"])
 def test_a_large_frame_is_named_as_the_small_one(
-    predictor: Predictor, pictures: List[Tuple[str, np.ndarray]], method: str
+    predictor: Predictor, pictures: list[tuple[str, np.ndarray]], method: str
 ) -> None:
     """Enlarged, and set into a wide frame, nearly every picture keeps its label."""
     small = predictor.predict([image for _, image in pictures])
@@ -160,7 +161,7 @@ def test_a_folder_is_labelled(
     model: Path,
     folder: Path,
     predictor: Predictor,
-    pictures: List[Tuple[str, np.ndarray]],
+    pictures: list[tuple[str, np.ndarray]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Every image of class folders is labelled, annotated and written down; a summary counts."""
@@ -172,7 +173,7 @@ def test_a_folder_is_labelled(
     assert [line["label"] for line in lines] == [direct[i].label for i in in_order]
     assert [line["frame"] for line in lines] == list(range(len(pictures)))
     for line, number in zip(lines, in_order):
-        assert Path(line["source"]) == folder / pictures[number][0] / "{:03d}.png".format(number)
+        assert Path(line["source"]) == folder / pictures[number][0] / f"{number:03d}.png"
         assert set(line) == {"frame", "source", "time", "label", "known", "probability", "top3"}
         assert line["time"] is None
         assert line["probability"] == pytest.approx(direct[number].probability, abs=1e-4)
@@ -180,7 +181,7 @@ def test_a_folder_is_labelled(
         assert len(line["top3"]) == 3
     right = sum(direct[i].label == pictures[i][0] for i in in_order)
     assert right > 100
-    assert "{} of 120 agree with the folder".format(right) in said
+    assert f"{right} of 120 agree with the folder" in said
     for label, count in collections.Counter(line["label"] for line in lines).items():
         assert any(row.split()[:2] == [label, str(count)] for row in said.splitlines())
     assert len(list(Path("predictions/annotated").glob("?/*.jpg"))) == 120
@@ -207,8 +208,8 @@ def test_a_table_holds_what_a_spreadsheet_will_not_run(
     assert list(row)[:6] == ["frame", "source", "time", "label", "known", "probability"]
     assert row["source"] == "'" + line["source"] == '\'=cmd, "in"/a.png'
     for rank, one in enumerate(line["top3"], 1):
-        assert row["label{}".format(rank)] == "'" + one["label"]
-        assert float(row["probability{}".format(rank)]) == one["probability"]
+        assert row[f"label{rank}"] == "'" + one["label"]
+        assert float(row[f"probability{rank}"]) == one["probability"]
     assert (row["time"], row["frame"]) == ("", "0")
 
 
@@ -240,7 +241,7 @@ def test_a_glob_and_a_single_image_are_labelled(model: Path, folder: Path) -> No
     image = min((folder / "3").iterdir())
     predict(image, "--model", model / "model.safetensors", "--output", "a/b", "-q")
     assert [line["source"] for line in lines_of(Path("a/b"))] == [str(image)]
-    assert Path("a/b/annotated/{}.jpg".format(image.stem)).exists()
+    assert Path(f"a/b/annotated/{image.stem}.jpg").exists()
 
 
 def test_outputs_are_not_labelled_again(model: Path, folder: Path, tmp_path: Path) -> None:
@@ -252,7 +253,7 @@ def test_outputs_are_not_labelled_again(model: Path, folder: Path, tmp_path: Pat
 
 
 @pytest.fixture
-def video(pictures: List[Tuple[str, np.ndarray]], tmp_path: Path) -> Path:
+def video(pictures: list[tuple[str, np.ndarray]], tmp_path: Path) -> Path:
     """Give a video at 10 frames a second whose frames hold a picture each, within wide margins."""
     cv2 = pytest.importorskip("cv2", reason="no OpenCV: videos cannot be read")
     path = tmp_path / "digits.avi"
@@ -266,7 +267,7 @@ def video(pictures: List[Tuple[str, np.ndarray]], tmp_path: Path) -> Path:
 
 
 def test_every_frame_of_a_video_is_labelled(
-    model: Path, video: Path, predictor: Predictor, pictures: List[Tuple[str, np.ndarray]]
+    model: Path, video: Path, predictor: Predictor, pictures: list[tuple[str, np.ndarray]]
 ) -> None:
     """With --all-frames a video of the pictures is named as well as they are, within 2 points."""
     predict(video, "--model", model, "--all-frames", "-q")
@@ -308,7 +309,7 @@ def test_classes_may_have_any_name(
     """Class names in any script, with brackets and emoji codes, are drawn, printed and written."""
     card_file = own_model / "model.json"
     card = json.loads(card_file.read_text())
-    card["classes"] = ["霸王龙_[red]{}[/red] :boom: Ω".format(i) for i in range(10)]
+    card["classes"] = [f"霸王龙_[red]{i}[/red] :boom: Ω" for i in range(10)]
     card_file.write_text(json.dumps(card))
     predict(folder / "3", "--model", own_model)
     assert lines_of(Path("predictions"))[0]["label"] in card["classes"]
@@ -406,7 +407,7 @@ def test_without_a_model_it_says_how_to_get_one(folder: Path) -> None:
 )
 @pytest.mark.usefixtures("own_model")
 def test_wrong_usage_is_one_sentence(
-    folder: Path, arguments: List[str], error: Any, sentence: str
+    folder: Path, arguments: list[str], error: Any, sentence: str
 ) -> None:
     """What excludes each other, is unknown, or out of range, is refused with a sentence."""
     with pytest.raises(error, match=sentence):
@@ -478,7 +479,7 @@ def test_without_mongo_the_machines_own_server_is_asked(model: Path, folder: Pat
     [(["99"], 1), (["nowhere"], 1), (["--every", "-1"], 2), (["--every", "soon"], 2)],
 )
 def test_an_error_is_one_sentence_and_an_exit_code(
-    model: Path, arguments: List[str], code: int
+    model: Path, arguments: list[str], code: int
 ) -> None:
     """Errors end on stderr without a traceback: 1 where the run failed, 2 for wrong usage."""
     process = start("--model", model, "-q", *arguments)
@@ -545,14 +546,14 @@ def run_python(code: str) -> str:
 def test_help_needs_nothing_heavy() -> None:
     """To say what it can do, the command imports no torch, OpenCV, numpy or PyMongo."""
     heavy = "{'torch', 'cv2', 'numpy', 'pymongo'} & set(sys.modules)"
-    assert run_python("import sys, inference.cli; print(sorted({}))".format(heavy)) == "[]\n"
+    assert run_python(f"import sys, inference.cli; print(sorted({heavy}))") == "[]\n"
 
 
 def test_images_need_no_opencv(model: Path, folder: Path) -> None:
     """Where OpenCV is missing images are labelled all the same, and a camera is one sentence."""
     code = (
         "import sys; sys.modules['cv2'] = None\n"
-        "from inference.cli import app; from inference.errors import SourceError\n"
+        "from hyperhive.inference.cli import app; from hyperhive.common.errors import SourceError\n"
         "app([{!r}, '--model', {!r}, '-q'], standalone_mode=False)\n"
         "try: app(['0', '--model', {!r}], standalone_mode=False)\n"
         "except SourceError as error: print(error)\n"
@@ -588,7 +589,7 @@ def mixed(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def labels_in(output: str) -> Dict[str, List[str]]:
+def labels_in(output: str) -> dict[str, list[str]]:
     """Return the labels given to the pictures of each folder."""
     found = collections.defaultdict(list)
     for line in lines_of(Path(output)):
@@ -635,7 +636,7 @@ def test_thresholds_can_be_had_otherwise(calibrated: Path, mixed: Path) -> None:
     ],
 )
 def test_thresholds_without_sense_are_refused(
-    calibrated: Path, mixed: Path, arguments: List[str], sentence: str
+    calibrated: Path, mixed: Path, arguments: list[str], sentence: str
 ) -> None:
     """One sentence, before anything is labelled."""
     with pytest.raises(UsageError, match=sentence):

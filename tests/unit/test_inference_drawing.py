@@ -1,21 +1,19 @@
 """Labels are legible on pictures of any size, and every result is written down."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from inference.contact_sheet import MOST, ContactSheet
-from inference.errors import OutputError
-from inference.frames import Frame
-from inference.labelling import Result, Tally, expected_class
-from inference.outputs import Outputs
-from inference.overlay import (
+from hyperhive.common.errors import OutputError
+from hyperhive.inference.drawing.overlay import (
     BACKGROUND,
     GREEN,
     GREY,
@@ -27,8 +25,12 @@ from inference.overlay import (
     annotate,
     share_of,
 )
-from inference.predictor import Prediction
-from inference.text import Line, draw_text, percent, pretty
+from hyperhive.inference.drawing.text import Line, draw_text, percent, pretty
+from hyperhive.inference.frames import Frame
+from hyperhive.inference.labelling import Result, Tally, expected_class
+from hyperhive.inference.outputs.contact_sheet import MOST, ContactSheet
+from hyperhive.inference.outputs.folder import Outputs
+from hyperhive.inference.predictor import Prediction
 
 LONG = "Ünïcode Ω Бендер 霸王龙 " * 20
 SURE = Prediction((("bart_simpson", 0.75), ("lisa_simpson", 0.25), (LONG, 0.0)))
@@ -39,12 +41,12 @@ def noise(height: int, width: int) -> np.ndarray:
     return np.random.RandomState(0).randint(0, 256, (height, width, 3)).astype(np.uint8)
 
 
-def result(name: str = "frame", index: int = 0, expected: Optional[str] = None) -> Result:
+def result(name: str = "frame", index: int = 0, expected: str | None = None) -> Result:
     image = np.full((28, 28, 3), (index // 10, 100, index % 10), np.uint8)
-    return Result(Frame(image, name, "folder/{}.png".format(name), index), SURE, expected)
+    return Result(Frame(image, name, f"folder/{name}.png", index), SURE, expected)
 
 
-def pixels(picture: Image.Image, colour: Tuple[int, int, int]) -> int:
+def pixels(picture: Image.Image, colour: tuple[int, int, int]) -> int:
     return int((np.asarray(picture) == colour).all(axis=2).sum())
 
 
@@ -77,7 +79,7 @@ def test_text_is_drawn_in_its_colour_and_place() -> None:
 @pytest.mark.parametrize(
     "shape", [(1, 1), (28, 28), (10, 15), (1, 3000), (3000, 1), (480, 640), (3000, 4000)]
 )
-def test_a_picture_of_any_size_is_annotated_legibly(shape: Tuple[int, int]) -> None:
+def test_a_picture_of_any_size_is_annotated_legibly(shape: tuple[int, int]) -> None:
     """The annotated picture is 320 to 1280 wide, and its panel has the label and its bar in it."""
     annotated = annotate(noise(*shape), SURE, None)
     assert SMALLEST <= annotated.width <= LARGEST
@@ -163,7 +165,7 @@ def test_labels_are_written_for_people() -> None:
     ]  # fmt: skip
 
 
-def tiles_of(sheet: Image.Image) -> List[int]:
+def tiles_of(sheet: Image.Image) -> list[int]:
     """Return the numbers of the frames on a sheet, read from their colours."""
     rows = np.asarray(sheet).astype(int)
     found = []
@@ -218,7 +220,7 @@ def test_json_lines_hold_what_was_said(tmp_path: Path) -> None:
     assert [json.loads(line) for line in lines] == [
         {
             "frame": 7,
-            "source": "folder/{}.png".format(odd),
+            "source": f"folder/{odd}.png",
             "time": None,
             "label": "bart_simpson",
             "known": True,

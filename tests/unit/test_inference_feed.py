@@ -1,15 +1,17 @@
 """A connection that is lost: who holds the camera meanwhile, and for how long one waits."""
 
+from __future__ import annotations
+
 import threading
 import time
-from typing import Any, Callable, List
+from typing import Any, Callable
 
 import numpy as np
 import pytest
-from home import until
+from support.home import until
 
-from inference.errors import SourceError
-from inference.feed import Feed, Grabber, Origin, Patience
+from hyperhive.common.errors import SourceError
+from hyperhive.inference.sources.feed import Feed, Grabber, Origin, Patience
 
 PIXELS = np.zeros((4, 4, 3), np.uint8)
 
@@ -43,14 +45,14 @@ def origin(open_capture: Callable[[], Any], patience: Patience, exclusive: bool 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cv2", reason="no OpenCV: no pixels of a camera")
-    monkeypatch.setattr("inference.feed._HANDOVER_S", 0.05)
-    monkeypatch.setattr("inference.feed._FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr("hyperhive.inference.sources.feed._HANDOVER_S", 0.05)
+    monkeypatch.setattr("hyperhive.inference.sources.feed._FIRST_PAUSE_S", 0.05)
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_a_camera_whose_read_hangs_is_not_forgotten(exclusive: bool) -> None:
     """It is not opened again before it is free, a stream is; and the end waits for its release."""
-    captures: List[Scripted] = []
+    captures: list[Scripted] = []
 
     def open_next() -> Scripted:
         captures.append(Scripted(PIXELS))
@@ -74,7 +76,7 @@ def test_a_camera_whose_read_hangs_is_not_forgotten(exclusive: bool) -> None:
 def test_the_end_comes_in_time_though_opening_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lost camera ends after its absence, not that and another silence."""
     hang = threading.Event()
-    opened: List[Scripted] = []
+    opened: list[Scripted] = []
 
     def open_once() -> Scripted:
         if opened:

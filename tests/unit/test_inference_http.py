@@ -1,5 +1,7 @@
 """Web servers of cameras that answer in every way but the usual one, byte by byte."""
 
+from __future__ import annotations
+
 import http.client
 import socket
 import ssl
@@ -7,17 +9,17 @@ import threading
 import urllib.error
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, Iterator
 
 import pytest
-from mjpeg import jpeg, number_in, numbered
+from support.mjpeg import jpeg, number_in, numbered
 
-from inference.errors import SourceError
-from inference.feed import Patience
-from inference.frames import Frame, Sampling
-from inference.http_request import reason_of
-from inference.http_stream import MjpegCapture, StillImage, open_http
-from inference.sources import choose
+from hyperhive.common.errors import SourceError
+from hyperhive.inference.frames import Frame, Sampling
+from hyperhive.inference.sources.choice import choose
+from hyperhive.inference.sources.feed import Patience
+from hyperhive.inference.sources.http_request import reason_of
+from hyperhive.inference.sources.http_stream import MjpegCapture, StillImage, open_http
 
 PICTURE = jpeg(numbered(5))
 STREAM = "multipart/x-mixed-replace; boundary=frame"
@@ -26,7 +28,7 @@ REFUSED = b"HTTP/1.1 401 No\r\nContent-Length: 0\r\nConnection: close\r\n"
 
 def answer(kind: str, body: bytes) -> bytes:
     """Return an answer that ends with its connection."""
-    head = "HTTP/1.1 200 OK\r\n" + ("Content-Type: {}\r\n".format(kind) if kind else "")
+    head = "HTTP/1.1 200 OK\r\n" + (f"Content-Type: {kind}\r\n" if kind else "")
     return head.encode() + b"Connection: close\r\n\r\n" + body
 
 
@@ -38,14 +40,14 @@ def part(number: int, headers: str = "") -> bytes:
 class Server:
     """Gives one answer after the other, the last for ever; ``asked`` is what it was asked."""
 
-    def __init__(self, answers: List[bytes]) -> None:
-        self.asked: List[bytes] = []
+    def __init__(self, answers: list[bytes]) -> None:
+        self.asked: list[bytes] = []
         self._answers = list(answers)
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:{}/a".format(self._listening.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}/a"
         threading.Thread(target=self._serve, daemon=True).start()
 
-    def logins(self) -> List[bytes]:
+    def logins(self) -> list[bytes]:
         """Return the logins that came."""
         lines = [line for request in self.asked for line in request.split(b"\r\n")]
         return [line for line in lines if line.startswith(b"Authorization")]
@@ -77,27 +79,29 @@ def serving(*answers: bytes) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(1.0, 0.6, 0.2))
-    monkeypatch.setattr("inference.camera._WARM_UP_S", 0.0)
-    monkeypatch.setattr("inference.feed._FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(
+        "hyperhive.inference.sources.choice._STREAM_PATIENCE", Patience(1.0, 0.6, 0.2)
+    )
+    monkeypatch.setattr("hyperhive.inference.sources.camera._WARM_UP_S", 0.0)
+    monkeypatch.setattr("hyperhive.inference.sources.feed._FIRST_PAUSE_S", 0.05)
 
 
 def opened(url: str) -> Any:
     return open_http(url, "cam", 5.0)
 
 
-def shots(url: str, said: List[str], count: int) -> List[Frame]:
+def shots(url: str, said: list[str], count: int) -> list[Frame]:
     source = choose([url], Sampling(count, 0.0, 0.0), Path("nowhere"), said.append)
     return list(source.frames(threading.Event(), said.append))
 
 
-def numbers(frames: List[Frame]) -> List[int]:
+def numbers(frames: list[Frame]) -> list[int]:
     return [number_in(frame.image) for frame in frames]
 
 
 def test_a_stream_that_comes_back_as_an_image_is_no_new_series() -> None:
     """A reconnect that finds an image is a failed one, and tells so in the end."""
-    said: List[str] = []
+    said: list[str] = []
     stream = answer(STREAM, part(1) + part(2))
     with serving(stream, answer("image/jpeg", PICTURE)) as server, pytest.raises(
         SourceError, match="was a stream and has become an image"
@@ -108,7 +112,7 @@ def test_a_stream_that_comes_back_as_an_image_is_no_new_series() -> None:
 
 def test_an_image_that_is_away_is_fetched_again() -> None:
     """A refused and a truncated image cost a sentence each, not the series."""
-    said: List[str] = []
+    said: list[str] = []
     image = answer("image/jpeg", PICTURE)
     gone = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     with serving(image, gone, image, answer("image/jpeg", PICTURE[:200]), image) as server:
@@ -143,9 +147,7 @@ def test_an_image_is_known_by_its_first_bytes(kind: str) -> None:
 )
 def test_parts_are_found_whatever_the_headers_promise(kind: str) -> None:
     """Any multipart answer is a stream, also one whose boundary is another one."""
-    with serving(
-        answer(kind, part(1, "Content-Length: {}\r\n".format(len(jpeg(numbered(1))))))
-    ) as s:
+    with serving(answer(kind, part(1, f"Content-Length: {len(jpeg(numbered(1)))}\r\n"))) as s:
         assert opened(s.url).read() == jpeg(numbered(1))
 
 
@@ -159,8 +161,8 @@ class Endless:
 
 def test_a_stream_without_parts_lets_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever reads it is not held for ever, and can be closed."""
-    monkeypatch.setattr("inference.http_stream._SEARCH_S", 0.05)
-    read: List[Any] = []
+    monkeypatch.setattr("hyperhive.inference.sources.http_stream._SEARCH_S", 0.05)
+    read: list[Any] = []
     capture = MjpegCapture(Endless(), "frame", "cam")
     reader = threading.Thread(target=lambda: read.append(capture.read()), daemon=True)
     reader.start()
@@ -188,7 +190,7 @@ def test_a_picture_is_not_late_where_the_line_end_leads() -> None:
 
 
 def challenge(*offers: str) -> bytes:
-    lines = "".join("WWW-Authenticate: {}\r\n".format(offer) for offer in offers)
+    lines = "".join(f"WWW-Authenticate: {offer}\r\n" for offer in offers)
     return REFUSED + lines.encode() + b"\r\n"
 
 
@@ -210,7 +212,7 @@ DIGEST = 'Digest realm="c", nonce="1", qop="auth"'
         ([], 0),
     ],
 )
-def test_a_wrong_password_is_tried_once(offers: List[str], tries: int) -> None:
+def test_a_wrong_password_is_tried_once(offers: list[str], tries: int) -> None:
     """Or the camera locks its user out; whatever it offers, the sentence is the same."""
     with serving(challenge(*offers)) as server, pytest.raises(
         SourceError, match="wants another user and password"
@@ -224,7 +226,7 @@ def test_a_login_goes_along_within_its_server_only() -> None:
     """A redirect on the same host and port keeps it, one to another port does not, FTP is not."""
 
     def to(url: str) -> bytes:
-        return "HTTP/1.1 302 Go\r\nLocation: {}\r\nConnection: close\r\n\r\n".format(url).encode()
+        return f"HTTP/1.1 302 Go\r\nLocation: {url}\r\nConnection: close\r\n\r\n".encode()
 
     asks, image = challenge('Basic realm="c"'), answer("image/png", PICTURE)
     with serving(to("/elsewhere"), asks, image) as server, pytest.raises(StillImage):

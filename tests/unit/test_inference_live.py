@@ -1,36 +1,37 @@
 """Live mode: labels that do not flicker, snapshots when asked, nothing that grows."""
 
+from __future__ import annotations
+
 import threading
 import time
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from inference.errors import OutputError
-from inference.film import Film
-from inference.frames import Frame, Sampling
-from inference.labelling import Result
-from inference.live import Changes, Pace, Snapshots
-from inference.outputs import Outputs
-from inference.overlay import with_inset
-from inference.predictor import Decide, Prediction
-from inference.report import Report
-from inference.session import Session
-from inference.smoothing import Smoother
-from inference.timings import CAPTURE, INFER, Timings
-from inference.views import Views
-from model.errors import UsageError
+from hyperhive.common.errors import OutputError, UsageError
+from hyperhive.inference.drawing.overlay import with_inset
+from hyperhive.inference.frames import Frame, Sampling
+from hyperhive.inference.labelling import Result
+from hyperhive.inference.live import Changes, Pace, Snapshots
+from hyperhive.inference.outputs.folder import Outputs
+from hyperhive.inference.outputs.report import Report
+from hyperhive.inference.outputs.video_writer import Film
+from hyperhive.inference.predictor import Decide, Prediction
+from hyperhive.inference.session import Session
+from hyperhive.inference.smoothing import Smoother
+from hyperhive.inference.timings import CAPTURE, INFER, Timings
+from hyperhive.inference.views.views import Views
 
 SURE = Prediction((("bart", 0.75), ("lisa", 0.25)))
 UNSURE = Prediction((("lisa", 0.5), ("bart", 0.25)))
 
 
-def result(index: int = 0, time: Optional[float] = None, prediction: Prediction = SURE) -> Result:
+def result(index: int = 0, time: float | None = None, prediction: Prediction = SURE) -> Result:
     image = np.full((48, 64, 3), (index % 256, 100, 50), np.uint8)
-    return Result(Frame(image, "frame-{:03d}".format(index), "camera", index, time), prediction)
+    return Result(Frame(image, f"frame-{index:03d}", "camera", index, time), prediction)
 
 
 # Smoothing.
@@ -141,11 +142,11 @@ def test_timings_are_percentiles_and_do_not_grow() -> None:
 class ScriptedWindow:
     """Stands for a window: presses a key at each picture, and keeps what it was shown."""
 
-    def __init__(self, keys: List[Optional[str]]) -> None:
+    def __init__(self, keys: list[str | None]) -> None:
         self._keys = keys
-        self.shown: List[Image.Image] = []
+        self.shown: list[Image.Image] = []
 
-    def show(self, picture: Image.Image) -> Optional[str]:
+    def show(self, picture: Image.Image) -> str | None:
         """See ``Window.show``."""
         self.shown.append(picture)
         return self._keys.pop(0)
@@ -173,7 +174,7 @@ class Model:
     def __init__(self) -> None:
         self.timings = Timings()
 
-    def assess(self, images: List[np.ndarray]) -> Tuple[np.ndarray, np.ndarray, Decide]:
+    def assess(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, Decide]:
         """See ``Predictor.assess``."""
         probabilities = np.float32([[0.75, 0.25]] * len(images))
         return probabilities, np.ones(len(images), np.float32), self._decide
@@ -221,11 +222,11 @@ def cv2() -> Any:
     return pytest.importorskip("cv2", reason="no OpenCV: there are no videos")
 
 
-def shot(level: int, size: Tuple[int, int] = (64, 48)) -> Image.Image:
+def shot(level: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
     return Image.new("RGB", size, (level, level, level))
 
 
-def played(cv2: Any, film: Film) -> Tuple[float, List[int]]:
+def played(cv2: Any, film: Film) -> tuple[float, list[int]]:
     """Return a video's frames a second, and the brightness of each of its frames."""
     capture = cv2.VideoCapture(str(film.path))
     levels = []
@@ -284,7 +285,7 @@ def test_where_no_video_can_be_written(cv2: Any, tmp_path: Path) -> None:
 
 def test_a_video_is_live_at_its_own_pace(cv2: Any, tmp_path: Path) -> None:
     """It takes as long as it plays; whoever is slow gets the newest frame and not the next one."""
-    from inference.video import Video
+    from hyperhive.inference.sources.video import Video
 
     path = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 20, (64, 48))

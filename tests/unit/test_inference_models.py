@@ -1,31 +1,32 @@
 """What computes a model in ``predict-cam``, and where a study's model comes from."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable
 
 import numpy as np
 import pytest
-from home import until
-from lenets import drawn
 from PIL import Image
+from support.home import until
+from support.lenets import drawn
 
-from inference.cli import app
-from inference.errors import NoModel
-from inference.model_cache import ModelCache
-from inference.models import from_file, locate, predictor_of
-from inference.study_model import from_study
-from inference.watching import Watcher
-from model import export
-from model.calibration import PLAIN, Calibration
-from model.card import SUFFIX, Card
-from model.errors import CheckpointError, UsageError
-from store.connection import Store
-from store.errors import LoginRefused, NotFound, StoreUnavailable
+from hyperhive.common.errors import CheckpointError, NoModel, UsageError
+from hyperhive.inference.cli import app
+from hyperhive.inference.models.cache import ModelCache
+from hyperhive.inference.models.choice import from_file, locate, predictor_of
+from hyperhive.inference.models.study import from_study
+from hyperhive.inference.models.watcher import Watcher
+from hyperhive.model.calibration import PLAIN, Calibration
+from hyperhive.model.card import SUFFIX, Card
+from hyperhive.model.engines import export
+from hyperhive.store.errors import LoginRefused, NotFound, StoreUnavailable
+from hyperhive.store.store import Store
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Read here: the tests' home hides the user's own settings from what they run.
@@ -34,12 +35,12 @@ PATIENCE_S = float(os.environ.get("HYPERHIVE_DEVICE_PATIENCE", "120"))  # an emu
 AWAY = "mongodb://user:secret@127.0.0.1:1/hyperhive"
 
 
-def made(seed: int = 0, **changes: Any) -> Tuple[bytes, Card]:
+def made(seed: int = 0, **changes: Any) -> tuple[bytes, Card]:
     """Return weights drawn at random, and their card."""
     return drawn(seed=seed, **{"study": "s", "trial": seed, **changes})
 
 
-def arguments_of(model: Tuple[bytes, Card]) -> Tuple[bytes, str, Card, str, str]:
+def arguments_of(model: tuple[bytes, Card]) -> tuple[bytes, str, Card, str, str]:
     """Return what ``predictor_of`` takes for a model."""
     packed, card = model
     return packed, SUFFIX, card, "cpu", "test"
@@ -72,7 +73,7 @@ def images(tmp_path: Path) -> Path:
     folder = tmp_path / "images"
     folder.mkdir()
     for number, image in enumerate(pictures(5)):
-        Image.fromarray(image).save(folder / "{}.png".format(number))
+        Image.fromarray(image).save(folder / f"{number}.png")
     return folder
 
 
@@ -101,7 +102,7 @@ def run_python(code: str, python: str = sys.executable) -> str:
     return done.stdout
 
 
-def labels(output: Path) -> List[Tuple[str, float]]:
+def labels(output: Path) -> list[tuple[str, float]]:
     lines = [json.loads(line) for line in (output / "predictions.jsonl").read_text().splitlines()]
     return [(line["label"], pytest.approx(line["probability"], abs=1e-5)) for line in lines]
 
@@ -116,7 +117,7 @@ def test_with_opencv_no_torch_is_needed(forms: Path, images: Path, video: Path) 
     """
     code = (
         "import sys; sys.modules['torch'] = sys.modules['safetensors'] = None\n"
-        "from inference.cli import app\n"
+        "from hyperhive.inference.cli import app\n"
         "def label(*arguments): app([*arguments, '-q'], standalone_mode=False)\n"
         "label({images!r}, '--model', {model!r}, '--output', 'opencv-images')\n"
         "label({video!r}, '--all-frames', '--model', {directory!r}, '--output', 'opencv-video')\n"
@@ -135,7 +136,7 @@ def test_with_opencv_no_torch_is_needed(forms: Path, images: Path, video: Path) 
 def test_torch_comes_before_opencv(forms: Path, video: Path) -> None:
     """Where PyTorch computes it is imported first: on a Jetson the other order fails."""
     code = (
-        "import sys; from inference.cli import app\n"
+        "import sys; from hyperhive.inference.cli import app\n"
         "app([{!r}, '--model', {!r}, '-q'], standalone_mode=False)\n"
         "loaded = list(sys.modules); print(loaded.index('torch') < loaded.index('cv2'))\n"
     )
@@ -146,7 +147,7 @@ def test_torch_comes_before_opencv(forms: Path, video: Path) -> None:
 def test_an_old_torch_runs_what_this_one_exported(forms: Path, images: Path) -> None:
     """TorchScript and safetensors of this PyTorch give an old device's the same labels."""
     code = (
-        "from inference.cli import app\n"
+        "from hyperhive.inference.cli import app\n"
         "app([{!r}, '--model', {!r}, '--output', {!r}, '-q'], standalone_mode=False)\n"
     )
     app([str(images), "--model", str(forms), "-q", "--output", "here"], standalone_mode=False)
@@ -198,7 +199,7 @@ class Said:
     """Collects sentences, from any thread."""
 
     def __init__(self) -> None:
-        self.lines: List[str] = []
+        self.lines: list[str] = []
 
     def __call__(self, sentence: str) -> None:
         """Collect one."""
@@ -270,7 +271,7 @@ def test_without_its_store_a_study_labels_by_the_copy(
 
     A study that was never had is refused, and so is a store that answers and refuses.
     """
-    monkeypatch.setattr("store.driver.SERVER_SELECTION_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("hyperhive.store.server.mongo.SERVER_SELECTION_TIMEOUT_S", 0.2)
     with pytest.raises(StoreUnavailable):
         hash_of(AWAY, Said())
     packed, card = made(1)
@@ -405,7 +406,7 @@ def test_a_model_that_cannot_be_trusted_is_not_taken(
     better = made(3, validation_accuracy=0.7)
     offer(store, *first)
     watched = Watched(mongo_uri, *first)
-    others = ["other {}".format(number) for number in range(10)]
+    others = [f"other {number}" for number in range(10)]
     with watched.watcher:
         for spoilt, why in (
             (
@@ -442,7 +443,7 @@ def test_a_store_that_goes_away_ends_no_labelling(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the store does not answer, labels come as before, and it is said once."""
-    monkeypatch.setattr("inference.watching._TIMEOUT_S", 0.2)
+    monkeypatch.setattr("hyperhive.inference.models.watcher._TIMEOUT_S", 0.2)
     packed, card = made(1)
     watched = Watched(AWAY, packed, card)
     with watched.watcher:

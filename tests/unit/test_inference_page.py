@@ -1,5 +1,7 @@
 """The page in a browser: it shows what is labelled to those who may see it, and delays nobody."""
 
+from __future__ import annotations
+
 import contextlib
 import html
 import http.client
@@ -12,21 +14,20 @@ import struct
 import subprocess
 import threading
 import time
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Iterator
 from urllib.parse import quote, urlsplit
 
 import numpy as np
 import pytest
-from home import until
 from PIL import Image
+from support.home import until
 
-from inference.broadcast import Broadcast
-from inference.errors import OutputError
-from inference.frames import Frame
-from inference.labelling import Result
-from inference.predictor import Prediction
-from inference.web_server import parse_address, serve
-from model.errors import UsageError
+from hyperhive.common.errors import OutputError, UsageError
+from hyperhive.inference.frames import Frame
+from hyperhive.inference.labelling import Result
+from hyperhive.inference.predictor import Prediction
+from hyperhive.inference.views.broadcast import Broadcast
+from hyperhive.inference.views.page import parse_address, serve
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
@@ -54,7 +55,7 @@ def url(broadcast: Broadcast) -> Iterator[str]:
         yield address
 
 
-def ask(url: str, path: str = "", **headers: str) -> Tuple[http.client.HTTPResponse, Any]:
+def ask(url: str, path: str = "", **headers: str) -> tuple[http.client.HTTPResponse, Any]:
     """Send a request; return the answer, of which only the head was read, and its connection."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
@@ -66,12 +67,12 @@ def opened(url: str, path: str) -> socket.socket:
     """Ask for a stream and read nothing of it but that it has begun."""
     parts = urlsplit(url)
     watching = socket.create_connection((parts.hostname, parts.port), timeout=20)
-    watching.sendall("GET /{} HTTP/1.0\r\nHost: localhost\r\n\r\n".format(path).encode())
+    watching.sendall(f"GET /{path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
     watching.recv(5000, socket.MSG_PEEK)
     return watching
 
 
-def body(url: str, path: str = "", **headers: str) -> Tuple[int, bytes]:
+def body(url: str, path: str = "", **headers: str) -> tuple[int, bytes]:
     answer, connection = ask(url, path, **headers)
     with contextlib.closing(connection):
         return answer.status, answer.read()
@@ -88,15 +89,15 @@ def next_picture(stream: http.client.HTTPResponse) -> Image.Image:
     return picture.convert("RGB")
 
 
-def next_labels(stream: http.client.HTTPResponse) -> Dict[str, Any]:
+def next_labels(stream: http.client.HTTPResponse) -> dict[str, Any]:
     """Read one of the server-sent events."""
-    said: Dict[str, Any] = json.loads(stream.readline()[len(b"data: ") :])
+    said: dict[str, Any] = json.loads(stream.readline()[len(b"data: ") :])
     assert stream.readline() == b"\n"
     return said
 
 
 @contextlib.contextmanager
-def labelling(broadcast: Broadcast, label: str = "bart") -> Iterator[Dict[str, float]]:
+def labelling(broadcast: Broadcast, label: str = "bart") -> Iterator[dict[str, float]]:
     """Publish as a camera of 100 frames a second does; give the longest time that one took."""
     ended, longest = threading.Event(), {"published": 0.0, "seconds": 0.0}
 
@@ -228,7 +229,7 @@ def test_beyond_loopback_it_takes_the_secret(
     for _ in range(2):
         with serve(broadcast, "0.0.0.0", 0) as url:
             port, secret = urlsplit(url).port, urlsplit(url).path
-            here = "http://127.0.0.1:{}".format(port)
+            here = f"http://127.0.0.1:{port}"
             assert len(secret) >= 22
             assert body(here + secret, Host="jetson.local")[0] == 200
             assert b"bart" in body_of_stream(here + secret + "labels")
@@ -257,7 +258,7 @@ def body_of_stream(url: str) -> bytes:
         ("[::1]:8000", ("::1", 8000)),
     ],
 )
-def test_an_address_is_loopback_unless_it_says_more(text: str, address: Tuple[str, int]) -> None:
+def test_an_address_is_loopback_unless_it_says_more(text: str, address: tuple[str, int]) -> None:
     """A port alone is on 127.0.0.1."""
     assert parse_address(text) == address
 

@@ -1,29 +1,35 @@
 """Frames come from images, videos and cameras as they are, and a source that fails says so."""
 
+from __future__ import annotations
+
 import io
 import os
 import threading
 import time
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterator
 
 import numpy as np
 import pytest
-from devices import Device, Plug
 from PIL import Image
+from support.devices import Device, Plug
 
-from inference.address import CaptureRequest, CsiAddress, parse_size, without_secrets
-from inference.errors import SourceError
-from inference.feed import Patience
-from inference.frames import Frame, Sampling, batches
-from inference.image_files import ImageFiles
-from inference.sources import choose, listed
-from model.errors import UsageError
+from hyperhive.common.errors import SourceError, UsageError
+from hyperhive.inference.frames import Frame, Sampling, batches
+from hyperhive.inference.sources.address import (
+    CaptureRequest,
+    CsiAddress,
+    parse_size,
+    without_secrets,
+)
+from hyperhive.inference.sources.choice import choose, listed
+from hyperhive.inference.sources.feed import Patience
+from hyperhive.inference.sources.image_files import ImageFiles
 
 RED, BLUE = (250, 10, 20), (20, 10, 250)
 
 
-def paint(path: Path, colour: Tuple[int, int, int] = RED, size: Tuple[int, int] = (32, 24)) -> Path:
+def paint(path: Path, colour: tuple[int, int, int] = RED, size: tuple[int, int] = (32, 24)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path)
     return path
@@ -34,12 +40,12 @@ def source_of(*texts: object, output: str = "nowhere", **sampling: Any) -> Any:
     return choose(given, Sampling(**sampling), Path(output), lambda sentence: None)
 
 
-def frames_of(source: Any, left_out: Optional[List[str]] = None) -> List[Frame]:
-    sentences: List[str] = [] if left_out is None else left_out
+def frames_of(source: Any, left_out: list[str] | None = None) -> list[Frame]:
+    sentences: list[str] = [] if left_out is None else left_out
     return list(source.frames(threading.Event(), sentences.append))
 
 
-def names(source: Any) -> List[str]:
+def names(source: Any) -> list[str]:
     return [frame.name for frame in frames_of(source)]
 
 
@@ -92,7 +98,7 @@ def test_unreadable_images_are_named_and_left_out(tmp_path: Path) -> None:
     (tmp_path / "2.png").write_bytes(b"not an image")
     (tmp_path / "3.png").write_bytes(paint(tmp_path / "3.png").read_bytes()[:60])
     paint(tmp_path / "4.png")
-    left_out: List[str] = []
+    left_out: list[str] = []
     frames = frames_of(source_of(tmp_path), left_out)
     assert [(frame.name, frame.index) for frame in frames] == [("1", 0), ("4", 3)]
     assert len(left_out) == 2
@@ -247,7 +253,7 @@ def test_a_senseless_ribbon_cables_address_is_refused(text: str) -> None:
         (["csi://admin:secret@cam"], "^csi://cam is not understood"),
     ],
 )
-def test_what_cannot_be_a_source_is_wrong_usage(texts: List[str], sentence: str) -> None:
+def test_what_cannot_be_a_source_is_wrong_usage(texts: list[str], sentence: str) -> None:
     """Other protocols, and a stream among others, are refused with a sentence."""
     with pytest.raises(UsageError, match=sentence):
         source_of(*texts)
@@ -346,9 +352,9 @@ def number_of(frame: Frame) -> int:
 @pytest.fixture
 def camera(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give a function that makes a camera of a device."""
-    monkeypatch.setattr("inference.sources._PATIENCE", Patience(1.0, 1.0, 2.0))
+    monkeypatch.setattr("hyperhive.inference.sources.choice._PATIENCE", Patience(1.0, 1.0, 2.0))
 
-    def make(device: Device, said: Optional[List[str]] = None, **options: Any) -> Any:
+    def make(device: Device, said: list[str] | None = None, **options: Any) -> Any:
         monkeypatch.setattr(cv2, "VideoCapture", Plug(device, Device(there=False)))
         sampling = Sampling(**{"count": 3, "every": 0.1, "countdown": 0.0, **options})
         say = (lambda sentence: None) if said is None else said.append
@@ -376,7 +382,7 @@ def test_a_camera_gives_a_series_of_its_newest_pictures(camera: Any) -> None:
 
 def test_a_camera_counts_down(camera: Any) -> None:
     """Before the first snapshot the camera says its size and the seconds that are left."""
-    said: List[str] = []
+    said: list[str] = []
     begun = time.monotonic()
     assert len(frames_of(camera(Device(), said, count=1, countdown=2.0))) == 1
     assert said == ["camera 0 gives 8x6 pixels", "2 ...", "1 ..."]
@@ -414,10 +420,10 @@ def test_a_camera_is_asked_and_says_what_it_gives(
     """Size, rate and pixel format are asked for, and what the camera gives instead is said."""
     request = CaptureRequest(size=(640, 480), fps=15.0, pixel_format="MJPG")
 
-    monkeypatch.setattr("inference.camera._WARM_UP_S", 0.1)
+    monkeypatch.setattr("hyperhive.inference.sources.camera._WARM_UP_S", 0.1)
 
-    def told(device: Device) -> List[str]:
-        said: List[str] = []
+    def told(device: Device) -> list[str]:
+        said: list[str] = []
         monkeypatch.setattr(cv2, "VideoCapture", Plug(device))
         sampling = Sampling(count=1, countdown=0.0)
         assert len(frames_of(choose(["0"], sampling, Path("x"), said.append, request))) == 1
@@ -452,7 +458,7 @@ def test_only_backends_that_there_are_can_be_asked_for(cv2: Any, camera: Any) ->
 
 def test_a_streams_backlog_is_skipped(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What came while a stream was opened is thrown away, for as long as opening took."""
-    from inference import captures
+    from hyperhive.inference.sources import opencv_capture as captures
 
     device = Device(backlog=10**6)
     plug = Plug(device)
@@ -468,7 +474,7 @@ def test_a_streams_backlog_is_skipped(cv2: Any, monkeypatch: pytest.MonkeyPatch)
 
 def test_opencvs_own_complaint_is_not_shown(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may hold the address, and with it a password."""
-    from inference import captures
+    from hyperhive.inference.sources import opencv_capture as captures
 
     def fail(*_: Any) -> None:
         raise cv2.error("rtsp://me:secret@cam/1")

@@ -1,5 +1,7 @@
 """Streams over the network, from a real server that misbehaves as cameras on a network do."""
 
+from __future__ import annotations
+
 import json
 import os
 import signal
@@ -10,21 +12,21 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Iterator, List, Optional
+from typing import Any, Iterator
 
 import pytest
-from devices import Device, Plug
-from home import until
-from lenets import save_untrained
-from mjpeg import MjpegServer, number_in, numbered
-from rtsp import RtspServer
+from support.devices import Device, Plug
+from support.home import until
+from support.lenets import save_untrained
+from support.mjpeg import MjpegServer, number_in, numbered
+from support.rtsp import RtspServer
 
-from inference.errors import OutputError, SourceError
-from inference.feed import Patience
-from inference.frames import Frame, Sampling
-from inference.interrupt import Interrupt
-from inference.labelling import expected_class
-from inference.sources import choose
+from hyperhive.common.errors import OutputError, SourceError
+from hyperhive.common.signals import StopSignals
+from hyperhive.inference.frames import Frame, Sampling
+from hyperhive.inference.labelling import expected_class
+from hyperhive.inference.sources.choice import choose
+from hyperhive.inference.sources.feed import Patience
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -32,9 +34,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait less than for real cameras."""
-    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(0.6, 3.0, 0.2))
-    monkeypatch.setattr("inference.camera._WARM_UP_S", 0.05)
-    monkeypatch.setattr("inference.feed._FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(
+        "hyperhive.inference.sources.choice._STREAM_PATIENCE", Patience(0.6, 3.0, 0.2)
+    )
+    monkeypatch.setattr("hyperhive.inference.sources.camera._WARM_UP_S", 0.05)
+    monkeypatch.setattr("hyperhive.inference.sources.feed._FIRST_PAUSE_S", 0.1)
 
 
 @pytest.fixture
@@ -43,17 +47,17 @@ def server() -> Iterator[MjpegServer]:
         yield running
 
 
-def source_of(url: str, said: Optional[List[str]] = None, **options: Any) -> Any:
+def source_of(url: str, said: list[str] | None = None, **options: Any) -> Any:
     say = (lambda _: None) if said is None else said.append
     sampling = Sampling(**{"count": 3, "every": 0.05, "countdown": 0.0, **options})
     return choose([url], sampling, Path("nowhere"), say)
 
 
-def shots(url: str, said: Optional[List[str]] = None, **options: Any) -> List[Frame]:
+def shots(url: str, said: list[str] | None = None, **options: Any) -> list[Frame]:
     return list(source_of(url, said, **options).frames(threading.Event(), print))
 
 
-def numbers(frames: List[Frame]) -> List[int]:
+def numbers(frames: list[Frame]) -> list[int]:
     return [number_in(frame.image) for frame in frames]
 
 
@@ -91,20 +95,20 @@ def test_a_single_image_is_one_frame(server: MjpegServer) -> None:
 def test_a_login_in_the_address_is_used(server: MjpegServer, digest: bool) -> None:
     """The user and password of an address are given to a server that asks, also as a digest."""
     server.login, server.digest = ("me", "p@ss/w"), digest
-    assert len(shots("http://me:p%40ss%2Fw@{}/stream".format(server.address))) == 3
+    assert len(shots(f"http://me:p%40ss%2Fw@{server.address}/stream")) == 3
     for login in ("", "me:other@"):
         with pytest.raises(SourceError, match="wants another user and password"):
-            shots("http://{}{}/stream".format(login, server.address))
+            shots(f"http://{login}{server.address}/stream")
 
 
 def test_what_is_no_stream_says_what_it_is(server: MjpegServer) -> None:
     """A page, a wrong path, a closed port, another protocol, a bad address: a sentence each."""
-    root = "http://{}".format(server.address)
+    root = f"http://{server.address}"
     assert len(shots(root + "/moved")) == 3
     for url, sentence in [
         (root + "/page", "answers with text/html, neither an MJPEG stream nor an image"),
         (root + "/nowhere", "the server answers 404 Not Found"),
-        ("https://{}/stream".format(server.address), "cannot be opened: .*see that the server"),
+        (f"https://{server.address}/stream", "cannot be opened: .*see that the server"),
         ("http://me:secret@[/", "is not a valid address"),
         ("http://me:secret@localhost:port/", "is not a valid address"),
     ]:
@@ -141,7 +145,7 @@ def test_damaged_pictures_are_left_out(server: MjpegServer) -> None:
 @pytest.mark.parametrize("trouble", ["cut", "stall", "down"])
 def test_a_stream_that_is_lost_comes_back(server: MjpegServer, trouble: str) -> None:
     """Broken off, stalled, or its server gone for a while: told, had again, no picture twice."""
-    said: List[str] = []
+    said: list[str] = []
     frames = source_of(server.url, said, count=50, every=0.0).frames(threading.Event(), print)
     taken = [number_in(next(frames).image) for _ in range(5)]
     if trouble == "cut":
@@ -155,8 +159,8 @@ def test_a_stream_that_is_lost_comes_back(server: MjpegServer, trouble: str) -> 
     taken += [number_in(frame.image) for frame in frames]
     assert len(taken) == 50
     assert taken == sorted(set(taken))
-    assert said[1].startswith("{} is lost, trying again: ".format(server.url))
-    assert said[-1] == "{} is back".format(server.url)
+    assert said[1].startswith(f"{server.url} is lost, trying again: ")
+    assert said[-1] == f"{server.url} is back"
 
 
 @pytest.mark.parametrize("trouble", ["stall", "mute", "down"])
@@ -164,7 +168,9 @@ def test_a_stream_that_does_not_come_back_ends(
     server: MjpegServer, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
     """After its time the series ends with a sentence; what was taken until then was given."""
-    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(0.4, 0.6, 0.2))
+    monkeypatch.setattr(
+        "hyperhive.inference.sources.choice._STREAM_PATIENCE", Patience(0.4, 0.6, 0.2)
+    )
     frames = source_of(server.url, count=1000, every=0.0).frames(threading.Event(), print)
     next(frames)
     if trouble == "down":
@@ -193,7 +199,7 @@ def test_an_open_that_hangs_ends(deaf: int, scheme: str) -> None:
     """A server that takes connections and is silent costs our time-out, or less when stopped."""
     if scheme == "rtsp":
         pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
-    url = "{}://127.0.0.1:{}/".format(scheme, deaf)
+    url = f"{scheme}://127.0.0.1:{deaf}/"
     begun = time.monotonic()
     with pytest.raises(SourceError, match=r"gave no picture for 0\.6 s|does not answer in time"):
         shots(url)
@@ -210,7 +216,7 @@ def test_a_refused_rtsp_stream_says_so() -> None:
     pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        url = "rtsp://me:secret@127.0.0.1:{}/1".format(free.getsockname()[1])
+        url = f"rtsp://me:secret@127.0.0.1:{free.getsockname()[1]}/1"
         with pytest.raises(SourceError, match="cannot be opened: see that the camera") as complaint:
             shots(url)
     assert "secret" not in str(complaint.value)
@@ -237,9 +243,11 @@ def test_an_rtsp_stream_gives_its_newest_pictures(
 
     The address's login is used, and another one refused.
     """
-    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(10.0, 1.0, 5.0))
+    monkeypatch.setattr(
+        "hyperhive.inference.sources.choice._STREAM_PATIENCE", Patience(10.0, 1.0, 5.0)
+    )
     rtsp.login = ("me", "secret")
-    source = source_of("rtsp://me:secret@{}/1".format(rtsp.address), count=4)
+    source = source_of(f"rtsp://me:secret@{rtsp.address}/1", count=4)
     taken = []
     for frame in source.frames(threading.Event(), print):
         taken.append(number_in(frame.image))
@@ -247,8 +255,8 @@ def test_an_rtsp_stream_gives_its_newest_pictures(
     assert len(taken) == 4
     assert taken == sorted(set(taken))
     with pytest.raises(SourceError, match="that user and password in the address are right"):
-        shots("rtsp://me:other@{}/1".format(rtsp.address))
-    assert source.title == "rtsp://{}/1".format(rtsp.address)
+        shots(f"rtsp://me:other@{rtsp.address}/1")
+    assert source.title == f"rtsp://{rtsp.address}/1"
     until(lambda: rtsp.watching == 0, "the end of the stream")
 
 
@@ -256,25 +264,27 @@ def test_an_rtsp_stream_that_stalls_comes_back(
     rtsp: RtspServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A read that hangs in FFmpeg is left to itself, and another connection is made."""
-    monkeypatch.setattr("inference.sources._STREAM_PATIENCE", Patience(3.0, 10.0, 0.2))
-    said: List[str] = []
-    source = source_of("rtsp://{}/1".format(rtsp.address), said, count=8, every=0.0)
+    monkeypatch.setattr(
+        "hyperhive.inference.sources.choice._STREAM_PATIENCE", Patience(3.0, 10.0, 0.2)
+    )
+    said: list[str] = []
+    source = source_of(f"rtsp://{rtsp.address}/1", said, count=8, every=0.0)
     frames = source.frames(threading.Event(), print)
     taken = [number_in(next(frames).image)]
-    monkeypatch.setattr("inference.feed._HANDOVER_S", 0.1)
+    monkeypatch.setattr("hyperhive.inference.sources.feed._HANDOVER_S", 0.1)
     rtsp.stalled.set()
     threading.Timer(3.1, rtsp.stalled.clear).start()
     taken += [number_in(frame.image) for frame in frames]
     assert len(taken) == 8
     assert taken == sorted(set(taken))
-    assert said[-1] == "rtsp://{}/1 is back".format(rtsp.address)
+    assert said[-1] == f"rtsp://{rtsp.address}/1 is back"
 
 
 # The command, with signals.
 
 
-def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    code = "import hyperhive; hyperhive.predict_cam()"
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    code = "from hyperhive import cli; cli.predict_cam()"
     path = [str(REPOSITORY), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     return subprocess.Popen(
         [sys.executable, "-c", code, "--model", "model", *arguments],
@@ -294,7 +304,7 @@ def test_credentials_reach_no_output(server: MjpegServer, tmp_path: Path) -> Non
     """
     server.login = ("me", "s3cret")
     save_untrained(tmp_path / "model")
-    address = "http://me:s3cret@{}/stream?key=s3cret\n".format(server.address)
+    address = f"http://me:s3cret@{server.address}/stream?key=s3cret\n"
     process = start(tmp_path, "-", "--count", "1000", "--every", "0.1", "--countdown", "0")
     assert process.stdin is not None
     process.stdin.write(address)
@@ -306,10 +316,10 @@ def test_credentials_reach_no_output(server: MjpegServer, tmp_path: Path) -> Non
     out, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (128 + signal.SIGTERM, "")
     left(server)
-    shown = "http://{}/stream?...".format(server.address)
+    shown = f"http://{server.address}/stream?..."
     sources = {json.loads(line)["source"] for line in jsonl.read_text().splitlines()}
     assert sources == {shown}
-    assert "labelling {} with".format(shown) in out
+    assert f"labelling {shown} with" in out
     written = [path for path in (tmp_path / "predictions").rglob("*") if path.is_file()]
     assert len(written) >= 3
     for path in written:
@@ -322,7 +332,7 @@ def test_ctrl_c_ends_an_open_that_hangs(deaf: int, tmp_path: Path) -> None:
     """While a stream's open blocks in FFmpeg the process ends in good order, and at once."""
     pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
     save_untrained(tmp_path / "model")
-    process = start(tmp_path, "rtsp://127.0.0.1:{}/".format(deaf))
+    process = start(tmp_path, f"rtsp://127.0.0.1:{deaf}/")
     assert process.stdout is not None
     assert process.stdout.readline().startswith("labelling ")
     until(lambda: connections(deaf), "FFmpeg's connection")
@@ -337,7 +347,7 @@ def connections(port: int) -> int:
     """Return how many TCP connections to a port of ours are established; Linux only."""
     table = Path("/proc/net/tcp").read_text().splitlines()[1:]
     rows = [line.split() for line in table]
-    return sum(row[2].endswith(":{:04X}".format(port)) and row[3] == "01" for row in rows)
+    return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
@@ -345,7 +355,7 @@ def test_nohup_stays_in_force() -> None:
     """Who ignores that the terminal goes away, as nohup has it, is not ended by that."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Interrupt() as interrupt:
+        with StopSignals(restore=True) as interrupt:
             os.kill(os.getpid(), signal.SIGHUP)
             assert not interrupt.stop.is_set()
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
@@ -355,7 +365,7 @@ def test_nohup_stays_in_force() -> None:
 
 def test_a_signal_in_the_middle_of_a_wait_is_no_deadlock() -> None:
     """A handler may interrupt whoever holds the event's lock, and so must not wait for that."""
-    interrupt = Interrupt()
+    interrupt = StopSignals(restore=True)
     handler = threading.Thread(target=interrupt._on_signal, args=(2, None), daemon=True)
     with interrupt.stop._cond:  # type: ignore[attr-defined]
         handler.start()
@@ -374,7 +384,7 @@ def ctrl_c() -> Iterator[None]:
 
 def test_a_second_ctrl_c_is_not_held_back(ctrl_c: None) -> None:
     """The first only asks for an end, the second interrupts whatever hangs."""
-    with Interrupt() as interrupt:
+    with StopSignals(restore=True) as interrupt:
         signal.raise_signal(signal.SIGINT)
         assert interrupt.stop.wait(10)
         with pytest.raises(KeyboardInterrupt):
@@ -396,7 +406,7 @@ def test_the_camera_is_released(
     """Ctrl-C, SIGTERM, a terminal that goes away, an error while writing, the end: it is free."""
     pytest.importorskip("torch")
     cv2 = pytest.importorskip("cv2", reason="no OpenCV: no camera")
-    from inference.cli import app
+    from hyperhive.inference.cli import app
 
     device = Device()
     monkeypatch.setattr(cv2, "VideoCapture", Plug(device))

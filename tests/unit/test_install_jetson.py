@@ -4,13 +4,15 @@ They are in the user's site-packages, as after `pip install --user` on a Jetson;
 is a folder of empty wheels. Nothing is downloaded.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Sequence
 
 import pytest
 
@@ -44,7 +46,7 @@ def wheel(folder: Path, name: str, version: str, requires: Sequence[str] = ()) -
     return path
 
 
-def device_versions() -> Dict[str, str]:
+def device_versions() -> dict[str, str]:
     """Return the versions that constraints-device.txt names."""
     lines = (REPOSITORY / "constraints-device.txt").read_text().splitlines()
     return dict(line.split("==") for line in lines if not line.startswith("#"))
@@ -82,7 +84,7 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(device: Path, *command: object, **variables: str) -> "subprocess.CompletedProcess[str]":
+def run(device: Path, *command: object, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(part) for part in command],
         env={
@@ -120,7 +122,7 @@ def said(device: Path) -> str:
 
 def test_the_systems_builds_stay(device: Path, said: str) -> None:
     """Afterwards torch, cv2 and numpy are the system's; hyperhive is there with all it needs."""
-    assert "torch {} stays".format(TORCH) in said
+    assert f"torch {TORCH} stays" in said
     shown = run(
         device, "venv/bin/python", "-c",
         "import cv2, hyperhive, numpy, os, pymongo, torch\n"
@@ -159,7 +161,7 @@ def test_a_second_run_changes_nothing(device: Path, said: str) -> None:
     again = install(device, "--venv", "venv")
     assert "there already" in again
     assert (device / "venv/constraints.txt").read_text() == before
-    assert "torch=={}\n".format(TORCH) in before
+    assert f"torch=={TORCH}\n" in before
 
 
 def test_a_torch_is_installed_where_there_is_none(device: Path, said: str) -> None:

@@ -1,13 +1,13 @@
 """Augmentation for cameras: it does what it says, by the seed, and nothing at strength zero."""
 
-from typing import Tuple
+from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
 
-from model import augment
-from model.augment import Camera
+from hyperhive.model import augment
+from hyperhive.model.augment import Camera
 
 SEED = 7
 
@@ -125,7 +125,7 @@ def test_a_shift_moves_the_picture(monkeypatch: pytest.MonkeyPatch, axis: int) -
     assert torch.allclose(centre, torch.full_like(centre, -14 * augment._SHIFT), atol=0.3)
 
 
-def _highest(shape: Tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+def _highest(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
     """Return draws that take each bound, before a black wall."""
     return (torch.arange(shape[0]) < augment._SIGNED).float().reshape(-1, 1, 1, 1, 1).expand(shape)
 

@@ -1,16 +1,19 @@
 """Probabilities one may believe, and which pictures are of no class."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from coordinator.calibrating import seen_by_camera
-from model.augment import Camera
-from model.calibration import (
+from hyperhive.common.errors import CheckpointError, UsageError
+from hyperhive.coordinator.evaluation import seen_by_camera
+from hyperhive.model.augment import Camera
+from hyperhive.model.calibration import (
     NO_THRESHOLDS,
     RIGHT_KEPT,
     Calibration,
@@ -18,12 +21,11 @@ from model.calibration import (
     best_temperature,
     calibration_error,
 )
-from model.datasets import digits
-from model.errors import CheckpointError, UsageError
-from model.membership import LARGEST, PERCENTILES, STATISTICS, Members, statistics
+from hyperhive.model.data.loading import digits
+from hyperhive.model.membership import LARGEST, PERCENTILES, STATISTICS, Members, statistics
 
 
-def answers(count: int, times: float) -> "tuple[np.ndarray, np.ndarray]":
+def answers(count: int, times: float) -> tuple[np.ndarray, np.ndarray]:
     """Return logits of 5 classes that many times too large, and labels drawn as they should be."""
     random = np.random.RandomState(0)
     logits = random.standard_normal((count, 5)) * 2
@@ -132,7 +134,7 @@ def test_a_model_that_is_never_right_has_a_calibration() -> None:
     ],
 )
 def test_it_is_unknown_by_confidence_margin_or_membership(
-    probabilities: List[float], membership: float, known: bool
+    probabilities: list[float], membership: float, known: bool
 ) -> None:
     """Any one of the three that is too low is enough; in whatever order the classes are."""
     calibration = Calibration(min_confidence=0.5, min_margin=0.09, min_membership=0.05)
@@ -197,7 +199,7 @@ def test_a_calibration_survives_the_card(members: Members) -> None:
     assert len(json.dumps(said.to_json())) < 12_000
 
 
-def grey() -> Dict[str, Any]:
+def grey() -> dict[str, Any]:
     size = STATISTICS[1]
     return Calibration(
         members=Members(
@@ -208,11 +210,11 @@ def grey() -> Dict[str, Any]:
     ).to_json()
 
 
-def spoilt(**changed: Any) -> Dict[str, Any]:
+def spoilt(**changed: Any) -> dict[str, Any]:
     return {**grey(), **changed}
 
 
-def spoilt_members(**changed: Any) -> Dict[str, Any]:
+def spoilt_members(**changed: Any) -> dict[str, Any]:
     return spoilt(members={**grey()["members"], **changed})
 
 

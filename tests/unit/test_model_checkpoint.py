@@ -1,28 +1,30 @@
 """A saved model is the one that was trained, or it is refused: it never runs code."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from model import checkpoint
-from model.card import CARD_FILE, WEIGHTS_FILE, Card
-from model.checkpoint import load, pack_weights, unpack_weights
-from model.errors import CheckpointError
-from model.lenet import LeNet5
+from hyperhive.common.errors import CheckpointError
+from hyperhive.model import checkpoint
+from hyperhive.model.card import CARD_FILE, WEIGHTS_FILE, Card
+from hyperhive.model.checkpoint import load, pack_weights, unpack_weights
+from hyperhive.model.lenet import LeNet5
 
 CPU = torch.device("cpu")
 IMAGES = torch.randn(5, 3, 28, 28, generator=torch.Generator().manual_seed(0))
 
 
 def card_of(packed: bytes, **changes: Any) -> Card:
-    values: Dict[str, Any] = {
+    values: dict[str, Any] = {
         "classes": ["bart", "lisa", "ma\u00efgge"],
         "channels": 3,
         "mean": [0.4, 0.5, 0.6],
@@ -44,7 +46,7 @@ def logits(network: LeNet5) -> torch.Tensor:
         return network(IMAGES)
 
 
-def arrays(network: LeNet5) -> Dict[str, np.ndarray]:
+def arrays(network: LeNet5) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
 
 
@@ -219,7 +221,7 @@ def test_a_card_that_is_no_card_is_refused(saved: Path, text: bytes) -> None:
         {"exports": {".onnx": "../" * 21 + "x"}},
     ],
 )
-def test_a_card_that_makes_no_sense_is_refused(saved: Path, changes: Dict[str, Any]) -> None:
+def test_a_card_that_makes_no_sense_is_refused(saved: Path, changes: dict[str, Any]) -> None:
     """Keys of another version, and values that no model of ours can have, are refused in words."""
     rewrite(saved, **changes)
     with pytest.raises(CheckpointError):

@@ -1,17 +1,19 @@
 """Training configurations: complete, of the right types, in range, or refused."""
 
+from __future__ import annotations
+
 import json
 import math
-from typing import Any, Dict
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.config import HYPERPARAMETERS, UNTUNED, TrainConfig
-from model.errors import ConfigError
+from hyperhive.common.errors import ConfigError
+from hyperhive.model.config import HYPERPARAMETERS, UNTUNED, TrainConfig
 
-GIVEN: Dict[str, Any] = {"dataset": "abc", "learning_rate": 0.1, "epochs": 3, "momentum": 0.9}
+GIVEN: dict[str, Any] = {"dataset": "abc", "learning_rate": 0.1, "epochs": 3, "momentum": 0.9}
 
 
 def test_the_default_configuration_needs_four_values() -> None:

@@ -1,23 +1,25 @@
 """A data set in memory: checked where it is made, packed without code, named by its content."""
 
+from __future__ import annotations
+
 import dataclasses
 import io
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.dataset import Dataset, stratified_split
-from model.errors import DatasetError
+from hyperhive.common.errors import DatasetError
+from hyperhive.model.data.dataset import Dataset, stratified_split
 
 RANDOM = np.random.RandomState(0)
 
 
 def tiny(channels: int = 1, **changes: Any) -> Dataset:
     """Return a data set of two classes, four training images and two test images."""
-    fields: Dict[str, Any] = {
+    fields: dict[str, Any] = {
         "name": "tiny",
         "classes": ("cat", "dög"),
         "train_images": np.arange(4 * 784 * channels, dtype=np.int64).astype(np.uint8),
@@ -29,13 +31,13 @@ def tiny(channels: int = 1, **changes: Any) -> Dataset:
     return Dataset(**{**fields, **changes})
 
 
-def packed_as(arrays: Dict[str, Any]) -> bytes:
+def packed_as(arrays: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
-def arrays_of(dataset: Dataset) -> Dict[str, Any]:
+def arrays_of(dataset: Dataset) -> dict[str, Any]:
     return {name: np.array(value) for name, value in vars(dataset).items()}
 
 
@@ -64,7 +66,7 @@ def arrays_of(dataset: Dataset) -> Dict[str, Any]:
         {"test_images": np.zeros((2, 28, 28, 3), np.uint8)},
     ],
 )
-def test_a_data_set_that_cannot_be_trained_on_is_refused(changes: Dict[str, Any]) -> None:
+def test_a_data_set_that_cannot_be_trained_on_is_refused(changes: dict[str, Any]) -> None:
     """Wrong shapes, types, labels or channels, and classes without images, are refused."""
     with pytest.raises(DatasetError):
         tiny(**changes)
@@ -113,7 +115,7 @@ def test_the_hash_is_that_of_the_content() -> None:
         {"test_images": np.full((2, 28, 28, 1), 8, np.uint8)},
     ],
 )
-def test_another_content_has_another_hash(changes: Dict[str, Any]) -> None:
+def test_another_content_has_another_hash(changes: dict[str, Any]) -> None:
     """Classes, labels and pixels all count."""
     assert tiny(**changes).content_hash != tiny().content_hash
 
@@ -154,7 +156,7 @@ def test_another_data_set_than_the_one_asked_for_is_refused() -> None:
         Dataset.unpack(tiny().pack(), "0" * 64)
 
 
-def unreadable() -> List[Any]:
+def unreadable() -> list[Any]:
     bare = io.BytesIO()
     np.save(bare, tiny().train_images)
     missing = {key: value for key, value in arrays_of(tiny()).items() if key != "test_labels"}
@@ -211,7 +213,7 @@ def test_a_data_set_cannot_be_changed() -> None:
     fraction=st.floats(0.01, 0.99),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_a_split_is_stratified(counts: List[int], fraction: float, seed: int) -> None:
+def test_a_split_is_stratified(counts: list[int], fraction: float, seed: int) -> None:
     """Both parts together are all images, share none, and hold each class in the same share."""
     labels = np.random.RandomState(1).permutation(np.repeat(np.arange(len(counts)), counts))
     kept, held_out = stratified_split(labels, fraction, seed)

@@ -3,26 +3,29 @@
 A real HTTP server on this machine plays the public repository.
 """
 
+from __future__ import annotations
+
 import functools
 import http.server
 import io
 import threading
 import zipfile
 from pathlib import Path
-from typing import Callable, Iterator, List, Tuple
+from typing import Callable, Iterator
 
 import pytest
 from PIL import Image
 
-from model import datasets, download
-from model.download import cache_directory, simpsons_archive, tree_sha256
-from model.errors import DatasetError
+from hyperhive.common.errors import DatasetError
+from hyperhive.model.data import download
+from hyperhive.model.data import loading as datasets
+from hyperhive.model.data.download import datasets_directory, simpsons_archive, tree_sha256
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     """Serves one body, or what goes wrong with it, by the path that is asked for."""
 
-    def __init__(self, body: bytes, asked: List[str], *rest: object) -> None:
+    def __init__(self, body: bytes, asked: list[str], *rest: object) -> None:
         self.body = body
         self.asked = asked
         super().__init__(*rest)  # type: ignore[arg-type]
@@ -47,13 +50,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Site:
     """A running server: its address, and the paths that were asked of it."""
 
-    def __init__(self, port: int, asked: List[str]) -> None:
+    def __init__(self, port: int, asked: list[str]) -> None:
         self.port = port
         self.asked = asked
 
     def url(self, path: str = "master.zip") -> str:
         """Return the address of a path."""
-        return "http://127.0.0.1:{}/{}".format(self.port, path)
+        return f"http://127.0.0.1:{self.port}/{path}"
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def serve() -> Iterator[Callable[[bytes], Site]]:
     servers = []
 
     def start(body: bytes) -> Site:
-        asked: List[str] = []
+        asked: list[str] = []
         handler = functools.partial(Handler, body, asked)
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -80,7 +83,7 @@ def serve() -> Iterator[Callable[[bytes], Site]]:
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Give each test a cache of its own."""
-    monkeypatch.setattr(download, "cache_directory", lambda: tmp_path / "cache")
+    monkeypatch.setattr(download, "datasets_directory", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -104,7 +107,7 @@ class Told:
     """Progress as it was told."""
 
     def __init__(self) -> None:
-        self.steps: List[Tuple[int, int]] = []
+        self.steps: list[tuple[int, int]] = []
 
     def __call__(self, done: int, total: int) -> None:
         """Remember a step."""
@@ -222,7 +225,7 @@ def test_a_data_set_without_data_is_the_downloaded_one(
     with zipfile.ZipFile(tmp_path / "downloaded.zip", "w") as archive:
         for place in ("train/bart", "train/lisa", "test/bart", "test/lisa"):
             for number in range(2):
-                name = "top/dataset/grayscale/{}/{}.jpg".format(place, number)
+                name = f"top/dataset/grayscale/{place}/{number}.jpg"
                 archive.writestr(name, buffer.getvalue())
     told = Told()
     given = {told: tmp_path / "downloaded.zip"}
@@ -236,4 +239,4 @@ def test_the_cache_is_the_systems_place_for_caches(monkeypatch: pytest.MonkeyPat
     """Downloads go where the system keeps what can be had again."""
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
     monkeypatch.setattr("sys.platform", "linux")
-    assert cache_directory() == Path("/caches/hyperhive/datasets")
+    assert datasets_directory() == Path("/caches/hyperhive/datasets")

@@ -1,34 +1,37 @@
 """A model exported to ONNX or TorchScript says what the model says, or is not written."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Tuple
+from typing import Any, Callable
 
 import numpy as np
 import pytest
 import torch
-from lenets import drawn
+from support.lenets import drawn
 from typer.testing import CliRunner
 
-import hyperhive
-from model import card as cards
-from model import checkpoint, export
-from model.card import Card
-from model.checkpoint import pack_weights
-from model.dataset import Dataset
-from model.dataset_cache import DatasetCache
-from model.deployed import Deployed
-from model.engines import differing_labels, engine_of
-from model.errors import CheckpointError, DeviceError, InputError, UsageError
-from model.export import ExportFailed
-from model.lenet import LeNet5
-from model.normalise import to_tensor
-from model.torch_engine import TorchEngine, without_deprecations
-from store.connection import Store
-from store.errors import NotFound
+from hyperhive import cli
+from hyperhive.common.errors import CheckpointError, DeviceError, InputError, UsageError
+from hyperhive.model import card as cards
+from hyperhive.model import checkpoint
+from hyperhive.model.card import Card
+from hyperhive.model.checkpoint import pack_weights
+from hyperhive.model.data.cache import DatasetCache
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.engines import export
+from hyperhive.model.engines.choice import differing_labels, engine_of
+from hyperhive.model.engines.deployed import Deployed
+from hyperhive.model.engines.export import ExportFailed
+from hyperhive.model.engines.torch_engine import TorchEngine, without_deprecations
+from hyperhive.model.lenet import LeNet5
+from hyperhive.model.normalise import to_tensor
+from hyperhive.store.errors import NotFound
+from hyperhive.store.store import Store
 
 onnx = pytest.importorskip("onnx", reason="no onnx: nothing is exported")
 pytest.importorskip("cv2", reason="no OpenCV: an exported model is not run")
@@ -99,7 +102,7 @@ def test_an_export_that_differs_is_not_written(
     assert 0 < differing < 100
     maker = export._MAKERS[suffix]
     monkeypatch.setitem(export._MAKERS, suffix, lambda model, card: maker(other, card))
-    with pytest.raises(ExportFailed, match="for {} of 100 test images".format(differing)):
+    with pytest.raises(ExportFailed, match=f"for {differing} of 100 test images"):
         export.export(tmp_path / ("a" + suffix), packed, card, some)
     assert list(tmp_path.iterdir()) == []
 
@@ -242,7 +245,7 @@ def test_a_device_that_fails_is_no_bad_model() -> None:
         TorchEngine(Full(), CPU).run(pictures(3, 1))
 
 
-def _read(path: Path) -> Tuple[bytes, str, Card]:
+def _read(path: Path) -> tuple[bytes, str, Card]:
     packed, card = cards.read(path)
     return packed, path.suffix, card
 
@@ -253,7 +256,7 @@ def _read(path: Path) -> Tuple[bytes, str, Card]:
 def best(*arguments: object) -> str:
     """Run ``hyperhive best``; return what it prints. Its expected errors are raised."""
     pytest.importorskip("hyperopt.tpe", reason="no hyperopt, which hyperhive best needs")
-    result = CliRunner().invoke(hyperhive.app, ["best", *map(str, arguments)])
+    result = CliRunner().invoke(cli.app, ["best", *map(str, arguments)])
     if result.exception is not None:
         raise result.exception
     return result.output
@@ -262,11 +265,11 @@ def best(*arguments: object) -> str:
 @pytest.fixture
 def dataset() -> Dataset:
     labels = np.arange(100, dtype=np.int64) % 10
-    classes = tuple("class {}".format(number) for number in range(10))
+    classes = tuple(f"class {number}" for number in range(10))
     return Dataset("noise", classes, *[pictures(3), labels] * 2)
 
 
-def saved(directory: Path, dataset: Dataset, **changes: Any) -> Tuple[bytes, Card]:
+def saved(directory: Path, dataset: Dataset, **changes: Any) -> tuple[bytes, Card]:
     packed, card = drawn()
     described = {**dataset.card(), "content_hash": dataset.content_hash}
     card = dataclasses.replace(card, dataset=described, **changes)
@@ -294,7 +297,7 @@ def test_the_weights_are_written_without_their_data_set(tmp_path: Path, dataset:
     packed, _ = saved(tmp_path / "m", dataset)
     path = tmp_path / "copy.safetensors"
     said = best("--model", tmp_path / "m", "--export", path)
-    assert said.splitlines()[-1] == "written: {}".format(path)
+    assert said.splitlines()[-1] == f"written: {path}"
     assert path.read_bytes() == packed
 
 
@@ -303,7 +306,7 @@ def test_a_studys_model_is_exported_from_the_store(
 ) -> None:
     """Without a name it is the newest study that has a model; its images are the store's too."""
     labels = np.arange(100, dtype=np.int64) % 10
-    names = tuple("class {}".format(number) for number in range(10))
+    names = tuple(f"class {number}" for number in range(10))
     data = Dataset("other noise", names, *[pictures(3) // 2, labels] * 2)
     packed, card = saved(tmp_path / "m", data, trial=3, validation_accuracy=0.5)
     ref = store.blobs.put(packed, "weights").as_document()

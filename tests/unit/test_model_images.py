@@ -1,15 +1,17 @@
 """Any image becomes upright RGB and then the 28x28 pixels the network sees, or is refused."""
 
+from __future__ import annotations
+
 import io
 import struct
-from typing import Any, Tuple
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from model.errors import DatasetError
-from model.images import SIZE, SUFFIXES, decode, fit
+from hyperhive.common.errors import DatasetError
+from hyperhive.model.data.images import SIZE, SUFFIXES, decode, fit
 
 
 def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
@@ -31,7 +33,7 @@ def outcome(data: bytes) -> str:
     return "decoded"
 
 
-def plain(color: Tuple[int, ...], mode: str = "RGB", size: Tuple[int, int] = (4, 3)) -> Image.Image:
+def plain(color: tuple[int, ...], mode: str = "RGB", size: tuple[int, int] = (4, 3)) -> Image.Image:
     return Image.new(mode, size, color)
 
 
@@ -79,7 +81,7 @@ def test_a_palette_is_looked_up() -> None:
         ("LA", (100, 255), [100, 100, 100]),
     ],
 )
-def test_transparency_shows_white(mode: str, color: Tuple[int, ...], shown: Any) -> None:
+def test_transparency_shows_white(mode: str, color: tuple[int, ...], shown: Any) -> None:
     """Where an image is transparent it is seen on white, not on whatever its pixels hold."""
     assert decode(encoded(plain(color, mode)))[0, 0].tolist() == shown
 
@@ -105,7 +107,7 @@ def test_a_transparent_palette_colour_shows_white() -> None:
         (8, (3, 0)),
     ],
 )
-def test_a_photograph_is_turned_upright(orientation: int, corner: Tuple[int, int]) -> None:
+def test_a_photograph_is_turned_upright(orientation: int, corner: tuple[int, int]) -> None:
     """The EXIF orientation is applied: the stored top left ends where the camera saw it."""
     pixels = np.zeros((3, 4, 3), np.uint8)
     pixels[0, 0] = 255
@@ -174,7 +176,7 @@ def test_the_suffixes_are_formats_that_pillow_knows() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(28, 28), (1, 1), (1, 100), (100, 3), (240, 320), (5, 28)])
-def test_every_image_fits(channels: int, size: Tuple[int, int]) -> None:
+def test_every_image_fits(channels: int, size: tuple[int, int]) -> None:
     """Whatever its size, an image becomes uint8 of 28x28."""
     fitted = fit(noise(*size), channels)
     assert fitted.shape == (SIZE, SIZE, channels)

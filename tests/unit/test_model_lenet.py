@@ -1,9 +1,11 @@
 """The network is the one that was asked for."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 
-from model.lenet import LeNet5
+from hyperhive.model.lenet import LeNet5
 
 
 @pytest.mark.parametrize(("channels", "parameters"), [(3, 62_006), (1, 61_706)])

@@ -1,5 +1,7 @@
 """Losses, accuracies and confusions, against numbers worked out by hand."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -7,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from model.metrics import evaluate
-from model.normalise import Normaliser, to_tensor
+from hyperhive.model.metrics import evaluate
+from hyperhive.model.normalise import Normaliser, to_tensor
 
 CPU = torch.device("cpu")
 AS_IT_IS = Normaliser([0.0], [1 / 255], CPU)
@@ -29,7 +31,7 @@ class FirstPixels(nn.Module):
         return images.flatten(1)[:, : self.classes]
 
 
-def images_with(*logits: "tuple[int, ...]") -> torch.Tensor:
+def images_with(*logits: tuple[int, ...]) -> torch.Tensor:
     images = torch.zeros(len(logits), 1, 28, 28, dtype=torch.uint8)
     for image, values in zip(images, logits):
         image.view(-1)[: len(values)] = torch.tensor(values, dtype=torch.uint8)

@@ -3,14 +3,16 @@
 MPS has no float64 (pytorch/pytorch #122602): one tensor of it ends a training there.
 """
 
-from typing import Any, List
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
 import torch
 from test_model_training import config, stripes
 
-from model.normalise import to_tensor
-from model.training import TrainingData, train
+from hyperhive.model.normalise import to_tensor
+from hyperhive.model.training import TrainingData, train
 
 CPU = torch.device("cpu")
 modes = pytest.importorskip("torch.utils._python_dispatch", reason="this torch is too old to look")
@@ -18,7 +20,7 @@ if not hasattr(modes, "TorchDispatchMode"):
     pytest.skip("torch 1.11 does not let one look", allow_module_level=True)
 
 
-def tensors(values: Any) -> List[torch.Tensor]:
+def tensors(values: Any) -> list[torch.Tensor]:
     if isinstance(values, torch.Tensor):
         return [values]
     if isinstance(values, dict):

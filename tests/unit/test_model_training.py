@@ -1,22 +1,24 @@
 """Training: the same seed gives the same weights, and only what may be learned from is."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import math
 import time
-from typing import Any, Dict, Iterator, List
+from typing import Any, Iterator
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from model.augment import Camera
-from model.config import TrainConfig
-from model.dataset import Dataset
-from model.datasets import digits
-from model.lenet import LeNet5
-from model.training import Epoch, Trained, TrainingData, TrainingStopped, train
+from hyperhive.model.augment import Camera
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.loading import digits
+from hyperhive.model.lenet import LeNet5
+from hyperhive.model.training import Epoch, Trained, TrainingData, TrainingStopped, train
 
 CPU = torch.device("cpu")
 STRIPES = ("upright", "level")
@@ -55,7 +57,7 @@ def replaced(dataset: Dataset, which: np.ndarray) -> Dataset:
 
 
 def config(**changes: Any) -> TrainConfig:
-    values: Dict[str, Any] = {
+    values: dict[str, Any] = {
         "dataset": "x",
         "learning_rate": 0.05,
         "epochs": 2,
@@ -65,7 +67,7 @@ def config(**changes: Any) -> TrainConfig:
     return TrainConfig(**{**values, **changes})
 
 
-def weights(trained: Trained) -> Dict[str, np.ndarray]:
+def weights(trained: Trained) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in trained.model.state_dict().items()}
 
 
@@ -111,7 +113,7 @@ def test_digits_are_learned_in_a_few_epochs(schedule: str) -> None:
     [("constant", [1.0, 1.0, 1.0, 1.0]), ("cosine", [1.0, 0.853553, 0.5, 0.146447])],
 )
 def test_the_weights_are_those_of_plain_gradient_descent(
-    data: TrainingData, schedule: str, shares: List[float]
+    data: TrainingData, schedule: str, shares: list[float]
 ) -> None:
     """Four steps on all images at once, written out: the rate is constant, or half a cosine."""
     given = config(
@@ -138,7 +140,7 @@ def test_the_weights_are_those_of_plain_gradient_descent(
 @pytest.mark.parametrize(
     "changes", [{}, {"schedule": "constant"}, {"train_on_all": True}, {"augment": "camera"}]
 )
-def test_the_same_seed_gives_the_same_weights(changes: Dict[str, Any]) -> None:
+def test_the_same_seed_gives_the_same_weights(changes: dict[str, Any]) -> None:
     """Two runs of one configuration end in weights equal to the last bit."""
     one = train(config(**changes), TrainingData(stripes(), CPU))
     torch.rand(3)  # what else the process draws at random has no part in it
@@ -158,7 +160,7 @@ def test_the_same_seed_gives_the_same_weights(changes: Dict[str, Any]) -> None:
     ],
 )
 def test_another_configuration_gives_other_weights(
-    data: TrainingData, changes: Dict[str, Any]
+    data: TrainingData, changes: dict[str, Any]
 ) -> None:
     """Each seed and each hyperparameter has its part in the weights."""
     assert not same(train(config(), data), train(config(**changes), data))
@@ -184,7 +186,7 @@ def test_data_can_be_trained_on_again(data: TrainingData) -> None:
 
 def test_each_epoch_is_augmented_anew(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every batch of every epoch is distorted, each otherwise, and validation images never."""
-    seen: List[torch.Tensor] = []
+    seen: list[torch.Tensor] = []
     distort = Camera.__call__
 
     def watched(self: Camera, images: torch.Tensor) -> torch.Tensor:
@@ -280,7 +282,7 @@ def test_a_training_that_diverges_in_its_last_step_has_diverged(data: TrainingDa
 
 def test_each_epoch_is_reported_when_it_ends(data: TrainingData) -> None:
     """``report`` is called once an epoch, with what ends up in the result, as plain JSON."""
-    reported: List[Epoch] = []
+    reported: list[Epoch] = []
     begun = time.perf_counter()
     trained = train(config(epochs=3), data, reported.append)
     assert reported == trained.epochs
@@ -290,15 +292,15 @@ def test_each_epoch_is_reported_when_it_ends(data: TrainingData) -> None:
 
 def test_a_diverged_epoch_is_reported_too(data: TrainingData) -> None:
     """A watcher sees the epoch that went wrong."""
-    reported: List[Epoch] = []
+    reported: list[Epoch] = []
     assert train(config(learning_rate=1e6), data, reported.append).epochs == reported
 
 
 @pytest.mark.parametrize("batches", [0, 1, 5])
 def test_training_stops_before_the_next_batch(data: TrainingData, batches: int) -> None:
     """``should_stop`` is asked before each batch, and its yes ends the training there."""
-    asked: List[bool] = []
-    reported: List[Epoch] = []
+    asked: list[bool] = []
+    reported: list[Epoch] = []
 
     def should_stop() -> bool:
         asked.append(True)

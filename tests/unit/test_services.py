@@ -1,5 +1,7 @@
 """A worker as a service: what launchd and systemd are told, and that it can be run like that."""
 
+from __future__ import annotations
+
 import configparser
 import inspect
 import os
@@ -9,13 +11,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import pytest
-from home import REPOSITORY, Home, until
+from support.home import REPOSITORY, Home, until
 
-from store.connection import Store
-from worker.cli import worker
+from hyperhive.store.store import Store
+from hyperhive.worker.cli import worker
 
 PLIST = REPOSITORY / "deploy" / "hyperhive-worker.plist"
 UNIT = REPOSITORY / "deploy" / "hyperhive-worker.service"
@@ -25,9 +27,9 @@ SPARE_S = 20.0
 
 
 @pytest.fixture
-def agent() -> Dict[str, Any]:
+def agent() -> dict[str, Any]:
     """Return what launchd is told."""
-    told: Dict[str, Any] = plistlib.loads(PLIST.read_bytes())
+    told: dict[str, Any] = plistlib.loads(PLIST.read_bytes())
     return told
 
 
@@ -40,7 +42,7 @@ def unit() -> configparser.ConfigParser:
     return told
 
 
-def test_launchd_starts_drains_and_restarts(agent: Dict[str, Any]) -> None:
+def test_launchd_starts_drains_and_restarts(agent: dict[str, Any]) -> None:
     """At login, again after a crash but not after an exit code, and killed only after the grace."""
     assert agent["Label"] == "org.hyperhive.worker"
     assert agent["RunAtLoad"] is True
@@ -96,7 +98,7 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
 
 
 def test_what_launchd_runs_is_a_worker_that_drains(
-    home: Home, store: Store, mongo_uri: str, agent: Dict[str, Any]
+    home: Home, store: Store, mongo_uri: str, agent: dict[str, Any]
 ) -> None:
     """The shell becomes the worker, which finds the saved login, is nice, and ends at SIGTERM.
 
@@ -110,7 +112,7 @@ def test_what_launchd_runs_is_a_worker_that_drains(
     for path in (program, log, login):
         path.parent.mkdir(parents=True)
     program.write_text(
-        '#!/bin/sh\nexec "{}" -m hyperhive "$@" --device cpu --slots 1\n'.format(sys.executable)
+        f'#!/bin/sh\nexec "{sys.executable}" -m hyperhive "$@" --device cpu --slots 1\n'
     )
     program.chmod(0o755)
     login.write_text(mongo_uri)

@@ -1,5 +1,7 @@
 """Where a worker trains, and whom it blames when memory runs out."""
 
+from __future__ import annotations
+
 import importlib.metadata
 import multiprocessing
 import os
@@ -8,9 +10,9 @@ import sys
 import pytest
 import torch
 
-from model.device import CHOICES, choose
-from model.errors import DeviceError, UsageError
-from worker.device import (
+from hyperhive.common.errors import DeviceError, UsageError
+from hyperhive.model.device import CHOICES, choose
+from hyperhive.worker.device import (
     cores,
     default_slots,
     describe,
@@ -18,7 +20,7 @@ from worker.device import (
     is_device_failure,
     versions,
 )
-from worker.objectives import registered
+from hyperhive.worker.objectives.registry import registered
 
 NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 
@@ -125,7 +127,7 @@ def test_a_device_whose_pytorch_does_not_load_gives_its_trials_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is the device's failure, in one sentence, and no fault of the trial's."""
-    monkeypatch.setitem(sys.modules, "worker.lenet5", None)
+    monkeypatch.setitem(sys.modules, "hyperhive.worker.objectives.lenet5", None)
     with pytest.raises(DeviceError, match="PyTorch cannot be used here"):
         registered()["lenet5"]({}, None)  # type: ignore[arg-type]
 

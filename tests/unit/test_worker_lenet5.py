@@ -1,16 +1,18 @@
 """The objective lenet5: what it reports, and how it ends early."""
 
-from typing import Any, Dict, List, Mapping, Tuple
+from __future__ import annotations
+
+from typing import Any, Mapping
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from model.config import TrainConfig
-from model.dataset import Dataset
-from model.errors import ConfigError
-from worker.lenet5 import WORST_LOSS, LeNet5Objective
-from worker.objectives import Context, Stopped
+from hyperhive.common.errors import ConfigError
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.worker.objectives.api import Context, Stopped
+from hyperhive.worker.objectives.lenet5 import WORST_LOSS, LeNet5Objective
 
 
 def dark_and_light() -> Dataset:
@@ -28,8 +30,8 @@ class Bench:
     """A context that notes what an objective does with it."""
 
     def __init__(self, stop_after: float = float("inf")) -> None:
-        self.reports: List[Tuple[Mapping[str, Any], float]] = []
-        self.asked: List[str] = []
+        self.reports: list[tuple[Mapping[str, Any], float]] = []
+        self.asked: list[str] = []
         self.context = Context(
             "cpu",
             lambda name: self.asked.append(name) or DATASET,  # type: ignore[func-returns-value]
@@ -40,7 +42,7 @@ class Bench:
         )
 
 
-def config(**changed: Any) -> Dict[str, Any]:
+def config(**changed: Any) -> dict[str, Any]:
     base = TrainConfig(DATASET.content_hash, 0.05, 3, 0.9, batch_size=16).to_json()
     return {**base, **changed}
 
@@ -104,7 +106,7 @@ def test_a_refit_reports_its_training_loss() -> None:
     "wrong",
     [{"momentum": 1.5}, {"epochs": 2.5}, {"colour": "red"}, {"learning_rate": "0.1"}],
 )
-def test_a_configuration_that_nobody_can_run_is_refused(wrong: Dict[str, Any]) -> None:
+def test_a_configuration_that_nobody_can_run_is_refused(wrong: dict[str, Any]) -> None:
     """A configuration out of range, of a wrong type or with unknown keys is a ConfigError."""
     bench = Bench()
     with pytest.raises(ConfigError):

@@ -1,26 +1,28 @@
 """One trial at a time, from its claim to its delivery, with objectives made for the purpose."""
 
+from __future__ import annotations
+
 import contextlib
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Iterator, Mapping
 
 import pytest
-from clients import Gate
+from support.clients import Gate
 
-from model.errors import ConfigError, DeviceError
-from store.connection import Store
-from store.errors import LoginRefused, StoreUnavailable
-from store.queue import new_token
-from store.trial import SEARCH, Draft, Status, Trial
-from worker.courtesy import Courtesy
-from worker.identity import Identity
-from worker.lease import Heartbeat
-from worker.loop import Terms, Worker
-from worker.objectives import Context, Objective, Outcome, Stopped
-from worker.outbox import Entry, Outbox
-from worker.stop import Stop
+from hyperhive.common.errors import ConfigError, DeviceError
+from hyperhive.common.signals import StopRequest
+from hyperhive.store.errors import LoginRefused, StoreUnavailable
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Draft, Status, Trial
+from hyperhive.worker.heartbeat import Heartbeat
+from hyperhive.worker.identity import Identity
+from hyperhive.worker.loop import Terms, Worker
+from hyperhive.worker.objectives.api import Context, Objective, Outcome, Stopped
+from hyperhive.worker.outbox import Entry, Outbox
+from hyperhive.worker.pausing import Courtesy
 
 LEASE = 0.8
 IDENTITY = Identity("me", "s", "cpu", {})
@@ -44,12 +46,12 @@ class Bench:
         folder: Path,
         objective: Objective,
         grace: float = 0.0,
-        courtesy: Optional[Courtesy] = None,
+        courtesy: Courtesy | None = None,
         first_come: bool = False,
         lease: float = LEASE,
     ) -> None:
-        self.stop = Stop()
-        self.uri: Optional[str] = uri
+        self.stop = StopRequest()
+        self.uri: str | None = uri
         self._opened = contextlib.ExitStack()
         self.store = self._opened.enter_context(Store(uri, timeout=2.0))
         self.outbox = Outbox("me", folder)
@@ -57,7 +59,7 @@ class Bench:
         terms = Terms(lambda: self.uri, "cpu", lease, grace, courtesy or Courtesy(), first_come)
         self.worker = Worker(IDENTITY, terms, {"lenet5": objective}, self.outbox, self.stop)
 
-    def __enter__(self) -> "Bench":
+    def __enter__(self) -> Bench:
         self._opened.enter_context(self.outbox)
         self._opened.enter_context(self._heartbeat)
         return self
@@ -123,7 +125,7 @@ def now_due(store: Store) -> None:
 def test_a_trial_is_done_and_delivered(store: Store, start: Start) -> None:
     """The objective gets the trial's configuration; its result and weights reach the store."""
     post(store, 4)
-    configs: List[Mapping[str, Any]] = []
+    configs: list[Mapping[str, Any]] = []
 
     def objective(config: Mapping[str, Any], context: Context) -> Outcome:
         configs.append(config)
@@ -143,7 +145,7 @@ def test_a_trial_is_done_and_delivered(store: Store, start: Start) -> None:
 def test_a_trial_is_held_while_it_runs(store: Store, start: Start) -> None:
     """An objective that takes longer than the lease keeps its trial, and its progress shows."""
     post(store)
-    seen: List[Trial] = []
+    seen: list[Trial] = []
 
     def objective(config: Mapping[str, Any], context: Context) -> Outcome:
         context.report({"epoch": 1}, 2.0)
@@ -236,7 +238,7 @@ def test_a_failed_device_hands_its_trial_to_another(
 
 @pytest.mark.parametrize("result", [{"status": "ok", "loss": object()}, {"status": "ok"}, {}])
 def test_an_objective_that_returns_no_result_is_blamed(
-    store: Store, start: Start, result: Dict[str, Any]
+    store: Store, start: Start, result: dict[str, Any]
 ) -> None:
     """A result without a loss, or one that cannot be stored, is the objective's failure."""
     post(store, max_attempts=1)
@@ -307,7 +309,7 @@ def test_a_cancelled_trial_ends(store: Store, start: Start) -> None:
 def test_a_lost_trial_is_let_go(store: Store, start: Start, tmp_path: Path) -> None:
     """A trial that another took stops here, and nothing of it is delivered or changed."""
     post(store)
-    taken: List[Trial] = []
+    taken: list[Trial] = []
 
     def take_over() -> bool:
         store.client.hyperhive.jobs.update_many({}, [{"$set": {"lease_until": "$$NOW"}}])
@@ -367,7 +369,7 @@ def test_a_worker_told_first_come_runs_none(store: Store, start: Start) -> None:
 
 def test_a_copy_stops_when_the_holder_is_first(store: Store, start: Start, tmp_path: Path) -> None:
     """The trial is lost to it with the next beat; nothing of it is kept or delivered."""
-    held: List[Trial] = []
+    held: list[Trial] = []
 
     def objective(config: Mapping[str, Any], context: Context) -> Outcome:
         if held:
@@ -450,7 +452,7 @@ def test_a_claim_that_took_nothing_is_forgotten(store: Store, start: Start) -> N
 # -- the whole life ----------------------------------------------------------------------------
 
 
-def runs(bench: Bench, errors: List[BaseException]) -> threading.Thread:
+def runs(bench: Bench, errors: list[BaseException]) -> threading.Thread:
     def run() -> None:
         try:
             bench.worker.run()
@@ -464,10 +466,10 @@ def runs(bench: Bench, errors: List[BaseException]) -> threading.Thread:
 
 @contextlib.contextmanager
 def living(
-    uri: Optional[str], folder: Path, objective: Objective, **options: Any
-) -> Iterator[Tuple[Bench, List[BaseException]]]:
+    uri: str | None, folder: Path, objective: Objective, **options: Any
+) -> Iterator[tuple[Bench, list[BaseException]]]:
     """Run a worker's whole life in a thread; stop it, and wait for its end, at the end."""
-    errors: List[BaseException] = []
+    errors: list[BaseException] = []
     bench = Bench(uri or "mongodb://127.0.0.1:1/", folder, objective, **options)
     bench.uri = uri
     thread = runs(bench, errors)

@@ -1,5 +1,7 @@
 """The outbox: no result is lost, whatever happens to its worker, the server or the disk."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import signal
@@ -13,11 +15,11 @@ from typing import Any, Iterator
 import portalocker
 import pytest
 
-from store.connection import Store
-from store.errors import StoreUnavailable
-from store.queue import new_token
-from store.trial import Draft, Status, Trial
-from worker.outbox import Entry, Outbox, _locked, _remove_if_empty, default_directory
+from hyperhive.store.errors import StoreUnavailable
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Draft, Status, Trial
+from hyperhive.worker.outbox import Entry, Outbox, _locked, _remove_if_empty, default_directory
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULT = {"status": "ok", "loss": 0.25}
@@ -29,8 +31,8 @@ WORKER = """
 import os, resource, signal, sys
 from bson import ObjectId
 from pathlib import Path
-from store.connection import Store
-from worker.outbox import Entry, Outbox
+from hyperhive.store.store import Store
+from hyperhive.worker.outbox import Entry, Outbox
 
 folder, name, trial_id, token, identity, how = sys.argv[1:]
 entry = Entry(ObjectId(trial_id), token, {"status": "ok", "loss": 0.25}, b"weights" * 100, identity)
@@ -78,7 +80,7 @@ def now(store: Store, trial: Trial) -> Trial:
     return found
 
 
-def files(folder: Path) -> "set[str]":
+def files(folder: Path) -> set[str]:
     return {path.name for path in folder.rglob("*") if path.is_file()}
 
 
@@ -92,7 +94,7 @@ def unwritable(folder: Path) -> Iterator[None]:
 
 def process(
     store: Store, folder: Path, trial: Trial, how: str, uri: str = ""
-) -> "subprocess.Popen[str]":
+) -> subprocess.Popen[str]:
     """Start another worker process with the trial's result."""
     return subprocess.Popen(
         [
@@ -118,7 +120,7 @@ def test_a_result_is_delivered_with_its_weights(store: Store, trial: Trial, tmp_
     """A delivered result counts, its weights are in the store, and nothing stays on the disk."""
     with Outbox("w", tmp_path) as outbox:
         outbox.add(entry(store, trial))
-        assert files(tmp_path) == {"lock", "{}.bson".format(trial.token)}
+        assert files(tmp_path) == {"lock", f"{trial.token}.bson"}
         outbox.deliver(store)
         assert files(tmp_path) == {"lock"}
         outbox.deliver(store)

@@ -1,12 +1,14 @@
 """The pool: slots are restarted, stopped and ended, in a process of its own with real signals."""
 
+from __future__ import annotations
+
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Iterator, List
+from typing import Callable, Iterator
 
 import pytest
 
@@ -16,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import logging, os, signal, sys, time
 from pathlib import Path
-from worker.pool import EXPECTED_ERROR, Pool
+from hyperhive.worker.pool import EXPECTED_ERROR, Pool
 
 def works(folder, slot):
     (Path(folder) / "{}-{}".format(slot, os.getpid())).touch()
@@ -53,12 +55,12 @@ class Program:
             universal_newlines=True,
         )
 
-    def slots(self, number: int = 0) -> List[int]:
+    def slots(self, number: int = 0) -> list[int]:
         """Return the process ids of the slots that were ever started, or of one slot."""
-        begins = "{}-".format(number) if number else ""
+        begins = f"{number}-" if number else ""
         return [int(path.name.split("-")[1]) for path in self._folder.glob(begins + "*")]
 
-    def end(self, seconds: float = 10.0) -> "tuple[int, str]":
+    def end(self, seconds: float = 10.0) -> tuple[int, str]:
         """Wait for the pool's end; return its exit code and what it said."""
         _, said = self.process.communicate(timeout=seconds)
         return self.process.returncode, said
@@ -70,7 +72,7 @@ Start = Callable[[str, int], Program]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Give a function that starts a pool; whatever is left of it is killed at the end."""
-    programs: List[Program] = []
+    programs: list[Program] = []
 
     def start(target: str, slots: int) -> Program:
         programs.append(Program(tmp_path / "slots", target, slots))

@@ -1,0 +1,77 @@
+"""Files that appear whole or not at all: write under a temporary name, then rename."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import threading
+from pathlib import Path
+from typing import Iterator
+
+from hyperhive.common.errors import ReadableByOthers
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; a file written there takes its place at the end.
+
+    If the block raises, or writes nothing, ``path`` stays as it was and the temporary file is
+    removed. Raises ``OSError``.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write(path: Path, data: bytes, durable: bool = False) -> None:
+    """Write a file; ``durable`` waits until it would survive a power cut. Raises ``OSError``."""
+    with replacing(path) as partial, partial.open("wb") as file:
+        file.write(data)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    if durable:
+        _sync_folder(path.parent)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only this user may read (mode 0600), durably; make its folder if needed.
+
+    Raises ``OSError``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with replacing(path) as partial:
+        # The mode is set as the file is made: at no moment can others read it.
+        descriptor = os.open(str(partial), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read_private(path: Path) -> str:
+    """Read a file that holds a password.
+
+    Raises ``ReadableByOthers`` if other users may read it, ``OSError``.
+    """
+    with path.open(encoding="utf-8", errors="replace") as file:
+        others = stat.S_IRWXG | stat.S_IRWXO
+        if os.name == "posix" and os.fstat(file.fileno()).st_mode & others:
+            raise ReadableByOthers(
+                f"{path} holds a password, and others on this machine may read it: chmod 600 {path}"
+            )
+        return file.read()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable: a new name is on disk only once its folder is. Not on Windows."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(str(folder), os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,90 @@
+"""Stopping on a signal, in good order."""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+_SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name)  # Windows has no SIGHUP
+]
+
+
+def _soon(function: Any) -> None:
+    """Call a function that takes a lock, from a signal handler.
+
+    The main thread, which the handler interrupts, may hold that lock in a ``wait``. Not a
+    ``threading.Thread``: its start takes a lock too.
+    """
+    _thread.start_new_thread(function, ())
+
+
+class StopSignals:
+    """While this is open, the first Ctrl-C, SIGTERM or SIGHUP only sets ``stop``.
+
+    A second one raises ``KeyboardInterrupt``; with ``restore`` it has the effect it had before, so
+    that SIGTERM ends a process that hangs in a camera's driver. SIGHUP tells that a terminal or an
+    SSH connection is gone; under ``nohup`` it stays ignored.
+
+    Use it as a context manager, in the main thread. ``signal_number`` is the first signal, or 0.
+    """
+
+    def __init__(self, restore: bool = False) -> None:
+        self.stop = threading.Event()
+        self.signal_number = 0
+        self._is_to_restore = restore
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        for number in _SIGNALS:
+            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if self.signal_number:
+            raise KeyboardInterrupt
+        self.signal_number = number
+        if self._is_to_restore:
+            self._restore()
+        _soon(self.stop.set)
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+class StopRequest:
+    """A worker's request to stop: once, to end in good order; twice, to leave at once."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self._hurry = False
+        self._since = 0.0
+
+    def ask(self) -> None:
+        """Ask once more; not in a signal handler."""
+        if self.asked.is_set():
+            self._hurry = True
+        else:
+            self._since = time.monotonic()
+            self.asked.set()
+
+    def on_signal(self, *_: object) -> None:
+        """Ask once more, as a signal handler."""
+        _soon(self.ask)
+
+    def ends(self, expected_end: float, grace: float) -> bool:
+        """Return whether work that would end at ``expected_end`` (monotonic) must be given back."""
+        if not self.asked.is_set():
+            return False
+        return self._hurry or max(expected_end, time.monotonic()) > self._since + grace

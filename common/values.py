@@ -1,0 +1,50 @@
+"""Values out of untrusted JSON or BSON: each function accepts one type and rejects every other."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime
+from typing import Any, Mapping
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number; Python counts true and false as numbers, we do not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_sha256(value: Any) -> bool:
+    """Return whether a value is a SHA-256 in hexadecimal, which is also safe as a file name."""
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
+def number(value: Any) -> float | None:
+    """Return a finite number as a float, None for anything else."""
+    return float(value) if is_number(value) and math.isfinite(value) else None
+
+
+def whole(value: Any, default: int) -> int:
+    """Return a whole number, ``default`` for anything else."""
+    if isinstance(value, float) and value.is_integer():  # MongoDB's old shell writes 3 as 3.0
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+def text(value: Any) -> str | None:
+    """Return a string, None for anything else."""
+    return value if isinstance(value, str) else None
+
+
+def date(value: Any) -> datetime | None:
+    """Return a time, None for anything else."""
+    return value if isinstance(value, datetime) else None
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """Return a copy of a document, an empty one for anything else."""
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def sequence(value: Any) -> list[Any]:
+    """Return a copy of a list, an empty one for anything else."""
+    return list(value) if isinstance(value, (list, tuple)) else []

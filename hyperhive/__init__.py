@@ -1,0 +1,35 @@
+"""Hyperparameter search over the machines you already own.
+
+The folders of the repository are imported below this name: ``store/`` is ``hyperhive.store``. The
+names below are public; each is imported when it is first used, so ``import hyperhive`` is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hyperhive.store.store import Store
+    from hyperhive.worker.objectives.api import Context, Outcome, Stopped
+
+__version__ = "0.1.0"
+__all__ = ["Context", "Outcome", "Stopped", "Store", "__version__"]
+
+_HOMES = {
+    "Context": "hyperhive.worker.objectives.api",
+    "Outcome": "hyperhive.worker.objectives.api",
+    "Stopped": "hyperhive.worker.objectives.api",
+    "Store": "hyperhive.store.store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hyperhive' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

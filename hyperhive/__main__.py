@@ -1,0 +1,8 @@
+"""``python -m hyperhive`` is the command ``hyperhive``."""
+
+from __future__ import annotations
+
+from hyperhive.cli import main
+
+if __name__ == "__main__":
+    main()

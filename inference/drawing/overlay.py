@@ -1,0 +1,151 @@
+"""What the model says, drawn with the picture it says it of."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from hyperhive.inference.drawing.text import Colour, Line, draw_text, percent, pretty
+from hyperhive.inference.predictor import Prediction
+
+SMALLEST, LARGEST = 320, 1280
+"""Pixels of an annotated picture's longer side; smaller ones are enlarged, larger ones reduced."""
+
+WHITE: Colour = (245, 245, 245)
+GREY: Colour = (160, 160, 168)
+YELLOW: Colour = (255, 217, 15)
+GREEN: Colour = (96, 211, 120)
+RED: Colour = (255, 107, 97)
+BACKGROUND: Colour = (24, 24, 28)
+TRACK: Colour = (58, 58, 66)
+_DIMMED = 0.4
+
+
+def annotate(image: np.ndarray, prediction: Prediction, agrees: bool | None) -> Image.Image:
+    """Return the picture above a panel with the label and the likeliest classes.
+
+    What lies outside the centred square that the model sees is darkened. The panel is beneath the
+    picture because no colour can be read on every picture, and a 28x28 one would be covered.
+
+    Args:
+        image: uint8 RGB ``[H, W, 3]`` of any size.
+        prediction: what the model says of it.
+        agrees: whether that is the class it is known to be; None where none is known.
+    """
+    picture = viewfinder(image)
+    width = max(SMALLEST, picture.width)
+    row = min(52, max(26, width // 16))
+    pad = row // 3
+    rows = len(prediction.top)
+    title = row * 3 // 2
+    canvas = Image.new("RGB", (width, picture.height + title + rows * row + 2 * pad), BACKGROUND)
+    canvas.paste(picture, ((width - picture.width) // 2, 0))
+    top = picture.height + pad
+    colour = colour_of(prediction, agrees)
+    label, share = pretty(prediction.label), share_of(prediction)
+    split = width - pad - title * 2
+    draw_text(canvas, (pad, top, split - pad, top + title), Line(label, colour))
+    draw_text(canvas, (split, top, width - pad, top + title), Line(share, colour, to_right=True))
+    for rank in range(rows):
+        first = top + title + rank * row
+        _draw_bar(canvas, first, row, pad, prediction.top[rank], colour if rank == 0 else GREY)
+    return canvas
+
+
+def viewfinder(image: np.ndarray) -> Image.Image:
+    """Return a picture, uint8 RGB ``[H, W, 3]``, with all but what the model sees darkened."""
+    return _guided(resized(Image.fromarray(image), SMALLEST, LARGEST))
+
+
+def with_inset(picture: Image.Image, seen: np.ndarray) -> Image.Image:
+    """Return the picture with what the model sees of it, enlarged, in its corner.
+
+    Args:
+        picture: RGB.
+        seen: uint8 ``[28, 28, C]``, C of 1 or 3; its pixels stay square.
+    """
+    factor = max(1, min(picture.size) // 3 // len(seen))
+    inset = pixels(seen).resize(
+        (factor * seen.shape[1], factor * seen.shape[0]), Image.Resampling.NEAREST
+    )
+    line = 2
+    result = picture.copy()
+    ImageDraw.Draw(result).rectangle(
+        (0, 0, inset.width + 2 * line - 1, inset.height + 2 * line - 1), fill=WHITE
+    )
+    result.paste(inset, (line, line))
+    return result
+
+
+def pixels(seen: np.ndarray) -> Image.Image:
+    """Return what the model sees, uint8 ``[28, 28, C]``, as an RGB image of that size."""
+    return Image.fromarray(np.broadcast_to(seen, (*seen.shape[:2], 3)).copy())
+
+
+def resized(image: Image.Image, smallest: int, largest: int) -> Image.Image:
+    """Return an image whose longer side has about ``smallest`` to ``largest`` pixels.
+
+    Small ones grow by a whole factor with their pixels left square: one sees what the model sees.
+    """
+    side = max(image.size)
+    if side < smallest:
+        factor = min(-(-smallest // side), max(1, largest // side))
+        size = (image.width * factor, image.height * factor)
+        return image.resize(size, Image.Resampling.NEAREST)
+    if side > largest:
+        size = (
+            max(1, round(image.width * largest / side)),
+            max(1, round(image.height * largest / side)),
+        )
+        return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return image
+
+
+def colour_of(prediction: Prediction, agrees: bool | None) -> Colour:
+    """Return a label's colour: green is right, red is wrong, yellow may be either.
+
+    Grey is ``unknown``: who gives no answer gives no wrong one.
+    """
+    if agrees:
+        return GREEN
+    if not prediction.known:
+        return GREY
+    return YELLOW if agrees is None else RED
+
+
+def share_of(prediction: Prediction) -> str:
+    """Return the probability that belongs beside a label: none beside ``unknown``."""
+    return percent(prediction.probability) if prediction.known else ""
+
+
+def _guided(picture: Image.Image) -> Image.Image:
+    """Return the picture with a frame around what the model sees, and all else darkened."""
+    width, height = picture.size
+    if width == height:
+        return picture
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    seen = picture.crop((left, top, left + side, top + side))
+    guided = picture.point([int(level * _DIMMED) for level in range(256)] * 3)
+    guided.paste(seen, (left, top))
+    line = max(1, side // 160)
+    outside = (left - line, top - line, left + side + line - 1, top + side + line - 1)
+    ImageDraw.Draw(guided).rectangle(outside, outline=WHITE, width=line)
+    return guided
+
+
+def _draw_bar(
+    canvas: Image.Image, top: int, row: int, pad: int, entry: tuple[str, float], colour: Colour
+) -> None:
+    """Draw one class in a row of the panel: its name, a bar, its probability."""
+    name, share = entry
+    start, end = canvas.width * 45 // 100, canvas.width - pad - row * 2
+    draw_text(canvas, (pad, top, start - pad, top + row), Line(pretty(name), WHITE))
+    thin = row // 3
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((start, top + thin, end, top + row - thin), fill=TRACK)
+    filled = start + round((end - start) * share)
+    if filled > start:
+        draw.rectangle((start, top + thin, filled, top + row - thin), fill=colour)
+    box = (end + 1, top, canvas.width - pad, top + row)
+    draw_text(canvas, box, Line(percent(share), WHITE, to_right=True))

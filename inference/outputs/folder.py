@@ -1,0 +1,106 @@
+"""What predict-cam leaves in its output folder."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Iterator
+
+from hyperhive.common.errors import OutputError
+from hyperhive.inference.labelling import Result
+from hyperhive.inference.outputs.contact_sheet import ContactSheet
+from hyperhive.inference.outputs.tables import CSV, JSONL, Tables
+from hyperhive.inference.outputs.video_writer import Film
+
+ANNOTATED = "annotated"
+SHEET = "contact_sheet.png"
+FILM = "annotated_video"
+
+
+class Outputs:
+    """Writes results as they come: pictures, tables, a video, and at the end a contact sheet.
+
+    Use it as a context manager: however the series ends, what came until then is kept. Files of an
+    earlier series are replaced where they have the same name. Raises ``OutputError`` where the
+    folder cannot be written to.
+
+    Args:
+        directory: the output folder; it is made with the first result.
+        title: of the contact sheet.
+        film: whether to write the video too.
+        live: whether the video is of live mode.
+    """
+
+    def __init__(self, directory: Path, title: str, film: bool = False, live: bool = False) -> None:
+        self._directory = directory
+        self._title = title
+        self._sheet = ContactSheet()
+        self._names: set[str] = set()
+        self._tables: Tables | None = None
+        self._film = Film(directory / FILM, live) if film else None
+
+    def add(self, result: Result) -> None:
+        """Write a result: its annotated picture, and what the model says of it."""
+        with self._writing():
+            if self._tables is None:
+                # With the first result: a camera that is not there leaves no folder.
+                (self._directory / ANNOTATED).mkdir(parents=True, exist_ok=True)
+                self._tables = Tables(self._directory)
+            path = self._directory / ANNOTATED / (self._free_name(result.frame.name) + ".jpg")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Colours at full resolution: at half of it, red letters and square pixels smear.
+            result.picture.save(path, quality=90, subsampling=0)
+            self._tables.add(result)
+        self._sheet.add(result)
+
+    def film(self, result: Result) -> None:
+        """Show a result in the video, if there is to be one."""
+        if self._film is not None:
+            with self._writing():
+                self._directory.mkdir(parents=True, exist_ok=True)
+                self._film.add(result.picture, result.frame.time)
+
+    def written(self) -> list[Path]:
+        """Return what there is to look at, once closed: nothing if nothing was added."""
+        names = [ANNOTATED, SHEET, JSONL, CSV] if self._tables else []
+        paths = [self._directory / name for name in names]
+        if self._film is not None and self._film.path is not None:
+            paths.append(self._film.path)
+        return paths
+
+    def close(self) -> None:
+        """Write the contact sheet, if there is something on it, and end the video."""
+        with self._writing(), contextlib.ExitStack() as steps:
+            if self._film is not None:
+                steps.callback(self._film.close)
+            if self._tables is not None:
+                steps.callback(self._save_sheet)
+                steps.callback(self._tables.close)
+
+    def __enter__(self) -> Outputs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _save_sheet(self) -> None:
+        self._sheet.draw(self._title).save(self._directory / SHEET)
+
+    def _free_name(self, name: str) -> str:
+        """Return a name not used yet: ``a.png`` and ``a.jpg`` are two pictures, also on a Mac."""
+        free, number = name, 1
+        while free.casefold() in self._names:
+            number += 1
+            free = f"{name}-{number}"
+        self._names.add(free.casefold())
+        return free
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"cannot write to {self._directory}: {error.strerror or error}; choose "
+                "another folder with --output"
+            ) from error

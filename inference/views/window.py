@@ -1,0 +1,85 @@
+"""A window, where there can be one."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from typing import Mapping
+
+import cv2
+import numpy as np
+from PIL import Image
+
+_TITLE = "predict-cam"
+_ESCAPE, _QUIT = "\x1b", "q"
+_PATIENCE_S = 20.0
+_OPEN_ONE = f"import cv2; cv2.namedWindow('{_TITLE}'); cv2.waitKey(1)"
+
+
+def hindrance(environment: Mapping[str, str]) -> str | None:
+    """Return why no window can be opened, or None.
+
+    Qt and GTK end the process where they find no display, and no ``except`` helps, so on Linux
+    another process tries first.
+    """
+    if re.search(r"GUI:\s+NONE", cv2.getBuildInformation()):
+        return "this OpenCV was built without windows"
+    if sys.platform.startswith("linux"):
+        if not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")):
+            return "there is no display"
+        if not _opens_elsewhere(environment):
+            return "the display does not answer"
+    return None
+
+
+class Window:
+    """Shows one picture at a time."""
+
+    def __init__(self) -> None:
+        cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+
+    def show(self, picture: Image.Image) -> str | None:
+        """Show an RGB picture; return the key that was pressed, if any.
+
+        Escape is q, and so is closing the window.
+        """
+        if not self._is_there():
+            return _QUIT
+        cv2.imshow(_TITLE, np.asarray(picture)[..., ::-1].copy())
+        pressed = cv2.waitKey(1)
+        if pressed == -1:
+            return None
+        key = chr(pressed & 0xFF)
+        return _QUIT if key == _ESCAPE else key.lower()
+
+    def wait(self, stop: threading.Event) -> None:
+        """Leave the last picture until a key is pressed, the window closed, or ``stop`` set."""
+        while not stop.is_set() and self._is_there():
+            if cv2.waitKey(50) != -1:
+                return
+
+    def close(self) -> None:
+        """Close the window."""
+        cv2.destroyAllWindows()
+
+    @staticmethod
+    def _is_there() -> bool:
+        return bool(cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1)
+
+
+def _opens_elsewhere(environment: Mapping[str, str]) -> bool:
+    command = [sys.executable, "-c", _OPEN_ONE]
+    with subprocess.Popen(
+        command,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as trial:
+        try:
+            return trial.wait(timeout=_PATIENCE_S) == 0
+        except subprocess.TimeoutExpired:
+            trial.kill()
+            return False

@@ -1,0 +1,56 @@
+"""Data sets as a device gets them: from its own disk, else from the store."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Callable
+
+from hyperhive.common import files
+from hyperhive.common.errors import DatasetError
+from hyperhive.common.values import is_sha256
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.download import datasets_directory
+
+log = logging.getLogger(__name__)
+
+
+class DatasetCache:
+    """Data sets by content hash, kept on disk between runs and checked whenever they are read.
+
+    Args:
+        directory: where to keep them; by default the user's cache directory.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = directory or datasets_directory()
+
+    def get(self, content_hash: str, fetch: Callable[[str], bytes]) -> Dataset:
+        """Return a data set; what ``fetch`` raises where it is not here and cannot be had.
+
+        Raises ``DatasetError`` for what is no hash: it names a file.
+
+        Args:
+            content_hash: of the data set.
+            fetch: returns a packed data set by that hash.
+        """
+        if not is_sha256(content_hash):
+            raise DatasetError(f"no data set has the hash {content_hash!r}")
+        path = self._directory / (content_hash + ".npz")
+        if path.exists():
+            try:
+                return Dataset.unpack(path.read_bytes(), content_hash)
+            except DatasetError as error:
+                log.warning("%s is damaged and is fetched again (%s)", path, error)
+        packed = fetch(content_hash)
+        dataset = Dataset.unpack(packed, content_hash)
+        self._keep(path, packed)
+        return dataset
+
+    def _keep(self, path: Path, packed: bytes) -> None:
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            files.write(path, packed)
+        except OSError as error:
+            # The trial needs the data, not the copy.
+            log.warning("data set is not kept in %s: %s", self._directory, error)

@@ -1,0 +1,44 @@
+"""The options of every command that talks to MongoDB, and the server that they name."""
+
+import contextlib
+from typing import Any, Iterator, Optional
+
+import typer
+
+from hyperhive.store.server import login
+
+
+def mongo_option(without: str, who: str = "") -> Any:
+    """Return the option ``--mongo``.
+
+    Args:
+        without: what the command does when the option is absent, as the end of a sentence.
+        who: whose login it must hold, such as `` with the login of an administrator``.
+    """
+    return typer.Option(
+        None,
+        "--mongo",
+        envvar=login.VARIABLES,
+        show_envvar=True,
+        callback=login.resolve,
+        help=f"MongoDB URI{who}, or the path of a file that holds it; without it, {without}. "
+        "Prefer a file or the variable: they keep the password out of the process list.",
+    )
+
+
+MONGO = mongo_option("a private server on this machine")
+MONGOD = typer.Option(None, help="The mongod to run when --mongo is absent.", metavar="PATH")
+
+
+@contextlib.contextmanager
+def server(mongo: Optional[str], mongod: Optional[str]) -> Iterator[str]:
+    """Give the URI that was asked for, or that of this machine's private server."""
+    from hyperhive.store.server.embedded import embedded_server
+    from hyperhive.store.server.mongo import address
+
+    if mongo is not None:
+        address(mongo)
+        yield mongo
+    else:
+        with embedded_server(mongod=mongod) as uri:
+            yield uri

@@ -1,0 +1,142 @@
+"""Where an address comes from: given, in a file only its user can read, with its CA inside."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+import trustme
+
+from hyperhive.common import files
+from hyperhive.common.errors import ReadableByOthers
+from hyperhive.store.errors import BadAddress
+from hyperhive.store.server import login
+from hyperhive.store.server.mongo import address, direct
+
+URI = "mongodb://nano:s3cr3t@h:27017/hyperhive"
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Path:
+    """Return the file of two CAs' certificates, with a comment between them."""
+    path = tmp_path / "a ca.pem"
+    pem = [trustme.CA().cert_pem.bytes() for _ in range(2)]
+    path.write_bytes(pem[0] + b"# and another\n" + pem[1])
+    return path
+
+
+def test_a_portable_address_needs_no_file(ca: Path, tmp_path: Path) -> None:
+    """The certificates travel in the address, and are what they were where it is used."""
+    there = f"{URI}?tls=true&tlsCAFile={login.quote(str(ca))}&directConnection=true"
+    portable = login.portable(there)
+    assert str(tmp_path) not in portable
+    assert login.portable(portable) == portable
+    here = login.resolve(portable)
+    assert here is not None
+    assert here.startswith(URI + "?tls=true&tlsCAFile=")
+    assert here.endswith("&directConnection=true")
+    assert address(here) == "h:27017/hyperhive"  # PyMongo takes it, and finds the file
+    written = Path(here.partition("tlsCAFile=")[2].partition("&")[0])
+    assert written.parent == login.folder()
+    kept = written.read_bytes().splitlines()
+    assert kept == [line for line in ca.read_bytes().splitlines() if line != b"# and another"]
+    assert login.resolve(portable) == here
+
+
+@pytest.mark.parametrize("uri", [URI, URI + "?tls=true", "mongodb+srv://h.org/x?tls=true&w=1"])
+def test_other_addresses_stay_as_they_are(uri: str) -> None:
+    """Nothing is done to an address without certificates of its own."""
+    assert (login.resolve(uri), login.portable(uri)) == (uri, uri)
+    assert login.resolve(None) is None
+
+
+@pytest.mark.parametrize("cut", [0, 7, 200])
+def test_a_line_that_was_not_pasted_whole_is_refused(ca: Path, cut: int) -> None:
+    """Half a certificate is no certificate, and no password is in the sentence."""
+    portable = login.portable(f"{URI}?tlsCAFile={ca}")
+    half = portable[: portable.index("tlsCA=") + 6 + cut]
+    with pytest.raises(BadAddress, match="pasted whole") as refused:
+        login.resolve(half)
+    assert "s3cr3t" not in str(refused.value)
+
+
+def test_a_file_holds_an_address(tmp_path: Path) -> None:
+    """The path of a file stands for the address in it."""
+    path = tmp_path / "worker.uri"
+    files.write_private(path, URI + "\n")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert login.resolve(str(path)) == URI
+    assert [entry.name for entry in tmp_path.iterdir()] == ["worker.uri"]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_saved_login_that_others_may_read_is_refused(mode: int) -> None:
+    """The sentence is the command that mends it; a file that is named is not looked at."""
+    path = login.save(URI)
+    try:
+        path.chmod(mode)
+        with pytest.raises(ReadableByOthers, match=f"chmod 600 {path}"):
+            login.saved()
+        assert login.resolve(str(path)) == URI
+        path.chmod(0o600)
+        path.write_bytes(b"\xff")
+        with pytest.raises(BadAddress, match="holds no MongoDB address"):
+            login.saved()
+    finally:
+        path.unlink()
+
+
+@pytest.mark.parametrize("text", ["", "nonsense s3cr3t", URI + "\n" + URI, "\xff"])
+def test_a_file_without_an_address_is_refused(tmp_path: Path, text: str) -> None:
+    """The file is named, and nothing of what is in it."""
+    path = tmp_path / "worker.uri"
+    files.write_private(path, "")
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(BadAddress, match=str(path)) as refused:
+        login.resolve(str(path))
+    assert "s3cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("/no/file", True),
+        ("/", True),
+        ("~nobody-of-that-name/x", True),
+        ("nano:s3cr3t@host", False),
+        ("nano:s3cr3t", False),
+        ("nano:s3cr3t%40host", False),
+        ("s3cr3t%40host", False),
+        ("nano:s3cr3t@h:27017?tlsCA=" + 300 * "A", False),
+        ("~nano:s3cr3t@h/x", False),
+        ("nano:s3cr3t\0", False),
+    ],
+)
+def test_what_is_neither_is_refused(given: str, shown: bool) -> None:
+    """It is repeated only if it cannot hold a password."""
+    with pytest.raises(BadAddress, match="must start with mongodb://") as refused:
+        login.resolve(given)
+    assert (given in str(refused.value)) == shown
+    assert "s3cr3t" not in str(refused.value)
+
+
+def test_a_saved_login_needs_no_other_file(ca: Path) -> None:
+    """What --save-login keeps holds the CA too, replaces what was kept, and is this user's."""
+    login.save(URI)
+    path = login.save(f"{URI}?tls=true&tlsCAFile={login.quote(str(ca))}")
+    ca.unlink()
+    try:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert address(login.saved() or "") == "h:27017/hyperhive"
+        assert login.user_of(path.read_text()) == ("nano", "s3cr3t")
+    finally:
+        path.unlink()
+    assert login.saved() is None
+
+
+def test_the_server_alone() -> None:
+    """A server is asked by itself, whatever set it thinks it is in."""
+    assert direct("mongodb://a:b@h") == "mongodb://a:b@h/?directConnection=true"
+    assert direct("mongodb://h/x?tls=true") == "mongodb://h/x?tls=true&directConnection=true"
+    assert direct("mongodb://h/?directconnection=false") == "mongodb://h/?directconnection=false"

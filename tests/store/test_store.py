@@ -1,0 +1,317 @@
+"""A store is reached or it is not, and no error ever shows a password."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Iterator
+
+import pymongo
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyperhive.store.errors import (
+    BadAddress,
+    LoginRefused,
+    NotAllowed,
+    StoreError,
+    StoreUnavailable,
+)
+from hyperhive.store.queue import new_token
+from hyperhive.store.server.mongo import address
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Draft
+
+SECRET = "s3cr3t-sesame"
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Give a port of this machine on which nobody listens."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """Give a port whose server accepts every connection and never says a word."""
+    accepted: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted.append(server.accept()[0])
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+    for connection in accepted:
+        connection.close()
+
+
+@pytest.fixture
+def reader_uri(admin_uri: str) -> Iterator[str]:
+    """Give the URI of a user who may only read."""
+    with pymongo.MongoClient(admin_uri) as admin:
+        admin.hyperhive.command("createUser", "reader", pwd=SECRET, roles=["read"])
+        hosts = admin_uri.rpartition("@")[2].partition("/")[0]
+        yield f"mongodb://reader:{SECRET}@{hosts}/hyperhive"
+        admin.hyperhive.command("dropUser", "reader")
+
+
+def everything_shown(error: BaseException) -> str:
+    """Return an error as a traceback would show it, with all that led to it."""
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+
+def answers_again(store: Store) -> bool:
+    """Ask until the server answers; False if it has not after ten seconds."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with contextlib.suppress(StoreUnavailable):
+            store.trials.find("s")
+            return True
+    return False
+
+
+# -- addresses --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("mongodb://localhost", "localhost:27017/hyperhive"),
+        ("mongodb://localhost:27018/other", "localhost:27018/other"),
+        ("mongodb://u:s3cr3t-sesame@a:1,b:2/db?replicaSet=r", "a:1,b:2/db"),
+        ("mongodb://u:s3cr3t%2Dsesame@[::1]:5/?authSource=admin", "::1:5/hyperhive"),
+        ("mongodb+srv://u:s3cr3t-sesame@cluster.example.org/db?w=1", "cluster.example.org/db"),
+        ("mongodb+srv://cluster.example.org", "cluster.example.org"),
+    ],
+)
+def test_an_address_shows_hosts_and_database_only(uri: str, shown: str) -> None:
+    """What is shown of a URI has neither user nor password nor options."""
+    assert address(uri) == shown
+
+
+def test_an_srv_address_is_shown_without_asking_a_name_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Showing an address works without a network."""
+    pytest.importorskip("dns", reason="no dnspython, which PyMongo brings since 4.3")
+    monkeypatch.setattr("dns.resolver.resolve", lambda *_, **__: pytest.fail("asked the network"))
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: pytest.fail("asked the network"))
+    assert address("mongodb+srv://u:p@nowhere.example.org/db") == "nowhere.example.org/db"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "localhost:27017",
+        "http://u:s3cr3t-sesame@host/",
+        "mongodb://",
+        "mongodb://u:s3cr3t-sesame@",
+        "mongodb://u:s3cr3t-sesame@host:port/",
+        "mongodb://u:s3cr3t-sesame@host:99999/",
+        "mongodb://u:@s3cr3t-sesame@host/",
+        "mongodb://u:/s3cr3t-sesame@host/",
+        "mongodb://u:%s3cr3t-sesame@host/",
+        "mongodb://u:s3cr3t-sesame@host/?no-such-option=1",
+        "mongodb://u:s3cr3t-sesame@host/?authMechanism=none",
+        "mongodb://u:s3cr3t-sesame@host/?tls=perhaps",
+    ],
+)
+def test_a_bad_address_is_refused_without_quoting_it(uri: str) -> None:
+    """A URI that cannot be parsed is refused in one sentence that says what one looks like."""
+    with pytest.raises(BadAddress, match="mongodb://") as refused:
+        Store(uri)
+    assert SECRET not in everything_shown(refused.value)
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb+srv://u:s3cr3t-sesame@host:27017/",
+        "mongodb+srv://u:/s3cr3t-sesame@host.example.org/",
+        "mongodb+srv://u:%s3cr3t-sesame@host.example.org/",
+        "mongodb+srv://",
+        "mongodb://localhost/?tls=true&tlsCAFile=/no/such/file.pem",
+    ],
+)
+def test_what_only_the_client_finds_wrong_is_a_bad_address_too(uri: str) -> None:
+    """Mistakes in a URI that PyMongo sees later than the parser are refused in words as well."""
+    with pytest.raises(BadAddress) as refused:
+        Store(uri)
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://u:1234/s3cr3t-sesame@host",
+        "mongodb+srv://u:p@host.example.org/db?tlsCertificateKeyFilePassword=a@s3cr3t-sesame",
+        "mongodb+srv://u:1234/s3cr3t-sesame@host.example.org",
+        "mongodb+srv://u:a@s3cr3t-sesame@host.example.org",
+        "mongodb+srv://u:a?s3cr3t-sesame@host.example.org",
+    ],
+)
+def test_a_password_written_unescaped_is_not_shown(uri: str) -> None:
+    """A URI that parses as something else than was meant does not show its password for a host."""
+    with contextlib.suppress(BadAddress):
+        assert SECRET not in address(uri)
+
+
+@given(
+    scheme=st.sampled_from(["mongodb", "mongodb+srv"]),
+    before=st.text("12:/?#@%=&a ", max_size=6),
+    after=st.text("12:/?#%=&a ", max_size=6),
+    end=st.sampled_from(["", ":1", "/", "/db", "/db?authSource=admin", "/?tls=true"]),
+)
+def test_no_password_is_ever_shown(scheme: str, before: str, after: str, end: str) -> None:
+    """Whatever stands unescaped around a password, neither address nor refusal has it."""
+    uri = f"{scheme}://u:{before}{SECRET}{after}@host.example.org{end}"
+    try:
+        shown = address(uri)
+    except BadAddress as error:
+        shown = str(error)
+    assert SECRET not in shown
+
+
+# -- servers that cannot be used --------------------------------------------------------------
+
+
+def test_a_server_that_is_not_there_is_unavailable_in_time(closed_port: int) -> None:
+    """An unreachable server is said to be unavailable within the timeout, without the login."""
+    uri = f"mongodb://u:{SECRET}@127.0.0.1:{closed_port}/"
+    begun = time.monotonic()
+    with Store(uri, timeout=0.5) as store, pytest.raises(StoreUnavailable) as refused:
+        store.ping()
+    assert time.monotonic() - begun < 5
+    assert f"127.0.0.1:{closed_port}" in str(refused.value)
+    assert SECRET not in everything_shown(refused.value)
+
+
+def test_a_server_that_never_answers_is_unavailable_in_time(silent_port: int) -> None:
+    """A half-open connection ends in an error within the timeout, for reads and writes alike."""
+    with Store(f"mongodb://127.0.0.1:{silent_port}/", timeout=0.5) as store:
+        for ask in (
+            store.ping,
+            lambda: store.trials.post(Draft("s", 0, {}, {})),
+            lambda: store.trials.claim("w", new_token(), ["lenet5"]),
+            lambda: store.trials.find("s"),
+        ):
+            begun = time.monotonic()
+            with pytest.raises(StoreUnavailable):
+                ask()
+            assert time.monotonic() - begun < 5
+
+
+def test_a_server_that_goes_silent_is_unavailable_until_it_speaks(
+    mongo_uri: str, admin_uri: str
+) -> None:
+    """A server that hangs gives an error in time on a connection that worked, and then recovers."""
+    with pymongo.MongoClient(admin_uri) as admin, Store(mongo_uri, timeout=0.5) as store:
+        store.ping()
+        mongod = int(admin.admin.command("serverStatus")["pid"])
+        os.kill(mongod, signal.SIGSTOP)
+        _, waited = os.waitpid(mongod, os.WUNTRACED)  # it may answer until it has really stopped
+        assert os.WIFSTOPPED(waited)
+        try:
+            begun = time.monotonic()
+            with pytest.raises(StoreUnavailable):
+                store.trials.find("s")
+            assert time.monotonic() - begun < 5
+        finally:
+            os.kill(mongod, signal.SIGCONT)
+        assert answers_again(store)
+
+
+def test_every_part_of_the_store_says_that_it_is_unavailable(closed_port: int) -> None:
+    """No part lets PyMongo's own exceptions through."""
+    with Store(f"mongodb://127.0.0.1:{closed_port}/", timeout=0.1) as store:
+        asked = [
+            store.ensure_indexes,
+            store.collect_orphans,
+            store.trials.expire,
+            partial(store.trials.counts, "s", SEARCH),
+            partial(store.trials.cancel, "s", SEARCH, 0),
+            partial(store.trials.finish, "id", "token", {}),
+            partial(store.studies.open, "s", {}),
+            partial(store.studies.get, "s"),
+            store.studies.all,
+            partial(store.studies.extend, "s", {}),
+            partial(store.studies.conclude, "s", {}),
+            partial(store.workers.report, "w", None, "cpu", {}, None),
+            store.workers.present,
+            partial(store.workers.leave, "w"),
+            partial(store.blobs.put, b"x", "x"),
+            partial(store.blobs.delete, "x"),
+            store.datasets.cards,
+            partial(store.datasets.publish, "h", b"x", {}),
+            partial(store.datasets.fetch, "h"),
+        ]
+        with ThreadPoolExecutor(len(asked)) as pool:
+            answers = [pool.submit(ask) for ask in asked]
+        assert {type(answer.exception()) for answer in answers} == {StoreUnavailable}
+
+
+# -- users ------------------------------------------------------------------------------------
+
+
+def test_a_reader_reads_and_may_not_write(store: Store, reader_uri: str) -> None:
+    """What a user may not do is said to be not allowed, and does not happen."""
+    store.trials.post(Draft("s", 0, {}, {}))
+    with Store(reader_uri) as reader:
+        assert len(reader.trials.find("s")) == 1
+        for forbidden in (
+            lambda: reader.trials.post(Draft("s", 1, {}, {})),
+            lambda: reader.trials.claim("w", new_token(), ["lenet5"]),
+            lambda: reader.trials.cancel("s", SEARCH, 0),
+            reader.trials.expire,
+            lambda: reader.blobs.put(b"x", "x"),
+            lambda: reader.studies.open("s", {}),
+            lambda: reader.workers.report("w", None, "cpu", {}, None),
+        ):
+            with pytest.raises(NotAllowed) as refused:
+                forbidden()
+            assert SECRET not in everything_shown(refused.value)
+    assert [trial.fence for trial in store.trials.find("s")] == [0]
+
+
+def test_the_everyday_user_is_no_administrator(store: Store) -> None:
+    """The login that runs trials can make no users and reach no other database."""
+    client: Any = store.client
+    for forbidden in (
+        lambda: client.hyperhive.command("createUser", "x", pwd="x", roles=["readWrite"]),
+        lambda: client.admin.command("createUser", "x", pwd="x", roles=["root"]),
+        lambda: client.other.things.insert_one({}),
+        lambda: client.admin.command("shutdown"),
+    ):
+        with pytest.raises(NotAllowed), store.guard():
+            forbidden()
+
+
+def test_expected_errors_share_one_base() -> None:
+    """A command line that catches StoreError catches all of them."""
+    for error in (BadAddress, LoginRefused, NotAllowed, StoreUnavailable):
+        assert issubclass(error, StoreError)
+
+
+def test_indexes_can_be_made_again(store: Store) -> None:
+    """``ensure_indexes`` may run at every start; ``(exp_key, tid)`` is unique afterwards."""
+    store.ensure_indexes()
+    indexes = store.client.hyperhive.jobs.index_information().values()
+    assert [i["unique"] for i in indexes if i["key"] == [("exp_key", 1), ("tid", 1)]] == [True]

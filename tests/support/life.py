@@ -1,0 +1,235 @@
+"""The life of a trial as TRIALS.md tells it, in plain Python: what the store must agree with.
+
+Written from the table of transitions, not from ``store/queue.py``. Time is reduced to what matters
+of it: whether a lease is over, whether a back-off still lasts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import List
+
+from hyperhive.store.errors import LeaseLost
+from hyperhive.store.trial import ErrorKind, Status
+
+FINAL = (Status.DONE, Status.ERROR)
+
+
+@dataclass
+class Life:
+    """One trial. Its methods are the transitions that name one trial."""
+
+    max_attempts: int
+    state: Status = Status.NEW
+    version: int = 0
+    fence: int = 0
+    attempts: int = 0
+    token: str | None = None
+    lease_is_over: bool = False
+    backs_off: bool = False
+    cancel_requested: bool = False
+    error: ErrorKind | None = None
+    progress: int | None = None
+    winner: str | None = None
+    loss: float | None = None
+    issued: dict[str, str] = field(default_factory=dict)  # the worker, by token
+    fences: dict[str, int] = field(default_factory=dict)  # the fence of each claim, by token
+    late: dict[str, float] = field(default_factory=dict)  # the loss, by token
+    excluded: set[str] = field(default_factory=set)
+    copy: str | None = None
+    copys_progress: int | None = None
+    copy_is_silent: bool = False
+    copied_by: set[str] = field(default_factory=set)
+
+    def can_be_claimed_by(self, worker: str) -> bool:
+        """It waits, or its lease is over; and nothing else speaks against it."""
+        waits = self.state is Status.NEW and not self.backs_off
+        abandoned = self.state is Status.RUNNING and self.lease_is_over
+        return (
+            (waits or abandoned)
+            and self.attempts < self.max_attempts
+            and not self.cancel_requested
+            and worker not in self.excluded
+        )
+
+    def can_be_copied_by(self, worker: str) -> bool:
+        """Another holds it, who lives; no copy lives; and nothing else speaks against it."""
+        return (
+            self.state is Status.RUNNING
+            and not self.lease_is_over
+            and not self.has_a_living_copy()
+            and worker not in self.copied_by
+            and self.attempts < self.max_attempts
+            and not self.cancel_requested
+            and worker not in self.excluded
+            and worker != self.issued[str(self.token)]
+        )
+
+    def has_a_living_copy(self) -> bool:
+        """Whether a copy runs that was heard of within a lease."""
+        return self.copy is not None and not self.copy_is_silent
+
+    def is_run_by(self, token: str) -> bool:
+        """Whether this token is the holder's, or the copy's: the two that may act."""
+        return self.is_held_by(token) or token == self.copy
+
+    def is_held_by(self, token: str) -> bool:
+        """Whether the claim under this token is the holder's."""
+        return (
+            self.state is Status.RUNNING
+            and self.token == token
+            and self.fence == self.fences[token]
+        )
+
+    def claim(self, worker: str, token: str) -> None:
+        """Pass to a worker; the attempt is charged now."""
+        self._change_hands(Status.RUNNING, token)
+        self.attempts += 1
+        self.issued[token] = worker
+        self.fences[token] = self.fence
+        self.progress = None
+
+    def begin_copy(self, worker: str, token: str) -> None:
+        """Run a second time, beside the holder, to whom it makes no difference."""
+        self.attempts += 1
+        self.version += 1
+        self.issued[token] = worker
+        self.fences[token] = self.fence + 1
+        self.copy, self.copys_progress, self.copy_is_silent = token, None, False
+        self.copied_by.add(worker)
+
+    def heartbeat(self, token: str, progress: int | None) -> bool:
+        """Renew the lease, also one that is over; return whether a cancel was asked."""
+        self._must_be_run_by(token)
+        self.lease_is_over = False
+        if token == self.copy:
+            self.copys_progress, self.copy_is_silent = progress, False
+        else:
+            self.progress = progress
+        return self.cancel_requested
+
+    def finish(self, token: str, loss: float) -> bool:
+        """Take a result; return whether it counts."""
+        if token not in self.issued:
+            raise LeaseLost
+        given_up = self.state is Status.ERROR and self.error is ErrorKind.WORKER_LOST
+        if self.state not in FINAL or given_up:
+            self._change_hands(Status.DONE)
+            self.winner, self.loss, self.error = token, loss, None
+        elif token != self.winner and token not in self.late:
+            self.late[token] = loss
+            self.version += 1
+        return token == self.winner
+
+    def fail(self, token: str, kind: ErrorKind) -> None:
+        """Back off and wait for another attempt; the end if there is none, or no use in one."""
+        self._must_be_run_by(token)
+        if token == self.copy:
+            self.attempts -= 1
+            self._end_copy()
+            return
+        if self.has_a_living_copy() and kind is not ErrorKind.BAD_PAYLOAD:
+            self._pass_to_the_copy()
+            self.error = kind
+            return
+        hopeless = kind is ErrorKind.BAD_PAYLOAD or self.attempts == self.max_attempts
+        self._change_hands(Status.ERROR if hopeless else Status.NEW)
+        self.error = kind
+        self.backs_off = not hopeless
+
+    def give_back(self, token: str, exclude: bool) -> None:
+        """Wait for another worker, the attempt refunded."""
+        self._must_be_run_by(token)
+        if exclude:
+            self.excluded.add(self.issued[token])
+        self.attempts -= 1
+        if token == self.copy:
+            self._end_copy()
+        elif self.has_a_living_copy():
+            self._pass_to_the_copy()
+        else:
+            self._change_hands(Status.NEW)
+
+    def expire(self) -> bool:
+        """End what nobody will end: return whether it did."""
+        abandoned = self.state is Status.RUNNING and self.lease_is_over
+        if self.cancel_requested and (abandoned or self.state is Status.NEW):
+            self._end(ErrorKind.CANCELLED)
+        elif abandoned and self.attempts == self.max_attempts:
+            self._end(ErrorKind.WORKER_LOST)
+        else:
+            return False
+        return True
+
+    def cancel(self) -> bool:
+        """End while waiting, ask for the end while running; return False once it has ended."""
+        if self.state in FINAL:
+            return False
+        self.cancel_requested = True
+        if self.state is Status.NEW:
+            self._end(ErrorKind.CANCELLED)
+        else:
+            self.version += 1  # it stays its holder's: the fence does not rise
+        return True
+
+    def confirm_cancel(self, token: str) -> None:
+        """End by the hand of one who runs it, if that was asked."""
+        self._must_be_run_by(token)
+        if not self.cancel_requested:
+            raise LeaseLost
+        self._end(ErrorKind.CANCELLED)
+
+    def _must_be_run_by(self, token: str) -> None:
+        if not self.is_run_by(token):
+            raise LeaseLost
+
+    def _end_copy(self) -> None:
+        self.copy = None
+        self.version += 1
+
+    def _pass_to_the_copy(self) -> None:
+        """Its worker holds the trial from now on; the lease is the trial's, and goes on."""
+        was_over, progress = self.lease_is_over, self.copys_progress
+        self._change_hands(Status.RUNNING, self.copy)
+        self.lease_is_over, self.progress = was_over, progress
+
+    def _end(self, kind: ErrorKind) -> None:
+        self._change_hands(Status.ERROR)
+        self.error = kind
+
+    def _change_hands(self, state: Status, token: str | None = None) -> None:
+        self.state = state
+        self.token = token
+        self.copy = None
+        self.fence += 1
+        self.version += 1
+        self.lease_is_over = self.backs_off = False
+
+
+class Lives(List[Life]):
+    """All trials, in the order of their posting; the transitions that name none of them."""
+
+    def claim(self, worker: str, token: str) -> int | None:
+        """Pass the oldest trial that is to be had to a worker; return its number."""
+        for tid, life in enumerate(self):
+            if life.can_be_claimed_by(worker):
+                life.claim(worker, token)
+                return tid
+        return None
+
+    def copy_one(self, worker: str, token: str) -> int | None:
+        """Have a worker run a copy of the oldest trial of which it may; return its number."""
+        for tid, life in enumerate(self):
+            if life.can_be_copied_by(worker):
+                life.begin_copy(worker, token)
+                return tid
+        return None
+
+    def claimed(self, token: str) -> int | None:
+        """Return the number of the trial that is run under a token."""
+        held = [tid for tid, life in enumerate(self) if token in (life.token, life.copy)]
+        return held[0] if held else None
+
+    def expire(self) -> int:
+        """Sweep; return how many ended."""
+        return sum([life.expire() for life in self])

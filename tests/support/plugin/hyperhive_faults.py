@@ -1,0 +1,184 @@
+"""What a worker under test loads as a package of objectives: a quick one, and the faults inside.
+
+It is found by its entry point, on the workers' PYTHONPATH, as any package of objectives is. Nothing
+of hyperhive knows of it. The environment says what it is to do:
+
+``HYPERHIVE_FAULTS_AUDIT``     a folder; each process notes there what it kept, what it delivered.
+                               A quick trial goes on while a file ``hold-LEARNING_RATE`` is there.
+``HYPERHIVE_FAULTS_SECONDS``   how long a quick trial takes.
+``HYPERHIVE_FAULTS_DEAF``      the objective does not ask whether it should stop.
+``HYPERHIVE_FAULTS_DIE_AT``    a step of ``STEPS`` after which the process kills itself, once.
+``HYPERHIVE_FAULTS_WITHOUT``   ``outbox``: what is taken away.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any, Callable, Mapping
+
+import numpy as np
+import safetensors.numpy
+
+from hyperhive.store import store as store_module
+from hyperhive.store.blobs import Blobs
+from hyperhive.store.queue import TrialQueue
+from hyperhive.worker.objectives.api import Context, Outcome, Stopped
+from hyperhive.worker.outbox import Outbox
+
+STEPS = {
+    "claimed": (TrialQueue, "claim"),
+    "kept": (Outbox, "add"),
+    "uploaded": (Blobs, "put"),
+    "finished": (TrialQueue, "finish"),
+}
+"""After which call of a worker's it dies, by the step's name; ``training`` is in the objective."""
+
+_LENET5 = {
+    "features.0": (6, 1, 5, 5),
+    "features.3": (16, 6, 5, 5),
+    "classifier.1": (120, 400),
+    "classifier.3": (84, 120),
+    "classifier.5": (10, 84),
+}
+"""The weights of a LeNet-5 for one channel and ten classes; each layer has a bias too."""
+
+_AUDIT = os.environ.get("HYPERHIVE_FAULTS_AUDIT")
+_SECONDS = float(os.environ.get("HYPERHIVE_FAULTS_SECONDS", "0.02"))
+_DEAF = "HYPERHIVE_FAULTS_DEAF" in os.environ
+_DIE_AT = os.environ.get("HYPERHIVE_FAULTS_DIE_AT")
+_WITHOUT = os.environ.get("HYPERHIVE_FAULTS_WITHOUT")
+
+
+def loss_of(config: Mapping[str, Any]) -> float:
+    """Return the loss of a configuration, in 0..1: known without a worker, different for each."""
+    digest = hashlib.sha256(repr(config["learning_rate"]).encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
+
+
+def weights_of(config: Mapping[str, Any]) -> bytes:
+    """Return the weights of a configuration: those of a LeNet-5 that was never trained.
+
+    Made without PyTorch: a worker that is started again has none to import first.
+    """
+    dice = np.random.RandomState(int(loss_of(config) * 2**32))
+    arrays = {}
+    for layer, shape in _LENET5.items():
+        arrays[layer + ".weight"] = dice.uniform(-0.1, 0.1, shape).astype(np.float32)
+        arrays[layer + ".bias"] = dice.uniform(-0.1, 0.1, shape[0]).astype(np.float32)
+    packed: bytes = safetensors.numpy.save(arrays)
+    return packed
+
+
+def quick(config: Mapping[str, Any], context: Context) -> Outcome:
+    """Take a while, and find what was to be found."""
+    audit("begun", learning_rate=config["learning_rate"])
+    ends = time.monotonic() + _SECONDS
+    while time.monotonic() < ends or is_held(config):
+        context.report({"epoch": 1, "epochs": config["epochs"]}, ends - time.monotonic())
+        if not _DEAF and context.should_stop():
+            raise Stopped
+        if _DIE_AT == "training":
+            die()
+        time.sleep(min(0.01, _SECONDS))
+    loss = loss_of(config)
+    result = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
+    return Outcome(result, weights_of(config))
+
+
+def is_held(config: Mapping[str, Any]) -> bool:
+    """Return whether the test wants no run of this configuration to end yet."""
+    hold = "hold-{}".format(config["learning_rate"])
+    return _AUDIT is not None and (Path(_AUDIT) / hold).exists()
+
+
+def bare(config: Mapping[str, Any], context: Context) -> Outcome:
+    """Find what was to be found, without weights: nobody needs PyTorch for it."""
+    loss = loss_of(config)
+    result = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
+    return Outcome(result, None)
+
+
+def poison(config: Mapping[str, Any], context: Context) -> Outcome:
+    """Kill the process, as a trial does that takes all memory."""
+    audit("begun", learning_rate=config["learning_rate"])
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("not reached")
+
+
+def audit(event: str, **facts: Any) -> None:
+    """Note what happened in this process, so that it is known whatever becomes of it."""
+    if _AUDIT is not None:
+        line = json.dumps({"event": event, "at": time.time(), **facts}) + "\n"
+        with (Path(_AUDIT) / f"{os.getpid()}.jsonl").open("a") as file:
+            file.write(line)
+
+
+def die() -> None:
+    """Kill this process as a power cut does, once at each step in all processes of a test."""
+    try:
+        os.close(os.open(f"{_AUDIT}/died-{_DIE_AT}", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+    audit("died", step=_DIE_AT)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _after(owner: Any, name: str, act: Callable[..., None]) -> None:
+    """Have ``act`` called with a method's result and arguments each time it has returned."""
+    method = getattr(owner, name)
+
+    @functools.wraps(method)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = method(self, *args, **kwargs)
+        act(result, *args, **kwargs)
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+def _dies(result: Any, *_: Any, **__: Any) -> None:
+    if result is not None or _DIE_AT == "kept":  # a claim that found nothing is no step
+        die()
+
+
+def _noting_what_is_kept(add: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    def noting(self: Any, entry: Any) -> None:
+        weights = None if entry.weights is None else hashlib.sha256(entry.weights).hexdigest()
+        audit("keeping", token=entry.token, loss=entry.result["loss"], weights=weights)
+        add(self, entry)
+        audit("kept", token=entry.token)
+
+    return noting
+
+
+def _without_journal(options: Callable[[float], dict[str, Any]], timeout: float) -> dict[str, Any]:
+    return {**options(timeout), "w": 1, "journal": False}
+
+
+def _keep_in_memory(self: Any, entry: Any) -> None:
+    self._unsaved.append(entry)
+
+
+def take_away(what: str) -> None:
+    """Take away a part of what keeps results safe: the tests must notice (negative controls)."""
+    if what == "journal":
+        options = store_module.client_options
+        store_module.client_options = functools.partial(_without_journal, options)
+    elif what == "outbox":
+        Outbox.add = _keep_in_memory  # type: ignore[method-assign]
+    else:
+        raise ValueError(what)
+
+
+if _WITHOUT is not None:
+    take_away(_WITHOUT)
+if _AUDIT is not None:
+    Outbox.add = _noting_what_is_kept(Outbox.add)  # type: ignore[method-assign]
+if _DIE_AT in STEPS:
+    _after(*STEPS[_DIE_AT], _dies)

@@ -1,0 +1,230 @@
+"""Near the end of a study a worker takes what fits its speed; anywhere else what is oldest."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Draft, Status, Trial
+from hyperhive.store.workers import Pace
+from hyperhive.worker.claiming import Claimant, pace_of, take
+from hyperhive.worker.identity import Identity
+
+SECONDS = {"fast": 0.1, "medium": 0.25, "slow": 1.0}
+"""An epoch on each device: 10 to 4 to 1."""
+
+
+def open_study(store: Store, trials: int) -> None:
+    store.studies.open("s", {"trials": trials})
+
+
+def post(store: Store, tid: int, epochs: int) -> None:
+    store.trials.post(Draft("s", tid, {"epochs": epochs}, {}))
+
+
+def pace(device: str) -> Pace:
+    return Pace("s", SECONDS[device])
+
+
+def report(store: Store, *devices: str) -> None:
+    for device in devices:
+        store.workers.report(device, None, "cpu", {}, None, pace=pace(device))
+
+
+def taken(store: Store, device: str, knows: bool = True, study: str | None = None) -> Any:
+    """Return the trial that a device takes, if it takes one."""
+    claimant = Claimant(Identity(device, study, "cpu", {}), new_token(), ["lenet5"], 60.0)
+    return take(store, claimant, pace(device) if knows else None)
+
+
+def at_epoch(store: Store, trial: Trial, epoch: int, seconds: float) -> None:
+    """Have it that a trial's holder has just said that it is so far after so many seconds."""
+    begun = {"$subtract": ["$$NOW", round(1000 * seconds)]}
+    said = {"progress": {"epoch": epoch}, "refresh_time": "$$NOW", "book_time": begun}
+    store.client.hyperhive.jobs.update_one({"_id": trial.id}, [{"$set": said}])
+
+
+# -- which trial ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("device", "tids"), [("fast", [1, 2, 0, 3]), ("slow", [3, 0, 2, 1])])
+def test_long_trials_go_to_fast_devices(store: Store, device: str, tids: list[int]) -> None:
+    """Once all are posted a fast device takes the longest that waits, a slow one the shortest."""
+    open_study(store, 4)
+    report(store, *SECONDS)
+    for tid, epochs in enumerate((10, 30, 20, 5)):
+        post(store, tid, epochs)
+    assert [taken(store, device).tid for _ in tids] == tids
+
+
+@pytest.mark.parametrize("why", ["more to come", "own speed not known", "cancelled", "ended"])
+def test_the_oldest_goes_first_otherwise(store: Store, why: str) -> None:
+    """While the study goes on, for a worker that is new to it, and for one that has ended."""
+    open_study(store, 3 if why == "more to come" else 2)
+    report(store, *SECONDS)
+    post(store, 0, 10)
+    post(store, 1, 30)
+    if why == "cancelled":
+        store.studies.cancel("s")
+    elif why == "ended":
+        store.studies.conclude("s", {})
+    knows = why != "own speed not known"
+    assert [taken(store, "fast", knows).tid for _ in range(2)] == [0, 1]
+    at_epoch(store, store.trials.find("s")[1], 1, 100.0)
+    assert taken(store, "medium", knows) is None
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_an_idle_worker_reads_little(store: Store, admin_uri: str, has_ended: bool) -> None:
+    """At each of its polls, however much a study's model or the last trial's history say."""
+    open_study(store, 1)
+    post(store, 0, 10)
+    large = {"card": {"history": "x" * 100_000}}
+    say = store.studies.conclude if has_ended else store.studies.offer
+    say("s", large)
+    trial = taken(store, "fast")
+    assert store.trials.finish(trial.id, trial.token, {"history": "x" * 100_000})
+    with Store(admin_uri) as admin:
+        admin.database.command("profile", 2)
+        try:
+            assert taken(store, "fast") is None
+            replies = [each["responseLength"] for each in admin.database.system.profile.find()]
+        finally:
+            admin.database.command("profile", 0)
+            admin.database.system.profile.drop()
+    assert len(replies) >= 2
+    assert max(replies) < 2000
+
+
+def test_a_worker_alone_takes_the_last_trial_as_ever(store: Store) -> None:
+    """With no other to compare with, and one trial that waits, there is nothing to choose."""
+    open_study(store, 1)
+    post(store, 0, 10)
+    assert taken(store, "slow").tid == 0
+
+
+def test_an_idle_device_copies_a_straggler(store: Store) -> None:
+    """Only when nothing waits anywhere it may work, and only what it ends clearly sooner."""
+    open_study(store, 1)
+    post(store, 0, 30)
+    straggler = taken(store, "slow")
+    at_epoch(store, straggler, 2, 2.0)
+    store.trials.post(Draft("another", 0, {}, {}))
+    assert taken(store, "fast").study == "another"
+    copy = taken(store, "fast")
+    assert (copy.id, copy.is_copy) == (straggler.id, True)
+    store.trials.give_back(copy)
+    at_epoch(store, straggler, 27, 27.0)
+    assert taken(store, "fast") is None
+
+
+def test_a_device_is_compared_with_those_at_work_on_its_study(store: Store) -> None:
+    """The pace of a worker that was at another study says nothing, nor that of one that rests."""
+    open_study(store, 2)
+    post(store, 0, 10)
+    post(store, 1, 30)
+    store.workers.report("elsewhere", None, "cpu", {}, None, pace=Pace("another", 0.001))
+    store.workers.report("new", None, "cpu", {}, None)
+    store.workers.report("hot", None, "cpu", {}, None, paused="too hot", pace=Pace("s", 0.001))
+    assert taken(store, "slow").tid == 1
+
+
+@pytest.mark.parametrize(
+    ("progress", "expected"),
+    [
+        ({"epoch": 4, "epochs": 8}, Pace("s", 2.5)),
+        ({"epoch": 0}, None),
+        ({"epoch": "4"}, None),
+        ({"step": 4}, None),
+    ],
+)
+def test_a_pace_is_known_after_an_epoch(progress: Any, expected: Pace | None) -> None:
+    """It is the mean of all epochs so far; an objective that counts none has none."""
+    assert pace_of("s", progress, 10.0) == expected
+
+
+def test_a_pace_is_in_the_workers_record(store: Store) -> None:
+    """Others read it there; what is no pace, from whatever version, is none."""
+    report(store, "fast")
+    assert store.workers.present()[0].pace == pace("fast")
+    for said in ({"seconds_per_epoch": "1"}, {}, "quick", None):
+        change = {"$set": {"record.pace": said}}
+        store.client.hyperhive.workers.update_one({}, change)
+        assert store.workers.present()[0].pace is None
+
+
+# -- a study, by a clock of the test's ----------------------------------------------------------
+
+
+class Fleet:
+    """Three devices on one study, whose trials are posted three ahead, as a coordinator does.
+
+    The store and the choice are real, time is not: the store is told before each claim how far the
+    devices are. One that finds nothing to do asks again a second later.
+    """
+
+    def __init__(self, store: Store, epochs: list[int], fitted: bool) -> None:
+        store.delete_study("s")
+        open_study(store, len(epochs))
+        report(store, *SECONDS)
+        self._store = store
+        self._epochs = epochs
+        self._fitted = fitted
+        self._now = 0.0
+        self._posted = 0
+        self._busy: dict[str, Any] = {}  # the trial and when it was begun, by device
+
+    def makespan(self) -> float:
+        """Run the study; return how long it takes."""
+        while self._store.trials.counts("s", SEARCH)[Status.DONE] < len(self._epochs):
+            for device in SECONDS:
+                if device not in self._busy:
+                    self._ask(device)
+            self._go_on()
+        return self._now
+
+    def _ask(self, device: str) -> None:
+        waiting = self._store.trials.counts("s", SEARCH)[Status.NEW]
+        for tid in range(self._posted, min(len(self._epochs), self._posted + 3 - waiting)):
+            post(self._store, tid, self._epochs[tid])
+            self._posted += 1
+        for holder, (trial, begun) in self._busy.items():
+            passed = self._now - begun
+            if not trial.is_copy:
+                at_epoch(self._store, trial, int(passed / SECONDS[holder] + 1e-6), passed)
+        trial = taken(self._store, device, self._fitted)
+        if trial is not None:
+            self._busy[device] = (trial, self._now)
+
+    def _go_on(self) -> None:
+        ends = {
+            device: begun + SECONDS[device] * self._epochs[trial.tid]
+            for device, (trial, begun) in self._busy.items()
+        }
+        first = min(ends, key=lambda device: ends[device])
+        if len(ends) < len(SECONDS) and self._now + 1.0 < ends[first]:
+            self._now += 1.0
+            return
+        self._now = ends[first]
+        done, _ = self._busy[first]
+        result = {"loss": 1.0 / self._epochs[done.tid]}
+        assert self._store.trials.finish(done.id, str(done.token), result)
+        self._busy = {d: run for d, run in self._busy.items() if run[0].id != done.id}
+
+
+def test_a_study_of_unlike_devices_ends_a_quarter_sooner(store: Store) -> None:
+    """Than first come, first served; the results are the same, and each counts once."""
+    spans = {False: 0.0, True: 0.0}
+    for seed in range(3):
+        dice = random.Random(seed)
+        epochs = [dice.randint(2, 30) for _ in range(12)]
+        for fitted in spans:
+            spans[fitted] += Fleet(store, epochs, fitted).makespan()
+            trials = store.trials.find("s")
+            assert [trial.loss for trial in trials] == [1.0 / each for each in epochs]
+            assert len({trial.winner for trial in trials}) == len(epochs)
+    assert spans[True] < 0.75 * spans[False]

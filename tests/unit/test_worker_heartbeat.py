@@ -1,0 +1,226 @@
+"""The heartbeat: what it keeps alive, what it learns, what it survives."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+import time
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from hyperhive.store.errors import LoginRefused
+from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.worker.heartbeat import Heartbeat
+from hyperhive.worker.identity import Identity
+
+LEASE = 0.6
+IDENTITY = Identity("me", None, "cpu", {"python": "3"})
+UNREACHABLE = "mongodb://127.0.0.1:1/?directConnection=true"
+
+
+def until(holds: Callable[[], object], what: str, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "not in time: " + what
+        time.sleep(0.01)
+
+
+def claim(store: Store, worker: str = "me", lease: float = LEASE) -> Trial:
+    trial = store.trials.claim(worker, new_token(), ["lenet5"], lease=lease)
+    assert trial is not None
+    return trial
+
+
+def now(store: Store, trial: Trial) -> Trial:
+    found = store.trials.get(trial.id)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def trial(store: Store) -> Trial:
+    """Return a trial that this worker holds."""
+    store.trials.post(Draft("s", 0, {}, {}))
+    return claim(store)
+
+
+@pytest.fixture
+def heartbeat(mongo_uri: str) -> Iterator[Heartbeat]:
+    """Give a heartbeat that beats."""
+    with Heartbeat(lambda: Store(mongo_uri), IDENTITY, LEASE) as beating:
+        yield beating
+
+
+def test_a_held_trial_is_never_up_for_taking(
+    store: Store, trial: Trial, heartbeat: Heartbeat
+) -> None:
+    """While it is held the lease is extended, for longer than it was given."""
+    with heartbeat.holding(trial) as held:
+        deadline = time.monotonic() + 2.5 * LEASE
+        while time.monotonic() < deadline:
+            assert store.trials.claim("other", new_token(), ["lenet5"]) is None
+            time.sleep(0.05)
+        assert not held.lost.is_set()
+        assert not held.cancelled.is_set()
+    left = now(store, trial)
+    assert (left.owner, left.fence, left.status) == ("me", trial.fence, Status.RUNNING)
+
+
+def test_a_trial_that_was_put_down_is_not_renewed(
+    store: Store, trial: Trial, heartbeat: Heartbeat
+) -> None:
+    """After the context the lease runs out, and another may take the trial."""
+    with heartbeat.holding(trial):
+        pass
+    until(lambda: store.trials.claim("other", new_token(), ["lenet5"]), "the lease's end")
+
+
+def test_a_trial_that_another_took_is_lost(
+    store: Store, trial: Trial, heartbeat: Heartbeat
+) -> None:
+    """The beat after a takeover says so, and changes nothing of the other's claim."""
+    store.client.hyperhive.jobs.update_many({}, [{"$set": {"lease_until": "$$NOW"}}])
+    taken = claim(store, "other", lease=60.0)
+    with heartbeat.holding(trial) as held:
+        assert held.lost.wait(5)
+    assert now(store, trial) == taken
+
+
+@pytest.mark.parametrize("how", ["finished", "failed"])
+def test_a_trial_that_ended_is_lost(
+    store: Store, trial: Trial, heartbeat: Heartbeat, how: str
+) -> None:
+    """A trial that is final by now is as lost as one that another holds."""
+    if how == "finished":
+        store.trials.finish(trial.id, str(trial.token), {"status": "ok", "loss": 0.5})
+    else:
+        store.trials.fail(trial, ErrorKind.BAD_PAYLOAD, "no")
+    with heartbeat.holding(trial) as held:
+        assert held.lost.wait(5)
+
+
+def test_a_cancel_is_seen(store: Store, trial: Trial, heartbeat: Heartbeat) -> None:
+    """A cancel of a running trial is known to its worker within a beat."""
+    with heartbeat.holding(trial) as held:
+        store.trials.cancel("s", SEARCH, 0)
+        assert held.cancelled.wait(5)
+        assert not held.lost.is_set()
+
+
+def test_progress_is_stored(store: Store, trial: Trial, heartbeat: Heartbeat) -> None:
+    """What is reported is in the store soon, the last report as it stands."""
+    with heartbeat.holding(trial) as held:
+        for epoch in (1, 2):
+            heartbeat.report(held, {"epoch": epoch})
+        until(lambda: now(store, trial).progress == {"epoch": 2}, "progress in the store")
+
+
+def test_progress_does_not_flood_the_store(store: Store, trial: Trial, mongo_uri: str) -> None:
+    """A thousand reports in a moment cost one beat or two, not a thousand."""
+    counted = Counting(mongo_uri)
+    heartbeat = Heartbeat(lambda: counted.store, IDENTITY, 60.0)
+    with heartbeat, heartbeat.holding(trial) as held:
+        for epoch in range(1000):
+            heartbeat.report(held, {"epoch": epoch})
+        until(lambda: now(store, trial).progress, "progress in the store")
+    assert counted.heartbeats <= 4
+
+
+class Counting:
+    """A real store that counts the heartbeats which go through it."""
+
+    def __init__(self, uri: str) -> None:
+        self.store = Store(uri)
+        self.heartbeats = 0
+        beat = self.store.trials.heartbeat
+
+        def counting(*args: Any, **kwargs: Any) -> Trial:
+            self.heartbeats += 1
+            return beat(*args, **kwargs)
+
+        self.store.trials.heartbeat = counting  # type: ignore[method-assign]
+
+
+def test_a_worker_is_present_while_it_beats(store: Store, trial: Trial, mongo_uri: str) -> None:
+    """A worker's record names its device and its trial, and goes when the worker ends."""
+    with Heartbeat(lambda: Store(mongo_uri), IDENTITY, LEASE) as heartbeat:
+        until(lambda: store.workers.present(), "the worker's record")
+        with heartbeat.holding(trial):
+            until(lambda: store.workers.present()[0].trial == "s/0", "the trial in the record")
+        until(lambda: store.workers.present()[0].trial is None, "no trial in the record")
+        (record,) = store.workers.present()
+        assert (record.id, record.device, record.versions) == ("me", "cpu", {"python": "3"})
+    assert store.workers.present() == []
+
+
+def test_a_server_that_is_away_stops_nothing(store: Store, trial: Trial) -> None:
+    """Beats that cannot reach the server neither raise nor lose the trial."""
+    heartbeat = Heartbeat(lambda: Store(UNREACHABLE, timeout=0.1), IDENTITY, 0.2)
+    with heartbeat, heartbeat.holding(trial) as held:
+        assert not held.lost.wait(1.0)
+        heartbeat.raise_failure()
+    assert now(store, trial).status is Status.RUNNING
+
+
+def test_a_lease_that_ended_while_the_server_was_away_is_renewed(
+    store: Store, trial: Trial, heartbeat: Heartbeat
+) -> None:
+    """Nobody took the trial, so it is still this worker's: no second run."""
+    past = datetime.datetime(2000, 1, 1, tzinfo=datetime.timezone.utc)
+    store.client.hyperhive.jobs.update_many({}, {"$set": {"lease_until": past}})
+    with heartbeat.holding(trial) as held:
+        until(lambda: now(store, trial).lease_until != past, "a new lease")
+        assert not held.lost.is_set()
+    assert now(store, trial).fence == trial.fence
+
+
+def test_a_refused_login_reaches_the_worker(trial: Trial, mongo_uri: str) -> None:
+    """A heartbeat that the server refuses gives its trial up, and the worker's thread hears why."""
+    login, _, host = mongo_uri.rpartition("@")
+    wrong = "{}:wrong@{}".format(login.rpartition(":")[0], host)
+    with Heartbeat(lambda: Store(wrong), IDENTITY, LEASE) as heartbeat:
+        with heartbeat.holding(trial) as held:
+            assert held.lost.wait(5)
+        with pytest.raises(LoginRefused):
+            heartbeat.raise_failure()
+
+
+def test_an_unexpected_error_reaches_the_worker(trial: Trial) -> None:
+    """A heartbeat never dies in silence: whatever ended it is raised, and its trial is given up."""
+    taken = threading.Event()
+
+    def connect() -> Store:
+        taken.wait(5)
+        raise ZeroDivisionError
+
+    with Heartbeat(connect, IDENTITY, LEASE) as heartbeat:
+        with heartbeat.holding(trial) as held:
+            taken.set()
+            assert held.lost.wait(5)
+        with pytest.raises(ZeroDivisionError):
+            heartbeat.raise_failure()
+
+
+def test_a_trial_taken_up_after_the_heartbeat_died_is_lost(trial: Trial) -> None:
+    """Nor is a trial trained unwatched that was claimed in the moment of the heartbeat's end."""
+
+    def connect() -> Store:
+        raise ZeroDivisionError
+
+    with Heartbeat(connect, IDENTITY, LEASE) as heartbeat:
+        until(lambda: heartbeat.failure is not None, "the heartbeat's end")
+        with heartbeat.holding(trial) as held:
+            assert held.lost.wait(1)
+
+
+def test_a_beat_keeps_what_a_document_says(store: Store, trial: Trial) -> None:
+    """A progress text that looks like one of MongoDB's expressions is stored as it is."""
+    heartbeat = Heartbeat(lambda: store, IDENTITY, LEASE)
+    progress: dict[str, Any] = {"note": "$$NOW", "$set": 1}
+    with heartbeat.holding(trial) as held:
+        heartbeat.report(held, progress)
+        heartbeat.beat(store)
+    assert now(store, trial).progress == progress

@@ -1,0 +1,80 @@
+"""Devices side by side, on one screen."""
+
+from __future__ import annotations
+
+from typing import Callable, Optional, Sequence
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from hyperhive.store.benchmarks import Benchmark
+
+Figure = Callable[[Benchmark], Optional[float]]
+
+
+def comparison(devices: Sequence[Benchmark]) -> Group:
+    """Return a table of what devices can do, the fastest first, and one of what they are.
+
+    In each column the slowest is 1x.
+    """
+    ordered = sorted(devices, key=lambda device: -max(device.training.values(), default=0.0))
+    return Group(_speeds(ordered), _natures(ordered))
+
+
+def _speeds(devices: Sequence[Benchmark]) -> Table:
+    table = Table(title="one slot: images/s trained on, ms to label one", title_justify="left")
+    table.add_column("device")
+    table.add_column("slots", justify="right")
+    columns: list[list[str]] = []
+    for size in sorted({size for device in devices for size in device.training}, key=_as_number):
+        table.add_column(f"training\nbatch {size}", justify="right")
+        columns.append(_cells(devices, _speed(size), "{:,.0f}"))
+    table.add_column("labelling\np50", justify="right")
+    columns.append(_cells(devices, lambda device: device.latency_p50, "{:,.2f}", less=True))
+    table.add_column("labelling\np95", justify="right")
+    columns.append(_cells(devices, lambda device: device.latency_p95, "{:,.2f}", less=True))
+    for device, *cells in zip(devices, *columns):
+        called = escape(f"{device.name}\n{device.device}")
+        table.add_row(called, str(device.slots or ""), *cells)
+    return table
+
+
+def _cells(
+    devices: Sequence[Benchmark], figure: Figure, spelt: str, less: bool = False
+) -> list[str]:
+    """Return each device's figure and how many times as fast it is as the slowest's.
+
+    Args:
+        less: whether less is faster.
+    """
+    values = [figure(device) for device in devices]
+    known = [value for value in values if value is not None]
+    cells = []
+    for value in values:
+        if value is None:
+            cells.append("")
+        else:
+            times = max(known) / value if less else value / min(known)
+            cells.append(f"{spelt.format(value)}\n{times:.1f}x")
+    return cells
+
+
+def _speed(size: str) -> Figure:
+    return lambda device: device.training.get(size)
+
+
+def _as_number(size: str) -> tuple[int, str]:
+    """Return what sorts numbers as numbers, also those that are none."""
+    return len(size), size
+
+
+def _natures(devices: Sequence[Benchmark]) -> Table:
+    kinds = sorted({kind for device in devices for kind in device.versions})
+    table = Table(title="what they are", title_justify="left")
+    for column in ("device", *kinds):
+        table.add_column(escape(column))
+    for device in devices:
+        about = [device.versions.get(kind, "") for kind in kinds]
+        table.add_row(*map(escape, (device.name, *about)))
+    return table

@@ -1,0 +1,170 @@
+"""The heartbeat: says that a worker lives, and keeps its trial's lease, while the trial trains.
+
+It has a thread and a database client of its own, so that neither a long training step nor a slow
+upload can cost a trial.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from typing import Any, Callable, Iterator, Mapping
+
+from hyperhive.store.errors import LeaseLost, StoreUnavailable
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Trial
+from hyperhive.store.workers import PRESENCE_S, Pace
+from hyperhive.worker.identity import Identity
+
+log = logging.getLogger(__name__)
+
+PROGRESS_EVERY_S = 2.0
+"""Progress is stored this often at most, between the beats that keep the lease."""
+
+
+class Held:
+    """A trial in a worker's hands: what the heartbeat learns of it, and what it is to report."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.progress: dict[str, Any] | None = None
+        self.lost = threading.Event()
+        self.cancelled = threading.Event()
+        self.outlasted = False
+        """The machine has been left alone for longer than a trial should wait."""
+
+
+class Heartbeat:
+    """Beats every quarter of the lease, every 11 seconds at least, until the context ends.
+
+    A beat that cannot reach the server is no reason to stop: the lease may be over when it comes
+    back, but nobody may have taken it. A beat that finds its trial gone sets ``Held.lost``.
+
+    Args:
+        connect: opens the heartbeat's own store.
+        identity: what the worker says of itself.
+        lease: seconds.
+        undelivered: counts the results that wait on this device.
+        pace: how fast this worker is, None while that is not known.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Store],
+        identity: Identity,
+        lease: float,
+        undelivered: Callable[[], int] = lambda: 0,
+        pace: Callable[[], Pace | None] = lambda: None,
+    ) -> None:
+        self._connect = connect
+        self._identity = identity
+        self._lease = lease
+        self._undelivered = undelivered
+        self._pace = pace
+        self._held: Held | None = None
+        self._paused: str | None = None
+        self._guard = threading.Lock()
+        self._wake = threading.Event()
+        self._ended = threading.Event()
+        self._last_beat = 0.0
+        self._got_through = False
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self.failure: BaseException | None = None
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._wake.set()
+        self._thread.join()
+
+    @contextlib.contextmanager
+    def holding(self, trial: Trial) -> Iterator[Held]:
+        """Keep a trial's lease while the context is open."""
+        held = Held(trial)
+        self._hold(held)
+        try:
+            yield held
+        finally:
+            self._hold(None)
+
+    def report(self, held: Held, progress: Mapping[str, Any]) -> None:
+        """Store progress with the next beat, and beat soon."""
+        held.progress = dict(progress)
+        if time.monotonic() - self._last_beat >= PROGRESS_EVERY_S:
+            self._wake.set()
+
+    @contextlib.contextmanager
+    def pausing(self, reason: str) -> Iterator[None]:
+        """Say in the worker's record that it pauses, and why, while the context is open."""
+        self._say_paused(reason)
+        try:
+            yield
+        finally:
+            self._say_paused(None)
+
+    def _say_paused(self, reason: str | None) -> None:
+        self._paused = reason
+        self._wake.set()
+
+    def raise_failure(self) -> None:
+        """Raise what ended the heartbeat, if something did: a worker without one must not go on."""
+        if self.failure is not None:
+            raise self.failure
+
+    def _hold(self, held: Held | None) -> None:
+        with self._guard:  # waits for a beat under way, which may still write of the trial before
+            self._held = held
+            if held is not None and self.failure is not None:
+                held.lost.set()
+        self._wake.set()
+
+    def _run(self) -> None:
+        try:
+            with self._connect() as store:
+                while not self._ended.is_set():
+                    self.beat(store)
+                    self._wake.wait(min(self._lease / 4, PRESENCE_S / 4))
+                    self._wake.clear()
+                if self._got_through:  # else the record fades by itself
+                    with contextlib.suppress(StoreUnavailable):
+                        store.workers.leave(self._identity.worker)
+        except BaseException as error:  # handed to the worker's own thread, which raises it
+            with self._guard:
+                self.failure = error
+                if self._held is not None:
+                    self._held.lost.set()
+
+    def beat(self, store: Store) -> None:
+        """Do one beat: the trial's lease, if one is held, then the worker's record."""
+        self._last_beat = time.monotonic()
+        with self._guard:
+            held = self._held
+            try:
+                if held is not None and not held.lost.is_set():
+                    self._renew(held, store)
+                label = None if held is None else held.trial.label
+                store.workers.report(
+                    trial=label,
+                    undelivered=self._undelivered(),
+                    paused=self._paused,
+                    pace=self._pace(),
+                    **vars(self._identity),
+                )
+                self._got_through = True
+            except StoreUnavailable as error:
+                self._got_through = False
+                log.warning("%s; work goes on without it", error)
+
+    def _renew(self, held: Held, store: Store) -> None:
+        try:
+            trial = store.trials.heartbeat(held.trial, held.progress, self._lease)
+        except LeaseLost:
+            held.lost.set()
+            return
+        if trial.cancel_requested:
+            held.cancelled.set()

@@ -179,7 +179,7 @@ class Search:
             return
         self._last_sweep = time.monotonic()
         self._require_study()
-        self._store.trials.expire()
+        self._store.queue.expire()
         self._workers = tuple(self._store.workers.present(self._study.name))
         self._require_worker()
         if time.monotonic() - self._last_collect >= _COLLECT_EVERY_S:
@@ -249,7 +249,7 @@ class Search:
         moment = latest_claim(self._trials())
         self._look_at(self._unfinished)  # all that had ended at that moment is there to be seen now
         vals = self._suggester.suggest(tid, known_at(moment, self._trials()))
-        self._store.trials.post(self._draft(SEARCH, tid, self._study.config(vals), vals))
+        self._store.queue.post(self._draft(SEARCH, tid, self._study.config(vals), vals))
         # Read back: another coordinator may have been first, or hyperopt itself.
         found = self._store.trials.find(self._study.name, SEARCH, [tid])
         if found:
@@ -284,7 +284,7 @@ class Search:
     # -- trials beside the search ---------------------------------------------------------------
 
     def _post_baseline(self) -> None:
-        self._store.trials.post(self._baseline_draft())
+        self._store.queue.post(self._baseline_draft())
 
     def _baseline_draft(self) -> Draft:
         return self._draft(BASELINE, 0, self._study.untuned_config())
@@ -294,7 +294,7 @@ class Search:
         trial: list[Trial] = []
 
         def step() -> None:
-            self._store.trials.post(draft)
+            self._store.queue.post(draft)
             self._sweep()
             found = self._store.trials.find(draft.study, draft.purpose, [draft.tid])
             if not found:

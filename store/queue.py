@@ -32,7 +32,7 @@ safe for ``post``, ``finish``, ``cancel`` and ``expire``; after ``claim`` and ``
 from __future__ import annotations
 
 import uuid
-from typing import Any, Dict, Iterable, Mapping, Sequence
+from typing import Any, Dict, Mapping, Sequence
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
@@ -49,6 +49,7 @@ from hyperhive.store.trial import (
     experiment_key,
     experiment_keys,
 )
+from hyperhive.store.trials import A_STUDYS
 from hyperhive.store.updates import (
     IS_COPIED,
     LEASE_IS_OVER,
@@ -75,15 +76,9 @@ RETRY_BACKOFF_LIMIT_S = 60
 """A failed attempt waits 2, 4, 8 ... seconds, at most this long."""
 
 _Document = Dict[str, Any]
-_OURS: _Document = {"fence": {"$type": "number"}}
-_A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}
-"""Not hyperopt's jobs, which have this life too, and may have a study's name for their key."""
-_UNFINISHED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}, **_A_STUDYS}
+_UNFINISHED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}, **A_STUDYS}
 
 _REFUNDED: _Document = {"attempts": {"$subtract": ["$attempts", 1]}, "version": RISE}
-
-_IN_SHORT = {"spec": 0, "result.history": 0, "late.result": 0}
-"""Leaves out most of a trial's bytes: the course of its training, and results never counted."""
 
 
 def new_token() -> str:
@@ -286,10 +281,9 @@ class TrialQueue:
         kept = {"late": {"$concatArrays": ["$late", [entry]]}, "version": RISE}
         if self._update(which, kept) is not None:
             return False
-        trial = self.get(trial_id)
-        if trial is not None and trial.winner == token:
-            return True
         with self._guard():
+            if self._jobs.count_documents({"_id": trial_id, "winner": token}, limit=1):
+                return True
             if self._jobs.count_documents({"_id": trial_id, "late.token": token}, limit=1):
                 return False
         raise LeaseLost("the result of a trial that was never claimed under this token")
@@ -400,7 +394,7 @@ class TrialQueue:
 
         A worker that holds one of them finds its lease lost.
         """
-        which = {"exp_key": {"$in": experiment_keys(study)}, **_A_STUDYS}
+        which = {"exp_key": {"$in": experiment_keys(study)}, **A_STUDYS}
         with self._guard():
             # Of the kind that an id has: where weights lie is a worker's word.
             with_weights = {**which, "artifact.file_id": {"$type": "objectId"}}
@@ -415,79 +409,6 @@ class TrialQueue:
         if updated is None:
             raise LeaseLost(f"trial {trial.tid} has no finished result to drop weights of")
         return updated
-
-    # -- what is there --------------------------------------------------------------------------
-
-    def get(self, trial_id: Any) -> Trial | None:
-        """Return one trial by its id, or None."""
-        with self._guard():
-            found = self._jobs.find_one({"_id": trial_id, **_OURS})
-        return None if found is None else Trial.from_document(found)
-
-    def find(
-        self, study: str, purpose: str | None = None, tids: Iterable[int] | None = None
-    ) -> list[Trial]:
-        """Return a study's trials, by tid: of one purpose if given, and only those ``tids``."""
-        keys = experiment_keys(study) if purpose is None else [experiment_key(study, purpose)]
-        which: _Document = {"exp_key": {"$in": keys}, **_A_STUDYS}
-        if tids is not None:
-            which["tid"] = {"$in": list(tids)}
-        with self._guard():
-            found = list(self._jobs.find(which).sort("tid", ASCENDING))
-        return [Trial.from_document(document) for document in found]
-
-    def is_posted(self, study: str, purpose: str, tid: int) -> bool:
-        """Return whether a trial is there, in whatever state."""
-        which = {"exp_key": experiment_key(study, purpose), "tid": tid, **_A_STUDYS}
-        with self._guard():
-            return self._jobs.find_one(which, {"_id": 1}) is not None
-
-    def changed(self, above: Mapping[str, int], ids: Iterable[Any]) -> list[Trial]:
-        """Return trials in short: those with these ids, and those posted since.
-
-        That is one read, by indexes, for who watches studies of any size: it knows the others.
-        A result's ``history`` is left out.
-
-        Args:
-            above: experiment keys, each with the tid that those posted since are above.
-            ids: of the trials that are to be looked at again.
-        """
-        since = [{"exp_key": key, "tid": {"$gt": tid}} for key, tid in above.items()]
-        which = {"$or": [{"_id": {"$in": list(ids)}}, *since], **_A_STUDYS}
-        with self._guard():
-            return [Trial.from_document(found) for found in self._jobs.find(which, _IN_SHORT)]
-
-    def versions(self, studies: Iterable[str]) -> dict[Any, Any]:
-        """Return the version of every trial of these studies, by the trial's id."""
-        keys = [key for study in studies for key in experiment_keys(study)]
-        which = {"exp_key": {"$in": keys}, **_A_STUDYS}
-        with self._guard():
-            found = self._jobs.find(which, {"version": 1})
-            return {document["_id"]: document.get("version") for document in found}
-
-    def overdue(self) -> list[Trial]:
-        """Return the trials of all studies whose lease is over, by the server's clock."""
-        with self._guard():
-            found = list(self._jobs.find(LEASE_IS_OVER))
-        return [Trial.from_document(document) for document in found]
-
-    def counts(self, study: str, purpose: str) -> dict[Status, int]:
-        """Return how many of a study's trials are in each state, counted from the states."""
-        with self._guard():
-            groups = self._jobs.aggregate(
-                [
-                    {"$match": {"exp_key": experiment_key(study, purpose), **_A_STUDYS}},
-                    {"$group": {"_id": "$state", "n": {"$sum": 1}}},
-                ]
-            )
-            found = [(group["_id"], group["n"]) for group in groups]
-        return {status: sum(n for state, n in found if state == status) for status in Status}
-
-    def refers_to(self, file_id: Any) -> bool:
-        """Return whether a finished trial's weights lie in that file."""
-        with self._guard():
-            found = self._jobs.find_one({"artifact.file_id": file_id}, {"_id": 1})
-        return found is not None
 
     # -- the two shapes of an update ------------------------------------------------------------
 

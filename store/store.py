@@ -28,6 +28,7 @@ from hyperhive.store.server.mongo import (
 from hyperhive.store.server.roles import Roles
 from hyperhive.store.studies import StoredModel, StoredStudy, Studies
 from hyperhive.store.trial import Trial
+from hyperhive.store.trials import TrialReader
 from hyperhive.store.workers import Workers
 
 OPERATION_TIMEOUT_S = 10.0
@@ -58,7 +59,8 @@ class Store:
         self.guard: Guard = functools.partial(translated_errors, self.address, srv)
         self._meta = self.database["meta"]
         self._identity: str | None = None
-        self.trials = TrialQueue(self.database, self.guard)
+        self.queue = TrialQueue(self.database, self.guard)
+        self.trials = TrialReader(self.database, self.guard)
         self.studies = Studies(self.database, self.guard)
         self.workers = Workers(self.database, self.guard)
         self.benchmarks = Benchmarks(self.database, self.guard)
@@ -88,7 +90,7 @@ class Store:
                 ) from error
 
     def _make_indexes(self) -> None:
-        self.trials.ensure_indexes()
+        self.queue.ensure_indexes()
         self.workers.ensure_indexes()
         self.blobs.ensure_indexes()
         with self.guard(), contextlib.suppress(DuplicateKeyError):  # it is there already
@@ -141,8 +143,8 @@ class Store:
         again. Raises ``NotFound``.
         """
         self.studies.cancel(name)
-        asked = self.trials.cancel_all(name)
-        self.trials.expire()  # what the dead hold: no coordinator may be left to see to it
+        asked = self.queue.cancel_all(name)
+        self.queue.expire()  # what the dead hold: no coordinator may be left to see to it
         return asked
 
     def delete_study(self, name: str) -> None:
@@ -151,7 +153,7 @@ class Store:
         The data set stays: other studies may use it. The study's document goes after its trials, so
         that what breaks off can be done again; weights left by that are collected as orphans.
         """
-        files = self.trials.delete_all(name)
+        files = self.queue.delete_all(name)
         self.studies.delete(name)  # before the weights: those of its model it refers to
         for file_id in files:
             self._delete_orphan(file_id)
@@ -170,7 +172,7 @@ class Store:
         Where they lie is a worker's word: what anything else refers to stays.
         """
         file_id = (trial.artifact or {}).get("file_id")
-        dropped = self.trials.drop_artifact(trial)
+        dropped = self.queue.drop_artifact(trial)
         if isinstance(file_id, ObjectId):
             self._delete_orphan(file_id)
         return dropped

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Mapping
 
-from hyperhive.common.values import date, mapping, sequence, text, whole
+from hyperhive.common.values import date, mapping, number, sequence, text, whole
 from hyperhive.store.job_schema import obstacle
 
 
@@ -71,6 +71,8 @@ class Draft:
 
     ``vals`` are the search space's values as hyperopt knows them, by label; ``config`` is what the
     objective is called with, as plain JSON. ``tid`` is unique within ``(study, purpose)``.
+    ``cost`` is how much work the trial is, relative to others of its study; whoever posts it knows.
+    Without a cost a trial is neither long nor short, and gets no second copy.
     """
 
     study: str
@@ -80,6 +82,7 @@ class Draft:
     purpose: str = SEARCH
     objective: str = "lenet5"
     max_attempts: int = 3
+    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,23 @@ class Trial:
     book_time: datetime | None
     refresh_time: datetime | None
     copy: Copy | None
+    cost: float | None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The validation accuracy that was reported, 0 to 1 if its worker told the truth."""
+        return number(self.result.get("validation_accuracy"))
+
+    @property
+    def diverged(self) -> bool:
+        """Whether its worker reported that training diverged."""
+        return bool(self.result.get("diverged"))
+
+    @property
+    def epoch(self) -> int | None:
+        """The number of epochs that its worker last reported as done."""
+        epoch = number((self.progress or {}).get("epoch"))
+        return None if epoch is None else int(epoch)
 
     @property
     def is_final(self) -> bool:
@@ -215,6 +235,7 @@ class Trial:
             book_time=date(document.get("book_time")),
             refresh_time=date(document.get("refresh_time")),
             copy=_copy(document) if status is Status.RUNNING else None,
+            cost=number(document.get("cost")),
         )
 
 

@@ -46,6 +46,7 @@ def new_document(draft: Draft) -> _Document:
         "book_time": None,
         "refresh_time": None,
         "config": dict(draft.config),
+        "cost": draft.cost,
         **new_life(draft.max_attempts),
     }
 

@@ -83,7 +83,7 @@ def _claim(
     longest: bool | None = None,
     pace: float | None = None,
 ) -> Trial | None:
-    return store.trials.claim(
+    return store.queue.claim(
         claimant.identity.worker,
         claimant.token,
         claimant.objectives,
@@ -95,7 +95,7 @@ def _claim(
 
 
 def _copy(store: Store, claimant: Claimant, pace: Pace) -> Trial | None:
-    return store.trials.copy(
+    return store.queue.copy(
         claimant.identity.worker,
         claimant.token,
         claimant.objectives,

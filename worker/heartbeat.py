@@ -162,7 +162,7 @@ class Heartbeat:
 
     def _renew(self, held: Held, store: Store) -> None:
         try:
-            trial = store.trials.heartbeat(held.trial, held.progress, self._lease)
+            trial = store.queue.heartbeat(held.trial, held.progress, self._lease)
         except LeaseLost:
             held.lost.set()
             return

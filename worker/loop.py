@@ -231,7 +231,7 @@ class Worker:
     def _claim(self, store: Store) -> Trial | None:
         """Claim a trial, or find the one that a claim took whose reply was lost."""
         if self._token is not None:
-            return store.trials.claimed(self._token)
+            return store.queue.claimed(self._token)
         self._token = new_token()
         claimant = Claimant(
             self._identity, self._token, sorted(self._objectives), self._terms.lease
@@ -277,22 +277,22 @@ class Worker:
             if held.lost.is_set():
                 log.warning("%s: stopped; another worker has it, or was done first", name)
             elif held.cancelled.is_set():
-                store.trials.confirm_cancel(trial)
+                store.queue.confirm_cancel(trial)
                 log.info("%s: cancelled", name)
             elif isinstance(error, Stopped):
-                store.trials.give_back(trial)
+                store.queue.give_back(trial)
                 log.info("%s: given back", name)
             elif isinstance(error, StoreUnavailable):  # it could not get its data
                 self._token = trial.token  # still ours, and found again when the server is back
                 raise error
             elif isinstance(error, DeviceError) or is_device_failure(error):
-                store.trials.give_back(trial, exclude=True)
+                store.queue.give_back(trial, exclude=True)
                 log.error("%s: given to another worker; this device failed: %s", name, error)
             elif isinstance(error, (ConfigError, DatasetError, NotFound, CorruptBlob)):
-                store.trials.fail(trial, ErrorKind.BAD_PAYLOAD, str(error))
+                store.queue.fail(trial, ErrorKind.BAD_PAYLOAD, str(error))
                 log.error("%s: cannot be run by anyone: %s", name, error)
             else:
-                store.trials.fail(trial, ErrorKind.OBJECTIVE, _last_line(error))
+                store.queue.fail(trial, ErrorKind.OBJECTIVE, _last_line(error))
                 log.error("%s: failed", name, exc_info=error)
         except LeaseLost:
             log.warning("%s: is no longer this worker's", name)

@@ -204,7 +204,7 @@ def _deliver(entry: Entry, store: Store) -> bool:
         name = f"{trial.study}/{trial.tid}.safetensors"
         artifact = store.blobs.put(entry.weights, name).as_document()
     try:
-        counts = store.trials.finish(entry.trial_id, entry.token, entry.result, artifact)
+        counts = store.queue.finish(entry.trial_id, entry.token, entry.result, artifact)
     except LeaseLost as error:
         if store.trials.get(entry.trial_id) is None:  # deleted this very moment
             return _deliver(entry, store)

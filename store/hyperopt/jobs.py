@@ -101,7 +101,7 @@ class MongoJobs(mongoexp.MongoJobs):
             store.database, store.database["jobs"], gfs, store.client, None, config_name
         )
         self.store = store
-        self._leases = _Leases(store.trials)
+        self._leases = _Leases(store.queue)
         self._has_indexes = False
 
     @classmethod
@@ -317,8 +317,8 @@ class MongoJobs(mongoexp.MongoJobs):
 class _Leases:
     """Keeps the leases of the jobs that this process reserved, in a thread, until they end."""
 
-    def __init__(self, trials: TrialQueue) -> None:
-        self._trials = trials
+    def __init__(self, queue: TrialQueue) -> None:
+        self._queue = queue
         self._held: dict[Any, Trial] = {}
         self._guard = threading.Lock()
         self._changed = threading.Event()
@@ -353,7 +353,7 @@ class _Leases:
 
     def _renew(self, trial: Trial) -> None:
         try:
-            self._trials.heartbeat(trial)
+            self._queue.heartbeat(trial)
         except LeaseLost:
             log.warning("%s is no longer this process's", trial.label)
             self.drop(trial.id)

@@ -133,7 +133,7 @@ class MongoTrials(mongoexp.MongoTrials):
             raise ValueError(f"hyperopt knows no such state: {arg}")
         if JOB_STATE_RUNNING in states:
             with contextlib.suppress(NotAllowed):  # who may only look leaves it to others
-                self.handle.store.trials.expire()
+                self.handle.store.queue.expire()
         # A job that waits or runs without our fields is an old hyperopt's: nobody will end it.
         old = {"state": {"$in": [JOB_STATE_NEW, JOB_STATE_RUNNING]}, "fence": {"$exists": False}}
         which = self._which({"state": {"$in": states}, "$nor": [old]})

@@ -250,7 +250,7 @@ def test_a_revoked_worker_hears_of_it_soon(
     stop = StopRequest()
     thread = threading.Thread(target=work)
     if busy:
-        admin.trials.post(Draft("busy", 0, {}, {}, objective="endless"))
+        admin.queue.post(Draft("busy", 0, {}, {}, objective="endless"))
     thread.start()
     try:
         until(begun.is_set if busy else is_idle, "the worker")

@@ -94,5 +94,5 @@ def test_14_workers_with_wrong_clocks_work_as_any_other(
         for worker in workers:
             fleet.kill(worker)
         for left in sorted(store.trials.find("t"), key=lease_end):
-            until(lambda: store.trials.claim("w", new_token(), ["quick"]), "a lease that is over")
+            until(lambda: store.queue.claim("w", new_token(), ["quick"]), "a lease that is over")
             assert lease_end(left) <= now() < lease_end(left) + timedelta(seconds=1)

@@ -118,9 +118,9 @@ def test_11_a_result_before_its_cancel_stays(store: Store) -> None:
     trial = claim(store)
     assert finish(store, trial)
     before = raw(store)
-    assert store.trials.cancel("s", SEARCH, 0) is None
+    assert store.queue.cancel("s", SEARCH, 0) is None
     with pytest.raises(LeaseLost):
-        store.trials.confirm_cancel(trial)
+        store.queue.confirm_cancel(trial)
     assert raw(store) == before
     assert ended(store) == {"done": 1, "failed": 0}
 
@@ -129,8 +129,8 @@ def test_11_a_result_after_its_cancel_is_late(store: Store) -> None:
     """A trial whose cancel was confirmed stays cancelled; its result is kept beside it."""
     post(store)
     trial = claim(store)
-    store.trials.cancel("s", SEARCH, 0)
-    store.trials.confirm_cancel(trial)
+    store.queue.cancel("s", SEARCH, 0)
+    store.queue.confirm_cancel(trial)
     assert not finish(store, trial)
     cancelled = only(store)
     assert cancelled.error == {"kind": "cancelled", "message": "cancelled"}
@@ -142,11 +142,11 @@ def test_11_a_result_between_the_asking_and_the_confirmation_counts(store: Store
     """A cancel that was only asked for does not take the result of a worker that was done."""
     post(store)
     trial = claim(store, lease=0)
-    store.trials.cancel("s", SEARCH, 0)
+    store.queue.cancel("s", SEARCH, 0)
     assert finish(store, trial)
     with pytest.raises(LeaseLost):
-        store.trials.confirm_cancel(trial)
-    assert store.trials.expire() == 0
+        store.queue.confirm_cancel(trial)
+    assert store.queue.expire() == 0
     assert ended(store) == {"done": 1, "failed": 0}
 
 
@@ -156,13 +156,13 @@ def test_11_an_asked_cancel_against_a_finish(store: Store, stores: list[Store]) 
         post(store, tid)
         trial = claim(store)
         counted, cancelled = at_once(
-            partial(finish, stores[0], trial), partial(stores[1].trials.cancel, "s", SEARCH, tid)
+            partial(finish, stores[0], trial), partial(stores[1].queue.cancel, "s", SEARCH, tid)
         )
         assert counted
         done = only(store, tid)
         assert (done.status, done.winner, done.late) == (Status.DONE, trial.token, 0)
         assert done.cancel_requested == (cancelled is not None)
-    assert store.trials.expire() == 0
+    assert store.queue.expire() == 0
     assert ended(store) == {"done": ROUNDS, "failed": 0}
 
 
@@ -171,9 +171,9 @@ def test_11_a_cancel_of_a_waiting_trial_against_a_finish(store: Store, stores: l
     for tid in range(ROUNDS):
         post(store, tid)
         trial = claim(store)
-        store.trials.give_back(trial)
+        store.queue.give_back(trial)
         counted, cancelled = at_once(
-            partial(finish, stores[0], trial), partial(stores[1].trials.cancel, "s", SEARCH, tid)
+            partial(finish, stores[0], trial), partial(stores[1].queue.cancel, "s", SEARCH, tid)
         )
         assert counted == (cancelled is None)
         assert_one_outcome(only(store, tid), trial, counted)
@@ -185,10 +185,10 @@ def test_11_a_confirmed_cancel_against_a_finish(store: Store, stores: list[Store
     for tid in range(ROUNDS):
         post(store, tid)
         trial = claim(store)
-        store.trials.cancel("s", SEARCH, tid)
+        store.queue.cancel("s", SEARCH, tid)
         counted, confirmed = at_once(
             partial(finish, stores[0], trial),
-            partial(happened, stores[1].trials.confirm_cancel, trial),
+            partial(happened, stores[1].queue.confirm_cancel, trial),
         )
         assert counted != confirmed
         assert_one_outcome(only(store, tid), trial, counted)
@@ -200,8 +200,8 @@ def test_11_a_swept_cancel_against_a_finish(store: Store, stores: list[Store]) -
     for tid in range(ROUNDS):
         post(store, tid)
         trial = claim(store, lease=0)
-        store.trials.cancel("s", SEARCH, tid)
-        counted, swept = at_once(partial(finish, stores[0], trial), stores[1].trials.expire)
+        store.queue.cancel("s", SEARCH, tid)
+        counted, swept = at_once(partial(finish, stores[0], trial), stores[1].queue.expire)
         assert counted == (swept == 0)
         assert_one_outcome(only(store, tid), trial, counted)
     assert sum(ended(store).values()) == ROUNDS

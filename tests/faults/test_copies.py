@@ -35,9 +35,9 @@ def with_a_copy(store: Store, fleet: Fleet, study: str, holders: Draft, **faults
     Returns the first, of which that worker runs a copy by now.
     """
     store.studies.open(study, {"trials": 2})
-    store.trials.post(holders)
+    store.queue.post(holders)
     running(store, study)
-    store.trials.post(draft(study, 1, epochs=EPOCHS))
+    store.queue.post(draft(study, 1, epochs=EPOCHS))
     fleet.worker(**faults)
     copied: Trial = until(lambda: is_copied(store, study), "a copy in study " + study)
     return copied

@@ -103,11 +103,11 @@ def browsing(url: str, profile: Path) -> Iterator[Browser]:
 
 def finish(store: Store, tid: int, accuracy: float) -> None:
     config = {"learning_rate": 0.05, "momentum": 0.5, "epochs": 7}
-    store.trials.post(Draft(NAME, tid, config, {}))
-    trial = store.trials.claim("mac", new_token(), ["lenet5"])
+    store.queue.post(Draft(NAME, tid, config, {}))
+    trial = store.queue.claim("mac", new_token(), ["lenet5"])
     assert trial is not None
     result = {"loss": 1 - accuracy, "validation_accuracy": accuracy}
-    assert store.trials.finish(trial.id, str(trial.token), result)
+    assert store.queue.finish(trial.id, str(trial.token), result)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: the page is not looked at in a browser")

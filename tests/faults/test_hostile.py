@@ -329,7 +329,7 @@ def test_22_a_worker_refuses_planted_trials_and_goes_on(
     commands = [["domain_attachment", "FMinIter_Domain"], ["bandit_json evaluate", "os.system"]]
     commands += [["objective", "os.system"], ["objective", "hyperhive.worker.cli:worker"]]
     for tid, command in enumerate(commands):
-        store.trials.post(Draft("foreign", tid, {"bandit": bomb}, {}))
+        store.queue.post(Draft("foreign", tid, {"bandit": bomb}, {}))
         change = {"misc.cmd": command, "attachments": {"FMinIter_Domain": bomb}}
         store.client.hyperhive.jobs.update_one({"exp_key": "foreign", "tid": tid}, {"$set": change})
     post(store, "s", planted_trials)
@@ -360,7 +360,7 @@ def test_22_a_worker_refuses_what_is_planted_in_its_outbox(
     """A pickle, and entries of other types, stay where they are; what is honest is delivered."""
     bomb, _ = pickles(planted)
     post(store, "s")
-    trial = store.trials.claim("dead", new_token(), ["lenet5"])
+    trial = store.queue.claim("dead", new_token(), ["lenet5"])
     assert trial is not None
     post(store, "s", 1)
     outbox, here = home.mongo.parent / "outbox", store.identity()
@@ -408,10 +408,10 @@ def test_22_a_coordinator_refuses_weights_that_a_worker_planted(
     command = ["coordinator", "--dataset", "digits", "--name", "s", "--trials", "2"]
     coordinator = home.start(*command, HYPERHIVE_MONGO=mongo_uri)
     while coordinator.is_running():
-        trial = store.trials.claim("hostile", new_token(), ["lenet5"])
+        trial = store.queue.claim("hostile", new_token(), ["lenet5"])
         if trial is not None:
             ref = store.blobs.put(bomb, "weights").as_document()
-            store.trials.finish(trial.id, str(trial.token), result, ref)
+            store.queue.finish(trial.id, str(trial.token), result, ref)
     assert coordinator.end() == 1
     said = coordinator.said()
     assert "Traceback" not in said
@@ -431,10 +431,10 @@ def test_22_a_worker_cannot_have_the_coordinator_delete_for_it(store: Store) -> 
     query = {"$type": "objectId", "$nin": [file_id]}
     claims = ({"file_id": file_id}, {"file_id": query}, {"file_id": None}, {})
     for tid, artifact in enumerate(claims):
-        store.trials.post(Draft("s", tid, {}, {}))
-        trial = store.trials.claim("hostile", new_token(), ["lenet5"])
+        store.queue.post(Draft("s", tid, {}, {}))
+        trial = store.queue.claim("hostile", new_token(), ["lenet5"])
         assert trial is not None
-        store.trials.finish(trial.id, str(trial.token), {"status": "ok", "loss": 9.0}, artifact)
+        store.queue.finish(trial.id, str(trial.token), {"status": "ok", "loss": 9.0}, artifact)
         store.drop_weights(the_trial(store, "s", tid))
         assert the_trial(store, "s", tid).artifact is None
     assert store.datasets.fetch("set") == b"data"

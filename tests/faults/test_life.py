@@ -80,7 +80,7 @@ class Lifetimes(RuleBasedStateMachine):
     def post(self, client: int, max_attempts: int, times: int) -> None:
         """A trial takes the place of one that ended, so that there is life to the last step."""
         draft = Draft("s", len(self.lives), CONFIG, {}, max_attempts=max_attempts)
-        posted = [self.stores[client].trials.post(draft) for _ in range(times)]
+        posted = [self.stores[client].queue.post(draft) for _ in range(times)]
         assert posted == [True, False][:times]
         self.lives.append(Life(max_attempts))
 
@@ -88,7 +88,7 @@ class Lifetimes(RuleBasedStateMachine):
     def post_again(self, client: int, number: int) -> None:
         """A trial that is there is not posted again."""
         tid = self._those(lambda life: True)[number % len(self.lives)]
-        assert not self.stores[client].trials.post(Draft("s", tid, {}, {}, max_attempts=9))
+        assert not self.stores[client].queue.post(Draft("s", tid, {}, {}, max_attempts=9))
 
     # -- workers --------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ class Lifetimes(RuleBasedStateMachine):
     @rule(client=clients, token=consumes(unanswered))
     def ask_what_was_claimed(self, client: int, token: str) -> None:
         """A worker that did not hear asks under its token, sooner or later."""
-        trial = self.stores[client].trials.claimed(token)
+        trial = self.stores[client].queue.claimed(token)
         assert (trial and trial.tid) == self.lives.claimed(token)
         if trial is not None:
             self.held[token] = trial
@@ -132,7 +132,7 @@ class Lifetimes(RuleBasedStateMachine):
         told = None if progress is None else {"epoch": progress}
 
         def beat() -> bool:
-            return self.stores[client].trials.heartbeat(trial, told, HOUR).cancel_requested
+            return self.stores[client].queue.heartbeat(trial, told, HOUR).cancel_requested
 
         self._same(beat, partial(life.heartbeat, token, progress), times)
 
@@ -140,7 +140,7 @@ class Lifetimes(RuleBasedStateMachine):
     def every_holder_there_ever_was_beats(self, client: int) -> None:
         """All who ever heard that they run a trial say that they live: holder and copy may."""
         for token, trial in self.held.items():
-            beat = partial(self.stores[client].trials.heartbeat, trial, None, HOUR)
+            beat = partial(self.stores[client].queue.heartbeat, trial, None, HOUR)
             may = self.lives[trial.tid].is_run_by(token)
             assert (_outcome(beat) is not LeaseLost) == may
             if may:
@@ -152,7 +152,7 @@ class Lifetimes(RuleBasedStateMachine):
         """Whoever ever claimed a trial delivers a result, in whatever state the trial is by now."""
         token, trial, life = self._named(who)
         deliver = partial(
-            self.stores[client].trials.finish, trial.id, token, {"status": "ok", "loss": loss}
+            self.stores[client].queue.finish, trial.id, token, {"status": "ok", "loss": loss}
         )
         self._same(deliver, partial(life.finish, token, loss), times)
 
@@ -165,7 +165,7 @@ class Lifetimes(RuleBasedStateMachine):
         _, trial, life = self._named(who)
         other, _, _ = self._named(stray)
         if other not in life.issued:
-            finish = partial(self.stores[client].trials.finish, trial.id, other, {"loss": 0.0})
+            finish = partial(self.stores[client].queue.finish, trial.id, other, {"loss": 0.0})
             assert _outcome(finish) is LeaseLost
 
     @precondition(lambda self: self.held)
@@ -180,7 +180,7 @@ class Lifetimes(RuleBasedStateMachine):
         token, trial, life = self._named(who)
 
         def fail() -> None:
-            failed = self.stores[client].trials.fail(trial, kind, "no")
+            failed = self.stores[client].queue.fail(trial, kind, "no")
             # A back-off that there is lasts until its rule, on the slowest machine.
             backs_off = {"_id": failed.id, "$expr": {"$gt": ["$not_before", "$refresh_time"]}}
             self.jobs.update_one(backs_off, [{"$set": {"not_before": AHEAD}}])
@@ -194,7 +194,7 @@ class Lifetimes(RuleBasedStateMachine):
         token, trial, life = self._named(who)
 
         def give_back() -> None:
-            self.stores[client].trials.give_back(trial, exclude)
+            self.stores[client].queue.give_back(trial, exclude)
 
         self._same(give_back, partial(life.give_back, token, exclude), times)
 
@@ -205,7 +205,7 @@ class Lifetimes(RuleBasedStateMachine):
         token, trial, life = self._named(who)
 
         def confirm() -> None:
-            self.stores[client].trials.confirm_cancel(trial)
+            self.stores[client].queue.confirm_cancel(trial)
 
         self._same(confirm, partial(life.confirm_cancel, token), times)
 
@@ -215,13 +215,13 @@ class Lifetimes(RuleBasedStateMachine):
     def cancel(self, client: int, number: int, times: int) -> None:
         """Somebody asks for the end of a trial."""
         tid = self._those(lambda life: True)[number % len(self.lives)]
-        cancel = partial(self.stores[client].trials.cancel, "s", SEARCH, tid)
+        cancel = partial(self.stores[client].queue.cancel, "s", SEARCH, tid)
         self._same(lambda: cancel() is not None, self.lives[tid].cancel, times)
 
     @rule(client=clients, times=twice)
     def expire(self, client: int, times: int) -> None:
         """A coordinator sweeps."""
-        self._same(self.stores[client].trials.expire, self.lives.expire, times)
+        self._same(self.stores[client].queue.expire, self.lives.expire, times)
 
     # -- time, by hand --------------------------------------------------------------------------
 
@@ -281,7 +281,7 @@ class Lifetimes(RuleBasedStateMachine):
     def _claim(self, client: int, lasts: bool) -> tuple[Trial | None, str]:
         worker, token = f"w{client}", next(self.tokens)
         lease = HOUR if lasts else 0.0
-        trial = self.stores[client].trials.claim(worker, token, OURS, lease=lease)
+        trial = self.stores[client].queue.claim(worker, token, OURS, lease=lease)
         tid = self.lives.claim(worker, token)
         assert (trial and trial.tid) == tid
         if tid is not None:
@@ -290,7 +290,7 @@ class Lifetimes(RuleBasedStateMachine):
 
     def _copy(self, client: int) -> tuple[Trial | None, str]:
         worker, token = f"w{client}", next(self.tokens)
-        trial = self.stores[client].trials.copy(worker, token, OURS, "s", AT_ANY_RATE, HOUR)
+        trial = self.stores[client].queue.copy(worker, token, OURS, "s", AT_ANY_RATE, HOUR)
         assert (trial and trial.tid) == self.lives.copy_one(worker, token)
         return trial, token
 

@@ -60,10 +60,10 @@ def test_the_proxy_loses_what_it_is_told_to(store: Store, mongo_uri: str) -> Non
     """Each kind of command is known by its name; what the server did stands, and is counted."""
     trial = claim(store)
     kinds: dict[str, Callable[[Store], Any]] = {
-        "claim": lambda s: s.trials.claim("w", new_token(), ["quick"]),
-        "finish": lambda s: s.trials.finish(trial.id, str(trial.token), {"loss": 0.5}),
-        "heartbeat": lambda s: s.trials.heartbeat(trial),
-        "post": lambda s: s.trials.post(Draft("t", 0, {}, {})),
+        "claim": lambda s: s.queue.claim("w", new_token(), ["quick"]),
+        "finish": lambda s: s.queue.finish(trial.id, str(trial.token), {"loss": 0.5}),
+        "heartbeat": lambda s: s.queue.heartbeat(trial),
+        "post": lambda s: s.queue.post(Draft("t", 0, {}, {})),
         "upload": lambda s: s.blobs.put(b"x", "x"),
     }
     for name in ("heartbeat", "claim", "finish", "post", "upload"):
@@ -80,8 +80,8 @@ def test_the_proxy_loses_what_it_is_told_to(store: Store, mongo_uri: str) -> Non
 
 def claim(store: Store) -> Trial:
     """Post a trial and claim it."""
-    store.trials.post(Draft("s", 0, {}, {}, objective="quick"))
-    trial = store.trials.claim("w", new_token(), ["quick"])
+    store.queue.post(Draft("s", 0, {}, {}, objective="quick"))
+    trial = store.queue.claim("w", new_token(), ["quick"])
     assert trial is not None
     return trial
 
@@ -96,8 +96,8 @@ def test_05_a_claim_whose_reply_is_lost_is_found_by_its_token(
     for _ in range(30):
         token = new_token()
         with Store(between.uri(mongo_uri)) as through, pytest.raises(StoreUnavailable):
-            through.trials.claim("w", token, ["quick"])
-        found.append(store.trials.claimed(token))
+            through.queue.claim("w", token, ["quick"])
+        found.append(store.queue.claimed(token))
     assert between.dropped == {"claim": 30}
     assert [trial and (trial.tid, trial.attempts) for trial in found] == [
         (tid, 1) for tid in range(30)
@@ -111,7 +111,7 @@ def test_05_a_finish_whose_reply_is_lost_is_safe_to_ask_again(
     trial = claim(store)
     between.drop = proxy.every_second(proxy.finish)
     with Store(between.uri(mongo_uri)) as through:
-        finish = partial(through.trials.finish, trial.id, str(trial.token), {"loss": 0.5})
+        finish = partial(through.queue.finish, trial.id, str(trial.token), {"loss": 0.5})
         with pytest.raises(StoreUnavailable):
             finish()
         (done,) = store.trials.find("s")
@@ -126,7 +126,7 @@ def test_05_a_post_whose_reply_is_lost_is_safe_to_ask_again(
     """The trial is there though its post seemed to fail; posted again it is still one."""
     between.drop = proxy.every_second(proxy.post)
     with Store(between.uri(mongo_uri)) as through:
-        post = partial(through.trials.post, Draft("s", 0, {}, {}))
+        post = partial(through.queue.post, Draft("s", 0, {}, {}))
         with pytest.raises(StoreUnavailable):
             post()
         assert not post()
@@ -188,19 +188,19 @@ def test_05_a_coordinator_whose_replies_are_lost_posts_each_trial_once(fleet: Fl
 
 def every_operation(store: Store, trial: Trial, ref: BlobRef) -> dict[str, Callable[[], Any]]:
     """Return all that can be asked of a store, but for what has GridFS's time."""
-    trials, blobs, workers = store.trials, store.blobs, store.workers
+    queue, trials, blobs, workers = store.queue, store.trials, store.blobs, store.workers
     return {
         "ping": store.ping,
         "indexes": store.ensure_indexes,
         "orphans": store.collect_orphans,
-        "post": partial(trials.post, Draft("s", 1, {}, {})),
-        "claim": partial(trials.claim, "w", new_token(), ["quick"]),
-        "claimed": partial(trials.claimed, "token"),
-        "heartbeat": partial(trials.heartbeat, trial),
-        "finish": partial(trials.finish, trial.id, str(trial.token), {}),
-        "give back": partial(trials.give_back, trial),
-        "expire": trials.expire,
-        "cancel": partial(trials.cancel, "s", SEARCH, 0),
+        "post": partial(queue.post, Draft("s", 1, {}, {})),
+        "claim": partial(queue.claim, "w", new_token(), ["quick"]),
+        "claimed": partial(queue.claimed, "token"),
+        "heartbeat": partial(queue.heartbeat, trial),
+        "finish": partial(queue.finish, trial.id, str(trial.token), {}),
+        "give back": partial(queue.give_back, trial),
+        "expire": queue.expire,
+        "cancel": partial(queue.cancel, "s", SEARCH, 0),
         "get": partial(trials.get, trial.id),
         "find": partial(trials.find, "s"),
         "counts": partial(trials.counts, "s", SEARCH),

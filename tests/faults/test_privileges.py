@@ -25,7 +25,7 @@ C, CW, W = (COORDINATOR,), (COORDINATOR, WORKER), (WORKER,)
 
 Deed = Callable[[Store], Any]
 DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
-    "post a trial": (C, lambda s: s.trials.post(Draft("s", 1, {}, {}))),
+    "post a trial": (C, lambda s: s.queue.post(Draft("s", 1, {}, {}))),
     "post a trial by an upsert": (
         C,
         lambda s: s.database.jobs.update_one({"_id": 1}, {"$set": {"tid": 1}}, upsert=True),
@@ -142,7 +142,7 @@ def prepare(store: Store) -> None:
     for name in store.database.list_collection_names():
         store.database[name].delete_many({})
     store.ensure_indexes()
-    store.trials.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}))
     store.studies.open("s", {})
     store.datasets.publish("set", b"x", {"name": "set"})
     store.workers.report("w", None, "cpu", {}, None)
@@ -257,13 +257,13 @@ def a_coordinators_work(store: Store, user: Store) -> None:
     user.datasets.publish("set", b"x", {})
     assert user.datasets.fetch("set") == b"x"
     user.studies.open("s", {"trials": 1})
-    assert user.trials.post(Draft("s", 0, {}, {}))
+    assert user.queue.post(Draft("s", 0, {}, {}))
     assert user.workers.present() == []
-    trial = store.trials.claim("w", new_token(), ["lenet5"])
+    trial = store.queue.claim("w", new_token(), ["lenet5"])
     assert trial is not None
     artifact = store.blobs.put(b"weights", "weights").as_document()
-    store.trials.finish(trial.id, str(trial.token), {"loss": 1.0}, artifact)
-    assert user.trials.expire() == 0
+    store.queue.finish(trial.id, str(trial.token), {"loss": 1.0}, artifact)
+    assert user.queue.expire() == 0
     assert user.collect_orphans() == 0
     user.drop_weights(user.trials.find("s")[0])
     user.studies.conclude("s", {})
@@ -282,25 +282,25 @@ def a_workers_work(store: Store, user: Store) -> None:
     """Do all that a device asks of a store."""
     empty(store, user)
     for tid in range(4):
-        store.trials.post(Draft("s", tid, {}, {}))
+        store.queue.post(Draft("s", tid, {}, {}))
     user.ping()
     assert user.identity() == store.identity()
     user.workers.report("w", None, "cpu", {}, None)
 
     def claim() -> Any:
         token = new_token()
-        assert user.trials.claim("w", token, ["lenet5"]) is not None
-        return user.trials.claimed(token)
+        assert user.queue.claim("w", token, ["lenet5"]) is not None
+        return user.queue.claimed(token)
 
-    trial = user.trials.heartbeat(claim())
+    trial = user.queue.heartbeat(claim())
     artifact = user.blobs.put(b"weights", "weights").as_document()
     for _ in range(2):
-        assert user.trials.finish(trial.id, trial.token, {"loss": 1.0}, artifact)
-    user.trials.give_back(claim())
-    user.trials.fail(claim(), ErrorKind.OBJECTIVE, "")
+        assert user.queue.finish(trial.id, trial.token, {"loss": 1.0}, artifact)
+    user.queue.give_back(claim())
+    user.queue.fail(claim(), ErrorKind.OBJECTIVE, "")
     cancelled = claim()
-    store.trials.cancel("s", SEARCH, cancelled.tid)
-    user.trials.confirm_cancel(cancelled)
+    store.queue.cancel("s", SEARCH, cancelled.tid)
+    user.queue.confirm_cancel(cancelled)
     store.datasets.publish("set", b"x", {})
     assert user.datasets.fetch("set") == b"x"
     assert user.studies.all() == []

@@ -32,20 +32,20 @@ def held(store: Store, worker: str = "w1", lease: float = 60.0, max_attempts: in
 
 def _given_back(store: Store) -> Trial:
     late = held(store)
-    store.trials.give_back(late)
+    store.queue.give_back(late)
     return late
 
 
 def _given_back_with_a_cancel_asked(store: Store) -> Trial:
     late = held(store)
-    store.trials.cancel("s", SEARCH, 0)
-    store.trials.give_back(late)
+    store.queue.cancel("s", SEARCH, 0)
+    store.queue.give_back(late)
     return late
 
 
 def _failed_under_another(store: Store) -> Trial:
     late = held(store, lease=0)
-    store.trials.fail(claim(store, "w2"), ErrorKind.OBJECTIVE, "no")
+    store.queue.fail(claim(store, "w2"), ErrorKind.OBJECTIVE, "no")
     return late
 
 
@@ -61,13 +61,13 @@ def _running_under_another(store: Store) -> Trial:
 
 def _running_under_another_with_a_cancel_asked(store: Store) -> Trial:
     late = _running_under_another(store)
-    store.trials.cancel("s", SEARCH, 0)
+    store.queue.cancel("s", SEARCH, 0)
     return late
 
 
 def _worker_lost(store: Store) -> Trial:
     late = held(store, lease=0, max_attempts=1)
-    assert store.trials.expire() == 1
+    assert store.queue.expire() == 1
     return late
 
 
@@ -102,12 +102,12 @@ def test_10_a_late_result_counts_while_there_is_no_other(store: Store, state: st
     assert (after["result"], after["error"], after["lease_until"]) == ({"loss": 0.25}, None, None)
     assert (after["fence"], after["version"]) == (before["fence"] + 1, before["version"] + 1)
     assert (after["late"], after["attempts"]) == ([], before["attempts"])
-    for step in (store.trials.heartbeat, store.trials.give_back, store.trials.confirm_cancel):
+    for step in (store.queue.heartbeat, store.queue.give_back, store.queue.confirm_cancel):
         for each in (late, holder):
             with pytest.raises(LeaseLost):
                 step(each)
     assert finish(store, late)
-    assert store.trials.expire() == 0
+    assert store.queue.expire() == 0
     assert try_claim(store, "w3") is None
     assert raw(store) == after
     assert ended(store) == {"done": 1, "failed": 0}
@@ -121,33 +121,33 @@ def _done_by_another(store: Store) -> Trial:
 
 def _cancelled(store: Store) -> Trial:
     late = held(store)
-    store.trials.cancel("s", SEARCH, 0)
-    store.trials.confirm_cancel(late)
+    store.queue.cancel("s", SEARCH, 0)
+    store.queue.confirm_cancel(late)
     return late
 
 
 def _cancelled_while_it_waited(store: Store) -> Trial:
     late = _given_back(store)
-    store.trials.cancel("s", SEARCH, 0)
+    store.queue.cancel("s", SEARCH, 0)
     return late
 
 
 def _cancelled_by_the_sweep(store: Store) -> Trial:
     late = held(store, lease=0)
-    store.trials.cancel("s", SEARCH, 0)
-    assert store.trials.expire() == 1
+    store.queue.cancel("s", SEARCH, 0)
+    assert store.queue.expire() == 1
     return late
 
 
 def _failed_for_good(store: Store) -> Trial:
     late = held(store, lease=0, max_attempts=2)
-    store.trials.fail(claim(store, "w2"), ErrorKind.OBJECTIVE, "no")
+    store.queue.fail(claim(store, "w2"), ErrorKind.OBJECTIVE, "no")
     return late
 
 
 def _refused(store: Store) -> Trial:
     late = held(store, lease=0)
-    store.trials.fail(claim(store, "w2"), ErrorKind.BAD_PAYLOAD, "no")
+    store.queue.fail(claim(store, "w2"), ErrorKind.BAD_PAYLOAD, "no")
     return late
 
 
@@ -207,18 +207,15 @@ def test_12_a_trial_that_kills_its_workers_ends(
     claims = 0
     while True:
         claimed = at_once(
-            *[
-                partial(each.trials.claim, "w", new_token(), ["lenet5"], lease=0.0)
-                for each in stores
-            ]
+            *[partial(each.queue.claim, "w", new_token(), ["lenet5"], lease=0.0) for each in stores]
         )
         if not any(claimed):
             break
         claims += sum(trial is not None for trial in claimed)
         if claims < max_attempts:
-            assert store.trials.expire() == 0
+            assert store.queue.expire() == 0
     assert claims == len(raw(store)["issued"]) == max_attempts
-    assert sum(at_once(*[each.trials.expire for each in stores])) == 1
+    assert sum(at_once(*[each.queue.expire for each in stores])) == 1
     lost = only(store)
     assert lost.error == {
         "kind": "worker_lost",
@@ -236,11 +233,11 @@ def test_12_a_trial_whose_objective_always_fails_ends(store: Store, max_attempts
     for attempt in range(1, max_attempts + 1):
         trial = claim(store)
         assert trial.attempts == attempt
-        store.trials.fail(trial, ErrorKind.OBJECTIVE, "no")
+        store.queue.fail(trial, ErrorKind.OBJECTIVE, "no")
         end_back_off(store)
     assert try_claim(store) is None
     assert only(store).error == {"kind": "objective", "message": "no"}
-    assert store.trials.expire() == 0
+    assert store.queue.expire() == 0
     assert ended(store) == {"done": 0, "failed": 1}
 
 
@@ -248,8 +245,8 @@ def test_12_vanishing_failing_and_giving_back_are_charged_together(store: Store)
     """A worker that vanished and one that failed cost an attempt each, one that gave back none."""
     post(store, max_attempts=2)
     claim(store, "w1", lease=0)
-    store.trials.give_back(claim(store, "w2"), exclude=True)
-    store.trials.fail(claim(store, "w3"), ErrorKind.OBJECTIVE, "no")
+    store.queue.give_back(claim(store, "w2"), exclude=True)
+    store.queue.fail(claim(store, "w3"), ErrorKind.OBJECTIVE, "no")
     end_back_off(store)
     assert try_claim(store, "w4") is None
     assert only(store).attempts == 2
@@ -283,7 +280,7 @@ def test_19_a_loss_that_the_store_cannot_hold_changes_nothing(store: Store) -> N
     trial = held(store)
     before = raw(store)
     with pytest.raises(OverflowError):
-        store.trials.finish(trial.id, str(trial.token), {"loss": 2**64})
+        store.queue.finish(trial.id, str(trial.token), {"loss": 2**64})
     assert raw(store) == before
     assert finish(store, trial)
 
@@ -299,7 +296,7 @@ def searched(store: Store, of: Study, loss_of: Callable[[Trial], Any]) -> list[T
         trial = try_claim(store)
         if trial is not None:
             result = {"status": "ok", "loss": loss_of(trial)}
-            assert store.trials.finish(trial.id, str(trial.token), result)
+            assert store.queue.finish(trial.id, str(trial.token), result)
 
     store.studies.open(of.name, of.spec())
     return Search(store, of, work, threading.Event()).run()
@@ -331,12 +328,12 @@ def test_19_unknown_fields_of_a_trial_stay_as_they_are(store: Store) -> None:
     unknown = {"colour": "$config", "deep": {"$$NOW": [1, {"$token": None}]}, "when": math.inf}
     post(store)
     store.client.hyperhive.jobs.update_one({}, {"$set": {"unknown": unknown}})
-    store.trials.give_back(claim(store))
-    store.trials.fail(claim(store), ErrorKind.OBJECTIVE, "no")
+    store.queue.give_back(claim(store))
+    store.queue.fail(claim(store), ErrorKind.OBJECTIVE, "no")
     end_back_off(store)
     trial = claim(store)
-    store.trials.heartbeat(trial, {"epoch": 1})
-    store.trials.cancel("s", SEARCH, 0)
+    store.queue.heartbeat(trial, {"epoch": 1})
+    store.queue.cancel("s", SEARCH, 0)
     assert finish(store, trial)
     assert raw(store)["unknown"] == unknown
     assert ended(store) == {"done": 1, "failed": 0}
@@ -397,13 +394,13 @@ def documents(store: Store) -> list[dict[str, Any]]:
 
 def test_19_a_trial_that_is_not_ours_is_let_be(store: Store, before: list[dict[str, Any]]) -> None:
     """Nobody claims it, ends it, lists it or counts it; and its number is not given away."""
-    assert store.trials.claim("w1", new_token(), ["lenet5", "FMinIter_Domain"]) is None
-    assert store.trials.expire() == 0
+    assert store.queue.claim("w1", new_token(), ["lenet5", "FMinIter_Domain"]) is None
+    assert store.queue.expire() == 0
     for document in before:
         assert not post(store, document["tid"])
-        assert store.trials.cancel("s", SEARCH, document["tid"]) is None
+        assert store.queue.cancel("s", SEARCH, document["tid"]) is None
         with pytest.raises(LeaseLost):
-            store.trials.finish(document["_id"], new_token(), {"loss": 0.0})
+            store.queue.finish(document["_id"], new_token(), {"loss": 0.0})
     assert store.trials.find("s") == []
     assert ended(store) == {"done": 0, "failed": 0}
     assert documents(store) == before

@@ -68,7 +68,7 @@ class Vandal:
         """Do one trial, and look at the fleet as the dashboard and the status do."""
         if self._when == "waiting" and snapshot.waiting:
             self._spoil(snapshot.waiting[0])
-        trial = self._store.trials.claim("w", new_token(), ["lenet5"], lease=1.0)
+        trial = self._store.queue.claim("w", new_token(), ["lenet5"], lease=1.0)
         if trial is not None:
             if self._when == "running":
                 self._spoil(trial)
@@ -81,7 +81,7 @@ class Vandal:
     def _deliver(self, trial: Trial) -> None:
         token, result = str(trial.token), {"loss": 0.5, "validation_accuracy": 0.5}
         with contextlib.suppress(LeaseLost):  # as far as the store can say, it was never issued
-            self._store.trials.finish(trial.id, token, result)
+            self._store.queue.finish(trial.id, token, result)
 
     def _spoil(self, trial: Trial) -> None:
         if self._left:
@@ -118,7 +118,7 @@ def test_21_rubbish_in_a_trial_stops_nobody(store: Store, when: str) -> None:
 def test_21_a_trial_that_nobody_can_end_has_failed(store: Store) -> None:
     """It says why, is nobody's, and stands in nobody's way."""
     for tid in range(2):
-        store.trials.post(Draft("s", tid, {}, {}))
+        store.queue.post(Draft("s", tid, {}, {}))
     store.database.jobs.update_one({"tid": 0}, {"$set": {"state": 9}})
     spoilt, _ = store.trials.find("s")
     assert spoilt.status is Status.ERROR
@@ -126,10 +126,10 @@ def test_21_a_trial_that_nobody_can_end_has_failed(store: Store) -> None:
         "kind": ErrorKind.BAD_PAYLOAD.value,
         "message": "somebody wrote into its document what is no state",
     }
-    claimed = store.trials.claim("w", new_token(), ["lenet5"])
+    claimed = store.queue.claim("w", new_token(), ["lenet5"])
     assert claimed is not None
     assert claimed.tid == 1
-    assert store.trials.claim("w", new_token(), ["lenet5"]) is None
+    assert store.queue.claim("w", new_token(), ["lenet5"]) is None
 
 
 @pytest.mark.parametrize(

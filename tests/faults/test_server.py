@@ -49,14 +49,14 @@ class Writer(threading.Thread):
                     time.sleep(0.05)
 
     def _one(self, store: Store, tid: int) -> None:
-        store.trials.post(draft(self._name, tid))  # again, after a time-out: it is safe
+        store.queue.post(draft(self._name, tid))  # again, after a time-out: it is safe
         self.posted.add(tid)
         token = new_token()
-        trial = store.trials.claim("w", token, ["quick"], self._name, lease=3600.0)
+        trial = store.queue.claim("w", token, ["quick"], self._name, lease=3600.0)
         if trial is None:
             return
         try:
-            if store.trials.finish(trial.id, token, {"loss": 0.5}):
+            if store.queue.finish(trial.id, token, {"loss": 0.5}):
                 self.won[trial.tid] = token
         except LeaseLost:
             self.disowned.append(f"claim of {trial.tid}")
@@ -125,13 +125,13 @@ def test_a_worker_claims_soon_after_the_server_is_back(fleet: Fleet) -> None:
     """The first claim after a restart succeeds within ten seconds."""
     fleet.worker()
     with fleet.store() as store:
-        store.trials.post(draft("s", 0))
+        store.queue.post(draft("s", 0))
         ended(store, "s")
         fleet.freeze_server()
         time.sleep(3.0)
         fleet.thaw_server()
         back = time.monotonic()
-        store.trials.post(draft("s", 2))
+        store.queue.post(draft("s", 2))
         until(lambda: claimed(store, 2), "the claim")
         assert time.monotonic() - back < 10.0
 

@@ -39,7 +39,7 @@ def test_01_a_worker_killed_at_any_step_loses_nothing(home: Home) -> None:
     fleet = Fleet(home, lease=15.0)  # longer than it takes a slot to be started again
     with fleet.store() as store:
         for tid in range(15):
-            store.trials.post(draft("s", tid))
+            store.queue.post(draft("s", tid))
         for step in ("training", *STEPS):
             fleet.worker(die_at=step)
         ended(store, "s")
@@ -77,7 +77,7 @@ def test_06_a_worker_frozen_while_another_runs_its_trial(alone: Fleet) -> None:
     fleet = alone
     first = fleet.worker(seconds="1", deaf="")
     with fleet.store() as store:
-        store.trials.post(draft("s", 0))
+        store.queue.post(draft("s", 0))
         held = running(store, "s")
         with frozen(held):
             second = fleet.worker(seconds="1")
@@ -89,7 +89,7 @@ def test_06_a_worker_frozen_while_another_runs_its_trial(alone: Fleet) -> None:
         assert begun(fleet, trial) == 2
         assert trial.owner != held.owner
         for tid in range(1, 5):
-            store.trials.post(draft("s", tid))
+            store.queue.post(draft("s", tid))
         owners = {trial.owner for trial in ended(store, "s") if trial.tid > 0}
         assert len(owners) == 2, "both go on"
         check(store, "s", 5, fleet.audit, fleet.outbox)
@@ -102,7 +102,7 @@ def test_07_a_worker_frozen_while_nobody_takes_its_trial(alone: Fleet) -> None:
     fleet = alone
     fleet.worker(seconds="1")
     with fleet.store() as store:
-        store.trials.post(draft("s", 0))
+        store.queue.post(draft("s", 0))
         with frozen(running(store, "s")):
             time.sleep(3 * LEASE_S)
             assert [trial.tid for trial in store.trials.overdue()] == [0]
@@ -127,11 +127,11 @@ def test_12_a_poison_trial_ends_after_its_attempts(alone: Fleet) -> None:
     fleet = alone
     worker = fleet.worker()
     with fleet.store() as store:
-        store.trials.post(draft("s", 0, objective="poison", max_attempts=2))
-        store.trials.post(draft("s", 1))
+        store.queue.post(draft("s", 0, objective="poison", max_attempts=2))
+        store.queue.post(draft("s", 1))
         (poison,) = store.trials.find("s", tids=[0])
         until(lambda: begun(fleet, poison) == 2, "the last attempt")
-        until(store.trials.expire, "the end of its lease")
+        until(store.queue.expire, "the end of its lease")
         ended(store, "s")
         lost, other = store.trials.find("s")
         assert (lost.status, lost.attempts, begun(fleet, lost)) == (Status.ERROR, 2, 2)
@@ -146,7 +146,7 @@ def test_13_workers_stopped_at_random_lose_nothing(alone: Fleet) -> None:
     dice = random.Random(13)
     with fleet.store() as store:
         for tid in range(30):
-            store.trials.post(draft("s", tid, max_attempts=1))
+            store.queue.post(draft("s", tid, max_attempts=1))
         workers = [fleet.worker(seconds="0.3") for _ in range(3)]
         for worker in workers:
             worker.says("connected to")
@@ -169,7 +169,7 @@ def deliver_after_an_outage(fleet: Fleet, **faults: str) -> None:
     """
     worker = fleet.worker(seconds="3", **faults)
     with fleet.store() as store:
-        store.trials.post(draft("s", 0))
+        store.queue.post(draft("s", 0))
         trial = running(store, "s")
     until(lambda: begun(fleet, trial), "its training")
     fleet.freeze_server()

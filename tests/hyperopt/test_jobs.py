@@ -102,11 +102,11 @@ def test_a_job_has_the_fields_of_our_trials(store: Store) -> None:
     """What MongoTrials inserts can be claimed, kept and finished as any trial of ours."""
     trials = experiment(store)
     trials.insert_trial_docs([document(7)])
-    claimed = store.trials.claim("w", new_token(), [HYPEROPT])
+    claimed = store.queue.claim("w", new_token(), [HYPEROPT])
     assert claimed is not None
     assert (claimed.label, claimed.vals, claimed.objective) == ("e/7", {"x": 0.5}, HYPEROPT)
-    assert store.trials.heartbeat(claimed).lease_until is not None
-    assert store.trials.finish(claimed.id, str(claimed.token), {"status": "ok", "loss": 0.25})
+    assert store.queue.heartbeat(claimed).lease_until is not None
+    assert store.queue.finish(claimed.id, str(claimed.token), {"status": "ok", "loss": 0.25})
     trials.refresh()
     assert trials.best_trial["result"] == {"status": "ok", "loss": 0.25}
 
@@ -114,7 +114,7 @@ def test_a_job_has_the_fields_of_our_trials(store: Store) -> None:
 def test_a_job_without_an_experiment_is_claimed_too(store: Store) -> None:
     """An exp_key of None, which hyperopt allows, and a tid that is text, are no obstacle."""
     experiment(store, None).insert_trial_docs([document("a", None)])
-    claimed = store.trials.claim("w", new_token(), [HYPEROPT])
+    claimed = store.queue.claim("w", new_token(), [HYPEROPT])
     assert claimed is not None
     assert claimed.label == "/a"
 
@@ -122,8 +122,8 @@ def test_a_job_without_an_experiment_is_claimed_too(store: Store) -> None:
 def test_who_does_not_ask_for_hyperopts_jobs_gets_none(store: Store) -> None:
     """Neither does a worker of ours claim them by chance, nor hyperopt's reserve our trials."""
     experiment(store).insert_trial_docs([document(0)])
-    assert store.trials.claim("w", new_token(), ["lenet5"]) is None
-    store.trials.post(Draft("s", 0, {}, {}))
+    assert store.queue.claim("w", new_token(), ["lenet5"]) is None
+    store.queue.post(Draft("s", 0, {}, {}))
     jobs = MongoJobs(store)
     reserved = jobs.reserve("h")
     assert reserved is not None
@@ -245,7 +245,7 @@ def test_experiments_are_views_of_one_collection(store: Store) -> None:
     """Each sees its own trials, the one without a key all of them, and no study's."""
     for exp_key in ("a", "b"):
         experiment(store, exp_key).insert_trial_docs([document(0, exp_key), document(1, exp_key)])
-    store.trials.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}))
     everything = experiment(store, None)
     assert len(everything) == 4
     view = everything.view("b")
@@ -274,7 +274,7 @@ def test_fmin_does_not_wait_for_a_job_that_nobody_may_try_again(store: Store) ->
     """Counting the unfinished ends what its workers left with no attempt to spare."""
     trials = experiment(store)
     trials.insert_trial_docs([document(0, max_attempts=1)])
-    claimed = store.trials.claim("w", new_token(), [HYPEROPT])
+    claimed = store.queue.claim("w", new_token(), [HYPEROPT])
     assert claimed is not None
     assert trials.count_by_state_unsynced([JOB_STATE_NEW, JOB_STATE_RUNNING]) == 1
     expire_lease(store, {"_id": claimed.id})
@@ -300,7 +300,7 @@ def test_a_job_that_is_posted_anew_has_all_its_attempts(store: Store) -> None:
         job = jobs.reserve("h")
         assert job is not None
         expire_lease(store, job)
-    assert store.trials.expire() == 1
+    assert store.queue.expire() == 1
     job = jobs.get(job["_id"])
     jobs.update(job, {"state": JOB_STATE_NEW, "owner": None})
     assert jobs.reserve("h") is not None
@@ -406,7 +406,7 @@ def test_a_trial_id_is_given_once(mongo_uri: str, store: Store) -> None:
 
 def test_deleting_hyperopts_trials_leaves_our_studies(store: Store) -> None:
     """Their trials and weights stay, whatever MongoTrials is told to delete."""
-    store.trials.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}))
     weights = store.blobs.put(b"weights", "s/0.safetensors")
     trials = experiment(store, None)
     trials.attachments["domain"] = b"pickle"

@@ -30,7 +30,7 @@ def jobs(store: Store) -> MongoJobs:
 
 
 def claimed(jobs: MongoJobs) -> Trial:
-    trial = jobs.store.trials.claim("w", new_token(), [HYPEROPT])
+    trial = jobs.store.queue.claim("w", new_token(), [HYPEROPT])
     assert trial is not None
     return trial
 

@@ -35,10 +35,10 @@ def broken_off(store: Store, size: int = 300_000) -> Any:
 
 def finish_with(store: Store, ref: BlobRef) -> None:
     """Post, claim and finish a trial whose weights are those."""
-    store.trials.post(Draft("s", 0, {}, {}))
-    trial = store.trials.claim("w", new_token(), ["lenet5"])
+    store.queue.post(Draft("s", 0, {}, {}))
+    trial = store.queue.claim("w", new_token(), ["lenet5"])
     assert trial is not None
-    store.trials.finish(trial.id, str(trial.token), {"loss": 0.5}, ref.as_document())
+    store.queue.finish(trial.id, str(trial.token), {"loss": 0.5}, ref.as_document())
 
 
 # -- round trips ------------------------------------------------------------------------------
@@ -254,14 +254,14 @@ def test_a_young_upload_is_left_alone(store: Store) -> None:
 
 def test_weights_of_a_late_result_are_collected(store: Store) -> None:
     """The losing worker's weights belong to nothing and go; the winner's stay."""
-    store.trials.post(Draft("s", 0, {}, {}))
-    first = store.trials.claim("w1", new_token(), ["lenet5"], lease=0)
-    second = store.trials.claim("w2", new_token(), ["lenet5"])
+    store.queue.post(Draft("s", 0, {}, {}))
+    first = store.queue.claim("w1", new_token(), ["lenet5"], lease=0)
+    second = store.queue.claim("w2", new_token(), ["lenet5"])
     assert first is not None
     assert second is not None
     won, lost = store.blobs.put(b"won", "won"), store.blobs.put(b"lost", "lost")
-    assert store.trials.finish(second.id, str(second.token), {}, won.as_document())
-    assert not store.trials.finish(first.id, str(first.token), {}, lost.as_document())
+    assert store.queue.finish(second.id, str(second.token), {}, won.as_document())
+    assert not store.queue.finish(first.id, str(first.token), {}, lost.as_document())
     assert store.collect_orphans(older_than=0) == 1
     assert store.blobs.get(won) == b"won"
     with pytest.raises(NotFound):
@@ -274,7 +274,7 @@ def test_dropped_weights_are_collected_whoever_dies_in_between(store: Store) -> 
     finish_with(store, ref)
     store.collect_orphans(older_than=0)
     (trial,) = store.trials.find("s")
-    store.trials.drop_artifact(trial)
+    store.queue.drop_artifact(trial)
     # Here the coordinator dies, before it deletes the file.
     store.collect_orphans(older_than=0)
     assert chunks(store) == 0

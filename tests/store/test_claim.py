@@ -16,11 +16,11 @@ OURS = ["lenet5"]
 
 
 def post(store: Store, tid: int = 0, study: str = "s", **fields: Any) -> bool:
-    return store.trials.post(Draft(study, tid, {"epochs": 2}, {"epochs": 2.0}, **fields))
+    return store.queue.post(Draft(study, tid, {"epochs": 2}, {"epochs": 2.0}, **fields))
 
 
 def claim(store: Store, worker: str = "w1", lease: float = 60.0) -> Trial:
-    trial = store.trials.claim(worker, new_token(), OURS, lease=lease)
+    trial = store.queue.claim(worker, new_token(), OURS, lease=lease)
     assert trial is not None
     return trial
 
@@ -86,7 +86,7 @@ def test_a_tid_is_unique_within_study_and_purpose_only(store: Store) -> None:
 
 def test_an_empty_queue_gives_nothing(store: Store) -> None:
     """A claim on a database without trials returns None."""
-    assert store.trials.claim("w1", new_token(), OURS) is None
+    assert store.queue.claim("w1", new_token(), OURS) is None
 
 
 def test_trials_are_claimed_in_the_order_they_were_posted(store: Store) -> None:
@@ -100,7 +100,7 @@ def test_a_claim_charges_the_attempt_and_names_its_holder(store: Store) -> None:
     """A claim makes the trial RUNNING, raises fence, attempts and version, and notes its token."""
     post(store)
     token = new_token()
-    trial = store.trials.claim("w1", token, OURS, lease=30.5)
+    trial = store.queue.claim("w1", token, OURS, lease=30.5)
     assert trial is not None
     assert (trial.status, trial.token, trial.owner) == (Status.RUNNING, token, "w1")
     assert (trial.fence, trial.attempts, trial.progress) == (1, 1, None)
@@ -116,14 +116,14 @@ def test_a_claimed_trial_is_not_claimed_again(store: Store) -> None:
     """While its lease lasts, a running trial is nobody else's."""
     post(store)
     claim(store)
-    assert store.trials.claim("w2", new_token(), OURS) is None
+    assert store.queue.claim("w2", new_token(), OURS) is None
 
 
 def test_a_trial_waits_until_its_time(store: Store) -> None:
     """``not_before`` in the server's future hides a waiting trial; in its past it does not."""
     post(store)
     change(store, not_before={"$add": ["$$NOW", 60_000]})
-    assert store.trials.claim("w1", new_token(), OURS) is None
+    assert store.queue.claim("w1", new_token(), OURS) is None
     change(store, not_before={"$subtract": ["$$NOW", 1]})
     assert claim(store).tid == 0
 
@@ -131,9 +131,9 @@ def test_a_trial_waits_until_its_time(store: Store) -> None:
 def test_only_known_objectives_are_claimed(store: Store) -> None:
     """A worker gets no trial of an objective that it did not name."""
     post(store, tid=0, objective="resnet")
-    assert store.trials.claim("w1", new_token(), OURS) is None
-    assert store.trials.claim("w1", new_token(), []) is None
-    trial = store.trials.claim("w1", new_token(), ["lenet5", "resnet"])
+    assert store.queue.claim("w1", new_token(), OURS) is None
+    assert store.queue.claim("w1", new_token(), []) is None
+    trial = store.queue.claim("w1", new_token(), ["lenet5", "resnet"])
     assert trial is not None
     assert trial.objective == "resnet"
 
@@ -144,7 +144,7 @@ def test_a_worker_of_a_study_gets_all_its_purposes_and_no_other_study(store: Sto
     post(store, study="s2")
     for purpose in (SEARCH, BASELINE, REFIT):
         post(store, study="s", purpose=purpose)
-    claimed = [store.trials.claim("w1", new_token(), OURS, study="s") for _ in range(4)]
+    claimed = [store.queue.claim("w1", new_token(), OURS, study="s") for _ in range(4)]
     assert [trial and (trial.study, trial.purpose) for trial in claimed] == [
         ("s", SEARCH),
         ("s", BASELINE),
@@ -156,8 +156,8 @@ def test_a_worker_of_a_study_gets_all_its_purposes_and_no_other_study(store: Sto
 def test_an_excluded_worker_leaves_the_trial_to_others(store: Store) -> None:
     """A trial that a worker's device could not run goes to another worker only."""
     post(store)
-    store.trials.give_back(claim(store, "w1"), exclude=True)
-    assert store.trials.claim("w1", new_token(), OURS) is None
+    store.queue.give_back(claim(store, "w1"), exclude=True)
+    assert store.queue.claim("w1", new_token(), OURS) is None
     assert claim(store, "w2").excluded == ("w1",)
 
 
@@ -165,7 +165,7 @@ def test_an_expired_lease_is_taken_over(store: Store) -> None:
     """Another worker claims a trial whose lease is over, under a higher fence."""
     post(store)
     first = claim(store, "w1", lease=0)
-    store.trials.heartbeat(first, {"epoch": 1}, lease=0)
+    store.queue.heartbeat(first, {"epoch": 1}, lease=0)
     second = claim(store, "w2")
     assert (second.id, second.owner, second.fence, second.attempts) == (first.id, "w2", 2, 2)
     assert second.token != first.token
@@ -178,7 +178,7 @@ def test_an_expired_lease_is_taken_over(store: Store) -> None:
 def test_a_waiting_trial_without_attempts_left_is_not_claimed(store: Store) -> None:
     """``max_attempts`` holds for waiting trials as for abandoned ones."""
     post(store, max_attempts=0)
-    assert store.trials.claim("w1", new_token(), OURS) is None
+    assert store.queue.claim("w1", new_token(), OURS) is None
 
 
 def test_a_cancelled_trial_is_not_claimed(store: Store) -> None:
@@ -187,18 +187,18 @@ def test_a_cancelled_trial_is_not_claimed(store: Store) -> None:
     claim(store, lease=0)
     post(store, tid=1)
     for tid in (0, 1):
-        store.trials.cancel("s", SEARCH, tid)
-    assert store.trials.claim("w2", new_token(), OURS) is None
+        store.queue.cancel("s", SEARCH, tid)
+    assert store.queue.claim("w2", new_token(), OURS) is None
 
 
 def test_ended_trials_are_not_claimed(store: Store) -> None:
     """DONE and ERROR trials stay as they are."""
     post(store, tid=0)
     done = claim(store)
-    store.trials.finish(done.id, str(done.token), {"loss": 0.5})
+    store.queue.finish(done.id, str(done.token), {"loss": 0.5})
     post(store, tid=1)
-    store.trials.fail(claim(store), ErrorKind.BAD_PAYLOAD, "no such layer")
-    assert store.trials.claim("w1", new_token(), OURS) is None
+    store.queue.fail(claim(store), ErrorKind.BAD_PAYLOAD, "no such layer")
+    assert store.queue.claim("w1", new_token(), OURS) is None
 
 
 # -- what became of a claim -------------------------------------------------------------------
@@ -208,8 +208,8 @@ def test_a_claim_whose_reply_was_lost_is_found_by_its_token(store: Store) -> Non
     """``claimed`` returns the very trial that the claim took, and None for a token it took none."""
     post(store)
     trial = claim(store)
-    assert store.trials.claimed(str(trial.token)) == trial
-    assert store.trials.claimed(new_token()) is None
+    assert store.queue.claimed(str(trial.token)) == trial
+    assert store.queue.claimed(new_token()) is None
 
 
 def test_a_token_that_no_longer_holds_its_trial_has_claimed_nothing(store: Store) -> None:
@@ -217,9 +217,9 @@ def test_a_token_that_no_longer_holds_its_trial_has_claimed_nothing(store: Store
     post(store)
     first = claim(store, "w1", lease=0)
     second = claim(store, "w2")
-    assert store.trials.claimed(str(first.token)) is None
-    store.trials.finish(second.id, str(second.token), {"loss": 0.5})
-    assert store.trials.claimed(str(second.token)) is None
+    assert store.queue.claimed(str(first.token)) is None
+    store.queue.finish(second.id, str(second.token), {"loss": 0.5})
+    assert store.queue.claimed(str(second.token)) is None
 
 
 # -- text and time ----------------------------------------------------------------------------
@@ -227,8 +227,8 @@ def test_a_token_that_no_longer_holds_its_trial_has_claimed_nothing(store: Store
 
 def test_dollar_text_is_stored_as_it_stands(store: Store) -> None:
     """Configs, worker names and tokens that look like fields of a pipeline are kept literally."""
-    store.trials.post(Draft("$s", 0, {"note": "$$NOW"}, {"augment": "$exp_key"}))
-    trial = store.trials.claim("$owner", "$misc", OURS, study="$s")
+    store.queue.post(Draft("$s", 0, {"note": "$$NOW"}, {"augment": "$exp_key"}))
+    trial = store.queue.claim("$owner", "$misc", OURS, study="$s")
     assert trial is not None
     assert (trial.study, trial.config, trial.vals) == (
         "$s",
@@ -246,10 +246,10 @@ def test_times_are_the_servers(store: Store, monkeypatch: pytest.MonkeyPatch, cl
     post(store)
     before = claim(store, lease=0).book_time
     monkeypatch.setattr(time, "time", lambda: clock)
-    trial = store.trials.heartbeat(claim(store, lease=60), lease=60)
+    trial = store.queue.heartbeat(claim(store, lease=60), lease=60)
     assert before is not None
     assert trial.book_time is not None
     assert trial.lease_until is not None
     assert trial.book_time - before < datetime.timedelta(seconds=30)
     assert trial.lease_until - before < datetime.timedelta(seconds=90)
-    assert store.trials.claim("w2", new_token(), OURS) is None
+    assert store.queue.claim("w2", new_token(), OURS) is None

@@ -22,8 +22,8 @@ QUICK = 0.001
 def held(store: Store, tid: int = 0, lease: float = 60.0, **fields: Any) -> Trial:
     """Post a trial of 20 epochs; have a slow worker hold it, in its second epoch after 10 s."""
     draft = Draft("s", tid, fields.pop("config", {"epochs": EPOCHS}), {}, **fields)
-    assert store.trials.post(draft)
-    trial = store.trials.claim("slow", new_token(), [draft.objective], lease=lease)
+    assert store.queue.post(draft)
+    trial = store.queue.claim("slow", new_token(), [draft.objective], lease=lease)
     assert trial is not None
     at_epoch(store, tid, 1)
     return trial
@@ -38,7 +38,7 @@ def at_epoch(store: Store, tid: int, epoch: int, seconds: float = 10.0, ago: flo
 
 
 def try_copy(store: Store, worker: str = "fast", seconds: float = QUICK) -> Trial | None:
-    return store.trials.copy(worker, new_token(), ["lenet5"], "s", seconds)
+    return store.queue.copy(worker, new_token(), ["lenet5"], "s", seconds)
 
 
 def copied(store: Store, worker: str = "fast") -> Trial:
@@ -60,10 +60,10 @@ def is_lost(store: Store, trial: Trial) -> bool:
     """Whether no transition is left to whoever has this, and none changes anything."""
     before = raw(store, trial.tid)
     done = [
-        happened(store.trials.heartbeat, trial),
-        happened(store.trials.fail, trial, ErrorKind.OBJECTIVE, "too late"),
-        happened(store.trials.give_back, trial),
-        happened(store.trials.confirm_cancel, trial),
+        happened(store.queue.heartbeat, trial),
+        happened(store.queue.fail, trial, ErrorKind.OBJECTIVE, "too late"),
+        happened(store.queue.give_back, trial),
+        happened(store.queue.confirm_cancel, trial),
     ]
     return not any(done) and raw(store, trial.tid) == before
 
@@ -82,7 +82,7 @@ def test_a_copy_takes_nothing_from_the_holder(store: Store) -> None:
     assert [each["worker"] for each in after["issued"]] == ["slow", "fast"]
     kept = set(before) - {"attempts", "version", "issued", "copy", "lease_until"}
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
-    assert store.trials.heartbeat(holder, {"epoch": 2}).progress == {"epoch": 2}
+    assert store.queue.heartbeat(holder, {"epoch": 2}).progress == {"epoch": 2}
     assert (only(store).claims, only(store).owner) == (1, "slow")
 
 
@@ -122,7 +122,7 @@ def test_what_is_not_copied(
     held(store)
     store.client.hyperhive.jobs.update_one({}, [{"$set": change}])
     asked: dict[str, Any] = {"worker": "fast", "study": "s", "objectives": ["lenet5"], **arguments}
-    assert store.trials.copy(token=new_token(), seconds_per_epoch=QUICK, **asked) is None
+    assert store.queue.copy(token=new_token(), seconds_per_epoch=QUICK, **asked) is None
 
 
 @pytest.mark.parametrize(
@@ -144,16 +144,16 @@ def test_a_trial_is_copied_by_who_ends_it_clearly_sooner(
 def test_a_holder_that_said_how_slow_it_is_is_believed(store: Store) -> None:
     """Its pace counts until its epochs tell more, and of that claim only."""
     draft = Draft("s", 0, {"epochs": EPOCHS}, {})
-    assert store.trials.post(draft)
-    holder = store.trials.claim("slow", new_token(), ["lenet5"], pace=2.0)
+    assert store.queue.post(draft)
+    holder = store.queue.claim("slow", new_token(), ["lenet5"], pace=2.0)
     assert try_copy(store, seconds=1.7) is None
     copy = try_copy(store, seconds=1.4)  # 20 epochs of 2 s in four fifths of the time
     assert copy is not None
     assert holder is not None
-    store.trials.give_back(holder)
+    store.queue.give_back(holder)
     assert try_copy(store, "w3") is None
-    store.trials.give_back(copy)
-    assert store.trials.claim("w4", new_token(), ["lenet5"]) is not None
+    store.queue.give_back(copy)
+    assert store.queue.claim("w4", new_token(), ["lenet5"]) is not None
     assert try_copy(store, "w5") is None
 
 
@@ -179,14 +179,14 @@ def test_a_copy_keeps_the_trial_when_its_holder_dies(store: Store) -> None:
     holder = held(store)
     copy = copied(store)
     before = only(store).lease_until
-    assert store.trials.heartbeat(holder, {"epoch": 1}, lease=0).lease_until == before
-    assert store.trials.heartbeat(copy, {"epoch": 1}, lease=0).lease_until == before
+    assert store.queue.heartbeat(holder, {"epoch": 1}, lease=0).lease_until == before
+    assert store.queue.heartbeat(copy, {"epoch": 1}, lease=0).lease_until == before
     lease_ends(store)
-    beaten = store.trials.heartbeat(copy, {"epoch": 2})
+    beaten = store.queue.heartbeat(copy, {"epoch": 2})
     assert beaten.copy is not None
     assert (beaten.copy.progress, beaten.progress) == ({"epoch": 2}, {"epoch": 1})
-    assert store.trials.claim("w3", new_token(), ["lenet5"]) is None
-    assert store.trials.expire() == 0
+    assert store.queue.claim("w3", new_token(), ["lenet5"]) is None
+    assert store.queue.expire() == 0
     assert finish(store, copy)
 
 
@@ -198,8 +198,8 @@ def test_a_lease_that_a_wrong_clock_made_is_set_right_by_the_next_beat(store: St
         copy = copied(store) if is_copied else None
         store.client.hyperhive.jobs.update_one({}, [{"$set": ahead}])
         if copy is not None:
-            store.trials.give_back(copy)
-        beaten = store.trials.heartbeat(holder, lease=60.0)
+            store.queue.give_back(copy)
+        beaten = store.queue.heartbeat(holder, lease=60.0)
         assert beaten.lease_until is not None
         assert beaten.refresh_time is not None
         assert (beaten.lease_until - beaten.refresh_time).total_seconds() == 60.0
@@ -210,12 +210,12 @@ def test_a_trial_whose_holder_and_copy_died_is_taken_over(store: Store) -> None:
     held(store)
     copy = copied(store)
     lease_ends(store)
-    third = store.trials.claim("w3", new_token(), ["lenet5"])
+    third = store.queue.claim("w3", new_token(), ["lenet5"])
     assert third is not None
     assert third.attempts == 3
     assert is_lost(store, copy)
     lease_ends(store)
-    assert store.trials.expire() == 1
+    assert store.queue.expire() == 1
     assert only(store).error == {
         "kind": "worker_lost",
         "message": "its workers vanished without a result",
@@ -229,9 +229,9 @@ def test_a_copy_that_is_given_back_leaves_the_holder_alone(store: Store, exclude
     """Its attempt is refunded, and another worker may run one; this one has had its turn."""
     holder = held(store)
     copy = copied(store)
-    store.trials.give_back(copy, exclude)
+    store.queue.give_back(copy, exclude)
     assert is_lost(store, copy)
-    left = store.trials.heartbeat(holder, {"epoch": 1})
+    left = store.queue.heartbeat(holder, {"epoch": 1})
     assert (left.status, left.owner, left.attempts) == (Status.RUNNING, "slow", 1)
     assert left.excluded == (("fast",) if exclude else ())
     at_epoch(store, 0, 1)
@@ -244,13 +244,13 @@ def test_a_holder_that_gives_up_hands_the_trial_to_the_copy(store: Store, how: s
     """Its worker holds it from then on, without a word, under the token that it has."""
     holder = held(store, max_attempts=2)
     copy = copied(store)
-    store.trials.heartbeat(copy, {"epoch": 7})
+    store.queue.heartbeat(copy, {"epoch": 7})
     if how == "objective failed":
-        store.trials.fail(holder, ErrorKind.OBJECTIVE, "no")
+        store.queue.fail(holder, ErrorKind.OBJECTIVE, "no")
     else:
-        store.trials.give_back(holder, exclude=how == "device failed")
+        store.queue.give_back(holder, exclude=how == "device failed")
     assert is_lost(store, holder)
-    now = store.trials.heartbeat(copy, {"epoch": 8})
+    now = store.queue.heartbeat(copy, {"epoch": 8})
     assert (now.owner, now.token, now.fence) == ("fast", copy.token, copy.fence)
     assert (now.status, now.copy, now.progress) == (Status.RUNNING, None, {"epoch": 8})
     assert now.attempts == (2 if how == "objective failed" else 1)
@@ -262,14 +262,14 @@ def test_copies_that_fail_cost_nothing_and_end(store: Store) -> None:
     """The holder goes on, also where a worker says that nobody could run it; each tries once."""
     holder = held(store, max_attempts=2)
     for worker, kind in (("w1", ErrorKind.OBJECTIVE), ("w2", ErrorKind.BAD_PAYLOAD)):
-        store.trials.fail(copied(store, worker), kind, "no")
+        store.queue.fail(copied(store, worker), kind, "no")
         assert only(store).attempts == 1
         assert try_copy(store, worker) is None
-    left = store.trials.heartbeat(holder)
+    left = store.queue.heartbeat(holder)
     assert (left.error, left.excluded) == (None, ())
     lease_ends(store)
-    assert store.trials.expire() == 0
-    assert store.trials.claim("w1", new_token(), ["lenet5"]) is not None
+    assert store.queue.expire() == 0
+    assert store.queue.claim("w1", new_token(), ["lenet5"]) is not None
 
 
 def test_a_copy_that_is_silent_for_a_lease_gives_way_to_another(store: Store) -> None:
@@ -277,13 +277,13 @@ def test_a_copy_that_is_silent_for_a_lease_gives_way_to_another(store: Store) ->
     holder = held(store)
     silent = copied(store)
     falls_silent(store)
-    store.trials.heartbeat(silent, {"epoch": 1})
+    store.queue.heartbeat(silent, {"epoch": 1})
     assert try_copy(store, "w3") is None
     falls_silent(store)
     copy = copied(store, "w3")
     assert is_lost(store, silent)
-    store.trials.heartbeat(copy, {"epoch": 2})
-    store.trials.give_back(holder)
+    store.queue.heartbeat(copy, {"epoch": 2})
+    store.queue.give_back(holder)
     assert (only(store).owner, only(store).attempts) == ("w3", 2)
     assert finish(store, silent)
     assert is_lost(store, copy)
@@ -294,7 +294,7 @@ def test_a_trial_is_not_handed_to_a_copy_that_is_silent(store: Store) -> None:
     holder = held(store)
     copy = copied(store)
     falls_silent(store)
-    assert store.trials.give_back(holder).status is Status.NEW
+    assert store.queue.give_back(holder).status is Status.NEW
     assert is_lost(store, copy)
 
 
@@ -302,7 +302,7 @@ def test_a_configuration_that_nobody_can_run_ends_with_its_copy(store: Store) ->
     """Where the holder says so, the trial is over for both."""
     holder = held(store)
     copy = copied(store)
-    store.trials.fail(holder, ErrorKind.BAD_PAYLOAD, "no")
+    store.queue.fail(holder, ErrorKind.BAD_PAYLOAD, "no")
     assert only(store).status is Status.ERROR
     assert is_lost(store, copy)
 
@@ -311,9 +311,9 @@ def test_a_configuration_that_nobody_can_run_ends_with_its_copy(store: Store) ->
 def test_a_cancel_ends_both(store: Store, by: str) -> None:
     """Both see it, either confirms it, and the other finds the trial ended."""
     runs = {"holder": held(store), "copy": copied(store)}
-    store.trials.cancel("s", SEARCH, 0)
-    assert all(store.trials.heartbeat(each).cancel_requested for each in runs.values())
-    store.trials.confirm_cancel(runs.pop(by))
+    store.queue.cancel("s", SEARCH, 0)
+    assert all(store.queue.heartbeat(each).cancel_requested for each in runs.values())
+    store.queue.confirm_cancel(runs.pop(by))
     assert only(store).status is Status.ERROR
     assert all(is_lost(store, each) for each in runs.values())
 
@@ -322,24 +322,24 @@ def test_a_copy_whose_reply_was_lost_is_found_by_its_token(store: Store) -> None
     """As the copy it is, and as the claim that it has become; not any more once it is void."""
     holder = held(store)
     copy = copied(store)
-    assert store.trials.claimed(str(copy.token)) == copy
-    store.trials.give_back(holder)
-    now = store.trials.claimed(str(copy.token))
+    assert store.queue.claimed(str(copy.token)) == copy
+    store.queue.give_back(holder)
+    now = store.queue.claimed(str(copy.token))
     assert now is not None
     assert (now.is_copy, now.fence) == (False, copy.fence)
-    store.trials.give_back(now)
-    assert store.trials.claimed(str(copy.token)) is None
+    store.queue.give_back(now)
+    assert store.queue.claimed(str(copy.token)) is None
 
 
 def test_a_trial_of_before_there_were_copies_can_be_copied(store: Store) -> None:
     """A document without the field, which an older hyperhive posted, lives as any other."""
     holder = held(store)
     store.client.hyperhive.jobs.update_one({}, {"$unset": {"copy": ""}})
-    assert store.trials.heartbeat(holder, {"epoch": 1}).copy is None
+    assert store.queue.heartbeat(holder, {"epoch": 1}).copy is None
     at_epoch(store, 0, 1)
     copy = copied(store)
-    store.trials.give_back(holder)
-    assert store.trials.heartbeat(copy).owner == "fast"
+    store.queue.give_back(holder)
+    assert store.queue.heartbeat(copy).owner == "fast"
 
 
 def test_the_claim_of_an_older_worker_voids_a_copy(store: Store) -> None:
@@ -353,9 +353,9 @@ def test_the_claim_of_an_older_worker_voids_a_copy(store: Store) -> None:
     store.client.hyperhive.jobs.update_one({}, [{"$set": taken}])
     assert is_lost(store, copy)
     assert only(store).copy is None
-    old = store.trials.claimed(token)
+    old = store.queue.claimed(token)
     assert old is not None
-    assert store.trials.give_back(old).status is Status.NEW
+    assert store.queue.give_back(old).status is Status.NEW
 
 
 # -- races ------------------------------------------------------------------------------------
@@ -384,10 +384,10 @@ def test_holder_and_copy_give_back_at_once(store: Store, stores: list[Store]) ->
     """In either order the trial waits again, with every attempt refunded."""
     for tid in range(ROUNDS):
         runs = [held(store, tid), copied(store)]
-        at_once(*[partial(s.trials.give_back, run) for s, run in zip(stores, runs)])
+        at_once(*[partial(s.queue.give_back, run) for s, run in zip(stores, runs)])
         left = only(store, tid)
         assert (left.status, left.attempts, left.token) == (Status.NEW, 0, None)
-        store.trials.cancel("s", SEARCH, tid)
+        store.queue.cancel("s", SEARCH, tid)
 
 
 def test_a_copys_heartbeat_is_never_refused_while_the_trial_becomes_its_own(
@@ -397,8 +397,8 @@ def test_a_copys_heartbeat_is_never_refused_while_the_trial_becomes_its_own(
     for tid in range(ROUNDS):
         holder, copy = held(store, tid), copied(store)
         at_once(
-            partial(stores[0].trials.give_back, holder),
-            partial(stores[1].trials.heartbeat, copy),
+            partial(stores[0].queue.give_back, holder),
+            partial(stores[1].queue.heartbeat, copy),
         )
         assert only(store, tid).owner == "fast"
         assert finish(store, copy)
@@ -419,4 +419,4 @@ def test_a_result_for_a_copy_that_never_was_is_refused(store: Store) -> None:
     holder = held(store)
     copied(store)
     with pytest.raises(LeaseLost):
-        store.trials.finish(holder.id, new_token(), {"loss": 0.0})
+        store.queue.finish(holder.id, new_token(), {"loss": 0.0})

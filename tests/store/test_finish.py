@@ -18,19 +18,19 @@ RESULT = {"status": "ok", "loss": 0.25}
 
 
 def claim(store: Store, worker: str = "w1", lease: float = 60.0) -> Trial:
-    trial = store.trials.claim(worker, new_token(), ["lenet5"], lease=lease)
+    trial = store.queue.claim(worker, new_token(), ["lenet5"], lease=lease)
     assert trial is not None
     return trial
 
 
 def held(store: Store, worker: str = "w1", lease: float = 60.0, **fields: Any) -> Trial:
     """Post a trial and claim it."""
-    assert store.trials.post(Draft("s", fields.pop("tid", 0), {}, {}, **fields))
+    assert store.queue.post(Draft("s", fields.pop("tid", 0), {}, {}, **fields))
     return claim(store, worker, lease)
 
 
 def finish(store: Store, trial: Trial, loss: float = 0.25) -> bool:
-    return store.trials.finish(trial.id, str(trial.token), {"loss": loss})
+    return store.queue.finish(trial.id, str(trial.token), {"loss": loss})
 
 
 def raw(store: Store) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def test_a_result_ends_the_trial(store: Store) -> None:
     """A delivered result makes the trial DONE, with its winner, and raises fence and version."""
     trial = held(store)
     weights = {"file_id": "f", "sha256": "00", "length": 1}
-    assert store.trials.finish(trial.id, str(trial.token), RESULT, weights)
+    assert store.queue.finish(trial.id, str(trial.token), RESULT, weights)
     done = store.trials.get(trial.id)
     assert done is not None
     assert (done.status, done.winner, done.result) == (Status.DONE, trial.token, RESULT)
@@ -77,8 +77,8 @@ def test_dollar_text_in_a_result_is_literal(store: Store) -> None:
     result = {"note": "$config", "notes": ["$$NOW", {"deep": "$token"}]}
     first = held(store, "w1", lease=0)
     second = claim(store, "w2")
-    assert store.trials.finish(first.id, str(first.token), result, {"name": "$owner"})
-    assert not store.trials.finish(second.id, str(second.token), result)
+    assert store.queue.finish(first.id, str(first.token), result, {"name": "$owner"})
+    assert not store.queue.finish(second.id, str(second.token), result)
     document = raw(store)
     assert (document["result"], document["artifact"]) == (result, {"name": "$owner"})
     assert document["late"][0]["result"] == result
@@ -92,14 +92,14 @@ def test_a_token_never_issued_is_refused_in_each_state(store: Store, state: str)
     """Nobody delivers a result for a trial that he never claimed."""
     trial = held(store)
     if state == "waiting":
-        store.trials.give_back(trial)
+        store.queue.give_back(trial)
     elif state == "done":
         finish(store, trial)
     elif state == "ended":
-        store.trials.fail(trial, ErrorKind.BAD_PAYLOAD, "no")
+        store.queue.fail(trial, ErrorKind.BAD_PAYLOAD, "no")
     before = raw(store)
     with pytest.raises(LeaseLost):
-        store.trials.finish(trial.id, new_token(), {"loss": 0.0})
+        store.queue.finish(trial.id, new_token(), {"loss": 0.0})
     assert raw(store) == before
 
 
@@ -108,10 +108,10 @@ def test_a_token_of_another_trial_is_refused(store: Store) -> None:
     one = held(store, tid=0)
     other = held(store, tid=1)
     with pytest.raises(LeaseLost):
-        store.trials.finish(one.id, str(other.token), RESULT)
+        store.queue.finish(one.id, str(other.token), RESULT)
 
 
 def test_a_result_for_no_trial_is_refused(store: Store) -> None:
     """A trial that is not in the store takes no result."""
     with pytest.raises(LeaseLost):
-        store.trials.finish("nothing", new_token(), RESULT)
+        store.queue.finish("nothing", new_token(), RESULT)

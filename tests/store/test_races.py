@@ -29,7 +29,7 @@ def test_a_claim_against_the_finish_of_an_expired_holder(store: Store, stores: l
         assert (done.status, done.winner) == (Status.DONE, old.token)
         assert done.fence == (2 if taken is None else 3)
         if taken is not None:
-            assert not happened(store.trials.heartbeat, taken)
+            assert not happened(store.queue.heartbeat, taken)
 
 
 def test_a_renewal_against_a_takeover(store: Store, stores: list[Store]) -> None:
@@ -38,10 +38,10 @@ def test_a_renewal_against_a_takeover(store: Store, stores: list[Store]) -> None
         post(store, tid)
         old = claim(store, "w1", lease=0)
         _, taken = at_once(
-            partial(happened, stores[0].trials.heartbeat, old),
+            partial(happened, stores[0].queue.heartbeat, old),
             partial(try_claim, stores[1], "w2"),
         )
-        assert happened(store.trials.heartbeat, old) == (taken is None)
+        assert happened(store.queue.heartbeat, old) == (taken is None)
         finish(store, taken or old, 0.1)
 
 
@@ -50,14 +50,14 @@ def test_a_cancel_of_a_waiting_trial_against_its_claim(store: Store, stores: lis
     for tid in range(ROUNDS):
         post(store, tid)
         cancelled, taken = at_once(
-            partial(stores[0].trials.cancel, "s", SEARCH, tid),
+            partial(stores[0].queue.cancel, "s", SEARCH, tid),
             partial(try_claim, stores[1], "w1"),
         )
         assert cancelled is not None
         assert (cancelled.status is Status.RUNNING) == (taken is not None)
         assert only(store, tid).cancel_requested
         if taken is not None:
-            store.trials.confirm_cancel(taken)
+            store.queue.confirm_cancel(taken)
 
 
 def test_a_sweep_against_a_finish_never_loses_the_result(store: Store, stores: list[Store]) -> None:
@@ -65,7 +65,7 @@ def test_a_sweep_against_a_finish_never_loses_the_result(store: Store, stores: l
     for tid in range(ROUNDS):
         post(store, tid, max_attempts=1)
         trial = claim(store, "w1", lease=0)
-        counted, _ = at_once(partial(finish, stores[0], trial, 0.1), stores[1].trials.expire)
+        counted, _ = at_once(partial(finish, stores[0], trial, 0.1), stores[1].queue.expire)
         assert counted
         assert (only(store, tid).status, only(store, tid).error) == (Status.DONE, None)
 
@@ -75,7 +75,7 @@ def test_sweepers_count_each_trial_once(store: Store, stores: list[Store]) -> No
     for tid in range(ROUNDS):
         post(store, tid, max_attempts=1)
         claim(store, "w1", lease=0)
-    assert sum(at_once(*[each.trials.expire for each in stores])) == ROUNDS
+    assert sum(at_once(*[each.queue.expire for each in stores])) == ROUNDS
     assert {trial.fence for trial in store.trials.find("s")} == {2}
 
 
@@ -123,12 +123,12 @@ def test_a_storm_of_everything_loses_no_trial(store: Store, stores: list[Store])
     def work(own: Store, number: int) -> int:
         counted = 0
         while sum(own.trials.counts("s", SEARCH)[s] for s in (Status.NEW, Status.RUNNING)):
-            trial = own.trials.claim("w", new_token(), ["lenet5"], lease=0.02)
+            trial = own.queue.claim("w", new_token(), ["lenet5"], lease=0.02)
             if trial is None:
                 continue
             fate = (trial.tid + trial.attempts + number) % 4
             if fate == 0:
-                happened(own.trials.give_back, trial)
+                happened(own.queue.give_back, trial)
             elif fate == 1:
                 continue  # vanished
             counted += finish(own, trial, float(number))

@@ -209,8 +209,8 @@ def test_a_server_that_never_answers_is_unavailable_in_time(silent_port: int) ->
     with Store(f"mongodb://127.0.0.1:{silent_port}/", timeout=0.5) as store:
         for ask in (
             store.ping,
-            lambda: store.trials.post(Draft("s", 0, {}, {})),
-            lambda: store.trials.claim("w", new_token(), ["lenet5"]),
+            lambda: store.queue.post(Draft("s", 0, {}, {})),
+            lambda: store.queue.claim("w", new_token(), ["lenet5"]),
             lambda: store.trials.find("s"),
         ):
             begun = time.monotonic()
@@ -245,10 +245,10 @@ def test_every_part_of_the_store_says_that_it_is_unavailable(closed_port: int) -
         asked = [
             store.ensure_indexes,
             store.collect_orphans,
-            store.trials.expire,
+            store.queue.expire,
             partial(store.trials.counts, "s", SEARCH),
-            partial(store.trials.cancel, "s", SEARCH, 0),
-            partial(store.trials.finish, "id", "token", {}),
+            partial(store.queue.cancel, "s", SEARCH, 0),
+            partial(store.queue.finish, "id", "token", {}),
             partial(store.studies.open, "s", {}),
             partial(store.studies.get, "s"),
             store.studies.all,
@@ -273,14 +273,14 @@ def test_every_part_of_the_store_says_that_it_is_unavailable(closed_port: int) -
 
 def test_a_reader_reads_and_may_not_write(store: Store, reader_uri: str) -> None:
     """What a user may not do is said to be not allowed, and does not happen."""
-    store.trials.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}))
     with Store(reader_uri) as reader:
         assert len(reader.trials.find("s")) == 1
         for forbidden in (
-            lambda: reader.trials.post(Draft("s", 1, {}, {})),
-            lambda: reader.trials.claim("w", new_token(), ["lenet5"]),
-            lambda: reader.trials.cancel("s", SEARCH, 0),
-            reader.trials.expire,
+            lambda: reader.queue.post(Draft("s", 1, {}, {})),
+            lambda: reader.queue.claim("w", new_token(), ["lenet5"]),
+            lambda: reader.queue.cancel("s", SEARCH, 0),
+            reader.queue.expire,
             lambda: reader.blobs.put(b"x", "x"),
             lambda: reader.studies.open("s", {}),
             lambda: reader.workers.report("w", None, "cpu", {}, None),

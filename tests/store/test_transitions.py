@@ -16,11 +16,11 @@ OURS = ["lenet5"]
 
 
 def post(store: Store, tid: int = 0, **fields: Any) -> None:
-    assert store.trials.post(Draft("s", tid, {}, {}, **fields))
+    assert store.queue.post(Draft("s", tid, {}, {}, **fields))
 
 
 def claim(store: Store, worker: str = "w1", lease: float = 60.0) -> Trial:
-    trial = store.trials.claim(worker, new_token(), OURS, lease=lease)
+    trial = store.queue.claim(worker, new_token(), OURS, lease=lease)
     assert trial is not None
     return trial
 
@@ -32,11 +32,11 @@ def held(store: Store, worker: str = "w1", lease: float = 60.0, **fields: Any) -
 
 
 def finish(store: Store, trial: Trial) -> bool:
-    return store.trials.finish(trial.id, str(trial.token), {"loss": 0.25})
+    return store.queue.finish(trial.id, str(trial.token), {"loss": 0.25})
 
 
 def cancel(store: Store, tid: int = 0) -> Trial:
-    trial = store.trials.cancel("s", SEARCH, tid)
+    trial = store.queue.cancel("s", SEARCH, tid)
     assert trial is not None
     return trial
 
@@ -50,10 +50,10 @@ def assert_lost(store: Store, trial: Trial) -> None:
     """Check that no transition is left to a worker, and that its attempts change nothing."""
     before = raw(store, trial.tid)
     for refused in (
-        lambda: store.trials.heartbeat(trial, {"epoch": 9}),
-        lambda: store.trials.fail(trial, ErrorKind.OBJECTIVE, "too late"),
-        lambda: store.trials.give_back(trial),
-        lambda: store.trials.confirm_cancel(trial),
+        lambda: store.queue.heartbeat(trial, {"epoch": 9}),
+        lambda: store.queue.fail(trial, ErrorKind.OBJECTIVE, "too late"),
+        lambda: store.queue.give_back(trial),
+        lambda: store.queue.confirm_cancel(trial),
     ):
         with pytest.raises(LeaseLost):
             refused()
@@ -67,7 +67,7 @@ def test_a_heartbeat_extends_the_lease_and_stores_progress(store: Store) -> None
     """The new lease counts from the heartbeat; fence and version stay as they were."""
     trial = held(store, lease=60)
     before = raw(store)
-    beaten = store.trials.heartbeat(trial, {"epoch": 1, "loss": 0.5}, lease=90)
+    beaten = store.queue.heartbeat(trial, {"epoch": 1, "loss": 0.5}, lease=90)
     assert beaten.lease_until is not None
     assert beaten.refresh_time is not None
     assert beaten.lease_until - beaten.refresh_time == datetime.timedelta(seconds=90)
@@ -80,16 +80,16 @@ def test_a_heartbeat_extends_the_lease_and_stores_progress(store: Store) -> None
 def test_progress_replaces_the_progress_before(store: Store) -> None:
     """Nothing of an earlier heartbeat's progress is left over in a later one's."""
     trial = held(store)
-    store.trials.heartbeat(trial, {"epoch": 1, "stage": "warm-up"})
-    assert store.trials.heartbeat(trial, {"epoch": 2}).progress == {"epoch": 2}
-    assert store.trials.heartbeat(trial).progress is None
+    store.queue.heartbeat(trial, {"epoch": 1, "stage": "warm-up"})
+    assert store.queue.heartbeat(trial, {"epoch": 2}).progress == {"epoch": 2}
+    assert store.queue.heartbeat(trial).progress is None
 
 
 def test_a_heartbeat_renews_an_expired_lease_nobody_took(store: Store) -> None:
     """A laptop that slept past its lease keeps its trial, and nobody can claim it afterwards."""
     trial = held(store, lease=0)
-    assert store.trials.heartbeat(trial).status is Status.RUNNING
-    assert store.trials.claim("w2", new_token(), OURS) is None
+    assert store.queue.heartbeat(trial).status is Status.RUNNING
+    assert store.queue.claim("w2", new_token(), OURS) is None
 
 
 def test_a_heartbeat_after_a_takeover_is_refused(store: Store) -> None:
@@ -104,7 +104,7 @@ def test_a_heartbeat_is_refused_when_its_worker_claimed_the_trial_again(store: S
     first = held(store, "w1", lease=0)
     again = claim(store, "w1")
     assert_lost(store, first)
-    assert store.trials.heartbeat(again).fence == 2
+    assert store.queue.heartbeat(again).fence == 2
 
 
 def test_fence_token_and_state_refuse_each_on_its_own(store: Store) -> None:
@@ -118,7 +118,7 @@ def test_fence_token_and_state_refuse_each_on_its_own(store: Store) -> None:
     jobs.update_one({}, [{"$set": {"token": trial.token, "state": int(Status.NEW)}}])
     assert_lost(store, trial)
     jobs.update_one({}, [{"$set": {"state": int(Status.RUNNING)}}])
-    assert store.trials.heartbeat(trial).fence == 1
+    assert store.queue.heartbeat(trial).fence == 1
 
 
 def test_a_heartbeat_after_the_finish_is_refused(store: Store) -> None:
@@ -131,15 +131,15 @@ def test_a_heartbeat_after_the_finish_is_refused(store: Store) -> None:
 def test_a_heartbeat_shows_that_a_cancel_was_asked(store: Store) -> None:
     """The worker learns of a cancel from the trial that its heartbeat returns."""
     trial = held(store)
-    assert not store.trials.heartbeat(trial).cancel_requested
+    assert not store.queue.heartbeat(trial).cancel_requested
     cancel(store)
-    assert store.trials.heartbeat(trial).cancel_requested
+    assert store.queue.heartbeat(trial).cancel_requested
 
 
 def test_dollar_text_in_progress_is_literal(store: Store) -> None:
     """Progress that looks like a field or an operator is stored as it stands."""
     progress = {"note": "$result", "when": "$$NOW", "deep": ["$tid", {"text": "$token"}]}
-    assert store.trials.heartbeat(held(store), progress).progress == progress
+    assert store.queue.heartbeat(held(store), progress).progress == progress
 
 
 # -- fail -------------------------------------------------------------------------------------
@@ -150,10 +150,10 @@ def test_a_failed_attempt_backs_off(store: Store) -> None:
     post(store, max_attempts=99)
     waits: list[float] = []
     for _ in range(7):
-        store.trials.fail(claim(store), ErrorKind.OBJECTIVE, "out of luck")
+        store.queue.fail(claim(store), ErrorKind.OBJECTIVE, "out of luck")
         document = raw(store)
         waits.append((document["not_before"] - document["refresh_time"]).total_seconds())
-        assert store.trials.claim("w2", new_token(), OURS) is None
+        assert store.queue.claim("w2", new_token(), OURS) is None
         store.client.hyperhive.jobs.update_one({}, {"$set": {"not_before": None}})
     assert waits == [2, 4, 8, 16, 32, 60, 60]
 
@@ -161,7 +161,7 @@ def test_a_failed_attempt_backs_off(store: Store) -> None:
 def test_a_failed_attempt_leaves_the_trial_waiting(store: Store) -> None:
     """Before its last attempt a failed trial is NEW, nobody's, and tells why it failed."""
     trial = held(store, max_attempts=2)
-    failed = store.trials.fail(trial, ErrorKind.OBJECTIVE, "KeyError: 'x'")
+    failed = store.queue.fail(trial, ErrorKind.OBJECTIVE, "KeyError: 'x'")
     assert (failed.status, failed.owner, failed.token) == (Status.NEW, None, None)
     assert (failed.attempts, failed.fence, failed.lease_until) == (1, 2, None)
     assert failed.error == {"kind": "objective", "message": "KeyError: 'x'"}
@@ -172,7 +172,7 @@ def test_a_failed_attempt_leaves_the_trial_waiting(store: Store) -> None:
 def test_the_last_failed_attempt_ends_the_trial(store: Store) -> None:
     """With its attempts used up a failing trial is in ERROR, and remembers who ran it."""
     trial = held(store, max_attempts=1)
-    failed = store.trials.fail(trial, ErrorKind.OBJECTIVE, "no")
+    failed = store.queue.fail(trial, ErrorKind.OBJECTIVE, "no")
     assert (failed.status, failed.owner, failed.fence) == (Status.ERROR, "w1", 2)
     assert failed.error == {"kind": "objective", "message": "no"}
     assert failed.is_final
@@ -181,20 +181,20 @@ def test_the_last_failed_attempt_ends_the_trial(store: Store) -> None:
 
 def test_a_bad_payload_ends_the_trial_at_once(store: Store) -> None:
     """A configuration that no worker can run is not tried again."""
-    failed = store.trials.fail(held(store, max_attempts=3), ErrorKind.BAD_PAYLOAD, "epochs: -1")
+    failed = store.queue.fail(held(store, max_attempts=3), ErrorKind.BAD_PAYLOAD, "epochs: -1")
     assert (failed.status, failed.attempts) == (Status.ERROR, 1)
     assert failed.error == {"kind": "bad_payload", "message": "epochs: -1"}
 
 
 def test_an_error_text_with_dollars_is_literal(store: Store) -> None:
     """An error's message is stored as it stands, whatever it looks like."""
-    failed = store.trials.fail(held(store), ErrorKind.OBJECTIVE, "$config")
+    failed = store.queue.fail(held(store), ErrorKind.OBJECTIVE, "$config")
     assert failed.error == {"kind": "objective", "message": "$config"}
 
 
 def test_a_later_success_clears_the_error(store: Store) -> None:
     """A trial that failed once and then finished is done, without an error."""
-    store.trials.fail(held(store), ErrorKind.OBJECTIVE, "flaky")
+    store.queue.fail(held(store), ErrorKind.OBJECTIVE, "flaky")
     store.client.hyperhive.jobs.update_one({}, {"$set": {"not_before": None}})
     finish(store, claim(store))
     (trial,) = store.trials.find("s")
@@ -207,7 +207,7 @@ def test_a_later_success_clears_the_error(store: Store) -> None:
 def test_a_trial_given_back_is_as_good_as_new(store: Store) -> None:
     """Its attempt is refunded, nobody owns it, and anyone can claim it at once."""
     trial = held(store)
-    returned = store.trials.give_back(trial)
+    returned = store.queue.give_back(trial)
     assert (returned.status, returned.attempts, returned.excluded) == (Status.NEW, 0, ())
     assert (returned.owner, returned.token, returned.lease_until) == (None, None, None)
     assert (returned.fence, raw(store)["version"]) == (2, 2)
@@ -219,8 +219,8 @@ def test_a_trial_given_back_with_exclusion_keeps_every_worker_it_excluded(store:
     """Exclusions add up over workers, and refunds keep the trial alive through them."""
     post(store, max_attempts=1)
     for worker in ("$w", "w2"):
-        store.trials.give_back(claim(store, worker), exclude=True)
-        assert store.trials.claim(worker, new_token(), OURS) is None
+        store.queue.give_back(claim(store, worker), exclude=True)
+        assert store.queue.claim(worker, new_token(), OURS) is None
     assert set(claim(store, "w3").excluded) == {"$w", "w2"}
 
 
@@ -228,7 +228,7 @@ def test_no_number_of_give_backs_uses_a_trial_up(store: Store) -> None:
     """Workers that stop in good order cost a trial nothing."""
     post(store, max_attempts=1)
     for _ in range(5):
-        store.trials.give_back(claim(store))
+        store.queue.give_back(claim(store))
     assert claim(store).attempts == 1
 
 
@@ -238,13 +238,13 @@ def test_no_number_of_give_backs_uses_a_trial_up(store: Store) -> None:
 def test_a_trial_that_lost_all_its_workers_ends(store: Store) -> None:
     """A sweep ends a trial whose lease is over and whose attempts are used up, once."""
     held(store, lease=0, max_attempts=1)
-    assert store.trials.expire() == 1
+    assert store.queue.expire() == 1
     (trial,) = store.trials.find("s")
     assert (trial.status, trial.lease_until, trial.fence) == (Status.ERROR, None, 2)
     assert trial.error is not None
     assert trial.error["kind"] == "worker_lost"
     assert raw(store)["version"] == 2
-    assert store.trials.expire() == 0
+    assert store.queue.expire() == 0
 
 
 def test_a_sweep_leaves_what_may_still_go_on(store: Store) -> None:
@@ -254,7 +254,7 @@ def test_a_sweep_leaves_what_may_still_go_on(store: Store) -> None:
     post(store, tid=2)
     claim(store, lease=0)
     before = [raw(store, tid) for tid in range(3)]
-    assert store.trials.expire() == 0
+    assert store.queue.expire() == 0
     assert [raw(store, tid) for tid in range(3)] == before
 
 
@@ -263,7 +263,7 @@ def test_a_sweep_confirms_a_cancel_for_the_dead(store: Store) -> None:
     for tid, attempts in enumerate((3, 1)):
         held(store, tid=tid, lease=0, max_attempts=attempts)
         cancel(store, tid)
-    assert store.trials.expire() == 2
+    assert store.queue.expire() == 2
     for trial in store.trials.find("s"):
         assert trial.status is Status.ERROR
         assert trial.error == {"kind": "cancelled", "message": "cancelled"}
@@ -273,8 +273,8 @@ def test_a_sweep_leaves_a_cancelled_trial_to_its_live_worker(store: Store) -> No
     """While the lease lasts, the worker confirms a cancel, not the sweep."""
     trial = held(store, lease=60)
     cancel(store)
-    assert store.trials.expire() == 0
-    assert store.trials.heartbeat(trial).cancel_requested
+    assert store.queue.expire() == 0
+    assert store.queue.heartbeat(trial).cancel_requested
 
 
 @pytest.mark.parametrize("how", ["given back", "failed"])
@@ -283,11 +283,11 @@ def test_a_sweep_ends_a_trial_handed_back_with_its_cancel_asked(store: Store, ho
     trial = held(store)
     cancel(store)
     if how == "given back":
-        store.trials.give_back(trial)
+        store.queue.give_back(trial)
     else:
-        store.trials.fail(trial, ErrorKind.OBJECTIVE, "no")
-    assert store.trials.claim("w2", new_token(), OURS) is None
-    assert store.trials.expire() == 1
+        store.queue.fail(trial, ErrorKind.OBJECTIVE, "no")
+    assert store.queue.claim("w2", new_token(), OURS) is None
+    assert store.queue.expire() == 1
     (ended,) = store.trials.find("s")
     assert (ended.status, ended.error) == (
         Status.ERROR,
@@ -314,7 +314,7 @@ def test_a_running_trial_is_only_asked_to_end(store: Store) -> None:
     assert (asked.status, asked.cancel_requested) == (Status.RUNNING, True)
     assert (asked.fence, asked.lease_until, asked.error) == (1, trial.lease_until, None)
     assert raw(store)["version"] == 2
-    ended = store.trials.confirm_cancel(trial)
+    ended = store.queue.confirm_cancel(trial)
     assert (ended.status, ended.fence, ended.lease_until) == (Status.ERROR, 2, None)
     assert ended.error == {"kind": "cancelled", "message": "cancelled"}
     assert raw(store)["version"] == 3
@@ -326,8 +326,8 @@ def test_a_cancel_can_be_asked_twice(store: Store) -> None:
     trial = held(store)
     cancel(store)
     assert cancel(store).cancel_requested
-    store.trials.confirm_cancel(trial)
-    assert store.trials.cancel("s", SEARCH, 0) is None
+    store.queue.confirm_cancel(trial)
+    assert store.queue.cancel("s", SEARCH, 0) is None
 
 
 def test_a_cancel_names_one_trial(store: Store) -> None:
@@ -340,16 +340,16 @@ def test_a_cancel_names_one_trial(store: Store) -> None:
     assert (SEARCH, 0, Status.ERROR) in states
     assert (BASELINE, 0, Status.NEW) in states
     assert (SEARCH, 1, Status.NEW) in states
-    assert store.trials.cancel("s", SEARCH, 2) is None
+    assert store.queue.cancel("s", SEARCH, 2) is None
 
 
 def test_an_ended_trial_cannot_be_cancelled(store: Store) -> None:
     """A cancel that comes after the end returns None and changes nothing."""
     finish(store, held(store, tid=0))
     post(store, tid=1)
-    store.trials.fail(claim(store), ErrorKind.BAD_PAYLOAD, "no")
+    store.queue.fail(claim(store), ErrorKind.BAD_PAYLOAD, "no")
     before = [raw(store, tid) for tid in range(2)]
-    assert [store.trials.cancel("s", SEARCH, tid) for tid in range(2)] == [None, None]
+    assert [store.queue.cancel("s", SEARCH, tid) for tid in range(2)] == [None, None]
     assert [raw(store, tid) for tid in range(2)] == before
 
 
@@ -357,8 +357,8 @@ def test_a_cancel_nobody_asked_for_cannot_be_confirmed(store: Store) -> None:
     """A worker does not end a trial as cancelled of its own accord."""
     trial = held(store)
     with pytest.raises(LeaseLost):
-        store.trials.confirm_cancel(trial)
-    assert store.trials.heartbeat(trial).status is Status.RUNNING
+        store.queue.confirm_cancel(trial)
+    assert store.queue.heartbeat(trial).status is Status.RUNNING
 
 
 # -- drop the weights -------------------------------------------------------------------------
@@ -367,10 +367,10 @@ def test_a_cancel_nobody_asked_for_cannot_be_confirmed(store: Store) -> None:
 def test_dropped_weights_leave_the_result(store: Store) -> None:
     """A finished trial forgets where its weights are, and nothing else."""
     trial = held(store)
-    store.trials.finish(trial.id, str(trial.token), {"loss": 0.25}, {"file_id": "f"})
+    store.queue.finish(trial.id, str(trial.token), {"loss": 0.25}, {"file_id": "f"})
     (done,) = store.trials.find("s")
     assert store.trials.refers_to("f")
-    dropped = store.trials.drop_artifact(done)
+    dropped = store.queue.drop_artifact(done)
     assert (dropped.artifact, dropped.loss, dropped.status) == (None, 0.25, Status.DONE)
     assert not store.trials.refers_to("f")
     assert raw(store)["version"] == 3
@@ -380,7 +380,7 @@ def test_weights_of_an_unfinished_trial_cannot_be_dropped(store: Store) -> None:
     """``drop_artifact`` refuses a trial that has no result."""
     trial = held(store)
     with pytest.raises(LeaseLost):
-        store.trials.drop_artifact(trial)
+        store.queue.drop_artifact(trial)
 
 
 # -- what is there ----------------------------------------------------------------------------
@@ -392,7 +392,7 @@ def test_trials_are_counted_from_their_states(store: Store) -> None:
         post(store, tid=tid)
     post(store, tid=0, purpose=BASELINE)
     finish(store, claim(store))
-    store.trials.fail(claim(store), ErrorKind.BAD_PAYLOAD, "no")
+    store.queue.fail(claim(store), ErrorKind.BAD_PAYLOAD, "no")
     claim(store)
     expected = {Status.NEW: 1, Status.RUNNING: 1, Status.DONE: 1, Status.ERROR: 1}
     assert store.trials.counts("s", SEARCH) == expected

@@ -15,21 +15,21 @@ from hyperhive.store.trial import SEARCH, Draft, Status, Trial
 
 
 def post(store: Store, tid: int = 0, **fields: Any) -> bool:
-    return store.trials.post(Draft("s", tid, {}, {}, **fields))
+    return store.queue.post(Draft("s", tid, {}, {}, **fields))
 
 
 def claim(store: Store, worker: str = "w1", lease: float = 60.0) -> Trial:
-    trial = store.trials.claim(worker, new_token(), ["lenet5"], lease=lease)
+    trial = store.queue.claim(worker, new_token(), ["lenet5"], lease=lease)
     assert trial is not None
     return trial
 
 
 def try_claim(store: Store, worker: str = "w1") -> Trial | None:
-    return store.trials.claim(worker, new_token(), ["lenet5"])
+    return store.queue.claim(worker, new_token(), ["lenet5"])
 
 
 def finish(store: Store, trial: Trial, loss: float = 0.25) -> bool:
-    return store.trials.finish(trial.id, str(trial.token), {"loss": loss})
+    return store.queue.finish(trial.id, str(trial.token), {"loss": loss})
 
 
 def only(store: Store, tid: int = 0) -> Trial:

@@ -11,7 +11,7 @@ from support.fleet import draft, ended
 def post(store: Store, trials: int, study: str = "s", attempts: int = 3) -> None:
     """Post a study's trials."""
     for tid in range(trials):
-        store.trials.post(draft(study, tid, max_attempts=attempts))
+        store.queue.post(draft(study, tid, max_attempts=attempts))
 
 
 def all_done_once(store: Store, study: str = "s", seconds: float = 60.0) -> list[Trial]:

@@ -49,11 +49,11 @@ def config(tid: int) -> dict[str, Any]:
 
 def posted(store: Store, study: str, *tids: int, **fields: Any) -> None:
     for tid in tids:
-        store.trials.post(Draft(study, tid, config(tid), {}, **fields))
+        store.queue.post(Draft(study, tid, config(tid), {}, **fields))
 
 
 def taken(store: Store, worker: str = "mac-1", lease: float = 60.0) -> Trial:
-    trial = store.trials.claim(worker, new_token(), ["lenet5"], lease=lease)
+    trial = store.queue.claim(worker, new_token(), ["lenet5"], lease=lease)
     assert trial is not None
     return trial
 
@@ -62,7 +62,7 @@ def finished(store: Store, trial: Trial, accuracy: Any, **result: Any) -> bool:
     found = {"loss": 0.5, "validation_accuracy": accuracy, **result}
     if isinstance(accuracy, float):
         found["loss"] = 1 - accuracy
-    return store.trials.finish(trial.id, str(trial.token), found)
+    return store.queue.finish(trial.id, str(trial.token), found)
 
 
 def done(store: Store, study: str, accuracies: list[Any], purpose: str = "search") -> None:
@@ -97,10 +97,10 @@ def test_a_reading_sees_what_changed_since_the_last(store: Store) -> None:
     assert states(reader.read()) == {"s": ["search/0 NEW", "search/1 NEW"]}
     first = taken(store)
     assert states(reader.read()) == {"s": ["search/0 RUNNING", "search/1 NEW"]}
-    store.trials.heartbeat(first, {"epoch": 3, "epochs": 9})
+    store.queue.heartbeat(first, {"epoch": 3, "epochs": 9})
     assert reader.read().held["mac-1"].progress == {"epoch": 3, "epochs": 9}
     finished(store, first, 0.5)
-    store.trials.fail(taken(store), ErrorKind.BAD_PAYLOAD, "no")
+    store.queue.fail(taken(store), ErrorKind.BAD_PAYLOAD, "no")
     posted(store, "s", 2)
     finished(store, taken(store), 0.6)
     assert states(reader.read()) == {"s": ["search/0 DONE", "search/1 ERROR", "search/2 DONE"]}
@@ -149,7 +149,7 @@ def test_what_becomes_of_finished_trials_is_seen_within_a_minute(store: Store) -
     opened(store, "s")
     posted(store, "s", 0, 1, 2, max_attempts=1)
     late, lost, _ = (taken(store, lease=0.0) for _ in range(3))
-    store.trials.expire()
+    store.queue.expire()
     finished(store, late, 0.5)
     assert [trial.status for trial in reader.read().studies[0].trials] == [
         Status.DONE,
@@ -254,9 +254,9 @@ def test_the_page_shows_studies_trials_and_workers(store: Store) -> None:
     posted(store, SCRIPT, 3)
     finished(store, taken(store), 0.1, diverged=True)
     posted(store, SCRIPT, 4, 5, 6)
-    store.trials.fail(taken(store), ErrorKind.BAD_PAYLOAD, "<b>no</b>")
+    store.queue.fail(taken(store), ErrorKind.BAD_PAYLOAD, "<b>no</b>")
     taken(store, "nano", lease=0.0)
-    store.trials.heartbeat(
+    store.queue.heartbeat(
         taken(store, "mac"), {"epoch": 3, "epochs": 7, "validation_accuracy": 0.612}, 60
     )
     store.workers.report("mac", None, "mps (Apple M2)", {}, None, undelivered=2)
@@ -319,10 +319,10 @@ def test_what_a_worker_makes_up_does_no_harm(store: Store, accuracy: Any) -> Non
     opened(store, "s")
     done(store, "s", [0.5, accuracy])
     posted(store, "s", 2, 3)
-    store.trials.heartbeat(
+    store.queue.heartbeat(
         taken(store), {"epoch": accuracy, "epochs": accuracy, "validation_accuracy": accuracy}
     )
-    store.trials.fail(taken(store), ErrorKind.BAD_PAYLOAD, "x" * 100_000)
+    store.queue.fail(taken(store), ErrorKind.BAD_PAYLOAD, "x" * 100_000)
     jobs = store.client.hyperhive.jobs
     jobs.update_one({"tid": 1}, {"$set": {"config.epochs": accuracy}})
     store.workers.report("w" * 100_000, None, "d" * 100_000, {}, None)
@@ -515,7 +515,7 @@ def test_a_study_of_other_objectives_has_no_chart(store: Store) -> None:
     """Where no result has a validation accuracy, the chart says so and the best is still there."""
     opened(store, "s")
     posted(store, "s", 0)
-    store.trials.finish(*identity_of(taken(store)), {"loss": 0.5})
+    store.queue.finish(*identity_of(taken(store)), {"loss": 0.5})
     study = looked(Dashboard(FleetReader(store)))["fleet"]["study"]
     assert study["chart"]["text"] == "Validation accuracy by trial: no trial has one yet."
     assert (study["best"]["outcome"], study["chart"]["points"]) == ("done", [])

@@ -333,7 +333,7 @@ def test_a_failed_baseline_does_not_fail_the_study(
 
     def act(store: Store, trial: Trial) -> None:
         if trial.purpose == BASELINE:
-            store.trials.fail(trial, ErrorKind.BAD_PAYLOAD, "no")
+            store.queue.fail(trial, ErrorKind.BAD_PAYLOAD, "no")
         else:
             train(store, trial)
 
@@ -367,7 +367,7 @@ def test_a_failed_refit_names_the_way_out(store: Store, mongo_uri: str, tmp_path
 
     def act(store: Store, trial: Trial) -> None:
         if trial.purpose == REFIT:
-            store.trials.fail(trial, ErrorKind.BAD_PAYLOAD, "the reason")
+            store.queue.fail(trial, ErrorKind.BAD_PAYLOAD, "the reason")
         else:
             train(store, trial)
 
@@ -473,12 +473,12 @@ def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
     open_study(store, plan(), tiny())
     assert "mended" not in plain(status_report(store, None))
     for tid in range(3):
-        store.trials.post(Draft("s", tid, {"learning_rate": 0.01}, {}))
+        store.queue.post(Draft("s", tid, {"learning_rate": 0.01}, {}))
     silent = claimed(store, lease=0.0)
     deliver(store, claimed(store))  # the same trial, which was up again
     deliver(store, silent)
-    store.trials.give_back(claimed(store), exclude=True)
-    store.trials.claim("w2", new_token(), ["lenet5"], lease=0.0)
+    store.queue.give_back(claimed(store), exclude=True)
+    store.queue.claim("w2", new_token(), ["lenet5"], lease=0.0)
     store.workers.report("nano-12", None, "cpu", {}, None, undelivered=2)
     said = plain(status_report(store, None))
     assert "taken again after a worker was lost, stopped or failed: trials 0, 1" in said
@@ -492,7 +492,7 @@ def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
         status_report(store, None)
     )
     for worker in ("w3", "w4"):  # its last attempts
-        store.trials.claim(worker, new_token(), ["lenet5"], lease=0.0)
+        store.queue.claim(worker, new_token(), ["lenet5"], lease=0.0)
     assert "silent worker, the next" not in plain(status_report(store, None))
     store.cancel_study("s")
     assert "s (cancelled)" in plain(status_report(store, None))
@@ -501,14 +501,14 @@ def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
 def test_status_shows_a_second_copy(store: Store) -> None:
     """The worker that runs it has a line with its own progress, beside that of the holder."""
     open_study(store, plan(), tiny())
-    store.trials.post(Draft("s", 0, {"learning_rate": 0.01, "epochs": 30}, {}))
+    store.queue.post(Draft("s", 0, {"learning_rate": 0.01, "epochs": 30}, {}))
     slow = claimed(store)
     an_hour_ago = {"book_time": {"$subtract": ["$refresh_time", 3_600_000]}}
     store.client.hyperhive.jobs.update_many({}, [{"$set": an_hour_ago}])
-    copy = store.trials.copy("mac-1", new_token(), ["lenet5"], "s", 1.0)
+    copy = store.queue.copy("mac-1", new_token(), ["lenet5"], "s", 1.0)
     assert copy is not None
     for trial, epoch in ((slow, 2), (copy, 9)):
-        store.trials.heartbeat(trial, {"epoch": epoch, "epochs": 30})
+        store.queue.heartbeat(trial, {"epoch": epoch, "epochs": 30})
         store.workers.report(str(trial.owner), None, "cpu", {}, "s/0")
     said = plain(status_report(store, "s"))
     assert "s, trial 0: epoch 2 of 30" in said
@@ -569,12 +569,12 @@ def test_the_panel_shows_what_each_worker_does(store: Store) -> None:
     study = open_study(store, plan(), tiny())
     assert "no worker yet" in plain(panel(snapshot(store)))
     config = study.config({"learning_rate": 0.02, "epochs": 9.0, "momentum": 0.5}).to_json()
-    store.trials.post(Draft("s", 0, config, {}))
+    store.queue.post(Draft("s", 0, config, {}))
     store.workers.report("nano-12", None, "cuda", {}, None)
-    trial = store.trials.claim("nano-12", "token", ["lenet5"])
+    trial = store.queue.claim("nano-12", "token", ["lenet5"])
     assert trial is not None
     assert doing(trial) == "trial 0"
-    store.trials.heartbeat(trial, {"epoch": 3, "epochs": 9, "validation_accuracy": 0.612})
+    store.queue.heartbeat(trial, {"epoch": 3, "epochs": 9, "validation_accuracy": 0.612})
     said = plain(panel(snapshot(store)))
     assert "0/3 done" in said
     assert "1 running" in said

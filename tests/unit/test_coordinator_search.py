@@ -38,11 +38,11 @@ def deliver(store: Store, trial: Trial, weights: bytes | None = None, **result: 
     loss = loss_of(trial)
     found = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
     artifact = None if weights is None else store.blobs.put(weights, "w").as_document()
-    store.trials.finish(trial.id, str(trial.token), {**found, **result}, artifact)
+    store.queue.finish(trial.id, str(trial.token), {**found, **result}, artifact)
 
 
 def claim(store: Store, worker: str = "w", lease: float = 60.0) -> Trial | None:
-    return store.trials.claim(worker, new_token(), ["lenet5"], lease=lease)
+    return store.queue.claim(worker, new_token(), ["lenet5"], lease=lease)
 
 
 def claimed(store: Store, lease: float = 60.0) -> Trial:
@@ -109,7 +109,7 @@ def posted(store: Store, purpose: str = SEARCH) -> list[Trial]:
 def post(store: Store, of: Study, tid: int) -> None:
     """Post a trial as the study's own search would."""
     vals = Suggester("random", of.plan.space, of.plan.seed, 1).suggest(tid, [])
-    store.trials.post(
+    store.queue.post(
         Draft(of.name, tid, of.config(vals).to_json(), vals, max_attempts=of.plan.max_attempts)
     )
 
@@ -210,7 +210,7 @@ def test_the_best_has_the_least_loss_and_is_the_earliest_of_equals(store: Store)
     for loss in losses:
         trial = claimed(store)
         deliver(store, trial, loss=loss, diverged=trial.tid == 4)
-    store.trials.fail(claimed(store), ErrorKind.BAD_PAYLOAD, "no")
+    store.queue.fail(claimed(store), ErrorKind.BAD_PAYLOAD, "no")
     trials = posted(store)
     assert [trial.tid for trial in ranking(reversed(trials))] == [1, 2, 0, 3]
     best = best_of(trials)
@@ -322,10 +322,10 @@ def test_suggestions_learn_from_failed_objectives_not_from_failed_devices(store:
         post(store, of, tid)
     for tid in range(3):
         deliver(store, claimed(store), loss=0.3 + tid / 10)
-    store.trials.fail(claimed(store), ErrorKind.OBJECTIVE, "its own fault")
+    store.queue.fail(claimed(store), ErrorKind.OBJECTIVE, "its own fault")
     claimed(store, lease=0.0)
-    store.trials.cancel("s", SEARCH, 5)
-    assert store.trials.expire() == 1
+    store.queue.cancel("s", SEARCH, 5)
+    assert store.queue.expire() == 1
     claimed(store)  # the seventh: what was known when it was taken is what the eighth builds on
     report(store, "one")
     with pytest.raises(Interrupted):
@@ -425,7 +425,7 @@ def test_why_there_is_no_result_is_told(store: Store, mongo_uri: str) -> None:
 
     def act(store: Store, trial: Trial) -> None:
         if trial.tid == 0:
-            store.trials.fail(trial, ErrorKind.BAD_PAYLOAD, "momentum must be in [0, 1): 2")
+            store.queue.fail(trial, ErrorKind.BAD_PAYLOAD, "momentum must be in [0, 1): 2")
         else:
             deliver(store, trial, diverged=True, loss=1.0)
 

@@ -23,7 +23,7 @@ def open_study(store: Store, trials: int) -> None:
 
 
 def post(store: Store, tid: int, epochs: int) -> None:
-    store.trials.post(Draft("s", tid, {"epochs": epochs}, {}))
+    store.queue.post(Draft("s", tid, {"epochs": epochs}, {}))
 
 
 def pace(device: str) -> Pace:
@@ -87,7 +87,7 @@ def test_an_idle_worker_reads_little(store: Store, admin_uri: str, has_ended: bo
     say = store.studies.conclude if has_ended else store.studies.offer
     say("s", large)
     trial = taken(store, "fast")
-    assert store.trials.finish(trial.id, trial.token, {"history": "x" * 100_000})
+    assert store.queue.finish(trial.id, trial.token, {"history": "x" * 100_000})
     with Store(admin_uri) as admin:
         admin.database.command("profile", 2)
         try:
@@ -113,11 +113,11 @@ def test_an_idle_device_copies_a_straggler(store: Store) -> None:
     post(store, 0, 30)
     straggler = taken(store, "slow")
     at_epoch(store, straggler, 2, 2.0)
-    store.trials.post(Draft("another", 0, {}, {}))
+    store.queue.post(Draft("another", 0, {}, {}))
     assert taken(store, "fast").study == "another"
     copy = taken(store, "fast")
     assert (copy.id, copy.is_copy) == (straggler.id, True)
-    store.trials.give_back(copy)
+    store.queue.give_back(copy)
     at_epoch(store, straggler, 27, 27.0)
     assert taken(store, "fast") is None
 
@@ -212,7 +212,7 @@ class Fleet:
         self._now = ends[first]
         done, _ = self._busy[first]
         result = {"loss": 1.0 / self._epochs[done.tid]}
-        assert self._store.trials.finish(done.id, str(done.token), result)
+        assert self._store.queue.finish(done.id, str(done.token), result)
         self._busy = {d: run for d, run in self._busy.items() if run[0].id != done.id}
 
 

@@ -29,7 +29,7 @@ def until(holds: Callable[[], object], what: str, seconds: float = 10.0) -> None
 
 
 def claim(store: Store, worker: str = "me", lease: float = LEASE) -> Trial:
-    trial = store.trials.claim(worker, new_token(), ["lenet5"], lease=lease)
+    trial = store.queue.claim(worker, new_token(), ["lenet5"], lease=lease)
     assert trial is not None
     return trial
 
@@ -43,7 +43,7 @@ def now(store: Store, trial: Trial) -> Trial:
 @pytest.fixture
 def trial(store: Store) -> Trial:
     """Return a trial that this worker holds."""
-    store.trials.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}))
     return claim(store)
 
 
@@ -61,7 +61,7 @@ def test_a_held_trial_is_never_up_for_taking(
     with heartbeat.holding(trial) as held:
         deadline = time.monotonic() + 2.5 * LEASE
         while time.monotonic() < deadline:
-            assert store.trials.claim("other", new_token(), ["lenet5"]) is None
+            assert store.queue.claim("other", new_token(), ["lenet5"]) is None
             time.sleep(0.05)
         assert not held.lost.is_set()
         assert not held.cancelled.is_set()
@@ -75,7 +75,7 @@ def test_a_trial_that_was_put_down_is_not_renewed(
     """After the context the lease runs out, and another may take the trial."""
     with heartbeat.holding(trial):
         pass
-    until(lambda: store.trials.claim("other", new_token(), ["lenet5"]), "the lease's end")
+    until(lambda: store.queue.claim("other", new_token(), ["lenet5"]), "the lease's end")
 
 
 def test_a_trial_that_another_took_is_lost(
@@ -95,9 +95,9 @@ def test_a_trial_that_ended_is_lost(
 ) -> None:
     """A trial that is final by now is as lost as one that another holds."""
     if how == "finished":
-        store.trials.finish(trial.id, str(trial.token), {"status": "ok", "loss": 0.5})
+        store.queue.finish(trial.id, str(trial.token), {"status": "ok", "loss": 0.5})
     else:
-        store.trials.fail(trial, ErrorKind.BAD_PAYLOAD, "no")
+        store.queue.fail(trial, ErrorKind.BAD_PAYLOAD, "no")
     with heartbeat.holding(trial) as held:
         assert held.lost.wait(5)
 
@@ -105,7 +105,7 @@ def test_a_trial_that_ended_is_lost(
 def test_a_cancel_is_seen(store: Store, trial: Trial, heartbeat: Heartbeat) -> None:
     """A cancel of a running trial is known to its worker within a beat."""
     with heartbeat.holding(trial) as held:
-        store.trials.cancel("s", SEARCH, 0)
+        store.queue.cancel("s", SEARCH, 0)
         assert held.cancelled.wait(5)
         assert not held.lost.is_set()
 
@@ -135,13 +135,13 @@ class Counting:
     def __init__(self, uri: str) -> None:
         self.store = Store(uri)
         self.heartbeats = 0
-        beat = self.store.trials.heartbeat
+        beat = self.store.queue.heartbeat
 
         def counting(*args: Any, **kwargs: Any) -> Trial:
             self.heartbeats += 1
             return beat(*args, **kwargs)
 
-        self.store.trials.heartbeat = counting  # type: ignore[method-assign]
+        self.store.queue.heartbeat = counting  # type: ignore[method-assign]
 
 
 def test_a_worker_is_present_while_it_beats(store: Store, trial: Trial, mongo_uri: str) -> None:

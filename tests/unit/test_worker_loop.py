@@ -87,7 +87,7 @@ def start(mongo_uri: str, tmp_path: Path, store: Store) -> Iterator[Start]:
 
 
 def post(store: Store, tid: int = 0, **fields: Any) -> None:
-    store.trials.post(Draft("s", tid, {"epochs": tid + 1}, {}, **fields))
+    store.queue.post(Draft("s", tid, {"epochs": tid + 1}, {}, **fields))
 
 
 def the_trial(store: Store, tid: int = 0) -> Trial:
@@ -150,7 +150,7 @@ def test_a_trial_is_held_while_it_runs(store: Store, start: Start) -> None:
     def objective(config: Mapping[str, Any], context: Context) -> Outcome:
         context.report({"epoch": 1}, 2.0)
         time.sleep(1.5 * LEASE)
-        assert store.trials.claim("other", new_token(), ["lenet5"]) is None
+        assert store.queue.claim("other", new_token(), ["lenet5"]) is None
         seen.append(the_trial(store))
         return FOUND
 
@@ -161,7 +161,7 @@ def test_a_trial_is_held_while_it_runs(store: Store, start: Start) -> None:
 
 def test_only_trials_it_can_do_are_taken(store: Store, start: Start) -> None:
     """Another study's trial and another objective's are left for those who are meant."""
-    store.trials.post(Draft("t", 0, {}, {}))
+    store.queue.post(Draft("t", 0, {}, {}))
     post(store, objective="resnet")
     assert not start(succeeds).run_one()
 
@@ -233,7 +233,7 @@ def test_a_failed_device_hands_its_trial_to_another(
     assert (trial.status, trial.attempts, trial.error) == (Status.NEW, 0, None)
     assert trial.excluded == ("me",)
     assert not bench.run_one()
-    assert store.trials.claim("other", new_token(), ["lenet5"]) is not None
+    assert store.queue.claim("other", new_token(), ["lenet5"]) is not None
 
 
 @pytest.mark.parametrize("result", [{"status": "ok", "loss": object()}, {"status": "ok"}, {}])
@@ -272,7 +272,7 @@ def test_a_stopped_worker_gives_its_trial_back(store: Store, start: Start) -> No
     trial = the_trial(store)
     assert (trial.status, trial.attempts, trial.owner) == (Status.NEW, 0, None)
     assert trial.excluded == ()
-    assert store.trials.claim("other", new_token(), ["lenet5"]) is not None
+    assert store.queue.claim("other", new_token(), ["lenet5"]) is not None
 
 
 def test_a_stopped_worker_finishes_what_ends_soon(store: Store, start: Start) -> None:
@@ -295,7 +295,7 @@ def test_a_cancelled_trial_ends(store: Store, start: Start) -> None:
     post(store)
 
     def objective(config: Mapping[str, Any], context: Context) -> Outcome:
-        store.trials.cancel("s", SEARCH, 0)
+        store.queue.cancel("s", SEARCH, 0)
         waits_until_stopped(context)
         raise AssertionError
 
@@ -313,7 +313,7 @@ def test_a_lost_trial_is_let_go(store: Store, start: Start, tmp_path: Path) -> N
 
     def take_over() -> bool:
         store.client.hyperhive.jobs.update_many({}, [{"$set": {"lease_until": "$$NOW"}}])
-        trial = store.trials.claim("other", new_token(), ["lenet5"])
+        trial = store.queue.claim("other", new_token(), ["lenet5"])
         taken.extend([trial] if trial else [])
         return bool(taken)
 
@@ -337,7 +337,7 @@ def straggler(store: Store, bench: Bench) -> Trial:
     post(store)
     assert bench.run_one()
     post(store, 1)
-    trial = store.trials.claim("slow", new_token(), ["lenet5"])
+    trial = store.queue.claim("slow", new_token(), ["lenet5"])
     assert trial is not None
     begun = {"book_time": {"$subtract": ["$refresh_time", 3_600_000]}, "config.epochs": 30}
     store.client.hyperhive.jobs.update_one({"_id": trial.id}, [{"$set": begun}])
@@ -356,7 +356,7 @@ def test_an_idle_worker_runs_a_second_copy(store: Store, start: Start) -> None:
     assert bench.run_one()
     trial = the_trial(store, 1)
     assert (trial.status, trial.owner, trial.claims) == (Status.DONE, "me", 1)
-    assert not store.trials.finish(slow.id, str(slow.token), FOUND.result)
+    assert not store.queue.finish(slow.id, str(slow.token), FOUND.result)
     assert not bench.run_one()
 
 
@@ -374,7 +374,7 @@ def test_a_copy_stops_when_the_holder_is_first(store: Store, start: Start, tmp_p
     def objective(config: Mapping[str, Any], context: Context) -> Outcome:
         if held:
             assert context.trial.is_copy
-            assert store.trials.finish(held[0].id, str(held[0].token), FOUND.result)
+            assert store.queue.finish(held[0].id, str(held[0].token), FOUND.result)
             waits_until_stopped(context)
         return an_epoch(config, context)
 
@@ -399,7 +399,7 @@ def test_a_stopped_worker_gives_its_copy_back(store: Store, start: Start) -> Non
     bench = start(objective)
     slow = straggler(store, bench)
     assert bench.run_one()
-    trial = store.trials.heartbeat(slow)
+    trial = store.queue.heartbeat(slow)
     assert (trial.status, trial.copy, trial.attempts) == (Status.RUNNING, None, 1)
 
 
@@ -412,7 +412,7 @@ def test_a_claim_whose_reply_was_lost_is_found_again(store: Store, start: Start)
     post(store, 1)
     bench = start(succeeds)
     token = new_token()
-    assert store.trials.claim("me", token, ["lenet5"]) is not None
+    assert store.queue.claim("me", token, ["lenet5"]) is not None
     bench.worker._token = token  # as it is when the claim raised StoreUnavailable
     assert bench.run_one()
     first = the_trial(store)
@@ -508,7 +508,7 @@ def test_a_worker_first_delivers_what_the_dead_left(
 ) -> None:
     """A result that a dead worker of this machine left counts as soon as any worker starts."""
     post(store)
-    trial = store.trials.claim("dead", new_token(), ["lenet5"])
+    trial = store.queue.claim("dead", new_token(), ["lenet5"])
     assert trial is not None
     with Outbox("dead", tmp_path) as outbox:
         outbox.add(Entry(trial.id, str(trial.token), FOUND.result, FOUND.weights, store.identity()))

@@ -53,11 +53,11 @@ with Outbox(name, Path(folder)) as outbox:
 
 def post(store: Store, *tids: int) -> None:
     for tid in tids:
-        store.trials.post(Draft("s", tid, {}, {}))
+        store.queue.post(Draft("s", tid, {}, {}))
 
 
 def claim(store: Store, worker: str = "w") -> Trial:
-    trial = store.trials.claim(worker, new_token(), ["lenet5"])
+    trial = store.queue.claim(worker, new_token(), ["lenet5"])
     assert trial is not None
     return trial
 
@@ -267,7 +267,7 @@ def test_a_late_result_is_handed_in_and_not_counted(
     """Where another's result came first, ours is kept as late and leaves the outbox."""
     store.client.hyperhive.jobs.update_many({}, [{"$set": {"lease_until": "$$NOW"}}])
     other = claim(store, "other")
-    store.trials.finish(other.id, str(other.token), {"status": "ok", "loss": 0.75})
+    store.queue.finish(other.id, str(other.token), {"status": "ok", "loss": 0.75})
     with Outbox("w", tmp_path) as outbox:
         outbox.add(entry(store, trial))
         outbox.deliver(store)

@@ -298,7 +298,7 @@ def test_a_trial_in_hand_is_held_until_the_machine_has_cooled(
         until(lambda: [w.paused for w in store.workers.present()] == ["too hot, 90 °C"], "a pause")
         deadline = time.monotonic() + 1.5 * lease
         while time.monotonic() < deadline:
-            assert store.trials.claim("other", new_token(), ["lenet5"]) is None
+            assert store.queue.claim("other", new_token(), ["lenet5"]) is None
             time.sleep(0.05)
         assert not epochs.went_on.is_set()
         laptop.heats_to(60)
@@ -312,7 +312,7 @@ def test_a_trial_is_not_held_for_ever(
     store: Store, mongo_uri: str, tmp_path: Path, laptop: Machine
 ) -> None:
     """When its machine takes too long it is given back, unharmed, for another to take."""
-    store.trials.post(Draft("s", 0, {"epochs": 1}, {}, max_attempts=1))
+    store.queue.post(Draft("s", 0, {"epochs": 1}, {}, max_attempts=1))
     courtesy = Courtesy(laptop.sensors, max_temp=80.0, every=0.02, patience=0.1)
     with Bench(mongo_uri, tmp_path / "o", Epochs(laptop), courtesy=courtesy) as bench:
         assert bench.run_one()

@@ -35,7 +35,7 @@ from hyperhive.store.server.login import with_ca_file
 from hyperhive.store.server.mongo import transfer_time
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Trial
-from hyperhive.store.updates import LEASE_IS_OVER, claim_by, new_life, up_for_claiming
+from hyperhive.store.updates import LEASE_IS_OVER, claimed_by, new_life, up_for_claiming
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ class MongoJobs(mongoexp.MongoJobs):
         if exp_key is not None:
             asked["exp_key"] = exp_key
         hyperopts = {"misc.cmd": {"$type": "string"}, **NOT_A_STUDYS}
-        claimed = claim_by(host_id, new_token(), DEFAULT_LEASE_S)
+        claimed = claimed_by(host_id, new_token(), DEFAULT_LEASE_S)
         with self.store.guard():
             job: _Document | None = self.jobs.find_one_and_update(
                 {"$and": [asked, hyperopts, up_for_claiming(host_id), CAN_LIVE]},

@@ -12,6 +12,7 @@ import pytest
 from hyperopt import mongoexp
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_NEW, JOB_STATE_RUNNING
 from hyperopt.mongoexp import OperationFailure
+from support.clients import counts_of
 from support.home import REPOSITORY, until
 from support.hyperopt_jobs import document, experiment
 
@@ -22,7 +23,7 @@ from hyperhive.store.hyperopt.jobs import standard_uri
 from hyperhive.store.queue import new_token
 from hyperhive.store.server.mongo import with_login
 from hyperhive.store.store import Store
-from hyperhive.store.trial import HYPEROPT, SEARCH, Draft, Status
+from hyperhive.store.trial import HYPEROPT, Draft, Status
 
 
 def expire_lease(store: Store, job: dict[str, Any]) -> None:
@@ -312,7 +313,7 @@ def test_a_study_of_the_same_name_leaves_hyperopts_jobs_alone(store: Store) -> N
     jobs.insert(document(0, "s"))
     store.studies.open("s", {})
     assert store.trials.find("s") == []
-    assert sum(store.trials.counts("s", SEARCH).values()) == 0
+    assert sum(counts_of(store).values()) == 0
     assert store.cancel_study("s") == 0
     store.delete_study("s")
     assert [job["state"] for job in jobs] == [JOB_STATE_NEW]
@@ -418,7 +419,7 @@ def test_deleting_hyperopts_trials_leaves_our_studies(store: Store) -> None:
     assert list(trials) == []
     assert store.blobs.get(weights) == b"weights"
     assert store.database.fs.files.count_documents({}) == 1
-    assert store.trials.counts("s", SEARCH)[Status.NEW] == 1
+    assert counts_of(store)[Status.NEW] == 1
 
 
 # -- attachments ------------------------------------------------------------------------------

@@ -104,16 +104,6 @@ def with_login(uri: str, user: str, password: str, host: str | None = None) -> s
     )
 
 
-def direct(uri: str) -> str:
-    """Return a URI for the one server that it names, whatever replica set that thinks it is in."""
-    where, _, options = uri.partition("?")
-    if "directconnection=" in options.lower():
-        return uri
-    if "/" not in where.partition("://")[2].rpartition("@")[2]:
-        where += "/"
-    return "{}?{}".format(where, "&".join(filter(None, (options, "directConnection=true"))))
-
-
 def _bad_address(why: str) -> BadAddress:
     return BadAddress(
         f"the MongoDB address is not valid ({why}); it looks like "

@@ -151,10 +151,10 @@ def _refusal(where: str, error: mongo.OperationFailure) -> StoreError:
             "or ask for a new login if yours was revoked"
         )
     if error.code == _UNAUTHORIZED:
+        command = _COMMAND.sub(r"command \1 \2", _reason(error))
         return NotAllowed(
-            "MongoDB at {} says this user may not do that: {}".format(
-                where, _COMMAND.sub(r"command \1 \2", _reason(error))
-            )
+            f"MongoDB at {where} says this user may not do that ({command}): use a login whose "
+            "role may, or run `hyperhive mongo init` again if hyperhive was updated"
         )
     if isinstance(error, mongo.CursorNotFound):  # the server it was on is not there any more
         return StoreUnavailable(f"MongoDB at {where} was started again")

@@ -155,6 +155,6 @@ def test_21_rubbish_in_a_workers_record_stops_nobody(store: Store, record: Any) 
 )
 def test_21_rubbish_in_a_devices_figures_stops_nobody(store: Store, figures: Any) -> None:
     """They count as not measured."""
-    store.database.workers.insert_one({"_id": "x", "kind": "benchmark", "figures": figures})
+    store.database.benchmarks.insert_one({"_id": "x", "figures": figures})
     (found,) = store.benchmarks.all()
     assert (found.training, found.slots, found.versions) == ({}, 0, {})

@@ -18,8 +18,8 @@ from support.hyperopt_jobs import document, experiment
 
 from hyperhive.mongoexp import MongoJobs, MongoTrials
 from hyperhive.store.errors import BadAddress, LoginRefused, NotAllowed, StoreUnavailable
-from hyperhive.store.hyperopt import jobs as hyperopt_jobs
-from hyperhive.store.hyperopt.jobs import standard_uri
+from hyperhive.store.hyperopt import attachments, leases
+from hyperhive.store.hyperopt.address import standard_uri
 from hyperhive.store.queue import new_token
 from hyperhive.store.server.mongo import with_login
 from hyperhive.store.store import Store
@@ -137,7 +137,7 @@ def test_a_reserved_job_is_held_until_it_ends(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lease is renewed while this process lives, and no more once the job has ended."""
-    monkeypatch.setattr(hyperopt_jobs, "DEFAULT_LEASE_S", 0.4)
+    monkeypatch.setattr(leases, "DEFAULT_LEASE_S", 0.4)
     experiment(store).insert_trial_docs([document(0)])
     jobs = MongoJobs(store)
     job = jobs.reserve(("host", 1))
@@ -158,7 +158,7 @@ def test_the_leases_end_with_the_store(
     store: Store, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever closes a store while it holds a job leaves no thread behind, nor its traceback."""
-    monkeypatch.setattr(hyperopt_jobs, "DEFAULT_LEASE_S", 0.4)
+    monkeypatch.setattr(leases, "DEFAULT_LEASE_S", 0.4)
     experiment(store).insert_trial_docs([document(0)])
     with Store(mongo_uri) as closed:
         jobs = MongoJobs(closed)
@@ -323,7 +323,7 @@ def test_a_lease_is_kept_however_often_others_end(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Short jobs that come and go beside a long one do not put off its heartbeat."""
-    monkeypatch.setattr(hyperopt_jobs, "DEFAULT_LEASE_S", 2.0)
+    monkeypatch.setattr(leases, "DEFAULT_LEASE_S", 2.0)
     jobs = MongoJobs(store)
     jobs.insert(document(0))
     held = jobs.reserve("h")
@@ -465,7 +465,7 @@ def test_a_trials_attachments_are_replaced_and_deleted(store: Store) -> None:
 
 def test_a_large_attachment_is_told_of(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     """It is stored, and its size is said, and where data sets belong."""
-    data = bytes(hyperopt_jobs.LARGE)
+    data = bytes(attachments.LARGE)
     trials = experiment(store)
     with caplog.at_level(logging.WARNING):
         trials.attachments["small"] = data[1:]

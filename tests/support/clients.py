@@ -15,7 +15,7 @@ from hyperhive.store.trial import SEARCH, Draft, Status, Trial
 
 
 def post(store: Store, tid: int = 0, **fields: Any) -> bool:
-    return store.queue.post(Draft("s", tid, {}, {}, **fields))
+    return store.queue.post(Draft("s", tid, {}, {}, **{"objective": "lenet5", **fields}))
 
 
 def claim(store: Store, worker: str = "w1", lease: float = 60.0) -> Trial:
@@ -42,9 +42,15 @@ def raw(store: Store, tid: int = 0) -> dict[str, Any]:
     return document
 
 
+def counts_of(store: Store, study: str = "s") -> dict[Status, int]:
+    """Return how many of a study's search trials are in each state."""
+    states = [trial.status for trial in store.trials.find(study, SEARCH)]
+    return {status: states.count(status) for status in Status}
+
+
 def ended(store: Store) -> dict[str, int]:
     """Return how many trials are done and failed; fail if one has not ended."""
-    counts = store.trials.counts("s", SEARCH)
+    counts = counts_of(store)
     assert (counts[Status.NEW], counts[Status.RUNNING]) == (0, 0)
     return {"done": counts[Status.DONE], "failed": counts[Status.ERROR]}
 

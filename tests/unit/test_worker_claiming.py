@@ -6,10 +6,11 @@ import random
 from typing import Any
 
 import pytest
+from support.clients import counts_of
 
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
-from hyperhive.store.trial import SEARCH, Draft, Status, Trial
+from hyperhive.store.trial import Draft, Status, Trial
 from hyperhive.store.workers import Pace
 from hyperhive.worker.claiming import Claimant, pace_of, take
 from hyperhive.worker.identity import Identity
@@ -23,7 +24,7 @@ def open_study(store: Store, trials: int) -> None:
 
 
 def post(store: Store, tid: int, epochs: int) -> None:
-    store.queue.post(Draft("s", tid, {"epochs": epochs}, {}))
+    store.queue.post(Draft("s", tid, {"epochs": epochs}, {}, objective="lenet5", cost=epochs))
 
 
 def pace(device: str) -> Pace:
@@ -44,7 +45,11 @@ def taken(store: Store, device: str, knows: bool = True, study: str | None = Non
 def at_epoch(store: Store, trial: Trial, epoch: int, seconds: float) -> None:
     """Have it that a trial's holder has just said that it is so far after so many seconds."""
     begun = {"$subtract": ["$$NOW", round(1000 * seconds)]}
-    said = {"progress": {"epoch": epoch}, "refresh_time": "$$NOW", "book_time": begun}
+    said = {
+        "progress": {"epoch": epoch, "done": epoch},
+        "refresh_time": "$$NOW",
+        "book_time": begun,
+    }
     store.client.hyperhive.jobs.update_one({"_id": trial.id}, [{"$set": said}])
 
 
@@ -113,7 +118,7 @@ def test_an_idle_device_copies_a_straggler(store: Store) -> None:
     post(store, 0, 30)
     straggler = taken(store, "slow")
     at_epoch(store, straggler, 2, 2.0)
-    store.queue.post(Draft("another", 0, {}, {}))
+    store.queue.post(Draft("another", 0, {}, {}, objective="lenet5"))
     assert taken(store, "fast").study == "another"
     copy = taken(store, "fast")
     assert (copy.id, copy.is_copy) == (straggler.id, True)
@@ -151,7 +156,7 @@ def test_a_pace_is_in_the_workers_record(store: Store) -> None:
     """Others read it there; what is no pace, from whatever version, is none."""
     report(store, "fast")
     assert store.workers.present()[0].pace == pace("fast")
-    for said in ({"seconds_per_epoch": "1"}, {}, "quick", None):
+    for said in ({"seconds_per_unit": "1"}, {"seconds_per_unit": [1]}, {}, "quick", None):
         change = {"$set": {"record.pace": said}}
         store.client.hyperhive.workers.update_one({}, change)
         assert store.workers.present()[0].pace is None
@@ -180,7 +185,7 @@ class Fleet:
 
     def makespan(self) -> float:
         """Run the study; return how long it takes."""
-        while self._store.trials.counts("s", SEARCH)[Status.DONE] < len(self._epochs):
+        while counts_of(self._store)[Status.DONE] < len(self._epochs):
             for device in SECONDS:
                 if device not in self._busy:
                     self._ask(device)
@@ -188,7 +193,7 @@ class Fleet:
         return self._now
 
     def _ask(self, device: str) -> None:
-        waiting = self._store.trials.counts("s", SEARCH)[Status.NEW]
+        waiting = counts_of(self._store)[Status.NEW]
         for tid in range(self._posted, min(len(self._epochs), self._posted + 3 - waiting)):
             post(self._store, tid, self._epochs[tid])
             self._posted += 1

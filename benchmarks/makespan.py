@@ -153,7 +153,8 @@ class _Sleeper:
                     raise Stopped
                 time.sleep(min(_SLICE_S, max(0.0, begun + epoch * seconds - time.monotonic())))
             left = config["epochs"] - epoch
-            context.report({"epoch": epoch, "epochs": config["epochs"]}, left * seconds)
+            progress = {"epoch": epoch, "epochs": config["epochs"], "done": epoch}
+            context.report(progress, left * seconds)
         return Outcome({"status": "ok", "loss": abs(config["learning_rate"] - 0.03)})
 
 

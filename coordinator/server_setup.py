@@ -61,7 +61,8 @@ def prepare(uri: str, users: Path | None) -> Iterator[str]:
 def _admitted(store: Store, uri: str, role: str, folder: Path) -> tuple[str, str]:
     """Ensure the role's user exists with the password in its file.
 
-    Returns the user's name and what was done. A client that is connected with the right password stays connected.
+    Returns the user's name and what was done. A client that is connected with the right password
+    stays connected.
     """
     path = folder / f"{role}.uri"
     if not path.exists():

@@ -43,7 +43,7 @@ def take(store: Store, claimant: Claimant, pace: Pace | None) -> Trial | None:
         return _claim(store, claimant, claimant.identity.study)
     is_fast = _is_fast(store, claimant.identity, pace)
     return (
-        _claim(store, claimant, pace.study, is_fast, pace.seconds_per_epoch)
+        _claim(store, claimant, pace.study, is_fast, pace.seconds_per_unit)
         or _claim(store, claimant, claimant.identity.study)
         or _copy(store, claimant, pace)
     )
@@ -68,12 +68,12 @@ def _is_near_end(store: Store, study: str) -> bool:
 
 def _is_fast(store: Store, identity: Identity, pace: Pace) -> bool:
     others = [
-        record.pace.seconds_per_epoch
+        record.pace.seconds_per_unit
         for record in store.workers.present(pace.study)
         if record.id != identity.worker and record.paused is None
         if record.pace and record.pace.study == pace.study
     ]
-    return pace.seconds_per_epoch <= SLOW * min(others, default=pace.seconds_per_epoch)
+    return pace.seconds_per_unit <= SLOW * min(others, default=pace.seconds_per_unit)
 
 
 def _claim(
@@ -100,6 +100,6 @@ def _copy(store: Store, claimant: Claimant, pace: Pace) -> Trial | None:
         claimant.token,
         claimant.objectives,
         pace.study,
-        pace.seconds_per_epoch,
+        pace.seconds_per_unit,
         claimant.lease,
     )

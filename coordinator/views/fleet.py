@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Callable, Mapping
 
+from hyperhive.common.values import mapping, number
 from hyperhive.coordinator.views.progress import StudyState, at_work
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StudySummary
@@ -15,6 +16,9 @@ from hyperhive.store.workers import WorkerRecord
 
 COMPARE_EVERY_S = 60.0
 """Seconds between two comparisons of finished trials: a late result is seen that much later."""
+
+_TEST_ACCURACY = "result.card.test_accuracy"
+"""The one part of a study's result that is shown here, by its name in the study's document."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class FleetReader:
         Raises ``StoreError``, and ``NotFound`` if the one study is not there; what was read before
         is not lost by that.
         """
-        summaries = self._store.studies.summaries(self._only)
+        summaries = self._store.studies.summaries(self._only, (_TEST_ACCURACY,))
         if self._only is not None and not summaries:
             self._store.study(self._only)  # raises NotFound, which names the studies that exist
         states = {each.name: self._known(each) for each in summaries}
@@ -143,11 +147,12 @@ class FleetReader:
 
 
 def _state_of(summary: StudySummary, trials: tuple[Trial, ...]) -> StudyState:
+    card = mapping((summary.result or {}).get("card"))
     return StudyState(
         name=summary.name,
         budget=summary.budget,
         trials=trials,
         cancelled=summary.cancelled,
         has_ended=summary.has_ended,
-        test_accuracy=summary.test_accuracy,
+        test_accuracy=number(card.get("test_accuracy")),
     )

@@ -23,7 +23,7 @@ def open_study(store: Store, trials: int) -> None:
 
 
 def post(store: Store, tid: int, epochs: int) -> None:
-    store.queue.post(Draft("s", tid, {"epochs": epochs}, {}))
+    store.queue.post(Draft("s", tid, {"epochs": epochs}, {}, objective="lenet5", cost=epochs))
 
 
 def pace(device: str) -> Pace:
@@ -44,7 +44,11 @@ def taken(store: Store, device: str, knows: bool = True, study: str | None = Non
 def at_epoch(store: Store, trial: Trial, epoch: int, seconds: float) -> None:
     """Have it that a trial's holder has just said that it is so far after so many seconds."""
     begun = {"$subtract": ["$$NOW", round(1000 * seconds)]}
-    said = {"progress": {"epoch": epoch}, "refresh_time": "$$NOW", "book_time": begun}
+    said = {
+        "progress": {"epoch": epoch, "done": epoch},
+        "refresh_time": "$$NOW",
+        "book_time": begun,
+    }
     store.client.hyperhive.jobs.update_one({"_id": trial.id}, [{"$set": said}])
 
 
@@ -113,7 +117,7 @@ def test_an_idle_device_copies_a_straggler(store: Store) -> None:
     post(store, 0, 30)
     straggler = taken(store, "slow")
     at_epoch(store, straggler, 2, 2.0)
-    store.queue.post(Draft("another", 0, {}, {}))
+    store.queue.post(Draft("another", 0, {}, {}, objective="lenet5"))
     assert taken(store, "fast").study == "another"
     copy = taken(store, "fast")
     assert (copy.id, copy.is_copy) == (straggler.id, True)
@@ -151,7 +155,7 @@ def test_a_pace_is_in_the_workers_record(store: Store) -> None:
     """Others read it there; what is no pace, from whatever version, is none."""
     report(store, "fast")
     assert store.workers.present()[0].pace == pace("fast")
-    for said in ({"seconds_per_epoch": "1"}, {}, "quick", None):
+    for said in ({"seconds_per_unit": "1"}, {"seconds_per_unit": [1]}, {}, "quick", None):
         change = {"$set": {"record.pace": said}}
         store.client.hyperhive.workers.update_one({}, change)
         assert store.workers.present()[0].pace is None

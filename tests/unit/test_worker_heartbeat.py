@@ -43,7 +43,7 @@ def now(store: Store, trial: Trial) -> Trial:
 @pytest.fixture
 def trial(store: Store) -> Trial:
     """Return a trial that this worker holds."""
-    store.queue.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     return claim(store)
 
 

@@ -87,7 +87,7 @@ def start(mongo_uri: str, tmp_path: Path, store: Store) -> Iterator[Start]:
 
 
 def post(store: Store, tid: int = 0, **fields: Any) -> None:
-    store.queue.post(Draft("s", tid, {"epochs": tid + 1}, {}, **fields))
+    store.queue.post(Draft("s", tid, {"epochs": tid + 1}, {}, **{"objective": "lenet5", **fields}))
 
 
 def the_trial(store: Store, tid: int = 0) -> Trial:
@@ -161,7 +161,7 @@ def test_a_trial_is_held_while_it_runs(store: Store, start: Start) -> None:
 
 def test_only_trials_it_can_do_are_taken(store: Store, start: Start) -> None:
     """Another study's trial and another objective's are left for those who are meant."""
-    store.queue.post(Draft("t", 0, {}, {}))
+    store.queue.post(Draft("t", 0, {}, {}, objective="lenet5"))
     post(store, objective="resnet")
     assert not start(succeeds).run_one()
 
@@ -339,7 +339,11 @@ def straggler(store: Store, bench: Bench) -> Trial:
     post(store, 1)
     trial = store.queue.claim("slow", new_token(), ["lenet5"])
     assert trial is not None
-    begun = {"book_time": {"$subtract": ["$refresh_time", 3_600_000]}, "config.epochs": 30}
+    begun = {
+        "book_time": {"$subtract": ["$refresh_time", 3_600_000]},
+        "cost": 30,
+        "progress": {"done": {"$literal": 0}},
+    }
     store.client.hyperhive.jobs.update_one({"_id": trial.id}, [{"$set": begun}])
     return trial
 

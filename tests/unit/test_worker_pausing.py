@@ -312,7 +312,7 @@ def test_a_trial_is_not_held_for_ever(
     store: Store, mongo_uri: str, tmp_path: Path, laptop: Machine
 ) -> None:
     """When its machine takes too long it is given back, unharmed, for another to take."""
-    store.queue.post(Draft("s", 0, {"epochs": 1}, {}, max_attempts=1))
+    store.queue.post(Draft("s", 0, {"epochs": 1}, {}, max_attempts=1, objective="lenet5"))
     courtesy = Courtesy(laptop.sensors, max_temp=80.0, every=0.02, patience=0.1)
     with Bench(mongo_uri, tmp_path / "o", Epochs(laptop), courtesy=courtesy) as bench:
         assert bench.run_one()

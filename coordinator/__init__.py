@@ -1,0 +1,1 @@
+"""What is searched and how: studies, suggestions, the search itself, and views of it."""

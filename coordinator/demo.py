@@ -1,4 +1,4 @@
-"""Everything on this machine: data, a server, workers, a study."""
+"""The command ``hyperhive demo``: data, a server, workers and a study, all on this machine."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import signal
 import subprocess
 import sys
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
+from rich.console import Console
+
 from hyperhive.common.errors import DatasetError, InputError
+from hyperhive.common.signals import StopSignals
+from hyperhive.coordinator.session import Connect, ShownSearch, loading
+from hyperhive.coordinator.space import named
 from hyperhive.coordinator.study import Plan, study_name
 from hyperhive.model.data.download import Progress
 from hyperhive.model.data.loading import Loaded, Request, load, looks_like_simpsons
@@ -24,11 +30,51 @@ class WorkersFailed(InputError):
     """The demo's workers ended before the study did."""
 
 
+@dataclass(frozen=True)
+class DemoOptions:
+    """The options of ``hyperhive demo``; what is None has a default that fits the data set.
+
+    ``environment`` is that of the command, which its workers inherit.
+    """
+
+    dataset: str | None
+    data: Path | None
+    trials: int | None
+    space: str | None
+    seed: int
+    slots: int | None
+    refit: bool
+    models: Path
+    environment: Mapping[str, str]
+
+
+def run(options: DemoOptions, connect: Connect, console: Console) -> bool:
+    """Run a study with workers of its own; return whether it came to its end."""
+    space = named(options.space or "classic")
+    loaded = loading(
+        lambda progress: choose_data(options.dataset, options.data, options.seed, progress), console
+    )
+    chosen = plan(loaded, options.trials, options.seed, **space)
+    with StopSignals() as signals, connect() as uri:
+        log = options.models / chosen.name / "worker.log"
+        environment = {**options.environment, "HYPERHIVE_MONGO": uri}
+        with workers(environment, chosen.name, options.slots, log) as running:
+            shown = ShownSearch(
+                chosen,
+                loaded.dataset,
+                options.models,
+                options.refit,
+                check=running.require_alive,
+                resume="the next demo starts from the beginning",
+            )
+            return shown.run(uri, signals.stop, console)
+
+
 def choose_data(dataset: str | None, data: Path | None, seed: int, progress: Progress) -> Loaded:
     """Return the demo's data set.
 
-    What is asked for explicitly is loaded or fails. Without a wish it is Simpsons-MNIST, and where
-    that cannot be had, scikit-learn's digits, with a notice that says so.
+    A data set that is asked for is loaded, or that fails. Otherwise it is Simpsons-MNIST or, if
+    that is not available, scikit-learn's digits, with a notice that says so.
     """
     if dataset is not None:
         return load(Request(dataset, data, seed=seed), progress)
@@ -43,19 +89,19 @@ def choose_data(dataset: str | None, data: Path | None, seed: int, progress: Pro
         return Loaded(loaded.dataset, (notice, *loaded.notices))
 
 
-def plan(loaded: Loaded, trials: int | None, seed: int, **searched: Any) -> Plan:
+def plan(loaded: Loaded, trials: int | None, seed: int, **space: Any) -> Plan:
     """Return a plan under a name that no other run has: two demos at once do not meet.
 
     Args:
         loaded: the data set.
-        trials: how many; None for what suits the data set.
+        trials: how many; None for a number that suits the data set.
         seed: of suggestions, initial weights and splits.
-        searched: what the plan says of its space, see ``hyperhive.coordinator.space.named``.
+        space: the fields of the plan that describe it, see ``hyperhive.coordinator.space.named``.
     """
     name = loaded.dataset.name
     budget = trials or TRIALS.get(name, _TRIALS_OTHERWISE)
     study = study_name(name, prefix="demo-", suffix="-" + uuid.uuid4().hex[:6])
-    return Plan(study, Request(name), trials=budget, seed=seed, **searched)
+    return Plan(study, Request(name), trials=budget, seed=seed, **space)
 
 
 @contextlib.contextmanager
@@ -65,11 +111,11 @@ def workers(
     """Run this machine's workers for one study while the context is open.
 
     Args:
-        environment: of the workers, the server's URI in HYPERHIVE_MONGO among it: a command line is
-            for everyone to read.
+        environment: of the workers. It has the server's URI as HYPERHIVE_MONGO, because every user
+            of a machine can read a command line.
         study: the one they work for.
-        slots: how many trials at once; None for one a core.
-        log: the file for what they say.
+        slots: how many trials run at once; None for one per core.
+        log: the file for their output.
     """
     command = [sys.executable, "-m", "hyperhive", "worker", "--study", study]
     command += [] if slots is None else ["--slots", str(slots)]
@@ -81,7 +127,7 @@ def workers(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for us, who then stop them in good order
+            start_new_session=True,  # Ctrl-C reaches only this process, which stops them in order
         )
         try:
             yield Workers(process, log)
@@ -97,14 +143,11 @@ class Workers:
         self._log = log
 
     def require_alive(self) -> None:
-        """Raise ``WorkersFailed``, with their last words, if they have ended."""
+        """Raise ``WorkersFailed``, with the last line of their log, if they have ended."""
         if self._process.poll() is not None:
-            said = self._log.read_text(errors="replace").strip().splitlines()
-            raise WorkersFailed(
-                "the demo's workers ended: {} (log: {})".format(
-                    said[-1] if said else "they said nothing", self._log
-                )
-            )
+            lines = self._log.read_text(errors="replace").strip().splitlines()
+            reason = lines[-1] if lines else "they gave no reason"
+            raise WorkersFailed(f"the demo's workers ended: {reason} (log: {self._log})")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

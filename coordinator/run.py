@@ -1,23 +1,24 @@
 """One study from its plan to its result: open it, search, refit, test once, keep the weights.
 
-PyTorch and Matplotlib are imported when there is something to calibrate, to test or to draw: most
-of a study's life the coordinator waits, on a device that may be small.
+PyTorch and Matplotlib are imported only when a model is calibrated, tested or drawn: for most of a
+study's life the coordinator waits, on a device that may be small.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import threading
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyperhive.common.errors import CheckpointError, InputError
 from hyperhive.common.values import number
-from hyperhive.coordinator.best_so_far import Offers
+from hyperhive.coordinator.best_so_far import BestModelPublisher
 from hyperhive.coordinator.ranking import best_of, why_nothing
-from hyperhive.coordinator.search import Search, Snapshot, Watch
+from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.study import Plan, Study, differences
+from hyperhive.coordinator.views.progress import Snapshot, Watch
+from hyperhive.coordinator.views.summary import Result
 from hyperhive.model.calibration import PLAIN, Calibration
 from hyperhive.model.card import WEIGHTS_FILE, Card, write
 from hyperhive.model.data.dataset import Dataset
@@ -27,6 +28,9 @@ from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trial import SEARCH, Trial
 
+if TYPE_CHECKING:  # it would import PyTorch
+    from hyperhive.model.metrics import Evaluation
+
 PICTURE_FILE = "report.png"
 
 
@@ -34,25 +38,10 @@ class StudyFailed(InputError):
     """A study ended without a model."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """How a study ended. ``folder`` holds the weights, their card and, if drawn, the picture.
-
-    ``again`` says that it had ended before, and that nothing was run for this.
-    """
-
-    winner: Trial
-    card: Card
-    untuned_accuracy: float | None
-    folder: Path
-    picture: Path | None
-    again: bool = False
-
-
 def open_study(store: Store, plan: Plan, dataset: Dataset) -> Study:
-    """Publish the data set and create the study, or check that it is the one that is there.
+    """Publish the data set and create the study, or check that the existing one is the same.
 
-    The budget of a study may grow: then it is reopened. Raises ``StudyChanged``, which says what
+    The budget of a study may grow; that reopens it. Raises ``StudyChanged``, which says what
     differs, for any other change, and ``StudyWithdrawn`` for a study that was cancelled.
     """
     store.ensure_indexes()
@@ -63,161 +52,200 @@ def open_study(store: Store, plan: Plan, dataset: Dataset) -> Study:
     stored = store.studies.open(study.name, spec)
     if stored.cancelled:
         raise StudyWithdrawn(
-            f"study {study.name} was cancelled: choose another name, or `hyperhive study "
-            f"delete {study.name}` to "
-            "begin it anew"
+            f"study {study.name} was cancelled: choose another name, or run `hyperhive study "
+            f"delete {study.name}` to begin it anew"
         )
     if stored.spec == spec:
         return study
     if {**stored.spec, "trials": plan.trials} == spec and plan.trials > stored.spec["trials"]:
         store.studies.extend(study.name, spec)
         return study
+    differing = "; ".join(differences(stored.spec, spec))
     raise StudyChanged(
-        "study {} is in the store with another specification ({}): choose another name, or ask "
-        "for the same (only its trials may grow)".format(
-            study.name, "; ".join(differences(stored.spec, spec))
-        )
+        f"study {study.name} is in the store with another specification ({differing}): choose "
+        "another name, or the same specification (only its trials may grow)"
     )
 
 
-def run_study(
-    store: Store,
-    study: Study,
-    dataset: Dataset,
-    models: Path,
-    refit: bool,
-    watch: Watch,
-    stop: threading.Event,
-    timeout: float | None = None,
-) -> Result:
-    """Run a study to its end and write ``models/<study>/``.
+class StudyRun:
+    """One run of an opened study, from wherever it stands to its model in a folder.
 
-    A study that has ended before is not tested again: its weights are written as they were.
-
-    Raises ``Interrupted`` when stopped, ``NoWorker`` after ``timeout`` seconds without one,
-    ``StudyFailed`` if no trial gave a model, ``StoreError``.
+    Args:
+        store: where the study is.
+        study: opened with ``open_study``.
+        dataset: the study's.
+        folder: where the weights, the card and the picture are written.
+        refit: whether to train the winner on training and validation data before the test.
+        watch: receives a snapshot several times per second.
+        stop: ends the run with ``Interrupted``, when set.
+        timeout: seconds without any worker that end the run; None waits forever.
     """
-    stored = store.studies.get(study.name)
-    folder = models / study.name
-    if stored is not None and stored.result is not None:
-        return _write_again(store, stored, folder)
-    offers = Offers(store, lambda trial, at: _card_so_far(store, study, dataset, trial, at))
 
-    def look(snapshot: Snapshot) -> None:
-        offers.look(snapshot)
-        watch(snapshot)
+    def __init__(
+        self,
+        store: Store,
+        study: Study,
+        dataset: Dataset,
+        folder: Path,
+        refit: bool,
+        watch: Watch,
+        stop: threading.Event,
+        timeout: float | None = None,
+    ) -> None:
+        self._store = store
+        self._study = study
+        self._dataset = dataset
+        self._folder = folder
+        self._refit = refit
+        self._watch = watch
+        self._publisher = BestModelPublisher(store, self.card_so_far)
+        self._search = Search(store, study, self._look, stop, timeout)
 
-    search = Search(store, study, look, stop, timeout)
-    trials = search.run()
-    winner = best_of(trials)
-    if winner is None:
-        raise StudyFailed(f"study {study.name} has no model: {why_nothing(trials)}")
-    baseline = search.baseline()
-    source = search.refit(winner) if refit else winner
-    if source.artifact is None:
-        raise StudyFailed(
-            f"the refit of trial {winner.tid} gave no weights ({why_nothing([source])}): "
-            "start again with --no-refit to keep the "
-            "trial's own"
+    def run(self) -> Result:
+        """Run the study to its end and write its model.
+
+        A study that has ended before is not tested again: its weights are written as they were.
+
+        Raises ``Interrupted`` when stopped, ``NoWorker`` after ``timeout`` seconds without one,
+        ``StudyFailed`` if no trial gave a model, ``StoreError``.
+        """
+        stored = self._store.studies.get(self._study.name)
+        if stored is not None and stored.result is not None:
+            return self._write_again(stored, stored.result)
+        trials = self._search.run()
+        winner = best_of(trials)
+        if winner is None:
+            raise StudyFailed(f"study {self._study.name} has no model: {why_nothing(trials)}")
+        untuned = self._search.baseline().accuracy
+        source, weights = self._source(winner)
+        packed = self._search.persist(lambda: self._store.blobs.get(weights))
+        card = self._card(winner, source, weights)
+        calibration = self._search.persist(lambda: self._calibration(winner))
+        evaluation = self._evaluation(packed, card, source)
+        card = self._evaluated(card, calibration, evaluation)
+        write(self._folder / WEIGHTS_FILE, packed, card)
+        self._conclude(winner, card, weights, untuned)
+        # Last: if drawing fails, the study is concluded and its one test is done.
+        picture = self._draw(trials, winner, untuned, calibration, evaluation)
+        return Result(winner, card, untuned, self._folder, picture)
+
+    def card_so_far(self, trial: Trial, weights: BlobRef) -> Card:
+        """Return the card of a trial's model while the study runs: calibrated, but not tested.
+
+        Raises ``StudyFailed`` if no model can be made of the trial.
+        """
+        card = self._card(trial, trial, weights)
+        return dataclasses.replace(card, calibration=self._calibration(trial))
+
+    def _look(self, snapshot: Snapshot) -> None:
+        self._publisher.look(snapshot.study)
+        self._watch(snapshot)
+
+    def _source(self, winner: Trial) -> tuple[Trial, BlobRef]:
+        """Return the trial whose weights the model has, and where they are: the refit's if any."""
+        source = self._search.refit(winner) if self._refit else winner
+        if source.artifact is None:
+            raise StudyFailed(
+                f"the refit of trial {winner.tid} gave no weights ({why_nothing([source])}): "
+                "start again with --no-refit to keep the trial's own"
+            )
+        return source, BlobRef.from_document(source.artifact)
+
+    def _card(self, winner: Trial, source: Trial, weights: BlobRef) -> Card:
+        """Return the card; raises ``StudyFailed`` if the trials' results lack what it needs."""
+        if winner.accuracy is None or "trained_on" not in source.result:
+            raise StudyFailed(
+                f"trial {winner.tid} is the best, but no model can be made of it: the results of "
+                f"objective {self._study.plan.objective} lack validation_accuracy or trained_on"
+            )
+        return Card.of(
+            self._dataset,
+            weights.sha256,
+            source.config,
+            dataset={**self._study.dataset_card, "content_hash": self._study.dataset_hash},
+            study=self._study.name,
+            trial=winner.tid,
+            validation_accuracy=winner.accuracy,
+            trained_on=source.result["trained_on"],
         )
-    from hyperhive.coordinator.evaluation import judge, with_errors
 
-    weights = BlobRef.from_document(source.artifact)
-    packed = search.persist(lambda: store.blobs.get(weights))
-    card = _card(study, dataset, winner, source, weights)
-    calibration = search.persist(lambda: _calibration(store, study, dataset, winner))
-    try:
-        evaluation = judge(packed, card, dataset)
-    except CheckpointError as error:
-        raise StudyFailed(
-            f"worker {source.owner} delivered weights for {source.label} that cannot be "
-            f"used ({error}): start again with "
-            "--no-refit, or under another --name without that worker"
-        ) from error
-    card = dataclasses.replace(
-        card,
-        test_accuracy=evaluation.accuracy,
-        confusion=evaluation.confusion,
-        calibration=calibration and with_errors(calibration, evaluation, dataset),
-    )
-    untuned = number(baseline.result.get("validation_accuracy"))
-    write(folder / WEIGHTS_FILE, packed, card)
-    ended = {
-        "winner": winner.tid,
-        "card": card.to_json(),
-        "weights": weights.as_document(),
-        "untuned_accuracy": untuned,
-    }
-    search.persist(lambda: store.studies.conclude(study.name, ended))
-    from hyperhive.coordinator.views.picture import Answers, draw
+    def _calibration(self, winner: Trial) -> Calibration | None:
+        """Return the winner's calibration, by its own weights; None if they cannot be used.
 
-    # Last: whatever a picture may stumble over, the study is concluded and its test done once.
-    said = Answers.of(evaluation, calibration or PLAIN, dataset)
-    picture = draw(folder / PICTURE_FILE, trials, winner, untuned, dataset, said)
-    return Result(winner, card, untuned, folder, picture)
+        Then the model's card has none, and the summary says so.
+        """
+        if winner.artifact is None:
+            return None
+        from hyperhive.coordinator.evaluation import calibrate
 
+        try:
+            weights = BlobRef.from_document(winner.artifact)
+            packed = self._store.blobs.get(weights)
+            return calibrate(packed, self._card(winner, winner, weights), self._dataset)
+        except (NotFound, CorruptBlob, CheckpointError):
+            return None
 
-def _card(study: Study, dataset: Dataset, winner: Trial, source: Trial, weights: BlobRef) -> Card:
-    """Return the card; raises ``StudyFailed`` if the results of the study's objective lack it."""
-    accuracy = winner.result.get("validation_accuracy")
-    if not {"validation_accuracy", "trained_on"} <= set(winner.result) & set(source.result) or (
-        accuracy is not None and number(accuracy) is None
-    ):
-        raise StudyFailed(
-            f"trial {winner.tid} is the best, but no model can be made of it: the results "
-            f"of objective {study.plan.objective} "
-            "lack validation_accuracy or trained_on"
+    def _evaluation(self, packed: bytes, card: Card, source: Trial) -> Evaluation:
+        """Return the one evaluation on the test split."""
+        from hyperhive.coordinator.evaluation import judge
+
+        try:
+            return judge(packed, card, self._dataset)
+        except CheckpointError as error:
+            raise StudyFailed(
+                f"worker {source.owner} delivered weights for {source.label} that cannot be used "
+                f"({error}): start again with --no-refit, or under another --name without that "
+                "worker"
+            ) from error
+
+    def _evaluated(
+        self, card: Card, calibration: Calibration | None, evaluation: Evaluation
+    ) -> Card:
+        """Return the card with what the test found."""
+        from hyperhive.coordinator.evaluation import with_errors
+
+        return dataclasses.replace(
+            card,
+            test_accuracy=evaluation.accuracy,
+            confusion=evaluation.confusion,
+            calibration=calibration and with_errors(calibration, evaluation, self._dataset),
         )
-    return Card.of(
-        dataset,
-        weights.sha256,
-        source.config,
-        dataset={**study.dataset_card, "content_hash": study.dataset_hash},
-        study=study.name,
-        trial=winner.tid,
-        validation_accuracy=accuracy,
-        trained_on=source.result["trained_on"],
-    )
 
+    def _conclude(self, winner: Trial, card: Card, weights: BlobRef, untuned: float | None) -> None:
+        result = {
+            "winner": winner.tid,
+            "card": card.to_json(),
+            "weights": weights.as_document(),
+            "untuned_accuracy": untuned,
+        }
+        self._search.persist(lambda: self._store.studies.conclude(self._study.name, result))
 
-def _card_so_far(
-    store: Store, study: Study, dataset: Dataset, trial: Trial, weights: BlobRef
-) -> Card:
-    """Return the card of a trial that is the best until now: calibrated, and never tested."""
-    card = _card(study, dataset, trial, trial, weights)
-    return dataclasses.replace(card, calibration=_calibration(store, study, dataset, trial))
+    def _draw(
+        self,
+        trials: list[Trial],
+        winner: Trial,
+        untuned: float | None,
+        calibration: Calibration | None,
+        evaluation: Evaluation,
+    ) -> Path:
+        from hyperhive.coordinator.views.picture import Answers, draw
 
+        answers = Answers.of(evaluation, calibration or PLAIN, self._dataset)
+        path = self._folder / PICTURE_FILE
+        return draw(path, trials, winner, untuned, self._dataset, answers)
 
-def _calibration(store: Store, study: Study, dataset: Dataset, winner: Trial) -> Calibration | None:
-    """Return the calibration of the winner; None if there are no weights to calibrate it by.
-
-    The model's card lacks one then, and the study's last words say so.
-    """
-    if winner.artifact is None:
-        return None
-    from hyperhive.coordinator.evaluation import calibrate
-
-    try:
-        weights = BlobRef.from_document(winner.artifact)
-        packed = store.blobs.get(weights)
-        return calibrate(packed, _card(study, dataset, winner, winner, weights), dataset)
-    except (NotFound, CorruptBlob, CheckpointError):
-        return None
-
-
-def _write_again(store: Store, stored: StoredStudy, folder: Path) -> Result:
-    result: dict[str, Any] = dict(stored.result or {})
-    card = Card.from_json(result["card"])
-    packed = store.blobs.get(BlobRef.from_document(result["weights"]))
-    write(folder / WEIGHTS_FILE, packed, card)
-    found = store.trials.find(stored.name, SEARCH, [result["winner"]])
-    if not found:
-        raise NotFound(
-            f"the winner of study {stored.name} is in the store no more, somebody wrote "
-            "into it; its model is "
-            f"in {folder}"
-        )
-    (winner,) = found
-    picture = folder / PICTURE_FILE
-    drawn = picture if picture.exists() else None
-    return Result(winner, card, result["untuned_accuracy"], folder, drawn, again=True)
+    def _write_again(self, stored: StoredStudy, result: dict[str, Any]) -> Result:
+        """Write the model of a study that had ended, as it is in the store."""
+        card = Card.from_json(result["card"])
+        packed = self._store.blobs.get(BlobRef.from_document(result["weights"]))
+        write(self._folder / WEIGHTS_FILE, packed, card)
+        winners = self._store.trials.find(stored.name, SEARCH, [result["winner"]])
+        if not winners:
+            raise NotFound(
+                f"the winner of study {stored.name} is no longer in the store, somebody wrote into "
+                f"it; its model is in {self._folder}"
+            )
+        picture = self._folder / PICTURE_FILE
+        drawn = picture if picture.exists() else None
+        untuned = number(result["untuned_accuracy"])
+        return Result(winners[0], card, untuned, self._folder, drawn, again=True)

@@ -1,12 +1,15 @@
-"""A shared server made ready for a fleet: its roles, indexes and users."""
+"""A shared server made ready for a fleet: its roles, indexes and users, and devices' logins."""
 
 from __future__ import annotations
 
+import re
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
 from urllib.parse import quote
 
-from hyperhive.common.errors import InputError
+from hyperhive.common.errors import InputError, UsageError
 from hyperhive.store.errors import LoginRefused
 from hyperhive.store.server import login
 from hyperhive.store.server.mongo import with_login
@@ -16,18 +19,31 @@ from hyperhive.store.store import Store
 _TIMEOUT_S = 60.0
 """A slow server may take this long to make the indexes."""
 
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:]+\](:\d+)?")
+_EVERY_INTERFACE = re.compile(r"(0(?:\.0){0,3}|\[[0:]+\])(?::\d+)?(?=[/?,]|$)")
+"""An address at which a server listens for everybody: a device that calls it calls itself."""
+_LOCAL_NAME = re.compile(r"(?:[^@]*@)?(127\.[0-9.]+|\[::1\]|[A-Za-z0-9-]+)(?::\d+)?/")
+"""An address of this machine only, or a name without a dot, which may be that of a container."""
+
+COMMANDS = {
+    "worker": "hyperhive worker --save-login",
+    "viewer": "hyperhive status",
+    "coordinator": "hyperhive coordinator",
+}
+"""The command with which a user of each role begins."""
+
 
 class NoUsers(InputError):
     """The folder of the users' addresses lacks one."""
 
 
 def prepare(uri: str, users: Path | None) -> Iterator[str]:
-    """Make a server ready; give a line for each thing that holds now. Safe to do again.
+    """Make a server ready; give a line for each thing that is done. Safe to repeat.
 
     Args:
         uri: of the server, with an administrator's login.
-        users: a folder with ``coordinator.uri``, ``worker.uri`` and ``viewer.uri``, whose users
-            are made, with the passwords that stand there.
+        users: a folder with ``coordinator.uri``, ``worker.uri`` and ``viewer.uri``, whose users are
+            made with the passwords in these files.
 
     Raises ``StoreError``, ``NoUsers``.
     """
@@ -43,9 +59,10 @@ def prepare(uri: str, users: Path | None) -> Iterator[str]:
 
 
 def _admitted(store: Store, uri: str, role: str, folder: Path) -> tuple[str, str]:
-    """Have a role's user be there with the password of its file; return the name and what was done.
+    """Ensure the role's user exists with the password in its file.
 
-    Whoever is connected with the right password already stays connected.
+    Returns the user's name and what was done. A client that is connected with the right password
+    stays connected.
     """
     path = folder / f"{role}.uri"
     if not path.exists():
@@ -60,10 +77,73 @@ def _admitted(store: Store, uri: str, role: str, folder: Path) -> tuple[str, str
 
 
 def _is_known(uri: str) -> bool:
-    """Return whether the server takes this login."""
+    """Return whether the server accepts this login."""
     with Store(uri) as store:
         try:
             store.ping()
         except LoginRefused:
             return False
     return True
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """A device to be invited.
+
+    Args:
+        name: what the administrator calls the device.
+        role: one of ``COMMANDS``.
+        host: ``HOST`` or ``HOST:PORT`` by which the device reaches the server; None if that is the
+            address in ``uri``.
+        uri: of the server, with an administrator's login.
+
+    Raises ``UsageError`` for a role or a host that cannot work.
+    """
+
+    name: str
+    role: str
+    host: str | None
+    uri: str
+
+    def __post_init__(self) -> None:
+        if self.role not in COMMANDS:
+            raise UsageError("--role is one of {}".format(", ".join(COMMANDS)))
+        if self.host is not None and _HOST.fullmatch(self.host) is None:
+            raise UsageError("--host is HOST or HOST:PORT, as in 192.168.1.10:27017")
+        unreachable = _EVERY_INTERFACE.match(self.host or _hosts(self.uri))
+        if unreachable is not None:
+            raise UsageError(
+                f"no device reaches a server as {unreachable.group(1)}: pass --host with the name "
+                f"or address by which {self.name} reaches it, as in --host 192.168.1.10"
+            )
+
+    def send(self) -> tuple[str, str | None]:
+        """Make the device's login; return the line to paste there, and a warning if one is due."""
+        portable = login.portable(self.uri)
+        with Store(self.uri) as store:
+            password = store.roles.invite(self.name, self.role)
+        device = with_login(portable, self.name, password, self._host_with_port())
+        local = _LOCAL_NAME.match(device.partition("://")[2])
+        warning = local and (
+            f"the line says that the server is {local.group(1)}: if {self.name} reaches it by "
+            "another name or address, pass --host"
+        )
+        return f"HYPERHIVE_MONGO={shlex.quote(device)} {COMMANDS[self.role]}", warning or None
+
+    def _host_with_port(self) -> str | None:
+        """Return the host, with the port of the URI if it has none of its own."""
+        if self.host is None or re.search(r":\d+$", self.host):
+            return self.host
+        port = re.match(r"[^/?,]*?(:\d+)?(?=[/?,]|$)", _hosts(self.uri))
+        return self.host + ((port and port.group(1)) or "")
+
+
+def _hosts(uri: str) -> str:
+    """Return a URI from its hosts on, without the scheme and the login."""
+    return uri.partition("://")[2].rpartition("@")[2]
+
+
+def revoke(name: str, uri: str) -> None:
+    """Take away a device's login."""
+    with Store(uri) as store:
+        store.roles.revoke(name)

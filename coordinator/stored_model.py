@@ -1,15 +1,20 @@
-"""What ``hyperhive best`` tells of a model, and what it exports."""
+"""The command ``hyperhive best``: what it says about a model, and what it exports.
+
+It must run on a device: only an export imports PyTorch, and hyperopt is never needed.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, ContextManager, Iterator, Mapping
 
 from rich.text import Text
 
 from hyperhive.common.errors import InputError, UsageError
-from hyperhive.coordinator.views.summary import percent
+from hyperhive.coordinator.views.wording import facts, percent
 from hyperhive.model import card as cards
 from hyperhive.model.card import SUFFIX, WEIGHTS_FILE, Card
 from hyperhive.model.data.cache import DatasetCache
@@ -19,12 +24,21 @@ from hyperhive.store.store import Store
 
 
 class NotCheckable(InputError):
-    """The images that an export must be compared on cannot be had."""
+    """The images that an export must be compared on are not available."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """A model: its safetensors file and card, where that lies, and what it is in a few words."""
+class BestOptions:
+    """The options of ``hyperhive best``."""
+
+    study: str | None
+    model: Path | None
+    export: Path | None
+
+
+@dataclass(frozen=True)
+class DescribedModel:
+    """A model: its safetensors file and card, where it lies, and its state in a few words."""
 
     packed: bytes
     card: Card
@@ -32,25 +46,52 @@ class Found:
     state: str
 
 
-def from_file(path: Path) -> Found:
+def run(options: BestOptions, connect: Callable[[], ContextManager[str]]) -> Iterator[Text]:
+    """Describe the model that is asked for, and export it if that is asked for too.
+
+    Args:
+        options: which model, and where to.
+        connect: opens the server and gives its URI; called only if the store is needed.
+
+    Yields what is to be printed. Raises ``UsageError``, ``NotFound``, ``CheckpointError``,
+    ``NotCheckable`` and ``ExportFailed``.
+    """
+    if options.study is not None and options.model is not None:
+        raise UsageError("STUDY and --model exclude each other: give one")
+    if options.export is not None:
+        from hyperhive.model.engines.export import require_path
+
+        require_path(options.export)
+    with contextlib.ExitStack() as opened:
+
+        @functools.lru_cache(maxsize=None)
+        def store() -> Store:
+            return opened.enter_context(Store(opened.enter_context(connect())))
+
+        model = from_file(options.model) if options.model else from_store(store(), options.study)
+        yield describe(model)
+        if options.export is not None:
+            yield _export(model, options.export, lambda name: store().datasets.fetch(name))
+
+
+def from_file(path: Path) -> DescribedModel:
     """Return the model in a directory or of a safetensors file.
 
     Raises ``CheckpointError`` if it is not there or cannot be trusted, ``UsageError`` for a form
-    that was made of one.
+    that was exported from one.
     """
     weights = path / WEIGHTS_FILE if path.is_dir() else path
     cards.require_there(weights)
     if weights.suffix != SUFFIX:
         raise UsageError(
-            f"--model {path} is no {SUFFIX} file: give the one that it was exported from, "
-            "or the directory "
-            f"that has {WEIGHTS_FILE}"
+            f"--model {path} is not a {SUFFIX} file: give the one that it was exported from, or "
+            f"the directory that has {WEIGHTS_FILE}"
         )
     packed, card = cards.read(weights)
-    return Found(packed, card, str(weights), _state(card))
+    return DescribedModel(packed, card, str(weights), _state(card))
 
 
-def from_store(store: Store, name: str | None) -> Found:
+def from_store(store: Store, name: str | None) -> DescribedModel:
     """Return the model of a study, by default the newest that has one.
 
     Raises ``NotFound`` if there is none, ``CheckpointError`` for one that cannot be trusted.
@@ -66,33 +107,29 @@ def from_store(store: Store, name: str | None) -> Found:
     card, packed = Card.from_json(model.card), store.blobs.get(model.weights)
     cards.require_hash(packed, card.weights_sha256)
     where = f"study {name} on {store.address}"
-    return Found(packed, card, where, _state(card, model.is_final, cancelled))
+    return DescribedModel(packed, card, where, _state(card, model.is_final, cancelled))
 
 
-def describe(found: Found) -> Text:
-    """Return what a person wants to know of a model, as a few lines."""
-    card = found.card
-    lines = {
-        "model": found.where,
-        "state": found.state,
-        "config": _configuration(card.config),
-        "tuned": f"{percent(card.validation_accuracy)} of validation images",
-        "test": f"{percent(card.test_accuracy)} of test images",
-        "classes": "{}: {}".format(len(card.classes), ", ".join(card.classes)),
-        "weights": f"{len(found.packed) / 1000:.0f} kB, SHA-256 {card.weights_sha256}",
-    }
-    text = Text()
-    for label, said in lines.items():
-        text.append(f"{label:<9}", style="dim")
-        text.append(said + "\n", style="bold green" if label == "test" else "")
-    text.rstrip()
-    return text
+def describe(model: DescribedModel) -> Text:
+    """Return what a person wants to know about a model, as a few lines."""
+    card = model.card
+    return facts(
+        {
+            "model": model.where,
+            "state": model.state,
+            "config": _configuration(card.config),
+            "tuned": f"{percent(card.validation_accuracy)} of validation images",
+            "test": f"{percent(card.test_accuracy)} of test images",
+            "classes": "{}: {}".format(len(card.classes), ", ".join(card.classes)),
+            "weights": f"{len(model.packed) / 1000:.0f} kB, SHA-256 {card.weights_sha256}",
+        }
+    )
 
 
 def dataset_of(card: Card, fetch: Callable[[str], bytes]) -> Dataset:
     """Return a model's data set, from this machine's cache or with ``fetch`` from the store.
 
-    Raises ``NotCheckable``: what was not compared on its test images is not exported.
+    Raises ``NotCheckable``: a model that was not compared on its test images is not exported.
     """
     content_hash = card.dataset.get("content_hash")
     if not isinstance(content_hash, str):
@@ -101,25 +138,38 @@ def dataset_of(card: Card, fetch: Callable[[str], bytes]) -> Dataset:
         return DatasetCache().get(content_hash, fetch)
     except StoreError as error:
         raise NotCheckable(
-            f"nothing was exported, for it could not be checked on the model's test images: {error}"
+            "nothing was exported, because it could not be checked on the model's test images: "
+            f"{error}"
         ) from error
+
+
+def _export(model: DescribedModel, path: Path, fetch: Callable[[str], bytes]) -> Text:
+    """Write the model in the form that the path's suffix names; return what to print."""
+    from hyperhive.model.engines.export import export, is_compared
+
+    if not is_compared(path):
+        export(path, model.packed, model.card)
+        return Text(f"written: {path}")
+    images = dataset_of(model.card, fetch).test_images
+    export(path, model.packed, model.card, images)
+    return Text(f"written: {path}, which gives the same label on all {len(images):,} test images")
 
 
 def _state(card: Card, is_final: bool = True, cancelled: bool = False) -> str:
     if not is_final:
-        why = "was cancelled" if cancelled else "has not ended"
-        return f"trial {card.trial}, the best so far: the study {why}"
+        reason = "was cancelled" if cancelled else "has not ended"
+        return f"trial {card.trial}, the best so far: the study {reason}"
     if card.trial is None:
-        return "of no study"
-    refitted = card.config.get("train_on_all")
-    return "trial {}{}".format(
-        card.trial, ", refitted on training and validation data" if refitted else ""
-    )
+        return "not from a study"
+    is_refitted = card.config.get("train_on_all")
+    refitted = ", refitted on training and validation data" if is_refitted else ""
+    return f"trial {card.trial}{refitted}"
 
 
 def _configuration(config: Mapping[str, Any]) -> str:
-    said = {name.replace("_", " "): value for name, value in config.items() if name != "dataset"}
-    return ", ".join(
-        "{} {}".format(name, f"{value:.4g}" if isinstance(value, float) else value)
-        for name, value in said.items()
-    )
+    words = {
+        name.replace("_", " "): f"{value:.4g}" if isinstance(value, float) else value
+        for name, value in config.items()
+        if name != "dataset"
+    }
+    return ", ".join(f"{name} {value}" for name, value in words.items())

@@ -16,7 +16,7 @@ from hyperhive.model.config import AUGMENTATIONS, UNTUNED, TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import NAMES as DATASET_NAMES
 from hyperhive.model.data.loading import Request
-from hyperhive.store.trial import HYPEROPT
+from hyperhive.store.trial import HYPEROPT, Draft
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -123,6 +123,25 @@ class Study:
         That is without augmentation.
         """
         return self._config(UNTUNED)
+
+    def draft(
+        self,
+        purpose: str,
+        tid: int,
+        config: TrainConfig,
+        vals: Mapping[str, Any] | None = None,
+    ) -> Draft:
+        """Return a trial of this study to be posted; its cost is its number of epochs."""
+        return Draft(
+            study=self.name,
+            purpose=purpose,
+            tid=tid,
+            config=config.to_json(),
+            vals=vals or {},
+            objective=self.plan.objective,
+            max_attempts=self.plan.max_attempts,
+            cost=config.epochs,
+        )
 
     def _config(self, hyperparameters: Mapping[str, Any]) -> TrainConfig:
         fixed = {

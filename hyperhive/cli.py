@@ -12,7 +12,10 @@ import typer
 from hyperhive.common.errors import InputError
 from hyperhive.coordinator.cli.best import best
 from hyperhive.coordinator.cli.dashboard import dashboard
-from hyperhive.coordinator.cli.search import coordinator, demo, mongo_app, status
+from hyperhive.coordinator.cli.demo import demo
+from hyperhive.coordinator.cli.mongo import mongo_app
+from hyperhive.coordinator.cli.search import coordinator
+from hyperhive.coordinator.cli.status import status
 from hyperhive.coordinator.cli.study import study_app
 from hyperhive.store.errors import StoreError
 from hyperhive.worker.benchmark.cli import benchmark

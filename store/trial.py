@@ -151,6 +151,17 @@ class Trial:
         return None if epoch is None else int(epoch)
 
     @property
+    def epochs(self) -> int | None:
+        """The number of epochs that its worker last reported as the whole of the trial."""
+        epochs = number((self.progress or {}).get("epochs"))
+        return None if epochs is None else int(epochs)
+
+    @property
+    def latest_accuracy(self) -> float | None:
+        """The validation accuracy that its worker last reported while the trial ran."""
+        return number((self.progress or {}).get("validation_accuracy"))
+
+    @property
     def is_final(self) -> bool:
         """Whether nothing but a late result of a lost worker can still change this trial."""
         return self.status in (Status.DONE, Status.ERROR)

@@ -8,46 +8,58 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict
 
-from hyperhive.common.values import number
-from hyperhive.coordinator.ranking import hyperparameters
-from hyperhive.coordinator.views.fleet import Fleet, FleetReader, StudyState
-from hyperhive.coordinator.views.incidents import mended
-from hyperhive.coordinator.views.terminal import NO_WORKER, ago, does, outcome, time_left
+from hyperhive.coordinator.views.fleet import Fleet, FleetReader
+from hyperhive.coordinator.views.incidents import incidents
+from hyperhive.coordinator.views.progress import StudyState, measured
+from hyperhive.coordinator.views.wording import (
+    ago,
+    counts,
+    hyperparameters,
+    no_worker,
+    outcome,
+    percent,
+    report_of,
+    time_left,
+)
 from hyperhive.store.errors import StoreError
 from hyperhive.store.trial import Status, Trial
 from hyperhive.store.workers import WorkerRecord
 
 REFRESH_S = 2.0
-"""The page asks so often. However many watch, the store is read no more often."""
+"""Seconds between two questions of a page. The store is read no more often, for all viewers."""
 
 _POINTS = 400
-"""Of more trials, each point of the chart stands for several: for the best of them."""
+"""The most points in the chart. With more trials, each point is the best of several."""
 
 _BEST = 10
 _FAILURES = 5
 _LONGEST = 300
-"""Letters of a text that somebody else wrote: an error's message, a worker's name."""
+"""Characters of a text that somebody else wrote: an error's message, a worker's name."""
 
 _Json = Dict[str, Any]
 
 
 @dataclass(frozen=True)
 class _View:
-    """What the last reading gave; ``fleet`` is older if there was a problem."""
+    """The result of the last reading; ``fleet`` is of an earlier one if there was a problem.
 
-    asked: float
+    ``contents`` has the fleet as JSON, by the study whose details it shows. It is filled as viewers
+    ask.
+    """
+
+    asked_at: float
     fleet: Fleet | None = None
-    read: float = 0.0
+    read_at: float = 0.0
     problem: str | None = None
-    said: dict[str | None, str] = field(default_factory=dict)
+    contents: dict[str | None, _Json] = field(default_factory=dict)
 
 
 class Dashboard:
     """The newest state of the fleet, for any number of viewers.
 
-    The store is read when a viewer asks and what there is is older than ``REFRESH_S``: once for
-    all, and never while nobody asks. Nobody waits for a reading but who asks for the first, and
-    the one viewer whose question began it.
+    The store is read when a viewer asks and the last reading is older than ``REFRESH_S``: once for
+    all viewers, and never while nobody asks. Only the first viewer, and the viewer whose question
+    begins a reading, wait for it.
 
     Args:
         reader: reads the fleet.
@@ -61,13 +73,13 @@ class Dashboard:
         self._view = _View(-REFRESH_S)
 
     def read(self) -> None:
-        """Read the store now. Raises ``StoreError``, and goes on with what there was."""
+        """Read the store now. Raises ``StoreError``, and keeps what was read before."""
         now = self._clock()
         try:
             self._view = _View(now, self._reader.read(), self._clock())
         except StoreError as error:
             before = self._view
-            self._view = _View(now, before.fleet, before.read, _text(error), before.said)
+            self._view = _View(now, before.fleet, before.read_at, _text(error), before.contents)
             raise
 
     def look(self, study: str | None = None) -> bytes:
@@ -75,94 +87,96 @@ class Dashboard:
 
         ``problem`` says what is wrong with the store, ``age`` how many seconds old the rest is.
         """
-        first = self._view.fleet is None and self._view.problem is None
-        if self._reading.acquire(blocking=first):
+        is_first = self._view.fleet is None and self._view.problem is None
+        if self._reading.acquire(blocking=is_first):
             try:
-                # A little less: a page that asks every two seconds finds it has been two.
-                if self._clock() - self._view.asked >= 0.9 * REFRESH_S:
+                # A little less than REFRESH_S: a page's timer is not exact.
+                if self._clock() - self._view.asked_at >= 0.9 * REFRESH_S:
                     self.read()
             except StoreError:
-                pass  # the view says it
+                pass  # the view has it as its problem
             finally:
                 self._reading.release()
         return self._answer(self._view, study)
 
     def _answer(self, view: _View, study: str | None) -> bytes:
-        age, said = 0.0, "null"
-        if view.fleet is not None:
-            age = self._clock() - view.read
-            chosen = _chosen(view.fleet, study)
-            name = None if chosen is None else chosen.name
-            if name not in view.said:
-                view.said[name] = json.dumps(content(view.fleet, chosen), allow_nan=False)
-            said = view.said[name]
-        head = json.dumps({"problem": view.problem, "age": round(age, 1)})
-        return f'{head[:-1]}, "fleet": {said}}}'.encode()
+        age = 0.0 if view.fleet is None else self._clock() - view.read_at
+        answer = {
+            "problem": view.problem,
+            "age": round(age, 1),
+            "fleet": None if view.fleet is None else _content_once(view, view.fleet, study),
+        }
+        return json.dumps(answer, allow_nan=False).encode()
+
+
+def _content_once(view: _View, fleet: Fleet, study: str | None) -> _Json:
+    chosen = _chosen(fleet, study)
+    name = None if chosen is None else chosen.name
+    if name not in view.contents:
+        view.contents[name] = content(fleet, chosen)
+    return view.contents[name]
 
 
 def _chosen(fleet: Fleet, name: str | None) -> StudyState | None:
     """Return the study of that name, else the newest that has not ended, else the newest."""
-    found: tuple[StudyState | None, ...] = (
-        *(study for study in fleet.studies if study.name == name),
-        *(study for study in reversed(fleet.studies) if study.is_open),
-        *reversed(fleet.studies),
-        None,
+    newest_first = fleet.studies[::-1]
+    candidates = (
+        *(study for study in newest_first if study.name == name),
+        *(study for study in newest_first if study.is_open),
+        *newest_first,
     )
-    return found[0]
+    return candidates[0] if candidates else None
 
 
 def content(fleet: Fleet, chosen: StudyState | None) -> _Json:
     """Return the fleet as the page shows it, with the details of one study.
 
-    Names and messages are text as somebody wrote it, and nothing that may be taken for HTML.
+    Names and messages are text as somebody wrote it; the page must not take them for HTML.
     """
     held = fleet.held
     workers = (*fleet.workers, *fleet.silent)
-    lonely = not fleet.workers and any(study.is_open for study in fleet.studies)
+    is_deserted = not fleet.workers and any(study.is_open for study in fleet.studies)
     return {
         "address": fleet.address,
         "studies": [_line(study) for study in reversed(fleet.studies)],
         "study": chosen and _details(chosen),
         "workers": [_worker(worker, held, worker in fleet.silent) for worker in workers],
-        "no_worker": NO_WORKER.format("any more" if fleet.silent else "yet") if lonely else None,
-        "troubles": [
+        "no_worker": no_worker(had_workers=bool(fleet.silent)) if is_deserted else None,
+        "incidents": [
             _text(f"{study.name}: {line}")
             for study in fleet.studies
-            for line in mended(list(study.trials), fleet.overdue)
+            for line in incidents(study.trials, fleet.overdue)
         ],
     }
 
 
 def _line(study: StudyState) -> _Json:
     """Return a study as the list of studies shows it."""
-    count = study.counts
     return {
         "name": study.name,
         "state": _state(study),
-        "counts": f"{count[Status.DONE]} of {study.summary.budget} done, {count[Status.RUNNING]} "
-        f"running, {count[Status.NEW]} waiting, {count[Status.ERROR]} failed",
+        "counts": counts(study),
         "best": study.best and f"best {_text(outcome(study.best))}",
     }
 
 
 def _state(study: StudyState) -> str:
-    if study.summary.cancelled:
+    if study.cancelled:
         return "cancelled"
-    return "ended" if study.summary.has_ended else ""
+    return "ended" if study.has_ended else ""
 
 
 def _details(study: StudyState) -> _Json:
-    count, best, test = study.counts, study.best, study.test_accuracy
-    untuned = study.untuned_accuracy
+    best, test, untuned = study.best, study.test_accuracy, study.untuned_accuracy
     failed = [trial for trial in study.searched if trial.status is Status.ERROR]
     return {
         **_line(study),
-        "budget": study.summary.budget,
-        "ended": count[Status.DONE] + count[Status.ERROR],
+        "budget": study.budget,
+        "ended": study.ended,
         "left": time_left(study.seconds_left()),
         "best": best and _ranked(best),
-        "test": None if test is None else f"{test:.1%}",
-        "untuned": None if untuned is None else f"{untuned:.1%}",
+        "test": None if test is None else percent(test),
+        "untuned": None if untuned is None else percent(untuned),
         "chart": _chart(study),
         "top": [_ranked(trial) for trial in study.ranked[:_BEST]],
         "failures": [
@@ -181,63 +195,53 @@ def _ranked(trial: Trial) -> _Json:
 
 def _chart(study: StudyState) -> _Json:
     """Return what the chart draws: points are a tid and an accuracy, 0 to 1, by tid."""
-    measured = [(trial.tid, accuracy) for trial, accuracy in _measured(study.searched)]
-    bad = [
-        trial.tid
-        for trial in study.searched
-        if trial.status is Status.ERROR or trial.result.get("diverged")
-    ]
-    best = [(trial.tid, accuracy) for trial, accuracy in _measured(study.ranked[:1])]
-    together = -(-len(measured) // _POINTS) or 1
+    points = _points(measured(study.searched))
+    best = _points(measured(study.ranked[:1]))
+    bad = [trial.tid for trial in study.searched if trial.status is Status.ERROR or trial.diverged]
+    together = -(-len(points) // _POINTS) or 1
     return {
-        "last": max([study.summary.budget - 1, *(trial.tid for trial in study.searched[-1:])]),
+        "last": max([study.budget - 1, *(trial.tid for trial in study.searched[-1:])]),
         "points": [
-            max(measured[start : start + together], key=lambda point: point[1])
-            for start in range(0, len(measured), together)
+            max(points[start : start + together], key=lambda point: point[1])
+            for start in range(0, len(points), together)
         ],
         "together": together,
         "best": best[0] if best else None,
         "bad": bad[:: -(-len(bad) // _POINTS) or 1],
         "untuned": study.untuned_accuracy,
-        "text": _chart_in_words(study, [accuracy for _, accuracy in measured], len(bad)),
+        "text": _chart_in_words(study, [accuracy for _, accuracy in points], len(bad)),
     }
 
 
-def _measured(trials: Any) -> list[tuple[Trial, float]]:
-    """Return the trials that have a validation accuracy, with it; a worker may write anything."""
-    found = []
-    for trial in trials:
-        accuracy = number(trial.result.get("validation_accuracy"))
-        if accuracy is not None and 0 <= accuracy <= 1 and not trial.result.get("diverged"):
-            found.append((trial, round(accuracy, 4)))
-    return found
+def _points(trials: list[tuple[Trial, float]]) -> list[tuple[int, float]]:
+    return [(trial.tid, round(accuracy, 4)) for trial, accuracy in trials]
 
 
 def _chart_in_words(study: StudyState, accuracies: list[float], bad: int) -> str:
-    """Return what the chart shows, for who does not see it."""
+    """Return what the chart shows, for readers who do not see it."""
     if not accuracies:
         return "Validation accuracy by trial: no trial has one yet."
     text = (
         f"Validation accuracy by trial: {len(accuracies)} measured, "
-        f"from {min(accuracies):.1%} to {max(accuracies):.1%}."
+        f"from {percent(min(accuracies))} to {percent(max(accuracies))}."
     )
     if study.best is not None:
         text += f" The best is trial {study.best.tid}: {_text(outcome(study.best))}."
     if study.untuned_accuracy is not None:
-        text += f" Untuned: {study.untuned_accuracy:.1%}."
+        text += f" Untuned: {percent(study.untuned_accuracy)}."
     return text + (f" {bad} diverged or failed." if bad else "")
 
 
-def _worker(worker: WorkerRecord, held: Any, is_silent: bool) -> _Json:
+def _worker(worker: WorkerRecord, held: dict[str, Trial], is_silent: bool) -> _Json:
     return {
         "name": _text(worker.id),
         "device": _text(worker.device),
-        "does": _text(does(worker, held.get(worker.id), is_silent)),
-        "heard": f"heard of {ago(worker.seconds_ago)}",
+        "does": _text(report_of(worker, held.get(worker.id), is_silent)),
+        "heard": f"last heard of {ago(worker.seconds_ago)}",
         "silent": is_silent,
     }
 
 
-def _text(said: object) -> str:
-    text = str(said)
+def _text(value: object) -> str:
+    text = str(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -1,99 +1,37 @@
-"""The fleet as it stands: its studies with their trials, its workers. Only ever read."""
+"""The fleet as it stands: its studies with their trials, and its workers. It is only read."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Callable, Mapping
 
 from hyperhive.common.values import mapping, number
-from hyperhive.coordinator.ranking import ranking
+from hyperhive.coordinator.views.progress import StudyState, at_work
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StudySummary
-from hyperhive.store.trial import BASELINE, SEARCH, Status, Trial, experiment_key, experiment_keys
+from hyperhive.store.trial import Trial, experiment_key, experiment_keys
 from hyperhive.store.workers import WorkerRecord
 
 COMPARE_EVERY_S = 60.0
-"""How old what is known of finished trials may be: a late result is seen within a minute."""
+"""Seconds between two comparisons of finished trials: a late result is seen that much later."""
 
-_RECENT = 20
-"""So many trials tell how long one takes."""
-
-
-@dataclass(frozen=True)
-class StudyState:
-    """A study and its trials of all purposes, by tid, at one moment."""
-
-    summary: StudySummary
-    trials: tuple[Trial, ...]
-
-    @property
-    def name(self) -> str:
-        """The study's name."""
-        return self.summary.name
-
-    @property
-    def is_open(self) -> bool:
-        """Whether trials may still be posted."""
-        return not (self.summary.has_ended or self.summary.cancelled)
-
-    @cached_property
-    def searched(self) -> tuple[Trial, ...]:
-        """The trials of the search."""
-        return tuple(trial for trial in self.trials if trial.purpose == SEARCH)
-
-    @cached_property
-    def counts(self) -> Mapping[Status, int]:
-        """How many trials of the search are in each state."""
-        counted = Counter(trial.status for trial in self.searched)
-        return {status: counted[status] for status in Status}
-
-    @cached_property
-    def ranked(self) -> list[Trial]:
-        """The trials of the search that have a usable result, the best first."""
-        return ranking(self.searched)
-
-    @property
-    def best(self) -> Trial | None:
-        """The best trial of the search so far."""
-        return self.ranked[0] if self.ranked else None
-
-    @property
-    def untuned_accuracy(self) -> float | None:
-        """The validation accuracy of the baseline, 0 to 1, once it is known."""
-        baseline = [trial for trial in self.trials if trial.purpose == BASELINE]
-        return number(baseline[0].result.get("validation_accuracy")) if baseline else None
-
-    @property
-    def test_accuracy(self) -> float | None:
-        """The test accuracy on the card of the study's model, 0 to 1, once it has ended."""
-        card = mapping((self.summary.result or {}).get("card"))
-        return number(card.get("test_accuracy"))
-
-    def seconds_left(self) -> float | None:
-        """Return the time left for the search; None where nothing tells it.
-
-        That is the mean time that the latest trials took from being taken to their result, times
-        the trials left, over those that run now: how long nobody worked does not count.
-        """
-        running = self.counts[Status.RUNNING]
-        left = self.summary.budget - self.counts[Status.DONE] - self.counts[Status.ERROR]
-        done = sorted(
-            (trial.refresh_time, trial.book_time)
-            for trial in self.searched
-            if trial.status is Status.DONE and trial.refresh_time and trial.book_time
-        )
-        took = [(ended - taken).total_seconds() for ended, taken in done[-_RECENT:]]
-        if not (self.is_open and running and took and left > 0):
-            return None
-        return sum(took) / len(took) * left / min(running, left)
+_TEST_ACCURACY = "result.card.test_accuracy"
+"""The one part of a study's result that is shown here, by its name in the study's document."""
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """What is there. ``overdue`` has the ids of the trials whose lease is over."""
+    """The studies and workers of a store at one moment.
+
+    Args:
+        address: of the store.
+        studies: the oldest first.
+        workers: those that were heard of lately.
+        silent: those that were heard of within a day, but not lately.
+        overdue: the ids of the trials whose lease is over.
+    """
 
     address: str
     studies: tuple[StudyState, ...]
@@ -103,27 +41,19 @@ class Fleet:
 
     @property
     def held(self) -> dict[str, Trial]:
-        """The trial that each worker is at, see ``at_work``."""
-        trials = (trial for study in self.studies for trial in study.trials)
-        return at_work(trial for trial in trials if trial.status is Status.RUNNING)
-
-
-def at_work(running: Iterable[Trial]) -> dict[str, Trial]:
-    """Return the trial that each worker is at, by the worker's id; a copy as its worker has it."""
-    running = list(running)
-    held = {str(trial.owner): trial for trial in running}
-    copies = [trial.as_copied(trial.copy.token) for trial in running if trial.copy]
-    return {**held, **{str(trial.owner): trial for trial in copies}}
+        """The trial that each worker runs, see ``at_work``."""
+        return at_work(trial for study in self.studies for trial in study.trials)
 
 
 class FleetReader:
-    """Reads the fleet again and again, and of the trials only what may have changed.
+    """Reads the fleet again and again, but of the trials only those that may have changed.
 
-    Those are the unfinished ones, and the ones posted since. What may still become of a finished
-    one (a late result, say) is found every ``COMPARE_EVERY_S`` seconds, by its version alone.
+    Those are the unfinished ones, and the ones posted since the last reading. A finished trial can
+    still change (a late result, say); every ``COMPARE_EVERY_S`` seconds the versions tell which
+    did.
 
     Args:
-        store: where the fleet is; reading is all that its user must be allowed.
+        store: where the fleet is; its user needs no right but to read.
         only: the one study to read, with the workers that would take its trials; by default all.
         clock: gives seconds.
     """
@@ -135,8 +65,9 @@ class FleetReader:
         self._only = only
         self._clock = clock
         self._states: dict[str, StudyState] = {}
+        self._created: dict[str, datetime] = {}
         self._closed: set[str] = set()
-        self._compared = clock()
+        self._compared_at = clock()
 
     def read(self) -> Fleet:
         """Return the fleet as it is now.
@@ -144,16 +75,17 @@ class FleetReader:
         Raises ``StoreError``, and ``NotFound`` if the one study is not there; what was read before
         is not lost by that.
         """
-        summaries = self._store.studies.summaries(self._only, ("result.card.test_accuracy",))
+        summaries = self._store.studies.summaries(self._only, (_TEST_ACCURACY,))
         if self._only is not None and not summaries:
-            self._store.study(self._only)  # says that it is not there, and what is
-        states = {each.name: self._before(each) for each in summaries}
+            self._store.study(self._only)  # raises NotFound, which names the studies that exist
+        states = {each.name: self._known(each) for each in summaries}
         # A study that closed since the last read may have ended trials that were never seen.
-        self._take_in(states, self._store.trials.changed(*self._question(states)))
-        if self._clock() - self._compared >= COMPARE_EVERY_S:
+        self._merge(states, self._store.trials.changed(*self._question(states)))
+        if self._clock() - self._compared_at >= COMPARE_EVERY_S:
             self._compare(states)
-            self._compared = self._clock()
+            self._compared_at = self._clock()
         self._states = states
+        self._created = {each.name: each.created for each in summaries}
         self._closed = {name for name, state in states.items() if not state.is_open}
         return Fleet(
             self._store.address,
@@ -163,48 +95,64 @@ class FleetReader:
             frozenset(trial.id for trial in self._store.trials.overdue()),
         )
 
-    def _before(self, summary: StudySummary) -> StudyState:
-        """Return what was known of a study, under its new summary."""
+    def _known(self, summary: StudySummary) -> StudyState:
+        """Return a study with the trials that are known of it, as its summary now describes it.
+
+        The state is the same object while nothing changed, so that it is ranked only once.
+        """
         known = self._states.get(summary.name)
-        if known is None or known.summary.created != summary.created:
-            self._closed.discard(summary.name)
-            return StudyState(summary, ())
-        return known if known.summary == summary else StudyState(summary, known.trials)
+        if known is None or self._created[summary.name] != summary.created:
+            self._closed.discard(summary.name)  # it was deleted and begun anew
+            return _state_of(summary, ())
+        state = _state_of(summary, known.trials)
+        return known if state == known else state
 
     def _question(self, states: Mapping[str, StudyState]) -> tuple[dict[str, int], list[Any]]:
-        """Return what to ask the store for: see ``TrialQueue.changed``."""
+        """Return what to ask the store for: see ``TrialReader.changed``."""
         above: dict[str, int] = {}
         unfinished: list[Any] = []
         for name, state in states.items():
             if name not in self._closed or state.is_open:
-                # Of the other purposes there are a few at most, in no order.
+                # Trials of the other purposes are few, and their tids have no order: read them all.
                 above.update(dict.fromkeys(experiment_keys(name), -1))
                 above[experiment_key(name)] = max((t.tid for t in state.searched), default=-1)
             unfinished += [trial.id for trial in state.trials if not trial.is_final]
         return above, unfinished
 
     def _compare(self, states: dict[str, StudyState]) -> None:
-        """Find what changed of finished trials, and what is gone."""
+        """Read the finished trials that changed, and forget those that are gone."""
         versions = self._store.trials.versions(states)
         known = {trial.id: trial.version for state in states.values() for trial in state.trials}
-        differ = [id for id, version in versions.items() if known.get(id) != version]
+        differing = [id for id, version in versions.items() if known.get(id) != version]
         for name, state in states.items():
-            there = tuple(trial for trial in state.trials if trial.id in versions)
-            if len(there) < len(state.trials):
-                states[name] = StudyState(state.summary, there)
-        if differ:
-            self._take_in(states, self._store.trials.changed({}, differ))
+            remaining = tuple(trial for trial in state.trials if trial.id in versions)
+            if len(remaining) < len(state.trials):
+                states[name] = replace(state, trials=remaining)
+        if differing:
+            self._merge(states, self._store.trials.changed({}, differing))
 
-    def _take_in(self, states: dict[str, StudyState], found: list[Trial]) -> None:
-        """Put trials that were read in the place of what was known of them."""
+    def _merge(self, states: dict[str, StudyState], trials: list[Trial]) -> None:
+        """Replace what was known of these trials by what was read now."""
         name_of = {key: name for name in states for key in experiment_keys(name)}
         news: dict[str, list[Trial]] = {}
-        for trial in found:
+        for trial in trials:
             if trial.exp_key in name_of:  # its worker may have written another meanwhile
                 news.setdefault(name_of[trial.exp_key], []).append(trial)
         for name, changed in news.items():
             state = states[name]
             merged = {trial.id: trial for trial in (*state.trials, *changed)}
-            trials = tuple(sorted(merged.values(), key=lambda trial: trial.tid))
-            if trials != state.trials:
-                states[name] = StudyState(state.summary, trials)
+            ordered = tuple(sorted(merged.values(), key=lambda trial: trial.tid))
+            if ordered != state.trials:
+                states[name] = replace(state, trials=ordered)
+
+
+def _state_of(summary: StudySummary, trials: tuple[Trial, ...]) -> StudyState:
+    card = mapping((summary.result or {}).get("card"))
+    return StudyState(
+        name=summary.name,
+        budget=summary.budget,
+        trials=trials,
+        cancelled=summary.cancelled,
+        has_ended=summary.has_ended,
+        test_accuracy=number(card.get("test_accuracy")),
+    )

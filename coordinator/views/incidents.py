@@ -1,22 +1,24 @@
-"""What went wrong with a study's trials and was mended, as a person wants to hear it."""
+"""What went wrong with a study's trials and was recovered, in words."""
 
 from __future__ import annotations
 
-from typing import Container
+from typing import Container, Sequence
 
 from hyperhive.store.trial import SEARCH, Trial
 
-_NAMED = 8
+_MOST_NAMES = 8
 
 
-def mended(trials: list[Trial], overdue: Container[object]) -> list[str]:
-    """Return a line for each kind of mishap among these trials: what, and which trials.
+def incidents(trials: Sequence[Trial], overdue: Container[object]) -> list[str]:
+    """Return a line for each kind of incident: what happened, and to which trials.
 
-    ``overdue`` has the ids of the trials whose lease is over.
+    Args:
+        trials: of one study.
+        overdue: the ids of the trials whose lease is over.
     """
     lines = {
         "silent worker, the next free one takes it": [
-            trial for trial in trials if trial.id in overdue and _may_be_taken(trial)
+            trial for trial in trials if trial.id in overdue and _may_be_claimed(trial)
         ],
         "taken again after a worker was lost, stopped or failed": [
             trial for trial in trials if trial.claims > 1
@@ -29,15 +31,15 @@ def mended(trials: list[Trial], overdue: Container[object]) -> list[str]:
     return [f"{what}: {_names(which)}" for what, which in lines.items() if which]
 
 
-def _may_be_taken(trial: Trial) -> bool:
+def _may_be_claimed(trial: Trial) -> bool:
     return trial.attempts < trial.max_attempts and not trial.cancel_requested
 
 
 def _names(trials: list[Trial]) -> str:
-    names = [_name(trial) for trial in trials[:_NAMED]]
-    more = len(trials) - len(names)
-    text = "{} {}".format("trials" if len(trials) > 1 else "trial", ", ".join(names))
-    return text if not more else f"{text} and {more} more"
+    names = ", ".join(_name(trial) for trial in trials[:_MOST_NAMES])
+    text = f"trials {names}" if len(trials) > 1 else f"trial {names}"
+    more = len(trials) - _MOST_NAMES
+    return f"{text} and {more} more" if more > 0 else text
 
 
 def _name(trial: Trial) -> str:

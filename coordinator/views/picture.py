@@ -1,4 +1,4 @@
-"""The picture at the end of a study: what the model says of images it never saw, and the search."""
+"""The picture at the end of a study: images that the model classifies, and the search's history."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from hyperhive.common.values import number
-from hyperhive.coordinator.ranking import hyperparameters, ranking
+from hyperhive.coordinator.ranking import ranking
+from hyperhive.coordinator.views.progress import measured
+from hyperhive.coordinator.views.wording import hyperparameters, percent
 from hyperhive.model.calibration import Calibration
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.metrics import Evaluation
@@ -26,10 +27,12 @@ _RIGHT, _WRONG, _BEST, _QUIET = "#1a7f37", "#cf222e", "#e3a008", "#6e7781"
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model says of the test split, in its order.
+    """A model's predictions on the test split, in the split's order.
 
-    ``predicted`` are int64 classes ``[N]``, ``known`` bool ``[N]``: whether predict-cam would say
-    them. ``accuracy`` is the share of all that were predicted rightly, said or not.
+    Args:
+        predicted: int64 classes ``[N]``.
+        known: bool ``[N]``, whether predict-cam would give the class rather than ``unknown``.
+        accuracy: the share of all N that are classified correctly, known or not.
     """
 
     predicted: np.ndarray
@@ -38,7 +41,7 @@ class Answers:
 
     @classmethod
     def of(cls, test: Evaluation, calibration: Calibration, dataset: Dataset) -> Answers:
-        """Return those of a model by its evaluation on a data set's test split."""
+        """Build them from a model's evaluation on the test split of a data set."""
         probabilities = calibration.probabilities(test.logits)
         membership = calibration.membership(dataset.test_images)
         known = [calibration.knows(*each) for each in zip(probabilities, membership)]
@@ -53,21 +56,22 @@ def draw(
     dataset: Dataset,
     answers: Answers,
 ) -> Path:
-    """Write a PNG: test images with the names the model gives them, and the search's history.
+    """Write a PNG: test images with the predicted classes, and the search's history.
 
     Args:
+        path: where it is written.
         trials: all trials of the search.
         winner: the best of them.
         untuned: validation accuracy of the baseline, if it has one.
-        dataset: its test images are shown, a fixed draw of them.
+        dataset: a fixed sample of its test images is shown.
         answers: of the model on the whole test split.
     """
     figure = Figure(figsize=(12, 9.6), layout="constrained")
     FigureCanvasAgg(figure)
     images, history = cast(List[SubFigure], figure.subfigures(2, 1, height_ratios=[1.9, 1]))
     images.suptitle(
-        f"{dataset.name}: {answers.accuracy:.1%} of {len(dataset.test_labels):,} unseen "
-        "images named rightly",
+        f"{dataset.name}: {percent(answers.accuracy)} of {len(dataset.test_labels):,} unseen "
+        "images classified correctly",
         fontsize=15,
         fontweight="bold",
     )
@@ -85,33 +89,30 @@ def _draw_image(axes: Axes, dataset: Dataset, answers: Answers, index: int) -> N
     axes.imshow(image if dataset.channels == 3 else image[..., 0], cmap="gray", vmin=0, vmax=255)
     axes.set(xticks=[], yticks=[])
     predicted = int(answers.predicted[index])
-    right = predicted == dataset.test_labels[index]
-    said, truth = (_short(dataset.classes[n]) for n in (predicted, dataset.test_labels[index]))
+    label = int(dataset.test_labels[index])
+    right = predicted == label
+    name, truth = _short(dataset.classes[predicted]), _short(dataset.classes[label])
     known = answers.known[index]
     colour = _QUIET if not known else _RIGHT if right else _WRONG
     for spine in axes.spines.values():
         spine.set(color=colour, linewidth=2)
-    verdict = "✓ " + said if right else f"✗ {said}\nis {truth}"
+    verdict = f"✓ {name}" if right else f"✗ {name}\nis {truth}"
     if not known:
         verdict = f"unknown\nis {truth}"
     axes.set_title(verdict, fontsize=8, color=colour, pad=3)
 
 
 def _draw_history(axes: Axes, trials: list[Trial], winner: Trial, untuned: float | None) -> None:
-    measured = {
-        trial.tid: accuracy
-        for trial in sorted(ranking(trials), key=lambda trial: trial.tid)
-        for accuracy in [number(trial.result.get("validation_accuracy"))]
-        if accuracy is not None  # it diverged before it could be
-    }
-    numbers, accuracies = list(measured), list(measured.values())
+    points = sorted((trial.tid, accuracy) for trial, accuracy in measured(ranking(trials)))
+    numbers = [tid for tid, _ in points]
+    accuracies = [accuracy for _, accuracy in points]
     axes.plot(numbers, accuracies, "o", color="#0969da", alpha=0.75, label="a trial")
     axes.step(
         numbers, np.maximum.accumulate(accuracies), where="post", color=_BEST, label="best so far"
     )
     axes.plot(
         [winner.tid],
-        [winner.result["validation_accuracy"]],
+        [np.nan if winner.accuracy is None else winner.accuracy],
         "*",
         color=_BEST,
         markersize=18,
@@ -120,7 +121,7 @@ def _draw_history(axes: Axes, trials: list[Trial], winner: Trial, untuned: float
         label=f"the best: {hyperparameters(winner)}",
     )
     if untuned is not None:
-        axes.axhline(untuned, color=_QUIET, linestyle="--", label=f"untuned: {untuned:.1%}")
+        axes.axhline(untuned, color=_QUIET, linestyle="--", label=f"untuned: {percent(untuned)}")
     axes.set(xlabel="trial", ylabel="validation accuracy", xlim=(-1, len(trials)), ylim=(0, 1))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""What ``hyperhive status`` tells."""
+"""What ``hyperhive status`` prints."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from hyperhive.coordinator.views.fleet import Fleet, FleetReader, StudyState
-from hyperhive.coordinator.views.incidents import mended
-from hyperhive.coordinator.views.terminal import ago, does, outcome
+from hyperhive.coordinator.views.fleet import Fleet, FleetReader
+from hyperhive.coordinator.views.incidents import incidents
+from hyperhive.coordinator.views.progress import StudyState
+from hyperhive.coordinator.views.wording import ago, outcome, percent, report_of
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Status
 
 
 def report(store: Store, name: str | None) -> Group:
-    """Return a table of the studies, or of one, one of the live workers, and one of mishaps.
+    """Return tables of the studies, of the workers, and of what went wrong, if anything did.
 
-    Raises ``NotFound`` for a study that is not there.
+    Args:
+        store: what to report on.
+        name: of one study; None for all.
+
+    Raises ``NotFound`` if there is no study of that name.
     """
     fleet = FleetReader(store, name).read()
     if not fleet.studies:
         return Group(Text(f"no study yet on {fleet.address}"))
-    mishaps = _mishaps(fleet)
+    problems = _incidents(fleet)
     tables = [_studies(fleet), _workers(fleet)]
-    return Group(*tables, *([mishaps] if mishaps.rows else []))
+    return Group(*tables, *([problems] if problems.rows else []))
 
 
 def _studies(fleet: Fleet) -> Table:
@@ -39,34 +44,34 @@ def _studies(fleet: Fleet) -> Table:
 def _row(study: StudyState) -> list[str]:
     count, best, test = study.counts, study.best, study.test_accuracy
     return [
-        study.name + (" (cancelled)" if study.summary.cancelled else ""),
-        f"{count[Status.DONE]} of {study.summary.budget}",
+        study.name + (" (cancelled)" if study.cancelled else ""),
+        f"{count[Status.DONE]} of {study.budget}",
         str(count[Status.RUNNING]),
         str(count[Status.NEW]),
         str(count[Status.ERROR]),
         "" if best is None else f"{outcome(best)} (trial {best.tid})",
-        "" if test is None else f"{test:.1%}",
+        "" if test is None else percent(test),
     ]
 
 
 def _workers(fleet: Fleet) -> Table:
     table = Table(title="workers", title_justify="left")
     table.add_column("worker", no_wrap=True)
-    for column in ("device", "does", "heard of"):
+    for column in ("device", "does", "last heard of"):
         table.add_column(column)
     held = fleet.held
     for worker in (*fleet.workers, *fleet.silent):
-        said = does(worker, held.get(worker.id), worker in fleet.silent)
-        cells = (worker.id, worker.device, said, ago(worker.seconds_ago))
-        table.add_row(*map(Text, cells))  # a worker's words are no markup
+        work = report_of(worker, held.get(worker.id), worker in fleet.silent)
+        cells = (worker.id, worker.device, work, ago(worker.seconds_ago))
+        table.add_row(*map(Text, cells))  # what a worker wrote is not markup
     return table
 
 
-def _mishaps(fleet: Fleet) -> Table:
-    table = Table(title="what went wrong, and was mended", title_justify="left")
+def _incidents(fleet: Fleet) -> Table:
+    table = Table(title="what went wrong, and was recovered", title_justify="left")
     table.add_column("study", no_wrap=True)
     table.add_column("what")
     for study in fleet.studies:
-        for line in mended(list(study.trials), fleet.overdue):
+        for line in incidents(study.trials, fleet.overdue):
             table.add_row(study.name, line)
     return table

@@ -198,7 +198,7 @@ function show(answer) {
   showStudies(fleet.studies, fleet.study && fleet.study.name);
   showStudy(fleet.study);
   showWorkers(fleet);
-  showTexts("mishaps", "troubles", fleet.troubles);
+  showTexts("incidents", "incident-lines", fleet.incidents);
   if (fleet.study) showChart(fleet.study.chart);
 }
 

@@ -1,0 +1,44 @@
+"""The command ``hyperhive demo``."""
+
+import functools
+import logging
+import os
+from pathlib import Path
+from typing import Optional
+
+import typer
+
+from hyperhive.common.console import console
+from hyperhive.coordinator.cli.search import MODELS, REFIT, SPACE
+from hyperhive.store.cli import MONGO, MONGOD, server
+
+DATASET = typer.Option(
+    None, help="simpsons, simpsons-gray, digits, or folder. [simpsons if available, else digits]"
+)
+DATA = typer.Option(None, help="A folder or zip: Simpsons-MNIST's repository, or class folders.")
+TRIALS = typer.Option(None, min=1, help="[20 for the digits, else 30]")
+SEED = typer.Option(0, min=0, help="The seed of suggestions, weights and splits.")
+SLOTS = typer.Option(None, min=1, help="Trials at once. [one per core]")
+
+
+def demo(
+    dataset: Optional[str] = DATASET,
+    data: Optional[Path] = DATA,
+    trials: Optional[int] = TRIALS,
+    space: Optional[str] = SPACE,
+    seed: int = SEED,
+    slots: Optional[int] = SLOTS,
+    refit: bool = REFIT,
+    models: Path = MODELS,
+    mongo: Optional[str] = MONGO,
+    mongod: Optional[str] = MONGOD,
+) -> None:
+    """Run everything on this machine: server, coordinator, workers, a study, a picture."""
+    from hyperhive.coordinator import demo
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    options = demo.DemoOptions(
+        dataset, data, trials, space, seed, slots, refit, models, dict(os.environ)
+    )
+    if not demo.run(options, functools.partial(server, mongo, mongod), console):
+        raise typer.Exit(1)

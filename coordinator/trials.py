@@ -1,0 +1,103 @@
+"""The search trials of a study, as this process knows them: read, looked at again, and posted."""
+
+from __future__ import annotations
+
+from hyperhive.coordinator.history import known_at, latest_claim
+from hyperhive.coordinator.ranking import ranking
+from hyperhive.coordinator.study import Study
+from hyperhive.coordinator.suggest import Suggester
+from hyperhive.store.errors import LeaseLost
+from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Trial
+
+WEIGHTS_KEPT = 10
+"""The number of best trials whose weights stay in the store; the others' are dropped."""
+
+
+class SearchTrials:
+    """The trials of a study's search. Finished ones are read once, unfinished ones at each look.
+
+    The store has everything that is here: another process may read it and go on.
+    """
+
+    def __init__(self, store: Store, study: Study) -> None:
+        self._store = store
+        self._study = study
+        plan = study.plan
+        self._suggester = Suggester(plan.algorithm, plan.space, plan.seed, plan.startup)
+        self._finished: dict[int, Trial] = {}
+        self._unfinished: dict[int, Trial] = {}
+        self._not_ours: set[int] = set()
+        self._ordered: tuple[Trial, ...] | None = None
+
+    @property
+    def finished(self) -> list[Trial]:
+        """Those that have ended, in the order in which that was seen."""
+        return list(self._finished.values())
+
+    @property
+    def unfinished(self) -> list[Trial]:
+        """Those that have not ended."""
+        return list(self._unfinished.values())
+
+    def all(self) -> tuple[Trial, ...]:
+        """Return all trials, by tid: the same object until one has changed."""
+        if self._ordered is None:
+            trials = {**self._finished, **self._unfinished}
+            self._ordered = tuple(trials[tid] for tid in sorted(trials))
+        return self._ordered
+
+    def load(self) -> None:
+        """Read all trials, whatever was known of them."""
+        trials = self._store.trials.find(self._study.name, SEARCH)
+        self._finished = {trial.tid: trial for trial in trials if trial.is_final}
+        self._unfinished = {trial.tid: trial for trial in trials if not trial.is_final}
+        self._ordered = None
+
+    def look(self) -> None:
+        """Read the unfinished trials again.
+
+        One that is gone was deleted, or somebody wrote into it: another is posted in its place.
+        """
+        asked = list(self._unfinished)
+        trials = self._store.trials.find(self._study.name, SEARCH, asked)
+        now = {trial.tid: trial for trial in trials}
+        if now == self._unfinished:
+            return
+        self._ordered = None
+        self._unfinished = {tid: trial for tid, trial in now.items() if not trial.is_final}
+        self._finished.update({tid: trial for tid, trial in now.items() if trial.is_final})
+
+    def post_next(self) -> None:
+        """Suggest a configuration and post it under the lowest number that is free."""
+        tid = self._next_tid()
+        moment = latest_claim(self.all())
+        self.look()  # what had ended at that moment can now be seen
+        vals = self._suggester.suggest(tid, known_at(moment, self.all()))
+        self._store.queue.post(self._study.draft(SEARCH, tid, self._study.config(vals), vals))
+        # Read it back: another coordinator may have posted this number first, or hyperopt itself.
+        posted = self._store.trials.find(self._study.name, SEARCH, [tid])
+        if posted:
+            self._unfinished[tid] = posted[0]
+            self._ordered = None
+        else:
+            self._not_ours.add(tid)
+
+    def drop_weights(self) -> bool:
+        """Drop the weights of all finished trials but the best ``WEIGHTS_KEPT``.
+
+        Returns whether no trial refused; one that does was deleted, or somebody wrote into it.
+        """
+        refused = False
+        for trial in ranking(self._finished.values())[WEIGHTS_KEPT:]:
+            if trial.artifact is not None:
+                try:
+                    self._finished[trial.tid] = self._store.drop_weights(trial)
+                    self._ordered = None
+                except LeaseLost:
+                    refused = True
+        return not refused
+
+    def _next_tid(self) -> int:
+        used = {*self._finished, *self._unfinished, *self._not_ours}
+        return next(tid for tid in range(len(used) + 1) if tid not in used)

@@ -1,0 +1,112 @@
+"""How the state of a study is put into words: the same in the terminal, in status and on the page.
+
+Importing this needs neither hyperopt nor NumPy: ``hyperhive best`` runs on small devices.
+"""
+
+from __future__ import annotations
+
+from typing import Mapping
+
+from rich.text import Text
+
+from hyperhive.common.values import number
+from hyperhive.coordinator.views.progress import StudyState
+from hyperhive.store.trial import Status, Trial
+from hyperhive.store.workers import WorkerRecord
+
+
+def percent(share: float | None) -> str:
+    """Return a share of 1 as a person reads it."""
+    return "unknown" if share is None else f"{share:.1%}"
+
+
+def counts(study: StudyState) -> str:
+    """Return how many trials of a study's search are in each state."""
+    count = study.counts
+    return (
+        f"{count[Status.DONE]} of {study.budget} done, {count[Status.RUNNING]} running, "
+        f"{count[Status.NEW]} waiting, {count[Status.ERROR]} failed"
+    )
+
+
+def hyperparameters(trial: Trial) -> str:
+    """Return a trial's hyperparameters; those that its configuration has."""
+    values = {
+        name: number(trial.config.get(name)) for name in ("learning_rate", "momentum", "epochs")
+    }
+    return ", ".join(
+        "{} {:.3g}".format(name.replace("_", " "), value)
+        for name, value in values.items()
+        if value is not None
+    )
+
+
+def outcome(trial: Trial) -> str:
+    """Return how a trial ended: its validation accuracy, or what went wrong."""
+    if trial.status is Status.ERROR:
+        return "failed ({})".format((trial.error or {}).get("message", "no reason given"))
+    if trial.diverged:
+        return "diverged"
+    return "done" if trial.accuracy is None else percent(trial.accuracy)
+
+
+def doing(trial: Trial) -> str:
+    """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2%``."""
+    name = "second copy of trial" if trial.is_copy else "trial"
+    text = f"{name} {trial.tid}"
+    if trial.epoch is None or trial.epochs is None:  # it has just begun, or is another objective
+        return text
+    text += f": epoch {trial.epoch} of {trial.epochs}"
+    return text if trial.latest_accuracy is None else f"{text}, {percent(trial.latest_accuracy)}"
+
+
+def occupation(worker: WorkerRecord, work: str) -> str:
+    """Return what a worker does: its work, if it has any, and whether it is paused or idle."""
+    paused = "" if worker.paused is None else f"paused: {worker.paused}"
+    return "; ".join(part for part in (work, paused) if part) or "idle"
+
+
+def report_of(worker: WorkerRecord, trial: Trial | None, is_silent: bool) -> str:
+    """Return what is known of a worker, for a list of the workers of all studies.
+
+    Args:
+        worker: as it last reported.
+        trial: the one that it holds, if it holds one.
+        is_silent: whether it has not been heard of for too long.
+    """
+    text = occupation(worker, f"{trial.study}, {doing(trial)}" if trial else "")
+    if is_silent:
+        text = "silent: killed, asleep or cut off"
+    if worker.undelivered:
+        text += f"; results that wait on its device: {worker.undelivered}"
+    return text
+
+
+def no_worker(had_workers: bool) -> str:
+    """Return what is wrong, and what to do, when nobody works."""
+    problem = "all workers are gone" if had_workers else "no worker yet"
+    return f"{problem}: run `hyperhive worker` on this machine, or on any other with --mongo"
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something was."""
+    return f"{seconds:.0f} s ago" if seconds < 120 else f"{seconds / 60:.0f} min ago"
+
+
+def time_left(seconds: float | None) -> str:
+    """Return the time left, rounded to what the estimate is worth; nothing if it is unknown."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"about {seconds:.0f} s left"
+    return f"about {seconds / 60:.0f} min left"
+
+
+def facts(lines: Mapping[str, str]) -> Text:
+    """Return labelled lines; the one of the test accuracy, ``test``, stands out."""
+    text = Text()
+    for label, value in lines.items():
+        text.append(f"{label:<9}", style="dim")
+        text.append(value + "\n", style="bold green" if label == "test" else "")
+    text.rstrip()
+    return text

@@ -1,9 +1,9 @@
-# The images of worker and coordinator; `docker compose build` makes both. Their PyTorch is PyPI's,
-# which on Linux brings CUDA (5 GB); docs/fleet.md tells how to build with the small one for CPUs.
+# The images of worker and coordinator; `docker compose build` builds both. They use PyPI's PyTorch,
+# which on Linux includes CUDA (5 GB). docs/fleet.md explains how to use the small build for CPUs.
 FROM python:3.11-slim-bookworm AS worker
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONUNBUFFERED=1
 RUN useradd --create-home --uid 1000 hyperhive
-# The one that constraints.txt names. No torchvision, which would have to match: nothing here uses it.
+# The version in constraints.txt. Nothing in the images uses torchvision, so it is not installed.
 ARG TORCH_VERSION=2.15.0
 ARG PIP_EXTRA_INDEX_URL
 RUN pip install "torch==${TORCH_VERSION}"
@@ -11,7 +11,7 @@ WORKDIR /opt/hyperhive
 COPY . .
 RUN pip install --constraint constraints.txt .
 WORKDIR /home/hyperhive
-# compose.yaml runs it as whoever owns the secrets: volumes mounted here are for any user to write.
+# compose.yaml runs this as the owner of secrets/, so any user must be able to write to the volumes.
 RUN mkdir models .cache .local && chmod 1777 models .cache .local
 ENV HOME=/home/hyperhive USER=hyperhive
 USER 1000

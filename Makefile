@@ -21,6 +21,7 @@ check: $(call STAMP,test)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.8- $(SOURCES)
+	$(BIN)/python tests/support/limits.py
 
 # For compose.yaml; both need no more than a shell and openssl. docs/security.md tells what they write.
 # In .env Docker Compose reads whose they are: nobody else can, so containers run as this user.

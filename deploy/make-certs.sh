@@ -1,12 +1,12 @@
 #!/bin/sh
-# Writes a small CA and the server's certificate into secrets/: ca.pem, ca.key, mongo.pem.
-# `make certs HOST=192.168.1.10` runs this; without a HOST the certificate is for this machine alone.
-# A CA that is there is kept, so devices go on trusting what they trust: a new HOST, or a certificate
-# that ran out, takes a new server certificate and nothing on the devices.
+# Writes a small CA and the server's certificate to secrets/: ca.pem, ca.key, mongo.pem.
+# `make certs HOST=192.168.1.10` runs this. Without HOST the certificate is valid on this machine only.
+# An existing CA is kept, because the devices trust it: a new HOST or an expired certificate needs a
+# new server certificate, and no change on the devices.
 #
-# Certificates start a day in the past: a Jetson Nano has no clock battery, and until NTP has answered
-# its clock stands where it last stood. ca.key can sign a certificate that every device believes: it
-# stays on this machine and goes into no container.
+# Certificates are valid from one day in the past: a Jetson Nano has no clock battery, and until NTP
+# answers its clock may be behind. ca.key can sign certificates that every device trusts: it stays on
+# this machine, and no container gets it.
 set -eu
 umask 077
 
@@ -21,20 +21,20 @@ fail() {
 command -v openssl >/dev/null || fail 'make certs needs openssl: install it'
 for host in "$@"; do
   case $host in
-    *[!A-Za-z0-9.:-]* | -* | '') fail "HOST=$host: a name or an address, without a port, is wanted" ;;
+    *[!A-Za-z0-9.:-]* | -* | '') fail "HOST=$host: give a host name or an address, without a port" ;;
   esac
 done
 
 mkdir -p "$folder"
 chmod 700 "$folder"
 if [ $# -eq 0 ] && [ -e "$folder/mongo.pem" ]; then
-  echo "$folder/mongo.pem is there already: left as it is (HOST=... makes another)"
+  echo "$folder/mongo.pem exists: left unchanged (HOST=... makes a new one)"
   exit 0
 fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# BSD's date (macOS) takes seconds with -r, others with -d @.
+# date takes a time in seconds with -r on BSD and macOS, and with -d @ elsewhere.
 start=$(($(date +%s) - 86400))
 yesterday=$(date -u -r "$start" +%Y%m%d%H%M%SZ 2>/dev/null || date -u -d "@$start" +%Y%m%d%H%M%SZ)
 
@@ -73,14 +73,14 @@ authorityKeyIdentifier = keyid
 subjectAltName = $names
 EOF
 
-# request NAME KEY: a new private key, and the request to sign it. (Not `req -x509`, which could not
-# backdate before OpenSSL 3.4.)
+# request NAME KEY: writes a new private key, and a request to sign it. (`req -x509` cannot set the
+# start date before OpenSSL 3.4.)
 request() {
   openssl ecparam -name prime256v1 -genkey -noout -out "$2"
   openssl req -new -config "$scratch/ca.cnf" -subj "/CN=$1" -key "$2" -out "$scratch/request.pem"
 }
 
-# sign EXTENSIONS OUT [OPTION...]: signs the request.
+# sign EXTENSIONS OUT [OPTION...]: signs the request and writes the certificate.
 sign() {
   extensions=$1 out=$2
   shift 2
@@ -88,7 +88,7 @@ sign() {
   openssl rand -hex 16 >"$scratch/serial"
   openssl ca -batch -notext -config "$scratch/ca.cnf" -extensions "$extensions" \
     -startdate "$yesterday" -days "$days" -in "$scratch/request.pem" -out "$out" "$@" \
-    2>"$scratch/said" || fail "$(cat "$scratch/said")"
+    2>"$scratch/errors" || fail "$(cat "$scratch/errors")"
 }
 
 if [ ! -e "$folder/ca.key" ]; then
@@ -96,10 +96,10 @@ if [ ! -e "$folder/ca.key" ]; then
   sign authority "$scratch/ca.pem" -selfsign -keyfile "$scratch/ca.key"
   mv "$scratch/ca.pem" "$folder/ca.pem"
   mv "$scratch/ca.key" "$folder/ca.key"
-  echo "$folder/ca.pem and $folder/ca.key made"
+  echo "$folder/ca.pem and $folder/ca.key written"
 fi
 request mongo "$scratch/mongo.key"
 sign server "$scratch/mongo.crt" -cert "$folder/ca.pem" -keyfile "$folder/ca.key"
 cat "$scratch/mongo.crt" "$scratch/mongo.key" >"$folder/mongo.pem.part"
 mv "$folder/mongo.pem.part" "$folder/mongo.pem"
-echo "$folder/mongo.pem made for $names, for $days days; restart the server if it runs"
+echo "$folder/mongo.pem written for $names, valid for $days days; restart the server if it runs"

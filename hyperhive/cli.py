@@ -1,81 +1,247 @@
-"""The commands ``hyperhive`` and ``predict-cam``: the parts' command lines, put together.
+"""The commands ``hyperhive`` and ``predict-cam``.
 
-Nothing heavy is imported before a command runs, and every expected error of any part ends here, as
-one sentence and an exit code: 1, the run failed; 2, wrong usage.
+A command's module is imported when that command runs, or when its own ``--help`` is asked for.
+Every expected error ends here: one sentence on standard error, and an exit code (1: the run
+failed; 2: wrong usage). Any other error is a fault of ours and keeps its traceback.
 """
 
+import contextlib
+import errno
+import importlib
+import select
 import sys
-from typing import Any
+from typing import Any, Iterator, List, NoReturn, Optional, Tuple
 
 import typer
+from typer.core import TyperGroup
 
+import hyperhive
 from hyperhive.common.errors import InputError
-from hyperhive.coordinator.cli.best import best
-from hyperhive.coordinator.cli.dashboard import dashboard
-from hyperhive.coordinator.cli.demo import demo
-from hyperhive.coordinator.cli.mongo import mongo_app
-from hyperhive.coordinator.cli.search import coordinator
-from hyperhive.coordinator.cli.status import status
-from hyperhive.coordinator.cli.study import study_app
 from hyperhive.store.errors import StoreError
-from hyperhive.worker.benchmark.cli import benchmark
-from hyperhive.worker.cli import worker
 
-app = typer.Typer(
-    name="hyperhive",
-    help="Hyperparameter search over the machines you already own.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",  # else --help keeps the line breaks of the docstrings
-    pretty_exceptions_enable=False,
-)
-for command in (demo, coordinator, worker, status, best, benchmark, dashboard):
-    app.command()(command)
-app.add_typer(study_app, name="study")
-app.add_typer(mongo_app, name="mongo")
+# Name, where the command is defined, and the first paragraph of its own --help.
+_COMMANDS = [
+    (
+        "demo",
+        "hyperhive.coordinator.cli.demo:demo",
+        "Do everything on this machine: server, coordinator, workers, a study, a picture.",
+    ),
+    (
+        "coordinator",
+        "hyperhive.coordinator.cli.search:coordinator",
+        "Start a study, or resume it: post its trials, show its progress, keep its best model.",
+    ),
+    (
+        "worker",
+        "hyperhive.worker.cli:worker",
+        "Pull trials from a coordinator's study and train them on this machine.",
+    ),
+    (
+        "status",
+        "hyperhive.coordinator.cli.status:status",
+        "Tell what runs and what is done: studies, their trials, the workers.",
+    ),
+    (
+        "best",
+        "hyperhive.coordinator.cli.best:best",
+        "Tell of the best model of a study, and write it in the form that a device needs.",
+    ),
+    (
+        "benchmark",
+        "hyperhive.worker.benchmark.cli:benchmark",
+        "Measure how fast this device trains and labels, and show it beside the others.",
+    ),
+    (
+        "dashboard",
+        "hyperhive.coordinator.cli.dashboard:dashboard",
+        "Show the studies and workers on a live web page, until Ctrl-C.",
+    ),
+    (
+        "study",
+        "hyperhive.coordinator.cli.study:study_app",
+        "End a study early, or delete it.",
+    ),
+    (
+        "mongo",
+        "hyperhive.coordinator.cli.mongo:mongo_app",
+        "The private MongoDB server of this machine, and who may work on one that is shared.",
+    ),
+]
 
 _EXTRAS = {
     "torch": "torch",
     "cv2": "camera",
+    "httpx": "camera",
     "hyperopt": "coordinator",
     "onnx": "export",
     "matplotlib": "coordinator",
     "sklearn": "coordinator",
 }
-"""What is not installed everywhere, and the extra that brings it."""
+"""Modules that are not installed everywhere, and the extra that brings each."""
+
+_OF_A_FILE = {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ENOTEMPTY,
+    errno.EPERM,
+    errno.EROFS,
+}
+"""Errors that the user can fix, if the error names the file."""
+
+_OF_A_DISK = {errno.ENOSPC, errno.EDQUOT}
+"""Errors that the user can fix. A failed write does not name its file."""
+
+
+class _LazyGroup(TyperGroup):
+    """The commands by name and help; the one that runs is imported."""
+
+    def resolve_command(self, ctx: Any, args: List[str]) -> Tuple[Any, Any, List[str]]:
+        """Replace the placeholder of the command that ``args`` name by the command."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load(str(name)), rest
+
+
+def _placeholder() -> None:
+    """Stand in the list of commands for one that is not imported yet."""
+
+
+def load(name: str) -> Any:
+    """Import one command of ``hyperhive``; return it as click knows it."""
+    [target] = [target for command, target, _ in _COMMANDS if command == name]
+    module, _, attribute = target.partition(":")
+    command = getattr(importlib.import_module(module), attribute)
+    # In "rich" mode --help would keep the line breaks of the docstrings.
+    alone = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
+    if isinstance(command, typer.Typer):
+        alone.add_typer(command, name=name)
+    else:
+        alone.command(name)(command)
+    return _keep_pipe_errors(typer.main.get_group(alone).commands[name])
 
 
 def main() -> None:
     """Run ``hyperhive``."""
-    _run(app)
+    app = typer.Typer(
+        name="hyperhive",
+        cls=_LazyGroup,
+        help="Hyperparameter search over the machines you already own.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for name, _, sentence in _COMMANDS:
+        app.command(name, help=sentence)(_placeholder)
+    _run(typer.main.get_group(app), "hyperhive")
 
 
 def predict_cam() -> None:
     """Run ``predict-cam``."""
-    from hyperhive.inference.cli import app as predict_app
+    from hyperhive.inference.cli import app
 
-    _run(predict_app)
+    _run(_keep_pipe_errors(typer.main.get_command(app)), "predict-cam")
 
 
-def _run(command: Any) -> None:
+def _run(command: Any, name: str) -> None:
+    debug = False
+
+    def set_debug(wanted: bool) -> None:
+        nonlocal debug
+        debug = wanted
+
+    command.params.extend(_common_options(name, set_debug))
     try:
         command()
-    except (StoreError, InputError) as error:
-        _fail(str(error), error.exit_code)
-    except ModuleNotFoundError as error:
-        if error.name not in _EXTRAS:
+    except Exception as error:
+        sentence = _sentence(error)
+        if debug or sentence is None:
             raise
-        _fail(
-            f"this needs {error.name}: pip install 'hyperhive[{_EXTRAS[error.name]}]'",
-            1,
-        )
-    except OSError as error:
-        if error.filename is None and error.errno is None:
-            raise
-        where = "" if error.filename is None else f"{error.filename}: "
-        _fail(f"{where}{error.strerror}", 1)
+        _fail(sentence, getattr(error, "exit_code", 1))
 
 
-def _fail(sentence: str, exit_code: int) -> None:
+def _common_options(name: str, set_debug: Any) -> List[Any]:
+    """Return the options of both commands, which handle themselves."""
+
+    def show_version(wanted: bool) -> None:
+        if wanted:
+            typer.echo(f"{name} {hyperhive.__version__}")
+            raise typer.Exit
+
+    options = typer.Typer(add_completion=False)
+
+    @options.command()
+    def _(
+        version: bool = typer.Option(
+            False,
+            "--version",
+            callback=show_version,
+            is_eager=True,
+            expose_value=False,
+            help="Show the version and exit.",
+        ),
+        debug: bool = typer.Option(
+            False,
+            "--debug",
+            callback=set_debug,
+            is_eager=True,
+            expose_value=False,
+            help="Show the traceback of every error, expected errors included.",
+        ),
+    ) -> None:
+        """Declare the options."""
+
+    return list(typer.main.get_command(options).params)
+
+
+def _sentence(error: Exception) -> Optional[str]:
+    """Return what to tell the user of an error that the user can fix, None for any other."""
+    if isinstance(error, (StoreError, InputError)):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+        return f"this needs {error.name}: pip install 'hyperhive[{_EXTRAS[error.name]}]'"
+    if isinstance(error, OSError) and error.errno in _OF_A_FILE | _OF_A_DISK:
+        if error.filename is not None:
+            return f"{error.filename}: {error.strerror}"
+        if error.errno in _OF_A_DISK:
+            return error.strerror
+    return None
+
+
+def _fail(sentence: str, exit_code: int) -> NoReturn:
     sys.stderr.write(f"error: {sentence}\n")
     sys.exit(exit_code)
+
+
+def _keep_pipe_errors(command: Any) -> Any:
+    """Have a command, or each command of a group, tell its broken pipes apart; return it."""
+    for part in (command, *getattr(command, "commands", {}).values()):
+        if part.callback is not None:
+            part.callback = _told_apart()(part.callback)
+    return command
+
+
+@contextlib.contextmanager
+def _told_apart() -> Iterator[None]:
+    """Raise ``RuntimeError`` for a broken pipe that is not standard output.
+
+    click takes every broken pipe for standard output, as in ``hyperhive status | head``, and ends
+    without a word. A broken connection to a process or a server would end like that too.
+    """
+    try:
+        yield
+    except BrokenPipeError as error:
+        if _output_is_read():
+            raise RuntimeError("the other end of a pipe or connection was closed") from error
+        raise
+
+
+def _output_is_read() -> bool:
+    """Return whether standard output still has a reader; False where that is not known."""
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    poll = select.poll()
+    poll.register(sys.stdout, 0)  # 0: only hang-ups and errors
+    return not poll.poll(0)

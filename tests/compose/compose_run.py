@@ -44,7 +44,7 @@ UP = ["--profile", "worker", "up", "--detach", "--no-build", "--scale", "worker=
 DOWN = ["--profile", "*", "down"]
 # Docker Compose takes podman's word for a network's id as a change, and would make mongo anew.
 ADMINISTRATE = ["run", "--rm", "--no-deps", "--no-TTY", "admin"]
-SECRETS = ("admin.password", "replica.key", "coordinator.uri", "worker.uri", "viewer.uri")
+SECRETS = ("admin.password", "coordinator.uri", "worker.uri", "viewer.uri")
 
 
 class Failed(Exception):

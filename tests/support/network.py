@@ -1,4 +1,4 @@
-"""A server as compose.yaml runs it: TLS with a CA of its own, users, a replica set of one."""
+"""A server as compose.yaml runs it: TLS with a CA of its own, and a user for each login."""
 
 from __future__ import annotations
 
@@ -48,8 +48,7 @@ class Network:
         self._command = [str(find_mongod()), "--dbpath", str(data), "--bind_ip", "127.0.0.1"]
         self._make_admin()
         flags = [flag.replace(_COPIES, str(self.secrets)) for flag in mongod_flags()]
-        # The image adds --auth, where there is an administrator to make.
-        secure = ["--auth", "--logpath", str(self.log), *flags]
+        secure = ["--logpath", str(self.log), *flags]
         self.host, self._process = self._start(secure, encrypted=True)
         for file in self.secrets.glob("*.uri"):
             uri = file.read_text().replace("mongo:27017", self.host)

@@ -49,7 +49,7 @@ def test_a_service_is_given_its_secrets_as_files(name: str) -> None:
     own = {"init": {"admin.uri", "coordinator.uri", "worker.uri", "viewer.uri"}}
     own.update(admin={"admin.uri"})
     own.update(coordinator={"coordinator.uri"}, worker={"worker.uri"}, dashboard={"viewer.uri"})
-    own.update(mongo={"admin.password", "replica.key", "mongo.pem"})
+    own.update(mongo={"admin.password", "mongo.pem"})
     assert set(service["secrets"]) == own[name] | {"ca.pem"}
 
 

@@ -50,19 +50,18 @@ def test_secrets_are_made_once(tmp_path: Path, tool: str) -> None:
     said = run(tmp_path, "make-secrets.sh", PATH=str(tools))
     made = files(tmp_path)
     logins = [name + ".uri" for name in ("admin", "coordinator", "worker", "viewer")]
-    assert set(made) == {*logins, "admin.password", "replica.key"}
+    assert set(made) == {*logins, "admin.password"}
     passwords = [made[name].decode().partition("@")[0].rpartition(":")[2] for name in logins]
     assert passwords[0] == made["admin.password"].decode().strip()
     assert len(set(passwords)) == 4
     assert {len(password) for password in passwords} == {48}
     assert not any(password in said for password in passwords)
-    assert 900 < len(b"".join(made["replica.key"].split())) <= 1024  # what mongod takes
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
     for path in (tmp_path / "secrets").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     (tmp_path / "secrets" / "worker.uri").unlink()
     again = run(tmp_path, "make-secrets.sh", PATH=str(tools))
-    assert again.count("is there already: left as it is") == 5
+    assert again.count("exists: left unchanged") == 4
     changed = {name for name, content in files(tmp_path).items() if content != made[name]}
     assert changed == {"worker.uri"}
 
@@ -75,7 +74,7 @@ def test_certificates_are_backdated_and_keep_their_ca(tmp_path: Path) -> None:
     for name in ("ca.pem", "mongo.pem"):
         begins = certificate(tmp_path, name).not_valid_before_utc
         assert abs(begins - yesterday) < datetime.timedelta(hours=1)
-    assert "left as it is" in run(tmp_path, "make-certs.sh")
+    assert "left unchanged" in run(tmp_path, "make-certs.sh")
     assert files(tmp_path) == first
     run(tmp_path, "make-certs.sh", "192.168.1.10", "studio.local", "::1")
     second = files(tmp_path)
@@ -96,5 +95,5 @@ def test_certificates_are_backdated_and_keep_their_ca(tmp_path: Path) -> None:
 def test_a_host_that_is_none_is_refused(tmp_path: Path, host: str) -> None:
     """Nothing but a name or an address gets into the certificate; what was there stays."""
     said = run(tmp_path, "make-certs.sh", host)
-    assert "mongo.pem made" not in said
+    assert "mongo.pem written" not in said
     assert not (tmp_path / "secrets" / "mongo.pem").exists()

@@ -10,8 +10,13 @@ from typing import Iterator
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-MAY_USE = {
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+from support.limits import REPOSITORY, circles, import_graph, module_name, name_of, parsed, sources
+
+MAY_USE: dict[str, set[str]] = {
     "common": set(),
     "web": {"common"},
     "store": {"common"},
@@ -20,16 +25,8 @@ MAY_USE = {
     "coordinator": {"common", "store", "model", "web"},
     "inference": {"common", "store", "model", "web"},
 }
-SOURCES = sorted(path for part in MAY_USE for path in (REPOSITORY / part).rglob("*.py"))
+SOURCES = [path for path in sources() if path.relative_to(REPOSITORY).parts[0] in MAY_USE]
 NOT_COMMANDS = [path for path in SOURCES if path.name != "cli.py" and path.parent.name != "cli"]
-
-
-def called(path: Path) -> str:
-    return path.relative_to(REPOSITORY).as_posix()
-
-
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
@@ -38,14 +35,19 @@ def imported(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield "." * node.level + (node.module or "")
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            module = "." * node.level + (node.module or "")
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def parts_used(tree: ast.AST) -> set[str]:
-    """Return the parts of hyperhive that a module imports, its face among them as ``hyperhive``."""
+    """Return the parts of hyperhive that a module imports; its face is ``hyperhive`` itself."""
     ours = [name.split(".") for name in imported(tree) if name.split(".")[0] == "hyperhive"]
-    return {path[1] if path[1:2] and path[1] in MAY_USE else path[0] for path in ours if path[1:]}
+    return {path[1] if path[1:] and path[1] in MAY_USE else "hyperhive" for path in ours}
+
+
+def circle_of(**modules: str) -> list[list[str]]:
+    """Return the circles of a few modules, given as ``name="its source"``."""
+    return list(circles(import_graph({name: ast.parse(text) for name, text in modules.items()})))
 
 
 def touches(tree: ast.AST) -> list[tuple[int, str]]:
@@ -84,20 +86,43 @@ def test_the_sources_are_found() -> None:
     assert len(SOURCES) > 30
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=called)
+def test_every_folder_with_modules_is_installed() -> None:
+    """pyproject.toml lists the packages one by one; none is missing there."""
+    setuptools = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {module_name(path.parent / "__init__.py") for path in sources()}
+    assert set(setuptools["packages"]) == folders
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_a_part_imports_only_what_it_may(path: Path) -> None:
     """Imports go one way: nothing in the store or the model knows who uses it."""
     part = path.relative_to(REPOSITORY).parts[0]
     assert parts_used(parsed(path)) - {part} <= MAY_USE[part]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=called)
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_imports_are_absolute(path: Path) -> None:
     """A relative import would go past the rule above."""
     assert not [name for name in imported(parsed(path)) if name.startswith(".")]
 
 
-@pytest.mark.parametrize("path", NOT_COMMANDS, ids=called)
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """A module can be read, tested and moved without the ones that use it."""
+    graph = import_graph({module_name(path): parsed(path) for path in sources()})
+    assert sum(map(len, graph.values())) > 100
+    assert list(circles(graph)) == []
+
+
+def test_a_circle_is_found() -> None:
+    """Imports inside functions close a circle; those for the type checker alone do not."""
+    assert circle_of(a="import b", b="import c", c="") == []
+    [circle] = circle_of(a="import b", b="def f():\n    from c import x", c="import a")
+    assert circle in (["a", "b", "c", "a"], ["b", "c", "a", "b"], ["c", "a", "b", "c"])
+    unseen = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import a"
+    assert circle_of(a="import b", b=unseen) == []
+
+
+@pytest.mark.parametrize("path", NOT_COMMANDS, ids=name_of)
 def test_only_commands_print_and_read_the_environment(path: Path) -> None:
     """What a part does depends on its arguments, and what it says goes through its caller."""
     assert touches(parsed(path)) == []
@@ -108,12 +133,16 @@ def test_what_the_rules_look_for_is_found() -> None:
     broken = ast.parse(
         "import os, logging, hyperhive.worker.loop\n"
         "from os import getenv\n"
+        "from hyperhive import web\n"
         "def f():\n"
         "    from hyperhive.coordinator import study\n"
         "    print(os.environ['HOME'], os.getenv('X'))\n"
         "    logging.basicConfig()\n"
     )
-    assert parts_used(broken) == {"worker", "coordinator"}
+    assert parts_used(broken) == {"worker", "coordinator", "web"}
+    for line in ("import hyperhive", "from hyperhive import Store", "import hyperhive.cli"):
+        assert parts_used(ast.parse(line)) == {"hyperhive"}
+    assert list(imported(ast.parse("from . import x\nfrom .y import z"))) == ["..x", ".y.z"]
     assert sorted(name for _, name in touches(broken)) == [
         "getenv",
         "logging.basicConfig",

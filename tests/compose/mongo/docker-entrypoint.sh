@@ -30,13 +30,12 @@ def main() -> None:
     password = Path(os.environ.pop("MONGO_INITDB_ROOT_PASSWORD_FILE")).read_text().strip()
     if not (DATA / "WiredTiger").exists():
         make_administrator(command, name, password)
-    os.execvp("mongod", [*command, "--auth", "--bind_ip_all"])
+    os.execvp("mongod", [*command, "--bind_ip_all"])
 
 
 def make_administrator(command: "list[str]", name: str, password: str) -> None:
     """Run mongod for its own machine, as the image does, until it has an administrator."""
-    left_out = ("--replSet", "--keyFile", "--tlsMode")
-    own = [argument for argument in command if not argument.startswith(left_out)]
+    own = [argument for argument in command if not argument.startswith(("--auth", "--tlsMode"))]
     mongod = subprocess.Popen([*own, "--tlsMode=allowTLS", "--bind_ip", "127.0.0.1"])
     with pymongo.MongoClient("127.0.0.1", serverSelectionTimeoutMS=30000) as client:
         client.admin.command("createUser", name, pwd=password, roles=["root"])

@@ -1,0 +1,85 @@
+"""What the documentation names exists: files, headings, and the commands with their options."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+import typer
+
+from hyperhive import cli
+from hyperhive.inference.cli import app as predict_app
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_INDENTED = re.compile(r"^ {4}(.*)$", re.MULTILINE)
+_COMMAND = re.compile(r"^(?:[A-Z_]+=\S+ )*(hyperhive|predict-cam)( .*|)$")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", _FENCED.sub("", page.read_text()), re.MULTILINE)
+    bare = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in bare}
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Yield the words of every command of ours in a page's blocks of code."""
+    blocks = [*_FENCED.findall(text), *_INDENTED.findall(_FENCED.sub("", text))]
+    for part in re.split(r"\n|&&|; ", "\n".join(blocks)):
+        found = _COMMAND.match(part.strip())
+        if found is not None:
+            yield [found[1], *shlex.split(found[2], comments=True)]
+
+
+def parse(program: str, *words: str) -> None:
+    """Parse a command line; raise what typer raises if it is not valid."""
+    command: Any
+    if program == "predict-cam":
+        command = typer.main.get_command(predict_app)
+    else:
+        command, words = cli.load(words[0]), words[1:]
+        if hasattr(command, "commands"):
+            command, words = command.commands[words[0]], words[1:]
+    command.make_context(program, list(words))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every file and heading that a page links to exists."""
+    for link in _LINK.findall(page.read_text()):
+        if link.startswith(("https://", "http://")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_are_valid(page: Path) -> None:
+    """Every command in a page's blocks of code has arguments and options that exist."""
+    for words in commands(page.read_text()):
+        parse(*words)
+
+
+def test_an_invalid_command_is_found() -> None:
+    """The test above sees commands in both kinds of blocks, and what is wrong with them."""
+    page = "hyperhive is\n\n```sh\nX=1 hyperhive best a --b c   # d\n```\n    predict-cam --live\n"
+    assert list(commands(page)) == [
+        ["hyperhive", "best", "a", "--b", "c"],
+        ["predict-cam", "--live"],
+    ]
+    with pytest.raises(Exception, match="--b"):
+        parse("hyperhive", "best", "a", "--b", "c")
+    with pytest.raises(KeyError):
+        parse("hyperhive", "study", "forget")

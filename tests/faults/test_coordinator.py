@@ -14,11 +14,12 @@ from hyperhive.store.trial import SEARCH
 TRIALS = 12
 
 
-def test_03_a_coordinator_killed_while_posting(fleet: Fleet) -> None:
+def test_03_a_coordinator_killed_while_posting(own_fleet: Fleet) -> None:
     """No tid is missing or doubled, and the configurations are those of a study left in peace.
 
     With one worker TPE suggests the same sequence, kill -9 of the coordinator and of mongod or not.
     """
+    fleet = own_fleet
     worker = fleet.worker(seconds="0.1")
     calm = fleet.coordinator("calm", TRIALS, algorithm="tpe")
     assert calm.end() == 0

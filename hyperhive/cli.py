@@ -24,12 +24,12 @@ _COMMANDS = [
     (
         "demo",
         "hyperhive.coordinator.cli.demo:demo",
-        "Do everything on this machine: server, coordinator, workers, a study, a picture.",
+        "Run everything on this machine: server, coordinator, workers, a study, a picture.",
     ),
     (
         "coordinator",
         "hyperhive.coordinator.cli.search:coordinator",
-        "Start a study, or resume it: post its trials, show its progress, keep its best model.",
+        "Start or resume a study: post its trials, show its progress, keep its best model.",
     ),
     (
         "worker",
@@ -39,12 +39,12 @@ _COMMANDS = [
     (
         "status",
         "hyperhive.coordinator.cli.status:status",
-        "Tell what runs and what is done: studies, their trials, the workers.",
+        "Show studies, their trials, and the workers.",
     ),
     (
         "best",
         "hyperhive.coordinator.cli.best:best",
-        "Tell of the best model of a study, and write it in the form that a device needs.",
+        "Describe the best model of a study, and export it in the form that a device needs.",
     ),
     (
         "benchmark",
@@ -64,7 +64,7 @@ _COMMANDS = [
     (
         "mongo",
         "hyperhive.coordinator.cli.mongo:mongo_app",
-        "The private MongoDB server of this machine, and who may work on one that is shared.",
+        "The private MongoDB server of this machine, and access to a shared one.",
     ),
 ]
 

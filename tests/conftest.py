@@ -22,6 +22,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # Before torch is imported: two threads for each of several processes on two cores mostly wait for
 # each other. A worker's slot and predict-cam have one too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Many containers set it: then each process that a test starts compiles all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The same examples in every run: a change that breaks something fails at once, or not at all.
 hypothesis.settings.register_profile("same", derandomize=True, database=None, deadline=None)

@@ -148,7 +148,7 @@ def test_bad_input_is_answered_in_one_line(
     home: Home, work: Path, command: str, code: int, said: str
 ) -> None:
     """One sentence on stderr that says what is wrong, the right exit code, and nothing left."""
-    done = home.run(*command.split())
+    done = home.call(*command.split())
     assert said in done.stderr
     assert is_one_line(done.stderr)
     assert (done.returncode, done.stdout.strip()) == (code, "")
@@ -158,7 +158,7 @@ def test_bad_input_is_answered_in_one_line(
 
 def test_a_refused_command_has_no_output(home: Home) -> None:
     """What is piped into another program is empty, not a blank line."""
-    assert home.run("coordinator", "--data", "nowhere").stdout == ""
+    assert home.call("coordinator", "--data", "nowhere").stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_device_that_is_not_there_is_refused(home: Home) -> None:
 
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
-    done = home.run("worker", "--device", "cuda")
+    done = home.call("worker", "--device", "cuda")
     assert done.returncode == 1
     assert is_one_line(done.stderr)
     assert "this machine has no CUDA" in done.stderr
@@ -201,7 +201,7 @@ def test_a_port_in_use_is_refused(home: Home) -> None:
     """A private server that is to have another program's port does not start, and says why."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = home.run("mongo", "start", "--port", port)
+        done = home.call("mongo", "start", "--port", port)
     assert done.returncode == 1
     assert is_one_line(done.stderr)
     assert f"port {port} is used by another program" in done.stderr
@@ -237,7 +237,7 @@ def test_the_dashboard_is_served_until_it_is_stopped(
 @pytest.mark.parametrize("command", [["mongo", "start"], ["status"]])
 def test_a_mongod_that_is_not_there_is_refused(home: Home, command: list[str]) -> None:
     """A server program that does not exist is named, and nothing is started."""
-    done = home.run(*command, "--mongod", "/nonexistent/mongod")
+    done = home.call(*command, "--mongod", "/nonexistent/mongod")
     assert done.returncode == 1
     assert is_one_line(done.stderr)
     assert "there is no executable at /nonexistent/mongod (--mongod)" in done.stderr
@@ -277,7 +277,7 @@ def test_a_changed_study_is_refused(home: Home, store: Store, mongo_uri: str) ->
     before = Study.of(Plan("taken", Request("digits"), seed=1), digits()).spec()
     store.studies.open("taken", before)
     command = ["coordinator", "--dataset", "digits", "--name", "taken"]
-    done = home.run(*command, HYPERHIVE_MONGO=mongo_uri)
+    done = home.call(*command, HYPERHIVE_MONGO=mongo_uri)
     assert done.returncode == 2
     assert is_one_line(done.stderr)
     assert "seed was 1 and is 0" in done.stderr
@@ -303,7 +303,7 @@ def test_a_demo_that_cannot_keep_its_model_is_refused_first(home: Home, mongo_ur
     """The demo says in one line that it cannot write where it is told to."""
     (home.work / "file").write_text("in the way")
     command = ["demo", "--dataset", "digits", "--models", "file/models"]
-    done = home.run(*command, HYPERHIVE_MONGO=mongo_uri)
+    done = home.call(*command, HYPERHIVE_MONGO=mongo_uri)
     assert done.returncode == 1
     assert is_one_line(done.stderr)
     assert "Not a directory" in done.stderr

@@ -6,8 +6,16 @@ import pytest
 from support.fleet import Fleet
 from support.home import Home
 
+from hyperhive.store.store import Store
+
 
 @pytest.fixture
-def fleet(home: Home) -> Fleet:
-    """Return a fleet with a server and nothing else."""
+def fleet(home: Home, mongo_uri: str, store: Store) -> Fleet:
+    """Return a fleet on the session's server, its database emptied."""
+    return Fleet(home, uri=mongo_uri)
+
+
+@pytest.fixture
+def own_fleet(home: Home) -> Fleet:
+    """Return a fleet with a server of its own, which may be killed."""
     return Fleet(home)

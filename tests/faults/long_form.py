@@ -18,7 +18,7 @@ from support.books import Books, check_files
 from support.fleet import answers
 from support.home import REPOSITORY, Home, Program, until
 from support.storm import LONG, Storm
-from test_server import kill_under_load
+from support.writers import kill_under_load
 
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store

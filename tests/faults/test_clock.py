@@ -12,17 +12,17 @@ from typing import Iterator
 
 import pytest
 from support import quick
-from support.fleet import Fleet, ended, running
+from support.fleet import Fleet, draft, ended, running
 from support.home import Home, until
 
 from hyperhive.store.queue import new_token
+from hyperhive.store.store import Store
 from hyperhive.store.trial import Status, Trial
 
 SHIM = Path(__file__).with_name("clock.c")
 EPOCHS = {1970: "10", 2100: "4102444800"}
 """Seconds since 1970 at which a worker's clock starts."""
 LEASE = timedelta(seconds=2)
-"""Of the fleet's workers."""
 
 
 @pytest.fixture(scope="session")
@@ -57,42 +57,50 @@ def lease_end(trial: Trial) -> datetime:
 
 
 def test_14_workers_with_wrong_clocks_work_as_any_other(
-    fleet: Fleet, home: Home, shim: Path
+    home: Home, shim: Path, store: Store, mongo_uri: str
 ) -> None:
     """They claim, renew and finish; a fresh upload is kept, and what they held is freed in time.
 
     One dies with an upload that nothing refers to yet, and the next with its clock delivers. Then
     all die while they train: their trials are for others once the leases are over, not sooner.
     """
-    with fleet.store() as store:
-        workers = []
-        for year in EPOCHS:
-            with clock(home, shim, year):
-                workers.append(fleet.worker(seconds="4", die_at="uploaded"))
-        for worker in workers:
-            worker.says("connected")
+    fleet = Fleet(home, LEASE.total_seconds(), mongo_uri)
+    workers = []
+    for year in EPOCHS:
+        with clock(home, shim, year):
+            workers.append(fleet.worker(die_at="uploaded"))
+    with held_back(fleet):
         quick.post(store, 2)
         held = [running(store, "s", tid=tid) for tid in range(2)]
         until(lambda: now() > max(map(lease_end, held)), "the end of the first leases")
         for before, after in zip(held, store.trials.find("s")):
             assert (after.status, after.token) == (Status.RUNNING, before.token)
             assert lease_end(after) - now() <= LEASE
-        until(lambda: (fleet.audit / "died-uploaded").exists(), "a death behind an upload")
-        assert store.collect_orphans(older_than=60) == 0
-        trials = ended(store, "s")
-        assert {trial.status for trial in trials} == {Status.DONE}
-        until(lambda: not fleet.undelivered(), "the delivery of all results")
-        assert store.collect_orphans(older_than=60) == 0
-        uploads = store.client.hyperhive.fs.files.find()
-        # Their clocks are as wrong as they should be.
-        assert {upload["uploadDate"].year for upload in uploads} == set(EPOCHS)
-        assert store.collect_orphans(older_than=0) >= 1
-        quick.weights_are_whole(store, trials)
+    until(lambda: (fleet.audit / "died-uploaded").exists(), "a death behind an upload")
+    assert store.collect_orphans(older_than=60) == 0
+    trials = ended(store, "s")
+    assert {trial.status for trial in trials} == {Status.DONE}
+    until(lambda: not fleet.undelivered(), "the delivery of all results")
+    assert store.collect_orphans(older_than=60) == 0
+    uploads = store.client.hyperhive.fs.files.find()
+    # Their clocks are as wrong as they should be.
+    assert {upload["uploadDate"].year for upload in uploads} == set(EPOCHS)
+    assert store.collect_orphans(older_than=0) >= 1
+    quick.weights_are_whole(store, trials)
+    with held_back(fleet):
         quick.post(store, 2, study="t")
         for tid in range(2):
             running(store, "t", tid=tid)
         for worker in workers:
             fleet.kill(worker)
-        for left in sorted(store.trials.find("t"), key=lease_end):
-            until(lambda: store.queue.claim("w", new_token(), ["quick"]), "a lease that is over")
-            assert lease_end(left) <= now() < lease_end(left) + timedelta(seconds=1)
+    for left in sorted(store.trials.find("t"), key=lease_end):
+        until(lambda: store.queue.claim("w", new_token(), ["quick"]), "a lease that is over")
+        assert lease_end(left) <= now()
+
+
+@contextlib.contextmanager
+def held_back(fleet: Fleet) -> Iterator[None]:
+    """Let neither of a study's two trials end while the context is open."""
+    first, second = (draft("s", tid).config for tid in range(2))
+    with fleet.held_back(first), fleet.held_back(second):
+        yield

@@ -5,42 +5,49 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
 from support.books import check, check_result
 from support.fleet import Fleet, answers
 from support.home import until
 
 from hyperhive.store.trial import SEARCH
 
-TRIALS = 12
 
-
-def test_03_a_coordinator_killed_while_posting(fleet: Fleet) -> None:
+@pytest.mark.parametrize(
+    ("trials", "kills"),
+    [(6, [4]), pytest.param(12, [2, 5, 8], marks=pytest.mark.long)],
+    ids=["once", "three times"],
+)
+def test_03_a_coordinator_killed_while_posting(
+    own_fleet: Fleet, trials: int, kills: list[int]
+) -> None:
     """No tid is missing or doubled, and the configurations are those of a study left in peace.
 
     With one worker TPE suggests the same sequence, kill -9 of the coordinator and of mongod or not.
     """
+    fleet = own_fleet
     worker = fleet.worker(seconds="0.1")
-    calm = fleet.coordinator("calm", TRIALS, algorithm="tpe")
+    calm = fleet.coordinator("calm", trials, algorithm="tpe")
     assert calm.end() == 0
     with fleet.store() as store:
-        for posted in (2, 5, 8):
-            coordinator = fleet.coordinator("s", TRIALS, algorithm="tpe")
+        for posted in kills:
+            coordinator = fleet.coordinator("s", trials, algorithm="tpe")
             until(lambda n=posted: len(store.trials.find("s", SEARCH)) >= n, "the next post")
-            if posted == 5:
+            if posted in (4, 5):
                 os.kill(fleet.mongod(), signal.SIGKILL)
                 until(lambda: answers(store), "the server")
             coordinator.signal(signal.SIGKILL)
             coordinator.end()
-        last = fleet.coordinator("s", TRIALS, algorithm="tpe")
+        last = fleet.coordinator("s", trials, algorithm="tpe")
         assert last.end() == 0
         assert "resumed with " in last.said()
         for study in ("calm", "s"):
-            check(store, study, TRIALS, fleet.audit, fleet.outbox)
+            check(store, study, trials, fleet.audit, fleet.outbox)
             check_result(store, study)
         suggested = {
             study: [trial.vals for trial in store.trials.find(study, SEARCH)]
             for study in ("calm", "s")
         }
         assert suggested["s"] == suggested["calm"]
-        assert len({str(vals) for vals in suggested["s"]}) == TRIALS
+        assert len({str(vals) for vals in suggested["s"]}) == trials
     assert "Traceback" not in worker.said() + last.said()

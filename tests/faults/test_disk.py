@@ -100,11 +100,14 @@ def worker_on_small_disks(fleet: Fleet, home: Home, *folders: Path, size: str) -
     return on_small_disks(home, list(folders), size, *command, **variables)
 
 
-def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(fleet: Fleet, home: Home) -> None:
+def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(
+    own_fleet: Fleet, home: Home
+) -> None:
     """A full outbox loses no result, also while the server is away; a full cache, only the copy.
 
     Both are told of.
     """
+    fleet = own_fleet
     images = np.random.default_rng(0).integers(0, 256, (200, 28, 28, 1), np.uint8)
     dataset = Dataset("noise", ("a", "b"), *[images, np.arange(200) % 2] * 2)
     config = TrainConfig(dataset.content_hash, learning_rate=0.1, epochs=1, momentum=0.9)

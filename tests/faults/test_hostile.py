@@ -11,8 +11,6 @@ import io
 import pickle
 import signal
 import struct
-import subprocess
-import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -28,6 +26,7 @@ from support.bomb import Bomb
 from support.digit_trials import is_one_line, post, the_trial
 from support.home import Home, Program, until
 
+from hyperhive import cli
 from hyperhive.common.errors import CheckpointError, DatasetError
 from hyperhive.model import checkpoint
 from hyperhive.model.card import CARD_FILE, WEIGHTS_FILE, Card
@@ -42,7 +41,6 @@ from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
 from hyperhive.worker.outbox import Entry, Outbox
 
 CPU = torch.device("cpu")
-PREDICT = [sys.executable, "-c", "from hyperhive import cli; cli.predict_cam()"]
 BIAS = "classifier.5.bias"
 
 
@@ -158,25 +156,12 @@ def picture(tmp_path: Path) -> str:
     return str(tmp_path / "picture.png")
 
 
-def predict(home: Home, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-    """Start predict-cam in a home."""
-    return subprocess.Popen(
-        [*PREDICT, *arguments],
-        cwd=str(home.work),
-        env={**home.environment, **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def is_refused(process: subprocess.Popen[str]) -> str:
+def refused(home: Home, *arguments: str, **variables: str) -> str:
     """Return the one sentence with which predict-cam refuses a model."""
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert is_one_line(said)
-    return said
+    done = home.call(*arguments, program=cli.predict_cam, **variables)
+    assert done.returncode == 1
+    assert is_one_line(done.stderr)
+    return done.stderr
 
 
 def test_22_predict_cam_refuses_files_that_are_no_model(
@@ -188,12 +173,9 @@ def test_22_predict_cam_refuses_files_that_are_no_model(
         "half": weights()[:9999],
         "header": MISFITS["an endless header"][0],
     }
-    processes = {}
     for name, packed in files.items():
         checkpoint.save(home.work / name, packed, card_of(packed))
-        processes[name] = predict(home, picture, "--model", name)
-    for name, process in processes.items():
-        said = is_refused(process)
+        said = refused(home, picture, "--model", name)
         assert "the weights are no safetensors file" in said
         assert name in said
     assert not (home.work / "predictions").exists()
@@ -210,12 +192,11 @@ def test_22_predict_cam_refuses_what_is_planted_in_the_store(
         "card": {"card": bomb, "weights": planted_weights},
         "reference": {"card": card_of(bomb).to_json(), "weights": bomb},
     }
-    processes = {}
+    said = {}
     for name, result in results.items():
         store.studies.open(name, {})
         store.studies.conclude(name, result)
-        processes[name] = predict(home, picture, "--study", name, HYPERHIVE_MONGO=mongo_uri)
-    said = {name: is_refused(process) for name, process in processes.items()}
+        said[name] = refused(home, picture, "--study", name, HYPERHIVE_MONGO=mongo_uri)
     assert "study 'weights': the weights are no safetensors file" in said["weights"]
     assert "study 'card': the model's card is not one of ours" in said["card"]
     assert "the store names a file by halves" in said["reference"]

@@ -23,15 +23,9 @@ from hyperhive.store.queue import new_token
 from hyperhive.store.store import OPERATION_TIMEOUT_S, Store
 from hyperhive.store.trial import BASELINE, SEARCH, Draft, Status, Trial
 
-RECONNECT_S = 5.0
-"""The time-out of a heartbeat's store and of looking for the server (worker/loop.py)."""
-GRACE_S = 1.0
-"""Of the fleet's workers."""
-EXIT_S = 6.0
-"""A process that ends waits a second for each thread of PyMongo's that hangs: three a client."""
 TIMEOUT_S = 0.5
-LATENESS_S = 1.0
-"""How late a thread of a busy machine may be."""
+LATENESS_S = 4.0
+"""How late a thread of a busy machine may be: less than it takes whatever knows no time-out."""
 
 
 @pytest.fixture
@@ -171,6 +165,7 @@ def test_05_a_worker_whose_replies_are_lost_does_each_trial_once(fleet: Fleet) -
         assert store.client.hyperhive.fs.files.count_documents({}) == 30
 
 
+@pytest.mark.long
 def test_05_a_coordinator_whose_replies_are_lost_posts_each_trial_once(fleet: Fleet) -> None:
     """A trial whose post seemed to fail is posted again, and there is one of it."""
     drop = proxy.every_second(proxy.post)
@@ -251,7 +246,8 @@ def test_16_every_operation_ends_within_the_time_out(
                 took = {name: future.result() for name, future in zip(names, taken)}
         finally:
             silent.set()  # whatever failed, nobody waits on
-    bound = (1 if warm else 2) * TIMEOUT_S + LATENESS_S / 2
+    bound = (1 if warm else 2) * TIMEOUT_S + LATENESS_S
+    assert bound < OPERATION_TIMEOUT_S
     assert {name: s for name, s in took.items() if s > bound} == {}
 
 
@@ -281,6 +277,7 @@ def test_16_a_transfer_ends_within_its_time(
             assert took < 1.0 + LATENESS_S
 
 
+@pytest.mark.long
 def test_16_a_worker_goes_on_through_a_half_open_connection(fleet: Fleet) -> None:
     """A trial in hand is trained on and delivered, whatever times out meanwhile; none runs twice.
 
@@ -300,11 +297,8 @@ def test_16_a_worker_goes_on_through_a_half_open_connection(fleet: Fleet) -> Non
             worker.says("learning rate")  # it has heard that the trial is its own
         with between.silent():
             leaves.signal(signal.SIGTERM)
-            asked = time.monotonic()
             stays.says("work goes on without it")
             assert leaves.end() == 0
-            took = time.monotonic() - asked
-            assert took < GRACE_S + OPERATION_TIMEOUT_S + RECONNECT_S + EXIT_S
             stays.says("waiting for it")
             assert [trial.status for trial in store.trials.find("s")] == [Status.RUNNING] * 2
         quick.all_done_once(store)

@@ -22,7 +22,7 @@ from typing import Iterator, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from support.home import REPOSITORY
-from test_hyperopts_own import THEIR_TESTS, environment
+from support.hyperopts_own import THEIR_TESTS, environment
 
 DOCUMENT = REPOSITORY / "docs" / "hyperopt.md"
 PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]

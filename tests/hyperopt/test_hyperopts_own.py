@@ -4,36 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-from support.home import REPOSITORY
-
-from hyperhive.store.server.embedded import find_mongod
-
-THEIR_TESTS = ["hyperopt.tests.integration.test_mongoexp", "hyperopt.tests.test_base"]
-SUPPORT = REPOSITORY / "tests" / "support"
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """Return an environment whose ``mongod`` drops the flag that today's server refuses.
-
-    Its log goes nowhere: hyperopt's tests give it a pipe that they do not read, and once that is
-    full, mongod stands still.
-    """
-    shim = folder / "mongod"
-    shim.write_text(
-        "#!/bin/sh\n"
-        'for word; do shift; [ "$word" = --noprealloc ] || set -- "$@" "$word"; done\n'
-        f'exec {shlex.quote(str(find_mongod()))} "$@" >/dev/null 2>&1\n'
-    )
-    shim.chmod(0o755)
-    return {
-        "PATH": "{}:{}".format(folder, os.environ["PATH"]),
-        "PYTHONPATH": f"{REPOSITORY}:{SUPPORT}",
-    }
+from support.hyperopts_own import THEIR_TESTS, environment
 
 
 def test_hyperopts_own_tests_pass(tmp_path: Path) -> None:

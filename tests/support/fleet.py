@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Iterator, Mapping
 
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import Store
@@ -29,14 +30,17 @@ name = "digits"
 class Fleet:
     """The processes of one study's life, in a home of their own.
 
-    The server is ``hyperhive mongo start``, which brings its mongod back when that is killed.
+    A server of their own is ``hyperhive mongo start``, which starts its mongod again when that is
+    killed.
 
     Args:
         home: where they live.
-        lease: of each trial, in seconds.
+        lease: of each trial, in seconds. The usual one does not run out on a busy machine:
+            ``abandon`` ends it.
+        uri: of a server that they share with other tests; None for one of their own.
     """
 
-    def __init__(self, home: Home, lease: float = 2.0) -> None:
+    def __init__(self, home: Home, lease: float = 30.0, uri: str | None = None) -> None:
         self.home = home
         self._lease = lease
         self.audit = home.work.parent / "audit"
@@ -44,9 +48,11 @@ class Fleet:
         self.outbox = home.mongo.parent / "outbox"
         path = "{}{}{}".format(home.environment["PYTHONPATH"], os.pathsep, PLUGIN)
         home.environment.update(PYTHONPATH=path, HYPERHIVE_FAULTS_AUDIT=str(self.audit))
-        self._server = home.start("mongo", "start")
-        self.uri: str = until(home.server, "the server")
-        self.way = self.uri
+        if uri is None:
+            self._server = home.start("mongo", "start")
+            uri = str(until(home.server, "the server"))
+        self.uri = uri
+        self.way = uri
         """The URI that its processes use; a proxy may be in between."""
 
     def store(self) -> Store:
@@ -75,6 +81,16 @@ class Fleet:
         command += ["--grace", "1"]
         variables["HYPERHIVE_MONGO"] = uri or self.way
         return self.home.start(*command, *arguments, **variables)
+
+    @contextlib.contextmanager
+    def held_back(self, config: Mapping[str, Any]) -> Iterator[None]:
+        """Let no run of a quick trial end while the context is open."""
+        hold = self.audit / "hold-{}".format(config["learning_rate"])
+        hold.touch()
+        try:
+            yield
+        finally:
+            hold.unlink()
 
     def freeze_server(self) -> None:
         """Kill mongod, and keep it from coming back."""
@@ -126,6 +142,20 @@ def ended(store: Store, study: str, seconds: float = 60.0) -> list[Trial]:
 
     trials: list[Trial] = until(all_ended, "the end of all trials of " + study, seconds)
     return trials
+
+
+def abandon(store: Store, held: Trial, until_it: Callable[[], Any]) -> None:
+    """End the lease of a trial whose holder is dead or frozen; wait until something has followed.
+
+    The lease is ended again and again: the holder's last beat may arrive after the first time.
+    """
+    its = {"_id": held.id, "token": held.token}
+
+    def follows() -> Any:
+        store.database.jobs.update_one(its, [{"$set": {"lease_until": "$$NOW"}}])
+        return until_it()
+
+    until(follows, f"what follows the end of the lease of {held.label}")
 
 
 def answers(store: Store) -> bool:

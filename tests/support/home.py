@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -12,7 +13,9 @@ import sys
 import time
 from pathlib import Path
 from typing import Any, Callable
+from unittest import mock
 
+from hyperhive import cli
 from hyperhive.store.server.embedded import embedded_server, running_uri
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Trial
@@ -20,7 +23,12 @@ from hyperhive.store.trial import Trial
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def until(holds: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+PATIENCE_S = 200.0
+"""How long a test waits for anything: longer than the slowest of machines takes, and shorter than
+pytest's time-out for a test."""
+
+
+def until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE_S) -> Any:
     """Return what ``holds`` gives once it is true; fail after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
@@ -52,7 +60,7 @@ class Program:
         """Return what it said so far."""
         return self._log.read_text(errors="replace")
 
-    def says(self, text: str, seconds: float = 60.0) -> None:
+    def says(self, text: str, seconds: float = PATIENCE_S) -> None:
         """Wait until it has said this."""
 
         def holds() -> bool:
@@ -65,7 +73,7 @@ class Program:
         """Send it a signal, as a terminal or a service manager does."""
         self._process.send_signal(number)
 
-    def end(self, seconds: float = 90.0) -> int:
+    def end(self, seconds: float = PATIENCE_S) -> int:
         """Wait for its end; return its exit code."""
         return self._process.wait(seconds)
 
@@ -116,7 +124,7 @@ class Home:
         return program
 
     def run(
-        self, *arguments: str, seconds: float = 60.0, **variables: str
+        self, *arguments: str, seconds: float = PATIENCE_S, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run ``hyperhive ARGUMENTS`` to its end."""
         return subprocess.run(
@@ -128,6 +136,27 @@ class Home:
             text=True,
             timeout=seconds,
         )
+
+    def call(
+        self, *arguments: str, program: Callable[[], None] = cli.main, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``hyperhive ARGUMENTS`` to its end in this process, which has imported it all before.
+
+        For commands that start nothing, and neither wait for a signal nor log.
+        """
+        out, err, code, before = io.StringIO(), io.StringIO(), 0, Path.cwd()
+        environment = {**self.environment, **variables}
+        with mock.patch.dict(os.environ, environment, clear=True), mock.patch.object(
+            sys, "argv", ["hyperhive", *arguments]
+        ), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            os.chdir(self.work)
+            try:
+                program()
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+            finally:
+                os.chdir(before)
+        return subprocess.CompletedProcess(sys.argv, code, out.getvalue(), err.getvalue())
 
     def server(self) -> str | None:
         """Return the URI of this user's own server, if it runs."""
@@ -156,7 +185,7 @@ class Home:
 
     def is_empty(self) -> None:
         """Fail if a process stays in this home (Python's own helpers may take a moment to end)."""
-        until(lambda: not self.processes(), f"the end of {self.processes()}", 5.0)
+        until(lambda: not self.processes(), f"the end of {self.processes()}")
 
     def close(self) -> None:
         """End whatever a failed test left running here, and delete the server's 300 MB."""

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.text import Text
-from test_coordinator_search import Act, claimed, deliver, loss_of, working
+from support.thread_workers import Act, claimed, deliver, loss_of, working
 
 from hyperhive.common.errors import CheckpointError
 from hyperhive.common.signals import StopSignals

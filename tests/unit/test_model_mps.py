@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_model_training import config, stripes
+from support.stripes import config, stripes
 
 from hyperhive.model.normalise import to_tensor
 from hyperhive.model.training import TrainingData, train

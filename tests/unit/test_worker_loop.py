@@ -3,74 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 
 import pytest
+from support.bench import FOUND, LEASE, Bench, living, post, succeeds, the_trial
 from support.clients import Gate
 
 from hyperhive.common.errors import ConfigError, DeviceError
-from hyperhive.common.signals import StopRequest
 from hyperhive.store.errors import LoginRefused, StoreUnavailable
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
-from hyperhive.store.trial import SEARCH, Draft, Status, Trial
-from hyperhive.worker.heartbeat import Heartbeat
-from hyperhive.worker.identity import Identity
-from hyperhive.worker.loop import Terms, Worker
+from hyperhive.store.trial import Draft, Status, Trial
 from hyperhive.worker.objectives.api import Context, Objective, Outcome, Stopped
 from hyperhive.worker.outbox import Entry, Outbox
-from hyperhive.worker.pausing import Courtesy
-
-LEASE = 0.8
-IDENTITY = Identity("me", "s", "cpu", {})
-FOUND = Outcome({"status": "ok", "loss": 0.25}, b"weights")
-
-
-class Bench:
-    """A worker with a heartbeat, an outbox and a store, all real, and an objective of the test's.
-
-    Args:
-        objective: what the worker runs under the name ``lenet5``.
-        grace: seconds that a stopping worker may take to finish.
-        courtesy: when to leave the machine alone.
-        first_come: as in the worker's ``Terms``.
-        lease: in seconds.
-    """
-
-    def __init__(
-        self,
-        uri: str,
-        folder: Path,
-        objective: Objective,
-        grace: float = 0.0,
-        courtesy: Courtesy | None = None,
-        first_come: bool = False,
-        lease: float = LEASE,
-    ) -> None:
-        self.stop = StopRequest()
-        self.uri: str | None = uri
-        self._opened = contextlib.ExitStack()
-        self.store = self._opened.enter_context(Store(uri, timeout=2.0))
-        self.outbox = Outbox("me", folder)
-        self._heartbeat = Heartbeat(lambda: Store(uri, timeout=2.0), IDENTITY, lease)
-        terms = Terms(lambda: self.uri, "cpu", lease, grace, courtesy or Courtesy(), first_come)
-        self.worker = Worker(IDENTITY, terms, {"lenet5": objective}, self.outbox, self.stop)
-
-    def __enter__(self) -> Bench:
-        self._opened.enter_context(self.outbox)
-        self._opened.enter_context(self._heartbeat)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._opened.close()
-
-    def run_one(self) -> bool:
-        """Let the worker do one trial."""
-        return self.worker.run_one(self.store, self._heartbeat)
-
 
 Start = Callable[..., Bench]
 
@@ -86,15 +33,6 @@ def start(mongo_uri: str, tmp_path: Path, store: Store) -> Iterator[Start]:
         yield start
 
 
-def post(store: Store, tid: int = 0, **fields: Any) -> None:
-    store.queue.post(Draft("s", tid, {"epochs": tid + 1}, {}, **{"objective": "lenet5", **fields}))
-
-
-def the_trial(store: Store, tid: int = 0) -> Trial:
-    (trial,) = store.trials.find("s", SEARCH, [tid])
-    return trial
-
-
 def waits_until_stopped(context: Context, seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds
     while not context.should_stop():
@@ -108,10 +46,6 @@ def raising(error: Exception) -> Objective:
         raise error
 
     return objective
-
-
-def succeeds(config: Mapping[str, Any], context: Context) -> Outcome:
-    return FOUND
 
 
 def now_due(store: Store) -> None:
@@ -454,36 +388,6 @@ def test_a_claim_that_took_nothing_is_forgotten(store: Store, start: Start) -> N
 
 
 # -- the whole life ----------------------------------------------------------------------------
-
-
-def runs(bench: Bench, errors: list[BaseException]) -> threading.Thread:
-    def run() -> None:
-        try:
-            bench.worker.run()
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
-@contextlib.contextmanager
-def living(
-    uri: str | None, folder: Path, objective: Objective, **options: Any
-) -> Iterator[tuple[Bench, list[BaseException]]]:
-    """Run a worker's whole life in a thread; stop it, and wait for its end, at the end."""
-    errors: list[BaseException] = []
-    bench = Bench(uri or "mongodb://127.0.0.1:1/", folder, objective, **options)
-    bench.uri = uri
-    thread = runs(bench, errors)
-    try:
-        yield bench, errors
-    finally:
-        bench.stop.ask()
-        thread.join(20)
-        bench.store.close()
-        assert not thread.is_alive()
 
 
 def until(holds: Callable[[], object], what: str, seconds: float = 10.0) -> None:

@@ -12,8 +12,8 @@ from typing import Any, Dict, Mapping
 
 import pytest
 from rich.console import Console
+from support.bench import FOUND, Bench, living, post, succeeds, the_trial
 from support.home import until
-from test_worker_loop import FOUND, Bench, living, post, succeeds, the_trial
 
 from hyperhive import cli
 from hyperhive.coordinator.views.status import report as status_report

@@ -1,0 +1,101 @@
+"""Writers that never wait, and the server that is killed under their load."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+from hyperhive.store.errors import LeaseLost, StoreUnavailable
+from hyperhive.store.queue import new_token
+from hyperhive.store.server.embedded import embedded_server
+from hyperhive.store.store import Store
+from hyperhive.store.trial import Status
+from support.fleet import answers, draft
+from support.home import until
+
+WRITERS = 4
+
+
+class Writer(threading.Thread):
+    """Posts, claims and finishes trials, and remembers what the server acknowledged."""
+
+    def __init__(self, uri: str, number: int, ended: threading.Event) -> None:
+        super().__init__()
+        self._uri = uri
+        self._number = number
+        self._ended = ended
+        self._name = f"study-{number}"
+        self.posted: set[int] = set()
+        self.won: dict[int, str] = {}
+        self.disowned: list[str] = []
+
+    def run(self) -> None:
+        """Write until told to end."""
+        with Store(self._uri, timeout=2.0) as store:
+            tid = 0
+            while not self._ended.is_set():
+                try:
+                    self._one(store, tid)
+                    tid += 1
+                except StoreUnavailable:
+                    time.sleep(0.05)
+
+    def _one(self, store: Store, tid: int) -> None:
+        store.queue.post(draft(self._name, tid))  # again, after a time-out: it is safe
+        self.posted.add(tid)
+        token = new_token()
+        trial = store.queue.claim("w", token, ["quick"], self._name, lease=3600.0)
+        if trial is None:
+            return
+        try:
+            if store.queue.finish(trial.id, token, {"loss": 0.5}):
+                self.won[trial.tid] = token
+        except LeaseLost:
+            self.disowned.append(f"claim of {trial.tid}")
+
+    def lost(self, store: Store) -> list[str]:
+        """Return what was acknowledged and is not there."""
+        there = {trial.tid: trial for trial in store.trials.find(self._name)}
+        posts = [f"post of {tid}" for tid in self.posted if tid not in there]
+        results = [
+            f"result of {tid}"
+            for tid, token in self.won.items()
+            if tid in there and (there[tid].status, there[tid].winner) != (Status.DONE, token)
+        ]
+        return posts + results + self.disowned
+
+
+def kill_under_load(directory: Path, kills: int) -> int:
+    """Kill mongod under load; raise ``AssertionError`` if what it acknowledged is not there after.
+
+    Returns how many writes were acknowledged.
+    """
+    done = threading.Event()
+    with embedded_server(directory) as uri:
+        with Store(uri) as store:
+            store.ensure_indexes()
+        writers = [Writer(uri, number, done) for number in range(WRITERS)]
+        for writer in writers:
+            writer.start()
+        try:
+            for _ in range(kills):
+                counts = [len(writer.won) for writer in writers]
+                until(
+                    lambda before=counts: all(
+                        len(writer.won) > count + 20 for writer, count in zip(writers, before)
+                    ),
+                    "results of every writer",
+                )
+                os.kill(int((directory / "data" / "mongod.lock").read_text()), signal.SIGKILL)
+        finally:
+            done.set()
+            for writer in writers:
+                writer.join()
+        with Store(uri) as store:
+            until(lambda: answers(store), "the server")
+            lost = [loss for writer in writers for loss in writer.lost(store)]
+    assert lost == [], "acknowledged and lost"
+    return sum(len(writer.posted) + len(writer.won) for writer in writers)

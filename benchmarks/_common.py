@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.data.loading import Request, load
+from hyperhive.model.data.loading import DatasetRequest, load
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "simpsons-mnist.zip"
 
@@ -25,4 +25,4 @@ def simpsons_option(description: str) -> argparse.ArgumentParser:
 
 def simpsons(data: Path | None) -> Dataset:
     """Return Simpsons-MNIST in colour."""
-    return load(Request("simpsons", data), lambda done, total: None).dataset
+    return load(DatasetRequest("simpsons", data), lambda done, total: None).dataset

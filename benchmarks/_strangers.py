@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from sklearn.datasets import load_sample_images
 
 from hyperhive.model.data.images import fit
-from hyperhive.model.data.loading import Request, load
+from hyperhive.model.data.loading import DatasetRequest, load
 
 Random = np.random.RandomState
 Pictures = List[np.ndarray]
@@ -36,7 +36,7 @@ def framed(image: np.ndarray, random: Random) -> np.ndarray:
 
 def faces(archive: Path) -> Pictures:
     """Return the 624 faces of CMU, 32x30 and grey."""
-    dataset = load(Request("folder", archive), lambda done, total: None).dataset
+    dataset = load(DatasetRequest("folder", archive), lambda done, total: None).dataset
     return [*dataset.train_images, *dataset.test_images]
 
 

@@ -38,7 +38,7 @@ from hyperhive.inference.models.choice import Chosen, from_file
 from hyperhive.inference.predictor import Prediction
 from hyperhive.inference.sources import choice as sources
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.data.loading import Request, load
+from hyperhive.model.data.loading import DatasetRequest, load
 
 _RATE = 25.0
 
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     data = options.data if options.dataset.startswith("simpsons") else None
-    dataset = load(Request(options.dataset, data), lambda done, total: None).dataset
+    dataset = load(DatasetRequest(options.dataset, data), lambda done, total: None).dataset
     with tempfile.TemporaryDirectory() as folder:
         paths = options.model or [
             _models.make(dataset, config, Path(folder) / name)

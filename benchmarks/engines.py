@@ -29,9 +29,9 @@ from benchmarks._models import make
 from hyperhive.inference.models.choice import from_file
 from hyperhive.inference.predictor import Predictor
 from hyperhive.inference.timings import INFER, Timings
-from hyperhive.model.card import WEIGHTS_FILE, read
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.engines.export import export
+from hyperhive.model.model_files import WEIGHTS_FILE, read
 
 EXPORTS = {"PyTorch, TorchScript": ".pt", "OpenCV, ONNX": ".onnx"}
 

@@ -26,7 +26,7 @@ from benchmarks._common import simpsons, simpsons_option
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.download import simpsons_archive
-from hyperhive.model.data.image_tree import Files
+from hyperhive.model.data.image_tree import ImageTree
 from hyperhive.model.lenet import LeNet5
 from hyperhive.model.training import TrainingData, train
 
@@ -79,7 +79,7 @@ def _loader(folder: Path, data: TrainingData) -> DataLoader:
 
 def _extract(archive: Path, folder: Path) -> None:
     """Write the archive's own training images into class folders."""
-    with Files(archive) as files:
+    with ImageTree(archive) as files:
         for path in files:
             if path.parts[-4:-2] == ("rgb", "train"):
                 target = folder / path.parts[-2] / path.name

@@ -31,7 +31,7 @@ from hyperhive.common.signals import StopRequest
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.study import Plan, Study
-from hyperhive.model.data.loading import Request
+from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Status
@@ -79,7 +79,7 @@ def main() -> None:
 def _run_all(uri: str, folder: Path, asked: argparse.Namespace, first_come: bool) -> list[Outcomes]:
     def run(seed: int) -> Outcomes:
         name = "{}-{}".format("first-come" if first_come else "fitted", seed)
-        plan = Plan(name, Request("digits"), asked.trials, "random", seed)
+        plan = Plan(name, DatasetRequest("digits"), asked.trials, "random", seed)
         with Store(uri) as store, _fleet(uri, folder, name, asked.epoch, first_come):
             return _run_study(store, Study(plan, "none", {}), asked.epoch)
 

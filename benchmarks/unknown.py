@@ -40,7 +40,7 @@ from hyperhive.model.calibration import Calibration, best_temperature, calibrati
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.data.loading import Request, digits, load
+from hyperhive.model.data.loading import DatasetRequest, digits, load
 from hyperhive.model.lenet import LeNet5
 from hyperhive.model.membership import statistics
 from hyperhive.model.normalise import to_tensor
@@ -288,8 +288,8 @@ def main() -> None:
         parser.error(f"there is no {options.faces}: name the archive of CMU's faces")
     torch.set_num_threads(1)
     for name in options.sets:
-        gray = load(Request("simpsons-gray", options.data), lambda done, total: None).dataset
-        request = Request(name, None if name == "digits" else options.data)
+        gray = load(DatasetRequest("simpsons-gray", options.data), lambda done, total: None).dataset
+        request = DatasetRequest(name, None if name == "digits" else options.data)
         dataset = load(request, lambda done, total: None).dataset
         data = TrainingData(dataset, CPU)
         trial = trained(data, options.seed)

@@ -13,7 +13,7 @@ from typing import Any, Iterator, Mapping
 from hyperhive.common.errors import DatasetError, InputError
 from hyperhive.coordinator.study import Plan, study_name
 from hyperhive.model.data.download import Progress
-from hyperhive.model.data.loading import Loaded, Request, load, looks_like_simpsons
+from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load, looks_like_simpsons
 
 TRIALS = {"digits": 20}
 _TRIALS_OTHERWISE = 30
@@ -24,26 +24,28 @@ class WorkersFailed(InputError):
     """The demo's workers ended before the study did."""
 
 
-def choose_data(dataset: str | None, data: Path | None, seed: int, progress: Progress) -> Loaded:
+def choose_data(
+    dataset: str | None, data: Path | None, seed: int, progress: Progress
+) -> LoadedDataset:
     """Return the demo's data set.
 
     What is asked for explicitly is loaded or fails. Without a wish it is Simpsons-MNIST, and where
     that cannot be had, scikit-learn's digits, with a notice that says so.
     """
     if dataset is not None:
-        return load(Request(dataset, data, seed=seed), progress)
+        return load(DatasetRequest(dataset, data, seed=seed), progress)
     if data is not None:
         name = "simpsons" if looks_like_simpsons(data) else "folder"
-        return load(Request(name, data, seed=seed), progress)
+        return load(DatasetRequest(name, data, seed=seed), progress)
     try:
-        return load(Request("simpsons"), progress)
+        return load(DatasetRequest("simpsons"), progress)
     except DatasetError as error:
-        loaded = load(Request("digits"), progress)
+        loaded = load(DatasetRequest("digits"), progress)
         notice = f"NO SIMPSONS: {error}. The demo uses scikit-learn's handwritten digits."
-        return Loaded(loaded.dataset, (notice, *loaded.notices))
+        return LoadedDataset(loaded.dataset, (notice, *loaded.notices))
 
 
-def plan(loaded: Loaded, trials: int | None, seed: int, **searched: Any) -> Plan:
+def plan(loaded: LoadedDataset, trials: int | None, seed: int, **searched: Any) -> Plan:
     """Return a plan under a name that no other run has: two demos at once do not meet.
 
     Args:
@@ -55,7 +57,7 @@ def plan(loaded: Loaded, trials: int | None, seed: int, **searched: Any) -> Plan
     name = loaded.dataset.name
     budget = trials or TRIALS.get(name, _TRIALS_OTHERWISE)
     study = study_name(name, prefix="demo-", suffix="-" + uuid.uuid4().hex[:6])
-    return Plan(study, Request(name), trials=budget, seed=seed, **searched)
+    return Plan(study, DatasetRequest(name), trials=budget, seed=seed, **searched)
 
 
 @contextlib.contextmanager

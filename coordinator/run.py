@@ -19,8 +19,9 @@ from hyperhive.coordinator.ranking import best_of, why_nothing
 from hyperhive.coordinator.search import Search, Snapshot, Watch
 from hyperhive.coordinator.study import Plan, Study, differences
 from hyperhive.model.calibration import PLAIN, Calibration
-from hyperhive.model.card import WEIGHTS_FILE, Card, write
+from hyperhive.model.card import Card
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.model_files import WEIGHTS_FILE, write
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import CorruptBlob, NotFound, StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store

@@ -10,10 +10,11 @@ from rich.text import Text
 
 from hyperhive.common.errors import InputError, UsageError
 from hyperhive.coordinator.views.summary import percent
-from hyperhive.model import card as cards
-from hyperhive.model.card import SUFFIX, WEIGHTS_FILE, Card
+from hyperhive.model import model_files
+from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.model_files import WEIGHTS_FILE
 from hyperhive.store.errors import NotFound, StoreError
 from hyperhive.store.store import Store
 
@@ -39,14 +40,14 @@ def from_file(path: Path) -> Found:
     that was made of one.
     """
     weights = path / WEIGHTS_FILE if path.is_dir() else path
-    cards.require_there(weights)
-    if weights.suffix != SUFFIX:
+    model_files.require_file(weights)
+    if weights.suffix != SAFETENSORS:
         raise UsageError(
-            f"--model {path} is no {SUFFIX} file: give the one that it was exported from, "
+            f"--model {path} is no {SAFETENSORS} file: give the one that it was exported from, "
             "or the directory "
             f"that has {WEIGHTS_FILE}"
         )
-    packed, card = cards.read(weights)
+    packed, card = model_files.read(weights)
     return Found(packed, card, str(weights), _state(card))
 
 
@@ -64,7 +65,7 @@ def from_store(store: Store, name: str | None) -> Found:
         name = names[-1]
     model, cancelled = store.model(name), store.study(name).cancelled
     card, packed = Card.from_json(model.card), store.blobs.get(model.weights)
-    cards.require_hash(packed, card.weights_sha256)
+    model_files.require_hash(packed, card.weights_sha256)
     where = f"study {name} on {store.address}"
     return Found(packed, card, where, _state(card, model.is_final, cancelled))
 

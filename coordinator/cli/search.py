@@ -65,12 +65,12 @@ def coordinator(
     from hyperhive.common.errors import UsageError
     from hyperhive.coordinator.space import named
     from hyperhive.coordinator.study import Plan, read_file, study_name
-    from hyperhive.model.data.loading import Request, load
+    from hyperhive.model.data.loading import DatasetRequest, load
 
     _set_up_logging()
     fields: Dict[str, Any] = read_file(file) if file is not None else {}
     if dataset is not None or data is not None:
-        fields["data"] = Request(dataset or "folder", data, gray, strict)
+        fields["data"] = DatasetRequest(dataset or "folder", data, gray, strict)
     elif gray or strict:
         raise UsageError("--gray and --strict go with --dataset or --data")
     if "data" not in fields:

@@ -7,7 +7,7 @@ from rich.text import Text
 from hyperhive.coordinator.ranking import hyperparameters
 from hyperhive.coordinator.run import Result
 from hyperhive.model.calibration import Calibration
-from hyperhive.model.card import WEIGHTS_FILE
+from hyperhive.model.model_files import WEIGHTS_FILE
 
 
 def summary(result: Result) -> Text:

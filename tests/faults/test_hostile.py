@@ -271,7 +271,7 @@ def test_22_a_data_set_that_would_fill_the_memory_is_refused(place: str) -> None
     packed = bomb_of_zeros({place: (1 << 9, 1 << 20)})
     tracemalloc.start()
     try:
-        with pytest.raises(DatasetError, match="ours are not compressed"):
+        with pytest.raises(DatasetError, match="must be uncompressed"):
             Dataset.unpack(packed, "0" * 64)
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:

@@ -17,8 +17,7 @@ import pytest
 from PIL import Image
 
 from hyperhive.common.errors import DatasetError
-from hyperhive.model.data import download
-from hyperhive.model.data import loading
+from hyperhive.model.data import download, loading
 from hyperhive.model.data.download import datasets_directory, simpsons_archive, tree_sha256
 
 

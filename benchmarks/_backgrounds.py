@@ -1,4 +1,4 @@
-"""What is behind a picture that is shown to a camera: walls, cloth, wood, and clutter."""
+"""Backgrounds behind a picture that is shown to a camera: walls, cloth, wood, and clutter."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import cv2
 import numpy as np
 
 WIDTH, HEIGHT = 640, 480
-"""Of a frame, in pixels."""
+"""Size of a frame, in pixels."""
 
 SIDE = HEIGHT
-"""The guide is the centred square of the frame."""
+"""Side of the guide, the centred square of the frame, in pixels."""
 
 
 @functools.lru_cache(maxsize=4)
 def make(count: int, seed: int) -> tuple[np.ndarray, ...]:
-    """Return backgrounds, uint8 BGR ``[480, 640, 3]``, of each sort as many as of any other."""
+    """Return backgrounds, uint8 BGR ``[480, 640, 3]``, with the same number of each sort."""
     random = np.random.RandomState(seed)
     sorts = (_wall, _cloth, _wood, _clutter)
     return tuple(sorts[number % len(sorts)](random) for number in range(count))
 
 
 def _wall(random: np.random.RandomState) -> np.ndarray:
-    """Return a plain wall, one side of it nearer to the light."""
+    """Return a plain wall that is lighter at one side."""
     near, far = _colour(random), random.uniform(0.6, 1.0)
     across = np.linspace(1, far, WIDTH)[None, :, None] * np.linspace(1, far, HEIGHT)[:, None, None]
     return _picture(near * across)
@@ -42,14 +42,14 @@ def _cloth(random: np.random.RandomState) -> np.ndarray:
 
 
 def _wood(random: np.random.RandomState) -> np.ndarray:
-    """Return a grain: noise that is long in one direction."""
+    """Return a grain: noise that is stretched in one direction."""
     grain = cv2.GaussianBlur(random.normal(size=(HEIGHT, WIDTH)), (0, 0), sigmaX=60, sigmaY=2)
     grain = grain / np.abs(grain).max()
     return _picture(_colour(random) * (1 + 0.35 * grain[..., None]))
 
 
 def _clutter(random: np.random.RandomState) -> np.ndarray:
-    """Return things in many colours, not quite in focus."""
+    """Return objects in many colours, slightly out of focus."""
     frame = _wall(random)
     for _ in range(30):
         centre = (random.randint(WIDTH), random.randint(HEIGHT))
@@ -63,7 +63,7 @@ def _clutter(random: np.random.RandomState) -> np.ndarray:
 
 
 def _colour(random: np.random.RandomState) -> np.ndarray:
-    """Return a colour of a room: seldom a strong one."""
+    """Return a colour as in a room, which is seldom a strong one."""
     grey = random.uniform(40, 230)
     return np.clip(grey + random.normal(0, 25, size=3), 0, 255)
 

@@ -1,28 +1,34 @@
-"""What the benchmarks share: their options, and the data they measure on."""
+"""What the benchmarks share: their options, and the data sets that they measure on."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.data.loading import Request, load
+from hyperhive.model.data.loading import DatasetRequest, load
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "simpsons-mnist.zip"
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+DATA = Path(os.environ.get("HYPERHIVE_DATA") or _BESIDE)
+"""Folder with archives of data sets; the environment variable HYPERHIVE_DATA names it."""
 
 
 def simpsons_option(description: str) -> argparse.ArgumentParser:
-    """Return a parser that knows ``--data``, where Simpsons-MNIST is."""
+    """Return a parser with the option ``--data`` for Simpsons-MNIST."""
+    archive = DATA / "simpsons-mnist.zip"
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--data",
         type=Path,
-        default=SHARED if SHARED.exists() else None,
-        help="Simpsons-MNIST as a zip or folder; by default it is downloaded",
+        default=archive if archive.exists() else None,
+        help="Simpsons-MNIST as a zip or folder; by default simpsons-mnist.zip in the folder "
+        "HYPERHIVE_DATA, else it is downloaded",
     )
     return parser
 
 
-def simpsons(data: Path | None) -> Dataset:
-    """Return Simpsons-MNIST in colour."""
-    return load(Request("simpsons", data), lambda done, total: None).dataset
+def loaded(name: str, data: Path | None = None) -> Dataset:
+    """Return a data set by name; Simpsons-MNIST without ``data`` is downloaded."""
+    return load(DatasetRequest(name, data), lambda done, total: None).dataset

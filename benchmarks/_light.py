@@ -1,4 +1,4 @@
-"""The light in a scene: how bright, of which colour, how even, and how a camera renders it."""
+"""The light in a scene: its brightness, colour and evenness, and the camera's tone curve."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ _XYZ_TO_RGB = np.array(
 
 
 def lit(frame: np.ndarray, values: Mapping[str, float], side: float) -> np.ndarray:
-    """Return a frame in another light, clipped as a sensor clips: uint8 BGR.
+    """Return a frame in another light, clipped as by a sensor: uint8 BGR.
 
-    Exposure, the light's colour and its fall towards one side (an angle in radians) multiply linear
-    light; the tone curve is applied to what is encoded with sRGB's.
+    Exposure, the light's colour and its fall towards one side multiply linear light. The tone curve
+    is applied after the encoding by sRGB's curve.
+
+    Args:
+        frame: uint8 BGR ``[480, 640, 3]``.
+        values: of exposure, uneven, temperature and gamma; see ``_scene.KINDS``.
+        side: direction in which the light falls, in radians.
     """
     if not {"exposure", "uneven", "temperature", "gamma"} & set(values):
         return frame
@@ -36,10 +41,10 @@ def lit(frame: np.ndarray, values: Mapping[str, float], side: float) -> np.ndarr
 
 
 def white(mired: float) -> np.ndarray:
-    """Return the gains (B, G, R) of linear light that is so many mired warmer than D65.
+    """Return the gains (B, G, R) of linear light that is this many mired warmer than D65.
 
-    The CIE's daylight locus (Wyszecki and Stiles, Color Science, 2nd edition, section 3.3.4) in
-    linear sRGB (IEC 61966-2-1), with green as exposure leaves it.
+    They follow the CIE's daylight locus (Wyszecki and Stiles, Color Science, 2nd edition, section
+    3.3.4) in linear sRGB (IEC 61966-2-1). The gain of green is 1.
     """
 
     def of(temperature: float) -> np.ndarray:

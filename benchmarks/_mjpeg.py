@@ -1,4 +1,4 @@
-"""A small server on this machine that shows frames as a network camera does (motion JPEG)."""
+"""A small server on this machine that sends frames as a network camera does (motion JPEG)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from PIL import Image
 
 _BITS = 12
 _CELL = 40
-"""A frame's number is written beside the guide, a cell a bit: snapshots are not told it."""
+"""A frame's number is drawn beside the guide, one cell per bit, to identify it in a snapshot."""
 
 _BOUNDARY = "frame"
 
 
 def encode(frame: np.ndarray, number: int) -> bytes:
-    """Return a BGR frame, 480 high, as a JPEG that bears its number (below 4096) at its left."""
+    """Return a BGR frame, 480 high, as a JPEG with its number (below 4096) drawn at the left."""
     marked = frame.copy()
     for bit in range(_BITS):
         marked[bit * _CELL : (bit + 1) * _CELL, :_CELL] = 255 * (number >> bit & 1)
@@ -35,7 +35,7 @@ def encode(frame: np.ndarray, number: int) -> bytes:
 
 
 def number(frame: np.ndarray) -> int:
-    """Return the number that a frame bears."""
+    """Return the number that is drawn in a frame."""
     middles = frame[_CELL // 2 :: _CELL, _CELL // 2].mean(axis=1)
     return sum(int(middle > 127) << bit for bit, middle in enumerate(middles[:_BITS]))
 
@@ -49,25 +49,25 @@ def jpeg(image: np.ndarray) -> bytes:
 
 @contextlib.contextmanager
 def serve(frames: Sequence[bytes], fps: float = 15.0) -> Iterator[str]:
-    """Show JPEG frames one after the other, again and again; give the address."""
+    """Send JPEG frames to every client, from the first on and in a loop; yield the address."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # the name that http.server calls
+        def do_GET(self) -> None:  # http.server calls it by this name
             self.send_response(200)
             self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
             self.end_headers()
-            begun = time.monotonic()
+            started_at = time.monotonic()
             for shown, frame in enumerate(itertools.cycle(frames), start=1):
                 head = "--{}\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n"
                 try:
                     self.wfile.write(head.format(_BOUNDARY, len(frame)).encode() + frame + b"\r\n")
-                except OSError:  # whoever looked has gone
+                except OSError:  # the client has gone
                     return
-                if closed.wait(max(0.0, begun + shown / fps - time.monotonic())):
+                if closed.wait(max(0.0, started_at + shown / fps - time.monotonic())):
                     return
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: the table is what is printed."""
+            """Log nothing: only the table is printed."""
 
     closed = threading.Event()
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -1,4 +1,4 @@
-"""What a camera sees of a picture that someone holds into its guide, or has on a screen."""
+"""What a camera sees of a picture, on paper or on a screen, that is held into its guide."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _BACKGROUNDS = 40
 _BEST_JPEG = 95
 
 Values = Mapping[str, float]
-"""Of one frame: what each distortion comes to. Without any of them the guide shows the picture."""
+"""The value of each distortion in one frame; without any, the picture fills the guide."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A distortion: its strength in words, and three of them, the second an ordinary room's."""
+    """A distortion: its name, its unit, and three strengths; the second is an ordinary room's."""
 
     title: str
     unit: str
@@ -51,26 +51,28 @@ KINDS: dict[str, Kind] = {
     "noise": Kind("sensor noise", "deviation of {} in 255", (4, 8, 16)),
     "jpeg": Kind("JPEG", "quality {}", (80, 60, 30)),
 }
-"""A strength is a bound: each frame has a value of its own, evenly drawn from within it (gamma in
-its logarithm, JPEG's quality from 95 down). Lengths are pixels of the guide's 480."""
+"""A strength is a bound: each frame's value is drawn uniformly within it (gamma's in its logarithm,
+JPEG's quality from 95 down). Lengths are in pixels of the guide's 480."""
 
 ROOM = {name: kind.room for name, kind in KINDS.items()}
-"""Everything at once, as an ordinary room has it."""
+"""All distortions at once, each as strong as in an ordinary room."""
 
 
 class Scene:
-    """Makes a camera's frames of pictures; the same seed makes the same frames.
+    """Makes a camera's frames from pictures; the same seed makes the same frames.
+
+    Raises ``ValueError`` for an unknown distortion.
 
     Args:
-        seed: of backgrounds and of what each frame's distortions are.
-        strengths: bound of each distortion that there is to be, by its name in ``KINDS``.
-        at_bound: draw each value at its bound, one way or the other, in place of within it.
+        seed: decides the backgrounds and the values of each frame's distortions.
+        strengths: the bound of each distortion to apply, by its name in ``KINDS``.
+        at_bound: draw only the sign of each value, and put the value at its bound.
     """
 
     def __init__(self, seed: int, strengths: Mapping[str, float], at_bound: bool = False) -> None:
         unknown = sorted(set(strengths) - set(KINDS))
         if unknown:
-            raise ValueError("no distortion is called {}".format(", ".join(unknown)))
+            raise ValueError(f"unknown distortions: {', '.join(unknown)}")
         self._seed = seed
         self._strengths = dict(strengths)
         self._at_bound = at_bound
@@ -81,11 +83,11 @@ class Scene:
 
         Args:
             picture: uint8 RGB or grey ``[28, 28, C]``.
-            number: of the frame, which with the seed decides all that is drawn.
+            number: of the frame; with the seed it decides every value.
         """
         random = np.random.RandomState([self._seed, number])
         background = self._backgrounds[random.randint(_BACKGROUNDS)]
-        # Every value is drawn, wanted or not: a kind alone is what it is among the others.
+        # Draw every value, so that one distortion alone has the same value as among others.
         drawn = {name: self._draw(random) for name in KINDS}
         angles = random.uniform(0, 2 * math.pi, size=3)
         values = {name: _value(name, drawn[name], b) for name, b in self._strengths.items()}
@@ -101,11 +103,11 @@ class Scene:
 
 
 def placed(picture: np.ndarray, background: np.ndarray, values: Values, axis: float) -> np.ndarray:
-    """Return a picture enlarged and held before a background: uint8 ``[480, 640, 3]``."""
+    """Return a picture enlarged and put before a background: uint8 ``[480, 640, 3]``."""
     large = cv2.resize(np.ascontiguousarray(picture), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     target = corners(values, axis)
     source = np.array([[0, 0], [SIDE, 0], [SIDE, SIDE], [0, SIDE]], np.float32)
-    # Corners are edges of pixels, OpenCV's coordinates are centres of them.
+    # Corners are at edges of pixels, but OpenCV's coordinates are at their centres.
     transform = cv2.getPerspectiveTransform(source - 0.5, (target - 0.5).astype(np.float32))
     frame = background.copy()
     return cv2.warpPerspective(
@@ -119,19 +121,19 @@ def placed(picture: np.ndarray, background: np.ndarray, values: Values, axis: fl
 
 
 def corners(values: Values, axis: float) -> np.ndarray:
-    """Return where a picture's corners are in the frame: float64 ``[4, 2]``, x and y.
+    """Return the positions of a picture's corners in the frame: float64 ``[4, 2]``, x and y.
 
     Args:
-        values: of scale, shift, rotation and perspective; the guide is filled without them.
-        axis: radians; about which line in its plane the picture is tilted, and to which side it
-            is shifted.
+        values: of scale, shift, rotation and perspective; without them the picture fills the guide.
+        axis: in radians; the line in its plane about which the picture is tilted, and the
+            direction in which it is shifted.
     """
     half = SIDE / 2 * (1 + values.get("scale", 0) / 100)
     square = half * np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
     turned = square @ _rotation(math.radians(values.get("rotation", 0))).T
     tilt = math.radians(values.get("perspective", 0))
     across = turned @ _rotation(-axis).T
-    # The pinhole camera: the picture's plane turns about the axis, two and a half guides away.
+    # A pinhole camera: the picture's plane turns about the axis, two and a half guides away.
     distance = 2.5 * SIDE
     depth = 1 + across[:, 1] * math.sin(tilt) / distance
     tilted = np.stack([across[:, 0] / depth, across[:, 1] * math.cos(tilt) / depth], axis=1)
@@ -140,7 +142,7 @@ def corners(values: Values, axis: float) -> np.ndarray:
 
 
 def blurred(frame: np.ndarray, values: Values, direction: float) -> np.ndarray:
-    """Return a frame out of focus, and moved in a direction (radians) while it was exposed."""
+    """Return a frame out of focus, and blurred by motion in a direction (radians)."""
     if "defocus" in values:
         radius = abs(values["defocus"])
         reach = math.ceil(radius)
@@ -158,7 +160,7 @@ def blurred(frame: np.ndarray, values: Values, direction: float) -> np.ndarray:
 
 
 def sensed(frame: np.ndarray, values: Values, random: np.random.RandomState) -> np.ndarray:
-    """Return a frame with its sensor's noise, as it comes out of the camera's JPEG."""
+    """Return a frame with the noise of a sensor, after the camera's JPEG compression."""
     if "noise" in values:
         cv2.setRNGSeed(int(random.randint(2**31 - 1)))
         grain = cv2.randn(np.empty(frame.shape, np.float32), 0.0, abs(values["noise"]))
@@ -171,7 +173,7 @@ def sensed(frame: np.ndarray, values: Values, random: np.random.RandomState) -> 
 
 
 def _value(name: str, share: float, bound: float) -> float:
-    """Return what a draw from -1..1 is of a distortion whose strength is ``bound``."""
+    """Return the value of a distortion with this bound, for a draw from -1..1."""
     if name == "gamma":
         return float(bound**share)
     if name == "jpeg":

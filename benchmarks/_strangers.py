@@ -1,4 +1,4 @@
-"""Pictures of no class, and members as a camera sees them: for benchmarks/unknown.py."""
+"""Pictures of no class, and members as a camera sees them, for benchmarks/unknown.py."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image, ImageFilter
 from sklearn.datasets import load_sample_images
 
+from benchmarks._common import loaded
+from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.images import fit
-from hyperhive.model.data.loading import Request, load
+from hyperhive.model.data.loading import digits
 
 Random = np.random.RandomState
 Pictures = List[np.ndarray]
@@ -20,13 +22,42 @@ Pictures = List[np.ndarray]
 _HEIGHT, _WIDTH = 480, 640
 
 
+def strangers(
+    dataset: Dataset, archive: Path | None, simpsons: Dataset, count: int
+) -> dict[str, np.ndarray]:
+    """Return kinds of pictures of no class, as the model's input, and as seen in a camera's frame.
+
+    Args:
+        dataset: the classes of the model.
+        archive: CMU's faces; None leaves them out.
+        simpsons: strangers to a model of the digits.
+        count: pictures of most kinds.
+    """
+    random = Random(1)
+    kinds = {"faces": faces(archive)} if archive else {}
+    if dataset.name == "digits":
+        kinds["Simpsons"] = in_colour(simpsons.test_images[: 2 * count])
+    else:
+        kinds["digits"] = in_colour(digits().test_images)
+    for kind in ("uniform", "Gaussian", "smooth"):
+        kinds[kind + " noise"] = noise(kind, count, random)
+    inputs = {}
+    for kind, pictures in kinds.items():
+        inputs[kind] = fitted(pictures, dataset.channels)
+        frames = [framed(picture, random) for picture in pictures[:count]]
+        inputs[kind + ", frame"] = fitted(frames, dataset.channels)
+    inputs["walls, frame"] = fitted(walls(count, random), dataset.channels)
+    inputs["photographs"] = fitted(photographs(count, random), dataset.channels)
+    return inputs
+
+
 def in_colour(images: np.ndarray) -> Pictures:
     """Return images of a data set as RGB."""
     return [image if image.shape[2] == 3 else image.repeat(3, axis=2) for image in images]
 
 
 def framed(image: np.ndarray, random: Random) -> np.ndarray:
-    """Return a camera's 640x480 frame whose centred square is filled by the picture."""
+    """Return a camera's 640x480 frame with the picture in its centred square."""
     frame = np.empty((_HEIGHT, _WIDTH, 3), np.uint8)
     frame[:] = random.randint(0, 256, 3)
     margin = (_WIDTH - _HEIGHT) // 2
@@ -36,12 +67,12 @@ def framed(image: np.ndarray, random: Random) -> np.ndarray:
 
 def faces(archive: Path) -> Pictures:
     """Return the 624 faces of CMU, 32x30 and grey."""
-    dataset = load(Request("folder", archive), lambda done, total: None).dataset
+    dataset = loaded("folder", archive)
     return [*dataset.train_images, *dataset.test_images]
 
 
 def walls(count: int, random: Random) -> Pictures:
-    """Return 640x480 frames of one colour or grey, with a light gradient and a sensor's noise."""
+    """Return 640x480 frames of one colour or grey, with a gradient of light and sensor noise."""
     down, across = np.mgrid[0:_HEIGHT, 0:_WIDTH] / _WIDTH - 0.5
     frames = []
     for number in range(count):
@@ -73,7 +104,7 @@ def noise(kind: str, count: int, random: Random) -> Pictures:
 
 
 def photographs(count: int, random: Random) -> Pictures:
-    """Return squares of the two photographs that scikit-learn brings, of 60 pixels and more."""
+    """Return squares of 60 or more pixels from the two photographs that scikit-learn brings."""
     squares = []
     for number in range(count):
         photograph = load_sample_images().images[number % 2]
@@ -115,7 +146,7 @@ MILD: dict[str, Callable[[np.ndarray, Random], np.ndarray]] = {
         image + random.standard_normal(image.shape) * 12
     ),
 }
-"""What a camera does to a member's picture of 480x480, by name."""
+"""Mild distortions of a member's picture of 480x480 pixels, as by a camera."""
 
 
 def distorted(images: Pictures, kind: str, random: Random, channels: int) -> np.ndarray:
@@ -124,15 +155,16 @@ def distorted(images: Pictures, kind: str, random: Random, channels: int) -> np.
 
 
 def fitted(pictures: Pictures, channels: int) -> np.ndarray:
-    """Return what the model sees of pictures: uint8 ``[N, 28, 28, channels]``."""
+    """Return the model's input for pictures: uint8 ``[N, 28, 28, channels]``."""
     return np.stack([fit(picture, channels) for picture in pictures])
 
 
 def scrambled(images: np.ndarray, random: Random) -> np.ndarray:
-    """Return non-members made of members: uint8 ``[3 N, 28, 28, C]``.
+    """Return non-members made from members: uint8 ``[3 N, 28, 28, C]``.
 
-    Their sixteenths in another order, two laid over each other, and their spectrum with phases of
-    noise: an outlier-exposure set that any data set has (arXiv:1812.04606).
+    They are members with their sixteenths in another order, two members laid over each other, and
+    members whose spectrum has the phases of noise. Any data set can give such outliers for outlier
+    exposure (arXiv:1812.04606).
     """
     count = len(images)
     tiles = images.reshape(count, 4, 7, 4, 7, -1).swapaxes(2, 3).reshape(count, 16, 7, 7, -1)

@@ -1,9 +1,15 @@
-"""What augmentation for cameras does to images that no camera has seen: validation accuracy.
+"""Evidence: augmentation for cameras pays on plain images too, after 40 epochs but not after 20.
+
+Validation accuracy on Simpsons-MNIST in colour, in per cent, for seeds 0 and 1:
+
+                           20 epochs     40 epochs
+    without (classic)      70.3, 69.3    71.0, 69.7
+    with (robust)          68.1, 68.4    72.9, 73.4
 
     python benchmarks/augmentation.py [--data simpsons-mnist.zip] [--epochs 20 40] [--seeds 2]
 
-Simpsons-MNIST in colour: trained on four fifths of the training split, with and without, and
-validated on the rest as it is. The test split has no part in it.
+Each model is trained on four fifths of the training split and validated on the rest, which is not
+augmented. The test split is not used.
 """
 
 from __future__ import annotations
@@ -15,7 +21,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks._common import simpsons, simpsons_option
+from benchmarks._common import loaded, simpsons_option
 from benchmarks._models import CONFIGS
 from hyperhive.model.training import TrainingData, train
 
@@ -24,15 +30,15 @@ def main() -> None:
     """Measure and print."""
     parser = simpsons_option("validation accuracy with and without augmentation for cameras")
     parser.add_argument("--epochs", type=int, nargs="+", default=[20, 40])
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=2, help="number of seeds")
     options = parser.parse_args()
-    data = TrainingData(simpsons(options.data), torch.device("cpu"))
+    data = TrainingData(loaded("simpsons", options.data), torch.device("cpu"))
     for epochs in options.epochs:
         for name, config in CONFIGS.items():
             accuracies = []
             for seed in range(options.seeds):
-                asked = dataclasses.replace(config, epochs=epochs, seed=seed, train_on_all=False)
-                accuracies.append(train(asked, data).epochs[-1].validation_accuracy)
+                changed = dataclasses.replace(config, epochs=epochs, seed=seed, train_on_all=False)
+                accuracies.append(train(changed, data).epochs[-1].validation_accuracy)
             shown = ", ".join(f"{accuracy:.1%}" for accuracy in accuracies)
             print(f"{epochs} epochs, {name:<8} {shown}", flush=True)
 

@@ -1,15 +1,18 @@
-"""How long a study takes on unlike devices: first come, first served, against fitting the work.
+"""Evidence: fitting trials to the speed of devices makes a study 37 % shorter, its search 14 %.
+
+Eight studies of 30 trials on three devices with speeds of 10 : 4 : 1, against first come, first
+served; five runs gained 28 to 41 % for the whole study. docs/scheduling.md has every figure.
 
     python benchmarks/makespan.py [--trials 30] [--studies 8] [--epoch 1.0]
 
-The store, the coordinator's search and the workers' loops are real; only training is not: an epoch
-of a fast, a medium and a slow device is a sleep of 1/10, 1/4 and 1 of ``--epoch`` seconds. The
-search space is ``classic`` (2 to 30 epochs), drawn at random by the study's seed, so that both ways
-run the very same trials; the best of them is refitted in the end, as in any study. All studies of
-one way run at the same time, on devices of their own.
+The store, the coordinator's search and the workers' loops are real. Training is a sleep: an epoch
+takes 1/10, 1/4 and 1 of ``--epoch`` seconds on the fast, the medium and the slow device. The search
+space is ``classic`` (2 to 30 epochs). It is sampled at random by the study's seed, so both ways run
+the same trials. As in any study, the best configuration is trained again at the end (the refit).
+All studies of one way run at the same time, each on its own three devices.
 
-Times are the server's, from the first claim to the last result. The bound is that of the search on
-devices that are never idle and share a trial as they like: no way of doing it can be shorter.
+Times are the server's, from the first claim to the last result. The bound of the search assumes
+devices that are never idle and can share a trial; no schedule can be shorter.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from hyperhive.common.signals import StopRequest
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.study import Plan, Study
-from hyperhive.model.data.loading import Request
+from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Status
@@ -41,15 +44,15 @@ from hyperhive.worker.objectives.api import Context, Outcome, Stopped
 from hyperhive.worker.outbox import Outbox
 
 SPEED = {"fast": 10.0, "medium": 4.0, "slow": 1.0}
-"""Epochs in the time of one of the slow device."""
+"""Epochs that a device trains while the slow one trains one."""
 REFIT = 1.25
-"""An epoch of all training images against one without those that are held out."""
+"""Time of an epoch over all training images, relative to one without the held-out images."""
 _SLICE_S = 0.05
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What came of one study: seconds, and the loss of each trial by its configuration."""
+    """The result of one study: times in seconds, and each trial's loss by its configuration."""
 
     search: float
     whole: float
@@ -61,30 +64,33 @@ class Outcomes:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="makespan of a study on unlike devices")
+    parser = argparse.ArgumentParser(description="how long a study takes on unlike devices")
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--studies", type=int, default=8)
-    parser.add_argument("--epoch", type=float, default=1.0, help="seconds, on the slow device")
-    asked = parser.parse_args()
-    logging.getLogger("worker").setLevel(logging.ERROR)  # that a copy stops is to be expected
+    parser.add_argument("--epoch", type=float, default=1.0, help="seconds on the slow device")
+    options = parser.parse_args()
+    # Workers warn of each copy that stops; that is expected here.
+    logging.getLogger("hyperhive.worker").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder, embedded_server(Path(folder) / "mongo") as uri:
         with Store(uri) as store:
             store.ensure_indexes()
         first, fitted = [
-            _run_all(uri, Path(folder), asked, first_come) for first_come in (True, False)
+            _run_all(uri, Path(folder), options, first_come) for first_come in (True, False)
         ]
     _print(first, fitted)
 
 
-def _run_all(uri: str, folder: Path, asked: argparse.Namespace, first_come: bool) -> list[Outcomes]:
+def _run_all(
+    uri: str, folder: Path, options: argparse.Namespace, first_come: bool
+) -> list[Outcomes]:
     def run(seed: int) -> Outcomes:
         name = "{}-{}".format("first-come" if first_come else "fitted", seed)
-        plan = Plan(name, Request("digits"), asked.trials, "random", seed)
-        with Store(uri) as store, _fleet(uri, folder, name, asked.epoch, first_come):
-            return _run_study(store, Study(plan, "none", {}), asked.epoch)
+        plan = Plan(name, DatasetRequest("digits"), options.trials, "random", seed)
+        with Store(uri) as store, _fleet(uri, folder, name, options.epoch, first_come):
+            return _run_study(store, Study(plan, "none", {}), options.epoch)
 
-    with futures.ThreadPoolExecutor(asked.studies) as pool:
-        return list(pool.map(run, range(asked.studies)))
+    with futures.ThreadPoolExecutor(options.studies) as pool:
+        return list(pool.map(run, range(options.studies)))
 
 
 def _run_study(store: Store, study: Study, epoch: float) -> Outcomes:
@@ -94,15 +100,16 @@ def _run_study(store: Store, study: Study, epoch: float) -> Outcomes:
     winner = best_of(trials)
     assert winner is not None
     extra = [search.baseline(), search.refit(winner)]
-    begun = min(trial.first_claim for trial in [*trials, *extra] if trial.first_claim)
+    started_at = min(trial.first_claim for trial in [*trials, *extra] if trial.first_claim)
     ended = [trial.refresh_time for trial in [*trials, *extra] if trial.refresh_time]
     documents = list(store.database["jobs"].find({"exp_key": {"$regex": "^" + study.name}}))
-    assert [trial.status for trial in trials] == [Status.DONE] * study.plan.trials
+    assert len(trials) == study.plan.trials
+    assert all(trial.status == Status.DONE for trial in trials)
     assert len({document["winner"] for document in documents}) == study.plan.trials + 2
     work = sum(trial.config["epochs"] for trial in [*trials, extra[0]])
     return Outcomes(
-        search=(max(ended[:-1]) - begun).total_seconds(),
-        whole=(max(ended) - begun).total_seconds(),
+        search=(max(ended[:-1]) - started_at).total_seconds(),
+        whole=(max(ended) - started_at).total_seconds(),
         bound=epoch * work / sum(SPEED.values()),
         losses={
             (t.exp_key[len(study.name) :], str(t.config)): float(t.result["loss"]) for t in trials
@@ -114,7 +121,7 @@ def _run_study(store: Store, study: Study, epoch: float) -> Outcomes:
 
 @contextlib.contextmanager
 def _fleet(uri: str, folder: Path, study: str, epoch: float, first_come: bool) -> Iterator[None]:
-    """Have a fast, a medium and a slow device work for a study."""
+    """Run a fast, a medium and a slow device for a study."""
     stops = []
     threads = []
     for device, speed in SPEED.items():
@@ -139,19 +146,20 @@ def _fleet(uri: str, folder: Path, study: str, epoch: float, first_come: bool) -
 
 
 class _Sleeper:
-    """The objective of a device on which an epoch takes so many seconds."""
+    """An objective that sleeps; ``epoch`` is the seconds that an epoch takes on its device."""
 
     def __init__(self, epoch: float) -> None:
         self._epoch = epoch
 
     def __call__(self, config: dict, context: Context) -> Outcome:
         seconds = self._epoch * (REFIT if config["train_on_all"] else 1.0)
-        begun = time.monotonic()
+        started_at = time.monotonic()
         for epoch in range(1, config["epochs"] + 1):
-            while time.monotonic() < begun + epoch * seconds:
+            ends_at = started_at + epoch * seconds
+            while time.monotonic() < ends_at:
                 if context.should_stop():
                     raise Stopped
-                time.sleep(min(_SLICE_S, max(0.0, begun + epoch * seconds - time.monotonic())))
+                time.sleep(min(_SLICE_S, max(0.0, ends_at - time.monotonic())))
             left = config["epochs"] - epoch
             progress = {"epoch": epoch, "epochs": config["epochs"], "done": epoch}
             context.report(progress, left * seconds)
@@ -172,10 +180,10 @@ def _print(first: list[Outcomes], fitted: list[Outcomes]) -> None:
         each = ", ".join(f"{gain:.0%}" for gain in gains)
         print(text.format("with refit" if what == "whole" else "search", 1 - after / before, each))
     bound = 1 - sum(each.bound for each in fitted) / sum(each.search for each in first)
-    print(f"search: no way of doing it could be more than {bound:.1%} shorter")
+    print(f"search: no schedule could be more than {bound:.1%} shorter")
     print(
         f"results: {sum(len(each.losses) for each in fitted)} trials, each counted once, "
-        f"the same in both ways; {sum(each.late for each in fitted)} late"
+        f"with the same results in both ways; {sum(each.late for each in fitted)} late"
     )
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks._common import simpsons, simpsons_option
+from benchmarks._common import loaded, simpsons_option
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.lenet import LeNet5
 from hyperhive.model.metrics import evaluate
@@ -49,9 +49,9 @@ def main() -> None:
     """Measure and print."""
     parser = simpsons_option("test accuracy of variants of LeNet-5 and of its schedule")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=2, help="number of seeds")
     options = parser.parse_args()
-    data = TrainingData(simpsons(options.data), torch.device("cpu"))
+    data = TrainingData(loaded("simpsons", options.data), torch.device("cpu"))
     images = to_tensor(data.dataset.test_images, data.device)
     labels = torch.from_numpy(data.dataset.test_labels)
     for name, (network, schedule) in VARIANTS.items():

@@ -13,6 +13,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def is_fraction(value: Any) -> bool:
+    """Return whether a value is a number from 0 to 1."""
+    return is_number(value) and 0 <= value <= 1
+
+
 def is_sha256(value: Any) -> bool:
     """Return whether a value is a SHA-256 in hexadecimal, which is also safe as a file name."""
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None

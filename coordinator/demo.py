@@ -19,7 +19,7 @@ from hyperhive.coordinator.session import Connect, ShownSearch, loading
 from hyperhive.coordinator.space import named
 from hyperhive.coordinator.study import Plan, study_name
 from hyperhive.model.data.download import Progress
-from hyperhive.model.data.loading import Loaded, Request, load, looks_like_simpsons
+from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load, looks_like_simpsons
 
 TRIALS = {"digits": 20}
 _TRIALS_OTHERWISE = 30
@@ -70,26 +70,28 @@ def run(options: DemoOptions, connect: Connect, console: Console) -> bool:
             return shown.run(uri, signals.stop, console)
 
 
-def choose_data(dataset: str | None, data: Path | None, seed: int, progress: Progress) -> Loaded:
+def choose_data(
+    dataset: str | None, data: Path | None, seed: int, progress: Progress
+) -> LoadedDataset:
     """Return the demo's data set.
 
     A data set that is asked for is loaded, or that fails. Otherwise it is Simpsons-MNIST or, if
     that is not available, scikit-learn's digits, with a notice that says so.
     """
     if dataset is not None:
-        return load(Request(dataset, data, seed=seed), progress)
+        return load(DatasetRequest(dataset, data, seed=seed), progress)
     if data is not None:
         name = "simpsons" if looks_like_simpsons(data) else "folder"
-        return load(Request(name, data, seed=seed), progress)
+        return load(DatasetRequest(name, data, seed=seed), progress)
     try:
-        return load(Request("simpsons"), progress)
+        return load(DatasetRequest("simpsons"), progress)
     except DatasetError as error:
-        loaded = load(Request("digits"), progress)
+        loaded = load(DatasetRequest("digits"), progress)
         notice = f"NO SIMPSONS: {error}. The demo uses scikit-learn's handwritten digits."
-        return Loaded(loaded.dataset, (notice, *loaded.notices))
+        return LoadedDataset(loaded.dataset, (notice, *loaded.notices))
 
 
-def plan(loaded: Loaded, trials: int | None, seed: int, **space: Any) -> Plan:
+def plan(loaded: LoadedDataset, trials: int | None, seed: int, **space: Any) -> Plan:
     """Return a plan under a name that no other run has: two demos at once do not meet.
 
     Args:
@@ -101,7 +103,7 @@ def plan(loaded: Loaded, trials: int | None, seed: int, **space: Any) -> Plan:
     name = loaded.dataset.name
     budget = trials or TRIALS.get(name, _TRIALS_OTHERWISE)
     study = study_name(name, prefix="demo-", suffix="-" + uuid.uuid4().hex[:6])
-    return Plan(study, Request(name), trials=budget, seed=seed, **space)
+    return Plan(study, DatasetRequest(name), trials=budget, seed=seed, **space)
 
 
 @contextlib.contextmanager

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from hyperhive.model import checkpoint
-from hyperhive.model.augment import Camera
+from hyperhive.model.augment import CameraAugmentation
 from hyperhive.model.calibration import Calibration, calibration_error, require_finite
 from hyperhive.model.card import Card
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.membership import Members
+from hyperhive.model.membership import MemberStatistics
 from hyperhive.model.metrics import Evaluation, evaluate
 from hyperhive.model.normalise import to_tensor
 
@@ -74,10 +74,10 @@ class _Split:
 
 
 @functools.lru_cache(maxsize=1)  # all trials of a study have one split, and it takes seconds
-def _members(split: _Split) -> Members:
+def _members(split: _Split) -> MemberStatistics:
     kept, held_out = split.dataset.validation_split(split.fraction, split.seed)
     images = split.dataset.train_images
-    return Members.of(seen_by_camera(images[kept]), seen_by_camera(images[held_out]))
+    return MemberStatistics.of(seen_by_camera(images[kept]), seen_by_camera(images[held_out]))
 
 
 def seen_by_camera(images: np.ndarray) -> np.ndarray:
@@ -86,7 +86,7 @@ def seen_by_camera(images: np.ndarray) -> np.ndarray:
     Of more than 5,000 that many are drawn, which is enough to know how their statistics spread.
     """
     drawn = images[np.random.RandomState(0).permutation(len(images))[:_ENOUGH]]
-    camera = Camera(torch.Generator().manual_seed(0))
+    camera = CameraAugmentation(torch.Generator().manual_seed(0))
     parts = [camera(part).permute(0, 2, 3, 1) for part in to_tensor(drawn, _CPU).split(_TOGETHER)]
     copies = torch.cat(parts).round().clamp(0, 255).byte().numpy()
     return np.concatenate([drawn, copies])

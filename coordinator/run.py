@@ -20,8 +20,9 @@ from hyperhive.coordinator.study import Plan, Study, differences
 from hyperhive.coordinator.views.progress import Snapshot, Watch
 from hyperhive.coordinator.views.summary import Result
 from hyperhive.model.calibration import PLAIN, Calibration
-from hyperhive.model.card import WEIGHTS_FILE, Card, write
+from hyperhive.model.card import Card
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.model_files import WEIGHTS_FILE, write
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import CorruptBlob, NotFound, StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store

@@ -25,7 +25,7 @@ from hyperhive.coordinator.views.summary import summary
 from hyperhive.coordinator.views.terminal import showing
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.download import Progress
-from hyperhive.model.data.loading import Loaded, Request, load
+from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load
 from hyperhive.store.store import Store
 
 Connect = Callable[[], ContextManager[str]]
@@ -65,7 +65,7 @@ def plan_of(options: StudyOptions) -> Plan:
     fields: dict[str, Any] = read_file(options.file) if options.file is not None else {}
     if options.dataset is not None or options.data is not None:
         name = options.dataset or "folder"
-        fields["data"] = Request(name, options.data, options.gray, options.strict)
+        fields["data"] = DatasetRequest(name, options.data, options.gray, options.strict)
     elif options.gray or options.strict:
         raise UsageError("--gray and --strict go with --dataset or --data")
     if "data" not in fields:
@@ -87,7 +87,7 @@ def plan_of(options: StudyOptions) -> Plan:
     return Plan(**fields)
 
 
-def loading(load: Callable[[Progress], Loaded], console: Console) -> Loaded:
+def loading(load: Callable[[Progress], LoadedDataset], console: Console) -> LoadedDataset:
     """Load a data set with a bar while it is downloaded, and print what its owner should know.
 
     Raises ``ModuleNotFoundError`` now, and not after hours of work, if what a study needs at its

@@ -15,10 +15,11 @@ from rich.text import Text
 
 from hyperhive.common.errors import InputError, UsageError
 from hyperhive.coordinator.views.wording import facts, percent
-from hyperhive.model import card as cards
-from hyperhive.model.card import SUFFIX, WEIGHTS_FILE, Card
+from hyperhive.model import model_files
+from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.model_files import WEIGHTS_FILE
 from hyperhive.store.errors import NotFound, StoreError
 from hyperhive.store.store import Store
 
@@ -81,13 +82,13 @@ def from_file(path: Path) -> DescribedModel:
     that was exported from one.
     """
     weights = path / WEIGHTS_FILE if path.is_dir() else path
-    cards.require_there(weights)
-    if weights.suffix != SUFFIX:
+    model_files.require_file(weights)
+    if weights.suffix != SAFETENSORS:
         raise UsageError(
-            f"--model {path} is not a {SUFFIX} file: give the one that it was exported from, or "
-            f"the directory that has {WEIGHTS_FILE}"
+            f"--model {path} is not a {SAFETENSORS} file: give the one that it was exported from, "
+            f"or the directory that has {WEIGHTS_FILE}"
         )
-    packed, card = cards.read(weights)
+    packed, card = model_files.read(weights)
     return DescribedModel(packed, card, str(weights), _state(card))
 
 
@@ -105,7 +106,7 @@ def from_store(store: Store, name: str | None) -> DescribedModel:
         name = names[-1]
     model, cancelled = store.model(name), store.study(name).cancelled
     card, packed = Card.from_json(model.card), store.blobs.get(model.weights)
-    cards.require_hash(packed, card.weights_sha256)
+    model_files.require_hash(packed, card.weights_sha256)
     where = f"study {name} on {store.address}"
     return DescribedModel(packed, card, where, _state(card, model.is_final, cancelled))
 

@@ -15,7 +15,7 @@ from hyperhive.coordinator.space import Space
 from hyperhive.model.config import AUGMENTATIONS, UNTUNED, TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import NAMES as DATASET_NAMES
-from hyperhive.model.data.loading import Request
+from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.trial import HYPEROPT, Draft
 
 if sys.version_info >= (3, 11):
@@ -47,7 +47,7 @@ class Plan:
     """
 
     name: str
-    data: Request
+    data: DatasetRequest
     trials: int = 30
     algorithm: str = "tpe"
     seed: int = 0
@@ -199,7 +199,7 @@ def read_file(path: Path) -> dict[str, Any]:
     return fields
 
 
-def _request(path: Path, table: Mapping[str, Any]) -> Request:
+def _request(path: Path, table: Mapping[str, Any]) -> DatasetRequest:
     _refuse_unknown(
         path, {"dataset." + key for key in set(table) - {"name", "data", "gray", "strict"}}
     )
@@ -209,7 +209,7 @@ def _request(path: Path, table: Mapping[str, Any]) -> Request:
     name = table.get("name")
     _require(name in DATASET_NAMES, "dataset.name is one of " + ", ".join(DATASET_NAMES))
     data: Path | None = path.parent / table["data"] if "data" in table else None
-    return Request(str(name), data, table.get("gray", False), table.get("strict", False))
+    return DatasetRequest(str(name), data, table.get("gray", False), table.get("strict", False))
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:

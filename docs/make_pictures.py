@@ -23,10 +23,10 @@ import torch
 from benchmarks._mjpeg import jpeg, serve
 from benchmarks._models import trained
 from benchmarks.live import COMMAND, ROOT
-from hyperhive.model import checkpoint
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import digits
+from hyperhive.model.model_files import WEIGHTS_FILE, write
 from hyperhive.model.training import TrainingData
 
 FPS = 10
@@ -55,7 +55,7 @@ def save_model(directory: Path, data: Dataset) -> None:
     """Train a model of the digits and save it."""
     training = TrainingData(data, torch.device("cpu"))
     config = TrainConfig(data.content_hash, learning_rate=0.05, epochs=10, momentum=0.9)
-    checkpoint.save(directory, *trained(training, config))
+    write(directory / WEIGHTS_FILE, *trained(training, config))
 
 
 def one_of_each(data: Dataset) -> list[np.ndarray]:

@@ -1,8 +1,8 @@
-"""Training images as a camera might have seen them: each batch anew, on the device it is on.
+"""Training images as a camera might see them: distorted anew for each batch, on its own device.
 
 What a person holds into a camera's guide is turned, tilted, off the centre and before some
 background; the light is brighter, darker, warmer or from one side; the focus is off. Noise and JPEG
-are no part of it: little is left of them once 480x480 pixels have become 28x28.
+artefacts are left out: little of them remains once 480x480 pixels have become 28x28.
 """
 
 from __future__ import annotations
@@ -12,32 +12,38 @@ import math
 import torch
 from torch.nn import functional
 
-# Each is the bound at strength 1: half as much again as what benchmarks/_scene.py calls an ordinary
-# room, or twice. Light that is brighter by a stop makes a pixel's level higher by about a third.
+# Each constant is the bound at strength 1. It is 1.5 to 2 times the strength that
+# benchmarks/_scene.py calls an ordinary room. One stop of light, encoded, raises a pixel's level by
+# about a third.
 _TURN = math.radians(12)
 _GROWTH = math.log(1.2)
 _SHIFT = 0.16
-"""Of half a side, in each direction."""
+"""In units of half a side, in each direction."""
 _KEYSTONE = 0.12
 """How much nearer one edge is than the centre, as a share of the distance."""
 _STOPS = 0.3
-"""The logarithm of what levels are multiplied with."""
+"""Logarithm of the factor that levels are multiplied by."""
 _WARMTH = 0.1
-"""The same for red alone; for blue it is the negative."""
+"""The same logarithm for red alone; blue gets its negative."""
 _TINT = 0.03
+"""The same logarithm for green alone."""
 _FALL = 0.15
+"""How much brighter the light is at one edge than at the centre, as a share."""
 _CURVE = 0.35
+"""Strength of the tone curve, see ``_lit``."""
 
 _SIGNED = 12
+"""How many draws are scaled to -1..1: six for ``_placed``, then six for ``_lit``."""
 _DRAWS = 16
+"""Draws per image: the signed ones, three for the colour of the wall, one for the blur."""
 
 
-class Camera:
+class CameraAugmentation:
     """Distorts batches of images as a camera does.
 
     Args:
-        random: draws everything, on the CPU: a seed means the same on every device.
-        strength: 0 leaves images as they are, 1 is some more than an ordinary room does to them.
+        random: draws everything, on the CPU, so that a seed means the same on every device.
+        strength: 0 leaves images unchanged; 1 is somewhat more than an ordinary room does to them.
     """
 
     def __init__(self, random: torch.Generator, strength: float = 1.0) -> None:
@@ -45,7 +51,11 @@ class Camera:
         self._strength = strength
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Return float32 ``[N, C, H, W]`` within 0..255 (give or take a rounding) for uint8."""
+        """Return distorted copies of images: float32 ``[N, C, H, W]`` in 0..255, up to rounding.
+
+        Args:
+            images: uint8 ``[N, C, H, W]``, C of 1 or 3.
+        """
         draws = torch.rand((_DRAWS, len(images), 1, 1, 1), generator=self._random)
         draws = draws.to(images.device)
         signed = ((2 * draws[:_SIGNED] - 1) * self._strength).unbind()
@@ -56,7 +66,7 @@ class Camera:
 
 
 def _placed(pixels: torch.Tensor, by: list[torch.Tensor], colour: torch.Tensor) -> torch.Tensor:
-    """Return images turned, scaled, moved and tilted, before a wall ``[N, C, 1, 1]``."""
+    """Return images turned, scaled, moved and tilted, before walls of colours ``[N, C, 1, 1]``."""
     height, width = pixels.shape[2:]
     turn, growth, right, down, tilt_x, tilt_y = (each[:, 0] for each in by)
     cos = torch.cos(turn * _TURN) * torch.exp(growth * _GROWTH)
@@ -67,14 +77,15 @@ def _placed(pixels: torch.Tensor, by: list[torch.Tensor], colour: torch.Tensor) 
     across = (cos * x - sin * y + _SHIFT * right) / depth
     along = (sin * x + cos * y + _SHIFT * down) / depth
     grid = torch.stack([across, along], dim=3)
-    # What is outside is zero, the one padding that MPS has in every torch: so zero is the wall.
-    before = pixels - colour
-    seen = functional.grid_sample(before, grid, "bilinear", "zeros", align_corners=False)
-    return seen.add_(colour)
+    # Zeros are the only padding that MPS has in every version of torch. So the wall's colour is
+    # subtracted, zero stands for the wall, and the colour is added back.
+    relative = pixels - colour
+    sampled = functional.grid_sample(relative, grid, "bilinear", "zeros", align_corners=False)
+    return sampled.add_(colour)
 
 
 def _blur(pixels: torch.Tensor, share: torch.Tensor) -> None:
-    """Average a share of each pixel over 3x3, in place; at the border only along it."""
+    """Average a share of each pixel over 3x3, in place; border pixels only along the border."""
     for axis in (2, 3):
         inner = pixels.shape[axis] - 2
         before, centre, after = (pixels.narrow(axis, start, inner) for start in range(3))
@@ -83,7 +94,7 @@ def _blur(pixels: torch.Tensor, share: torch.Tensor) -> None:
 
 
 def _lit(pixels: torch.Tensor, by: list[torch.Tensor]) -> torch.Tensor:
-    """Return images in another light, clipped to what a sensor gives; works in place."""
+    """Return images in another light, clipped as by a sensor; overwrites its argument."""
     height, width = pixels.shape[2:]
     stops, warmth, tint, across, along, curve = by
     colours = [_WARMTH * warmth, _TINT * tint, -_WARMTH * warmth]
@@ -93,10 +104,10 @@ def _lit(pixels: torch.Tensor, by: list[torch.Tensor]) -> torch.Tensor:
     y = _centres(height, pixels.device).reshape(-1, 1)
     light = 1 + _FALL * (across * x + along * y)
     value = pixels.mul_(gain).mul_(light).clamp_(0, 255)
-    # v + c v (255 - v) / 255: black and white stay where they are.
+    # The tone curve v + c v (255 - v) / 255 leaves black and white unchanged.
     return (value * (-_CURVE / 255 * curve)).add_(1 + _CURVE * curve).mul_(value)
 
 
 def _centres(count: int, device: torch.device) -> torch.Tensor:
-    """Return where a row's pixels have their centres, from -1 to 1."""
+    """Return the centres of a row's pixels, from -1 to 1."""
     return (2 * torch.arange(count, device=device) + 1) / count - 1

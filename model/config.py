@@ -1,4 +1,4 @@
-"""What one training run is told, as plain JSON. Importing this needs no torch."""
+"""The configuration of one LeNet-5 training, as plain JSON. Importing this needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from typing import Any, Mapping
 from hyperhive.common.errors import ConfigError
 from hyperhive.common.values import is_number
 
-HYPERPARAMETERS = ("learning_rate", "epochs", "momentum")
-
 SCHEDULES = ("cosine", "constant")
 
 AUGMENTATIONS = ("none", "camera")
 
 UNTUNED = {"learning_rate": 0.001, "epochs": 2, "momentum": 0.0}
-"""What one writes down before any tuning: where this project began."""
+"""The hyperparameters of this project before any tuning; a study's baseline uses them."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A complete training configuration; the same one gives the same weights on the same device.
+    """A complete training configuration; it gives the same weights each time on the same device.
+
+    Raises ``ConfigError`` for a value out of range.
 
     Args:
-        dataset: content hash of the data set, see ``Dataset.content_hash``.
+        dataset: hash of the data set, see ``Dataset.content_hash``.
         learning_rate: step size of SGD, > 0.
         epochs: passes over the training images, >= 1.
-        momentum: of SGD, 0 <= momentum < 1.
-        batch_size: images a step.
-        schedule: ``cosine`` lets the learning rate fall to 0 over the epochs, along half a cosine
-            (Loshchilov and Hutter, SGDR, arXiv:1608.03983, without restarts); ``constant`` keeps
-            it. Cosine is worth about five points on Simpsons-MNIST (``benchmarks/variants.py``).
-        seed: of the initial weights and of the order of the images.
-        validation_fraction: share of the training split held out, 0 < f < 1.
-        split_seed: which images are held out.
-        train_on_all: train on the held-out images too; there is no validation then.
-        augment: ``camera`` shows the network each image as a camera might see it, otherwise in
-            every epoch (``model/augment.py``); ``none`` shows the images as they are.
+        momentum: momentum of SGD, 0 <= momentum < 1.
+        batch_size: images per step.
+        schedule: ``cosine`` lowers the learning rate to 0 along half a cosine (Loshchilov and
+            Hutter, SGDR, arXiv:1608.03983, without restarts); ``constant`` keeps it. Cosine gains
+            about five points of accuracy on Simpsons-MNIST (``benchmarks/variants.py``).
+        seed: decides the initial weights, the order of the images and their augmentation.
+        validation_fraction: share of the training split that is held out, 0 < f < 1.
+        split_seed: decides which images are held out.
+        train_on_all: train on the held-out images too; then there is no validation.
+        augment: ``camera`` distorts each image as a camera might see it, differently in every epoch
+            (``model/augment.py``); ``none`` uses the images unchanged.
     """
 
     dataset: str
@@ -59,11 +59,7 @@ class TrainConfig:
         _require(self.epochs >= 1, "epochs must be 1 or more", self.epochs)
         _require(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
         _require(self.schedule in SCHEDULES, "schedule must be cosine or constant", self.schedule)
-        _require(
-            self.augment in AUGMENTATIONS,
-            "augment must be one of {}".format(", ".join(AUGMENTATIONS)),
-            self.augment,
-        )
+        _require(self.augment in AUGMENTATIONS, "augment must be none or camera", self.augment)
         _require(0 <= self.seed < 2**63, "seed must be in [0, 2**63)", self.seed)
         _require(0 <= self.split_seed < 2**32, "split_seed must be in [0, 2**32)", self.split_seed)
         _require(self.batch_size >= 1, "batch_size must be 1 or more", self.batch_size)
@@ -77,8 +73,8 @@ class TrainConfig:
     def from_json(cls, values: Mapping[str, Any]) -> TrainConfig:
         """Build a configuration from untrusted JSON.
 
-        Whole numbers may come as floats (hyperopt's ``quniform`` gives 12.0). Raises
-        ``ConfigError`` for a key that is missing or unknown, or a value of another type.
+        A whole number may be a float (hyperopt's ``quniform`` gives 12.0). Raises ``ConfigError``
+        for a missing key, an unknown key, and a value of the wrong type or out of range.
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         types = typing.get_type_hints(cls)
@@ -95,8 +91,9 @@ class TrainConfig:
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as plain JSON, which ``from_json`` reads back.
 
-        Without augmentation it says nothing of any, so that a worker from before there was one
-        still trains it; with augmentation such a worker refuses the key it does not know.
+        ``augment`` is written only if images are augmented. So a worker of a version without
+        augmentation still trains a plain configuration, and refuses one that it cannot follow,
+        because it does not know the key.
         """
         values = dataclasses.asdict(self)
         if self.augment == "none":
@@ -105,7 +102,7 @@ class TrainConfig:
 
 
 def _as(kind: Any, name: str, value: Any) -> Any:
-    """Return ``value`` as the type of its field, refusing what would have to be guessed."""
+    """Return a value as its field's type; raise ``ConfigError`` if that would need a guess."""
     finite = is_number(value) and math.isfinite(value)
     if kind is float and finite:
         return float(value)

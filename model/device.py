@@ -1,4 +1,4 @@
-"""Where a model computes: CUDA, MPS or CPU."""
+"""Where PyTorch computes: CUDA, MPS or CPU."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ import torch
 from hyperhive.common.errors import DeviceError, UsageError
 
 CHOICES = ("auto", "cpu", "cuda", "mps")
+CPU = torch.device("cpu")
 
 
 def choose(name: str) -> torch.device:
-    """Return the device of that name; ``auto`` is the first there is of CUDA, MPS, CPU.
+    """Return the device of that name; ``auto`` is the first available of CUDA, MPS and CPU.
 
-    Raises ``DeviceError`` if it is not there, ``UsageError`` if it is none of ``CHOICES``.
+    Raises ``DeviceError`` if this machine does not have it, ``UsageError`` if the name is not one
+    of ``CHOICES``.
     """
     if name not in CHOICES:
-        raise UsageError("no device is called {!r}: choose {}".format(name, ", ".join(CHOICES)))
-    there = {"cuda": torch.cuda.is_available(), "mps": _has_mps(), "cpu": True}
+        raise UsageError(f"unknown device {name!r}: choose {', '.join(CHOICES)}")
+    available = {"cuda": torch.cuda.is_available(), "mps": _has_mps(), "cpu": True}
+    names = [kind for kind, is_available in available.items() if is_available]
     if name == "auto":
-        name = next(kind for kind, present in there.items() if present)
-    if not there[name]:
-        present = ", ".join(kind for kind, is_there in there.items() if is_there)
+        name = names[0]
+    if name not in names:
         raise DeviceError(
             f"this machine has no {name.upper()} that torch {torch.__version__} can use: "
-            f"choose --device {present}"
+            f"choose --device {', '.join(names)}"
         )
     return torch.device(name)
 

@@ -1,4 +1,4 @@
-"""LeNet-5, in the variant that trains best here.
+"""LeNet-5, in the variant that trains best on Simpsons-MNIST.
 
 LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Recognition, Proceedings
 of the IEEE 86(11), 1998, section II.B.
@@ -9,18 +9,17 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-IMAGE_SIZE = 28
-
 
 class LeNet5(nn.Module):
     """LeNet-5 for 28x28 images.
 
-    As LeCun drew it: C1 (6 maps, 5x5), S2, C3 (16 maps, 5x5), S4, C5 (120), F6 (84), output. C1
-    pads its 28x28 input to the 32x32 of the paper, so that strokes at the border are seen whole.
-    Three parts are today's: ReLU for the scaled tanh and max-pooling for the trainable average
-    (better on Simpsons-MNIST: ``benchmarks/variants.py``), a fully connected C3 for the sparse
-    table that saved arithmetic in 1998, and logits for the radial basis units. With 3 channels and
-    10 classes that is 62,006 parameters, with 1 channel the 61,706 one knows.
+    The layers are those of the paper: C1 (6 maps, 5x5), S2, C3 (16 maps, 5x5), S4, C5 (120), F6
+    (84), output. C1 pads its 28x28 input to the paper's 32x32, so that strokes at the border are
+    seen whole. Three parts are modern: ReLU and max-pooling replace the scaled tanh and the
+    trainable average (more accurate on Simpsons-MNIST: ``benchmarks/variants.py``); C3 is connected
+    to all maps of S2, without the sparse table that saved arithmetic in 1998; and the output is
+    logits, not radial basis units. With 10 classes it has 62,006 parameters for 3 channels and the
+    well-known 61,706 for 1 channel.
 
     Args:
         channels: 1 for grey images, 3 for colour.
@@ -33,7 +32,7 @@ class LeNet5(nn.Module):
         self.classes = classes
         self.features = nn.Sequential(
             nn.Conv2d(channels, 6, kernel_size=5, padding=2),
-            nn.MaxPool2d(2),  # before the activation, as in 1998; with ReLU the order is only speed
+            nn.MaxPool2d(2),  # before ReLU, as in 1998: the same result, faster
             nn.ReLU(),
             nn.Conv2d(6, 16, kernel_size=5),
             nn.MaxPool2d(2),
@@ -53,7 +52,7 @@ class LeNet5(nn.Module):
         return self.answer(images)[0]
 
     def answer(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits ``[N, classes]`` and what they are computed from: F6, ``[N, 84]``."""
+        """Return logits ``[N, classes]`` and the activations of F6, ``[N, 84]``, behind them."""
         hidden: torch.Tensor = self.classifier[:-1](self.features(images))
         logits: torch.Tensor = self.classifier[-1](hidden)
         return logits, hidden

@@ -1,46 +1,54 @@
-"""Whether a picture looks like those a model was trained on at all, whatever the model says of it.
+"""How much a picture looks like the training images, whatever the network makes of it.
 
-A network that has seen faces of the Simpsons only is as sure of a white wall as of Bart, in its
-probabilities and in its features (``benchmarks/unknown.py`` has the figures). What tells the two
-apart are a few statistics of the pixels. Of the training images, and of copies of them distorted as
-a camera distorts, mean and covariance are kept; a picture is as far away as its Mahalanobis
-distance to them (the distance of arXiv:1807.03888, but of pixels' statistics, not of features).
+A network that has only seen faces of the Simpsons is as sure of a white wall as of Bart, both in
+its probabilities and in its features (``benchmarks/unknown.py`` has the figures). A few statistics
+of the pixels tell the two apart. Their mean and covariance are taken over the training images and
+over copies distorted as by a camera. A picture's distance is its Mahalanobis distance to them (Lee
+et al. 2018, arXiv:1807.03888, but of pixel statistics instead of features).
 """
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any, Mapping
 
 import numpy as np
 
+from hyperhive.common.values import is_number
+from hyperhive.model.data.images import batches
+
 STATISTICS = {1: 27, 3: 34}
-"""How many statistics there are of pictures with that many channels."""
+"""Number of statistics of a picture, by its number of channels."""
 
 PERCENTILES = 101
 
 LARGEST = 1e12
-"""No number of a spread is larger."""
+"""Largest number that is accepted from a card."""
 
-_TOGETHER = 256
 _SHRINKAGE = 1e-3
-"""Of the correlations towards 0: two statistics that always agree make a singular matrix."""
+"""Weight that shrinks the correlations towards 0: without it, two statistics that always agree
+would make the matrix singular."""
 
-_AS_FAR = 1e-3
+_SMALLEST_STD = 1e-3
+
+_TOLERANCE = 1e-3
+"""Distances that differ by no more than this, relative and absolute, count as equal."""
 
 _FLATTEST, _FAINTEST = 0.01, 0.03
-"""Of 0..1: differences of pixels, and contrasts of a picture, far below this are of no interest."""
+"""In 0..1. Differences between pixels far below the first, and contrasts of a picture far below the
+second, are noise, and must not count."""
 
 
 @dataclass(frozen=True)
-class Members:
-    """How the statistics of members are spread.
+class MemberStatistics:
+    """Mean and spread of the statistics of members.
 
     Args:
         mean: of each statistic.
         precision: the inverse of their covariance matrix, each row up to its diagonal.
-        distances: that of held-out members and of distorted copies of these, as 101 percentiles.
+        distances: squared distances of held-out members and their distorted copies, as 101
+            percentiles.
     """
 
     mean: list[float]
@@ -48,39 +56,55 @@ class Members:
     distances: list[float]
 
     @classmethod
-    def of(cls, pictures: np.ndarray, held_out: np.ndarray) -> Members:
-        """Return that of members, copies as a camera distorts them among them.
+    def of(cls, pictures: np.ndarray, held_out: np.ndarray) -> MemberStatistics:
+        """Return the statistics of members, which include copies distorted as by a camera.
 
         Args:
-            pictures: uint8 ``[N, 28, 28, C]``, N of 1 or more: what is known.
-            held_out: such ones that are no copies of these; they give the distances.
+            pictures: uint8 ``[N, 28, 28, C]``, N of 1 or more; they give mean and covariance.
+            held_out: other members of the same shape; they give the distances.
         """
-        seen, others = statistics(pictures), statistics(held_out)
-        mean, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-3)
-        correlation = (seen - mean).T @ (seen - mean) / len(seen) / np.outer(scale, scale)
+        known, others = statistics(pictures), statistics(held_out)
+        mean, scale = known.mean(axis=0), np.maximum(known.std(axis=0), _SMALLEST_STD)
+        correlation = (known - mean).T @ (known - mean) / len(known) / np.outer(scale, scale)
         shrunk = (1 - _SHRINKAGE) * correlation + _SHRINKAGE * np.eye(len(mean))
         precision = np.linalg.inv(shrunk) / np.outer(scale, scale)
-        rows = [_plain(row[: place + 1]) for place, row in enumerate(precision)]
-        spread = cls(_plain(mean), rows, [])
+        rows = [_rounded(row[: place + 1]) for place, row in enumerate(precision)]
+        spread = cls(_rounded(mean), rows, [])
         distances = np.percentile(spread._squared(others), np.linspace(0, 100, PERCENTILES))
-        return cls(spread.mean, rows, _plain(distances))
+        return cls(spread.mean, rows, _rounded(distances))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], channels: int) -> MemberStatistics:
+        """Build them from untrusted JSON; raises ``ValueError`` or ``TypeError``."""
+        members = cls(**values)
+        size = STATISTICS[channels]
+        _require_numbers(members.mean, size)
+        _require_numbers(members.distances, PERCENTILES)
+        if members.distances != sorted(members.distances):
+            raise ValueError("the distances are not percentiles")
+        if len(members.precision) != size:
+            raise ValueError("the precision is not a matrix of the right size")
+        for place, row in enumerate(members.precision):
+            _require_numbers(row, place + 1)
+        return members
 
     def distance(self, pictures: np.ndarray) -> np.ndarray:
-        """Return float64 ``[N]``, squared, for uint8 ``[N, 28, 28, C]``."""
+        """Return squared distances, float64 ``[N]``, for uint8 ``[N, 28, 28, C]``."""
         return self._squared(statistics(pictures))
 
     def share_beyond(self, pictures: np.ndarray) -> np.ndarray:
-        """Return float32 ``[N]``: the share of ``distances`` that are no less than each one's.
+        """Return float32 ``[N]``: the share of ``distances`` that are at least each picture's own.
 
-        What differs by a thousandth is as far: of pictures that are all the same, all are members.
+        A tolerance keeps rounding out of it: in a data set whose pictures are all the same, every
+        one of them is a member.
         """
-        nearer = self.distance(pictures) * (1 - _AS_FAR) - _AS_FAR
-        within = np.interp(nearer, self.distances, np.linspace(0, 1, PERCENTILES))
+        lowered = self.distance(pictures) * (1 - _TOLERANCE) - _TOLERANCE
+        within = np.interp(lowered, self.distances, np.linspace(0, 1, PERCENTILES))
         share: np.ndarray = (1 - within).astype(np.float32)
         return share
 
-    def _squared(self, found: np.ndarray) -> np.ndarray:
-        away = found - np.array(self.mean)
+    def _squared(self, rows: np.ndarray) -> np.ndarray:
+        away = rows - np.array(self.mean)
         squared: np.ndarray = ((away @ self._precision) * away).sum(axis=1)
         return squared
 
@@ -93,13 +117,13 @@ class Members:
 
 
 def statistics(pictures: np.ndarray) -> np.ndarray:
-    """Return float64 ``[N, 27]`` for grey pictures uint8 ``[N, 28, 28, 1]``; 34 for colour.
+    """Return float64 ``[N, 27]`` for grey pictures uint8 ``[N, 28, 28, 1]``, 34 for colour.
 
-    They are how steep the picture is (quantiles and means, by direction, and of the second
-    difference, which is mostly noise), how light, how rich in contrast and in colour, and where it
-    is lighter than elsewhere, in 4x4 fields.
+    They say how steep the picture is (quantiles; means by direction, and of the second difference,
+    which is mostly noise), how light, how rich in contrast and in colour, and which of its 4x4
+    fields are lighter than the others.
     """
-    return _in_parts(_statistics, pictures)
+    return np.concatenate([_statistics(batch) for batch in batches(pictures)])
 
 
 def _statistics(pictures: np.ndarray) -> np.ndarray:
@@ -120,13 +144,14 @@ def _statistics(pictures: np.ndarray) -> np.ndarray:
     if channels == 3:
         saturation = flat.max(axis=1) - flat.min(axis=1)
         ratios.append(_quantiles(saturation, (0.1, 0.5, 0.9)))
-    # The logarithm makes twice as much the same step everywhere; from nothing it is a long way.
+    # In the logarithm, twice as much is the same step everywhere; the offset keeps zero finite.
     logarithms = np.log(np.concatenate(ratios, axis=1) + _FLATTEST)
     parts = [logarithms, flat.mean(axis=2), _layout(light)]
     return np.concatenate(parts, axis=1).astype(np.float64)
 
 
 def _layout(light: np.ndarray) -> np.ndarray:
+    """Return ``[N, 16]``: the lightness of 4x4 fields, relative to the picture's own."""
     fields = light.reshape(len(light), 4, 7, 28).mean(axis=2).reshape(len(light), 16, 7)
     fields = fields.mean(axis=2)
     fields -= fields.mean(axis=1, keepdims=True)
@@ -139,12 +164,15 @@ def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     return np.partition(values, places, axis=1)[:, places]
 
 
-def _in_parts(function: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:
-    """Return a function of many pictures: the floats of all at once may be more than memory."""
-    parts = range(0, len(pictures), _TOGETHER)
-    return np.concatenate([function(pictures[i : i + _TOGETHER]) for i in parts])
-
-
-def _plain(values: np.ndarray) -> list[float]:
-    """Return plain Python numbers of six digits: more are noise, and make a card long."""
+def _rounded(values: np.ndarray) -> list[float]:
+    """Return Python numbers of six digits: further digits are noise, and make a card long."""
     return [float(f"{value:.6g}") for value in values]
+
+
+def _require_numbers(values: Any, count: int) -> None:
+    if not (isinstance(values, list) and len(values) == count and all(map(_is_moderate, values))):
+        raise ValueError(f"not {count} numbers")
+
+
+def _is_moderate(value: Any) -> bool:
+    return is_number(value) and abs(value) <= LARGEST

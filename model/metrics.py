@@ -15,11 +15,11 @@ _BATCH = 1024
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model says of N labelled images.
+    """A model's answers for N labelled images, and how good they are.
 
-    ``loss`` is the mean cross-entropy in nats, ``accuracy`` the share of images named rightly,
-    ``logits`` and ``probabilities``, their softmax, are float32 ``[N, classes]``, ``confusion``
-    counts ``[true][predicted]``.
+    ``loss`` is the mean cross-entropy in nats; ``accuracy`` is the share of images that are
+    classified correctly. ``logits`` and their softmax, ``probabilities``, are float32
+    ``[N, classes]``. ``confusion`` counts images by ``[true class][predicted class]``.
     """
 
     loss: float
@@ -32,11 +32,13 @@ class Evaluation:
 def evaluate(
     model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, normalise: Normaliser
 ) -> Evaluation:
-    """Run a model in evaluation mode; leaves it in training mode if it was.
+    """Run a model in evaluation mode, then restore the mode that it was in.
 
     Args:
+        model: takes normalised images, gives logits.
         images: uint8 ``[N, C, 28, 28]`` on the model's device, N of at least 1.
         labels: int64 ``[N]`` on the same device.
+        normalise: the normalisation that the model was trained with.
     """
     was_training = model.training
     model.eval()
@@ -45,6 +47,7 @@ def evaluate(
         loss = functional.cross_entropy(logits, labels).item()
         probabilities = functional.softmax(logits, dim=1)
         predicted = logits.argmax(dim=1)
+        # One number for each pair of true and predicted class, so that one bincount counts them.
         pairs = labels * logits.shape[1] + predicted
         confusion = torch.bincount(pairs.cpu(), minlength=logits.shape[1] ** 2)
     model.train(was_training)

@@ -1,4 +1,4 @@
-"""From pixels to the numbers the network computes with."""
+"""From pixels to the numbers that the network computes with."""
 
 from __future__ import annotations
 
@@ -8,27 +8,31 @@ import numpy as np
 import torch
 
 
+def scale_and_shift(mean: Sequence[float], std: Sequence[float]) -> tuple[torch.Tensor, ...]:
+    """Return float64 ``[C]`` scale and shift, so that (x / 255 - mean) / std = scale x - shift."""
+    deviation = torch.tensor(std, dtype=torch.float64)
+    return 1.0 / (255.0 * deviation), torch.tensor(mean, dtype=torch.float64) / deviation
+
+
 class Normaliser:
-    """Maps uint8 pixels to float32 with mean 0 and variance 1 over the training images.
+    """Maps pixels to float32 with mean 0 and variance 1 over the training images.
 
     Args:
         mean: of each channel, in 0..1.
-        std: of each channel, in 0..1, above 0.
+        std: standard deviation of each channel, in 0..1, above 0.
         device: where the images will be.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
-        # (x / 255 - mean) / std, as one multiplication and one subtraction a pixel.
-        scale = 1.0 / (255.0 * torch.tensor(std, dtype=torch.float64))
-        shift = torch.tensor(mean, dtype=torch.float64) / torch.tensor(std, dtype=torch.float64)
+        scale, shift = scale_and_shift(mean, std)
         self._scale = scale.float().reshape(1, -1, 1, 1).to(device)
         self._shift = shift.float().reshape(1, -1, 1, 1).to(device)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 ``[N, C, H, W]`` for ``[N, C, H, W]`` in 0..255, uint8 or float32.
 
-        On a CPU in channels-last order, in which oneDNN's convolutions take a fifth to a third
-        less time (``benchmarks/epoch.py``); MPS has had wrong results with it.
+        On a CPU the result has channels-last order, in which oneDNN's convolutions take a fifth to
+        a third less time (``benchmarks/epoch.py``). MPS has given wrong results with that order.
         """
         if images.device.type == "cpu":
             images = images.contiguous(memory_format=torch.channels_last)

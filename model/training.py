@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator
 import torch
 from torch.nn import functional
 
-from hyperhive.model.augment import Camera
+from hyperhive.model.augment import CameraAugmentation
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.lenet import LeNet5
@@ -20,10 +20,11 @@ from hyperhive.model.normalise import Normaliser, to_tensor
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training images gave.
+    """The result of one pass over the training images.
 
-    ``train_loss`` is the mean cross-entropy over the epoch's batches, as the weights were when each
-    was seen. Validation is None where there are no held-out images. ``seconds`` covers both.
+    ``train_loss`` is the mean cross-entropy in nats over the epoch's images, each with the weights
+    before its own step. The validation values are None if no images are held out, or if the
+    training loss is not finite. ``seconds`` is the time for training and validation.
     """
 
     number: int
@@ -34,8 +35,8 @@ class Epoch:
 
     @property
     def diverged(self) -> bool:
-        """Whether the last loss that was computed is not finite: the training ends with this."""
-        # The last step of an epoch can break the weights after its last training loss was seen.
+        """Whether the epoch's last loss is not finite; training ends with such an epoch."""
+        # An epoch's last step can break the weights; only the validation loss shows that.
         last = self.train_loss if self.validation_loss is None else self.validation_loss
         return not math.isfinite(last)
 
@@ -46,22 +47,26 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training; ``diverged`` if a loss was not finite, and the last epoch is that."""
+    """A finished training: the model, and one entry per epoch."""
 
     model: LeNet5
     epochs: list[Epoch]
-    diverged: bool
+
+    @property
+    def diverged(self) -> bool:
+        """Whether training ended early because a loss was not finite."""
+        return self.epochs[-1].diverged
 
 
 class TrainingStopped(Exception):
-    """Training ended early because ``should_stop`` said so."""
+    """Training ended early because ``should_stop`` returned True."""
 
 
 class TrainingData:
-    """A data set on its device, ready to train on: worth keeping between trials.
+    """A data set on the device that trains on it; keep it between trials, to copy it only once.
 
     Args:
-        dataset: the data set; its test split is not touched.
+        dataset: the data set; its test split is not used.
         device: where to train.
     """
 
@@ -74,7 +79,11 @@ class TrainingData:
         self._labels = torch.from_numpy(dataset.train_labels).to(device)
 
     def split(self, config: TrainConfig) -> tuple[torch.Tensor, ...]:
-        """Return images and labels to train on, then those to validate with (perhaps none)."""
+        """Return training images and labels, then held-out images and labels.
+
+        Images are uint8 ``[N, C, 28, 28]``, labels int64 ``[N]``. With ``train_on_all`` no images
+        are held out, so N is 0.
+        """
         if config.train_on_all:
             return self._images, self._labels, self._images[:0], self._labels[:0]
         kept, held_out = self.dataset.validation_split(
@@ -91,52 +100,45 @@ def train(
     report: Callable[[Epoch], None] = lambda epoch: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
-    """Train LeNet-5 with SGD and return it.
+    """Train LeNet-5 with SGD and return it; end at the first loss that is not finite.
 
-    The seed decides the initial weights, the order of the images and what augmentation does to
-    them, all drawn on the CPU so that they are the same on every device; on one device and one
-    torch the resulting weights are too.
+    The seed decides the initial weights, the order of the images and their augmentation. All of
+    them are drawn on the CPU, so they are the same on every device; the resulting weights are the
+    same on one device with one version of PyTorch.
 
     Args:
         config: hyperparameters, seeds and split.
-        data: the data set it names, on the device to train on.
+        data: the configuration's data set, on the device that trains.
         report: called after each epoch.
-        should_stop: asked before each batch; raises ``TrainingStopped`` when it says yes.
+        should_stop: called before each batch; ``TrainingStopped`` is raised if it returns True.
     """
     images, labels, held_images, held_labels = data.split(config)
     random = torch.Generator().manual_seed(config.seed)
-    augment = Camera(random) if config.augment == "camera" else None
+    augment = CameraAugmentation(random) if config.augment == "camera" else None
     model = _initial_model(config.seed, data)
     steps = config.epochs * math.ceil(len(images) / config.batch_size)
     optimiser = _Optimiser(model, config, steps)
     epochs: list[Epoch] = []
     for number in range(1, config.epochs + 1):
-        begun = time.perf_counter()
+        started_at = time.perf_counter()
         batches = _batches(images, labels, config.batch_size, random, augment)
         train_loss = _run_epoch(model, optimiser, data.normalise, batches, should_stop)
-        held = None
+        loss, accuracy = None, None
         if len(held_images) and math.isfinite(train_loss):
-            held = evaluate(model, held_images, held_labels, data.normalise)
-        epochs.append(
-            Epoch(
-                number=number,
-                train_loss=train_loss,
-                validation_loss=held.loss if held else None,
-                validation_accuracy=held.accuracy if held else None,
-                seconds=time.perf_counter() - begun,
-            )
-        )
+            validation = evaluate(model, held_images, held_labels, data.normalise)
+            loss, accuracy = validation.loss, validation.accuracy
+        epochs.append(Epoch(number, train_loss, loss, accuracy, time.perf_counter() - started_at))
         report(epochs[-1])
         if epochs[-1].diverged:
-            return Trained(model, epochs, diverged=True)
-    return Trained(model, epochs, diverged=False)
+            break
+    return Trained(model, epochs)
 
 
 class _Optimiser:
-    """SGD whose learning rate follows the configuration's schedule, step by step."""
+    """SGD with the configuration's learning rate schedule, which changes at each step."""
 
     def __init__(self, model: LeNet5, config: TrainConfig, steps: int) -> None:
-        def share(step: int) -> float:
+        def factor(step: int) -> float:
             if config.schedule == "constant":
                 return 1.0
             return (1 + math.cos(math.pi * step / steps)) / 2
@@ -144,10 +146,10 @@ class _Optimiser:
         self._sgd = torch.optim.SGD(
             model.parameters(), lr=config.learning_rate, momentum=config.momentum
         )
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._sgd, share)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._sgd, factor)
 
     def step(self, loss: torch.Tensor) -> None:
-        """Move the weights against the gradient of the loss."""
+        """Take one step against the gradient of the loss."""
         self._sgd.zero_grad()
         loss.backward()
         self._sgd.step()
@@ -155,6 +157,7 @@ class _Optimiser:
 
 
 def _initial_model(seed: int, data: TrainingData) -> LeNet5:
+    """Return a model with weights drawn by the seed; PyTorch's own generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LeNet5(data.dataset.channels, len(data.dataset.classes))
@@ -166,7 +169,7 @@ def _batches(
     labels: torch.Tensor,
     size: int,
     random: torch.Generator,
-    augment: Camera | None,
+    augment: CameraAugmentation | None,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     shuffled = torch.randperm(len(images), generator=random).to(images.device)
     for chosen in shuffled.split(size):
@@ -181,7 +184,7 @@ def _run_epoch(
     batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
     should_stop: Callable[[], bool],
 ) -> float:
-    """Take one step a batch; return the mean loss, or the first one that is not finite."""
+    """Take one step per batch; return the mean loss, or the first loss that is not finite."""
     total = 0.0
     seen = 0
     for batch, labels in batches:

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from hyperhive.coordinator.views.wording import facts, hyperparameters, percent
 from hyperhive.model.calibration import Calibration
-from hyperhive.model.card import WEIGHTS_FILE, Card
+from hyperhive.model.card import Card
+from hyperhive.model.model_files import WEIGHTS_FILE
 from hyperhive.store.trial import Trial
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from hyperhive.common import paths
 from hyperhive.common.errors import CheckpointError
 from hyperhive.inference.frames import Say
-from hyperhive.model import card as cards
-from hyperhive.model.card import WEIGHTS_FILE, Card
+from hyperhive.model import model_files
+from hyperhive.model.card import Card
+from hyperhive.model.model_files import WEIGHTS_FILE
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredModel
 
@@ -42,7 +43,7 @@ class ModelCache:
             packed = kept[0]
         else:
             packed = store.blobs.get(model.weights)
-            cards.require_hash(packed, card.weights_sha256)
+            model_files.require_hash(packed, card.weights_sha256)
         if kept != (packed, card):
             self.keep(packed, card)
         return packed, card
@@ -50,18 +51,18 @@ class ModelCache:
     def kept(self) -> tuple[bytes, Card] | None:
         """Return the copy of the last model; None if there is none, or it is damaged."""
         try:
-            return cards.read(self._path)
+            return model_files.read(self._path)
         except CheckpointError:  # as good as none: it is fetched again
             return None
 
     def age(self) -> str:
         """Return the local time at which the copy was made, as a person reads it."""
-        made = cards.card_file(self._path).stat().st_mtime
+        made = model_files.card_file(self._path).stat().st_mtime
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(made))
 
     def keep(self, packed: bytes, card: Card) -> None:
         """Keep this as the copy, in place of the one before; where it cannot be, say so."""
         try:
-            cards.write(self._path, packed, card)
+            model_files.write(self._path, packed, card)
         except OSError as error:
             self._warn(f"the model is not kept in {self._path.parent}: {error.strerror}")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hyperhive.common.errors import CheckpointError, NoModel, UsageError
 from hyperhive.inference.predictor import Predictor
-from hyperhive.model import card as cards
-from hyperhive.model.card import CARD_FILE, SUFFIX, WEIGHTS_FILE, Card
+from hyperhive.model import model_files
+from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.engines.choice import (
     AUTO,
     OPENCV,
@@ -21,6 +21,7 @@ from hyperhive.model.engines.choice import (
     how_to_export,
     require_engine,
 )
+from hyperhive.model.model_files import CARD_FILE, WEIGHTS_FILE
 
 MODELS = Path("models")
 
@@ -47,7 +48,7 @@ def locate(path: Path | None, engine: str = AUTO) -> Path:
     path = path or _newest(MODELS)
     if path.is_dir():
         path = _form_in(path, engine)
-    cards.require_there(path)
+    model_files.require_file(path)
     engine_name(path, engine)
     return path
 
@@ -67,7 +68,7 @@ def from_file(path: Path | None, device: str = "cpu") -> Chosen:
     Raises ``CheckpointError`` if it cannot be trusted, ``UsageError``, ``DeviceError``.
     """
     path = locate(path)
-    packed, card = cards.read(path)
+    packed, card = model_files.read(path)
     title = str(path.parent if path.name == WEIGHTS_FILE else path)
     return Chosen(predictor_of(packed, path.suffix, card, device, str(path)), title)
 
@@ -96,7 +97,7 @@ def _form_in(directory: Path, engine: str) -> Path:
     """
     if engine == AUTO and importlib.util.find_spec("torch") is None:
         engine = OPENCV
-    forms = [directory / (WEIGHTS_FILE[: -len(SUFFIX)] + suffix) for suffix in SUFFIXES]
+    forms = [directory / (WEIGHTS_FILE[: -len(SAFETENSORS)] + suffix) for suffix in SUFFIXES]
     fitting = [form for form in forms if engine in (AUTO, engine_name(form))]
     found = next((form for form in fitting if form.exists()), fitting[0])
     weights = directory / WEIGHTS_FILE

@@ -10,7 +10,7 @@ from hyperhive.inference.frames import Say
 from hyperhive.inference.models.cache import ModelCache
 from hyperhive.inference.models.choice import Chosen, predictor_of
 from hyperhive.inference.models.watcher import Watcher
-from hyperhive.model.card import SUFFIX
+from hyperhive.model.card import SAFETENSORS
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.server.mongo import address
@@ -56,7 +56,7 @@ def from_study(
                 f"{error}; this is the study's model as it was on {cache.age()}, SHA-256 "
                 f"{card.weights_sha256[:12]}..."
             )
-        predictor = predictor_of(packed, SUFFIX, card, device, f"study {name!r}")
+        predictor = predictor_of(packed, SAFETENSORS, card, device, f"study {name!r}")
         if watch:
             opened.enter_context(Watcher(name, reachable, cache, predictor, device, say, warn))
         else:

@@ -9,7 +9,7 @@ from hyperhive.inference.frames import Say
 from hyperhive.inference.models.cache import ModelCache
 from hyperhive.inference.models.choice import predictor_of
 from hyperhive.inference.predictor import Predictor
-from hyperhive.model.card import SUFFIX, Card
+from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.store.errors import CorruptBlob, StoreError, StoreUnavailable
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredModel
@@ -105,7 +105,7 @@ class Watcher:
         now = self._predictor.card
         if (card.classes, card.channels) != (now.classes, now.channels):
             raise CheckpointError("it is of other classes or colours: start predict-cam again")
-        better = predictor_of(packed, SUFFIX, card, self._device, f"study {self._study!r}")
+        better = predictor_of(packed, SAFETENSORS, card, self._device, f"study {self._study!r}")
         self._predictor.become(better)
         self._tell(
             self._say,

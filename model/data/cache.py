@@ -1,4 +1,4 @@
-"""Data sets as a device gets them: from its own disk, else from the store."""
+"""A device's copies of data sets: read from its own disk, or fetched once and kept."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ log = logging.getLogger(__name__)
 
 
 class DatasetCache:
-    """Data sets by content hash, kept on disk between runs and checked whenever they are read.
+    """Data sets by content hash, kept on disk and checked whenever they are read.
 
     Args:
-        directory: where to keep them; by default the user's cache directory.
+        directory: where to keep them; by default in the user's cache directory.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory or datasets_directory()
 
     def get(self, content_hash: str, fetch: Callable[[str], bytes]) -> Dataset:
-        """Return a data set; what ``fetch`` raises where it is not here and cannot be had.
+        """Return a data set, from disk if there is an undamaged copy.
 
-        Raises ``DatasetError`` for what is no hash: it names a file.
+        Raises ``DatasetError`` if the hash is not a SHA-256, which could name any file, or if the
+        fetched bytes are not the data set; and whatever ``fetch`` raises.
 
         Args:
-            content_hash: of the data set.
-            fetch: returns a packed data set by that hash.
+            content_hash: see ``Dataset.content_hash``.
+            fetch: returns the packed data set with this hash.
         """
         if not is_sha256(content_hash):
-            raise DatasetError(f"no data set has the hash {content_hash!r}")
+            raise DatasetError(f"{content_hash!r} is not the hash of a data set")
         path = self._directory / (content_hash + ".npz")
         if path.exists():
             try:
@@ -52,5 +53,5 @@ class DatasetCache:
             self._directory.mkdir(parents=True, exist_ok=True)
             files.write(path, packed)
         except OSError as error:
-            # The trial needs the data, not the copy.
+            # The trial needs the data set, not the copy on disk.
             log.warning("data set is not kept in %s: %s", self._directory, error)

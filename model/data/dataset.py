@@ -1,4 +1,4 @@
-"""A data set in memory: uint8 arrays, class names, and the hash that names it everywhere."""
+"""A data set in memory: uint8 images, labels, class names, and the hash that identifies it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images of 28x28 pixels in two splits.
+    """Images of 28x28 pixels in a training split and a test split.
 
-    ``*_images`` are uint8 ``[N, 28, 28, C]`` with C of 1 or 3, ``*_labels`` int64 ``[N]`` that
-    index ``classes``. Raises ``DatasetError`` where that does not hold, or a class is empty.
+    Images are uint8 ``[N, 28, 28, C]`` with C of 1 or 3. Labels are int64 ``[N]``; they index
+    ``classes``. Raises ``DatasetError`` if an array differs from that, or if a class has no image.
     """
 
     name: str
@@ -35,26 +35,11 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
-            raise DatasetError(f"a data set needs two classes or more, not {self.classes}")
+            raise DatasetError(f"a data set needs two or more classes, not {self.classes}")
         if self.train_images.shape[3:] != self.test_images.shape[3:]:
-            raise DatasetError("training and test images differ in channels")
-        for split, images, labels in self._splits():
-            shape = images.shape
-            if (
-                images.dtype != np.uint8
-                or shape[1:3] != (SIZE, SIZE)
-                or shape[3:] not in ((1,), (3,))
-            ):
-                raise DatasetError(f"{split} images are {images.dtype} {shape}")
-            if labels.dtype != np.int64 or labels.shape != shape[:1]:
-                raise DatasetError(f"{split} labels are {labels.dtype} {labels.shape}")
-            present = np.unique(labels)
-            if not np.array_equal(present, np.arange(len(self.classes))):
-                raise DatasetError(
-                    f"in the {split} split some of the {len(self.classes)} classes have no "
-                    "image, or some labels no "
-                    "class"
-                )
+            raise DatasetError("training and test images have different numbers of channels")
+        _require_split("training", self.train_images, self.train_labels, len(self.classes))
+        _require_split("test", self.test_images, self.test_labels, len(self.classes))
 
     @property
     def channels(self) -> int:
@@ -63,9 +48,9 @@ class Dataset:
 
     @functools.cached_property
     def content_hash(self) -> str:
-        """SHA-256 over classes, shapes and pixels; the name it is published and trained under.
+        """SHA-256 over classes, shapes, images and labels; the data set is published under it.
 
-        The name of the data set is no part of it: the same images are the same data set.
+        The name is left out: the same images under another name are the same data set.
         """
         header = {"classes": self.classes, "shapes": [getattr(self, a).shape for a in _ARRAYS]}
         digest = hashlib.sha256(json.dumps(header).encode())
@@ -80,7 +65,7 @@ class Dataset:
         return pixels.mean(axis=0).tolist(), np.maximum(pixels.std(axis=0), 1e-6).tolist()
 
     def card(self) -> dict[str, Any]:
-        """Return what a person wants to know of it, as plain JSON."""
+        """Return a description of the data set for people, as plain JSON."""
         return {
             "name": self.name,
             "classes": list(self.classes),
@@ -90,7 +75,7 @@ class Dataset:
         }
 
     def validation_split(self, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return indices into the training split: those to train on, those held out."""
+        """Return indices of the training split: those to train on, then those held out."""
         return stratified_split(self.train_labels, fraction, seed)
 
     def pack(self) -> bytes:
@@ -102,47 +87,61 @@ class Dataset:
 
     @classmethod
     def unpack(cls, packed: bytes, content_hash: str) -> Dataset:
-        """Read what ``pack`` wrote; raises ``DatasetError`` unless it is the one of that hash.
+        """Read the bytes of ``pack``; raises ``DatasetError`` unless the data set has this hash.
 
-        No pickle is read, and nothing that takes more memory than ``packed`` has bytes.
+        The bytes are untrusted: pickles are not read, and neither is an archive that would take
+        more memory than ``packed``.
         """
         try:
-            _require_unpacked(packed)
+            _require_uncompressed(packed)
             with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
                 dataset = cls(
                     name=str(arrays["name"]),
                     classes=tuple(str(name) for name in arrays["classes"]),
                     **{name: arrays[name] for name in _ARRAYS},
                 )
-        # Of damaged bytes NumPy and zipfile raise anything from TypeError to zlib.error.
+        # On damaged bytes NumPy and zipfile raise anything from TypeError to zlib.error.
         except Exception as error:
             raise DatasetError(f"packed data set cannot be read: {error}") from error
         if dataset.content_hash != content_hash:
-            raise DatasetError(f"packed data set is not the one of hash {content_hash[:12]}...")
+            raise DatasetError(f"packed data set does not have the hash {content_hash[:12]}...")
         return dataset
 
-    def _splits(self) -> tuple[tuple[str, np.ndarray, np.ndarray], ...]:
-        return (
-            ("training", self.train_images, self.train_labels),
-            ("test", self.test_images, self.test_labels),
+
+def _require_split(split: str, images: np.ndarray, labels: np.ndarray, classes: int) -> None:
+    """Raise ``DatasetError`` unless images and labels are as ``Dataset`` describes them."""
+    shape = images.shape
+    if images.dtype != np.uint8 or shape[1:3] != (SIZE, SIZE) or shape[3:] not in ((1,), (3,)):
+        raise DatasetError(f"{split} images are {images.dtype} {shape}")
+    if labels.dtype != np.int64 or labels.shape != shape[:1]:
+        raise DatasetError(f"{split} labels are {labels.dtype} {labels.shape}")
+    if not np.array_equal(np.unique(labels), np.arange(classes)):
+        raise DatasetError(
+            f"in the {split} split, some of the {classes} classes have no image, or some labels "
+            "have no class"
         )
 
 
-def _require_unpacked(packed: bytes) -> None:
-    """Refuse an archive whose members are larger than itself: some kB of zeros can be TB."""
+def _require_uncompressed(packed: bytes) -> None:
+    """Refuse an archive with members larger than itself: a few kB can unpack to TB of zeros."""
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > len(packed):
-        raise DatasetError(f"{len(packed)} bytes that say they are {size}; ours are not compressed")
+        raise DatasetError(f"{len(packed)} bytes would unpack to {size}: it must be uncompressed")
 
 
 def stratified_split(
     labels: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return sorted indices ``(kept, held_out)``: of each class ``fraction``, but one at least.
+    """Return sorted indices ``(kept, held_out)``; both have at least one image of each class.
 
-    ``RandomState`` because its stream is frozen (NEP 19): every device, whatever its NumPy, holds
-    out the same images.
+    It uses ``RandomState`` because its stream never changes (NEP 19): every device, with any NumPy,
+    holds out the same images. Raises ``DatasetError`` for a class with one image.
+
+    Args:
+        labels: int64 ``[N]``.
+        fraction: share of each class that is held out, in 0..1.
+        seed: decides which.
     """
     random = np.random.RandomState(seed)
     held_out = []

@@ -1,4 +1,4 @@
-"""The files of a folder or of a zip archive, as one thing to read images from."""
+"""A folder or a zip archive of images, read in the same way."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hyperhive.common.errors import DatasetError
 _Reader = Callable[[], bytes]
 
 
-class Files:
-    """A folder's or a zip's files by relative path, sorted; hidden ones are left out.
+class ImageTree:
+    """The files of a folder or a zip, by relative path and sorted, without hidden files.
 
-    Use it as a context manager: a zip stays open for as long. Raises ``DatasetError`` if there is
-    no such folder, or the archive is damaged.
+    Use it as a context manager, which closes the zip. Raises ``DatasetError`` if there is no such
+    folder or zip, or if the zip is damaged.
 
     Args:
         root: a folder, or a ``.zip`` file.
@@ -28,6 +28,7 @@ class Files:
         self._readers: dict[PurePosixPath, _Reader] = {}
         folders = set()
         for path, reader in _walk_folder(root) if self._archive is None else _walk(self._archive):
+            # This also leaves out "..", with which a zip could point outside itself.
             if any(part.startswith((".", "__MACOSX")) for part in path.parts):
                 continue
             if reader is None:
@@ -46,15 +47,15 @@ class Files:
         return sorted(folder.name for folder in self.folders if folder.parent == parent)
 
     def read(self, path: PurePosixPath) -> bytes:
-        """Return a file's bytes; raises ``DatasetError`` if they cannot be had."""
+        """Return a file's bytes; raises ``DatasetError`` if they cannot be read."""
         try:
             return self._readers[path]()
-        # For a damaged or encrypted member zipfile raises what its decompressors do: zlib.error,
-        # LZMAError, EOFError, UnicodeDecodeError, RuntimeError, ...
+        # For a damaged or encrypted member, zipfile raises whatever its decompressors raise:
+        # zlib.error, LZMAError, EOFError, UnicodeDecodeError, RuntimeError, ...
         except Exception as error:
             raise DatasetError(str(error) or type(error).__name__) from error
 
-    def __enter__(self) -> Files:
+    def __enter__(self) -> ImageTree:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,7 +80,7 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         raise DatasetError(f"there is no folder or zip file at {path}")
     try:
         return zipfile.ZipFile(path)
-    except Exception as error:  # as above
+    except Exception as error:  # almost anything, as in ``ImageTree.read``
         raise DatasetError(
-            f"{path} is neither a folder nor a readable zip file ({error}): get it again"
+            f"{path} is neither a folder nor a readable zip file ({error}): get a new copy"
         ) from error

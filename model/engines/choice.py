@@ -1,6 +1,6 @@
-"""What computes a model's numbers: PyTorch or OpenCV, behind one interface.
+"""Which engine runs a model's file: PyTorch or OpenCV, behind one interface.
 
-Neither is imported before it is asked for: a device may have one of the two only.
+Each is imported only when it is needed, because a device may have only one of them.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import numpy as np
 
 from hyperhive.common.errors import CheckpointError, UsageError
 from hyperhive.model.calibration import require_finite
-from hyperhive.model.card import SUFFIX, Card
-from hyperhive.model.data.images import SIZE
+from hyperhive.model.card import SAFETENSORS, Card
+from hyperhive.model.data.images import SIZE, batches
 
 ONNX = ".onnx"
 TORCHSCRIPT = (".pt", ".torchscript")
 TORCH, OPENCV = "torch", "opencv"
 AUTO = "auto"
 
-_ENGINES = {SUFFIX: TORCH, ONNX: OPENCV, **dict.fromkeys(TORCHSCRIPT, TORCH)}
+_ENGINES = {SAFETENSORS: TORCH, ONNX: OPENCV, **dict.fromkeys(TORCHSCRIPT, TORCH)}
 SUFFIXES = tuple(_ENGINES)
-_TOGETHER = 256
+"""Of every form of a model, the preferred one first."""
 
 
 class Engine(Protocol):
-    """A model, ready to compute in one thread; ``name`` is what ``--engine`` calls it by."""
+    """A model that is ready to run, in one thread; ``name`` is its value for ``--engine``."""
 
     name: str
 
@@ -34,61 +34,61 @@ class Engine(Protocol):
         """Return float32 logits ``[N, classes]``.
 
         Args:
-            pictures: uint8 ``[N, 28, 28, C]`` as ``images.fit`` gives them, N of 1 or more.
+            pictures: uint8 ``[N, 28, 28, C]`` from ``images.fit``, N of 1 or more.
         """
         ...
 
 
 def require_engine(name: str) -> None:
-    """Raise ``UsageError`` for what is no engine's name, nor ``auto``."""
+    """Raise ``UsageError`` unless the name is ``auto``, ``torch`` or ``opencv``."""
     if name not in (AUTO, TORCH, OPENCV):
-        raise UsageError(f"no engine is called {name!r}: choose auto, torch or opencv")
+        raise UsageError(f"unknown engine {name!r}: choose auto, torch or opencv")
 
 
 def engine_name(path: Path, asked: str = AUTO) -> str:
-    """Return ``torch`` or ``opencv``, whichever runs a model's file.
+    """Return the engine that runs a model's file: ``torch`` or ``opencv``.
 
-    Raises ``UsageError`` if that is not the one that was asked for, or the file is of no model.
+    Raises ``UsageError`` if another engine was asked for, or if the file is not a model.
+
+    Args:
+        path: the file; its suffix decides.
+        asked: the engine that was asked for; ``auto`` accepts both.
     """
     require_engine(asked)
     if path.suffix not in _ENGINES:
-        raise UsageError(
-            "{} is no model: its name would end in {}".format(path, ", ".join(_ENGINES))
-        )
+        raise UsageError(f"{path} is not a model: its name must end in {', '.join(SUFFIXES)}")
     name = _ENGINES[path.suffix]
-    if asked not in (AUTO, name):
-        if asked == OPENCV and path.suffix == SUFFIX:
-            raise UsageError(
-                f"--engine opencv runs {ONNX} files, not {path}: {how_to_export(path)}"
-            )
-        fitting = ONNX if asked == OPENCV else SUFFIX
-        raise UsageError(f"--engine {asked} runs {fitting} files, not {path}")
-    return name
+    if asked in (AUTO, name):
+        return name
+    if asked == OPENCV and path.suffix == SAFETENSORS:
+        raise UsageError(f"--engine opencv runs {ONNX} files, not {path}: {how_to_export(path)}")
+    runnable = ONNX if asked == OPENCV else SAFETENSORS
+    raise UsageError(f"--engine {asked} runs {runnable} files, not {path}")
 
 
 def how_to_export(model: Path) -> str:
-    """Return what to type for the ONNX file of a safetensors file, as a part of a sentence."""
+    """Return the part of a sentence that tells how to export a safetensors file to ONNX."""
     return (
         f"`hyperhive best --model {model} --export {model.with_suffix(ONNX)}` makes one, "
-        "where PyTorch is"
+        "on a machine with PyTorch"
     )
 
 
 def engine_of(packed: bytes, suffix: str, card: Card, device: str) -> Engine:
-    """Return the engine of a model's file that its card has the hash of.
+    """Return the engine for a model's file, whose hash has been checked against its card.
 
     Args:
-        packed: the file.
-        suffix: its name's.
-        card: of the model.
-        device: where PyTorch is to compute; OpenCV does on the CPU.
+        packed: the file's bytes.
+        suffix: the file's suffix.
+        card: the model's card.
+        device: where PyTorch computes; OpenCV always computes on the CPU.
 
-    Raises ``CheckpointError`` unless the file fits its card, ``ModuleNotFoundError`` where its
-    engine is not installed, ``DeviceError``.
+    Raises ``CheckpointError`` unless the file fits its card, ``ModuleNotFoundError`` if its engine
+    is not installed, ``DeviceError`` and ``UsageError`` for a device that cannot be used.
     """
     if _ENGINES[suffix] == OPENCV:
         if device not in (AUTO, "cpu"):
-            raise UsageError("--engine opencv computes on the CPU: leave --device away")
+            raise UsageError("--engine opencv computes on the CPU: omit --device")
         from hyperhive.model.engines.opencv_engine import OpenCVEngine
 
         engine: Engine = OpenCVEngine(packed)
@@ -96,33 +96,38 @@ def engine_of(packed: bytes, suffix: str, card: Card, device: str) -> Engine:
         from hyperhive.model.device import choose
         from hyperhive.model.engines.torch_engine import TorchEngine
 
-        make = TorchEngine.from_weights if suffix == SUFFIX else TorchEngine.from_torchscript
+        make = TorchEngine.from_weights if suffix == SAFETENSORS else TorchEngine.from_torchscript
         engine = make(packed, card, choose(device))
     _require_fitting(engine, card)
     return engine
 
 
-def differing_labels(one: Engine, other: Engine, pictures: np.ndarray) -> int:
-    """Return for how many pictures another engine names another class than one, or none at all.
+def differing_labels(reference: Engine, other: Engine, pictures: np.ndarray) -> int:
+    """Return the number of pictures to which another engine gives another label, or no number.
 
-    Raises ``CheckpointError`` where the answers of the one that it is measured by are no numbers.
+    Args:
+        reference: gives the right labels; ``CheckpointError`` is raised if it gives no numbers.
+        other: is compared with it.
+        pictures: uint8 ``[N, 28, 28, C]``.
     """
     differing = 0
-    for start in range(0, len(pictures), _TOGETHER):
-        some = pictures[start : start + _TOGETHER]
-        expected, found = one.run(some), other.run(some)
+    for batch in batches(pictures):
+        expected, actual = reference.run(batch), other.run(batch)
         require_finite(expected)
-        same = (expected.argmax(1) == found.argmax(1)) & np.isfinite(found).all(1)
-        differing += int((~same).sum())
+        is_same = (expected.argmax(1) == actual.argmax(1)) & np.isfinite(actual).all(1)
+        differing += int((~is_same).sum())
     return differing
 
 
 def _require_fitting(engine: Engine, card: Card) -> None:
-    """Compute one black picture, which also sets up what a first computation has to."""
+    """Raise ``CheckpointError`` unless one black picture gives the logits that the card describes.
+
+    This also does the set-up that an engine does in its first computation.
+    """
     logits = engine.run(np.zeros((1, SIZE, SIZE, card.channels), np.uint8))
     if logits.shape != (1, len(card.classes)):
+        actual = " x ".join(map(str, logits.shape[1:]))
         raise CheckpointError(
-            "it does not fit its card: it gives {} logits a picture, not {}".format(
-                " x ".join(map(str, logits.shape[1:])), len(card.classes)
-            )
+            f"it does not fit its card: it gives {actual} logits per picture, not "
+            f"{len(card.classes)}"
         )

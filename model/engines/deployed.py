@@ -1,4 +1,4 @@
-"""A model as it runs outside training: its normalisation inside, pixels in, numbers out."""
+"""A model as it runs outside training: pixels in, logits out."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from torch import nn
 
 from hyperhive.model.card import Card
 from hyperhive.model.lenet import LeNet5
+from hyperhive.model.normalise import scale_and_shift
 
 
-class Deployed(nn.Module):
-    """LeNet-5 with the normalisation of its card inside, so that nobody can forget it.
+class DeployedModel(nn.Module):
+    """LeNet-5 with its normalisation inside, so that no caller can forget it.
 
     Args:
         model: on a CPU.
-        card: of that model.
+        card: the card of that model, with its normalisation.
     """
 
     def __init__(self, model: LeNet5, card: Card) -> None:
@@ -36,16 +37,15 @@ class Deployed(nn.Module):
 
 
 def _normalisation(mean: Sequence[float], std: Sequence[float]) -> nn.Conv2d:
-    """Return ``(pixel / 255 - mean) / std`` as a convolution of 1x1.
+    """Return ``model.normalise.Normaliser`` as a 1x1 convolution.
 
-    As the multiplication and the subtraction that it is, old OpenCVs read it from an ONNX file
-    without a complaint, and then compute something else.
+    An exported model needs a form of its own: OpenCV 4.1 and 4.5 read a plain multiplication and
+    subtraction from an ONNX file without an error, and then compute something else.
     """
     channels = len(mean)
     convolution = nn.Conv2d(channels, channels, kernel_size=1)
-    scale = 1.0 / (255.0 * torch.tensor(std, dtype=torch.float64))
-    shift = torch.tensor(mean, dtype=torch.float64) / torch.tensor(std, dtype=torch.float64)
+    scale, shift = scale_and_shift(mean, std)
     with torch.no_grad():
         convolution.weight.copy_(torch.diag(scale)[:, :, None, None])
-        convolution.bias.copy_(-shift)  # type: ignore[union-attr]  # it has one
+        convolution.bias.copy_(-shift)  # type: ignore[union-attr]  # this one has a bias
     return convolution

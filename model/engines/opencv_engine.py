@@ -1,4 +1,4 @@
-"""Models in ONNX computed by OpenCV, for devices without PyTorch."""
+"""Runs ONNX models with OpenCV, for devices without PyTorch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from hyperhive.common.errors import CheckpointError
 
 
 class OpenCVEngine:
-    """An ``Engine`` around an ONNX file, on the CPU.
+    """An ``Engine`` that runs an ONNX file on the CPU.
 
     Args:
-        packed: the file's bytes, as ``hyperhive best --export`` wrote them.
+        packed: the bytes of a file that ``hyperhive best --export`` wrote.
 
-    Raises ``CheckpointError`` for what OpenCV cannot read.
+    Raises ``CheckpointError`` if OpenCV cannot read the file.
     """
 
     name = "opencv"
@@ -28,8 +28,8 @@ class OpenCVEngine:
             self._net = _read(packed)
         except cv2.error as error:
             raise CheckpointError(
-                f"OpenCV {cv2.__version__} cannot read it: export it anew with `hyperhive "
-                "best --export`"
+                f"OpenCV {cv2.__version__} cannot read it: export it again with `hyperhive best "
+                "--export`"
             ) from error
 
     def run(self, pictures: np.ndarray) -> np.ndarray:
@@ -40,9 +40,8 @@ class OpenCVEngine:
             logits: np.ndarray = self._net.forward("logits")
         except cv2.error as error:
             raise CheckpointError(
-                f"OpenCV {cv2.__version__} cannot compute it: it takes or gives other "
-                "shapes than its card "
-                "says"
+                f"OpenCV {cv2.__version__} cannot run it: its input or output does not have the "
+                "shapes on its card"
             ) from error
         return logits
 
@@ -50,7 +49,7 @@ class OpenCVEngine:
 def _read(packed: bytes) -> Any:
     try:
         return cv2.dnn.readNetFromONNX(np.frombuffer(packed, np.uint8))
-    except TypeError:  # OpenCV 4.1.0 reads files only
+    except TypeError:  # OpenCV 4.1.0 reads only from a path
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.onnx"
             file.write_bytes(packed)

@@ -1,4 +1,4 @@
-"""Models computed by PyTorch: our own, and those that were exported as TorchScript."""
+"""Runs models with PyTorch: safetensors weights, and models exported as TorchScript."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from hyperhive.common.errors import CheckpointError, DeviceError
 from hyperhive.model.card import Card
 from hyperhive.model.checkpoint import unpack_weights
 from hyperhive.model.data.images import SIZE
-from hyperhive.model.engines.deployed import Deployed
+from hyperhive.model.device import CPU
+from hyperhive.model.engines.deployed import DeployedModel
 from hyperhive.model.normalise import to_tensor
 
 
 class TorchEngine:
-    """An ``Engine`` around a ``Deployed`` model, or what such a one was exported to.
+    """An ``Engine`` that runs a ``DeployedModel``, or its export as TorchScript.
 
     Args:
-        module: takes and gives what ``Deployed`` does.
+        module: has the input and the output of a ``DeployedModel``.
         device: where to compute.
     """
 
@@ -34,40 +35,39 @@ class TorchEngine:
 
     @classmethod
     def from_weights(cls, packed: bytes, card: Card, device: torch.device) -> TorchEngine:
-        """Return the engine of a safetensors file; raises ``CheckpointError``."""
-        return cls(Deployed(unpack_weights(packed, card, torch.device("cpu")), card), device)
+        """Return the engine for a safetensors file; raises ``CheckpointError``."""
+        return cls(DeployedModel(unpack_weights(packed, card, CPU), card), device)
 
     @classmethod
     def from_torchscript(cls, packed: bytes, card: Card, device: torch.device) -> TorchEngine:
-        """Return the engine of a TorchScript file, which is a program: docs/camera.md.
+        """Return the engine for a TorchScript file. The file is a program, see docs/camera.md.
 
-        Raises ``CheckpointError`` for what this PyTorch cannot read, and for a program that does
-        not take the pictures of its card.
+        Raises ``CheckpointError`` if this PyTorch cannot read the file, and if the program does not
+        accept the pictures that its card describes.
         """
         try:
             with without_deprecations():
                 engine = cls(torch.jit.load(io.BytesIO(packed), map_location="cpu"), device)
         except (RuntimeError, ValueError) as error:
             raise CheckpointError(
-                f"PyTorch {torch.__version__} cannot read it: export it anew, with a "
-                "PyTorch that is no newer"
+                f"PyTorch {torch.__version__} cannot read it: export it again, with a PyTorch that "
+                "is not newer"
             ) from error
         try:
             engine._compute(np.zeros((1, SIZE, SIZE, card.channels), np.uint8))
-        except (RuntimeError, AttributeError) as error:  # it is another network
+        except (RuntimeError, AttributeError) as error:  # the program is another network
             raise CheckpointError(
-                f"PyTorch cannot compute it: {str(error).strip().splitlines()[-1]}"
+                f"PyTorch cannot run it: {str(error).strip().splitlines()[-1]}"
             ) from error
         return engine
 
     def run(self, pictures: np.ndarray) -> np.ndarray:
-        """Return logits; see ``Engine.run``. Raises ``DeviceError`` if the device cannot."""
+        """Return logits; see ``Engine.run``. Raises ``DeviceError`` if the device fails."""
         try:
             return self._compute(pictures)
-        except RuntimeError as error:  # the model was tried before: it is the device, or its memory
+        except RuntimeError as error:  # the model ran before, so the device or its memory failed
             raise DeviceError(
-                f"{self._device} failed: {str(error).strip().splitlines()[0]}; --device cpu "
-                "does without it"
+                f"{self._device} failed: {str(error).strip().splitlines()[0]}; choose --device cpu"
             ) from error
 
     def _compute(self, pictures: np.ndarray) -> np.ndarray:
@@ -80,7 +80,7 @@ class TorchEngine:
 
 @contextlib.contextmanager
 def without_deprecations() -> Iterator[None]:
-    """Keep PyTorch from telling users of TorchScript, deprecated in 2.9, what no Nano can have."""
+    """Silence PyTorch's warnings about TorchScript, which 2.9 deprecates and old devices need."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)

@@ -14,7 +14,7 @@ import pytest
 from support.home import Home, until
 
 from hyperhive.coordinator.study import Plan, Study
-from hyperhive.model.data.loading import Request, digits
+from hyperhive.model.data.loading import DatasetRequest, digits
 from hyperhive.store.store import Store
 
 HEAVY = {"torch", "numpy", "pymongo", "hyperopt", "sklearn", "matplotlib", "cv2", "PIL"}
@@ -120,7 +120,7 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
     [
         ("coordinator", 2, "which images?"),
         ("coordinator --gray", 2, "--gray and --strict go with"),
-        ("coordinator --dataset mnist", 2, "no data set is called 'mnist': choose one of simpsons"),
+        ("coordinator --dataset mnist", 2, "unknown data set 'mnist': choose one of simpsons"),
         ("coordinator --dataset digits --algorithm grid", 2, "algorithm is one of tpe"),
         ("coordinator --dataset digits --space wide", 2, "no space is called 'wide': choose one"),
         ("demo --space wide", 2, "no space is called 'wide': choose one of classic, robust"),
@@ -137,7 +137,7 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
         ("mongo invite nano", 2, "which server? Say --mongo with an administrator's login"),
         ("mongo revoke n/o --mongo mongodb://h", 2, "a device's name has letters, digits"),
         ("demo --data empty", 1, "found 0 class folders"),
-        ("worker --device gpu", 2, "no device is called 'gpu': choose auto, cpu, cuda, mps"),
+        ("worker --device gpu", 2, "unknown device 'gpu': choose auto, cpu, cuda, mps"),
         ("worker --mongo mongodb://me:hunter2@@host/", 2, "the MongoDB address is not valid"),
         ("coordinator --dataset digits --mongo mongodb://me:hunter2@h:port/", 2, "is not valid"),
         ("dashboard --secret hunter2", 2, "the secret of the dashboard's address has 16 to 200"),
@@ -274,7 +274,7 @@ def test_the_private_server_can_be_stopped_by_another_command(home: Home) -> Non
 
 def test_a_changed_study_is_refused(home: Home, store: Store, mongo_uri: str) -> None:
     """A name that another specification has is refused with what differs, and nothing is posted."""
-    before = Study.of(Plan("taken", Request("digits"), seed=1), digits()).spec()
+    before = Study.of(Plan("taken", DatasetRequest("digits"), seed=1), digits()).spec()
     store.studies.open("taken", before)
     command = ["coordinator", "--dataset", "digits", "--name", "taken"]
     done = home.call(*command, HYPERHIVE_MONGO=mongo_uri)

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.lenets import trained
+from support.lenets import save_model, trained
 
 from hyperhive.model import checkpoint
-from hyperhive.model.card import CARD_FILE
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.data.loading import Request, load
+from hyperhive.model.data.loading import DatasetRequest, load
 from hyperhive.model.metrics import evaluate
+from hyperhive.model.model_files import CARD_FILE
 from hyperhive.model.normalise import to_tensor
 from hyperhive.model.training import TrainingData
 
@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def dataset(simpsons_zip: Path) -> Dataset:
-    return load(Request("simpsons", simpsons_zip), lambda done, total: None).dataset
+    return load(DatasetRequest("simpsons", simpsons_zip), lambda done, total: None).dataset
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def model(dataset: Dataset, shown: np.ndarray, tmp_path_factory: pytest.TempPath
         data.normalise,
     )
     card = dataclasses.replace(card, test_accuracy=evaluation.accuracy)
-    return checkpoint.save(tmp_path_factory.mktemp("model"), packed, card).parent
+    return save_model(tmp_path_factory.mktemp("model"), packed, card)
 
 
 def _accuracy_on_split(model: Path) -> float:

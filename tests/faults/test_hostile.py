@@ -25,15 +25,16 @@ from PIL import Image
 from support.bomb import Bomb
 from support.digit_trials import is_one_line, post, the_trial
 from support.home import Home, Program, until
+from support.lenets import load_model, save_model
 
 from hyperhive import cli
 from hyperhive.common.errors import CheckpointError, DatasetError
-from hyperhive.model import checkpoint
-from hyperhive.model.card import CARD_FILE, WEIGHTS_FILE, Card
-from hyperhive.model.checkpoint import load, pack_weights, unpack_weights
+from hyperhive.model.card import Card
+from hyperhive.model.checkpoint import pack_weights, unpack_weights
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import digits
 from hyperhive.model.lenet import LeNet5
+from hyperhive.model.model_files import CARD_FILE, WEIGHTS_FILE
 from hyperhive.store.errors import CorruptBlob
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
@@ -128,12 +129,12 @@ def test_22_weights_that_are_not_the_networks_are_refused(misfit: str) -> None:
 
 def test_22_oversized_weights_are_refused_unread(tmp_path: Path) -> None:
     """A file of more than 64 MiB is refused by its size, on disk and in memory."""
-    checkpoint.save(tmp_path, weights(), card_of(weights()))
+    save_model(tmp_path, weights(), card_of(weights()))
     with (tmp_path / WEIGHTS_FILE).open("ab") as file:
         file.truncate((64 << 20) + 1)
     with pytest.raises(CheckpointError, match="too large"):
-        load(tmp_path, CPU)
-    with pytest.raises(CheckpointError, match="no LeNet-5"):
+        load_model(tmp_path)
+    with pytest.raises(CheckpointError, match="too large for a LeNet-5"):
         unpack_weights(bytes((64 << 20) + 1), card_of(b""), CPU)
 
 
@@ -141,12 +142,12 @@ def test_22_a_pickle_in_place_of_a_model_is_never_run(tmp_path: Path, planted: P
     """What torch.load would execute is refused as weights, whatever its hash, and as a card."""
     for bomb in pickles(planted):
         for card in (card_of(bomb), card_of(weights())):
-            checkpoint.save(tmp_path, bomb, card)
+            save_model(tmp_path, bomb, card)
             with pytest.raises(CheckpointError):
-                load(tmp_path, CPU)
+                load_model(tmp_path)
         (tmp_path / CARD_FILE).write_bytes(bomb)
         with pytest.raises(CheckpointError):
-            load(tmp_path, CPU)
+            load_model(tmp_path)
 
 
 @pytest.fixture
@@ -174,9 +175,9 @@ def test_22_predict_cam_refuses_files_that_are_no_model(
         "header": MISFITS["an endless header"][0],
     }
     for name, packed in files.items():
-        checkpoint.save(home.work / name, packed, card_of(packed))
+        save_model(home.work / name, packed, card_of(packed))
         said = refused(home, picture, "--model", name)
-        assert "the weights are no safetensors file" in said
+        assert "the weights are not a safetensors file" in said
         assert name in said
     assert not (home.work / "predictions").exists()
 
@@ -197,8 +198,8 @@ def test_22_predict_cam_refuses_what_is_planted_in_the_store(
         store.studies.open(name, {})
         store.studies.conclude(name, result)
         said[name] = refused(home, picture, "--study", name, HYPERHIVE_MONGO=mongo_uri)
-    assert "study 'weights': the weights are no safetensors file" in said["weights"]
-    assert "study 'card': the model's card is not one of ours" in said["card"]
+    assert "study 'weights': the weights are not a safetensors file" in said["weights"]
+    assert "study 'card': the model's card has missing or unknown fields" in said["card"]
     assert "the store names a file by halves" in said["reference"]
 
 
@@ -251,7 +252,7 @@ def test_22_a_data_set_that_would_fill_the_memory_is_refused(place: str) -> None
     packed = bomb_of_zeros({place: (1 << 9, 1 << 20)})
     tracemalloc.start()
     try:
-        with pytest.raises(DatasetError, match="ours are not compressed"):
+        with pytest.raises(DatasetError, match="must be uncompressed"):
             Dataset.unpack(packed, "0" * 64)
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:

@@ -15,7 +15,7 @@ from hyperhive.coordinator.ranking import ranking
 from hyperhive.coordinator.search import Search, Snapshot
 from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.suggest import Observation, Suggester
-from hyperhive.model.data.loading import Request
+from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
@@ -286,7 +286,7 @@ def test_19_a_loss_that_the_store_cannot_hold_changes_nothing(store: Store) -> N
 
 
 def study(trials: int) -> Study:
-    return Study(Plan("s", Request("digits"), trials=trials, startup=1), "hash", {})
+    return Study(Plan("s", DatasetRequest("digits"), trials=trials, startup=1), "hash", {})
 
 
 def searched(store: Store, of: Study, loss_of: Callable[[Trial], Any]) -> list[Trial]:

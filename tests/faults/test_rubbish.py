@@ -19,7 +19,7 @@ from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.views.dashboard import content
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.status import report
-from hyperhive.model.data.loading import Request
+from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
@@ -103,7 +103,7 @@ class Vandal:
 def test_21_rubbish_in_a_trial_stops_nobody(store: Store, when: str) -> None:
     """A study comes to its end, and other workers, status and dashboard see nothing of it."""
     trials = len(RUBBISH) + 5
-    plan = Plan("s", Request("digits"), trials=trials, startup=len(RUBBISH) // 2)
+    plan = Plan("s", DatasetRequest("digits"), trials=trials, startup=len(RUBBISH) // 2)
     study = Study(plan, "hash", {})
     store.studies.open("s", study.spec())
     vandal = Vandal(store, when)

@@ -12,7 +12,7 @@ from hyperhive.common.signals import StopRequest
 from hyperhive.coordinator import search as module
 from hyperhive.coordinator.search import Interrupted, Search, Snapshot
 from hyperhive.coordinator.study import Plan, Study
-from hyperhive.model.data.loading import Request
+from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.store import Store
 from hyperhive.store.workers import PRESENCE_S
 from hyperhive.worker.heartbeat import Heartbeat
@@ -55,7 +55,7 @@ def worker(uri: str, outbox: Path, seconds: float) -> Growth:
 
 def coordinator_alone(uri: str, seconds: float) -> Growth:
     """Poll and sweep as often as a coordinator does whose trials nobody takes."""
-    study = Study(Plan("idle", Request("digits")), "hash", {})
+    study = Study(Plan("idle", DatasetRequest("digits")), "hash", {})
     faster = 1000.0
     usual = (module.POLL_S, module._SWEEP_EVERY_S, module._COLLECT_EVERY_S)
     polls_a_second = 1 / module.POLL_S

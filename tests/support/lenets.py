@@ -1,4 +1,4 @@
-"""Models for tests: weights drawn at random, or trained for a moment, each with its card."""
+"""Models for tests: random weights, or weights of a short training, each with its card."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any
 
 import torch
 
-from hyperhive.model import checkpoint
+from hyperhive.model import model_files
 from hyperhive.model.card import Card
+from hyperhive.model.checkpoint import pack_weights, unpack_weights
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.lenet import LeNet5
+from hyperhive.model.model_files import WEIGHTS_FILE
 from hyperhive.model.training import TrainingData, train
 
 
 def drawn(channels: int = 3, seed: int = 0, **changes: Any) -> tuple[bytes, Card]:
-    """Return weights drawn at random, which label at random, and their card of ten classes."""
+    """Return random weights of a model with ten classes, and its card."""
     torch.manual_seed(seed)
-    packed = checkpoint.pack_weights(LeNet5(channels, 10))
+    packed = pack_weights(LeNet5(channels, 10))
     card = Card(
         classes=[f"class {number}" for number in range(10)],
         channels=channels,
@@ -33,12 +35,24 @@ def drawn(channels: int = 3, seed: int = 0, **changes: Any) -> tuple[bytes, Card
 
 
 def trained(data: TrainingData, config: TrainConfig) -> tuple[bytes, Card]:
-    """Train; return the weights and their card."""
-    packed = checkpoint.pack_weights(train(config, data).model)
+    """Train a model; return its weights and its card."""
+    packed = pack_weights(train(config, data).model)
     return packed, Card.of(data.dataset, hashlib.sha256(packed).hexdigest(), config.to_json())
 
 
 def save_untrained(directory: Path) -> Path:
-    """Write a model with random weights, and return its directory."""
-    checkpoint.save(directory, *drawn())
+    """Write a model with random weights; return its directory."""
+    return save_model(directory, *drawn())
+
+
+def save_model(directory: Path, packed: bytes, card: Card) -> Path:
+    """Write a model as a study does; return its directory."""
+    model_files.write(directory / WEIGHTS_FILE, packed, card)
     return directory
+
+
+def load_model(path: Path) -> tuple[LeNet5, Card]:
+    """Return the model of a directory, or of a weights file, and its card."""
+    weights = path if path.suffix else path / WEIGHTS_FILE
+    packed, card = model_files.read(weights)
+    return unpack_weights(packed, card, torch.device("cpu")), card

@@ -18,13 +18,13 @@ import cv2
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks import _light, _mjpeg, _models, _scene
 from benchmarks._backgrounds import SIDE
+from benchmarks._camera_scores import Pictures, Score
 from benchmarks._scene import KINDS, ROOM, Scene
-from benchmarks.camera import Pictures, Score
 from hyperhive.inference.models.choice import from_file
-from hyperhive.model import checkpoint
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.images import fit
 from hyperhive.model.data.loading import digits
+from hyperhive.model.model_files import WEIGHTS_FILE, write
 from hyperhive.model.training import TrainingData
 
 HELD = {name: ROOM[name] for name in ("scale", "shift", "rotation", "perspective")}
@@ -192,14 +192,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for augment in ("none", "camera"):
         config = TrainConfig("", 0.05, 6, 0.9, train_on_all=True, augment=augment)
         made[augment] = tmp_path_factory.mktemp(augment)
-        checkpoint.save(made[augment], *_models.trained(data, config))
+        write(made[augment] / WEIGHTS_FILE, *_models.trained(data, config))
     return made
 
 
 def test_a_video_is_scored_frame_by_frame(trained: dict[str, Path]) -> None:
     """What is named rightly without a camera is so in an undistorted video, by each model."""
     models = [from_file(path) for path in trained.values()]
-    pictures = Pictures(digits(), models, seed=0)
+    pictures = Pictures(digits(), models)
     chosen = pictures.some(40)
     classes = digits().test_labels[chosen]
     assert np.bincount(classes).min() >= 3
@@ -215,7 +215,7 @@ def test_snapshots_of_a_server_are_scored_by_what_they_show(
 ) -> None:
     """Whichever frames a snapshot happens on, each is compared with its own digit."""
     monkeypatch.setattr(_mjpeg, "serve", functools.partial(_mjpeg.serve, fps=50.0))
-    pictures = Pictures(digits(), [from_file(trained["camera"])], seed=0)
+    pictures = Pictures(digits(), [from_file(trained["camera"])])
     (score,) = pictures.by_http(Scene(0, {}), pictures.some(20))
     assert score.frames == 20
     assert score.right >= 16

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.text import Text
+from support.lenets import load_model
 from support.thread_workers import Act, claimed, deliver, loss_of, working
 
 from hyperhive.common.errors import CheckpointError
@@ -39,12 +40,13 @@ from hyperhive.coordinator.views.status import report as status_report
 from hyperhive.coordinator.views.summary import summary
 from hyperhive.coordinator.views.terminal import Lines, doing, panel, time_left
 from hyperhive.model import checkpoint
-from hyperhive.model.card import CARD_FILE, WEIGHTS_FILE, Card
+from hyperhive.model.card import Card
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.data.loading import Request
+from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.model.lenet import LeNet5
+from hyperhive.model.model_files import CARD_FILE, WEIGHTS_FILE
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import NotFound, StoreUnavailable, StudyChanged
 from hyperhive.store.queue import new_token
@@ -67,7 +69,7 @@ def tiny(name: str = "tiny") -> Dataset:
 
 
 def plan(**changed: Any) -> Plan:
-    return Plan(**{"name": "s", "data": Request("folder"), "trials": 3, **changed})
+    return Plan(**{"name": "s", "data": DatasetRequest("folder"), "trials": 3, **changed})
 
 
 def weights_of(trial: Trial) -> bytes:
@@ -182,7 +184,7 @@ def test_a_study_ends_with_a_model_that_was_tested_once(
     assert result.folder == folder
     best = min(store.trials.find("s", SEARCH), key=loss_of)
     assert result.winner.tid == best.tid
-    model, card = checkpoint.load(folder, torch.device("cpu"))
+    model, card = load_model(folder)
     said = json.loads((folder / CARD_FILE).read_text())
     assert said == card.to_json() == result.card.to_json()
     assert (folder / WEIGHTS_FILE).read_bytes() == weights_of(store.trials.find("s", REFIT)[0])
@@ -234,7 +236,7 @@ def test_a_study_calibrates_its_model(store: Store, mongo_uri: str, tmp_path: Pa
     assert found.min_membership == 0.05
     assert 0 <= found.error_after <= 1  # type: ignore[operator]
     assert found.error_before != found.error_after
-    assert checkpoint.load(tmp_path / "s", torch.device("cpu"))[1].calibration == found
+    assert load_model(tmp_path / "s")[1].calibration == found
     stored = store.studies.get("s")
     assert stored is not None
     assert Card.from_json((stored.result or {})["card"]).calibration == found
@@ -276,7 +278,7 @@ def test_a_winner_whose_weights_cannot_be_used_leaves_no_calibration(
     result = run(store, mongo_uri, tmp_path, bad_but_for_the_refit)
     assert result.untuned_accuracy is None  # a worker's word that is no number
     assert result.card.calibration is None
-    assert checkpoint.load(tmp_path / "s", torch.device("cpu"))[1].calibration is None
+    assert load_model(tmp_path / "s")[1].calibration is None
     assert "predict-cam never says it" in plain(summary(result))
 
 
@@ -308,7 +310,7 @@ def test_a_finished_study_is_not_run_again(store: Store, mongo_uri: str, tmp_pat
         written = (tmp_path / "b" / "s" / name).read_bytes()
         assert written == (tmp_path / "a" / "s" / name).read_bytes()
     with pytest.raises(CheckpointError, match="there is no"):
-        checkpoint.load(tmp_path / "c", torch.device("cpu"))
+        load_model(tmp_path / "c")
     store.database.jobs.update_one({"_id": first.winner.id}, {"$set": {"exp_key": "another"}})
     with pytest.raises(NotFound, match="somebody wrote into it; its model is in"):
         run_study(store, study, data, tmp_path / "b", True, lambda _: None, threading.Event())

@@ -14,14 +14,14 @@ from hyperhive.coordinator.ranking import best_of, ranking, why_nothing
 from hyperhive.coordinator.search import WEIGHTS_KEPT, Interrupted, NoWorker, Search, Snapshot
 from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.suggest import Observation, Suggester
-from hyperhive.model.data.loading import Request
+from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
 
 
 def study(trials: int = 6, **fields: Any) -> Study:
-    return Study(Plan("s", Request("digits"), trials=trials, **fields), "hash", {})
+    return Study(Plan("s", DatasetRequest("digits"), trials=trials, **fields), "hash", {})
 
 
 def search(

@@ -10,7 +10,7 @@ from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.space import CLASSIC, NAMED, Dimension, from_tables, named
 from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.suggest import Suggester
-from hyperhive.model.data.loading import Request
+from hyperhive.model.data.loading import DatasetRequest
 
 CLASSIC_TABLES: dict[str, dict[str, Any]] = {
     "learning_rate": {"distribution": "loguniform", "low": 0.001, "high": 0.1},
@@ -138,7 +138,7 @@ def test_an_accepted_space_never_leaves_its_bounds(epochs: dict[str, Any]) -> No
         space = from_tables({**CLASSIC_TABLES, "epochs": epochs})
     except UsageError:
         return  # to refuse such a range is as good
-    study = Study(Plan("s", Request("digits"), space=space), "hash", {})
+    study = Study(Plan("s", DatasetRequest("digits"), space=space), "hash", {})
     suggester = Suggester("random", space, seed=0, startup=10)
     drawn = [study.config(suggester.suggest(tid, [])).epochs for tid in range(40)]
     assert epochs["low"] <= min(drawn)
@@ -148,10 +148,12 @@ def test_an_accepted_space_never_leaves_its_bounds(epochs: dict[str, Any]) -> No
 def test_a_space_that_is_named_makes_a_plan() -> None:
     """Each name gives a plan over the three hyperparameters; only robust augments."""
     for name in NAMED:
-        plan = Plan("s", Request("digits"), **named(name))
+        plan = Plan("s", DatasetRequest("digits"), **named(name))
         assert {each.name for each in plan.space} == set(CLASSIC_TABLES)
         assert plan.augment == ("camera" if name == "robust" else "none")
-    assert Plan("s", Request("digits"), **named("classic")) == Plan("s", Request("digits"))
+    assert Plan("s", DatasetRequest("digits"), **named("classic")) == Plan(
+        "s", DatasetRequest("digits")
+    )
 
 
 def test_a_space_of_no_known_name_is_refused() -> None:

@@ -15,7 +15,7 @@ from hyperhive.coordinator.space import CLASSIC, ROBUST, Dimension, named
 from hyperhive.coordinator.study import Plan, Study, differences, read_file
 from hyperhive.model.config import UNTUNED
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.data.loading import Loaded, Request
+from hyperhive.model.data.loading import DatasetRequest, LoadedDataset
 
 EVERY_KEY = """
 name = "every-key"
@@ -48,7 +48,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def plan(**changed: Any) -> Plan:
-    return Plan(**{"name": "s", "data": Request("digits"), **changed})
+    return Plan(**{"name": "s", "data": DatasetRequest("digits"), **changed})
 
 
 def tiny(name: str = "tiny") -> Dataset:
@@ -65,7 +65,7 @@ def test_a_file_may_set_every_field_of_a_plan(tmp_path: Path) -> None:
     read = Plan(**read_file(write(tmp_path, EVERY_KEY)))
     assert read == Plan(
         name="every-key",
-        data=Request("folder", tmp_path / "images/pets.zip", gray=True, strict=True),
+        data=DatasetRequest("folder", tmp_path / "images/pets.zip", gray=True, strict=True),
         trials=7,
         algorithm="anneal",
         seed=3,
@@ -257,18 +257,18 @@ def test_differences_are_told_one_phrase_each() -> None:
 @pytest.mark.parametrize("name", ["digits", "My Photos", "träume", "n" * 70])
 def test_a_demo_has_a_plan_for_data_of_any_name(name: str) -> None:
     """A folder's name need not be fit for a study's name: the demo makes one from it."""
-    assert demo_plan(Loaded(tiny(name)), None, 0).name.startswith("demo-")
+    assert demo_plan(LoadedDataset(tiny(name)), None, 0).name.startswith("demo-")
 
 
 def test_a_demo_may_search_another_space() -> None:
     """The demo is classic unless it is told what a space's name says."""
-    assert demo_plan(Loaded(tiny()), None, 0).space == CLASSIC
-    robust = demo_plan(Loaded(tiny()), None, 0, **named("robust"))
+    assert demo_plan(LoadedDataset(tiny()), None, 0).space == CLASSIC
+    robust = demo_plan(LoadedDataset(tiny()), None, 0, **named("robust"))
     assert (robust.space, robust.augment) == (ROBUST, "camera")
 
 
 def test_two_demos_have_two_studies() -> None:
     """No two runs of the demo share a study, and an explicit budget is kept."""
-    first, second = (demo_plan(Loaded(tiny("digits")), trials, 0) for trials in (None, 4))
+    first, second = (demo_plan(LoadedDataset(tiny("digits")), trials, 0) for trials in (None, 4))
     assert first.name != second.name
     assert (first.trials, second.trials) == (20, 4)

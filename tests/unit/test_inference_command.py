@@ -22,15 +22,14 @@ import pytest
 import safetensors.numpy
 import torch
 from PIL import Image
-from support.lenets import trained
+from support.lenets import load_model, save_model, trained
 
 from hyperhive.common.errors import CheckpointError, DeviceError, NoModel, SourceError, UsageError
 from hyperhive.coordinator.evaluation import calibrate
 from hyperhive.inference.cli import app
 from hyperhive.inference.models.choice import from_file
 from hyperhive.inference.predictor import Predictor
-from hyperhive.model import card as cards
-from hyperhive.model import checkpoint
+from hyperhive.model import checkpoint, model_files
 from hyperhive.model.card import Card
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
@@ -58,7 +57,7 @@ def model(numerals: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = TrainingData(numerals, CPU)
     config = TrainConfig(numerals.content_hash, learning_rate=0.05, epochs=6, momentum=0.9)
     directory = tmp_path_factory.mktemp("work") / "models" / "digits"
-    checkpoint.save(directory, *trained(data, config))
+    save_model(directory, *trained(data, config))
     return directory
 
 
@@ -130,7 +129,7 @@ def test_predictions_are_those_of_the_evaluation(
 ) -> None:
     """On the pixels it was tested on, the predictor gives the probabilities of the test."""
     images = numerals.test_images[:50]
-    network, card = checkpoint.load(model, CPU)
+    network, card = load_model(model)
     labels = torch.from_numpy(numerals.test_labels[:50])
     normalise = checkpoint.normaliser(card, CPU)
     expected = evaluate(network, to_tensor(images, CPU), labels, normalise).probabilities
@@ -334,7 +333,7 @@ def save(directory: Path, weights: bytes, **changes: Any) -> None:
     """Write weights with a card that has their hash: only what they hold is wrong."""
     card = Card.from_json(json.loads((directory / "model.json").read_text()))
     sha256 = hashlib.sha256(weights).hexdigest()
-    checkpoint.save(directory, weights, dataclasses.replace(card, weights_sha256=sha256, **changes))
+    save_model(directory, weights, dataclasses.replace(card, weights_sha256=sha256, **changes))
 
 
 def lose_card(directory: Path) -> None:
@@ -360,7 +359,7 @@ def diverge(directory: Path) -> None:
     ("spoil", "sentence"),
     [
         (spoil_hash, "the weights are not those of the card"),
-        (truncate, "the weights are no safetensors file"),
+        (truncate, "the weights are not a safetensors file"),
         (lose_card, r"there is no .*model\.json"),
         (lose_class, "the weights do not fit their card"),
         (diverge, "not finite numbers"),
@@ -398,7 +397,7 @@ def test_without_a_model_it_says_how_to_get_one(folder: Path) -> None:
     ("arguments", "error", "sentence"),
     [
         (["--model", "m", "--study", "s"], UsageError, "give one"),
-        (["--device", "tpu"], UsageError, "no device is called 'tpu'"),
+        (["--device", "tpu"], UsageError, "unknown device 'tpu'"),
         (["--every", "-1"], UsageError, "--every must be"),
         (["--live", "--all-frames"], UsageError, "--live skips what it cannot keep up with"),
         (["--live", "--smoothing", "-1"], UsageError, "--live needs a camera, a stream or a video"),
@@ -568,11 +567,11 @@ def test_images_need_no_opencv(model: Path, folder: Path) -> None:
 @pytest.fixture(scope="session")
 def calibrated(model: Path, numerals: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the directory of the model with the calibration that a study would give it."""
-    packed, card = cards.read(model / "model.safetensors")
+    packed, card = model_files.read(model / "model.safetensors")
     config = TrainConfig(numerals.content_hash, learning_rate=0.05, epochs=6, momentum=0.9)
     card = dataclasses.replace(card, config=config.to_json())
     card = dataclasses.replace(card, calibration=calibrate(packed, card, numerals))
-    return checkpoint.save(tmp_path_factory.mktemp("calibrated"), packed, card).parent
+    return save_model(tmp_path_factory.mktemp("calibrated"), packed, card)
 
 
 @pytest.fixture
@@ -665,5 +664,5 @@ def test_a_damaged_calibration_is_refused(calibrated: Path, mixed: Path, tmp_pat
     card = json.loads((tmp_path / "damaged" / "model.json").read_text())
     card["calibration"]["members"]["mean"] = "none"
     (tmp_path / "damaged" / "model.json").write_text(json.dumps(card))
-    with pytest.raises(CheckpointError, match="calibration is not one of ours"):
+    with pytest.raises(CheckpointError, match="calibration has missing"):
         predict(mixed, "--model", tmp_path / "damaged")

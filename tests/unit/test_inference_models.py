@@ -23,7 +23,7 @@ from hyperhive.inference.models.choice import from_file, locate, predictor_of
 from hyperhive.inference.models.study import from_study
 from hyperhive.inference.models.watcher import Watcher
 from hyperhive.model.calibration import PLAIN, Calibration
-from hyperhive.model.card import SUFFIX, Card
+from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.engines import export
 from hyperhive.store.errors import LoginRefused, NotFound, StoreUnavailable
 from hyperhive.store.store import Store
@@ -43,7 +43,7 @@ def made(seed: int = 0, **changes: Any) -> tuple[bytes, Card]:
 def arguments_of(model: tuple[bytes, Card]) -> tuple[bytes, str, Card, str, str]:
     """Return what ``predictor_of`` takes for a model."""
     packed, card = model
-    return packed, SUFFIX, card, "cpu", "test"
+    return packed, SAFETENSORS, card, "cpu", "test"
 
 
 def pictures(n: int = 50) -> np.ndarray:
@@ -165,9 +165,9 @@ def test_the_engine_goes_by_the_suffix(forms: Path, tmp_path: Path) -> None:
         locate(forms / "model.safetensors", "opencv")
     with pytest.raises(UsageError, match=r"--engine torch runs \.safetensors files, not .*onnx"):
         locate(forms / "model.onnx", "torch")
-    with pytest.raises(UsageError, match=r"model\.json is no model: its name would end in"):
+    with pytest.raises(UsageError, match=r"model\.json is not a model: its name must end in"):
         locate(forms / "model.json")
-    with pytest.raises(UsageError, match="no engine is called 'tensorrt'"):
+    with pytest.raises(UsageError, match="unknown engine 'tensorrt'"):
         locate(forms, "tensorrt")
     with pytest.raises(UsageError, match="--engine opencv computes on the CPU"):
         from_file(forms / "model.onnx", "cuda")
@@ -314,7 +314,7 @@ class Watched:
 
     def __init__(self, uri: str, packed: bytes, card: Card) -> None:
         self.said, self.warned = Said(), Said()
-        self.predictor = predictor_of(packed, SUFFIX, card, "cpu", "test")
+        self.predictor = predictor_of(packed, SAFETENSORS, card, "cpu", "test")
         cache = ModelCache("s", "test", self.warned)
         self.watcher = Watcher(
             "s", uri, cache, self.predictor, "cpu", self.said, self.warned, poll=0.01
@@ -337,7 +337,7 @@ def test_better_models_are_taken_while_it_labels(store: Store, mongo_uri: str, c
     final = made(4, validation_accuracy=0.6)
     some = list(pictures(4))
     direct = {
-        card.trial: predictor_of(packed, SUFFIX, card, "cpu", "test").predict(some)
+        card.trial: predictor_of(packed, SAFETENSORS, card, "cpu", "test").predict(some)
         for packed, card in (first, better, worse, final)
     }
     offer(store, *first)
@@ -423,7 +423,7 @@ def test_a_model_that_cannot_be_trusted_is_not_taken(
         ref = store.blobs.put(b"", "weights").as_document()
         store.studies.offer("s", {"card": {"no": "card"}, "weights": ref})
         until(lambda: watched.warned.lines, "a complaint")
-        assert "the model's card is not one of ours" in watched.warned.lines[0]
+        assert "the model's card has missing or unknown fields" in watched.warned.lines[0]
         assert watched.is_now(first[1])()
         watched.warned.lines.clear()
         damaged = made(5, validation_accuracy=0.8)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hyperhive.model import augment
-from hyperhive.model.augment import Camera
+from hyperhive.model.augment import CameraAugmentation
 
 SEED = 7
 
@@ -22,11 +22,11 @@ def level(value: int, count: int = 400, channels: int = 3) -> torch.Tensor:
     return torch.full((count, channels, 28, 28), value, dtype=torch.uint8)
 
 
-def camera(strength: float = 1.0, seed: int = SEED) -> Camera:
-    return Camera(torch.Generator().manual_seed(seed), strength)
+def camera(strength: float = 1.0, seed: int = SEED) -> CameraAugmentation:
+    return CameraAugmentation(torch.Generator().manual_seed(seed), strength)
 
 
-def only(monkeypatch: pytest.MonkeyPatch, *kept: str) -> Camera:
+def only(monkeypatch: pytest.MonkeyPatch, *kept: str) -> CameraAugmentation:
     """Return a camera of which only the bounds named are not zero, and which never blurs."""
     bounds = ("TURN", "GROWTH", "SHIFT", "KEYSTONE", "STOPS", "WARMTH", "TINT", "FALL", "CURVE")
     for name in set(bounds) - set(kept):

@@ -76,5 +76,5 @@ def test_a_data_set_that_nobody_has_is_refused(store: Store, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["", "abc", "../" * 21 + "x", "A" * 64])
 def test_what_is_no_hash_names_no_file(name: str, tmp_path: Path) -> None:
     """A card's or a trial's path to elsewhere is refused before anything is read or fetched."""
-    with pytest.raises(DatasetError, match="no data set has the hash"):
+    with pytest.raises(DatasetError, match="is not the hash of a data set"):
         DatasetCache(tmp_path).get(name, lambda asked: pytest.fail("fetched " + asked))

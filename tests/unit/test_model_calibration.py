@@ -12,17 +12,23 @@ import torch
 
 from hyperhive.common.errors import CheckpointError, UsageError
 from hyperhive.coordinator.evaluation import seen_by_camera
-from hyperhive.model.augment import Camera
+from hyperhive.model.augment import CameraAugmentation
 from hyperhive.model.calibration import (
+    CORRECT_KEPT,
     NO_THRESHOLDS,
-    RIGHT_KEPT,
     Calibration,
     Thresholds,
-    best_temperature,
     calibration_error,
 )
 from hyperhive.model.data.loading import digits
-from hyperhive.model.membership import LARGEST, PERCENTILES, STATISTICS, Members, statistics
+from hyperhive.model.membership import (
+    LARGEST,
+    PERCENTILES,
+    STATISTICS,
+    MemberStatistics,
+    statistics,
+)
+from hyperhive.model.temperature import best_temperature
 
 
 def answers(count: int, times: float) -> tuple[np.ndarray, np.ndarray]:
@@ -48,13 +54,13 @@ def blobs(count: int, channels: int, seed: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module", params=[1, 3])
-def members(request: pytest.FixtureRequest) -> Members:
-    return Members.of(
+def members(request: pytest.FixtureRequest) -> MemberStatistics:
+    return MemberStatistics.of(
         seen_by_camera(blobs(300, request.param, 0)), seen_by_camera(blobs(200, request.param, 1))
     )
 
 
-def channels_of(members: Members) -> int:
+def channels_of(members: MemberStatistics) -> int:
     return next(channels for channels, size in STATISTICS.items() if size == len(members.mean))
 
 
@@ -91,7 +97,7 @@ def test_logits_of_any_size_become_probabilities() -> None:
     assert rows.dtype == np.float32
 
 
-def test_thresholds_let_pass_what_they_promise(members: Members) -> None:
+def test_thresholds_let_pass_what_they_promise(members: MemberStatistics) -> None:
     """99 % of the rightly named have the confidence and margin, 95 % of members the membership."""
     logits, labels = answers(4000, 2.0)
     found = Calibration.of(logits, labels, members)
@@ -113,7 +119,7 @@ def test_a_very_sure_model_passes_its_own_thresholds() -> None:
     probabilities = found.probabilities(logits)
     assert probabilities.max() == pytest.approx(0.999667, abs=1e-6)
     known = [found.knows(row, membership=1.0) for row in probabilities]
-    assert np.mean(known) >= RIGHT_KEPT
+    assert np.mean(known) >= CORRECT_KEPT
 
 
 def test_a_model_that_is_never_right_has_a_calibration() -> None:
@@ -152,7 +158,7 @@ def test_a_person_may_ask_for_other_thresholds() -> None:
             Thresholds(min_margin=wrong)
 
 
-def test_what_is_no_member_is_told_from_what_is(members: Members) -> None:
+def test_what_is_no_member_is_told_from_what_is(members: MemberStatistics) -> None:
     """Noise and walls are further away than 95 % of members; new members are not."""
     channels = channels_of(members)
     random = np.random.RandomState(2)
@@ -163,17 +169,19 @@ def test_what_is_no_member_is_told_from_what_is(members: Members) -> None:
     assert (members.share_beyond(blobs(200, channels, 3)) >= 0.05).mean() > 0.9
 
 
-def test_a_member_that_a_camera_distorts_mildly_stays_one(members: Members) -> None:
+def test_a_member_that_a_camera_distorts_mildly_stays_one(members: MemberStatistics) -> None:
     """Of copies turned, smaller, blurred and in another light, most are no further away."""
     pictures = torch.from_numpy(blobs(200, channels_of(members), 4).transpose(0, 3, 1, 2).copy())
-    seen = Camera(torch.Generator().manual_seed(5), strength=0.6)(pictures).permute(0, 2, 3, 1)
+    seen = CameraAugmentation(torch.Generator().manual_seed(5), strength=0.6)(pictures).permute(
+        0, 2, 3, 1
+    )
     assert (members.share_beyond(seen.byte().numpy()) >= 0.05).mean() > 0.8
 
 
 def test_pictures_that_are_all_the_same_are_no_error() -> None:
     """A data set without any variety has a spread too, and its pictures are members."""
     same = np.full((10, 28, 28, 3), 7, np.uint8)
-    members = Members.of(same, same)
+    members = MemberStatistics.of(same, same)
     assert np.isfinite(members.distance(same)).all()
     assert (members.share_beyond(same) >= 0.05).all()
     assert (members.share_beyond(255 - same) == 0).all()
@@ -188,7 +196,7 @@ def test_statistics_do_not_depend_on_their_neighbours() -> None:
 # -- in a card --------------------------------------------------------------------------------
 
 
-def test_a_calibration_survives_the_card(members: Members) -> None:
+def test_a_calibration_survives_the_card(members: MemberStatistics) -> None:
     """As JSON it comes back the same, and says the same; its numbers are Python's own."""
     logits, labels = answers(200, 1.0)
     said = dataclasses.replace(Calibration.of(logits, labels, members), error_before=0.2)
@@ -202,7 +210,7 @@ def test_a_calibration_survives_the_card(members: Members) -> None:
 def grey() -> dict[str, Any]:
     size = STATISTICS[1]
     return Calibration(
-        members=Members(
+        members=MemberStatistics(
             mean=[0.0] * size,
             precision=[[0.0] * (place + 1) for place in range(size)],
             distances=[float(place) for place in range(PERCENTILES)],
@@ -260,6 +268,6 @@ def test_digits_are_members_of_the_digits_alone() -> None:
     """By the real digits, nine in ten new ones pass; noise, walls and inverted ones do not."""
     dataset = digits()
     images = dataset.train_images
-    members = Members.of(seen_by_camera(images[::2]), seen_by_camera(images[1::2]))
+    members = MemberStatistics.of(seen_by_camera(images[::2]), seen_by_camera(images[1::2]))
     assert (members.share_beyond(dataset.test_images) >= 0.05).mean() > 0.9
     assert (members.share_beyond(255 - dataset.test_images) >= 0.05).mean() < 0.1

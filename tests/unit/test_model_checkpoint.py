@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.lenets import load_model, save_model
 
 from hyperhive.common.errors import CheckpointError
-from hyperhive.model import checkpoint
-from hyperhive.model.card import CARD_FILE, WEIGHTS_FILE, Card
-from hyperhive.model.checkpoint import load, pack_weights, unpack_weights
+from hyperhive.model.card import Card
+from hyperhive.model.checkpoint import normaliser, pack_weights, unpack_weights
 from hyperhive.model.lenet import LeNet5
+from hyperhive.model.model_files import CARD_FILE, WEIGHTS_FILE
 
 CPU = torch.device("cpu")
 IMAGES = torch.randn(5, 3, 28, 28, generator=torch.Generator().manual_seed(0))
@@ -52,7 +53,7 @@ def arrays(network: LeNet5) -> dict[str, np.ndarray]:
 
 def save(directory: Path, packed: bytes, **changes: Any) -> Path:
     """Save weights with a card that fits them but for the changes."""
-    return checkpoint.save(directory, packed, card_of(packed, **changes))
+    return save_model(directory, packed, card_of(packed, **changes))
 
 
 def rewrite(directory: Path, **changes: Any) -> None:
@@ -73,7 +74,7 @@ def saved(tmp_path: Path) -> Path:
 
 def test_a_saved_model_gives_identical_logits(saved: Path) -> None:
     """Every logit of a loaded model is that of the saved one, to the last bit."""
-    loaded, _ = load(saved, CPU)
+    loaded, _ = load_model(saved)
     assert torch.equal(logits(loaded), logits(model()))
     assert not loaded.training
 
@@ -82,7 +83,7 @@ def test_a_model_can_be_loaded_by_its_weights_file(saved: Path) -> None:
     """A weights file of another name has its card beside it, under that name."""
     (saved / WEIGHTS_FILE).rename(saved / "best.safetensors")
     (saved / CARD_FILE).rename(saved / "best.json")
-    loaded, card = load(saved / "best.safetensors", CPU)
+    loaded, card = load_model(saved / "best.safetensors")
     assert torch.equal(logits(loaded), logits(model()))
     assert card.classes == ["bart", "lisa", "ma\u00efgge"]
 
@@ -99,17 +100,17 @@ def test_a_card_survives_the_file(saved: Path) -> None:
         confusion=[[1, 0, 0], [0, 1, 0], [0, 0, 1]],
         trained_on={"device": "cpu"},
     )
-    checkpoint.save(saved, packed, said)
-    assert load(saved, CPU)[1] == said
+    save_model(saved, packed, said)
+    assert load_model(saved)[1] == said
 
 
 def test_a_grey_model_is_loaded_as_one(tmp_path: Path) -> None:
     """Channels and classes come from the card."""
     packed = pack_weights(LeNet5(1, 2))
     save(tmp_path, packed, channels=1, mean=[0.5], std=[0.5], classes=["a", "b"])
-    loaded, card = load(tmp_path, CPU)
+    loaded, card = load_model(tmp_path)
     assert (loaded.channels, loaded.classes) == (1, 2)
-    assert checkpoint.normaliser(card, CPU)(torch.full((1, 1, 2, 2), 255)).max() == 1.0
+    assert normaliser(card, CPU)(torch.full((1, 1, 2, 2), 255)).max() == 1.0
 
 
 def test_a_trained_model_is_saved_without_its_gradients() -> None:
@@ -123,7 +124,7 @@ def test_saving_replaces_the_model_before_and_leaves_nothing_else(saved: Path) -
     """A directory holds the last model saved into it: two files."""
     other = LeNet5(3, 3).eval()
     save(saved, pack_weights(other))
-    assert torch.equal(logits(load(saved, CPU)[0]), logits(other))
+    assert torch.equal(logits(load_model(saved)[0]), logits(other))
     assert sorted(os.listdir(saved)) == [CARD_FILE, WEIGHTS_FILE]
 
 
@@ -131,22 +132,22 @@ def test_a_model_saved_by_half_is_refused(saved: Path) -> None:
     """New weights with the card of the model before are not taken for either."""
     (saved / WEIGHTS_FILE).write_bytes(pack_weights(LeNet5(3, 3)))
     with pytest.raises(CheckpointError, match="not those of the card"):
-        load(saved, CPU)
+        load_model(saved)
 
 
 @pytest.mark.filterwarnings("error")
 def test_loading_warns_of_nothing(saved: Path) -> None:
     """Who only wants to see what a camera shows reads no warnings."""
-    load(saved, CPU)
+    load_model(saved)
 
 
 def test_a_loaded_model_can_be_trained_on(saved: Path) -> None:
     """The loaded weights are the model's own memory, and may be changed."""
-    loaded, _ = load(saved, CPU)
+    loaded, _ = load_model(saved)
     with torch.no_grad():
         for parameter in loaded.parameters():
             parameter.add_(1.0)
-    assert torch.equal(logits(load(saved, CPU)[0]), logits(model()))
+    assert torch.equal(logits(load_model(saved)[0]), logits(model()))
 
 
 # -- weights that are refused -----------------------------------------------------------------
@@ -172,7 +173,7 @@ def test_a_card_that_is_no_card_is_refused(saved: Path, text: bytes) -> None:
     """Whatever lies in place of the card, the error is one sentence with the file's name."""
     (saved / CARD_FILE).write_bytes(text)
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
-        load(saved, CPU)
+        load_model(saved)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,7 @@ def test_a_card_that_makes_no_sense_is_refused(saved: Path, changes: dict[str, A
     """Keys of another version, and values that no model of ours can have, are refused in words."""
     rewrite(saved, **changes)
     with pytest.raises(CheckpointError):
-        load(saved, CPU)
+        load_model(saved)
 
 
 @pytest.mark.parametrize(
@@ -245,11 +246,11 @@ def test_a_missing_file_is_named(saved: Path, missing: str) -> None:
     (saved / missing).unlink()
     for path in (saved, saved / WEIGHTS_FILE):
         with pytest.raises(CheckpointError, match=missing):
-            load(path, CPU)
+            load_model(path)
 
 
 def test_a_place_without_a_model_is_refused(tmp_path: Path) -> None:
     """Neither an empty directory nor a path that leads nowhere has a model."""
     for path in (tmp_path, tmp_path / "nowhere", tmp_path / "nowhere.safetensors"):
         with pytest.raises(CheckpointError, match="there is no"):
-            load(path, CPU)
+            load_model(path)

@@ -17,8 +17,7 @@ import pytest
 from PIL import Image
 
 from hyperhive.common.errors import DatasetError
-from hyperhive.model.data import download
-from hyperhive.model.data import loading as datasets
+from hyperhive.model.data import download, loading
 from hyperhive.model.data.download import datasets_directory, simpsons_archive, tree_sha256
 
 
@@ -142,9 +141,9 @@ def test_an_archive_whose_length_is_not_announced_is_taken(
 @pytest.mark.parametrize(
     ("body", "path", "complaint"),
     [
-        (small_archive(b"other"), "master.zip", "not Simpsons-MNIST.*--data"),
+        (small_archive(b"other"), "master.zip", "is not the Simpsons-MNIST.*--data"),
         (b"<html>log in first</html>", "master.zip", "zip"),
-        (small_archive(), "half", "broke off"),
+        (small_archive(), "half", "ended early"),
         (b"", "missing", "Not Found.*--data"),
     ],
     ids=["other images", "a page", "half of it", "nothing"],  # a zip holds the second it was made
@@ -229,8 +228,8 @@ def test_a_data_set_without_data_is_the_downloaded_one(
                 archive.writestr(name, buffer.getvalue())
     told = Told()
     given = {told: tmp_path / "downloaded.zip"}
-    monkeypatch.setattr(datasets, "simpsons_archive", given.__getitem__)
-    loaded = datasets.load(datasets.Request("simpsons-gray"), told)
+    monkeypatch.setattr(loading, "simpsons_archive", given.__getitem__)
+    loaded = loading.load(loading.DatasetRequest("simpsons-gray"), told)
     assert loaded.dataset.classes == ("bart", "lisa")
     assert loaded.dataset.channels == 1
 

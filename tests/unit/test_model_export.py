@@ -12,20 +12,19 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 import torch
-from support.lenets import drawn
+from support.lenets import drawn, load_model, save_model
 from typer.testing import CliRunner
 
 from hyperhive import cli
 from hyperhive.common.errors import CheckpointError, DeviceError, InputError, UsageError
-from hyperhive.model import card as cards
-from hyperhive.model import checkpoint
+from hyperhive.model import checkpoint, model_files
 from hyperhive.model.card import Card
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.engines import export
 from hyperhive.model.engines.choice import differing_labels, engine_of
-from hyperhive.model.engines.deployed import Deployed
+from hyperhive.model.engines.deployed import DeployedModel
 from hyperhive.model.engines.export import ExportFailed
 from hyperhive.model.engines.torch_engine import TorchEngine, without_deprecations
 from hyperhive.model.lenet import LeNet5
@@ -48,13 +47,13 @@ def pictures(channels: int, n: int = 100) -> np.ndarray:
 def test_every_form_computes_the_same(channels: int, suffix: str, tmp_path: Path) -> None:
     """Read back, a form gives the model's own logits to 6 digits, singly and many.
 
-    The reference is the model after the normalisation of its training, not ``Deployed``.
+    The reference is the model after the normalisation of its training, not ``DeployedModel``.
     """
     packed, card = drawn(channels)
     path = tmp_path / "a" / ("best" + suffix)
     some = pictures(channels)
     export.export(path, packed, card, some)
-    read, card = cards.read(path)
+    read, card = model_files.read(path)
     engine = engine_of(read, suffix, card, "cpu")
     model = checkpoint.unpack_weights(packed, card, CPU)
     with torch.no_grad():
@@ -95,7 +94,7 @@ def test_an_export_that_differs_is_not_written(
     with torch.no_grad():  # exported, this is another model by a little
         other.classifier[-1].bias += torch.linspace(0, 0.02, 10)
     differing = differing_labels(
-        TorchEngine(Deployed(other, card), CPU),
+        TorchEngine(DeployedModel(other, card), CPU),
         engine_of(packed, ".safetensors", card, "cpu"),
         some,
     )
@@ -125,22 +124,24 @@ def test_a_comparison_that_shows_nothing_is_none(tmp_path: Path) -> None:
 def test_forms_of_one_model_share_its_card(tmp_path: Path) -> None:
     """model.onnx and model.pt beside model.safetensors are one model: each stays readable."""
     packed, card = drawn()
-    checkpoint.save(tmp_path, packed, card)
+    save_model(tmp_path, packed, card)
     for suffix in SUFFIXES:
         export.export(tmp_path / ("model" + suffix), packed, card, pictures(3))
-    checkpoint.save(tmp_path, packed, card)
+    save_model(tmp_path, packed, card)
     for suffix in SUFFIXES:
-        assert cards.read(tmp_path / ("model" + suffix))[1].weights_sha256 == card.weights_sha256
+        assert (
+            model_files.read(tmp_path / ("model" + suffix))[1].weights_sha256 == card.weights_sha256
+        )
     assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_no_other_models_card_is_taken_away(tmp_path: Path) -> None:
     """Beside another model's file, or over a JSON file that is no card, nothing is written."""
     packed, card = drawn()
-    checkpoint.save(tmp_path, *drawn(seed=1))
+    save_model(tmp_path, *drawn(seed=1))
     with pytest.raises(UsageError, match=r"model\.json is the card of .*model\.safetensors"):
         export.export(tmp_path / "model.onnx", packed, card, pictures(3))
-    checkpoint.load(tmp_path, CPU)
+    load_model(tmp_path)
     (tmp_path / "package.json").write_text('{"name": "mine"}')
     with pytest.raises(UsageError, match=r"package\.json is in the way"):
         export.export(tmp_path / "package.onnx", packed, card, pictures(3))
@@ -153,7 +154,7 @@ def test_an_older_export_gives_way(tmp_path: Path) -> None:
     for seed in (0, 1):
         packed, card = drawn(seed=seed)
         export.export(tmp_path / "best.pt", packed, card, pictures(3, 20))
-        assert cards.read(tmp_path / "best.pt")[1].weights_sha256 == card.weights_sha256
+        assert model_files.read(tmp_path / "best.pt")[1].weights_sha256 == card.weights_sha256
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +178,8 @@ def garbage(path: Path) -> None:
 
 def accept(path: Path) -> None:
     """Have the card agree with the file: only what it holds is wrong."""
-    file = cards.card_file(path)
-    card = cards.read_card(file)
+    file = model_files.card_file(path)
+    card = model_files.read_card(file)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     exports = {path.suffix: sha256}
     file.write_text(json.dumps(dataclasses.replace(card, exports=exports).to_json()))
@@ -204,8 +205,10 @@ def stranger(path: Path) -> None:
 
 
 def lose_hash(path: Path) -> None:
-    file = cards.card_file(path)
-    file.write_text(json.dumps(dataclasses.replace(cards.read_card(file), exports={}).to_json()))
+    file = model_files.card_file(path)
+    file.write_text(
+        json.dumps(dataclasses.replace(model_files.read_card(file), exports={}).to_json())
+    )
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".pt"])
@@ -213,10 +216,10 @@ def lose_hash(path: Path) -> None:
     ("spoil", "sentence"),
     [
         (cut, "the weights are not those of the card"),
-        (lose_hash, "the card beside it is that of another model"),
+        (lose_hash, "the card beside it belongs to another model"),
         (garbage, "cannot read it"),
         (fewer_classes, "it does not fit its card: it gives 9 logits"),
-        (stranger, "cannot compute it"),
+        (stranger, "cannot run it"),
         (Path.unlink, "there is no "),
     ],
 )
@@ -241,12 +244,12 @@ def test_a_device_that_fails_is_no_bad_model() -> None:
             """Fail."""
             raise RuntimeError("CUDA out of memory")
 
-    with pytest.raises(DeviceError, match=r"^cpu failed: CUDA out of memory; --device cpu"):
+    with pytest.raises(DeviceError, match=r"^cpu failed: CUDA out of memory; choose --device cpu"):
         TorchEngine(Full(), CPU).run(pictures(3, 1))
 
 
 def _read(path: Path) -> tuple[bytes, str, Card]:
-    packed, card = cards.read(path)
+    packed, card = model_files.read(path)
     return packed, path.suffix, card
 
 
@@ -273,7 +276,7 @@ def saved(directory: Path, dataset: Dataset, **changes: Any) -> tuple[bytes, Car
     packed, card = drawn()
     described = {**dataset.card(), "content_hash": dataset.content_hash}
     card = dataclasses.replace(card, dataset=described, **changes)
-    checkpoint.save(directory, packed, card)
+    save_model(directory, packed, card)
     return packed, card
 
 
@@ -289,7 +292,7 @@ def test_a_models_file_is_described_and_exported(tmp_path: Path, dataset: Datase
     DatasetCache().get(dataset.content_hash, lambda name: dataset.pack())
     said = best("--model", tmp_path, "--export", tmp_path / "model.onnx")
     assert "same label on all 100 test images" in said
-    assert cards.read(tmp_path / "model.onnx")[1].trial == 7
+    assert model_files.read(tmp_path / "model.onnx")[1].trial == 7
 
 
 def test_the_weights_are_written_without_their_data_set(tmp_path: Path, dataset: Dataset) -> None:
@@ -325,7 +328,7 @@ def test_a_studys_model_is_exported_from_the_store(
     assert not path.exists()
     store.datasets.publish(data.content_hash, data.pack(), data.card())
     assert "same label on all 100" in best("mine", "--mongo", mongo_uri, "--export", path)
-    assert cards.read(path)[1].validation_accuracy == 0.5
+    assert model_files.read(path)[1].validation_accuracy == 0.5
 
 
 def test_a_cancelled_study_is_said_to_be(store: Store, mongo_uri: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from hyperhive.common.errors import DatasetError
-from hyperhive.model.data.image_tree import Files
+from hyperhive.model.data.image_tree import ImageTree
 
 CONTENT: dict[str, bytes] = {
     "b/2.jpg": b"two",
@@ -50,7 +50,7 @@ def laid_out(root: Path, content: dict[str, bytes], form: str) -> Path:
 def outcome(archive: Path) -> str:
     """Return how reading all of an archive ended: "read", or a ``DatasetError``'s words."""
     try:
-        with Files(archive) as files:
+        with ImageTree(archive) as files:
             for path in files:
                 files.read(path)
     except DatasetError as error:
@@ -58,14 +58,14 @@ def outcome(archive: Path) -> str:
     return "read"
 
 
-def names(files: Files) -> list[str]:
+def names(files: ImageTree) -> list[str]:
     return [str(path) for path in files]
 
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
 def test_files_are_listed_and_read(tmp_path: Path, form: str) -> None:
     """All files are there by relative path, sorted, with their bytes and their folders."""
-    with Files(laid_out(tmp_path / "data", CONTENT, form)) as files:
+    with ImageTree(laid_out(tmp_path / "data", CONTENT, form)) as files:
         assert names(files) == ["a/1.jpg", "a/deep/3.jpg", "b/2.jpg", "readme.txt"]
         assert {str(path): files.read(path) for path in files} == CONTENT
         assert {str(folder) for folder in files.folders} == {"a", "a/deep", "b"}
@@ -77,14 +77,14 @@ def test_files_are_listed_and_read(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize("form", ["folder", "zip"])
 def test_hidden_files_are_left_out(tmp_path: Path, form: str) -> None:
     """What a Mac or git leaves in folders and archives is neither file nor folder here."""
-    with Files(laid_out(tmp_path / "data", {**CONTENT, **HIDDEN}, form)) as files:
+    with ImageTree(laid_out(tmp_path / "data", {**CONTENT, **HIDDEN}, form)) as files:
         assert set(names(files)) == set(CONTENT)
         assert files.subfolders(PurePosixPath(".")) == ["a", "b"]
 
 
 def test_a_folder_in_a_hidden_place_is_read(tmp_path: Path) -> None:
     """Only what is hidden below the folder is left out, not a folder that lies in a hidden one."""
-    with Files(laid_out(tmp_path / ".cache" / "data", CONTENT, "folder")) as files:
+    with ImageTree(laid_out(tmp_path / ".cache" / "data", CONTENT, "folder")) as files:
         assert set(names(files)) == set(CONTENT)
 
 
@@ -97,7 +97,7 @@ def test_an_empty_folder_is_a_folder(tmp_path: Path, form: str) -> None:
             archive.writestr("empty/", b"")
     else:
         (root / "empty").mkdir()
-    with Files(root) as files:
+    with ImageTree(root) as files:
         assert files.subfolders(PurePosixPath(".")) == ["a", "b", "empty"]
 
 
@@ -105,14 +105,14 @@ def test_a_zip_cannot_reach_out_of_itself(tmp_path: Path) -> None:
     """Paths with .. are not followed: they are left out as hidden."""
     path = tmp_path / "data.zip"
     path.write_bytes(zipped({**CONTENT, "../out.jpg": b"x", "a/../../out.jpg": b"x"}))
-    with Files(path) as files:
+    with ImageTree(path) as files:
         assert set(names(files)) == set(CONTENT)
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     """A path that leads nowhere is named in the error."""
     with pytest.raises(DatasetError, match="nowhere"):
-        Files(tmp_path / "nowhere")
+        ImageTree(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "data.zip"
     path.write_bytes(data)
     with pytest.raises(DatasetError, match=r"data\.zip"):
-        Files(path)
+        ImageTree(path)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=["stored", "deflated", "bzip2", "lzma"])
@@ -145,7 +145,7 @@ def test_a_damaged_member_spoils_no_other(tmp_path: Path) -> None:
     """One file's damage is told when it is read; the others are read all the same."""
     path = tmp_path / "data.zip"
     path.write_bytes(zipped(CONTENT, zipfile.ZIP_STORED).replace(b"two", b"owt"))
-    with Files(path) as files:
+    with ImageTree(path) as files:
         with pytest.raises(DatasetError, match="CRC"):
             files.read(PurePosixPath("b/2.jpg"))
         assert files.read(PurePosixPath("a/1.jpg")) == b"one"
@@ -158,14 +158,14 @@ def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path = tmp_path / "data.zip"
     path.write_bytes(data)
-    with Files(path) as files, pytest.raises(DatasetError, match="encrypted"):
+    with ImageTree(path) as files, pytest.raises(DatasetError, match="encrypted"):
         files.read(PurePosixPath("a/1.jpg"))
 
 
 def test_a_file_that_went_away_is_refused(tmp_path: Path) -> None:
     """A file deleted after it was listed is an error in words."""
     root = laid_out(tmp_path / "data", CONTENT, "folder")
-    with Files(root) as files:
+    with ImageTree(root) as files:
         (root / "a/1.jpg").unlink()
         with pytest.raises(DatasetError, match=r"1\.jpg"):
             files.read(PurePosixPath("a/1.jpg"))

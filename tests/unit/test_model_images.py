@@ -122,7 +122,7 @@ def test_a_photograph_is_turned_upright(orientation: int, corner: tuple[int, int
 def test_pixels_of_more_than_eight_bits_are_refused(dtype: Any) -> None:
     """Scaling 16-bit or float pixels would be a guess; the error says what to do."""
     deep = Image.fromarray(np.full((4, 4), 1000, dtype))
-    with pytest.raises(DatasetError, match="8 bits a channel"):
+    with pytest.raises(DatasetError, match="8 bits per channel"):
         decode(encoded(deep, "TIFF"))
 
 

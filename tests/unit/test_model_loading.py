@@ -12,15 +12,22 @@ import pytest
 from PIL import Image
 
 from hyperhive.common.errors import DatasetError, UsageError
-from hyperhive.model.data.loading import NAMES, Loaded, Request, digits, load, looks_like_simpsons
+from hyperhive.model.data.loading import (
+    NAMES,
+    DatasetRequest,
+    LoadedDataset,
+    digits,
+    load,
+    looks_like_simpsons,
+)
 
 
 def no_progress(done: int, total: int) -> None:
     pytest.fail("nothing was to be downloaded")
 
 
-def read(name: str, data: Path | None = None, **how: bool) -> Loaded:
-    return load(Request(name, data, **how), no_progress)
+def read(name: str, data: Path | None = None, **how: bool) -> LoadedDataset:
+    return load(DatasetRequest(name, data, **how), no_progress)
 
 
 def png(shade: int, size: tuple[int, int] = (28, 28)) -> bytes:
@@ -86,12 +93,12 @@ def test_the_digits_need_nothing_but_scikit_learn() -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        Request("mnist"),
-        Request("digits", Path("somewhere")),
-        Request("folder"),
+        DatasetRequest("mnist"),
+        DatasetRequest("digits", Path("somewhere")),
+        DatasetRequest("folder"),
     ],
 )
-def test_a_request_without_sense_is_a_wrong_usage(request_: Request) -> None:
+def test_a_request_without_sense_is_a_wrong_usage(request_: DatasetRequest) -> None:
     """An unknown name, and data where none or some are needed, are the caller's mistake."""
     with pytest.raises(UsageError) as refused:
         load(request_, no_progress)
@@ -194,7 +201,7 @@ def test_the_split_of_a_folder_follows_the_seed(lay: Lay) -> None:
     data = lay(classes(n=10))
 
     def content_hash(seed: int) -> str:
-        return load(Request("folder", data, seed=seed), no_progress).dataset.content_hash
+        return load(DatasetRequest("folder", data, seed=seed), no_progress).dataset.content_hash
 
     assert content_hash(1) == content_hash(1)
     assert len({content_hash(seed) for seed in range(5)}) > 1

@@ -14,7 +14,7 @@ import torch
 from support.stripes import config, stripes
 from torch.nn import functional
 
-from hyperhive.model.augment import Camera
+from hyperhive.model.augment import CameraAugmentation
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import digits
 from hyperhive.model.lenet import LeNet5
@@ -157,13 +157,13 @@ def test_data_can_be_trained_on_again(data: TrainingData) -> None:
 def test_each_epoch_is_augmented_anew(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every batch of every epoch is distorted, each otherwise, and validation images never."""
     seen: list[torch.Tensor] = []
-    distort = Camera.__call__
+    distort = CameraAugmentation.__call__
 
-    def watched(self: Camera, images: torch.Tensor) -> torch.Tensor:
+    def watched(self: CameraAugmentation, images: torch.Tensor) -> torch.Tensor:
         seen.append(distort(self, images))
         return seen[-1]
 
-    monkeypatch.setattr(Camera, "__call__", watched)
+    monkeypatch.setattr(CameraAugmentation, "__call__", watched)
     train(config(augment="camera", epochs=2, batch_size=26), data)
     assert [len(batch) for batch in seen] == [26, 26]  # the other six of 32 are held out
     assert not torch.equal(seen[0].sort(dim=0).values, seen[1].sort(dim=0).values)

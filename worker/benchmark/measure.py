@@ -12,7 +12,7 @@ from typing import Callable
 import numpy as np
 import torch
 
-from hyperhive.model.card import SUFFIX, Card
+from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
@@ -96,7 +96,7 @@ def latency(device: torch.device) -> tuple[float, float]:
     noise = _noise()
     packed = pack_weights(LeNet5(noise.channels, len(_CLASSES)))
     card = Card.of(noise, hashlib.sha256(packed).hexdigest(), {})
-    engine = engine_of(packed, SUFFIX, card, device.type)
+    engine = engine_of(packed, SAFETENSORS, card, device.type)
     picture = noise.test_images[:1]
     taken: list[float] = []
     begun = time.perf_counter()

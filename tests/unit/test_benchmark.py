@@ -204,10 +204,10 @@ def test_figures_without_a_store_are_only_shown(
     """It says that nothing is kept; and there is nothing to compare with."""
     code, said = hyperhive_does(monkeypatch, capsys, "benchmark", "--device", "cpu")
     assert code == 0
-    assert said.endswith("not kept: say --mongo to compare it with others\n")
+    assert said.endswith("not stored: pass --mongo to compare this device with others\n")
     code, said = hyperhive_does(monkeypatch, capsys, "benchmark", "--compare")
     assert code == 2
-    assert said.startswith("error: which store? Say --mongo")
+    assert said.startswith("error: no private server runs on this machine: pass --mongo")
 
 
 def test_a_wrong_login_is_told_before_the_measuring(

@@ -36,9 +36,10 @@ from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Status
 from hyperhive.worker.identity import Identity
-from hyperhive.worker.loop import Terms, Worker
+from hyperhive.worker.loop import Worker
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
 from hyperhive.worker.outbox import Outbox
+from hyperhive.worker.settings import WorkerSettings
 
 SPEED = {"fast": 10.0, "medium": 4.0, "slow": 1.0}
 """Epochs in the time of one of the slow device."""
@@ -121,8 +122,8 @@ def _fleet(uri: str, folder: Path, study: str, epoch: float, first_come: bool) -
         name = f"{device}-{study}"
         stops.append(StopRequest())
         worker = Worker(
+            WorkerSettings(uri, study, "cpu", first_come=first_come),
             Identity(name, study, device, {}),
-            Terms(lambda: uri, "cpu", first_come=first_come),
             {"lenet5": _Sleeper(epoch / speed)},
             Outbox(name, folder / name),
             stops[-1],
@@ -153,7 +154,8 @@ class _Sleeper:
                     raise Stopped
                 time.sleep(min(_SLICE_S, max(0.0, begun + epoch * seconds - time.monotonic())))
             left = config["epochs"] - epoch
-            context.report({"epoch": epoch, "epochs": config["epochs"]}, left * seconds)
+            progress = {"epoch": epoch, "epochs": config["epochs"], "done": epoch}
+            context.report(progress, left * seconds)
         return Outcome({"status": "ok", "loss": abs(config["learning_rate"] - 0.03)})
 
 

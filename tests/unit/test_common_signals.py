@@ -1,12 +1,9 @@
-"""How a worker is asked to stop, and how its process ends."""
+"""How a worker is asked to stop."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -64,32 +61,3 @@ def test_a_signal_in_the_middle_of_a_wait_is_no_deadlock() -> None:
         handler.join(5)
         assert not handler.is_alive()
     assert stop.asked.wait(10)
-
-
-# A slot's process, with an object that Python would take apart at its end, as it does PyTorch.
-SLOT = """
-import atexit, sys
-from hyperhive.worker.cli import _end_quickly
-class Large:
-    def __del__(self):
-        print("taken apart")
-code = _end_quickly()
-kept = Large()
-atexit.register(print, "an objective's own handler")
-{}
-"""
-
-
-@pytest.mark.parametrize(
-    ("last", "code"), [("code[0] = 0", 0), ("code[0] = 3", 3), ("raise OSError", 1)]
-)
-def test_a_slot_ends_without_being_taken_apart(last: str, code: int) -> None:
-    """Its exit code is told, and what objectives registered for the end is called."""
-    ended = subprocess.run(
-        [sys.executable, "-c", SLOT.format(last)],
-        cwd=str(Path(__file__).resolve().parents[2]),
-        capture_output=True,
-        text=True,
-    )
-    assert (ended.returncode, ended.stdout) == (code, "an objective's own handler\n")
-    assert ("OSError" in ended.stderr) == (code == 1)

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Draft, Status, Trial
 from hyperhive.store.workers import Pace
-from hyperhive.worker.claiming import Claimant, pace_of, take
+from hyperhive.worker.claiming import Claimer, pace_of
 from hyperhive.worker.identity import Identity
 
 SECONDS = {"fast": 0.1, "medium": 0.25, "slow": 1.0}
@@ -37,8 +36,9 @@ def report(store: Store, *devices: str) -> None:
 
 def taken(store: Store, device: str, knows: bool = True, study: str | None = None) -> Any:
     """Return the trial that a device takes, if it takes one."""
-    claimant = Claimant(Identity(device, study, "cpu", {}), new_token(), ["lenet5"], 60.0)
-    return take(store, claimant, pace(device) if knows else None)
+    claimer = Claimer(Identity(device, study, "cpu", {}), ["lenet5"], 60.0)
+    claimer.pace = pace(device) if knows else None
+    return claimer.next_trial(store)
 
 
 def at_epoch(store: Store, trial: Trial, epoch: int, seconds: float) -> None:

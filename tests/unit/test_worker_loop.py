@@ -19,10 +19,11 @@ from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Draft, Status, Trial
 from hyperhive.worker.heartbeat import Heartbeat
 from hyperhive.worker.identity import Identity
-from hyperhive.worker.loop import Terms, Worker
+from hyperhive.worker.loop import Worker
 from hyperhive.worker.objectives.api import Context, Objective, Outcome, Stopped
 from hyperhive.worker.outbox import Entry, Outbox
-from hyperhive.worker.pausing import Courtesy
+from hyperhive.worker.pausing import PausePolicy
+from hyperhive.worker.settings import WorkerSettings
 
 LEASE = 0.8
 IDENTITY = Identity("me", "s", "cpu", {})
@@ -35,8 +36,8 @@ class Bench:
     Args:
         objective: what the worker runs under the name ``lenet5``.
         grace: seconds that a stopping worker may take to finish.
-        courtesy: when to leave the machine alone.
-        first_come: as in the worker's ``Terms``.
+        policy: when the worker must pause.
+        first_come: as in ``WorkerSettings``.
         lease: in seconds.
     """
 
@@ -46,7 +47,7 @@ class Bench:
         folder: Path,
         objective: Objective,
         grace: float = 0.0,
-        courtesy: Courtesy | None = None,
+        policy: PausePolicy | None = None,
         first_come: bool = False,
         lease: float = LEASE,
     ) -> None:
@@ -56,8 +57,15 @@ class Bench:
         self.store = self._opened.enter_context(Store(uri, timeout=2.0))
         self.outbox = Outbox("me", folder)
         self._heartbeat = Heartbeat(lambda: Store(uri, timeout=2.0), IDENTITY, lease)
-        terms = Terms(lambda: self.uri, "cpu", lease, grace, courtesy or Courtesy(), first_come)
-        self.worker = Worker(IDENTITY, terms, {"lenet5": objective}, self.outbox, self.stop)
+        self.worker = Worker(
+            WorkerSettings(uri, "s", "cpu", lease=lease, grace=grace, first_come=first_come),
+            IDENTITY,
+            {"lenet5": objective},
+            self.outbox,
+            self.stop,
+            policy,
+            find_server=lambda: self.uri,
+        )
 
     def __enter__(self) -> Bench:
         self._opened.enter_context(self.outbox)
@@ -87,6 +95,7 @@ def start(mongo_uri: str, tmp_path: Path, store: Store) -> Iterator[Start]:
 
 
 def post(store: Store, tid: int = 0, **fields: Any) -> None:
+    fields = {"objective": "lenet5", "cost": tid + 1, **fields}
     store.queue.post(Draft("s", tid, {"epochs": tid + 1}, {}, **fields))
 
 
@@ -161,7 +170,7 @@ def test_a_trial_is_held_while_it_runs(store: Store, start: Start) -> None:
 
 def test_only_trials_it_can_do_are_taken(store: Store, start: Start) -> None:
     """Another study's trial and another objective's are left for those who are meant."""
-    store.queue.post(Draft("t", 0, {}, {}))
+    store.queue.post(Draft("t", 0, {}, {}, objective="lenet5"))
     post(store, objective="resnet")
     assert not start(succeeds).run_one()
 
@@ -295,7 +304,7 @@ def test_a_cancelled_trial_ends(store: Store, start: Start) -> None:
     post(store)
 
     def objective(config: Mapping[str, Any], context: Context) -> Outcome:
-        store.queue.cancel("s", SEARCH, 0)
+        store.queue.cancel_all("s")
         waits_until_stopped(context)
         raise AssertionError
 
@@ -413,7 +422,7 @@ def test_a_claim_whose_reply_was_lost_is_found_again(store: Store, start: Start)
     bench = start(succeeds)
     token = new_token()
     assert store.queue.claim("me", token, ["lenet5"]) is not None
-    bench.worker._token = token  # as it is when the claim raised StoreUnavailable
+    bench.worker._claimer.keep(token)  # as it is when the claim raised StoreUnavailable
     assert bench.run_one()
     first = the_trial(store)
     assert (first.status, first.attempts, first.winner) == (Status.DONE, 1, token)
@@ -443,7 +452,7 @@ def test_a_claim_that_took_nothing_is_forgotten(store: Store, start: Start) -> N
     """Where a claim with a lost reply took no trial, the worker goes on to claim anew."""
     post(store)
     bench = start(succeeds)
-    bench.worker._token = new_token()
+    bench.worker._claimer.keep(new_token())
     assert not bench.run_one()
     assert bench.run_one()
     assert the_trial(store).status is Status.DONE

@@ -53,7 +53,7 @@ with Outbox(name, Path(folder)) as outbox:
 
 def post(store: Store, *tids: int) -> None:
     for tid in tids:
-        store.queue.post(Draft("s", tid, {}, {}))
+        store.queue.post(Draft("s", tid, {}, {}, objective="lenet5"))
 
 
 def claim(store: Store, worker: str = "w") -> Trial:

@@ -22,7 +22,7 @@ from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status
 from hyperhive.worker import sensors
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
-from hyperhive.worker.pausing import Courtesy
+from hyperhive.worker.pausing import PausePolicy
 from hyperhive.worker.sensors import Linux, Others
 
 Files = Dict[str, str]
@@ -169,11 +169,11 @@ def test_a_mac_is_asked_through_psutil(
 
 def test_a_machine_must_cool_down_before_work_goes_on(laptop: Machine) -> None:
     """Above the limit work pauses, and goes on 5 degrees below it, not at once."""
-    courtesy = Courtesy(laptop.sensors, max_temp=80.0)
+    policy = PausePolicy(laptop.sensors, max_temp=80.0)
     heard = []
     for degrees in (80, 80.6, 78, 75.2, 75, 79):
         laptop.heats_to(degrees)
-        heard.append(courtesy.objection())
+        heard.append(policy.reason())
     assert heard == [None, "too hot, 81 °C", "too hot, 78 °C", "too hot, 75 °C", None, None]
 
 
@@ -181,26 +181,26 @@ def test_only_what_was_asked_for_is_heeded(laptop: Machine) -> None:
     """Without its flag neither battery nor heat is a reason to pause."""
     laptop.becomes(UNPLUGGED)
     laptop.heats_to(99)
-    assert Courtesy(laptop.sensors).objection() is None
-    assert Courtesy(laptop.sensors, max_temp=105.0).objection() is None
-    assert Courtesy(laptop.sensors, pause_on_battery=True).objection() == "on battery"
+    assert PausePolicy(laptop.sensors).reason() is None
+    assert PausePolicy(laptop.sensors, max_temp=105.0).reason() is None
+    assert PausePolicy(laptop.sensors, pause_on_battery=True).reason() == "on battery"
 
 
 def test_a_sensor_that_falls_silent_pauses_work(laptop: Machine) -> None:
     """Whoever asked to be spared is spared where the machine tells nothing any more."""
-    battery = Courtesy(laptop.sensors, pause_on_battery=True)
-    heat = Courtesy(laptop.sensors, max_temp=80.0)
+    battery = PausePolicy(laptop.sensors, pause_on_battery=True)
+    heat = PausePolicy(laptop.sensors, max_temp=80.0)
     (laptop.root / SUPPLY / "BAT0" / "status").unlink()
     (laptop.root / "class/thermal/thermal_zone0/temp").unlink()
-    assert battery.objection() == "the battery tells nothing any more"
-    assert heat.objection() == "the thermometer tells nothing any more"
+    assert battery.reason() == "the battery no longer reports its state"
+    assert heat.reason() == "the thermometer no longer reports a temperature"
 
 
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--pause-on-battery"], "this machine tells of no battery that it could run on: leave"),
-        (["--max-temp", "80"], "this machine does not tell how hot it is: leave --max-temp away"),
+        (["--pause-on-battery"], "this machine reports no battery: omit --pause-on-battery"),
+        (["--max-temp", "80"], "this machine does not report its temperature: omit --max-temp"),
     ],
 )
 def test_a_flag_that_the_machine_cannot_honour_is_refused(
@@ -234,8 +234,8 @@ def test_a_worker_takes_no_trial_on_battery(
     post(store)
     laptop.becomes(UNPLUGGED)
     caplog.set_level("INFO")
-    courtesy = Courtesy(laptop.sensors, pause_on_battery=True, every=0.05)
-    with living(mongo_uri, tmp_path / "o", succeeds, courtesy=courtesy) as (_, errors):
+    policy = PausePolicy(laptop.sensors, pause_on_battery=True, check_every=0.05)
+    with living(mongo_uri, tmp_path / "o", succeeds, policy=policy) as (_, errors):
         until(lambda: "paused: on battery" in said(store), "a paused worker in status")
         assert the_trial(store).status is Status.NEW
         laptop.becomes(PLUGGED)
@@ -251,8 +251,8 @@ def test_a_paused_worker_stops_when_asked(
 ) -> None:
     """A worker that waits for its machine does not wait with its end."""
     laptop.becomes(UNPLUGGED)
-    courtesy = Courtesy(laptop.sensors, pause_on_battery=True, every=60.0)
-    with living(mongo_uri, tmp_path / "o", succeeds, courtesy=courtesy) as (bench, errors):
+    policy = PausePolicy(laptop.sensors, pause_on_battery=True, check_every=60.0)
+    with living(mongo_uri, tmp_path / "o", succeeds, policy=policy) as (bench, errors):
         until(lambda: [w for w in store.workers.present() if w.paused], "a paused worker")
         bench.stop.ask()
         until(lambda: not store.workers.present(), "the worker's end", 10.0)
@@ -290,8 +290,8 @@ def test_a_trial_in_hand_is_held_until_the_machine_has_cooled(
     lease = 3.0  # a beat may be late by two seconds
     post(store, max_attempts=1)
     epochs = Epochs(laptop)
-    courtesy = Courtesy(laptop.sensors, max_temp=80.0, every=0.02)
-    with Bench(mongo_uri, tmp_path / "o", epochs, courtesy=courtesy, lease=lease) as bench:
+    policy = PausePolicy(laptop.sensors, max_temp=80.0, check_every=0.02)
+    with Bench(mongo_uri, tmp_path / "o", epochs, policy=policy, lease=lease) as bench:
         running = threading.Thread(target=bench.run_one)
         running.start()
         assert epochs.paused.wait(10)
@@ -312,9 +312,9 @@ def test_a_trial_is_not_held_for_ever(
     store: Store, mongo_uri: str, tmp_path: Path, laptop: Machine
 ) -> None:
     """When its machine takes too long it is given back, unharmed, for another to take."""
-    store.queue.post(Draft("s", 0, {"epochs": 1}, {}, max_attempts=1))
-    courtesy = Courtesy(laptop.sensors, max_temp=80.0, every=0.02, patience=0.1)
-    with Bench(mongo_uri, tmp_path / "o", Epochs(laptop), courtesy=courtesy) as bench:
+    store.queue.post(Draft("s", 0, {"epochs": 1}, {}, objective="lenet5", max_attempts=1))
+    policy = PausePolicy(laptop.sensors, max_temp=80.0, check_every=0.02, hold_limit=0.1)
+    with Bench(mongo_uri, tmp_path / "o", Epochs(laptop), policy=policy) as bench:
         assert bench.run_one()
     trial = the_trial(store)
     assert (trial.status, trial.attempts, trial.excluded) == (Status.NEW, 0, ())

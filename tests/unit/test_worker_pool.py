@@ -145,3 +145,32 @@ def test_an_expected_error_ends_the_pool(start: Start) -> None:
     assert pool.end(20)[0] == 1
     assert pool.slots(2) == []
     assert not any(is_alive(pid) for pid in pool.slots())
+
+
+# A slot's process, with an object that Python's own clean-up would destroy, as it does PyTorch's.
+SLOT = """
+import atexit, sys
+from hyperhive.worker.slots import QuickExit
+class Large:
+    def __del__(self):
+        print("destroyed")
+ending = QuickExit()
+large = Large()
+atexit.register(print, "an objective's own handler")
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "code"), [("ending.code = 0", 0), ("ending.code = 3", 3), ("raise OSError", 1)]
+)
+def test_a_slot_ends_without_pythons_clean_up(last: str, code: int) -> None:
+    """Its exit code is the right one, and the exit handlers of objectives are called."""
+    ended = subprocess.run(
+        [sys.executable, "-c", SLOT.format(last)],
+        cwd=str(REPOSITORY),
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout) == (code, "an objective's own handler\n")
+    assert ("OSError" in ended.stderr) == (code == 1)

@@ -48,7 +48,7 @@ def main() -> None:
         store = stack.enter_context(Store(uri))
         store.ensure_indexes()
         for tid in range(trials):
-            store.queue.post(Draft(STUDY, tid, {}, {}))
+            store.queue.post(Draft(STUDY, tid, {}, {}, objective="lenet5"))
         times = _run(uri, store, objective, folder / "outbox")
         assert store.trials.counts(STUDY, SEARCH)[Status.DONE] == trials
     times.sort()

@@ -324,6 +324,7 @@ class Search:
             vals=vals or {},
             objective=self._study.plan.objective,
             max_attempts=self._study.plan.max_attempts,
+            cost=config.epochs,
         )
 
     # -- keeping on -----------------------------------------------------------------------------

@@ -55,7 +55,6 @@ from hyperhive.store.updates import (
     LEASE_IS_OVER,
     RISE,
     asked_to_end,
-    by_epochs,
     claim_by,
     end,
     ends_later_than,
@@ -130,8 +129,8 @@ class TrialQueue:
         The attempt is charged here, so that a trial that kills its worker ends after
         ``max_attempts``. Only trials whose objective is in ``objectives`` are taken, of one study
         if one is named, and none that excludes this worker. None means nothing is to be had now.
-        Not the oldest but the one of most epochs is taken if ``longest`` is true, the one of fewest
-        if it is false. ``pace`` is how many seconds an epoch takes this worker, if it knows.
+        ``longest`` prefers the trial of the highest cost if true, of the lowest if false. ``pace``
+        is how many seconds a unit of cost takes this worker, if it knows.
         """
         which: _Document = {
             "misc.cmd": {"$in": [command(name) for name in objectives]},
@@ -139,7 +138,7 @@ class TrialQueue:
         }
         if study is not None:
             which["exp_key"] = {"$in": experiment_keys(study)}
-        order = [] if longest is None else [by_epochs(DESCENDING if longest else ASCENDING)]
+        order = [] if longest is None else [("cost", DESCENDING if longest else ASCENDING)]
         oldest = ("_id", ASCENDING)
         return self._update(which, claim_by(worker, token, lease, pace), sort=[*order, oldest])
 
@@ -149,15 +148,15 @@ class TrialQueue:
         token: str,
         objectives: Sequence[str],
         study: str,
-        seconds_per_epoch: float,
+        seconds_per_unit: float,
         lease: float = DEFAULT_LEASE_S,
     ) -> Trial | None:
         """Begin a second run of the longest trial of a study whose holder will clearly end later.
 
         One copy a trial at a time, one a worker, and an attempt is charged for it. How long the
-        holder still takes is estimated from what it last said of its epochs (``progress.epoch``)
-        and of its pace; this worker is expected to take ``seconds_per_epoch`` for each of
-        ``config.epochs``.
+        holder still takes is estimated from how much it last said was done (``progress.done``)
+        and from its pace; this worker is expected to take ``seconds_per_unit`` for each unit of
+        the trial's cost.
         None means that no trial is worth it. The Trial is to be passed back to the transitions as
         one that was claimed.
         """
@@ -165,7 +164,7 @@ class TrialQueue:
             "exp_key": {"$in": experiment_keys(study)},
             "misc.cmd": {"$in": [command(name) for name in objectives]},
             "state": int(Status.RUNNING),
-            "config.epochs": {"$gt": 0},
+            "cost": {"$gt": 0},
             "owner": {"$ne": worker},
             "excluded": {"$ne": worker},
             "issued": {"$not": {"$elemMatch": {"worker": worker, "copy": True}}},
@@ -175,7 +174,7 @@ class TrialQueue:
                     {"$lt": ["$attempts", "$max_attempts"]},
                     {"$gt": ["$lease_until", "$$NOW"]},
                     {"$not": [IS_COPIED]},
-                    ends_later_than(1000 * seconds_per_epoch),
+                    ends_later_than(1000 * seconds_per_unit),
                 ]
             },
         }
@@ -193,7 +192,7 @@ class TrialQueue:
             "lease_until": extended(lease),
             "version": RISE,
         }
-        longest_first = [by_epochs(DESCENDING), ("_id", ASCENDING)]
+        longest_first = [("cost", DESCENDING), ("_id", ASCENDING)]
         trial = self._update(which, copied, sort=longest_first)
         return None if trial is None else trial.as_copied(token)
 

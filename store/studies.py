@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from pymongo import ReturnDocument
 
@@ -51,17 +51,22 @@ class StoredStudy:
 
 @dataclass(frozen=True)
 class StudySummary:
-    """A study in short: ``budget`` trials, whether it has ended with a result, and how well.
+    """A study in short: ``budget`` trials, and the parts of its result that were asked for.
 
-    ``created`` is the server's time; a study that was deleted and begun anew has another.
+    ``result`` is None until the study has ended with one. ``created`` is the server's time; a study
+    that was deleted and started again has another.
     """
 
     name: str
     budget: int
     created: datetime
     cancelled: bool
-    has_ended: bool
-    test_accuracy: float | None
+    result: dict[str, Any] | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the study has ended with a result."""
+        return self.result is not None
 
 
 class Studies:
@@ -100,15 +105,17 @@ class Studies:
         with self._guard():
             return [_from_document(document) for document in self._studies.find().sort("created")]
 
-    def summaries(self, name: str | None = None) -> list[StudySummary]:
-        """Return all studies in short, the oldest first, or the one of that name, if it is there.
+    def summaries(self, name: str | None = None, parts: Sequence[str] = ()) -> list[StudySummary]:
+        """Return all studies in short, oldest first, or only the one of that name, if it exists.
 
-        The models' cards, which are most of a study, are left out.
+        A model's card is most of a study's bytes, so nothing of a result is read but ``parts``:
+        dotted names such as ``result.card.name``, which come nested as ``summary.result``.
         """
-        parts = ("spec.trials", "created", "cancelled", "result.card.test_accuracy")
+        # A field that no result has: the server sends {} for a result, and nothing for null.
+        fields = ["spec.trials", "created", "cancelled", "result._", *parts]
         with self._guard():
-            found = self._studies.find({} if name is None else {"_id": name}, list(parts))
-            return [_summary(document) for document in found.sort("created")]
+            documents = self._studies.find({} if name is None else {"_id": name}, fields)
+            return [_summary(document) for document in documents.sort("created")]
 
     def extend(self, name: str, spec: Mapping[str, Any]) -> None:
         """Replace a study's specification and reopen it: its budget grew. Raises ``NotFound``."""
@@ -155,12 +162,10 @@ def _from_document(document: Mapping[str, Any]) -> StoredStudy:
 
 
 def _summary(document: Mapping[str, Any]) -> StudySummary:
-    result = document.get("result")  # where it is null the server leaves it out
     return StudySummary(
         name=document["_id"],
         budget=document["spec"]["trials"],
         created=document["created"],
         cancelled=document["cancelled"],
-        has_ended=result is not None,
-        test_accuracy=((result or {}).get("card") or {}).get("test_accuracy"),
+        result=document.get("result"),
     )

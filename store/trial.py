@@ -71,16 +71,16 @@ class Draft:
 
     ``vals`` are the search space's values as hyperopt knows them, by label; ``config`` is what the
     objective is called with, as plain JSON. ``tid`` is unique within ``(study, purpose)``.
-    ``cost`` is how much work the trial is, relative to others of its study; whoever posts it knows.
-    Without a cost a trial is neither long nor short, and gets no second copy.
+    ``cost`` is the trial's relative work, in a unit that all trials of the study share. Without it
+    a trial counts as neither long nor short, and gets no second copy.
     """
 
     study: str
     tid: int
     config: Mapping[str, Any]
     vals: Mapping[str, Any]
+    objective: str
     purpose: str = SEARCH
-    objective: str = "lenet5"
     max_attempts: int = 3
     cost: float | None = None
 

@@ -109,22 +109,25 @@ def issued(worker: Any, token: str) -> _Document:
     return {"token": literal(token), "worker": literal(worker), "at": "$$NOW"}
 
 
-def ends_later_than(ms_per_epoch: float) -> _Document:
-    """Return whether a trial's holder ends clearly later than a worker that begins it now.
+def ends_later_than(ms_per_unit: float) -> _Document:
+    """Return whether a trial's holder ends clearly later than a worker that starts it now.
 
-    At its last word (``refresh_time``) the holder was in epoch ``epoch + 1`` and not through: an
-    epoch takes it ``(refresh_time - book_time) / (epoch + 1)`` at least. Before the first, ``pace``
-    is all there is: seconds an epoch, as it said when it took the trial. With the larger of both
+    ``progress.done`` is how much of ``cost`` the holder has done, ``pace`` the seconds per unit of
+    cost that it expected when it claimed the trial. The holder reports each finished unit, so at
+    its last heartbeat (``refresh_time``) it was working on unit ``done + 1``: one unit takes it at
+    least ``(refresh_time - book_time) / (done + 1)``. If ``done`` is missing, only ``pace`` counts.
+    With the larger of both as the time per unit:
 
-        left = epoch's time * epochs - (now - book_time)
+        left = time per unit * cost - (now - book_time)
     """
-    epochs, taken, told = _number("$config.epochs"), _date("$book_time"), _date("$refresh_time")
-    begun = {"$max": [1, {"$add": [_number("$progress.epoch"), 1]}]}
-    seen = {"$divide": [{"$subtract": [told, taken]}, begun]}
-    said = {"$multiply": [1000, _number("$pace")]}
-    all_epochs = {"$multiply": [{"$max": [seen, said]}, epochs]}
-    left = {"$subtract": [all_epochs, {"$subtract": ["$$NOW", taken]}]}
-    return {"$gte": [left, {"$multiply": [CLEARLY_LATER * ms_per_epoch, epochs]}]}
+    cost, claimed_at, heard_at = _number("$cost"), _date("$book_time"), _date("$refresh_time")
+    started_units = {"$max": [1, {"$add": [_number("$progress.done"), 1]}]}
+    has_done = {"$in": [{"$type": "$progress.done"}, ["int", "long", "double"]]}
+    observed = {"$divide": [{"$subtract": [heard_at, claimed_at]}, started_units]}
+    expected = {"$multiply": [1000, _number("$pace")]}
+    per_unit = {"$max": [{"$cond": [has_done, observed, 0]}, expected]}
+    left = {"$subtract": [{"$multiply": [per_unit, cost]}, {"$subtract": ["$$NOW", claimed_at]}]}
+    return {"$gte": [left, {"$multiply": [CLEARLY_LATER * ms_per_unit, cost]}]}
 
 
 def _number(field: str) -> _Document:
@@ -134,11 +137,6 @@ def _number(field: str) -> _Document:
 
 def _date(field: str) -> _Document:
     return {"$convert": {"input": field, "to": "date", "onError": None, "onNull": None}}
-
-
-def by_epochs(direction: int) -> Any:
-    """Return the order of trials by how long they are."""
-    return ("config.epochs", direction)
 
 
 def one_of(condition: _Document, changes: _Document, otherwise: _Document) -> _Document:

@@ -11,7 +11,7 @@ from typing import Any, Mapping
 
 from pymongo import ASCENDING
 
-from hyperhive.common.values import mapping, text, whole
+from hyperhive.common.values import mapping, number, text, whole
 from hyperhive.store.server.mongo import Guard
 
 PRESENCE_S = 45.0
@@ -27,10 +27,10 @@ def new_worker_id() -> str:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a worker was at its last trial: mean seconds an epoch, all that is around it too."""
+    """How fast a worker was at its last trial: mean seconds per unit of cost, overhead included."""
 
     study: str
-    seconds_per_epoch: float
+    seconds_per_unit: float
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,12 @@ def _from_document(document: Mapping[str, Any]) -> WorkerRecord:
     )
 
 
-def _pace(said: Any) -> Pace | None:
-    if not isinstance(said, dict) or not isinstance(said.get("seconds_per_epoch"), (int, float)):
-        return None
-    return Pace(str(said.get("study")), float(said["seconds_per_epoch"]))
+def _pace(reported: Any) -> Pace | None:
+    """Return a pace as a worker reported it, None if it is not one.
+
+    Workers of the version before report ``seconds_per_epoch``. It is the same number: the cost of
+    the trials that they know is their number of epochs.
+    """
+    pace = mapping(reported)
+    seconds = number(pace.get("seconds_per_unit", pace.get("seconds_per_epoch")))
+    return None if seconds is None else Pace(str(pace.get("study")), seconds)

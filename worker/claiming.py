@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping
 
+from hyperhive.common.values import number
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Trial
@@ -22,8 +23,7 @@ from hyperhive.store.workers import Pace
 from hyperhive.worker.identity import Identity
 
 SLOW = 3.0
-"""A device is slow if an epoch takes it more than this many times as long as the study's fastest.
-"""
+"""A device is slow if a unit of cost takes it this many times as long as the fastest device."""
 
 
 class Claimer:
@@ -85,7 +85,7 @@ class Claimer:
             return self._claim(store, token, self._identity.study)
         is_fast = _is_fast(store, self._identity, pace)
         return (
-            self._claim(store, token, pace.study, is_fast, pace.seconds_per_epoch)
+            self._claim(store, token, pace.study, is_fast, pace.seconds_per_unit)
             or self._claim(store, token, self._identity.study)
             or self._copy(store, token, pace)
         )
@@ -108,7 +108,7 @@ class Claimer:
             token,
             self._objectives,
             pace.study,
-            pace.seconds_per_epoch,
+            pace.seconds_per_unit,
             self._lease,
         )
 
@@ -116,10 +116,11 @@ class Claimer:
 def pace_of(study: str, progress: Mapping[str, Any], seconds: float) -> Pace | None:
     """Return the pace of a worker that made this progress in this many seconds.
 
-    None for an objective that counts no epochs, or is still in its first.
+    None for an objective that has done nothing yet, or does not report how much of the trial's
+    cost is ``done``.
     """
-    epoch = progress.get("epoch")
-    return Pace(study, seconds / epoch) if isinstance(epoch, int) and epoch > 0 else None
+    done = number(progress.get("done"))
+    return None if done is None or done <= 0 else Pace(study, seconds / done)
 
 
 def _is_near_end(store: Store, study: str) -> bool:
@@ -133,9 +134,9 @@ def _is_near_end(store: Store, study: str) -> bool:
 def _is_fast(store: Store, identity: Identity, pace: Pace) -> bool:
     """Return whether a worker keeps up with the fastest that works on the study now."""
     others = [
-        record.pace.seconds_per_epoch
+        record.pace.seconds_per_unit
         for record in store.workers.present(pace.study)
         if record.id != identity.worker and record.paused is None
         if record.pace and record.pace.study == pace.study
     ]
-    return pace.seconds_per_epoch <= SLOW * min(others, default=pace.seconds_per_epoch)
+    return pace.seconds_per_unit <= SLOW * min(others, default=pace.seconds_per_unit)

@@ -152,7 +152,7 @@ def _state(study: StudyState) -> str:
 
 
 def _details(study: StudyState) -> _Json:
-    count, best, test = study.counts, study.best, study.summary.test_accuracy
+    count, best, test = study.counts, study.best, study.test_accuracy
     untuned = study.untuned_accuracy
     failed = [trial for trial in study.searched if trial.status is Status.ERROR]
     return {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Callable, Iterable, Mapping
 
-from hyperhive.common.values import number
+from hyperhive.common.values import mapping, number
 from hyperhive.coordinator.ranking import ranking
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StudySummary
@@ -65,6 +65,12 @@ class StudyState:
         """The validation accuracy of the baseline, 0 to 1, once it is known."""
         baseline = [trial for trial in self.trials if trial.purpose == BASELINE]
         return number(baseline[0].result.get("validation_accuracy")) if baseline else None
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """The test accuracy on the card of the study's model, 0 to 1, once it has ended."""
+        card = mapping((self.summary.result or {}).get("card"))
+        return number(card.get("test_accuracy"))
 
     def seconds_left(self) -> float | None:
         """Return the time left for the search; None where nothing tells it.
@@ -138,7 +144,7 @@ class FleetReader:
         Raises ``StoreError``, and ``NotFound`` if the one study is not there; what was read before
         is not lost by that.
         """
-        summaries = self._store.studies.summaries(self._only)
+        summaries = self._store.studies.summaries(self._only, ("result.card.test_accuracy",))
         if self._only is not None and not summaries:
             self._store.study(self._only)  # says that it is not there, and what is
         states = {each.name: self._before(each) for each in summaries}

@@ -37,7 +37,7 @@ def _studies(fleet: Fleet) -> Table:
 
 
 def _row(study: StudyState) -> list[str]:
-    count, best, test = study.counts, study.best, study.summary.test_accuracy
+    count, best, test = study.counts, study.best, study.test_accuracy
     return [
         study.name + (" (cancelled)" if study.summary.cancelled else ""),
         f"{count[Status.DONE]} of {study.summary.budget}",

@@ -158,7 +158,7 @@ def test_a_worker_gives_its_trial_back_at_sigterm(home: Home, store: Store, mong
     data = digits()
     store.datasets.publish(data.content_hash, data.pack(), data.card())
     config = {"dataset": data.content_hash, "learning_rate": 0.05, "epochs": 900, "momentum": 0.5}
-    store.queue.post(Draft("long", 0, config, {}, max_attempts=1))
+    store.queue.post(Draft("long", 0, config, {}, max_attempts=1, objective="lenet5"))
     worker = home.start("worker", "--slots", "1", "--grace", "2", HYPERHIVE_MONGO=mongo_uri)
     until(lambda: store.trials.find("long")[0].progress, "the first epoch")
     (begun,) = store.trials.find("long")

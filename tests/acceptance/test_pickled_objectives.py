@@ -58,7 +58,7 @@ def test_a_worker_unpickles_nothing_unless_it_may(
     planted = tmp_path / "planted"
     trials = post(store, "e", abs, max_attempts=1)
     trials.attachments["FMinIter_Domain"] = pickle.dumps(Bomb(planted))
-    store.queue.post(Draft("s", 0, {"no": "configuration"}, {}))
+    store.queue.post(Draft("s", 0, {"no": "configuration"}, {}, objective="lenet5"))
     careful = start(home, uri)
     until(lambda: store.trials.counts("s", "search")[Status.ERROR], "the worker at work")
     careful.signal(signal.SIGTERM)

@@ -64,7 +64,7 @@ def test_20_without_a_login_nothing_is_allowed(store: Store, mongo_uri: str) -> 
         for ask in (
             nobody.ping,
             lambda: nobody.trials.find("s"),
-            lambda: nobody.queue.post(Draft("s", 0, {}, {})),
+            lambda: nobody.queue.post(Draft("s", 0, {}, {}, objective="lenet5")),
         ):
             with pytest.raises(LoginRefused, match="wants a login: put USER:PASSWORD@"):
                 ask()
@@ -196,7 +196,7 @@ def test_20_a_server_with_the_right_certificate_is_used(
     uri = with_ca(tls_server, authorities[1])
     with Store(uri) as store:
         store.ensure_indexes()
-        assert store.queue.post(Draft("s", 0, {}, {}))
+        assert store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     done = home.run("status", HYPERHIVE_MONGO=uri)
     assert (done.returncode, done.stderr) == (0, "")
 

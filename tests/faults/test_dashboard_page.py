@@ -103,7 +103,7 @@ def browsing(url: str, profile: Path) -> Iterator[Browser]:
 
 def finish(store: Store, tid: int, accuracy: float) -> None:
     config = {"learning_rate": 0.05, "momentum": 0.5, "epochs": 7}
-    store.queue.post(Draft(NAME, tid, config, {}))
+    store.queue.post(Draft(NAME, tid, config, {}, objective="lenet5"))
     trial = store.queue.claim("mac", new_token(), ["lenet5"])
     assert trial is not None
     result = {"loss": 1 - accuracy, "validation_accuracy": accuracy}

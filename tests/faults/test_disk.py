@@ -111,7 +111,7 @@ def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(fleet: Fleet, ho
     cache = Path(home.environment["XDG_CACHE_HOME"]) / "hyperhive" / "datasets"
     with fleet.store() as store:
         store.datasets.publish(dataset.content_hash, dataset.pack(), dataset.card())
-        store.queue.post(Draft("data", 0, config.to_json(), {}))
+        store.queue.post(Draft("data", 0, config.to_json(), {}, objective="lenet5"))
         worker = worker_on_small_disks(fleet, home, fleet.outbox, cache, size="size=64k")
         worker.says(f"data set is not kept in {cache}: [Errno 28] No space left")
         quick.all_done_once(store, "data")

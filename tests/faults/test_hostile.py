@@ -329,7 +329,7 @@ def test_22_a_worker_refuses_planted_trials_and_goes_on(
     commands = [["domain_attachment", "FMinIter_Domain"], ["bandit_json evaluate", "os.system"]]
     commands += [["objective", "os.system"], ["objective", "hyperhive.worker.cli:worker"]]
     for tid, command in enumerate(commands):
-        store.queue.post(Draft("foreign", tid, {"bandit": bomb}, {}))
+        store.queue.post(Draft("foreign", tid, {"bandit": bomb}, {}, objective="lenet5"))
         change = {"misc.cmd": command, "attachments": {"FMinIter_Domain": bomb}}
         store.client.hyperhive.jobs.update_one({"exp_key": "foreign", "tid": tid}, {"$set": change})
     post(store, "s", planted_trials)
@@ -431,7 +431,7 @@ def test_22_a_worker_cannot_have_the_coordinator_delete_for_it(store: Store) -> 
     query = {"$type": "objectId", "$nin": [file_id]}
     claims = ({"file_id": file_id}, {"file_id": query}, {"file_id": None}, {})
     for tid, artifact in enumerate(claims):
-        store.queue.post(Draft("s", tid, {}, {}))
+        store.queue.post(Draft("s", tid, {}, {}, objective="lenet5"))
         trial = store.queue.claim("hostile", new_token(), ["lenet5"])
         assert trial is not None
         store.queue.finish(trial.id, str(trial.token), {"status": "ok", "loss": 9.0}, artifact)

@@ -28,9 +28,9 @@ from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Draft, ErrorKind, Status, Trial
 
 OURS = ["lenet5"]
-CONFIG = {"epochs": 1000}
+COST = 1000
 AT_ANY_RATE = -1e6
-"""Seconds an epoch of a device that is done before it begins: a copy is always worth it."""
+"""Seconds per unit of cost of a device that ends before it starts: a copy is always worth it."""
 HOUR = 3600.0
 AGO = {"$subtract": ["$$NOW", 3_600_000]}
 AHEAD = {"$add": ["$$NOW", 3_600_000]}
@@ -79,7 +79,7 @@ class Lifetimes(RuleBasedStateMachine):
     @rule(client=clients, max_attempts=attempts, times=twice)
     def post(self, client: int, max_attempts: int, times: int) -> None:
         """A trial takes the place of one that ended, so that there is life to the last step."""
-        draft = Draft("s", len(self.lives), CONFIG, {}, max_attempts=max_attempts)
+        draft = Draft("s", len(self.lives), {}, {}, "lenet5", max_attempts=max_attempts, cost=COST)
         posted = [self.stores[client].queue.post(draft) for _ in range(times)]
         assert posted == [True, False][:times]
         self.lives.append(Life(max_attempts))
@@ -88,7 +88,9 @@ class Lifetimes(RuleBasedStateMachine):
     def post_again(self, client: int, number: int) -> None:
         """A trial that is there is not posted again."""
         tid = self._those(lambda life: True)[number % len(self.lives)]
-        assert not self.stores[client].queue.post(Draft("s", tid, {}, {}, max_attempts=9))
+        assert not self.stores[client].queue.post(
+            Draft("s", tid, {}, {}, max_attempts=9, objective="lenet5")
+        )
 
     # -- workers --------------------------------------------------------------------------------
 

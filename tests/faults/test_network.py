@@ -63,7 +63,7 @@ def test_the_proxy_loses_what_it_is_told_to(store: Store, mongo_uri: str) -> Non
         "claim": lambda s: s.queue.claim("w", new_token(), ["quick"]),
         "finish": lambda s: s.queue.finish(trial.id, str(trial.token), {"loss": 0.5}),
         "heartbeat": lambda s: s.queue.heartbeat(trial),
-        "post": lambda s: s.queue.post(Draft("t", 0, {}, {})),
+        "post": lambda s: s.queue.post(Draft("t", 0, {}, {}, objective="lenet5")),
         "upload": lambda s: s.blobs.put(b"x", "x"),
     }
     for name in ("heartbeat", "claim", "finish", "post", "upload"):
@@ -126,7 +126,7 @@ def test_05_a_post_whose_reply_is_lost_is_safe_to_ask_again(
     """The trial is there though its post seemed to fail; posted again it is still one."""
     between.drop = proxy.every_second(proxy.post)
     with Store(between.uri(mongo_uri)) as through:
-        post = partial(through.queue.post, Draft("s", 0, {}, {}))
+        post = partial(through.queue.post, Draft("s", 0, {}, {}, objective="lenet5"))
         with pytest.raises(StoreUnavailable):
             post()
         assert not post()
@@ -193,7 +193,7 @@ def every_operation(store: Store, trial: Trial, ref: BlobRef) -> dict[str, Calla
         "ping": store.ping,
         "indexes": store.ensure_indexes,
         "orphans": store.collect_orphans,
-        "post": partial(queue.post, Draft("s", 1, {}, {})),
+        "post": partial(queue.post, Draft("s", 1, {}, {}, objective="lenet5")),
         "claim": partial(queue.claim, "w", new_token(), ["quick"]),
         "claimed": partial(queue.claimed, "token"),
         "heartbeat": partial(queue.heartbeat, trial),

@@ -25,7 +25,7 @@ C, CW, W = (COORDINATOR,), (COORDINATOR, WORKER), (WORKER,)
 
 Deed = Callable[[Store], Any]
 DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
-    "post a trial": (C, lambda s: s.queue.post(Draft("s", 1, {}, {}))),
+    "post a trial": (C, lambda s: s.queue.post(Draft("s", 1, {}, {}, objective="lenet5"))),
     "post a trial by an upsert": (
         C,
         lambda s: s.database.jobs.update_one({"_id": 1}, {"$set": {"tid": 1}}, upsert=True),
@@ -142,7 +142,7 @@ def prepare(store: Store) -> None:
     for name in store.database.list_collection_names():
         store.database[name].delete_many({})
     store.ensure_indexes()
-    store.queue.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     store.studies.open("s", {})
     store.datasets.publish("set", b"x", {"name": "set"})
     store.workers.report("w", None, "cpu", {}, None)
@@ -257,7 +257,7 @@ def a_coordinators_work(store: Store, user: Store) -> None:
     user.datasets.publish("set", b"x", {})
     assert user.datasets.fetch("set") == b"x"
     user.studies.open("s", {"trials": 1})
-    assert user.queue.post(Draft("s", 0, {}, {}))
+    assert user.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     assert user.workers.present() == []
     trial = store.queue.claim("w", new_token(), ["lenet5"])
     assert trial is not None
@@ -282,7 +282,7 @@ def a_workers_work(store: Store, user: Store) -> None:
     """Do all that a device asks of a store."""
     empty(store, user)
     for tid in range(4):
-        store.queue.post(Draft("s", tid, {}, {}))
+        store.queue.post(Draft("s", tid, {}, {}, objective="lenet5"))
     user.ping()
     assert user.identity() == store.identity()
     user.workers.report("w", None, "cpu", {}, None)

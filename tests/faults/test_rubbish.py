@@ -118,7 +118,7 @@ def test_21_rubbish_in_a_trial_stops_nobody(store: Store, when: str) -> None:
 def test_21_a_trial_that_nobody_can_end_has_failed(store: Store) -> None:
     """It says why, is nobody's, and stands in nobody's way."""
     for tid in range(2):
-        store.queue.post(Draft("s", tid, {}, {}))
+        store.queue.post(Draft("s", tid, {}, {}, objective="lenet5"))
     store.database.jobs.update_one({"tid": 0}, {"$set": {"state": 9}})
     spoilt, _ = store.trials.find("s")
     assert spoilt.status is Status.ERROR

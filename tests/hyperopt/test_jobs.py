@@ -123,7 +123,7 @@ def test_who_does_not_ask_for_hyperopts_jobs_gets_none(store: Store) -> None:
     """Neither does a worker of ours claim them by chance, nor hyperopt's reserve our trials."""
     experiment(store).insert_trial_docs([document(0)])
     assert store.queue.claim("w", new_token(), ["lenet5"]) is None
-    store.queue.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     jobs = MongoJobs(store)
     reserved = jobs.reserve("h")
     assert reserved is not None
@@ -245,7 +245,7 @@ def test_experiments_are_views_of_one_collection(store: Store) -> None:
     """Each sees its own trials, the one without a key all of them, and no study's."""
     for exp_key in ("a", "b"):
         experiment(store, exp_key).insert_trial_docs([document(0, exp_key), document(1, exp_key)])
-    store.queue.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     everything = experiment(store, None)
     assert len(everything) == 4
     view = everything.view("b")
@@ -406,7 +406,7 @@ def test_a_trial_id_is_given_once(mongo_uri: str, store: Store) -> None:
 
 def test_deleting_hyperopts_trials_leaves_our_studies(store: Store) -> None:
     """Their trials and weights stay, whatever MongoTrials is told to delete."""
-    store.queue.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     weights = store.blobs.put(b"weights", "s/0.safetensors")
     trials = experiment(store, None)
     trials.attachments["domain"] = b"pickle"

@@ -35,7 +35,7 @@ def broken_off(store: Store, size: int = 300_000) -> Any:
 
 def finish_with(store: Store, ref: BlobRef) -> None:
     """Post, claim and finish a trial whose weights are those."""
-    store.queue.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     trial = store.queue.claim("w", new_token(), ["lenet5"])
     assert trial is not None
     store.queue.finish(trial.id, str(trial.token), {"loss": 0.5}, ref.as_document())
@@ -254,7 +254,7 @@ def test_a_young_upload_is_left_alone(store: Store) -> None:
 
 def test_weights_of_a_late_result_are_collected(store: Store) -> None:
     """The losing worker's weights belong to nothing and go; the winner's stay."""
-    store.queue.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     first = store.queue.claim("w1", new_token(), ["lenet5"], lease=0)
     second = store.queue.claim("w2", new_token(), ["lenet5"])
     assert first is not None

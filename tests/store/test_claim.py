@@ -16,7 +16,9 @@ OURS = ["lenet5"]
 
 
 def post(store: Store, tid: int = 0, study: str = "s", **fields: Any) -> bool:
-    return store.queue.post(Draft(study, tid, {"epochs": 2}, {"epochs": 2.0}, **fields))
+    return store.queue.post(
+        Draft(study, tid, {"epochs": 2}, {"epochs": 2.0}, **{"objective": "lenet5", **fields})
+    )
 
 
 def claim(store: Store, worker: str = "w1", lease: float = 60.0) -> Trial:
@@ -227,7 +229,7 @@ def test_a_token_that_no_longer_holds_its_trial_has_claimed_nothing(store: Store
 
 def test_dollar_text_is_stored_as_it_stands(store: Store) -> None:
     """Configs, worker names and tokens that look like fields of a pipeline are kept literally."""
-    store.queue.post(Draft("$s", 0, {"note": "$$NOW"}, {"augment": "$exp_key"}))
+    store.queue.post(Draft("$s", 0, {"note": "$$NOW"}, {"augment": "$exp_key"}, objective="lenet5"))
     trial = store.queue.claim("$owner", "$misc", OURS, study="$s")
     assert trial is not None
     assert (trial.study, trial.config, trial.vals) == (

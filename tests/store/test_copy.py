@@ -14,27 +14,36 @@ from hyperhive.store.store import Store
 from hyperhive.store.trial import HYPEROPT, SEARCH, Draft, ErrorKind, Status, Trial
 
 ROUNDS = 10
-EPOCHS = 20
+COST = 20
 QUICK = 0.001
-"""Seconds an epoch of a worker that ends sooner than any that a test has at work."""
+"""Seconds per unit of cost of a worker that ends sooner than any holder in these tests."""
 
 
 def held(store: Store, tid: int = 0, lease: float = 60.0, **fields: Any) -> Trial:
-    """Post a trial of 20 epochs; have a slow worker hold it, in its second epoch after 10 s."""
-    draft = Draft("s", tid, fields.pop("config", {"epochs": EPOCHS}), {}, **fields)
+    """Post a trial of cost 20 that a slow worker holds, with one unit of it done after 10 s."""
+    draft = Draft("s", tid, {}, {}, **{"objective": "lenet5", "cost": COST, **fields})
     assert store.queue.post(draft)
     trial = store.queue.claim("slow", new_token(), [draft.objective], lease=lease)
     assert trial is not None
-    at_epoch(store, tid, 1)
+    is_done(store, tid, 1)
     return trial
 
 
-def at_epoch(store: Store, tid: int, epoch: int, seconds: float = 10.0, ago: float = 0.0) -> None:
-    """Have it that the holder ended ``epoch`` epochs in ``seconds``, and said so a while ago."""
-    told = {"$subtract": ["$$NOW", round(1000 * ago)]}
-    taken = {"$subtract": ["$$NOW", round(1000 * (ago + seconds))]}
-    said = {"progress": {"epoch": epoch}, "refresh_time": told, "book_time": taken}
-    store.client.hyperhive.jobs.update_one({"tid": tid}, [{"$set": said}])
+def is_done(
+    store: Store, tid: int, done: int | None, seconds: float = 10.0, ago: float = 0.0
+) -> None:
+    """Pretend that the holder did ``done`` units in ``seconds``, and said so ``ago`` seconds ago.
+
+    None is an objective that does not report how much is done.
+    """
+    reported_at = {"$subtract": ["$$NOW", round(1000 * ago)]}
+    claimed_at = {"$subtract": ["$$NOW", round(1000 * (ago + seconds))]}
+    changes = {
+        "progress": {"epoch": 1} if done is None else {"done": done},
+        "refresh_time": reported_at,
+        "book_time": claimed_at,
+    }
+    store.client.hyperhive.jobs.update_one({"tid": tid}, [{"$set": changes}])
 
 
 def try_copy(store: Store, worker: str = "fast", seconds: float = QUICK) -> Trial | None:
@@ -89,7 +98,7 @@ def test_a_copy_takes_nothing_from_the_holder(store: Store) -> None:
 def test_one_copy_a_trial_at_a_time(store: Store) -> None:
     """While a copy runs there is no other; of two trials the longer is copied first."""
     held(store, 0)
-    held(store, 1, config={"epochs": EPOCHS + 1})
+    held(store, 1, cost=COST + 1)
     assert [copied(store, worker).tid for worker in ("w1", "w2")] == [1, 0]
     assert try_copy(store, "w3") is None
 
@@ -103,12 +112,17 @@ def test_one_copy_a_trial_at_a_time(store: Store) -> None:
         ({"max_attempts": 1}, {}),
         ({"state": int(Status.NEW)}, {}),
         ({"state": int(Status.DONE)}, {}),
-        ({"config.epochs": "$$REMOVE"}, {}),
-        ({"config.epochs": "$$NOW"}, {}),
-        ({"config.epochs": {"$literal": "20"}}, {}),
+        ({"cost": "$$REMOVE"}, {}),
+        ({"cost": None}, {}),
+        ({"cost": "$$NOW"}, {}),
+        ({"cost": {"$literal": "20"}}, {}),
+        ({"cost": {"$literal": [20]}}, {}),
         ({"refresh_time": "yesterday"}, {}),
-        ({"progress": {"epoch": EPOCHS}}, {}),
-        ({"progress": {"epoch": EPOCHS - 1}}, {}),
+        ({"progress": {"$literal": {"done": COST}}}, {}),
+        ({"progress": {"$literal": {"done": COST - 1}}}, {}),
+        ({"progress": {"$literal": {"epoch": 1}}}, {}),
+        ({"progress": {"$literal": {"done": "1"}}}, {}),
+        ({"progress": None}, {}),
         ({}, {"worker": "slow"}),
         ({}, {"study": "another"}),
         ({}, {"objectives": ["resnet"]}),
@@ -118,36 +132,36 @@ def test_one_copy_a_trial_at_a_time(store: Store) -> None:
 def test_what_is_not_copied(
     store: Store, change: dict[str, Any], arguments: dict[str, Any]
 ) -> None:
-    """Neither what is not for this worker, nor what ends soon or not in a number of epochs."""
+    """Not what is not for this worker, nor what ends soon, nor what has no cost or no estimate."""
     held(store)
     store.client.hyperhive.jobs.update_one({}, [{"$set": change}])
     asked: dict[str, Any] = {"worker": "fast", "study": "s", "objectives": ["lenet5"], **arguments}
-    assert store.queue.copy(token=new_token(), seconds_per_epoch=QUICK, **asked) is None
+    assert store.queue.copy(token=new_token(), seconds_per_unit=QUICK, **asked) is None
 
 
 @pytest.mark.parametrize(
-    ("epoch", "ago", "slowest"),
-    # In its first epoch: 19 of 100 s or more remain, to be undercut by a fifth in 20 epochs. In its
-    # second: 18 of 50 s; in its tenth: 10 of 10 s; and less the longer ago it said so.
+    ("done", "ago", "slowest"),
+    # In its first unit: 19 of 100 s or more remain, and a copy must do 20 in four fifths of that
+    # time. In its second: 18 of 50 s; in its tenth: 10 of 10 s; less the longer ago it said so.
     [(0, 0.0, 76.0), (1, 0.0, 36.0), (9, 0.0, 4.0), (1, 450.0, 18.0)],
 )
 def test_a_trial_is_copied_by_who_ends_it_clearly_sooner(
-    store: Store, epoch: int, ago: float, slowest: float
+    store: Store, done: int, ago: float, slowest: float
 ) -> None:
     """The holder's time is taken from its last word, and a copy must need four fifths of it."""
     held(store)
-    at_epoch(store, 0, epoch, 100.0, ago)
+    is_done(store, 0, done, 100.0, ago)
     assert try_copy(store, seconds=1.05 * slowest) is None
     assert try_copy(store, seconds=0.9 * slowest) is not None
 
 
 def test_a_holder_that_said_how_slow_it_is_is_believed(store: Store) -> None:
-    """Its pace counts until its epochs tell more, and of that claim only."""
-    draft = Draft("s", 0, {"epochs": EPOCHS}, {})
+    """Its pace counts until its progress tells more, and only for that claim."""
+    draft = Draft("s", 0, {}, {}, objective="lenet5", cost=COST)
     assert store.queue.post(draft)
     holder = store.queue.claim("slow", new_token(), ["lenet5"], pace=2.0)
     assert try_copy(store, seconds=1.7) is None
-    copy = try_copy(store, seconds=1.4)  # 20 epochs of 2 s in four fifths of the time
+    copy = try_copy(store, seconds=1.4)  # 20 units of 2 s in four fifths of the time
     assert copy is not None
     assert holder is not None
     store.queue.give_back(holder)
@@ -199,7 +213,7 @@ def test_a_lease_that_a_wrong_clock_made_is_set_right_by_the_next_beat(store: St
         store.client.hyperhive.jobs.update_one({}, [{"$set": ahead}])
         if copy is not None:
             store.queue.give_back(copy)
-        beaten = store.queue.heartbeat(holder, lease=60.0)
+        beaten = store.queue.heartbeat(holder, {"done": 1}, lease=60.0)
         assert beaten.lease_until is not None
         assert beaten.refresh_time is not None
         assert (beaten.lease_until - beaten.refresh_time).total_seconds() == 60.0
@@ -234,7 +248,7 @@ def test_a_copy_that_is_given_back_leaves_the_holder_alone(store: Store, exclude
     left = store.queue.heartbeat(holder, {"epoch": 1})
     assert (left.status, left.owner, left.attempts) == (Status.RUNNING, "slow", 1)
     assert left.excluded == (("fast",) if exclude else ())
-    at_epoch(store, 0, 1)
+    is_done(store, 0, 1)
     assert try_copy(store) is None
     assert try_copy(store, "w3") is not None
 
@@ -336,7 +350,7 @@ def test_a_trial_of_before_there_were_copies_can_be_copied(store: Store) -> None
     holder = held(store)
     store.client.hyperhive.jobs.update_one({}, {"$unset": {"copy": ""}})
     assert store.queue.heartbeat(holder, {"epoch": 1}).copy is None
-    at_epoch(store, 0, 1)
+    is_done(store, 0, 1)
     copy = copied(store)
     store.queue.give_back(holder)
     assert store.queue.heartbeat(copy).owner == "fast"

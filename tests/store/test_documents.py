@@ -52,7 +52,7 @@ def test_a_study_is_deleted_with_what_its_trials_name(store: Store) -> None:
     artifacts = [store.blobs.put(b"w", "w").as_document(), {"file_id": blob}]
     artifacts += [{}, {"file_id": {"$ne": None}}]
     for tid, artifact in enumerate(artifacts):
-        store.queue.post(Draft("s", tid, {}, {}))
+        store.queue.post(Draft("s", tid, {}, {}, objective="lenet5"))
         store.client.hyperhive.jobs.update_one({"tid": tid}, {"$set": {"artifact": artifact}})
     store.delete_study("s")
     assert (store.studies.get("s"), store.trials.find("s")) == (None, [])
@@ -63,7 +63,7 @@ def test_a_study_is_deleted_with_what_its_trials_name(store: Store) -> None:
 def test_cancelling_a_study_ends_what_the_dead_hold(store: Store) -> None:
     """No coordinator need be there to see to it."""
     store.studies.open("s", {})
-    store.queue.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     assert store.queue.claim("dead", new_token(), ["lenet5"], lease=0.0) is not None
     assert store.cancel_study("s") == 1
     (trial,) = store.trials.find("s")

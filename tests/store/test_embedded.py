@@ -118,7 +118,7 @@ def trials(uri: str) -> int:
 
 def post(uri: str, tid: int) -> None:
     with Store(uri) as store:
-        assert store.queue.post(Draft("s", tid, {}, {}))
+        assert store.queue.post(Draft("s", tid, {}, {}, objective="lenet5"))
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ def claim(store: Store, worker: str = "w1", lease: float = 60.0) -> Trial:
 
 def held(store: Store, worker: str = "w1", lease: float = 60.0, **fields: Any) -> Trial:
     """Post a trial and claim it."""
-    assert store.queue.post(Draft("s", fields.pop("tid", 0), {}, {}, **fields))
+    assert store.queue.post(
+        Draft("s", fields.pop("tid", 0), {}, {}, **{"objective": "lenet5", **fields})
+    )
     return claim(store, worker, lease)
 
 

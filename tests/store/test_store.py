@@ -209,7 +209,7 @@ def test_a_server_that_never_answers_is_unavailable_in_time(silent_port: int) ->
     with Store(f"mongodb://127.0.0.1:{silent_port}/", timeout=0.5) as store:
         for ask in (
             store.ping,
-            lambda: store.queue.post(Draft("s", 0, {}, {})),
+            lambda: store.queue.post(Draft("s", 0, {}, {}, objective="lenet5")),
             lambda: store.queue.claim("w", new_token(), ["lenet5"]),
             lambda: store.trials.find("s"),
         ):
@@ -273,11 +273,11 @@ def test_every_part_of_the_store_says_that_it_is_unavailable(closed_port: int) -
 
 def test_a_reader_reads_and_may_not_write(store: Store, reader_uri: str) -> None:
     """What a user may not do is said to be not allowed, and does not happen."""
-    store.queue.post(Draft("s", 0, {}, {}))
+    store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     with Store(reader_uri) as reader:
         assert len(reader.trials.find("s")) == 1
         for forbidden in (
-            lambda: reader.queue.post(Draft("s", 1, {}, {})),
+            lambda: reader.queue.post(Draft("s", 1, {}, {}, objective="lenet5")),
             lambda: reader.queue.claim("w", new_token(), ["lenet5"]),
             lambda: reader.queue.cancel("s", SEARCH, 0),
             reader.queue.expire,

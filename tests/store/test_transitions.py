@@ -16,7 +16,7 @@ OURS = ["lenet5"]
 
 
 def post(store: Store, tid: int = 0, **fields: Any) -> None:
-    assert store.queue.post(Draft("s", tid, {}, {}, **fields))
+    assert store.queue.post(Draft("s", tid, {}, {}, **{"objective": "lenet5", **fields}))
 
 
 def claim(store: Store, worker: str = "w1", lease: float = 60.0) -> Trial:

@@ -15,7 +15,7 @@ from hyperhive.store.trial import SEARCH, Draft, Status, Trial
 
 
 def post(store: Store, tid: int = 0, **fields: Any) -> bool:
-    return store.queue.post(Draft("s", tid, {}, {}, **fields))
+    return store.queue.post(Draft("s", tid, {}, {}, **{"objective": "lenet5", **fields}))
 
 
 def claim(store: Store, worker: str = "w1", lease: float = 60.0) -> Trial:

@@ -14,7 +14,7 @@ def post(store: Store, study: str, tid: int = 0, **changes: Any) -> None:
     data = digits()
     store.datasets.publish(data.content_hash, data.pack(), data.card())
     config = {"dataset": data.content_hash, "learning_rate": 0.05, "epochs": 1, "momentum": 0.5}
-    store.queue.post(Draft(study, tid, {**config, **changes}, {}))
+    store.queue.post(Draft(study, tid, {**config, **changes}, {}, objective="lenet5"))
 
 
 def the_trial(store: Store, study: str, tid: int = 0) -> Trial:

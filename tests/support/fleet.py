@@ -103,7 +103,7 @@ class Fleet:
 def draft(study: str, tid: int, objective: str = "quick", epochs: int = 1, **how: Any) -> Draft:
     """Return a trial as a coordinator would post it, its learning rate telling it from others."""
     config = {"learning_rate": round(0.001 * (tid + 1), 6), "momentum": 0.5, "epochs": epochs}
-    return Draft(study, tid, config, {}, objective=objective, **how)
+    return Draft(study, tid, config, {}, objective=objective, cost=epochs, **how)
 
 
 def running(store: Store, study: str, purpose: str = SEARCH, tid: int = 0) -> Trial:

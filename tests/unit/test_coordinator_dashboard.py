@@ -49,7 +49,7 @@ def config(tid: int) -> dict[str, Any]:
 
 def posted(store: Store, study: str, *tids: int, **fields: Any) -> None:
     for tid in tids:
-        store.queue.post(Draft(study, tid, config(tid), {}, **fields))
+        store.queue.post(Draft(study, tid, config(tid), {}, **{"objective": "lenet5", **fields}))
 
 
 def taken(store: Store, worker: str = "mac-1", lease: float = 60.0) -> Trial:
@@ -120,7 +120,7 @@ def test_the_last_trials_of_a_study_that_ended_are_seen(store: Store) -> None:
     assert states(fleet) == {
         "s": ["baseline/0 DONE", "search/0 DONE", "search/1 DONE", "refit/1 DONE"]
     }
-    assert (fleet.studies[0].is_open, fleet.studies[0].summary.test_accuracy) == (False, 0.7)
+    assert (fleet.studies[0].is_open, fleet.studies[0].test_accuracy) == (False, 0.7)
     assert reader.read() == fleet
     store.studies.extend("s", {"trials": 12})
     posted(store, "s", 2)

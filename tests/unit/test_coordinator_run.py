@@ -473,7 +473,7 @@ def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
     open_study(store, plan(), tiny())
     assert "mended" not in plain(status_report(store, None))
     for tid in range(3):
-        store.queue.post(Draft("s", tid, {"learning_rate": 0.01}, {}))
+        store.queue.post(Draft("s", tid, {"learning_rate": 0.01}, {}, objective="lenet5"))
     silent = claimed(store, lease=0.0)
     deliver(store, claimed(store))  # the same trial, which was up again
     deliver(store, silent)
@@ -501,7 +501,7 @@ def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
 def test_status_shows_a_second_copy(store: Store) -> None:
     """The worker that runs it has a line with its own progress, beside that of the holder."""
     open_study(store, plan(), tiny())
-    store.queue.post(Draft("s", 0, {"learning_rate": 0.01, "epochs": 30}, {}))
+    store.queue.post(Draft("s", 0, {"learning_rate": 0.01, "epochs": 30}, {}, objective="lenet5"))
     slow = claimed(store)
     an_hour_ago = {"book_time": {"$subtract": ["$refresh_time", 3_600_000]}}
     store.client.hyperhive.jobs.update_many({}, [{"$set": an_hour_ago}])
@@ -569,7 +569,7 @@ def test_the_panel_shows_what_each_worker_does(store: Store) -> None:
     study = open_study(store, plan(), tiny())
     assert "no worker yet" in plain(panel(snapshot(store)))
     config = study.config({"learning_rate": 0.02, "epochs": 9.0, "momentum": 0.5}).to_json()
-    store.queue.post(Draft("s", 0, config, {}))
+    store.queue.post(Draft("s", 0, config, {}, objective="lenet5"))
     store.workers.report("nano-12", None, "cuda", {}, None)
     trial = store.queue.claim("nano-12", "token", ["lenet5"])
     assert trial is not None

@@ -110,7 +110,14 @@ def post(store: Store, of: Study, tid: int) -> None:
     """Post a trial as the study's own search would."""
     vals = Suggester("random", of.plan.space, of.plan.seed, 1).suggest(tid, [])
     store.queue.post(
-        Draft(of.name, tid, of.config(vals).to_json(), vals, max_attempts=of.plan.max_attempts)
+        Draft(
+            of.name,
+            tid,
+            of.config(vals).to_json(),
+            vals,
+            max_attempts=of.plan.max_attempts,
+            objective="lenet5",
+        )
     )
 
 

@@ -22,7 +22,7 @@ def open_study(store: Store, trials: int) -> None:
 
 
 def post(store: Store, tid: int, epochs: int) -> None:
-    store.queue.post(Draft("s", tid, {"epochs": epochs}, {}))
+    store.queue.post(Draft("s", tid, {"epochs": epochs}, {}, objective="lenet5", cost=epochs))
 
 
 def pace(device: str) -> Pace:
@@ -44,7 +44,11 @@ def taken(store: Store, device: str, knows: bool = True, study: str | None = Non
 def at_epoch(store: Store, trial: Trial, epoch: int, seconds: float) -> None:
     """Have it that a trial's holder has just said that it is so far after so many seconds."""
     begun = {"$subtract": ["$$NOW", round(1000 * seconds)]}
-    said = {"progress": {"epoch": epoch}, "refresh_time": "$$NOW", "book_time": begun}
+    said = {
+        "progress": {"epoch": epoch, "done": epoch},
+        "refresh_time": "$$NOW",
+        "book_time": begun,
+    }
     store.client.hyperhive.jobs.update_one({"_id": trial.id}, [{"$set": said}])
 
 
@@ -113,7 +117,7 @@ def test_an_idle_device_copies_a_straggler(store: Store) -> None:
     post(store, 0, 30)
     straggler = taken(store, "slow")
     at_epoch(store, straggler, 2, 2.0)
-    store.queue.post(Draft("another", 0, {}, {}))
+    store.queue.post(Draft("another", 0, {}, {}, objective="lenet5"))
     assert taken(store, "fast").study == "another"
     copy = taken(store, "fast")
     assert (copy.id, copy.is_copy) == (straggler.id, True)
@@ -136,14 +140,17 @@ def test_a_device_is_compared_with_those_at_work_on_its_study(store: Store) -> N
 @pytest.mark.parametrize(
     ("progress", "expected"),
     [
-        ({"epoch": 4, "epochs": 8}, Pace("s", 2.5)),
-        ({"epoch": 0}, None),
-        ({"epoch": "4"}, None),
-        ({"step": 4}, None),
+        ({"done": 4}, Pace("s", 2.5)),
+        ({"done": 0.5, "epoch": 4}, Pace("s", 20.0)),
+        ({"done": 0}, None),
+        ({"done": "4"}, None),
+        ({"done": True}, None),
+        ({"done": float("nan")}, None),
+        ({"epoch": 4, "epochs": 8}, None),
     ],
 )
-def test_a_pace_is_known_after_an_epoch(progress: Any, expected: Pace | None) -> None:
-    """It is the mean of all epochs so far; an objective that counts none has none."""
+def test_a_pace_is_known_after_some_work(progress: Any, expected: Pace | None) -> None:
+    """It is the mean of all work so far; an objective that does not report ``done`` has none."""
     assert pace_of("s", progress, 10.0) == expected
 
 
@@ -151,7 +158,7 @@ def test_a_pace_is_in_the_workers_record(store: Store) -> None:
     """Others read it there; what is no pace, from whatever version, is none."""
     report(store, "fast")
     assert store.workers.present()[0].pace == pace("fast")
-    for said in ({"seconds_per_epoch": "1"}, {}, "quick", None):
+    for said in ({"seconds_per_unit": "1"}, {"seconds_per_unit": [1]}, {}, "quick", None):
         change = {"$set": {"record.pace": said}}
         store.client.hyperhive.workers.update_one({}, change)
         assert store.workers.present()[0].pace is None

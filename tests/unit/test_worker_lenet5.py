@@ -64,11 +64,12 @@ def test_a_result_says_what_the_coordinator_needs() -> None:
 
 
 def test_each_epoch_is_reported_with_the_time_that_is_left() -> None:
-    """Progress names epoch and epochs, and the seconds left go down to nothing."""
+    """Progress has epoch, epochs and what is done; the seconds left decrease to 0."""
     bench = Bench()
     LeNet5Objective()(config(), bench.context)
     assert [report["epoch"] for report, _ in bench.reports] == [1, 2, 3]
     assert {report["epochs"] for report, _ in bench.reports} == {3}
+    assert [report["done"] for report, _ in bench.reports] == [1, 2, 3]
     left = [seconds for _, seconds in bench.reports]
     assert left[0] > 0
     assert left[-1] == 0

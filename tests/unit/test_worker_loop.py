@@ -348,13 +348,17 @@ def straggler(store: Store, bench: Bench) -> Trial:
     post(store, 1)
     trial = store.queue.claim("slow", new_token(), ["lenet5"])
     assert trial is not None
-    begun = {"book_time": {"$subtract": ["$refresh_time", 3_600_000]}, "config.epochs": 30}
+    begun = {
+        "book_time": {"$subtract": ["$refresh_time", 3_600_000]},
+        "cost": 30,
+        "progress": {"done": {"$literal": 0}},
+    }
     store.client.hyperhive.jobs.update_one({"_id": trial.id}, [{"$set": begun}])
     return trial
 
 
 def an_epoch(config: Mapping[str, Any], context: Context) -> Outcome:
-    context.report({"epoch": 1, "epochs": 1}, 0.0)
+    context.report({"done": 1}, 0.0)
     return FOUND
 
 

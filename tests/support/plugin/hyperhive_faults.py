@@ -80,7 +80,8 @@ def quick(config: Mapping[str, Any], context: Context) -> Outcome:
     audit("begun", learning_rate=config["learning_rate"])
     ends = time.monotonic() + _SECONDS
     while time.monotonic() < ends or is_held(config):
-        context.report({"epoch": 1, "epochs": config["epochs"]}, ends - time.monotonic())
+        progress = {"epoch": 1, "epochs": config["epochs"], "done": 1}
+        context.report(progress, ends - time.monotonic())
         if not _DEAF and context.should_stop():
             raise Stopped
         if _DIE_AT == "training":

@@ -67,6 +67,7 @@ def test_each_epoch_is_reported_with_the_time_that_is_left() -> None:
     """Progress has epoch, epochs and what is done; the seconds left decrease to 0."""
     bench = Bench()
     LeNet5Objective()(config(), bench.context)
+    assert bench.reports.pop(0) == ({"done": 0}, 0.0)
     assert [report["epoch"] for report, _ in bench.reports] == [1, 2, 3]
     assert {report["epochs"] for report, _ in bench.reports} == {3}
     assert [report["done"] for report, _ in bench.reports] == [1, 2, 3]
@@ -117,10 +118,10 @@ def test_a_configuration_that_nobody_can_run_is_refused(wrong: dict[str, Any]) -
 
 def test_a_training_that_is_told_to_stop_stops() -> None:
     """When should_stop says yes the objective raises Stopped within the epoch."""
-    bench = Bench(stop_after=1)
+    bench = Bench(stop_after=2)
     with pytest.raises(Stopped):
         LeNet5Objective()(config(epochs=1000), bench.context)
-    assert len(bench.reports) == 1
+    assert len(bench.reports) == 2
 
 
 def test_a_data_set_is_kept_from_trial_to_trial() -> None:

@@ -113,7 +113,7 @@ class Heartbeat:
         self._wake.set()
 
     def raise_failure(self) -> None:
-        """Raise the error that ended the heartbeat, if any: without one a worker must not go on."""
+        """Raise the error that ended the heartbeat, if any: a worker must not go on without it."""
         if self.failure is not None:
             raise self.failure
 

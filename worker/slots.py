@@ -33,8 +33,8 @@ _PING_TIMEOUT_S = 2.0
 def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoReturn:
     """Run a worker until it is stopped, then end this process with the worker's exit code.
 
-    Everything that would fail alike in every slot is checked here first, so that the user reads it
-    once.
+    What would fail in the same way in every slot is checked here first, so that the user reads one
+    message.
 
     Args:
         settings: the command line's choices.
@@ -60,7 +60,7 @@ def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoRe
     receiver, sender = multiprocessing.Pipe(duplex=False)
     if Pool(_slot, (settings, sender, set_up), slots).run():
         _end_process(0)
-    # Most errors are the same in every slot: tell each once.
+    # Most errors are the same in every slot: log each once.
     reasons = set()
     while receiver.poll():
         reasons.add(receiver.recv())
@@ -102,7 +102,7 @@ def _login(uri: str | None, save: bool) -> str | None:
 
 
 def _check_login(uri: str) -> None:
-    """Raise ``StoreError`` if the server refuses the login; a server that is away is no error."""
+    """Raise ``StoreError`` if the server refuses the login; accept a server that is away."""
     from hyperhive.store.store import Store
 
     with contextlib.suppress(StoreUnavailable), Store(uri, timeout=_PING_TIMEOUT_S) as store:

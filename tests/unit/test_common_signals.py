@@ -20,7 +20,7 @@ def asked(times: int) -> StopRequest:
 
 
 @pytest.mark.parametrize(
-    ("times", "ends_in", "grace", "gives_back"),
+    ("times", "ends_in", "grace", "must_end"),
     [
         (0, FOREVER, 0.0, False),
         (1, 5.0, 10.0, False),
@@ -32,28 +32,28 @@ def asked(times: int) -> StopRequest:
     ],
 )
 def test_work_that_ends_within_the_grace_is_finished(
-    times: int, ends_in: float, grace: float, gives_back: bool
+    times: int, ends_in: float, grace: float, must_end: bool
 ) -> None:
-    """Asked once, only work that takes longer than the grace ends; asked twice, all does."""
-    assert asked(times).ends(time.monotonic() + ends_in, grace) is gives_back
+    """After one request, work that takes longer than the grace must end; after two, all work."""
+    assert asked(times).ends(time.monotonic() + ends_in, grace) is must_end
 
 
 def test_the_grace_begins_with_the_first_request() -> None:
-    """Work that was to end within the grace and is late is given back after all."""
+    """Work that was expected to end within the grace, but has not, must end."""
     stop = asked(1)
     assert not stop.ends(time.monotonic() + 0.05, 0.1)
     time.sleep(0.12)
     assert stop.ends(time.monotonic() + 0.05, 0.1)
 
 
-def test_a_request_wakes_whoever_waits() -> None:
-    """The event is set by the first request, and not before."""
+def test_a_request_wakes_a_waiting_thread() -> None:
+    """The first request sets the event."""
     assert not asked(0).asked.is_set()
     assert asked(1).asked.wait(0)
 
 
-def test_a_signal_in_the_middle_of_a_wait_is_no_deadlock() -> None:
-    """A handler may interrupt whoever holds the event's lock, and so must not wait for that."""
+def test_a_signal_during_a_wait_does_not_deadlock() -> None:
+    """A handler may interrupt the thread that holds the event's lock: it must not wait for it."""
     stop = StopRequest()
     handler = threading.Thread(target=stop.on_signal, daemon=True)
     with stop.asked._cond:  # type: ignore[attr-defined]

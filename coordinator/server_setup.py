@@ -1,4 +1,4 @@
-"""A shared server made ready for a fleet: its replica set, roles, indexes and users."""
+"""A shared server made ready for a fleet: its roles, indexes and users."""
 
 from __future__ import annotations
 
@@ -7,36 +7,31 @@ from typing import Iterator
 from urllib.parse import quote
 
 from hyperhive.common.errors import InputError
-from hyperhive.store import replica_set
 from hyperhive.store.errors import LoginRefused
 from hyperhive.store.server import login
-from hyperhive.store.server.mongo import direct, with_login
+from hyperhive.store.server.mongo import with_login
 from hyperhive.store.server.roles import ROLES
 from hyperhive.store.store import Store
 
 _TIMEOUT_S = 60.0
-"""A slow server may take this long to make itself a replica set."""
+"""A slow server may take this long to make the indexes."""
 
 
 class NoUsers(InputError):
     """The folder of the users' addresses lacks one."""
 
 
-def prepare(uri: str, users: Path | None, member: str | None) -> Iterator[str]:
+def prepare(uri: str, users: Path | None) -> Iterator[str]:
     """Make a server ready; give a line for each thing that holds now. Safe to do again.
 
     Args:
         uri: of the server, with an administrator's login.
         users: a folder with ``coordinator.uri``, ``worker.uri`` and ``viewer.uri``, whose users
             are made, with the passwords that stand there.
-        member: ``HOST:PORT``, by which the server reaches itself; it becomes a replica set of one.
 
     Raises ``StoreError``, ``NoUsers``.
     """
-    with Store(direct(uri) if member else uri, _TIMEOUT_S) as store:
-        if member is not None:
-            name = replica_set.ensure(store.client, store.guard, member)
-            yield f"replica set {name}: {member} is primary"
+    with Store(uri, _TIMEOUT_S) as store:
         store.roles.ensure()
         yield "roles: {}".format(", ".join(ROLES))
         store.ensure_indexes()

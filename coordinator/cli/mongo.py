@@ -37,19 +37,13 @@ def init(
         help="Also make the users of coordinator.uri, worker.uri and viewer.uri in this folder, "
         "with the passwords that stand there.",
     ),
-    replica_set: Optional[str] = typer.Option(
-        None,
-        metavar="HOST:PORT",
-        help="First make the server a replica set of one, under the address by which it reaches "
-        "itself.",
-    ),
     mongo: Optional[str] = ADMIN,
 ) -> None:
     """Make a shared server ready: roles, indexes and users. Safe to run again."""
     uri = _require_server(mongo)
     from hyperhive.coordinator.server_setup import prepare
 
-    for line in prepare(uri, users, replica_set):
+    for line in prepare(uri, users):
         typer.echo(line)
 
 

@@ -39,9 +39,10 @@ from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Status
 from hyperhive.worker.identity import Identity
-from hyperhive.worker.loop import Terms, Worker
+from hyperhive.worker.loop import Worker
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
 from hyperhive.worker.outbox import Outbox
+from hyperhive.worker.settings import WorkerSettings
 
 SPEED = {"fast": 10.0, "medium": 4.0, "slow": 1.0}
 """Epochs that a device trains while the slow one trains one."""
@@ -128,8 +129,8 @@ def _fleet(uri: str, folder: Path, study: str, epoch: float, first_come: bool) -
         name = f"{device}-{study}"
         stops.append(StopRequest())
         worker = Worker(
+            WorkerSettings(uri, study, "cpu", first_come=first_come),
             Identity(name, study, device, {}),
-            Terms(lambda: uri, "cpu", first_come=first_come),
             {"lenet5": _Sleeper(epoch / speed)},
             Outbox(name, folder / name),
             stops[-1],

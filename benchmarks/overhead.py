@@ -26,9 +26,10 @@ from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status
 from hyperhive.worker.heartbeat import Heartbeat
 from hyperhive.worker.identity import Identity
-from hyperhive.worker.loop import Terms, Worker
+from hyperhive.worker.loop import Worker
 from hyperhive.worker.objectives.api import Context, Outcome
 from hyperhive.worker.outbox import Outbox
+from hyperhive.worker.settings import WorkerSettings
 
 STUDY = "overhead"
 
@@ -64,11 +65,11 @@ def main() -> None:
 def _run(uri: str, store: Store, objective: object, outbox_folder: Path) -> list[float]:
     """Run all trials; return the seconds that each took."""
     identity = Identity("overhead-1", STUDY, "cpu", {})
-    terms = Terms(lambda: uri, "cpu")
+    settings = WorkerSettings(uri, STUDY, "cpu")
     times = []
     with Outbox(identity.worker, outbox_folder) as outbox:
-        worker = Worker(identity, terms, {"lenet5": objective}, outbox, StopRequest())
-        with Heartbeat(lambda: Store(uri), identity, terms.lease) as heartbeat:
+        worker = Worker(settings, identity, {"lenet5": objective}, outbox, StopRequest())
+        with Heartbeat(lambda: Store(uri), identity, settings.lease) as heartbeat:
             while True:
                 started_at = time.perf_counter()
                 if not worker.run_one(store, heartbeat):

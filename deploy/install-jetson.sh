@@ -1,18 +1,18 @@
 #!/bin/sh
-# Installs hyperhive's worker and predict-cam on a Jetson Nano: docs/jetson.md tells the whole recipe.
-# The system's own torch, OpenCV and numpy stay what they are, now and in later `pip install`s there.
-# To be run from a clone, as yourself; as often as you like: it mends what is not as it should be.
+# Installs hyperhive's worker and predict-cam on a Jetson Nano; docs/jetson.md has the whole recipe.
+# The system's own torch, OpenCV and numpy stay unchanged, also by later `pip install`s there.
+# Run it from a clone, as yourself, not root. Run it again at any time: it repairs an installation.
 set -eu
 
 usage() {
   cat <<'END'
-usage: sh deploy/install-jetson.sh [--torch WHEEL] [--python PYTHON] [--venv FOLDER] [--package WHAT] [--anyway]
+usage: sh deploy/install-jetson.sh [--torch WHEEL] [--python PYTHON] [--venv FOLDER] [--package WHEEL] [--anyway]
 
-  --torch WHEEL    a CUDA 10.2 build of torch 1.10 to 1.13, where the system has none: a file or an address
-  --python PYTHON  a Python of 3.8 or newer; by default python3.8, else python3
-  --venv FOLDER    where to install; by default .venv in this clone, where the systemd unit looks for it
-  --package WHAT   a wheel of hyperhive to install instead of this clone
-  --anyway         on a machine that is no Jetson: apt-get is not called
+  --torch WHEEL    a CUDA 10.2 build of torch 1.10 to 1.13, if the system has no torch: a file or a URL
+  --python PYTHON  Python 3.8 or newer; by default python3.8, else python3
+  --venv FOLDER    where to install; by default .venv in this clone, where the systemd unit expects it
+  --package WHEEL  a wheel of hyperhive to install instead of this clone
+  --anyway         install on a machine that is not a Jetson, without apt-get
 END
 }
 
@@ -37,7 +37,7 @@ while [ $# -gt 0 ]; do
       exit
       ;;
     --torch | --python | --venv | --package)
-      [ $# -gt 1 ] || refuse "$1 needs a value (--help tells more)"
+      [ $# -gt 1 ] || refuse "$1 needs a value (see --help)"
       case $1 in
         --torch) torch=$2 ;;
         --python) python=$2 ;;
@@ -67,16 +67,16 @@ if [ -e /etc/nv_tegra_release ] || [ "${model#*Jetson}" != "$model" ]; then
 elif [ -n "$anyway" ]; then
   say "machine: no Jetson, installing anyway"
 else
-  refuse "this is no Jetson (there is no /etc/nv_tegra_release): other machines need no more than" \
-    "pip install '.[torch]'; --anyway goes on"
+  refuse "this is not a Jetson (it has no /etc/nv_tegra_release): on other machines run" \
+    "pip install '.[torch]', or pass --anyway to continue"
 fi
 [ -n "$anyway" ] || [ "$(id -u)" -ne 0 ] ||
-  refuse "run this as yourself, not as root: it asks for sudo where it needs it"
-# A Jetson has no clock battery, and no certificate of a package index was valid in 1970.
+  refuse "run this as yourself, not as root: it uses sudo where it needs it"
+# A Jetson has no clock battery, and in 1970 no certificate of a package index was valid.
 [ "$(date +%Y)" -ge 2024 ] ||
-  refuse "the clock says $(date +%F): connect to the network, wait for the time, see timedatectl"
+  refuse "the clock says $(date +%F): connect to the network and wait until timedatectl shows the right time"
 
-# Not on every image: Python 3.8 with venv, and the libraries that CUDA builds of torch are linked to.
+# Some images lack Python 3.8 with venv, or the libraries that CUDA builds of torch are linked to.
 if [ -z "$anyway" ]; then
   missing=
   for name in python3.8 python3.8-venv libgomp1 libomp-dev libopenblas-dev libopenmpi-dev; do
@@ -88,7 +88,7 @@ if [ -z "$anyway" ]; then
     # shellcheck disable=SC2086  # several names
     sudo apt-get install --yes --no-install-recommends $missing
   else
-    say "system packages: all there"
+    say "system packages: all installed"
   fi
 fi
 
@@ -96,19 +96,19 @@ fi
 
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; }
 if [ -n "$python" ]; then
-  new_enough "$python" || refuse "$python is no Python of 3.8 or newer"
+  new_enough "$python" || refuse "$python is not Python 3.8 or newer"
 else
   for each in python3.8 python3; do
     if [ -z "$python" ] && new_enough "$each"; then python=$each; fi
   done
-  [ -n "$python" ] || refuse "there is no Python of 3.8 or newer: name one with --python"
+  [ -n "$python" ] || refuse "no Python 3.8 or newer was found: pass one with --python"
 fi
 
 if [ -e "$venv" ] && ! grep -qs 'include-system-site-packages = true' "$venv/pyvenv.cfg"; then
-  refuse "$venv is there and does not see the system's packages: move it away, or name another with --venv"
+  refuse "$venv exists and does not see the system's packages: move it away, or pass another folder with --venv"
 fi
 if [ -x "$venv/bin/python" ]; then
-  say "virtual environment: $venv, there already"
+  say "virtual environment: $venv, which exists already"
 else
   say "virtual environment: $venv, with $("$python" --version 2>&1), which sees the system's packages"
   "$python" -m venv --system-site-packages "$venv"
@@ -116,27 +116,27 @@ fi
 python=$venv/bin/python
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
 
-# Ubuntu 18.04's pip is too old to know the wheels of today; 25.0 is the last for Python 3.8.
+# Ubuntu 18.04's pip is too old for today's wheels; pip 25.0 is the last for Python 3.8.
 if ! "$python" -c 'import pip, sys; sys.exit(int(pip.__version__.split(".")[0]) < 21)'; then
   say "pip: a newer one"
   pip install --quiet --upgrade 'pip>=21,<25.1'
 fi
 
-# -- what every Python here does first --------------------------------------------------------------
+# -- what every Python of this environment does first ------------------------------------------------
 
 say "start-up file: $venv/.../hyperhive-jetson.pth"
 "$python" - <<'END'
 import ctypes, pathlib, sysconfig
 
-# OpenBLAS before 0.3.14, as in numpy 1.19.5, dies of an illegal instruction where it asks this
-# processor what it is; so it is told.
+# OpenBLAS before 0.3.14 (numpy 1.19.5 has one) dies of an illegal instruction while it detects this
+# processor. With the variable it does not detect it.
 line = "import ctypes, os; os.environ.setdefault('OPENBLAS_CORETYPE', 'ARMV8')"
 try:
-    # Whatever loads it later, torch or OpenCV, finds no room left in glibc's static TLS block.
+    # Loaded later, by torch or OpenCV, it may find no room in glibc's static TLS block.
     ctypes.CDLL("libgomp.so.1")
     line += "; ctypes.CDLL('libgomp.so.1')"
 except OSError:
-    print("   there is no libgomp.so.1: not loaded first")
+    print("   libgomp.so.1 is not installed, so it is not loaded first")
 pathlib.Path(sysconfig.get_path("purelib"), "hyperhive-jetson.pth").write_text(line + "\n")
 END
 
@@ -144,7 +144,7 @@ END
 
 if [ -n "$torch" ]; then
   say "torch: $torch"
-  # --no-deps: its metadata may ask for what an index would bring from elsewhere.
+  # --no-deps: its metadata may require packages that would replace the system's.
   pip install --quiet --no-deps "$torch"
 fi
 
@@ -171,17 +171,17 @@ def installed(name):
 pins = dict(
     line.strip().split("==") for line in tested.open() if "==" in line and line[0] != "#"
 )
-kept = {"numpy": pins["numpy"]}  # where there is none yet, the tested one is right
+constraints = {"numpy": pins["numpy"]}  # the tested version, unless the system has one
 for name in ("numpy", "torch", "torchvision") + OPENCV:
     pins.pop(name, None)
-    there = installed(name)
-    if there:
-        kept[name] = there
-        print("   {} {} stays".format(name, there))
-lines = ["{}=={}\n".format(*pin) for pin in sorted(kept.items())]
-if importlib.util.find_spec("cv2") and not any(name in kept for name in OPENCV):
-    # Built from source, as JetPack's: pip does not know that it is there.
-    print("   OpenCV (cv2) stays; pip will refuse to bring another")
+    version = installed(name)
+    if version:
+        constraints[name] = version
+        print("   {} {} stays".format(name, version))
+lines = ["{}=={}\n".format(*pin) for pin in sorted(constraints.items())]
+if importlib.util.find_spec("cv2") and not any(name in constraints for name in OPENCV):
+    # Built from source, like JetPack's: pip does not know that it is installed.
+    print("   OpenCV (cv2) stays; pip will refuse to install another")
     lines += ["{}<0\n".format(name) for name in OPENCV]
 (venv / "constraints.txt").write_text("".join(lines))
 (venv / "pip.conf").write_text("[install]\nconstraint = {}\n".format(venv / "constraints.txt"))
@@ -189,16 +189,16 @@ if importlib.util.find_spec("cv2") and not any(name in kept for name in OPENCV):
 END
 
 "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)' ||
-  refuse "$python sees no torch: name a CUDA 10.2 build with --torch WHEEL; docs/jetson.md tells where to get one"
+  refuse "$python finds no torch: pass a CUDA 10.2 build with --torch WHEEL; docs/jetson.md says where to get one"
 
 say "hyperhive: $package"
 pip install --quiet --no-compile --constraint "$venv/constraints.txt" --constraint "$venv/tested.txt" \
   "$package"
 
-# -- what came of it -------------------------------------------------------------------------------
+# -- check -----------------------------------------------------------------------------------------
 
 say "check"
-"$python" - <<'END' || refuse "what is installed does not run: docs/jetson.md tells what the usual reasons are"
+"$python" - <<'END' || refuse "the installed packages do not run: docs/jetson.md lists the usual reasons"
 import importlib.util, re
 import torch, numpy
 
@@ -215,10 +215,10 @@ else:
 if torch.cuda.is_available():
     print("   CUDA: {}".format(torch.cuda.get_device_name(0)))
 else:
-    print("   CUDA: none that this torch sees; trials will run on the CPU, some times slower")
+    print("   CUDA: none that this torch sees; trials will run on the CPU, several times slower")
 END
 
 memory=$(awk '/^(MemTotal|SwapTotal):/ { kB += $2 } END { print int(kB / 1024) }' /proc/meminfo)
 [ "$memory" -ge 5500 ] ||
-  say "memory and swap are $memory MB together: add swap before you train (docs/jetson.md)"
-say "done. Next: the line that 'hyperhive mongo invite NAME' printed, with $venv/bin/hyperhive"
+  say "memory and swap together are $memory MB: add swap before you train (docs/jetson.md)"
+say "done. Next: paste the line of 'hyperhive mongo invite NAME', with $venv/bin/hyperhive"

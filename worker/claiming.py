@@ -1,72 +1,138 @@
-"""Fitting the work to the device: which trial a worker takes, near the end of a study.
+"""Which trial a worker takes.
 
-Anywhere else the oldest that waits, whoever comes. But once the last trial of a budget is posted, a
-slow device that takes a long one keeps all others waiting for it. Then
+In general a worker takes the oldest trial that waits. But once the last trial of a study's budget
+is posted, a slow device that takes a long trial keeps all others waiting for it. From then on
 
-- a fast device takes the longest trial that waits, a slow one the shortest;
-- a device that finds nothing to take begins a second copy of a trial that it can end clearly sooner
-  than the slower device that holds it. The first result counts (``store/queue.py``).
+- a fast device takes the longest trial that waits, a slow device the shortest;
+- a device that finds no waiting trial begins a second copy of a running one, if it can finish that
+  clearly sooner than the slower device that holds it. The first result counts
+  (``store/queue.py``).
 
-A worker decides by itself, by what is in the store: no coordinator need be there.
+Each worker decides alone, from what is in the store: this works without a coordinator too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
+from hyperhive.common.values import number
+from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Trial
 from hyperhive.store.workers import Pace
 from hyperhive.worker.identity import Identity
 
 SLOW = 3.0
-"""A device is slow that takes more than this many times as long as the fastest of the study's."""
+"""A device is slow if a unit of cost takes it this many times as long as the fastest device."""
 
 
-@dataclass(frozen=True)
-class Claimant:
-    """A worker that asks for a trial: who it is, under which token, what it can run, the lease."""
+class Claimer:
+    """Claims one trial after another for a worker.
 
-    identity: Identity
-    token: str
-    objectives: list[str]
-    lease: float
+    The reply to a claim may get lost with the connection. So the claimer keeps the claim's token
+    until the caller says that it heard all it needs (``confirm``), and asks for the trial by that
+    token before it claims another.
 
-
-def take(store: Store, claimant: Claimant, pace: Pace | None) -> Trial | None:
-    """Claim the trial that fits; None if there is none to be had now.
-
-    ``pace`` is the worker's own, None if it is not known or not to be looked at.
+    Args:
+        identity: the worker.
+        objectives: the names of the objectives that it can run.
+        lease: of each trial, in seconds.
+        first_come: always take the oldest trial, and no second copies.
     """
-    if pace is None or not _is_near_end(store, pace.study):
-        return _claim(store, claimant, claimant.identity.study)
-    is_fast = _is_fast(store, claimant.identity, pace)
-    return (
-        _claim(store, claimant, pace.study, is_fast, pace.seconds_per_unit)
-        or _claim(store, claimant, claimant.identity.study)
-        or _copy(store, claimant, pace)
-    )
+
+    def __init__(
+        self, identity: Identity, objectives: Iterable[str], lease: float, first_come: bool = False
+    ) -> None:
+        self._identity = identity
+        self._objectives = sorted(objectives)
+        self._lease = lease
+        self._first_come = first_come
+        self._token: str | None = None
+        self.pace: Pace | None = None
+        """How fast this worker is; None while that is unknown."""
+
+    @property
+    def may_hold_a_trial(self) -> bool:
+        """Whether a trial may already be this worker's, under a claim that is not confirmed."""
+        return self._token is not None
+
+    def next_trial(self, store: Store) -> Trial | None:
+        """Claim a trial, or find the one that an unconfirmed claim took; None if there is none."""
+        if self._token is not None:
+            trial = store.queue.claimed(self._token)
+        else:
+            self._token = new_token()  # kept if the claim raises: it may have happened
+            trial = self._take(store, self._token)
+        if trial is None:
+            self._token = None
+        return trial
+
+    def confirm(self) -> None:
+        """Forget the token of the last claim: its trial is in hand."""
+        self._token = None
+
+    def keep(self, token: str) -> None:
+        """Return to the trial of this token at the next call of ``next_trial``."""
+        self._token = token
+
+    def learn_pace(self, study: str, progress: Mapping[str, Any], seconds: float) -> None:
+        """Update ``pace`` from the progress of a run that has worked for ``seconds``."""
+        self.pace = pace_of(study, progress, seconds) or self.pace
+
+    def _take(self, store: Store, token: str) -> Trial | None:
+        pace = None if self._first_come else self.pace
+        if pace is None or not _is_near_end(store, pace.study):
+            return self._claim(store, token, self._identity.study)
+        is_fast = _is_fast(store, self._identity, pace)
+        return (
+            self._claim(store, token, pace.study, is_fast, pace.seconds_per_unit)
+            or self._claim(store, token, self._identity.study)
+            or self._copy(store, token, pace)
+        )
+
+    def _claim(
+        self,
+        store: Store,
+        token: str,
+        study: str | None,
+        longest: bool | None = None,
+        pace: float | None = None,
+    ) -> Trial | None:
+        return store.queue.claim(
+            self._identity.worker, token, self._objectives, study, self._lease, longest, pace
+        )
+
+    def _copy(self, store: Store, token: str, pace: Pace) -> Trial | None:
+        return store.queue.copy(
+            self._identity.worker,
+            token,
+            self._objectives,
+            pace.study,
+            pace.seconds_per_unit,
+            self._lease,
+        )
 
 
 def pace_of(study: str, progress: Mapping[str, Any], seconds: float) -> Pace | None:
-    """Return the pace of a worker that has come so far in so many seconds.
+    """Return the pace of a worker that made this progress in this many seconds.
 
-    None for an objective that counts no epochs, or is in its first.
+    None for an objective that has done nothing yet, or does not report how much of the trial's
+    cost is ``done``.
     """
-    epoch = progress.get("epoch")
-    return Pace(study, seconds / epoch) if isinstance(epoch, int) and epoch > 0 else None
+    done = number(progress.get("done"))
+    return None if done is None or done <= 0 else Pace(study, seconds / done)
 
 
 def _is_near_end(store: Store, study: str) -> bool:
-    """Whether all trials of a study's budget are posted, and it goes on."""
-    for found in store.studies.summaries(study):  # asked at each poll: none of a model's card
-        if not (found.cancelled or found.has_ended):
-            return store.trials.is_posted(study, SEARCH, found.budget - 1)
+    """Return whether a study still runs and all trials of its budget are posted."""
+    for summary in store.studies.summaries(study):  # at each poll, so without the model's card
+        if not (summary.cancelled or summary.has_ended):
+            return store.trials.is_posted(study, SEARCH, summary.budget - 1)
     return False
 
 
 def _is_fast(store: Store, identity: Identity, pace: Pace) -> bool:
+    """Return whether a worker keeps up with the fastest that works on the study now."""
     others = [
         record.pace.seconds_per_unit
         for record in store.workers.present(pace.study)
@@ -74,32 +140,3 @@ def _is_fast(store: Store, identity: Identity, pace: Pace) -> bool:
         if record.pace and record.pace.study == pace.study
     ]
     return pace.seconds_per_unit <= SLOW * min(others, default=pace.seconds_per_unit)
-
-
-def _claim(
-    store: Store,
-    claimant: Claimant,
-    study: str | None,
-    longest: bool | None = None,
-    pace: float | None = None,
-) -> Trial | None:
-    return store.queue.claim(
-        claimant.identity.worker,
-        claimant.token,
-        claimant.objectives,
-        study,
-        claimant.lease,
-        longest,
-        pace,
-    )
-
-
-def _copy(store: Store, claimant: Claimant, pace: Pace) -> Trial | None:
-    return store.queue.copy(
-        claimant.identity.worker,
-        claimant.token,
-        claimant.objectives,
-        pace.study,
-        pace.seconds_per_unit,
-        claimant.lease,
-    )

@@ -1,7 +1,7 @@
-"""The heartbeat: says that a worker lives, and keeps its trial's lease, while the trial trains.
+"""The heartbeat: reports that a worker lives, and renews its trial's lease.
 
-It has a thread and a database client of its own, so that neither a long training step nor a slow
-upload can cost a trial.
+It has its own thread and its own database client, so that neither a long training step nor a slow
+upload can lose the trial.
 """
 
 from __future__ import annotations
@@ -21,33 +21,34 @@ from hyperhive.worker.identity import Identity
 log = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 2.0
-"""Progress is stored this often at most, between the beats that keep the lease."""
+"""The least time between two beats that only store progress."""
 
 
 class Held:
-    """A trial in a worker's hands: what the heartbeat learns of it, and what it is to report."""
+    """A trial that this worker holds: what the heartbeat learned about it, and must report."""
 
     def __init__(self, trial: Trial) -> None:
         self.trial = trial
         self.progress: dict[str, Any] | None = None
         self.lost = threading.Event()
         self.cancelled = threading.Event()
-        self.outlasted = False
-        """The machine has been left alone for longer than a trial should wait."""
+        self.pause_expired = False
+        """Whether the worker has paused for longer than a trial should wait."""
 
 
 class Heartbeat:
-    """Beats every quarter of the lease, every 11 seconds at least, until the context ends.
+    """Beats every quarter of the lease, or every 11 seconds if that is sooner, until its end.
 
-    A beat that cannot reach the server is no reason to stop: the lease may be over when it comes
-    back, but nobody may have taken it. A beat that finds its trial gone sets ``Held.lost``.
+    Use it as a context manager. A beat that cannot reach the server is not a reason to stop: when
+    the server is back the lease may be over, but perhaps no other worker took the trial. A beat
+    that finds the trial taken or ended sets ``Held.lost``.
 
     Args:
         connect: opens the heartbeat's own store.
-        identity: what the worker says of itself.
-        lease: seconds.
+        identity: what the worker says about itself.
+        lease: in seconds.
         undelivered: counts the results that wait on this device.
-        pace: how fast this worker is, None while that is not known.
+        pace: returns how fast this worker is, None while that is unknown.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Heartbeat:
 
     @contextlib.contextmanager
     def holding(self, trial: Trial) -> Iterator[Held]:
-        """Keep a trial's lease while the context is open."""
+        """Renew a trial's lease while the context is open."""
         held = Held(trial)
         self._hold(held)
         try:
@@ -100,24 +101,24 @@ class Heartbeat:
 
     @contextlib.contextmanager
     def pausing(self, reason: str) -> Iterator[None]:
-        """Say in the worker's record that it pauses, and why, while the context is open."""
-        self._say_paused(reason)
+        """State in the worker's record that it pauses, and why, while the context is open."""
+        self._set_paused(reason)
         try:
             yield
         finally:
-            self._say_paused(None)
+            self._set_paused(None)
 
-    def _say_paused(self, reason: str | None) -> None:
+    def _set_paused(self, reason: str | None) -> None:
         self._paused = reason
         self._wake.set()
 
     def raise_failure(self) -> None:
-        """Raise what ended the heartbeat, if something did: a worker without one must not go on."""
+        """Raise the error that ended the heartbeat, if any: a worker must not go on without it."""
         if self.failure is not None:
             raise self.failure
 
     def _hold(self, held: Held | None) -> None:
-        with self._guard:  # waits for a beat under way, which may still write of the trial before
+        with self._guard:  # waits for the end of a beat, which may still write about the last trial
             self._held = held
             if held is not None and self.failure is not None:
                 held.lost.set()
@@ -130,17 +131,17 @@ class Heartbeat:
                     self.beat(store)
                     self._wake.wait(min(self._lease / 4, PRESENCE_S / 4))
                     self._wake.clear()
-                if self._got_through:  # else the record fades by itself
+                if self._got_through:  # else the server is away, and the record expires by itself
                     with contextlib.suppress(StoreUnavailable):
                         store.workers.leave(self._identity.worker)
-        except BaseException as error:  # handed to the worker's own thread, which raises it
+        except BaseException as error:  # for the worker's own thread: see raise_failure
             with self._guard:
                 self.failure = error
                 if self._held is not None:
                     self._held.lost.set()
 
     def beat(self, store: Store) -> None:
-        """Do one beat: the trial's lease, if one is held, then the worker's record."""
+        """Beat once: renew the lease of the held trial, if any, then update the worker's record."""
         self._last_beat = time.monotonic()
         with self._guard:
             held = self._held

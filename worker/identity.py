@@ -1,4 +1,4 @@
-"""What a worker says of itself."""
+"""What a worker says about itself in the store."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Results that are computed and not yet in the store. What is in here is never computed again.
+"""The outbox: results that are computed and not yet in the store, so that none is computed twice.
 
-Each worker process has a folder of its own below the outbox, locked for as long as it lives. A
-result is one file, written and synced before the first attempt to deliver it. Whoever finds a
-folder whose lock is free delivers what its dead owner left.
+Each worker process has its own folder in the outbox, which it locks while it lives. A result is one
+file, written and synced before the first attempt to deliver it. A worker that finds a folder with a
+free lock delivers the results that its dead owner left there.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ log = logging.getLogger(__name__)
 
 _LOCK = "lock"
 _LARGEST_RESULT = 8 << 20
-"""MongoDB takes documents of 16 MiB, and a trial may come to hold late results too."""
+"""MongoDB's limit for a document is 16 MiB, and a trial may have to hold late results too."""
 
 
 def default_directory() -> Path:
-    """Return where results wait that could not be delivered yet."""
+    """Return the folder of the outbox of this user's workers."""
     return paths.data_directory() / "outbox"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One result on its way: the claim it belongs to, hyperopt's result, perhaps weights.
+    """One result to deliver: the claim it belongs to, the result as JSON, and weights or None.
 
     ``store`` is the identity of the store that the trial is in.
     """
@@ -55,18 +55,18 @@ class Entry:
     store: str | None
 
     def encode(self) -> bytes:
-        """Return the entry as BSON: one file, which is there whole or not at all.
+        """Return the entry as BSON, for one file.
 
-        Raises ``ValueError`` or BSON's own error for a result that the store could not take.
+        Raises ``ValueError`` or BSON's own error for a result that the store could not hold.
         """
         size = len(bson.encode(self.result))
         if size > _LARGEST_RESULT:
-            raise ValueError(f"a result of {size >> 20} MB: large things belong in weights")
+            raise ValueError(f"the result has {size >> 20} MB: return large data as weights")
         return bytes(bson.encode(vars(self)))
 
     @classmethod
     def decode(cls, data: bytes) -> Entry:
-        """Read what ``encode`` gave; raises ``ValueError`` for anything else."""
+        """Return the entry that ``encode`` wrote; raises ``ValueError`` for anything else."""
         try:
             entry = cls(**bson.decode(data))
         except (bson.errors.BSONError, TypeError) as error:
@@ -77,7 +77,7 @@ class Entry:
             and isinstance(entry.result, Mapping)
             and (entry.weights is None or isinstance(entry.weights, bytes))
         ):
-            raise ValueError("its values are not those of a result")
+            raise ValueError("a value in it has the wrong type")
         return entry
 
 
@@ -85,7 +85,7 @@ class Outbox:
     """The outbox of one worker process. Use it as a context manager: it holds the folder's lock.
 
     Args:
-        worker: the worker's id, which names its folder.
+        worker: the worker's id, which is the name of its folder.
         directory: the outbox that all workers of this user share.
     """
 
@@ -99,8 +99,12 @@ class Outbox:
     def __enter__(self) -> Outbox:
         try:
             self._make()
-        except OSError as error:  # its results are kept in memory meanwhile: see add
-            log.error("the outbox %s cannot be made (%s): make room for it", self._folder, error)
+        except OSError as error:  # results are kept in memory then: see add
+            log.error(
+                "the outbox %s cannot be made (%s): check the disk space and the permissions",
+                self._folder,
+                error,
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -109,10 +113,11 @@ class Outbox:
         self._lock.close()
 
     def _make(self) -> None:
-        """Make the folder and lock it, if that has not been done yet."""
+        """Make the folder and lock it, unless that is done already."""
         while not self._is_locked:
             self._folder.mkdir(parents=True, exist_ok=True)
-            # Another worker may be looking into it, as into one of the dead, and remove it.
+            # Before the lock is taken, another worker may take this folder for a dead worker's and
+            # remove it. Then it is made again.
             with contextlib.suppress(FileNotFoundError):
                 self._lock.enter_context(_locked(self._folder, wait=True))
                 self._is_locked = (self._folder / _LOCK).exists()
@@ -120,9 +125,9 @@ class Outbox:
                     self._lock.close()
 
     def add(self, entry: Entry) -> None:
-        """Keep a result until it is delivered: on disk, synced; in memory if the disk is full.
+        """Keep a result until it is delivered: synced on disk, or in memory if the disk is full.
 
-        Raises ``ValueError`` or BSON's own error for a result that the store could not take.
+        Raises ``ValueError`` or BSON's own error for a result that the store could not hold.
         """
         path = self._folder / (entry.token + ".bson")
         encoded = entry.encode()
@@ -139,9 +144,9 @@ class Outbox:
             self._unsaved.append(entry)
 
     def deliver(self, store: Store) -> None:
-        """Deliver everything that this outbox holds for this store.
+        """Deliver every result that this outbox holds for this store.
 
-        Raises ``StoreUnavailable`` when the server goes away; what was not delivered stays.
+        Raises ``StoreUnavailable`` if the server goes away; results that were not delivered stay.
         """
         self._unsaved = [entry for entry in self._unsaved if not _deliver(entry, store)]
         _deliver_folder(self._folder, store)
@@ -151,24 +156,24 @@ class Outbox:
         return len(self._unsaved) + sum(map(_count, self._root.glob("*")))
 
     def deliver_for_the_dead(self, store: Store) -> None:
-        """Deliver what workers left that died before they could."""
+        """Deliver the results of workers that died before they could deliver them."""
         for folder in sorted(self._root.glob("*")):
             if folder == self._folder or not folder.is_dir():
                 continue
             try:
                 with _locked(folder):
-                    for partial in folder.glob("*.part"):  # its writer died over it
+                    for partial in folder.glob("*.part"):  # its writer died while writing
                         partial.unlink()
                     _deliver_folder(folder, store)
                     _remove_if_empty(folder)
             except (portalocker.LockException, FileNotFoundError):
-                continue  # its worker lives; or another worker was quicker
-            except OSError as error:  # a disk that is full, or by now read-only
-                log.error("%s: what a worker left there stays: %s", folder, error)
+                continue  # its worker lives, or another worker was faster
+            except OSError as error:  # the disk is full, or has become read-only
+                log.error("%s: its results stay there for now: %s", folder, error)
 
 
 def _count(folder: Path) -> int:
-    """Return how many results a folder has; none if another worker is just removing it."""
+    """Return how many results a folder has; 0 if another worker is removing it."""
     try:
         return sum(name.endswith(".bson") for name in os.listdir(folder))
     except OSError:
@@ -187,17 +192,17 @@ def _deliver_folder(folder: Path, store: Store) -> None:
                 path.unlink()
         except (StoreUnavailable, LoginRefused, NotAllowed, BadCertificate):
             raise
-        except StoreError as error:  # this one's fault: the others need not wait for it
+        except StoreError as error:  # a fault of this entry: the others do not wait for it
             log.error("%s cannot be delivered and stays where it is: %s", path, error)
 
 
 def _deliver(entry: Entry, store: Store) -> bool:
-    """Deliver one result; return False if its trial is of another store."""
+    """Deliver one result; return False if it must wait, for the store of its trial."""
     if entry.store != store.identity():
         return False
     trial = store.trials.get(entry.trial_id)
     if trial is None:
-        log.warning("a result is dropped: its trial was deleted from %s", store.address)
+        log.warning("a result was dropped: its trial was deleted from %s", store.address)
         return True
     artifact = None
     if entry.weights is not None:
@@ -206,26 +211,26 @@ def _deliver(entry: Entry, store: Store) -> bool:
     try:
         counts = store.queue.finish(entry.trial_id, entry.token, entry.result, artifact)
     except LeaseLost as error:
-        if store.trials.get(entry.trial_id) is None:  # deleted this very moment
+        if store.trials.get(entry.trial_id) is None:  # it was deleted since it was read above
             return _deliver(entry, store)
-        log.warning("a result stays here: %s", error)
+        log.warning("a result stays in the outbox: %s", error)
         return False
     if not counts:
-        log.info("%s: another worker's result came first; kept as late", trial.label)
+        log.info("%s: another worker's result came first; this one is stored as late", trial.label)
     return True
 
 
 @contextlib.contextmanager
 def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Hold a folder's lock; raises ``LockException`` if another process does, or waits for it."""
-    how = portalocker.LOCK_EX if wait else portalocker.LOCK_EX | portalocker.LOCK_NB
+    """Hold a folder's lock. If another process has it, wait, or raise ``LockException``."""
+    flags = portalocker.LOCK_EX if wait else portalocker.LOCK_EX | portalocker.LOCK_NB
     with (folder / _LOCK).open("a") as file:
-        portalocker.lock(file, how)
+        portalocker.lock(file, flags)
         yield
 
 
 def _remove_if_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # another worker looks into it, or has removed it
+    with contextlib.suppress(OSError):  # another worker uses it, or has removed it
         if not any(path.name != _LOCK for path in folder.iterdir()):
             (folder / _LOCK).unlink(missing_ok=True)
             folder.rmdir()

@@ -1,65 +1,74 @@
-"""Consideration for the person who uses the machine: when a worker is to leave it alone."""
+"""Pauses: when a worker leaves its machine to the person who uses it, and how it waits."""
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import dataclass, field
+from typing import Callable
 
 from hyperhive.common.errors import UsageError
-from hyperhive.worker.sensors import Sensors
+from hyperhive.common.signals import StopRequest
+from hyperhive.worker.heartbeat import Heartbeat, Held
+from hyperhive.worker.sensors import Sensors, sensors
+from hyperhive.worker.settings import WorkerSettings
+
+log = logging.getLogger(__name__)
 
 COOLER_BY = 5.0
-"""Degrees below the limit at which a worker that was too hot goes on: else it would flutter."""
+"""A worker that was too hot resumes this many degrees below the limit, so it does not flutter."""
 
 
 @dataclass
-class Courtesy:
-    """Tells whether a worker may work now. By default, always.
+class PausePolicy:
+    """Decides whether a worker must pause now. By default, never.
 
-    A sensor that falls silent later is a reason to pause too: the flag promised to heed it.
+    A sensor that stops answering is a reason to pause too: the user asked the worker to watch it.
 
     Args:
-        sensors: what the machine tells of itself.
-        pause_on_battery: leave the machine alone while it runs on its battery.
-        max_temp: leave it alone above this temperature, in degrees Celsius, until it is
-            ``COOLER_BY`` below.
-        every: seconds from one look at the sensors to the next, while paused.
-        patience: seconds that a trial in hand is held while paused, before it is given back.
+        sensors: reads this machine's battery and temperature.
+        pause_on_battery: pause while the machine runs on its battery.
+        max_temp: pause above this temperature, in degrees Celsius, until it is ``COOLER_BY`` below.
+        check_every: seconds between two looks at the sensors during a pause.
+        hold_limit: seconds that a trial is held during a pause, before it is given back.
 
-    Raises ``UsageError`` if it asks for what this machine does not tell.
+    Raises ``UsageError`` if this machine lacks a sensor that the policy needs.
     """
 
     sensors: Sensors | None = None
     pause_on_battery: bool = False
     max_temp: float | None = None
-    every: float = 2.0
-    patience: float = 300.0
+    check_every: float = 2.0
+    hold_limit: float = 300.0
     _was_hot: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         if self.pause_on_battery and self._on_battery() is None:
-            raise UsageError(
-                "this machine tells of no battery that it could run on: leave --pause-on-battery "
-                "away"
-            )
+            raise UsageError("this machine reports no battery: omit --pause-on-battery")
         if self.max_temp is not None and self._temperature() is None:
-            raise UsageError("this machine does not tell how hot it is: leave --max-temp away")
+            raise UsageError("this machine does not report its temperature: omit --max-temp")
 
-    def objection(self) -> str | None:
-        """Return why the machine is to be left alone now, None if it need not be."""
-        return (self.pause_on_battery and self._of_battery()) or self._of_heat()
+    @classmethod
+    def of(cls, settings: WorkerSettings) -> PausePolicy:
+        """Return the policy that the command line asked for, with this machine's sensors."""
+        return cls(sensors(), settings.pause_on_battery, settings.max_temp)
 
-    def _of_battery(self) -> str | None:
+    def reason(self) -> str | None:
+        """Return why the worker must pause now, None if it need not."""
+        return (self.pause_on_battery and self._battery_reason()) or self._heat_reason()
+
+    def _battery_reason(self) -> str | None:
         on_battery = self._on_battery()
         if on_battery is None:
-            return "the battery tells nothing any more"
+            return "the battery no longer reports its state"
         return "on battery" if on_battery else None
 
-    def _of_heat(self) -> str | None:
+    def _heat_reason(self) -> str | None:
         if self.max_temp is None:
             return None
         degrees = self._temperature()
         if degrees is None:
-            return "the thermometer tells nothing any more"
+            return "the thermometer no longer reports a temperature"
         limit = self.max_temp - COOLER_BY if self._was_hot else self.max_temp
         self._was_hot = degrees > limit
         return f"too hot, {degrees:.0f} °C" if self._was_hot else None
@@ -69,3 +78,36 @@ class Courtesy:
 
     def _temperature(self) -> float | None:
         return None if self.sensors is None else self.sensors.temperature()
+
+
+def pause_if_needed(
+    policy: PausePolicy, heartbeat: Heartbeat, stop: StopRequest, ends_early: Callable[[], bool]
+) -> None:
+    """Return at once if there is no reason to pause, else when the pause is over.
+
+    A pause is over when the reason is gone, when the worker is asked to stop, or when
+    ``ends_early`` says so, which is asked at each look at the sensors. It may raise.
+    """
+    reason = policy.reason()
+    if reason is None:
+        return
+    log.info("paused: %s", reason)
+    with heartbeat.pausing(reason):
+        while policy.reason() and not stop.asked.wait(policy.check_every):
+            if ends_early():
+                return
+    log.info("the pause is over")
+
+
+def pause_holding(policy: PausePolicy, heartbeat: Heartbeat, stop: StopRequest, held: Held) -> None:
+    """Pause with a trial in hand: its lease is kept, for ``hold_limit`` seconds at most.
+
+    After that ``held.pause_expired`` is set, and the trial must be given back.
+    """
+    latest = time.monotonic() + policy.hold_limit
+
+    def ends_early() -> bool:
+        held.pause_expired = time.monotonic() > latest
+        return held.pause_expired or held.lost.is_set() or held.cancelled.is_set()
+
+    pause_if_needed(policy, heartbeat, stop, ends_early)

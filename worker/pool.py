@@ -1,4 +1,4 @@
-"""A process for each slot, and one parent that starts them, restarts them and passes signals on."""
+"""A process for each slot, and a parent that starts them, restarts them and passes signals on."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Any, Callable
 log = logging.getLogger(__name__)
 
 EXPECTED_ERROR = 3
-"""A slot's exit code after an error that was told in words and that a restart cannot mend."""
+"""A slot's exit code after an error that is reported in words and that a restart cannot fix."""
 _RESTART_LIMIT_S = 60.0
-_STEADY_S = 60.0
+_STEADY_S = 60.0  # after this, a failure counts as the first again
 _TICK_S = 0.2
-_SIGNALS_TO_KILL = 3  # the first lets a trial end, the second gives it back, the third kills
+_SIGNALS_TO_KILL = 3  # the first lets a trial finish, the second gives it back, the third kills
 
 
 @dataclass
 class _Slot:
     number: int
     process: Any | None = None
-    started: float = 0.0
+    started_at: float = 0.0
     start_at: float = 0.0
     failures: int = 0
 
@@ -46,22 +46,23 @@ class Pool:
         """Run until stopped by SIGINT or SIGTERM; return False if a slot met an expected error."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
-        passed_on = 0
+        requests_passed_on = 0
         failed = False
         while True:
-            asked = self._signals + failed
-            if asked > passed_on:
-                passed_on = asked
+            # The failure of one slot ends the others, as one signal would.
+            requests = self._signals + (1 if failed else 0)
+            if requests > requests_passed_on:
+                requests_passed_on = requests
                 self._end_slots(kill=self._signals >= _SIGNALS_TO_KILL)
-            if not passed_on:
+            if not requests:
                 self._start_due()
             alive = [slot for slot in self._slots if slot.process is not None]
-            if not alive and passed_on:
+            if not alive and requests:
                 return not failed
             self._wait(alive)
             for slot in alive:
                 if slot.process is not None and slot.process.exitcode is not None:
-                    failed = self._reap(slot, stopping=asked > 0) or failed
+                    failed = self._reap(slot, stopping=requests > 0) or failed
 
     def _on_signal(self, *_: object) -> None:
         self._signals += 1
@@ -75,10 +76,10 @@ class Pool:
                     target=self._target, args=(*self._args, slot.number), name="slot"
                 )
                 slot.process.start()
-                slot.started = now
+                slot.started_at = now
 
     def _wait(self, alive: list[_Slot]) -> None:
-        """Wait for a slot to end, but not long: a signal may have come."""
+        """Wait until a slot ends, but only briefly: a signal may arrive meanwhile."""
         sentinels = [slot.process.sentinel for slot in alive if slot.process is not None]
         if sentinels:
             multiprocessing.connection.wait(sentinels, timeout=_TICK_S)
@@ -86,12 +87,12 @@ class Pool:
             time.sleep(_TICK_S)
 
     def _reap(self, slot: _Slot, stopping: bool) -> bool:
-        """Take note of a slot that ended; return whether it was for an expected error."""
+        """Note the end of a slot's process; return whether it met an expected error."""
         process, slot.process = slot.process, None
         code = process.exitcode if process is not None else None
         if stopping or code == EXPECTED_ERROR:
             return code == EXPECTED_ERROR
-        steady = time.monotonic() - slot.started > _STEADY_S
+        steady = time.monotonic() - slot.started_at > _STEADY_S
         slot.failures = 1 if steady else slot.failures + 1
         pause = min(2.0 ** (slot.failures - 1), _RESTART_LIMIT_S)
         slot.start_at = time.monotonic() + pause

@@ -1,7 +1,7 @@
-"""What a machine tells of itself: whether it runs on its battery, and how hot it is.
+"""The sensors of a machine: whether it runs on its battery, and how hot it is.
 
-On Linux the kernel's own files are read: of a Jetson Nano's sensors psutil sees one, the fan's
-(giampaolo/psutil #1873), and on an Orin it fails (#2477). Elsewhere psutil is asked.
+On Linux this reads the kernel's own files. psutil sees only one sensor of a Jetson Nano, the fan's
+(giampaolo/psutil #1873), and it fails on an Orin (#2477). Other systems use psutil.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Iterator, Protocol
 SYS = Path("/sys")
 
 _STUCK = ("PMIC-Die",)
-"""A Jetson's thermal zone that says 100 degrees, always."""
+"""A thermal zone of a Jetson that always reports 100 degrees."""
 
 _PROCESSORS = ("coretemp", "k10temp", "k8temp", "zenpower", "cpu_thermal", "amdgpu", "nouveau")
-"""The drivers in hwmon that measure processors: others measure disks, radios, or nothing at all."""
+"""The drivers in hwmon that measure processors; others measure disks, radios, or nothing."""
 
 
 class Sensors(Protocol):
-    """What a machine tells; each answer is None where it does not."""
+    """The sensors of a machine; each value is None if the machine does not report it."""
 
     def on_battery(self) -> bool | None:
-        """Whether the machine runs on its battery now."""
+        """Return whether the machine runs on its battery now."""
         ...
 
     def temperature(self) -> float | None:
-        """The temperature of the hottest processor, in degrees Celsius."""
+        """Return the temperature of the hottest processor, in degrees Celsius."""
         ...
 
 
@@ -35,44 +35,44 @@ class Linux:
     """Reads the files of the Linux kernel.
 
     Args:
-        root: where they are.
+        root: the folder of these files, ``/sys``.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def on_battery(self) -> bool | None:
-        """See ``Sensors``. A mouse's battery is none of the machine's."""
+        """See ``Sensors``. The battery of a mouse does not count."""
         supplies = sorted(self._root.glob("class/power_supply/*"))
-        kinds = {supply: _told(supply / "type") for supply in supplies}
+        kinds = {supply: _read(supply / "type") for supply in supplies}
         states = [
-            _told(supply / "status")
+            _read(supply / "status")
             for supply in supplies
-            if kinds[supply] in ("Battery", "UPS") and _told(supply / "scope") != "Device"
+            if kinds[supply] in ("Battery", "UPS") and _read(supply / "scope") != "Device"
         ]
         if not any(states):
             return None
         mains = [supply for supply in supplies if kinds[supply] == "Mains"]
-        if any(_told(supply / "online") == "1" for supply in mains):
+        if any(_read(supply / "online") == "1" for supply in mains):
             return False
         return "Discharging" in states
 
     def temperature(self) -> float | None:
         """See ``Sensors``."""
-        told = [_told(path) for path in self._thermometers()]
-        return max((int(degrees) / 1000 for degrees in told if degrees), default=None)
+        readings = [_read(path) for path in self._thermometers()]
+        return max((int(reading) / 1000 for reading in readings if reading), default=None)
 
     def _thermometers(self) -> Iterator[Path]:
         for zone in self._root.glob("class/thermal/thermal_zone*"):
-            if _told(zone / "type") not in _STUCK:
+            if _read(zone / "type") not in _STUCK:
                 yield zone / "temp"
         for chip in self._root.glob("class/hwmon/hwmon*"):
-            if _told(chip / "name") in _PROCESSORS:
+            if _read(chip / "name") in _PROCESSORS:
                 yield from chip.glob("temp*_input")
 
 
 class Others:
-    """Asks psutil, which knows the batteries of macOS and Windows, and no temperatures there."""
+    """Uses psutil, which reads batteries on macOS and Windows, but no temperatures there."""
 
     def on_battery(self) -> bool | None:
         """See ``Sensors``."""
@@ -93,9 +93,9 @@ def sensors() -> Sensors:
     return Linux(SYS) if sys.platform == "linux" else Others()
 
 
-def _told(path: Path) -> str | None:
-    """Return what a file of the kernel says, None where it says nothing."""
+def _read(path: Path) -> str | None:
+    """Return the text of a file of the kernel, None if it is empty or cannot be read."""
     try:
         return path.read_text(errors="replace").strip() or None
-    except OSError:  # not there; or a sensor that is switched off, which is no error of ours
+    except OSError:  # missing, or a sensor that is switched off: then there is no value
         return None

@@ -24,9 +24,10 @@ from hyperhive.store.server.roles import ROLES, WORKER
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status
 from hyperhive.worker.identity import Identity
-from hyperhive.worker.loop import Terms, Worker
+from hyperhive.worker.loop import Worker
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
 from hyperhive.worker.outbox import Outbox
+from hyperhive.worker.settings import WorkerSettings
 
 PLUGIN = Path(__file__).resolve().parents[1] / "support" / "plugin"
 STUDY = """
@@ -135,12 +136,12 @@ def test_a_devices_life(home: Home, network: Network) -> None:
         assert "nano" in said[-1]
         said += [home.run("mongo", "revoke", "nano", **as_admin).stdout]
         assert worker.end(30) == 1
-        assert worker.said().count("knows this login no more: it was revoked") == 1
+        assert worker.said().count("no longer accepts this login: it was revoked") == 1
         assert "Traceback" not in worker.said()
 
         again = home.run("worker", "--slots", "1", "--device", "cpu")
         assert again.returncode == 1
-        assert f"the login is that of {kept}" in again.stderr
+        assert f"using the login in {kept}" in again.stderr
         assert "refused the login" in again.stderr
         wrong = home.run("status", HYPERHIVE_MONGO=line.replace(password, WRONG))
         assert wrong.returncode == 1
@@ -227,13 +228,13 @@ def test_a_revoked_worker_hears_of_it_soon(
         raise Stopped
 
     identity = Identity(f"mac-{busy}", None, "cpu", {})
-    terms = Terms(lambda: uri, "cpu", lease=60.0)
+    settings = WorkerSettings(uri, device="cpu", lease=60.0)
     ended: list[BaseException] = []
 
     def work() -> None:
         try:
             outbox = Outbox(identity.worker, tmp_path)
-            Worker(identity, terms, {"endless": endless}, outbox, stop).run()
+            Worker(settings, identity, {"endless": endless}, outbox, stop).run()
         except LoginRevoked as error:
             ended.append(error)
 

@@ -68,7 +68,7 @@ def test_a_worker_unpickles_nothing_unless_it_may(
     assert (job["state"], job["attempts"]) == (JOB_STATE_NEW, 0)
     assert not planted.exists()
     bold = start(home, uri, ALLOWED)
-    bold.says("whoever may write to the database can run anything on this machine")
+    bold.says("anyone who can write to the database can run anything on this machine")
     until(planted.exists, "the bomb")
     until(lambda: jobs_of(trials)[0]["state"] == JOB_STATE_ERROR, "the end of a job without code")
 

@@ -1,4 +1,4 @@
-"""Uploads that break off, and disks that are full: cases 17 and 18."""
+"""Uploads that are interrupted, and disks that are full: cases 17 and 18."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ MOUNT = "mount -t tmpfs -o mode=0700,{} tmpfs '{}'"
 
 
 def test_17_a_worker_killed_in_an_upload_leaves_a_result_that_is_delivered(fleet: Fleet) -> None:
-    """Killed behind the chunks, then behind finish: the next to start has but to deliver.
+    """Killed after the chunks, then after finish: the next worker only has to deliver.
 
-    The trial is DONE only with whole weights; what broke off is collected, and nothing else.
+    The trial is DONE only with complete weights; the interrupted upload is collected, nothing else.
     """
     with fleet.store() as store, Proxy.of(fleet.uri) as between:
         files, chunks = store.client.hyperhive.fs.files, store.client.hyperhive.fs.chunks
         quick.post(store, 1, attempts=1)
-        die_behind(fleet, between, proxy.upload)
+        die_after(fleet, between, proxy.upload)
         assert (files.count_documents({}), chunks.count_documents({})) == (0, 1)
         (trial,) = store.trials.find("s")
         assert (trial.status, trial.artifact) == (Status.RUNNING, None)
-        die_behind(fleet, between, proxy.finish)
+        die_after(fleet, between, proxy.finish)
         quick.all_done_once(store)
-        assert len(fleet.undelivered()) == 1  # it was killed before it heard that it counts
+        assert len(fleet.undelivered()) == 1  # it was killed before it knew that the result counts
         fleet.worker()
         until(lambda: not fleet.undelivered(), "the delivery of what the dead left")
         assert store.collect_orphans(older_than=0) == 2
@@ -51,8 +51,8 @@ def test_17_a_worker_killed_in_an_upload_leaves_a_result_that_is_delivered(fleet
         quick.all_done_once(store)
 
 
-def die_behind(fleet: Fleet, between: Proxy, command: Callable[[Command], bool]) -> None:
-    """Start a worker that is killed once the server has done a command, before it hears of it."""
+def die_after(fleet: Fleet, between: Proxy, command: Callable[[Command], bool]) -> None:
+    """Start a worker that is killed when the server has executed a command, before the reply."""
     slots: list[int] = []
 
     def kill(answered: Command) -> bool:
@@ -75,14 +75,14 @@ def die_behind(fleet: Fleet, between: Proxy, command: Callable[[Command], bool])
 def on_small_disks(
     home: Home, folders: list[Path], size: str, *command: str, **variables: str
 ) -> Program:
-    """Start a command that sees a small disk in each folder, as nobody else does; or skip.
+    """Start a command for which each folder, only for it, is a small disk; or skip.
 
-    ``size`` is ``mount``'s option that says how small.
+    ``size`` is the option of ``mount`` that limits it.
     """
     unshare = shutil.which("unshare")
     tried = unshare and subprocess.run([unshare, "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])
     if not tried or tried.returncode != 0:
-        pytest.skip("this machine lets nobody mount a small file system (unshare -rm)")
+        pytest.skip("this machine does not allow mounting a small file system (unshare -rm)")
     for folder in folders:
         folder.mkdir(parents=True)
     mounts = " && ".join(MOUNT.format(size, folder) for folder in folders)
@@ -103,9 +103,9 @@ def worker_on_small_disks(fleet: Fleet, home: Home, *folders: Path, size: str) -
 def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(
     own_fleet: Fleet, home: Home
 ) -> None:
-    """A full outbox loses no result, also while the server is away; a full cache, only the copy.
+    """A full outbox loses no result, even while the server is away; a full cache only its copy.
 
-    Both are told of.
+    The worker logs both.
     """
     fleet = own_fleet
     images = np.random.default_rng(0).integers(0, 256, (200, 28, 28, 1), np.uint8)
@@ -129,7 +129,7 @@ def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(
 
 
 def test_18_a_worker_starts_on_a_disk_that_is_full(fleet: Fleet, home: Home) -> None:
-    """Where not even the outbox's folder can be made, trials are done and delivered."""
+    """If not even the outbox's folder can be made, trials are run and delivered."""
     with fleet.store() as store:
         worker = worker_on_small_disks(fleet, home, fleet.outbox, size="nr_inodes=1")
         quick.post(store, 3)
@@ -141,9 +141,8 @@ def test_18_a_worker_starts_on_a_disk_that_is_full(fleet: Fleet, home: Home) -> 
 
 @pytest.mark.parametrize("size", ["64k", "128k"])
 def test_18_a_server_that_has_no_room_says_so(home: Home, size: str) -> None:
-    """Where the disk is too full for mongod to start, or for its users, the command says so."""
+    """If the disk is too full for mongod to start, or for its users, the command says so."""
     server = on_small_disks(home, [home.mongo], "size=" + size, "mongo", "start")
     assert server.end() == 1
-    said = server.said()
-    assert "error: mongod did not start: No space left on device (log: " in said
-    assert "Traceback" not in said
+    assert "error: mongod did not start: No space left on device (log: " in server.said()
+    assert "Traceback" not in server.said()

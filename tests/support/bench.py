@@ -1,4 +1,4 @@
-"""A worker on a bench: its loop in this process, with objectives made for the purpose."""
+"""A worker under test: its loop runs in this process, with objectives of the test's own."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Draft, Trial
 from hyperhive.worker.heartbeat import Heartbeat
 from hyperhive.worker.identity import Identity
-from hyperhive.worker.loop import Terms, Worker
+from hyperhive.worker.loop import Worker
 from hyperhive.worker.objectives.api import Context, Objective, Outcome
 from hyperhive.worker.outbox import Outbox
-from hyperhive.worker.pausing import Courtesy
+from hyperhive.worker.pausing import PausePolicy
+from hyperhive.worker.settings import WorkerSettings
 
 LEASE = 0.8
 IDENTITY = Identity("me", "s", "cpu", {})
@@ -23,13 +24,13 @@ FOUND = Outcome({"status": "ok", "loss": 0.25}, b"weights")
 
 
 class Bench:
-    """A worker with a heartbeat, an outbox and a store, all real, and an objective of the test's.
+    """A worker with a real heartbeat, outbox and store, and an objective of the test's.
 
     Args:
         objective: what the worker runs under the name ``lenet5``.
         grace: seconds that a stopping worker may take to finish.
-        courtesy: when to leave the machine alone.
-        first_come: as in the worker's ``Terms``.
+        policy: when the worker must pause.
+        first_come: as in ``WorkerSettings``.
         lease: in seconds.
     """
 
@@ -39,7 +40,7 @@ class Bench:
         folder: Path,
         objective: Objective,
         grace: float = 0.0,
-        courtesy: Courtesy | None = None,
+        policy: PausePolicy | None = None,
         first_come: bool = False,
         lease: float = LEASE,
     ) -> None:
@@ -49,8 +50,15 @@ class Bench:
         self.store = self._opened.enter_context(Store(uri, timeout=2.0))
         self.outbox = Outbox("me", folder)
         self._heartbeat = Heartbeat(lambda: Store(uri, timeout=2.0), IDENTITY, lease)
-        terms = Terms(lambda: self.uri, "cpu", lease, grace, courtesy or Courtesy(), first_come)
-        self.worker = Worker(IDENTITY, terms, {"lenet5": objective}, self.outbox, self.stop)
+        self.worker = Worker(
+            WorkerSettings(uri, "s", "cpu", lease=lease, grace=grace, first_come=first_come),
+            IDENTITY,
+            {"lenet5": objective},
+            self.outbox,
+            self.stop,
+            policy,
+            find_server=lambda: self.uri,
+        )
 
     def __enter__(self) -> Bench:
         self._opened.enter_context(self.outbox)
@@ -66,7 +74,8 @@ class Bench:
 
 
 def post(store: Store, tid: int = 0, **fields: Any) -> None:
-    store.queue.post(Draft("s", tid, {"epochs": tid + 1}, {}, **{"objective": "lenet5", **fields}))
+    fields = {"objective": "lenet5", "cost": tid + 1, **fields}
+    store.queue.post(Draft("s", tid, {"epochs": tid + 1}, {}, **fields))
 
 
 def the_trial(store: Store, tid: int = 0) -> Trial:
@@ -94,7 +103,7 @@ def runs(bench: Bench, errors: list[BaseException]) -> threading.Thread:
 def living(
     uri: str | None, folder: Path, objective: Objective, **options: Any
 ) -> Iterator[tuple[Bench, list[BaseException]]]:
-    """Run a worker's whole life in a thread; stop it, and wait for its end, at the end."""
+    """Run a worker's whole life in a thread; at the end stop it and wait for it."""
     errors: list[BaseException] = []
     bench = Bench(uri or "mongodb://127.0.0.1:1/", folder, objective, **options)
     bench.uri = uri

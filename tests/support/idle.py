@@ -17,9 +17,10 @@ from hyperhive.store.store import Store
 from hyperhive.store.workers import PRESENCE_S
 from hyperhive.worker.heartbeat import Heartbeat
 from hyperhive.worker.identity import Identity
-from hyperhive.worker.loop import Terms, Worker
+from hyperhive.worker.loop import Worker
 from hyperhive.worker.objectives.registry import registered
 from hyperhive.worker.outbox import Outbox
+from hyperhive.worker.settings import WorkerSettings
 
 _IDENTITY = Identity("idle", None, "cpu", {})
 
@@ -37,9 +38,9 @@ class Growth:
 def worker(uri: str, outbox: Path, seconds: float) -> Growth:
     """Claim once a second, as an idle worker comes to do, and beat as often as it does."""
     with Store(uri) as store:
-        terms = Terms(lambda: uri, "cpu")
-        idle = Worker(_IDENTITY, terms, registered(), Outbox("idle", outbox), StopRequest())
-        heartbeat = Heartbeat(lambda: store, _IDENTITY, terms.lease, lambda: 0)
+        settings = WorkerSettings(uri, device="cpu")
+        idle = Worker(settings, _IDENTITY, registered(), Outbox("idle", outbox), StopRequest())
+        heartbeat = Heartbeat(lambda: store, _IDENTITY, settings.lease, lambda: 0)
         beat_every = PRESENCE_S / 4
 
         def live(seconds: float) -> int:

@@ -1,4 +1,4 @@
-"""What a device can do: measured, kept for as long as the store is, and shown beside the others."""
+"""Benchmarks of devices: measured, stored, and compared."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ def shown(renderable: Any, width: int = 80) -> str:
     return captured.get()
 
 
-def hyperhive_does(
+def hyperhive(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
 ) -> tuple[object, str]:
-    """Run a command in this process; return its exit code and what it said."""
+    """Run a command in this process; return its exit code and its output."""
     monkeypatch.setattr(sys, "argv", ["hyperhive", *arguments])
     monkeypatch.setenv("COLUMNS", "120")
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    said = capsys.readouterr()
-    return ended.value.code, said.out + said.err
+    output = capsys.readouterr()
+    return ended.value.code, output.out + output.err
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let a benchmark measure a sixteenth of the images, and keep this process's threads."""
+    """Let a benchmark measure a sixteenth of the images, and restore the number of threads."""
     monkeypatch.setattr("hyperhive.worker.benchmark.measure._IMAGES", 64)
     monkeypatch.setattr("hyperhive.worker.benchmark.measure.SECONDS", 0.0)
     threads = torch.get_num_threads()
@@ -70,9 +70,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_device_is_measured_without_a_data_set(quick: None) -> None:
-    """Both batch sizes and the way of one picture are timed, and what they depend on is named."""
-    told: list[str] = []
-    measured = measure("me", torch.device("cpu"), told.append)
+    """Both batch sizes and single images are timed; the versions they depend on are named."""
+    sentences: list[str] = []
+    measured = measure("me", torch.device("cpu"), sentences.append)
     assert measured.name == "me"
     assert measured.device.startswith("cpu (")
     assert measured.slots >= 1
@@ -82,11 +82,11 @@ def test_a_device_is_measured_without_a_data_set(quick: None) -> None:
     assert measured.latency_p95 is not None
     assert 0 < measured.latency_p50 <= measured.latency_p95
     assert {"python", "torch", "cv2", "system", "machine"} == set(measured.versions)
-    assert len(told) == 3
+    assert len(sentences) == 3
 
 
-def test_the_board_is_called_by_its_name(tmp_path: Path) -> None:
-    """A Jetson's own name comes before its processor's; where neither is told there is none."""
+def test_a_machine_has_the_name_of_its_board(tmp_path: Path) -> None:
+    """A Jetson's own name comes before its processor's; without either there is no name."""
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: ARMv8 rev 1\n")
     assert _board(tmp_path) == "ARMv8 rev 1"
     (tmp_path / "device-tree").mkdir()
@@ -98,8 +98,8 @@ def test_the_board_is_called_by_its_name(tmp_path: Path) -> None:
     assert machine_versions()["machine"]
 
 
-def test_only_linux_is_asked_for_its_board(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On Windows, which has no /proc, a machine is what Python calls it."""
+def test_only_linux_has_a_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows, which has no /proc, a machine has the name that Python knows."""
     known_to_python = platform.processor() or platform.machine()
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr("hyperhive.worker.device.Path", None)  # nothing is read
@@ -107,7 +107,7 @@ def test_only_linux_is_asked_for_its_board(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_figures_outlive_the_process_and_are_replaced(store: Store) -> None:
-    """One set a device stays, the newest; no sweep takes it, and it is no worker's record."""
+    """The newest figures of a device stay; nothing removes them, and they are not a worker."""
     store.benchmarks.keep(NANO)
     store.benchmarks.keep(MACBOOK)
     again = Benchmark(**{**vars(NANO), "latency_p50": 3.0})
@@ -133,8 +133,8 @@ def test_one_machine_may_have_two_devices(store: Store) -> None:
     assert len(store.benchmarks.all()) == 2
 
 
-def test_a_workers_login_may_keep_figures(admin_uri: str) -> None:
-    """An invited device, which may do nothing but a worker's work, keeps its own."""
+def test_a_workers_login_may_store_figures(admin_uri: str) -> None:
+    """The login of an invited device, which has the worker's role, may store figures."""
     with Store(admin_uri.replace("/hyperhive?", "/figures?")) as admin:
         login = with_login(admin_uri, "nano", admin.roles.invite("nano"))
         with Store(login.replace("/hyperhive", "/figures")) as device:
@@ -146,48 +146,46 @@ def test_a_workers_login_may_keep_figures(admin_uri: str) -> None:
 
 
 def test_figures_of_another_version_are_shown(store: Store) -> None:
-    """What is missing, or no number, is left blank; markup in a name is a name."""
+    """A value that is missing or not a number is blank; markup in a name is shown as it is."""
     store.benchmarks.keep(NANO)
     strange = {"name": "[red]", "device": "cpu", "training": {"64": "fast", "128": 5}, "slots": -1}
     store.client.hyperhive.benchmarks.insert_many(
         [{"_id": "x/cpu", "figures": strange}, {"_id": "y/cpu"}]
     )
-    said = shown(comparison(store.benchmarks.all()), 120)
-    assert "[red]" in said
-    assert "batch 128" in said
-    assert "fast" not in said
+    table = shown(comparison(store.benchmarks.all()), 120)
+    assert "[red]" in table
+    assert "batch 128" in table
+    assert "fast" not in table
 
 
 def test_a_macbook_against_a_nano(store: Store) -> None:
-    """On one screen of 80 columns: the fastest first, and how many times as fast it is."""
-    said = shown(comparison([NANO, MACBOOK]))
-    assert len(said.splitlines()) <= 24
-    assert said.index("macbook") < said.index("nano")
-    assert max(map(len, said.splitlines())) <= 80
+    """The table fits 80 columns and 24 lines: the fastest first, with how much faster it is."""
+    table = shown(comparison([NANO, MACBOOK]))
+    assert len(table.splitlines()) <= 24
+    assert table.index("macbook") < table.index("nano")
+    assert max(map(len, table.splitlines())) <= 80
     for figure in ("10,400", "10.4x", "30,000", "15.0x", "1.60", "5.0x", "1.0x", "Jetson Nano"):
-        assert figure in said
+        assert figure in table
 
 
-def test_the_command_measures_keeps_and_compares(
+def test_the_command_measures_stores_and_compares(
     store: Store,
     mongo_uri: str,
     quick: None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """With a store it shows the device beside the others; ``--compare`` shows them again."""
+    """With a store it compares the device with the others; ``--compare`` shows them again."""
     arguments = ["benchmark", "--mongo", mongo_uri]
-    code, said = hyperhive_does(monkeypatch, capsys, *arguments, "--compare")
+    code, said = hyperhive(monkeypatch, capsys, *arguments, "--compare")
     assert (code, said) == (0, "no device was measured yet: run `hyperhive benchmark` on each\n")
     store.benchmarks.keep(NANO)
-    code, said = hyperhive_does(
-        monkeypatch, capsys, *arguments, "--device", "cpu", "--name", "here"
-    )
+    code, said = hyperhive(monkeypatch, capsys, *arguments, "--device", "cpu", "--name", "here")
     assert code == 0
     assert said.startswith("training LeNet-5 on colour images of 28x28 in batches of 64")
     assert "here" in said
     assert {kept.name for kept in store.benchmarks.all()} == {"here", "nano"}
-    code, again = hyperhive_does(monkeypatch, capsys, *arguments, "--compare")
+    code, again = hyperhive(monkeypatch, capsys, *arguments, "--compare")
     assert code == 0
     assert said.endswith(again)
 
@@ -195,25 +193,25 @@ def test_the_command_measures_keeps_and_compares(
 def test_figures_without_a_store_are_only_shown(
     quick: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It says that nothing is kept; and there is nothing to compare with."""
-    code, said = hyperhive_does(monkeypatch, capsys, "benchmark", "--device", "cpu")
+    """It says that nothing is stored; and ``--compare`` has nothing to show."""
+    code, said = hyperhive(monkeypatch, capsys, "benchmark", "--device", "cpu")
     assert code == 0
-    assert said.endswith("not kept: say --mongo to compare it with others\n")
-    code, said = hyperhive_does(monkeypatch, capsys, "benchmark", "--compare")
+    assert said.endswith("not stored: pass --mongo to compare this device with others\n")
+    code, said = hyperhive(monkeypatch, capsys, "benchmark", "--compare")
     assert code == 2
-    assert said.startswith("error: which store? Say --mongo")
+    assert said.startswith("error: no private server runs on this machine: pass --mongo")
 
 
-def test_a_wrong_login_is_told_before_the_measuring(
+def test_a_wrong_login_is_reported_before_the_measuring(
     store: Store,
     mongo_uri: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Nobody waits for figures that cannot be kept, and the password is not repeated."""
+    """The command does not measure what it cannot store, and does not repeat the password."""
     login, _, host = mongo_uri.rpartition("@")
     wrong = "{}:wr0ng@{}".format(login.rpartition(":")[0], host)
-    code, said = hyperhive_does(monkeypatch, capsys, "benchmark", "--mongo", wrong)
+    code, said = hyperhive(monkeypatch, capsys, "benchmark", "--mongo", wrong)
     assert code == 1
     assert said.startswith("error: ")
     assert said.count("\n") == 1

@@ -1,4 +1,4 @@
-"""deploy/install-jetson.sh beside a system's own torch, OpenCV and numpy: stand-ins, all of them.
+"""deploy/install-jetson.sh on a system with its own torch, OpenCV and numpy, which are stand-ins.
 
 They are in the user's site-packages, as after `pip install --user` on a Jetson; the package index
 is a folder of empty wheels. Nothing is downloaded.
@@ -27,7 +27,7 @@ MODULES = {
 
 pytestmark = pytest.mark.skipif(
     Path("/etc/nv_tegra_release").exists() or sys.platform != "linux",
-    reason="the script's own machine, or none that has its shell",
+    reason="on a Jetson, and where there is no Linux, the script behaves differently",
 )
 
 
@@ -47,13 +47,13 @@ def wheel(folder: Path, name: str, version: str, requires: Sequence[str] = ()) -
 
 
 def device_versions() -> dict[str, str]:
-    """Return the versions that constraints-device.txt names."""
+    """Return the versions of constraints-device.txt."""
     lines = (REPOSITORY / "constraints-device.txt").read_text().splitlines()
     return dict(line.split("==") for line in lines if not line.startswith("#"))
 
 
 def requirements() -> Sequence[str]:
-    """Return what hyperhive itself requires, extras aside."""
+    """Return what hyperhive requires, without its extras."""
     text = (REPOSITORY / "pyproject.toml").read_text()
     listed = text.partition("\ndependencies = ")[2].partition("\n]")[0]
     return re.findall('^    "(.+)",$', listed, re.MULTILINE)
@@ -61,7 +61,7 @@ def requirements() -> Sequence[str]:
 
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with the system's packages (user/), an index (index/) and an empty home."""
+    """Give a folder with the system's packages (user/) and a package index (index/)."""
     folder = tmp_path_factory.mktemp("jetson")
     index = folder / "index"
     index.mkdir()
@@ -77,7 +77,7 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, version in (("torch", TORCH), ("numpy", "1.19.4"), ("cv2", "4.6.0")):
         with zipfile.ZipFile(wheel(folder, name, version)) as archive:
             archive.extractall(site)
-    # JetPack's OpenCV is a module in a folder: pip does not know it.
+    # Like JetPack's OpenCV this one has no metadata, so pip does not know it.
     for each in (site / "cv2-4.6.0.dist-info").iterdir():
         each.unlink()
     (site / "cv2-4.6.0.dist-info").rmdir()
@@ -104,7 +104,7 @@ def run(device: Path, *command: object, **variables: str) -> subprocess.Complete
 
 
 def install(device: Path, *arguments: object, **variables: str) -> str:
-    """Run the script on a machine that is no Jetson; return what it said."""
+    """Run the script on a machine that is not a Jetson; return its output."""
     package = device / "hyperhive-0.1.0-py3-none-any.whl"
     done = run(
         device, "sh", SCRIPT, "--anyway", "--python", sys.executable, "--package", package,
@@ -115,14 +115,14 @@ def install(device: Path, *arguments: object, **variables: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def said(device: Path) -> str:
-    """Install into venv/; return what the script said."""
+def output(device: Path) -> str:
+    """Install into venv/; return the output of the script."""
     return install(device, "--venv", "venv")
 
 
-def test_the_systems_builds_stay(device: Path, said: str) -> None:
-    """Afterwards torch, cv2 and numpy are the system's; hyperhive is there with all it needs."""
-    assert f"torch {TORCH} stays" in said
+def test_the_systems_builds_stay(device: Path, output: str) -> None:
+    """Afterwards torch, cv2 and numpy are the system's, and hyperhive is installed."""
+    assert f"torch {TORCH} stays" in output
     shown = run(
         device, "venv/bin/python", "-c",
         "import cv2, hyperhive, numpy, os, pymongo, torch\n"
@@ -139,8 +139,8 @@ def test_the_systems_builds_stay(device: Path, said: str) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["newest", "opencv-python"])
-def test_no_later_install_brings_an_index_build(device: Path, said: str, wanted: str) -> None:
-    """What would bring another torch or OpenCV is refused by pip; the system's is still there."""
+def test_pip_does_not_replace_the_systems_builds(device: Path, output: str, wanted: str) -> None:
+    """Pip refuses a package that needs another torch or OpenCV; the system's stays."""
     done = run(device, "venv/bin/python", "-m", "pip", "install", "--upgrade", wanted)
     assert done.returncode != 0
     assert "constraint" in done.stdout or "No matching distribution" in done.stdout
@@ -148,26 +148,26 @@ def test_no_later_install_brings_an_index_build(device: Path, said: str, wanted:
     assert where.startswith(str(device / "user"))
 
 
-def test_what_needs_torch_takes_the_systems(device: Path, said: str) -> None:
-    """A package that wants a torch and a numpy is installed beside the system's."""
+def test_a_package_that_needs_torch_uses_the_systems(device: Path, output: str) -> None:
+    """A package that needs torch and numpy is installed with the system's."""
     done = run(device, "venv/bin/python", "-m", "pip", "install", "detector")
     assert done.returncode == 0, done.stdout
     assert "installed detector-1.0" in done.stdout.splitlines()[-1]
 
 
-def test_a_second_run_changes_nothing(device: Path, said: str) -> None:
-    """Run again it finds everything there, and pins the same versions."""
+def test_a_second_run_changes_nothing(device: Path, output: str) -> None:
+    """It finds everything installed, and pins the same versions."""
     before = (device / "venv/constraints.txt").read_text()
     again = install(device, "--venv", "venv")
-    assert "there already" in again
+    assert "which exists already" in again
     assert (device / "venv/constraints.txt").read_text() == before
     assert f"torch=={TORCH}\n" in before
 
 
-def test_a_torch_is_installed_where_there_is_none(device: Path, said: str) -> None:
-    """Without a torch it says what to do; with --torch that file is installed, and no index asked.
+def test_a_missing_torch_is_installed(device: Path, output: str) -> None:
+    """Without a torch it says what to do; with --torch it installs that file, without an index.
 
-    The venv is the first test's: only what the system has is gone.
+    The venv is the first test's, but the system's packages are gone.
     """
     empty = {"PYTHONUSERBASE": str(device / "nobody")}
     refused = run(
@@ -176,15 +176,15 @@ def test_a_torch_is_installed_where_there_is_none(device: Path, said: str) -> No
     assert refused.returncode == 1
     assert "--torch WHEEL" in refused.stdout.splitlines()[-1]
     given = wheel(device, "torch", "1.11.0a0+gitbc2c6ed", ["no-such-thing"])
-    told = install(device, "--venv", "venv", "--torch", given, **empty)
-    assert "torch 1.11.0a0+gitbc2c6ed stays" in told
-    assert "torch 1.11.0a0+gitbc2c6ed of {}".format(device / "venv") in told
+    log = install(device, "--venv", "venv", "--torch", given, **empty)
+    assert "torch 1.11.0a0+gitbc2c6ed stays" in log
+    assert "torch 1.11.0a0+gitbc2c6ed of {}".format(device / "venv") in log
 
 
 def test_other_machines_are_refused(device: Path) -> None:
-    """On a machine that is no Jetson one sentence says so, and nothing is made."""
+    """On a machine that is not a Jetson one sentence says so, and nothing is made."""
     done = run(device, "sh", SCRIPT, "--venv", device / "never")
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 1
-    assert "this is no Jetson" in done.stdout
+    assert "this is not a Jetson" in done.stdout
     assert not (device / "never").exists()

@@ -1,4 +1,4 @@
-"""A worker as a service: what launchd and systemd are told, and that it can be run like that."""
+"""A worker as a service: the files for launchd and systemd, and that their command works."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ PLIST = REPOSITORY / "deploy" / "hyperhive-worker.plist"
 UNIT = REPOSITORY / "deploy" / "hyperhive-worker.service"
 GRACE = inspect.signature(worker).parameters["grace"].default.default
 SPARE_S = 20.0
-"""What handing a trial back to a slow server may take, after the grace."""
+"""The time to give a trial back to a slow server, after the grace."""
 
 
 @pytest.fixture
 def agent() -> dict[str, Any]:
-    """Return what launchd is told."""
-    told: dict[str, Any] = plistlib.loads(PLIST.read_bytes())
-    return told
+    """Return the content of the launchd agent's file."""
+    content: dict[str, Any] = plistlib.loads(PLIST.read_bytes())
+    return content
 
 
 @pytest.fixture
 def unit() -> configparser.ConfigParser:
-    """Return what systemd is told."""
-    told = configparser.ConfigParser(interpolation=None, delimiters="=", comment_prefixes="#")
-    told.optionxform = str  # type: ignore[assignment,method-assign]
-    told.read(UNIT)
-    return told
+    """Return the content of the systemd unit."""
+    content = configparser.ConfigParser(interpolation=None, delimiters="=", comment_prefixes="#")
+    content.optionxform = str  # type: ignore[assignment,method-assign]
+    content.read(UNIT)
+    return content
 
 
-def test_launchd_starts_drains_and_restarts(agent: dict[str, Any]) -> None:
-    """At login, again after a crash but not after an exit code, and killed only after the grace."""
+def test_launchd_starts_stops_and_restarts(agent: dict[str, Any]) -> None:
+    """It starts at login, restarts after a crash but not after an exit code, and has its grace."""
     assert agent["Label"] == "org.hyperhive.worker"
     assert agent["RunAtLoad"] is True
     assert agent["KeepAlive"] == {"Crashed": True}
@@ -52,8 +52,8 @@ def test_launchd_starts_drains_and_restarts(agent: dict[str, Any]) -> None:
     assert "AbandonProcessGroup" not in agent
 
 
-def test_systemd_starts_drains_and_restarts(unit: configparser.ConfigParser) -> None:
-    """On failure, not for ever, and never for wrong usage; SIGTERM goes to the parent alone."""
+def test_systemd_starts_stops_and_restarts(unit: configparser.ConfigParser) -> None:
+    """It restarts a failed worker some times, not for wrong usage, and sends one SIGTERM."""
     service = unit["Service"]
     assert service["Restart"] == "on-failure"
     assert service["RestartPreventExitStatus"] == "2"
@@ -66,14 +66,14 @@ def test_systemd_starts_drains_and_restarts(unit: configparser.ConfigParser) -> 
 
 @pytest.mark.parametrize("path", [PLIST, UNIT], ids=lambda path: path.name)
 def test_no_login_is_in_a_service(path: Path) -> None:
-    """A service's file is readable by all: the login stays in the file of ``--save-login``."""
+    """Everyone can read a service's file: the login is in the file of ``--save-login``."""
     text = path.read_text()
     assert "HYPERHIVE_MONGO" not in text
     assert "://" not in text.replace("http://www.apple.com/DTDs", "")
 
 
 def test_systemd_understands_the_unit(tmp_path: Path) -> None:
-    """``systemd-analyze verify`` has nothing to say; of a misspelt word it does."""
+    """``systemd-analyze verify`` accepts the unit, and complains about a misspelt word."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not installed here")
@@ -83,7 +83,7 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     program.chmod(0o755)
     misspelt = tmp_path / "misspelt.service"
     misspelt.write_text(UNIT.read_text().replace("KillMode", "KilMode"))
-    said = []
+    complaints = []
     for path in (UNIT, misspelt):
         checked = subprocess.run(
             [analyze, "--user", "verify", str(path)],
@@ -91,19 +91,19 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
         )
-        said.append(checked.stderr)
+        complaints.append(checked.stderr)
         assert (checked.returncode == 0) or path is misspelt, checked.stderr
-    assert said[0] == ""
-    assert "KilMode" in said[1]
+    assert complaints[0] == ""
+    assert "KilMode" in complaints[1]
 
 
-def test_what_launchd_runs_is_a_worker_that_drains(
+def test_launchds_command_is_a_worker_that_stops_in_order(
     home: Home, store: Store, mongo_uri: str, agent: dict[str, Any]
 ) -> None:
     """The shell becomes the worker, which finds the saved login, is nice, and ends at SIGTERM.
 
-    Neither a command line nor its log has the password. (The flag for a MacBook's battery is left
-    away: it would be refused here.)
+    Neither a command line nor the log has the password. (The flag for a MacBook's battery is
+    omitted: a machine without a battery refuses it.)
     """
     folder = Path(home.environment["HOME"])
     program = folder / "hyperhive" / ".venv" / "bin" / "hyperhive"

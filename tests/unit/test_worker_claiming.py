@@ -1,4 +1,4 @@
-"""Near the end of a study a worker takes what fits its speed; anywhere else what is oldest."""
+"""Near the end of a study a worker claims a trial that fits its speed, before that the oldest."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 from support.clients import counts_of
 
-from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status, Trial
 from hyperhive.store.workers import Pace
-from hyperhive.worker.claiming import Claimant, pace_of, take
+from hyperhive.worker.claiming import Claimer, pace_of
 from hyperhive.worker.identity import Identity
 
 SECONDS = {"fast": 0.1, "medium": 0.25, "slow": 1.0}
-"""An epoch on each device: 10 to 4 to 1."""
+"""The seconds of an epoch on each device: the speeds are 10 to 4 to 1."""
 
 
 def open_study(store: Store, trials: int) -> None:
@@ -37,20 +36,21 @@ def report(store: Store, *devices: str) -> None:
 
 
 def taken(store: Store, device: str, knows: bool = True, study: str | None = None) -> Any:
-    """Return the trial that a device takes, if it takes one."""
-    claimant = Claimant(Identity(device, study, "cpu", {}), new_token(), ["lenet5"], 60.0)
-    return take(store, claimant, pace(device) if knows else None)
+    """Return the trial that a device claims, None if it claims none."""
+    claimer = Claimer(Identity(device, study, "cpu", {}), ["lenet5"], 60.0)
+    claimer.pace = pace(device) if knows else None
+    return claimer.next_trial(store)
 
 
 def at_epoch(store: Store, trial: Trial, epoch: int, seconds: float) -> None:
-    """Have it that a trial's holder has just said that it is so far after so many seconds."""
-    begun = {"$subtract": ["$$NOW", round(1000 * seconds)]}
-    said = {
+    """Write that a trial's holder has just reported this epoch, so many seconds after its claim."""
+    claimed_at = {"$subtract": ["$$NOW", round(1000 * seconds)]}
+    report = {
         "progress": {"epoch": epoch, "done": epoch},
         "refresh_time": "$$NOW",
-        "book_time": begun,
+        "book_time": claimed_at,
     }
-    store.client.hyperhive.jobs.update_one({"_id": trial.id}, [{"$set": said}])
+    store.client.hyperhive.jobs.update_one({"_id": trial.id}, [{"$set": report}])
 
 
 # -- which trial ------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ def at_epoch(store: Store, trial: Trial, epoch: int, seconds: float) -> None:
 
 @pytest.mark.parametrize(("device", "tids"), [("fast", [1, 2, 0, 3]), ("slow", [3, 0, 2, 1])])
 def test_long_trials_go_to_fast_devices(store: Store, device: str, tids: list[int]) -> None:
-    """Once all are posted a fast device takes the longest that waits, a slow one the shortest."""
+    """Once all are posted, a fast device claims the longest trial, a slow one the shortest."""
     open_study(store, 4)
     report(store, *SECONDS)
     for tid, epochs in enumerate((10, 30, 20, 5)):
@@ -105,15 +105,15 @@ def test_an_idle_worker_reads_little(store: Store, admin_uri: str, has_ended: bo
     assert max(replies) < 2000
 
 
-def test_a_worker_alone_takes_the_last_trial_as_ever(store: Store) -> None:
-    """With no other to compare with, and one trial that waits, there is nothing to choose."""
+def test_a_lone_worker_claims_the_last_trial(store: Store) -> None:
+    """With no other worker to compare with, it claims the one trial that waits."""
     open_study(store, 1)
     post(store, 0, 10)
     assert taken(store, "slow").tid == 0
 
 
 def test_an_idle_device_copies_a_straggler(store: Store) -> None:
-    """Only when nothing waits anywhere it may work, and only what it ends clearly sooner."""
+    """Only if no study has a waiting trial for it, and only if it will finish clearly sooner."""
     open_study(store, 1)
     post(store, 0, 30)
     straggler = taken(store, "slow")
@@ -128,7 +128,7 @@ def test_an_idle_device_copies_a_straggler(store: Store) -> None:
 
 
 def test_a_device_is_compared_with_those_at_work_on_its_study(store: Store) -> None:
-    """The pace of a worker that was at another study says nothing, nor that of one that rests."""
+    """The pace of a worker on another study does not count, nor that of a paused worker."""
     open_study(store, 2)
     post(store, 0, 10)
     post(store, 1, 30)
@@ -141,19 +141,22 @@ def test_a_device_is_compared_with_those_at_work_on_its_study(store: Store) -> N
 @pytest.mark.parametrize(
     ("progress", "expected"),
     [
-        ({"epoch": 4, "epochs": 8}, Pace("s", 2.5)),
-        ({"epoch": 0}, None),
-        ({"epoch": "4"}, None),
-        ({"step": 4}, None),
+        ({"done": 4}, Pace("s", 2.5)),
+        ({"done": 0.5, "epoch": 4}, Pace("s", 20.0)),
+        ({"done": 0}, None),
+        ({"done": "4"}, None),
+        ({"done": True}, None),
+        ({"done": float("nan")}, None),
+        ({"epoch": 4, "epochs": 8}, None),
     ],
 )
-def test_a_pace_is_known_after_an_epoch(progress: Any, expected: Pace | None) -> None:
-    """It is the mean of all epochs so far; an objective that counts none has none."""
+def test_a_pace_is_known_after_some_work(progress: Any, expected: Pace | None) -> None:
+    """It is the mean of all work so far; an objective that does not report ``done`` has none."""
     assert pace_of("s", progress, 10.0) == expected
 
 
 def test_a_pace_is_in_the_workers_record(store: Store) -> None:
-    """Others read it there; what is no pace, from whatever version, is none."""
+    """Others read it there; anything that is not a pace is read as None."""
     report(store, "fast")
     assert store.workers.present()[0].pace == pace("fast")
     for said in ({"seconds_per_unit": "1"}, {"seconds_per_unit": [1]}, {}, "quick", None):
@@ -166,10 +169,10 @@ def test_a_pace_is_in_the_workers_record(store: Store) -> None:
 
 
 class Fleet:
-    """Three devices on one study, whose trials are posted three ahead, as a coordinator does.
+    """Three devices on one study, with up to three waiting trials, as a coordinator posts them.
 
-    The store and the choice are real, time is not: the store is told before each claim how far the
-    devices are. One that finds nothing to do asks again a second later.
+    The store and the choice are real, time is simulated: before each claim the test writes into the
+    store how far the devices are. A device that finds no trial asks again a second later.
     """
 
     def __init__(self, store: Store, epochs: list[int], fitted: bool) -> None:
@@ -181,10 +184,10 @@ class Fleet:
         self._fitted = fitted
         self._now = 0.0
         self._posted = 0
-        self._busy: dict[str, Any] = {}  # the trial and when it was begun, by device
+        self._busy: dict[str, Any] = {}  # device -> (trial, start time)
 
     def makespan(self) -> float:
-        """Run the study; return how long it takes."""
+        """Run the study; return how many seconds it takes."""
         while counts_of(self._store)[Status.DONE] < len(self._epochs):
             for device in SECONDS:
                 if device not in self._busy:
@@ -197,8 +200,8 @@ class Fleet:
         for tid in range(self._posted, min(len(self._epochs), self._posted + 3 - waiting)):
             post(self._store, tid, self._epochs[tid])
             self._posted += 1
-        for holder, (trial, begun) in self._busy.items():
-            passed = self._now - begun
+        for holder, (trial, started_at) in self._busy.items():
+            passed = self._now - started_at
             if not trial.is_copy:
                 at_epoch(self._store, trial, int(passed / SECONDS[holder] + 1e-6), passed)
         trial = taken(self._store, device, self._fitted)
@@ -207,8 +210,8 @@ class Fleet:
 
     def _go_on(self) -> None:
         ends = {
-            device: begun + SECONDS[device] * self._epochs[trial.tid]
-            for device, (trial, begun) in self._busy.items()
+            device: started_at + SECONDS[device] * self._epochs[trial.tid]
+            for device, (trial, started_at) in self._busy.items()
         }
         first = min(ends, key=lambda device: ends[device])
         if len(ends) < len(SECONDS) and self._now + 1.0 < ends[first]:
@@ -222,7 +225,7 @@ class Fleet:
 
 
 def test_a_study_of_unlike_devices_ends_a_quarter_sooner(store: Store) -> None:
-    """Than first come, first served; the results are the same, and each counts once."""
+    """Sooner than with first come, first served; the results are the same, each counted once."""
     spans = {False: 0.0, True: 0.0}
     for seed in range(3):
         dice = random.Random(seed)

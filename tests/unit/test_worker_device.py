@@ -1,4 +1,4 @@
-"""Where a worker trains, and whom it blames when memory runs out."""
+"""The device of a worker: its kind, its slots, its versions, its failures."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from hyperhive.worker.objectives.registry import registered
 NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 
 
-def test_the_cpu_is_always_there() -> None:
-    """The CPU can be chosen by name, and takes a trial a core at once."""
+def test_the_cpu_is_always_available() -> None:
+    """The CPU can be chosen by name, and has one slot per core."""
     device = choose("cpu")
     assert device == torch.device("cpu")
     assert default_slots(device.type) == cores() >= 1
     assert describe(device.type).startswith("cpu (")
 
 
-def test_auto_takes_what_there_is() -> None:
-    """Auto is the accelerator where there is one, else the CPU."""
+def test_auto_takes_the_best_available() -> None:
+    """Auto is the accelerator if there is one, else the CPU."""
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert choose("auto").type in (expected, "mps")
 
@@ -45,8 +45,8 @@ def test_an_accelerator_takes_one_trial_at_a_time() -> None:
 
 
 @NO_CUDA
-def test_a_device_that_is_not_there_is_refused() -> None:
-    """Asking for CUDA where there is none is one sentence that names what there is."""
+def test_a_device_that_is_missing_is_refused() -> None:
+    """Asking for CUDA without CUDA is an error of one sentence that names the alternative."""
     with pytest.raises(DeviceError) as refused:
         choose("cuda")
     assert str(refused.value).startswith("this machine has no CUDA that torch")
@@ -56,7 +56,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["gpu", "CPU", "", "cuda:1"])
 def test_an_unknown_device_is_refused(name: str) -> None:
-    """A name that is none of the choices is a usage error that lists them."""
+    """A name that is not one of the choices is a usage error that lists them."""
     with pytest.raises(UsageError) as refused:
         choose(name)
     assert repr(name) in str(refused.value)
@@ -76,7 +76,7 @@ def test_cores_are_those_this_process_may_use() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "blames_the_device"),
+    ("error", "is_the_devices"),
     [
         (MemoryError(), True),
         (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
@@ -87,15 +87,15 @@ def test_cores_are_those_this_process_may_use() -> None:
         (OSError(12, "Cannot allocate memory"), True),
     ],
 )
-def test_running_out_of_memory_is_the_devices_fault(
-    error: BaseException, blames_the_device: bool
+def test_running_out_of_memory_is_a_failure_of_the_device(
+    error: BaseException, is_the_devices: bool
 ) -> None:
-    """An allocation that failed is told from an error of the objective's own."""
-    assert is_device_failure(error) is blames_the_device
+    """A failed allocation is distinguished from an error of the objective."""
+    assert is_device_failure(error) is is_the_devices
 
 
-def test_torchs_own_error_is_known() -> None:
-    """What torch raises for an allocation that no machine can make is taken for what it is."""
+def test_torchs_own_error_is_recognized() -> None:
+    """The error that torch raises for an impossible allocation is a failure of the device."""
     with pytest.raises(RuntimeError) as refused:
         torch.empty(1 << 55, dtype=torch.uint8)
     assert is_device_failure(refused.value)
@@ -108,13 +108,13 @@ def test_results_name_the_versions_they_depend_on() -> None:
 
 
 def test_versions_are_known_before_pytorch_is_imported() -> None:
-    """A worker tells its versions when it joins; a build's local label may be left out of them."""
+    """A worker reports them when it joins, perhaps without the local label of a build."""
     assert set(installed()) == {"python", "torch"}
     assert versions()["torch"].partition("+")[0] == installed()["torch"].partition("+")[0]
 
 
-def test_a_pytorch_that_pip_knows_not_is_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody's own build may lie on the path without a package's metadata."""
+def test_a_pytorch_that_pip_does_not_know_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build of one's own may be on the path without a package's metadata."""
 
     def lacks(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
@@ -126,12 +126,12 @@ def test_a_pytorch_that_pip_knows_not_is_pytorch(monkeypatch: pytest.MonkeyPatch
 def test_a_device_whose_pytorch_does_not_load_gives_its_trials_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is the device's failure, in one sentence, and no fault of the trial's."""
+    """It is a failure of the device, in one sentence, and not of the trial."""
     monkeypatch.setitem(sys.modules, "hyperhive.worker.objectives.lenet5", None)
     with pytest.raises(DeviceError, match="PyTorch cannot be used here"):
         registered()["lenet5"]({}, None)  # type: ignore[arg-type]
 
 
 def test_lenet5_is_registered() -> None:
-    """A worker of this installation can do trials of the objective lenet5."""
+    """A worker of this installation can run trials of the objective lenet5."""
     assert callable(registered()["lenet5"])

@@ -1,4 +1,4 @@
-"""The heartbeat: what it keeps alive, what it learns, what it survives."""
+"""The heartbeat: what it renews, what it learns, what it survives."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def claim(store: Store, worker: str = "me", lease: float = LEASE) -> Trial:
 
 
 def now(store: Store, trial: Trial) -> Trial:
-    found = store.trials.get(trial.id)
-    assert found is not None
-    return found
+    stored = store.trials.get(trial.id)
+    assert stored is not None
+    return stored
 
 
 @pytest.fixture
@@ -49,15 +49,15 @@ def trial(store: Store) -> Trial:
 
 @pytest.fixture
 def heartbeat(mongo_uri: str) -> Iterator[Heartbeat]:
-    """Give a heartbeat that beats."""
+    """Give a running heartbeat."""
     with Heartbeat(lambda: Store(mongo_uri), IDENTITY, LEASE) as beating:
         yield beating
 
 
-def test_a_held_trial_is_never_up_for_taking(
+def test_no_other_worker_can_claim_a_held_trial(
     store: Store, trial: Trial, heartbeat: Heartbeat
 ) -> None:
-    """While it is held the lease is extended, for longer than it was given."""
+    """While a trial is held, its lease is renewed again and again."""
     with heartbeat.holding(trial) as held:
         deadline = time.monotonic() + 2.5 * LEASE
         while time.monotonic() < deadline:
@@ -69,10 +69,10 @@ def test_a_held_trial_is_never_up_for_taking(
     assert (left.owner, left.fence, left.status) == ("me", trial.fence, Status.RUNNING)
 
 
-def test_a_trial_that_was_put_down_is_not_renewed(
+def test_a_trial_that_is_no_longer_held_is_not_renewed(
     store: Store, trial: Trial, heartbeat: Heartbeat
 ) -> None:
-    """After the context the lease runs out, and another may take the trial."""
+    """After the context the lease runs out, and another worker can claim the trial."""
     with heartbeat.holding(trial):
         pass
     until(lambda: store.queue.claim("other", new_token(), ["lenet5"]), "the lease's end")
@@ -81,19 +81,19 @@ def test_a_trial_that_was_put_down_is_not_renewed(
 def test_a_trial_that_another_took_is_lost(
     store: Store, trial: Trial, heartbeat: Heartbeat
 ) -> None:
-    """The beat after a takeover says so, and changes nothing of the other's claim."""
+    """The next beat finds the trial lost, and does not change the other worker's claim."""
     store.client.hyperhive.jobs.update_many({}, [{"$set": {"lease_until": "$$NOW"}}])
-    taken = claim(store, "other", lease=60.0)
+    others = claim(store, "other", lease=60.0)
     with heartbeat.holding(trial) as held:
         assert held.lost.wait(5)
-    assert now(store, trial) == taken
+    assert now(store, trial) == others
 
 
 @pytest.mark.parametrize("how", ["finished", "failed"])
 def test_a_trial_that_ended_is_lost(
     store: Store, trial: Trial, heartbeat: Heartbeat, how: str
 ) -> None:
-    """A trial that is final by now is as lost as one that another holds."""
+    """A trial that has ended is lost, like one that another worker holds."""
     if how == "finished":
         store.queue.finish(trial.id, str(trial.token), {"status": "ok", "loss": 0.5})
     else:
@@ -103,7 +103,7 @@ def test_a_trial_that_ended_is_lost(
 
 
 def test_a_cancel_is_seen(store: Store, trial: Trial, heartbeat: Heartbeat) -> None:
-    """A cancel of a running trial is known to its worker within a beat."""
+    """Within a beat a worker learns that its trial was cancelled."""
     with heartbeat.holding(trial) as held:
         store.queue.cancel_all("s")
         assert held.cancelled.wait(5)
@@ -111,7 +111,7 @@ def test_a_cancel_is_seen(store: Store, trial: Trial, heartbeat: Heartbeat) -> N
 
 
 def test_progress_is_stored(store: Store, trial: Trial, heartbeat: Heartbeat) -> None:
-    """What is reported is in the store soon, the last report as it stands."""
+    """The last report is in the store soon."""
     with heartbeat.holding(trial) as held:
         for epoch in (1, 2):
             heartbeat.report(held, {"epoch": epoch})
@@ -119,7 +119,7 @@ def test_progress_is_stored(store: Store, trial: Trial, heartbeat: Heartbeat) ->
 
 
 def test_progress_does_not_flood_the_store(store: Store, trial: Trial, mongo_uri: str) -> None:
-    """A thousand reports in a moment cost one beat or two, not a thousand."""
+    """A thousand quick reports cost one beat or two, not a thousand."""
     counted = Counting(mongo_uri)
     heartbeat = Heartbeat(lambda: counted.store, IDENTITY, 60.0)
     with heartbeat, heartbeat.holding(trial) as held:
@@ -145,7 +145,7 @@ class Counting:
 
 
 def test_a_worker_is_present_while_it_beats(store: Store, trial: Trial, mongo_uri: str) -> None:
-    """A worker's record names its device and its trial, and goes when the worker ends."""
+    """A worker's record has its device and its trial; it disappears when the worker ends."""
     with Heartbeat(lambda: Store(mongo_uri), IDENTITY, LEASE) as heartbeat:
         until(lambda: store.workers.present(), "the worker's record")
         with heartbeat.holding(trial):
@@ -168,7 +168,7 @@ def test_a_server_that_is_away_stops_nothing(store: Store, trial: Trial) -> None
 def test_a_lease_that_ended_while_the_server_was_away_is_renewed(
     store: Store, trial: Trial, heartbeat: Heartbeat
 ) -> None:
-    """Nobody took the trial, so it is still this worker's: no second run."""
+    """No other worker took the trial, so it is still this worker's, without a second run."""
     past = datetime.datetime(2000, 1, 1, tzinfo=datetime.timezone.utc)
     store.client.hyperhive.jobs.update_many({}, {"$set": {"lease_until": past}})
     with heartbeat.holding(trial) as held:
@@ -178,7 +178,7 @@ def test_a_lease_that_ended_while_the_server_was_away_is_renewed(
 
 
 def test_a_refused_login_reaches_the_worker(trial: Trial, mongo_uri: str) -> None:
-    """A heartbeat that the server refuses gives its trial up, and the worker's thread hears why."""
+    """If the server refuses the heartbeat, the trial is lost, and the worker can raise why."""
     login, _, host = mongo_uri.rpartition("@")
     wrong = "{}:wrong@{}".format(login.rpartition(":")[0], host)
     with Heartbeat(lambda: Store(wrong), IDENTITY, LEASE) as heartbeat:
@@ -189,23 +189,23 @@ def test_a_refused_login_reaches_the_worker(trial: Trial, mongo_uri: str) -> Non
 
 
 def test_an_unexpected_error_reaches_the_worker(trial: Trial) -> None:
-    """A heartbeat never dies in silence: whatever ended it is raised, and its trial is given up."""
-    taken = threading.Event()
+    """Any error that ends the heartbeat can be raised by the worker, and the trial is lost."""
+    is_held = threading.Event()
 
     def connect() -> Store:
-        taken.wait(5)
+        is_held.wait(5)
         raise ZeroDivisionError
 
     with Heartbeat(connect, IDENTITY, LEASE) as heartbeat:
         with heartbeat.holding(trial) as held:
-            taken.set()
+            is_held.set()
             assert held.lost.wait(5)
         with pytest.raises(ZeroDivisionError):
             heartbeat.raise_failure()
 
 
-def test_a_trial_taken_up_after_the_heartbeat_died_is_lost(trial: Trial) -> None:
-    """Nor is a trial trained unwatched that was claimed in the moment of the heartbeat's end."""
+def test_a_trial_held_after_the_heartbeat_died_is_lost(trial: Trial) -> None:
+    """A trial that was claimed at the moment of the heartbeat's end is not run without one."""
 
     def connect() -> Store:
         raise ZeroDivisionError
@@ -216,8 +216,8 @@ def test_a_trial_taken_up_after_the_heartbeat_died_is_lost(trial: Trial) -> None
             assert held.lost.wait(1)
 
 
-def test_a_beat_keeps_what_a_document_says(store: Store, trial: Trial) -> None:
-    """A progress text that looks like one of MongoDB's expressions is stored as it is."""
+def test_progress_is_stored_literally(store: Store, trial: Trial) -> None:
+    """Progress that looks like an expression of MongoDB is stored as it is."""
     heartbeat = Heartbeat(lambda: store, IDENTITY, LEASE)
     progress: dict[str, Any] = {"note": "$$NOW", "$set": 1}
     with heartbeat.holding(trial) as held:

@@ -1,4 +1,4 @@
-"""The objective lenet5: what it reports, and how it ends early."""
+"""The objective lenet5: what it reports and returns, and how it ends early."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hyperhive.worker.objectives.lenet5 import WORST_LOSS, LeNet5Objective
 
 
 def dark_and_light() -> Dataset:
-    """Return two classes that a network tells apart after a few steps."""
+    """Return two classes that a network separates after a few steps."""
     labels = np.arange(60, dtype=np.int64) % 2
     noise = np.random.RandomState(0).randint(0, 60, (60, 28, 28, 1))
     images = (noise + 120 * labels[:, None, None, None]).astype(np.uint8)
@@ -27,7 +27,7 @@ DATASET = dark_and_light()
 
 
 class Bench:
-    """A context that notes what an objective does with it."""
+    """A context that records what an objective does with it."""
 
     def __init__(self, stop_after: float = float("inf")) -> None:
         self.reports: list[tuple[Mapping[str, Any], float]] = []
@@ -37,7 +37,7 @@ class Bench:
             lambda name: self.asked.append(name) or DATASET,  # type: ignore[func-returns-value]
             lambda progress, seconds: self.reports.append((progress, seconds)),
             lambda: len(self.reports) >= stop_after,
-            None,  # type: ignore[arg-type]  # LeNet-5 asks neither for the trial
+            None,  # type: ignore[arg-type]  # LeNet-5 uses neither the trial
             None,  # type: ignore[arg-type]  # nor for the store
         )
 
@@ -47,8 +47,8 @@ def config(**changed: Any) -> dict[str, Any]:
     return {**base, **changed}
 
 
-def test_a_result_says_what_the_coordinator_needs() -> None:
-    """The loss is the share of validation images named wrongly; weights and history come along."""
+def test_a_result_has_what_the_coordinator_needs() -> None:
+    """The loss is the share of misclassified validation images; weights and history are there."""
     bench = Bench()
     outcome = LeNet5Objective()(config(), bench.context)
     result = outcome.result
@@ -64,25 +64,27 @@ def test_a_result_says_what_the_coordinator_needs() -> None:
 
 
 def test_each_epoch_is_reported_with_the_time_that_is_left() -> None:
-    """Progress names epoch and epochs, and the seconds left go down to nothing."""
+    """Progress has epoch, epochs and what is done; the seconds left decrease to 0."""
     bench = Bench()
     LeNet5Objective()(config(), bench.context)
+    assert bench.reports.pop(0) == ({"done": 0}, 0.0)
     assert [report["epoch"] for report, _ in bench.reports] == [1, 2, 3]
     assert {report["epochs"] for report, _ in bench.reports} == {3}
+    assert [report["done"] for report, _ in bench.reports] == [1, 2, 3]
     left = [seconds for _, seconds in bench.reports]
     assert left[0] > 0
     assert left[-1] == 0
 
 
 def test_the_same_configuration_gives_the_same_weights() -> None:
-    """A trial that is done again on another process of this device ends with the same bytes."""
+    """A trial that runs again in another process of this device has the same weights."""
     first, second = (LeNet5Objective()(config(), Bench().context).weights for _ in range(2))
     assert first == second
     assert LeNet5Objective()(config(seed=1), Bench().context).weights != first
 
 
-def test_a_diverged_training_is_a_result_and_the_worst() -> None:
-    """A training whose loss is not finite counts as never right, has no weights, and is over."""
+def test_a_diverged_training_is_a_result_with_the_worst_loss() -> None:
+    """If the training loss is not finite, the loss is the worst, and there are no weights."""
     bench = Bench()
     outcome = LeNet5Objective()(config(learning_rate=1e9), bench.context)
     assert outcome.result["diverged"] is True
@@ -106,24 +108,24 @@ def test_a_refit_reports_its_training_loss() -> None:
     "wrong",
     [{"momentum": 1.5}, {"epochs": 2.5}, {"colour": "red"}, {"learning_rate": "0.1"}],
 )
-def test_a_configuration_that_nobody_can_run_is_refused(wrong: dict[str, Any]) -> None:
-    """A configuration out of range, of a wrong type or with unknown keys is a ConfigError."""
+def test_a_configuration_that_no_worker_can_run_is_refused(wrong: dict[str, Any]) -> None:
+    """A value out of range or of a wrong type, or an unknown key, is a ConfigError."""
     bench = Bench()
     with pytest.raises(ConfigError):
         LeNet5Objective()(config(**wrong), bench.context)
     assert bench.asked == []
 
 
-def test_a_training_that_is_told_to_stop_stops() -> None:
-    """When should_stop says yes the objective raises Stopped within the epoch."""
-    bench = Bench(stop_after=1)
+def test_a_training_that_must_stop_stops() -> None:
+    """When should_stop returns true, the objective raises Stopped within the epoch."""
+    bench = Bench(stop_after=2)
     with pytest.raises(Stopped):
         LeNet5Objective()(config(epochs=1000), bench.context)
-    assert len(bench.reports) == 1
+    assert len(bench.reports) == 2
 
 
-def test_a_data_set_is_kept_from_trial_to_trial() -> None:
-    """The second trial on the same data does not ask for it again; one on other data does."""
+def test_a_data_set_is_kept_for_the_next_trial() -> None:
+    """The second trial on the same data does not fetch it again; one on other data does."""
     objective, bench = LeNet5Objective(), Bench()
     for _ in range(2):
         objective(config(epochs=1), bench.context)

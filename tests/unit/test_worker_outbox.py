@@ -1,4 +1,4 @@
-"""The outbox: no result is lost, whatever happens to its worker, the server or the disk."""
+"""The outbox: no result is lost, whatever happens to the worker, the server or the disk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RESULT = {"status": "ok", "loss": 0.25}
 WEIGHTS = b"weights" * 100
 UNREACHABLE = "mongodb://127.0.0.1:1/?directConnection=true"
 
-# A worker process with one result. What is done with it comes as an argument.
+# A worker process with one result. The last argument says what happens to the process.
 WORKER = """
 import os, resource, signal, sys
 from bson import ObjectId
@@ -75,9 +75,9 @@ def entry(of: Store, trial: Trial, **changed: Any) -> Entry:
 
 
 def now(store: Store, trial: Trial) -> Trial:
-    found = store.trials.get(trial.id)
-    assert found is not None
-    return found
+    stored = store.trials.get(trial.id)
+    assert stored is not None
+    return stored
 
 
 def files(folder: Path) -> set[str]:
@@ -86,7 +86,7 @@ def files(folder: Path) -> set[str]:
 
 @contextlib.contextmanager
 def unwritable(folder: Path) -> Iterator[None]:
-    """Keep anything from being written below a folder, for root too: it is not there."""
+    """Make it impossible to write into a folder, even for root: move the folder away."""
     folder.rename(folder.with_suffix(".aside"))
     yield
     folder.with_suffix(".aside").rename(folder)
@@ -117,7 +117,7 @@ def process(
 
 
 def test_a_result_is_delivered_with_its_weights(store: Store, trial: Trial, tmp_path: Path) -> None:
-    """A delivered result counts, its weights are in the store, and nothing stays on the disk."""
+    """A delivered result counts, its weights are in the store, and no file is left."""
     with Outbox("w", tmp_path) as outbox:
         outbox.add(entry(store, trial))
         assert files(tmp_path) == {"lock", f"{trial.token}.bson"}
@@ -132,7 +132,7 @@ def test_a_result_is_delivered_with_its_weights(store: Store, trial: Trial, tmp_
 
 
 def test_a_result_without_weights_is_delivered(store: Store, trial: Trial, tmp_path: Path) -> None:
-    """A diverged trial has no weights; its result counts all the same."""
+    """A diverged trial has no weights; its result counts too."""
     with Outbox("w", tmp_path) as outbox:
         outbox.add(entry(store, trial, weights=None))
         outbox.deliver(store)
@@ -141,8 +141,8 @@ def test_a_result_without_weights_is_delivered(store: Store, trial: Trial, tmp_p
     assert store.client.hyperhive.fs.files.count_documents({}) == 0
 
 
-def test_a_server_that_is_away_costs_nothing(store: Store, trial: Trial, tmp_path: Path) -> None:
-    """A delivery that fails leaves the result, also beyond the process's end, for the next one."""
+def test_a_result_waits_for_the_server(store: Store, trial: Trial, tmp_path: Path) -> None:
+    """A failed delivery leaves the result for the next worker, even after the process's end."""
     with Outbox("w", tmp_path) as outbox:
         outbox.add(entry(store, trial))
         with Store(UNREACHABLE, timeout=0.1) as away, pytest.raises(StoreUnavailable):
@@ -157,7 +157,7 @@ def test_a_server_that_is_away_costs_nothing(store: Store, trial: Trial, tmp_pat
 def test_the_result_of_a_killed_process_is_delivered(
     store: Store, trial: Trial, tmp_path: Path
 ) -> None:
-    """What a process had put in before kill -9 is delivered by another one, and tidied up."""
+    """Another worker delivers what a process added before kill -9, and removes its folder."""
     killed = process(store, tmp_path, trial, "killed")
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
@@ -173,7 +173,7 @@ def test_the_result_of_a_killed_process_is_delivered(
 def test_a_living_process_keeps_its_own(
     store: Store, trial: Trial, tmp_path: Path, mongo_uri: str
 ) -> None:
-    """A folder whose worker lives is left to it, and it delivers by itself."""
+    """Other workers leave the folder of a living worker alone, and it delivers by itself."""
     alive = process(store, tmp_path, trial, "alive", mongo_uri)
     assert alive.stdout is not None
     assert alive.stdout.readline() == "added\n"
@@ -189,12 +189,12 @@ def test_a_living_process_keeps_its_own(
 def test_a_full_disk_loses_nothing(
     store: Store, trial: Trial, tmp_path: Path, mongo_uri: str
 ) -> None:
-    """A result that cannot be written is kept in memory, said so, delivered, and leaves no file."""
+    """A result that cannot be written is kept in memory with a message, and then delivered."""
     worker = process(store, tmp_path, trial, "disk full", mongo_uri)
-    _, said = worker.communicate()
+    _, log = worker.communicate()
     assert worker.returncode == 0
-    assert "cannot be written" in said
-    assert "leave the worker running" in said
+    assert "cannot be written" in log
+    assert "leave the worker running" in log
     assert now(store, trial).status is Status.DONE
     assert now(store, trial).artifact is not None
     assert files(tmp_path) <= {"lock"}
@@ -203,7 +203,7 @@ def test_a_full_disk_loses_nothing(
 def test_results_kept_in_memory_survive_a_server_that_is_away(
     store: Store, trial: Trial, tmp_path: Path
 ) -> None:
-    """Nothing in memory is dropped by a failed delivery, and each is delivered once."""
+    """A failed delivery drops no result from memory, and each is delivered once."""
     with Outbox("w", tmp_path) as outbox:
         with unwritable(tmp_path / "w"):
             outbox.add(entry(store, trial))
@@ -220,7 +220,7 @@ def test_results_kept_in_memory_survive_a_server_that_is_away(
 def test_a_result_for_another_store_waits_for_it(
     mongo_uri: str, store: Store, trial: Trial, tmp_path: Path, on_disk: bool
 ) -> None:
-    """A store is known by its identity, wherever it moves; no other gets what is meant for it."""
+    """A store is recognized by its identity, wherever it moves; no other store gets its results."""
     with Outbox("w", tmp_path) as outbox:
         with contextlib.nullcontext() if on_disk else unwritable(tmp_path / "w"):
             outbox.add(entry(store, trial, store="that one"))
@@ -235,7 +235,7 @@ def test_a_result_for_another_store_waits_for_it(
 
 
 def test_an_outbox_is_made_once_there_is_room(store: Store, trial: Trial, tmp_path: Path) -> None:
-    """Where its folder could not be made at the start, it is made for the next result."""
+    """If the folder could not be made at the start, it is made for the next result."""
     root = tmp_path / "outbox"
     root.write_text("in the way")
     with Outbox("w", root) as outbox:
@@ -247,12 +247,12 @@ def test_an_outbox_is_made_once_there_is_room(store: Store, trial: Trial, tmp_pa
         assert {path.suffix for path in (root / "w").iterdir()} == {"", ".bson"}
         assert outbox.waiting() == 2
         with Outbox("other", root) as other:
-            other.deliver_for_the_dead(store)  # this one is not dead: it has its lock
+            other.deliver_for_the_dead(store)  # the worker lives: it has its lock
         assert outbox.waiting() == 2
 
 
 def test_a_result_of_a_deleted_trial_is_dropped(store: Store, trial: Trial, tmp_path: Path) -> None:
-    """Nobody waits for it: somebody deleted its study."""
+    """The study was deleted, so the result is of no use."""
     with Outbox("w", tmp_path) as outbox:
         outbox.add(entry(store, trial))
         store.delete_study("s")
@@ -261,10 +261,10 @@ def test_a_result_of_a_deleted_trial_is_dropped(store: Store, trial: Trial, tmp_
     assert store.client.hyperhive.fs.files.count_documents({}) == 0
 
 
-def test_a_late_result_is_handed_in_and_not_counted(
+def test_a_late_result_is_delivered_and_not_counted(
     store: Store, trial: Trial, tmp_path: Path
 ) -> None:
-    """Where another's result came first, ours is kept as late and leaves the outbox."""
+    """If another worker's result came first, this one is stored as late and leaves the outbox."""
     store.client.hyperhive.jobs.update_many({}, [{"$set": {"lease_until": "$$NOW"}}])
     other = claim(store, "other")
     store.queue.finish(other.id, str(other.token), {"status": "ok", "loss": 0.75})
@@ -278,7 +278,7 @@ def test_a_late_result_is_handed_in_and_not_counted(
 def test_one_damaged_file_does_not_hold_up_the_rest(
     store: Store, trial: Trial, tmp_path: Path
 ) -> None:
-    """A file that cannot be read (a worn SD card) is left where it is; the others are delivered."""
+    """A file that cannot be read (a worn SD card) stays; the others are delivered."""
     with Outbox("dead", tmp_path) as outbox:
         outbox.add(entry(store, trial))
     (tmp_path / "dead" / "0-damaged.bson").write_bytes(b"\x00\x01 not what was written")
@@ -289,13 +289,13 @@ def test_one_damaged_file_does_not_hold_up_the_rest(
 
 
 def test_the_outbox_survives_its_own_encoding() -> None:
-    """An entry that was written is read back as it was, bytes and all."""
+    """An entry that is encoded and decoded is the same entry."""
     written = Entry("id", "token", RESULT, bytes(range(256)), "store")
     assert Entry.decode(written.encode()) == written
 
 
 def test_results_wait_in_the_users_data_directory() -> None:
-    """By default the outbox is where data that must not be lost belongs, not in a cache."""
+    """The default outbox is in the data directory, not in a cache."""
     assert str(default_directory()).startswith(os.environ["XDG_DATA_HOME"])
 
 
@@ -303,7 +303,7 @@ def test_results_wait_in_the_users_data_directory() -> None:
 def test_an_entry_is_whole_before_it_has_its_name(
     store: Store, trial: Trial, tmp_path: Path
 ) -> None:
-    """What has the final name decodes; no half-written file is ever taken for a result."""
+    """A file with its final name is complete; a partial file is not taken for a result."""
     with Outbox("w", tmp_path) as outbox:
         outbox.add(entry(store, trial))
         (file,) = (tmp_path / "w").glob("*.bson")
@@ -314,8 +314,8 @@ def test_an_entry_is_whole_before_it_has_its_name(
     assert now(store, trial).status is Status.DONE
 
 
-def test_an_outbox_that_another_worker_looks_into_is_made_all_the_same(tmp_path: Path) -> None:
-    """A worker that starts is taken for dead until it has its lock: it waits, and makes it anew."""
+def test_an_outbox_that_another_worker_removes_is_made_again(tmp_path: Path) -> None:
+    """Until a starting worker has its lock, others take it for dead and may remove its folder."""
     folder = tmp_path / "w"
     with futures.ThreadPoolExecutor(1) as pool:
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""Machines that people use: what they tell of battery and heat, and a worker that heeds it."""
+"""Pauses: what machines report about battery and heat, and how a worker reacts to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status
 from hyperhive.worker import sensors
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
-from hyperhive.worker.pausing import Courtesy
+from hyperhive.worker.pausing import PausePolicy
 from hyperhive.worker.sensors import Linux, Others
 
 Files = Dict[str, str]
@@ -43,7 +43,7 @@ MOUSE = {
     SUPPLY + "hidpp_battery_0/scope": "Device\n",
     SUPPLY + "hidpp_battery_0/status": "Discharging\n",
 }
-# As the report of it in psutil's tracker (#1873) has it.
+# The values are those of the report in psutil's tracker (#1873).
 JETSON_NANO = {
     "class/hwmon/hwmon0/name": "thermal_fan_est\n",
     "class/hwmon/hwmon0/temp1_input": "90000\n",
@@ -66,7 +66,7 @@ RYZEN = {
 
 
 class Machine:
-    """A folder laid out as /sys is."""
+    """A folder laid out like /sys."""
 
     def __init__(self, root: Path, files: Files) -> None:
         self.root = root
@@ -74,11 +74,11 @@ class Machine:
         self.becomes(files)
 
     def becomes(self, files: Mapping[str, str]) -> None:
-        """Change what some files say."""
+        """Change the content of some files."""
         for name, text in files.items():
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.with_name("new").write_text(text)  # none is ever seen empty
+            path.with_name("new").write_text(text)  # no reader ever sees an empty file
             path.with_name("new").replace(path)
 
     def heats_to(self, degrees: float) -> None:
@@ -92,25 +92,25 @@ def laptop(tmp_path: Path) -> Machine:
     return Machine(tmp_path / "sys", LAPTOP)
 
 
-def said(store: Store) -> str:
-    """Return what ``hyperhive status`` says."""
+def status(store: Store) -> str:
+    """Return what ``hyperhive status`` shows."""
     console = Console(width=200, file=io.StringIO())
     with console.capture() as captured:
         console.print(status_report(store, None))
     return captured.get()
 
 
-def hyperhive_says(
+def errors_of(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
 ) -> tuple[object, str]:
-    """Run a command in this process; return its exit code and what it said of errors."""
+    """Run a command in this process; return its exit code and its standard error."""
     monkeypatch.setattr(sys, "argv", ["hyperhive", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     return ended.value.code, capsys.readouterr().err
 
 
-# -- what a machine tells ----------------------------------------------------------------------
+# -- what a machine reports --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def hyperhive_says(
 def test_a_battery_is_the_machines_own(
     tmp_path: Path, files: Files, on_battery: bool | None
 ) -> None:
-    """Mains wins, then a battery that discharges; a mouse's battery is nobody's business."""
+    """Mains comes first, then a battery that discharges; a mouse's battery does not count."""
     assert Machine(tmp_path, files).sensors.on_battery() is on_battery
 
 
@@ -141,7 +141,7 @@ def test_a_battery_is_the_machines_own(
 def test_the_temperature_is_the_hottest_processors(
     tmp_path: Path, files: Files, degrees: float | None
 ) -> None:
-    """Zones that are stuck at 100 degrees, fans, loose inputs and silent radios do not count."""
+    """Zones stuck at 100 degrees, fans, unconnected inputs and silent radios do not count."""
     assert Machine(tmp_path, files).sensors.temperature() == degrees
 
 
@@ -154,53 +154,53 @@ def test_the_temperature_is_the_hottest_processors(
         (SimpleNamespace(percent=55, power_plugged=False), True),
     ],
 )
-def test_a_mac_is_asked_through_psutil(
+def test_a_mac_is_read_with_psutil(
     monkeypatch: pytest.MonkeyPatch, battery: object, on_battery: bool | None
 ) -> None:
-    """What psutil documents of ``sensors_battery`` is understood; it has no temperature there."""
+    """All documented values of ``sensors_battery`` are understood; a Mac has no temperature."""
     psutil = SimpleNamespace(sensors_battery=lambda: battery)
-    monkeypatch.setitem(sys.modules, "psutil", psutil)  # needed, and installed, on no Linux
+    monkeypatch.setitem(sys.modules, "psutil", psutil)  # not installed on Linux
     assert Others().on_battery() is on_battery
     assert Others().temperature() is None
 
 
-# -- when to leave it alone --------------------------------------------------------------------
+# -- when to pause -----------------------------------------------------------------------------
 
 
 def test_a_machine_must_cool_down_before_work_goes_on(laptop: Machine) -> None:
-    """Above the limit work pauses, and goes on 5 degrees below it, not at once."""
-    courtesy = Courtesy(laptop.sensors, max_temp=80.0)
-    heard = []
+    """Work pauses above the limit, and resumes only 5 degrees below it."""
+    policy = PausePolicy(laptop.sensors, max_temp=80.0)
+    reasons = []
     for degrees in (80, 80.6, 78, 75.2, 75, 79):
         laptop.heats_to(degrees)
-        heard.append(courtesy.objection())
-    assert heard == [None, "too hot, 81 °C", "too hot, 78 °C", "too hot, 75 °C", None, None]
+        reasons.append(policy.reason())
+    assert reasons == [None, "too hot, 81 °C", "too hot, 78 °C", "too hot, 75 °C", None, None]
 
 
-def test_only_what_was_asked_for_is_heeded(laptop: Machine) -> None:
-    """Without its flag neither battery nor heat is a reason to pause."""
+def test_a_sensor_counts_only_with_its_flag(laptop: Machine) -> None:
+    """Without its flag, neither battery nor heat is a reason to pause."""
     laptop.becomes(UNPLUGGED)
     laptop.heats_to(99)
-    assert Courtesy(laptop.sensors).objection() is None
-    assert Courtesy(laptop.sensors, max_temp=105.0).objection() is None
-    assert Courtesy(laptop.sensors, pause_on_battery=True).objection() == "on battery"
+    assert PausePolicy(laptop.sensors).reason() is None
+    assert PausePolicy(laptop.sensors, max_temp=105.0).reason() is None
+    assert PausePolicy(laptop.sensors, pause_on_battery=True).reason() == "on battery"
 
 
-def test_a_sensor_that_falls_silent_pauses_work(laptop: Machine) -> None:
-    """Whoever asked to be spared is spared where the machine tells nothing any more."""
-    battery = Courtesy(laptop.sensors, pause_on_battery=True)
-    heat = Courtesy(laptop.sensors, max_temp=80.0)
+def test_a_sensor_that_stops_answering_pauses_work(laptop: Machine) -> None:
+    """If the machine no longer reports what the flag needs, the worker pauses."""
+    battery = PausePolicy(laptop.sensors, pause_on_battery=True)
+    heat = PausePolicy(laptop.sensors, max_temp=80.0)
     (laptop.root / SUPPLY / "BAT0" / "status").unlink()
     (laptop.root / "class/thermal/thermal_zone0/temp").unlink()
-    assert battery.objection() == "the battery tells nothing any more"
-    assert heat.objection() == "the thermometer tells nothing any more"
+    assert battery.reason() == "the battery no longer reports its state"
+    assert heat.reason() == "the thermometer no longer reports a temperature"
 
 
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--pause-on-battery"], "this machine tells of no battery that it could run on: leave"),
-        (["--max-temp", "80"], "this machine does not tell how hot it is: leave --max-temp away"),
+        (["--pause-on-battery"], "this machine reports no battery: omit --pause-on-battery"),
+        (["--max-temp", "80"], "this machine does not report its temperature: omit --max-temp"),
     ],
 )
 def test_a_flag_that_the_machine_cannot_honour_is_refused(
@@ -210,16 +210,16 @@ def test_a_flag_that_the_machine_cannot_honour_is_refused(
     flags: list[str],
     sentence: str,
 ) -> None:
-    """A machine without such a sensor ends the command with a sentence, and starts no slot."""
+    """Without the sensor the command ends with a sentence and starts no slot."""
     monkeypatch.setattr(sensors, "SYS", tmp_path)
     monkeypatch.setattr(sys, "platform", "linux")
-    code, error = hyperhive_says(monkeypatch, capsys, "worker", "--device", "cpu", *flags)
+    code, error = errors_of(monkeypatch, capsys, "worker", "--device", "cpu", *flags)
     assert code == 2
     assert error.startswith("error: " + sentence)
     assert error.count("\n") == 1
 
 
-# -- a worker that heeds it --------------------------------------------------------------------
+# -- a worker that pauses ----------------------------------------------------------------------
 
 
 def test_a_worker_takes_no_trial_on_battery(
@@ -229,18 +229,18 @@ def test_a_worker_takes_no_trial_on_battery(
     laptop: Machine,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It says so once in its log, and in status; on mains again it does the trial."""
+    """It logs this once and shows it in the status; on mains again it runs the trial."""
     store.studies.open("s", {"trials": 1})
     post(store)
     laptop.becomes(UNPLUGGED)
     caplog.set_level("INFO")
-    courtesy = Courtesy(laptop.sensors, pause_on_battery=True, every=0.05)
-    with living(mongo_uri, tmp_path / "o", succeeds, courtesy=courtesy) as (_, errors):
-        until(lambda: "paused: on battery" in said(store), "a paused worker in status")
+    policy = PausePolicy(laptop.sensors, pause_on_battery=True, check_every=0.05)
+    with living(mongo_uri, tmp_path / "o", succeeds, policy=policy) as (_, errors):
+        until(lambda: "paused: on battery" in status(store), "a paused worker in status")
         assert the_trial(store).status is Status.NEW
         laptop.becomes(PLUGGED)
         until(lambda: the_trial(store).status is Status.DONE, "the trial's end")
-        until(lambda: "idle" in said(store), "an idle worker in status")
+        until(lambda: "idle" in status(store), "an idle worker in status")
     assert errors == []
     assert caplog.text.count("paused: on battery") == 1
     assert caplog.text.count("the pause is over") == 1
@@ -249,10 +249,10 @@ def test_a_worker_takes_no_trial_on_battery(
 def test_a_paused_worker_stops_when_asked(
     store: Store, mongo_uri: str, tmp_path: Path, laptop: Machine
 ) -> None:
-    """A worker that waits for its machine does not wait with its end."""
+    """A pause does not delay the end of a worker."""
     laptop.becomes(UNPLUGGED)
-    courtesy = Courtesy(laptop.sensors, pause_on_battery=True, every=60.0)
-    with living(mongo_uri, tmp_path / "o", succeeds, courtesy=courtesy) as (bench, errors):
+    policy = PausePolicy(laptop.sensors, pause_on_battery=True, check_every=60.0)
+    with living(mongo_uri, tmp_path / "o", succeeds, policy=policy) as (bench, errors):
         until(lambda: [w for w in store.workers.present() if w.paused], "a paused worker")
         bench.stop.ask()
         until(lambda: not store.workers.present(), "the worker's end", 10.0)
@@ -260,7 +260,7 @@ def test_a_paused_worker_stops_when_asked(
 
 
 class Epochs:
-    """An objective of two epochs, after the first of which the machine has become too hot."""
+    """An objective of two epochs; the machine becomes too hot in each."""
 
     def __init__(self, laptop: Machine) -> None:
         self._laptop = laptop
@@ -268,7 +268,7 @@ class Epochs:
         self.went_on = threading.Event()
 
     def __call__(self, config: Mapping[str, Any], context: Context) -> Outcome:
-        """Do both epochs, unless told to stop."""
+        """Run both epochs, unless the worker must stop."""
         self._laptop.heats_to(90)
         self.paused.set()
         context.report({"epoch": 1}, 10.0)
@@ -283,15 +283,15 @@ class Epochs:
 def test_a_trial_in_hand_is_held_until_the_machine_has_cooled(
     store: Store, mongo_uri: str, tmp_path: Path, laptop: Machine
 ) -> None:
-    """After its epoch it waits, its lease is kept, and nobody else gets it; then it is finished.
+    """After its epoch it waits, and its lease is renewed; when it is cooler it is finished.
 
-    The last report has its result behind it and does not wait, however hot it is.
+    The report of the last epoch does not wait, however hot the machine is: the result is complete.
     """
     lease = 3.0  # a beat may be late by two seconds
     post(store, max_attempts=1)
     epochs = Epochs(laptop)
-    courtesy = Courtesy(laptop.sensors, max_temp=80.0, every=0.02)
-    with Bench(mongo_uri, tmp_path / "o", epochs, courtesy=courtesy, lease=lease) as bench:
+    policy = PausePolicy(laptop.sensors, max_temp=80.0, check_every=0.02)
+    with Bench(mongo_uri, tmp_path / "o", epochs, policy=policy, lease=lease) as bench:
         running = threading.Thread(target=bench.run_one)
         running.start()
         assert epochs.paused.wait(10)
@@ -308,13 +308,13 @@ def test_a_trial_in_hand_is_held_until_the_machine_has_cooled(
     assert (trial.status, trial.attempts, trial.late) == (Status.DONE, 1, 0)
 
 
-def test_a_trial_is_not_held_for_ever(
+def test_a_trial_is_not_held_indefinitely(
     store: Store, mongo_uri: str, tmp_path: Path, laptop: Machine
 ) -> None:
-    """When its machine takes too long it is given back, unharmed, for another to take."""
-    store.queue.post(Draft("s", 0, {"epochs": 1}, {}, max_attempts=1, objective="lenet5"))
-    courtesy = Courtesy(laptop.sensors, max_temp=80.0, every=0.02, patience=0.1)
-    with Bench(mongo_uri, tmp_path / "o", Epochs(laptop), courtesy=courtesy) as bench:
+    """If the pause lasts too long, the trial is given back, and its attempt is refunded."""
+    store.queue.post(Draft("s", 0, {"epochs": 1}, {}, objective="lenet5", max_attempts=1))
+    policy = PausePolicy(laptop.sensors, max_temp=80.0, check_every=0.02, hold_limit=0.1)
+    with Bench(mongo_uri, tmp_path / "o", Epochs(laptop), policy=policy) as bench:
         assert bench.run_one()
     trial = the_trial(store)
     assert (trial.status, trial.attempts, trial.excluded) == (Status.NEW, 0, ())

@@ -1,4 +1,4 @@
-"""The pool: slots are restarted, stopped and ended, in a process of its own with real signals."""
+"""The pool of slots, in a process of its own with real signals: restarts, stops, ends."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class Program:
         )
 
     def slots(self, number: int = 0) -> list[int]:
-        """Return the process ids of the slots that were ever started, or of one slot."""
+        """Return the process ids of all slots that were ever started, or of one slot."""
         begins = f"{number}-" if number else ""
         return [int(path.name.split("-")[1]) for path in self._folder.glob(begins + "*")]
 
     def end(self, seconds: float = 10.0) -> tuple[int, str]:
-        """Wait for the pool's end; return its exit code and what it said."""
-        _, said = self.process.communicate(timeout=seconds)
-        return self.process.returncode, said
+        """Wait for the pool's end; return its exit code and its log."""
+        _, log = self.process.communicate(timeout=seconds)
+        return self.process.returncode, log
 
 
 Start = Callable[[str, int], Program]
@@ -71,7 +71,7 @@ Start = Callable[[str, int], Program]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Give a function that starts a pool; whatever is left of it is killed at the end."""
+    """Give a function that starts a pool; at the end, kill what is left of it."""
     programs: list[Program] = []
 
     def start(target: str, slots: int) -> Program:
@@ -101,8 +101,8 @@ def until(holds: Callable[[], object], what: str, seconds: float = 20.0) -> None
         time.sleep(0.02)
 
 
-def test_a_slot_that_dies_is_started_again(start: Start) -> None:
-    """A killed slot is told with its signal and replaced; the other one is left alone."""
+def test_a_slot_that_dies_is_restarted(start: Start) -> None:
+    """The log names the signal that killed a slot; a new one replaces it, the other goes on."""
     pool = start("works", 2)
     until(lambda: len(pool.slots()) == 2, "two slots")
     (first,), (second,) = pool.slots(1), pool.slots(2)
@@ -110,9 +110,9 @@ def test_a_slot_that_dies_is_started_again(start: Start) -> None:
     until(lambda: len(pool.slots(1)) == 2, "a new slot")
     assert pool.slots(2) == [second]
     pool.process.send_signal(signal.SIGTERM)
-    code, said = pool.end()
+    code, log = pool.end()
     assert code == 0
-    assert "slot 1 ended (killed by SIGKILL); a new one starts in 1 s" in said
+    assert "slot 1 ended (killed by SIGKILL); a new one starts in 1 s" in log
     assert not any(is_alive(pid) for pid in pool.slots())
 
 
@@ -127,7 +127,7 @@ def test_a_pool_stops_when_it_is_asked_to(start: Start, number: int) -> None:
 
 
 def test_the_third_signal_kills(start: Start) -> None:
-    """A slot that heeds no signal outlives two requests and dies of the third."""
+    """A slot that ignores signals survives two of them; the third kills it."""
     pool = start("is_stubborn", 1)
     until(pool.slots, "a slot")
     for _ in range(2):
@@ -140,8 +140,37 @@ def test_the_third_signal_kills(start: Start) -> None:
 
 
 def test_an_expected_error_ends_the_pool(start: Start) -> None:
-    """What a slot told in words is not tried again: the others are stopped, the pool fails."""
+    """After an expected error a slot is not restarted: the others are stopped, the pool fails."""
     pool = start("cannot", 2)
     assert pool.end(20)[0] == 1
     assert pool.slots(2) == []
     assert not any(is_alive(pid) for pid in pool.slots())
+
+
+# A slot's process, with an object that Python's own clean-up would destroy, as it does PyTorch's.
+SLOT = """
+import atexit, sys
+from hyperhive.worker.slots import QuickExit
+class Large:
+    def __del__(self):
+        print("destroyed")
+ending = QuickExit()
+large = Large()
+atexit.register(print, "an objective's own handler")
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "code"), [("ending.code = 0", 0), ("ending.code = 3", 3), ("raise OSError", 1)]
+)
+def test_a_slot_ends_without_pythons_clean_up(last: str, code: int) -> None:
+    """Its exit code is the right one, and the exit handlers of objectives are called."""
+    ended = subprocess.run(
+        [sys.executable, "-c", SLOT.format(last)],
+        cwd=str(REPOSITORY),
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout) == (code, "an objective's own handler\n")
+    assert ("OSError" in ended.stderr) == (code == 1)

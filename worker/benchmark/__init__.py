@@ -1,0 +1,1 @@
+"""Measures how fast this device trains and classifies, and compares devices."""

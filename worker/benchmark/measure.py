@@ -1,4 +1,4 @@
-"""How fast a device trains and labels, measured on noise: no data set is needed."""
+"""How fast a device trains and classifies, measured on noise: no data set is needed."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from hyperhive.worker.device import default_slots, describe, machine_versions
 
 BATCH_SIZES = (64, 256)
 SECONDS = 4.0
-"""How long each thing is measured, at least."""
+"""The least time for which each thing is measured."""
 
 _IMAGES = 1024
 _CLASSES = tuple("0123456789")
 _ENDLESS = 1_000_000
 
-_LEAST_STRETCHES = 3
-_LEAST_PICTURES = 50
-_WARM_UP_PICTURES = 10
+_LEAST_EPOCHS = 3
+_LEAST_IMAGES = 50
+_WARM_UP_IMAGES = 10
 
 
 def measure(name: str, device: torch.device, tell: Callable[[str], None]) -> Benchmark:
@@ -41,14 +41,14 @@ def measure(name: str, device: torch.device, tell: Callable[[str], None]) -> Ben
 
     Args:
         name: what the machine is called.
-        device: what to measure of it.
-        tell: is told what is measured next.
+        device: the device to measure.
+        tell: takes a sentence that says what is measured next.
     """
     training = {}
     for size in BATCH_SIZES:
         tell(f"training LeNet-5 on colour images of 28x28 in batches of {size} ...")
         training[str(size)] = training_speed(device, size)
-    tell("labelling one picture at a time ...")
+    tell("classifying one image at a time ...")
     p50, p95 = latency(device)
     return Benchmark(
         name=name,
@@ -62,15 +62,15 @@ def measure(name: str, device: torch.device, tell: Callable[[str], None]) -> Ben
 
 
 def training_speed(device: torch.device, batch_size: int) -> float:
-    """Return the images a second that LeNet-5 is trained on, the median of several epochs.
+    """Return how many images per second LeNet-5 trains on, the median of several epochs.
 
-    The first epoch is for warming up. An accelerator is waited for: training reads the loss after
-    each batch, which comes after all that was asked of the device before.
+    The first epoch is a warm-up and does not count. The time includes all work of an accelerator:
+    training reads the loss after each batch, which waits for the device.
     """
     epochs: list[float] = []
 
     def has_enough() -> bool:
-        return len(epochs) > _LEAST_STRETCHES and sum(epochs[1:]) >= SECONDS
+        return len(epochs) > _LEAST_EPOCHS and sum(epochs[1:]) >= SECONDS
 
     config = TrainConfig(
         dataset="",
@@ -88,32 +88,32 @@ def training_speed(device: torch.device, batch_size: int) -> float:
 
 
 def latency(device: torch.device) -> tuple[float, float]:
-    """Return how long one picture takes to its numbers: the 50th and 95th percentile, in ms.
+    """Return the time from one image to its class scores: 50th and 95th percentile, in ms.
 
-    It goes through the engine that predict-cam runs a safetensors file with, onto the device and
-    back.
+    The image goes onto the device and the scores come back, through the engine with which
+    predict-cam runs a safetensors file.
     """
     noise = _noise()
     packed = pack_weights(LeNet5(noise.channels, len(_CLASSES)))
     card = Card.of(noise, hashlib.sha256(packed).hexdigest(), {})
     engine = engine_of(packed, SAFETENSORS, card, device.type)
-    picture = noise.test_images[:1]
-    taken: list[float] = []
-    begun = time.perf_counter()
+    image = noise.test_images[:1]
+    times_ms: list[float] = []
+    started_at = time.perf_counter()
     for number in itertools.count():
         before = time.perf_counter()
-        if number >= _LEAST_PICTURES and before - begun > SECONDS:
+        if number >= _LEAST_IMAGES and before - started_at > SECONDS:
             break
-        engine.run(picture)
-        taken.append(1000 * (time.perf_counter() - before))
-    p50, p95 = np.percentile(taken[_WARM_UP_PICTURES:], (50, 95))
+        engine.run(image)
+        times_ms.append(1000 * (time.perf_counter() - before))
+    p50, p95 = np.percentile(times_ms[_WARM_UP_IMAGES:], (50, 95))
     return float(p50), float(p95)
 
 
 def _noise() -> Dataset:
-    """Return images of noise, labelled by turns."""
+    """Return images of noise, 28x28 with three channels; their labels are 0, 1, ... 9, 0, ..."""
     random = np.random.RandomState(0)
     images = random.randint(0, 256, (_IMAGES, SIZE, SIZE, 3)).astype(np.uint8)
     labels = np.arange(_IMAGES, dtype=np.int64) % len(_CLASSES)
-    few = len(_CLASSES)
-    return Dataset("noise", _CLASSES, images, labels, images[:few], labels[:few])
+    tests = len(_CLASSES)
+    return Dataset("noise", _CLASSES, images, labels, images[:tests], labels[:tests])

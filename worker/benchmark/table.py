@@ -1,4 +1,4 @@
-"""Devices side by side, on one screen."""
+"""Tables that compare devices, on one screen."""
 
 from __future__ import annotations
 
@@ -14,39 +14,44 @@ Figure = Callable[[Benchmark], Optional[float]]
 
 
 def comparison(devices: Sequence[Benchmark]) -> Group:
-    """Return a table of what devices can do, the fastest first, and one of what they are.
+    """Return a table of the devices' speeds, the fastest first, and a table of their versions.
 
-    In each column the slowest is 1x.
+    In each column of the first the slowest device is 1x.
     """
     ordered = sorted(devices, key=lambda device: -max(device.training.values(), default=0.0))
-    return Group(_speeds(ordered), _natures(ordered))
+    return Group(_speeds(ordered), _versions(ordered))
 
 
 def _speeds(devices: Sequence[Benchmark]) -> Table:
-    table = Table(title="one slot: images/s trained on, ms to label one", title_justify="left")
+    table = Table(
+        title="one slot: training in images/s, classifying one image in ms", title_justify="left"
+    )
     table.add_column("device")
     table.add_column("slots", justify="right")
     columns: list[list[str]] = []
     for size in sorted({size for device in devices for size in device.training}, key=_as_number):
         table.add_column(f"training\nbatch {size}", justify="right")
         columns.append(_cells(devices, _speed(size), "{:,.0f}"))
-    table.add_column("labelling\np50", justify="right")
+    table.add_column("classifying\np50", justify="right")
     columns.append(_cells(devices, lambda device: device.latency_p50, "{:,.2f}", less=True))
-    table.add_column("labelling\np95", justify="right")
+    table.add_column("classifying\np95", justify="right")
     columns.append(_cells(devices, lambda device: device.latency_p95, "{:,.2f}", less=True))
     for device, *cells in zip(devices, *columns):
-        called = escape(f"{device.name}\n{device.device}")
-        table.add_row(called, str(device.slots or ""), *cells)
+        name = escape(f"{device.name}\n{device.device}")
+        table.add_row(name, str(device.slots or ""), *cells)
     return table
 
 
 def _cells(
-    devices: Sequence[Benchmark], figure: Figure, spelt: str, less: bool = False
+    devices: Sequence[Benchmark], figure: Figure, pattern: str, less: bool = False
 ) -> list[str]:
-    """Return each device's figure and how many times as fast it is as the slowest's.
+    """Return each device's figure, and how many times as fast it is as the slowest device's.
 
     Args:
-        less: whether less is faster.
+        devices: what was measured.
+        figure: returns the figure of a device, None if it has none.
+        pattern: the format of a figure.
+        less: whether a smaller figure is faster.
     """
     values = [figure(device) for device in devices]
     known = [value for value in values if value is not None]
@@ -56,7 +61,7 @@ def _cells(
             cells.append("")
         else:
             times = max(known) / value if less else value / min(known)
-            cells.append(f"{spelt.format(value)}\n{times:.1f}x")
+            cells.append(f"{pattern.format(value)}\n{times:.1f}x")
     return cells
 
 
@@ -65,16 +70,16 @@ def _speed(size: str) -> Figure:
 
 
 def _as_number(size: str) -> tuple[int, str]:
-    """Return what sorts numbers as numbers, also those that are none."""
+    """Return a sort key that orders numbers by value, and accepts any other text."""
     return len(size), size
 
 
-def _natures(devices: Sequence[Benchmark]) -> Table:
+def _versions(devices: Sequence[Benchmark]) -> Table:
     kinds = sorted({kind for device in devices for kind in device.versions})
-    table = Table(title="what they are", title_justify="left")
+    table = Table(title="the devices", title_justify="left")
     for column in ("device", *kinds):
         table.add_column(escape(column))
     for device in devices:
-        about = [device.versions.get(kind, "") for kind in kinds]
-        table.add_row(*map(escape, (device.name, *about)))
+        versions = [device.versions.get(kind, "") for kind in kinds]
+        table.add_row(*map(escape, (device.name, *versions)))
     return table

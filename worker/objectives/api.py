@@ -1,29 +1,31 @@
-"""What an objective takes and gives: the interface between a worker and what a trial runs."""
+"""The interface between a worker and an objective: what an objective receives and returns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Mapping
 
-from hyperhive.model.data.dataset import Dataset
-from hyperhive.store.store import Store
-from hyperhive.store.trial import Trial
+if TYPE_CHECKING:  # these load PyMongo and NumPy, which an objective of one's own may not need
+    from hyperhive.model.data.dataset import Dataset
+    from hyperhive.store.store import Store
+    from hyperhive.store.trial import Trial
 
 
 class Stopped(Exception):
-    """Raised by an objective that ended early because ``should_stop`` said so."""
+    """An objective raises this when it ends early because ``should_stop`` returned true."""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What an objective found.
 
-    ``result`` is hyperopt's result: plain JSON with ``status``, and ``loss`` if that is ``ok``, at
-    least. ``weights`` are the bytes of a safetensors file, or None. Raises ``ValueError`` for any
-    other result.
+    ``result`` is a result as hyperopt defines it: plain JSON with ``status``, and with ``loss`` if
+    the status is ``ok``. ``weights`` are the bytes of a safetensors file, or None. Raises
+    ``ValueError`` for any other result.
 
-    A study's winner becomes a model for ``predict-cam`` if its weights are a LeNet-5's and its
-    result has ``validation_accuracy`` (0..1) and ``trained_on`` (``worker.device.versions``).
+    A study's winner becomes a model for ``predict-cam`` if its weights are those of a LeNet-5 and
+    its result has ``validation_accuracy`` (0..1) and ``trained_on``
+    (``hyperhive.worker.device.versions``).
     """
 
     result: dict[str, Any]
@@ -41,13 +43,15 @@ class Context:
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``.
-        dataset: gives the data set of a content hash, fetched from the store if need be.
-        report: takes progress as plain JSON, and the seconds that are probably left. Of progress,
-            ``epoch``, ``epochs`` and ``validation_accuracy`` are shown, if they are there. Returns
-            after the pause where the machine is to be left alone (``hyperhive.worker.pausing``).
-        should_stop: asked often; an objective that hears yes raises ``Stopped``.
-        trial: the trial in hand.
-        store: where it came from.
+        dataset: returns the data set with a content hash; fetches it from the store if necessary.
+        report: takes progress as plain JSON, and an estimate of the seconds that are left. It
+            returns after the pause if the worker must pause (``hyperhive.worker.pausing``).
+            ``done`` in the progress is how much of the trial's cost is done: a worker's pace and
+            second copies of slow runs are computed from it. ``epoch``, ``epochs`` and
+            ``validation_accuracy`` are shown to the user. All are optional.
+        should_stop: call it often; when it returns true, raise ``Stopped``.
+        trial: the trial to run.
+        store: the store that the trial is in.
     """
 
     device: str
@@ -59,3 +63,4 @@ class Context:
 
 
 Objective = Callable[[Mapping[str, Any], Context], Outcome]
+"""Called with a trial's configuration; raises ``ConfigError`` if no worker can run that."""

@@ -1,4 +1,4 @@
-"""The objective of hyperopt's jobs: code out of the database, for who has said yes to that.
+"""The objective of hyperopt's jobs, which runs code from the database.
 
 Only ``hyperhive worker --allow-pickled-objectives`` imports this module.
 """
@@ -18,14 +18,15 @@ _RETRY_S = 1.0
 
 
 class PickledObjective:
-    """Runs the function that was given to ``fmin``. Keeps the last pickle, from trial to trial.
+    """Runs the function that was given to ``fmin``. Keeps the last pickle for the next trial.
 
-    It is unpickled afresh for each trial, so that none sees what another one left behind.
+    The pickle is loaded anew for each trial, so that no trial sees what another left behind.
     """
 
     def __init__(self) -> None:
         self._jobs: MongoJobs | None = None
-        self._last: tuple[Any, bytes] = (None, b"")
+        self._pickle_id: Any = None
+        self._pickle = b""
 
     def __call__(self, config: Mapping[str, Any], context: Context) -> Outcome:
         """Run the trial's function and store what it attaches; raises whatever it raises."""
@@ -34,28 +35,30 @@ class PickledObjective:
         job = self._jobs.get(context.trial.id)
         trials = MongoTrials(self._jobs, exp_key=job["exp_key"], refresh=False)
         ctrl = MongoCtrl(trials, job, read_only=False)
-        pickled = self._pickle(trials, job["misc"]["cmd"][1])
+        pickled = self._fetch(trials, job["misc"]["cmd"][1])
         try:
             result = evaluate(pickled, ctrl)
-        except StoreUnavailable as error:  # of a store that the objective opened: not the worker's
-            context.store.ping()
+        except StoreUnavailable as error:
+            context.store.ping()  # raises if it is the worker's store that is away
             raise RuntimeError(f"the objective could not reach its store: {error}") from error
-        except SystemExit as error:  # would end the worker, and say nothing of it
+        except SystemExit as error:  # it would end the worker without a message
             raise RuntimeError(f"the objective called sys.exit({error})") from error
         _attach(result.pop("attachments"), ctrl, context)
         return Outcome(result)
 
-    def _pickle(self, trials: MongoTrials, name: str) -> bytes:
+    def _fetch(self, trials: MongoTrials, name: str) -> bytes:
+        """Return the pickle that is attached under this name; download it only if it is new."""
         attached = trials.attachments.newest(name)
         if attached is None:
-            raise OperationFailure(f"{name} of this experiment is not in the store")
-        if attached._id != self._last[0]:
-            self._last = (attached._id, trials.attachments[name])
-        return self._last[1]
+            raise OperationFailure(f"the store has no attachment {name} of this experiment")
+        if attached._id != self._pickle_id:
+            self._pickle = trials.attachments[name]
+            self._pickle_id = attached._id
+        return self._pickle
 
 
 def _attach(attachments: dict[str, Any], ctrl: MongoCtrl, context: Context) -> None:
-    """Store what the function attached, however long the server is away: it is not run again."""
+    """Store what the function attached; wait for the server rather than run the function again."""
     for name, value in attachments.items():
         while not _is_attached(name, value, ctrl, context):
             if context.should_stop():
@@ -64,8 +67,9 @@ def _attach(attachments: dict[str, Any], ctrl: MongoCtrl, context: Context) -> N
 
 
 def _is_attached(name: str, value: Any, ctrl: MongoCtrl, context: Context) -> bool:
-    """Attach it; False if the server is away. Then it may have happened: the job is read again."""
+    """Attach a value; return False if the server went away, before or after it stored the value."""
     try:
+        # Read again: after a lost reply the job in the store may already have the attachment.
         job = ctrl.trials.handle.get(context.trial.id)
         if job["token"] == context.trial.token:
             ctrl.current_trial.update(job)

@@ -13,51 +13,59 @@ from hyperhive.worker.device import describe, versions
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
 
 WORST_LOSS = 1.0
-"""The validation error of a model that is never right: what a diverged trial counts as."""
+"""The loss of a trial that diverged: the validation error of a model that is never right."""
 
 
 class LeNet5Objective:
-    """Trains LeNet-5. Keeps the last data set on its device, from trial to trial."""
+    """Trains LeNet-5. Keeps the last data set on its device for the next trial."""
 
     def __init__(self) -> None:
         self._data: TrainingData | None = None
 
     def __call__(self, config: Mapping[str, Any], context: Context) -> Outcome:
-        """Train; the loss is the share of validation images named wrongly, in 0..1.
+        """Train; the loss is the share of validation images that are misclassified, in 0..1.
 
-        A training that diverges is a result, and the worst there is. Where there is no validation
+        A training that diverges is a result, with the worst loss. Where there is no validation
         (``train_on_all``) the loss is the last epoch's training loss.
 
-        Raises ``ConfigError`` for a configuration no worker can run, ``Stopped`` when told to.
+        The cost of a trial is its number of epochs, so the number of the last epoch is what is
+        ``done``.
+
+        Raises ``ConfigError`` for a configuration that no worker can run, ``Stopped`` when
+        ``should_stop`` returns true.
         """
-        asked = TrainConfig.from_json(config)
-        data = self._training_data(asked.dataset, context)
+        settings = TrainConfig.from_json(config)
+        # With this, a device that is slow in its first epoch is known to be slow before its end.
+        context.report({"done": 0}, 0.0)
+        data = self._training_data(settings.dataset, context)
 
         def report(epoch: Epoch) -> None:
             progress = {
                 "epoch": epoch.number,
-                "epochs": asked.epochs,
+                "epochs": settings.epochs,
+                "done": epoch.number,
                 "train_loss": epoch.train_loss,
                 "validation_accuracy": epoch.validation_accuracy,
             }
-            left = 0 if epoch.diverged else asked.epochs - epoch.number
-            context.report(progress, epoch.seconds * left)
+            epochs_left = 0 if epoch.diverged else settings.epochs - epoch.number
+            context.report(progress, epoch.seconds * epochs_left)
 
         try:
-            trained = train(asked, data, report, context.should_stop)
+            trained = train(settings, data, report, context.should_stop)
         except TrainingStopped:
             raise Stopped from None
         weights = None if trained.diverged else pack_weights(trained.model)
         return Outcome(_result(trained, data.device), weights)
 
     def _training_data(self, content_hash: str, context: Context) -> TrainingData:
+        """Return the data set on the context's device: the last trial's, if it is the same."""
         device = torch.device(context.device)
-        kept = self._data
-        if kept is None or (kept.dataset.content_hash, kept.device) != (content_hash, device):
-            self._data = None  # two at once may be more than a small device holds
-            kept = TrainingData(context.dataset(content_hash), device)
-        self._data = kept
-        return kept
+        data = self._data
+        if data is None or (data.dataset.content_hash, data.device) != (content_hash, device):
+            self._data = None  # a small device may not have the memory for two data sets
+            data = TrainingData(context.dataset(content_hash), device)
+        self._data = data
+        return data
 
 
 def _result(trained: Trained, device: torch.device) -> dict[str, Any]:

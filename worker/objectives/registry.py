@@ -1,9 +1,10 @@
-"""What a trial runs: objectives, by name. No code comes from the database, unless that is allowed.
+"""The objectives of this installation, by name.
 
-A trial says ``["objective", "lenet5"]`` and brings a configuration as plain JSON; the worker looks
-the name up here. Packages add objectives of their own by the entry point group
-``hyperhive.objectives``. The jobs that hyperopt's ``fmin`` posts are an exception: they bring their
-code, as a pickle, and only a worker that was told ``--allow-pickled-objectives`` takes them.
+A trial names its objective (``["objective", "lenet5"]``) and has a configuration as plain JSON; the
+worker looks the name up here, so no code comes from the database. Packages add objectives of their
+own with the entry point group ``hyperhive.objectives``. The jobs of hyperopt's ``fmin`` are an
+exception: they bring their code as a pickle. Only a worker with ``--allow-pickled-objectives``
+claims them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ else:
     from importlib.metadata import entry_points as _all_entry_points
 
     def entry_points(group: str) -> Any:
-        """Return the entry points of a group, as Python 3.10's function does."""
+        """Return the entry points of a group, as the function of Python 3.10 does."""
         return _all_entry_points().get(group, ())
 
 
@@ -29,15 +30,15 @@ GROUP = "hyperhive.objectives"
 
 
 def registered(allow_pickled: bool = False) -> dict[str, Objective]:
-    """Return the objectives of this installation by name, our own among them.
+    """Return the objectives of this installation by name, ``lenet5`` among them.
 
-    With ``allow_pickled``, also the one that runs whatever code hyperopt's jobs bring.
+    With ``allow_pickled``, also the objective that runs the code that hyperopt's jobs bring.
     """
     objectives: dict[str, Objective] = {
         point.name: point.load() for point in entry_points(group=GROUP)
     }
     objectives["lenet5"] = _LeNet5()
-    objectives.pop(HYPEROPT, None)  # hyperopt's jobs are nobody else's
+    objectives.pop(HYPEROPT, None)  # no package may claim hyperopt's jobs
     if allow_pickled:
         from hyperhive.worker.objectives.hyperopt_job import PickledObjective
 
@@ -46,7 +47,7 @@ def registered(allow_pickled: bool = False) -> dict[str, Objective]:
 
 
 class _LeNet5:
-    """LeNet-5, of which a slot has PyTorch with its first trial: it takes 200 MB, and seconds."""
+    """LeNet-5. Imports PyTorch on the first trial only: it costs 200 MB and several seconds."""
 
     def __init__(self) -> None:
         self._objective: Objective | None = None
@@ -59,6 +60,6 @@ class _LeNet5:
     def _load(self) -> Objective:
         try:
             from hyperhive.worker.objectives.lenet5 import LeNet5Objective
-        except (ImportError, OSError) as error:  # a library that it needs is not here, or not whole
+        except (ImportError, OSError) as error:  # a library is missing or damaged
             raise DeviceError(f"PyTorch cannot be used here: {error}") from error
         return LeNet5Objective()

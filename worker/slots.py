@@ -1,0 +1,191 @@
+"""A worker's processes: the parent that starts its slots, and what each slot runs."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+from dataclasses import replace
+from typing import Callable, NoReturn
+
+from hyperhive.common.errors import InputError, UsageError
+from hyperhive.common.signals import StopRequest
+from hyperhive.store.errors import StoreError, StoreUnavailable
+from hyperhive.store.server import login
+from hyperhive.worker.device import default_slots, describe, installed
+from hyperhive.worker.pool import EXPECTED_ERROR, Pool
+from hyperhive.worker.settings import WorkerSettings
+
+log = logging.getLogger(__name__)
+
+SetUp = Callable[[WorkerSettings, str], None]
+"""Sets up a process that has this name in its log: logging, and what the environment holds."""
+
+_PING_TIMEOUT_S = 2.0
+
+
+def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoReturn:
+    """Run a worker until it is stopped, then end this process with the worker's exit code.
+
+    What would fail in the same way in every slot is checked here first, so that the user reads one
+    message.
+
+    Args:
+        settings: the command line's choices.
+        save_login: keep the login of ``settings`` for this user's later workers.
+        set_up: called first in each slot's process; a module's function, as it is pickled.
+
+    Raises ``UsageError`` or another ``InputError`` for choices that this machine cannot honour,
+    ``StoreError`` if the server refuses the login.
+    """
+    from hyperhive.worker.pausing import PausePolicy
+
+    PausePolicy.of(settings)
+    _lower_priority(settings.nice)
+    settings = replace(settings, mongo=_login(settings.mongo, save_login))
+    settings = replace(settings, device=_device_kind(settings.device))
+    slots = settings.slots or default_slots(settings.device)
+    log.info("%d slot%s on %s", slots, "s" if slots > 1 else "", settings.device)
+    if settings.allow_pickled:
+        log.warning(
+            "--allow-pickled-objectives: hyperopt's jobs bring their code, so anyone who can write "
+            "to the database can run anything on this machine"
+        )
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    if Pool(_slot, (settings, sender, set_up), slots).run():
+        _end_process(0)
+    # Most errors are the same in every slot: log each once.
+    reasons = set()
+    while receiver.poll():
+        reasons.add(receiver.recv())
+    for reason in sorted(reasons):
+        log.error("%s", reason)
+    _end_process(1)
+
+
+# -- the parent --------------------------------------------------------------------------------
+
+
+def _lower_priority(by: int) -> None:
+    """Let other processes go first, before this one and the slots that it will start."""
+    if by and not hasattr(os, "nice"):
+        raise UsageError("this system has no process priorities of this kind: omit --nice")
+    if by:
+        os.nice(by)
+
+
+def _login(uri: str | None, save: bool) -> str | None:
+    """Return the URI that was given or saved, checked; None for this machine's private server."""
+    if uri is None and save:
+        raise UsageError(
+            "--save-login found no login to save: paste the whole line of `hyperhive mongo "
+            "invite`, which begins with HYPERHIVE_MONGO="
+        )
+    if uri is None:
+        uri = login.saved()
+        if uri is not None:
+            log.info(
+                "using the login in %s; without that file, a worker uses this machine's own server",
+                login.saved_file(),
+            )
+    if uri is not None:
+        _check_login(uri)
+    if uri is not None and save:
+        log.info("login saved in %s: next time, `hyperhive worker` is enough", login.save(uri))
+    return uri
+
+
+def _check_login(uri: str) -> None:
+    """Raise ``StoreError`` if the server refuses the login; accept a server that is away."""
+    from hyperhive.store.store import Store
+
+    with contextlib.suppress(StoreUnavailable), Store(uri, timeout=_PING_TIMEOUT_S) as store:
+        store.ping()
+
+
+def _device_kind(choice: str) -> str:
+    """Return ``cpu``, ``cuda`` or ``mps``; does not import torch, which is slow, for ``cpu``."""
+    installed()
+    if choice == "cpu":
+        return choice
+    from hyperhive.model.device import choose
+
+    return choose(choice).type
+
+
+# -- a slot ------------------------------------------------------------------------------------
+
+
+def _slot(
+    settings: WorkerSettings,
+    reasons: multiprocessing.connection.Connection[str, None],
+    set_up: SetUp,
+    number: int,
+) -> None:
+    """Work in a slot's process; an expected error is sent to the parent, which logs it."""
+    ending = QuickExit()
+    set_up(settings, f"slot {number}")
+    stop = StopRequest()
+    # Ctrl-C reaches every process of the terminal; the parent passes it on as SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, stop.on_signal)
+    threading.Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
+    try:
+        _work(settings, stop)
+    except (StoreError, InputError) as error:
+        try:
+            reasons.send(str(error))
+        except OSError:  # the parent was killed
+            log.error("%s", error)
+        ending.code = EXPECTED_ERROR
+    else:
+        ending.code = 0
+
+
+def _work(settings: WorkerSettings, stop: StopRequest) -> None:
+    from hyperhive.store.workers import new_worker_id
+    from hyperhive.worker.identity import Identity
+    from hyperhive.worker.loop import Worker
+    from hyperhive.worker.objectives.registry import registered
+    from hyperhive.worker.outbox import Outbox
+
+    name = new_worker_id()
+    identity = Identity(name, settings.study, describe(settings.device), installed())
+    Worker(settings, identity, registered(settings.allow_pickled), Outbox(name), stop).run()
+
+
+def _stop_with_parent(stop: StopRequest) -> None:
+    """Stop in good order when the parent is gone: nothing else could restart or stop this slot."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        stop.ask()
+
+
+class QuickExit:
+    """Ends this process, at its normal end, without Python's own clean-up.
+
+    With PyTorch imported that takes one to two seconds. Handlers that others register with
+    ``atexit`` still run, so make this before importing PyTorch or an objective's package: what is
+    registered first is called last.
+
+    ``code`` is the exit code: 1, an unexpected error, unless it is changed.
+    """
+
+    def __init__(self) -> None:
+        self.code = 1
+        atexit.register(lambda: _end_process(self.code))
+
+
+def _end_process(code: int) -> NoReturn:
+    """End this process at once, with its output flushed."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,85 @@
+"""One run of a trial's objective, as its worker sees it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Mapping
+
+from hyperhive.common.signals import StopRequest
+from hyperhive.common.values import is_number
+from hyperhive.worker.claiming import Claimer
+from hyperhive.worker.heartbeat import Heartbeat, Held
+from hyperhive.worker.pausing import PausePolicy, pause_holding
+
+log = logging.getLogger(__name__)
+
+_LOG_EVERY_S = 10.0
+
+
+class TrialRun:
+    """Passes an objective's progress on, pauses it, and tells it when to stop.
+
+    ``report`` and ``should_stop`` are those of the objective's ``Context``.
+
+    Args:
+        held: the trial, as the heartbeat holds it.
+        heartbeat: stores the progress.
+        claimer: learns this worker's pace.
+        policy: when the worker must pause.
+        stop: the request to stop the worker.
+        grace: seconds that a stopping worker may take to finish the trial.
+    """
+
+    def __init__(
+        self,
+        held: Held,
+        heartbeat: Heartbeat,
+        claimer: Claimer,
+        policy: PausePolicy,
+        stop: StopRequest,
+        grace: float,
+    ) -> None:
+        self._held = held
+        self._heartbeat = heartbeat
+        self._claimer = claimer
+        self._policy = policy
+        self._stop = stop
+        self._grace = grace
+        self._started_at = time.monotonic()
+        self._logged_at = self._started_at
+        self._paused_s = 0.0
+        # Unknown before the first report; in the past, so that the objective has the whole grace
+        # to make that report.
+        self._expected_end = 0.0
+
+    def report(self, progress: Mapping[str, Any], seconds_left: float) -> None:
+        """Take progress from the objective; return after the pause, if there must be one."""
+        reported_at = time.monotonic()
+        # A pause says nothing about the device's pace.
+        worked_s = reported_at - self._started_at - self._paused_s
+        self._claimer.learn_pace(self._held.trial.study, progress, worked_s)
+        self._heartbeat.report(self._held, progress)
+        if seconds_left > 0:  # a finished run delivers its result before any pause
+            pause_holding(self._policy, self._heartbeat, self._stop, self._held)
+            self._paused_s += time.monotonic() - reported_at
+        now = time.monotonic()
+        self._expected_end = now + seconds_left
+        if now - self._logged_at >= _LOG_EVERY_S:
+            self._logged_at = now
+            log.info("%s: %s", self._held.trial.label, in_words(progress))
+
+    def should_stop(self) -> bool:
+        """Return whether the objective must stop now."""
+        return (
+            self._held.lost.is_set()
+            or self._held.cancelled.is_set()
+            or self._held.pause_expired
+            or self._stop.ends(self._expected_end, self._grace)
+        )
+
+
+def in_words(values: Mapping[str, Any]) -> str:
+    """Return the numbers among some values as one line for people."""
+    numbers = {key: value for key, value in values.items() if is_number(value)}
+    return ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in numbers.items())

@@ -16,6 +16,7 @@ from hyperhive.store.errors import LoginRefused, StoreUnavailable
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status, Trial
+from hyperhive.worker import loop
 from hyperhive.worker.objectives.api import Context, Objective, Outcome, Stopped
 from hyperhive.worker.outbox import Entry, Outbox
 

@@ -102,7 +102,7 @@ def test_the_same_seed_shows_the_same_frames() -> None:
     assert not np.array_equal(Scene(4, ROOM).frame(picture(), 0), frames[0])
 
 
-def test_a_distortion_that_there_is_not_is_refused() -> None:
+def test_an_unknown_distortion_is_refused() -> None:
     """An unknown distortion raises, and is not ignored."""
     with pytest.raises(ValueError, match="blurr"):
         Scene(0, {"blurr": 1.0})

@@ -54,7 +54,7 @@ def test_a_damaged_file_is_fetched_again(
     assert Dataset.unpack(file.read_bytes(), name).content_hash == name
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(
+def test_a_cache_that_cannot_be_written_costs_only_the_copy(
     store: Store, dataset: Dataset, tmp_path: Path
 ) -> None:
     """If the directory cannot be created, because a file is in its way, only the copy is lost."""
@@ -74,7 +74,7 @@ def test_a_data_set_that_nobody_has_is_refused(store: Store, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["", "abc", "../" * 21 + "x", "A" * 64])
-def test_what_is_no_hash_names_no_file(name: str, tmp_path: Path) -> None:
+def test_a_path_is_not_a_hash(name: str, tmp_path: Path) -> None:
     """A path in place of a hash is refused before anything is read or fetched."""
     with pytest.raises(DatasetError, match="is not the hash of a data set"):
         DatasetCache(tmp_path).get(name, lambda asked: pytest.fail("fetched " + asked))

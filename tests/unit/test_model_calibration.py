@@ -65,7 +65,7 @@ def channels_of(members: MemberStatistics) -> int:
 
 
 @pytest.mark.parametrize("times", [0.5, 1.0, 3.0])
-def test_the_temperature_is_what_the_logits_are_too_large_by(times: float) -> None:
+def test_the_temperature_is_the_factor_of_the_logits(times: float) -> None:
     """Logits that are 3 times too large have the temperature 3, which makes the error small."""
     logits, labels = answers(5000, times)
     temperature = best_temperature(logits, labels)
@@ -73,7 +73,7 @@ def test_the_temperature_is_what_the_logits_are_too_large_by(times: float) -> No
     assert calibration_error(Calibration(temperature).probabilities(logits), labels) < 0.03
 
 
-def test_answers_that_are_all_right_tell_no_temperature() -> None:
+def test_answers_that_are_all_right_determine_no_temperature() -> None:
     """Without an error the temperature is 1; with one narrow error it is not close to 0."""
     labels = np.arange(60) % 3
     logits = 4 * np.eye(3, dtype=np.float32)[labels]
@@ -100,33 +100,33 @@ def test_logits_of_any_size_become_probabilities() -> None:
 def test_thresholds_let_pass_what_they_promise(members: MemberStatistics) -> None:
     """99 % of correct answers pass confidence and margin, 95 % of members pass membership."""
     logits, labels = answers(4000, 2.0)
-    found = Calibration.of(logits, labels, members)
-    probabilities = found.probabilities(logits)
+    calibration = Calibration.of(logits, labels, members)
+    probabilities = calibration.probabilities(logits)
     ordered = np.sort(probabilities[probabilities.argmax(axis=1) == labels], axis=1)
-    assert (ordered[:, -1] >= found.min_confidence).mean() == pytest.approx(0.99, abs=0.003)
-    assert (ordered[:, -1] - ordered[:, -2] >= found.min_margin).mean() == pytest.approx(
+    assert (ordered[:, -1] >= calibration.min_confidence).mean() == pytest.approx(0.99, abs=0.003)
+    assert (ordered[:, -1] - ordered[:, -2] >= calibration.min_margin).mean() == pytest.approx(
         0.99, abs=0.003
     )
-    held_out = found.membership(blobs(200, channels_of(members), 1))
-    assert (held_out >= found.min_membership).mean() >= 0.95
+    held_out = calibration.membership(blobs(200, channels_of(members), 1))
+    assert (held_out >= calibration.min_membership).mean() >= 0.95
 
 
 def test_a_very_sure_model_passes_its_own_thresholds() -> None:
     """If nearly all confidences are equal, rounding does not lift the threshold above them."""
     labels = np.arange(400) % 2
     logits = 8.0066 * np.eye(2, dtype=np.float32)[labels]
-    found = Calibration.of(logits, labels, None)
-    probabilities = found.probabilities(logits)
+    calibration = Calibration.of(logits, labels, None)
+    probabilities = calibration.probabilities(logits)
     assert probabilities.max() == pytest.approx(0.999667, abs=1e-6)
-    known = [found.knows(row, membership=1.0) for row in probabilities]
+    known = [calibration.knows(row, membership=1.0) for row in probabilities]
     assert np.mean(known) >= CORRECT_KEPT
 
 
 def test_a_model_that_is_never_right_has_a_calibration() -> None:
     """Without a correct answer, the thresholds of confidence and margin refuse nothing."""
     logits = np.array([[3.0, 0.0]] * 5, np.float32)
-    found = Calibration.of(logits, np.ones(5, np.int64), None)
-    assert (found.min_confidence, found.min_margin, found.min_membership) == (0.0, 0.0, 0.0)
+    calibration = Calibration.of(logits, np.ones(5, np.int64), None)
+    assert NO_THRESHOLDS.replacing(calibration) == calibration
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_person_may_ask_for_other_thresholds() -> None:
             Thresholds(min_margin=wrong)
 
 
-def test_what_is_no_member_is_told_from_what_is(members: MemberStatistics) -> None:
+def test_members_are_told_from_other_pictures(members: MemberStatistics) -> None:
     """Noise and walls are farther away than 95 % of members; most new members are not."""
     channels = channels_of(members)
     random = np.random.RandomState(2)
@@ -178,7 +178,7 @@ def test_a_member_that_a_camera_distorts_mildly_stays_one(members: MemberStatist
     assert (members.share_beyond(seen.byte().numpy()) >= 0.05).mean() > 0.8
 
 
-def test_pictures_that_are_all_the_same_are_no_error() -> None:
+def test_identical_pictures_are_members() -> None:
     """A data set of identical pictures has finite statistics, and its pictures are members."""
     same = np.full((10, 28, 28, 3), 7, np.uint8)
     members = MemberStatistics.of(same, same)
@@ -199,12 +199,12 @@ def test_statistics_do_not_depend_on_their_neighbours() -> None:
 def test_a_calibration_survives_the_card(members: MemberStatistics) -> None:
     """A calibration comes back equal from JSON, and gives the same memberships."""
     logits, labels = answers(200, 1.0)
-    said = dataclasses.replace(Calibration.of(logits, labels, members), error_before=0.2)
-    read = Calibration.from_json(json.loads(json.dumps(said.to_json())), channels_of(members))
-    assert read == said
+    written = dataclasses.replace(Calibration.of(logits, labels, members), error_before=0.2)
+    read = Calibration.from_json(json.loads(json.dumps(written.to_json())), channels_of(members))
+    assert read == written
     pictures = blobs(5, channels_of(members), 6)
-    assert (read.membership(pictures) == said.membership(pictures)).all()
-    assert len(json.dumps(said.to_json())) < 12_000
+    assert (read.membership(pictures) == written.membership(pictures)).all()
+    assert len(json.dumps(written.to_json())) < 12_000
 
 
 def grey() -> dict[str, Any]:
@@ -257,7 +257,7 @@ def spoilt_members(**changed: Any) -> dict[str, Any]:
         spoilt_members(more=1),
     ],
 )
-def test_a_calibration_that_is_none_is_refused(values: Any) -> None:
+def test_an_invalid_calibration_is_refused(values: Any) -> None:
     """Wrong types and sizes, and numbers out of range, are refused before they are used."""
     assert Calibration.from_json(grey(), 1).membership(np.zeros((1, 28, 28, 1), np.uint8)) == 1.0
     with pytest.raises(CheckpointError, match="calibration"):

@@ -91,7 +91,7 @@ def test_a_model_can_be_loaded_by_its_weights_file(saved: Path) -> None:
 def test_a_card_survives_the_file(saved: Path) -> None:
     """Every field of a card is read back."""
     packed = pack_weights(model())
-    said = card_of(
+    written = card_of(
         packed,
         study="s",
         trial=7,
@@ -100,8 +100,8 @@ def test_a_card_survives_the_file(saved: Path) -> None:
         confusion=[[1, 0, 0], [0, 1, 0], [0, 0, 1]],
         trained_on={"device": "cpu"},
     )
-    save_model(saved, packed, said)
-    assert load_model(saved)[1] == said
+    save_model(saved, packed, written)
+    assert load_model(saved)[1] == written
 
 
 def test_a_grey_model_is_loaded_as_one(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_saving_replaces_the_model_before_and_leaves_nothing_else(saved: Path) -
     assert sorted(os.listdir(saved)) == [CARD_FILE, WEIGHTS_FILE]
 
 
-def test_a_model_saved_by_half_is_refused(saved: Path) -> None:
+def test_a_half_saved_model_is_refused(saved: Path) -> None:
     """New weights beside the old card are taken for neither model."""
     (saved / WEIGHTS_FILE).write_bytes(pack_weights(LeNet5(3, 3)))
     with pytest.raises(CheckpointError, match="not those of the card"):
@@ -136,7 +136,7 @@ def test_a_model_saved_by_half_is_refused(saved: Path) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_loading_warns_of_nothing(saved: Path) -> None:
+def test_loading_prints_no_warnings(saved: Path) -> None:
     """Loading a model prints no warnings."""
     load_model(saved)
 
@@ -169,7 +169,7 @@ def test_weights_with_another_hash_are_refused() -> None:
     [b"", b"no JSON", b"{", b"[]", b"null", b'"card"', b"\xff\xfe", b"{}", b"[" * 100_000],
     ids=["empty", "text", "torn", "list", "null", "string", "bytes", "no keys", "deep"],
 )
-def test_a_card_that_is_no_card_is_refused(saved: Path, text: bytes) -> None:
+def test_bytes_that_are_not_a_card_are_refused(saved: Path, text: bytes) -> None:
     """For any bytes in place of the card, the error is one sentence with the file's name."""
     (saved / CARD_FILE).write_bytes(text)
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):

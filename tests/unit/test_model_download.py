@@ -102,7 +102,7 @@ def known_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> bytes:
     return path.read_bytes()
 
 
-class Told:
+class Recorder:
     """Records the progress that is reported."""
 
     def __init__(self) -> None:
@@ -118,12 +118,12 @@ def test_the_true_archive_is_downloaded_checked_and_kept(
 ) -> None:
     """The archive passes the check, progress rises to its size, a second call uses the cache."""
     data = simpsons_zip.read_bytes()
-    site, told = serve(data), Told()
-    archive = simpsons_archive(told, site.url())
+    site, progress = serve(data), Recorder()
+    archive = simpsons_archive(progress, site.url())
     assert archive.read_bytes() == data
-    assert told.steps[-1] == (len(data), len(data))
-    assert told.steps == sorted(told.steps)
-    assert simpsons_archive(told, site.url()) == archive
+    assert progress.steps[-1] == (len(data), len(data))
+    assert progress.steps == sorted(progress.steps)
+    assert simpsons_archive(progress, site.url()) == archive
     assert site.asked == ["/master.zip"]
     assert list(cache.iterdir()) == [archive]
 
@@ -132,10 +132,10 @@ def test_an_archive_whose_length_is_not_announced_is_taken(
     serve: Callable[[bytes], Site], known_archive: bytes
 ) -> None:
     """GitHub does not send the lengths of its archives; then the total is 0."""
-    told = Told()
-    archive = simpsons_archive(told, serve(known_archive).url("unannounced"))
+    progress = Recorder()
+    archive = simpsons_archive(progress, serve(known_archive).url("unannounced"))
     assert archive.read_bytes() == known_archive
-    assert told.steps[-1] == (len(known_archive), 0)
+    assert progress.steps[-1] == (len(known_archive), 0)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_what_is_not_the_archive_is_refused_and_not_kept(
 ) -> None:
     """Another archive, a web page, half a body and a 404 raise; the cache stays empty."""
     with pytest.raises(DatasetError, match=complaint):
-        simpsons_archive(Told(), serve(body).url(path))
+        simpsons_archive(Recorder(), serve(body).url(path))
     assert list(cache.iterdir()) == []
 
 
@@ -172,14 +172,14 @@ def test_half_an_unannounced_archive_is_refused(
 ) -> None:
     """Without a length, the check of the content detects a download that ended early."""
     with pytest.raises(DatasetError):
-        simpsons_archive(Told(), serve(known_archive[:-40]).url("unannounced"))
+        simpsons_archive(Recorder(), serve(known_archive[:-40]).url("unannounced"))
     assert list(cache.iterdir()) == []
 
 
 def test_without_a_network_the_error_says_what_to_do(cache: Path) -> None:
     """If no server answers, the error is one sentence that suggests --data."""
     with pytest.raises(DatasetError, match=r"cannot be downloaded.*--data"):
-        simpsons_archive(Told(), "http://127.0.0.1:1/master.zip")
+        simpsons_archive(Recorder(), "http://127.0.0.1:1/master.zip")
     assert list(cache.iterdir()) == []
 
 
@@ -202,8 +202,8 @@ def test_a_failed_download_can_be_tried_again(
     """A download that failed can be repeated."""
     site = serve(known_archive)
     with pytest.raises(DatasetError):
-        simpsons_archive(Told(), site.url("half"))
-    assert simpsons_archive(Told(), site.url()).read_bytes() == known_archive
+        simpsons_archive(Recorder(), site.url("half"))
+    assert simpsons_archive(Recorder(), site.url()).read_bytes() == known_archive
 
 
 def test_the_hash_is_that_of_the_images_not_of_the_zip(tmp_path: Path) -> None:
@@ -231,10 +231,10 @@ def test_a_data_set_without_data_is_the_downloaded_one(
             for number in range(2):
                 name = f"top/dataset/grayscale/{place}/{number}.jpg"
                 archive.writestr(name, buffer.getvalue())
-    told = Told()
-    given = {told: tmp_path / "downloaded.zip"}
+    progress = Recorder()
+    given = {progress: tmp_path / "downloaded.zip"}
     monkeypatch.setattr(loading, "simpsons_archive", given.__getitem__)
-    loaded = loading.load(loading.DatasetRequest("simpsons-gray"), told)
+    loaded = loading.load(loading.DatasetRequest("simpsons-gray"), progress)
     assert loaded.dataset.classes == ("bart", "lisa")
     assert loaded.dataset.channels == 1
 

@@ -109,7 +109,7 @@ def test_a_zip_cannot_reach_out_of_itself(tmp_path: Path) -> None:
         assert set(names(files)) == set(CONTENT)
 
 
-def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_path_is_named(tmp_path: Path) -> None:
     """The error names a path that does not exist."""
     with pytest.raises(DatasetError, match="nowhere"):
         ImageTree(tmp_path / "nowhere")
@@ -120,7 +120,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     [b"", b"no archive", zipped(CONTENT)[:-30], zipped(CONTENT)[30:90]],
     ids=["empty", "text", "cut off", "a middle"],  # named, because a zip's bytes contain the time
 )
-def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path: Path, data: bytes) -> None:
     """A file that is not a complete zip is refused, and the error names it."""
     path = tmp_path / "data.zip"
     path.write_bytes(data)
@@ -141,7 +141,7 @@ def test_any_damage_is_refused_in_words_or_does_no_harm(tmp_path: Path, method: 
             assert outcome(path), (place, flipped)
 
 
-def test_a_damaged_member_spoils_no_other(tmp_path: Path) -> None:
+def test_a_damaged_member_leaves_the_others_readable(tmp_path: Path) -> None:
     """A damaged member raises when it is read; the others can still be read."""
     path = tmp_path / "data.zip"
     path.write_bytes(zipped(CONTENT, zipfile.ZIP_STORED).replace(b"two", b"owt"))

@@ -127,7 +127,7 @@ def test_pixels_of_more_than_eight_bits_are_refused(dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
-def test_what_is_no_image_is_refused(data: bytes) -> None:
+def test_bytes_that_are_not_an_image_are_refused(data: bytes) -> None:
     """Text, an empty file, and a signature without a picture are refused with a reason."""
     with pytest.raises(DatasetError, match=r"\w"):
         decode(data)

@@ -25,7 +25,7 @@ def test_the_network_gives_a_logit_for_each_class(channels: int, classes: int, i
     assert bool((logits.sum(dim=1) - 1).abs().max() > 1e-3)
 
 
-def test_an_image_is_judged_on_its_own() -> None:
+def test_an_image_is_classified_on_its_own() -> None:
     """An image's logits do not depend on the rest of the batch."""
     model = LeNet5(1, 10).eval()
     images = torch.randn(4, 1, 28, 28)

@@ -98,7 +98,7 @@ def test_the_digits_need_nothing_but_scikit_learn() -> None:
         DatasetRequest("folder"),
     ],
 )
-def test_a_request_without_sense_is_a_wrong_usage(request_: DatasetRequest) -> None:
+def test_a_contradictory_request_is_a_usage_error(request_: DatasetRequest) -> None:
     """An unknown name, and data that are missing or superfluous, are usage errors."""
     with pytest.raises(UsageError) as refused:
         load(request_, no_progress)
@@ -156,7 +156,7 @@ def test_simpsons_images_are_theirs_pixel_for_pixel(
             assert np.array_equal(image.squeeze(), pixels)
 
 
-def test_other_images_are_no_simpsons(lay: Lay) -> None:
+def test_other_images_are_not_taken_for_simpsons(lay: Lay) -> None:
     """Another layout is refused, and the error suggests --dataset folder."""
     data = lay(classes())
     assert not looks_like_simpsons(data)
@@ -164,7 +164,7 @@ def test_other_images_are_no_simpsons(lay: Lay) -> None:
         read("simpsons", data)
 
 
-def test_half_of_simpsons_is_no_simpsons(lay: Lay) -> None:
+def test_half_of_simpsons_is_not_taken_for_simpsons(lay: Lay) -> None:
     """The repository's layout is not recognised without its test split."""
     data = lay(classes("dataset/rgb/train/"))
     assert not looks_like_simpsons(data)
@@ -233,7 +233,7 @@ def test_images_in_folders_below_a_class_are_of_that_class(lay: Lay) -> None:
     assert np.bincount(labels).tolist() == [8, 2]
 
 
-def test_files_that_are_no_images_are_passed_over(lay: Lay) -> None:
+def test_files_that_are_not_images_are_ignored(lay: Lay) -> None:
     """Text files, and images outside every class folder, are ignored without a notice."""
     loaded = read("folder", lay({**classes(), "cat/notes.txt": b"x", "cover.png": png(99)}))
     dataset = loaded.dataset
@@ -266,7 +266,7 @@ def test_the_faces_are_a_folder_data_set(faces_zip: Path) -> None:
 # -- what the owner is told -------------------------------------------------------------------
 
 
-def test_images_of_several_sizes_are_told(lay: Lay) -> None:
+def test_images_of_several_sizes_are_reported(lay: Lay) -> None:
     """Images of different sizes are resized; a notice names the smallest and the largest."""
     loaded = read(
         "folder", lay({**classes(), "cat/s.png": png(50, (10, 20)), "dog/l.png": png(60, (40, 30))})
@@ -338,7 +338,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["folder", "simpsons"])
-def test_data_that_are_not_there_are_refused(tmp_path: Path, name: str) -> None:
+def test_data_that_do_not_exist_are_refused(tmp_path: Path, name: str) -> None:
     """The error names a path that does not exist; nothing is downloaded instead."""
     with pytest.raises(DatasetError, match="nowhere"):
         read(name, tmp_path / "nowhere.zip")

@@ -1,4 +1,4 @@
-"""`make secrets` and `make certs`: what they write, and that they overwrite nothing."""
+"""`make secrets` and `make certs`: the files that they write, and that they overwrite none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def run(folder: Path, script: str, *arguments: str, **variables: str) -> str:
-    """Run a script of deploy/ in a folder; return what it says."""
+    """Run a script of deploy/ in a folder; return its output."""
     done = subprocess.run(
         ["/bin/sh", str(REPOSITORY / "deploy" / script), *arguments],
         cwd=folder,
@@ -41,7 +41,7 @@ def certificate(folder: Path, name: str) -> x509.Certificate:
 
 @pytest.mark.parametrize("tool", ["openssl", "python3"])
 def test_secrets_are_made_once(tmp_path: Path, tool: str) -> None:
-    """Each login has a password of its own in a file for its user alone; a second run keeps all."""
+    """Each login has its own password in a private file; a second run keeps every file."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in (tool, "cat", "chmod", "mkdir", "mv"):
@@ -56,7 +56,7 @@ def test_secrets_are_made_once(tmp_path: Path, tool: str) -> None:
     assert len(set(passwords)) == 4
     assert {len(password) for password in passwords} == {48}
     assert not any(password in said for password in passwords)
-    assert 900 < len(b"".join(made["replica.key"].split())) <= 1024  # what mongod takes
+    assert 900 < len(b"".join(made["replica.key"].split())) <= 1024  # mongod's limit
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
     for path in (tmp_path / "secrets").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -68,7 +68,7 @@ def test_secrets_are_made_once(tmp_path: Path, tool: str) -> None:
 
 
 def test_certificates_are_backdated_and_keep_their_ca(tmp_path: Path) -> None:
-    """A clock a day behind takes them; another HOST keeps the CA, and no HOST changes nothing."""
+    """A clock a day behind accepts them; a new HOST keeps the CA; no HOST changes nothing."""
     run(tmp_path, "make-certs.sh")
     first = files(tmp_path)
     yesterday = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
@@ -94,7 +94,7 @@ def test_certificates_are_backdated_and_keep_their_ca(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["192.168.1.10,DNS:evil", "a b", "$(id)", "-x", "1.2.3"])
 def test_a_host_that_is_none_is_refused(tmp_path: Path, host: str) -> None:
-    """Nothing but a name or an address gets into the certificate; what was there stays."""
+    """Only a name or an address is accepted as HOST; otherwise the existing files stay."""
     said = run(tmp_path, "make-certs.sh", host)
     assert "mongo.pem made" not in said
     assert not (tmp_path / "secrets" / "mongo.pem").exists()

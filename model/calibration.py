@@ -158,7 +158,7 @@ class Thresholds:
 
     @property
     def of_probabilities(self) -> bool:
-        """Whether a threshold of confidence or margin is given; those work for every model."""
+        """True if a threshold of confidence or margin is given; those work for every model."""
         return self.min_confidence is not None or self.min_margin is not None
 
     def replacing(self, calibration: Calibration) -> Calibration:

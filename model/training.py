@@ -35,7 +35,7 @@ class Epoch:
 
     @property
     def diverged(self) -> bool:
-        """Whether the epoch's last loss is not finite; training ends with such an epoch."""
+        """True if the epoch's last loss is not finite; training ends with such an epoch."""
         # An epoch's last step can break the weights; only the validation loss shows that.
         last = self.train_loss if self.validation_loss is None else self.validation_loss
         return not math.isfinite(last)
@@ -54,7 +54,7 @@ class Trained:
 
     @property
     def diverged(self) -> bool:
-        """Whether training ended early because a loss was not finite."""
+        """True if training ended early because a loss was not finite."""
         return self.epochs[-1].diverged
 
 

@@ -1,9 +1,9 @@
 #!/bin/bash
-# make test-arm64: deploy/install-jetson.sh on arm64 wheels, and a worker there that does a study of a
-# coordinator on this machine. The arm64 is Debian 11 (glibc 2.31 and Python 3.9; a Nano's Ubuntu 20.04
-# has the same glibc and Python 3.8) on an emulated Cortex-A57, the Nano's processor. As root, on
-# Debian or Ubuntu, with the packages qemu-user-static and debootstrap; half an hour, 1.5 GB.
-# ARM64_ROOT=FOLDER keeps the system there for the next time; otherwise nothing is left behind.
+# make test-arm64: runs deploy/install-jetson.sh with arm64 wheels, and a worker there that joins a
+# study of this machine. The system is Debian 11 (glibc 2.31 and Python 3.9; a Nano's Ubuntu 20.04
+# has the same glibc and Python 3.8) on an emulated Cortex-A57, the Nano's processor. Run it as root on
+# Debian or Ubuntu, with the packages qemu-user-static and debootstrap. It takes half an hour, 1.5 GB.
+# ARM64_ROOT=FOLDER keeps the system there for the next run; otherwise everything is removed.
 set -euo pipefail
 
 repository=$(cd "$(dirname "$0")/.." && pwd)
@@ -15,7 +15,7 @@ handler=hyperhive-aarch64
 
 say() { printf '== %s, %s\n' "$(date +%T)" "$*"; }
 
-# -- inside: a mount and a process namespace of our own, which end with this script ------------------
+# -- inside: mount and process namespaces that end with this script ----------------------------------
 
 in_root() {
   env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 QEMU_CPU=cortex-a57 \
@@ -41,7 +41,7 @@ inside() {
     : >"$root/dev/$device"
     mount --bind "/dev/$device" "$root/dev/$device"
   done
-  # PyTorch asks the kernel about the processors, and this one's are of another kind.
+  # PyTorch asks the kernel about the processors, which are of another kind on this machine.
   mount --rbind /sys "$root/sys"
   for number in $(seq "$(nproc)"); do
     printf 'processor\t: %s\nFeatures\t: fp asimd evtstrm aes pmull sha1 sha2 crc32\n' $((number - 1))
@@ -54,11 +54,11 @@ inside() {
     mount --bind "$shared" "$root$shared"
   done
   cp /etc/resolv.conf "$root/etc/resolv.conf"
-  # The certificates of this machine: its network may have one of its own.
+  # This machine's certificates, because its network may have its own authority.
   cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 
   say "deploy/install-jetson.sh, with PyPI's CPU build of torch $torch in place of a CUDA build"
-  # From a copy: building a wheel leaves folders behind.
+  # From a copy, because building a wheel leaves folders behind.
   rm -rf "$root/hyperhive"
   mkdir "$root/hyperhive"
   git -C "$repository" ls-files -z | (cd "$repository" && xargs -0 cp --parents -t "$root/hyperhive")
@@ -85,10 +85,10 @@ if [ "${2:-}" = --inside ]; then
   exit
 fi
 
-# -- outside: what the machine must have, and what is put back ---------------------------------------
+# -- outside: checks what the machine has, and restores it at the end --------------------------------
 
 [ "$(id -u)" -eq 0 ] || {
-  echo 'make test-arm64 must run as root: it makes a system in a folder and enters it' >&2
+  echo 'make test-arm64 must run as root, because it creates a system in a folder and enters it' >&2
   exit 1
 }
 emulator=$(command -v qemu-aarch64-static || true)
@@ -102,7 +102,7 @@ root=${ARM64_ROOT:-$work/root}
 mounted=
 inner=
 clean_up() {
-  # With it everything ends that runs in its namespaces, and its mounts are gone.
+  # This ends every process in its namespaces, and removes its mounts.
   if [ -n "$inner" ]; then kill -KILL "$inner" 2>/dev/null && wait "$inner" || true; fi
   if [ -e "$binfmt/$handler" ]; then echo -1 >"$binfmt/$handler"; fi
   if [ -n "$mounted" ]; then umount "$binfmt"; fi
@@ -115,8 +115,8 @@ if [ ! -e "$binfmt/register" ]; then
   mount -t binfmt_misc binfmt_misc "$binfmt"
   mounted=yes
 fi
-# Whoever registered aarch64 before us may not have asked for the interpreter to be found from outside
-# a root (F): the kernel takes the last one registered.
+# An existing handler for aarch64 may lack the flag F, with which the interpreter is found from inside
+# a root. The kernel uses the handler that was registered last.
 magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
 mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
 printf ':%s:M::%s:%s:%s:F' "$handler" "$magic" "$mask" "$emulator" >"$binfmt/register"

@@ -1,10 +1,10 @@
-"""compose.yaml and Dockerfile for real, from `make secrets` to data that outlive their containers.
+"""Runs compose.yaml and Dockerfile, from `make secrets` to data that outlive their containers.
 
 `make compose-test` runs this, as root, with Debian's podman, runc, debootstrap, netavark and
-aardvark-dns. The base images are stand-ins made here (stand_ins.py), the engine is podman behind
-Docker's API (engine.py), Docker Compose is the real one. Images are built with the network that pip
-needs; all that runs afterwards is in a network namespace of its own, where 192.168.77.1 plays this
-machine's address at home. Ends with one line of counts, and with exit code 1 if a check failed.
+aardvark-dns. The base images are stand-ins (stand_ins.py), and the engine is podman behind
+Docker's API (engine.py); Docker Compose is the real one. Images are built with the network that
+pip needs. Everything after that runs in its own network namespace, where 192.168.77.1 stands for
+this machine's address at home. It ends with one line of counts, and exit code 1 if a check failed.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ HYPERHIVE_STUDY=--dataset digits --name fleet --trials {TRIALS}
 """
 UP = ["--profile", "worker", "up", "--detach", "--no-build", "--scale", "worker=2"]
 DOWN = ["--profile", "*", "down"]
-# Docker Compose takes podman's word for a network's id as a change, and would make mongo anew.
+# Docker Compose takes podman's id of a network for a change, and would recreate mongo.
 ADMINISTRATE = ["run", "--rm", "--no-deps", "--no-TTY", "admin"]
 SECRETS = ("admin.password", "coordinator.uri", "worker.uri", "viewer.uri")
 
 
 class Failed(Exception):
-    """A check failed: the steps after it would only say so again."""
+    """A check failed; the steps after it would fail for the same reason."""
 
 
 class Run:
@@ -61,18 +61,18 @@ class Run:
         self._began = time.monotonic()
 
     def say(self, text: str) -> None:
-        """Print a line with the seconds since the beginning."""
+        """Print a line with the seconds since the start."""
         print(f"{time.monotonic() - self._began:4.0f} s  {text}", flush=True)
 
     def check(self, holds: Any, what: str, otherwise: str = "") -> None:
-        """Count a check, or end the run with what was said instead."""
+        """Count a check that holds, or end the run with the actual output."""
         if not holds:
             raise Failed(f"{what}\n{otherwise}")
         self.passed += 1
         self.say("passed: " + what)
 
     def until(self, holds: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
-        """Return what ``holds`` gives once it is true."""
+        """Wait until ``holds`` returns a true value, and return that."""
         deadline = time.monotonic() + seconds
         while True:
             found = holds()
@@ -95,21 +95,21 @@ class Run:
         subprocess.run(command, cwd=self.project, check=True, env={"PATH": os.environ["PATH"]})
 
     def read(self, name: str) -> str:
-        """Return what is in a file of secrets/."""
+        """Return the content of a file of secrets/."""
         return (self.project / "secrets" / name).read_text().strip()
 
     def store(self, login: str = "coordinator") -> Store:
-        """Open the store over the published port, with TLS, as a device outside does."""
+        """Open the store at its published port, with TLS, as an outside device does."""
         uri = self.read(login + ".uri").replace("@mongo:", f"@{ADDRESS}:")
         return Store(uri.replace("/run/secrets", str(self.project / "secrets")))
 
     def containers(self, service: str) -> list[str]:
-        """Return the names of a service's containers that run."""
+        """Return the names of a service's running containers."""
         label = "label=com.docker.compose.service=" + service
         return self.engine.podman("ps", "--filter", label, "--format", "{{.Names}}").split()
 
     def study_ends(self) -> None:
-        """Wait for the coordinator's end, and check that it is a good one."""
+        """Wait until the coordinator ends, and check that it succeeded."""
         code = self.engine.podman("wait", "hyperhive-coordinator-1").strip()
         said = self.engine.podman("logs", "hyperhive-coordinator-1").strip()
         self.check(code == "0", "the study ends", said)
@@ -117,16 +117,16 @@ class Run:
             self.say("  " + line)
 
     def signal_all(self, container: str, signal: str) -> None:
-        """Send a signal to a container's processes, but for the first, which starts the others."""
+        """Send a signal to all processes of a container, except the first one."""
         self.engine.podman("exec", container, "bash", "-c", f"kill -{signal} -1")
 
     def hostname(self, container: str) -> str:
-        """Return a container's own name for itself, with which its worker's id begins."""
+        """Return a container's hostname, with which its worker's id begins."""
         return self.engine.podman("inspect", "--format", "{{.Config.Hostname}}", container).strip()
 
 
 def refuses_without_secrets(run: Run) -> None:
-    """Nothing starts before there are passwords."""
+    """Nothing starts without passwords."""
     said = run.compose("up", "--detach", "--no-build")
     run.check(
         said.returncode != 0 and "run `make secrets certs` first" in said.stdout,
@@ -136,7 +136,7 @@ def refuses_without_secrets(run: Run) -> None:
 
 
 def comes_up(run: Run) -> None:
-    """One command brings the server, its users and two workers."""
+    """One command starts the server, creates its users, and starts two workers."""
     run.make("secrets")
     run.make("certs", "HOST=" + ADDRESS)
     with (run.project / ".env").open("a") as settings:
@@ -160,7 +160,7 @@ def comes_up(run: Run) -> None:
 
 
 def _answers(run: Run) -> bool:
-    """Whether the server is reached from outside: the engine's rules may take a moment."""
+    """Return whether the server can be reached from outside; the engine's rules take a moment."""
     try:
         with run.store() as store:
             store.ping()
@@ -175,7 +175,7 @@ def _present(store: Store) -> set[str]:
 
 
 def shows_no_password(run: Run) -> None:
-    """What an engine tells of its containers, and what they said, has no password in it."""
+    """The engine's description of its containers, and their logs, contain no password."""
     names = run.engine.podman("ps", "--all", "--format", "{{.Names}}").split()
     told = run.engine.podman("inspect", *names)
     told += "".join(run.engine.podman("logs", name) for name in names)
@@ -185,12 +185,12 @@ def shows_no_password(run: Run) -> None:
 
 
 def _password(secret: str) -> str:
-    """Return the password of a URI, or the first line of a secret that is one itself."""
+    """Return the password in a URI, or the first line of a secret that is a password itself."""
     return secret.partition("@")[0].rpartition(":")[2] if "@" in secret else secret.split()[0]
 
 
 def survives_a_killed_worker(run: Run) -> None:
-    """A worker's container is killed in the middle of a trial; the study still ends right."""
+    """A worker's container is killed in the middle of a trial; the study still ends correctly."""
     hosts = {run.hostname(name): name for name in run.containers("worker")}
     with run.store() as store:
         doomed = run.until(lambda: _caught(run, store, hosts), "a worker's second trial")
@@ -210,13 +210,13 @@ def survives_a_killed_worker(run: Run) -> None:
 
 
 def _share(trials: list[Trial], host: str) -> int:
-    """Return how many trials the workers of a host have done."""
+    """Return the number of trials that a host's workers have finished."""
     done = [trial for trial in trials if trial.status is Status.DONE]
     return sum((trial.owner or "").startswith(host + "-") for trial in done)
 
 
 def _caught(run: Run, store: Store, hosts: dict[str, str]) -> str | None:
-    """Return the container of a worker that did a trial and has another in hand, held there."""
+    """Return a worker's container, stopped (SIGSTOP) during its second or a later trial."""
     trials = store.trials.find("fleet")
     for trial in trials:
         host = (trial.owner or "").split("-")[0]
@@ -232,7 +232,7 @@ def _caught(run: Run, store: Store, hosts: dict[str, str]) -> str | None:
 
 
 def keeps_its_data(run: Run) -> None:
-    """After down and up all is there; users and indexes are made again, to no harm."""
+    """After down and up all data are there; creating users and indexes again does no harm."""
     with run.store() as store:
         before = _told(store.trials.find("fleet"))
     said = run.compose(*DOWN)
@@ -249,7 +249,7 @@ def _told(trials: list[Trial]) -> Any:
 
 
 def shows_its_page(run: Run) -> None:
-    """The dashboard, with the viewer's login, is seen from outside at the address in its log."""
+    """The dashboard can be reached from outside, at the address in its log."""
     said = run.compose("up", "--detach", "--no-build", "--no-deps", "dashboard")
     run.check(said.returncode == 0, "the dashboard comes up", said.stdout)
     logs = ["logs", "hyperhive-dashboard-1"]
@@ -262,7 +262,7 @@ def shows_its_page(run: Run) -> None:
 
 
 def admits_a_device(run: Run) -> None:
-    """A worker outside joins with the line that invite printed, and ends when it is revoked."""
+    """An outside worker joins with the command that invite prints, and ends when it is revoked."""
     line = run.compose(*ADMINISTRATE, "invite", "nano").stdout.strip().splitlines()[-1]
     run.check(
         f"@{ADDRESS}:27017/" in line,
@@ -293,7 +293,7 @@ def admits_a_device(run: Run) -> None:
 
 
 def refuses_wrong_secrets(run: Run) -> None:
-    """A lost file, and passwords that are not this server's, end in a sentence."""
+    """A missing file, and passwords of another server, end in one sentence."""
     run.compose(*DOWN)
     secrets, kept = run.project / "secrets", run.project / "kept"
     secrets.rename(kept)
@@ -304,7 +304,7 @@ def refuses_wrong_secrets(run: Run) -> None:
         said.returncode != 0 and "worker.uri" in said.stdout, "a lost file is named", said.stdout
     )
     run.compose(*DOWN)
-    if (secrets / "worker.uri").is_dir():  # podman makes a folder of what it finds no file to mount
+    if (secrets / "worker.uri").is_dir():  # podman creates a folder if the file to mount is missing
         (secrets / "worker.uri").rmdir()
     run.make("secrets")
     said = run.compose(*UP)
@@ -332,7 +332,7 @@ STEPS = (
 
 
 def build(folder: Path, torch: str) -> None:
-    """Make all images, and the project's copy that runs."""
+    """Build all images, and the copy of the project that runs."""
     run = Run(folder)
     shutil.rmtree(run.project, ignore_errors=True)
     _copy_project(run.project)
@@ -346,7 +346,7 @@ def build(folder: Path, torch: str) -> None:
 
 
 def _copy_project(project: Path) -> None:
-    """Copy what git knows of: no secrets, and nothing that was built."""
+    """Copy the files that git does not ignore: no secrets, and nothing that was built."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=stand_ins.REPOSITORY,
@@ -381,7 +381,7 @@ def rehearse(folder: Path) -> int:
 
 
 def main() -> int:
-    """Build, run in a network of its own, remove everything."""
+    """Build, run in a separate network, and remove everything."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--torch", default="2.13.0", help="a version that pip finds for CPUs")
     parser.add_argument("--keep", type=Path, help="a folder to work in, kept and used again")
@@ -396,7 +396,7 @@ def main() -> int:
         )
     folder = asked.keep or Path(tempfile.mkdtemp(prefix="hyperhive-compose-"))
     folder.mkdir(exist_ok=True)
-    folder.chmod(0o755)  # the owner of the project in it comes through here
+    folder.chmod(0o755)  # the owner of the project inside must be able to enter
     try:
         build(folder.resolve(), asked.torch)
         inside = [sys.executable, __file__, "--rehearse", str(folder.resolve())]

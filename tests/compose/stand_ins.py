@@ -1,9 +1,9 @@
-"""Images made here under the names that Dockerfile and compose.yaml use: there is no registry.
+"""Builds images under the names that Dockerfile and compose.yaml use, because there is no registry.
 
-The Python image is a minimal Debian 12 with its Python 3.11, pip in /usr/local as in the official
-one, and this machine's pip settings and certificates. The mongo image is that, with the mongod of a
-wheel (6.0.5) and as much of the official entrypoint as compose.yaml relies on. PyTorch is whichever
-build of it pip finds for ``--torch``.
+The Python image is a minimal Debian 12 with Python 3.11, with pip in /usr/local as in the official
+one, and with this machine's pip settings and certificates. The mongo image adds the mongod of a
+wheel (6.0.5), and the part of the official entrypoint that compose.yaml needs. PyTorch is the
+build that pip finds for ``--torch``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WHEELS = "/opt/wheels"
 
 
 def make_python(engine: Engine, folder: Path) -> None:
-    """Make the stand-in for the official Python image."""
+    """Build the stand-in for the official Python image."""
     root = folder / "debian"
     if not root.exists():
         _run("debootstrap", "--variant=minbase", "--include", _PACKAGES, "bookworm", str(root))
@@ -39,19 +39,19 @@ def make_python(engine: Engine, folder: Path) -> None:
 
 
 def _pip_settings() -> str:
-    """Return this machine's certificate for pip; what else pip needs, its defaults know."""
+    """Return pip settings with this machine's certificates and wheels."""
     return f"[global]\ncert = /{_CERTIFICATES}\nfind-links = {_WHEELS}\n"
 
 
 def make_mongo(engine: Engine) -> None:
-    """Make the stand-in for the official mongo image, under the name that compose.yaml has."""
+    """Build the stand-in for the official mongo image, under the name in compose.yaml."""
     compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
     name = "docker.io/library/" + compose["services"]["mongo"]["image"]
     engine.podman("build", "--network=host", "-t", name, str(Path(__file__).parent / "mongo"))
 
 
 def make_ours(engine: Engine, project: Path, torch: str) -> None:
-    """Build our own images from the Dockerfile, as `docker compose build` would."""
+    """Build this project's images from the Dockerfile, as `docker compose build` would."""
     for target in ("worker", "coordinator"):
         options = [
             "--network=host",

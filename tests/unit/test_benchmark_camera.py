@@ -1,4 +1,4 @@
-"""The benchmark of cameras: its scenes distort as they say, and show the picture in the guide."""
+"""The camera benchmark: its scenes distort as described and show the picture in the guide."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HELD = {name: ROOM[name] for name in ("scale", "shift", "rotation", "perspective
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
-    """Train on one thread, as workers do: two that share a busy core wait for each other."""
+    """Train on one thread, as workers do: two threads on a busy core wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -40,7 +40,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def picture(seed: int = 0) -> np.ndarray:
-    """Return a smooth picture, which survives being enlarged and made small again."""
+    """Return a smooth picture, which survives enlarging and reducing."""
     random = np.random.RandomState(seed)
     small = random.randint(40, 216, (5, 5, 3)).astype(np.uint8)
     return cv2.resize(small, (28, 28), interpolation=cv2.INTER_CUBIC)
@@ -51,14 +51,14 @@ def seen(frame: np.ndarray) -> np.ndarray:
 
 
 def error(strengths: dict[str, float], at_bound: bool = False) -> float:
-    """Return how far, on average, the model's input is from the picture."""
+    """Return the mean difference between the model's input and the picture."""
     scene = Scene(0, strengths, at_bound)
     shown = [picture(number) for number in range(3)]
     return float(np.mean([np.abs(seen(scene.frame(p, n)) - p) for n, p in enumerate(shown)]))
 
 
 def test_an_undistorted_scene_shows_the_picture() -> None:
-    """The guide is filled by it: what the model sees is what was shown, in its own colours."""
+    """The picture fills the guide, and the model's input is the picture, in the right colours."""
     scene = Scene(0, {})
     frame = scene.frame(picture(), 0)
     assert (frame.shape, frame.dtype) == ((480, 640, 3), np.uint8)
@@ -68,15 +68,18 @@ def test_an_undistorted_scene_shows_the_picture() -> None:
 
 
 def test_grey_pictures_are_shown_too() -> None:
-    """A digit comes back as it was shown."""
+    """The model's input is the grey picture that is shown."""
     grey = picture()[..., :1]
     assert np.abs(seen(Scene(0, {}).frame(grey, 0)) - grey).mean() < 2
 
 
 @pytest.mark.parametrize("name", sorted(KINDS))
 def test_a_distortion_grows_with_its_strength(name: str) -> None:
-    """Each alone takes the picture further away the stronger it is, and none loses it."""
-    if name in ("noise", "jpeg"):  # 480x480 pixels average them away: they show in the frame only
+    """Each distortion changes the model's input more at a higher strength, within limits."""
+    if name in (
+        "noise",
+        "jpeg",
+    ):  # averaged away in the model's input, so only the frame shows them
         plain = Scene(0, {}).frame(picture(), 0).astype(float)
         errors = [
             np.abs(Scene(0, {name: strength}, True).frame(picture(), 0) - plain).mean()
@@ -90,7 +93,7 @@ def test_a_distortion_grows_with_its_strength(name: str) -> None:
 
 
 def test_the_same_seed_shows_the_same_frames() -> None:
-    """Frame by frame and to the last bit, in any order; another seed or frame is another one."""
+    """A frame depends only on the seed and its number, to the last bit."""
     first, again = Scene(3, ROOM), Scene(3, ROOM)
     frames = [first.frame(picture(), number) for number in range(3)]
     for number in (2, 0, 1):
@@ -99,8 +102,8 @@ def test_the_same_seed_shows_the_same_frames() -> None:
     assert not np.array_equal(Scene(4, ROOM).frame(picture(), 0), frames[0])
 
 
-def test_a_distortion_that_there_is_not_is_refused() -> None:
-    """A misspelt name does not pass for an undistorted scene."""
+def test_an_unknown_distortion_is_refused() -> None:
+    """An unknown distortion raises, and is not ignored."""
     with pytest.raises(ValueError, match="blurr"):
         Scene(0, {"blurr": 1.0})
 
@@ -117,12 +120,12 @@ def test_a_distortion_that_there_is_not_is_refused() -> None:
 def test_a_picture_is_where_its_values_put_it(
     values: dict[str, float], expected: list[tuple[int, int]]
 ) -> None:
-    """The guide is filled; half the size, a tenth aside and a quarter turn are what they say."""
+    """Without values the guide is filled; scale, shift and rotation have their stated size."""
     assert np.allclose(_scene.corners(values, 0.0), expected)
 
 
 def test_a_tilted_picture_has_a_near_and_a_far_side() -> None:
-    """About a level axis the edges stay level, one longer than the guide and one shorter."""
+    """Tilted about a horizontal axis, one edge is longer than the guide and one shorter."""
     corners = _scene.corners({"perspective": 20.0}, 0.0)
     top, bottom = corners[1] - corners[0], corners[2] - corners[3]
     assert np.allclose([top[1], bottom[1]], 0)
@@ -130,7 +133,7 @@ def test_a_tilted_picture_has_a_near_and_a_far_side() -> None:
 
 
 def test_in_an_ordinary_room_the_picture_stays_in_the_guide() -> None:
-    """With everything at its bound most of the guide is the picture, and most of it is seen."""
+    """With everything at its bound, the picture fills most of the guide and is mostly visible."""
     guide = np.float32([[80, 0], [560, 0], [560, 480], [80, 480]])
     for axis in np.linspace(0, 2 * np.pi, 16):
         for sign in (-1, 1):
@@ -142,7 +145,7 @@ def test_in_an_ordinary_room_the_picture_stays_in_the_guide() -> None:
 
 
 def test_warm_light_is_the_daylight_of_that_temperature() -> None:
-    """Its gains are 1 at D65; 40 mired warmer red gains and blue loses, the other way it turns."""
+    """The gains are 1 at D65; 40 mired warmer, red rises and blue falls; cooler, the reverse."""
     assert np.allclose(_light.white(0.0), 1)
     blue, green, red = _light.white(40.0)
     assert (blue < 0.85, green, red > 1.1) == (True, 1.0, True)
@@ -151,7 +154,7 @@ def test_warm_light_is_the_daylight_of_that_temperature() -> None:
 
 
 def test_a_stop_doubles_the_light() -> None:
-    """A stop takes sRGB's 100 to 139, and a picture without change of light stays as it is."""
+    """One stop takes sRGB's 100 to 138; zero stops change nothing."""
     grey = np.full((480, 640, 3), 100, np.uint8)
     assert abs(int(_light.lit(grey, {"exposure": 1.0}, 0.0)[0, 0, 0]) - 138) <= 1
     every = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
@@ -161,7 +164,7 @@ def test_a_stop_doubles_the_light() -> None:
 
 
 def test_frames_of_the_server_bear_their_numbers() -> None:
-    """What is written beside the guide is read back from the JPEG."""
+    """The number drawn beside the guide is read back from the JPEG."""
     frame = Scene(0, {}).frame(picture(), 0)
     for number in (0, 1, 1234, 4095):
         data = np.frombuffer(_mjpeg.encode(frame, number), np.uint8)
@@ -170,7 +173,7 @@ def test_frames_of_the_server_bear_their_numbers() -> None:
 
 
 def test_the_server_shows_its_frames_in_turn() -> None:
-    """Whoever asks gets the frames from the first one on, each a part with a JPEG, and again."""
+    """A client gets the frames from the first one on, each as a part with a JPEG, in a loop."""
     frames = [_mjpeg.encode(Scene(0, {}).frame(picture(), 0), number) for number in range(2)]
     with _mjpeg.serve(frames) as address, urllib.request.urlopen(address) as stream:
         kind = stream.headers["Content-Type"]
@@ -186,7 +189,7 @@ def test_the_server_shows_its_frames_in_turn() -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Train two models of digits that differ in augmentation only."""
+    """Train two models of digits that differ only in augmentation."""
     made = {}
     data = TrainingData(digits(), torch.device("cpu"))
     for augment in ("none", "camera"):
@@ -197,7 +200,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_a_video_is_scored_frame_by_frame(trained: dict[str, Path]) -> None:
-    """What is named rightly without a camera is so in an undistorted video, by each model."""
+    """In an undistorted video, each model is as often right as without a camera."""
     models = [from_file(path) for path in trained.values()]
     pictures = Pictures(digits(), models)
     chosen = pictures.some(40)
@@ -213,7 +216,7 @@ def test_a_video_is_scored_frame_by_frame(trained: dict[str, Path]) -> None:
 def test_snapshots_of_a_server_are_scored_by_what_they_show(
     trained: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever frames a snapshot happens on, each is compared with its own digit."""
+    """Each snapshot is compared with the digit that it shows."""
     monkeypatch.setattr(_mjpeg, "serve", functools.partial(_mjpeg.serve, fps=50.0))
     pictures = Pictures(digits(), [from_file(trained["camera"])])
     (score,) = pictures.by_http(Scene(0, {}), pictures.some(20))
@@ -222,7 +225,7 @@ def test_snapshots_of_a_server_are_scored_by_what_they_show(
 
 
 def test_a_model_trained_for_cameras_is_better_at_cameras(trained: dict[str, Path]) -> None:
-    """Of digits held as askew as in an ordinary room they may be, it names more rightly."""
+    """It classifies more digits correctly that are held as askew as in an ordinary room."""
     dataset = digits()
     scene = Scene(0, HELD, at_bound=True)
     some = range(0, len(dataset.test_images), 2)

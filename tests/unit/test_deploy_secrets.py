@@ -1,4 +1,4 @@
-"""`make secrets` and `make certs`: what they write, and that they overwrite nothing."""
+"""`make secrets` and `make certs`: the files that they write, and that they overwrite none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def run(folder: Path, script: str, *arguments: str, **variables: str) -> str:
-    """Run a script of deploy/ in a folder; return what it says."""
+    """Run a script of deploy/ in a folder; return its output."""
     done = subprocess.run(
         ["/bin/sh", str(REPOSITORY / "deploy" / script), *arguments],
         cwd=folder,
@@ -41,7 +41,7 @@ def certificate(folder: Path, name: str) -> x509.Certificate:
 
 @pytest.mark.parametrize("tool", ["openssl", "python3"])
 def test_secrets_are_made_once(tmp_path: Path, tool: str) -> None:
-    """Each login has a password of its own in a file for its user alone; a second run keeps all."""
+    """Each login has its own password in a private file; a second run keeps every file."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in (tool, "cat", "chmod", "mkdir", "mv"):
@@ -67,7 +67,7 @@ def test_secrets_are_made_once(tmp_path: Path, tool: str) -> None:
 
 
 def test_certificates_are_backdated_and_keep_their_ca(tmp_path: Path) -> None:
-    """A clock a day behind takes them; another HOST keeps the CA, and no HOST changes nothing."""
+    """A clock a day behind accepts them; a new HOST keeps the CA; no HOST changes nothing."""
     run(tmp_path, "make-certs.sh")
     first = files(tmp_path)
     yesterday = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
@@ -93,7 +93,7 @@ def test_certificates_are_backdated_and_keep_their_ca(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["192.168.1.10,DNS:evil", "a b", "$(id)", "-x", "1.2.3"])
 def test_a_host_that_is_none_is_refused(tmp_path: Path, host: str) -> None:
-    """Nothing but a name or an address gets into the certificate; what was there stays."""
+    """Only a name or an address is accepted as HOST; otherwise the existing files stay."""
     said = run(tmp_path, "make-certs.sh", host)
     assert "mongo.pem written" not in said
     assert not (tmp_path / "secrets" / "mongo.pem").exists()

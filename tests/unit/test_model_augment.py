@@ -1,4 +1,4 @@
-"""Augmentation for cameras: it does what it says, by the seed, and nothing at strength zero."""
+"""Augmentation for cameras: each distortion is what it claims to be, and follows the seed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def camera(strength: float = 1.0, seed: int = SEED) -> CameraAugmentation:
 
 
 def only(monkeypatch: pytest.MonkeyPatch, *kept: str) -> CameraAugmentation:
-    """Return a camera of which only the bounds named are not zero, and which never blurs."""
+    """Return an augmentation without blur, with all bounds at zero except the named ones."""
     bounds = ("TURN", "GROWTH", "SHIFT", "KEYSTONE", "STOPS", "WARMTH", "TINT", "FALL", "CURVE")
     for name in set(bounds) - set(kept):
         monkeypatch.setattr(augment, "_" + name, 0.0)
@@ -41,7 +41,7 @@ def middles(pixels: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_keep_their_shape_and_range(channels: int) -> None:
-    """Grey and colour come out as float32 of the same shape, within 0..255, and not as before."""
+    """Grey and colour images become float32 of the same shape, within 0..255, and change."""
     given = images(32, channels)
     seen = camera()(given)
     assert (seen.shape, seen.dtype) == (given.shape, torch.float32)
@@ -51,13 +51,13 @@ def test_images_keep_their_shape_and_range(channels: int) -> None:
 
 
 def test_at_strength_zero_images_stay_as_they_are() -> None:
-    """Sampling, blur and light without any strength give back each pixel."""
+    """At strength zero, sampling, blur and light leave every pixel unchanged."""
     given = images()
     assert torch.allclose(camera(0.0)(given), given.float(), atol=0.01)
 
 
 def test_the_seed_decides() -> None:
-    """One seed distorts alike, call for call; another, or a second call, does not."""
+    """The same seed gives the same distortions, call by call; another seed or call gives others."""
     given = images()
     one, other = camera(), camera()
     first = one(given)
@@ -69,7 +69,7 @@ def test_the_seed_decides() -> None:
 
 
 def test_the_batch_given_is_not_touched() -> None:
-    """The training images are distorted in copies."""
+    """The input images are not changed."""
     given = images()
     before = given.clone()
     camera()(given)
@@ -77,7 +77,7 @@ def test_the_batch_given_is_not_touched() -> None:
 
 
 def test_warm_light_raises_red_as_it_lowers_blue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under the light's colour alone green stays, and red times blue stays; both ways are drawn."""
+    """The light's colour keeps green, and the product of red and blue; both signs are drawn."""
     red, green, blue = middles(only(monkeypatch, "WARMTH")(level(100))).t()
     assert torch.allclose(green, torch.full_like(green, 100), atol=0.01)
     assert torch.allclose(red * blue, torch.full_like(red, 100.0**2), rtol=1e-3)
@@ -86,7 +86,7 @@ def test_warm_light_raises_red_as_it_lowers_blue(monkeypatch: pytest.MonkeyPatch
 
 
 def test_exposure_moves_all_colours_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Brighter and darker is one factor for the whole picture, within its bound."""
+    """Exposure is one factor for the whole picture, within its bound."""
     seen = only(monkeypatch, "STOPS")(level(100))
     factors = seen[:, 0, 14, 14] / 100
     assert torch.allclose(seen, (100 * factors).reshape(-1, 1, 1, 1).expand_as(seen), rtol=1e-3)
@@ -96,7 +96,7 @@ def test_exposure_moves_all_colours_alike(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_uneven_light_falls_along_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The middle keeps its brightness; what one side gains the other loses."""
+    """The centre keeps its brightness; one side gains what the other loses."""
     seen = only(monkeypatch, "FALL")(level(100))
     assert torch.allclose(middles(seen), torch.full((400, 3), 100.0), atol=0.5)
     assert torch.allclose(seen + seen.flip((2, 3)), torch.full_like(seen, 200), atol=0.01)
@@ -104,7 +104,7 @@ def test_uneven_light_falls_along_a_line(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_tone_curve_leaves_black_and_white(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between them it never turns back: a darker pixel stays the darker one."""
+    """The tone curve keeps black and white, and the order of the levels between them."""
     distort = only(monkeypatch, "CURVE")
     ramp = torch.linspace(0, 255, 28).round().to(torch.uint8).expand(64, 3, 28, 28).contiguous()
     seen = distort(ramp)
@@ -116,7 +116,7 @@ def test_the_tone_curve_leaves_black_and_white(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("axis", [2, 3])
 def test_a_shift_moves_the_picture(monkeypatch: pytest.MonkeyPatch, axis: int) -> None:
-    """A bright bar comes off the centre by the share of half a side that is its bound."""
+    """At its bound, a shift moves a bright bar by that share of half a side."""
     monkeypatch.setattr(torch, "rand", _highest)
     bar = torch.zeros(4, 3, 28, 28, dtype=torch.uint8)
     bar.narrow(axis, 10, 8).fill_(200)
@@ -126,18 +126,18 @@ def test_a_shift_moves_the_picture(monkeypatch: pytest.MonkeyPatch, axis: int) -
 
 
 def _highest(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
-    """Return draws that take each bound, before a black wall."""
+    """Return draws that put every value at its bound, with a black wall."""
     return (torch.arange(shape[0]) < augment._SIGNED).float().reshape(-1, 1, 1, 1, 1).expand(shape)
 
 
 def _centre(pixels: torch.Tensor, axis: int) -> torch.Tensor:
-    """Return where the brightness of the lines along an axis has its centre, of green."""
+    """Return the centre of brightness along an axis, for each line of the green channel."""
     lines = pixels[:, 1].transpose(1, 2) if axis == 2 else pixels[:, 1]
     return (lines * torch.arange(28)).sum(dim=2) / lines.sum(dim=2)
 
 
 def test_what_is_outside_becomes_a_wall(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Around a picture that shrinks there is one colour, for each picture another."""
+    """A picture that shrinks is surrounded by one colour, a different one for each picture."""
     seen = only(monkeypatch, "GROWTH")(level(50))
     shrunk = (seen[:, :, 0, 0] - 50).abs().amax(dim=1) > 1
     assert 100 < int(shrunk.sum()) < 300
@@ -148,7 +148,7 @@ def test_what_is_outside_becomes_a_wall(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_blur_averages_neighbours() -> None:
-    """In full a dot becomes nine equal pixels; at the border none is lost to what is outside."""
+    """Full blur spreads a dot over nine equal pixels; no brightness is lost at the border."""
     dot = torch.zeros(1, 1, 28, 28)
     dot[0, 0, 10, 10] = 90.0
     share = torch.ones(1, 1, 1, 1)

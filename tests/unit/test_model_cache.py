@@ -1,4 +1,4 @@
-"""Data sets as a device gets them."""
+"""A device's copies of data sets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def unpublish(store: Store) -> None:
 
 
 def test_a_data_set_is_fetched_once(store: Store, dataset: Dataset, tmp_path: Path) -> None:
-    """What was fetched is read from disk from then on, by other processes too."""
+    """After the first fetch a data set is read from disk, by other processes too."""
     name = publish(store, dataset)
     directory = tmp_path / "not" / "there" / "yet"
     assert DatasetCache(directory).get(name, store.datasets.fetch).content_hash == name
@@ -45,7 +45,7 @@ def test_a_data_set_is_fetched_once(store: Store, dataset: Dataset, tmp_path: Pa
 def test_a_damaged_file_is_fetched_again(
     store: Store, dataset: Dataset, tmp_path: Path, damage: bytes
 ) -> None:
-    """A cached file that is empty, no data set, or another one is replaced by the right one."""
+    """A cached file that is empty, garbage, or another data set is replaced by the right one."""
     name = publish(store, dataset)
     other = Dataset("x", ("a", "b"), *[dataset.test_images[::-1], dataset.test_labels] * 2)
     file = tmp_path / (name + ".npz")
@@ -54,10 +54,10 @@ def test_a_damaged_file_is_fetched_again(
     assert Dataset.unpack(file.read_bytes(), name).content_hash == name
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(
+def test_a_cache_that_cannot_be_written_costs_only_the_copy(
     store: Store, dataset: Dataset, tmp_path: Path
 ) -> None:
-    """A directory that cannot be made (a file is in its way) costs the copy, not the trial."""
+    """If the directory cannot be created, because a file is in its way, only the copy is lost."""
     (tmp_path / "file").write_text("in the way")
     cache = DatasetCache(tmp_path / "file" / "cache")
     assert (
@@ -67,14 +67,14 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 
 
 def test_a_data_set_that_nobody_has_is_refused(store: Store, tmp_path: Path) -> None:
-    """A hash that is neither cached nor published raises, and leaves no file."""
+    """A hash that is neither cached nor published raises ``NotFound`` and leaves no file."""
     with pytest.raises(NotFound, match="data set abc"):
         DatasetCache(tmp_path).get("abc1" * 16, store.datasets.fetch)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["", "abc", "../" * 21 + "x", "A" * 64])
-def test_what_is_no_hash_names_no_file(name: str, tmp_path: Path) -> None:
-    """A card's or a trial's path to elsewhere is refused before anything is read or fetched."""
+def test_a_path_is_not_a_hash(name: str, tmp_path: Path) -> None:
+    """A path in place of a hash is refused before anything is read or fetched."""
     with pytest.raises(DatasetError, match="is not the hash of a data set"):
         DatasetCache(tmp_path).get(name, lambda asked: pytest.fail("fetched " + asked))

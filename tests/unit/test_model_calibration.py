@@ -1,4 +1,4 @@
-"""Probabilities one may believe, and which pictures are of no class."""
+"""Reliable probabilities, and which pictures are of no class."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from hyperhive.model.temperature import best_temperature
 
 
 def answers(count: int, times: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits of 5 classes that many times too large, and labels drawn as they should be."""
+    """Return logits of 5 classes, multiplied by a factor, and labels drawn from the true ones."""
     random = np.random.RandomState(0)
     logits = random.standard_normal((count, 5)) * 2
-    # The largest of logits with noise of Gumbel falls on each class with its softmax.
+    # The largest of logits plus Gumbel noise is each class with its softmax probability.
     labels = (logits + random.gumbel(size=logits.shape)).argmax(axis=1)
     return (logits * times).astype(np.float32), labels
 
 
 def blobs(count: int, channels: int, seed: int) -> np.ndarray:
-    """Return pictures of one light disc each, of any place, size and colour."""
+    """Return pictures of one light disc each, with random place, size and colour."""
     random = np.random.RandomState(seed)
     down, across = np.mgrid[0:28, 0:28]
     pictures = np.empty((count, 28, 28, channels), np.uint8)
@@ -65,16 +65,16 @@ def channels_of(members: MemberStatistics) -> int:
 
 
 @pytest.mark.parametrize("times", [0.5, 1.0, 3.0])
-def test_the_temperature_is_what_the_logits_are_too_large_by(times: float) -> None:
-    """Logits that are right once divided by 3 have the temperature 3; then the error is small."""
+def test_the_temperature_is_the_factor_of_the_logits(times: float) -> None:
+    """Logits that are 3 times too large have the temperature 3, which makes the error small."""
     logits, labels = answers(5000, times)
     temperature = best_temperature(logits, labels)
     assert temperature == pytest.approx(times, rel=0.06)
     assert calibration_error(Calibration(temperature).probabilities(logits), labels) < 0.03
 
 
-def test_answers_that_are_all_right_tell_no_temperature() -> None:
-    """Without one error it is 1, and with one that is hardly wrong it is not next to nothing."""
+def test_answers_that_are_all_right_determine_no_temperature() -> None:
+    """Without an error the temperature is 1; with one narrow error it is not close to 0."""
     labels = np.arange(60) % 3
     logits = 4 * np.eye(3, dtype=np.float32)[labels]
     assert best_temperature(logits, labels) == 1.0
@@ -83,7 +83,7 @@ def test_answers_that_are_all_right_tell_no_temperature() -> None:
 
 
 def test_the_calibration_error_is_that_of_the_paper() -> None:
-    """Four answers of 90 %, half of them right, and four of 60 %, all right, are 40 % off."""
+    """Four answers at 90 %, two of them right, and four at 60 %, all right, give 40 %."""
     probabilities = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]] * 4, np.float32)
     labels = np.array([0, 0, 1, 1, 0, 0, 0, 0])
     assert calibration_error(probabilities, labels) == pytest.approx(0.4)
@@ -91,42 +91,42 @@ def test_the_calibration_error_is_that_of_the_paper() -> None:
 
 
 def test_logits_of_any_size_become_probabilities() -> None:
-    """Logits of ten thousands overflow nothing, and none is divided by."""
+    """Logits of tens of thousands do not overflow."""
     rows = Calibration(0.05).probabilities(np.array([[1e4, -1e4], [0, 0]], np.float32))
     assert rows.tolist() == [[1.0, 0.0], [0.5, 0.5]]
     assert rows.dtype == np.float32
 
 
 def test_thresholds_let_pass_what_they_promise(members: MemberStatistics) -> None:
-    """99 % of the rightly named have the confidence and margin, 95 % of members the membership."""
+    """99 % of correct answers pass confidence and margin, 95 % of members pass membership."""
     logits, labels = answers(4000, 2.0)
-    found = Calibration.of(logits, labels, members)
-    probabilities = found.probabilities(logits)
+    calibration = Calibration.of(logits, labels, members)
+    probabilities = calibration.probabilities(logits)
     ordered = np.sort(probabilities[probabilities.argmax(axis=1) == labels], axis=1)
-    assert (ordered[:, -1] >= found.min_confidence).mean() == pytest.approx(0.99, abs=0.003)
-    assert (ordered[:, -1] - ordered[:, -2] >= found.min_margin).mean() == pytest.approx(
+    assert (ordered[:, -1] >= calibration.min_confidence).mean() == pytest.approx(0.99, abs=0.003)
+    assert (ordered[:, -1] - ordered[:, -2] >= calibration.min_margin).mean() == pytest.approx(
         0.99, abs=0.003
     )
-    held_out = found.membership(blobs(200, channels_of(members), 1))
-    assert (held_out >= found.min_membership).mean() >= 0.95
+    held_out = calibration.membership(blobs(200, channels_of(members), 1))
+    assert (held_out >= calibration.min_membership).mean() >= 0.95
 
 
 def test_a_very_sure_model_passes_its_own_thresholds() -> None:
-    """Where nearly all is as sure as it can be, rounding takes no threshold beyond that."""
+    """If nearly all confidences are equal, rounding does not lift the threshold above them."""
     labels = np.arange(400) % 2
     logits = 8.0066 * np.eye(2, dtype=np.float32)[labels]
-    found = Calibration.of(logits, labels, None)
-    probabilities = found.probabilities(logits)
+    calibration = Calibration.of(logits, labels, None)
+    probabilities = calibration.probabilities(logits)
     assert probabilities.max() == pytest.approx(0.999667, abs=1e-6)
-    known = [found.knows(row, membership=1.0) for row in probabilities]
+    known = [calibration.knows(row, membership=1.0) for row in probabilities]
     assert np.mean(known) >= CORRECT_KEPT
 
 
 def test_a_model_that_is_never_right_has_a_calibration() -> None:
-    """Without one right answer to go by, confidence and margin refuse nothing."""
+    """Without a correct answer, the thresholds of confidence and margin refuse nothing."""
     logits = np.array([[3.0, 0.0]] * 5, np.float32)
-    found = Calibration.of(logits, np.ones(5, np.int64), None)
-    assert (found.min_confidence, found.min_margin, found.min_membership) == (0.0, 0.0, 0.0)
+    calibration = Calibration.of(logits, np.ones(5, np.int64), None)
+    assert NO_THRESHOLDS.replacing(calibration) == calibration
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ def test_a_model_that_is_never_right_has_a_calibration() -> None:
 def test_it_is_unknown_by_confidence_margin_or_membership(
     probabilities: list[float], membership: float, known: bool
 ) -> None:
-    """Any one of the three that is too low is enough; in whatever order the classes are."""
+    """One value that is too low is enough for unknown, in any order of the classes."""
     calibration = Calibration(min_confidence=0.5, min_margin=0.09, min_membership=0.05)
     assert calibration.knows(np.array(probabilities, np.float32), membership) is known
     assert NO_THRESHOLDS.replacing(calibration).knows(np.array(probabilities, np.float32), 0.0)
 
 
 def test_a_person_may_ask_for_other_thresholds() -> None:
-    """What is asked for replaces the card's, the rest stays; shares are from 0 to 1."""
+    """A given threshold replaces the card's, and the others stay; thresholds are from 0 to 1."""
     calibration = Calibration(2.0, 0.5, 0.1, 0.05)
     asked = Thresholds(min_confidence=0.9).replacing(calibration)
     assert asked == Calibration(2.0, 0.9, 0.1, 0.05)
@@ -158,8 +158,8 @@ def test_a_person_may_ask_for_other_thresholds() -> None:
             Thresholds(min_margin=wrong)
 
 
-def test_what_is_no_member_is_told_from_what_is(members: MemberStatistics) -> None:
-    """Noise and walls are further away than 95 % of members; new members are not."""
+def test_members_are_told_from_other_pictures(members: MemberStatistics) -> None:
+    """Noise and walls are farther away than 95 % of members; most new members are not."""
     channels = channels_of(members)
     random = np.random.RandomState(2)
     noise = random.randint(0, 256, (50, 28, 28, channels)).astype(np.uint8)
@@ -170,7 +170,7 @@ def test_what_is_no_member_is_told_from_what_is(members: MemberStatistics) -> No
 
 
 def test_a_member_that_a_camera_distorts_mildly_stays_one(members: MemberStatistics) -> None:
-    """Of copies turned, smaller, blurred and in another light, most are no further away."""
+    """Most copies that a camera has distorted mildly still pass as members."""
     pictures = torch.from_numpy(blobs(200, channels_of(members), 4).transpose(0, 3, 1, 2).copy())
     seen = CameraAugmentation(torch.Generator().manual_seed(5), strength=0.6)(pictures).permute(
         0, 2, 3, 1
@@ -178,8 +178,8 @@ def test_a_member_that_a_camera_distorts_mildly_stays_one(members: MemberStatist
     assert (members.share_beyond(seen.byte().numpy()) >= 0.05).mean() > 0.8
 
 
-def test_pictures_that_are_all_the_same_are_no_error() -> None:
-    """A data set without any variety has a spread too, and its pictures are members."""
+def test_identical_pictures_are_members() -> None:
+    """A data set of identical pictures has finite statistics, and its pictures are members."""
     same = np.full((10, 28, 28, 3), 7, np.uint8)
     members = MemberStatistics.of(same, same)
     assert np.isfinite(members.distance(same)).all()
@@ -188,7 +188,7 @@ def test_pictures_that_are_all_the_same_are_no_error() -> None:
 
 
 def test_statistics_do_not_depend_on_their_neighbours() -> None:
-    """A picture has the same statistics alone as in a batch of more than are computed at once."""
+    """A picture has the same statistics alone and among more pictures than one batch."""
     pictures = blobs(300, 3, 0)
     assert np.allclose(statistics(pictures)[-1:], statistics(pictures[-1:]), atol=1e-6)
 
@@ -197,14 +197,14 @@ def test_statistics_do_not_depend_on_their_neighbours() -> None:
 
 
 def test_a_calibration_survives_the_card(members: MemberStatistics) -> None:
-    """As JSON it comes back the same, and says the same; its numbers are Python's own."""
+    """A calibration comes back equal from JSON, and gives the same memberships."""
     logits, labels = answers(200, 1.0)
-    said = dataclasses.replace(Calibration.of(logits, labels, members), error_before=0.2)
-    read = Calibration.from_json(json.loads(json.dumps(said.to_json())), channels_of(members))
-    assert read == said
+    written = dataclasses.replace(Calibration.of(logits, labels, members), error_before=0.2)
+    read = Calibration.from_json(json.loads(json.dumps(written.to_json())), channels_of(members))
+    assert read == written
     pictures = blobs(5, channels_of(members), 6)
-    assert (read.membership(pictures) == said.membership(pictures)).all()
-    assert len(json.dumps(said.to_json())) < 12_000
+    assert (read.membership(pictures) == written.membership(pictures)).all()
+    assert len(json.dumps(written.to_json())) < 12_000
 
 
 def grey() -> dict[str, Any]:
@@ -257,15 +257,15 @@ def spoilt_members(**changed: Any) -> dict[str, Any]:
         spoilt_members(more=1),
     ],
 )
-def test_a_calibration_that_is_none_is_refused(values: Any) -> None:
-    """Other types, other sizes, numbers out of range or too large: refused before it is used."""
+def test_an_invalid_calibration_is_refused(values: Any) -> None:
+    """Wrong types and sizes, and numbers out of range, are refused before they are used."""
     assert Calibration.from_json(grey(), 1).membership(np.zeros((1, 28, 28, 1), np.uint8)) == 1.0
     with pytest.raises(CheckpointError, match="calibration"):
         Calibration.from_json(values, 1)
 
 
 def test_digits_are_members_of_the_digits_alone() -> None:
-    """By the real digits, nine in ten new ones pass; noise, walls and inverted ones do not."""
+    """For real digits, nine of ten new ones pass as members, and inverted ones do not."""
     dataset = digits()
     images = dataset.train_images
     members = MemberStatistics.of(seen_by_camera(images[::2]), seen_by_camera(images[1::2]))

@@ -1,4 +1,4 @@
-"""A saved model is the one that was trained, or it is refused: it never runs code."""
+"""A saved model comes back as it was trained, or it is refused; it never runs code."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def arrays(network: LeNet5) -> dict[str, np.ndarray]:
 
 
 def save(directory: Path, packed: bytes, **changes: Any) -> Path:
-    """Save weights with a card that fits them but for the changes."""
+    """Save weights with a card that fits them, except for the changes."""
     return save_model(directory, packed, card_of(packed, **changes))
 
 
@@ -73,14 +73,14 @@ def saved(tmp_path: Path) -> Path:
 
 
 def test_a_saved_model_gives_identical_logits(saved: Path) -> None:
-    """Every logit of a loaded model is that of the saved one, to the last bit."""
+    """A loaded model gives the saved model's logits, to the last bit."""
     loaded, _ = load_model(saved)
     assert torch.equal(logits(loaded), logits(model()))
     assert not loaded.training
 
 
 def test_a_model_can_be_loaded_by_its_weights_file(saved: Path) -> None:
-    """A weights file of another name has its card beside it, under that name."""
+    """A weights file of any name is read with the card of the same name."""
     (saved / WEIGHTS_FILE).rename(saved / "best.safetensors")
     (saved / CARD_FILE).rename(saved / "best.json")
     loaded, card = load_model(saved / "best.safetensors")
@@ -89,9 +89,9 @@ def test_a_model_can_be_loaded_by_its_weights_file(saved: Path) -> None:
 
 
 def test_a_card_survives_the_file(saved: Path) -> None:
-    """Everything that is said of a model is read back."""
+    """Every field of a card is read back."""
     packed = pack_weights(model())
-    said = card_of(
+    written = card_of(
         packed,
         study="s",
         trial=7,
@@ -100,12 +100,12 @@ def test_a_card_survives_the_file(saved: Path) -> None:
         confusion=[[1, 0, 0], [0, 1, 0], [0, 0, 1]],
         trained_on={"device": "cpu"},
     )
-    save_model(saved, packed, said)
-    assert load_model(saved)[1] == said
+    save_model(saved, packed, written)
+    assert load_model(saved)[1] == written
 
 
 def test_a_grey_model_is_loaded_as_one(tmp_path: Path) -> None:
-    """Channels and classes come from the card."""
+    """The number of channels and of classes comes from the card."""
     packed = pack_weights(LeNet5(1, 2))
     save(tmp_path, packed, channels=1, mean=[0.5], std=[0.5], classes=["a", "b"])
     loaded, card = load_model(tmp_path)
@@ -121,28 +121,28 @@ def test_a_trained_model_is_saved_without_its_gradients() -> None:
 
 
 def test_saving_replaces_the_model_before_and_leaves_nothing_else(saved: Path) -> None:
-    """A directory holds the last model saved into it: two files."""
+    """A directory holds the two files of the last model that was saved into it."""
     other = LeNet5(3, 3).eval()
     save(saved, pack_weights(other))
     assert torch.equal(logits(load_model(saved)[0]), logits(other))
     assert sorted(os.listdir(saved)) == [CARD_FILE, WEIGHTS_FILE]
 
 
-def test_a_model_saved_by_half_is_refused(saved: Path) -> None:
-    """New weights with the card of the model before are not taken for either."""
+def test_a_half_saved_model_is_refused(saved: Path) -> None:
+    """New weights beside the old card are taken for neither model."""
     (saved / WEIGHTS_FILE).write_bytes(pack_weights(LeNet5(3, 3)))
     with pytest.raises(CheckpointError, match="not those of the card"):
         load_model(saved)
 
 
 @pytest.mark.filterwarnings("error")
-def test_loading_warns_of_nothing(saved: Path) -> None:
-    """Who only wants to see what a camera shows reads no warnings."""
+def test_loading_prints_no_warnings(saved: Path) -> None:
+    """Loading a model prints no warnings."""
     load_model(saved)
 
 
 def test_a_loaded_model_can_be_trained_on(saved: Path) -> None:
-    """The loaded weights are the model's own memory, and may be changed."""
+    """The loaded weights are the model's own memory and can be changed."""
     loaded, _ = load_model(saved)
     with torch.no_grad():
         for parameter in loaded.parameters():
@@ -154,7 +154,7 @@ def test_a_loaded_model_can_be_trained_on(saved: Path) -> None:
 
 
 def test_weights_with_another_hash_are_refused() -> None:
-    """One flipped bit in a weight is found."""
+    """One flipped bit in the weights is detected."""
     packed = bytearray(pack_weights(model()))
     packed[-1] ^= 1
     with pytest.raises(CheckpointError, match="SHA-256"):
@@ -169,8 +169,8 @@ def test_weights_with_another_hash_are_refused() -> None:
     [b"", b"no JSON", b"{", b"[]", b"null", b'"card"', b"\xff\xfe", b"{}", b"[" * 100_000],
     ids=["empty", "text", "torn", "list", "null", "string", "bytes", "no keys", "deep"],
 )
-def test_a_card_that_is_no_card_is_refused(saved: Path, text: bytes) -> None:
-    """Whatever lies in place of the card, the error is one sentence with the file's name."""
+def test_bytes_that_are_not_a_card_are_refused(saved: Path, text: bytes) -> None:
+    """For any bytes in place of the card, the error is one sentence with the file's name."""
     (saved / CARD_FILE).write_bytes(text)
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
         load_model(saved)
@@ -223,7 +223,7 @@ def test_a_card_that_is_no_card_is_refused(saved: Path, text: bytes) -> None:
     ],
 )
 def test_a_card_that_makes_no_sense_is_refused(saved: Path, changes: dict[str, Any]) -> None:
-    """Keys of another version, and values that no model of ours can have, are refused in words."""
+    """Keys of another version, and values that no model can have, raise ``CheckpointError``."""
     rewrite(saved, **changes)
     with pytest.raises(CheckpointError):
         load_model(saved)
@@ -233,7 +233,7 @@ def test_a_card_that_makes_no_sense_is_refused(saved: Path, changes: dict[str, A
     "key", ["classes", "channels", "mean", "std", "weights_sha256", "dataset", "config"]
 )
 def test_a_missing_key_is_named(key: str) -> None:
-    """A card without one of its keys is refused by that key's name."""
+    """If a card lacks a key, the error names it."""
     values = dataclasses.asdict(card_of(b""))
     del values[key]
     with pytest.raises(CheckpointError, match=key):
@@ -242,7 +242,7 @@ def test_a_missing_key_is_named(key: str) -> None:
 
 @pytest.mark.parametrize("missing", [WEIGHTS_FILE, CARD_FILE])
 def test_a_missing_file_is_named(saved: Path, missing: str) -> None:
-    """Weights without a card, and a card without weights, are no model."""
+    """The error names the file that is missing: the weights or the card."""
     (saved / missing).unlink()
     for path in (saved, saved / WEIGHTS_FILE):
         with pytest.raises(CheckpointError, match=missing):
@@ -250,7 +250,7 @@ def test_a_missing_file_is_named(saved: Path, missing: str) -> None:
 
 
 def test_a_place_without_a_model_is_refused(tmp_path: Path) -> None:
-    """Neither an empty directory nor a path that leads nowhere has a model."""
+    """An empty directory and a path without a file are refused."""
     for path in (tmp_path, tmp_path / "nowhere", tmp_path / "nowhere.safetensors"):
         with pytest.raises(CheckpointError, match="there is no"):
             load_model(path)

@@ -1,4 +1,4 @@
-"""Training configurations: complete, of the right types, in range, or refused."""
+"""Training configurations are complete, well-typed and in range, or they are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GIVEN: dict[str, Any] = {"dataset": "abc", "learning_rate": 0.1, "epochs": 3, "m
 
 
 def test_the_default_configuration_needs_four_values() -> None:
-    """Data set, learning rate, epochs and momentum are required; the rest has defaults."""
+    """Only data set, learning rate, epochs and momentum are required."""
     config = TrainConfig.from_json(GIVEN)
     assert {key: config.to_json()[key] for key in GIVEN} == GIVEN
     assert config.batch_size == 64
@@ -29,13 +29,13 @@ def test_the_default_configuration_needs_four_values() -> None:
 
 @pytest.mark.parametrize("key", sorted(GIVEN))
 def test_a_missing_key_is_named(key: str) -> None:
-    """Every required key is missed by name."""
+    """The error names a required key that is missing."""
     with pytest.raises(ConfigError, match="missing.*" + key):
         TrainConfig.from_json({name: value for name, value in GIVEN.items() if name != key})
 
 
 def test_an_unknown_key_is_named() -> None:
-    """A key from another version is refused, not ignored: it would change what was asked for."""
+    """A key of another version is refused: ignoring it would train something else."""
     with pytest.raises(ConfigError, match=r"unknown.*weight_decay"):
         TrainConfig.from_json({**GIVEN, "weight_decay": 0.1})
 
@@ -83,13 +83,13 @@ def test_an_unknown_key_is_named() -> None:
     ],
 )
 def test_a_bad_value_is_refused_with_its_key(key: str, value: object) -> None:
-    """A value of another type, out of range or of no use to NumPy or PyTorch is a ConfigError."""
+    """A value of the wrong type or out of range raises a ConfigError that names its key."""
     with pytest.raises(ConfigError, match=key):
         TrainConfig.from_json({**GIVEN, key: value})
 
 
 def test_a_configuration_made_in_code_is_checked_as_well() -> None:
-    """The rules hold however a configuration comes to be."""
+    """The constructor checks the same rules as ``from_json``."""
     with pytest.raises(ConfigError, match="epochs"):
         TrainConfig("abc", learning_rate=0.1, epochs=0, momentum=0.9)
     with pytest.raises(ConfigError, match="momentum"):
@@ -97,7 +97,7 @@ def test_a_configuration_made_in_code_is_checked_as_well() -> None:
 
 
 def test_whole_numbers_may_come_as_floats() -> None:
-    """The quniform of hyperopt gives 12.0 for 12; a learning rate may be written as 1."""
+    """The quniform of hyperopt gives 12.0 for 12, and a learning rate may be written as 1."""
     config = TrainConfig.from_json({**GIVEN, "epochs": 12.0, "learning_rate": 1})
     assert (config.epochs, type(config.epochs)) == (12, int)
     assert (config.learning_rate, type(config.learning_rate)) == (1.0, float)
@@ -114,13 +114,13 @@ def test_whole_numbers_may_come_as_floats() -> None:
     augment=st.sampled_from(["none", "camera"]),
 )
 def test_a_configuration_survives_json(**values: Any) -> None:
-    """What is written as JSON is read back equal, number for number."""
+    """A configuration comes back equal from JSON, with equal numbers."""
     config = TrainConfig(dataset="abc", **values)
     assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
 def test_only_augmentation_is_news_to_an_old_worker() -> None:
-    """A worker from before refuses a key it does not know: there is one only with augmentation."""
+    """The key that old workers refuse is written only if images are augmented."""
     assert "augment" not in TrainConfig("abc", 0.1, 3, 0.9).to_json()
     assert TrainConfig("abc", 0.1, 3, 0.9, augment="camera").to_json()["augment"] == "camera"
     assert TrainConfig.from_json({**GIVEN, "augment": "none"}) == TrainConfig.from_json(GIVEN)

@@ -1,4 +1,4 @@
-"""A data set in memory: checked where it is made, packed without code, named by its content."""
+"""A data set in memory: checked when built, packed without code, identified by its content."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_data_set_that_cannot_be_trained_on_is_refused(changes: dict[str, Any]
 
 
 def test_a_card_says_what_a_data_set_is() -> None:
-    """Name, classes, channels and counts, as JSON takes them."""
+    """A card has the name, classes, channels and counts, in types that JSON accepts."""
     assert tiny(channels=3).card() == {
         "name": "tiny",
         "classes": ["cat", "dög"],
@@ -84,7 +84,7 @@ def test_a_card_says_what_a_data_set_is() -> None:
 
 
 def test_normalisation_is_that_of_the_training_images() -> None:
-    """Mean and deviation of each channel, over all training pixels, in 0..1."""
+    """It is the mean and deviation of each channel over all training pixels, in 0..1."""
     images = np.zeros((4, 28, 28, 3), np.uint8)
     images[..., 1] = 255
     images[:2, ..., 2] = 255
@@ -98,7 +98,7 @@ def test_normalisation_is_that_of_the_training_images() -> None:
 
 
 def test_the_hash_is_that_of_the_content() -> None:
-    """The same content has the same hash, whatever its name and however it lies in memory."""
+    """The same content has the same hash, with any name and any memory layout."""
     one = tiny()
     transposed = np.asfortranarray(one.train_images)
     assert tiny().content_hash == one.content_hash
@@ -116,19 +116,19 @@ def test_the_hash_is_that_of_the_content() -> None:
     ],
 )
 def test_another_content_has_another_hash(changes: dict[str, Any]) -> None:
-    """Classes, labels and pixels all count."""
+    """The hash depends on classes, labels and pixels."""
     assert tiny(**changes).content_hash != tiny().content_hash
 
 
 def test_one_pixel_makes_another_hash() -> None:
-    """A single changed bit is another data set."""
+    """One changed bit gives another hash."""
     images = tiny().train_images.copy()
     images[3, 27, 27, 0] ^= 1
     assert tiny(train_images=images).content_hash != tiny().content_hash
 
 
 def test_what_is_moved_from_training_to_test_makes_another_hash() -> None:
-    """The same images split otherwise are another data set."""
+    """The same images in another split have another hash."""
     one = tiny()
     images = np.concatenate([one.train_images, one.test_images])
     labels = np.concatenate([one.train_labels, one.test_labels])
@@ -151,7 +151,7 @@ def test_a_packed_data_set_comes_back(channels: int) -> None:
 
 
 def test_another_data_set_than_the_one_asked_for_is_refused() -> None:
-    """The hash that was asked for must be that of what came."""
+    """A data set with another hash than requested is refused."""
     with pytest.raises(DatasetError, match="hash 0000"):
         Dataset.unpack(tiny().pack(), "0" * 64)
 
@@ -173,13 +173,13 @@ def unreadable() -> list[Any]:
 
 @pytest.mark.parametrize("data", unreadable())
 def test_what_cannot_be_unpacked_is_refused_in_words(data: bytes) -> None:
-    """Bytes that are no packed data set end as ``DatasetError``."""
+    """Bytes that are not a packed data set raise ``DatasetError``."""
     with pytest.raises(DatasetError):
         Dataset.unpack(data, tiny().content_hash)
 
 
 def test_any_damage_is_refused_in_words_or_does_no_harm() -> None:
-    """With any one byte changed, a packed data set is refused or is the same data set."""
+    """With any byte changed, a packed data set is refused or reads as the same data set."""
     whole = tiny(
         train_images=np.zeros((4, 28, 28, 1), np.uint8),
         test_images=np.zeros((2, 28, 28, 1), np.uint8),
@@ -200,7 +200,7 @@ def test_any_damage_is_refused_in_words_or_does_no_harm() -> None:
 
 
 def test_a_data_set_cannot_be_changed() -> None:
-    """What the hash names stays what it is."""
+    """A data set is immutable, so its hash stays valid."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         tiny().name = "other"  # type: ignore[misc]
 
@@ -214,7 +214,7 @@ def test_a_data_set_cannot_be_changed() -> None:
     seed=st.integers(0, 2**32 - 1),
 )
 def test_a_split_is_stratified(counts: list[int], fraction: float, seed: int) -> None:
-    """Both parts together are all images, share none, and hold each class in the same share."""
+    """The two parts are disjoint and complete, and each has the same share of every class."""
     labels = np.random.RandomState(1).permutation(np.repeat(np.arange(len(counts)), counts))
     kept, held_out = stratified_split(labels, fraction, seed)
     assert sorted([*kept, *held_out]) == list(range(len(labels)))
@@ -227,7 +227,7 @@ def test_a_split_is_stratified(counts: list[int], fraction: float, seed: int) ->
 
 
 def test_a_split_is_decided_by_its_seed() -> None:
-    """The same seed holds out the same images, another seed others."""
+    """The same seed holds out the same images, and another seed holds out others."""
     labels = np.repeat(np.arange(4), 50)
     first = stratified_split(labels, 0.2, seed=1)[1]
     assert np.array_equal(first, stratified_split(labels, 0.2, seed=1)[1])
@@ -235,7 +235,7 @@ def test_a_split_is_decided_by_its_seed() -> None:
 
 
 def test_a_split_is_the_same_on_every_device() -> None:
-    """The images held out are those of NumPy's frozen stream, by number."""
+    """The held-out images are those of NumPy's frozen random stream."""
     labels = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
     random = np.random.RandomState(7)
     expected = sorted([random.permutation(5)[0], 5 + random.permutation(5)[0]])
@@ -243,13 +243,13 @@ def test_a_split_is_the_same_on_every_device() -> None:
 
 
 def test_a_class_of_one_cannot_be_split() -> None:
-    """An image cannot be trained on and held out."""
+    """A class with a single image is refused, because both parts need one."""
     with pytest.raises(DatasetError):
         stratified_split(np.array([0, 0, 1]), 0.5, seed=0)
 
 
 def test_a_data_sets_validation_split_is_of_its_training_images() -> None:
-    """A data set splits its training labels by fraction and seed."""
+    """A data set splits its training images by fraction and seed."""
     labels = RANDOM.permutation(np.repeat(np.arange(2), 20))
     dataset = tiny(train_images=np.zeros((40, 28, 28, 1), np.uint8), train_labels=labels)
     kept, held_out = dataset.validation_split(0.25, 3)

@@ -1,4 +1,4 @@
-"""Simpsons-MNIST is downloaded once, whole and true, or not at all.
+"""Simpsons-MNIST is downloaded once, complete and verified, or not at all.
 
 A real HTTP server on this machine plays the public repository.
 """
@@ -22,7 +22,7 @@ from hyperhive.model.data.download import datasets_directory, simpsons_archive, 
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves one body, or what goes wrong with it, by the path that is asked for."""
+    """Serves one body, or a failure that the requested path selects."""
 
     def __init__(self, body: bytes, asked: list[str], *rest: object) -> None:
         self.body = body
@@ -30,7 +30,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         super().__init__(*rest)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
-        """Send the body: whole, half, without its length, or not at all."""
+        """Send the whole body, half of it, the body without its length, or an error."""
         self.asked.append(self.path)
         if self.path == "/missing":
             self.send_error(404)
@@ -43,11 +43,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(self.body[:half] if self.path == "/half" else self.body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Site:
-    """A running server: its address, and the paths that were asked of it."""
+    """A running server: its address, and the paths that were requested."""
 
     def __init__(self, port: int, asked: list[str]) -> None:
         self.port = port
@@ -60,7 +60,7 @@ class Site:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[bytes], Site]]:
-    """Give a function that serves a body until the test is over."""
+    """Give a function that serves a body until the end of the test."""
     servers = []
 
     def start(body: bytes) -> Site:
@@ -95,35 +95,35 @@ def small_archive(content: bytes = b"pixels") -> bytes:
 
 @pytest.fixture
 def known_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> bytes:
-    """Give a small archive that passes for the true one."""
+    """Give a small archive that passes the check of the hash."""
     path = tmp_path / "known.zip"
     path.write_bytes(small_archive())
     monkeypatch.setattr(download, "SIMPSONS_TREE_SHA256", tree_sha256(path))
     return path.read_bytes()
 
 
-class Told:
-    """Progress as it was told."""
+class Recorder:
+    """Records the progress that is reported."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, int]] = []
 
     def __call__(self, done: int, total: int) -> None:
-        """Remember a step."""
+        """Record one step."""
         self.steps.append((done, total))
 
 
 def test_the_true_archive_is_downloaded_checked_and_kept(
     serve: Callable[[bytes], Site], simpsons_zip: Path, cache: Path
 ) -> None:
-    """The repository's archive passes; progress rises to its size; a second call asks nobody."""
+    """The archive passes the check, progress rises to its size, a second call uses the cache."""
     data = simpsons_zip.read_bytes()
-    site, told = serve(data), Told()
-    archive = simpsons_archive(told, site.url())
+    site, progress = serve(data), Recorder()
+    archive = simpsons_archive(progress, site.url())
     assert archive.read_bytes() == data
-    assert told.steps[-1] == (len(data), len(data))
-    assert told.steps == sorted(told.steps)
-    assert simpsons_archive(told, site.url()) == archive
+    assert progress.steps[-1] == (len(data), len(data))
+    assert progress.steps == sorted(progress.steps)
+    assert simpsons_archive(progress, site.url()) == archive
     assert site.asked == ["/master.zip"]
     assert list(cache.iterdir()) == [archive]
 
@@ -131,11 +131,11 @@ def test_the_true_archive_is_downloaded_checked_and_kept(
 def test_an_archive_whose_length_is_not_announced_is_taken(
     serve: Callable[[bytes], Site], known_archive: bytes
 ) -> None:
-    """GitHub does not announce its archives' lengths: the total is 0 then."""
-    told = Told()
-    archive = simpsons_archive(told, serve(known_archive).url("unannounced"))
+    """GitHub does not send the lengths of its archives; then the total is 0."""
+    progress = Recorder()
+    archive = simpsons_archive(progress, serve(known_archive).url("unannounced"))
     assert archive.read_bytes() == known_archive
-    assert told.steps[-1] == (len(known_archive), 0)
+    assert progress.steps[-1] == (len(known_archive), 0)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,12 @@ def test_an_archive_whose_length_is_not_announced_is_taken(
         (small_archive(), "half", "ended early"),
         (b"", "missing", "Not Found.*--data"),
     ],
-    ids=["other images", "a page", "half of it", "nothing"],  # a zip holds the second it was made
+    ids=[
+        "other images",
+        "a page",
+        "half of it",
+        "nothing",
+    ],  # named, because a zip's bytes contain the time
 )
 def test_what_is_not_the_archive_is_refused_and_not_kept(
     serve: Callable[[bytes], Site],
@@ -156,32 +161,32 @@ def test_what_is_not_the_archive_is_refused_and_not_kept(
     path: str,
     complaint: str,
 ) -> None:
-    """Another archive, a web page, half a body and a 404 end in words; the cache stays empty."""
+    """Another archive, a web page, half a body and a 404 raise; the cache stays empty."""
     with pytest.raises(DatasetError, match=complaint):
-        simpsons_archive(Told(), serve(body).url(path))
+        simpsons_archive(Recorder(), serve(body).url(path))
     assert list(cache.iterdir()) == []
 
 
 def test_half_an_unannounced_archive_is_refused(
     serve: Callable[[bytes], Site], cache: Path, known_archive: bytes
 ) -> None:
-    """Without a length the check of the content finds that it broke off."""
+    """Without a length, the check of the content detects a download that ended early."""
     with pytest.raises(DatasetError):
-        simpsons_archive(Told(), serve(known_archive[:-40]).url("unannounced"))
+        simpsons_archive(Recorder(), serve(known_archive[:-40]).url("unannounced"))
     assert list(cache.iterdir()) == []
 
 
 def test_without_a_network_the_error_says_what_to_do(cache: Path) -> None:
-    """An address at which nobody answers is refused in one sentence that names --data."""
+    """If no server answers, the error is one sentence that suggests --data."""
     with pytest.raises(DatasetError, match=r"cannot be downloaded.*--data"):
-        simpsons_archive(Told(), "http://127.0.0.1:1/master.zip")
+        simpsons_archive(Recorder(), "http://127.0.0.1:1/master.zip")
     assert list(cache.iterdir()) == []
 
 
 def test_an_interrupted_download_leaves_nothing(
     serve: Callable[[bytes], Site], cache: Path, known_archive: bytes
 ) -> None:
-    """Ctrl-C in the middle leaves no half archive that a later run would take for the whole."""
+    """Ctrl-C during a download leaves no partial archive for a later run."""
 
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
@@ -194,15 +199,15 @@ def test_an_interrupted_download_leaves_nothing(
 def test_a_failed_download_can_be_tried_again(
     serve: Callable[[bytes], Site], known_archive: bytes
 ) -> None:
-    """A failure is not remembered."""
+    """A download that failed can be repeated."""
     site = serve(known_archive)
     with pytest.raises(DatasetError):
-        simpsons_archive(Told(), site.url("half"))
-    assert simpsons_archive(Told(), site.url()).read_bytes() == known_archive
+        simpsons_archive(Recorder(), site.url("half"))
+    assert simpsons_archive(Recorder(), site.url()).read_bytes() == known_archive
 
 
 def test_the_hash_is_that_of_the_images_not_of_the_zip(tmp_path: Path) -> None:
-    """Packed anew, with other files and another top folder, the images hash to the same."""
+    """The same images have the same hash in a zip with other files and another top folder."""
     path = tmp_path / "a.zip"
     path.write_bytes(small_archive())
     other = tmp_path / "b.zip"
@@ -218,7 +223,7 @@ def test_the_hash_is_that_of_the_images_not_of_the_zip(tmp_path: Path) -> None:
 def test_a_data_set_without_data_is_the_downloaded_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """``simpsons`` without data reads what ``simpsons_archive`` gives, and passes progress on."""
+    """Without data, ``load`` reads the archive from ``simpsons_archive`` and passes progress on."""
     buffer = io.BytesIO()
     Image.new("RGB", (28, 28)).save(buffer, "JPEG")
     with zipfile.ZipFile(tmp_path / "downloaded.zip", "w") as archive:
@@ -226,16 +231,16 @@ def test_a_data_set_without_data_is_the_downloaded_one(
             for number in range(2):
                 name = f"top/dataset/grayscale/{place}/{number}.jpg"
                 archive.writestr(name, buffer.getvalue())
-    told = Told()
-    given = {told: tmp_path / "downloaded.zip"}
+    progress = Recorder()
+    given = {progress: tmp_path / "downloaded.zip"}
     monkeypatch.setattr(loading, "simpsons_archive", given.__getitem__)
-    loaded = loading.load(loading.DatasetRequest("simpsons-gray"), told)
+    loaded = loading.load(loading.DatasetRequest("simpsons-gray"), progress)
     assert loaded.dataset.classes == ("bart", "lisa")
     assert loaded.dataset.channels == 1
 
 
 def test_the_cache_is_the_systems_place_for_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Downloads go where the system keeps what can be had again."""
+    """Downloads go to the system's folder for caches."""
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
     monkeypatch.setattr("sys.platform", "linux")
     assert datasets_directory() == Path("/caches/hyperhive/datasets")

@@ -1,4 +1,4 @@
-"""A folder and a zip of it look the same; what is hidden or damaged is told."""
+"""A folder and a zip of it look the same; hidden files are left out, damage is reported."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def laid_out(root: Path, content: dict[str, bytes], form: str) -> Path:
 
 
 def outcome(archive: Path) -> str:
-    """Return how reading all of an archive ended: "read", or a ``DatasetError``'s words."""
+    """Read an archive; return "read", or the message of a ``DatasetError``."""
     try:
         with ImageTree(archive) as files:
             for path in files:
@@ -64,7 +64,7 @@ def names(files: ImageTree) -> list[str]:
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
 def test_files_are_listed_and_read(tmp_path: Path, form: str) -> None:
-    """All files are there by relative path, sorted, with their bytes and their folders."""
+    """All files are listed by relative path, sorted, with their bytes and folders."""
     with ImageTree(laid_out(tmp_path / "data", CONTENT, form)) as files:
         assert names(files) == ["a/1.jpg", "a/deep/3.jpg", "b/2.jpg", "readme.txt"]
         assert {str(path): files.read(path) for path in files} == CONTENT
@@ -76,21 +76,21 @@ def test_files_are_listed_and_read(tmp_path: Path, form: str) -> None:
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
 def test_hidden_files_are_left_out(tmp_path: Path, form: str) -> None:
-    """What a Mac or git leaves in folders and archives is neither file nor folder here."""
+    """Hidden files and folders, as macOS and git create them, are left out."""
     with ImageTree(laid_out(tmp_path / "data", {**CONTENT, **HIDDEN}, form)) as files:
         assert set(names(files)) == set(CONTENT)
         assert files.subfolders(PurePosixPath(".")) == ["a", "b"]
 
 
 def test_a_folder_in_a_hidden_place_is_read(tmp_path: Path) -> None:
-    """Only what is hidden below the folder is left out, not a folder that lies in a hidden one."""
+    """A visible folder inside a hidden one is read."""
     with ImageTree(laid_out(tmp_path / ".cache" / "data", CONTENT, "folder")) as files:
         assert set(names(files)) == set(CONTENT)
 
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
 def test_an_empty_folder_is_a_folder(tmp_path: Path, form: str) -> None:
-    """A class folder without files is seen, so that it can be complained about."""
+    """A class folder without files is listed, so that its absence of images can be reported."""
     root = laid_out(tmp_path / "data", CONTENT, form)
     if form == "zip":
         with zipfile.ZipFile(root, "a") as archive:
@@ -102,15 +102,15 @@ def test_an_empty_folder_is_a_folder(tmp_path: Path, form: str) -> None:
 
 
 def test_a_zip_cannot_reach_out_of_itself(tmp_path: Path) -> None:
-    """Paths with .. are not followed: they are left out as hidden."""
+    """Paths with .. are left out, like hidden files."""
     path = tmp_path / "data.zip"
     path.write_bytes(zipped({**CONTENT, "../out.jpg": b"x", "a/../../out.jpg": b"x"}))
     with ImageTree(path) as files:
         assert set(names(files)) == set(CONTENT)
 
 
-def test_what_is_not_there_is_said(tmp_path: Path) -> None:
-    """A path that leads nowhere is named in the error."""
+def test_a_missing_path_is_named(tmp_path: Path) -> None:
+    """The error names a path that does not exist."""
     with pytest.raises(DatasetError, match="nowhere"):
         ImageTree(tmp_path / "nowhere")
 
@@ -118,10 +118,10 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "data",
     [b"", b"no archive", zipped(CONTENT)[:-30], zipped(CONTENT)[30:90]],
-    ids=["empty", "text", "cut off", "a middle"],  # a zip holds the time it was made at
+    ids=["empty", "text", "cut off", "a middle"],  # named, because a zip's bytes contain the time
 )
-def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> None:
-    """A file that is no zip, or not the whole of one, is refused with its name."""
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path: Path, data: bytes) -> None:
+    """A file that is not a complete zip is refused, and the error names it."""
     path = tmp_path / "data.zip"
     path.write_bytes(data)
     with pytest.raises(DatasetError, match=r"data\.zip"):
@@ -130,7 +130,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> None:
 
 @pytest.mark.parametrize("method", METHODS, ids=["stored", "deflated", "bzip2", "lzma"])
 def test_any_damage_is_refused_in_words_or_does_no_harm(tmp_path: Path, method: int) -> None:
-    """A zip with any one byte changed reads as something, or raises ``DatasetError``."""
+    """A zip with any byte changed can be read or raises ``DatasetError``."""
     path = tmp_path / "data.zip"
     data = zipped({"a/\u00e9.jpg": b"hello" * 40}, method)
     for place in range(len(data)):
@@ -141,8 +141,8 @@ def test_any_damage_is_refused_in_words_or_does_no_harm(tmp_path: Path, method: 
             assert outcome(path), (place, flipped)
 
 
-def test_a_damaged_member_spoils_no_other(tmp_path: Path) -> None:
-    """One file's damage is told when it is read; the others are read all the same."""
+def test_a_damaged_member_leaves_the_others_readable(tmp_path: Path) -> None:
+    """A damaged member raises when it is read; the others can still be read."""
     path = tmp_path / "data.zip"
     path.write_bytes(zipped(CONTENT, zipfile.ZIP_STORED).replace(b"two", b"owt"))
     with ImageTree(path) as files:
@@ -163,7 +163,7 @@ def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_went_away_is_refused(tmp_path: Path) -> None:
-    """A file deleted after it was listed is an error in words."""
+    """Reading a file that was deleted after it was listed raises ``DatasetError``."""
     root = laid_out(tmp_path / "data", CONTENT, "folder")
     with ImageTree(root) as files:
         (root / "a/1.jpg").unlink()

@@ -1,4 +1,4 @@
-"""Any image becomes upright RGB and then the 28x28 pixels the network sees, or is refused."""
+"""Any image becomes upright RGB and then the network's 28x28 pixels, or is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
 
 
 def outcome(data: bytes) -> str:
-    """Return how decoding ended: "decoded", or a ``DatasetError``'s words."""
+    """Decode an image; return "decoded", or the message of a ``DatasetError``."""
     try:
         assert decode(data).shape[2] == 3
     except DatasetError as error:
@@ -41,7 +41,7 @@ def plain(color: tuple[int, ...], mode: str = "RGB", size: tuple[int, int] = (4,
 
 
 def test_an_rgb_image_is_decoded_pixel_for_pixel() -> None:
-    """A lossless RGB image comes back as it was: rows, columns, red before blue."""
+    """A lossless RGB image is decoded exactly: rows, columns, and channels in order."""
     pixels = noise(5, 7)
     decoded = decode(encoded(Image.fromarray(pixels)))
     assert decoded.dtype == np.uint8
@@ -82,12 +82,12 @@ def test_a_palette_is_looked_up() -> None:
     ],
 )
 def test_transparency_shows_white(mode: str, color: tuple[int, ...], shown: Any) -> None:
-    """Where an image is transparent it is seen on white, not on whatever its pixels hold."""
+    """Transparent pixels are shown on white, whatever colour they hold."""
     assert decode(encoded(plain(color, mode)))[0, 0].tolist() == shown
 
 
 def test_a_transparent_palette_colour_shows_white() -> None:
-    """GIF and PNG palettes may name a colour that is no colour."""
+    """A palette's transparent colour is shown as white."""
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 200, 100, 0])
     image.putpixel((1, 0), 1)
@@ -108,7 +108,7 @@ def test_a_transparent_palette_colour_shows_white() -> None:
     ],
 )
 def test_a_photograph_is_turned_upright(orientation: int, corner: tuple[int, int]) -> None:
-    """The EXIF orientation is applied: the stored top left ends where the camera saw it."""
+    """The EXIF orientation is applied: the stored top left corner moves to its upright place."""
     pixels = np.zeros((3, 4, 3), np.uint8)
     pixels[0, 0] = 255
     exif = Image.Exif()
@@ -127,28 +127,28 @@ def test_pixels_of_more_than_eight_bits_are_refused(dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
-def test_what_is_no_image_is_refused(data: bytes) -> None:
-    """Text, nothing, and a signature without a picture are refused in words."""
+def test_bytes_that_are_not_an_image_are_refused(data: bytes) -> None:
+    """Text, an empty file, and a signature without a picture are refused with a reason."""
     with pytest.raises(DatasetError, match=r"\w"):
         decode(data)
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF", "PPM"])
 def test_a_truncated_image_is_refused(form: str) -> None:
-    """Half an image is not shown as a whole one."""
+    """Half of an image file is refused."""
     data = encoded(Image.fromarray(noise(40, 40)), form)
     with pytest.raises(DatasetError):
         decode(data[: len(data) // 2])
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about what it could mend
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about damage that it could repair
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM", "WEBP", "DDS"])
 def test_any_damage_is_refused_in_words_or_does_no_harm(
     monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    """An image with any one bit or byte changed either decodes or raises ``DatasetError``."""
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # sizes that damage made up take time
+    """An image with any bit or byte changed is decoded or raises ``DatasetError``."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # a damaged size could be huge, and slow
     data = encoded(Image.fromarray(noise(4, 4)), form)
     for place in range(min(len(data), 800)):
         for flipped in (0x01, 0x40, 0xFF):
@@ -158,7 +158,7 @@ def test_any_damage_is_refused_in_words_or_does_no_harm(
 
 
 def test_an_image_too_large_to_be_honest_is_refused() -> None:
-    """A small file that claims 2.5 gigapixels is refused before it is unpacked."""
+    """A small file that claims 2.5 gigapixels is refused before it is decompressed."""
     data = bytearray(encoded(plain((0, 0, 0))))
     data[16:24] = struct.pack(">II", 50_000, 50_000)
     with pytest.raises(DatasetError):
@@ -166,7 +166,7 @@ def test_an_image_too_large_to_be_honest_is_refused() -> None:
 
 
 def test_the_suffixes_are_formats_that_pillow_knows() -> None:
-    """What is looked for by name can be decoded."""
+    """Pillow can decode every suffix that counts as an image."""
     Image.init()
     assert set(Image.EXTENSION) >= SUFFIXES
 
@@ -177,20 +177,20 @@ def test_the_suffixes_are_formats_that_pillow_knows() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(28, 28), (1, 1), (1, 100), (100, 3), (240, 320), (5, 28)])
 def test_every_image_fits(channels: int, size: tuple[int, int]) -> None:
-    """Whatever its size, an image becomes uint8 of 28x28."""
+    """An image of any size becomes 28x28 pixels of uint8."""
     fitted = fit(noise(*size), channels)
     assert fitted.shape == (SIZE, SIZE, channels)
     assert fitted.dtype == np.uint8
 
 
 def test_an_image_of_the_right_size_is_left_as_it_is() -> None:
-    """28x28 pixels are not resampled."""
+    """An image of 28x28 pixels is not resampled."""
     pixels = noise(28, 28)
     assert np.array_equal(fit(pixels, 3), pixels)
 
 
 def test_grey_is_itu_luma() -> None:
-    """Grey is 0.299 R + 0.587 G + 0.114 B, as in JPEG and in Simpsons-MNIST's grey form."""
+    """Grey is 0.299 R + 0.587 G + 0.114 B, as in JPEG and in Simpsons-MNIST's grey images."""
     pixels = noise(28, 28)
     luma = pixels @ np.array([0.299, 0.587, 0.114])
     assert np.abs(fit(pixels, 1)[..., 0] - luma).max() <= 1
@@ -198,7 +198,7 @@ def test_grey_is_itu_luma() -> None:
 
 @pytest.mark.parametrize("upright", [True, False])
 def test_the_centre_of_an_oblong_image_is_taken(upright: bool) -> None:
-    """Of a 28x84 image the middle 28x28 is seen, exactly."""
+    """A 28x84 image becomes exactly its middle 28x28 pixels."""
     pixels = noise(28, 84)
     middle = pixels[:, 28:56]
     if upright:
@@ -207,13 +207,13 @@ def test_the_centre_of_an_oblong_image_is_taken(upright: bool) -> None:
 
 
 def test_downsampling_averages() -> None:
-    """A fine checkerboard becomes even grey, as an antialiased image must."""
+    """A fine checkerboard becomes uniform grey, because downsampling is antialiased."""
     board = np.indices((280, 280)).sum(axis=0) % 2 * 255
     fitted = fit(np.repeat(board[..., None], 3, axis=2).astype(np.uint8), 3)
     assert np.abs(fitted.astype(int) - 127).max() <= 2
 
 
 def test_a_large_frame_keeps_its_mean() -> None:
-    """Resizing neither brightens nor darkens what the camera saw."""
+    """Resizing does not change the mean brightness of a frame."""
     pixels = noise(480, 480)
     assert fit(pixels, 3).mean() == pytest.approx(pixels.mean(), abs=1)

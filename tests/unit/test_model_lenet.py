@@ -1,4 +1,4 @@
-"""The network is the one that was asked for."""
+"""The network has LeNet-5's structure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_the_network_has_lenets_parameters(channels: int, parameters: int) -> No
 
 @pytest.mark.parametrize(("channels", "classes", "images"), [(1, 2, 1), (3, 20, 5)])
 def test_the_network_gives_a_logit_for_each_class(channels: int, classes: int, images: int) -> None:
-    """The output is one row an image and one finite, unsquashed number a class."""
+    """The output has one row per image and one finite logit per class."""
     logits = LeNet5(channels, classes)(100 * torch.randn(images, channels, 28, 28))
     assert logits.shape == (images, classes)
     assert logits.dtype == torch.float32
@@ -25,8 +25,8 @@ def test_the_network_gives_a_logit_for_each_class(channels: int, classes: int, i
     assert bool((logits.sum(dim=1) - 1).abs().max() > 1e-3)
 
 
-def test_an_image_is_judged_on_its_own() -> None:
-    """What else is in the batch changes no image's logits."""
+def test_an_image_is_classified_on_its_own() -> None:
+    """An image's logits do not depend on the rest of the batch."""
     model = LeNet5(1, 10).eval()
     images = torch.randn(4, 1, 28, 28)
     with torch.no_grad():
@@ -35,7 +35,7 @@ def test_an_image_is_judged_on_its_own() -> None:
 
 
 def test_the_border_of_the_image_is_seen() -> None:
-    """A single pixel in a corner changes the logits: C1 pads, as in the paper."""
+    """A pixel in a corner changes the logits, because C1 pads its input as in the paper."""
     torch.manual_seed(0)
     model = LeNet5(1, 10).eval()
     blank = torch.zeros(1, 1, 28, 28)

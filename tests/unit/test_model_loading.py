@@ -1,4 +1,4 @@
-"""Data sets from everywhere they come from: shapes, classes, and what their owner is told."""
+"""Data sets from every source: their shapes, their classes, and notices to their owner."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hyperhive.model.data.loading import (
 
 
 def no_progress(done: int, total: int) -> None:
-    pytest.fail("nothing was to be downloaded")
+    pytest.fail("a download was not expected")
 
 
 def read(name: str, data: Path | None = None, **how: bool) -> LoadedDataset:
@@ -39,7 +39,7 @@ def png(shade: int, size: tuple[int, int] = (28, 28)) -> bytes:
 def classes(
     prefix: str = "", names: Iterable[str] = ("cat", "dog"), n: int = 5
 ) -> dict[str, bytes]:
-    """Return n images a class, each image of a shade of its own."""
+    """Return n images per class, each with its own shade."""
     return {
         f"{prefix}{name}/{i}.png": png(10 * k + i + 1)
         for k, name in enumerate(names)
@@ -52,7 +52,7 @@ Lay = Callable[[Dict[str, bytes]], Path]
 
 @pytest.fixture(params=["folder", "zip"])
 def lay(request: pytest.FixtureRequest, tmp_path: Path) -> Lay:
-    """Give a function that lays files out as a folder, and in a second run as a zip."""
+    """Give a function that writes files to a folder, or to a zip."""
 
     def folder(content: dict[str, bytes]) -> Path:
         for name, data in content.items():
@@ -78,7 +78,7 @@ def shades(images: np.ndarray) -> set[int]:
 
 
 def test_the_digits_need_nothing_but_scikit_learn() -> None:
-    """1,797 grey digits of ten classes, enlarged to use the whole range, split 80:20."""
+    """There are 1,797 grey digits of ten classes, with levels of 0 to 255, split 80:20."""
     loaded = read("digits")
     dataset = loaded.dataset
     assert loaded.notices == ()
@@ -98,15 +98,15 @@ def test_the_digits_need_nothing_but_scikit_learn() -> None:
         DatasetRequest("folder"),
     ],
 )
-def test_a_request_without_sense_is_a_wrong_usage(request_: DatasetRequest) -> None:
-    """An unknown name, and data where none or some are needed, are the caller's mistake."""
+def test_a_contradictory_request_is_a_usage_error(request_: DatasetRequest) -> None:
+    """An unknown name, and data that are missing or superfluous, are usage errors."""
     with pytest.raises(UsageError) as refused:
         load(request_, no_progress)
     assert refused.value.exit_code == 2
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    """The error names every data set there is."""
+    """The error lists every data set."""
     with pytest.raises(UsageError) as refused:
         read("mnist")
     assert all(name in str(refused.value) for name in NAMES)
@@ -137,7 +137,7 @@ def test_simpsons_mnist_is_read_from_its_archive(
 def test_simpsons_images_are_theirs_pixel_for_pixel(
     tmp_path: Path, simpsons_zip: Path, form: str
 ) -> None:
-    """A few images of an extracted archive are read as Pillow reads them, from any level of it."""
+    """Images of an extracted archive are read exactly, from any of its top folders."""
     with zipfile.ZipFile(simpsons_zip) as archive:
         few: dict[str, list[str]] = {}
         for member in archive.namelist():
@@ -156,16 +156,16 @@ def test_simpsons_images_are_theirs_pixel_for_pixel(
             assert np.array_equal(image.squeeze(), pixels)
 
 
-def test_other_images_are_no_simpsons(lay: Lay) -> None:
-    """What is laid out otherwise is refused, with a word on how to read it."""
+def test_other_images_are_not_taken_for_simpsons(lay: Lay) -> None:
+    """Another layout is refused, and the error suggests --dataset folder."""
     data = lay(classes())
     assert not looks_like_simpsons(data)
     with pytest.raises(DatasetError, match="--dataset folder"):
         read("simpsons", data)
 
 
-def test_half_of_simpsons_is_no_simpsons(lay: Lay) -> None:
-    """Without its test split the repository's layout is not recognised."""
+def test_half_of_simpsons_is_not_taken_for_simpsons(lay: Lay) -> None:
+    """The repository's layout is not recognised without its test split."""
     data = lay(classes("dataset/rgb/train/"))
     assert not looks_like_simpsons(data)
 
@@ -174,7 +174,7 @@ def test_half_of_simpsons_is_no_simpsons(lay: Lay) -> None:
 
 
 def test_a_folder_of_class_folders_is_split(lay: Lay) -> None:
-    """Class folders become classes by name; a fifth of each is the test split."""
+    """Class folders become classes of the same names; a fifth of each is the test split."""
     loaded = read("folder", lay(classes(n=10)))
     dataset = loaded.dataset
     assert dataset.name == "photos"
@@ -187,7 +187,7 @@ def test_a_folder_of_class_folders_is_split(lay: Lay) -> None:
 
 
 def test_each_image_has_the_label_of_its_folder(lay: Lay) -> None:
-    """Labels follow the images into both splits."""
+    """Images keep their labels in both splits."""
     dataset = read("folder", lay(classes(n=10))).dataset
     for images, labels in (
         (dataset.train_images, dataset.train_labels),
@@ -197,7 +197,7 @@ def test_each_image_has_the_label_of_its_folder(lay: Lay) -> None:
 
 
 def test_the_split_of_a_folder_follows_the_seed(lay: Lay) -> None:
-    """The same seed gives the same data set, another seed another one."""
+    """The same seed gives the same data set; other seeds give others."""
     data = lay(classes(n=10))
 
     def content_hash(seed: int) -> str:
@@ -218,7 +218,7 @@ def test_train_and_test_folders_are_taken_as_they_are(lay: Lay) -> None:
 @pytest.mark.parametrize("wrap", ["inner/", "a/b/c/"])
 @pytest.mark.parametrize("split", [True, False])
 def test_folders_that_wrap_all_are_stepped_into(lay: Lay, wrap: str, split: bool) -> None:
-    """Archives often have one folder in which everything lies."""
+    """A single folder around everything, as archives often have, is passed over."""
     content = classes(wrap)
     if split:
         content = {**classes(wrap + "train/"), **classes(wrap + "test/")}
@@ -226,15 +226,15 @@ def test_folders_that_wrap_all_are_stepped_into(lay: Lay, wrap: str, split: bool
 
 
 def test_images_in_folders_below_a_class_are_of_that_class(lay: Lay) -> None:
-    """How a class folder is organised inside does not matter."""
+    """Images at any depth of a class folder belong to the class."""
     dataset = read("folder", lay({**classes(n=2), **classes("cat/", ["a", "b"], n=3)})).dataset
     assert dataset.classes == ("cat", "dog")
     labels = np.concatenate([dataset.train_labels, dataset.test_labels])
     assert np.bincount(labels).tolist() == [8, 2]
 
 
-def test_files_that_are_no_images_are_passed_over(lay: Lay) -> None:
-    """Text beside the images, and images outside every class, say nothing."""
+def test_files_that_are_not_images_are_ignored(lay: Lay) -> None:
+    """Text files, and images outside every class folder, are ignored without a notice."""
     loaded = read("folder", lay({**classes(), "cat/notes.txt": b"x", "cover.png": png(99)}))
     dataset = loaded.dataset
     assert loaded.notices == ()
@@ -242,7 +242,7 @@ def test_files_that_are_no_images_are_passed_over(lay: Lay) -> None:
 
 
 def test_a_folder_can_be_read_as_grey(lay: Lay) -> None:
-    """``gray`` gives one channel, with the luma of the colour."""
+    """``gray`` gives one channel with the luma of the colours."""
     data = lay({f"{shade}/{i}.png": png(shade) for shade in (100, 200) for i in (1, 2)})
     assert read("folder", data).dataset.channels == 3
     grey = read("folder", data, gray=True).dataset
@@ -251,7 +251,7 @@ def test_a_folder_can_be_read_as_grey(lay: Lay) -> None:
 
 
 def test_the_faces_are_a_folder_data_set(faces_zip: Path) -> None:
-    """The CMU faces, PGM files in one folder of 20, are read and split as they come."""
+    """The CMU faces, PGM files in 20 class folders, are read and split."""
     loaded = read("folder", faces_zip, gray=True)
     dataset = loaded.dataset
     assert len(dataset.classes) == 20
@@ -266,8 +266,8 @@ def test_the_faces_are_a_folder_data_set(faces_zip: Path) -> None:
 # -- what the owner is told -------------------------------------------------------------------
 
 
-def test_images_of_several_sizes_are_told(lay: Lay) -> None:
-    """Images that differ in size are made alike, and the smallest and largest are named."""
+def test_images_of_several_sizes_are_reported(lay: Lay) -> None:
+    """Images of different sizes are resized; a notice names the smallest and the largest."""
     loaded = read(
         "folder", lay({**classes(), "cat/s.png": png(50, (10, 20)), "dog/l.png": png(60, (40, 30))})
     )
@@ -278,18 +278,18 @@ def test_images_of_several_sizes_are_told(lay: Lay) -> None:
 
 
 def test_images_of_several_sizes_can_be_refused(lay: Lay) -> None:
-    """``strict`` takes images of one size only, whatever size that is."""
+    """``strict`` refuses images of different sizes."""
     with pytest.raises(DatasetError, match=r"differ in size.*s\.png"):
         read("folder", lay({**classes(), "cat/s.png": png(50, (10, 20))}), strict=True)
 
 
 def test_images_of_one_size_pass_the_strict_reader(lay: Lay) -> None:
-    """``strict`` has nothing against images that are alike."""
+    """``strict`` accepts images of one size."""
     assert read("folder", lay(classes()), strict=True).notices == ()
 
 
 def test_unreadable_images_are_left_out_and_named(lay: Lay) -> None:
-    """Up to five unreadable images are named, with the reason; the rest is counted."""
+    """A notice names up to five unreadable images with the reason, and counts the rest."""
     bad = {f"cat/bad{i}.png": b"no image" for i in range(7)}
     loaded = read("folder", lay({**classes(), **bad}))
     (notice,) = loaded.notices
@@ -301,7 +301,7 @@ def test_unreadable_images_are_left_out_and_named(lay: Lay) -> None:
 
 
 def test_an_unreadable_image_can_be_refused(lay: Lay) -> None:
-    """``strict`` ends at the first unreadable image, with its name."""
+    """``strict`` raises at the first unreadable image and names it."""
     with pytest.raises(DatasetError, match=r"dog/bad\.png cannot be read"):
         read("folder", lay({**classes(), "dog/bad.png": b"no image"}), strict=True)
 
@@ -325,20 +325,20 @@ def test_an_unreadable_image_can_be_refused(lay: Lay) -> None:
 def test_a_folder_that_cannot_be_trained_on_is_refused(
     lay: Lay, content: dict[str, bytes], complaint: str
 ) -> None:
-    """What is missing is said, with the folder's name."""
+    """The error says what is missing, and names the folder."""
     with pytest.raises(DatasetError, match=complaint) as refused:
         read("folder", lay(content))
     assert "photos" in str(refused.value)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    """Nothing cannot be trained on."""
+    """A folder without class folders is refused."""
     with pytest.raises(DatasetError, match="0 class folders"):
         read("folder", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["folder", "simpsons"])
-def test_data_that_are_not_there_are_refused(tmp_path: Path, name: str) -> None:
-    """A path that leads nowhere is named; nothing is downloaded in its place."""
+def test_data_that_do_not_exist_are_refused(tmp_path: Path, name: str) -> None:
+    """The error names a path that does not exist; nothing is downloaded instead."""
     with pytest.raises(DatasetError, match="nowhere"):
         read(name, tmp_path / "nowhere.zip")

@@ -1,4 +1,4 @@
-"""Losses, accuracies and confusions, against numbers worked out by hand."""
+"""Losses, accuracies and confusion matrices, compared with values computed by hand."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hyperhive.model.normalise import Normaliser, to_tensor
 
 CPU = torch.device("cpu")
 AS_IT_IS = Normaliser([0.0], [1 / 255], CPU)
-"""Gives the pixel values themselves."""
+"""Leaves the pixel values unchanged."""
 
 
 class FirstPixels(nn.Module):
-    """Takes an image's first pixels as its logits, so that a test can write them down."""
+    """Returns an image's first pixels as its logits, so that a test can choose them."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class FirstPixels(nn.Module):
         self.seen_training = False
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the first pixels, and remember whether this was training."""
+        """Return the first pixels, and record whether the model is in training mode."""
         self.seen_training |= self.training
         return images.flatten(1)[:, : self.classes]
 
@@ -39,7 +39,7 @@ def images_with(*logits: tuple[int, ...]) -> torch.Tensor:
 
 
 def test_an_evaluation_agrees_with_a_hand_computed_one() -> None:
-    """Loss, accuracy, probabilities and confusion of three images of two classes."""
+    """Loss, accuracy, probabilities and confusion are right for three images of two classes."""
     images = images_with((0, 0), (2, 0), (0, 1))
     labels = torch.tensor([0, 0, 0])
     evaluation = evaluate(FirstPixels(2), images, labels, AS_IT_IS)
@@ -51,7 +51,7 @@ def test_an_evaluation_agrees_with_a_hand_computed_one() -> None:
 
 
 def test_the_confusions_rows_are_the_true_classes() -> None:
-    """Row and column of each count are the true class and the one it was taken for."""
+    """Each count is at the row of the true class and the column of the predicted class."""
     taken_for = [0, 1, 1, 2, 0, 2]
     images = images_with(*[tuple(9 * (c == k) for c in range(3)) for k in taken_for])
     labels = torch.tensor([0, 0, 0, 1, 2, 2])
@@ -62,7 +62,7 @@ def test_the_confusions_rows_are_the_true_classes() -> None:
 
 
 def test_more_images_than_a_batch_give_the_same() -> None:
-    """2,500 images in three passes are counted once each, and average as one would."""
+    """2,500 images in three batches are counted once each and averaged correctly."""
     images = images_with((0, 0), (2, 0)).repeat(1250, 1, 1, 1)
     evaluation = evaluate(FirstPixels(2), images, torch.zeros(2500, dtype=torch.int64), AS_IT_IS)
     assert evaluation.probabilities.shape == (2500, 2)
@@ -74,7 +74,7 @@ def test_more_images_than_a_batch_give_the_same() -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_evaluating_leaves_the_model_as_it_was(training: bool) -> None:
-    """The model runs in evaluation mode and is in its own mode afterwards."""
+    """The model runs in evaluation mode and has its own mode again afterwards."""
     model = FirstPixels(2).train(training)
     evaluate(model, images_with((1, 0)), torch.tensor([0]), AS_IT_IS)
     assert model.training is training
@@ -82,7 +82,7 @@ def test_evaluating_leaves_the_model_as_it_was(training: bool) -> None:
 
 
 def test_evaluating_keeps_no_gradients() -> None:
-    """Evaluation costs no memory for a backward pass."""
+    """Evaluation leaves no gradients."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 2))
     evaluate(model, images_with((1, 0)), torch.tensor([0]), AS_IT_IS)
     assert all(weights.grad is None for weights in model.parameters())
@@ -92,7 +92,7 @@ def test_evaluating_keeps_no_gradients() -> None:
 
 
 def test_normalised_training_images_have_mean_zero_and_variance_one() -> None:
-    """Each channel is normalised with its own numbers, and channels stay where they were."""
+    """Each channel is normalised with its own mean and deviation; the order of channels stays."""
     pixels = np.random.RandomState(0).randint(0, [80, 160, 256], (50, 28, 28, 3)).astype(np.uint8)
     share = pixels.reshape(-1, 3) / 255
     normalise = Normaliser(share.mean(axis=0).tolist(), share.std(axis=0).tolist(), CPU)

@@ -1,6 +1,6 @@
-"""What Apple's GPUs lack is not used. No test here runs on one: only the kinds of numbers are seen.
+"""Training never uses float64, which Apple's GPUs lack. No test here runs on such a GPU.
 
-MPS has no float64 (pytorch/pytorch #122602): one tensor of it ends a training there.
+MPS has no float64 (pytorch/pytorch #122602), so one float64 tensor would end a training there.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from hyperhive.model.normalise import to_tensor
 from hyperhive.model.training import TrainingData, train
 
 CPU = torch.device("cpu")
-modes = pytest.importorskip("torch.utils._python_dispatch", reason="this torch is too old to look")
+modes = pytest.importorskip(
+    "torch.utils._python_dispatch", reason="this torch cannot intercept operations"
+)
 if not hasattr(modes, "TorchDispatchMode"):
-    pytest.skip("torch 1.11 does not let one look", allow_module_level=True)
+    pytest.skip("torch 1.11 cannot intercept operations", allow_module_level=True)
 
 
 def tensors(values: Any) -> list[torch.Tensor]:
@@ -31,14 +33,14 @@ def tensors(values: Any) -> list[torch.Tensor]:
 
 
 class OnlyWhatMpsHas(modes.TorchDispatchMode):  # type: ignore[misc,name-defined]
-    """Fails at the first operation that takes or gives float64."""
+    """Fails at the first operation that has a float64 tensor as input or output."""
 
     operations = 0
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Do the operation, and look at what goes in and out."""
+        """Run the operation, and check its inputs and outputs."""
         given = operation(*args, **(kwargs or {}))
         self.operations += 1
         for tensor in tensors([args, kwargs or {}, given]):
@@ -48,7 +50,7 @@ class OnlyWhatMpsHas(modes.TorchDispatchMode):  # type: ignore[misc,name-defined
 
 @pytest.mark.parametrize("augment", ["none", "camera"])
 def test_training_computes_nothing_in_float64(augment: str) -> None:
-    """From the data set on its device to the last epoch's validation, distorted images included."""
+    """No operation uses float64, from augmentation to the last epoch's validation."""
     data = TrainingData(stripes(), CPU)
     with OnlyWhatMpsHas() as seen:
         trained = train(config(epochs=1, augment=augment), data)
@@ -57,6 +59,6 @@ def test_training_computes_nothing_in_float64(augment: str) -> None:
 
 
 def test_float64_would_be_seen() -> None:
-    """The check above sees what it looks for, also where a tensor is only made and thrown away."""
+    """The check detects float64 even in a temporary tensor."""
     with pytest.raises(AssertionError), OnlyWhatMpsHas():
         to_tensor(stripes().test_images, CPU).double().float()

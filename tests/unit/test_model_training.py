@@ -1,4 +1,4 @@
-"""Training: the same seed gives the same weights, and only what may be learned from is."""
+"""Training: the same seed gives the same weights, and only training images are learned from."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 
 def replaced(dataset: Dataset, which: np.ndarray) -> Dataset:
-    """Return the data set with some training images as their negatives: half white as before."""
+    """Return the data set with some training images replaced by their negatives."""
     images = dataset.train_images.copy()
     images[which] = 255 - images[which]
     return Dataset(
@@ -48,7 +48,7 @@ def same(one: Trained, other: Trained) -> bool:
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
-    """Train on one thread, as workers do: two that share a busy core wait for each other."""
+    """Train on one thread, as workers do: two threads on a busy core wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -66,7 +66,7 @@ def data() -> TrainingData:
 
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
 def test_digits_are_learned_in_a_few_epochs(schedule: str) -> None:
-    """The loss falls, and more than nine of ten held-out digits are named rightly."""
+    """The loss falls, and more than nine of ten held-out digits are classified correctly."""
     epochs = 6
     given = config(learning_rate=0.02, epochs=epochs, batch_size=32, schedule=schedule)
     trained = train(given, TrainingData(digits(), CPU))
@@ -85,7 +85,7 @@ def test_digits_are_learned_in_a_few_epochs(schedule: str) -> None:
 def test_the_weights_are_those_of_plain_gradient_descent(
     data: TrainingData, schedule: str, shares: list[float]
 ) -> None:
-    """Four steps on all images at once, written out: the rate is constant, or half a cosine."""
+    """Four full-batch steps equal gradient descent with a constant rate, or half a cosine."""
     given = config(
         learning_rate=0.5, momentum=0.0, epochs=4, batch_size=32, train_on_all=True, seed=3
     )
@@ -111,9 +111,9 @@ def test_the_weights_are_those_of_plain_gradient_descent(
     "changes", [{}, {"schedule": "constant"}, {"train_on_all": True}, {"augment": "camera"}]
 )
 def test_the_same_seed_gives_the_same_weights(changes: dict[str, Any]) -> None:
-    """Two runs of one configuration end in weights equal to the last bit."""
+    """Two runs of one configuration give equal weights, to the last bit."""
     one = train(config(**changes), TrainingData(stripes(), CPU))
-    torch.rand(3)  # what else the process draws at random has no part in it
+    torch.rand(3)  # other random numbers of the process must not matter
     two = train(config(**changes), TrainingData(stripes(), CPU))
     assert same(one, two)
     assert [e.train_loss for e in one.epochs] == [e.train_loss for e in two.epochs]
@@ -132,12 +132,12 @@ def test_the_same_seed_gives_the_same_weights(changes: dict[str, Any]) -> None:
 def test_another_configuration_gives_other_weights(
     data: TrainingData, changes: dict[str, Any]
 ) -> None:
-    """Each seed and each hyperparameter has its part in the weights."""
+    """Each seed and each hyperparameter changes the weights."""
     assert not same(train(config(), data), train(config(**changes), data))
 
 
 def test_training_leaves_the_processs_random_numbers_alone(data: TrainingData) -> None:
-    """A caller that seeded PyTorch draws the same numbers, trained or not."""
+    """Training does not change the caller's random stream of PyTorch."""
     torch.manual_seed(5)
     expected = torch.rand(3).tolist()
     torch.manual_seed(5)
@@ -146,7 +146,7 @@ def test_training_leaves_the_processs_random_numbers_alone(data: TrainingData) -
 
 
 def test_data_can_be_trained_on_again(data: TrainingData) -> None:
-    """Training changes nothing in the data that a worker keeps between trials."""
+    """Training does not change the data, which a worker keeps between trials."""
     before = data.dataset.content_hash
     first = train(config(), data)
     train(config(seed=3, learning_rate=1.0), data)
@@ -155,7 +155,7 @@ def test_data_can_be_trained_on_again(data: TrainingData) -> None:
 
 
 def test_each_epoch_is_augmented_anew(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every batch of every epoch is distorted, each otherwise, and validation images never."""
+    """Each epoch distorts its batches differently; validation images are not distorted."""
     seen: list[torch.Tensor] = []
     distort = CameraAugmentation.__call__
 
@@ -173,7 +173,7 @@ def test_each_epoch_is_augmented_anew(data: TrainingData, monkeypatch: pytest.Mo
 
 
 def test_held_out_images_are_never_learned_from() -> None:
-    """Other held-out images change no weight, and another training image does."""
+    """Changed held-out images change no weight; one changed training image does."""
     dataset = stripes()
     kept, held_out = dataset.validation_split(0.2, 0)
     trained = train(config(), TrainingData(dataset, CPU))
@@ -185,7 +185,7 @@ def test_held_out_images_are_never_learned_from() -> None:
 
 
 def test_the_test_split_is_not_touched() -> None:
-    """Test images have no part in training nor in validation."""
+    """Test images influence neither training nor validation."""
     dataset = stripes()
     negative = Dataset(
         dataset.name,
@@ -201,7 +201,7 @@ def test_the_test_split_is_not_touched() -> None:
 
 
 def test_a_split_has_every_image_once(data: TrainingData) -> None:
-    """Images to train on and held-out ones are all there are, with their own labels."""
+    """Training and held-out images together are all images, with their own labels."""
     images, labels, held_images, held_labels = data.split(config(validation_fraction=0.25))
     assert images.shape == (24, 1, 28, 28)
     assert held_images.shape == (8, 1, 28, 28)
@@ -214,7 +214,7 @@ def test_a_split_has_every_image_once(data: TrainingData) -> None:
 
 
 def test_training_on_all_has_no_validation(data: TrainingData) -> None:
-    """With ``train_on_all`` the held-out images are learned from and nothing is validated."""
+    """With ``train_on_all`` the held-out images are trained on and there is no validation."""
     trained = train(config(train_on_all=True), data)
     assert [e.validation_loss for e in trained.epochs] == [None, None]
     assert [e.validation_accuracy for e in trained.epochs] == [None, None]
@@ -225,7 +225,7 @@ def test_training_on_all_has_no_validation(data: TrainingData) -> None:
 
 
 def test_a_batch_larger_than_the_data_is_all_of_the_data(data: TrainingData) -> None:
-    """One step an epoch is enough to train."""
+    """Training works with one step per epoch."""
     trained = train(config(batch_size=10_000, epochs=3), data)
     assert trained.epochs[-1].train_loss < trained.epochs[0].train_loss
 
@@ -234,7 +234,7 @@ def test_a_batch_larger_than_the_data_is_all_of_the_data(data: TrainingData) -> 
 
 
 def test_a_diverging_training_ends_at_once(data: TrainingData) -> None:
-    """A learning rate beyond reason ends in the first epoch, as diverged."""
+    """An extreme learning rate ends training early, as diverged."""
     trained = train(config(learning_rate=1e6, epochs=50), data)
     assert trained.diverged
     assert len(trained.epochs) < 5
@@ -244,31 +244,31 @@ def test_a_diverging_training_ends_at_once(data: TrainingData) -> None:
 
 
 def test_a_training_that_diverges_in_its_last_step_has_diverged(data: TrainingData) -> None:
-    """Where only the validation shows that the weights are not finite, it is said all the same."""
+    """Training has diverged even if only the validation shows weights that are not finite."""
     trained = train(config(learning_rate=1e30, epochs=1, batch_size=10_000), data)
     assert math.isfinite(trained.epochs[-1].train_loss)
     assert trained.diverged
 
 
 def test_each_epoch_is_reported_when_it_ends(data: TrainingData) -> None:
-    """``report`` is called once an epoch, with what ends up in the result, as plain JSON."""
+    """``report`` is called once per epoch, with the entry of the result, which is plain JSON."""
     reported: list[Epoch] = []
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     trained = train(config(epochs=3), data, reported.append)
     assert reported == trained.epochs
-    assert 0 < sum(epoch.seconds for epoch in reported) < time.perf_counter() - begun
+    assert 0 < sum(epoch.seconds for epoch in reported) < time.perf_counter() - started_at
     assert json.loads(json.dumps(reported[0].to_json()))["number"] == 1
 
 
 def test_a_diverged_epoch_is_reported_too(data: TrainingData) -> None:
-    """A watcher sees the epoch that went wrong."""
+    """``report`` is called for the diverged epoch too."""
     reported: list[Epoch] = []
     assert train(config(learning_rate=1e6), data, reported.append).epochs == reported
 
 
 @pytest.mark.parametrize("batches", [0, 1, 5])
 def test_training_stops_before_the_next_batch(data: TrainingData, batches: int) -> None:
-    """``should_stop`` is asked before each batch, and its yes ends the training there."""
+    """``should_stop`` is called before each batch, and True ends training before that batch."""
     asked: list[bool] = []
     reported: list[Epoch] = []
 
@@ -283,5 +283,5 @@ def test_training_stops_before_the_next_batch(data: TrainingData, batches: int) 
 
 
 def test_a_stop_nobody_asks_for_changes_nothing(data: TrainingData) -> None:
-    """Being asked has no part in the weights."""
+    """Calling ``should_stop`` does not change the weights."""
     assert same(train(config(), data), train(config(), data, should_stop=lambda: False))

@@ -1,9 +1,9 @@
-"""A container engine of its own for the compose test: podman's service, and Docker Compose on it.
+"""A container engine for the compose test: podman's service, and Docker Compose on it.
 
-Everything it makes lies below one folder and is gone afterwards. Three things are as this kind of
-machine needs them: runc (crun refuses the cgroup layout), cgroups without systemd, and limits that
-a process without CAP_SYS_RESOURCE may set. Without systemd nobody runs the health checks either:
-a thread here does.
+Everything that it makes is below one folder, and is removed at the end. Three settings are for
+machines like ours: runc (crun refuses the cgroup layout), cgroups without systemd, and limits that
+a process without CAP_SYS_RESOURCE may set. Without systemd, podman runs no health checks: a thread
+here does.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ runroot = "{folder}/run"
 
 
 class EngineFailed(Exception):
-    """podman did not do what it was told; what it said is in the message."""
+    """A command of podman failed; its output is in the message."""
 
 
 class Engine:
-    """podman, and Docker Compose on podman's socket, with all they keep below ``folder``."""
+    """podman, and Docker Compose on podman's socket; all their files are below ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -60,13 +60,13 @@ class Engine:
         }
 
     def podman(self, *arguments: str, check: bool = True) -> str:
-        """Run ``podman ARGUMENTS``; return what it said."""
+        """Run ``podman ARGUMENTS``; return its output."""
         return self._run(["podman", *arguments], None, check).stdout
 
     def compose(
         self, project: Path, *arguments: str, seconds: float = 300.0
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``docker compose ARGUMENTS`` in a project's folder, to its end, whatever that is."""
+        """Run ``docker compose ARGUMENTS`` in a project's folder, whether it fails or not."""
         command = [str(Path(sys.executable).with_name("docker-compose")), *arguments]
         return self._run(command, project, check=False, seconds=seconds)
 
@@ -129,7 +129,7 @@ class Engine:
 
 
 def missing_programs() -> list[str]:
-    """Return the programs that are needed and not there."""
+    """Return the programs that are needed and not installed."""
     places = os.pathsep.join(["/usr/lib/podman", "/usr/libexec/podman"])
     return [name for name in _PROGRAMS if shutil.which(name) is None] + [
         name for name in _HELPERS if shutil.which(name, path=places) is None

@@ -1,9 +1,9 @@
 """Images made here under the names that Dockerfile and compose.yaml use: there is no registry.
 
 The Python image is a minimal Debian 12 with its Python 3.11, pip in /usr/local as in the official
-one, and this machine's pip settings and certificates. The mongo image is that, with the mongod of a
-wheel (6.0.5) and as much of the official entrypoint as compose.yaml relies on. PyTorch is whichever
-build of it pip finds for ``--torch``.
+image, and this machine's pip settings and certificates. The mongo image is the same with the mongod
+of a wheel (6.0.5), and with the part of the official entrypoint that compose.yaml relies on.
+PyTorch is the build that pip finds for ``--torch``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PYTHON = "docker.io/library/python:3.11-slim-bookworm"
 _PACKAGES = "python3-minimal,python3-venv,ca-certificates,libcurl4"
 _CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 _WHEELS = "/opt/wheels"
-"""Where a machine may keep wheels that no index has, such as PyTorch for CPUs."""
+"""A folder for wheels that no index has, such as PyTorch for CPUs."""
 
 
 def make_python(engine: Engine, folder: Path) -> None:
@@ -39,12 +39,12 @@ def make_python(engine: Engine, folder: Path) -> None:
 
 
 def _pip_settings() -> str:
-    """Return this machine's certificate for pip; what else pip needs, its defaults know."""
+    """Return pip's settings: this machine's certificates, and a folder of wheels."""
     return f"[global]\ncert = /{_CERTIFICATES}\nfind-links = {_WHEELS}\n"
 
 
 def make_mongo(engine: Engine) -> None:
-    """Make the stand-in for the official mongo image, under the name that compose.yaml has."""
+    """Make the stand-in for the official mongo image, under the name in compose.yaml."""
     compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
     name = "docker.io/library/" + compose["services"]["mongo"]["image"]
     engine.podman("build", "--network=host", "-t", name, str(Path(__file__).parent / "mongo"))

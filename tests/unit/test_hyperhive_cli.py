@@ -97,7 +97,7 @@ def test_the_working_folder_hides_no_module(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('a decoy was imported')\n")
     done = python("-m", "hyperhive", "worker", "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "Pull trials" in done.stdout
+    assert "--slots" in done.stdout
 
 
 @pytest.mark.parametrize(

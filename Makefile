@@ -33,19 +33,19 @@ check: $(call STAMP,test)
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.8- $(SOURCES)
 	$(BIN)/python tests/support/limits.py
 
-# For compose.yaml; both need no more than a shell and openssl. docs/security.md tells what they write.
-# In .env Docker Compose reads whose they are: nobody else can, so containers run as this user.
+# For compose.yaml. Both need only a shell and openssl; docs/security.md says what they write.
+# Only this user can read the files, so containers run as this user: Docker Compose reads it in .env.
 secrets:
 	@sh deploy/make-secrets.sh
 	@grep -qs '^HYPERHIVE_USER=' .env || echo "HYPERHIVE_USER=$$(id -u):$$(id -g)" >>.env
 
-# HOST="192.168.1.10 coordinator.local": what the devices call this machine.
+# HOST="192.168.1.10 coordinator.local": this machine's names, as the devices use them.
 certs:
 	@sh deploy/make-certs.sh $(HOST)
 
-# Old devices, on Python 3.8: torch 1.13 (constraints-device.txt), and torch 1.11 with the oldest of
-# everything else (constraints-floor.txt). What runs on a device passes its tests there, and a worker
-# there does a study whose coordinator runs on this Python. A device has no mongod: it is .venv's.
+# Old devices have Python 3.8. This tests what runs on a device with torch 1.13 (constraints-device.txt),
+# and with torch 1.11 and the oldest of all other packages (constraints-floor.txt). It also runs a study
+# whose worker has that Python and whose coordinator has this one. mongod comes from .venv.
 DEVICE_TESTS = tests/store tests/unit/test_worker_*.py tests/unit/test_model_*.py \
   tests/unit/test_inference_*.py --ignore tests/store/test_embedded.py
 FLOOR_TESTS ?= $(DEVICE_TESTS)
@@ -60,25 +60,26 @@ test-device: $(call STAMP,test) .venv-device/.installed .venv-floor/.installed
 	    || exit 1; \
 	done
 
-# A worker on an emulated arm64: as root, half an hour; docs/jetson.md has what it printed.
+# A worker on an emulated arm64. Needs root and half an hour; docs/jetson.md has the output.
 test-arm64: $(call STAMP,test)
 	bash tests/arm64.sh $(CURDIR)/$(BIN)/python
 
-# Dockerfiles, compose.yaml and shell scripts as their own tools see them.
+# Checks Dockerfiles, compose.yaml and shell scripts with their own tools.
 check-deploy: $(call STAMP,deploy)
 	$(BIN)/hadolint Dockerfile docs/jetson/Dockerfile
 	$(BIN)/shellcheck deploy/*.sh tests/*.sh
 	HYPERHIVE_USER=1000:1000 $(BIN)/docker-compose --profile '*' config --quiet
 
-# compose.yaml for real, as root, with podman and stand-in images: docs/fleet.md tells what it needs.
+# Runs compose.yaml, as root, with podman and replaced images: docs/fleet.md says what it needs.
 compose-test: $(call STAMP,test) $(call STAMP,deploy)
 	$(BIN)/python tests/compose/compose_run.py
 
-# The long form of the fault suite: about an hour; writes the tables of docs/reliability.md.
+# The long form of the fault suite takes an hour, and writes the tables of docs/reliability.md.
 faults: $(call STAMP,test)
 	SEED=$(SEED) $(BIN)/python -m pytest -s tests/faults/long_form.py
 
-# hyperopt's API with many Pythons (pyenv's), hyperopts and PyMongos; writes a table of docs/hyperopt.md.
+# Tests hyperopt's API with many versions of Python (pyenv's), hyperopt and PyMongo, and writes a table
+# of docs/hyperopt.md.
 matrix: $(call STAMP,test)
 	$(BIN)/python tests/hyperopt/matrix.py
 
@@ -95,7 +96,7 @@ $(VENV)/.%-installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[$*]'
 	@touch $@
 
-# One after the other: pip builds in this folder.
+# pip builds in this folder, so only one environment at a time.
 .venv-floor/.installed: | .venv-device/.installed
 
 .venv-%/.installed: pyproject.toml constraints-%.txt

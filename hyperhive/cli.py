@@ -97,20 +97,20 @@ _OF_A_DISK = {errno.ENOSPC, errno.EDQUOT}
 
 
 class _LazyGroup(TyperGroup):
-    """The commands by name and help; the one that runs is imported."""
+    """Knows the commands by name and help, and imports the one that runs."""
 
     def resolve_command(self, ctx: Any, args: List[str]) -> Tuple[Any, Any, List[str]]:
-        """Replace the placeholder of the command that ``args`` name by the command."""
+        """Find the command that ``args`` start with, and import it in place of its placeholder."""
         name, _, rest = super().resolve_command(ctx, args)
         return name, load(str(name)), rest
 
 
 def _placeholder() -> None:
-    """Stand in the list of commands for one that is not imported yet."""
+    """Stand for a command that is not imported yet."""
 
 
 def load(name: str) -> Any:
-    """Import one command of ``hyperhive``; return it as click knows it."""
+    """Import one command of ``hyperhive``; return it as a click command."""
     [target] = [target for command, target, _ in _COMMANDS if command == name]
     module, _, attribute = target.partition(":")
     command = getattr(importlib.import_module(module), attribute)
@@ -120,7 +120,7 @@ def load(name: str) -> Any:
         alone.add_typer(command, name=name)
     else:
         alone.command(name)(command)
-    return _keep_pipe_errors(typer.main.get_group(alone).commands[name])
+    return _keep_broken_pipes(typer.main.get_group(alone).commands[name])
 
 
 def main() -> None:
@@ -142,7 +142,7 @@ def predict_cam() -> None:
     """Run ``predict-cam``."""
     from hyperhive.inference.cli import app
 
-    _run(_keep_pipe_errors(typer.main.get_command(app)), "predict-cam")
+    _run(_keep_broken_pipes(typer.main.get_command(app)), "predict-cam")
 
 
 def _run(command: Any, name: str) -> None:
@@ -163,7 +163,7 @@ def _run(command: Any, name: str) -> None:
 
 
 def _common_options(name: str, set_debug: Any) -> List[Any]:
-    """Return the options of both commands, which handle themselves."""
+    """Return the options of both commands; their callbacks do what they ask for."""
 
     def show_version(wanted: bool) -> None:
         if wanted:
@@ -191,7 +191,7 @@ def _common_options(name: str, set_debug: Any) -> List[Any]:
             help="Show the traceback of every error, expected errors included.",
         ),
     ) -> None:
-        """Declare the options."""
+        """Only declares the options."""
 
     return list(typer.main.get_command(options).params)
 
@@ -215,20 +215,20 @@ def _fail(sentence: str, exit_code: int) -> NoReturn:
     sys.exit(exit_code)
 
 
-def _keep_pipe_errors(command: Any) -> Any:
-    """Have a command, or each command of a group, tell its broken pipes apart; return it."""
+def _keep_broken_pipes(command: Any) -> Any:
+    """Wrap a command, or each command of a group, in ``_broken_pipes_kept``; return it."""
     for part in (command, *getattr(command, "commands", {}).values()):
         if part.callback is not None:
-            part.callback = _told_apart()(part.callback)
+            part.callback = _broken_pipes_kept()(part.callback)
     return command
 
 
 @contextlib.contextmanager
-def _told_apart() -> Iterator[None]:
+def _broken_pipes_kept() -> Iterator[None]:
     """Raise ``RuntimeError`` for a broken pipe that is not standard output.
 
-    click takes every broken pipe for standard output, as in ``hyperhive status | head``, and ends
-    without a word. A broken connection to a process or a server would end like that too.
+    If standard output lost its reader, as in ``hyperhive status | head``, click ends the command
+    silently. But click takes every broken pipe for that, also a connection to a process or server.
     """
     try:
         yield

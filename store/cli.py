@@ -20,10 +20,15 @@ def mongo_option(without: str, who: str = "") -> Any:
         "--mongo",
         envvar=login.VARIABLES,
         show_envvar=True,
-        callback=login.resolve,
+        callback=_resolve,
         help=f"MongoDB URI{who}, or the path of a file that holds it; without it, {without}. "
         "Prefer a file or the variable: they keep the password out of the process list.",
     )
+
+
+def _resolve(given: Optional[str]) -> Optional[str]:
+    """Do what ``login.resolve`` does; typer cannot read its annotations on Python 3.8."""
+    return login.resolve(given)
 
 
 MONGO = mongo_option("a private server on this machine")

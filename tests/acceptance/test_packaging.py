@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -50,9 +51,15 @@ pytestmark = pytest.mark.long
 
 
 def run(*command: str, cwd: Path) -> str:
-    """Run a command that must succeed; return what it printed."""
+    """Run a command that must succeed, without this repository on its path; return its output."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -138,7 +145,7 @@ def test_the_wheel_has_one_import_name(wheel: Path) -> None:
 
 
 def test_the_sdist_makes_the_same_wheel(checkout: Path, wheel: Path, tmp_path: Path) -> None:
-    """Who installs from source has the same files."""
+    """An installation from source has the same files."""
     build = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
     run(sys.executable, "-c", build, str(tmp_path), cwd=checkout)
     [sdist] = tmp_path.glob("*.tar.gz")

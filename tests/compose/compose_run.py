@@ -1,10 +1,10 @@
-"""Runs compose.yaml and Dockerfile, from `make secrets` to data that outlive their containers.
+"""Runs compose.yaml and Dockerfile, from `make secrets` to data that survive their containers.
 
 `make compose-test` runs this, as root, with Debian's podman, runc, debootstrap, netavark and
-aardvark-dns. The base images are stand-ins (stand_ins.py), and the engine is podman behind
-Docker's API (engine.py); Docker Compose is the real one. Images are built with the network that
-pip needs. Everything after that runs in its own network namespace, where 192.168.77.1 stands for
-this machine's address at home. It ends with one line of counts, and exit code 1 if a check failed.
+aardvark-dns. The base images are stand-ins made here (stand_ins.py), the engine is podman behind
+Docker's API (engine.py), Docker Compose is the real one. The images are built with network access,
+which pip needs. Everything else runs in a network namespace of its own, where 192.168.77.1 is this
+machine's address. The last line has the counts; the exit code is 1 if a check failed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Status, Trial
 
 OWNER = "1234"
-"""The user who runs it all: neither root nor the one of the image."""
+"""The user that runs everything: neither root nor the user of the image."""
 ADDRESS = "192.168.77.1"
 TRIALS = 12
 SETTINGS = f"""\
@@ -42,13 +42,13 @@ HYPERHIVE_STUDY=--dataset digits --name fleet --trials {TRIALS}
 """
 UP = ["--profile", "worker", "up", "--detach", "--no-build", "--scale", "worker=2"]
 DOWN = ["--profile", "*", "down"]
-# Docker Compose takes podman's id of a network for a change, and would recreate mongo.
+# Docker Compose takes podman's id of a network for a change: without --no-deps, it recreates mongo.
 ADMINISTRATE = ["run", "--rm", "--no-deps", "--no-TTY", "admin"]
 SECRETS = ("admin.password", "coordinator.uri", "worker.uri", "viewer.uri")
 
 
 class Failed(Exception):
-    """A check failed; the steps after it would fail for the same reason."""
+    """A check failed, and the next steps depend on it."""
 
 
 class Run:
@@ -58,26 +58,26 @@ class Run:
         self.engine = Engine(folder)
         self.project = folder / "hyperhive"
         self.passed = 0
-        self._began = time.monotonic()
+        self._started_at = time.monotonic()
 
     def say(self, text: str) -> None:
         """Print a line with the seconds since the start."""
-        print(f"{time.monotonic() - self._began:4.0f} s  {text}", flush=True)
+        print(f"{time.monotonic() - self._started_at:4.0f} s  {text}", flush=True)
 
     def check(self, holds: Any, what: str, otherwise: str = "") -> None:
-        """Count a check that holds, or end the run with the actual output."""
+        """Count a check that passed, or end the run with the output that shows why not."""
         if not holds:
             raise Failed(f"{what}\n{otherwise}")
         self.passed += 1
         self.say("passed: " + what)
 
     def until(self, holds: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
-        """Wait until ``holds`` returns a true value, and return that."""
+        """Return what ``holds`` gives once it is true."""
         deadline = time.monotonic() + seconds
         while True:
-            found = holds()
-            if found:
-                return found
+            value = holds()
+            if value:
+                return value
             if time.monotonic() > deadline:
                 raise Failed("not in time: " + what)
             time.sleep(0.2)
@@ -95,11 +95,11 @@ class Run:
         subprocess.run(command, cwd=self.project, check=True, env={"PATH": os.environ["PATH"]})
 
     def read(self, name: str) -> str:
-        """Return the content of a file of secrets/."""
+        """Return the content of a file in secrets/."""
         return (self.project / "secrets" / name).read_text().strip()
 
     def store(self, login: str = "coordinator") -> Store:
-        """Open the store at its published port, with TLS, as an outside device does."""
+        """Open the store over the published port, with TLS, as a device outside does."""
         uri = self.read(login + ".uri").replace("@mongo:", f"@{ADDRESS}:")
         return Store(uri.replace("/run/secrets", str(self.project / "secrets")))
 
@@ -111,38 +111,38 @@ class Run:
     def study_ends(self) -> None:
         """Wait until the coordinator ends, and check that it succeeded."""
         code = self.engine.podman("wait", "hyperhive-coordinator-1").strip()
-        said = self.engine.podman("logs", "hyperhive-coordinator-1").strip()
-        self.check(code == "0", "the study ends", said)
-        for line in said.splitlines()[-4:]:
+        log = self.engine.podman("logs", "hyperhive-coordinator-1").strip()
+        self.check(code == "0", "the study ends", log)
+        for line in log.splitlines()[-4:]:
             self.say("  " + line)
 
     def signal_all(self, container: str, signal: str) -> None:
-        """Send a signal to all processes of a container, except the first one."""
+        """Send a signal to all processes of a container except the first, which starts them."""
         self.engine.podman("exec", container, "bash", "-c", f"kill -{signal} -1")
 
     def hostname(self, container: str) -> str:
-        """Return a container's hostname, with which its worker's id begins."""
+        """Return a container's host name: its worker's id starts with it."""
         return self.engine.podman("inspect", "--format", "{{.Config.Hostname}}", container).strip()
 
 
 def refuses_without_secrets(run: Run) -> None:
     """Nothing starts without passwords."""
-    said = run.compose("up", "--detach", "--no-build")
+    done = run.compose("up", "--detach", "--no-build")
     run.check(
-        said.returncode != 0 and "run `make secrets certs` first" in said.stdout,
+        done.returncode != 0 and "run `make secrets certs` first" in done.stdout,
         "without secrets it refuses to start and says how to make them",
-        said.stdout,
+        done.stdout,
     )
 
 
 def comes_up(run: Run) -> None:
-    """One command starts the server, creates its users, and starts two workers."""
+    """One command starts the server, its users and two workers."""
     run.make("secrets")
     run.make("certs", "HOST=" + ADDRESS)
     with (run.project / ".env").open("a") as settings:
         settings.write(SETTINGS)
-    said = run.compose(*UP)
-    run.check(said.returncode == 0, "server, init, coordinator, two workers come up", said.stdout)
+    done = run.compose(*UP)
+    run.check(done.returncode == 0, "server, init, coordinator, two workers come up", done.stdout)
     run.until(lambda: _answers(run), "the server at the address that is published")
     with run.store() as store:
         hosts = {run.hostname(name) for name in run.containers("worker")}
@@ -160,7 +160,7 @@ def comes_up(run: Run) -> None:
 
 
 def _answers(run: Run) -> bool:
-    """Return whether the server can be reached from outside; the engine's rules take a moment."""
+    """Return whether the server answers from outside: the engine's rules may take a moment."""
     try:
         with run.store() as store:
             store.ping()
@@ -175,17 +175,17 @@ def _present(store: Store) -> set[str]:
 
 
 def shows_no_password(run: Run) -> None:
-    """The engine's description of its containers, and their logs, contain no password."""
+    """No password is in what the engine says of its containers, nor in their output."""
     names = run.engine.podman("ps", "--all", "--format", "{{.Names}}").split()
-    told = run.engine.podman("inspect", *names)
-    told += "".join(run.engine.podman("logs", name) for name in names)
-    told += "".join(run.engine.podman("top", name, "args") for name in run.containers("worker"))
-    found = [name for name in SECRETS if _password(run.read(name)) in told]
-    run.check(not found, "no password in inspect, logs or process lists", repr(found))
+    output = run.engine.podman("inspect", *names)
+    output += "".join(run.engine.podman("logs", name) for name in names)
+    output += "".join(run.engine.podman("top", name, "args") for name in run.containers("worker"))
+    leaked = [name for name in SECRETS if _password(run.read(name)) in output]
+    run.check(not leaked, "no password in inspect, logs or process lists", repr(leaked))
 
 
 def _password(secret: str) -> str:
-    """Return the password in a URI, or the first line of a secret that is a password itself."""
+    """Return the password in a URI, or the first word of any other secret."""
     return secret.partition("@")[0].rpartition(":")[2] if "@" in secret else secret.split()[0]
 
 
@@ -210,13 +210,13 @@ def survives_a_killed_worker(run: Run) -> None:
 
 
 def _share(trials: list[Trial], host: str) -> int:
-    """Return the number of trials that a host's workers have finished."""
+    """Return how many trials the workers of a host did."""
     done = [trial for trial in trials if trial.status is Status.DONE]
     return sum((trial.owner or "").startswith(host + "-") for trial in done)
 
 
 def _caught(run: Run, store: Store, hosts: dict[str, str]) -> str | None:
-    """Return a worker's container, stopped (SIGSTOP) during its second or a later trial."""
+    """Return the container of a worker that did a trial and runs another; stop it there."""
     trials = store.trials.find("fleet")
     for trial in trials:
         host = (trial.owner or "").split("-")[0]
@@ -232,37 +232,37 @@ def _caught(run: Run, store: Store, hosts: dict[str, str]) -> str | None:
 
 
 def keeps_its_data(run: Run) -> None:
-    """After down and up all data are there; creating users and indexes again does no harm."""
+    """After down and up the data are unchanged, though init has run again."""
     with run.store() as store:
-        before = _told(store.trials.find("fleet"))
-    said = run.compose(*DOWN)
-    run.check(said.returncode == 0 and run.containers("mongo") == [], "down", said.stdout)
-    said = run.compose(*UP)
-    run.check(said.returncode == 0, "up again", said.stdout)
+        before = _summary(store.trials.find("fleet"))
+    done = run.compose(*DOWN)
+    run.check(done.returncode == 0 and run.containers("mongo") == [], "down", done.stdout)
+    done = run.compose(*UP)
+    run.check(done.returncode == 0, "up again", done.stdout)
     with run.store("viewer") as store:
-        run.check(_told(store.trials.find("fleet")) == before, "the data are still there")
+        run.check(_summary(store.trials.find("fleet")) == before, "the data are still there")
     run.study_ends()
 
 
-def _told(trials: list[Trial]) -> Any:
+def _summary(trials: list[Trial]) -> Any:
     return sorted((trial.tid, trial.purpose, trial.status.name, trial.fence) for trial in trials)
 
 
 def shows_its_page(run: Run) -> None:
-    """The dashboard can be reached from outside, at the address in its log."""
-    said = run.compose("up", "--detach", "--no-build", "--no-deps", "dashboard")
-    run.check(said.returncode == 0, "the dashboard comes up", said.stdout)
+    """The dashboard, with the viewer's login, answers from outside at the address in its log."""
+    done = run.compose("up", "--detach", "--no-build", "--no-deps", "dashboard")
+    run.check(done.returncode == 0, "the dashboard comes up", done.stdout)
     logs = ["logs", "hyperhive-dashboard-1"]
     address = run.until(
         lambda: re.search(r"http://[^:]+(:8765/\S+/)", run.engine.podman(*logs)), "its address"
     )
     with urllib.request.urlopen("http://" + ADDRESS + address[1] + "fleet.json") as answer:
-        told = json.load(answer)
-    run.check('"fleet"' in json.dumps(told), "it shows the study", repr(told))
+        fleet = json.load(answer)
+    run.check('"fleet"' in json.dumps(fleet), "it shows the study", repr(fleet))
 
 
 def admits_a_device(run: Run) -> None:
-    """An outside worker joins with the command that invite prints, and ends when it is revoked."""
+    """A worker outside joins with the line that invite printed, and ends when it is revoked."""
     line = run.compose(*ADMINISTRATE, "invite", "nano").stdout.strip().splitlines()[-1]
     run.check(
         f"@{ADDRESS}:27017/" in line,
@@ -285,37 +285,39 @@ def admits_a_device(run: Run) -> None:
             run.until(lambda: socket.gethostname() in _present(store), "the device")
         run.check(True, "a worker outside joins with that line")
         run.compose(*ADMINISTRATE, "revoke", "nano")
-        said, _ = device.communicate(timeout=120)
-        run.check(device.returncode == 1, "revoked, it ends", said)
-        run.say("  " + said.strip().splitlines()[-1])
+        output, _ = device.communicate(timeout=120)
+        run.check(device.returncode == 1, "revoked, it ends", output)
+        run.say("  " + output.strip().splitlines()[-1])
     finally:
         device.kill()
 
 
 def refuses_wrong_secrets(run: Run) -> None:
-    """A missing file, and passwords of another server, end in one sentence."""
+    """A missing file and wrong passwords are reported in a sentence."""
     run.compose(*DOWN)
     secrets, kept = run.project / "secrets", run.project / "kept"
     secrets.rename(kept)
     run.make("secrets", "certs", "HOST=" + ADDRESS)
     (secrets / "worker.uri").unlink()
-    said = run.compose(*UP)
+    done = run.compose(*UP)
     run.check(
-        said.returncode != 0 and "worker.uri" in said.stdout, "a lost file is named", said.stdout
+        done.returncode != 0 and "worker.uri" in done.stdout, "a lost file is named", done.stdout
     )
     run.compose(*DOWN)
-    if (secrets / "worker.uri").is_dir():  # podman creates a folder if the file to mount is missing
+    if (
+        secrets / "worker.uri"
+    ).is_dir():  # podman makes a folder where the file to mount is missing
         (secrets / "worker.uri").rmdir()
     run.make("secrets")
-    said = run.compose(*UP)
+    done = run.compose(*UP)
     init = run.compose("logs", "init").stdout
-    run.check(said.returncode != 0, "with other passwords nothing starts", said.stdout)
+    run.check(done.returncode != 0, "with other passwords nothing starts", done.stdout)
     run.check("refused the login" in init and "Traceback" not in init, "and init says why", init)
     run.compose(*DOWN)
     shutil.rmtree(secrets)
     kept.rename(secrets)
-    said = run.compose(*UP)
-    run.check(said.returncode == 0, "with the right ones it comes up", said.stdout)
+    done = run.compose(*UP)
+    run.check(done.returncode == 0, "with the right ones it comes up", done.stdout)
     run.compose(*DOWN, "--volumes")
 
 
@@ -332,7 +334,7 @@ STEPS = (
 
 
 def build(folder: Path, torch: str) -> None:
-    """Build all images, and the copy of the project that runs."""
+    """Make all images, and the copy of the project that runs."""
     run = Run(folder)
     shutil.rmtree(run.project, ignore_errors=True)
     _copy_project(run.project)
@@ -346,7 +348,7 @@ def build(folder: Path, torch: str) -> None:
 
 
 def _copy_project(project: Path) -> None:
-    """Copy the files that git does not ignore: no secrets, and nothing that was built."""
+    """Copy the files that git lists: no secrets, and nothing that was built."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=stand_ins.REPOSITORY,
@@ -363,7 +365,7 @@ def _copy_project(project: Path) -> None:
 
 
 def rehearse(folder: Path) -> int:
-    """Run all steps in this network namespace; return the exit code."""
+    """Run all steps in this network namespace; return the number of failures."""
     for command in (["link", "set", "lo", "up"], ["addr", "add", ADDRESS + "/24", "dev", "lo"]):
         subprocess.run(["ip", *command], check=True)
     run = Run(folder)
@@ -381,10 +383,12 @@ def rehearse(folder: Path) -> int:
 
 
 def main() -> int:
-    """Build, run in a separate network, and remove everything."""
+    """Build, run in a separate network, remove everything."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--torch", default="2.13.0", help="a version that pip finds for CPUs")
-    parser.add_argument("--keep", type=Path, help="a folder to work in, kept and used again")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder to work in, which is kept and used again"
+    )
     parser.add_argument("--rehearse", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.rehearse is not None:
@@ -396,7 +400,7 @@ def main() -> int:
         )
     folder = asked.keep or Path(tempfile.mkdtemp(prefix="hyperhive-compose-"))
     folder.mkdir(exist_ok=True)
-    folder.chmod(0o755)  # the owner of the project inside must be able to enter
+    folder.chmod(0o755)  # the owner of the project in it comes through here
     try:
         build(folder.resolve(), asked.torch)
         inside = [sys.executable, __file__, "--rehearse", str(folder.resolve())]

@@ -1,9 +1,9 @@
-"""A separate container engine for the compose test: podman's service, and Docker Compose on it.
+"""A container engine for the compose test: podman's service, and Docker Compose on it.
 
-Everything it creates is below one folder, which is removed afterwards. Three settings suit a build
-machine: runc (crun refuses the cgroup layout), cgroups without systemd, and limits that a process
-without CAP_SYS_RESOURCE may set. Without systemd, podman does not run health checks, so a thread
-runs them.
+Everything that it makes is below one folder, and is removed at the end. Three settings are for
+machines like ours: runc (crun refuses the cgroup layout), cgroups without systemd, and limits that
+a process without CAP_SYS_RESOURCE may set. Without systemd, podman runs no health checks: a thread
+here does.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ runroot = "{folder}/run"
 
 
 class EngineFailed(Exception):
-    """podman failed; its output is in the message."""
+    """A command of podman failed; its output is in the message."""
 
 
 class Engine:
-    """podman, and Docker Compose on podman's socket, with all their files below ``folder``."""
+    """podman, and Docker Compose on podman's socket; all their files are below ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -66,7 +66,7 @@ class Engine:
     def compose(
         self, project: Path, *arguments: str, seconds: float = 300.0
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``docker compose ARGUMENTS`` in a folder; return its result, even a failure."""
+        """Run ``docker compose ARGUMENTS`` in a project's folder, whether it fails or not."""
         command = [str(Path(sys.executable).with_name("docker-compose")), *arguments]
         return self._run(command, project, check=False, seconds=seconds)
 
@@ -129,7 +129,7 @@ class Engine:
 
 
 def missing_programs() -> list[str]:
-    """Return the required programs that are not installed."""
+    """Return the programs that are needed and not installed."""
     places = os.pathsep.join(["/usr/lib/podman", "/usr/libexec/podman"])
     return [name for name in _PROGRAMS if shutil.which(name) is None] + [
         name for name in _HELPERS if shutil.which(name, path=places) is None

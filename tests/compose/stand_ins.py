@@ -1,9 +1,9 @@
-"""Builds images under the names that Dockerfile and compose.yaml use, because there is no registry.
+"""Images made here under the names that Dockerfile and compose.yaml use: there is no registry.
 
-The Python image is a minimal Debian 12 with Python 3.11, with pip in /usr/local as in the official
-one, and with this machine's pip settings and certificates. The mongo image adds the mongod of a
-wheel (6.0.5), and the part of the official entrypoint that compose.yaml needs. PyTorch is the
-build that pip finds for ``--torch``.
+The Python image is a minimal Debian 12 with its Python 3.11, pip in /usr/local as in the official
+image, and this machine's pip settings and certificates. The mongo image is the same with the mongod
+of a wheel (6.0.5), and with the part of the official entrypoint that compose.yaml relies on.
+PyTorch is the build that pip finds for ``--torch``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ PYTHON = "docker.io/library/python:3.11-slim-bookworm"
 _PACKAGES = "python3-minimal,python3-venv,ca-certificates,libcurl4"
 _CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 _WHEELS = "/opt/wheels"
-"""Where a machine may keep wheels that no index has, such as PyTorch for CPUs."""
+"""A folder for wheels that no index has, such as PyTorch for CPUs."""
 
 
 def make_python(engine: Engine, folder: Path) -> None:
-    """Build the stand-in for the official Python image."""
+    """Make the stand-in for the official Python image."""
     root = folder / "debian"
     if not root.exists():
         _run("debootstrap", "--variant=minbase", "--include", _PACKAGES, "bookworm", str(root))
@@ -39,19 +39,19 @@ def make_python(engine: Engine, folder: Path) -> None:
 
 
 def _pip_settings() -> str:
-    """Return pip settings with this machine's certificates and wheels."""
+    """Return pip's settings: this machine's certificates, and a folder of wheels."""
     return f"[global]\ncert = /{_CERTIFICATES}\nfind-links = {_WHEELS}\n"
 
 
 def make_mongo(engine: Engine) -> None:
-    """Build the stand-in for the official mongo image, under the name in compose.yaml."""
+    """Make the stand-in for the official mongo image, under the name in compose.yaml."""
     compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
     name = "docker.io/library/" + compose["services"]["mongo"]["image"]
     engine.podman("build", "--network=host", "-t", name, str(Path(__file__).parent / "mongo"))
 
 
 def make_ours(engine: Engine, project: Path, torch: str) -> None:
-    """Build this project's images from the Dockerfile, as `docker compose build` would."""
+    """Build our own images from the Dockerfile, as `docker compose build` would."""
     for target in ("worker", "coordinator"):
         options = [
             "--network=host",

@@ -1,4 +1,4 @@
-"""compose.yaml and Dockerfile as text: they hold no secret, and open nothing without need."""
+"""compose.yaml and Dockerfile contain no secret, and open nothing that can stay closed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 
 def test_there_is_no_secret_nor_a_default_one() -> None:
-    """Secrets come from git-ignored files; no variable and no address holds one."""
+    """Secrets come from files that git ignores: no variable and no address contains one."""
     ignored = (REPOSITORY / ".gitignore").read_text().splitlines()
     assert {"/secrets/", "/.env"} <= set(ignored)
     assert COMPOSE["secrets"]
@@ -35,7 +35,7 @@ def test_there_is_no_secret_nor_a_default_one() -> None:
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_a_service_is_given_its_secrets_as_files(name: str) -> None:
-    """A variable names a mounted file with a secret; a container has only its own login."""
+    """A variable names a mounted file; a container has only its own login."""
     service = SERVICES[name]
     environment = service.get("environment", {})
     for variable, value in environment.items():
@@ -55,25 +55,25 @@ def test_a_service_is_given_its_secrets_as_files(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_a_service_has_few_rights(name: str) -> None:
-    """It runs as the secrets' owner, without capabilities, and only this host can reach it."""
+    """It runs as the owner of the secrets, without capabilities, and is published locally only."""
     service = SERVICES[name]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     for published in service.get("ports", []):
         assert published.startswith("${HYPERHIVE_BIND:-127.0.0.1}:")
-    if name != "mongo":  # its entrypoint switches to the user mongodb
+    if name != "mongo":  # its image becomes the user mongodb
         assert service["user"] == "${HYPERHIVE_USER:?run `make secrets certs` first}"
         assert "cap_add" not in service
 
 
-def test_what_prints_logins_has_no_log() -> None:
-    """A service that prints logins has no log: a log driver may keep its output for long."""
+def test_a_service_that_prints_logins_has_no_log() -> None:
+    """An engine keeps a container's output, for as long as its log driver does."""
     assert SERVICES["admin"]["logging"] == {"driver": "none"}
     assert SERVICES["admin"]["profiles"]  # `up` does not start it
 
 
 def test_versions_are_those_that_were_tested() -> None:
-    """PyTorch's version is that of constraints.txt; mongod is an 8.0 without CVE-2025-14847."""
+    """The image's PyTorch is constraints.txt's; mongod is a patch of 8.0 without CVE-2025-14847."""
     torch = re.search(r"^torch==([\d.]+)", (REPOSITORY / "constraints.txt").read_text(), re.M)
     assert torch is not None
     assert f"ARG TORCH_VERSION={torch[1]}\n" in (REPOSITORY / "Dockerfile").read_text()
@@ -83,7 +83,7 @@ def test_versions_are_those_that_were_tested() -> None:
 
 
 def test_the_images_get_every_package_and_no_secret() -> None:
-    """The build's context has every package of pyproject.toml, and only files that it names."""
+    """The build's context has the packages that pyproject.toml lists, and no secrets."""
     allowed = (REPOSITORY / ".dockerignore").read_text().splitlines()
     setuptools = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
     folders = setuptools["package-dir"].values()

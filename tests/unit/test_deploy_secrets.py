@@ -1,4 +1,4 @@
-"""`make secrets` and `make certs`: the files that they write, and that they overwrite none."""
+"""`make secrets` and `make certs` write passwords and certificates, and overwrite nothing."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def certificate(folder: Path, name: str) -> x509.Certificate:
 
 @pytest.mark.parametrize("tool", ["openssl", "python3"])
 def test_secrets_are_made_once(tmp_path: Path, tool: str) -> None:
-    """Each login has its own password in a private file; a second run keeps every file."""
+    """Each login has its own password, in a file that only its owner can read; a rerun keeps it."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in (tool, "cat", "chmod", "mkdir", "mv"):
-        there = sys.executable if name == "python3" else str(shutil.which(name))
-        (tools / name).symlink_to(there)
-    said = run(tmp_path, "make-secrets.sh", PATH=str(tools))
+        program = sys.executable if name == "python3" else str(shutil.which(name))
+        (tools / name).symlink_to(program)
+    output = run(tmp_path, "make-secrets.sh", PATH=str(tools))
     made = files(tmp_path)
     logins = [name + ".uri" for name in ("admin", "coordinator", "worker", "viewer")]
     assert set(made) == {*logins, "admin.password"}
@@ -55,7 +55,7 @@ def test_secrets_are_made_once(tmp_path: Path, tool: str) -> None:
     assert passwords[0] == made["admin.password"].decode().strip()
     assert len(set(passwords)) == 4
     assert {len(password) for password in passwords} == {48}
-    assert not any(password in said for password in passwords)
+    assert not any(password in output for password in passwords)
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
     for path in (tmp_path / "secrets").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -67,13 +67,13 @@ def test_secrets_are_made_once(tmp_path: Path, tool: str) -> None:
 
 
 def test_certificates_are_backdated_and_keep_their_ca(tmp_path: Path) -> None:
-    """A clock a day behind accepts them; a new HOST keeps the CA; no HOST changes nothing."""
+    """A clock that is a day behind accepts them; a new HOST keeps the CA; a rerun does nothing."""
     run(tmp_path, "make-certs.sh")
     first = files(tmp_path)
     yesterday = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
     for name in ("ca.pem", "mongo.pem"):
-        begins = certificate(tmp_path, name).not_valid_before_utc
-        assert abs(begins - yesterday) < datetime.timedelta(hours=1)
+        valid_from = certificate(tmp_path, name).not_valid_before_utc
+        assert abs(valid_from - yesterday) < datetime.timedelta(hours=1)
     assert "left unchanged" in run(tmp_path, "make-certs.sh")
     assert files(tmp_path) == first
     run(tmp_path, "make-certs.sh", "192.168.1.10", "studio.local", "::1")
@@ -92,8 +92,8 @@ def test_certificates_are_backdated_and_keep_their_ca(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["192.168.1.10,DNS:evil", "a b", "$(id)", "-x", "1.2.3"])
-def test_a_host_that_is_none_is_refused(tmp_path: Path, host: str) -> None:
-    """Only a name or an address is accepted as HOST; otherwise the existing files stay."""
-    said = run(tmp_path, "make-certs.sh", host)
-    assert "mongo.pem written" not in said
+def test_an_invalid_host_is_refused(tmp_path: Path, host: str) -> None:
+    """Only names and addresses get into the certificate."""
+    output = run(tmp_path, "make-certs.sh", host)
+    assert "mongo.pem written" not in output
     assert not (tmp_path / "secrets" / "mongo.pem").exists()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
 import typer
 
-from hyperhive import cli
+from hyperhive import Outcome, cli
+from hyperhive.coordinator.study import Plan, read_file
 from hyperhive.inference.cli import app as predict_app
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -70,6 +72,28 @@ def test_commands_are_valid(page: Path) -> None:
     """Every command in a page's blocks of code has arguments and options that exist."""
     for words in commands(page.read_text()):
         parse(*words)
+
+
+def test_the_study_file_is_valid(tmp_path: Path) -> None:
+    """The example in docs/studies.md describes the default search on one's own images."""
+    text = (REPOSITORY / "docs" / "studies.md").read_text()
+    file = tmp_path / "pets.toml"
+    file.write_text(next(block for block in _FENCED.findall(text) if "[dataset]" in block))
+    plan = Plan(**read_file(file))
+    default = Plan("pets", plan.data, trials=40)
+    assert sorted(plan.space, key=str) == sorted(default.space, key=str)
+    assert replace(plan, space=default.space) == default
+    assert plan.data.data == tmp_path / "my-pictures"
+
+
+def test_the_objective_of_ones_own_runs() -> None:
+    """The example in docs/studies.md is an objective."""
+    text = (REPOSITORY / "docs" / "studies.md").read_text()
+    names: dict[str, Any] = {}
+    exec(next(block for block in _FENCED.findall(text) if "def train" in block), names)
+    outcome = names["train"]({"learning_rate": 0.11}, None)
+    assert isinstance(outcome, Outcome)
+    assert outcome.result["loss"] == pytest.approx(0.01)
 
 
 def test_an_invalid_command_is_found() -> None:

@@ -16,6 +16,7 @@ import typer
 import hyperhive
 from hyperhive import cli
 from hyperhive.common.errors import UsageError
+from hyperhive.inference.cli import app as predict_app
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DECOYS = ("common", "coordinator", "inference", "model", "store", "web", "worker")
@@ -36,7 +37,7 @@ def run_command(monkeypatch: pytest.MonkeyPatch, error: Exception, *arguments: s
         raise error
 
     monkeypatch.setattr(sys, "argv", ["hyperhive", *arguments])
-    cli._run(cli._keep_pipe_errors(typer.main.get_command(app)), "hyperhive")
+    cli._run(cli._keep_broken_pipes(typer.main.get_command(app)), "hyperhive")
 
 
 def list_of_commands() -> list[Any]:
@@ -48,6 +49,18 @@ def test_the_list_of_commands_repeats_their_own_help(name: str, sentence: str) -
     """What ``hyperhive --help`` says of a command is the first paragraph of its own help."""
     paragraph = inspect.cleandoc(cli.load(name).help).split("\n\n")[0]
     assert sentence == " ".join(paragraph.split())
+
+
+def test_typer_can_read_the_annotations_on_python_3_8() -> None:
+    """Typer evaluates those of commands and callbacks: text such as ``str | None`` fails there."""
+    commands = [cli.load(name) for name, _, _ in cli._COMMANDS]
+    commands += [part for group in commands for part in getattr(group, "commands", {}).values()]
+    commands.append(typer.main.get_command(predict_app))
+    functions = {command.callback for command in commands}
+    functions |= {param.callback for command in commands for param in command.params}
+    for function in map(inspect.unwrap, functions - {None}):
+        annotations: dict[str, Any] = function.__annotations__
+        assert not [text for text in annotations.values() if isinstance(text, str)], function
 
 
 def test_help_imports_no_command() -> None:
@@ -97,7 +110,7 @@ def test_the_working_folder_hides_no_module(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('a decoy was imported')\n")
     done = python("-m", "hyperhive", "worker", "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "Pull trials" in done.stdout
+    assert "--slots" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -185,7 +198,7 @@ def test_a_reader_that_leaves_ends_a_command_quietly(buffered: bool) -> None:
         "def write() -> None:\n"
         "    while True:\n"
         "        print('line')\n"
-        "cli._run(cli._keep_pipe_errors(typer.main.get_command(app)), 'hyperhive')\n"
+        "cli._run(cli._keep_broken_pipes(typer.main.get_command(app)), 'hyperhive')\n"
     )
     command = [sys.executable, *([] if buffered else ["-u"]), "-c", script]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -81,7 +81,7 @@ def modules_after(statement: str) -> set[str]:
 
 
 def test_the_sources_are_found() -> None:
-    """The rules below are about files that are there."""
+    """The rules below are checked on files that exist."""
     assert {path.relative_to(REPOSITORY).parts[0] for path in SOURCES} == set(MAY_USE)
     assert len(SOURCES) > 30
 
@@ -95,14 +95,14 @@ def test_every_folder_with_modules_is_installed() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_a_part_imports_only_what_it_may(path: Path) -> None:
-    """Imports go one way: nothing in the store or the model knows who uses it."""
+    """Imports go one way: nothing in the store or the model knows its users."""
     part = path.relative_to(REPOSITORY).parts[0]
     assert parts_used(parsed(path)) - {part} <= MAY_USE[part]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_imports_are_absolute(path: Path) -> None:
-    """A relative import would go past the rule above."""
+    """The rule above does not see relative imports."""
     assert not [name for name in imported(parsed(path)) if name.startswith(".")]
 
 
@@ -124,12 +124,12 @@ def test_a_circle_is_found() -> None:
 
 @pytest.mark.parametrize("path", NOT_COMMANDS, ids=name_of)
 def test_only_commands_print_and_read_the_environment(path: Path) -> None:
-    """What a part does depends on its arguments, and what it says goes through its caller."""
+    """A part's behaviour depends on its arguments, and its caller prints what it reports."""
     assert touches(parsed(path)) == []
 
 
-def test_what_the_rules_look_for_is_found() -> None:
-    """The checks above see each of the ways to break a rule."""
+def test_each_way_to_break_a_rule_is_found() -> None:
+    """The checks above notice what they are for."""
     broken = ast.parse(
         "import os, logging, hyperhive.worker.loop\n"
         "from os import getenv\n"
@@ -153,12 +153,12 @@ def test_what_the_rules_look_for_is_found() -> None:
 
 
 def test_a_configuration_needs_no_torch() -> None:
-    """Who only posts or shows trials does not wait for PyTorch to load."""
+    """A command that posts or shows trials does not wait for PyTorch."""
     assert not modules_after("import hyperhive.model.config") & {"torch", "numpy", "pymongo", "PIL"}
 
 
 def test_a_trial_needs_no_pymongo() -> None:
-    """What a trial is does not depend on where it is kept."""
+    """A trial does not depend on where it is stored."""
     assert not modules_after("import hyperhive.store.trial, hyperhive.store.errors") & {
         "pymongo",
         "torch",
@@ -166,27 +166,27 @@ def test_a_trial_needs_no_pymongo() -> None:
 
 
 def test_the_store_needs_no_torch() -> None:
-    """A machine that only coordinates or watches needs PyMongo alone."""
+    """A machine that only watches needs PyMongo and nothing heavier."""
     loaded = modules_after("import hyperhive.store.store, hyperhive.store.server.embedded")
     assert "pymongo" in loaded
     assert not loaded & {"torch", "numpy", "hyperopt", "sklearn", "cv2"}
 
 
 def test_the_command_line_starts_without_anything_heavy() -> None:
-    """``hyperhive --help`` answers at once: nothing heavy is imported before a command runs."""
+    """Nothing heavy is imported before a command runs."""
     heavy = {"torch", "torchvision", "cv2", "hyperopt", "sklearn", "pymongo", "numpy", "matplotlib"}
     assert not modules_after("import hyperhive.cli") & heavy
 
 
 def test_a_waiting_coordinator_has_no_pytorch() -> None:
-    """It is imported, and Matplotlib with it, when a model is there to be judged and drawn."""
+    """PyTorch and Matplotlib are imported when there is a model to evaluate and draw."""
     assert not modules_after("import hyperhive.coordinator.run") & {"torch", "matplotlib"}
 
 
 def test_a_worker_loads_what_unpickles_only_when_allowed() -> None:
-    """Without the flag, the module that runs pickled objectives is not even there.
+    """Without the flag, the module that runs pickled objectives is not imported.
 
-    Nor is PyTorch, before the first trial that trains.
+    PyTorch is not imported before the first trial that trains.
     """
     ask = "from hyperhive.worker.objectives.registry import registered; registered({})"
     assert not modules_after(ask.format("")) & {"hyperopt", "cloudpickle", "torch"}
@@ -194,10 +194,6 @@ def test_a_worker_loads_what_unpickles_only_when_allowed() -> None:
 
 
 def test_one_place_unpickles() -> None:
-    """Of all sources, ``evaluate`` in store/hyperopt/worker.py alone uses pickle."""
-    using = {
-        str(path.relative_to(REPOSITORY))
-        for path in SOURCES
-        if "pickle" in set(imported(parsed(path)))
-    }
+    """Only one module uses pickle: ``evaluate`` in store/hyperopt/worker.py."""
+    using = {name_of(path) for path in SOURCES if "pickle" in set(imported(parsed(path)))}
     assert using == {"store/hyperopt/worker.py"}

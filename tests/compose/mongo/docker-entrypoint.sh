@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""What compose.yaml relies on of the official mongo image's entrypoint, for the stand-in image.
+"""The part of the official mongo image's entrypoint that compose.yaml relies on.
 
-As root it gives mongod its folders and becomes the user mongodb. In an empty folder it first runs
-mongod without authentication, on 127.0.0.1 alone, to make the administrator. Then it is mongod.
+Started as root, it gives the folders to the user mongodb and becomes that user. If there are no
+data, it runs mongod without authentication, on 127.0.0.1 only, to add the administrator. Then it
+becomes mongod.
 """
 
 import os
@@ -34,7 +35,7 @@ def main() -> None:
 
 
 def make_administrator(command: "list[str]", name: str, password: str) -> None:
-    """Run mongod for its own machine, as the image does, until it has an administrator."""
+    """Run mongod on 127.0.0.1, as the image does, and add the administrator."""
     own = [argument for argument in command if not argument.startswith(("--auth", "--tlsMode"))]
     mongod = subprocess.Popen([*own, "--tlsMode=allowTLS", "--bind_ip", "127.0.0.1"])
     with pymongo.MongoClient("127.0.0.1", serverSelectionTimeoutMS=30000) as client:

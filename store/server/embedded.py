@@ -85,6 +85,7 @@ def embedded_server(
         port: the TCP port on 127.0.0.1; by default a free one.
     """
     server = _Server(directory or default_directory())
+    # All users share one lock; the last one to leave finds it unlocked, and stops the server.
     with _holding(server.users_lock, portalocker.LOCK_SH) as users:
         with _holding(server.start_lock, portalocker.LOCK_EX):
             if not server.answers():
@@ -113,7 +114,7 @@ def stop(directory: Path | None = None) -> bool:
 
 @contextlib.contextmanager
 def _bringing_back(server: _Server, mongod: str | None) -> Iterator[None]:
-    """While this is open, start the server again when it is killed, for its memory for example."""
+    """While this is open, start the server again if it is killed, for example to free memory."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -344,7 +345,7 @@ class _Note:
         files.write_private(self._file, json.dumps({"port": port}))
 
     def remove(self) -> None:
-        """Remove the note, if there is one."""
+        """Remove the note, if it exists."""
         self._file.unlink(missing_ok=True)
 
 

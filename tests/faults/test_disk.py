@@ -101,9 +101,9 @@ def worker_on_small_disks(fleet: Fleet, home: Home, *folders: Path, size: str) -
 
 
 def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(fleet: Fleet, home: Home) -> None:
-    """A full outbox loses no result, even while the server is away; a full cache only its copy.
+    """A full outbox loses no result, also while the server is away; a full cache, only the copy.
 
-    The worker logs both.
+    Both are told of.
     """
     images = np.random.default_rng(0).integers(0, 256, (200, 28, 28, 1), np.uint8)
     dataset = Dataset("noise", ("a", "b"), *[images, np.arange(200) % 2] * 2)

@@ -14,9 +14,9 @@ import pytest
 from support.home import until
 from support.proxy import Proxy, anything, nothing
 
-from hyperhive.coordinator.cli.dashboard import _listen
 from hyperhive.coordinator.views.dashboard import Dashboard
 from hyperhive.coordinator.views.fleet import FleetReader
+from hyperhive.coordinator.views.page import DashboardOptions, listen
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft
@@ -127,7 +127,7 @@ def test_the_page_goes_on_when_its_servers_are_back(
         proxy = opened.enter_context(Proxy.of(mongo_uri))
         through = opened.enter_context(Store(proxy.uri(mongo_uri), timeout=2.0))
         dashboard = Dashboard(FleetReader(through))
-        page = _listen(dashboard, "127.0.0.1", 0, None)
+        page = listen(dashboard, DashboardOptions(None, "127.0.0.1", 0, None))
         with page.running():
             browser = opened.enter_context(browsing(page.url, tmp_path))
             browser.shows(NAME, "#name")
@@ -149,7 +149,7 @@ def test_the_page_goes_on_when_its_servers_are_back(
             assert browser.evaluate("document.getElementById('problem').textContent") == ""
         browser.shows("no connection: `hyperhive dashboard` has ended", "#problem")
         browser.shows("3 of 4 done", "#counts")
-        again = _listen(dashboard, "127.0.0.1", page.server_address[1], None)
+        again = listen(dashboard, DashboardOptions(None, *page.server_address[:2], None))
         with again.running():
             until(
                 lambda: not browser.evaluate("document.getElementById('problem').textContent"), ""

@@ -62,6 +62,6 @@ def test_a_coordinator_without_workers_ends_when_told_to(home: Home, fleet: Flee
     coordinator = fleet.coordinator("s", 3, "--timeout", "2")
     assert coordinator.end() == 1
     assert "s: no worker yet: run `hyperhive worker`" in coordinator.said()
-    assert "start one and the same study again, and it goes on" in coordinator.said()
+    assert "start a worker and the same study again, and it goes on" in coordinator.said()
     fleet.worker()
     assert fleet.coordinator("s", 3, "--timeout", "60").end() == 0

@@ -11,13 +11,19 @@ from urllib.parse import quote, urlsplit
 
 import pymongo
 import pytest
+from rich.console import Console
 from support.clients import at_once
 from support.home import until
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.cli.dashboard import _first_look, _listen, _require
+from hyperhive.coordinator.search import Interrupted, Search
+from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.views.dashboard import REFRESH_S, Dashboard
-from hyperhive.coordinator.views.fleet import COMPARE_EVERY_S, Fleet, FleetReader, StudyState
+from hyperhive.coordinator.views.fleet import COMPARE_EVERY_S, Fleet, FleetReader
+from hyperhive.coordinator.views.page import DashboardOptions, listen, read_first
+from hyperhive.coordinator.views.progress import Snapshot, StudyState
+from hyperhive.coordinator.views.terminal import panel
+from hyperhive.model.data.loading import Request
 from hyperhive.store.errors import NotAllowed, NotFound
 from hyperhive.store.queue import new_token
 from hyperhive.store.server.mongo import with_login
@@ -125,7 +131,7 @@ def test_the_last_trials_of_a_study_that_ended_are_seen(store: Store) -> None:
     store.studies.extend("s", {"trials": 12})
     posted(store, "s", 2)
     (study,) = reader.read().studies
-    assert (study.is_open, study.summary.budget, len(study.trials)) == (True, 12, 5)
+    assert (study.is_open, study.budget, len(study.trials)) == (True, 12, 5)
 
 
 def test_a_study_that_is_begun_anew_or_deleted_leaves_nothing(store: Store) -> None:
@@ -244,6 +250,43 @@ def test_the_time_left_is_that_of_the_trials_over_those_that_run(store: Store) -
     assert left() is None
 
 
+def test_terminal_and_dashboard_show_the_same_time_left(store: Store) -> None:
+    """Both read one store: its trials took 10 s and 40 s, and two of unlike workers run."""
+    study = Study(Plan("s", Request("digits"), trials=6), "hash", {})
+    store.studies.open("s", study.spec())
+    done(store, "s", [0.5, 0.6])
+    took = {"$add": ["$book_time", {"$cond": [{"$eq": ["$tid", 0]}, 10_000, 40_000]}]}
+    store.client.hyperhive.jobs.update_many({}, [{"$set": {"refresh_time": took}}])
+    posted(store, "s", 2, 3)
+    taken(store, "mac")
+    taken(store, "nano")
+    snapshots: list[Snapshot] = []
+    stop = threading.Event()
+    search = Search(store, study, lambda seen: stop.set() or snapshots.append(seen), stop)
+    with pytest.raises(Interrupted):
+        search.run()
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(panel(snapshots[-1]))
+    page = looked(Dashboard(FleetReader(store)))["fleet"]["study"]
+    assert page["left"] == "about 50 s left"
+    assert page["left"] in shown.get()
+    assert page["counts"] == "2 of 6 done, 2 running, 1 waiting, 0 failed"
+    assert page["counts"] in shown.get()
+
+
+def test_of_unlike_workers_the_time_left_is_that_of_both(store: Store) -> None:
+    """Ten trials of 1 s and one of 10 s took two workers 10 s: eleven more take 10 s again."""
+    opened(store, "s", 22)
+    done(store, "s", [0.5] * 11)
+    took = {"$add": ["$book_time", {"$cond": [{"$eq": ["$tid", 0]}, 10_000, 1_000]}]}
+    store.client.hyperhive.jobs.update_many({}, [{"$set": {"refresh_time": took}}])
+    posted(store, "s", 11, 12)
+    taken(store, "mac")
+    taken(store, "nano")
+    assert FleetReader(store).read().studies[0].seconds_left() == pytest.approx(10.0)
+
+
 def test_the_page_shows_studies_trials_and_workers(store: Store) -> None:
     """What status says, with the details of one study: the newest that is open, or as asked."""
     opened(store, "ended")
@@ -289,8 +332,8 @@ def test_the_page_shows_studies_trials_and_workers(store: Store) -> None:
         ", trial 5: epoch 3 of 7, 61.2%; results that wait on its device: 2"
     )
     assert (worker["name"], worker["device"]) == ("mac", "mps (Apple M2)")
-    assert worker["heard"].startswith("heard of ")
-    assert fleet["troubles"] == [
+    assert worker["heard"].startswith("last heard of ")
+    assert fleet["incidents"] == [
         SCRIPT + ": taken again after a worker was lost, stopped or failed: trial 5"
     ]
     other = looked(Dashboard(FleetReader(store)), "ended")["fleet"]["study"]
@@ -308,9 +351,9 @@ def test_a_fleet_without_studies_or_workers_says_so(store: Store) -> None:
         {}, [{"$set": {"last_seen": {"$subtract": ["$$NOW", 300_000]}}}]
     )
     fleet = looked(Dashboard(FleetReader(store)))["fleet"]
-    assert fleet["no_worker"].startswith("no worker any more")
+    assert fleet["no_worker"].startswith("all workers are gone: run")
     assert fleet["workers"][0]["does"] == "silent: killed, asleep or cut off"
-    assert fleet["workers"][0]["heard"] == "heard of 5 min ago"
+    assert fleet["workers"][0]["heard"] == "last heard of 5 min ago"
 
 
 @pytest.mark.parametrize("accuracy", ["0.9", float("nan"), float("inf"), -1e300, 7, True, [], {}])
@@ -438,13 +481,17 @@ def test_only_what_waiting_can_mend_is_waited_for(
     """A server that is away is told, on the page too; what is not there ends the command."""
     with Store("mongodb://127.0.0.1:1/", 0.5) as away:
         dashboard = Dashboard(FleetReader(away))
-        _first_look(dashboard)
-        assert "the page goes on when it is there" in " ".join(capsys.readouterr().out.split())
+        read_first(dashboard, print)
+        assert "the page goes on when it is back" in " ".join(capsys.readouterr().out.split())
         said = looked(dashboard)
     assert "127.0.0.1:1/hyperhive does not answer" in said["problem"]
     assert said["fleet"] is None
     with pytest.raises(NotFound, match="it has none"):
-        _first_look(Dashboard(FleetReader(store, "s")))
+        read_first(Dashboard(FleetReader(store, "s")), print)
+
+
+def served(host: str = "127.0.0.1", port: int = 0, secret: str | None = None) -> DashboardOptions:
+    return DashboardOptions(None, host, port, secret)
 
 
 def ask(page: PageServer, path: str, method: str = "GET", **headers: str) -> Any:
@@ -458,7 +505,7 @@ def ask(page: PageServer, path: str, method: str = "GET", **headers: str) -> Any
 def test_the_page_on_loopback_needs_no_secret_and_only_gets(store: Store) -> None:
     """Page and state are there for GET; nothing else is done, and other sites see nothing."""
     opened(store, SCRIPT)
-    page = _listen(Dashboard(FleetReader(store)), "127.0.0.1", 0, None)
+    page = listen(Dashboard(FleetReader(store)), served())
     with page.running():
         assert page.url == f"http://127.0.0.1:{page.server_address[1]}/"
         for path in ("/", "/page.css", "/page.js", "/fleet.json?study=" + quote(SCRIPT)):
@@ -480,7 +527,7 @@ def test_beyond_loopback_the_address_holds_a_secret(
     """A new one each time, or the one that was given; without it nothing is there, and said why."""
     shown = Dashboard(FleetReader(store))
     for given in (None, None, "a-secret-of-ones-own"):
-        page = _listen(shown, "0.0.0.0", 0, given)
+        page = listen(shown, served("0.0.0.0", secret=given))
         with page.running():
             secret = urlsplit(page.url).path
             assert given in (None, secret.strip("/"))
@@ -497,18 +544,18 @@ def test_beyond_loopback_the_address_holds_a_secret(
 def test_a_secret_that_is_none_is_refused(secret: str) -> None:
     """It must be long, and fit to stand in an address."""
     with pytest.raises(UsageError, match="has 16 to 200 letters") as error:
-        _require(secret)
+        served(secret=secret)
     assert not secret or secret not in str(error.value)
 
 
 def test_an_address_that_is_taken_is_told(store: Store) -> None:
     """A port in use and a host that is not here end in a sentence each."""
     shown = Dashboard(FleetReader(store))
-    page = _listen(shown, "127.0.0.1", 0, None)
+    page = listen(shown, served())
     with page.running():
         for host in ("127.0.0.1", "192.0.2.1", "no.such.host.invalid"):
             with pytest.raises(UsageError, match=r"cannot be served on .*--host and --port"):
-                _listen(shown, host, page.server_address[1], None)
+                listen(shown, served(host, page.server_address[1]))
 
 
 def test_a_study_of_other_objectives_has_no_chart(store: Store) -> None:

@@ -20,24 +20,19 @@ from test_coordinator_search import Act, claimed, deliver, loss_of, working
 
 from hyperhive.common.errors import CheckpointError
 from hyperhive.common.signals import StopSignals
-from hyperhive.coordinator.best_so_far import Offers
+from hyperhive.coordinator.best_so_far import BestModelPublisher
 from hyperhive.coordinator.evaluation import calibrate
 from hyperhive.coordinator.ranking import best_of
-from hyperhive.coordinator.run import (
-    PICTURE_FILE,
-    Result,
-    StudyFailed,
-    _card_so_far,
-    open_study,
-    run_study,
-)
-from hyperhive.coordinator.search import Search, Snapshot
+from hyperhive.coordinator.run import PICTURE_FILE, StudyFailed, StudyRun, open_study
+from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.space import CLASSIC, Dimension
-from hyperhive.coordinator.study import Plan
+from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.views.picture import Answers, draw
+from hyperhive.coordinator.views.progress import Snapshot, StudyState
 from hyperhive.coordinator.views.status import report as status_report
-from hyperhive.coordinator.views.summary import summary
-from hyperhive.coordinator.views.terminal import Lines, doing, panel, time_left
+from hyperhive.coordinator.views.summary import Result, summary
+from hyperhive.coordinator.views.terminal import Lines, panel
+from hyperhive.coordinator.views.wording import doing, time_left
 from hyperhive.model import checkpoint
 from hyperhive.model.card import CARD_FILE, WEIGHTS_FILE, Card
 from hyperhive.model.checkpoint import pack_weights
@@ -49,7 +44,7 @@ from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import NotFound, StoreUnavailable, StudyChanged
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Trial
 
 TEST_IMAGES = 24
 
@@ -88,7 +83,9 @@ def run(
     study = open_study(store, plan(**changed), data)
     stop = threading.Event()
     with working(uri, act):
-        return run_study(store, study, data, models, refit, lambda snapshot: None, stop)
+        return StudyRun(
+            store, study, data, models / study.name, refit, lambda snapshot: None, stop
+        ).run()
 
 
 def only_search(store: Store, uri: str, name: str = "s") -> list[Trial]:
@@ -110,27 +107,36 @@ def test_a_running_study_offers_the_model_of_its_best_trial(
 ) -> None:
     """Whenever a trial has ended, the store has the best one's model; at the end, the winner's."""
     study = open_study(store, plan(trials=4), tiny())
-    offered = []
+    published = []
 
     def look(snapshot: Snapshot) -> None:
-        if snapshot.best is not None:
+        best = snapshot.study.best
+        if best is not None:
             model = store.model("s")
             assert not model.is_final
-            offered.append((snapshot.best.tid, model.card["trial"]))
-            assert model.weights.as_document() == snapshot.best.artifact
+            published.append((best.tid, model.card["trial"]))
+            assert model.weights.as_document() == best.artifact
             assert model.card["weights_sha256"] == model.weights.sha256
             card = Card.from_json(model.card)
             assert card.calibration is not None
             assert card.test_accuracy is None
 
     with working(mongo_uri, train):
-        run_study(store, study, tiny(), tmp_path, True, look, threading.Event())
-    assert offered
-    assert all(best == trial for best, trial in offered)
+        StudyRun(store, study, tiny(), tmp_path / "s", True, look, threading.Event()).run()
+    assert published
+    assert all(best == trial for best, trial in published)
     assert store.model("s").is_final
 
 
-def test_a_trial_without_a_model_is_not_offered(store: Store, mongo_uri: str) -> None:
+def publisher(store: Store, study: Study, folder: Path) -> BestModelPublisher:
+    """Return a publisher that makes cards as the study's run does."""
+    run = StudyRun(store, study, tiny(), folder, True, lambda _: None, threading.Event())
+    return BestModelPublisher(store, run.card_so_far)
+
+
+def test_a_trial_without_a_model_is_not_published(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
     """A best trial with half a reference to its weights, or no accuracy, ends no search."""
     study = open_study(store, plan(), tiny())
     best = best_of(only_search(store, mongo_uri))
@@ -139,30 +145,29 @@ def test_a_trial_without_a_model_is_not_offered(store: Store, mongo_uri: str) ->
         dataclasses.replace(best, artifact={"file_id": "x"}),
         dataclasses.replace(best, result={"loss": 0.0}),
     ):
-        offers = Offers(store, lambda trial, at: _card_so_far(store, study, tiny(), trial, at))
-        offers.look(dataclasses.replace(snapshot(store), finished=(spoilt,)))
+        publisher(store, study, tmp_path).look(StudyState("s", 3, (spoilt,)))
     with pytest.raises(NotFound, match="study 's' has no model yet"):
         store.model("s")
 
 
-def test_an_offer_that_failed_is_made_again(
-    store: Store, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
+def test_a_model_that_could_not_be_published_is_published_later(
+    store: Store, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the store is away nothing is offered; at the next look the same trial is."""
+    """While the store is away nothing is published; at the next look the same trial is."""
     study = open_study(store, plan(), tiny())
     best = best_of(only_search(store, mongo_uri))
     assert best is not None
-    offers = Offers(store, lambda trial, at: _card_so_far(store, study, tiny(), trial, at))
+    publishing = publisher(store, study, tmp_path)
 
     def away(*_: Any) -> None:
         raise StoreUnavailable("away")
 
     with monkeypatch.context() as patched:
         patched.setattr(store.studies, "offer", away)
-        offers.look(snapshot(store))
+        publishing.look(snapshot(store).study)
     with pytest.raises(NotFound):
         store.model("s")
-    offers.look(snapshot(store))
+    publishing.look(snapshot(store).study)
     assert store.model("s").card["trial"] == best.tid
 
 
@@ -277,7 +282,7 @@ def test_a_winner_whose_weights_cannot_be_used_leaves_no_calibration(
     assert result.untuned_accuracy is None  # a worker's word that is no number
     assert result.card.calibration is None
     assert checkpoint.load(tmp_path / "s", torch.device("cpu"))[1].calibration is None
-    assert "predict-cam never says it" in plain(summary(result))
+    assert "predict-cam never answers it" in plain(summary(result))
 
 
 def test_the_picture_shows_what_is_unknown(store: Store, mongo_uri: str, tmp_path: Path) -> None:
@@ -298,9 +303,8 @@ def test_a_finished_study_is_not_run_again(store: Store, mongo_uri: str, tmp_pat
     before = jobs(store)
     data = tiny()
     study = open_study(store, plan(), data)
-    again = run_study(
-        store, study, data, tmp_path / "b", True, lambda snapshot: None, threading.Event()
-    )
+    folder = tmp_path / "b" / "s"
+    again = StudyRun(store, study, data, folder, True, lambda _: None, threading.Event()).run()
     assert jobs(store) == before
     assert (again.card, again.winner) == (first.card, first.winner)
     assert again.untuned_accuracy == first.untuned_accuracy
@@ -311,7 +315,7 @@ def test_a_finished_study_is_not_run_again(store: Store, mongo_uri: str, tmp_pat
         checkpoint.load(tmp_path / "c", torch.device("cpu"))
     store.database.jobs.update_one({"_id": first.winner.id}, {"$set": {"exp_key": "another"}})
     with pytest.raises(NotFound, match="somebody wrote into it; its model is in"):
-        run_study(store, study, data, tmp_path / "b", True, lambda _: None, threading.Event())
+        StudyRun(store, study, data, folder, True, lambda _: None, threading.Event()).run()
 
 
 def test_a_larger_budget_reopens_a_study(store: Store, mongo_uri: str, tmp_path: Path) -> None:
@@ -467,11 +471,11 @@ def test_status_tells_studies_trials_and_workers(store: Store, mongo_uri: str) -
         status_report(store, "nope")
 
 
-def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
+def test_status_tells_what_went_wrong_and_was_recovered(store: Store) -> None:
     """Leases that ran out, trials run again, late results, failed devices: each with its trials."""
     open_study(store, plan(name="calm"), tiny())
     open_study(store, plan(), tiny())
-    assert "mended" not in plain(status_report(store, None))
+    assert "recovered" not in plain(status_report(store, None))
     for tid in range(3):
         store.queue.post(Draft("s", tid, {"learning_rate": 0.01}, {}, objective="lenet5"))
     silent = claimed(store, lease=0.0)
@@ -501,20 +505,21 @@ def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
 def test_status_shows_a_second_copy(store: Store) -> None:
     """The worker that runs it has a line with its own progress, beside that of the holder."""
     open_study(store, plan(), tiny())
-    store.queue.post(Draft("s", 0, {"learning_rate": 0.01, "epochs": 30}, {}, objective="lenet5"))
+    store.queue.post(Draft("s", 0, {"learning_rate": 0.01}, {}, objective="lenet5", cost=30))
     slow = claimed(store)
+    store.queue.heartbeat(slow, {"epoch": 2, "epochs": 30, "done": 2})
     an_hour_ago = {"book_time": {"$subtract": ["$refresh_time", 3_600_000]}}
     store.client.hyperhive.jobs.update_many({}, [{"$set": an_hour_ago}])
     copy = store.queue.copy("mac-1", new_token(), ["lenet5"], "s", 1.0)
     assert copy is not None
-    for trial, epoch in ((slow, 2), (copy, 9)):
-        store.queue.heartbeat(trial, {"epoch": epoch, "epochs": 30})
+    store.queue.heartbeat(copy, {"epoch": 9, "epochs": 30, "done": 9})
+    for trial in (slow, copy):
         store.workers.report(str(trial.owner), None, "cpu", {}, "s/0")
     said = plain(status_report(store, "s"))
     assert "s, trial 0: epoch 2 of 30" in said
     (line,) = [line for line in said.splitlines() if "mac-1" in line]
     assert "s, second copy of trial 0: epoch 9 of 30" in line
-    assert "mended" not in said
+    assert "recovered" not in said
 
 
 def test_status_names_studies_in_full_on_a_narrow_console(store: Store, mongo_uri: str) -> None:
@@ -524,26 +529,16 @@ def test_status_names_studies_in_full_on_a_narrow_console(store: Store, mongo_ur
     assert "demo-simpsons-0123ab" in plain(status_report(store, None), 80)
 
 
-def snapshot(store: Store, phase: str = "searching", **fields: Any) -> Snapshot:
-    trials = store.trials.find("s", SEARCH)
-    return Snapshot(
-        study="s",
-        phase=phase,
-        budget=3,
-        finished=tuple(trial for trial in trials if trial.is_final),
-        unfinished=tuple(trial for trial in trials if not trial.is_final),
-        workers=tuple(store.workers.present("s")),
-        seconds=8.0,
-        finished_before=0,
-        **fields,
-    )
+def snapshot(store: Store, **fields: Any) -> Snapshot:
+    state = StudyState("s", 3, tuple(store.trials.find("s", SEARCH)))
+    return Snapshot(state, "searching", tuple(store.workers.present("s")), **fields)
 
 
 def test_a_log_has_a_line_for_each_trial_that_ends(store: Store, mongo_uri: str) -> None:
     """Where there is no terminal, each trial and each phase is told once, and a resume too."""
     only_search(store, mongo_uri)
     done = snapshot(store)
-    empty = Snapshot("s", "searching", 3, (), (), (), 0.0, 0)
+    empty = Snapshot(StudyState("s", 3, ()), "searching")
     console = Console(width=80, force_terminal=False)
     lines = Lines(console)
     with console.capture() as capture:
@@ -554,9 +549,9 @@ def test_a_log_has_a_line_for_each_trial_that_ends(store: Store, mongo_uri: str)
     deserted = dataclasses.replace(empty, had_workers=True)
     with console.capture() as capture:
         Lines(console).show(deserted)
-    assert "no worker any more: run `hyperhive worker`" in capture.get()
+    assert "all workers are gone: run `hyperhive worker`" in capture.get()
     assert [line.split(":")[0] for line in said[2:]] == [
-        f"[{trial.tid + 1}/3] trial {trial.tid}" for trial in done.finished
+        f"[{trial.tid + 1}/3] trial {trial.tid}" for trial in done.study.searched
     ]
     assert len(said) == 5
     with console.capture() as capture:
@@ -576,11 +571,9 @@ def test_the_panel_shows_what_each_worker_does(store: Store) -> None:
     assert doing(trial) == "trial 0"
     store.queue.heartbeat(trial, {"epoch": 3, "epochs": 9, "validation_accuracy": 0.612})
     said = plain(panel(snapshot(store)))
-    assert "0/3 done" in said
-    assert "1 running" in said
+    assert "0 of 3 done, 1 running, 0 waiting, 0 failed" in said
     assert "trial 0: epoch 3 of 9, 61.2%" in said
     assert "no worker yet" not in said
-    assert snapshot(store).running[0].status is Status.RUNNING
 
 
 @pytest.mark.parametrize(

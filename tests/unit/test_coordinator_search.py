@@ -12,14 +12,16 @@ import pytest
 from support.clients import Gate
 
 from hyperhive.coordinator.ranking import best_of, ranking, why_nothing
-from hyperhive.coordinator.search import WEIGHTS_KEPT, Interrupted, NoWorker, Search, Snapshot
+from hyperhive.coordinator.search import Interrupted, NoWorker, Search
 from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.suggest import Observation, Suggester
+from hyperhive.coordinator.trials import WEIGHTS_KEPT
+from hyperhive.coordinator.views.progress import Snapshot
 from hyperhive.model.data.loading import Request
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trial import BASELINE, REFIT, SEARCH, ErrorKind, Status, Trial
 
 Act = Callable[[Store, Trial], None]
 
@@ -109,16 +111,7 @@ def posted(store: Store, purpose: str = SEARCH) -> list[Trial]:
 def post(store: Store, of: Study, tid: int) -> None:
     """Post a trial as the study's own search would."""
     vals = Suggester("random", of.plan.space, of.plan.seed, 1).suggest(tid, [])
-    store.queue.post(
-        Draft(
-            of.name,
-            tid,
-            of.config(vals).to_json(),
-            vals,
-            max_attempts=of.plan.max_attempts,
-            objective="lenet5",
-        )
-    )
+    store.queue.post(of.draft(SEARCH, tid, of.config(vals), vals))
 
 
 def files(store: Store) -> int:
@@ -262,7 +255,7 @@ def test_a_stopped_search_goes_on_where_it_was(store: Store, mongo_uri: str) -> 
     """A search that was interrupted completes the same study: its tids, its values, none again."""
     of = study(8, algorithm="random")
     with working(mongo_uri):
-        stopped = stop_when(lambda snapshot: len(snapshot.finished) >= 3)
+        stopped = stop_when(lambda snapshot: snapshot.study.ended >= 3)
         with pytest.raises(Interrupted):
             search(store, of, **stopped).run()
         before = {trial.tid: trial for trial in posted(store) if trial.is_final}
@@ -272,7 +265,7 @@ def test_a_stopped_search_goes_on_where_it_was(store: Store, mongo_uri: str) -> 
     assert [trial.tid for trial in trials] == list(range(8))
     assert {trial.attempts for trial in trials} == {1}
     assert [before[trial.tid] for trial in trials if trial.tid in before] == list(before.values())
-    assert snapshots[0].finished_before >= 3
+    assert snapshots[0].study.ended >= 3
     suggester = Suggester("random", of.plan.space, 0, 10)
     assert [trial.vals for trial in trials] == [suggester.suggest(tid, []) for tid in range(8)]
 
@@ -359,7 +352,7 @@ def test_a_search_waits_for_a_server_that_went_away(store: Store, mongo_uri: str
         return [phase for phase in phases if "does not answer" in phase]
 
     def watch(snapshot: Snapshot) -> None:
-        if snapshot.finished and "searching" in snapshot.phase and not away():
+        if snapshot.study.ended and "searching" in snapshot.phase and not away():
             gate.shut()
         phases.append(snapshot.phase)
         if "waiting for it" in snapshot.phase:
@@ -379,7 +372,7 @@ def test_a_search_waits_for_a_server_that_went_away(store: Store, mongo_uri: str
 def test_a_search_without_workers_ends_when_it_was_told_to(store: Store) -> None:
     """It waits no longer than asked for, says what to do, and can be resumed."""
     begun = time.monotonic()
-    with pytest.raises(NoWorker, match="no worker for 1 s: start one and the same study again"):
+    with pytest.raises(NoWorker, match="no worker for 1 s: start a worker and the same study"):
         search(store, study(2), timeout=1.0).run()
     assert 1.0 < time.monotonic() - begun < 5.0
     assert {trial.status for trial in posted(store)} == {Status.NEW}
@@ -416,15 +409,6 @@ def test_a_search_ends_when_its_study_is_withdrawn(
 
 
 # -- what a person is told ---------------------------------------------------------------------
-
-
-def test_the_time_left_is_that_of_the_pace_so_far() -> None:
-    """The estimate counts what this run finished, and there is none before that."""
-    snapshot = Snapshot("s", "searching", 10, (), (), (), seconds=30.0, finished_before=0)
-    assert snapshot.seconds_left() is None
-    trials: Any = tuple(range(5))
-    resumed = Snapshot("s", "searching", 10, trials, (), (), seconds=30.0, finished_before=2)
-    assert resumed.seconds_left() == pytest.approx(50.0)
 
 
 def test_why_there_is_no_result_is_told(store: Store, mongo_uri: str) -> None:

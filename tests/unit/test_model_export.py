@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Callable
 
@@ -255,11 +258,32 @@ def _read(path: Path) -> tuple[bytes, str, Card]:
 
 def best(*arguments: object) -> str:
     """Run ``hyperhive best``; return what it prints. Its expected errors are raised."""
-    pytest.importorskip("hyperopt.tpe", reason="no hyperopt, which hyperhive best needs")
     result = CliRunner().invoke(cli.app, ["best", *map(str, arguments)])
     if result.exception is not None:
         raise result.exception
     return result.output
+
+
+WITHOUT = """
+import sys
+for name in sys.argv[1].split(): sys.modules[name] = None
+sys.argv[:] = ["hyperhive", *sys.argv[2:]]
+from hyperhive.cli import main
+main()
+"""
+COORDINATORS = "hyperopt networkx scipy matplotlib sklearn"
+"""What a device need not have: it is installed where a study is coordinated."""
+
+
+def best_without(modules: str, *arguments: object) -> str:
+    """Run ``hyperhive best`` in a process that cannot import some modules; return its output."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, modules, "best", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 @pytest.fixture
@@ -290,6 +314,29 @@ def test_a_models_file_is_described_and_exported(tmp_path: Path, dataset: Datase
     said = best("--model", tmp_path, "--export", tmp_path / "model.onnx")
     assert "same label on all 100 test images" in said
     assert cards.read(tmp_path / "model.onnx")[1].trial == 7
+
+
+def test_best_needs_only_what_a_device_has(
+    store: Store, mongo_uri: str, tmp_path: Path, dataset: Dataset
+) -> None:
+    """To describe a model it needs no PyTorch, to export one it needs no hyperopt and the like."""
+    with pytest.raises(AssertionError):
+        best_without("hyperhive.coordinator.stored_model", "--model", tmp_path)
+    packed, card = saved(tmp_path, dataset, trial=7, test_accuracy=0.721)
+    described = best_without(COORDINATORS + " torch", "--model", tmp_path)
+    assert re.search(r"^state +trial 7$", described, re.MULTILINE)
+    assert re.search(r"^test +72\.1% of test images$", described, re.MULTILINE)
+    assert f"SHA-256 {card.weights_sha256}" in described
+    ref = store.blobs.put(packed, "weights").as_document()
+    store.studies.open("mine", {})
+    store.studies.conclude("mine", {"card": card.to_json(), "weights": ref})
+    described = best_without(COORDINATORS + " torch", "mine", "--mongo", mongo_uri)
+    assert "72.1% of test images" in described
+    DatasetCache().get(dataset.content_hash, lambda name: dataset.pack())
+    path = tmp_path / "model.pt"
+    exported = best_without(COORDINATORS, "--model", tmp_path, "--export", path)
+    assert "same label on all 100 test images" in exported
+    assert cards.read(path)[1].trial == 7
 
 
 def test_the_weights_are_written_without_their_data_set(tmp_path: Path, dataset: Dataset) -> None:
@@ -344,7 +391,7 @@ def test_an_export_is_not_described_as_the_model(tmp_path: Path) -> None:
     """Its size and hash are not those of the weights: it is refused, and where they are is said."""
     packed, card = drawn()
     export.export(tmp_path / "a.pt", packed, card, pictures(3, 2))
-    with pytest.raises(UsageError, match=r"a\.pt is no \.safetensors file: give"):
+    with pytest.raises(UsageError, match=r"a\.pt is not a \.safetensors file: give"):
         best("--model", tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match=r"there is no .*b\.onnx"):
         best("--model", tmp_path / "b.onnx")

@@ -19,7 +19,7 @@ from support.network import Network
 from hyperhive.common.files import write_private as write
 from hyperhive.common.signals import StopRequest
 from hyperhive.coordinator.server_setup import NoUsers, prepare
-from hyperhive.store.errors import LoginRefused, LoginRevoked, ServerFailed, StoreUnavailable
+from hyperhive.store.errors import LoginRefused, LoginRevoked, StoreUnavailable
 from hyperhive.store.server.roles import ROLES, WORKER
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status
@@ -51,7 +51,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
 @pytest.fixture(scope="module")
 def admin(network: Network) -> Iterator[Store]:
     """Give the server's administrator a store in it, made ready by ``mongo init``."""
-    list(prepare(network.uri("admin"), network.secrets, network.host))
+    list(prepare(network.uri("admin"), network.secrets))
     with Store(network.uri("admin")) as admin:
         yield admin
 
@@ -103,7 +103,7 @@ def test_a_devices_life(home: Home, network: Network) -> None:
     as_admin = {"HYPERHIVE_MONGO_FILE": files["admin"]}
     said: list[str] = []
     with Watch(home) as watch:
-        init = ["mongo", "init", "--users", str(network.secrets), "--replica-set", network.host]
+        init = ["mongo", "init", "--users", str(network.secrets)]
         done = home.run(*init, **as_admin)
         assert (done.returncode, done.stderr) == (0, "")
         said.append(done.stdout)
@@ -112,7 +112,7 @@ def test_a_devices_life(home: Home, network: Network) -> None:
         assert (invited.returncode, invited.stderr) == (
             0,
             "the line says that the server is 127.0.0.1: if nano reaches it by another name or "
-            "address, say --host\n",
+            "address, pass --host\n",
         )
         first, *command = shlex.split(invited.stdout)
         name, _, line = first.partition("=")
@@ -185,10 +185,10 @@ def test_init_is_safe_to_run_again(network: Network, admin: Store) -> None:
     with Store(network.uri("worker")) as worker:
         worker.ping()
         before = state()
-        lines = list(prepare(network.uri("admin"), network.secrets, network.host))
+        lines = list(prepare(network.uri("admin"), network.secrets))
         worker.ping()
     assert state() == before
-    assert lines[0] == f"replica set rs0: {network.host} is primary"
+    assert lines[0].startswith("roles: ")
     assert {role["role"] for role in before["roles"]} == {"hyperhive_" + role for role in ROLES}
     assert {user["user"] for user in before["users"]} == set(ROLES)
 
@@ -201,21 +201,15 @@ def test_init_follows_the_files(network: Network, admin: Store, tmp_path: Path) 
     write(tmp_path / "viewer.uri", old.replace("viewer:", "viewer:other"))
     with Store(old) as viewer:
         viewer.ping()
-        list(prepare(network.uri("admin"), tmp_path, None))
+        list(prepare(network.uri("admin"), tmp_path))
         with pytest.raises(LoginRefused):
             viewer.ping()
     with Store((tmp_path / "viewer.uri").read_text()) as viewer:
         viewer.ping()
-    list(prepare(network.uri("admin"), network.secrets, None))
+    list(prepare(network.uri("admin"), network.secrets))
     (tmp_path / "worker.uri").unlink()
     with pytest.raises(NoUsers, match="make secrets"):
-        list(prepare(network.uri("admin"), tmp_path, None))
-
-
-def test_a_replica_set_of_others_is_left_alone(network: Network, admin: Store) -> None:
-    """Init does not take a server out of the set that it is in."""
-    with pytest.raises(ServerFailed, match=f"is of {network.host} already"):
-        list(prepare(network.uri("admin"), None, "localhost:1"))
+        list(prepare(network.uri("admin"), tmp_path))
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])

@@ -54,6 +54,7 @@ class Network:
         for file in self.secrets.glob("*.uri"):
             uri = file.read_text().replace("mongo:27017", self.host)
             file.write_text(uri.replace("/run/secrets/", f"{self.secrets}/"))
+        self._initiate()
 
     def uri(self, name: str) -> str:
         """Return the URI of a login that ``make secrets`` made."""
@@ -78,6 +79,13 @@ class Network:
         finally:
             process.terminate()
             process.wait()
+
+    def _initiate(self) -> None:
+        """Make the server a replica set of one, as compose.yaml does."""
+        member = {"_id": 0, "host": self.host}
+        with pymongo.MongoClient(self.uri("admin"), directConnection=True) as client:
+            client.admin.command("replSetInitiate", {"_id": "rs0", "members": [member]})
+            until(lambda: client.admin.command("isMaster")["ismaster"], "a primary")
 
     def _start(self, options: list[str], encrypted: bool) -> tuple[str, subprocess.Popen[bytes]]:
         """Start a server; return its address and process. A port may be gone before it has it."""

@@ -6,6 +6,6 @@ MongoTrials``; the rest of a script stays.
 
 from __future__ import annotations
 
-from hyperhive.store.hyperopt.trials import MongoCtrl, MongoJobs, MongoTrials, MongoWorker
+from hyperhive.store.hyperopt import MongoCtrl, MongoJobs, MongoTrials, MongoWorker
 
 __all__ = ["MongoCtrl", "MongoJobs", "MongoTrials", "MongoWorker"]

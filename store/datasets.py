@@ -51,14 +51,6 @@ class Datasets:
             )
         return self._blobs.get(BlobRef.from_document(document["blob"]))
 
-    def cards(self) -> list[dict[str, Any]]:
-        """Return the cards of all data sets, each with its hash as ``content_hash``."""
-        with self._guard():
-            return [
-                {**document["card"], "content_hash": document["_id"]}
-                for document in self._datasets.find({}, {"card": 1})
-            ]
-
     def refers_to(self, file_id: Any) -> bool:
         """Return whether a data set lies in that file."""
         with self._guard():

@@ -1,32 +1,27 @@
-"""Every transition of a trial. Nobody else writes to the ``jobs`` collection.
+"""Every transition of a trial. No other module writes to the ``jobs`` collection.
 
-Ownership. A claim is a ``token``, made by the client that claims, and a ``fence`` that rises with
-each change of hands. Whoever holds a trial passes back the Trial that ``claim`` returned; a
-transition that finds another token or fence in the store changes nothing and raises ``LeaseLost``.
-``finish`` alone looks only at whether its token was ever issued: a result is worth having from
-whoever got it first, and the first to deliver is the ``winner``. A finished trial is immutable.
+docs/trials.md has the table of all transitions: conditions, effects, timing.
 
-Copies. An idle worker may run a trial a second time, beside its holder: the first result counts. A
-copy has a token of its own, issued as a claim's is, and is charged as an attempt. It takes nothing
-from the holder. The lease is the trial's: either of the two keeps it, and it is over when both are
-gone. A holder that gives up hands the trial to its copy, if there is one. A copy notes the fence of
-its holder and is void as soon as that rises, so nothing else has to end it; the Trial that its
-worker has names the fence that comes next, under which it would be the holder. One that is silent
-for a lease is given up: another may take its place, and until then it may come back. A worker
-copies a trial once, so that one which cannot run it does not try for ever.
+Ownership. A claim has a ``token``, made by the client that claims, and a ``fence``, which rises
+with each change of hands. A worker keeps the ``Trial`` that ``claim`` returned and passes it back
+with each transition. A transition that finds another token or fence in the store changes nothing
+and raises ``LeaseLost``. Only ``finish`` accepts any token that was ever issued for the trial: a
+result is valid whoever computed it, and the first one delivered is the ``winner``. A finished trial
+is immutable.
 
-Each transition is one update of one document, with an aggregation pipeline, so it happens whole or
-not at all, on a stand-alone server too. All time in it is the server's (``$$NOW``): a device's
-clock may be decades off. ``version`` rises with each transition and not with a heartbeat.
+Atomicity. Each transition is one update of one document by an aggregation pipeline, so it happens
+completely or not at all, also on a stand-alone server. All time in it is the server's (``$$NOW``):
+a device's clock may be decades off. ``version`` rises with each transition but a heartbeat.
 
-hyperopt's jobs live in this collection too. Those that ``store/hyperopt/`` posts have our fields
-and this life; it alone writes here besides, where hyperopt's own API does not ask who holds a job.
-Documents that lack our fields are neither claimed nor ended, neither listed nor counted. Those with
-rubbish in them (``hyperhive.store.job_schema``) are changed by no transition.
+Lost replies. An update whose reply was lost raises ``StoreUnavailable``, and may have happened.
+Calling again is safe for ``post``, ``finish``, ``cancel_all`` and ``expire``; after ``claim`` and
+``copy``, ask ``claimed``.
 
-An update whose reply got lost raises ``StoreUnavailable``; it may have happened. Calling again is
-safe for ``post``, ``finish``, ``cancel`` and ``expire``; after ``claim`` and ``copy``, ask
-``claimed``.
+Other documents. hyperopt's jobs live in this collection too. Those that ``store/hyperopt/`` posts
+have our fields and this life; only that package also writes here, where hyperopt's own API does not
+ask who holds a job. Documents without our fields are neither claimed nor ended, listed nor counted.
+No transition changes a document whose bookkeeping fields are malformed
+(``hyperhive.store.job_schema``).
 """
 
 from __future__ import annotations
@@ -37,51 +32,41 @@ from typing import Any, Dict, Mapping, Sequence
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from hyperhive.store import copies
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.job_schema import CAN_LIVE
 from hyperhive.store.server.mongo import Guard
-from hyperhive.store.trial import (
-    Draft,
-    ErrorKind,
-    Status,
-    Trial,
-    command,
-    experiment_key,
-    experiment_keys,
-)
+from hyperhive.store.trial import Draft, ErrorKind, Status, Trial, command, experiment_keys
 from hyperhive.store.trials import A_STUDYS
 from hyperhive.store.updates import (
-    IS_COPIED,
     LEASE_IS_OVER,
+    REFUNDED,
     RISE,
     asked_to_end,
-    claim_by,
-    end,
-    ends_later_than,
+    claimed_by,
+    either,
+    ended,
     error_of,
-    extended,
-    from_now,
-    issued,
+    excluding,
+    failed,
+    finished_by,
     literal,
     new_document,
-    one_of,
-    renewed,
-    to_the_copy,
+    returned,
     up_for_claiming,
+    with_late_result,
 )
 
 DEFAULT_LEASE_S = 60.0
-RETRY_BACKOFF_LIMIT_S = 60
-"""A failed attempt waits 2, 4, 8 ... seconds, at most this long."""
 
 _Document = Dict[str, Any]
-_UNFINISHED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}, **A_STUDYS}
-
-_REFUNDED: _Document = {"attempts": {"$subtract": ["$attempts", 1]}, "version": RISE}
+_UNENDED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}
+_LOST = {"state": int(Status.ERROR), "error.kind": ErrorKind.WORKER_LOST.value}
+_OLDEST_FIRST = ("_id", ASCENDING)
 
 
 def new_token() -> str:
-    """Return a token for one claim; the client makes it, so that it can ask what became of it."""
+    """Return a token for one claim; the client makes it, so it can ask what became of the claim."""
     return uuid.uuid4().hex
 
 
@@ -103,10 +88,10 @@ class TrialQueue:
             self._jobs.create_index([("issued.token", ASCENDING)])
             self._jobs.create_index([("artifact.file_id", ASCENDING)], sparse=True)
 
-    # -- transitions ----------------------------------------------------------------------------
+    # -- taking a trial -------------------------------------------------------------------------
 
     def post(self, draft: Draft) -> bool:
-        """Insert a trial as NEW; return False if its ``(exp_key, tid)`` is there already."""
+        """Insert a trial as NEW; return False if its ``(exp_key, tid)`` exists already."""
         with self._guard():
             try:
                 self._jobs.insert_one(new_document(draft))
@@ -126,11 +111,19 @@ class TrialQueue:
     ) -> Trial | None:
         """Take the oldest trial that waits, or whose lease is over, for ``lease`` seconds.
 
-        The attempt is charged here, so that a trial that kills its worker ends after
-        ``max_attempts``. Only trials whose objective is in ``objectives`` are taken, of one study
-        if one is named, and none that excludes this worker. None means nothing is to be had now.
-        ``longest`` prefers the trial of the highest cost if true, of the lowest if false. ``pace``
-        is how many seconds a unit of cost takes this worker, if it knows.
+        Only trials whose objective is in ``objectives`` are taken, only of one study if it is
+        named, and none that excludes this worker. None means that there is nothing to take now.
+        The attempt is charged here, so a trial that kills its worker ends after ``max_attempts``.
+
+        Args:
+            worker: the id of the worker.
+            token: of this claim, see ``new_token``.
+            objectives: the names of the objectives that the worker can run.
+            study: the only study to take from.
+            lease: seconds.
+            longest: take the trial of the highest cost if true, of the lowest if false, before an
+                older one.
+            pace: seconds that a unit of cost takes this worker, if it knows.
         """
         which: _Document = {
             "misc.cmd": {"$in": [command(name) for name in objectives]},
@@ -138,9 +131,9 @@ class TrialQueue:
         }
         if study is not None:
             which["exp_key"] = {"$in": experiment_keys(study)}
-        order = [] if longest is None else [("cost", DESCENDING if longest else ASCENDING)]
-        oldest = ("_id", ASCENDING)
-        return self._update(which, claim_by(worker, token, lease, pace), sort=[*order, oldest])
+        by_cost = [] if longest is None else [("cost", DESCENDING if longest else ASCENDING)]
+        changes = claimed_by(worker, token, lease, pace)
+        return self._update(which, changes, sort=[*by_cost, _OLDEST_FIRST])
 
     def copy(
         self,
@@ -151,57 +144,26 @@ class TrialQueue:
         seconds_per_unit: float,
         lease: float = DEFAULT_LEASE_S,
     ) -> Trial | None:
-        """Begin a second run of the longest trial of a study whose holder will clearly end later.
+        """Start a second run of the longest trial of a study whose holder will clearly end later.
 
-        One copy a trial at a time, one a worker, and an attempt is charged for it. How long the
-        holder still takes is estimated from how much it last said was done (``progress.done``)
-        and from its pace; this worker is expected to take ``seconds_per_unit`` for each unit of
-        the trial's cost.
-        None means that no trial is worth it. The Trial is to be passed back to the transitions as
-        one that was claimed.
+        This worker is expected to take ``seconds_per_unit`` for each unit of a trial's cost;
+        ``hyperhive.store.copies`` estimates the holder's remaining time. None means that no trial
+        is worth a copy. The other arguments are those of ``claim``, and the Trial is passed back to
+        the transitions as a claimed one is.
         """
-        which: _Document = {
-            "exp_key": {"$in": experiment_keys(study)},
-            "misc.cmd": {"$in": [command(name) for name in objectives]},
-            "state": int(Status.RUNNING),
-            "cost": {"$gt": 0},
-            "owner": {"$ne": worker},
-            "excluded": {"$ne": worker},
-            "issued": {"$not": {"$elemMatch": {"worker": worker, "copy": True}}},
-            "cancel_requested": False,
-            "$expr": {
-                "$and": [
-                    {"$lt": ["$attempts", "$max_attempts"]},
-                    {"$gt": ["$lease_until", "$$NOW"]},
-                    {"$not": [IS_COPIED]},
-                    ends_later_than(1000 * seconds_per_unit),
-                ]
-            },
-        }
-        entry = {**issued(worker, token), "copy": True}
-        copied = {
-            "copy": {
-                "token": literal(token),
-                "worker": literal(worker),
-                "fence": "$fence",
-                "progress": None,
-                "until": from_now(lease),
-            },
-            "attempts": {"$add": ["$attempts", 1]},
-            "issued": {"$concatArrays": ["$issued", [entry]]},
-            "lease_until": extended(lease),
-            "version": RISE,
-        }
-        longest_first = [("cost", DESCENDING), ("_id", ASCENDING)]
-        trial = self._update(which, copied, sort=longest_first)
+        which = copies.worth_a_copy(worker, study, objectives, seconds_per_unit)
+        changes = copies.copied_by(worker, token, lease)
+        trial = self._update(which, changes, sort=[("cost", DESCENDING), _OLDEST_FIRST])
         return None if trial is None else trial.as_copied(token)
 
     def claimed(self, token: str) -> Trial | None:
         """Return the trial that a claim or copy took whose reply was lost; None if it took none."""
         with self._guard():
-            found = self._jobs.find_one({"issued.token": token, "state": int(Status.RUNNING)})
-        trial = None if found is None else Trial.from_document(found).as_copied(token)
+            document = self._jobs.find_one({"issued.token": token, "state": int(Status.RUNNING)})
+        trial = None if document is None else Trial.from_document(document).as_copied(token)
         return None if trial is None or trial.token != token else trial
+
+    # -- running it -----------------------------------------------------------------------------
 
     def heartbeat(
         self,
@@ -209,19 +171,55 @@ class TrialQueue:
         progress: Mapping[str, Any] | None = None,
         lease: float = DEFAULT_LEASE_S,
     ) -> Trial:
-        """Extend the lease and store ``progress``; return the trial, where a cancel can be seen.
+        """Extend the lease and store ``progress``; return the trial, which shows a cancel request.
 
-        An expired lease that nobody took is renewed: a laptop that slept goes on. Raises
-        ``LeaseLost`` if the trial has changed hands or ended.
+        A lease that is over is renewed if nobody took the trial: a laptop that slept goes on.
+        Raises ``LeaseLost`` if the trial has changed hands or ended.
         """
-        said = literal(progress)
-        holds = {"lease_until": renewed(lease), "refresh_time": "$$NOW", "progress": said}
-        goes_on = {"progress": said, "until": from_now(lease)}
-        copies = {
-            "lease_until": extended(lease),
-            "copy": {"$mergeObjects": ["$copy", goes_on]},
+        beaten = {
+            "lease_until": copies.renewed(lease),
+            "refresh_time": "$$NOW",
+            "progress": literal(progress),
         }
-        return self._update_held(trial, holds, copies)
+        return self._update_held(trial, beaten, copies.heard_of(progress, lease))
+
+    def give_back(self, trial: Trial, exclude: bool = False) -> Trial:
+        """Hand the trial back and refund its attempt: this worker stops, or cannot run it.
+
+        A running copy becomes the holder. ``exclude`` keeps the trial from this worker: its device
+        failed (out of memory, for example), which says nothing about the hyperparameters. Raises
+        ``LeaseLost`` if the trial is no longer this worker's.
+        """
+        handed_on = {**either(copies.IS_COPIED, copies.to_the_copy(), returned()), **REFUNDED}
+        copy_ended = {**copies.ENDED, **REFUNDED}
+        if exclude:
+            handed_on.update(excluding("owner"))
+            copy_ended.update(excluding("copy.worker"))
+        return self._update_held(trial, handed_on, copy_ended)
+
+    def fail(self, trial: Trial, kind: ErrorKind, message: str) -> Trial:
+        """Report that the objective failed: another attempt after a back-off, or the end.
+
+        The trial ends in ERROR when no attempt is left, and at once when ``kind`` says that no
+        worker could do better (``BAD_PAYLOAD``). If a copy runs, it is the other attempt. A copy
+        that fails is over and its attempt refunded: the holder goes on as if it had not existed.
+        Raises ``LeaseLost`` if the trial is no longer this worker's.
+        """
+        changes = failed(kind, message)
+        if kind is ErrorKind.OBJECTIVE:
+            to_the_copy = {**copies.to_the_copy(), "error": error_of(kind, message)}
+            changes = either(copies.IS_COPIED, to_the_copy, changes)
+        return self._update_held(trial, changes, {**copies.ENDED, **REFUNDED})
+
+    def confirm_cancel(self, trial: Trial) -> Trial:
+        """End a running trial that was asked to end; its worker calls this once it has stopped.
+
+        The worker of its copy calls it too: whichever comes second finds that the trial has ended.
+        """
+        cancelled = ended(ErrorKind.CANCELLED, "cancelled")
+        return self._update_held(trial, cancelled, cancelled, {"cancel_requested": True})
+
+    # -- its result -----------------------------------------------------------------------------
 
     def finish(
         self,
@@ -232,188 +230,90 @@ class TrialQueue:
     ) -> bool:
         """Deliver a result; return whether it is the one that counts.
 
-        Takes the trial's id and token, not a Trial: the outbox delivers for processes long gone.
-        Accepted from any token ever issued, while the trial has no result: also when the lease has
-        passed to another, or the trial was given up as ``worker_lost``. Delivering again what was
-        already accepted changes nothing and returns True. A result that comes after another's, or
-        after a cancel, is kept under ``late`` and never counted. Raises ``LeaseLost`` if this token
-        was never issued for this trial.
+        Takes the trial's id and token, not a Trial: an outbox delivers for processes that ended
+        long ago. Any token that was ever issued is accepted while the trial has no result, even if
+        the lease has passed to another worker or the trial was given up as ``worker_lost``.
+        Delivering an accepted result again changes nothing and returns True. A result that comes
+        after another's, or after a cancel, is kept under ``late`` and never counted. Raises
+        ``LeaseLost`` if this token was never issued for this trial.
         """
-        lost = {"state": int(Status.ERROR), "error.kind": ErrorKind.WORKER_LOST.value}
-        which = {
-            "_id": trial_id,
-            "issued.token": token,
-            "$or": [{"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}, lost],
-        }
-        # The one who did it, not the one who holds it now.
-        does_it_name = {"$eq": ["$$this.token", literal(token)]}
-        winner = {
-            "input": "$issued",
-            "initialValue": "$owner",
-            "in": {"$cond": [does_it_name, "$$this.worker", "$$value"]},
-        }
-        done = {
-            "state": int(Status.DONE),
-            "winner": literal(token),
-            "owner": {"$reduce": winner},
-            "result": literal(result),
-            "artifact": literal(artifact),
-            "error": None,
-            "lease_until": None,
-            "refresh_time": "$$NOW",
-            "fence": {"$add": ["$fence", 1]},
-            "version": RISE,
-        }
-        if self._update(which, done) is not None:
+        which = {"_id": trial_id, "issued.token": token, "$or": [_UNENDED, _LOST]}
+        if self._update(which, finished_by(token, result, artifact)) is not None:
             return True
         return self._late(trial_id, token, result)
 
     def _late(self, trial_id: Any, token: str, result: Mapping[str, Any]) -> bool:
-        """Keep a result that no longer counts; True if it is in truth the one that counts."""
-        entry = {"token": literal(token), "at": "$$NOW", "result": literal(result)}
+        """Keep a result that was not accepted; return True if it counted when it came first."""
         which = {
             "_id": trial_id,
             "issued.token": token,
             "late.token": {"$ne": token},
             "winner": {"$ne": token},
         }
-        kept = {"late": {"$concatArrays": ["$late", [entry]]}, "version": RISE}
-        if self._update(which, kept) is not None:
+        if self._update(which, with_late_result(token, result)) is not None:
             return False
-        with self._guard():
+        with self._guard():  # it was delivered before, or its token was never issued
             if self._jobs.count_documents({"_id": trial_id, "winner": token}, limit=1):
                 return True
             if self._jobs.count_documents({"_id": trial_id, "late.token": token}, limit=1):
                 return False
-        raise LeaseLost("the result of a trial that was never claimed under this token")
-
-    def fail(self, trial: Trial, kind: ErrorKind, message: str) -> Trial:
-        """Report that the objective failed: another attempt after a back-off, or the end.
-
-        It ends in ERROR when its attempts are used up, and at once when ``kind`` says that no
-        worker could do better (``BAD_PAYLOAD``). If a copy runs, that is its other attempt. A copy
-        that fails is over, its attempt refunded: the holder goes on as if there had been none.
-        Raises ``LeaseLost`` if it is another's by now.
-        """
-        hopeless = kind is not ErrorKind.OBJECTIVE
-        ends: Any = True if hopeless else {"$gte": ["$attempts", "$max_attempts"]}
-        seconds = {"$min": [RETRY_BACKOFF_LIMIT_S, {"$pow": [2, "$attempts"]}]}
-        failed = {
-            "state": {"$cond": [ends, int(Status.ERROR), int(Status.NEW)]},
-            "error": error_of(kind, message),
-            "owner": {"$cond": [ends, "$owner", None]},
-            "token": None,
-            "lease_until": None,
-            "refresh_time": "$$NOW",
-            "not_before": {"$add": ["$$NOW", {"$multiply": [1000, seconds]}]},
-            "fence": {"$add": ["$fence", 1]},
-            "version": RISE,
-        }
-        if not hopeless:
-            failed = one_of(IS_COPIED, {**to_the_copy(), "error": failed["error"]}, failed)
-        return self._update_held(trial, failed, {"copy": None, **_REFUNDED})
-
-    def give_back(self, trial: Trial, exclude: bool = False) -> Trial:
-        """Hand the trial back unharmed, its attempt refunded: this worker stops, or cannot run it.
-
-        It goes to the worker that runs a copy, if there is one. ``exclude`` keeps it from this
-        worker: its device failed (out of memory, say), which says nothing about the
-        hyperparameters. Raises ``LeaseLost`` if it is another's by now.
-        """
-
-        def excluding(whom: str) -> _Document:
-            return {"excluded": {"$setUnion": ["$excluded", [whom]]}} if exclude else {}
-
-        returned = {
-            "state": int(Status.NEW),
-            "owner": None,
-            "token": None,
-            "lease_until": None,
-            "not_before": "$$NOW",
-            "refresh_time": "$$NOW",
-            "fence": {"$add": ["$fence", 1]},
-        }
-        return self._update_held(
-            trial,
-            {
-                **one_of(IS_COPIED, to_the_copy(), returned),
-                **excluding("$owner"),
-                **_REFUNDED,
-            },
-            {"copy": None, **excluding("$copy.worker"), **_REFUNDED},
-        )
-
-    def expire(self) -> int:
-        """End what the dead left: leases over with no attempt left, or whose cancel was asked.
-
-        Returns how many trials ended. A lease that is over with attempts left needs no sweep: it
-        is up for claiming as it stands.
-        """
-        used_up = {"$gte": ["$attempts", "$max_attempts"]}
-        lost = {**LEASE_IS_OVER, "$and": [{"$expr": used_up}], "cancel_requested": False}
-        message = "its workers vanished without a result"
-        handed_back = {"state": int(Status.NEW)}  # in the moment between the asking and the seeing
-        cancelled = {"$or": [LEASE_IS_OVER, handed_back], "cancel_requested": True}
-        with self._guard():
-            ended: int = self._jobs.update_many(
-                {"$and": [lost, CAN_LIVE]}, [{"$set": end(ErrorKind.WORKER_LOST, message)}]
-            ).modified_count
-            ended += self._jobs.update_many(
-                {"$and": [cancelled, CAN_LIVE]}, [{"$set": end(ErrorKind.CANCELLED, "cancelled")}]
-            ).modified_count
-        return ended
-
-    def cancel(self, study: str, purpose: str, tid: int) -> Trial | None:
-        """Ask for a trial's end: a waiting one ends now, a running one when its worker confirms.
-
-        Returns the trial as it is afterwards; None if there is none or it had ended before.
-        """
-        return self._update(
-            {"exp_key": experiment_key(study, purpose), "tid": tid, **_UNFINISHED}, asked_to_end()
-        )
-
-    def cancel_all(self, study: str) -> int:
-        """Ask for the end of all unfinished trials of a study; return how many there were."""
-        which = {"exp_key": {"$in": experiment_keys(study)}, **_UNFINISHED}
-        unasked = {**which, "cancel_requested": False, **CAN_LIVE}
-        with self._guard():
-            asked: int = self._jobs.update_many(unasked, [{"$set": asked_to_end()}]).modified_count
-        return asked
-
-    def confirm_cancel(self, trial: Trial) -> Trial:
-        """End a running trial whose cancel was asked; its worker calls this once it has stopped.
-
-        So does the worker of its copy: whoever is first, the other finds the trial ended.
-        """
-        ended = end(ErrorKind.CANCELLED, "cancelled")
-        return self._update_held(trial, ended, ended, {"cancel_requested": True})
-
-    def delete_all(self, study: str) -> list[Any]:
-        """Delete all trials of a study; return the ids of the files their weights lie in.
-
-        A worker that holds one of them finds its lease lost.
-        """
-        which = {"exp_key": {"$in": experiment_keys(study)}, **A_STUDYS}
-        with self._guard():
-            # Of the kind that an id has: where weights lie is a worker's word.
-            with_weights = {**which, "artifact.file_id": {"$type": "objectId"}}
-            files = list(self._jobs.distinct("artifact.file_id", with_weights))
-            self._jobs.delete_many(which)
-        return files
+        raise LeaseLost("a result was delivered for a trial that was never claimed under its token")
 
     def drop_artifact(self, trial: Trial) -> Trial:
         """Forget where a finished trial's weights are; call it before the weights are deleted."""
         which = {"_id": trial.id, "state": int(Status.DONE), "winner": trial.winner}
         updated = self._update(which, {"artifact": None, "version": RISE})
         if updated is None:
-            raise LeaseLost(f"trial {trial.tid} has no finished result to drop weights of")
+            raise LeaseLost(
+                f"trial {trial.tid} has no finished result whose weights can be dropped"
+            )
         return updated
 
-    # -- the two shapes of an update ------------------------------------------------------------
+    # -- the end of many ------------------------------------------------------------------------
+
+    def expire(self) -> int:
+        """End the trials that dead workers left behind; return how many ended.
+
+        These are trials whose lease is over and that have no attempt left, or were asked to end. A
+        trial with attempts left needs no sweep: any worker may claim it as it is.
+        """
+        used_up = {"$gte": ["$attempts", "$max_attempts"]}
+        lost = {**LEASE_IS_OVER, "$and": [{"$expr": used_up}], "cancel_requested": False}
+        # A holder that had not yet seen the request may have handed the trial back.
+        handed_back = {"state": int(Status.NEW)}
+        cancelled = {"$or": [LEASE_IS_OVER, handed_back], "cancel_requested": True}
+        message = "its workers vanished without a result"
+        return self._update_many(lost, ended(ErrorKind.WORKER_LOST, message)) + self._update_many(
+            cancelled, ended(ErrorKind.CANCELLED, "cancelled")
+        )
+
+    def cancel_all(self, study: str) -> int:
+        """Ask for the end of all unfinished trials of a study; return how many there were.
+
+        A waiting trial ends now, a running one when its worker confirms.
+        """
+        which = {"exp_key": {"$in": experiment_keys(study)}, **_UNENDED, **A_STUDYS}
+        return self._update_many({**which, "cancel_requested": False}, asked_to_end())
+
+    def delete_all(self, study: str) -> list[Any]:
+        """Delete all trials of a study; return the ids of the files that hold their weights.
+
+        A worker that holds one of them finds its lease lost.
+        """
+        which = {"exp_key": {"$in": experiment_keys(study)}, **A_STUDYS}
+        with self._guard():
+            # A worker writes where weights are: only what has the type of an id is believed.
+            with_weights = {**which, "artifact.file_id": {"$type": "objectId"}}
+            files = list(self._jobs.distinct("artifact.file_id", with_weights))
+            self._jobs.delete_many(which)
+        return files
+
+    # -- the shapes of an update ----------------------------------------------------------------
 
     def _update(
         self, which: _Document, changes: _Document, sort: list[Any] | None = None
     ) -> Trial | None:
+        """Change one trial; return it as it is then, or None if no trial meets the condition."""
         with self._guard():
             document = self._jobs.find_one_and_update(
                 {"$and": [which, CAN_LIVE]},
@@ -423,6 +323,12 @@ class TrialQueue:
             )
         return None if document is None else Trial.from_document(document)
 
+    def _update_many(self, which: _Document, changes: _Document) -> int:
+        """Change all trials that meet the condition; return how many."""
+        with self._guard():
+            updated = self._jobs.update_many({"$and": [which, CAN_LIVE]}, [{"$set": changes}])
+        return int(updated.modified_count)
+
     def _update_held(
         self,
         trial: Trial,
@@ -430,21 +336,23 @@ class TrialQueue:
         changes_of_a_copy: _Document,
         also: _Document | None = None,
     ) -> Trial:
-        """Update a trial that is held under ``trial``'s claim, or raise ``LeaseLost``.
+        """Change a trial that is still held under ``trial``'s claim; raise ``LeaseLost`` if not.
 
-        ``changes_of_a_copy`` are made instead if the claim is of a copy.
+        If the claim is a copy's, ``changes_of_a_copy`` are made instead. ``also`` is one more
+        condition.
         """
         held = {
             "_id": trial.id,
             "state": int(Status.RUNNING),
+            # A copy's Trial names the fence that comes after its holder's: see ``copies``.
             "$or": [
                 {"fence": trial.fence, "token": trial.token},
                 {"fence": trial.fence - 1, "copy.token": trial.token},
             ],
+            **(also or {}),
         }
-        holds = {"$eq": ["$token", literal(trial.token)]}
-        which, how = {**held, **(also or {})}, one_of(holds, changes, changes_of_a_copy)
-        updated = self._update(which, how)
+        is_holder = {"$eq": ["$token", literal(trial.token)]}
+        updated = self._update(held, either(is_holder, changes, changes_of_a_copy))
         if updated is None:
             raise LeaseLost(f"trial {trial.tid} is no longer this worker's")
         return updated

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, Mapping
 from pymongo import ASCENDING
 
 from hyperhive.store.server.mongo import Guard
-from hyperhive.store.trial import Status, Trial, experiment_key, experiment_keys
+from hyperhive.store.trial import Trial, experiment_key, experiment_keys
 from hyperhive.store.updates import LEASE_IS_OVER
 
 _Document = Dict[str, Any]
@@ -86,18 +86,6 @@ class TrialReader:
         with self._guard():
             found = list(self._jobs.find(LEASE_IS_OVER))
         return [Trial.from_document(document) for document in found]
-
-    def counts(self, study: str, purpose: str) -> dict[Status, int]:
-        """Return how many of a study's trials are in each state, counted from the states."""
-        with self._guard():
-            groups = self._jobs.aggregate(
-                [
-                    {"$match": {"exp_key": experiment_key(study, purpose), **A_STUDYS}},
-                    {"$group": {"_id": "$state", "n": {"$sum": 1}}},
-                ]
-            )
-            found = [(group["_id"], group["n"]) for group in groups]
-        return {status: sum(n for state, n in found if state == status) for status in Status}
 
     def refers_to(self, file_id: Any) -> bool:
         """Return whether a finished trial's weights lie in that file."""

@@ -1,34 +1,43 @@
-"""What an update of a trial writes, as parts of the aggregation pipelines in ``store/queue.py``."""
+"""The building blocks of a trial's transitions: new documents, conditions, and changes.
+
+Changes are parts of an aggregation pipeline, in which ``$$NOW`` is the server's time.
+``store/queue.py`` puts them together.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Mapping
 
 from hyperhive.store.trial import Draft, ErrorKind, Status, command, experiment_key
 
 _Document = Dict[str, Any]
 
-CLEARLY_LATER = 1.25
-"""A copy must be expected to end its trial in four fifths of the time that its holder needs."""
-
-LEASE_IS_OVER = {
-    "state": int(Status.RUNNING),
-    "lease_until": {"$type": "date"},
-    "$expr": {"$lte": ["$lease_until", "$$NOW"]},
-}
-"""Which trials a worker holds no more, by the server's clock: it vanished."""
+RETRY_BACKOFF_LIMIT_S = 60
+"""A failed attempt waits 2, 4, 8 ... seconds for the next one, but never longer than this."""
 
 RISE: _Document = {"$add": ["$version", 1]}
 """``version`` as it is after a transition."""
 
-IS_COPIED: _Document = {
-    "$and": [{"$eq": ["$copy.fence", "$fence"]}, {"$gt": ["$copy.until", "$$NOW"]}]
+CHANGES_HANDS: _Document = {
+    "fence": {"$add": ["$fence", 1]},
+    "refresh_time": "$$NOW",
+    "version": RISE,
 }
-"""Whether a copy runs now: one beside an earlier claim is void, one silent for a lease given up."""
+"""The changes that make every earlier claim and copy of the trial void."""
+
+REFUNDED: _Document = {"attempts": {"$subtract": ["$attempts", 1]}, "version": RISE}
+"""The changes that take back the charge of an attempt."""
+
+LEASE_IS_OVER: _Document = {
+    "state": int(Status.RUNNING),
+    "lease_until": {"$type": "date"},
+    "$expr": {"$lte": ["$lease_until", "$$NOW"]},
+}
+"""The condition of running trials whose lease is over, by the server's clock."""
 
 
 def new_document(draft: Draft) -> _Document:
-    """Return a NEW trial in hyperopt's schema (``hyperopt.base.Trials``) plus ours."""
+    """Return a NEW trial: the fields of hyperopt's schema (``hyperopt.base.Trials``) and ours."""
     return {
         "tid": draft.tid,
         "exp_key": experiment_key(draft.study, draft.purpose),
@@ -52,7 +61,7 @@ def new_document(draft: Draft) -> _Document:
 
 
 def new_life(max_attempts: int = 3) -> _Document:
-    """Return the fields by which a trial lives here, beside hyperopt's own and ``config``."""
+    """Return the fields that the transitions need and hyperopt's schema does not have."""
     return {
         "fence": 0,
         "token": None,
@@ -74,7 +83,7 @@ def new_life(max_attempts: int = 3) -> _Document:
 
 
 def up_for_claiming(worker: Any) -> _Document:
-    """Return the condition of what this worker may claim: it waits, or its lease is over."""
+    """Return the condition of trials that this worker may claim: waiting, or with a lease over."""
     return {
         "excluded": {"$ne": worker},
         "cancel_requested": False,
@@ -86,125 +95,126 @@ def up_for_claiming(worker: Any) -> _Document:
     }
 
 
-def claim_by(worker: Any, token: str, lease: float, pace: float | None = None) -> _Document:
-    """Return the changes that a claim makes, for a pipeline."""
+def claimed_by(worker: Any, token: str, lease: float, pace: float | None = None) -> _Document:
+    """Return the changes that a claim makes; ``pace`` is seconds per unit of cost."""
     return {
         "state": int(Status.RUNNING),
         "token": literal(token),
         "owner": literal(worker),
-        "fence": {"$add": ["$fence", 1]},
         "attempts": {"$add": ["$attempts", 1]},
         "issued": {"$concatArrays": ["$issued", [issued(worker, token)]]},
         "lease_until": from_now(lease),
         "book_time": "$$NOW",
-        "refresh_time": "$$NOW",
         "progress": None,
         "pace": pace,
-        "version": RISE,
+        **CHANGES_HANDS,
     }
 
 
 def issued(worker: Any, token: str) -> _Document:
-    """Return the note that a token was given to a worker."""
+    """Return the entry of ``issued`` for a token that a worker was given."""
     return {"token": literal(token), "worker": literal(worker), "at": "$$NOW"}
 
 
-def ends_later_than(ms_per_unit: float) -> _Document:
-    """Return whether a trial's holder ends clearly later than a worker that starts it now.
+def finished_by(
+    token: str, result: Mapping[str, Any], artifact: Mapping[str, Any] | None
+) -> _Document:
+    """Return the changes that a result makes; the owner becomes the worker that had the token."""
+    is_the_winner = {"$eq": ["$$this.token", literal(token)]}
+    winner = {
+        "input": "$issued",
+        "initialValue": "$owner",
+        "in": {"$cond": [is_the_winner, "$$this.worker", "$$value"]},
+    }
+    return {
+        "state": int(Status.DONE),
+        "winner": literal(token),
+        "owner": {"$reduce": winner},
+        "result": literal(result),
+        "artifact": literal(artifact),
+        "error": None,
+        "lease_until": None,
+        **CHANGES_HANDS,
+    }
 
-    ``progress.done`` is how much of ``cost`` the holder has done, ``pace`` the seconds per unit of
-    cost that it expected when it claimed the trial. The holder reports each finished unit, so at
-    its last heartbeat (``refresh_time``) it was working on unit ``done + 1``: one unit takes it at
-    least ``(refresh_time - book_time) / (done + 1)``. If ``done`` is missing, only ``pace`` counts.
-    With the larger of both as the time per unit:
 
-        left = time per unit * cost - (now - book_time)
+def with_late_result(token: str, result: Mapping[str, Any]) -> _Document:
+    """Return the changes that keep a result that does not count."""
+    entry = {"token": literal(token), "at": "$$NOW", "result": literal(result)}
+    return {"late": {"$concatArrays": ["$late", [entry]]}, "version": RISE}
+
+
+def failed(kind: ErrorKind, message: str) -> _Document:
+    """Return the changes that a failure makes: back to NEW after a back-off, or ERROR.
+
+    It is ERROR if no attempt is left, or if no other worker could do better.
     """
-    cost, claimed_at, heard_at = _number("$cost"), _date("$book_time"), _date("$refresh_time")
-    started_units = {"$max": [1, {"$add": [_number("$progress.done"), 1]}]}
-    has_done = {"$in": [{"$type": "$progress.done"}, ["int", "long", "double"]]}
-    observed = {"$divide": [{"$subtract": [heard_at, claimed_at]}, started_units]}
-    expected = {"$multiply": [1000, _number("$pace")]}
-    per_unit = {"$max": [{"$cond": [has_done, observed, 0]}, expected]}
-    left = {"$subtract": [{"$multiply": [per_unit, cost]}, {"$subtract": ["$$NOW", claimed_at]}]}
-    return {"$gte": [left, {"$multiply": [CLEARLY_LATER * ms_per_unit, cost]}]}
+    is_hopeless = kind is not ErrorKind.OBJECTIVE
+    ends: Any = True if is_hopeless else {"$gte": ["$attempts", "$max_attempts"]}
+    seconds = {"$min": [RETRY_BACKOFF_LIMIT_S, {"$pow": [2, "$attempts"]}]}
+    return {
+        "state": {"$cond": [ends, int(Status.ERROR), int(Status.NEW)]},
+        "error": error_of(kind, message),
+        "owner": {"$cond": [ends, "$owner", None]},
+        "token": None,
+        "lease_until": None,
+        "not_before": {"$add": ["$$NOW", {"$multiply": [1000, seconds]}]},
+        **CHANGES_HANDS,
+    }
 
 
-def _number(field: str) -> _Document:
-    """Return a field that a stranger wrote as a number; 0 if it is none."""
-    return {"$convert": {"input": field, "to": "double", "onError": 0, "onNull": 0}}
+def returned() -> _Document:
+    """Return the changes that make a trial wait again, at once."""
+    return {
+        "state": int(Status.NEW),
+        "owner": None,
+        "token": None,
+        "lease_until": None,
+        "not_before": "$$NOW",
+        **CHANGES_HANDS,
+    }
 
 
-def _date(field: str) -> _Document:
-    return {"$convert": {"input": field, "to": "date", "onError": None, "onNull": None}}
+def excluding(worker_field: str) -> _Document:
+    """Return the changes that keep the trial from the worker that a field names."""
+    return {"excluded": {"$setUnion": ["$excluded", ["$" + worker_field]]}}
 
 
-def one_of(condition: _Document, changes: _Document, otherwise: _Document) -> _Document:
-    """Return the changes that are one or the other, by what holds of the document."""
+def ended(kind: ErrorKind, message: str) -> _Document:
+    """Return the changes that end a trial without a result."""
+    return {
+        "state": int(Status.ERROR),
+        "error": error_of(kind, message),
+        "lease_until": None,
+        **CHANGES_HANDS,
+    }
+
+
+def asked_to_end() -> _Document:
+    """Return the changes that end a waiting trial and flag a running one."""
+    is_waiting = {"$eq": ["$state", int(Status.NEW)]}
+    changes = either(is_waiting, ended(ErrorKind.CANCELLED, "cancelled"), {})
+    return {**changes, "cancel_requested": True, "version": RISE}
+
+
+def error_of(kind: ErrorKind, message: str) -> _Document:
+    """Return the field ``error``: why a trial ended, or why its last attempt did."""
+    return {"kind": kind.value, "message": literal(message)}
+
+
+def either(condition: _Document, changes: _Document, otherwise: _Document) -> _Document:
+    """Return ``changes`` where the condition holds for a document, else ``otherwise``."""
     return {
         name: {"$cond": [condition, changes.get(name, "$" + name), otherwise.get(name, "$" + name)]}
         for name in {**changes, **otherwise}
     }
 
 
-def to_the_copy() -> _Document:
-    """Return the changes that make the worker of the copy the trial's holder."""
-    return {
-        "token": "$copy.token",
-        "owner": "$copy.worker",
-        "progress": "$copy.progress",
-        "pace": None,
-        "book_time": "$$NOW",
-        "refresh_time": "$$NOW",
-        "fence": {"$add": ["$fence", 1]},
-        "version": RISE,
-    }
-
-
-def end(kind: ErrorKind, message: str) -> _Document:
-    """Return the changes that end a trial without a result."""
-    return {
-        "state": int(Status.ERROR),
-        "error": error_of(kind, message),
-        "lease_until": None,
-        "refresh_time": "$$NOW",
-        "fence": {"$add": ["$fence", 1]},
-        "version": RISE,
-    }
-
-
-def asked_to_end() -> _Document:
-    """Return the changes that end a waiting trial, and flag a running one."""
-    waiting = {"$eq": ["$state", int(Status.NEW)]}
-    changes = one_of(waiting, end(ErrorKind.CANCELLED, "cancelled"), {})
-    changes.update(cancel_requested=True, version=RISE)
-    return changes
-
-
-def error_of(kind: ErrorKind, message: str) -> _Document:
-    """Return why a trial ended, or an attempt at it."""
-    return {"kind": kind.value, "message": literal(message)}
-
-
 def from_now(seconds: float) -> _Document:
-    """Return the moment so many seconds from now."""
+    """Return the server's time in ``seconds`` from now."""
     return {"$add": ["$$NOW", round(seconds * 1000)]}
 
 
-def extended(seconds: float) -> _Document:
-    """Return when a lease is over that another keeps too: not sooner than that one has said."""
-    return {"$max": ["$lease_until", from_now(seconds)]}
-
-
-def renewed(seconds: float) -> _Document:
-    """Return when its holder's lease is over.
-
-    Without a copy that is what the holder says, so that no beat of a server's clock that was ahead
-    lasts.
-    """
-    return {"$cond": [IS_COPIED, extended(seconds), from_now(seconds)]}
-
-
 def literal(value: Any) -> _Document:
-    """Keep a pipeline from reading a user's text that starts with ``$`` as a field."""
+    """Return a value that the server does not evaluate: text may start with ``$``."""
     return {"$literal": value}

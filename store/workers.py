@@ -105,8 +105,8 @@ class Workers:
         return self._heard_of("$gt", study)
 
     def _heard_of(self, comparison: str, study: str | None) -> list[WorkerRecord]:
-        # Of no date there is none: store.benchmarks keeps figures beside them, a worker may write
-        # what it likes. And $type as a condition would look into a list.
+        # A worker may write anything, and figures of devices were kept here once: only a date is an
+        # age. $type as a condition would also match a list of dates.
         is_date = {"$eq": [{"$type": "$last_seen"}, "date"]}
         age = {"$cond": [is_date, {"$subtract": ["$$NOW", "$last_seen"]}, None]}
         limit = round(PRESENCE_S * 1000)

@@ -1,22 +1,16 @@
 """hyperopt's ``MongoJobs`` on today's PyMongo: its jobs in our store, with our leases and errors.
 
-A job that goes in here gets the fields of our own trials besides hyperopt's, so that a worker of
-ours can hold it by a lease and try it again. Nothing in here unpickles anything.
+A job that is inserted here also gets the fields of our own trials, so a worker of ours can hold it
+by a lease and try it again. Nothing here unpickles anything.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import logging
-import threading
-import time
-import urllib.parse
-from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping
 
 import gridfs
-from gridfs.errors import NoFile
 from hyperopt import mongoexp
 from hyperopt.base import (
     JOB_STATE_DONE,
@@ -26,73 +20,28 @@ from hyperopt.base import (
 )
 from hyperopt.mongoexp import OperationFailure
 from pymongo import ASCENDING, ReturnDocument
-from pymongo.errors import InvalidOperation
 
-from hyperhive.store.errors import BadAddress, LeaseLost, NotAllowed, StoreError
+from hyperhive.store.errors import NotAllowed
+from hyperhive.store.hyperopt.address import standard_uri
+from hyperhive.store.hyperopt.attachments import JobAttachments
+from hyperhive.store.hyperopt.leases import LeaseKeeper
 from hyperhive.store.job_schema import CAN_LIVE
-from hyperhive.store.queue import DEFAULT_LEASE_S, TrialQueue, new_token
+from hyperhive.store.queue import new_token
 from hyperhive.store.server.login import with_ca_file
-from hyperhive.store.server.mongo import transfer_time
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Trial
-from hyperhive.store.updates import LEASE_IS_OVER, claim_by, new_life, up_for_claiming
-
-log = logging.getLogger(__name__)
-
-LARGE = 16 << 20
-"""From this size on, in bytes, an attachment is worth a word."""
+from hyperhive.store.updates import LEASE_IS_OVER, claimed_by, new_life, up_for_claiming
 
 _Document = Dict[str, Any]
 NOT_A_STUDYS: _Document = {"misc.cmd.0": {"$ne": "objective"}}
-"""What is a job of hyperopt's: the trials of our own studies are none of its business."""
-
-
-def standard_uri(uri: str) -> str:
-    """Return the standard MongoDB URI for any that ``MongoTrials`` takes.
-
-    hyperopt's own ``mongo://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE/jobs`` is rewritten as hyperopt
-    reads it: USER and PASSWORD are taken literally, a missing PASSWORD is in ``~/.hyperopt``, and
-    the user ``hyperopt`` is of the database ``admin``. Raises ``BadAddress``.
-    """
-    scheme, _, rest = uri.partition("://")
-    if scheme in ("mongodb", "mongodb+srv"):
-        return uri
-    if scheme in ("mongo+ssh", "ssh+mongo"):
-        raise BadAddress(
-            "open the tunnel yourself (ssh -L 27017:localhost:27017 HOST), then use it"
-        )
-    where, _, path = rest.partition("/")
-    login, _, host = where.rpartition("@")
-    path, _, options = path.partition("?")
-    database, _, collection = path.partition("/")
-    if scheme != "mongo" or not database or collection != "jobs":
-        raise BadAddress(
-            "the MongoDB address must look like mongodb://USER:PASSWORD@HOST:27017/DATABASE, or "
-            "as hyperopt writes it: mongo://HOST:27017/DATABASE/jobs"
-        )
-    if login:
-        user, _, password = login.partition(":")
-        quoted = [urllib.parse.quote(part, safe="") for part in (user, password or _password())]
-        host = "{}@{}".format(":".join(quoted), host)
-        if user == "hyperopt" and "authsource=" not in options.lower():
-            options = "&".join(filter(None, (options, "authSource=admin")))
-    return "mongodb://{}/{}{}".format(host, database, "?" + options if options else "")
-
-
-def _password() -> str:
-    try:
-        return (Path.home() / ".hyperopt").read_text().rstrip("\n")
-    except OSError as error:
-        raise BadAddress(
-            "the MongoDB address has a user and no password, and ~/.hyperopt cannot be read"
-        ) from error
+"""The condition of hyperopt's jobs: hyperopt's API never sees the trials of our own studies."""
 
 
 class MongoJobs(mongoexp.MongoJobs):
     """The jobs of a database, as hyperopt's workers and ``MongoTrials`` use them.
 
-    Raises ``StoreError`` for what goes wrong between us and the server, and hyperopt's own
-    ``OperationFailure`` for a job that is not what the caller holds it for.
+    Raises ``StoreError`` if the server is away or refuses, and hyperopt's own ``OperationFailure``
+    if a job is not as the caller last saw it.
     """
 
     def __init__(self, store: Store, gfs_coll: str = "fs", config_name: str = "spec") -> None:
@@ -101,7 +50,8 @@ class MongoJobs(mongoexp.MongoJobs):
             store.database, store.database["jobs"], gfs, store.client, None, config_name
         )
         self.store = store
-        self._leases = _Leases(store.queue)
+        self._leases = LeaseKeeper(store.queue)
+        self._attachments = JobAttachments(self)
         self._has_indexes = False
 
     @classmethod
@@ -118,7 +68,7 @@ class MongoJobs(mongoexp.MongoJobs):
         return cls(store, gfs_coll, config_name)
 
     def create_indexes(self) -> None:
-        """Make what hyperopt's queries and ours need; who may not (a worker, say) finds it made."""
+        """Make the indexes that the queries need: see ``Store.ensure_indexes``."""
         if self._has_indexes:
             return
         self.store.ensure_indexes()
@@ -126,7 +76,7 @@ class MongoJobs(mongoexp.MongoJobs):
             self.store.ensure_hyperopt_indexes()
         self._has_indexes = True
 
-    # -- what is there --------------------------------------------------------------------------
+    # -- reading --------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[_Document]:
         with self.store.guard():
@@ -137,7 +87,7 @@ class MongoJobs(mongoexp.MongoJobs):
             return int(self.jobs.count_documents({}))
 
     def get(self, job_id: Any) -> _Document:
-        """Return a job by its ``_id``; raises ``OperationFailure`` if it is gone."""
+        """Return a job by its ``_id``; raises ``OperationFailure`` if it was deleted."""
         with self.store.guard():
             job: _Document | None = self.jobs.find_one({"_id": job_id})
         if job is None:
@@ -166,13 +116,13 @@ class MongoJobs(mongoexp.MongoJobs):
 
     def _find(self, which: _Document, cursor: bool) -> Any:
         with self.store.guard():
-            found = self.jobs.find(which)
-            return found if cursor else list(found)
+            documents = self.jobs.find(which)
+            return documents if cursor else list(documents)
 
     # -- a job's life ---------------------------------------------------------------------------
 
     def insert(self, job: Mapping[str, Any]) -> _Document:
-        """Insert a job; return it as it is stored, with its ``_id``."""
+        """Insert a job; return it as it was stored, with its ``_id``."""
         stored = {"version": 0, "config": {}, **new_life(), **copy.deepcopy(dict(job))}
         with self.store.guard():
             self.jobs.insert_one(stored)
@@ -183,20 +133,20 @@ class MongoJobs(mongoexp.MongoJobs):
     ) -> _Document | None:
         """Take the oldest job that waits, or whose lease is over; None if there is none.
 
-        The lease is kept by this process, until the job is updated to another state: when the
-        process dies, another one may reserve the job.
+        This process renews the lease until the job is updated to another state. When the process
+        dies, another one may reserve the job.
         """
-        asked = dict(cond or {})
-        if asked.pop("owner", None) is not None:
+        condition = dict(cond or {})
+        if condition.pop("owner", None) is not None:
             raise ValueError("only a job that nobody owns can be reserved")
         if exp_key is not None:
-            asked["exp_key"] = exp_key
+            condition["exp_key"] = exp_key
         hyperopts = {"misc.cmd": {"$type": "string"}, **NOT_A_STUDYS}
-        claimed = claim_by(host_id, new_token(), DEFAULT_LEASE_S)
+        changes = claimed_by(host_id, new_token(), self._leases.lease)
         with self.store.guard():
             job: _Document | None = self.jobs.find_one_and_update(
-                {"$and": [asked, hyperopts, up_for_claiming(host_id), CAN_LIVE]},
-                [{"$set": claimed}],
+                {"$and": [condition, hyperopts, up_for_claiming(host_id), CAN_LIVE]},
+                [{"$set": changes}],
                 sort=[("_id", ASCENDING)],
                 return_document=ReturnDocument.AFTER,
             )
@@ -205,11 +155,11 @@ class MongoJobs(mongoexp.MongoJobs):
         return job
 
     def let_go(self, job: Mapping[str, Any]) -> None:
-        """Keep a reserved job's lease no longer; an update that ends the job does this too."""
+        """Stop renewing a reserved job's lease; an update that ends the job does this too."""
         self._leases.drop(job["_id"])
 
     def refresh(self, doc: _Document) -> None:
-        """Say that the job is alive."""
+        """Set the job's ``refresh_time`` to now."""
         self.update(doc, {})
 
     def update(
@@ -219,20 +169,12 @@ class MongoJobs(mongoexp.MongoJobs):
         collection: Any = None,
         do_sanity_checks: bool = True,
     ) -> _Document:
-        """Change a job in the store and in ``doc``, unless somebody else changed it meanwhile.
+        """Change a job in the store and in ``doc``; its ``refresh_time`` becomes the server's time.
 
-        Raises ``OperationFailure`` if somebody did, or if it is gone. ``refresh_time`` becomes now,
-        by the server's clock.
+        Raises ``OperationFailure`` if the job was changed or deleted since ``doc`` was read, unless
+        ``do_sanity_checks`` is false; ``ValueError`` for an update that cannot be.
         """
-        if "_id" not in doc:
-            raise ValueError('only a job with an "_id" can be updated')
-        changes = copy.deepcopy(dict(dct))
-        if changes.pop("_id", doc["_id"]) != doc["_id"]:
-            raise ValueError('the "_id" of a job cannot be updated')
-        changes.pop("refresh_time", None)
-        if changes.get("state") == JOB_STATE_NEW:  # it is to be run again, with all its attempts
-            changes.update(attempts=0, token=None, lease_until=None, not_before=None, winner=None)
-        changes["version"] = doc.get("version", 0) + 1
+        changes = _changes_of(doc, dct)
         which = {name: doc[name] for name in ("_id", "version") if name in doc}
         jobs = self.jobs if collection is None else collection
         with self.store.guard():
@@ -250,7 +192,7 @@ class MongoJobs(mongoexp.MongoJobs):
         return doc
 
     def delete(self, job: Mapping[str, Any]) -> None:
-        """Delete a job, or all of hyperopt's that match."""
+        """Delete a job, or all of hyperopt's jobs that match."""
         which = {"_id": job["_id"]} if "_id" in job else {"$and": [dict(job), NOT_A_STUDYS]}
         with self.store.guard():
             self.jobs.delete_many(which)
@@ -258,117 +200,40 @@ class MongoJobs(mongoexp.MongoJobs):
     def delete_all(self, cond: Mapping[str, Any] | None = None) -> None:
         """Delete all of hyperopt's jobs that match, and their attachments.
 
-        The trials of our own studies stay: ``hyperhive study delete`` deletes those.
+        The trials of our own studies stay: ``hyperhive study delete`` deletes them.
         """
         which = {"$and": [dict(cond or {}), NOT_A_STUDYS]}
         with self.store.guard():
             attached = {**which, "_attachments": {"$exists": True}}
             for job in self.jobs.find(attached, {"_attachments": 1}):
                 for _, file_id in job["_attachments"]:
-                    self.gfs.delete(file_id)  # one that is gone already is no error
+                    self.gfs.delete(file_id)  # deleting a missing file is not an error
             self.jobs.delete_many(which)
 
     # -- attachments of a job -------------------------------------------------------------------
 
     def set_attachment(self, doc: _Document, blob: Any, name: str, collection: Any = None) -> None:
-        """Attach bytes, or text as UTF-8, to a job; what had this name before is deleted."""
-        data = blob.encode("utf-8") if isinstance(blob, str) else blob
-        tell_if_large(name, data)
-        attached = list(doc.get("_attachments") or [])
-        with self.store.guard(), transfer_time(len(data)):
-            file_id = self.gfs.put(data, filename="{}_{}".format(doc["_id"], name))
-        kept = [entry for entry in attached if entry[0] != name]
-        self.update(doc, {"_attachments": [*kept, [name, file_id]]}, collection)
-        self._delete_files([entry[1] for entry in attached if entry[0] == name])
+        """Attach bytes, or text as UTF-8, to a job; an attachment of this name is replaced."""
+        self._attachments.put(doc, name, blob, collection)
 
     def get_attachment(self, doc: Mapping[str, Any], name: str) -> bytes:
-        """Return an attachment's bytes; raises ``OperationFailure`` if the job has none such."""
-        for attached, file_id in doc.get("_attachments") or []:
-            if attached == name:
-                return self._read(file_id)
-        raise OperationFailure(f"the job has no attachment {name!r}")
+        """Return an attachment's bytes; raises ``OperationFailure`` if the job does not have it."""
+        return self._attachments.get(doc, name)
 
     def delete_attachment(self, doc: _Document, name: str, collection: Any = None) -> None:
-        """Delete an attachment; raises ``OperationFailure`` if the job has none such."""
-        attached = list(doc.get("_attachments") or [])
-        files = [entry[1] for entry in attached if entry[0] == name]
-        if not files:
-            raise OperationFailure(f"the job has no attachment {name!r}")
-        kept = [entry for entry in attached if entry[0] != name]
-        self.update(doc, {"_attachments": kept}, collection)
-        self._delete_files(files)
-
-    def _read(self, file_id: Any) -> bytes:
-        try:
-            with self.store.guard():
-                file = self.gfs.get(file_id)
-            with self.store.guard(), transfer_time(file.length):
-                return bytes(file.read())
-        except NoFile as error:
-            raise OperationFailure("the attachment's file is gone") from error
-
-    def _delete_files(self, files: list[Any]) -> None:
-        # A worker's user may not: what it replaces stays, and nothing refers to it.
-        with contextlib.suppress(NotAllowed), self.store.guard():
-            for file_id in files:
-                self.gfs.delete(file_id)
+        """Delete an attachment; raises ``OperationFailure`` if the job does not have it."""
+        self._attachments.delete(doc, name, collection)
 
 
-class _Leases:
-    """Keeps the leases of the jobs that this process reserved, in a thread, until they end."""
-
-    def __init__(self, queue: TrialQueue) -> None:
-        self._queue = queue
-        self._held: dict[Any, Trial] = {}
-        self._guard = threading.Lock()
-        self._changed = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def keep(self, trial: Trial) -> None:
-        with self._guard:
-            self._held[trial.id] = trial
-            if self._thread is None or not self._thread.is_alive():  # none lives on past a fork
-                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
-                self._thread.start()
-
-    def drop(self, job_id: Any) -> None:
-        with self._guard:
-            self._held.pop(job_id, None)
-            self._changed.set()
-
-    def _run(self) -> None:
-        due = time.monotonic() + DEFAULT_LEASE_S / 4
-        while True:
-            self._changed.wait(max(0.0, due - time.monotonic()))
-            with self._guard:
-                self._changed.clear()
-                held = list(self._held.values())
-                if not held:
-                    self._thread = None
-                    return
-            if time.monotonic() >= due:
-                due += DEFAULT_LEASE_S / 4
-                for trial in held:
-                    self._renew(trial)
-
-    def _renew(self, trial: Trial) -> None:
-        try:
-            self._queue.heartbeat(trial)
-        except LeaseLost:
-            log.warning("%s is no longer this process's", trial.label)
-            self.drop(trial.id)
-        except InvalidOperation:  # the store was closed: its leases end by themselves
-            self.drop(trial.id)
-        except StoreError as error:
-            log.warning("%s; work goes on without it", error)
-
-
-def tell_if_large(name: str, data: bytes) -> None:
-    """Say how large an attachment is, if it is worth a word."""
-    if len(data) >= LARGE:
-        log.warning(
-            "attachment %s has %.0f MB, which each worker fetches and unpickles: keep data sets "
-            "out of the objective and publish them in the store, as docs/hyperopt.md shows",
-            name,
-            len(data) / 1e6,
-        )
+def _changes_of(doc: Mapping[str, Any], wanted: Mapping[str, Any]) -> _Document:
+    """Return what an update of a job writes; raises ``ValueError`` for what cannot be updated."""
+    if "_id" not in doc:
+        raise ValueError('only a job with an "_id" can be updated')
+    changes = copy.deepcopy(dict(wanted))
+    if changes.pop("_id", doc["_id"]) != doc["_id"]:
+        raise ValueError('the "_id" of a job cannot be updated')
+    changes.pop("refresh_time", None)
+    if changes.get("state") == JOB_STATE_NEW:  # it is to be run again, with all its attempts
+        changes.update(attempts=0, token=None, lease_until=None, not_before=None, winner=None)
+    changes["version"] = doc.get("version", 0) + 1
+    return changes

@@ -104,16 +104,6 @@ def with_login(uri: str, user: str, password: str, host: str | None = None) -> s
     )
 
 
-def direct(uri: str) -> str:
-    """Return a URI for the one server that it names, whatever replica set that thinks it is in."""
-    where, _, options = uri.partition("?")
-    if "directconnection=" in options.lower():
-        return uri
-    if "/" not in where.partition("://")[2].rpartition("@")[2]:
-        where += "/"
-    return "{}?{}".format(where, "&".join(filter(None, (options, "directConnection=true"))))
-
-
 def _bad_address(why: str) -> BadAddress:
     return BadAddress(
         f"the MongoDB address is not valid ({why}); it looks like "
@@ -161,10 +151,10 @@ def _refusal(where: str, error: mongo.OperationFailure) -> StoreError:
             "or ask for a new login if yours was revoked"
         )
     if error.code == _UNAUTHORIZED:
+        command = _COMMAND.sub(r"command \1 \2", _reason(error))
         return NotAllowed(
-            "MongoDB at {} says this user may not do that: {}".format(
-                where, _COMMAND.sub(r"command \1 \2", _reason(error))
-            )
+            f"MongoDB at {where} says this user may not do that ({command}): use a login whose "
+            "role may, or run `hyperhive mongo init` again if hyperhive was updated"
         )
     if isinstance(error, mongo.CursorNotFound):  # the server it was on is not there any more
         return StoreUnavailable(f"MongoDB at {where} was started again")

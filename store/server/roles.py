@@ -26,6 +26,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "studies": ("find", "insert", "update", "remove"),
         "datasets": ("find", "insert"),
         "workers": ("find",),
+        "benchmarks": ("find",),
         "uploads": ("find", "insert", "update", "remove"),
         "fs.files": ("find", "insert", "remove", "listIndexes"),
         "fs.chunks": ("find", "insert", "remove", "listIndexes"),
@@ -36,6 +37,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "studies": ("find",),  # predict-cam --study, on a device with a camera
         "datasets": ("find",),
         "workers": ("find", "insert", "update"),
+        "benchmarks": ("find", "insert", "update"),
         "uploads": ("insert", "update"),
         # PyMongo looks for GridFS's indexes before the first upload, and makes those it does not
         # see.
@@ -48,6 +50,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "studies": ("find",),
         "datasets": ("find",),
         "workers": ("find",),
+        "benchmarks": ("find",),
         "fs.files": ("find",),
         "fs.chunks": ("find",),
     },

@@ -16,6 +16,7 @@ import pytest
 from hyperopt import hp, rand
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_NEW, JOB_STATE_RUNNING, Domain
 from support.bomb import Bomb
+from support.clients import counts_of
 from support.home import REPOSITORY, Home, Program, until
 
 from hyperhive.mongoexp import MongoJobs, MongoTrials
@@ -60,7 +61,7 @@ def test_a_worker_unpickles_nothing_unless_it_may(
     trials.attachments["FMinIter_Domain"] = pickle.dumps(Bomb(planted))
     store.queue.post(Draft("s", 0, {"no": "configuration"}, {}, objective="lenet5"))
     careful = start(home, uri)
-    until(lambda: store.trials.counts("s", "search")[Status.ERROR], "the worker at work")
+    until(lambda: counts_of(store)[Status.ERROR], "the worker at work")
     careful.signal(signal.SIGTERM)
     assert careful.end() == 0
     (job,) = jobs_of(trials)

@@ -25,10 +25,12 @@ from support.life import FINAL, Life, Lives
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.queue import TrialQueue
 from hyperhive.store.store import Store
-from hyperhive.store.trial import SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
 
 OURS = ["lenet5"]
 COST = 1000
+STUDIES = ("s", "t")
+"""Trials belong to them in turn: a cancel ends those of one."""
 AT_ANY_RATE = -1e6
 """Seconds per unit of cost of a device that ends before it starts: a copy is always worth it."""
 HOUR = 3600.0
@@ -79,8 +81,10 @@ class Lifetimes(RuleBasedStateMachine):
     @rule(client=clients, max_attempts=attempts, times=twice)
     def post(self, client: int, max_attempts: int, times: int) -> None:
         """A trial takes the place of one that ended, so that there is life to the last step."""
-        draft = Draft("s", len(self.lives), {}, {}, "lenet5", max_attempts=max_attempts, cost=COST)
-        posted = [self.stores[client].queue.post(draft) for _ in range(times)]
+        posted = [
+            self.stores[client].queue.post(_draft(len(self.lives), max_attempts))
+            for _ in range(times)
+        ]
         assert posted == [True, False][:times]
         self.lives.append(Life(max_attempts))
 
@@ -88,9 +92,7 @@ class Lifetimes(RuleBasedStateMachine):
     def post_again(self, client: int, number: int) -> None:
         """A trial that is there is not posted again."""
         tid = self._those(lambda life: True)[number % len(self.lives)]
-        assert not self.stores[client].queue.post(
-            Draft("s", tid, {}, {}, max_attempts=9, objective="lenet5")
-        )
+        assert not self.stores[client].queue.post(_draft(tid, 9))
 
     # -- workers --------------------------------------------------------------------------------
 
@@ -106,17 +108,17 @@ class Lifetimes(RuleBasedStateMachine):
         """A worker is given a trial, or none, and does not hear of it."""
         return self._claim(client, lasts)[1]
 
-    @rule(client=clients)
-    def copy(self, client: int) -> None:
+    @rule(client=clients, study=numbers)
+    def copy(self, client: int, study: int) -> None:
         """A worker runs a trial that another holds a second time."""
-        trial, token = self._copy(client)
+        trial, token = self._copy(client, study % len(STUDIES))
         if trial is not None:
             self.held[token] = trial
 
-    @rule(target=unanswered, client=clients)
-    def copy_and_lose_the_reply(self, client: int) -> str:
+    @rule(target=unanswered, client=clients, study=numbers)
+    def copy_and_lose_the_reply(self, client: int, study: int) -> str:
         """The same, or nothing, and the worker does not hear of it."""
-        return self._copy(client)[1]
+        return self._copy(client, study % len(STUDIES))[1]
 
     @rule(client=clients, token=consumes(unanswered))
     def ask_what_was_claimed(self, client: int, token: str) -> None:
@@ -213,12 +215,12 @@ class Lifetimes(RuleBasedStateMachine):
 
     # -- coordinators ---------------------------------------------------------------------------
 
-    @rule(client=clients, number=numbers, times=twice)
-    def cancel(self, client: int, number: int, times: int) -> None:
-        """Somebody asks for the end of a trial."""
-        tid = self._those(lambda life: True)[number % len(self.lives)]
-        cancel = partial(self.stores[client].queue.cancel, "s", SEARCH, tid)
-        self._same(lambda: cancel() is not None, self.lives[tid].cancel, times)
+    @rule(client=clients, study=numbers, times=twice)
+    def cancel(self, client: int, study: int, times: int) -> None:
+        """Somebody asks for the end of a study's trials."""
+        number = study % len(STUDIES)
+        cancel = partial(self.stores[client].queue.cancel_all, STUDIES[number])
+        self._same(cancel, partial(self.lives.cancel, number, len(STUDIES)), times)
 
     @rule(client=clients, times=twice)
     def expire(self, client: int, times: int) -> None:
@@ -290,10 +292,12 @@ class Lifetimes(RuleBasedStateMachine):
             self.lives[tid].lease_is_over = not lasts
         return trial, token
 
-    def _copy(self, client: int) -> tuple[Trial | None, str]:
+    def _copy(self, client: int, study: int) -> tuple[Trial | None, str]:
         worker, token = f"w{client}", next(self.tokens)
-        trial = self.stores[client].queue.copy(worker, token, OURS, "s", AT_ANY_RATE, HOUR)
-        assert (trial and trial.tid) == self.lives.copy_one(worker, token)
+        queue = self.stores[client].queue
+        trial = queue.copy(worker, token, OURS, STUDIES[study], AT_ANY_RATE, HOUR)
+        copied = self.lives.copy_one(worker, token, study, len(STUDIES))
+        assert (trial and trial.tid) == copied
         return trial, token
 
     def _named(self, who: Claimant) -> tuple[str, Trial, Life]:
@@ -311,6 +315,12 @@ class Lifetimes(RuleBasedStateMachine):
         """Do a step on the store and on the model, so many times; each must end the same."""
         for _ in range(times):
             assert _outcome(act) == _outcome(told)
+
+
+def _draft(tid: int, max_attempts: int) -> Draft:
+    """Return a trial with a number that no trial of another study has either."""
+    study = STUDIES[tid % len(STUDIES)]
+    return Draft(study, tid, {}, {}, "lenet5", max_attempts=max_attempts, cost=COST)
 
 
 def _outcome(step: Callable[[], Any]) -> Any:

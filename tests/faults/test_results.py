@@ -19,7 +19,7 @@ from hyperhive.model.data.loading import Request
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
-from hyperhive.store.trial import SEARCH, ErrorKind, Status, Trial
+from hyperhive.store.trial import ErrorKind, Status, Trial
 
 # -- case 10: a late finish in each state -----------------------------------------------------
 
@@ -38,7 +38,7 @@ def _given_back(store: Store) -> Trial:
 
 def _given_back_with_a_cancel_asked(store: Store) -> Trial:
     late = held(store)
-    store.queue.cancel("s", SEARCH, 0)
+    store.queue.cancel_all("s")
     store.queue.give_back(late)
     return late
 
@@ -61,7 +61,7 @@ def _running_under_another(store: Store) -> Trial:
 
 def _running_under_another_with_a_cancel_asked(store: Store) -> Trial:
     late = _running_under_another(store)
-    store.queue.cancel("s", SEARCH, 0)
+    store.queue.cancel_all("s")
     return late
 
 
@@ -121,20 +121,20 @@ def _done_by_another(store: Store) -> Trial:
 
 def _cancelled(store: Store) -> Trial:
     late = held(store)
-    store.queue.cancel("s", SEARCH, 0)
+    store.queue.cancel_all("s")
     store.queue.confirm_cancel(late)
     return late
 
 
 def _cancelled_while_it_waited(store: Store) -> Trial:
     late = _given_back(store)
-    store.queue.cancel("s", SEARCH, 0)
+    store.queue.cancel_all("s")
     return late
 
 
 def _cancelled_by_the_sweep(store: Store) -> Trial:
     late = held(store, lease=0)
-    store.queue.cancel("s", SEARCH, 0)
+    store.queue.cancel_all("s")
     assert store.queue.expire() == 1
     return late
 
@@ -333,7 +333,7 @@ def test_19_unknown_fields_of_a_trial_stay_as_they_are(store: Store) -> None:
     end_back_off(store)
     trial = claim(store)
     store.queue.heartbeat(trial, {"epoch": 1})
-    store.queue.cancel("s", SEARCH, 0)
+    store.queue.cancel_all("s")
     assert finish(store, trial)
     assert raw(store)["unknown"] == unknown
     assert ended(store) == {"done": 1, "failed": 0}
@@ -398,7 +398,7 @@ def test_19_a_trial_that_is_not_ours_is_let_be(store: Store, before: list[dict[s
     assert store.queue.expire() == 0
     for document in before:
         assert not post(store, document["tid"])
-        assert store.queue.cancel("s", SEARCH, document["tid"]) is None
+        assert store.queue.cancel_all("s") == 0
         with pytest.raises(LeaseLost):
             store.queue.finish(document["_id"], new_token(), {"loss": 0.0})
     assert store.trials.find("s") == []

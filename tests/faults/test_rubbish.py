@@ -23,7 +23,7 @@ from hyperhive.model.data.loading import Request
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
-from hyperhive.store.trial import SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
 
 RUBBISH: list[dict[str, Any]] = [
     *({field: "x"} for field in ("book_time", "refresh_time", "lease_until", "not_before")),
@@ -93,7 +93,7 @@ class Vandal:
         fleet = self._reader.read()
         json.dumps(content(fleet, fleet.studies[0]), allow_nan=False)
         Console(quiet=True).print(report(self._store, None))
-        self._store.trials.counts("s", SEARCH)
+        self._store.trials.find("s")
 
     def is_through(self) -> bool:
         """Whether everything was tried."""
@@ -156,6 +156,6 @@ def test_21_rubbish_in_a_workers_record_stops_nobody(store: Store, record: Any) 
 )
 def test_21_rubbish_in_a_devices_figures_stops_nobody(store: Store, figures: Any) -> None:
     """They count as not measured."""
-    store.database.workers.insert_one({"_id": "x", "kind": "benchmark", "figures": figures})
+    store.database.benchmarks.insert_one({"_id": "x", "figures": figures})
     (found,) = store.benchmarks.all()
     assert (found.training, found.slots, found.versions) == ({}, 0, {})

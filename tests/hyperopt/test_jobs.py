@@ -12,17 +12,18 @@ import pytest
 from hyperopt import mongoexp
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_NEW, JOB_STATE_RUNNING
 from hyperopt.mongoexp import OperationFailure
+from support.clients import counts_of
 from support.home import REPOSITORY, until
 from support.hyperopt_jobs import document, experiment
 
 from hyperhive.mongoexp import MongoJobs, MongoTrials
 from hyperhive.store.errors import BadAddress, LoginRefused, NotAllowed, StoreUnavailable
-from hyperhive.store.hyperopt import jobs as hyperopt_jobs
-from hyperhive.store.hyperopt.jobs import standard_uri
+from hyperhive.store.hyperopt import attachments, leases
+from hyperhive.store.hyperopt.address import standard_uri
 from hyperhive.store.queue import new_token
 from hyperhive.store.server.mongo import with_login
 from hyperhive.store.store import Store
-from hyperhive.store.trial import HYPEROPT, SEARCH, Draft, Status
+from hyperhive.store.trial import HYPEROPT, Draft, Status
 
 
 def expire_lease(store: Store, job: dict[str, Any]) -> None:
@@ -136,7 +137,7 @@ def test_a_reserved_job_is_held_until_it_ends(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lease is renewed while this process lives, and no more once the job has ended."""
-    monkeypatch.setattr(hyperopt_jobs, "DEFAULT_LEASE_S", 0.4)
+    monkeypatch.setattr(leases, "DEFAULT_LEASE_S", 0.4)
     experiment(store).insert_trial_docs([document(0)])
     jobs = MongoJobs(store)
     job = jobs.reserve(("host", 1))
@@ -157,7 +158,7 @@ def test_the_leases_end_with_the_store(
     store: Store, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever closes a store while it holds a job leaves no thread behind, nor its traceback."""
-    monkeypatch.setattr(hyperopt_jobs, "DEFAULT_LEASE_S", 0.4)
+    monkeypatch.setattr(leases, "DEFAULT_LEASE_S", 0.4)
     experiment(store).insert_trial_docs([document(0)])
     with Store(mongo_uri) as closed:
         jobs = MongoJobs(closed)
@@ -312,7 +313,7 @@ def test_a_study_of_the_same_name_leaves_hyperopts_jobs_alone(store: Store) -> N
     jobs.insert(document(0, "s"))
     store.studies.open("s", {})
     assert store.trials.find("s") == []
-    assert sum(store.trials.counts("s", SEARCH).values()) == 0
+    assert sum(counts_of(store).values()) == 0
     assert store.cancel_study("s") == 0
     store.delete_study("s")
     assert [job["state"] for job in jobs] == [JOB_STATE_NEW]
@@ -322,7 +323,7 @@ def test_a_lease_is_kept_however_often_others_end(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Short jobs that come and go beside a long one do not put off its heartbeat."""
-    monkeypatch.setattr(hyperopt_jobs, "DEFAULT_LEASE_S", 2.0)
+    monkeypatch.setattr(leases, "DEFAULT_LEASE_S", 2.0)
     jobs = MongoJobs(store)
     jobs.insert(document(0))
     held = jobs.reserve("h")
@@ -418,7 +419,7 @@ def test_deleting_hyperopts_trials_leaves_our_studies(store: Store) -> None:
     assert list(trials) == []
     assert store.blobs.get(weights) == b"weights"
     assert store.database.fs.files.count_documents({}) == 1
-    assert store.trials.counts("s", SEARCH)[Status.NEW] == 1
+    assert counts_of(store)[Status.NEW] == 1
 
 
 # -- attachments ------------------------------------------------------------------------------
@@ -464,7 +465,7 @@ def test_a_trials_attachments_are_replaced_and_deleted(store: Store) -> None:
 
 def test_a_large_attachment_is_told_of(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     """It is stored, and its size is said, and where data sets belong."""
-    data = bytes(hyperopt_jobs.LARGE)
+    data = bytes(attachments.LARGE)
     trials = experiment(store)
     with caplog.at_level(logging.WARNING):
         trials.attachments["small"] = data[1:]

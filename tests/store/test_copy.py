@@ -11,7 +11,7 @@ from support.clients import at_once, finish, happened, only, raw
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
-from hyperhive.store.trial import HYPEROPT, SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trial import HYPEROPT, Draft, ErrorKind, Status, Trial
 
 ROUNDS = 10
 COST = 20
@@ -325,7 +325,7 @@ def test_a_configuration_that_nobody_can_run_ends_with_its_copy(store: Store) ->
 def test_a_cancel_ends_both(store: Store, by: str) -> None:
     """Both see it, either confirms it, and the other finds the trial ended."""
     runs = {"holder": held(store), "copy": copied(store)}
-    store.queue.cancel("s", SEARCH, 0)
+    store.queue.cancel_all("s")
     assert all(store.queue.heartbeat(each).cancel_requested for each in runs.values())
     store.queue.confirm_cancel(runs.pop(by))
     assert only(store).status is Status.ERROR
@@ -401,7 +401,7 @@ def test_holder_and_copy_give_back_at_once(store: Store, stores: list[Store]) ->
         at_once(*[partial(s.queue.give_back, run) for s, run in zip(stores, runs)])
         left = only(store, tid)
         assert (left.status, left.attempts, left.token) == (Status.NEW, 0, None)
-        store.queue.cancel("s", SEARCH, tid)
+        store.queue.cancel_all("s")
 
 
 def test_a_copys_heartbeat_is_never_refused_while_the_trial_becomes_its_own(

@@ -12,7 +12,7 @@ from hyperhive.common import files
 from hyperhive.common.errors import ReadableByOthers
 from hyperhive.store.errors import BadAddress
 from hyperhive.store.server import login
-from hyperhive.store.server.mongo import address, direct
+from hyperhive.store.server.mongo import address
 
 URI = "mongodb://nano:s3cr3t@h:27017/hyperhive"
 
@@ -133,10 +133,3 @@ def test_a_saved_login_needs_no_other_file(ca: Path) -> None:
     finally:
         path.unlink()
     assert login.saved() is None
-
-
-def test_the_server_alone() -> None:
-    """A server is asked by itself, whatever set it thinks it is in."""
-    assert direct("mongodb://a:b@h") == "mongodb://a:b@h/?directConnection=true"
-    assert direct("mongodb://h/x?tls=true") == "mongodb://h/x?tls=true&directConnection=true"
-    assert direct("mongodb://h/?directconnection=false") == "mongodb://h/?directconnection=false"

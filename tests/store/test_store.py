@@ -28,7 +28,7 @@ from hyperhive.store.errors import (
 from hyperhive.store.queue import new_token
 from hyperhive.store.server.mongo import address
 from hyperhive.store.store import Store
-from hyperhive.store.trial import SEARCH, Draft
+from hyperhive.store.trial import Draft
 
 SECRET = "s3cr3t-sesame"
 
@@ -246,8 +246,8 @@ def test_every_part_of_the_store_says_that_it_is_unavailable(closed_port: int) -
             store.ensure_indexes,
             store.collect_orphans,
             store.queue.expire,
-            partial(store.trials.counts, "s", SEARCH),
-            partial(store.queue.cancel, "s", SEARCH, 0),
+            partial(store.trials.find, "s"),
+            partial(store.queue.cancel_all, "s"),
             partial(store.queue.finish, "id", "token", {}),
             partial(store.studies.open, "s", {}),
             partial(store.studies.get, "s"),
@@ -259,7 +259,7 @@ def test_every_part_of_the_store_says_that_it_is_unavailable(closed_port: int) -
             partial(store.workers.leave, "w"),
             partial(store.blobs.put, b"x", "x"),
             partial(store.blobs.delete, "x"),
-            store.datasets.cards,
+            partial(store.datasets.has, "h"),
             partial(store.datasets.publish, "h", b"x", {}),
             partial(store.datasets.fetch, "h"),
         ]
@@ -279,7 +279,7 @@ def test_a_reader_reads_and_may_not_write(store: Store, reader_uri: str) -> None
         for forbidden in (
             lambda: reader.queue.post(Draft("s", 1, {}, {}, objective="lenet5")),
             lambda: reader.queue.claim("w", new_token(), ["lenet5"]),
-            lambda: reader.queue.cancel("s", SEARCH, 0),
+            lambda: reader.queue.cancel_all("s"),
             reader.queue.expire,
             lambda: reader.blobs.put(b"x", "x"),
             lambda: reader.studies.open("s", {}),

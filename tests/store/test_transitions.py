@@ -10,13 +10,13 @@ import pytest
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trial import BASELINE, Draft, ErrorKind, Status, Trial
 
 OURS = ["lenet5"]
 
 
-def post(store: Store, tid: int = 0, **fields: Any) -> None:
-    assert store.queue.post(Draft("s", tid, {}, {}, **{"objective": "lenet5", **fields}))
+def post(store: Store, tid: int = 0, study: str = "s", **fields: Any) -> None:
+    assert store.queue.post(Draft(study, tid, {}, {}, **{"objective": "lenet5", **fields}))
 
 
 def claim(store: Store, worker: str = "w1", lease: float = 60.0) -> Trial:
@@ -35,8 +35,11 @@ def finish(store: Store, trial: Trial) -> bool:
     return store.queue.finish(trial.id, str(trial.token), {"loss": 0.25})
 
 
-def cancel(store: Store, tid: int = 0) -> Trial:
-    trial = store.queue.cancel("s", SEARCH, tid)
+def cancel(store: Store) -> Trial:
+    """Ask for the end of the study's one unfinished trial; return it as it is then."""
+    (unfinished,) = [trial for trial in store.trials.find("s") if not trial.is_final]
+    store.queue.cancel_all("s")
+    trial = store.trials.get(unfinished.id)
     assert trial is not None
     return trial
 
@@ -262,7 +265,7 @@ def test_a_sweep_confirms_a_cancel_for_the_dead(store: Store) -> None:
     """A cancelled trial whose worker vanished ends as cancelled, used up or not, counted once."""
     for tid, attempts in enumerate((3, 1)):
         held(store, tid=tid, lease=0, max_attempts=attempts)
-        cancel(store, tid)
+        assert store.queue.cancel_all("s") == 1
     assert store.queue.expire() == 2
     for trial in store.trials.find("s"):
         assert trial.status is Status.ERROR
@@ -327,29 +330,27 @@ def test_a_cancel_can_be_asked_twice(store: Store) -> None:
     cancel(store)
     assert cancel(store).cancel_requested
     store.queue.confirm_cancel(trial)
-    assert store.queue.cancel("s", SEARCH, 0) is None
+    assert store.queue.cancel_all("s") == 0
 
 
-def test_a_cancel_names_one_trial(store: Store) -> None:
-    """Trials of the same number and another purpose, or of another number, are not touched."""
+def test_a_cancel_names_one_study(store: Store) -> None:
+    """Trials of all its purposes end; those of another study are not touched."""
     post(store, tid=0)
     post(store, tid=0, purpose=BASELINE)
-    post(store, tid=1)
-    cancel(store, 0)
-    states = [(trial.purpose, trial.tid, trial.status) for trial in store.trials.find("s")]
-    assert (SEARCH, 0, Status.ERROR) in states
-    assert (BASELINE, 0, Status.NEW) in states
-    assert (SEARCH, 1, Status.NEW) in states
-    assert store.queue.cancel("s", SEARCH, 2) is None
+    post(store, tid=0, study="s2")
+    assert store.queue.cancel_all("s") == 2
+    assert [trial.status for trial in store.trials.find("s")] == [Status.ERROR, Status.ERROR]
+    assert [trial.status for trial in store.trials.find("s2")] == [Status.NEW]
+    assert store.queue.cancel_all("nothing") == 0
 
 
 def test_an_ended_trial_cannot_be_cancelled(store: Store) -> None:
-    """A cancel that comes after the end returns None and changes nothing."""
+    """A cancel that comes after the end changes nothing."""
     finish(store, held(store, tid=0))
     post(store, tid=1)
     store.queue.fail(claim(store), ErrorKind.BAD_PAYLOAD, "no")
     before = [raw(store, tid) for tid in range(2)]
-    assert [store.queue.cancel("s", SEARCH, tid) for tid in range(2)] == [None, None]
+    assert store.queue.cancel_all("s") == 0
     assert [raw(store, tid) for tid in range(2)] == before
 
 
@@ -384,19 +385,6 @@ def test_weights_of_an_unfinished_trial_cannot_be_dropped(store: Store) -> None:
 
 
 # -- what is there ----------------------------------------------------------------------------
-
-
-def test_trials_are_counted_from_their_states(store: Store) -> None:
-    """``counts`` has every state, of one study and one purpose, whatever happened before."""
-    for tid in range(4):
-        post(store, tid=tid)
-    post(store, tid=0, purpose=BASELINE)
-    finish(store, claim(store))
-    store.queue.fail(claim(store), ErrorKind.BAD_PAYLOAD, "no")
-    claim(store)
-    expected = {Status.NEW: 1, Status.RUNNING: 1, Status.DONE: 1, Status.ERROR: 1}
-    assert store.trials.counts("s", SEARCH) == expected
-    assert store.trials.counts("t", SEARCH) == dict.fromkeys(Status, 0)
 
 
 def test_trials_are_found_by_study_purpose_and_number(store: Store) -> None:

@@ -42,9 +42,15 @@ def raw(store: Store, tid: int = 0) -> dict[str, Any]:
     return document
 
 
+def counts_of(store: Store, study: str = "s") -> dict[Status, int]:
+    """Return how many of a study's search trials are in each state."""
+    states = [trial.status for trial in store.trials.find(study, SEARCH)]
+    return {status: states.count(status) for status in Status}
+
+
 def ended(store: Store) -> dict[str, int]:
     """Return how many trials are done and failed; fail if one has not ended."""
-    counts = store.trials.counts("s", SEARCH)
+    counts = counts_of(store)
     assert (counts[Status.NEW], counts[Status.RUNNING]) == (0, 0)
     return {"done": counts[Status.DONE], "failed": counts[Status.ERROR]}
 

@@ -162,8 +162,8 @@ class Life:
         return True
 
     def cancel(self) -> bool:
-        """End while waiting, ask for the end while running; return False once it has ended."""
-        if self.state in FINAL:
+        """End while waiting, ask for the end while running; return False if nothing is left."""
+        if self.state in FINAL or self.cancel_requested:
             return False
         self.cancel_requested = True
         if self.state is Status.NEW:
@@ -217,10 +217,13 @@ class Lives(List[Life]):
                 return tid
         return None
 
-    def copy_one(self, worker: str, token: str) -> int | None:
-        """Have a worker run a copy of the oldest trial of which it may; return its number."""
+    def copy_one(self, worker: str, token: str, study: int, studies: int) -> int | None:
+        """Have a worker copy the oldest trial of a study that it may; return its number.
+
+        Trials belong to ``studies`` studies in turn, of which ``study`` is one.
+        """
         for tid, life in enumerate(self):
-            if life.can_be_copied_by(worker):
+            if tid % studies == study and life.can_be_copied_by(worker):
                 life.begin_copy(worker, token)
                 return tid
         return None
@@ -229,6 +232,10 @@ class Lives(List[Life]):
         """Return the number of the trial that is run under a token."""
         held = [tid for tid, life in enumerate(self) if token in (life.token, life.copy)]
         return held[0] if held else None
+
+    def cancel(self, study: int, studies: int) -> int:
+        """Ask for the end of a study's trials; return how many were asked."""
+        return sum([life.cancel() for life in self[study::studies]])
 
     def expire(self) -> int:
         """Sweep; return how many ended."""

@@ -81,11 +81,11 @@ class Network:
             process.wait()
 
     def _initiate(self) -> None:
-        """Make the server a replica set of one, as compose.yaml does."""
-        member = {"_id": 0, "host": self.host}
+        """Make the server a replica set of one, and wait until it takes writes."""
         with pymongo.MongoClient(self.uri("admin"), directConnection=True) as client:
-            client.admin.command("replSetInitiate", {"_id": "rs0", "members": [member]})
-            until(lambda: client.admin.command("isMaster")["ismaster"], "a primary")
+            only = {"_id": "rs0", "members": [{"_id": 0, "host": self.host}]}
+            client.admin.command("replSetInitiate", only)
+            until(lambda: client.admin.command("isMaster")["ismaster"], "the primary")
 
     def _start(self, options: list[str], encrypted: bool) -> tuple[str, subprocess.Popen[bytes]]:
         """Start a server; return its address and process. A port may be gone before it has it."""

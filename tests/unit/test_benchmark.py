@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -113,22 +114,16 @@ def test_figures_outlive_the_process_and_are_replaced(store: Store) -> None:
     store.benchmarks.keep(again)
     assert store.benchmarks.all() == [MACBOOK, again]
     assert store.workers.present() == store.workers.silent() == []
-    workers = store.client.hyperhive.workers
-    (swept_by,) = [
-        key[0][0]
-        for key in (index["key"] for index in workers.index_information().values())
-        if key[0][0] != "_id"
-    ]
-    assert swept_by == "last_seen"
-    assert workers.count_documents({swept_by: {"$exists": True}}) == 0
+    assert list(store.client.hyperhive.benchmarks.index_information()) == ["_id_"]
 
 
-def test_an_older_hyperhive_leaves_figures_out_of_its_workers(store: Store) -> None:
-    """It asks for those that have not left, and ends with a traceback where one was never seen."""
-    store.benchmarks.keep(NANO)
-    store.workers.report("w", None, "cpu", {}, None)
-    found = store.client.hyperhive.workers.find({"left": None})
-    assert [document["_id"] for document in found] == ["w"]
+def test_figures_that_an_older_hyperhive_kept_are_not_workers(store: Store) -> None:
+    """They are in the collection of workers, and are listed neither as workers nor as figures."""
+    old = {"_id": "benchmark/nano/cuda", "kind": "benchmark", "figures": vars(NANO)}
+    now = datetime.now(timezone.utc)
+    store.client.hyperhive.workers.insert_one({**old, "measured": now, "left": now})
+    assert store.workers.present() == store.workers.silent() == []
+    assert store.benchmarks.all() == []
 
 
 def test_one_machine_may_have_two_devices(store: Store) -> None:
@@ -154,9 +149,8 @@ def test_figures_of_another_version_are_shown(store: Store) -> None:
     """What is missing, or no number, is left blank; markup in a name is a name."""
     store.benchmarks.keep(NANO)
     strange = {"name": "[red]", "device": "cpu", "training": {"64": "fast", "128": 5}, "slots": -1}
-    document = {"_id": "benchmark/x/cpu", "kind": "benchmark", "figures": strange}
-    store.client.hyperhive.workers.insert_many(
-        [document, {"_id": "benchmark/y/cpu", "kind": "benchmark"}]
+    store.client.hyperhive.benchmarks.insert_many(
+        [{"_id": "x/cpu", "figures": strange}, {"_id": "y/cpu"}]
     )
     said = shown(comparison(store.benchmarks.all()), 120)
     assert "[red]" in said

@@ -165,6 +165,6 @@ def test_a_worker_loads_what_unpickles_only_when_allowed() -> None:
 
 
 def test_one_place_unpickles() -> None:
-    """Of all sources, ``evaluate`` in store/hyperopt/trials.py alone uses pickle."""
+    """Of all sources, ``evaluate`` in store/hyperopt/worker.py alone uses pickle."""
     using = {called(path) for path in SOURCES if "pickle" in set(imported(parsed(path)))}
-    assert using == {"store/hyperopt/trials.py"}
+    assert using == {"store/hyperopt/worker.py"}

@@ -6,10 +6,11 @@ import random
 from typing import Any
 
 import pytest
+from support.clients import counts_of
 
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
-from hyperhive.store.trial import SEARCH, Draft, Status, Trial
+from hyperhive.store.trial import Draft, Status, Trial
 from hyperhive.store.workers import Pace
 from hyperhive.worker.claiming import Claimant, pace_of, take
 from hyperhive.worker.identity import Identity
@@ -184,7 +185,7 @@ class Fleet:
 
     def makespan(self) -> float:
         """Run the study; return how long it takes."""
-        while self._store.trials.counts("s", SEARCH)[Status.DONE] < len(self._epochs):
+        while counts_of(self._store)[Status.DONE] < len(self._epochs):
             for device in SECONDS:
                 if device not in self._busy:
                     self._ask(device)
@@ -192,7 +193,7 @@ class Fleet:
         return self._now
 
     def _ask(self, device: str) -> None:
-        waiting = self._store.trials.counts("s", SEARCH)[Status.NEW]
+        waiting = counts_of(self._store)[Status.NEW]
         for tid in range(self._posted, min(len(self._epochs), self._posted + 3 - waiting)):
             post(self._store, tid, self._epochs[tid])
             self._posted += 1

@@ -12,7 +12,7 @@ import pytest
 from hyperhive.store.errors import LoginRefused
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
-from hyperhive.store.trial import SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
 from hyperhive.worker.heartbeat import Heartbeat
 from hyperhive.worker.identity import Identity
 
@@ -105,7 +105,7 @@ def test_a_trial_that_ended_is_lost(
 def test_a_cancel_is_seen(store: Store, trial: Trial, heartbeat: Heartbeat) -> None:
     """A cancel of a running trial is known to its worker within a beat."""
     with heartbeat.holding(trial) as held:
-        store.queue.cancel("s", SEARCH, 0)
+        store.queue.cancel_all("s")
         assert held.cancelled.wait(5)
         assert not held.lost.is_set()
 

@@ -295,7 +295,7 @@ def test_a_cancelled_trial_ends(store: Store, start: Start) -> None:
     post(store)
 
     def objective(config: Mapping[str, Any], context: Context) -> Outcome:
-        store.queue.cancel("s", SEARCH, 0)
+        store.queue.cancel_all("s")
         waits_until_stopped(context)
         raise AssertionError
 

@@ -11,7 +11,7 @@ from typing import Any, Mapping
 from hyperopt.mongoexp import OperationFailure
 
 from hyperhive.store.errors import StoreUnavailable
-from hyperhive.store.hyperopt.trials import MongoCtrl, MongoJobs, MongoTrials, evaluate
+from hyperhive.store.hyperopt import MongoCtrl, MongoJobs, MongoTrials, evaluate
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
 
 _RETRY_S = 1.0

@@ -1,4 +1,4 @@
-"""The dashboard in a browser: it shows the fleet, and goes on after its servers were away."""
+"""The dashboard in a browser: it shows the fleet, and recovers after its servers were away."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FLAGS += "--disable-background-networking --disable-component-update --remote-de
 
 
 class Browser:
-    """A Chromium with one page open, told what to do over its debugging pipe."""
+    """A Chromium with one page open, controlled over its debugging pipe."""
 
     def __init__(self, command: int, said: int, url: str) -> None:
         self._command = os.fdopen(command, "wb", buffering=0)
@@ -40,7 +40,7 @@ class Browser:
         self._session = {"sessionId": attached["sessionId"]}
 
     def evaluate(self, expression: str) -> Any:
-        """Return what an expression is in the page."""
+        """Return the value of an expression in the page."""
         found = self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
         return found["result"].get("value")
 
@@ -114,7 +114,7 @@ def finish(store: Store, tid: int, accuracy: float) -> None:
 def test_the_page_goes_on_when_its_servers_are_back(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:
-    """It shows names as text and a chart with words; away, each server is named; back, it goes on.
+    """It shows names as text and a chart in words, names a server that is away, and goes on.
 
     What was there before stays on the page meanwhile. A study can be chosen.
     """

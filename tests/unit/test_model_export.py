@@ -272,7 +272,7 @@ from hyperhive.cli import main
 main()
 """
 COORDINATORS = "hyperopt networkx scipy matplotlib sklearn"
-"""What a device need not have: it is installed where a study is coordinated."""
+"""Modules that a device need not have: a coordinator needs them."""
 
 
 def best_without(modules: str, *arguments: object) -> str:
@@ -302,17 +302,17 @@ def saved(directory: Path, dataset: Dataset, **changes: Any) -> tuple[bytes, Car
 
 
 def test_a_models_file_is_described_and_exported(tmp_path: Path, dataset: Dataset) -> None:
-    """With --model no store is asked: the images to check on are those of this machine's cache."""
+    """With --model no store is needed: the images to compare come from this machine's cache."""
     config = {"dataset": dataset.content_hash, "learning_rate": 0.0123, "train_on_all": True}
     _, card = saved(tmp_path, dataset, trial=7, config=config, test_accuracy=0.721)
-    said = best("--model", tmp_path)
-    assert "trial 7, refitted on training and validation data" in said
-    assert "learning rate 0.0123" in said
-    assert "72.1% of test images" in said
-    assert card.weights_sha256 in said
+    output = best("--model", tmp_path)
+    assert "trial 7, refitted on training and validation data" in output
+    assert "learning rate 0.0123" in output
+    assert "72.1% of test images" in output
+    assert card.weights_sha256 in output
     DatasetCache().get(dataset.content_hash, lambda name: dataset.pack())
-    said = best("--model", tmp_path, "--export", tmp_path / "model.onnx")
-    assert "same label on all 100 test images" in said
+    output = best("--model", tmp_path, "--export", tmp_path / "model.onnx")
+    assert "same label on all 100 test images" in output
     assert cards.read(tmp_path / "model.onnx")[1].trial == 7
 
 
@@ -340,18 +340,18 @@ def test_best_needs_only_what_a_device_has(
 
 
 def test_the_weights_are_written_without_their_data_set(tmp_path: Path, dataset: Dataset) -> None:
-    """A copy in .safetensors is compared with nothing, needs no images, and says no more."""
+    """A copy in .safetensors is not compared, so it needs no images."""
     packed, _ = saved(tmp_path / "m", dataset)
     path = tmp_path / "copy.safetensors"
-    said = best("--model", tmp_path / "m", "--export", path)
-    assert said.splitlines()[-1] == f"written: {path}"
+    output = best("--model", tmp_path / "m", "--export", path)
+    assert output.splitlines()[-1] == f"written: {path}"
     assert path.read_bytes() == packed
 
 
 def test_a_studys_model_is_exported_from_the_store(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:
-    """Without a name it is the newest study that has a model; its images are the store's too."""
+    """Without a name it is the newest study that has a model; its images come from the store."""
     labels = np.arange(100, dtype=np.int64) % 10
     names = tuple(f"class {number}" for number in range(10))
     data = Dataset("other noise", names, *[pictures(3) // 2, labels] * 2)
@@ -360,9 +360,9 @@ def test_a_studys_model_is_exported_from_the_store(
     store.studies.open("mine", {})
     store.studies.offer("mine", {"card": card.to_json(), "weights": ref})
     store.studies.open("newer", {})
-    said = best("--mongo", mongo_uri)
-    assert "study mine on" in said
-    assert "trial 3, the best so far: the study has not ended" in said
+    output = best("--mongo", mongo_uri)
+    assert "study mine on" in output
+    assert "trial 3, the best so far: the study has not ended" in output
     path = tmp_path / "nano.pt"
     refused = pytest.raises(
         InputError, match=r"could not be checked.*data set .* is not in the store"
@@ -375,8 +375,8 @@ def test_a_studys_model_is_exported_from_the_store(
     assert cards.read(path)[1].validation_accuracy == 0.5
 
 
-def test_a_cancelled_study_is_said_to_be(store: Store, mongo_uri: str) -> None:
-    """Without a model none is to come, and with one it is the best so far for good."""
+def test_best_says_that_a_study_was_cancelled(store: Store, mongo_uri: str) -> None:
+    """A cancelled study gets no model; if it has one, that stays the best so far."""
     packed, card = drawn()
     store.studies.open("gone", {})
     store.studies.cancel("gone")
@@ -388,7 +388,7 @@ def test_a_cancelled_study_is_said_to_be(store: Store, mongo_uri: str) -> None:
 
 
 def test_an_export_is_not_described_as_the_model(tmp_path: Path) -> None:
-    """Its size and hash are not those of the weights: it is refused, and where they are is said."""
+    """Its size and hash are not those of the weights: the refusal says where the weights are."""
     packed, card = drawn()
     export.export(tmp_path / "a.pt", packed, card, pictures(3, 2))
     with pytest.raises(UsageError, match=r"a\.pt is not a \.safetensors file: give"):
@@ -405,6 +405,6 @@ def test_an_export_is_not_described_as_the_model(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_of_best(arguments: list, sentence: str) -> None:
-    """What cannot be is refused before a server is started or asked."""
+    """Impossible options are refused before a server is started or asked."""
     with pytest.raises(UsageError, match=sentence):
         best(*arguments)

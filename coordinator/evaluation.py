@@ -1,4 +1,4 @@
-"""A study's model evaluated: on the test split, once, and on the trial's validation images."""
+"""Evaluation of a study's model: once on the test split, and on the trial's validation images."""
 
 from __future__ import annotations
 
@@ -20,33 +20,34 @@ from hyperhive.model.normalise import to_tensor
 
 _CPU = torch.device("cpu")
 _ENOUGH = 5000
-_TOGETHER = 500
+_BATCH = 500
 
 
 def judge(packed: bytes, card: Card, dataset: Dataset) -> Evaluation:
-    """Evaluate a model's weights; raises ``CheckpointError`` where they cannot be used."""
+    """Evaluate a model on the test split; raises ``CheckpointError`` for unusable weights."""
     model = checkpoint.unpack_weights(packed, card, _CPU)
     images = to_tensor(dataset.test_images, _CPU)
     labels = torch.from_numpy(dataset.test_labels)
     return evaluate(model, images, labels, checkpoint.normaliser(card, _CPU))
 
 
-def with_errors(calibration: Calibration, found: Evaluation, dataset: Dataset) -> Calibration:
-    """Return a calibration with what it does for the calibration error on the test split."""
+def with_errors(calibration: Calibration, test: Evaluation, dataset: Dataset) -> Calibration:
+    """Return a calibration with the calibration errors before and after it on the test split."""
     labels = dataset.test_labels
     return replace(
         calibration,
-        error_before=calibration_error(found.probabilities, labels),
-        error_after=calibration_error(calibration.probabilities(found.logits), labels),
+        error_before=calibration_error(test.probabilities, labels),
+        error_after=calibration_error(calibration.probabilities(test.logits), labels),
     )
 
 
 def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
-    """Return the calibration of a search trial's model, by the images it was validated on.
+    """Return the calibration of a search trial's model, from the images it was validated on.
 
-    A refit has seen every image there is, so it takes over that of the trial that it repeats: the
-    error it leaves on Simpsons-MNIST is no larger than with images kept out of the refit
-    (``benchmarks/unknown.py``). Raises ``CheckpointError`` for weights that cannot be used.
+    A refit has seen every training image, so it takes over the calibration of the trial that it
+    repeats: on Simpsons-MNIST that leaves no larger error than a calibration with images that were
+    held out from the refit (``benchmarks/unknown.py``). Raises ``CheckpointError`` for unusable
+    weights.
     """
     config = TrainConfig.from_json(card.config)
     split = _Split(dataset.content_hash, config.validation_fraction, config.split_seed, dataset)
@@ -65,7 +66,7 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
 
 @dataclass(frozen=True)
 class _Split:
-    """What is trained on and what is held out; equal by what it is made of."""
+    """A split into training and held-out images; two are equal if content, share and seed are."""
 
     content_hash: str
     fraction: float
@@ -73,20 +74,21 @@ class _Split:
     dataset: Dataset = field(compare=False, repr=False)
 
 
-@functools.lru_cache(maxsize=1)  # all trials of a study have one split, and it takes seconds
+@functools.lru_cache(maxsize=1)  # all trials of a study share one split, and it takes seconds
 def _members(split: _Split) -> MemberStatistics:
-    kept, held_out = split.dataset.validation_split(split.fraction, split.seed)
+    trained_on, held_out = split.dataset.validation_split(split.fraction, split.seed)
     images = split.dataset.train_images
-    return MemberStatistics.of(seen_by_camera(images[kept]), seen_by_camera(images[held_out]))
+    return MemberStatistics.of(seen_by_camera(images[trained_on]), seen_by_camera(images[held_out]))
 
 
 def seen_by_camera(images: np.ndarray) -> np.ndarray:
     """Return images and a distorted copy of each: uint8 ``[2 N, 28, 28, C]``.
 
-    Of more than 5,000 that many are drawn, which is enough to know how their statistics spread.
+    Of more than 5,000 images a random 5,000 are used, which is enough to estimate the spread of
+    their statistics.
     """
     drawn = images[np.random.RandomState(0).permutation(len(images))[:_ENOUGH]]
     camera = CameraAugmentation(torch.Generator().manual_seed(0))
-    parts = [camera(part).permute(0, 2, 3, 1) for part in to_tensor(drawn, _CPU).split(_TOGETHER)]
+    parts = [camera(part).permute(0, 2, 3, 1) for part in to_tensor(drawn, _CPU).split(_BATCH)]
     copies = torch.cat(parts).round().clamp(0, 255).byte().numpy()
     return np.concatenate([drawn, copies])

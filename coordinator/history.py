@@ -1,9 +1,9 @@
-"""What a suggestion may know of the trials before it: the same, whenever it is asked for.
+"""What a suggestion may know of the trials before it: the same, whenever it is made.
 
-A suggestion is due when a worker takes one of the trials before it. It knows what had ended when
-the latest of those was first taken, by the store's own times. So a coordinator that was away at
-that moment makes the suggestion it would have made, and one worker, whose trials end in order,
-gets the same sequence of configurations however often its coordinator is killed.
+A suggestion is due when a worker claims one of the trials before it. It knows what had ended when
+the latest of those was first claimed, by the store's clock. So a coordinator that was away at that
+moment later makes the same suggestion. A single worker, whose trials end in order, gets the same
+sequence of configurations however often its coordinator is killed.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from hyperhive.store.trial import ErrorKind, Status, Trial
 
 
 def latest_claim(trials: Iterable[Trial]) -> datetime | None:
-    """Return when the latest of these trials to be taken was first taken; None if none was."""
+    """Return the latest time at which one of these trials was first claimed; None if none was."""
     claims = [trial.first_claim for trial in trials if trial.first_claim is not None]
     return max(claims, default=None)
 
 
 def known_at(moment: datetime | None, trials: Iterable[Trial]) -> list[Observation]:
-    """Return what was known of these trials at a moment, by tid: what had not ended is pending.
+    """Return what was known of these trials at a moment, by tid; an unfinished one is pending.
 
-    A trial that ended for no fault of its hyperparameters' tells nothing and is left out.
+    A trial that failed for another reason than its hyperparameters tells nothing and is omitted.
     """
     known = []
     for trial in sorted(trials, key=lambda trial: trial.tid):
@@ -37,13 +37,13 @@ def known_at(moment: datetime | None, trials: Iterable[Trial]) -> list[Observati
 
 
 def _had_ended(trial: Trial, moment: datetime | None) -> bool:
-    """Whether a trial that is over now was over then; times are whole milliseconds."""
+    """Return whether a trial that has ended now had ended then; times are whole milliseconds."""
     if moment is None or trial.refresh_time is None:
         return False
-    was_taken_then = trial.first_claim == moment  # it may have ended within the millisecond
-    return trial.refresh_time <= moment and not was_taken_then
+    was_claimed_then = trial.first_claim == moment  # it may have ended within the millisecond
+    return trial.refresh_time <= moment and not was_claimed_then
 
 
 def _is_to_blame(trial: Trial) -> bool:
-    """Whether a trial failed by its own hyperparameters, not by its device or somebody's will."""
+    """Return whether a trial's hyperparameters made it fail, not its device or a cancellation."""
     return trial.error is not None and trial.error["kind"] == ErrorKind.OBJECTIVE.value

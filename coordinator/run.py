@@ -54,7 +54,7 @@ def open_study(store: Store, plan: Plan, dataset: Dataset) -> Study:
     if stored.cancelled:
         raise StudyWithdrawn(
             f"study {study.name} was cancelled: choose another name, or run `hyperhive study "
-            f"delete {study.name}` to begin it anew"
+            f"delete {study.name}` to start it again"
         )
     if stored.spec == spec:
         return study

@@ -1,4 +1,4 @@
-"""Search spaces: which values a trial's configuration may take, in hyperopt's terms and in ours."""
+"""Search spaces: the values that a trial's configuration may take, for hyperopt and for us."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ TUNABLE = ("learning_rate", "epochs", "momentum", "batch_size")
 class Dimension:
     """One hyperparameter: values from ``low`` to ``high``, both in its own unit.
 
-    ``uniform`` and ``loguniform`` are hyperopt's (bounds of the latter are the values, not their
-    logarithms); ``quniform`` gives whole multiples of ``step``, as a whole number.
+    ``uniform`` and ``loguniform`` are hyperopt's, but the bounds of ``loguniform`` are the values
+    and not their logarithms. ``quniform`` gives whole multiples of ``step``, as a whole number.
 
-    Raises ``UsageError`` for a distribution or bounds that make no sense.
+    Raises ``UsageError`` for a distribution or bounds that cannot be used.
     """
 
     name: str
@@ -46,13 +46,13 @@ class Dimension:
         for bound in (self.low, self.high):
             self._require_usable(bound)
         if self.step and (self.low % self.step or self.high % self.step):
-            # hyperopt rounds a draw to the nearest multiple, which may lie beyond other bounds.
+            # hyperopt rounds a draw to the nearest multiple, which may lie outside other bounds.
             raise UsageError(f"{where}low and high must be multiples of step")
         if self.name in _WHOLE_NUMBERS and self.distribution != _WHOLE:
             raise UsageError(f"{where}is a whole number: its distribution is quniform")
 
     def to_config(self, value: float) -> Any:
-        """Return hyperopt's value as the configuration has it."""
+        """Return hyperopt's value in the type that the configuration has."""
         return int(value) if self.distribution == _WHOLE else float(value)
 
     def to_hyperopt(self) -> Any:
@@ -67,7 +67,7 @@ class Dimension:
         return hp.uniform(self.name, self.low, self.high)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the dimension as a table of a study file."""
+        """Return the dimension as a table in a study file."""
         table = {"distribution": self.distribution, "low": self.low, "high": self.high}
         return table if self.step is None else {**table, "step": self.step}
 
@@ -88,20 +88,20 @@ CLASSIC: Space = (
     Dimension("epochs", _WHOLE, 2, 30, step=1),
     Dimension("momentum", "uniform", 0.0, 0.95),
 )
-"""The three hyperparameters that matter here."""
+"""The three hyperparameters that matter for LeNet-5."""
 
 ROBUST: Space = (
     CLASSIC[0],
     Dimension("epochs", _WHOLE, 10, 60, step=1),
     CLASSIC[2],
 )
-"""The same three; images that look otherwise in every epoch are worth more epochs."""
+"""The same three; augmented images differ in every epoch, so more epochs are worthwhile."""
 
 NAMED: dict[str, dict[str, Any]] = {
     "classic": {"space": CLASSIC, "augment": "none"},
     "robust": {"space": ROBUST, "augment": "camera"},
 }
-"""What a space's name says of a study: the fields of its ``Plan``."""
+"""The fields of a ``Plan`` that each name of a space stands for."""
 
 
 def named(name: str) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def from_tables(tables: Mapping[str, Any]) -> Space:
             or not {"distribution", "low", "high"} <= set(table) <= known
         ):
             raise UsageError(
-                f"search space, {name}: needs distribution, low and high, may have step, and has "
+                f"search space, {name}: needs distribution, low and high, may have step, and "
                 "nothing else"
             )
         dimensions.append(Dimension(name=name, **table))

@@ -1,4 +1,4 @@
-"""What a study searches: its specification, from a TOML file or from flags."""
+"""A study's specification: what it searches, as a TOML file or flags describe it."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Plan:
     Args:
         name: of the study; a name in the store and of a folder.
         data: which data set.
-        trials: how many configurations to try.
+        trials: the number of configurations to try.
         algorithm: one of ``ALGORITHMS``.
         seed: of suggestions, initial weights and splits.
-        validation: share of the training split that is held out to choose by.
-        batch_size: images a training step, where the space does not search it.
-        startup: trials that must be finished before TPE stops drawing at random.
-        max_attempts: how often a trial may be begun.
-        objective: what a trial runs, by the name under which workers have it.
+        validation: the share of the training split that is held out to choose the best trial.
+        batch_size: images per training step, unless the space searches it.
+        startup: the number of finished trials before TPE stops drawing at random.
+        max_attempts: how often a trial may be started.
+        objective: the name under which workers know what a trial runs.
         space: what is searched.
         augment: how training images are distorted, see ``TrainConfig``.
     """
@@ -78,14 +78,14 @@ class Plan:
             _require(whole and value >= least, f"{field} is a whole number from {least}")
         _require(self.seed < 2**32, "seed is below 2**32, which is what NumPy takes")
         named = isinstance(self.objective, str) and self.objective not in ("", HYPEROPT)
-        _require(named, "objective is the name under which workers have what they run")
+        _require(named, "objective is the name under which workers know what a trial runs")
         number = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
         _require(number, "validation is a share between 0 and 1")
 
 
 @dataclass(frozen=True)
 class Study:
-    """A plan whose data set is known: what the store keeps, and what makes trials."""
+    """A plan whose data set is known: its specification in the store, and its trials' drafts."""
 
     plan: Plan
     dataset_hash: str
@@ -104,7 +104,8 @@ class Study:
     def spec(self) -> dict[str, Any]:
         """Return the study as plain JSON: everything that its results depend on.
 
-        Without augmentation it says nothing of any: studies from before there was one are the same.
+        Without augmentation it has no key for it, so that a study from before augmentation existed
+        has the same specification.
         """
         plan = dataclasses.asdict(self.plan)
         for key in ("name", "data") + (("augment",) if self.plan.augment == "none" else ()):
@@ -118,10 +119,7 @@ class Study:
         return self._config({**chosen, "augment": self.plan.augment})
 
     def untuned_config(self) -> TrainConfig:
-        """Return the configuration of the baseline: what one writes down before tuning.
-
-        That is without augmentation.
-        """
+        """Return the configuration of the baseline: a usual choice before tuning, unaugmented."""
         return self._config(UNTUNED)
 
     def draft(
@@ -155,28 +153,28 @@ class Study:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return how two specifications differ, a phrase each: ``seed was 0 and is 1``."""
-    found = []
+    """Return how two specifications differ, one phrase per key: ``seed was 0 and is 1``."""
+    phrases = []
     for key in sorted(set(old) | set(new)):
         before, after = old.get(key), new.get(key)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += differences(before, after, prefix + key + ".")
+            phrases += differences(before, after, prefix + key + ".")
         elif before != after:
-            found.append(f"{prefix}{key} was {_short(before)} and is {_short(after)}")
-    return found
+            phrases.append(f"{prefix}{key} was {_short(before)} and is {_short(after)}")
+    return phrases
 
 
 def study_name(text: str, prefix: str = "", suffix: str = "") -> str:
-    """Return a name fit for a study, made from any text."""
+    """Return a valid name of a study, made from any text."""
     room = 64 - len(prefix) - len(suffix)
-    fit = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:room]
-    return prefix + (fit or "images") + suffix
+    allowed = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:room]
+    return prefix + (allowed or "images") + suffix
 
 
 def read_file(path: Path) -> dict[str, Any]:
     """Return the fields of a ``Plan`` that a study file sets; raises ``UsageError``.
 
-    A relative ``data`` is looked for from the study file's folder.
+    A relative ``data`` is relative to the study file's folder.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))

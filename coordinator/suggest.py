@@ -1,9 +1,9 @@
-"""What to try next: hyperopt's algorithms, told the truth about trials that are not finished.
+"""What to try next: hyperopt's algorithms, with unfinished trials represented as what they are.
 
 hyperopt gives a pending trial infinite loss and counts it towards the start-up trials and the gamma
 split: with 25 trials running and none finished, TPE would skip its random start-up and model
 nothing. Here start-up counts finished trials, and a pending one enters with the worst loss seen, so
-that its neighbourhood is neither sought nor banned for ever.
+that its neighbourhood is neither sought nor excluded forever.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hyperhive.coordinator.space import Space
 
 @dataclass(frozen=True)
 class Observation:
-    """A trial as an algorithm sees it: values by label, and the loss, or None while pending."""
+    """A trial as an algorithm sees it: values by label, and the loss, which is None if pending."""
 
     tid: int
     vals: Mapping[str, float]
@@ -34,9 +34,10 @@ class Suggester:
     Args:
         algorithm: ``tpe``, ``random`` or ``anneal``.
         space: what is searched.
-        seed: of the study. Suggestion number k draws from a stream of its own, made from the seed
-            and k, so a study that is resumed goes on as if it had never stopped.
-        startup: finished trials that TPE and annealing wait for.
+        seed: of the study. Suggestion number k draws from a random stream of its own, derived from
+            the seed and k, so a resumed study goes on as if it had never stopped.
+        startup: the number of finished trials before TPE and annealing take over from random
+            search.
     """
 
     def __init__(self, algorithm: str, space: Space, seed: int, startup: int) -> None:
@@ -50,7 +51,7 @@ class Suggester:
     def suggest(self, tid: int, history: list[Observation]) -> dict[str, float]:
         """Return values for trial ``tid``, given every trial posted before it that did not fail.
 
-        One whose values are not of the space is left out: workers may write what they like.
+        A trial with values outside the space's labels is ignored: a worker can write anything.
         """
         names = {dimension.name for dimension in self._space}
         history = [
@@ -77,17 +78,18 @@ class Suggester:
 def _as_trials(history: list[Observation], worst: float) -> Any:
     trials = Trials()
     documents = []
-    for seen in history:
-        loss = worst if seen.loss is None else seen.loss
+    for observation in history:
+        tid, vals = observation.tid, observation.vals
+        loss = worst if observation.loss is None else observation.loss
         misc = {
-            "tid": seen.tid,
+            "tid": tid,
             "cmd": None,
             "workdir": None,
-            "idxs": {label: [seen.tid] for label in seen.vals},
-            "vals": {label: [value] for label, value in seen.vals.items()},
+            "idxs": {label: [tid] for label in vals},
+            "vals": {label: [value] for label, value in vals.items()},
         }
         (document,) = trials.new_trial_docs(
-            [seen.tid], [None], [{"status": STATUS_OK, "loss": loss}], [misc]
+            [tid], [None], [{"status": STATUS_OK, "loss": loss}], [misc]
         )
         document["state"] = JOB_STATE_DONE
         documents.append(document)

@@ -50,9 +50,8 @@ class SearchTrials:
     def load(self) -> None:
         """Read all trials, whatever was known of them."""
         trials = self._store.trials.find(self._study.name, SEARCH)
-        self._finished = {trial.tid: trial for trial in trials if trial.is_final}
-        self._unfinished = {trial.tid: trial for trial in trials if not trial.is_final}
-        self._ordered = None
+        self._finished, self._unfinished, self._ordered = {}, {}, None
+        self._take(trials)
 
     def look(self) -> None:
         """Read the unfinished trials again.
@@ -61,12 +60,9 @@ class SearchTrials:
         """
         asked = list(self._unfinished)
         trials = self._store.trials.find(self._study.name, SEARCH, asked)
-        now = {trial.tid: trial for trial in trials}
-        if now == self._unfinished:
-            return
-        self._ordered = None
-        self._unfinished = {tid: trial for tid, trial in now.items() if not trial.is_final}
-        self._finished.update({tid: trial for tid, trial in now.items() if trial.is_final})
+        if trials != list(self._unfinished.values()):
+            self._unfinished, self._ordered = {}, None
+            self._take(trials)
 
     def post_next(self) -> None:
         """Suggest a configuration and post it under the lowest number that is free."""
@@ -77,10 +73,8 @@ class SearchTrials:
         self._store.queue.post(self._study.draft(SEARCH, tid, self._study.config(vals), vals))
         # Read it back: another coordinator may have posted this number first, or hyperopt itself.
         posted = self._store.trials.find(self._study.name, SEARCH, [tid])
-        if posted:
-            self._unfinished[tid] = posted[0]
-            self._ordered = None
-        else:
+        self._take(posted)
+        if not posted:
             self._not_ours.add(tid)
 
     def drop_weights(self) -> bool:
@@ -97,6 +91,12 @@ class SearchTrials:
                 except LeaseLost:
                     refused = True
         return not refused
+
+    def _take(self, trials: list[Trial]) -> None:
+        for trial in trials:
+            known = self._finished if trial.is_final else self._unfinished
+            known[trial.tid] = trial
+            self._ordered = None
 
     def _next_tid(self) -> int:
         used = {*self._finished, *self._unfinished, *self._not_ours}

@@ -1,8 +1,8 @@
-"""Makes docs/dashboard.png: the dashboard of a study of scikit-learn's digits, under way.
+"""Makes docs/dashboard.png: the dashboard of a study of scikit-learn's digits while it runs.
 
     python docs/make_dashboard_picture.py
 
-A real coordinator and a worker with two slots, and Chromium, which must be installed.
+It runs a real coordinator, a worker with two slots, and Chromium, which must be installed.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ FLAGS = "--headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-
 
 
 def main() -> None:
-    """Run a study, and keep a picture of its dashboard once enough trials have ended."""
+    """Run a study, and save a picture of its dashboard once enough trials have ended."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
-        raise SystemExit("this needs Chromium")
+        raise SystemExit("Chromium is not installed: this script needs it")
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as opened:
         uri = opened.enter_context(embedded_server(Path(folder) / "mongo"))
         work = Path(folder)
@@ -62,16 +62,16 @@ def main() -> None:
 
 @contextlib.contextmanager
 def running(work: Path, uri: str, *command: str) -> Iterator[Path]:
-    """Run a hyperhive command while this is open; give the file of what it says."""
+    """Run a hyperhive command while the context is open; give the file of its output."""
     log = work / f"{command[0]}.log"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HYPERHIVE_MONGO": uri}
-    with log.open("wb") as said:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "hyperhive", *command],
             cwd=str(work),
             env=environment,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
         )
     try:
         yield log
@@ -81,19 +81,19 @@ def running(work: Path, uri: str, *command: str) -> Iterator[Path]:
 
 
 def address(log: Path) -> str:
-    """Wait for the dashboard to say where it is."""
+    """Wait until the dashboard prints its address; return it."""
     while True:
-        found = re.search(r"the dashboard is at (\S+)\n", log.read_text())
-        if found:
-            return found.group(1)
+        line = re.search(r"the dashboard is at (\S+)\n", log.read_text())
+        if line:
+            return line.group(1)
         time.sleep(0.1)
 
 
 def fleet(url: str) -> dict[str, Any]:
-    """Return what the page shows of the study."""
+    """Return the study as the page shows it."""
     with urllib.request.urlopen(url + "fleet.json") as answer:  # noqa: S310 - our own server
-        said: dict[str, Any] = json.load(answer)
-    return (said["fleet"] or {}).get("study") or {}
+        content: dict[str, Any] = json.load(answer)
+    return (content["fleet"] or {}).get("study") or {}
 
 
 if __name__ == "__main__":

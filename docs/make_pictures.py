@@ -2,8 +2,8 @@
 
     python docs/make_pictures.py
 
-The digits are held in front of a camera that is a real MJPEG server on this machine, one a second;
-the model has never seen them.
+A real MJPEG server on this machine is the camera, and shows one digit per second. The model has
+never seen these digits.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHEET = ROOT / "docs" / "contact_sheet.png"
 
 
 def main() -> None:
-    """Train, hold the digits up, and keep the contact sheet, in colours enough for it."""
+    """Train a model, show it the digits, and save the contact sheet with 64 colours."""
     data = digits()
     with tempfile.TemporaryDirectory() as folder:
         save_model(Path(folder) / "digits", data)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def save_model(directory: Path, data: Dataset) -> None:
-    """Train a model of the digits and save it."""
+    """Train a model on the digits and save it."""
     training = TrainingData(data, torch.device("cpu"))
     config = TrainConfig(data.content_hash, learning_rate=0.05, epochs=10, momentum=0.9)
     write(directory / WEIGHTS_FILE, *trained(training, config))
@@ -64,7 +64,7 @@ def one_of_each(data: Dataset) -> list[np.ndarray]:
 
 
 def scene(image: np.ndarray, seed: int) -> np.ndarray:
-    """Return a frame of 640x480 in which a card with this digit lies askew on a table."""
+    """Return a frame of 640x480: a card with this digit, slightly rotated, on a table."""
     random = np.random.RandomState(seed)
     grain = random.randint(90, 130, (480, 8)).astype(np.uint8)
     wood = Image.fromarray(grain).resize((640, 480)).filter(ImageFilter.GaussianBlur(3))

@@ -56,7 +56,7 @@ def invite(
 ) -> None:
     """Give a device access: print the one line to paste there.
 
-    The device gets a login of its own, which may do what a worker does and nothing else. The line
+    The device gets a login of its own, which may do what its role needs and nothing else. The line
     contains the certificate of the server's CA. If you invite the same name again, it gets a new
     password, and the old one stops working.
     """

@@ -102,7 +102,7 @@ class FleetReader:
         """
         known = self._states.get(summary.name)
         if known is None or self._created[summary.name] != summary.created:
-            self._closed.discard(summary.name)  # it was deleted and begun anew
+            self._closed.discard(summary.name)  # it was deleted and started again
             return _state_of(summary, ())
         state = _state_of(summary, known.trials)
         return known if state == known else state

@@ -87,7 +87,7 @@ def listen(dashboard: Dashboard, options: DashboardOptions) -> PageServer:
 def read_first(dashboard: Dashboard, tell: Callable[[str], None]) -> None:
     """Read the store once: a wrong login ends the command now.
 
-    If the server only does not answer, that is told, and the page waits for it.
+    If the server does not answer, ``tell`` gets a sentence about it, and the page waits for it.
     """
     try:
         dashboard.read()

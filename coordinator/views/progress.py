@@ -17,7 +17,7 @@ from hyperhive.store.trial import BASELINE, SEARCH, Status, Trial
 from hyperhive.store.workers import WorkerRecord
 
 _RECENT = 20
-"""The number of latest trials whose mean time is taken for that of the next ones."""
+"""The number of latest trials whose mean time is the estimate for the next ones."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Snapshot:
         study: its state, without trials that are not the search's and not waited for now.
         phase: what the search does, in words.
         workers: those that would take its trials.
-        had_workers: whether there has been one since the search began.
+        had_workers: whether there has been a worker since the search started.
         is_reachable: whether the store answers.
     """
 

@@ -39,27 +39,28 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._written: set[int] | None = None
+        self._written: set[int] = set()
+        self._is_started = False
         self._phase: str | None = None
 
     def show(self, snapshot: Snapshot) -> None:
         """Write what is new."""
-        ended = [trial for trial in snapshot.study.searched if trial.is_final]
-        if self._written is None:
-            self._written = {trial.tid for trial in ended}
-            if ended:
-                self._write(f"resumed with {len(ended)} trials done")
+        study = snapshot.study
+        ended = [t for t in study.searched if t.tid not in self._written and t.is_final]
+        if ended and not self._is_started:
+            self._write(f"resumed with {len(ended)} trials done")
+            self._written.update(trial.tid for trial in ended)
+            ended = []
+        self._is_started = True
         phase = snapshot.phase
         if not snapshot.workers and snapshot.is_reachable:
             phase = no_worker(snapshot.had_workers)
         if phase != self._phase:
             self._phase = phase
-            self._write(f"{snapshot.study.name}: {phase}")
+            self._write(f"{study.name}: {phase}")
         for trial in ended:
-            if trial.tid not in self._written:
-                self._written.add(trial.tid)
-                number = f"[{len(self._written)}/{snapshot.study.budget}]"
-                self._write(f"{number} {_ending(trial, snapshot.study.best)}")
+            self._written.add(trial.tid)
+            self._write(f"[{len(self._written)}/{study.budget}] {_ending(trial, study.best)}")
 
     def _write(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)

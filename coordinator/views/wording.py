@@ -54,7 +54,7 @@ def doing(trial: Trial) -> str:
     """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2%``."""
     name = "second copy of trial" if trial.is_copy else "trial"
     text = f"{name} {trial.tid}"
-    if trial.epoch is None or trial.epochs is None:  # it has just begun, or is another objective
+    if trial.epoch is None or trial.epochs is None:  # it has just started, or is another objective
         return text
     text += f": epoch {trial.epoch} of {trial.epochs}"
     return text if trial.latest_accuracy is None else f"{text}, {percent(trial.latest_accuracy)}"

@@ -134,7 +134,7 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
         ("coordinator --data no-images", 1, "class folder cats has 0 readable images"),
         ("coordinator --data corrupt.zip", 1, "neither a folder nor a readable zip file"),
         ("coordinator --data nowhere", 1, "there is no folder or zip file at nowhere"),
-        ("mongo invite nano", 2, "which server? Say --mongo with an administrator's login"),
+        ("mongo invite nano", 2, "which server? Pass --mongo with an administrator's login"),
         ("mongo revoke n/o --mongo mongodb://h", 2, "a device's name has letters, digits"),
         ("demo --data empty", 1, "found 0 class folders"),
         ("worker --device gpu", 2, "unknown device 'gpu': choose auto, cpu, cuda, mps"),

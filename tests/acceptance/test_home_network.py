@@ -110,7 +110,7 @@ def test_a_devices_life(home: Home, network: Network) -> None:
         assert (invited.returncode, invited.stderr) == (
             0,
             "the line says that the server is 127.0.0.1: if nano reaches it by another name or "
-            "address, say --host\n",
+            "address, pass --host\n",
         )
         first, *command = shlex.split(invited.stdout)
         name, _, line = first.partition("=")

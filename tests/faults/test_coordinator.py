@@ -21,7 +21,7 @@ from hyperhive.store.trial import SEARCH
 def test_03_a_coordinator_killed_while_posting(
     own_fleet: Fleet, trials: int, kills: list[int]
 ) -> None:
-    """No tid is missing or doubled, and the configurations are those of a study left in peace.
+    """No tid is missing or doubled, and the configurations are those of an undisturbed study.
 
     With one worker TPE suggests the same sequence, kill -9 of the coordinator and of mongod or not.
     """

@@ -1,4 +1,4 @@
-"""The dashboard in a browser: it shows the fleet, and goes on after its servers were away."""
+"""The dashboard in a browser: it shows the fleet, and recovers after its servers were away."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from support.home import until
 from support.proxy import Proxy, anything, nothing
 
-from hyperhive.coordinator.cli.dashboard import _listen
 from hyperhive.coordinator.views.dashboard import Dashboard
 from hyperhive.coordinator.views.fleet import FleetReader
+from hyperhive.coordinator.views.page import DashboardOptions, listen
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft
@@ -28,7 +28,7 @@ FLAGS += "--disable-background-networking --disable-component-update --remote-de
 
 
 class Browser:
-    """A Chromium with one page open, told what to do over its debugging pipe."""
+    """A Chromium with one page open, controlled over its debugging pipe."""
 
     def __init__(self, command: int, said: int, url: str) -> None:
         self._command = os.fdopen(command, "wb", buffering=0)
@@ -40,7 +40,7 @@ class Browser:
         self._session = {"sessionId": attached["sessionId"]}
 
     def evaluate(self, expression: str) -> Any:
-        """Return what an expression is in the page."""
+        """Return the value of an expression in the page."""
         found = self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
         return found["result"].get("value")
 
@@ -114,7 +114,7 @@ def finish(store: Store, tid: int, accuracy: float) -> None:
 def test_the_page_goes_on_when_its_servers_are_back(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:
-    """It shows names as text and a chart with words; away, each server is named; back, it goes on.
+    """It shows names as text and a chart in words, names a server that is away, and goes on.
 
     What was there before stays on the page meanwhile. A study can be chosen.
     """
@@ -127,7 +127,7 @@ def test_the_page_goes_on_when_its_servers_are_back(
         proxy = opened.enter_context(Proxy.of(mongo_uri))
         through = opened.enter_context(Store(proxy.uri(mongo_uri), timeout=2.0))
         dashboard = Dashboard(FleetReader(through))
-        page = _listen(dashboard, "127.0.0.1", 0, None)
+        page = listen(dashboard, DashboardOptions(None, "127.0.0.1", 0, None))
         with page.running():
             browser = opened.enter_context(browsing(page.url, tmp_path))
             browser.shows(NAME, "#name")
@@ -149,7 +149,7 @@ def test_the_page_goes_on_when_its_servers_are_back(
             assert browser.evaluate("document.getElementById('problem').textContent") == ""
         browser.shows("no connection: `hyperhive dashboard` has ended", "#problem")
         browser.shows("3 of 4 done", "#counts")
-        again = _listen(dashboard, "127.0.0.1", page.server_address[1], None)
+        again = listen(dashboard, DashboardOptions(None, *page.server_address[:2], None))
         with again.running():
             until(
                 lambda: not browser.evaluate("document.getElementById('problem').textContent"), ""

@@ -66,8 +66,9 @@ class Vandal:
 
     def work(self, snapshot: Snapshot) -> None:
         """Do one trial, and look at the fleet as the dashboard and the status do."""
-        if self._when == "waiting" and snapshot.waiting:
-            self._spoil(snapshot.waiting[0])
+        waiting = [t for t in snapshot.study.searched if t.status is Status.NEW]
+        if self._when == "waiting" and waiting:
+            self._spoil(waiting[0])
         trial = self._store.queue.claim("w", new_token(), ["lenet5"], lease=1.0)
         if trial is not None:
             if self._when == "running":

@@ -1,4 +1,4 @@
-"""``hyperhive study cancel`` and ``delete`` on a study that runs."""
+"""``hyperhive study cancel`` and ``delete`` on a running study."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hyperhive.store.trial import BASELINE, ErrorKind, Status
 
 
 def test_a_live_study_is_cancelled(home: Home, fleet: Fleet) -> None:
-    """Its coordinator says so and ends, its worker stops the trial in hand and goes on."""
+    """Its coordinator says so and ends; its worker stops its trial and goes on."""
     worker = fleet.worker(seconds="60")
     coordinator = fleet.coordinator("s", 5)
     with fleet.store() as store:
         running(store, "s", BASELINE)
-        said = home.run("study", "cancel", "s", HYPERHIVE_MONGO=fleet.uri)
-        assert (said.returncode, said.stdout) == (0, "study s cancelled, 2 trials with it\n")
+        done = home.run("study", "cancel", "s", HYPERHIVE_MONGO=fleet.uri)
+        assert (done.returncode, done.stdout) == (0, "study s cancelled, 2 trials with it\n")
         assert coordinator.end() == 1
         assert coordinator.said().endswith("error: study s was cancelled\n")
         worker.says("s/baseline/0: cancelled")
@@ -33,7 +33,7 @@ def test_a_live_study_is_cancelled(home: Home, fleet: Fleet) -> None:
 
 
 def test_a_live_study_is_deleted(home: Home, fleet: Fleet) -> None:
-    """Nothing of it stays, neither in the store nor in an outbox; without a yes nothing happens."""
+    """Nothing of it stays in the store or in an outbox; without confirmation nothing happens."""
     worker = fleet.worker(seconds="0.5")
     coordinator = fleet.coordinator("s", 50)
     with fleet.store() as store:
@@ -41,8 +41,8 @@ def test_a_live_study_is_deleted(home: Home, fleet: Fleet) -> None:
         refused = home.run("study", "delete", "s", HYPERHIVE_MONGO=fleet.uri)
         assert refused.returncode == 1
         assert store.studies.get("s") is not None
-        said = home.run("study", "delete", "s", "--yes", HYPERHIVE_MONGO=fleet.uri)
-        assert (said.returncode, said.stdout) == (0, "study s deleted\n")
+        done = home.run("study", "delete", "s", "--yes", HYPERHIVE_MONGO=fleet.uri)
+        assert (done.returncode, done.stdout) == (0, "study s deleted\n")
         assert coordinator.end() == 1
         assert coordinator.said().endswith("error: study s was deleted\n")
         worker.signal(signal.SIGTERM)
@@ -57,11 +57,11 @@ def test_a_live_study_is_deleted(home: Home, fleet: Fleet) -> None:
     assert "there is no study 's'" in unknown.stderr
 
 
-def test_a_coordinator_without_workers_ends_when_told_to(home: Home, fleet: Fleet) -> None:
-    """It says what it waits for, and after its time-out what to do; nothing is lost by it."""
+def test_a_coordinator_without_workers_ends_after_its_timeout(home: Home, fleet: Fleet) -> None:
+    """It says what it waits for, and after its timeout what to do; nothing is lost."""
     coordinator = fleet.coordinator("s", 3, "--timeout", "2")
     assert coordinator.end() == 1
     assert "s: no worker yet: run `hyperhive worker`" in coordinator.said()
-    assert "start one and the same study again, and it goes on" in coordinator.said()
+    assert "start a worker and the same study again, and it goes on" in coordinator.said()
     fleet.worker()
     assert fleet.coordinator("s", 3, "--timeout", "60").end() == 0

@@ -12,8 +12,8 @@ from hyperhive.coordinator.cli.mongo import invite
     "host", ["0.0.0.0", "0.0.0.0:27017", "0", "[::]", "[::]:27018", "[0:0::0]"]
 )
 @pytest.mark.parametrize("is_given", [True, False])
-def test_a_server_is_not_called_as_it_listens(host: str, is_given: bool) -> None:
-    """The line would point each device at itself: which --host it is has to be said."""
+def test_the_address_of_every_interface_is_refused(host: str, is_given: bool) -> None:
+    """The line would point each device at itself: --host must be given."""
     uri = "mongodb://admin:0@{}/hyperhive?tls=true".format("127.0.0.1:1" if is_given else host)
-    with pytest.raises(UsageError, match=r"no device reaches .* say --host"):
+    with pytest.raises(UsageError, match=r"no device reaches .* pass --host"):
         invite("nano", "worker", host if is_given else None, uri)

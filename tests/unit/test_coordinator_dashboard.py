@@ -1,4 +1,4 @@
-"""The dashboard: what it reads of a real store, what it says of it, and to whom."""
+"""The dashboard: what it reads from a real store, what it shows, and to whom."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from urllib.parse import quote, urlsplit
 
 import pymongo
 import pytest
+from rich.console import Console
 from support.clients import at_once
 from support.home import until
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.cli.dashboard import _first_look, _listen, _require
+from hyperhive.coordinator.search import Interrupted, Search
+from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.views.dashboard import REFRESH_S, Dashboard
-from hyperhive.coordinator.views.fleet import COMPARE_EVERY_S, Fleet, FleetReader, StudyState
+from hyperhive.coordinator.views.fleet import COMPARE_EVERY_S, Fleet, FleetReader
+from hyperhive.coordinator.views.page import DashboardOptions, listen, read_first
+from hyperhive.coordinator.views.progress import Snapshot, StudyState
+from hyperhive.coordinator.views.terminal import panel
+from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import NotAllowed, NotFound
 from hyperhive.store.queue import new_token
 from hyperhive.store.server.mongo import with_login
@@ -29,7 +35,7 @@ SCRIPT = "<script>alert(1)"
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -73,7 +79,7 @@ def done(store: Store, study: str, accuracies: list[Any], purpose: str = "search
 
 
 def states(fleet: Fleet) -> dict[str, list[str]]:
-    """Return what a fleet's trials are, by study."""
+    """Return the purpose, tid and status of a fleet's trials, by study."""
     return {
         study.name: [f"{t.purpose}/{t.tid} {t.status.name}" for t in study.trials]
         for study in fleet.studies
@@ -81,15 +87,15 @@ def states(fleet: Fleet) -> dict[str, list[str]]:
 
 
 def looked(dashboard: Dashboard, study: str | None = None) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(dashboard.look(study))
-    return said
+    answer: dict[str, Any] = json.loads(dashboard.look(study))
+    return answer
 
 
 # -- reading ------------------------------------------------------------------------------------
 
 
 def test_a_reading_sees_what_changed_since_the_last(store: Store) -> None:
-    """Trials posted, taken, given back and ended between two readings are all seen by the next."""
+    """Trials posted, claimed, given back or ended between two readings are seen by the next."""
     reader = FleetReader(store)
     assert reader.read().studies == ()
     opened(store, "s")
@@ -107,7 +113,7 @@ def test_a_reading_sees_what_changed_since_the_last(store: Store) -> None:
 
 
 def test_the_last_trials_of_a_study_that_ended_are_seen(store: Store) -> None:
-    """Also those that nobody saw running, of every purpose; and again after its budget grew."""
+    """Also trials that nobody saw running, of every purpose; and again after its budget grew."""
     reader = FleetReader(store)
     opened(store, "s")
     done(store, "s", [0.4], BASELINE)
@@ -125,11 +131,11 @@ def test_the_last_trials_of_a_study_that_ended_are_seen(store: Store) -> None:
     store.studies.extend("s", {"trials": 12})
     posted(store, "s", 2)
     (study,) = reader.read().studies
-    assert (study.is_open, study.summary.budget, len(study.trials)) == (True, 12, 5)
+    assert (study.is_open, study.budget, len(study.trials)) == (True, 12, 5)
 
 
-def test_a_study_that_is_begun_anew_or_deleted_leaves_nothing(store: Store) -> None:
-    """A study of the same name as one that was deleted has its own trials only."""
+def test_a_deleted_study_leaves_nothing(store: Store) -> None:
+    """A study with the name of a deleted one has only its own trials."""
     reader = FleetReader(store)
     opened(store, "s")
     done(store, "s", [0.5, 0.6])
@@ -142,8 +148,8 @@ def test_a_study_that_is_begun_anew_or_deleted_leaves_nothing(store: Store) -> N
     assert reader.read().studies == ()
 
 
-def test_what_becomes_of_finished_trials_is_seen_within_a_minute(store: Store) -> None:
-    """A late result, a result of a worker given up, and trials that are gone."""
+def test_changes_of_finished_trials_are_seen_within_a_minute(store: Store) -> None:
+    """A late result, the result of a worker that was given up, and trials that are gone."""
     clock = Clock()
     reader = FleetReader(store, clock=clock)
     opened(store, "s")
@@ -178,7 +184,7 @@ def test_of_a_large_study_only_what_changed_is_read(store: Store, admin_uri: str
     with pymongo.MongoClient(admin_uri) as admin:
 
         def cost() -> list[int]:
-            """Return how many keys, documents and answers the server has gone through."""
+            """Return the numbers of keys and documents scanned, and of documents returned."""
             metrics = admin.admin.command("serverStatus")["metrics"]
             scanned = metrics["queryExecutor"]
             return [scanned["scanned"], scanned["scannedObjects"], metrics["document"]["returned"]]
@@ -194,7 +200,7 @@ def test_of_a_large_study_only_what_changed_is_read(store: Store, admin_uri: str
 
 
 def test_a_viewer_needs_no_more_than_to_find(store: Store, admin_uri: str) -> None:
-    """A user who may find in three collections, and do nothing else, sees the whole fleet."""
+    """A user with the right to find in three collections sees the whole fleet."""
     opened(store, "s")
     done(store, "s", [0.5])
     store.workers.report("mac-1", None, "mps", {}, None)
@@ -205,7 +211,7 @@ def test_a_viewer_needs_no_more_than_to_find(store: Store, admin_uri: str) -> No
 
 @contextlib.contextmanager
 def viewer_of(admin_uri: str) -> Iterator[str]:
-    """Give the URI of a user who may only find what the dashboard shows."""
+    """Give the URI of a user with no right but to find what the dashboard shows."""
     rights = [
         {"resource": {"db": "hyperhive", "collection": name}, "actions": ["find"]}
         for name in ("jobs", "studies", "workers")
@@ -224,8 +230,8 @@ def viewer_of(admin_uri: str) -> Iterator[str]:
 # -- what it says -------------------------------------------------------------------------------
 
 
-def test_the_time_left_is_that_of_the_trials_over_those_that_run(store: Store) -> None:
-    """Two of six are done, in 10 s each: two workers need 20 s more. A pause counts for nothing."""
+def test_the_time_left_depends_on_the_trials_that_run(store: Store) -> None:
+    """Two of six took 10 s each: two workers need 20 s more. A pause does not count."""
     opened(store, "s", 6)
     done(store, "s", [0.5, 0.6])
     took = {"$add": ["$book_time", 10_000]}
@@ -244,8 +250,45 @@ def test_the_time_left_is_that_of_the_trials_over_those_that_run(store: Store) -
     assert left() is None
 
 
+def test_terminal_and_dashboard_show_the_same_time_left(store: Store) -> None:
+    """Both read one store: its trials took 10 s and 40 s, and two of unlike workers run."""
+    study = Study(Plan("s", DatasetRequest("digits"), trials=6), "hash", {})
+    store.studies.open("s", study.spec())
+    done(store, "s", [0.5, 0.6])
+    took = {"$add": ["$book_time", {"$cond": [{"$eq": ["$tid", 0]}, 10_000, 40_000]}]}
+    store.client.hyperhive.jobs.update_many({}, [{"$set": {"refresh_time": took}}])
+    posted(store, "s", 2, 3)
+    taken(store, "mac")
+    taken(store, "nano")
+    snapshots: list[Snapshot] = []
+    stop = threading.Event()
+    search = Search(store, study, lambda seen: stop.set() or snapshots.append(seen), stop)
+    with pytest.raises(Interrupted):
+        search.run()
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(panel(snapshots[-1]))
+    page = looked(Dashboard(FleetReader(store)))["fleet"]["study"]
+    assert page["left"] == "about 50 s left"
+    assert page["left"] in shown.get()
+    assert page["counts"] == "2 of 6 done, 2 running, 1 waiting, 0 failed"
+    assert page["counts"] in shown.get()
+
+
+def test_the_time_left_is_right_for_unlike_workers(store: Store) -> None:
+    """Ten trials of 1 s and one of 10 s took two workers 10 s: eleven more take 10 s again."""
+    opened(store, "s", 22)
+    done(store, "s", [0.5] * 11)
+    took = {"$add": ["$book_time", {"$cond": [{"$eq": ["$tid", 0]}, 10_000, 1_000]}]}
+    store.client.hyperhive.jobs.update_many({}, [{"$set": {"refresh_time": took}}])
+    posted(store, "s", 11, 12)
+    taken(store, "mac")
+    taken(store, "nano")
+    assert FleetReader(store).read().studies[0].seconds_left() == pytest.approx(10.0)
+
+
 def test_the_page_shows_studies_trials_and_workers(store: Store) -> None:
-    """What status says, with the details of one study: the newest that is open, or as asked."""
+    """What status shows, and the details of the newest open study or of the one asked for."""
     opened(store, "ended")
     store.studies.conclude("ended", {"card": {"test_accuracy": 0.721}})
     opened(store, SCRIPT, 8)
@@ -260,9 +303,9 @@ def test_the_page_shows_studies_trials_and_workers(store: Store) -> None:
         taken(store, "mac"), {"epoch": 3, "epochs": 7, "validation_accuracy": 0.612}, 60
     )
     store.workers.report("mac", None, "mps (Apple M2)", {}, None, undelivered=2)
-    said = looked(Dashboard(FleetReader(store)))
-    assert (said["problem"], said["age"] < 60) == (None, True)
-    fleet = said["fleet"]
+    answer = looked(Dashboard(FleetReader(store)))
+    assert (answer["problem"], answer["age"] < 60) == (None, True)
+    fleet = answer["fleet"]
     assert [(each["name"], each["state"]) for each in fleet["studies"]] == [
         (SCRIPT, ""),
         ("ended", "ended"),
@@ -289,8 +332,8 @@ def test_the_page_shows_studies_trials_and_workers(store: Store) -> None:
         ", trial 5: epoch 3 of 7, 61.2%; results that wait on its device: 2"
     )
     assert (worker["name"], worker["device"]) == ("mac", "mps (Apple M2)")
-    assert worker["heard"].startswith("heard of ")
-    assert fleet["troubles"] == [
+    assert worker["heard"].startswith("last heard of ")
+    assert fleet["incidents"] == [
         SCRIPT + ": taken again after a worker was lost, stopped or failed: trial 5"
     ]
     other = looked(Dashboard(FleetReader(store)), "ended")["fleet"]["study"]
@@ -308,14 +351,14 @@ def test_a_fleet_without_studies_or_workers_says_so(store: Store) -> None:
         {}, [{"$set": {"last_seen": {"$subtract": ["$$NOW", 300_000]}}}]
     )
     fleet = looked(Dashboard(FleetReader(store)))["fleet"]
-    assert fleet["no_worker"].startswith("no worker any more")
+    assert fleet["no_worker"].startswith("all workers are gone: run")
     assert fleet["workers"][0]["does"] == "silent: killed, asleep or cut off"
-    assert fleet["workers"][0]["heard"] == "heard of 5 min ago"
+    assert fleet["workers"][0]["heard"] == "last heard of 5 min ago"
 
 
 @pytest.mark.parametrize("accuracy", ["0.9", float("nan"), float("inf"), -1e300, 7, True, [], {}])
-def test_what_a_worker_makes_up_does_no_harm(store: Store, accuracy: Any) -> None:
-    """Results and progress of any kind, and texts of any length, leave the page what it is."""
+def test_what_a_worker_invents_does_no_harm(store: Store, accuracy: Any) -> None:
+    """Results and progress of any type, and texts of any length, do not break the page."""
     opened(store, "s")
     done(store, "s", [0.5, accuracy])
     posted(store, "s", 2, 3)
@@ -333,7 +376,7 @@ def test_what_a_worker_makes_up_does_no_harm(store: Store, accuracy: Any) -> Non
 
 
 def test_the_points_of_a_large_study_stand_for_several(store: Store) -> None:
-    """A chart has 400 points at most; each is the best of its trials, and none is better."""
+    """A chart has at most 400 points; each is the best of the trials that it stands for."""
     opened(store, "s", 1000)
     done(store, "s", [0.5])
     document = store.client.hyperhive.jobs.find_one()
@@ -371,8 +414,8 @@ class Counting(FleetReader):
         return super().read()
 
 
-def test_the_store_is_read_once_for_all_and_never_for_nobody(store: Store) -> None:
-    """Eight viewers at once are one reading, and the next comes only when one asks later."""
+def test_the_store_is_read_once_for_all_viewers_and_only_when_asked(store: Store) -> None:
+    """Eight viewers at once cause one reading; the next comes only when somebody asks later."""
     reader, clock = Counting(store), Clock()
     dashboard = Dashboard(reader, clock)
     answers = at_once(*[dashboard.look] * 8)
@@ -384,7 +427,7 @@ def test_the_store_is_read_once_for_all_and_never_for_nobody(store: Store) -> No
 
 
 def test_nobody_waits_for_a_reading_that_another_began(store: Store) -> None:
-    """While the store is slow, the other viewers get what there is, with its age."""
+    """While the store is slow, the other viewers get the last reading, with its age."""
     reader, clock = Counting(store), Clock()
     dashboard = Dashboard(reader, clock)
     dashboard.look()
@@ -399,8 +442,8 @@ def test_nobody_waits_for_a_reading_that_another_began(store: Store) -> None:
     assert (looked(dashboard)["age"], reader.readings) == (0.0, 2)
 
 
-def test_a_problem_is_told_with_what_was_there_before(store: Store, admin_uri: str) -> None:
-    """A viewer whose rights go sees why, and how old the rest is; once they are back it goes on."""
+def test_a_problem_is_shown_with_the_last_reading(store: Store, admin_uri: str) -> None:
+    """A viewer who loses the rights sees why, and the last reading; with the rights it goes on."""
     opened(store, "s")
     clock = Clock()
     with viewer_of(admin_uri) as uri, Store(uri) as viewer, pymongo.MongoClient(admin_uri) as admin:
@@ -408,19 +451,19 @@ def test_a_problem_is_told_with_what_was_there_before(store: Store, admin_uri: s
         assert looked(dashboard)["problem"] is None
         admin.hyperhive.command("revokeRolesFromUser", "looker", roles=["looker"])
         clock.now = 4.0
-        said = looked(dashboard)
-        assert "says this user may not do that" in said["problem"]
-        assert (said["age"], said["fleet"]["study"]["name"]) == (4.0, "s")
+        answer = looked(dashboard)
+        assert "says this user may not do that" in answer["problem"]
+        assert (answer["age"], answer["fleet"]["study"]["name"]) == (4.0, "s")
         with pytest.raises(NotAllowed):
             dashboard.read()
         admin.hyperhive.command("grantRolesToUser", "looker", roles=["looker"])
         clock.now = 8.0
-        said = looked(dashboard)
-        assert (said["problem"], said["age"]) == (None, 0.0)
+        answer = looked(dashboard)
+        assert (answer["problem"], answer["age"]) == (None, 0.0)
 
 
 def test_one_study_alone(store: Store) -> None:
-    """``--study`` shows it and the workers that would take its trials; one that is not is named."""
+    """``--study`` shows one study and the workers that would take its trials."""
     opened(store, "s")
     opened(store, "t")
     store.workers.report("both", None, "cpu", {}, None)
@@ -432,19 +475,23 @@ def test_one_study_alone(store: Store) -> None:
         Dashboard(FleetReader(store, "u")).read()
 
 
-def test_only_what_waiting_can_mend_is_waited_for(
+def test_only_a_server_that_is_away_is_waited_for(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A server that is away is told, on the page too; what is not there ends the command."""
+    """The console and the page say that a server is away; a missing study ends the command."""
     with Store("mongodb://127.0.0.1:1/", 0.5) as away:
         dashboard = Dashboard(FleetReader(away))
-        _first_look(dashboard)
-        assert "the page goes on when it is there" in " ".join(capsys.readouterr().out.split())
-        said = looked(dashboard)
-    assert "127.0.0.1:1/hyperhive does not answer" in said["problem"]
-    assert said["fleet"] is None
+        read_first(dashboard, print)
+        assert "the page goes on when it is back" in " ".join(capsys.readouterr().out.split())
+        answer = looked(dashboard)
+    assert "127.0.0.1:1/hyperhive does not answer" in answer["problem"]
+    assert answer["fleet"] is None
     with pytest.raises(NotFound, match="it has none"):
-        _first_look(Dashboard(FleetReader(store, "s")))
+        read_first(Dashboard(FleetReader(store, "s")), print)
+
+
+def served(host: str = "127.0.0.1", port: int = 0, secret: str | None = None) -> DashboardOptions:
+    return DashboardOptions(None, host, port, secret)
 
 
 def ask(page: PageServer, path: str, method: str = "GET", **headers: str) -> Any:
@@ -456,9 +503,9 @@ def ask(page: PageServer, path: str, method: str = "GET", **headers: str) -> Any
 
 
 def test_the_page_on_loopback_needs_no_secret_and_only_gets(store: Store) -> None:
-    """Page and state are there for GET; nothing else is done, and other sites see nothing."""
+    """GET returns page and state; other methods do nothing, and other sites see nothing."""
     opened(store, SCRIPT)
-    page = _listen(Dashboard(FleetReader(store)), "127.0.0.1", 0, None)
+    page = listen(Dashboard(FleetReader(store)), served())
     with page.running():
         assert page.url == f"http://127.0.0.1:{page.server_address[1]}/"
         for path in ("/", "/page.css", "/page.js", "/fleet.json?study=" + quote(SCRIPT)):
@@ -477,10 +524,10 @@ def test_the_page_on_loopback_needs_no_secret_and_only_gets(store: Store) -> Non
 def test_beyond_loopback_the_address_holds_a_secret(
     store: Store, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A new one each time, or the one that was given; without it nothing is there, and said why."""
+    """It is new each time, or the given one; without it the answer is 404 with an explanation."""
     shown = Dashboard(FleetReader(store))
     for given in (None, None, "a-secret-of-ones-own"):
-        page = _listen(shown, "0.0.0.0", 0, given)
+        page = listen(shown, served("0.0.0.0", secret=given))
         with page.running():
             secret = urlsplit(page.url).path
             assert given in (None, secret.strip("/"))
@@ -494,25 +541,25 @@ def test_beyond_loopback_the_address_holds_a_secret(
 
 
 @pytest.mark.parametrize("secret", ["", "short", "fifteen-letters", "with/slashes/in/it", "ä" * 20])
-def test_a_secret_that_is_none_is_refused(secret: str) -> None:
-    """It must be long, and fit to stand in an address."""
+def test_an_unusable_secret_is_refused(secret: str) -> None:
+    """It must be long, and need no quoting in an address."""
     with pytest.raises(UsageError, match="has 16 to 200 letters") as error:
-        _require(secret)
+        served(secret=secret)
     assert not secret or secret not in str(error.value)
 
 
-def test_an_address_that_is_taken_is_told(store: Store) -> None:
-    """A port in use and a host that is not here end in a sentence each."""
+def test_an_address_in_use_is_refused(store: Store) -> None:
+    """A port in use, and a host that is not this machine, each end in one sentence."""
     shown = Dashboard(FleetReader(store))
-    page = _listen(shown, "127.0.0.1", 0, None)
+    page = listen(shown, served())
     with page.running():
         for host in ("127.0.0.1", "192.0.2.1", "no.such.host.invalid"):
             with pytest.raises(UsageError, match=r"cannot be served on .*--host and --port"):
-                _listen(shown, host, page.server_address[1], None)
+                listen(shown, served(host, page.server_address[1]))
 
 
 def test_a_study_of_other_objectives_has_no_chart(store: Store) -> None:
-    """Where no result has a validation accuracy, the chart says so and the best is still there."""
+    """If no result has a validation accuracy, the chart says so; the best is still shown."""
     opened(store, "s")
     posted(store, "s", 0)
     store.queue.finish(*identity_of(taken(store)), {"loss": 0.5})
@@ -525,8 +572,8 @@ def identity_of(trial: Trial) -> Any:
     return trial.id, str(trial.token)
 
 
-def test_a_name_that_no_study_can_have_does_no_harm(store: Store) -> None:
-    """What a hand wrote into the database is shown as it is, and does not hide the others."""
+def test_an_impossible_name_of_a_study_does_no_harm(store: Store) -> None:
+    """A name that was written by hand is shown as it is, and does not hide other studies."""
     for name in ("s", "</script>", ""):
         opened(store, name)
         done(store, name, [0.5])
@@ -535,8 +582,8 @@ def test_a_name_that_no_study_can_have_does_no_harm(store: Store) -> None:
     assert studies[2]["counts"].startswith("1 of 9 done")
 
 
-def test_a_state_knows_its_best_once(store: Store) -> None:
-    """What is costly to know of many trials is worked out once for each state."""
+def test_an_unchanged_study_is_not_ranked_again(store: Store) -> None:
+    """Two readings without a change give the same object, which keeps what it computed."""
     opened(store, "s")
     done(store, "s", [0.5])
     reader = FleetReader(store)

@@ -22,7 +22,7 @@ def trial(
     loss: float | None = 0.5,
     error: ErrorKind | None = None,
 ) -> Trial:
-    """Return a trial that was first taken and that ended so many seconds after noon."""
+    """Return a trial that was first claimed, and that ended, these seconds after noon."""
     status = Status.NEW if claimed is None else Status.RUNNING
     if ended is not None:
         status = Status.DONE if error is None else Status.ERROR
@@ -45,12 +45,12 @@ def losses(trials: list[Trial]) -> dict[int, float | None]:
 
 
 def test_nothing_is_known_before_the_first_claim() -> None:
-    """Trials that nobody has taken are all pending."""
+    """Trials that nobody has claimed are all pending."""
     assert latest_claim([trial(0), trial(1)]) is None
     assert losses([trial(0), trial(1)]) == {0: None, 1: None}
 
 
-def test_what_ended_by_the_latest_claim_is_known_and_no_more() -> None:
+def test_only_what_ended_by_the_latest_claim_is_known() -> None:
     """A result that came after the moment at which the suggestion was due is still pending."""
     trials = [
         trial(0, claimed=0, ended=1, loss=0.1),
@@ -63,19 +63,19 @@ def test_what_ended_by_the_latest_claim_is_known_and_no_more() -> None:
 
 
 def test_a_trial_that_ends_in_the_millisecond_of_its_claim_is_still_pending() -> None:
-    """Its claim made the suggestion due: how fast it was may not matter."""
+    """Its claim made the suggestion due, so how fast it ended must not matter."""
     assert losses([trial(0, claimed=0, ended=1), trial(1, claimed=1, ended=1)]) == {0: 0.5, 1: None}
 
 
 def test_a_late_coordinator_knows_what_a_prompt_one_knew() -> None:
-    """The trial that was running when a suggestion was due is pending, also once it has ended."""
+    """The trial that was running when a suggestion was due stays pending even if it has ended."""
     before = [trial(0, claimed=0, ended=1), trial(1, claimed=1)]
     after = [trial(0, claimed=0, ended=1), trial(1, claimed=1, ended=5)]
     assert losses(after) == losses(before) == {0: 0.5, 1: None}
 
 
-def test_only_what_the_hyperparameters_did_is_learnt_from() -> None:
-    """An objective's error counts as pending does, with the worst loss; other errors are left out.
+def test_only_failures_of_hyperparameters_are_learnt_from() -> None:
+    """An objective's error counts like a pending trial, with the worst loss; others are omitted.
 
     What had not ended by then is pending, whatever became of it.
     """

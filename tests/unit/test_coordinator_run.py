@@ -21,24 +21,19 @@ from support.thread_workers import Act, claimed, deliver, loss_of, working
 
 from hyperhive.common.errors import CheckpointError
 from hyperhive.common.signals import StopSignals
-from hyperhive.coordinator.best_so_far import Offers
+from hyperhive.coordinator.best_so_far import BestModelPublisher
 from hyperhive.coordinator.evaluation import calibrate
 from hyperhive.coordinator.ranking import best_of
-from hyperhive.coordinator.run import (
-    PICTURE_FILE,
-    Result,
-    StudyFailed,
-    _card_so_far,
-    open_study,
-    run_study,
-)
-from hyperhive.coordinator.search import Search, Snapshot
+from hyperhive.coordinator.run import PICTURE_FILE, StudyFailed, StudyRun, open_study
+from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.space import CLASSIC, Dimension
-from hyperhive.coordinator.study import Plan
+from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.views.picture import Answers, draw
+from hyperhive.coordinator.views.progress import Snapshot, StudyState
 from hyperhive.coordinator.views.status import report as status_report
-from hyperhive.coordinator.views.summary import summary
-from hyperhive.coordinator.views.terminal import Lines, doing, panel, time_left
+from hyperhive.coordinator.views.summary import Result, summary
+from hyperhive.coordinator.views.terminal import Lines, panel
+from hyperhive.coordinator.views.wording import doing, time_left
 from hyperhive.model import checkpoint
 from hyperhive.model.card import Card
 from hyperhive.model.checkpoint import pack_weights
@@ -51,13 +46,13 @@ from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import NotFound, StoreUnavailable, StudyChanged
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Trial
 
 TEST_IMAGES = 24
 
 
 def tiny(name: str = "tiny") -> Dataset:
-    """Return 2 classes of grey images: dark ones and light ones."""
+    """Return a data set of two classes of grey images: dark ones and light ones."""
     random = np.random.RandomState(0)
 
     def split(n: int) -> Any:
@@ -73,7 +68,7 @@ def plan(**changed: Any) -> Plan:
 
 
 def weights_of(trial: Trial) -> bytes:
-    """Return weights of a network that differs from trial to trial."""
+    """Return the weights of a network that differs between trials."""
     torch.manual_seed(trial.tid + 100 * (trial.purpose == REFIT))
     return pack_weights(LeNet5(1, 2))
 
@@ -90,7 +85,9 @@ def run(
     study = open_study(store, plan(**changed), data)
     stop = threading.Event()
     with working(uri, act):
-        return run_study(store, study, data, models, refit, lambda snapshot: None, stop)
+        return StudyRun(
+            store, study, data, models / study.name, refit, lambda snapshot: None, stop
+        ).run()
 
 
 def only_search(store: Store, uri: str, name: str = "s") -> list[Trial]:
@@ -107,33 +104,42 @@ def jobs(store: Store) -> list[Trial]:
 # -- while it runs ------------------------------------------------------------------------------
 
 
-def test_a_running_study_offers_the_model_of_its_best_trial(
+def test_a_running_study_publishes_the_model_of_its_best_trial(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:
-    """Whenever a trial has ended, the store has the best one's model; at the end, the winner's."""
+    """After each trial the store has the model of the best one; at the end, the winner's."""
     study = open_study(store, plan(trials=4), tiny())
-    offered = []
+    published = []
 
     def look(snapshot: Snapshot) -> None:
-        if snapshot.best is not None:
+        best = snapshot.study.best
+        if best is not None:
             model = store.model("s")
             assert not model.is_final
-            offered.append((snapshot.best.tid, model.card["trial"]))
-            assert model.weights.as_document() == snapshot.best.artifact
+            published.append((best.tid, model.card["trial"]))
+            assert model.weights.as_document() == best.artifact
             assert model.card["weights_sha256"] == model.weights.sha256
             card = Card.from_json(model.card)
             assert card.calibration is not None
             assert card.test_accuracy is None
 
     with working(mongo_uri, train):
-        run_study(store, study, tiny(), tmp_path, True, look, threading.Event())
-    assert offered
-    assert all(best == trial for best, trial in offered)
+        StudyRun(store, study, tiny(), tmp_path / "s", True, look, threading.Event()).run()
+    assert published
+    assert all(best == trial for best, trial in published)
     assert store.model("s").is_final
 
 
-def test_a_trial_without_a_model_is_not_offered(store: Store, mongo_uri: str) -> None:
-    """A best trial with half a reference to its weights, or no accuracy, ends no search."""
+def publisher(store: Store, study: Study, folder: Path) -> BestModelPublisher:
+    """Return a publisher that makes cards as the study's run does."""
+    run = StudyRun(store, study, tiny(), folder, True, lambda _: None, threading.Event())
+    return BestModelPublisher(store, run.card_so_far)
+
+
+def test_a_trial_without_a_model_is_not_published(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """A best trial with an incomplete reference to its weights, or no accuracy, ends no search."""
     study = open_study(store, plan(), tiny())
     best = best_of(only_search(store, mongo_uri))
     assert best is not None
@@ -141,30 +147,29 @@ def test_a_trial_without_a_model_is_not_offered(store: Store, mongo_uri: str) ->
         dataclasses.replace(best, artifact={"file_id": "x"}),
         dataclasses.replace(best, result={"loss": 0.0}),
     ):
-        offers = Offers(store, lambda trial, at: _card_so_far(store, study, tiny(), trial, at))
-        offers.look(dataclasses.replace(snapshot(store), finished=(spoilt,)))
+        publisher(store, study, tmp_path).look(StudyState("s", 3, (spoilt,)))
     with pytest.raises(NotFound, match="study 's' has no model yet"):
         store.model("s")
 
 
-def test_an_offer_that_failed_is_made_again(
-    store: Store, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
+def test_a_model_that_could_not_be_published_is_published_later(
+    store: Store, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the store is away nothing is offered; at the next look the same trial is."""
+    """While the store is away nothing is published; at the next look the same trial is."""
     study = open_study(store, plan(), tiny())
     best = best_of(only_search(store, mongo_uri))
     assert best is not None
-    offers = Offers(store, lambda trial, at: _card_so_far(store, study, tiny(), trial, at))
+    publishing = publisher(store, study, tmp_path)
 
     def away(*_: Any) -> None:
         raise StoreUnavailable("away")
 
     with monkeypatch.context() as patched:
         patched.setattr(store.studies, "offer", away)
-        offers.look(snapshot(store))
+        publishing.look(snapshot(store).study)
     with pytest.raises(NotFound):
         store.model("s")
-    offers.look(snapshot(store))
+    publishing.look(snapshot(store).study)
     assert store.model("s").card["trial"] == best.tid
 
 
@@ -185,15 +190,15 @@ def test_a_study_ends_with_a_model_that_was_tested_once(
     best = min(store.trials.find("s", SEARCH), key=loss_of)
     assert result.winner.tid == best.tid
     model, card = load_model(folder)
-    said = json.loads((folder / CARD_FILE).read_text())
-    assert said == card.to_json() == result.card.to_json()
+    shown = json.loads((folder / CARD_FILE).read_text())
+    assert shown == card.to_json() == result.card.to_json()
     assert (folder / WEIGHTS_FILE).read_bytes() == weights_of(store.trials.find("s", REFIT)[0])
     data = tiny()
     images = torch.from_numpy(data.test_images.transpose(0, 3, 1, 2).copy())
     named = model(checkpoint.normaliser(card, torch.device("cpu"))(images)).argmax(dim=1).numpy()
-    assert said["test_accuracy"] == pytest.approx(float((named == data.test_labels).mean()))
-    assert np.sum(said["confusion"]) == TEST_IMAGES
-    assert np.trace(said["confusion"]) == round(said["test_accuracy"] * TEST_IMAGES)
+    assert shown["test_accuracy"] == pytest.approx(float((named == data.test_labels).mean()))
+    assert np.sum(shown["confusion"]) == TEST_IMAGES
+    assert np.trace(shown["confusion"]) == round(shown["test_accuracy"] * TEST_IMAGES)
     assert (card.study, card.trial, card.config["train_on_all"]) == ("s", best.tid, True)
     assert card.validation_accuracy == pytest.approx(1 - loss_of(best))
     assert card.dataset["content_hash"] == data.content_hash
@@ -207,13 +212,13 @@ def test_a_study_ends_with_a_model_that_was_tested_once(
     stored = store.studies.get("s")
     assert stored is not None
     assert stored.result is not None
-    assert stored.result["card"] == said
+    assert stored.result["card"] == shown
 
 
 def test_without_a_refit_the_winners_own_weights_are_kept(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:
-    """With refit off no refit trial is posted, and the model is what the winning trial trained."""
+    """With --no-refit no refit trial is posted; the model is the one that the winner trained."""
     result = run(store, mongo_uri, tmp_path, refit=False)
     assert store.trials.find("s", REFIT) == []
     assert (tmp_path / "s" / WEIGHTS_FILE).read_bytes() == weights_of(result.winner)
@@ -221,7 +226,7 @@ def test_without_a_refit_the_winners_own_weights_are_kept(
 
 
 def test_a_study_calibrates_its_model(store: Store, mongo_uri: str, tmp_path: Path) -> None:
-    """The winner's validation images give temperature and thresholds; the test split, the error."""
+    """Validation images give temperature and thresholds; the test split gives the error."""
     result = run(store, mongo_uri, tmp_path)
     found = result.card.calibration
     assert found is not None
@@ -244,7 +249,7 @@ def test_a_study_calibrates_its_model(store: Store, mongo_uri: str, tmp_path: Pa
 
 
 def test_the_trials_of_one_split_share_their_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the images look like is measured once, not for each trial; for another split anew."""
+    """The images of a split are measured once, not once per trial; another split's again."""
     torch.manual_seed(0)
     packed = pack_weights(LeNet5(1, 2))
     sha256 = hashlib.sha256(packed).hexdigest()
@@ -267,7 +272,7 @@ def test_the_trials_of_one_split_share_their_members(monkeypatch: pytest.MonkeyP
 def test_a_winner_whose_weights_cannot_be_used_leaves_no_calibration(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:
-    """The refit is kept all the same, its card has no thresholds, and the last words say so."""
+    """The refit is still kept, its card has no thresholds, and the summary says so."""
     device = {"device": "cpu (test)", "torch": "0"}
 
     def bad_but_for_the_refit(store: Store, trial: Trial) -> None:
@@ -276,14 +281,14 @@ def test_a_winner_whose_weights_cannot_be_used_leaves_no_calibration(
         deliver(store, trial, packed, diverged=False, trained_on=device, **words)
 
     result = run(store, mongo_uri, tmp_path, bad_but_for_the_refit)
-    assert result.untuned_accuracy is None  # a worker's word that is no number
+    assert result.untuned_accuracy is None  # what its worker reported is not a number
     assert result.card.calibration is None
     assert load_model(tmp_path / "s")[1].calibration is None
-    assert "predict-cam never says it" in plain(summary(result))
+    assert "predict-cam never answers it" in plain(summary(result))
 
 
 def test_the_picture_shows_what_is_unknown(store: Store, mongo_uri: str, tmp_path: Path) -> None:
-    """Of test images that predict-cam would call unknown, the frame is grey."""
+    """Test images that predict-cam would call unknown have a grey frame."""
     data = tiny()
     labels = data.test_labels
     trials = only_search(store, mongo_uri)
@@ -295,14 +300,13 @@ def test_the_picture_shows_what_is_unknown(store: Store, mongo_uri: str, tmp_pat
 
 
 def test_a_finished_study_is_not_run_again(store: Store, mongo_uri: str, tmp_path: Path) -> None:
-    """Started again, a finished study posts nothing, needs no worker and writes its model again."""
+    """A finished study that is started again posts nothing and writes its model again."""
     first = run(store, mongo_uri, tmp_path / "a")
     before = jobs(store)
     data = tiny()
     study = open_study(store, plan(), data)
-    again = run_study(
-        store, study, data, tmp_path / "b", True, lambda snapshot: None, threading.Event()
-    )
+    folder = tmp_path / "b" / "s"
+    again = StudyRun(store, study, data, folder, True, lambda _: None, threading.Event()).run()
     assert jobs(store) == before
     assert (again.card, again.winner) == (first.card, first.winner)
     assert again.untuned_accuracy == first.untuned_accuracy
@@ -313,7 +317,7 @@ def test_a_finished_study_is_not_run_again(store: Store, mongo_uri: str, tmp_pat
         load_model(tmp_path / "c")
     store.database.jobs.update_one({"_id": first.winner.id}, {"$set": {"exp_key": "another"}})
     with pytest.raises(NotFound, match="somebody wrote into it; its model is in"):
-        run_study(store, study, data, tmp_path / "b", True, lambda _: None, threading.Event())
+        StudyRun(store, study, data, folder, True, lambda _: None, threading.Event()).run()
 
 
 def test_a_larger_budget_reopens_a_study(store: Store, mongo_uri: str, tmp_path: Path) -> None:
@@ -331,7 +335,7 @@ def test_a_larger_budget_reopens_a_study(store: Store, mongo_uri: str, tmp_path:
 def test_a_failed_baseline_does_not_fail_the_study(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:
-    """Where the untuned configuration gives no result, the study ends without its number."""
+    """If the untuned configuration gives no result, the study ends without its accuracy."""
 
     def act(store: Store, trial: Trial) -> None:
         if trial.purpose == BASELINE:
@@ -381,7 +385,7 @@ def test_a_failed_refit_names_the_way_out(store: Store, mongo_uri: str, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "shown"),
     [
         ({"seed": 1}, "seed was 0 and is 1"),
         ({"trials": 2}, "trials was 3 and is 2"),
@@ -392,12 +396,12 @@ def test_a_failed_refit_names_the_way_out(store: Store, mongo_uri: str, tmp_path
         ),
     ],
 )
-def test_a_study_that_changed_is_refused(store: Store, changed: Any, said: str) -> None:
-    """A name that is taken by another specification is refused, and the difference named."""
+def test_a_study_that_changed_is_refused(store: Store, changed: Any, shown: str) -> None:
+    """A name that another specification uses is refused; the message names the difference."""
     open_study(store, plan(), tiny())
     with pytest.raises(StudyChanged) as refused:
         open_study(store, plan(**changed), tiny())
-    assert said in str(refused.value)
+    assert shown in str(refused.value)
     assert "choose another name" in str(refused.value)
     stored = store.studies.get("s")
     assert stored is not None
@@ -427,7 +431,7 @@ def test_opening_a_study_publishes_its_data_once(store: Store) -> None:
 
 
 def plain(renderable: Any, width: int = 200) -> str:
-    """Return what a console that is no terminal would write, as the command writes it."""
+    """Return the output of a console that is not a terminal, as the command writes it."""
     console = Console(width=width, force_terminal=False)
     with console.capture() as capture:
         console.print(renderable, soft_wrap=isinstance(renderable, Text))
@@ -435,33 +439,33 @@ def plain(renderable: Any, width: int = 200) -> str:
 
 
 def test_a_summary_can_be_copied_from_a_log(store: Store, mongo_uri: str) -> None:
-    """On a console of 80 columns the paths and the command stay in one piece each."""
+    """On a console of 80 columns, no path and no command is wrapped."""
     folder = Path("/home/somebody/a-folder-with-a-long-name/and-another-one-below-it/models/s")
     winner = best_of(only_search(store, mongo_uri))
     assert winner is not None
     config = {**winner.config, "train_on_all": True}
     card = Card(["a", "b"], 1, [0.5], [0.5], "", {}, config, test_accuracy=0.875)
-    said = plain(summary(Result(winner, card, None, folder, folder / PICTURE_FILE)), width=80)
-    assert "87.5% of test images (refitted" in said
-    assert "unknown of validation images" in said
-    assert str(folder / WEIGHTS_FILE) in said
-    assert str(folder / PICTURE_FILE) in said
-    assert f"predict-cam --model {folder}" in said
+    shown = plain(summary(Result(winner, card, None, folder, folder / PICTURE_FILE)), width=80)
+    assert "87.5% of test images (refitted" in shown
+    assert "unknown of validation images" in shown
+    assert str(folder / WEIGHTS_FILE) in shown
+    assert str(folder / PICTURE_FILE) in shown
+    assert f"predict-cam --model {folder}" in shown
 
 
-def test_status_tells_studies_trials_and_workers(store: Store, mongo_uri: str) -> None:
+def test_status_shows_studies_trials_and_workers(store: Store, mongo_uri: str) -> None:
     """The report has a line for each study with its counts, and one for each live worker."""
     assert "no study yet" in plain(status_report(store, None))
     only_search(store, mongo_uri)
     store.studies.conclude("s", {"card": {"test_accuracy": 0.875}})
     open_study(store, plan(name="another", trials=9), tiny())
     store.workers.report("nano-12", None, "cuda (Tegra X1)", {}, None)
-    said = plain(status_report(store, None))
-    (ended,) = [line for line in said.splitlines() if "3 of 3" in line]
+    shown = plain(status_report(store, None))
+    (ended,) = [line for line in shown.splitlines() if "3 of 3" in line]
     assert "87.5%" in ended
-    (begun,) = [line for line in said.splitlines() if "another" in line]
-    assert "0 of 9" in begun
-    (worker,) = [line for line in said.splitlines() if "nano-12" in line]
+    (another,) = [line for line in shown.splitlines() if "another" in line]
+    assert "0 of 9" in another
+    (worker,) = [line for line in shown.splitlines() if "nano-12" in line]
     assert "cuda (Tegra X1)" in worker
     assert "idle" in worker
     assert "another" not in plain(status_report(store, "s"))
@@ -469,11 +473,11 @@ def test_status_tells_studies_trials_and_workers(store: Store, mongo_uri: str) -
         status_report(store, "nope")
 
 
-def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
-    """Leases that ran out, trials run again, late results, failed devices: each with its trials."""
+def test_status_shows_what_went_wrong_and_was_recovered(store: Store) -> None:
+    """Expired leases, trials run again, late results and failed devices, with their trials."""
     open_study(store, plan(name="calm"), tiny())
     open_study(store, plan(), tiny())
-    assert "mended" not in plain(status_report(store, None))
+    assert "recovered" not in plain(status_report(store, None))
     for tid in range(3):
         store.queue.post(Draft("s", tid, {"learning_rate": 0.01}, {}, objective="lenet5"))
     silent = claimed(store, lease=0.0)
@@ -482,12 +486,12 @@ def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
     store.queue.give_back(claimed(store), exclude=True)
     store.queue.claim("w2", new_token(), ["lenet5"], lease=0.0)
     store.workers.report("nano-12", None, "cpu", {}, None, undelivered=2)
-    said = plain(status_report(store, None))
-    assert "taken again after a worker was lost, stopped or failed: trials 0, 1" in said
-    assert "second result kept, not counted: trial 0" in said
-    assert "silent worker, the next free one takes it: trial 1" in said
-    assert "the device of a worker failed, others may take it: trial 1" in said
-    assert "idle; results that wait on its device: 2" in said
+    shown = plain(status_report(store, None))
+    assert "taken again after a worker was lost, stopped or failed: trials 0, 1" in shown
+    assert "second result kept, not counted: trial 0" in shown
+    assert "silent worker, the next free one takes it: trial 1" in shown
+    assert "the device of a worker failed, others may take it: trial 1" in shown
+    assert "idle; results that wait on its device: 2" in shown
     workers = store.client.hyperhive.workers
     workers.update_many({}, [{"$set": {"last_seen": {"$subtract": ["$$NOW", 300_000]}}}])
     assert "silent: killed, asleep or cut off; results that wait" in plain(
@@ -501,22 +505,23 @@ def test_status_tells_what_went_wrong_and_was_mended(store: Store) -> None:
 
 
 def test_status_shows_a_second_copy(store: Store) -> None:
-    """The worker that runs it has a line with its own progress, beside that of the holder."""
+    """The worker of the copy has a line with its own progress, next to that of the holder."""
     open_study(store, plan(), tiny())
-    store.queue.post(Draft("s", 0, {"learning_rate": 0.01, "epochs": 30}, {}, objective="lenet5"))
+    store.queue.post(Draft("s", 0, {"learning_rate": 0.01}, {}, objective="lenet5", cost=30))
     slow = claimed(store)
+    store.queue.heartbeat(slow, {"epoch": 2, "epochs": 30, "done": 2})
     an_hour_ago = {"book_time": {"$subtract": ["$refresh_time", 3_600_000]}}
     store.client.hyperhive.jobs.update_many({}, [{"$set": an_hour_ago}])
     copy = store.queue.copy("mac-1", new_token(), ["lenet5"], "s", 1.0)
     assert copy is not None
-    for trial, epoch in ((slow, 2), (copy, 9)):
-        store.queue.heartbeat(trial, {"epoch": epoch, "epochs": 30})
+    store.queue.heartbeat(copy, {"epoch": 9, "epochs": 30, "done": 9})
+    for trial in (slow, copy):
         store.workers.report(str(trial.owner), None, "cpu", {}, "s/0")
-    said = plain(status_report(store, "s"))
-    assert "s, trial 0: epoch 2 of 30" in said
-    (line,) = [line for line in said.splitlines() if "mac-1" in line]
+    shown = plain(status_report(store, "s"))
+    assert "s, trial 0: epoch 2 of 30" in shown
+    (line,) = [line for line in shown.splitlines() if "mac-1" in line]
     assert "s, second copy of trial 0: epoch 9 of 30" in line
-    assert "mended" not in said
+    assert "recovered" not in shown
 
 
 def test_status_names_studies_in_full_on_a_narrow_console(store: Store, mongo_uri: str) -> None:
@@ -526,48 +531,38 @@ def test_status_names_studies_in_full_on_a_narrow_console(store: Store, mongo_ur
     assert "demo-simpsons-0123ab" in plain(status_report(store, None), 80)
 
 
-def snapshot(store: Store, phase: str = "searching", **fields: Any) -> Snapshot:
-    trials = store.trials.find("s", SEARCH)
-    return Snapshot(
-        study="s",
-        phase=phase,
-        budget=3,
-        finished=tuple(trial for trial in trials if trial.is_final),
-        unfinished=tuple(trial for trial in trials if not trial.is_final),
-        workers=tuple(store.workers.present("s")),
-        seconds=8.0,
-        finished_before=0,
-        **fields,
-    )
+def snapshot(store: Store, **fields: Any) -> Snapshot:
+    state = StudyState("s", 3, tuple(store.trials.find("s", SEARCH)))
+    return Snapshot(state, "searching", tuple(store.workers.present("s")), **fields)
 
 
 def test_a_log_has_a_line_for_each_trial_that_ends(store: Store, mongo_uri: str) -> None:
-    """Where there is no terminal, each trial and each phase is told once, and a resume too."""
+    """Without a terminal, each trial, each phase and a resume is one line."""
     only_search(store, mongo_uri)
     done = snapshot(store)
-    empty = Snapshot("s", "searching", 3, (), (), (), 0.0, 0)
+    empty = Snapshot(StudyState("s", 3, ()), "searching")
     console = Console(width=80, force_terminal=False)
     lines = Lines(console)
     with console.capture() as capture:
         for each in (empty, done, done):
             lines.show(each)
-    said = capture.get().splitlines()
-    assert said[0].startswith("s: no worker yet: run `hyperhive worker`")
+    shown = capture.get().splitlines()
+    assert shown[0].startswith("s: no worker yet: run `hyperhive worker`")
     deserted = dataclasses.replace(empty, had_workers=True)
     with console.capture() as capture:
         Lines(console).show(deserted)
-    assert "no worker any more: run `hyperhive worker`" in capture.get()
-    assert [line.split(":")[0] for line in said[2:]] == [
-        f"[{trial.tid + 1}/3] trial {trial.tid}" for trial in done.finished
+    assert "all workers are gone: run `hyperhive worker`" in capture.get()
+    assert [line.split(":")[0] for line in shown[2:]] == [
+        f"[{trial.tid + 1}/3] trial {trial.tid}" for trial in done.study.searched
     ]
-    assert len(said) == 5
+    assert len(shown) == 5
     with console.capture() as capture:
         Lines(console).show(done)
     assert "resumed with 3 trials done" in capture.get()
 
 
 def test_the_panel_shows_what_each_worker_does(store: Store) -> None:
-    """A person watching sees the counts, the trial and epoch of each worker, or that none lives."""
+    """The panel shows the counts, and the trial and epoch of each worker or that there is none."""
     study = open_study(store, plan(), tiny())
     assert "no worker yet" in plain(panel(snapshot(store)))
     config = study.config({"learning_rate": 0.02, "epochs": 9.0, "momentum": 0.5}).to_json()
@@ -577,24 +572,22 @@ def test_the_panel_shows_what_each_worker_does(store: Store) -> None:
     assert trial is not None
     assert doing(trial) == "trial 0"
     store.queue.heartbeat(trial, {"epoch": 3, "epochs": 9, "validation_accuracy": 0.612})
-    said = plain(panel(snapshot(store)))
-    assert "0/3 done" in said
-    assert "1 running" in said
-    assert "trial 0: epoch 3 of 9, 61.2%" in said
-    assert "no worker yet" not in said
-    assert snapshot(store).running[0].status is Status.RUNNING
+    shown = plain(panel(snapshot(store)))
+    assert "0 of 3 done, 1 running, 0 waiting, 0 failed" in shown
+    assert "trial 0: epoch 3 of 9, 61.2%" in shown
+    assert "no worker yet" not in shown
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(None, ""), (89.0, "about 89 s left"), (150.0, "about 2 min left")]
+    ("seconds", "shown"), [(None, ""), (89.0, "about 89 s left"), (150.0, "about 2 min left")]
 )
-def test_time_left_is_rounded(seconds: Any, said: str) -> None:
-    """Below 90 seconds they are told, above it minutes; nothing where nothing is known."""
-    assert time_left(seconds) == said
+def test_time_left_is_rounded(seconds: Any, shown: str) -> None:
+    """It is in seconds below 90, in minutes above, and empty if it is unknown."""
+    assert time_left(seconds) == shown
 
 
-def test_a_signal_in_the_middle_of_a_wait_is_no_deadlock() -> None:
-    """A handler may interrupt whoever holds the event's lock; the second signal interrupts all."""
+def test_a_signal_in_the_middle_of_a_wait_does_not_deadlock() -> None:
+    """A handler may interrupt code that holds the event's lock; a second signal interrupts all."""
     with StopSignals() as signals:
         ask: Any = signal.getsignal(signal.SIGTERM)
         handler = threading.Thread(target=ask, args=(signal.SIGTERM, None), daemon=True)

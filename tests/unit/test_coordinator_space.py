@@ -1,4 +1,4 @@
-"""Search spaces: what is accepted, what is refused and in which words."""
+"""Search spaces: what is accepted, what is refused, and with which messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_one_sentence(text: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"name": "dropout"}, "dropout: can be one of learning_rate, epochs"),
         ({"distribution": "normal"}, "distribution is one of uniform, loguniform, quniform"),
@@ -69,17 +69,17 @@ def is_one_sentence(text: str) -> bool:
         ({"name": "learning_rate", "high": float("inf")}, "learning_rate must be a float"),
     ],
 )
-def test_a_dimension_without_sense_is_refused(changed: dict[str, Any], said: str) -> None:
+def test_an_impossible_dimension_is_refused(changed: dict[str, Any], message: str) -> None:
     """Each refusal is one sentence that names the hyperparameter and the rule."""
     with pytest.raises(UsageError) as refused:
         dimension(**changed)
     text = str(refused.value)
-    assert said in text
+    assert message in text
     assert text.startswith("search space, {}: ".format(changed.get("name", "momentum")))
     assert is_one_sentence(text)
 
 
-def test_values_reach_the_configuration_in_its_own_types() -> None:
+def test_values_get_the_types_of_the_configuration() -> None:
     """A quniform value becomes a whole number, any other a float."""
     whole = Dimension("epochs", "quniform", 2, 30, step=1).to_config(12.0)
     assert (whole, type(whole)) == (12, int)
@@ -89,7 +89,7 @@ def test_values_reach_the_configuration_in_its_own_types() -> None:
 
 
 def test_a_dimension_survives_its_json() -> None:
-    """What to_json gives, a study file's tables would give back."""
+    """A study file with the tables that to_json gives describes the same dimension."""
     assert from_tables({each.name: each.to_json() for each in CLASSIC}) == tuple(
         sorted(CLASSIC, key=lambda each: each.name)
     )
@@ -103,8 +103,8 @@ def test_the_classic_space_can_be_written_as_tables() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CLASSIC_TABLES))
-def test_a_space_lacks_none_of_the_three(name: str) -> None:
-    """A space without learning rate, epochs or momentum is refused, and the missing one named."""
+def test_a_space_needs_all_three_hyperparameters(name: str) -> None:
+    """A space without learning rate, epochs or momentum is refused; the message names it."""
     tables = {key: table for key, table in CLASSIC_TABLES.items() if key != name}
     with pytest.raises(UsageError, match=f"search space: {name} is missing"):
         from_tables(tables)
@@ -115,7 +115,7 @@ def test_a_space_lacks_none_of_the_three(name: str) -> None:
     [0.5, [1, 2], {}, {"low": 0.1, "high": 0.9}, {**CLASSIC_TABLES["momentum"], "colour": "red"}],
 )
 def test_a_malformed_table_is_refused(table: Any) -> None:
-    """A table that lacks a key or has one too many is refused in words."""
+    """A table with a missing or an unknown key is refused with a sentence."""
     with pytest.raises(UsageError, match="momentum: needs distribution, low and high") as refused:
         from_tables({**CLASSIC_TABLES, "momentum": table})
     assert is_one_sentence(str(refused.value))
@@ -133,7 +133,7 @@ def test_a_malformed_table_is_refused(table: Any) -> None:
     ],
 )
 def test_an_accepted_space_never_leaves_its_bounds(epochs: dict[str, Any]) -> None:
-    """Epochs that are not refused are drawn between low and high, and every draw can be trained."""
+    """Accepted bounds of epochs hold for every draw, and every draw can be trained."""
     try:
         space = from_tables({**CLASSIC_TABLES, "epochs": epochs})
     except UsageError:
@@ -145,7 +145,7 @@ def test_an_accepted_space_never_leaves_its_bounds(epochs: dict[str, Any]) -> No
     assert max(drawn) <= epochs["high"]
 
 
-def test_a_space_that_is_named_makes_a_plan() -> None:
+def test_a_space_can_be_chosen_by_name() -> None:
     """Each name gives a plan over the three hyperparameters; only robust augments."""
     for name in NAMED:
         plan = Plan("s", DatasetRequest("digits"), **named(name))
@@ -156,8 +156,8 @@ def test_a_space_that_is_named_makes_a_plan() -> None:
     )
 
 
-def test_a_space_of_no_known_name_is_refused() -> None:
-    """The refusal is one sentence with the names there are."""
+def test_an_unknown_name_of_a_space_is_refused() -> None:
+    """The refusal is one sentence that lists the known names."""
     with pytest.raises(UsageError, match="'extended': choose one of classic, robust") as refused:
         named("extended")
     assert is_one_sentence(str(refused.value))

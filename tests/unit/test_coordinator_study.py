@@ -83,25 +83,25 @@ def test_a_file_may_set_every_field_of_a_plan(tmp_path: Path) -> None:
 
 
 def test_an_absolute_data_path_stays_as_it_is(tmp_path: Path) -> None:
-    """Only a relative path is looked for beside the study file."""
+    """Only a relative path starts at the study file's folder."""
     text = '[dataset]\nname = "folder"\ndata = "/somewhere/else"\n'
     assert read_file(write(tmp_path, text))["data"].data == Path("/somewhere/else")
 
 
 def test_a_file_may_name_its_space(tmp_path: Path) -> None:
-    """A name stands for bounds and augmentation; a key of its own wins, wherever it stands."""
+    """A name stands for bounds and augmentation; a key of the file wins, whatever the order."""
     assert read_file(write(tmp_path, 'space = "robust"')) == {"space": ROBUST, "augment": "camera"}
     plain = read_file(write(tmp_path, 'augment = "none"\nspace = "robust"'))
     assert plain == {"space": ROBUST, "augment": "none"}
 
 
 def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
-    """Every key is optional: the command line may say the rest."""
+    """Every key is optional: the command line may give the rest."""
     assert read_file(write(tmp_path, "")) == {}
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("trails = 3", "has an unknown key: trails"),
         ("data = 'x'", "has an unknown key: data"),
@@ -119,19 +119,19 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
         ("trials: 3", "is not valid TOML"),
     ],
 )
-def test_a_bad_file_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:
+def test_a_bad_file_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
     """Each refusal is one line that names the file and what is wrong in it."""
     path = write(tmp_path, text)
     with pytest.raises(UsageError) as refused:
         read_file(path)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("content", [None, b"name = '\xff'"])
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: Any) -> None:
-    """A file that is not there, or is no text, is a usage error that names it."""
+    """A file that is missing, or is not text, is a usage error that names it."""
     path = tmp_path / "study.toml"
     if content is not None:
         path.write_bytes(content)
@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"name": ""}, "a study's name"),
         ({"name": "a/b"}, "a study's name"),
@@ -168,17 +168,17 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: Any) -> 
         ({"validation": float("nan")}, "validation is a share between 0 and 1"),
     ],
 )
-def test_a_plan_without_sense_is_refused(changed: dict[str, Any], said: str) -> None:
+def test_an_impossible_plan_is_refused(changed: dict[str, Any], message: str) -> None:
     """Each refusal is one sentence that names the field and its rule."""
     with pytest.raises(UsageError) as refused:
         plan(**changed)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("seed", [2**32, 2**63])
 def test_a_seed_that_workers_cannot_use_is_refused(seed: int) -> None:
-    """A seed is refused where NumPy's RandomState (32 bits) or BSON (64) would fail later."""
+    """A seed is refused if NumPy's RandomState (32 bits) or BSON (64) would fail later."""
     with pytest.raises(UsageError, match="seed"):
         plan(seed=seed)
 
@@ -187,7 +187,7 @@ def test_a_seed_that_workers_cannot_use_is_refused(seed: int) -> None:
 
 
 def test_a_spec_is_plain_json_with_all_that_results_depend_on() -> None:
-    """The spec survives JSON, and holds plan, space and the data's hash, but neither name."""
+    """The spec survives JSON, and has the plan, the space and the data's hash, but no names."""
     data = tiny()
     spec = Study.of(plan(seed=5, trials=9), data).spec()
     assert json.loads(json.dumps(spec)) == spec
@@ -199,7 +199,7 @@ def test_a_spec_is_plain_json_with_all_that_results_depend_on() -> None:
 
 
 def test_a_configuration_has_the_plans_seeds_and_the_trials_values() -> None:
-    """Values of the space go in as they are named; all else comes from the plan."""
+    """Values of the space are used under their names; everything else comes from the plan."""
     study = Study(plan(seed=4, validation=0.3, batch_size=16), "hash", {})
     config = study.config({"learning_rate": 0.02, "epochs": 3.0, "momentum": 0.5})
     assert (config.learning_rate, config.epochs, config.momentum) == (0.02, 3, 0.5)
@@ -208,8 +208,8 @@ def test_a_configuration_has_the_plans_seeds_and_the_trials_values() -> None:
     assert not config.train_on_all
 
 
-def test_augmentation_is_told_where_there_is_any() -> None:
-    """Trials of a plan that augments do; the spec of one that does not is that of before."""
+def test_a_spec_has_augmentation_only_if_there_is_any() -> None:
+    """A plan's trials augment as it says; without augmentation the spec is the one of old."""
     values = {"learning_rate": 0.02, "epochs": 3.0, "momentum": 0.5}
     robust = Study.of(plan(augment="camera"), tiny())
     assert robust.config(values).augment == "camera"
@@ -238,8 +238,8 @@ def test_the_baseline_is_the_untuned_configuration() -> None:
     assert {key for key in untuned if untuned[key] != tuned[key]} == set(UNTUNED)
 
 
-def test_differences_are_told_one_phrase_each() -> None:
-    """Changed, added and removed keys are told with their path; equal ones are not."""
+def test_each_difference_is_one_phrase() -> None:
+    """Changed, added and removed keys are named with their path; equal ones are not."""
     old = {"seed": 0, "same": 1, "gone": True, "space": {"epochs": {"high": 30, "low": 2}}}
     new = {"seed": 1, "same": 1, "space": {"epochs": {"high": 20, "low": 2}}, "came": "x" * 99}
     assert differences(old, new) == [
@@ -256,12 +256,12 @@ def test_differences_are_told_one_phrase_each() -> None:
 
 @pytest.mark.parametrize("name", ["digits", "My Photos", "träume", "n" * 70])
 def test_a_demo_has_a_plan_for_data_of_any_name(name: str) -> None:
-    """A folder's name need not be fit for a study's name: the demo makes one from it."""
+    """A folder's name need not be a valid study's name: the demo makes one from it."""
     assert demo_plan(LoadedDataset(tiny(name)), None, 0).name.startswith("demo-")
 
 
 def test_a_demo_may_search_another_space() -> None:
-    """The demo is classic unless it is told what a space's name says."""
+    """The demo searches the classic space unless another is given."""
     assert demo_plan(LoadedDataset(tiny()), None, 0).space == CLASSIC
     robust = demo_plan(LoadedDataset(tiny()), None, 0, **named("robust"))
     assert (robust.space, robust.augment) == (ROBUST, "camera")

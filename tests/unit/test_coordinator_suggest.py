@@ -28,7 +28,7 @@ def distance(vals: Mapping[str, float]) -> float:
 
 
 def search(algorithm: str, seed: int, budget: int) -> list[float]:
-    """Return the losses of a search in which each suggestion knows all before it."""
+    """Return the losses of a search in which each suggestion knows all earlier trials."""
     history: list[Observation] = []
     suggesting = suggester(algorithm, seed, startup=10)
     for tid in range(budget):
@@ -76,7 +76,7 @@ def test_suggestions_stay_in_the_space(algorithm: str) -> None:
 
 @pytest.mark.parametrize("algorithm", ["tpe", "anneal"])
 def test_start_up_counts_finished_trials_only(algorithm: str) -> None:
-    """With 25 trials running and too few finished, a draw is the random one; with enough, not."""
+    """With 25 trials running, draws are random until enough trials have finished."""
     running: list[float | None] = [None] * 25
     drawn = suggester("random").suggest(30, [])
     for finished, is_random in (([], True), ([0.5] * 4, True), ([0.9, 0.5, 0.1, 0.7, 0.3], False)):
@@ -87,7 +87,7 @@ def test_start_up_counts_finished_trials_only(algorithm: str) -> None:
 
 @pytest.mark.parametrize("algorithm", ["tpe", "anneal"])
 def test_a_pending_trial_counts_as_the_worst_seen(algorithm: str) -> None:
-    """To an algorithm a running trial is one that ended with the worst loss so far."""
+    """To an algorithm, a running trial looks like one that ended with the worst loss so far."""
     losses = [0.9, 0.5, 0.1, 0.7, 0.3, 0.2]
     pending = suggester(algorithm).suggest(7, observations([*losses, None]))
     worst = suggester(algorithm).suggest(7, observations([*losses, 0.9]))

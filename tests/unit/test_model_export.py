@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Callable
 
@@ -258,11 +261,32 @@ def _read(path: Path) -> tuple[bytes, str, Card]:
 
 def best(*arguments: object) -> str:
     """Run ``hyperhive best``; return what it prints. Its expected errors are raised."""
-    pytest.importorskip("hyperopt.tpe", reason="no hyperopt, which hyperhive best needs")
     result = CliRunner().invoke(cli.app, ["best", *map(str, arguments)])
     if result.exception is not None:
         raise result.exception
     return result.output
+
+
+WITHOUT = """
+import sys
+for name in sys.argv[1].split(): sys.modules[name] = None
+sys.argv[:] = ["hyperhive", *sys.argv[2:]]
+from hyperhive.cli import main
+main()
+"""
+COORDINATORS = "hyperopt networkx scipy matplotlib sklearn"
+"""Modules that a device need not have: a coordinator needs them."""
+
+
+def best_without(modules: str, *arguments: object) -> str:
+    """Run ``hyperhive best`` in a process that cannot import some modules; return its output."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, modules, "best", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 @pytest.fixture
@@ -281,33 +305,56 @@ def saved(directory: Path, dataset: Dataset, **changes: Any) -> tuple[bytes, Car
 
 
 def test_a_models_file_is_described_and_exported(tmp_path: Path, dataset: Dataset) -> None:
-    """With --model no store is asked: the images to check on are those of this machine's cache."""
+    """With --model no store is needed: the images to compare come from this machine's cache."""
     config = {"dataset": dataset.content_hash, "learning_rate": 0.0123, "train_on_all": True}
     _, card = saved(tmp_path, dataset, trial=7, config=config, test_accuracy=0.721)
-    said = best("--model", tmp_path)
-    assert "trial 7, refitted on training and validation data" in said
-    assert "learning rate 0.0123" in said
-    assert "72.1% of test images" in said
-    assert card.weights_sha256 in said
+    output = best("--model", tmp_path)
+    assert "trial 7, refitted on training and validation data" in output
+    assert "learning rate 0.0123" in output
+    assert "72.1% of test images" in output
+    assert card.weights_sha256 in output
     DatasetCache().get(dataset.content_hash, lambda name: dataset.pack())
-    said = best("--model", tmp_path, "--export", tmp_path / "model.onnx")
-    assert "same label on all 100 test images" in said
+    output = best("--model", tmp_path, "--export", tmp_path / "model.onnx")
+    assert "same label on all 100 test images" in output
     assert model_files.read(tmp_path / "model.onnx")[1].trial == 7
 
 
+def test_best_needs_only_what_a_device_has(
+    store: Store, mongo_uri: str, tmp_path: Path, dataset: Dataset
+) -> None:
+    """To describe a model it needs no PyTorch, to export one it needs no hyperopt and the like."""
+    with pytest.raises(AssertionError):
+        best_without("hyperhive.coordinator.stored_model", "--model", tmp_path)
+    packed, card = saved(tmp_path, dataset, trial=7, test_accuracy=0.721)
+    described = best_without(COORDINATORS + " torch", "--model", tmp_path)
+    assert re.search(r"^state +trial 7$", described, re.MULTILINE)
+    assert re.search(r"^test +72\.1% of test images$", described, re.MULTILINE)
+    assert f"SHA-256 {card.weights_sha256}" in described
+    ref = store.blobs.put(packed, "weights").as_document()
+    store.studies.open("mine", {})
+    store.studies.conclude("mine", {"card": card.to_json(), "weights": ref})
+    described = best_without(COORDINATORS + " torch", "mine", "--mongo", mongo_uri)
+    assert "72.1% of test images" in described
+    DatasetCache().get(dataset.content_hash, lambda name: dataset.pack())
+    path = tmp_path / "model.pt"
+    exported = best_without(COORDINATORS, "--model", tmp_path, "--export", path)
+    assert "same label on all 100 test images" in exported
+    assert model_files.read(path)[1].trial == 7
+
+
 def test_the_weights_are_written_without_their_data_set(tmp_path: Path, dataset: Dataset) -> None:
-    """A copy in .safetensors is compared with nothing, needs no images, and says no more."""
+    """A copy in .safetensors is not compared, so it needs no images."""
     packed, _ = saved(tmp_path / "m", dataset)
     path = tmp_path / "copy.safetensors"
-    said = best("--model", tmp_path / "m", "--export", path)
-    assert said.splitlines()[-1] == f"written: {path}"
+    output = best("--model", tmp_path / "m", "--export", path)
+    assert output.splitlines()[-1] == f"written: {path}"
     assert path.read_bytes() == packed
 
 
 def test_a_studys_model_is_exported_from_the_store(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:
-    """Without a name it is the newest study that has a model; its images are the store's too."""
+    """Without a name it is the newest study that has a model; its images come from the store."""
     labels = np.arange(100, dtype=np.int64) % 10
     names = tuple(f"class {number}" for number in range(10))
     data = Dataset("other noise", names, *[pictures(3) // 2, labels] * 2)
@@ -316,9 +363,9 @@ def test_a_studys_model_is_exported_from_the_store(
     store.studies.open("mine", {})
     store.studies.offer("mine", {"card": card.to_json(), "weights": ref})
     store.studies.open("newer", {})
-    said = best("--mongo", mongo_uri)
-    assert "study mine on" in said
-    assert "trial 3, the best so far: the study has not ended" in said
+    output = best("--mongo", mongo_uri)
+    assert "study mine on" in output
+    assert "trial 3, the best so far: the study has not ended" in output
     path = tmp_path / "nano.pt"
     refused = pytest.raises(
         InputError, match=r"could not be checked.*data set .* is not in the store"
@@ -331,8 +378,8 @@ def test_a_studys_model_is_exported_from_the_store(
     assert model_files.read(path)[1].validation_accuracy == 0.5
 
 
-def test_a_cancelled_study_is_said_to_be(store: Store, mongo_uri: str) -> None:
-    """Without a model none is to come, and with one it is the best so far for good."""
+def test_best_says_that_a_study_was_cancelled(store: Store, mongo_uri: str) -> None:
+    """A cancelled study gets no model; if it has one, that stays the best so far."""
     packed, card = drawn()
     store.studies.open("gone", {})
     store.studies.cancel("gone")
@@ -344,10 +391,10 @@ def test_a_cancelled_study_is_said_to_be(store: Store, mongo_uri: str) -> None:
 
 
 def test_an_export_is_not_described_as_the_model(tmp_path: Path) -> None:
-    """Its size and hash are not those of the weights: it is refused, and where they are is said."""
+    """Its size and hash are not those of the weights: the refusal says where the weights are."""
     packed, card = drawn()
     export.export(tmp_path / "a.pt", packed, card, pictures(3, 2))
-    with pytest.raises(UsageError, match=r"a\.pt is no \.safetensors file: give"):
+    with pytest.raises(UsageError, match=r"a\.pt is not a \.safetensors file: give"):
         best("--model", tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match=r"there is no .*b\.onnx"):
         best("--model", tmp_path / "b.onnx")
@@ -361,6 +408,6 @@ def test_an_export_is_not_described_as_the_model(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_of_best(arguments: list, sentence: str) -> None:
-    """What cannot be is refused before a server is started or asked."""
+    """Impossible options are refused before a server is started or asked."""
     with pytest.raises(UsageError, match=sentence):
         best(*arguments)

@@ -5,7 +5,7 @@ const PATIENCE_MS = 15000;
 const element = (id) => document.getElementById(id);
 
 function write(node, text) {
-  // A text that stays is not written again, or a screen reader would say it again.
+  // An unchanged text is not written again, because a screen reader would read it again.
   if (node.textContent !== (text || "")) node.textContent = text || "";
 }
 
@@ -17,7 +17,7 @@ function make(tag, className, ...children) {
 }
 
 function rows(list, items, create, fill) {
-  // Rows are kept, so that what has the focus keeps it.
+  // Rows are reused, so that the focus is not lost.
   while (list.children.length > items.length) list.lastChild.remove();
   items.forEach((item, number) => {
     if (!list.children[number]) list.append(create());
@@ -132,7 +132,7 @@ function draw(content) {
   const width = chart.clientWidth, height = chart.clientHeight;
   const shares = content.points.map((point) => point[1]);
   if (content.untuned !== null) shares.push(content.untuned);
-  // The axis begins where the points do, in round steps.
+  // The axis starts at a round value below all points.
   const least = [0.9, 0.8, 0.5].find((bound) => shares.length && Math.min(...shares) >= bound) || 0;
   const scale = {
     x: (tid) => MARGIN.left + 10 + (width - MARGIN.left - MARGIN.right - 20) * tid / Math.max(1, content.last),
@@ -189,7 +189,7 @@ new ResizeObserver(() => chartContent && showChart(chartContent)).observe(elemen
 
 function show(answer) {
   const fleet = answer.fleet;
-  const old = fleet && answer.problem ? "; what follows is as it was then" : "";
+  const old = fleet && answer.problem ? "; the rest of the page is from before that" : "";
   write(element("problem"), answer.problem && "the store: " + answer.problem + old + "; this page goes on by itself when it is back");
   if (!fleet) return;
   write(element("where"), "studies on " + fleet.address);
@@ -207,14 +207,14 @@ const MOVED = "this address is no longer the dashboard's: open the one that `hyp
 let timer = 0, asking = false, again = false;
 
 async function answered() {
-  // Returns an answer or, where there is none, why not.
+  // Returns the answer and a problem; one of them is empty.
   const query = location.hash.length > 1 ? "?study=" + location.hash.slice(1) : "";
   const patience = new AbortController();
   const timeout = setTimeout(() => patience.abort(), PATIENCE_MS);
   try {
     const response = await fetch("fleet.json" + query, { signal: patience.signal });
     if (response.ok) return [await response.json(), ""];
-    return [null, response.status === 404 ? MOVED : "too many are watching; asking again"];
+    return [null, response.status === 404 ? MOVED : "too many viewers; asking again"];
   } catch {
     return [null, AWAY];
   } finally {
@@ -228,7 +228,7 @@ async function ask() {
   asking = true;
   const [answer, problem] = await answered();
   asking = false;
-  // Nobody watches a page that is hidden, so it does not ask.
+  // A hidden page does not ask.
   if (!document.hidden) timer = setTimeout(ask, again ? 0 : EVERY_MS);
   again = false;
   if (answer) show(answer);

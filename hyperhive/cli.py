@@ -34,6 +34,7 @@ app.add_typer(mongo_app, name="mongo")
 _EXTRAS = {
     "torch": "torch",
     "cv2": "camera",
+    "httpx": "camera",
     "hyperopt": "coordinator",
     "onnx": "export",
     "matplotlib": "coordinator",

@@ -544,9 +544,15 @@ def run_python(code: str) -> str:
 
 
 def test_help_needs_nothing_heavy() -> None:
-    """To say what it can do, the command imports no torch, OpenCV, numpy or PyMongo."""
-    heavy = "{'torch', 'cv2', 'numpy', 'pymongo'} & set(sys.modules)"
-    assert run_python(f"import sys, inference.cli; print(sorted({heavy}))") == "[]\n"
+    """``--help`` imports neither PyTorch, OpenCV, NumPy, PyMongo nor httpx."""
+    code = (
+        "import sys; from hyperhive import cli; sys.argv = ['predict-cam', '--help']\n"
+        "try: cli.predict_cam()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'cv2', 'numpy', 'pymongo', 'httpx'} & set(sys.modules)\n"
+        "print('heavy:', sorted(heavy))\n"
+    )
+    assert run_python(code).endswith("heavy: []\n")
 
 
 def test_images_need_no_opencv(model: Path, folder: Path) -> None:
@@ -559,6 +565,21 @@ def test_images_need_no_opencv(model: Path, folder: Path) -> None:
         "except SourceError as error: print(error)\n"
     ).format(str(folder / "3"), str(model), str(model))
     assert run_python(code).startswith("videos and cameras need OpenCV")
+    assert Path("predictions/contact_sheet.png").exists()
+
+
+def test_only_http_needs_httpx(model: Path, folder: Path) -> None:
+    """Images are labelled without httpx; an address is a sentence that names the extra."""
+    code = (
+        "import sys; sys.modules['httpx'] = None; from hyperhive import cli\n"
+        "from hyperhive.inference.cli import app\n"
+        f"app([{str(folder / '3')!r}, '--model', {str(model)!r}, '-q'], standalone_mode=False)\n"
+        f"sys.argv = ['predict-cam', 'http://x/', '--model', {str(model)!r}]\n"
+        "try: cli.predict_cam()\n"
+        "except SystemExit as stop: print('exit code', stop.code)\n"
+    )
+    sentence = "error: this needs httpx: pip install 'hyperhive[camera]'\n"
+    assert run_python(code) == sentence + "exit code 1\n"
     assert Path("predictions/contact_sheet.png").exists()
 
 

@@ -32,11 +32,11 @@ from benchmarks import _mjpeg, _models
 from benchmarks._backgrounds import HEIGHT, WIDTH
 from benchmarks._common import simpsons_option
 from benchmarks._scene import KINDS, ROOM, Scene
-from hyperhive.inference.frames import Sampling
 from hyperhive.inference.labelling import Result, label
-from hyperhive.inference.models.choice import Chosen, from_file
+from hyperhive.inference.models.file import Chosen, from_file
 from hyperhive.inference.predictor import Prediction
-from hyperhive.inference.sources import choice as sources
+from hyperhive.inference.settings import Sampling
+from hyperhive.inference.sources.resolve import resolve
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import Request, load
 
@@ -122,7 +122,7 @@ class Pictures:
     def _labelled(self, source: str, sampling: Sampling) -> Iterable[Iterable[Result]]:
         stop = threading.Event()
         for model in self._models:
-            frames = sources.choose([source], sampling, Path("predictions"), lambda said: None)
+            frames = resolve([source], sampling, Path("predictions"), lambda said: None)
             yield label(frames, model.predictor, stop, _fail)
 
     def _film(self, scene: Scene, chosen: np.ndarray, path: Path) -> None:

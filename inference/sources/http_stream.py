@@ -23,12 +23,13 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from hyperhive.common.errors import SourceError
-from hyperhive.inference.drawing.text import printable
-from hyperhive.inference.frames import Frame, Sampling, Say
-from hyperhive.inference.sources.camera import Camera, stamp
+from hyperhive.inference.frames import Frame, Say
+from hyperhive.inference.settings import Sampling
+from hyperhive.inference.sources.camera import Camera
 from hyperhive.inference.sources.feed import Capture, Feed, Origin
 from hyperhive.inference.sources.http_login import CameraLogin
 from hyperhive.inference.sources.mjpeg import LARGEST, MjpegCapture
+from hyperhive.inference.wording import printable
 
 _BUFFER = 2**16
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG")
@@ -45,20 +46,20 @@ class StillImage(Exception):
         self.data = data
 
 
-_LIVE_EVERY_S = 0.2
-"""An image that is fetched anew each time is not fetched without a pause."""
+_LIVE_INTERVAL_S = 0.2
+"""Seconds between two requests for an image in live mode."""
 
 
 class HttpSource:
-    """A source of snapshots of an MJPEG stream, or of the image that an address gives.
+    """A source of snapshots of an MJPEG stream, or of the image at an address.
 
-    An image is fetched once, or as often as a count says, and in live mode again and again: many
-    cameras give their newest picture so.
+    An image is requested once, or ``count`` times, and again and again in live mode: this is how
+    many cameras give their newest picture.
 
     Args:
         origin: opens with ``open_http``.
-        sampling: ``count``, ``every`` and, of a stream, ``countdown``; or ``live``.
-        say: is told what is going on.
+        sampling: ``count``, ``every`` and, for a stream, ``countdown``; or ``live``.
+        say: is called with a sentence about the connection and the countdown.
     """
 
     live = True
@@ -73,7 +74,7 @@ class HttpSource:
         self._image: bytes | None = None
 
     def frames(self, stop: threading.Event, left_out: Say) -> Generator[Frame, None, None]:
-        """Give the snapshots; see ``Source.frames``."""
+        """Yield the snapshots; see ``Source.frames``."""
         try:
             yield from Camera(self._origin, self._sampling, self._say).frames(stop, left_out)
         except StillImage as still:
@@ -93,21 +94,20 @@ class HttpSource:
     def _stills(self, stop: threading.Event) -> Generator[Frame, None, None]:
         feed = Feed(replace(self._origin, open=self._open_image), self._say)
         live, count = self._sampling.live, self._sampling.count
-        every = _LIVE_EVERY_S if live else self._sampling.every
+        interval = _LIVE_INTERVAL_S if live else self._sampling.interval
         due = time.monotonic()
         for index in itertools.count() if live and count is None else range(count or 1):
             stop.wait(max(0.0, due - time.monotonic()))
             try:
-                picture = feed.newest(time.monotonic(), stop)
+                frame = feed.newest(time.monotonic(), stop, index)
             finally:
                 feed.close()
-            if picture is None:
+            if frame is None:
                 return
-            name = f"snapshot-{stamp(picture.time)}-{index:03d}"
-            yield Frame(picture.image, name, self.title, index, picture.time, picture.took)
-            if picture.moment - due > every:
-                due = picture.moment  # after an outage, not all that it missed at once
-            due += every
+            yield frame
+            if frame.moment - due > interval:
+                due = frame.moment  # after an outage, missed snapshots are not taken at once
+            due += interval
 
     def _open_image(self) -> Capture:
         image, self._image = self._image, None
@@ -131,7 +131,7 @@ class _ImageCapture:
     def read(self) -> bytes:
         image, self._image = self._image, None
         if image is None:
-            raise SourceError(f"{self._title} cannot be read: it is no image, or damaged")
+            raise SourceError(f"{self._title} cannot be decoded: it is damaged, or not an image")
         return image
 
     def release(self) -> None:

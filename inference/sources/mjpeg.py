@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from typing import Callable
+from typing import Any, Callable
 
 from hyperhive.common.errors import SourceError
 
@@ -29,7 +29,7 @@ class MjpegCapture:
     """
 
     def __init__(
-        self, body: io.BufferedReader, boundary: str, title: str, close: Callable[[], None]
+        self, body: io.BufferedReader[Any], boundary: str, title: str, close: Callable[[], None]
     ) -> None:
         self._body = body
         # Some cameras count the leading dashes as part of it, some do not.
@@ -73,7 +73,7 @@ class MjpegCapture:
             return self._part_to_boundary()
         if length > LARGEST:
             raise SourceError(f"{self._title} sends a part of {length:,} bytes")
-        data = self._body.read(length)
+        data: bytes = self._body.read(length)
         if len(data) < length:
             raise SourceError(f"{self._title} ended")
         return data
@@ -106,7 +106,7 @@ class MjpegCapture:
         return not self._boundary or line.strip().strip(b"-") == self._boundary
 
     def _line(self) -> bytes:
-        line = self._body.readline(_LONGEST_LINE)
+        line: bytes = self._body.readline(_LONGEST_LINE)
         if not line:
             raise SourceError(f"{self._title} ended")
         return line

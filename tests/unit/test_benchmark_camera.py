@@ -20,7 +20,7 @@ from benchmarks import _light, _mjpeg, _models, _scene
 from benchmarks._backgrounds import SIDE
 from benchmarks._scene import KINDS, ROOM, Scene
 from benchmarks.camera import Pictures, Score
-from hyperhive.inference.models.choice import from_file
+from hyperhive.inference.models.file import from_file
 from hyperhive.model import checkpoint
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.images import fit

@@ -15,11 +15,12 @@ import pytest
 from support.mjpeg import jpeg, number_in, numbered
 
 from hyperhive.common.errors import SourceError
-from hyperhive.inference.frames import Frame, Sampling
-from hyperhive.inference.sources.choice import choose
+from hyperhive.inference.frames import Frame
+from hyperhive.inference.settings import Sampling
 from hyperhive.inference.sources.feed import Patience
 from hyperhive.inference.sources.http_stream import StillImage, open_http, reason_of
 from hyperhive.inference.sources.mjpeg import MjpegCapture
+from hyperhive.inference.sources.resolve import resolve
 
 PICTURE = jpeg(numbered(5))
 STREAM = "multipart/x-mixed-replace; boundary=frame"
@@ -80,7 +81,7 @@ def serving(*answers: bytes) -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "hyperhive.inference.sources.choice._STREAM_PATIENCE", Patience(1.0, 0.6, 0.2)
+        "hyperhive.inference.sources.resolve._STREAM_PATIENCE", Patience(1.0, 0.6, 0.2)
     )
     monkeypatch.setattr("hyperhive.inference.sources.camera._WARM_UP_S", 0.0)
     monkeypatch.setattr("hyperhive.inference.sources.feed._FIRST_PAUSE_S", 0.05)
@@ -91,7 +92,7 @@ def opened(url: str) -> Any:
 
 
 def shots(url: str, said: list[str], count: int) -> list[Frame]:
-    source = choose([url], Sampling(count, 0.0, 0.0), Path("nowhere"), said.append)
+    source = resolve([url], Sampling(count, 0.0, 0.0), Path("nowhere"), said.append)
     return list(source.frames(threading.Event(), said.append))
 
 
@@ -121,11 +122,11 @@ def test_an_image_that_is_away_is_fetched_again() -> None:
         True
     ] * 4
     assert "503" in said[0]
-    assert "no image, or damaged" in said[2]
+    assert "damaged, or not an image" in said[2]
     with serving(image, gone) as server, pytest.raises(SourceError, match="did not come back"):
         shots(server.url, said, 2)
     with serving(answer("image/jpeg", b"x")) as server, pytest.raises(
-        SourceError, match="cannot be read"
+        SourceError, match="cannot be decoded"
     ):
         shots(server.url, said, 2)
 

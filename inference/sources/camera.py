@@ -10,7 +10,8 @@ from typing import Generator, Iterator
 
 from hyperhive.inference.frames import Frame, Say
 from hyperhive.inference.settings import DEFAULT_COUNT, Sampling
-from hyperhive.inference.sources.feed import Feed, Origin
+from hyperhive.inference.sources.feed import Feed
+from hyperhive.inference.sources.grabber import Origin
 
 _WARM_UP_S = 1.0
 """The first frames of many cameras are dark, green or empty (opencv#23202)."""

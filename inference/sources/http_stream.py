@@ -26,7 +26,8 @@ from hyperhive.common.errors import SourceError
 from hyperhive.inference.frames import Frame, Say
 from hyperhive.inference.settings import Sampling
 from hyperhive.inference.sources.camera import Camera
-from hyperhive.inference.sources.feed import Capture, Feed, Origin
+from hyperhive.inference.sources.feed import Feed
+from hyperhive.inference.sources.grabber import Capture, Origin
 from hyperhive.inference.sources.http_login import CameraLogin
 from hyperhive.inference.sources.mjpeg import LARGEST, MjpegCapture
 from hyperhive.inference.wording import printable

@@ -16,7 +16,7 @@ from hyperhive.inference.frames import Say, Source
 from hyperhive.inference.settings import Sampling
 from hyperhive.inference.sources import camera_advice as advice
 from hyperhive.inference.sources.address import CaptureRequest, CsiAddress, without_secrets
-from hyperhive.inference.sources.feed import Origin, Patience
+from hyperhive.inference.sources.grabber import Origin, Patience
 from hyperhive.inference.sources.image_files import Finder, ImageFiles
 from hyperhive.model.data.images import SUFFIXES
 

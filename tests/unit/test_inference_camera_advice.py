@@ -22,7 +22,7 @@ from support.mjpeg import MjpegServer, number_in
 from hyperhive.common.errors import SourceError
 from hyperhive.inference.frames import Frame
 from hyperhive.inference.settings import Sampling
-from hyperhive.inference.sources.feed import Patience
+from hyperhive.inference.sources.grabber import Patience
 from hyperhive.inference.sources.resolve import resolve
 
 cv2 = pytest.importorskip("cv2", reason="no OpenCV: there are no cameras")
@@ -37,7 +37,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     )
     monkeypatch.setattr("hyperhive.inference.sources.camera._WARM_UP_S", 0.1)
     monkeypatch.setattr("hyperhive.inference.sources.feed._FIRST_PAUSE_S", 0.1)
-    monkeypatch.setattr("hyperhive.inference.sources.feed._EMPTY_S", 0.25)
+    monkeypatch.setattr("hyperhive.inference.sources.grabber._EMPTY_S", 0.25)
     monkeypatch.setattr("hyperhive.inference.sources.camera_advice.SYSFS", tmp_path / "video4linux")
     monkeypatch.setattr("hyperhive.inference.sources.camera_advice._DEVICES", tmp_path)
 

@@ -23,7 +23,7 @@ from hyperhive.inference.sources.address import (
     parse_size,
     without_secrets,
 )
-from hyperhive.inference.sources.feed import Patience
+from hyperhive.inference.sources.grabber import Patience
 from hyperhive.inference.sources.image_files import ImageFiles
 from hyperhive.inference.sources.resolve import read_list, resolve
 

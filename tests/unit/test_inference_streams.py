@@ -26,7 +26,7 @@ from hyperhive.common.signals import StopSignals
 from hyperhive.inference.frames import Frame
 from hyperhive.inference.labelling import expected_class
 from hyperhive.inference.settings import Sampling
-from hyperhive.inference.sources.feed import Patience
+from hyperhive.inference.sources.grabber import Patience
 from hyperhive.inference.sources.resolve import resolve
 
 REPOSITORY = Path(__file__).resolve().parents[2]

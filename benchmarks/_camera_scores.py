@@ -18,11 +18,11 @@ import numpy as np
 from benchmarks import _mjpeg
 from benchmarks._backgrounds import HEIGHT, WIDTH
 from benchmarks._scene import Scene
-from hyperhive.inference.frames import Sampling
 from hyperhive.inference.labelling import Result, label
-from hyperhive.inference.models.choice import Chosen
+from hyperhive.inference.models.file import Chosen
 from hyperhive.inference.predictor import Prediction
-from hyperhive.inference.sources import choice as sources
+from hyperhive.inference.settings import Sampling
+from hyperhive.inference.sources.resolve import resolve
 from hyperhive.model.data.dataset import Dataset
 
 _FPS = 25.0
@@ -105,7 +105,7 @@ class Pictures:
     def _labelled(self, source: str, sampling: Sampling) -> Iterable[Iterable[Result]]:
         stop = threading.Event()
         for model in self._models:
-            frames = sources.choose([source], sampling, Path("predictions"), lambda sentence: None)
+            frames = resolve([source], sampling, Path("predictions"), lambda sentence: None)
             yield label(frames, model.predictor, stop, _fail)
 
     def _write_video(self, scene: Scene, chosen: np.ndarray, path: Path) -> None:

@@ -27,7 +27,7 @@ from benchmarks import _models
 from benchmarks._camera_scores import Pictures, Score
 from benchmarks._common import loaded, simpsons_option
 from benchmarks._scene import KINDS, ROOM, Scene
-from hyperhive.inference.models.choice import from_file
+from hyperhive.inference.models.file import from_file
 
 
 def main() -> None:

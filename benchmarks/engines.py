@@ -28,7 +28,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._common import loaded, simpsons_option
 from benchmarks._models import make
-from hyperhive.inference.models.choice import from_file
+from hyperhive.inference.models.file import from_file
 from hyperhive.inference.predictor import Predictor
 from hyperhive.inference.timings import INFER, Timings
 from hyperhive.model.config import TrainConfig

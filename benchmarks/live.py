@@ -34,7 +34,7 @@ import torch
 
 from benchmarks._mjpeg import jpeg, serve
 from hyperhive.inference.frames import Frame
-from hyperhive.inference.models.choice import from_file
+from hyperhive.inference.models.file import from_file
 from hyperhive.model.card import Card
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.lenet import LeNet5

@@ -1,0 +1,1 @@
+"""predict-cam: classifies what a camera, a video or images show."""

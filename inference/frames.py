@@ -1,33 +1,29 @@
-"""One frame, where frames come from, and how many of them to take."""
+"""One frame, and where frames come from."""
 
 from __future__ import annotations
 
-import math
 import threading
+import time
 from dataclasses import dataclass
 from typing import Callable, Generator, Iterable, Iterator, Protocol
 
 import numpy as np
 
-from hyperhive.common.errors import SourceError, UsageError
+from hyperhive.common.errors import SourceError
 
-DEFAULT_COUNT = 5
-DEFAULT_EVERY_S = 2.0
-DEFAULT_COUNTDOWN_S = 3.0
-_LONGEST_WAIT_S = 86_400.0
-_TOGETHER = 64
-_PIXELS_TOGETHER = 8_000_000
-"""Frames are held in memory while they wait for each other: 8 megapixels are 24 MB."""
+_BATCH = 64
+_BATCH_PIXELS = 8_000_000
+"""A batch is held in memory: 8 megapixels are 24 MB."""
 
 Say = Callable[[str], None]
-"""Is told a sentence that a person should read."""
+"""Takes a sentence that a person should read."""
 
 
 def to_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Return what OpenCV gives, uint8 ``[H, W, 3]`` and blue first, with red first."""
-    import cv2  # here, as images are labelled without it
+    """Return OpenCV's pixels, uint8 BGR ``[H, W, 3]``, as RGB."""
+    import cv2  # here, because images are classified without OpenCV
 
-    # numpy's own reversal takes 50 times as long.
+    # NumPy's own reversal takes 50 times as long.
     image: np.ndarray = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     return image
 
@@ -38,12 +34,13 @@ class Frame:
 
     Args:
         image: uint8 RGB ``[H, W, 3]``, H and W of 1 or more.
-        name: relative path without suffix, to call the frame's outputs by.
-        source: the file or camera it came from.
-        index: number within the source, from 0; of a video, and of a camera in live mode, that of
-            the source's own frame.
-        time: seconds; the position in a video, Unix time of a camera's picture, None of an image.
-        took: seconds that reading it took its source, waiting for a camera included.
+        name: relative path without a suffix, which names the frame's outputs.
+        source: the file or camera that it came from.
+        index: number within the source, from 0. In a video, and in a camera's live mode, the number
+            of the source's own frame.
+        time: seconds: the position in a video, Unix time of a camera's picture, None for an image.
+        took: seconds that the source took to read it, including the wait for a camera.
+        moment: seconds on the monotonic clock when a camera's picture arrived, 0 for a file.
 
     Raises ``SourceError`` for pictures of any other type or shape.
     """
@@ -54,14 +51,14 @@ class Frame:
     index: int
     time: float | None = None
     took: float = 0.0
+    moment: float = 0.0
 
     def __post_init__(self) -> None:
         shape = self.image.shape
         if self.image.dtype != np.uint8 or shape[2:] != (3,) or 0 in shape:
             raise SourceError(
                 f"{self.source} gives pictures of {self.image.dtype} {shape}, not of 8-bit "
-                "colour: choose another source or "
-                "another mode of it"
+                "colour: choose another source, or another of its modes"
             )
 
     @classmethod
@@ -74,73 +71,58 @@ class Frame:
         time: float | None,
         took: float = 0.0,
     ) -> Frame:
-        """Build a frame from what OpenCV gives, whose colours come blue first."""
-        usual = pixels.dtype == np.uint8 and pixels.shape[2:] == (3,)
-        image = to_rgb(pixels) if usual else pixels
+        """Build a frame from OpenCV's pixels, which are BGR."""
+        is_usual = pixels.dtype == np.uint8 and pixels.shape[2:] == (3,)
+        image = to_rgb(pixels) if is_usual else pixels
         return cls(image, name, source, index, time, took)
 
+    @classmethod
+    def snapshot(
+        cls, image: np.ndarray, source: str, index: int, time: float, took: float, moment: float
+    ) -> Frame:
+        """Build the frame of a camera; its name holds the local time and the index."""
+        name = f"snapshot-{_stamp(time)}-{index:03d}"
+        return cls(image, name, source, index, time, took, moment)
 
-@dataclass(frozen=True)
-class Sampling:
-    """Which frames to take of a source that has more than one wants.
 
-    Args:
-        count: frames at most; None is ``DEFAULT_COUNT`` of a camera's snapshots and no limit else.
-        every: seconds between two frames.
-        countdown: seconds before a camera's first.
-        all_frames: every frame of a video, whatever ``every`` says.
-        live: without a pause and without an end: of a camera the newest frame, again and again; a
-            video at its own pace, as if it were a camera. What comes meanwhile is skipped.
-    """
-
-    count: int | None = None
-    every: float = DEFAULT_EVERY_S
-    countdown: float = DEFAULT_COUNTDOWN_S
-    all_frames: bool = False
-    live: bool = False
-
-    def __post_init__(self) -> None:
-        if self.count is not None and self.count < 1:
-            raise UsageError(f"--count must be 1 or more, not {self.count}")
-        for option, seconds in (("--every", self.every), ("--countdown", self.countdown)):
-            if not (math.isfinite(seconds) and 0 <= seconds <= _LONGEST_WAIT_S):
-                raise UsageError(
-                    f"{option} must be from 0 to {_LONGEST_WAIT_S:.0f} seconds, not {seconds}"
-                )
+def _stamp(seconds: float) -> str:
+    return time.strftime("%Y%m%d-%H%M%S", time.localtime(seconds))
 
 
 class Source(Protocol):
     """Where frames come from: images, a video, a camera.
 
-    ``title`` names it to a person. A ``live`` source's frames are labelled each as it comes.
+    ``title`` names it to a person. The frames of a ``live`` source are classified one by one, as
+    they arrive.
     """
 
     title: str
     live: bool
 
     def frames(self, stop: threading.Event, left_out: Say) -> Generator[Frame, None, None]:
-        """Give the frames one by one; what was opened for it is closed however it ends.
+        """Yield the frames; whatever was opened for them is closed however the series ends.
 
         Args:
-            stop: ends it early once set; every wait is a wait for this.
-            left_out: is told of each part that could not be read while the rest goes on.
+            stop: ends it early once set; every wait waits for this too.
+            left_out: is called with a sentence about each part that could not be read, while the
+                rest goes on.
 
-        Raises ``SourceError`` when there is nothing to give, or nothing more.
+        Raises ``SourceError`` if there is nothing to give, or nothing more.
         """
         ...
 
 
 def batches(frames: Iterable[Frame], live: bool) -> Iterator[list[Frame]]:
-    """Give frames in lists worth a prediction; one by one if they are live.
+    """Yield frames in lists that are worth one prediction; one by one if they are live.
 
-    A list holds 64 frames, or fewer once they come to 8 megapixels.
+    A list holds 64 frames, or fewer if they reach 8 megapixels.
     """
     batch: list[Frame] = []
     pixels = 0
     for frame in frames:
         batch.append(frame)
         pixels += frame.image.shape[0] * frame.image.shape[1]
-        if live or len(batch) == _TOGETHER or pixels >= _PIXELS_TOGETHER:
+        if live or len(batch) == _BATCH or pixels >= _BATCH_PIXELS:
             yield batch
             batch, pixels = [], 0
     if batch:

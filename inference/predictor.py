@@ -1,4 +1,4 @@
-"""What a model says of pictures."""
+"""How a model classifies pictures."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from hyperhive.model.engines.choice import Engine
 TOP = 3
 
 UNKNOWN = "unknown"
-"""The label of a picture that seems to be of no class. Where a class bears that name too, it is
-one answer to whoever reads it: ``Prediction.known`` tells the two apart."""
+"""The label of a picture that seems to show none of the classes. If a class has this name too,
+``Prediction.known`` tells the two apart."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one picture.
+    """A model's answer for one picture.
 
-    ``top`` holds the likeliest classes with their probabilities, best first: three, or all of a
-    model with two. ``known`` is whether the first of them may be believed. Raises ``ValueError``
-    where that does not hold.
+    ``top`` holds the three likeliest classes with their probabilities, best first; a model of two
+    classes has two. ``known`` is False where the first of them is not reliable. Raises
+    ``ValueError`` for anything else.
     """
 
     top: tuple[tuple[str, float], ...]
@@ -51,64 +51,80 @@ class Prediction:
         return self.top[0][1]
 
 
-Decide = Callable[[np.ndarray, float], Prediction]
-"""Gives the prediction for one picture's probabilities ``[classes]`` and membership."""
+@dataclass(frozen=True)
+class Assessment:
+    """What a model answers for N pictures, before it is decided what to say.
+
+    ``probabilities`` is float32 ``[N, classes]`` in the card's order. ``memberships`` is float32
+    ``[N]`` from 0 to 1: how much each picture looks as if it showed any of the classes. Both may be
+    averaged over frames; then ``decide`` turns those of one picture into a prediction, by the
+    thresholds of the model that gave them.
+    """
+
+    probabilities: np.ndarray
+    memberships: np.ndarray
+    decide: Callable[[np.ndarray, float], Prediction]
+
+
+@dataclass(frozen=True)
+class _Model:
+    engine: Engine
+    card: Card
+    calibration: Calibration
 
 
 class Predictor:
-    """A model with its card, ready for pictures of any size; ``timings`` has what it took so far.
+    """A model with its card, ready for pictures of any size; ``timings`` holds its times so far.
 
     Args:
         engine: computes the model of the card.
-        card: its classes and their number, its channels.
-            Its calibration says what the numbers mean, and when they mean ``unknown``; without
-            one it is plain softmax, and never that.
+        card: holds the classes, the channels and the calibration. Without a calibration the
+            probabilities are plain softmax, and no picture is ``unknown``.
     """
 
     def __init__(self, engine: Engine, card: Card) -> None:
         self.timings = Timings()
-        self._is = (engine, card, card.calibration or PLAIN)
+        self._model = _Model(engine, card, card.calibration or PLAIN)
         self._thresholds = Thresholds()
 
-    def ask_for(self, thresholds: Thresholds) -> None:
-        """Go by these from now on, whatever model answers."""
+    def use_thresholds(self, thresholds: Thresholds) -> None:
+        """Apply these from now on, whatever model answers."""
         self._thresholds = thresholds
 
     @property
     def card(self) -> Card:
         """The card of the model that answers now."""
-        return self._is[1]
+        return self._model.card
 
     def become(self, other: Predictor) -> None:
-        """Answer as another one does, from the next pictures on; any thread may call this."""
-        self._is = other._is
+        """Answer with another predictor's model from the next pictures on; any thread may call."""
+        self._model = other._model
 
     def predict(self, images: Sequence[np.ndarray]) -> list[Prediction]:
-        """Return a prediction for each picture: ``assess`` and what that says decides."""
-        probabilities, memberships, decide = self.assess(images)
-        return [decide(*row) for row in zip(probabilities, memberships)]
+        """Return a prediction for each picture; see ``assess``."""
+        answers = self.assess(images)
+        rows = zip(answers.probabilities, answers.memberships)
+        return [answers.decide(probabilities, membership) for probabilities, membership in rows]
 
-    def assess(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, Decide]:
-        """Return what can be averaged over frames, probabilities and memberships, and what decides.
-
-        The first are float32 ``[N, classes]`` in the card's order, and float32 ``[N]`` from 0 to 1:
-        how much each picture looks as if it were of any class. What decides is of the model that
-        gave them, whatever model answers by then. The pixels take the way that the training images
-        took. Raises ``CheckpointError`` for a model whose answers are no numbers.
+    def assess(self, images: Sequence[np.ndarray]) -> Assessment:
+        """Return what the model answers for pictures, which are prepared like training images.
 
         Args:
             images: one or more, uint8 RGB ``[H, W, 3]``; sizes may differ.
+
+        Raises ``CheckpointError`` if the model's answers are not finite numbers.
         """
-        engine, card, calibration = self._is
+        model = self._model  # once: another thread may replace it in the meantime
         with self.timings.measure(PREPROCESS, len(images)):
-            pictures = np.stack([fit(image, card.channels) for image in images])
+            pictures = np.stack([fit(image, model.card.channels) for image in images])
         with self.timings.measure(INFER, len(images)):
-            logits = engine.run(pictures)
+            logits = model.engine.run(pictures)
             require_finite(logits)
-            probabilities = calibration.probabilities(logits)
-            memberships = calibration.membership(pictures)
-        asked = self._thresholds.replacing(calibration)
-        return probabilities, memberships, functools.partial(_decide, card, asked)
+            probabilities = model.calibration.probabilities(logits)
+            memberships = model.calibration.membership(pictures)
+        calibration = self._thresholds.replacing(model.calibration)
+        decide = functools.partial(_decide, model.card, calibration)
+        return Assessment(probabilities, memberships, decide)
 
     def input_of(self, image: np.ndarray) -> np.ndarray:
         """Return what the model sees of a picture: uint8 ``[28, 28, channels]``."""

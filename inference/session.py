@@ -1,4 +1,4 @@
-"""One run: from a source, through a model, to the output folder and whoever watches."""
+"""One run: from a source, through a model, to the outputs and the viewers."""
 
 from __future__ import annotations
 
@@ -8,40 +8,67 @@ from dataclasses import dataclass
 
 from hyperhive.inference.frames import Say, Source
 from hyperhive.inference.labelling import label
-from hyperhive.inference.live import Snapshots
-from hyperhive.inference.outputs.folder import Outputs
+from hyperhive.inference.outputs.folder import OutputFolder
 from hyperhive.inference.outputs.report import Report
 from hyperhive.inference.predictor import Predictor
 from hyperhive.inference.smoothing import Smoother
-from hyperhive.inference.views.views import QUIT, SNAPSHOT, Views
+from hyperhive.inference.views.display import QUIT, SNAPSHOT, Display
+
+
+class Snapshots:
+    """Decides which frames are written: requested ones, and one per interval.
+
+    Args:
+        interval: seconds; 0 writes every frame, None only requested ones.
+    """
+
+    def __init__(self, interval: float | None) -> None:
+        self._interval = interval
+        self._due = time.monotonic() + (interval or 0.0)
+
+    def takes(self, is_requested: bool, now: float) -> bool:
+        """Return whether to write the frame of this moment of the monotonic clock.
+
+        Args:
+            is_requested: whether a person asks for it.
+            now: the moment.
+        """
+        if self._interval is not None and now >= self._due:
+            # Counted from now on: after a time without frames, nothing is made up for.
+            self._due = now + self._interval
+            return True
+        return is_requested
 
 
 @dataclass(frozen=True)
 class Session:
-    """What a run is made of; a series keeps every frame, and has no ``smoother``."""
+    """The parts of a run; a series writes every frame, and has no ``smoother``."""
 
     source: Source
     predictor: Predictor
     snapshots: Snapshots
     smoother: Smoother | None
-    outputs: Outputs
-    views: Views
+    outputs: OutputFolder
+    display: Display
     report: Report
 
     def run(self, stop: threading.Event, left_out: Say) -> bool:
-        """Label until the source ends, or ``stop`` is set; return False if q in the window did it.
+        """Classify frames until the source ends or ``stop`` is set.
 
         Args:
             stop: ends it early once set.
-            left_out: is told of what could not be read while the rest goes on.
+            left_out: is called with a sentence about each part that could not be read.
+
+        Returns:
+            False if a person ended it with q in the window.
         """
         for result in label(self.source, self.predictor, stop, left_out, self.smoother):
-            key = self.views.show(result)
-            kept = self.snapshots.takes(key == SNAPSHOT, time.monotonic())
-            if kept:
+            key = self.display.show(result)
+            is_written = self.snapshots.takes(key == SNAPSHOT, time.monotonic())
+            if is_written:
                 self.outputs.add(result)
-            self.outputs.film(result)
-            self.report.add(result, kept)
+            self.outputs.add_to_video(result)
+            self.report.add(result, is_written)
             if key == QUIT:
                 return False
         return True

@@ -1,4 +1,4 @@
-"""How long the parts of the way from a camera to a label take."""
+"""How long each step from a camera to a label takes."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ import numpy as np
 CAPTURE, PREPROCESS, INFER = "capture", "preprocess", "infer"
 
 _KEPT = 10_000
-"""Live mode runs for days: of each part the last so many times are known."""
+"""Times that are kept of each step, because live mode runs for days."""
 
 
 class Timings:
-    """Collects seconds a frame of each part, and tells their percentiles."""
+    """Collects the seconds that each step takes per frame, and returns their percentiles."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, deque[float]] = {
-            part: deque(maxlen=_KEPT) for part in (CAPTURE, PREPROCESS, INFER)
+            step: deque(maxlen=_KEPT) for step in (CAPTURE, PREPROCESS, INFER)
         }
 
-    def add(self, part: str, seconds: float) -> None:
-        """Take in how long one frame took."""
-        self._seconds[part].append(seconds)
+    def add(self, step: str, seconds: float) -> None:
+        """Add the time that one frame took."""
+        self._seconds[step].append(seconds)
 
     @contextlib.contextmanager
-    def measure(self, part: str, frames: int = 1) -> Iterator[None]:
-        """Time what is done meanwhile, to so many frames together: each took its share."""
-        begun = time.perf_counter()
+    def measure(self, step: str, frames: int = 1) -> Iterator[None]:
+        """Time a block that handles this many frames together; each frame took an equal share."""
+        started_at = time.perf_counter()
         yield
-        self.add(part, (time.perf_counter() - begun) / frames)
+        self.add(step, (time.perf_counter() - started_at) / frames)
 
     def rows(self) -> list[tuple[str, float, float]]:
-        """Return the parts that were timed, with the 50th and 95th percentile in milliseconds."""
+        """Return the steps that were timed, with the 50th and 95th percentile in milliseconds."""
         rows = []
-        for part, seconds in self._seconds.items():
+        for step, seconds in self._seconds.items():
             if seconds:
-                median, most = np.percentile(np.array(seconds) * 1000, (50, 95))
-                rows.append((part, float(median), float(most)))
+                median, high = np.percentile(np.array(seconds) * 1000, (50, 95))
+                rows.append((step, float(median), float(high)))
         return rows

@@ -1,12 +1,13 @@
-"""Serves a page to browsers: who may see it, how many at once, and what it may load.
+"""Serves a page to browsers: who may see it, how many at once, and what the page may load.
 
-It only answers GET. On loopback it answers to this machine's own names; beyond, its address holds a
-secret, without which there is nothing to see.
+It answers GET requests only. On loopback it answers to this machine's own names. Beyond loopback
+its address holds a secret, and it answers under that address only.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hmac
 import ipaddress
 import re
@@ -25,7 +26,7 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; "
     "script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
-    # Another site's page could show the pictures otherwise: a browser also asks loopback for them.
+    # Otherwise another site's page could show the pictures: browsers request those of loopback too.
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -37,22 +38,24 @@ _KINDS = {
 }
 
 _CONNECTIONS = 16
-"""At once. What a viewer watches without a pause keeps one."""
+"""Largest number at the same time. Each stream that a viewer watches takes one."""
 
 PATIENCE_S = 10.0
-"""A viewer that takes nothing for so long has gone."""
+"""Seconds after which a viewer that takes nothing is dropped."""
+
+_UNREACHABLE = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
 
 _BUFFER = 128 * 1024
-"""What waits for a slow viewer is old when it arrives: some pictures, not megabytes of them."""
+"""Bytes that wait for a slow viewer. They are old when they arrive, so this is a few pictures."""
 
 Route = Callable[["Viewer"], None]
-"""Answers a request for one path: with ``send``, or with ``begin`` and then ``write``."""
+"""Answers a request for one path, by ``send``, or by ``begin`` and then ``write``."""
 
 
 def files(folder: Path) -> dict[str, Route]:
-    """Return the routes of a page's files: ``page.html`` is the page, the others have their names.
+    """Return the routes of a page's files: an HTML file is the page, the others have their names.
 
-    They are read now, so that whatever fails later is a connection.
+    The files are read now, so that only connections can fail later.
     """
 
     def sends(kind: str, data: bytes) -> Route:
@@ -66,21 +69,21 @@ def files(folder: Path) -> dict[str, Route]:
 
 
 class PageServer(ThreadingHTTPServer):
-    """Serves while ``running`` is open: a thread a connection, and a bounded number of them.
+    """Serves while ``running`` is open: one thread per connection, a bounded number of them.
 
     Args:
-        routes: what is there, by path.
+        routes: the answers, by path.
         host: a name or an address of this machine.
-        port: 0 is any that is free.
-        program: says the address, by which whoever lacks the secret is told where to look.
-        secret: of the address, for one that stays the same; by default a new one beyond loopback,
-            and none on it.
+        port: 0 is any free port.
+        program: the command that prints the address; requests without the secret are told its name.
+        secret: the secret in the address, to keep the same one. By default it is a new one beyond
+            loopback, and none on loopback.
 
-    Raises ``OSError`` if the address cannot be had.
+    Raises ``OSError`` if the address is not available.
     """
 
     daemon_threads = True
-    block_on_close = False  # a slow viewer does not hold up the end
+    block_on_close = False  # a slow viewer does not delay the end
 
     def __init__(
         self,
@@ -108,7 +111,7 @@ class PageServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """The page's address, secret included."""
+        """The page's address, including the secret."""
         return self.root if self.secret is None else f"{self.root}{self.secret}/"
 
     @contextlib.contextmanager
@@ -125,15 +128,15 @@ class PageServer(ThreadingHTTPServer):
             self.server_close()
 
     def server_bind(self) -> None:
-        """Bind, without asking a name server for this machine's name, which may take long."""
+        """Bind without the base class's DNS lookup of this machine's name, which may take long."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, if there is a slot."""
+        """Answer in a new thread if a slot is free, or refuse."""
         if not self._slots.acquire(blocking=False):
-            with contextlib.suppress(OSError):  # it has gone already
+            with contextlib.suppress(OSError):  # the viewer has left already
                 request.settimeout(0)
                 request.sendall(b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 5\r\n\r\n")
             self.shutdown_request(request)
@@ -145,20 +148,20 @@ class PageServer(ThreadingHTTPServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and free the slot."""
+        """Answer, then free the slot."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Leave out what is only a viewer's going, which is no error."""
-        if not isinstance(sys.exc_info()[1], OSError):
+        """Report an error, unless it only means that the viewer has left."""
+        if not _means_gone(sys.exc_info()[1]):
             super().handle_error(request, client_address)
 
 
 class Viewer(BaseHTTPRequestHandler):
-    """One request of a browser, and the answer to it."""
+    """One request of a browser and its answer."""
 
     server: PageServer
     timeout = PATIENCE_S
@@ -167,21 +170,21 @@ class Viewer(BaseHTTPRequestHandler):
     error_message_format = "%(message)s\n"
 
     def setup(self) -> None:
-        """Keep little for a viewer that is slow."""
+        """Bound what waits for a slow viewer."""
         self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         super().setup()
 
     def do_GET(self) -> None:
-        """Answer with what the path names, or with why not."""
+        """Answer with the route of the path, or refuse."""
         path, _, query = self.path[1:].partition("?")
         secret = self.server.secret
         if self.server.is_loopback and not self._names_loopback():
-            self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "this page is http://localhost only")
+            self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "this page is at http://localhost only")
             return
         if secret is not None:
             given, slash, path = path.partition("/")
             if not (slash and hmac.compare_digest(given.encode(), secret.encode())):
-                reason = f"the address is the one {self.server.program} printed"
+                reason = f"use the address that {self.server.program} printed"
                 self._refuse(HTTPStatus.NOT_FOUND, reason)
                 return
         route = self.server.routes.get(path)
@@ -197,7 +200,7 @@ class Viewer(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def begin(self, kind: str, length: int | None = None) -> None:
-        """Begin an answer of this content type, which ``write`` goes on with."""
+        """Begin an answer of this content type; ``write`` sends its content."""
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", kind)
         if length is not None:
@@ -205,26 +208,27 @@ class Viewer(BaseHTTPRequestHandler):
         self.end_headers()
 
     def write(self, data: bytes) -> None:
-        """Send more of an answer; raises ``OSError`` once the viewer has gone."""
+        """Send more of an answer; raises ``OSError`` once the viewer has left."""
         self.wfile.write(data)
 
     def end_headers(self) -> None:
-        """Add to every answer, also to what is no request, what a browser may do with it."""
+        """Tell browsers in every answer, including refusals, what they may do with it."""
         for name, value in _HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
 
     def version_string(self) -> str:
-        """Return the program's name, and of no version."""
+        """Return the program's name, without a version."""
         return self.server.program.replace(" ", "-")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: the address holds the secret."""
+        """Log nothing: the address holds the secret."""
 
     def _names_loopback(self) -> bool:
-        """Whether the request names this machine as itself.
+        """Return whether the request names this machine by a name of its own.
 
-        A page from elsewhere whose name was made to mean 127.0.0.1 (DNS rebinding) says its own.
+        A page from elsewhere may have its own name resolve to 127.0.0.1 (DNS rebinding); its
+        requests carry that name.
         """
         host = re.sub(r":\d+$", "", self.headers.get("Host") or "")
         return host.lower() in self.server.loopback_names
@@ -234,3 +238,10 @@ class Viewer(BaseHTTPRequestHandler):
         self.send_header("Content-Type", self.error_content_type)
         self.end_headers()
         self.wfile.write(f"{reason}\n".encode())
+
+
+def _means_gone(error: BaseException | None) -> bool:
+    """Return whether an error of a connection is what a viewer's leaving or silence looks like."""
+    if isinstance(error, (ConnectionError, socket.timeout)):
+        return True
+    return isinstance(error, OSError) and error.errno in _UNREACHABLE

@@ -1,0 +1,1 @@
+"""Predictions and texts, drawn on pictures."""

@@ -1,15 +1,19 @@
-"""What the model says, drawn with the picture it says it of."""
+"""A picture with its prediction drawn below it."""
 
 from __future__ import annotations
+
+import functools
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from hyperhive.inference.drawing.text import Colour, Line, draw_text, percent, pretty
+from hyperhive.inference.drawing.text import Colour, Line, draw_text
+from hyperhive.inference.labelling import Result
 from hyperhive.inference.predictor import Prediction
+from hyperhive.inference.wording import percent, pretty
 
 SMALLEST, LARGEST = 320, 1280
-"""Pixels of an annotated picture's longer side; smaller ones are enlarged, larger ones reduced."""
+"""Pixels of an annotated picture's longer side; others are enlarged or reduced to these."""
 
 WHITE: Colour = (245, 245, 245)
 GREY: Colour = (160, 160, 168)
@@ -21,16 +25,25 @@ TRACK: Colour = (58, 58, 66)
 _DIMMED = 0.4
 
 
+@functools.lru_cache(maxsize=2)
+def annotated(result: Result) -> Image.Image:
+    """Return a result's annotated frame, RGB; see ``annotate``.
+
+    The last two are remembered: outputs, window and page show the same picture, and draw it once.
+    """
+    return annotate(result.frame.image, result.prediction, result.agrees)
+
+
 def annotate(image: np.ndarray, prediction: Prediction, agrees: bool | None) -> Image.Image:
     """Return the picture above a panel with the label and the likeliest classes.
 
-    What lies outside the centred square that the model sees is darkened. The panel is beneath the
-    picture because no colour can be read on every picture, and a 28x28 one would be covered.
+    Everything outside the centred square that the model sees is darkened. The panel is below the
+    picture because no colour is readable on every picture, and text would cover a 28x28 one.
 
     Args:
         image: uint8 RGB ``[H, W, 3]`` of any size.
-        prediction: what the model says of it.
-        agrees: whether that is the class it is known to be; None where none is known.
+        prediction: the model's answer.
+        agrees: whether that is the expected class; None if none is expected.
     """
     picture = viewfinder(image)
     width = max(SMALLEST, picture.width)
@@ -53,12 +66,12 @@ def annotate(image: np.ndarray, prediction: Prediction, agrees: bool | None) -> 
 
 
 def viewfinder(image: np.ndarray) -> Image.Image:
-    """Return a picture, uint8 RGB ``[H, W, 3]``, with all but what the model sees darkened."""
+    """Return a picture, uint8 RGB ``[H, W, 3]``, with what the model does not see darkened."""
     return _guided(resized(Image.fromarray(image), SMALLEST, LARGEST))
 
 
 def with_inset(picture: Image.Image, seen: np.ndarray) -> Image.Image:
-    """Return the picture with what the model sees of it, enlarged, in its corner.
+    """Return the picture with the model's input, enlarged, in its corner.
 
     Args:
         picture: RGB.
@@ -78,14 +91,14 @@ def with_inset(picture: Image.Image, seen: np.ndarray) -> Image.Image:
 
 
 def pixels(seen: np.ndarray) -> Image.Image:
-    """Return what the model sees, uint8 ``[28, 28, C]``, as an RGB image of that size."""
+    """Return the model's input, uint8 ``[28, 28, C]``, as an RGB image of that size."""
     return Image.fromarray(np.broadcast_to(seen, (*seen.shape[:2], 3)).copy())
 
 
 def resized(image: Image.Image, smallest: int, largest: int) -> Image.Image:
     """Return an image whose longer side has about ``smallest`` to ``largest`` pixels.
 
-    Small ones grow by a whole factor with their pixels left square: one sees what the model sees.
+    Small ones grow by a whole factor and their pixels stay square, as the model sees them.
     """
     side = max(image.size)
     if side < smallest:
@@ -104,7 +117,7 @@ def resized(image: Image.Image, smallest: int, largest: int) -> Image.Image:
 def colour_of(prediction: Prediction, agrees: bool | None) -> Colour:
     """Return a label's colour: green is right, red is wrong, yellow may be either.
 
-    Grey is ``unknown``: who gives no answer gives no wrong one.
+    Grey is ``unknown``, which is not a wrong answer.
     """
     if agrees:
         return GREEN
@@ -114,12 +127,12 @@ def colour_of(prediction: Prediction, agrees: bool | None) -> Colour:
 
 
 def share_of(prediction: Prediction) -> str:
-    """Return the probability that belongs beside a label: none beside ``unknown``."""
+    """Return the probability to show beside a label; an empty text beside ``unknown``."""
     return percent(prediction.probability) if prediction.known else ""
 
 
 def _guided(picture: Image.Image) -> Image.Image:
-    """Return the picture with a frame around what the model sees, and all else darkened."""
+    """Return the picture with a frame around what the model sees, and the rest darkened."""
     width, height = picture.size
     if width == height:
         return picture

@@ -1,4 +1,4 @@
-"""Text on pictures: always within its box, whatever fonts and whichever Pillow a device has."""
+"""Text on pictures: it stays within its box with any fonts and any Pillow that a device has."""
 
 from __future__ import annotations
 
@@ -9,54 +9,41 @@ from typing import NamedTuple, Tuple
 
 from PIL import Image, ImageDraw, ImageFont, features
 
+from hyperhive.inference.wording import printable
+
 Colour = Tuple[int, int, int]
 Box = Tuple[int, int, int, int]
-"""Left, top, right, bottom, in pixels; the last two are outside."""
+"""Left, top, right, bottom in pixels; right and bottom are exclusive."""
 
 _FONTS = ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf")
-"""What Linux, macOS and Windows have, and knows more letters than Pillow's own font."""
+"""Fonts of Linux, macOS and Windows that have more letters than Pillow's own font."""
 
 _SMALLEST_SHARE = 0.7
-"""Letters shrink to this share of their size before any is left out."""
+"""Letters shrink to this share of their size before any is omitted."""
 
 _BITMAP_HEIGHT = 11
 
 
-def printable(text: str) -> str:
-    """Return text as one line that does nothing to a terminal: names may hold any character."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def pretty(name: str) -> str:
-    """Return a class name as one would write it: ``bart_simpson`` is ``bart simpson``."""
-    return printable(" ".join(name.replace("_", " ").split()) or name)
-
-
-def percent(share: float) -> str:
-    """Return a probability in per cent, never 100 % for what is not certain."""
-    return f"{100 if share == 1 else min(share * 100, 99):.0f} %"
-
-
 class Line(NamedTuple):
-    """A line of text, and how it is set."""
+    """A line of text, and how it is drawn."""
 
     text: str
     colour: Colour
     to_right: bool = False
     """Whether it ends at the right edge of its box."""
     cut_left: bool = False
-    """Whether a line that is too long loses its beginning: of a path the end tells more."""
+    """Whether a line that is too long loses its beginning: the end of a path says more."""
 
 
 def draw_text(canvas: Image.Image, box: Box, line: Line) -> None:
-    """Write one line in a box; where it is too long, smaller, and then shortened.
+    """Write one line in a box; a long line is written smaller, and then shortened.
 
-    Letters that the font lacks become boxes or question marks.
+    Letters that the font does not have become boxes or question marks.
 
     Args:
-        canvas: RGB, is drawn on.
-        box: where; letters take at most about two thirds of its height.
-        line: what.
+        canvas: RGB; it is drawn on.
+        box: the place; letters take at most about two thirds of its height.
+        line: the text.
     """
     left, top, right, bottom = box
     stamp = _stamp(printable(line.text), bottom - top, right - left, line.cut_left)
@@ -66,17 +53,18 @@ def draw_text(canvas: Image.Image, box: Box, line: Line) -> None:
 
 @functools.lru_cache(maxsize=512)
 def _stamp(text: str, height: int, width: int, cut_left: bool) -> Image.Image:
-    """Return text as a mask of at most that size; labels come again and again, so it is kept."""
+    """Return text as a mask of at most that size; it is cached, because labels recur."""
     stamp = _mask(text, height)
     size = height
     if stamp.width > width:
         size = int(height * max(_SMALLEST_SHARE, width / stamp.width))
         stamp = _mask(text, size)
-    kept = len(text)
-    while stamp.width > width and kept > 1:
-        # In proportion to what is too much, or a long text takes as many steps as it has letters.
-        kept = max(1, min(kept - 1, kept * width // stamp.width))
-        stamp = _mask("..." + text[-kept:] if cut_left else text[:kept].rstrip() + "...", size)
+    letters = len(text)
+    while stamp.width > width and letters > 1:
+        # In proportion to the excess: one letter at a time is slow for a long text.
+        letters = max(1, min(letters - 1, letters * width // stamp.width))
+        shortened = "..." + text[-letters:] if cut_left else text[:letters].rstrip() + "..."
+        stamp = _mask(shortened, size)
     return stamp.crop((0, 0, min(stamp.width, width), min(stamp.height, height)))
 
 
@@ -98,7 +86,7 @@ def _mask(text: str, height: int) -> Image.Image:
 
 @functools.lru_cache(maxsize=64)
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return a font of that size in pixels, or the one size there is of Pillow's bitmap font."""
+    """Return a font of that size in pixels, or Pillow's bitmap font, which has one size only."""
     if features.check("freetype2"):
         for name in _FONTS:
             with contextlib.suppress(OSError):  # not on this device

@@ -1,0 +1,1 @@
+"""Which model classifies: one of a file, or the best one of a study."""

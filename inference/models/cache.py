@@ -1,4 +1,4 @@
-"""Studies' models on this device's disk: downloaded once, there when the store is away."""
+"""Models of studies on this device's disk: downloaded once, and available without the store."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hyperhive.store.studies import StoredModel
 
 
 class ModelCache:
-    """The last model that was taken of a study, checked by its hash whenever it is read.
+    """A copy of the last model of a study; its hash is checked whenever it is read.
 
     Args:
-        study: its name.
-        where: the store, in words that stay the same from run to run.
-        warn: is told where the copy cannot be kept.
-        directory: where all studies' models are kept; by default the user's cache directory.
+        study: the name of the study.
+        where: names the store, in words that stay the same from run to run.
+        warn: is called with a sentence if the copy cannot be written.
+        directory: the folder of all copies; by default it is in the user's cache directory.
     """
 
     def __init__(self, study: str, where: str, warn: Say, directory: Path | None = None) -> None:
@@ -33,36 +33,37 @@ class ModelCache:
         self._warn = warn
 
     def get(self, model: StoredModel, store: Store) -> tuple[bytes, Card]:
-        """Return the weights and card of a study's model; only what is not here is downloaded.
+        """Return the weights and card of a study's model; download only if the copy is another.
 
-        Raises ``StoreError`` if that fails, ``CheckpointError`` for weights of another card.
+        Raises ``StoreError`` if the download fails, ``CheckpointError`` for weights that do not
+        belong to the card.
         """
         card = Card.from_json(model.card)
-        kept = self.kept()
-        if kept is not None and kept[1].weights_sha256 == card.weights_sha256:
-            packed = kept[0]
+        copy = self.copy()
+        if copy is not None and copy[1].weights_sha256 == card.weights_sha256:
+            packed = copy[0]
         else:
             packed = store.blobs.get(model.weights)
             model_files.require_hash(packed, card.weights_sha256)
-        if kept != (packed, card):
+        if copy != (packed, card):
             self.keep(packed, card)
         return packed, card
 
-    def kept(self) -> tuple[bytes, Card] | None:
+    def copy(self) -> tuple[bytes, Card] | None:
         """Return the copy of the last model; None if there is none, or it is damaged."""
         try:
             return model_files.read(self._path)
-        except CheckpointError:  # as good as none: it is fetched again
+        except CheckpointError:  # it is downloaded again
             return None
 
     def age(self) -> str:
         """Return the local time at which the copy was made, as a person reads it."""
-        made = model_files.card_file(self._path).stat().st_mtime
-        return time.strftime("%Y-%m-%d %H:%M", time.localtime(made))
+        made_at = model_files.card_file(self._path).stat().st_mtime
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(made_at))
 
     def keep(self, packed: bytes, card: Card) -> None:
-        """Keep this as the copy, in place of the one before; where it cannot be, say so."""
+        """Replace the copy with this; warn if it cannot be written."""
         try:
             model_files.write(self._path, packed, card)
         except OSError as error:
-            self._warn(f"the model is not kept in {self._path.parent}: {error.strerror}")
+            self._warn(f"the model cannot be kept in {self._path.parent}: {error.strerror}")

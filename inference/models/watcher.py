@@ -1,4 +1,4 @@
-"""Taking better models of a study that runs, while it labels."""
+"""Takes the better models of a running study while predict-cam classifies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from hyperhive.common.errors import CheckpointError
 from hyperhive.inference.frames import Say
 from hyperhive.inference.models.cache import ModelCache
-from hyperhive.inference.models.choice import predictor_of
+from hyperhive.inference.models.file import predictor_of
 from hyperhive.inference.predictor import Predictor
 from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.store.errors import CorruptBlob, StoreError, StoreUnavailable
@@ -19,20 +19,19 @@ _TIMEOUT_S = 2.0
 
 
 class Watcher:
-    """Asks the store for a better model in a thread of its own, and has the predictor be it.
+    """Polls the store for a better model in its own thread, and gives it to the predictor.
 
-    Labelling never waits for it, and goes on whatever becomes of the store. Use it as a context
-    manager.
+    Classifying never waits for it, and goes on if the store fails. Use it as a context manager.
 
     Args:
-        study: its name.
+        study: the name of the study.
         uri: of the store.
-        cache: where the models are kept.
-        predictor: what labels; it becomes each better model between two pictures.
-        device: where PyTorch is to compute.
-        say: is told of each better model.
-        warn: is told what is in the way of one.
-        poll: seconds between two questions.
+        cache: keeps the models on this device.
+        predictor: becomes each better model, between two pictures.
+        device: where PyTorch computes.
+        say: is called with a sentence about each better model.
+        warn: is called with a sentence if the store fails or a model is refused.
+        poll: seconds between two polls.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class Watcher:
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
-        self._thread.join()  # a question under way takes seconds at most
+        self._thread.join()  # a poll takes seconds at most
 
     def _run(self) -> None:
         try:
@@ -73,29 +72,29 @@ class Watcher:
                 while not self._closed.wait(self._poll):
                     self._ask(store)
         except StoreError as error:
-            self._tell(self._warn, f"{error}; labelling goes on with the model it has")
+            self._tell(self._warn, f"{error}; labelling goes on with the present model")
 
     def _ask(self, store: Store) -> None:
-        """Take the study's model if it is better; raise ``StoreError`` if it is no use to go on."""
+        """Take the study's model if it is better; raise ``StoreError`` if polling is useless."""
         try:
-            found = store.model(self._study)
-            if found != self._refused:
-                self._take(found, store)
+            offered = store.model(self._study)
+            if offered != self._refused:
+                self._take(offered, store)
             self._is_away = False
         except StoreUnavailable as error:
             if not self._is_away:
                 self._tell(self._warn, f"{error}; labelling goes on, and asks again")
             self._is_away = True
         except (CheckpointError, CorruptBlob) as error:
-            self._refused = found
-            self._tell(self._warn, f"a newer model was not taken: {error}")
+            self._refused = offered
+            self._tell(self._warn, f"a newer model was refused: {error}")
 
-    def _take(self, found: StoredModel, store: Store) -> None:
-        if self._is_better(Card.from_json(found.card), found.is_final):
-            self._become(*self._cache.get(found, store))
+    def _take(self, offered: StoredModel, store: Store) -> None:
+        if self._is_better(Card.from_json(offered.card), offered.is_final):
+            self._become(*self._cache.get(offered, store))
 
     def _is_better(self, card: Card, is_final: bool) -> bool:
-        """Whether a model is another one, and what the study ended with or better validated."""
+        """Return whether a model differs, and is the study's final one or validated better."""
         now = self._predictor.card
         if card.weights_sha256 == now.weights_sha256:
             return False
@@ -104,15 +103,15 @@ class Watcher:
     def _become(self, packed: bytes, card: Card) -> None:
         now = self._predictor.card
         if (card.classes, card.channels) != (now.classes, now.channels):
-            raise CheckpointError("it is of other classes or colours: start predict-cam again")
+            raise CheckpointError("it has other classes or colours; start predict-cam again")
         better = predictor_of(packed, SAFETENSORS, card, self._device, f"study {self._study!r}")
         self._predictor.become(better)
         self._tell(
             self._say,
-            f"from here on by trial {card.trial}, {card.validation_accuracy or 0.0:.1%} of "
+            f"from here on with trial {card.trial}: {card.validation_accuracy or 0.0:.1%} of the "
             f"validation images instead of {now.validation_accuracy or 0.0:.1%}",
         )
 
-    def _tell(self, whom: Say, sentence: str) -> None:
+    def _tell(self, listener: Say, sentence: str) -> None:
         if not self._closed.is_set():
-            whom(sentence)
+            listener(sentence)

@@ -1,4 +1,4 @@
-"""One picture of a whole series: small frames in rows, each with what the model says of it."""
+"""One picture of a whole series: small frames in rows, each with its label."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import numpy as np
 from PIL import Image
 
 from hyperhive.inference.drawing import overlay
-from hyperhive.inference.drawing.text import Line, draw_text, pretty
+from hyperhive.inference.drawing.text import Line, draw_text
 from hyperhive.inference.labelling import Result
+from hyperhive.inference.wording import pretty
 
 MOST = 48
 _COLUMNS = 8
 _TILE, _CAPTION, _NAME, _SHARE, _GAP, _HEADER = 196, 25, 20, 52, 12, 44
 """Pixels; 196 is seven times the 28 of the model's own input."""
 
-_COUNTED = 190
+_COUNT_WIDTH = 190
 
 
 class _Tile(NamedTuple):
@@ -27,10 +28,10 @@ class _Tile(NamedTuple):
 
 
 class ContactSheet:
-    """Collects results of which there may be any number, and draws ``MOST`` of them, evenly spread.
+    """Collects any number of results, and draws up to ``MOST`` of them, evenly spread.
 
-    It holds twice as many at the most: when it is full, it drops every second one, and from then on
-    takes only every second one that comes.
+    It holds at most twice that number. When it is full, it drops every second result, and from then
+    on takes only every second one that is added.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,7 @@ class ContactSheet:
         self._seen = 0
 
     def add(self, result: Result) -> None:
-        """Take a result in."""
+        """Add a result."""
         if self._seen % self._stride == 0:
             self._tiles.append(_tile(result))
             if len(self._tiles) == 2 * MOST:
@@ -48,9 +49,9 @@ class ContactSheet:
         self._seen += 1
 
     def draw(self, title: str) -> Image.Image:
-        """Return the sheet under a line of title, which says how many results it shows.
+        """Return the sheet, under a line with the title and the number of results.
 
-        There must be one at least.
+        At least one result must have been added.
         """
         spread = np.linspace(0, len(self._tiles) - 1, min(MOST, len(self._tiles)))
         tiles = [self._tiles[i] for i in spread.round().astype(int)]
@@ -59,17 +60,20 @@ class ContactSheet:
         step, line = _TILE + _GAP, _TILE + _CAPTION + _NAME + _GAP
         size = (_GAP + columns * step, _HEADER + rows * line + _GAP)
         sheet = Image.new("RGB", size, overlay.BACKGROUND)
-        counted = f"{self._seen:,} frames" if self._seen > 1 else "1 frame"
-        if len(tiles) < self._seen:
-            counted = f"{len(tiles)} of {counted}"
-        split = sheet.width - _GAP - _COUNTED
-        draw_text(sheet, (_GAP, 0, split, _HEADER), Line(title, overlay.WHITE))
-        right = (split, 6, sheet.width - _GAP, _HEADER - 6)
-        draw_text(sheet, right, Line(counted, overlay.GREY, to_right=True))
+        self._draw_header(sheet, title, len(tiles))
         for number, tile in enumerate(tiles):
             row, column = divmod(number, columns)
             _paste(sheet, tile, _GAP + column * step, _HEADER + row * line)
         return sheet
+
+    def _draw_header(self, sheet: Image.Image, title: str, shown: int) -> None:
+        count = f"{self._seen:,} frames" if self._seen > 1 else "1 frame"
+        if shown < self._seen:
+            count = f"{shown} of {count}"
+        split = sheet.width - _GAP - _COUNT_WIDTH
+        draw_text(sheet, (_GAP, 0, split, _HEADER), Line(title, overlay.WHITE))
+        right = (split, 6, sheet.width - _GAP, _HEADER - 6)
+        draw_text(sheet, right, Line(count, overlay.GREY, to_right=True))
 
 
 def _tile(result: Result) -> _Tile:

@@ -1,4 +1,4 @@
-"""What predict-cam leaves in its output folder."""
+"""What predict-cam writes to its output folder."""
 
 from __future__ import annotations
 
@@ -7,77 +7,82 @@ from pathlib import Path
 from typing import Iterator
 
 from hyperhive.common.errors import OutputError
+from hyperhive.inference.drawing.overlay import annotated
 from hyperhive.inference.labelling import Result
 from hyperhive.inference.outputs.contact_sheet import ContactSheet
 from hyperhive.inference.outputs.tables import CSV, JSONL, Tables
-from hyperhive.inference.outputs.video_writer import Film
+from hyperhive.inference.outputs.video_writer import VideoWriter
 
 ANNOTATED = "annotated"
 SHEET = "contact_sheet.png"
-FILM = "annotated_video"
+VIDEO = "annotated_video"
 
 
-class Outputs:
+class OutputFolder:
     """Writes results as they come: pictures, tables, a video, and at the end a contact sheet.
 
-    Use it as a context manager: however the series ends, what came until then is kept. Files of an
-    earlier series are replaced where they have the same name. Raises ``OutputError`` where the
-    folder cannot be written to.
+    Use it as a context manager: however the series ends, the results so far are kept. Files of an
+    earlier series are replaced if they have the same name. Raises ``OutputError`` if the folder
+    cannot be written to.
 
     Args:
         directory: the output folder; it is made with the first result.
         title: of the contact sheet.
-        film: whether to write the video too.
+        video: whether to write the video too.
         live: whether the video is of live mode.
     """
 
-    def __init__(self, directory: Path, title: str, film: bool = False, live: bool = False) -> None:
+    def __init__(
+        self, directory: Path, title: str, video: bool = False, live: bool = False
+    ) -> None:
         self._directory = directory
         self._title = title
         self._sheet = ContactSheet()
         self._names: set[str] = set()
         self._tables: Tables | None = None
-        self._film = Film(directory / FILM, live) if film else None
+        self._video = VideoWriter(directory / VIDEO, live) if video else None
 
     def add(self, result: Result) -> None:
-        """Write a result: its annotated picture, and what the model says of it."""
+        """Write a result: its annotated picture, and a row of each table."""
+        picture = annotated(result)
         with self._writing():
             if self._tables is None:
-                # With the first result: a camera that is not there leaves no folder.
+                # With the first result: a camera that cannot be opened leaves no folder.
                 (self._directory / ANNOTATED).mkdir(parents=True, exist_ok=True)
                 self._tables = Tables(self._directory)
             path = self._directory / ANNOTATED / (self._free_name(result.frame.name) + ".jpg")
             path.parent.mkdir(parents=True, exist_ok=True)
             # Colours at full resolution: at half of it, red letters and square pixels smear.
-            result.picture.save(path, quality=90, subsampling=0)
+            picture.save(path, quality=90, subsampling=0)
             self._tables.add(result)
         self._sheet.add(result)
 
-    def film(self, result: Result) -> None:
-        """Show a result in the video, if there is to be one."""
-        if self._film is not None:
+    def add_to_video(self, result: Result) -> None:
+        """Add a result to the video, if one is wanted."""
+        if self._video is not None:
+            picture = annotated(result)
             with self._writing():
                 self._directory.mkdir(parents=True, exist_ok=True)
-                self._film.add(result.picture, result.frame.time)
+                self._video.add(picture, result.frame.time)
 
     def written(self) -> list[Path]:
-        """Return what there is to look at, once closed: nothing if nothing was added."""
+        """Return the files and folders to look at, once closed; nothing if nothing was added."""
         names = [ANNOTATED, SHEET, JSONL, CSV] if self._tables else []
         paths = [self._directory / name for name in names]
-        if self._film is not None and self._film.path is not None:
-            paths.append(self._film.path)
+        if self._video is not None and self._video.path is not None:
+            paths.append(self._video.path)
         return paths
 
     def close(self) -> None:
-        """Write the contact sheet, if there is something on it, and end the video."""
+        """Write the contact sheet, if it has pictures, and end the video."""
         with self._writing(), contextlib.ExitStack() as steps:
-            if self._film is not None:
-                steps.callback(self._film.close)
+            if self._video is not None:
+                steps.callback(self._video.close)
             if self._tables is not None:
                 steps.callback(self._save_sheet)
                 steps.callback(self._tables.close)
 
-    def __enter__(self) -> Outputs:
+    def __enter__(self) -> OutputFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,7 +92,10 @@ class Outputs:
         self._sheet.draw(self._title).save(self._directory / SHEET)
 
     def _free_name(self, name: str) -> str:
-        """Return a name not used yet: ``a.png`` and ``a.jpg`` are two pictures, also on a Mac."""
+        """Return an unused name: ``a.png`` and ``a.jpg`` are two pictures, ``A.png`` a third.
+
+        A Mac does not tell upper case from lower case in file names.
+        """
         free, number = name, 1
         while free.casefold() in self._names:
             number += 1
@@ -100,7 +108,9 @@ class Outputs:
         try:
             yield
         except OSError as error:
+            if error.errno is None:  # Pillow's own: a fault of ours, not of the folder
+                raise
             raise OutputError(
-                f"cannot write to {self._directory}: {error.strerror or error}; choose "
-                "another folder with --output"
+                f"cannot write to {self._directory}: {error.strerror}; choose another folder with "
+                "--output"
             ) from error

@@ -1,4 +1,4 @@
-"""Results as rows of a table and as lines of JSON, in files that are readable at any time."""
+"""Results as rows of a CSV file and as lines of JSON; both files are readable at any time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ JSONL = "predictions.jsonl"
 CSV = "predictions.csv"
 _PLAIN = ["frame", "source", "time", "label", "known", "probability"]
 _COLUMNS = _PLAIN + [
-    part.format(rank) for rank in range(1, TOP + 1) for part in ("label{}", "probability{}")
+    name for rank in range(1, TOP + 1) for name in (f"label{rank}", f"probability{rank}")
 ]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -22,24 +22,24 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 class Tables:
     """Writes each result to predictions.jsonl and predictions.csv at once.
 
-    A text of the CSV that a spreadsheet would take for a formula, because it begins with one of
-    ``= + - @``, a tab or a carriage return, gets an apostrophe in front, as OWASP advises (CSV
-    Injection). The JSON has every text as it is.
+    A spreadsheet takes a text that begins with one of ``= + - @``, a tab or a carriage return for a
+    formula. Such a text gets an apostrophe in front in the CSV, as OWASP advises (CSV Injection).
+    The JSON has every text as it is.
 
     Args:
-        directory: the folder, which is there.
+        directory: the folder, which exists.
     """
 
     def __init__(self, directory: Path) -> None:
         self._lines = _opened(directory / JSONL)
         self._rows = _opened(directory / CSV)
-        # RFC 4180's line ends; and Python 3.8 quotes a carriage return in a text only where the
-        # line end has one.
+        # RFC 4180's line ends. Also, Python 3.8 quotes a carriage return in a text only if the line
+        # end has one.
         self._writer = csv.writer(self._rows, lineterminator="\r\n")
         self._writer.writerow(_COLUMNS)
 
     def add(self, result: Result) -> None:
-        """Write a result to both."""
+        """Write a result to both files."""
         entry = result.to_json()
         self._lines.write(json.dumps(entry, ensure_ascii=False) + "\n")
         self._writer.writerow([_harmless(cell) for cell in _row(entry)])
@@ -47,21 +47,21 @@ class Tables:
         self._rows.flush()
 
     def close(self) -> None:
-        """Close both."""
+        """Close both files."""
         self._lines.close()
         self._rows.close()
 
 
 def _opened(path: Path) -> IO[str]:
-    # A file name that is no UTF-8 comes as lone surrogates, whose escape is JSON's too.
+    # A file name that is not UTF-8 comes as lone surrogates, whose escape is JSON's too.
     return path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def _row(entry: dict[str, Any]) -> list[Any]:
-    """Return an entry of predictions.jsonl as cells."""
+    """Return the cells of an entry of predictions.jsonl."""
     cells = [entry[name] for name in _PLAIN]
-    for one in entry["top3"]:
-        cells += [one["label"], one["probability"]]
+    for ranked in entry["top3"]:
+        cells += [ranked["label"], ranked["probability"]]
     return cells + [""] * (len(_COLUMNS) - len(cells))
 
 

@@ -11,20 +11,20 @@ from PIL import Image
 from hyperhive.common.errors import OutputError
 
 _CODECS = (("mp4v", ".mp4"), ("MJPG", ".avi"))
-"""The first is small, the second is in every OpenCV."""
+"""The first makes small files, the second is in every OpenCV."""
 
 _LIVE_RATE = 25.0
 _SLOWEST, _FASTEST = 1.0, 60.0
 _IMAGE_S = 1.0
 _LONGEST_S = 5.0
-"""A picture stands no longer, however long the next one took to come: a camera may be away."""
+"""A picture stands no longer than this, even if the camera was away for an hour after it."""
 
 
-class Film:
-    """Writes pictures to a video that plays as they came: each stands until the next.
+class VideoWriter:
+    """Writes pictures to a video that plays at their own times: each stands until the next.
 
-    The pictures of images, which have no time, stand a second each. The rate is that of the first
-    two pictures, or 25 a second of a live source, whose pictures come as they may.
+    The pictures of image files have no time: each stands for one second. The frame rate is that of
+    the first two pictures; it is 25 per second in live mode, whose pictures come irregularly.
 
     Args:
         path: of the video, without its suffix, which depends on what this OpenCV can write.
@@ -38,24 +38,28 @@ class Film:
         self._waiting: tuple[Image.Image, float] | None = None
         self._size = (0, 0)
         self._rate = _LIVE_RATE
-        self._begun = 0.0
+        self._started_at = 0.0
         self._written = 0
         self.path: Path | None = None
 
     def add(self, picture: Image.Image, time: float | None) -> None:
-        """Take in the next picture; RGB, and seconds on any clock, None of an image.
+        """Add the next picture.
 
-        Raises ``OutputError`` where this OpenCV can write no video.
+        Args:
+            picture: RGB.
+            time: seconds on any clock; None for an image file.
+
+        Raises ``OutputError`` if this OpenCV cannot write videos.
         """
         if self._waiting is None:
-            self._begun = time or 0.0
+            self._started_at = time or 0.0
         else:
             shown, since = self._waiting
             time = since + _IMAGE_S if time is None else time
-            # A clock that was set back, or forward, moves the beginning with it.
+            # A gap that is cut short, and a clock that was set back, move the start with them.
             stays = min(max(time - since, 0.0), _LONGEST_S)
-            self._begun += time - since - stays
-            self._write(shown, time - self._begun, stays)
+            self._started_at += time - since - stays
+            self._write(shown, time - self._started_at, stays)
         self._waiting = (picture, time or 0.0)
 
     def close(self) -> None:
@@ -63,7 +67,7 @@ class Film:
         if self._waiting is not None:
             shown, since = self._waiting
             stays = 1 / self._rate if self._writer else _IMAGE_S
-            self._write(shown, since + stays - self._begun, stays)
+            self._write(shown, since + stays - self._started_at, stays)
         if self._writer is not None:
             self._writer.release()
 
@@ -73,7 +77,7 @@ class Film:
             if not self._live and stays > 0:
                 self._rate = min(max(1 / stays, _SLOWEST), _FASTEST)
             self._writer = self._opened(picture)
-        # Half a frame of slack: times are rounded, and a picture that came in time is not left out.
+        # Half a frame of tolerance: times are rounded, and a picture in time must not be dropped.
         frames = int(until * self._rate + 0.5) - self._written
         if frames <= 0:
             return
@@ -83,9 +87,9 @@ class Film:
         self._written += frames
 
     def _opened(self, picture: Image.Image) -> Any:
-        import cv2  # here, as images are labelled without it
+        import cv2  # here, because images are classified without OpenCV
 
-        # Codecs that halve the resolution of colours take even sides only.
+        # Codecs that halve the resolution of colours need even sides.
         self._size = (picture.width + picture.width % 2, picture.height + picture.height % 2)
         for codec, suffix in _CODECS:
             path = self._stem.with_suffix(suffix)
@@ -95,15 +99,14 @@ class Film:
                 self.path = path
                 return writer
             writer.release()
+        codecs = " and ".join(codec for codec, _ in _CODECS)
         raise OutputError(
-            "this OpenCV can write no video to {} (tried {}): leave --save-video out, or use "
-            "another build of OpenCV".format(
-                self._stem.parent, " and ".join(codec for codec, _ in _CODECS)
-            )
+            f"this OpenCV cannot write a video to {self._stem.parent} (tried {codecs}): omit "
+            "--save-video, or use another build of OpenCV"
         )
 
     def _fitted(self, picture: Image.Image) -> Image.Image:
-        """Return a picture at the video's size: whole, on black where its shape is another."""
+        """Return a picture at the video's size: whole, on black if its shape is another."""
         if picture.size == self._size:
             return picture
         scale = min(self._size[0] / picture.width, self._size[1] / picture.height, 1.0)

@@ -1,4 +1,4 @@
-"""Snapshots from a camera or a stream, or all that it can give."""
+"""Snapshots of a camera or a stream, or all of its pictures in live mode."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import threading
 import time
 from typing import Generator, Iterator
 
-from hyperhive.inference.frames import DEFAULT_COUNT, Frame, Sampling, Say
-from hyperhive.inference.sources.feed import Feed, Origin, Picture
+from hyperhive.inference.frames import Frame, Say
+from hyperhive.inference.settings import DEFAULT_COUNT, Sampling
+from hyperhive.inference.sources.feed import Feed
+from hyperhive.inference.sources.grabber import Origin
 
 _WARM_UP_S = 1.0
 """The first frames of many cameras are dark, green or empty (opencv#23202)."""
@@ -18,14 +20,14 @@ _WARM_UP_S = 1.0
 class Camera:
     """A source of snapshots: a series of the newest frames of a camera, after a countdown.
 
-    In live mode it is the newest frame, again and again, from the first on.
+    In live mode it gives the newest frame again and again, from the first one on.
 
     Args:
         origin: the camera or stream.
         sampling: ``count``, ``every`` and ``countdown``, or ``live``.
-        say: is told what is going on.
-        size: width and height that were asked for.
-        hint: is added where it tells what camera it found.
+        say: is called with a sentence about the camera and the countdown.
+        size: width and height that were requested.
+        hint: is appended to the sentence that names the camera.
     """
 
     live = True
@@ -46,7 +48,7 @@ class Camera:
         self._hint = hint
 
     def frames(self, stop: threading.Event, left_out: Say) -> Generator[Frame, None, None]:
-        """Give the snapshots, each grabbed after its time had come; see ``Source.frames``."""
+        """Yield the snapshots, each grabbed after it was due; see ``Source.frames``."""
         feed = Feed(self._origin, self._say)
         try:
             yield from self._live(feed, stop) if self._sampling.live else self._series(feed, stop)
@@ -54,57 +56,53 @@ class Camera:
             feed.close()
 
     def _series(self, feed: Feed, stop: threading.Event) -> Iterator[Frame]:
-        begun = last = self._count_down(feed, stop)
+        interval = self._sampling.interval
+        starts_at = last = self._count_down(feed, stop)
         for index in range(self._sampling.count or DEFAULT_COUNT):
-            due = begun + index * self._sampling.every
+            due = starts_at + index * interval
             stop.wait(max(0.0, due - time.monotonic()))
-            picture = feed.newest(max(due, last), stop)
-            if picture is None:
+            frame = feed.newest(max(due, last), stop, index)
+            if frame is None:
                 return
-            last = picture.moment
-            if last - due > self._sampling.every:
-                begun += last - due  # after an outage, not all that it missed at once
-            yield self._frame(picture, index)
+            last = frame.moment
+            if last - due > interval:
+                # After an outage the series is delayed; missed snapshots are not taken at once.
+                starts_at += last - due
+            yield frame
 
     def _live(self, feed: Feed, stop: threading.Event) -> Iterator[Frame]:
         last = self._first(feed, stop)
         for _ in itertools.islice(itertools.count(), self._sampling.count):
-            picture = feed.newest(last, stop)
-            if picture is None:
+            frame = feed.newest(last, stop)
+            if frame is None:
                 return
-            last = picture.moment
-            yield self._frame(picture, picture.number)
-
-    def _frame(self, picture: Picture, index: int) -> Frame:
-        name = f"snapshot-{stamp(picture.time)}-{index:03d}"
-        return Frame(picture.image, name, self.title, index, picture.time, picture.took)
+            last = frame.moment
+            yield frame
 
     def _first(self, feed: Feed, stop: threading.Event) -> float:
-        """Wait for the first picture, and tell of it; return when that was, or now once stopped."""
+        """Wait for the first picture and announce its size; return its moment.
+
+        Once stopped, return the present moment.
+        """
         first = feed.newest(time.monotonic(), stop)
         if first is None:
             return time.monotonic()
         height, width = first.image.shape[:2]
-        self._say(self._size_given(width, height))
+        self._say(self._size_sentence(width, height))
         return first.moment
 
     def _count_down(self, feed: Feed, stop: threading.Event) -> float:
-        """Wait for the first frame, then warm up and count down; return when that was over."""
+        """Wait for the first picture, then count down; return when the series starts."""
         self._first(feed, stop)
-        begins = time.monotonic() + max(_WARM_UP_S, self._sampling.countdown)
+        starts_at = time.monotonic() + max(_WARM_UP_S, self._sampling.countdown)
         for seconds in range(math.floor(self._sampling.countdown), 0, -1):
-            stop.wait(max(0.0, begins - seconds - time.monotonic()))
+            stop.wait(max(0.0, starts_at - seconds - time.monotonic()))
             if not stop.is_set():
                 self._say(f"{seconds} ...")
-        return begins
+        return starts_at
 
-    def _size_given(self, width: int, height: int) -> str:
-        text = f"{self.title} gives {width}x{height} pixels"
-        if self._size not in (None, (width, height)):
-            text += ", not the {}x{} that were asked for".format(*self._size or ())
-        return text + self._hint
-
-
-def stamp(seconds: float) -> str:
-    """Return Unix time as it stands in the names of snapshots."""
-    return time.strftime("%Y%m%d-%H%M%S", time.localtime(seconds))
+    def _size_sentence(self, width: int, height: int) -> str:
+        sentence = f"{self.title} gives {width}x{height} pixels"
+        if self._size is not None and self._size != (width, height):
+            sentence += f" instead of the requested {self._size[0]}x{self._size[1]}"
+        return sentence + self._hint

@@ -1,35 +1,42 @@
-"""Pictures over HTTP: an MJPEG stream, or a single image; what the server answers tells.
+"""Pictures over HTTP: an MJPEG stream, or a single image; the server's answer tells which.
 
-This is a reader of our own over ``urllib`` and not OpenCV's FFmpeg: FFmpeg hides why a server
-refuses, asks for no digest login, holds a stalled connection for 30 s before OpenCV 4.6, decodes
-every picture, and takes a single image for a video. A multipart stream is simple, and so images and
-streams need no OpenCV.
+This reads streams with httpx instead of OpenCV's FFmpeg. FFmpeg hides why a server refuses, cannot
+answer a digest login, holds a stalled connection for 30 s before OpenCV 4.6, decodes every picture,
+and takes a single image for a video. A multipart stream is simple to read without OpenCV.
 """
 
 from __future__ import annotations
 
-import http.client
+import contextlib
+import email.message
+import functools
+import io
+import ipaddress
 import itertools
+import ssl
 import threading
 import time
 from dataclasses import replace
 from typing import Any, Generator
+from urllib.parse import unquote, urlsplit
+
+import httpx
 
 from hyperhive.common.errors import SourceError
-from hyperhive.inference.drawing.text import printable
-from hyperhive.inference.frames import Frame, Sampling, Say
-from hyperhive.inference.sources.camera import Camera, stamp
-from hyperhive.inference.sources.feed import Capture, Feed, Origin
-from hyperhive.inference.sources.http_request import ask, reason_of
+from hyperhive.inference.frames import Frame, Say
+from hyperhive.inference.settings import Sampling
+from hyperhive.inference.sources.camera import Camera
+from hyperhive.inference.sources.feed import Feed
+from hyperhive.inference.sources.grabber import Capture, Origin
+from hyperhive.inference.sources.http_login import CameraLogin
+from hyperhive.inference.sources.mjpeg import LARGEST, MjpegCapture
+from hyperhive.inference.wording import printable
 
-_LARGEST = 64 * 2**20
-_LONGEST_LINE = 2**16
-_END_OF_JPEG = b"\xff\xd9"
+_BUFFER = 2**16
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG")
-"""Of images: some cameras send them as no type at all."""
+"""First bytes of images: some cameras send images without a content type."""
 
-_SEARCH_S = 1.0
-"""So long the next part is looked for before whoever closes the stream is heard."""
+_NO_ADDRESS = "that is not a valid address (in a password, @ is %40, / is %2F and : is %3A)"
 
 
 class StillImage(Exception):
@@ -40,20 +47,20 @@ class StillImage(Exception):
         self.data = data
 
 
-_LIVE_EVERY_S = 0.2
-"""An image that is fetched anew each time is not fetched without a pause."""
+_LIVE_INTERVAL_S = 0.2
+"""Seconds between two requests for an image in live mode."""
 
 
 class HttpSource:
-    """A source of snapshots of an MJPEG stream, or of the image that an address gives.
+    """A source of snapshots of an MJPEG stream, or of the image at an address.
 
-    An image is fetched once, or as often as a count says, and in live mode again and again: many
-    cameras give their newest picture so.
+    An image is requested once, or ``count`` times, and again and again in live mode: this is how
+    many cameras give their newest picture.
 
     Args:
         origin: opens with ``open_http``.
-        sampling: ``count``, ``every`` and, of a stream, ``countdown``; or ``live``.
-        say: is told what is going on.
+        sampling: ``count``, ``every`` and, for a stream, ``countdown``; or ``live``.
+        say: is called with a sentence about the connection and the countdown.
     """
 
     live = True
@@ -68,7 +75,7 @@ class HttpSource:
         self._image: bytes | None = None
 
     def frames(self, stop: threading.Event, left_out: Say) -> Generator[Frame, None, None]:
-        """Give the snapshots; see ``Source.frames``."""
+        """Yield the snapshots; see ``Source.frames``."""
         try:
             yield from Camera(self._origin, self._sampling, self._say).frames(stop, left_out)
         except StillImage as still:
@@ -88,21 +95,20 @@ class HttpSource:
     def _stills(self, stop: threading.Event) -> Generator[Frame, None, None]:
         feed = Feed(replace(self._origin, open=self._open_image), self._say)
         live, count = self._sampling.live, self._sampling.count
-        every = _LIVE_EVERY_S if live else self._sampling.every
+        interval = _LIVE_INTERVAL_S if live else self._sampling.interval
         due = time.monotonic()
         for index in itertools.count() if live and count is None else range(count or 1):
             stop.wait(max(0.0, due - time.monotonic()))
             try:
-                picture = feed.newest(time.monotonic(), stop)
+                frame = feed.newest(time.monotonic(), stop, index)
             finally:
                 feed.close()
-            if picture is None:
+            if frame is None:
                 return
-            name = f"snapshot-{stamp(picture.time)}-{index:03d}"
-            yield Frame(picture.image, name, self.title, index, picture.time, picture.took)
-            if picture.moment - due > every:
-                due = picture.moment  # after an outage, not all that it missed at once
-            due += every
+            yield frame
+            if frame.moment - due > interval:
+                due = frame.moment  # after an outage, missed snapshots are not taken at once
+            due += interval
 
     def _open_image(self) -> Capture:
         image, self._image = self._image, None
@@ -126,7 +132,7 @@ class _ImageCapture:
     def read(self) -> bytes:
         image, self._image = self._image, None
         if image is None:
-            raise SourceError(f"{self._title} cannot be read: it is no image, or damaged")
+            raise SourceError(f"{self._title} cannot be decoded: it is damaged, or not an image")
         return image
 
     def release(self) -> None:
@@ -134,131 +140,159 @@ class _ImageCapture:
 
 
 def open_http(url: str, title: str, seconds: float) -> MjpegCapture:
-    """Ask an address for its stream.
+    """Request a stream.
 
     Args:
-        url: http or https; a user and password in it are given to the server that asks for them.
+        url: http or https; a user and password in it are given to that server, once it asks.
         title: names it to a person, without the password.
         seconds: how long the server may be silent.
 
     Raises ``StillImage`` if the answer is an image, ``SourceError`` if it is neither.
     """
-    response = ask(url, title, seconds)
-    kind = response.headers.get_content_type()
-    boundary = response.headers.get_boundary("")
-    if kind == "multipart/x-mixed-replace" or (kind.startswith("multipart/") and boundary):
-        return MjpegCapture(response, boundary, title)
-    try:
-        with response:
-            head = response.read(len(_BEGINNINGS[-1]))
-            if kind.startswith("image/") or head.startswith(_BEGINNINGS):
-                raise StillImage(head + _rest(response))
-    except (OSError, http.client.HTTPException) as error:
-        raise SourceError(f"{title} broke off: {reason_of(error)}") from None
+    with contextlib.ExitStack() as opened:
+        response = _answer(url, title, seconds, opened)
+        kind, boundary = _content_type(response)
+        body = io.BufferedReader(_Body(response, title), _BUFFER)
+        if kind == "multipart/x-mixed-replace" or (kind.startswith("multipart/") and boundary):
+            return MjpegCapture(body, boundary, title, opened.pop_all().close)
+        head = body.read(len(_BEGINNINGS[-1]))
+        if kind.startswith("image/") or head.startswith(_BEGINNINGS):
+            raise StillImage(head + body.read(LARGEST))
     raise SourceError(
-        f"{title} answers with {printable(kind)}, neither an MJPEG stream nor an image: "
-        "give the address of the stream "
-        "itself, not of a page that shows it; a video file must be downloaded first"
+        f"{title} answers with {printable(kind)}, neither an MJPEG stream nor an image: give the "
+        "address of the stream itself, not of a page that shows it; download a video file first"
     )
 
 
-def _rest(response: Any) -> bytes:
-    data = bytearray()
-    while len(data) < _LARGEST:
-        piece = response.read(_LONGEST_LINE)  # not all at once: Python 3.8 takes memory for it
-        if not piece:
-            break
-        data += piece
-    return bytes(data)
+class _Body(io.RawIOBase):
+    """The bytes of an answer as they arrive, for ``io.BufferedReader``."""
 
-
-class MjpegCapture:
-    """A stream of JPEG images, each a part of one endless answer; see ``Capture``.
-
-    Args:
-        response: the answer.
-        boundary: what stands between the parts, as its headers say.
-        title: names it to a person.
-    """
-
-    def __init__(self, response: Any, boundary: str, title: str) -> None:
-        self._response = response
-        # Some cameras count the dashes in, some do not.
-        self._boundary = boundary.strip("-").encode("latin-1", "replace")
+    def __init__(self, response: httpx.Response, title: str) -> None:
+        self._pieces = response.iter_bytes()
+        self._rest = b""
         self._title = title
-        self._at_boundary = False
 
-    def read(self) -> bytes | None:
-        """Return the next image as it was encoded; see ``Capture.read``.
+    def readable(self) -> bool:
+        return True
 
-        Between parts any line with two dashes begins one: cameras promise another boundary than
-        they send.
-        """
-        until = time.monotonic() + _SEARCH_S
+    def readinto(self, buffer: Any) -> int:
         try:
-            while not self._at_boundary:
-                if time.monotonic() > until:
-                    return None
-                self._at_boundary = self._line().startswith(b"--")
-            self._at_boundary = False
-            return self._part(self._length())
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            while not self._rest:
+                self._rest = next(self._pieces)
+        except StopIteration:
+            return 0
+        except httpx.HTTPError as error:
             raise SourceError(f"{self._title} broke off: {reason_of(error)}") from None
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
 
-    def release(self) -> None:
-        """Close the connection."""
-        self._response.close()
 
-    def _length(self) -> int | None:
-        """Read a part's headers; return its length if they tell."""
-        length = None
-        while True:
-            name, _, value = self._line().strip().partition(b":")
-            if not name:
-                return length
-            if name.lower() == b"content-length":
-                if not value.strip().isdigit():
-                    raise SourceError(f"{self._title} sends a part whose length cannot be read")
-                length = int(value)
+def _answer(url: str, title: str, seconds: float, opened: contextlib.ExitStack) -> httpx.Response:
+    """Return a server's answer, whose body has not been read; ``opened`` closes the connection.
 
-    def _part(self, length: int | None) -> bytes:
-        if length is None:
-            return self._part_to_boundary()
-        if length > _LARGEST:
-            raise SourceError(f"{self._title} sends a part of {length:,} bytes")
-        data: bytes = self._response.read(length)
-        if len(data) < length:
-            raise SourceError(f"{self._title} ended")
-        return data
+    Raises ``SourceError`` for an address that is not valid, for a server that cannot be reached,
+    and for one that refuses.
+    """
+    address, host, login = _parsed(url, title)
+    try:
+        client = httpx.Client(
+            # One request per connection: some cameras close it after a refusal without saying so.
+            headers={"Accept-Encoding": "identity", "Connection": "close"},
+            timeout=seconds,
+            follow_redirects=True,
+            verify=_trust(),
+            trust_env=not _is_near(host),
+        )
+    except (ImportError, ValueError):
+        raise SourceError(
+            f"{title} cannot be opened: the proxy that the environment names cannot be used; unset "
+            "http_proxy, https_proxy and all_proxy, or correct them"
+        ) from None
+    opened.enter_context(client)
+    try:
+        response = opened.enter_context(client.stream("GET", address, auth=login))
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # Not the error's own text: it may hold the address, and with it a password.
+        raise SourceError(f"{title} cannot be opened: {reason_of(error)}") from None
+    if not response.is_success:
+        raise SourceError(_refusal(response.status_code, title))
+    return response
 
-    def _part_to_boundary(self) -> bytes:
-        """Read a part whose length is not told, to its end.
 
-        The next boundary, and of some cameras the line end before it, comes with the next image
-        only: not to be one image late, a JPEG's own end is enough where no more is there.
-        """
-        data, line = bytearray(), 0
-        while len(data) <= _LARGEST:
-            ready = self._response.peek(_LONGEST_LINE)
-            if not ready:
-                raise SourceError(f"{self._title} ended")
-            data += self._response.read(ready.find(b"\n") + 1 or len(ready))
-            if data[-4:].rstrip(b"\r\n").endswith(_END_OF_JPEG):
-                return bytes(data)
-            if data.endswith(b"\n"):
-                if self._is_boundary(data[line:]):
-                    self._at_boundary = True
-                    return bytes(data[:line])
-                line = len(data)
-        raise SourceError(f"{self._title} sends a part that does not end")
+def _parsed(url: str, title: str) -> tuple[str, str, CameraLogin | None]:
+    """Return an address without its login, its host, and the login."""
+    try:
+        parts = urlsplit(url)
+        (parts.path + parts.query).encode("ascii")
+        is_address = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise SourceError(f"{title} cannot be opened: {_NO_ADDRESS}")
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    login = None
+    if parts.username is not None:
+        login = CameraLogin(unquote(parts.username), unquote(parts.password or ""))
+    return address, parts.hostname or "", login
 
-    def _is_boundary(self, line: bytearray) -> bool:
-        if not line.startswith(b"--"):
-            return False
-        return not self._boundary or line.strip().strip(b"-") == self._boundary
 
-    def _line(self) -> bytes:
-        line: bytes = self._response.readline(_LONGEST_LINE)
-        if not line:
-            raise SourceError(f"{self._title} ended")
-        return line
+def _is_near(host: str) -> bool:
+    """Return whether a host is in the user's own network, where no proxy is needed."""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:  # a name
+        return "." not in host or host.endswith(".local")
+
+
+@functools.lru_cache(maxsize=1)
+def _trust() -> ssl.SSLContext:
+    """Return the certificates that this system trusts, or those that SSL_CERT_FILE names.
+
+    It is made once: an image is requested five times per second in live mode, and reading all
+    certificates takes tens of milliseconds.
+    """
+    return ssl.create_default_context()
+
+
+def _content_type(response: httpx.Response) -> tuple[str, str]:
+    """Return an answer's content type, and the boundary between its parts or ``""``."""
+    message = email.message.Message()
+    message["Content-Type"] = response.headers.get("Content-Type", "")
+    return message.get_content_type(), message.get_boundary("")
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a request failed, in words that hold no address."""
+    if isinstance(error, httpx.TimeoutException):
+        return "the server does not answer in time; see that it runs and is in this network"
+    if isinstance(error, httpx.InvalidURL):
+        return _NO_ADDRESS
+    if isinstance(error, httpx.UnsupportedProtocol):
+        return "it redirects to an address that is not http:// or https://"
+    cause = _system_error(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            "its certificate is not trusted; in your own network use http://, or name a file with "
+            "the certificate in the environment variable SSL_CERT_FILE"
+        )
+    if cause is not None and cause.strerror:
+        return f"{cause.strerror}; see that the server runs and is in this network"
+    return f"the server does not speak HTTP as it should ({type(error).__name__})"
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """Return the operating system's error beneath an error of httpx, or None."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _refusal(code: int, title: str) -> str:
+    if code == 401:
+        return (
+            f"{title} wants another user and password: write them into the address, as "
+            "http://USER:PASSWORD@HOST/... (in a password, @ is %40 and / is %2F)"
+        )
+    name = httpx.codes.get_reason_phrase(code)
+    return f"{title} cannot be opened: the server answers {code} {name}".rstrip()

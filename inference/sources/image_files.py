@@ -1,4 +1,4 @@
-"""Frames from image files: single ones, lists, globs, and folders with all that is in them."""
+"""Frames from image files: single files, lists, globs, and folders with their subfolders."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 from typing import Generator, Sequence
+
+import numpy as np
 
 from hyperhive.common.errors import DatasetError, SourceError
 from hyperhive.inference.frames import Frame, Say
@@ -19,7 +21,7 @@ class ImageFiles:
     """A source of the images at these paths.
 
     Args:
-        title: what the person asked for.
+        title: names the images to a person.
         paths: image files, at least one.
     """
 
@@ -28,50 +30,60 @@ class ImageFiles:
     def __init__(self, title: str, paths: Sequence[Path]) -> None:
         self.title = title
         self._paths = paths
-        # Outputs are called by the path below what all images share.
+        # Outputs are named by the path below the folder that all images share.
         self._root = os.path.commonpath([os.path.abspath(path.parent) for path in paths])
 
     def frames(self, stop: threading.Event, left_out: Say) -> Generator[Frame, None, None]:
-        """Give every image that can be read; see ``Source.frames``."""
+        """Yield every image that can be read; see ``Source.frames``."""
         readable = 0
         for index, path in enumerate(self._paths):
             if stop.is_set():
                 return
-            begun = time.perf_counter()
+            started_at = time.perf_counter()
             try:
-                image = decode(path.read_bytes())
-            except (DatasetError, OSError) as error:
-                reason = getattr(error, "strerror", None) or str(error)
-                sentence = f"{path} cannot be read: {reason}"
+                image = _read(path)
+            except SourceError as error:
                 if len(self._paths) == 1:
-                    raise SourceError(sentence) from error
-                left_out(sentence)
+                    raise
+                left_out(str(error))
                 continue
             readable += 1
             name = Path(os.path.relpath(path, self._root)).with_suffix("").as_posix()
-            took = time.perf_counter() - begun
+            took = time.perf_counter() - started_at
             yield Frame(image, name, str(path), index, took=took)
         if not readable:
             raise SourceError(f"none of the {len(self._paths)} images of {self.title} can be read")
 
 
+def _read(path: Path) -> np.ndarray:
+    """Return an image file's pixels, uint8 RGB ``[H, W, 3]``; raise ``SourceError`` without one."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:  # as by a missing file, a missing permission or a broken disk
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return decode(data)
+    except DatasetError as error:
+        raise SourceError(f"{path} cannot be read: {error}") from error
+
+
 class Finder:
-    """Finds images; hidden files and folders are left out, and so are our own outputs.
+    """Finds images; it skips hidden files and folders, and the outputs of predict-cam.
 
     Args:
-        ours: the folder of our outputs, which may lie in a folder that is searched.
+        outputs: the folder of the outputs, which may lie in a folder that is searched.
     """
 
-    def __init__(self, ours: Path) -> None:
-        self._ours = ours.resolve()
+    def __init__(self, outputs: Path) -> None:
+        self._outputs = outputs.resolve()
 
     def find(self, texts: Sequence[str]) -> list[Path]:
-        """Return the images of files, folders and globs: of each sorted, none twice.
+        """Return the images of files, folders and globs: sorted within each text, none twice.
 
-        Folders are searched to the bottom; a file that is named outright is taken as it is.
-        Raises ``SourceError`` for a text that gives none.
+        Folders are searched with their subfolders. A file that is named itself is taken whatever
+        its suffix. Raises ``SourceError`` for a text that gives no image.
         """
-        found: list[Path] = []
+        paths: list[Path] = []
         for text in texts:
             path = Path(text)
             if path.is_dir():
@@ -84,12 +96,11 @@ class Finder:
                 )
             else:
                 raise SourceError(
-                    f"there is no {without_secrets(text)}: give an image, a folder, a glob, "
-                    "a video file or the number "
-                    "of a camera"
+                    f"there is no {without_secrets(text)}: give an image, a folder, a glob, a "
+                    "video file or the number of a camera"
                 )
-            found.extend(images)
-        return list(dict.fromkeys(found))
+            paths.extend(images)
+        return list(dict.fromkeys(paths))
 
     def _in_folder(self, folder: Path) -> list[Path]:
         return [
@@ -110,12 +121,11 @@ class Finder:
 
     def _is_wanted(self, path: Path) -> bool:
         is_image = path.suffix.lower() in SUFFIXES and path.is_file()
-        return is_image and self._ours not in path.resolve().parents
+        return is_image and self._outputs not in path.resolve().parents
 
     @staticmethod
     def _require(images: list[Path], problem: str, where: object) -> list[Path]:
         if not images:
-            raise SourceError(
-                "{} {}: images end in one of {}".format(problem, where, " ".join(sorted(SUFFIXES)))
-            )
+            suffixes = " ".join(sorted(SUFFIXES))
+            raise SourceError(f"{problem} {where}: images end in one of {suffixes}")
         return images

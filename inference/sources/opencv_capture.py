@@ -1,4 +1,4 @@
-"""Cameras and streams, opened through OpenCV: 4.1 to 5, with whatever its build has."""
+"""Cameras and streams, opened through OpenCV 4.1 to 5 with the parts that its build has."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ import numpy as np
 
 from hyperhive.common.errors import SourceError, UsageError
 from hyperhive.inference.frames import Say
-from hyperhive.inference.sources import camera_advice as complaints
+from hyperhive.inference.sources import camera_advice
 from hyperhive.inference.sources.address import CaptureRequest, CsiAddress
 
 _USUAL: dict[str, int] = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION}
-"""Named, or OpenCV asks every backend it has, each with complaints of its own."""
+"""By name: otherwise OpenCV tries every backend it has, and each prints its own complaints."""
 
 _STREAM_TIMEOUT_MS = 10_000
 
 _LONGEST_SKIP_S = 2.0
-"""FFmpeg keeps what came while it found out what a stream is, and gives that first: it is as old as
-opening took, and is thrown away in less time than that."""
+"""While FFmpeg opens a stream it buffers pictures, and then gives these old ones first. They are
+skipped for as long as opening took, and for no longer than this."""
 
 
 def camera_backend(name: str | None) -> int:
-    """Return OpenCV's number of a backend for cameras, by default this system's own.
+    """Return OpenCV's number of a backend for cameras; None is this system's own.
 
-    Raises ``UsageError`` for one that this build does not have.
+    Raises ``UsageError`` for a backend that this build does not have.
     """
     return _number(name, _USUAL.get(sys.platform, int(cv2.CAP_ANY)))
 
 
 def stream_backend(name: str | None) -> int:
-    """Return OpenCV's number of a backend for streams, by default FFmpeg; see above."""
+    """Return OpenCV's number of a backend for streams; None is FFmpeg. Raises as above."""
     return _number(name, int(cv2.CAP_FFMPEG))
 
 
 def require_gstreamer() -> None:
-    """Raise ``SourceError`` with what to do if this OpenCV cannot open a camera of a Jetson."""
+    """Raise ``SourceError`` if this OpenCV cannot open a camera on a Jetson's ribbon cable."""
     if not _has("GStreamer"):
-        raise SourceError(complaints.NO_GSTREAMER.format(cv2.__version__))
+        raise SourceError(camera_advice.no_gstreamer(cv2.__version__))
 
 
 class OpenCvCapture:
@@ -70,50 +70,49 @@ class OpenCvCapture:
         return pixels
 
     def skip(self, seconds: float) -> None:
-        """Throw away what comes in so many seconds."""
+        """Throw away the pictures that come within this many seconds."""
         until = time.monotonic() + seconds
         while time.monotonic() < until and self._capture.grab():
             pass
 
     def release(self) -> None:
-        """Set the camera free."""
+        """Release the camera."""
         self._capture.release()
 
-    def _unfit(self, found: str) -> str:
+    def _unfit(self, given: str) -> str:
         return (
-            f"{self._title} gives pictures of {found}, not of 8-bit colour: choose another "
-            "source or another "
-            "--pixel-format"
+            f"{self._title} gives pictures of {given}, not of 8-bit colour: choose another source "
+            "or another --pixel-format"
         )
 
 
 class _Camera(OpenCvCapture):
-    """A camera by its number, whose pictures may be raw."""
+    """A camera opened by its number; its pictures may be raw."""
 
     def __init__(self, capture: Any, title: str, index: int) -> None:
         super().__init__(capture, title)
         self._index = index
 
-    def _unfit(self, found: str) -> str:
-        return complaints.raw_pixels(self._index, f"pictures of {found}")
+    def _unfit(self, given: str) -> str:
+        return camera_advice.raw_pixels(self._index, f"pictures of {given}")
 
 
 def open_camera(
     index: int, title: str, backend: int, request: CaptureRequest, say: Say
 ) -> OpenCvCapture:
-    """Open a camera by its number and ask it for what is wished; say what it does not grant.
+    """Open a camera by its number with the requested values; say which ones it does not grant.
 
-    Raises ``SourceError`` if it cannot be opened, or gives what OpenCV does not understand.
+    Raises ``SourceError`` if it cannot be opened, or gives pixels that OpenCV does not convert.
     """
     capture = cv2.VideoCapture(index, backend)
     if not capture.isOpened():
         capture.release()
-        raise SourceError(complaints.cannot_open(index))
+        raise SourceError(camera_advice.cannot_open(index))
     try:
         _ask(capture, title, request, say)
         pixel_format = _pixel_format(capture)
-        if complaints.is_raw(pixel_format):
-            raise SourceError(complaints.raw_pixels(index, pixel_format))
+        if camera_advice.is_raw(pixel_format):
+            raise SourceError(camera_advice.raw_pixels(index, pixel_format))
     except Exception:
         capture.release()
         raise
@@ -121,24 +120,24 @@ def open_camera(
 
 
 def open_csi(address: CsiAddress, title: str) -> OpenCvCapture:
-    """Open a camera on a Jetson's ribbon cable; raise ``SourceError`` if that cannot be."""
-    return _opened([address.pipeline(), cv2.CAP_GSTREAMER], title, complaints.CSI_ADVICE)
+    """Open a camera on a Jetson's ribbon cable; raise ``SourceError`` if that fails."""
+    return _opened([address.pipeline(), cv2.CAP_GSTREAMER], title, camera_advice.CSI_ADVICE)
 
 
 def open_stream(url: str, title: str, backend: int) -> OpenCvCapture:
-    """Open a network stream through FFmpeg; raise ``SourceError`` if that cannot be."""
+    """Open a network stream through FFmpeg; raise ``SourceError`` if that fails."""
     arguments: list[Any] = [url, backend]
-    # OpenCV 4.1 has neither; cli.py sets what its FFmpeg has instead.
+    # OpenCV 4.1 has neither; cli.py sets the corresponding option of its FFmpeg.
     names = ("CAP_PROP_OPEN_TIMEOUT_MSEC", "CAP_PROP_READ_TIMEOUT_MSEC")
     if backend == cv2.CAP_FFMPEG and all(hasattr(cv2, name) for name in names):
         limits = [value for name in names for value in (getattr(cv2, name), _STREAM_TIMEOUT_MS)]
         arguments.append(limits)
-    advice = complaints.STREAM_ADVICE
+    advice = camera_advice.STREAM_ADVICE
     if backend == cv2.CAP_FFMPEG and not _has("FFMPEG"):
         advice = f"this OpenCV ({cv2.__version__}) was built without FFmpeg"
-    begun = time.monotonic()
+    started_at = time.monotonic()
     opened = _opened(arguments, title, advice)
-    opened.skip(min(time.monotonic() - begun, _LONGEST_SKIP_S))
+    opened.skip(min(time.monotonic() - started_at, _LONGEST_SKIP_S))
     return opened
 
 
@@ -154,13 +153,13 @@ def _opened(arguments: list[Any], title: str, advice: str) -> OpenCvCapture:
 
 
 def _ask(capture: Any, title: str, request: CaptureRequest, say: Say) -> None:
-    # V4L2 knows sizes and rates for a pixel format only: that one first, and the rate last.
+    # V4L2 offers sizes for a pixel format and rates for a size, so this order matters.
     if request.pixel_format is not None:
         code = int.from_bytes(request.pixel_format.encode("ascii"), "little")
         capture.set(cv2.CAP_PROP_FOURCC, code)
-        found = _pixel_format(capture)
-        if found != request.pixel_format:
-            _tell(say, title, found or "an unknown pixel format", request.pixel_format)
+        granted = _pixel_format(capture)
+        if granted != request.pixel_format:
+            _tell(say, title, granted or "an unknown pixel format", request.pixel_format)
     if request.size is not None:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, request.size[0])
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, request.size[1])
@@ -168,16 +167,16 @@ def _ask(capture: Any, title: str, request: CaptureRequest, say: Say) -> None:
         capture.set(cv2.CAP_PROP_FPS, request.fps)
         rate = float(capture.get(cv2.CAP_PROP_FPS))
         if not abs(rate - request.fps) < 0.5:
-            found = f"{rate:.3g}" if rate > 0 else "unknown"
-            _tell(say, title, found, f"{request.fps:.3g} frames a second")
+            granted = f"{rate:.3g}" if rate > 0 else "an unknown number of"
+            _tell(say, title, f"{granted} frames per second", f"{request.fps:.3g}")
 
 
-def _tell(say: Say, title: str, found: str, asked: str) -> None:
-    say(f"{title} gives {found}, not the {asked} that were asked for")
+def _tell(say: Say, title: str, granted: str, requested: str) -> None:
+    say(f"{title} gives {granted} instead of the requested {requested}")
 
 
 def _pixel_format(capture: Any) -> str:
-    """Return the four characters of the pixel format; nothing where the backend has no such."""
+    """Return the four characters of the pixel format; an empty text if the backend has none."""
     code = int(capture.get(cv2.CAP_PROP_FOURCC))
     letters = "".join(chr(code >> shift & 0xFF) for shift in (0, 8, 16, 24)) if code > 0 else ""
     return letters if letters.isprintable() else ""
@@ -189,9 +188,8 @@ def _number(name: str | None, usual: int) -> int:
     backends = _backends()
     if name.lower() not in backends:
         raise UsageError(
-            "this OpenCV ({}) has no backend {!r}: it has {}".format(
-                cv2.__version__, name, ", ".join(sorted(backends))
-            )
+            f"this OpenCV ({cv2.__version__}) has no backend {name!r}: it has "
+            f"{', '.join(sorted(backends))}"
         )
     return backends[name.lower()]
 
@@ -204,9 +202,9 @@ def _has(part: str) -> bool:
 def _backends() -> dict[str, int]:
     registry = cv2.videoio_registry
     numbers = {registry.getBackendName(number).lower(): number for number in registry.getBackends()}
-    # OpenCV lists what a plugin might bring.
+    # OpenCV lists GStreamer even where only a plugin could provide it.
     if not _has("GStreamer"):
         numbers.pop("gstreamer", None)
     has_backend = getattr(registry, "hasBackend", lambda number: True)  # since OpenCV 4.5
-    found = {name: int(number) for name, number in numbers.items() if has_backend(number)}
-    return {**found, "any": int(cv2.CAP_ANY)}
+    usable = {name: int(number) for name, number in numbers.items() if has_backend(number)}
+    return {**usable, "any": int(cv2.CAP_ANY)}

@@ -1,0 +1,1 @@
+"""Where results are watched: a window, and a page for browsers."""

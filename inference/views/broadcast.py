@@ -1,4 +1,4 @@
-"""The newest result, rendered for any number of viewers, who cannot hold up the labelling."""
+"""The newest result, rendered for any number of viewers, which never delay the labelling."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Callable
 import numpy as np
 from PIL import Image
 
-from hyperhive.inference.drawing.overlay import pixels, viewfinder
-from hyperhive.inference.drawing.text import percent, pretty
+from hyperhive.inference.drawing.overlay import annotated, pixels, viewfinder
 from hyperhive.inference.labelling import Result
+from hyperhive.inference.wording import percent, pretty
 
 INTERVAL_S = 1 / 12
-"""Viewers are shown no more often: to draw and encode takes as long as to label."""
+"""Seconds between two pictures: to draw and encode one takes as long as to classify it."""
 
 _QUALITY = 80
 
 
 class Broadcast:
-    """Holds the newest result; whoever labels only puts it there, whoever looks waits for it.
+    """Holds the newest result. Publishing never waits; viewers wait for the next result.
 
     Args:
-        input_of: returns what the model sees of a picture, see ``Predictor.input_of``.
+        input_of: returns the model's input for a picture, see ``Predictor.input_of``.
     """
 
     def __init__(self, input_of: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -35,7 +35,7 @@ class Broadcast:
         self._number = 0
         self.closed = threading.Event()
         self.viewfinder = Channel(self, lambda result: _jpeg(viewfinder(result.frame.image)))
-        self.annotated = Channel(self, lambda result: _jpeg(result.picture))
+        self.annotated = Channel(self, lambda result: _jpeg(annotated(result)))
         self.labels = Channel(self, lambda result: _labels(result, input_of(result.frame.image)))
 
     def publish(self, result: Result) -> None:
@@ -46,15 +46,15 @@ class Broadcast:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let every viewer go."""
+        """End every viewer's wait."""
         self.closed.set()
         with self._changed:
             self._changed.notify_all()
 
     def after(self, number: int, seconds: float) -> tuple[int, Result] | None:
-        """Wait for a result with a higher number; return the newest, None once closed.
+        """Wait for a result after this number; return the newest one, None once closed.
 
-        After so many seconds it is the one there was, if there was one.
+        After this many seconds return the present result, as soon as there is one.
         """
         with self._changed:
             self._changed.wait_for(lambda: self.closed.is_set() or self._number > number, seconds)
@@ -65,11 +65,11 @@ class Broadcast:
 
 
 class Channel:
-    """One rendering of the newest result, made when a viewer wants it, once for all of them.
+    """One rendering of the newest result, made once for all viewers when the first one asks.
 
     Args:
-        broadcast: has the results.
-        render: returns the bytes of one.
+        broadcast: holds the results.
+        render: returns the bytes of a result.
     """
 
     def __init__(self, broadcast: Broadcast, render: Callable[[Result], bytes]) -> None:
@@ -81,9 +81,9 @@ class Channel:
         self._rendered = -INTERVAL_S
 
     def after(self, number: int, seconds: float) -> tuple[int, bytes] | None:
-        """Wait for more than this number; return the newest number and bytes, None once closed.
+        """Wait for a result after this number; return its number and bytes, None once closed.
 
-        After so many seconds they are those there were.
+        After this many seconds return the present ones.
         """
         newest = self._broadcast.after(number, seconds)
         if newest is None:
@@ -103,7 +103,7 @@ def _jpeg(picture: Image.Image) -> bytes:
 
 
 def _labels(result: Result, seen: np.ndarray) -> bytes:
-    """Return what the page shows beside the picture, as JSON; ``input`` is a PNG in base64."""
+    """Return what the page shows next to the picture, as JSON; ``input`` is a PNG in base64."""
     encoded = io.BytesIO()
     pixels(seen).save(encoded, "PNG")
     prediction = result.prediction

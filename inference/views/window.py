@@ -1,4 +1,4 @@
-"""A window, where there can be one."""
+"""A window, on a device that has a display."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _OPEN_ONE = f"import cv2; cv2.namedWindow('{_TITLE}'); cv2.waitKey(1)"
 def hindrance(environment: Mapping[str, str]) -> str | None:
     """Return why no window can be opened, or None.
 
-    Qt and GTK end the process where they find no display, and no ``except`` helps, so on Linux
-    another process tries first.
+    Without a display, Qt and GTK end the process, which cannot be caught. So on Linux another
+    process tries first.
     """
     if re.search(r"GUI:\s+NONE", cv2.getBuildInformation()):
         return "this OpenCV was built without windows"
@@ -41,11 +41,11 @@ class Window:
         cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
 
     def show(self, picture: Image.Image) -> str | None:
-        """Show an RGB picture; return the key that was pressed, if any.
+        """Show an RGB picture; return the key that was pressed, or None.
 
-        Escape is q, and so is closing the window.
+        Escape counts as q, and so does closing the window.
         """
-        if not self._is_there():
+        if not self._is_open():
             return _QUIT
         cv2.imshow(_TITLE, np.asarray(picture)[..., ::-1].copy())
         pressed = cv2.waitKey(1)
@@ -55,8 +55,8 @@ class Window:
         return _QUIT if key == _ESCAPE else key.lower()
 
     def wait(self, stop: threading.Event) -> None:
-        """Leave the last picture until a key is pressed, the window closed, or ``stop`` set."""
-        while not stop.is_set() and self._is_there():
+        """Keep the last picture until a key is pressed, the window closes, or ``stop`` is set."""
+        while not stop.is_set() and self._is_open():
             if cv2.waitKey(50) != -1:
                 return
 
@@ -65,7 +65,7 @@ class Window:
         cv2.destroyAllWindows()
 
     @staticmethod
-    def _is_there() -> bool:
+    def _is_open() -> bool:
         return bool(cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1)
 
 
@@ -77,9 +77,9 @@ def _opens_elsewhere(environment: Mapping[str, str]) -> bool:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    ) as trial:
+    ) as process:
         try:
-            return trial.wait(timeout=_PATIENCE_S) == 0
+            return process.wait(timeout=_PATIENCE_S) == 0
         except subprocess.TimeoutExpired:
-            trial.kill()
+            process.kill()
             return False

@@ -20,7 +20,7 @@ from benchmarks import _light, _mjpeg, _models, _scene
 from benchmarks._backgrounds import SIDE
 from benchmarks._camera_scores import Pictures, Score
 from benchmarks._scene import KINDS, ROOM, Scene
-from hyperhive.inference.models.choice import from_file
+from hyperhive.inference.models.file import from_file
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.images import fit
 from hyperhive.model.data.loading import digits

@@ -20,9 +20,10 @@ from support.devices import Device, Plug
 from support.mjpeg import MjpegServer, number_in
 
 from hyperhive.common.errors import SourceError
-from hyperhive.inference.frames import Frame, Sampling
-from hyperhive.inference.sources.choice import choose
-from hyperhive.inference.sources.feed import Patience
+from hyperhive.inference.frames import Frame
+from hyperhive.inference.settings import Sampling
+from hyperhive.inference.sources.grabber import Patience
+from hyperhive.inference.sources.resolve import resolve
 
 cv2 = pytest.importorskip("cv2", reason="no OpenCV: there are no cameras")
 
@@ -30,13 +31,13 @@ cv2 = pytest.importorskip("cv2", reason="no OpenCV: there are no cameras")
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Wait less than for real cameras, and find none of this machine's own."""
-    monkeypatch.setattr("hyperhive.inference.sources.choice._PATIENCE", Patience(1.0, 0.6, 1.0))
+    monkeypatch.setattr("hyperhive.inference.sources.resolve._PATIENCE", Patience(1.0, 0.6, 1.0))
     monkeypatch.setattr(
-        "hyperhive.inference.sources.choice._STREAM_PATIENCE", Patience(1.0, 0.6, 0.2)
+        "hyperhive.inference.sources.resolve._STREAM_PATIENCE", Patience(1.0, 0.6, 0.2)
     )
     monkeypatch.setattr("hyperhive.inference.sources.camera._WARM_UP_S", 0.1)
     monkeypatch.setattr("hyperhive.inference.sources.feed._FIRST_PAUSE_S", 0.1)
-    monkeypatch.setattr("hyperhive.inference.sources.feed._EMPTY_S", 0.25)
+    monkeypatch.setattr("hyperhive.inference.sources.grabber._EMPTY_S", 0.25)
     monkeypatch.setattr("hyperhive.inference.sources.camera_advice.SYSFS", tmp_path / "video4linux")
     monkeypatch.setattr("hyperhive.inference.sources.camera_advice._DEVICES", tmp_path)
 
@@ -45,7 +46,7 @@ def shots(text: str, said: list[str] | None = None, **options: Any) -> list[Fram
     """Take snapshots of a source; tell what it said."""
     say = (lambda _: None) if said is None else said.append
     sampling = Sampling(**{"count": 2, "every": 0.05, "countdown": 0.0, **options})
-    source = choose([text], sampling, Path("nowhere"), say)
+    source = resolve([text], sampling, Path("nowhere"), say)
     return list(source.frames(threading.Event(), print))
 
 
@@ -77,7 +78,7 @@ def test_macos_not_authorized(monkeypatch: pytest.MonkeyPatch, plug: Any) -> Non
         shots("0")
     assert str(complaint.value) == (
         "camera 0 cannot be opened: allow your terminal the camera in System Settings > Privacy & "
-        "Security > Camera, then run this again; --list-cameras shows which there are; or label "
+        "Security > Camera, then run this again; --list-cameras shows all cameras; or classify "
         "files with --source FILE-or-FOLDER"
     )
     assert [device.opened_in for device in opened] == [threading.main_thread()]
@@ -96,7 +97,7 @@ def test_continuity_camera_takes_index_0(monkeypatch: pytest.MonkeyPatch, plug: 
     assert device.opened_as == (0, cv2.CAP_AVFOUNDATION)
     assert said == [
         "camera 0 gives 8x6 pixels (an iPhone near a Mac may take the number 0: --list-cameras "
-        "shows which there are)"
+        "shows all cameras)"
     ]
 
 
@@ -116,7 +117,7 @@ def test_list_cameras(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "0  HD Webcam: HD Webcam  8x6 pixels"
     assert lines[1].startswith("2  vi-output, imx219 7-0010  camera 2 cannot be opened: that is")
-    assert lines[2] == "10  Grab?ber  it opens, and gives no picture"
+    assert lines[2] == "10  Grab?ber  it opens, but gives no picture"
     assert len(lines) == 3
     assert all(device.released for device in opened)
 
@@ -153,7 +154,7 @@ def test_list_cameras_where_there_is_none(plug: Any) -> None:
 def test_first_frames_dark_or_empty(monkeypatch: pytest.MonkeyPatch, plug: Any) -> None:
     """About a second is thrown away, empty reads are waited out, and for ever is an error."""
     monkeypatch.setattr("hyperhive.inference.sources.camera._WARM_UP_S", 1.0)
-    plug(Device(empty=10, dark=60))
+    plug(Device(empty=10, dark=20))  # 0.3 s, or some more on a busy machine
     assert all(frame.image.max() > 0 for frame in shots("0"))
     plug(Device(empty=10**6))
     with pytest.raises(SourceError, match="camera 0 gave no picture for 1 s: check its cable"):
@@ -167,7 +168,7 @@ def test_stale_snapshots(lengths: bool, leading: bool) -> None:
     taken: list[int] = []
     with MjpegServer(fps=1 / interval) as server:
         server.lengths, server.leading = lengths, leading
-        source = choose([server.url], Sampling(2, 0.0, 0.0), Path("x"), lambda _: None)
+        source = resolve([server.url], Sampling(2, 0.0, 0.0), Path("x"), lambda _: None)
         for frame in source.frames(threading.Event(), print):
             now = time.monotonic()
             taken.append(number_in(frame.image))
@@ -185,9 +186,9 @@ def test_v4l2_select_timeout(plug: Any) -> None:
         shots("0")
     assert time.monotonic() - begun < 8  # select() alone: 10 s
     assert str(complaint.value) == (
-        "camera 0 gave no picture for 1 s: check its cable and see that no other program uses it; "
-        "a camera that asks too much of its port works in another one (not through a hub), or with "
-        "--pixel-format MJPG or a smaller --size"
+        "camera 0 gave no picture for 1 s: check its cable, and check that no other program uses "
+        "it; a camera that needs more bandwidth than its port has works in another port (not "
+        "through a hub), or with --pixel-format MJPG or a smaller --size"
     )
     assert not device.released  # to release it under a read would crash
     device.unplugged.set()
@@ -220,7 +221,7 @@ def test_csi_through_dev_video0_gives_raw_bayer(
     called(tmp_path, 0, "vi-output, imx219 7-0010")
     with pytest.raises(SourceError, match=found) as complaint:
         shots("/dev/video0")
-    assert "on a Jetson, give --source csi://0" in str(complaint.value)
+    assert "on a Jetson, use --source csi://0" in str(complaint.value)
     assert device.released
 
 
@@ -229,12 +230,12 @@ def test_pypis_cv2_has_no_gstreamer(monkeypatch: pytest.MonkeyPatch, plug: Any) 
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:                   NO\n")
     opened = plug(Device()).opened
     with pytest.raises(SourceError) as complaint:
-        choose(["csi://0"], Sampling(), Path("x"), print)
+        resolve(["csi://0"], Sampling(), Path("x"), print)
     assert str(complaint.value) == (
-        f"csi:// needs an OpenCV with GStreamer, and this one ({cv2.__version__}) has none, "
-        "as none from PyPI has: "
-        "`pip uninstall opencv-python`, take the Jetson's own cv2 (it is in JetPack, or `sudo apt "
-        "install python3-opencv`), and make the virtual environment with --system-site-packages"
+        f"csi:// needs an OpenCV with GStreamer, which this one ({cv2.__version__}) and all others "
+        "from PyPI do not have: `pip uninstall opencv-python`, use the Jetson's own cv2 (it is in "
+        "JetPack, or `sudo apt install python3-opencv`), and make the virtual environment with "
+        "--system-site-packages"
     )
     assert opened == []
 
@@ -254,8 +255,8 @@ def test_failed_to_create_capture_session(monkeypatch: pytest.MonkeyPatch, plug:
     with pytest.raises(SourceError) as complaint:
         shots("csi://0")
     assert str(complaint.value) == (
-        "csi://0 cannot be opened: see that the ribbon cable sits firmly and that no other program "
-        "uses the camera; if it worked before, the camera's service still holds it: `sudo "
+        "csi://0 cannot be opened: check that the ribbon cable sits firmly and that no other "
+        "program uses the camera; if it worked before, the camera's service still holds it: `sudo "
         "systemctl restart nvargus-daemon`"
     )
 
@@ -265,14 +266,14 @@ def test_the_camera_goes_away(plug: Any) -> None:
     said: list[str] = []
     plugged = plug(Device(dies_after=60), Device(there=False))
     taken: list[bytes] = []
-    source = choose(["0"], Sampling(1000, 0.0, 0.0), Path("x"), said.append)
+    source = resolve(["0"], Sampling(1000, 0.0, 0.0), Path("x"), said.append)
     begun = time.monotonic()
     pictures = (frame.image[0, 0].tobytes() for frame in source.frames(threading.Event(), print))
     with pytest.raises(SourceError) as complaint:
         taken.extend(pictures)
     assert str(complaint.value).startswith(
         "camera 0 went away and did not come back within 0.6 s: camera 0 cannot be opened: plug "
-        "one in, and see that no other program uses it"
+        "one in, and check that no other program uses it"
     )
     assert said[1].startswith("camera 0 is lost, trying again: camera 0 gave no picture for 0.25 s")
     assert said[2:] == [
@@ -314,7 +315,7 @@ def test_credentials_in_a_streams_url(scheme: str, capfd: Any) -> None:
     with MjpegServer() as server:
         server.login = ("me", "other")
         url = f"{scheme}://me:{SECRET}@{server.address}/stream?key={SECRET}"
-        source = choose([url], Sampling(count=1, countdown=0.0), Path("x"), said.append)
+        source = resolve([url], Sampling(count=1, countdown=0.0), Path("x"), said.append)
         with pytest.raises(SourceError) as complaint:
             list(source.frames(threading.Event(), said.append))
     out, error = capfd.readouterr()

@@ -27,7 +27,7 @@ from support.lenets import load_model, save_model, trained
 from hyperhive.common.errors import CheckpointError, DeviceError, NoModel, SourceError, UsageError
 from hyperhive.coordinator.evaluation import calibrate
 from hyperhive.inference.cli import app
-from hyperhive.inference.models.choice import from_file
+from hyperhive.inference.models.file import from_file
 from hyperhive.inference.predictor import Predictor
 from hyperhive.model import checkpoint, model_files
 from hyperhive.model.card import Card
@@ -133,8 +133,8 @@ def test_predictions_are_those_of_the_evaluation(
     labels = torch.from_numpy(numerals.test_labels[:50])
     normalise = checkpoint.normaliser(card, CPU)
     expected = evaluate(network, to_tensor(images, CPU), labels, normalise).probabilities
-    found, _, _ = predictor.assess([image.repeat(3, axis=2) for image in images])
-    assert np.abs(found - expected).max() < 1e-5
+    answers = predictor.assess([image.repeat(3, axis=2) for image in images])
+    assert np.abs(answers.probabilities - expected).max() < 1e-5
     for row, prediction in zip(expected, predictor.predict([*images.repeat(3, axis=3)])):
         best = [card.classes[i] for i in np.argsort(-row)[:3]]
         assert [name for name, _ in prediction.top] == best
@@ -180,7 +180,7 @@ def test_a_folder_is_labelled(
         assert len(line["top3"]) == 3
     right = sum(direct[i].label == pictures[i][0] for i in in_order)
     assert right > 100
-    assert f"{right} of 120 agree with the folder" in said
+    assert f"{right} of 120 agree with the name of their folder" in said
     for label, count in collections.Counter(line["label"] for line in lines).items():
         assert any(row.split()[:2] == [label, str(count)] for row in said.splitlines())
     assert len(list(Path("predictions/annotated").glob("?/*.jpg"))) == 120
@@ -399,9 +399,10 @@ def test_without_a_model_it_says_how_to_get_one(folder: Path) -> None:
         (["--model", "m", "--study", "s"], UsageError, "give one"),
         (["--device", "tpu"], UsageError, "unknown device 'tpu'"),
         (["--every", "-1"], UsageError, "--every must be"),
-        (["--live", "--all-frames"], UsageError, "--live skips what it cannot keep up with"),
-        (["--live", "--smoothing", "-1"], UsageError, "--live needs a camera, a stream or a video"),
-        (["--smoothing", "1"], UsageError, "--smoothing is for --live"),
+        (["--live", "--all-frames"], UsageError, "--live skips frames that it cannot keep up with"),
+        (["--live"], UsageError, "--live needs a camera, a stream or a video"),
+        (["--live", "--smoothing", "-1"], UsageError, "--smoothing must be from 0 to 60 seconds"),
+        (["--smoothing", "1"], UsageError, "--smoothing needs --live"),
     ],
 )
 @pytest.mark.usefixtures("own_model")
@@ -543,9 +544,15 @@ def run_python(code: str) -> str:
 
 
 def test_help_needs_nothing_heavy() -> None:
-    """To say what it can do, the command imports no torch, OpenCV, numpy or PyMongo."""
-    heavy = "{'torch', 'cv2', 'numpy', 'pymongo'} & set(sys.modules)"
-    assert run_python(f"import sys, inference.cli; print(sorted({heavy}))") == "[]\n"
+    """``--help`` imports neither PyTorch, OpenCV, NumPy, PyMongo nor httpx."""
+    code = (
+        "import sys; from hyperhive import cli; sys.argv = ['predict-cam', '--help']\n"
+        "try: cli.predict_cam()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'cv2', 'numpy', 'pymongo', 'httpx'} & set(sys.modules)\n"
+        "print('heavy:', sorted(heavy))\n"
+    )
+    assert run_python(code).endswith("heavy: []\n")
 
 
 def test_images_need_no_opencv(model: Path, folder: Path) -> None:
@@ -558,6 +565,21 @@ def test_images_need_no_opencv(model: Path, folder: Path) -> None:
         "except SourceError as error: print(error)\n"
     ).format(str(folder / "3"), str(model), str(model))
     assert run_python(code).startswith("videos and cameras need OpenCV")
+    assert Path("predictions/contact_sheet.png").exists()
+
+
+def test_only_http_needs_httpx(model: Path, folder: Path) -> None:
+    """Images are labelled without httpx; an address is a sentence that names the extra."""
+    code = (
+        "import sys; sys.modules['httpx'] = None; from hyperhive import cli\n"
+        "from hyperhive.inference.cli import app\n"
+        f"app([{str(folder / '3')!r}, '--model', {str(model)!r}, '-q'], standalone_mode=False)\n"
+        f"sys.argv = ['predict-cam', 'http://x/', '--model', {str(model)!r}]\n"
+        "try: cli.predict_cam()\n"
+        "except SystemExit as stop: print('exit code', stop.code)\n"
+    )
+    sentence = "error: this needs httpx: pip install 'hyperhive[camera]'\n"
+    assert run_python(code) == sentence + "exit code 1\n"
     assert Path("predictions/contact_sheet.png").exists()
 
 
@@ -648,13 +670,13 @@ def test_a_card_without_thresholds_says_so(
 ) -> None:
     """A model of before there were any always answers, and the command tells, unless asked to."""
     predict(mixed, "--model", model)
-    assert "its card has no thresholds: it never says unknown" in capsys.readouterr().out
+    assert "card has no thresholds, so it never answers unknown" in capsys.readouterr().out
     assert all(line["known"] for line in lines_of(Path("predictions")))
     predict(mixed, "--model", model, "--no-unknown")
     assert "no thresholds" not in capsys.readouterr().out
     predict(mixed, "--model", model, "--min-membership", "0")
     assert "no thresholds" in capsys.readouterr().out
-    with pytest.raises(UsageError, match="--min-membership: the model's card does not say"):
+    with pytest.raises(UsageError, match="--min-membership needs a model whose card describes"):
         predict(mixed, "--model", model, "--min-membership", "0.5")
 
 

@@ -25,12 +25,14 @@ from hyperhive.inference.drawing.overlay import (
     annotate,
     share_of,
 )
-from hyperhive.inference.drawing.text import Line, draw_text, percent, pretty
+from hyperhive.inference.drawing.text import Line, draw_text
 from hyperhive.inference.frames import Frame
-from hyperhive.inference.labelling import Result, Tally, expected_class
+from hyperhive.inference.labelling import Result, expected_class
 from hyperhive.inference.outputs.contact_sheet import MOST, ContactSheet
-from hyperhive.inference.outputs.folder import Outputs
+from hyperhive.inference.outputs.folder import OutputFolder
+from hyperhive.inference.outputs.report import Tally
 from hyperhive.inference.predictor import Prediction
+from hyperhive.inference.wording import percent, pretty
 
 LONG = "Ünïcode Ω Бендер 霸王龙 " * 20
 SURE = Prediction((("bart_simpson", 0.75), ("lisa_simpson", 0.25), (LONG, 0.0)))
@@ -204,7 +206,7 @@ def test_a_contact_sheet_spreads_over_a_long_series(number: int) -> None:
 
 def test_two_pictures_of_one_name_are_two(tmp_path: Path) -> None:
     """``a.png``, ``a.jpg`` and ``A.jpg`` are three annotated pictures, on any file system."""
-    with Outputs(tmp_path, "title") as outputs:
+    with OutputFolder(tmp_path, "title") as outputs:
         for name in ("x/a", "x/a", "x/A"):
             outputs.add(result(name))
     annotated = sorted(p.name.lower() for p in (tmp_path / "annotated" / "x").iterdir())
@@ -214,7 +216,7 @@ def test_two_pictures_of_one_name_are_two(tmp_path: Path) -> None:
 def test_json_lines_hold_what_was_said(tmp_path: Path) -> None:
     """Each result is a line of JSON at once, whatever bytes its file's name has."""
     odd = os.fsdecode(b"\xff") + " 霸"
-    with Outputs(tmp_path, "title") as outputs:
+    with OutputFolder(tmp_path, "title") as outputs:
         outputs.add(result(odd, index=7))
         lines = (tmp_path / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [
@@ -233,7 +235,7 @@ def test_json_lines_hold_what_was_said(tmp_path: Path) -> None:
 
 def test_what_was_labelled_is_kept_when_the_series_breaks(tmp_path: Path) -> None:
     """The contact sheet is written though the series is interrupted after its first frame."""
-    outputs = Outputs(tmp_path, "title")
+    outputs = OutputFolder(tmp_path, "title")
     with contextlib.suppress(KeyboardInterrupt), outputs:
         outputs.add(result())
         raise KeyboardInterrupt
@@ -245,7 +247,7 @@ def test_what_was_labelled_is_kept_when_the_series_breaks(tmp_path: Path) -> Non
 
 def test_nothing_labelled_leaves_nothing(tmp_path: Path) -> None:
     """Without a result there is no folder, and nothing to look at."""
-    with Outputs(tmp_path / "out", "title") as outputs:
+    with OutputFolder(tmp_path / "out", "title") as outputs:
         pass
     assert outputs.written() == []
     assert not (tmp_path / "out").exists()
@@ -254,7 +256,7 @@ def test_nothing_labelled_leaves_nothing(tmp_path: Path) -> None:
 def test_an_output_folder_that_cannot_be_is_an_error(tmp_path: Path) -> None:
     """Where a file lies in the way, one sentence says so and what to change."""
     (tmp_path / "out").write_text("a file")
-    outputs = Outputs(tmp_path / "out", "title")
+    outputs = OutputFolder(tmp_path / "out", "title")
     with pytest.raises(OutputError, match="choose another folder with --output"):
         outputs.add(result())
 

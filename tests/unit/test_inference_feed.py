@@ -11,7 +11,8 @@ import pytest
 from support.home import until
 
 from hyperhive.common.errors import SourceError
-from hyperhive.inference.sources.feed import Feed, Grabber, Origin, Patience
+from hyperhive.inference.sources.feed import Feed
+from hyperhive.inference.sources.grabber import Grabber, Origin, Patience
 
 PIXELS = np.zeros((4, 4, 3), np.uint8)
 

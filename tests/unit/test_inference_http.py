@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import http.client
+import io
 import socket
 import ssl
 import threading
-import urllib.error
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator
 
+import httpx
 import pytest
 from support.mjpeg import jpeg, number_in, numbered
 
 from hyperhive.common.errors import SourceError
-from hyperhive.inference.frames import Frame, Sampling
-from hyperhive.inference.sources.choice import choose
-from hyperhive.inference.sources.feed import Patience
-from hyperhive.inference.sources.http_request import reason_of
-from hyperhive.inference.sources.http_stream import MjpegCapture, StillImage, open_http
+from hyperhive.inference.frames import Frame
+from hyperhive.inference.settings import Sampling
+from hyperhive.inference.sources.grabber import Patience
+from hyperhive.inference.sources.http_stream import StillImage, open_http, reason_of
+from hyperhive.inference.sources.mjpeg import MjpegCapture
+from hyperhive.inference.sources.resolve import resolve
 
 PICTURE = jpeg(numbered(5))
 STREAM = "multipart/x-mixed-replace; boundary=frame"
@@ -80,7 +81,7 @@ def serving(*answers: bytes) -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "hyperhive.inference.sources.choice._STREAM_PATIENCE", Patience(1.0, 0.6, 0.2)
+        "hyperhive.inference.sources.resolve._STREAM_PATIENCE", Patience(1.0, 0.6, 0.2)
     )
     monkeypatch.setattr("hyperhive.inference.sources.camera._WARM_UP_S", 0.0)
     monkeypatch.setattr("hyperhive.inference.sources.feed._FIRST_PAUSE_S", 0.05)
@@ -91,7 +92,7 @@ def opened(url: str) -> Any:
 
 
 def shots(url: str, said: list[str], count: int) -> list[Frame]:
-    source = choose([url], Sampling(count, 0.0, 0.0), Path("nowhere"), said.append)
+    source = resolve([url], Sampling(count, 0.0, 0.0), Path("nowhere"), said.append)
     return list(source.frames(threading.Event(), said.append))
 
 
@@ -121,11 +122,11 @@ def test_an_image_that_is_away_is_fetched_again() -> None:
         True
     ] * 4
     assert "503" in said[0]
-    assert "no image, or damaged" in said[2]
+    assert "damaged, or not an image" in said[2]
     with serving(image, gone) as server, pytest.raises(SourceError, match="did not come back"):
         shots(server.url, said, 2)
     with serving(answer("image/jpeg", b"x")) as server, pytest.raises(
-        SourceError, match="cannot be read"
+        SourceError, match="cannot be decoded"
     ):
         shots(server.url, said, 2)
 
@@ -151,19 +152,24 @@ def test_parts_are_found_whatever_the_headers_promise(kind: str) -> None:
         assert opened(s.url).read() == jpeg(numbered(1))
 
 
-class Endless:
+class Endless(io.RawIOBase):
     """An answer that never has a boundary."""
 
-    def readline(self, _: int) -> bytes:
-        """Return a line."""
-        return b"x\r\n"
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Give a line."""
+        buffer[:3] = b"x\r\n"
+        return 3
 
 
 def test_a_stream_without_parts_lets_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever reads it is not held for ever, and can be closed."""
-    monkeypatch.setattr("hyperhive.inference.sources.http_stream._SEARCH_S", 0.05)
+    monkeypatch.setattr("hyperhive.inference.sources.mjpeg._SEARCH_S", 0.05)
     read: list[Any] = []
-    capture = MjpegCapture(Endless(), "frame", "cam")
+    capture = MjpegCapture(io.BufferedReader(Endless()), "frame", "cam", lambda: None)
     reader = threading.Thread(target=lambda: read.append(capture.read()), daemon=True)
     reader.start()
     reader.join(5)
@@ -180,13 +186,31 @@ def test_a_length_that_is_none_is_said() -> None:
 
 def test_a_picture_is_not_late_where_the_line_end_leads() -> None:
     """A JPEG is given once it is there, though what ends its line comes with the next one."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.sendall(answer(STREAM, b"\r\n--frame\r\n\r\n" + PICTURE))
-        response = http.client.HTTPResponse(ours)
-        response.begin()
-        ours.settimeout(5)
-        assert MjpegCapture(response, "frame", "cam").read() == PICTURE
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        reader = Reader(f"http://127.0.0.1:{port}/")
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(answer(STREAM, b"\r\n--frame\r\n\r\n" + PICTURE))
+            reader.join(30)
+            assert reader.pictures == [PICTURE]
+
+
+class Reader(threading.Thread):
+    """Reads the first picture of a stream, in a thread."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self.pictures: list[Any] = []
+        self._url = url
+        self.start()
+
+    def run(self) -> None:
+        """Open, read and close it."""
+        capture = opened(self._url)
+        self.pictures.append(capture.read())
+        capture.release()
 
 
 def challenge(*offers: str) -> bytes:
@@ -238,25 +262,63 @@ def test_a_login_goes_along_within_its_server_only() -> None:
         opened(server.url.replace("//", "//me:x@"))
     assert other.asked
     assert not other.logins()
-    with serving(to("ftp://127.0.0.1/x")) as server, pytest.raises(SourceError, match="302 Found"):
+    with serving(to("ftp://127.0.0.1/x")) as server, pytest.raises(
+        SourceError, match="redirects to an address that is not http"
+    ):
         opened(server.url)
 
 
-def test_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A camera is in one's own network, whatever http_proxy says."""
+def test_a_digest_answers_the_address_that_a_redirect_leads_to() -> None:
+    """The digest names the path that asked for it, or a strict server would refuse it."""
+    to = b"HTTP/1.1 302 Go\r\nLocation: /there\r\nConnection: close\r\n\r\n"
+    with serving(to, challenge(DIGEST), answer("image/png", PICTURE)) as server, pytest.raises(
+        StillImage
+    ):
+        opened(server.url.replace("//", "//me:x@"))
+    (login,) = server.logins()
+    assert b'uri="/there"' in login
+
+
+def test_no_proxy_is_asked_for_a_camera_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera in the user's own network is asked directly, whatever http_proxy says."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     with serving(answer("image/png", PICTURE)) as server, pytest.raises(StillImage):
         opened(server.url)
 
 
+def test_the_environments_proxy_is_asked_for_a_camera_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A public host is reached through http_proxy; a proxy that cannot be used is a sentence."""
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with serving(answer("image/png", PICTURE)) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        with pytest.raises(StillImage):
+            opened("http://me:secret@camera.example.com/still")
+    assert proxy.asked[0].startswith(b"GET http://camera.example.com/still HTTP/1.1\r\n")
+    assert not proxy.logins()
+    monkeypatch.setenv("http_proxy", "gopher://127.0.0.1:1")
+    with pytest.raises(SourceError, match="the proxy that the environment names cannot be used"):
+        opened("http://camera.example.com/still")
+
+
+def caused_by(cause: Exception) -> Exception:
+    """Return an error of httpx as it comes from an error of the operating system."""
+    error = httpx.ConnectError("x")
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (urllib.error.URLError(ssl.SSLCertVerificationError(1, "self-signed")), "is not trusted"),
-        (ValueError("x"), "does not speak HTTP"),
-        (urllib.error.URLError("x"), "does not speak HTTP"),
-        (http.client.InvalidURL("x"), "not a valid address"),
+        (caused_by(ssl.SSLCertVerificationError(1, "self-signed")), "is not trusted"),
+        (caused_by(ConnectionRefusedError(111, "refused")), "refused; see that the server runs"),
+        (httpx.RemoteProtocolError("x"), "does not speak HTTP"),
+        (httpx.ReadTimeout("x"), "does not answer in time"),
+        (httpx.InvalidURL("x"), "not a valid address"),
     ],
 )
 def test_a_failure_is_told_for_what_it_is(error: Exception, sentence: str) -> None:

@@ -13,17 +13,17 @@ from PIL import Image
 
 from hyperhive.common.errors import OutputError, UsageError
 from hyperhive.inference.drawing.overlay import with_inset
-from hyperhive.inference.frames import Frame, Sampling
+from hyperhive.inference.frames import Frame
 from hyperhive.inference.labelling import Result
-from hyperhive.inference.live import Changes, Pace, Snapshots
-from hyperhive.inference.outputs.folder import Outputs
-from hyperhive.inference.outputs.report import Report
-from hyperhive.inference.outputs.video_writer import Film
-from hyperhive.inference.predictor import Decide, Prediction
-from hyperhive.inference.session import Session
+from hyperhive.inference.outputs.folder import OutputFolder
+from hyperhive.inference.outputs.report import Changes, Pace, Report
+from hyperhive.inference.outputs.video_writer import VideoWriter
+from hyperhive.inference.predictor import Assessment, Prediction
+from hyperhive.inference.session import Session, Snapshots
+from hyperhive.inference.settings import PredictSettings, Sampling
 from hyperhive.inference.smoothing import Smoother
 from hyperhive.inference.timings import CAPTURE, INFER, Timings
-from hyperhive.inference.views.views import Views
+from hyperhive.inference.views.display import Display
 
 SURE = Prediction((("bart", 0.75), ("lisa", 0.25)))
 UNSURE = Prediction((("lisa", 0.5), ("bart", 0.25)))
@@ -74,7 +74,7 @@ def test_smoothing_forgets_over_a_gap() -> None:
 def test_senseless_smoothing_is_refused(seconds: float) -> None:
     """A time constant below 0, above a minute, or none at all is wrong usage."""
     with pytest.raises(UsageError, match="--smoothing must be from 0 to 60 seconds"):
-        Smoother(seconds)
+        PredictSettings((), Path("out"), sampling=Sampling(live=True), smoothing=seconds)
 
 
 # What is kept, said, counted.
@@ -174,10 +174,10 @@ class Model:
     def __init__(self) -> None:
         self.timings = Timings()
 
-    def assess(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, Decide]:
+    def assess(self, images: list[np.ndarray]) -> Assessment:
         """See ``Predictor.assess``."""
         probabilities = np.float32([[0.75, 0.25]] * len(images))
-        return probabilities, np.ones(len(images), np.float32), self._decide
+        return Assessment(probabilities, np.ones(len(images), np.float32), self._decide)
 
     def _decide(self, probabilities: np.ndarray, membership: float) -> Prediction:
         assert membership == 1
@@ -195,9 +195,9 @@ def test_the_keys_of_the_window(tmp_path: Path) -> None:
     window: Any = ScriptedWindow([None, " ", "m", None, "m", None, "q"])
     model: Any = Model()
     report = Report(Console(quiet=True), live=True)
-    outputs = Outputs(tmp_path / "out", "title", live=True)
-    views = Views(window, None, model.input_of)
-    session = Session(Frames(), model, Snapshots(None), Smoother(0.3), outputs, views, report)
+    outputs = OutputFolder(tmp_path / "out", "title", live=True)
+    display = Display(window, None, model.input_of)
+    session = Session(Frames(), model, Snapshots(None), Smoother(0.3), outputs, display, report)
     with outputs:
         assert not session.run(threading.Event(), print)
     assert len(window.shown) == report.tally.frames == 7
@@ -226,7 +226,7 @@ def shot(level: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
     return Image.new("RGB", size, (level, level, level))
 
 
-def played(cv2: Any, film: Film) -> tuple[float, list[int]]:
+def played(cv2: Any, film: VideoWriter) -> tuple[float, list[int]]:
     """Return a video's frames a second, and the brightness of each of its frames."""
     capture = cv2.VideoCapture(str(film.path))
     levels = []
@@ -239,7 +239,7 @@ def played(cv2: Any, film: Film) -> tuple[float, list[int]]:
 
 def test_a_video_plays_as_its_frames_came(cv2: Any, tmp_path: Path) -> None:
     """Frames at one rate stand once each; a gap stands still, though not for more than 5 s."""
-    film = Film(tmp_path / "steady", live=False)
+    film = VideoWriter(tmp_path / "steady", live=False)
     for index, level in enumerate((0, 100, 200)):
         film.add(shot(level), 1_000_000.0 + index / 10)
     film.close()
@@ -247,7 +247,7 @@ def test_a_video_plays_as_its_frames_came(cv2: Any, tmp_path: Path) -> None:
     assert rate == pytest.approx(10.0)
     assert levels == [0, 100, 200]
 
-    film = Film(tmp_path / "live", live=True)
+    film = VideoWriter(tmp_path / "live", live=True)
     for moment, level in ((0.0, 0), (0.08, 100), (0.4, 200), (3600.0, 100)):
         film.add(shot(level), moment)
     film.close()
@@ -258,14 +258,14 @@ def test_a_video_plays_as_its_frames_came(cv2: Any, tmp_path: Path) -> None:
 
 def test_a_video_of_images_shows_each_for_a_second(cv2: Any, tmp_path: Path) -> None:
     """Images have no time and any size: each stands a second, whole, at the first one's size."""
-    film = Film(tmp_path / "images", live=False)
+    film = VideoWriter(tmp_path / "images", live=False)
     for level, size in ((100, (65, 47)), (200, (640, 480)), (50, (10, 400))):
         film.add(shot(level, size), None)
     film.close()
     rate, levels = played(cv2, film)
     assert rate == pytest.approx(1.0)
     assert levels == [100, 200, 0]  # the last is a thin line
-    film = Film(tmp_path / "single", live=False)
+    film = VideoWriter(tmp_path / "single", live=False)
     film.add(shot(100), None)
     film.close()
     assert played(cv2, film)[1] == [100]
@@ -273,9 +273,9 @@ def test_a_video_of_images_shows_each_for_a_second(cv2: Any, tmp_path: Path) -> 
 
 def test_where_no_video_can_be_written(cv2: Any, tmp_path: Path) -> None:
     """If no codec opens, a sentence says what to leave out, and no empty file is listed."""
-    film = Film(tmp_path / "gone" / "annotated_video", live=False)
+    film = VideoWriter(tmp_path / "gone" / "annotated_video", live=False)
     film.add(shot(0), None)
-    with pytest.raises(OutputError, match=r"can write no video.*leave --save-video out"):
+    with pytest.raises(OutputError, match=r"cannot write a video to .*omit --save-video"):
         film.add(shot(0), None)
     assert film.path is None
 

@@ -19,7 +19,7 @@ from support.lenets import drawn
 from hyperhive.common.errors import CheckpointError, NoModel, UsageError
 from hyperhive.inference.cli import app
 from hyperhive.inference.models.cache import ModelCache
-from hyperhive.inference.models.choice import from_file, locate, predictor_of
+from hyperhive.inference.models.file import from_file, locate, predictor_of
 from hyperhive.inference.models.study import from_study
 from hyperhive.inference.models.watcher import Watcher
 from hyperhive.model.calibration import PLAIN, Calibration
@@ -133,6 +133,27 @@ def test_with_opencv_no_torch_is_needed(forms: Path, images: Path, video: Path) 
         assert found == labels(Path("torch-" + source))
 
 
+def test_the_command_needs_neither_torch_nor_the_coordinators_libraries(
+    forms: Path, images: Path
+) -> None:
+    """``predict-cam --model x.onnx --source folder`` runs where only a device's libraries are.
+
+    What it writes is what it writes with all of them.
+    """
+    model = str(forms / "model.onnx")
+    blocked = ("hyperopt", "scipy", "torch", "torchvision", "networkx", "sklearn", "matplotlib")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"
+        "from hyperhive import cli\n"
+        f"sys.argv[1:] = ['--model', {model!r}, '--source', {str(images)!r}]\n"
+        "cli.predict_cam()\n"
+    )
+    printed = run_python(code)
+    assert "written: predictions/contact_sheet.png" in printed
+    app([str(images), "--model", model, "-q", "--output", "direct"], standalone_mode=False)
+    assert labels(Path("predictions")) == labels(Path("direct"))
+
+
 def test_torch_comes_before_opencv(forms: Path, video: Path) -> None:
     """Where PyTorch computes it is imported first: on a Jetson the other order fails."""
     code = (
@@ -188,7 +209,7 @@ def test_a_study_cannot_be_computed_by_opencv() -> None:
     """The store has no ONNX: the sentence says how to make one."""
     with pytest.raises(UsageError, match="hyperhive best STUDY --export"):
         app(["x.png", "--study", "s", "--engine", "opencv"], standalone_mode=False)
-    with pytest.raises(UsageError, match="--watch goes with --study"):
+    with pytest.raises(UsageError, match="--watch needs --study"):
         app(["x.png", "--watch"], standalone_mode=False)
 
 
@@ -279,7 +300,7 @@ def test_without_its_store_a_study_labels_by_the_copy(
     warned = Said()
     assert hash_of(AWAY, warned) == card.weights_sha256
     (sentence,) = warned.lines
-    assert "this is the study's model as it was on 20" in sentence
+    assert "this device's copy of the study's model, made on 20" in sentence
     assert card.weights_sha256[:12] in sentence
     assert "secret" not in sentence
 
@@ -303,7 +324,7 @@ def test_a_cache_that_cannot_be_written(store: Store, mongo_uri: str, cache: Pat
     cache.write_text("in the way")
     warned = Said()
     assert hash_of(mongo_uri, warned) == made(1)[1].weights_sha256
-    assert warned.lines[0].startswith("the model is not kept in ")
+    assert warned.lines[0].startswith("the model cannot be kept in ")
 
 
 # -- watching ------------------------------------------------------------------------------------
@@ -360,8 +381,8 @@ def test_better_models_are_taken_while_it_labels(store: Store, mongo_uri: str, c
     assert all(answer in direct.values() for answer in answers)
     assert answers[-1] == direct[4]
     assert watched.said.lines == [
-        "from here on by trial 2, 60.0% of validation images instead of 50.0%",
-        "from here on by trial 4, 60.0% of validation images instead of 60.0%",
+        "from here on with trial 2: 60.0% of the validation images instead of 50.0%",
+        "from here on with trial 4: 60.0% of the validation images instead of 60.0%",
     ]
     assert watched.warned.lines == []
 
@@ -388,8 +409,7 @@ def test_an_answer_is_wholly_of_one_model() -> None:
             logits: np.ndarray = self._engine.run(seen)
             return logits
 
-    engine, card, calibration = before._is
-    before._is = Engine(engine), card, calibration
+    before._model = dataclasses.replace(before._model, engine=Engine(before._model.engine))
     assert before.predict(some) == expected
     assert {each.label for each in expected} == {"unknown"}
     assert before.predict(some) == after.predict(some)
@@ -413,7 +433,7 @@ def test_a_model_that_cannot_be_trusted_is_not_taken(
                 (first[0], made(2, validation_accuracy=0.6)[1]),
                 "the weights are not those of the card",
             ),
-            ((better[0], dataclasses.replace(better[1], classes=others)), "it is of other classes"),
+            ((better[0], dataclasses.replace(better[1], classes=others)), "it has other classes"),
         ):
             watched.warned.lines.clear()
             offer(store, *spoilt)
@@ -432,7 +452,7 @@ def test_a_model_that_cannot_be_trusted_is_not_taken(
         store.database["fs.chunks"].update_one(chunks, {"$set": {"data": b"damaged"}})
         store.studies.offer("s", {"card": damaged[1].to_json(), "weights": ref})
         until(lambda: watched.warned.lines, "a complaint")
-        assert "a newer model was not taken" in watched.warned.lines[0]
+        assert "a newer model was refused" in watched.warned.lines[0]
         final = made(4, validation_accuracy=0.7)
         offer(store, *final)
         until(watched.is_now(final[1]), "the next model")
@@ -462,4 +482,4 @@ def test_a_study_that_is_deleted_is_watched_no_more(
     with watched.watcher:
         until(lambda: watched.warned.lines, "a word on the study")
     assert "there is no study 's'" in watched.warned.lines[0]
-    assert watched.warned.lines[0].endswith("labelling goes on with the model it has")
+    assert watched.warned.lines[0].endswith("labelling goes on with the present model")

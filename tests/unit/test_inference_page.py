@@ -26,8 +26,9 @@ from hyperhive.common.errors import OutputError, UsageError
 from hyperhive.inference.frames import Frame
 from hyperhive.inference.labelling import Result
 from hyperhive.inference.predictor import Prediction
+from hyperhive.inference.settings import parse_address
 from hyperhive.inference.views.broadcast import Broadcast
-from hyperhive.inference.views.page import parse_address, serve
+from hyperhive.inference.views.page import serve
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 

@@ -15,16 +15,17 @@ from PIL import Image
 from support.devices import Device, Plug
 
 from hyperhive.common.errors import SourceError, UsageError
-from hyperhive.inference.frames import Frame, Sampling, batches
+from hyperhive.inference.frames import Frame, batches
+from hyperhive.inference.settings import Sampling
 from hyperhive.inference.sources.address import (
     CaptureRequest,
     CsiAddress,
     parse_size,
     without_secrets,
 )
-from hyperhive.inference.sources.choice import choose, listed
-from hyperhive.inference.sources.feed import Patience
+from hyperhive.inference.sources.grabber import Patience
 from hyperhive.inference.sources.image_files import ImageFiles
+from hyperhive.inference.sources.resolve import read_list, resolve
 
 RED, BLUE = (250, 10, 20), (20, 10, 250)
 
@@ -37,7 +38,7 @@ def paint(path: Path, colour: tuple[int, int, int] = RED, size: tuple[int, int] 
 
 def source_of(*texts: object, output: str = "nowhere", **sampling: Any) -> Any:
     given = [str(text) for text in texts]
-    return choose(given, Sampling(**sampling), Path(output), lambda sentence: None)
+    return resolve(given, Sampling(**sampling), Path(output), lambda sentence: None)
 
 
 def frames_of(source: Any, left_out: list[str] | None = None) -> list[Frame]:
@@ -168,14 +169,14 @@ def test_batches_are_bounded_in_pixels_and_number() -> None:
 def test_a_list_of_paths_comes_on_standard_input(tmp_path: Path) -> None:
     """``-`` stands for the lines of standard input, with any bytes in them; empty ones are none."""
     lines = io.BytesIO(b"a.png\r\n\n  b c.png \n\xff.png")
-    found = listed(["x.png", "-"], lines)
+    found = read_list(["x.png", "-"], lines)
     assert found[:3] == ["x.png", "a.png", "  b c.png "]
     assert os.fsencode(found[3]) == b"\xff.png"
-    assert listed(["x.png"], lines) == ["x.png"]
-    assert listed(["x.png"], None) == ["x.png"]
+    assert read_list(["x.png"], lines) == ["x.png"]
+    assert read_list(["x.png"], None) == ["x.png"]
     for nothing in (io.BytesIO(b"\n"), None):
-        with pytest.raises(SourceError, match="standard input has no line"):
-            listed(["-"], nothing)
+        with pytest.raises(SourceError, match="standard input is empty"):
+            read_list(["-"], nothing)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +250,7 @@ def test_a_senseless_ribbon_cables_address_is_refused(text: str) -> None:
     ("texts", "sentence"),
     [
         (["ftp://me:secret@cam/1"], "streams are rtsp://.*, not ftp://cam/1$"),
-        (["a.png", "rtsp://me:secret@cam/1"], "^rtsp://cam/1 cannot be labelled together"),
+        (["a.png", "rtsp://me:secret@cam/1"], "^rtsp://cam/1 cannot be combined with"),
         (["csi://admin:secret@cam"], "^csi://cam is not understood"),
     ],
 )
@@ -279,17 +280,17 @@ def test_only_a_camera_is_asked(tmp_path: Path) -> None:
     image, size = str(paint(tmp_path / "a.png")), CaptureRequest(size=(640, 480))
     backend, pixels = CaptureRequest(backend="any"), CaptureRequest(pixel_format="MJPG")
     for texts, request, sentence in [
-        ([image], size, "asked of a camera only"),
-        ([image, image], size, "asked of a camera only"),
-        ([image, image], backend, "asked of a camera only"),
-        (["http://localhost/"], size, "asked of a camera only"),
-        (["http://localhost/"], backend, "asked of a camera only"),
-        (["rtsp://localhost/"], size, "asked of a camera only"),
+        ([image], size, "are for cameras only"),
+        ([image, image], size, "are for cameras only"),
+        ([image, image], backend, "are for cameras only"),
+        (["http://localhost/"], size, "are for cameras only"),
+        (["http://localhost/"], backend, "are for cameras only"),
+        (["rtsp://localhost/"], size, "are for cameras only"),
         (["csi://0"], backend, "has its own --backend"),
         (["csi://0"], pixels, "has its own --backend"),
     ]:
         with pytest.raises(UsageError, match=sentence):
-            choose(texts, Sampling(), Path("x"), print, request)
+            resolve(texts, Sampling(), Path("x"), print, request)
 
 
 # Videos and cameras, where there is OpenCV.
@@ -352,13 +353,13 @@ def number_of(frame: Frame) -> int:
 @pytest.fixture
 def camera(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give a function that makes a camera of a device."""
-    monkeypatch.setattr("hyperhive.inference.sources.choice._PATIENCE", Patience(1.0, 1.0, 2.0))
+    monkeypatch.setattr("hyperhive.inference.sources.resolve._PATIENCE", Patience(1.0, 1.0, 2.0))
 
     def make(device: Device, said: list[str] | None = None, **options: Any) -> Any:
         monkeypatch.setattr(cv2, "VideoCapture", Plug(device, Device(there=False)))
         sampling = Sampling(**{"count": 3, "every": 0.1, "countdown": 0.0, **options})
         say = (lambda sentence: None) if said is None else said.append
-        return choose(["0"], sampling, Path("nowhere"), say)
+        return resolve(["0"], sampling, Path("nowhere"), say)
 
     return make
 
@@ -426,30 +427,30 @@ def test_a_camera_is_asked_and_says_what_it_gives(
         said: list[str] = []
         monkeypatch.setattr(cv2, "VideoCapture", Plug(device))
         sampling = Sampling(count=1, countdown=0.0)
-        assert len(frames_of(choose(["0"], sampling, Path("x"), said.append, request))) == 1
+        assert len(frames_of(resolve(["0"], sampling, Path("x"), said.append, request))) == 1
         return said
 
     asked = Device()
     assert told(asked) == [
-        "camera 0 gives 8x6 pixels, not the 640x480 that were asked for",
+        "camera 0 gives 8x6 pixels instead of the requested 640x480",
     ]
     assert asked.properties[cv2.CAP_PROP_FRAME_WIDTH] == 640
     assert asked.properties[cv2.CAP_PROP_FRAME_HEIGHT] == 480
     assert asked.properties[cv2.CAP_PROP_FPS] == 15
     assert told(Device(fixed=True)) == [
-        "camera 0 gives YUYV, not the MJPG that were asked for",
-        "camera 0 gives 30, not the 15 frames a second that were asked for",
-        "camera 0 gives 8x6 pixels, not the 640x480 that were asked for",
+        "camera 0 gives YUYV instead of the requested MJPG",
+        "camera 0 gives 30 frames per second instead of the requested 15",
+        "camera 0 gives 8x6 pixels instead of the requested 640x480",
     ]
 
 
 def test_only_backends_that_there_are_can_be_asked_for(cv2: Any, camera: Any) -> None:
     """A backend is called by its name; one that this OpenCV lacks is wrong usage."""
     with pytest.raises(UsageError, match=r"no backend 'telepathy': it has any, .*ffmpeg"):
-        choose(["0"], Sampling(), Path("x"), print, CaptureRequest("telepathy"))
+        resolve(["0"], Sampling(), Path("x"), print, CaptureRequest("telepathy"))
     device = Device()
     camera(device)
-    source = choose(
+    source = resolve(
         ["0"], Sampling(count=1, countdown=0.0), Path("x"), lambda _: None, CaptureRequest("FFmpeg")
     )
     assert len(frames_of(source)) == 1
@@ -480,6 +481,6 @@ def test_opencvs_own_complaint_is_not_shown(cv2: Any, monkeypatch: pytest.Monkey
         raise cv2.error("rtsp://me:secret@cam/1")
 
     monkeypatch.setattr(cv2, "VideoCapture", fail)
-    with pytest.raises(SourceError, match=r"^cam cannot be opened: see that") as complaint:
+    with pytest.raises(SourceError, match=r"^cam cannot be opened: check that") as complaint:
         captures.open_stream("rtsp://me:secret@cam/1", "cam", cv2.CAP_FFMPEG)
     assert complaint.value.__suppress_context__

@@ -23,10 +23,11 @@ from support.rtsp import RtspServer
 
 from hyperhive.common.errors import OutputError, SourceError
 from hyperhive.common.signals import StopSignals
-from hyperhive.inference.frames import Frame, Sampling
+from hyperhive.inference.frames import Frame
 from hyperhive.inference.labelling import expected_class
-from hyperhive.inference.sources.choice import choose
-from hyperhive.inference.sources.feed import Patience
+from hyperhive.inference.settings import Sampling
+from hyperhive.inference.sources.grabber import Patience
+from hyperhive.inference.sources.resolve import resolve
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -35,7 +36,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait less than for real cameras."""
     monkeypatch.setattr(
-        "hyperhive.inference.sources.choice._STREAM_PATIENCE", Patience(0.6, 3.0, 0.2)
+        "hyperhive.inference.sources.resolve._STREAM_PATIENCE", Patience(0.6, 3.0, 0.2)
     )
     monkeypatch.setattr("hyperhive.inference.sources.camera._WARM_UP_S", 0.05)
     monkeypatch.setattr("hyperhive.inference.sources.feed._FIRST_PAUSE_S", 0.1)
@@ -50,7 +51,7 @@ def server() -> Iterator[MjpegServer]:
 def source_of(url: str, said: list[str] | None = None, **options: Any) -> Any:
     say = (lambda _: None) if said is None else said.append
     sampling = Sampling(**{"count": 3, "every": 0.05, "countdown": 0.0, **options})
-    return choose([url], sampling, Path("nowhere"), say)
+    return resolve([url], sampling, Path("nowhere"), say)
 
 
 def shots(url: str, said: list[str] | None = None, **options: Any) -> list[Frame]:
@@ -138,7 +139,7 @@ def test_damaged_pictures_are_left_out(server: MjpegServer) -> None:
         threading.Timer(0.3, setattr, (server, "damaged", False)).start()
         assert number_in(next(frames).image) > 0
     server.damaged = True
-    with pytest.raises(SourceError, match="gives only pictures that cannot be read"):
+    with pytest.raises(SourceError, match="gives only pictures that cannot be decoded"):
         shots(server.url)
 
 
@@ -169,7 +170,7 @@ def test_a_stream_that_does_not_come_back_ends(
 ) -> None:
     """After its time the series ends with a sentence; what was taken until then was given."""
     monkeypatch.setattr(
-        "hyperhive.inference.sources.choice._STREAM_PATIENCE", Patience(0.4, 0.6, 0.2)
+        "hyperhive.inference.sources.resolve._STREAM_PATIENCE", Patience(0.4, 0.6, 0.2)
     )
     frames = source_of(server.url, count=1000, every=0.0).frames(threading.Event(), print)
     next(frames)
@@ -217,7 +218,9 @@ def test_a_refused_rtsp_stream_says_so() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"rtsp://me:secret@127.0.0.1:{free.getsockname()[1]}/1"
-        with pytest.raises(SourceError, match="cannot be opened: see that the camera") as complaint:
+        with pytest.raises(
+            SourceError, match="cannot be opened: check that the camera"
+        ) as complaint:
             shots(url)
     assert "secret" not in str(complaint.value)
 
@@ -244,7 +247,7 @@ def test_an_rtsp_stream_gives_its_newest_pictures(
     The address's login is used, and another one refused.
     """
     monkeypatch.setattr(
-        "hyperhive.inference.sources.choice._STREAM_PATIENCE", Patience(10.0, 1.0, 5.0)
+        "hyperhive.inference.sources.resolve._STREAM_PATIENCE", Patience(10.0, 1.0, 5.0)
     )
     rtsp.login = ("me", "secret")
     source = source_of(f"rtsp://me:secret@{rtsp.address}/1", count=4)
@@ -265,7 +268,7 @@ def test_an_rtsp_stream_that_stalls_comes_back(
 ) -> None:
     """A read that hangs in FFmpeg is left to itself, and another connection is made."""
     monkeypatch.setattr(
-        "hyperhive.inference.sources.choice._STREAM_PATIENCE", Patience(3.0, 10.0, 0.2)
+        "hyperhive.inference.sources.resolve._STREAM_PATIENCE", Patience(3.0, 10.0, 0.2)
     )
     said: list[str] = []
     source = source_of(f"rtsp://{rtsp.address}/1", said, count=8, every=0.0)

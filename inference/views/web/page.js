@@ -2,7 +2,7 @@
 const element = (id) => document.getElementById(id);
 
 function write(node, text) {
-  // A text that stays is not written again, or a screen reader would say it again.
+  // An unchanged text is not written again: a screen reader would read it again.
   if (node.textContent !== text) node.textContent = text;
 }
 
@@ -22,18 +22,18 @@ function row(list, number) {
   return list.children[number];
 }
 
-function show(said) {
-  write(element("label"), said.label);
-  element("label").parentNode.classList.toggle("unknown", !said.known);
+function show(result) {
+  write(element("label"), result.label);
+  element("label").parentNode.classList.toggle("unknown", !result.known);
   const list = element("top");
-  said.top.forEach((entry, number) => {
+  result.top.forEach((entry, number) => {
     const item = row(list, number);
     write(item.querySelector(".name"), entry.label);
     write(item.querySelector(".share"), entry.probability);
     item.querySelector(".bar").style.width = 100 * entry.share + "%";
   });
-  while (list.children.length > said.top.length) list.lastChild.remove();
-  element("input").src = "data:image/png;base64," + said.input;
+  while (list.children.length > result.top.length) list.lastChild.remove();
+  element("input").src = "data:image/png;base64," + result.input;
   element("seen").hidden = false;
 }
 
@@ -49,5 +49,5 @@ labels.onopen = () => {
 };
 labels.onerror = () => {
   lost = true;
-  write(element("state"), "no connection: predict-cam has ended, or too many are watching");
+  write(element("state"), "no connection: predict-cam has ended, or too many people are watching");
 };

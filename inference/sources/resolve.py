@@ -1,4 +1,4 @@
-"""From what a person writes after ``--source`` to a source of frames."""
+"""From the text after ``--source`` to a source of frames."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import IO, Iterator, Sequence
 
 from hyperhive.common.errors import SourceError, UsageError
-from hyperhive.inference.frames import Sampling, Say, Source
-from hyperhive.inference.sources import camera_advice as complaints
+from hyperhive.inference.frames import Say, Source
+from hyperhive.inference.settings import Sampling
+from hyperhive.inference.sources import camera_advice as advice
 from hyperhive.inference.sources.address import CaptureRequest, CsiAddress, without_secrets
-from hyperhive.inference.sources.feed import Origin, Patience
+from hyperhive.inference.sources.grabber import Origin, Patience
 from hyperhive.inference.sources.image_files import Finder, ImageFiles
 from hyperhive.model.data.images import SUFFIXES
 
@@ -23,14 +24,12 @@ LIST = "-"
 _CAMERA = re.compile(r"(?:/dev/video)?(\d{1,4})")
 _PATIENCE = Patience()
 _STREAM_PATIENCE = Patience(release=1.0)
-"""A stream whose read hangs is left to it: unlike a camera it blocks nobody."""
+"""A stream is abandoned while its read hangs: unlike a camera, it blocks nobody."""
 
-_WHICH_CAMERA = (
-    " (an iPhone near a Mac may take the number 0: --list-cameras shows which there are)"
-)
+_WHICH_CAMERA = " (an iPhone near a Mac may take the number 0: --list-cameras shows all cameras)"
 
 
-def choose(
+def resolve(
     texts: Sequence[str],
     sampling: Sampling,
     output: Path,
@@ -39,18 +38,19 @@ def choose(
 ) -> Source:
     """Return the source of these texts; a camera or video is not opened before its first frame.
 
-    A number or ``/dev/videoN`` is a camera, as is ``csi://``; ``rtsp://`` and ``http://`` are
-    streams; a file without an image's suffix is a video, all else images: a file, a folder, a glob,
-    or any number of these together.
+    A number, ``/dev/videoN`` and ``csi://`` are cameras; ``rtsp://`` and ``http://`` are streams; a
+    file without an image's suffix is a video. Everything else is images: a file, a folder, a glob,
+    or several of these.
 
     Args:
         texts: at least one.
-        sampling: which frames to take of a camera or a video.
-        output: the folder of our outputs, never searched for images.
-        say: is told what a camera waits for.
-        request: how a camera is to be opened.
+        sampling: which frames to take from a camera or a video.
+        output: the folder of the outputs, which is not searched for images.
+        say: is called with a sentence about a camera's progress.
+        request: how to open a camera.
 
-    Raises ``SourceError`` for what is not there, ``UsageError`` for what makes no sense.
+    Raises ``SourceError`` for a source that does not exist, ``UsageError`` for one that makes no
+    sense.
     """
     if len(texts) > 1:
         _require_unasked(request)
@@ -70,45 +70,43 @@ def choose(
     return ImageFiles(text, Finder(output).find(texts))
 
 
-def listed(texts: Sequence[str], stream: IO[bytes] | None) -> list[str]:
-    """Return the texts with ``-`` replaced by the lines of a stream; empty lines are none.
+def read_list(texts: Sequence[str], stream: IO[bytes] | None) -> list[str]:
+    """Return the texts with ``-`` replaced by the lines of a stream, without empty ones.
 
-    Raises ``SourceError`` if the stream has none, or there is no stream.
+    Raises ``SourceError`` if the stream has no lines, or there is no stream.
     """
     if LIST not in texts:
         return list(texts)
     lines = [os.fsdecode(line.strip(b"\r\n")) for line in stream or ()]
-    found = [line for line in lines if line.strip()]
-    if not found:
-        raise SourceError("standard input has no line: --source - reads a path from each")
+    paths = [line for line in lines if line.strip()]
+    if not paths:
+        raise SourceError("standard input is empty: --source - reads a path from each line")
     at = texts.index(LIST)
-    return [*texts[:at], *found, *(text for text in texts[at:] if text != LIST)]
+    return [*texts[:at], *paths, *(text for text in texts[at:] if text != LIST)]
 
 
 @contextlib.contextmanager
 def needing_opencv() -> Iterator[None]:
-    """Images are labelled without OpenCV; say what is missing where it is not so."""
+    """Raise ``SourceError`` with what to install if OpenCV is missing; images do not need it."""
     try:
         yield
     except ImportError as error:
         raise SourceError(
-            f"videos and cameras need OpenCV ({error}): pip install 'hyperhive[camera]', or "
-            "on a Jetson "
-            "use the system's own build"
+            f"videos and cameras need OpenCV ({error}): pip install 'hyperhive[camera]', or on a "
+            "Jetson use the system's own build"
         ) from error
 
 
 def _require_unasked(request: CaptureRequest) -> None:
     if request != CaptureRequest():
-        raise UsageError("--backend, --size, --fps and --pixel-format are asked of a camera only")
+        raise UsageError("--backend, --size, --fps and --pixel-format are for cameras only")
 
 
 def _many(texts: Sequence[str], output: Path) -> Source:
     for text in texts:
         if "://" in text:
             raise UsageError(
-                f"{without_secrets(text)} cannot be labelled together with other sources: "
-                "give it alone"
+                f"{without_secrets(text)} cannot be combined with other sources: give it alone"
             )
     title = f"{texts[0]} and {len(texts) - 1} more"
     return ImageFiles(title, Finder(output).find(texts))
@@ -116,16 +114,16 @@ def _many(texts: Sequence[str], output: Path) -> Source:
 
 def _camera(index: int, sampling: Sampling, say: Say, request: CaptureRequest) -> Source:
     with needing_opencv():
-        from hyperhive.inference.sources import opencv_capture as captures
+        from hyperhive.inference.sources import opencv_capture
     from hyperhive.inference.sources.camera import Camera
 
-    backend = captures.camera_backend(request.backend)
-    name = complaints.camera_name(index)
+    backend = opencv_capture.camera_backend(request.backend)
+    name = advice.camera_name(index)
     title = f"camera {index}" + (f" ({name})" if name else "")
-    opener = functools.partial(captures.open_camera, index, title, backend, request, say)
-    advice = complaints.camera_advice(index)
+    opener = functools.partial(opencv_capture.open_camera, index, title, backend, request, say)
     is_mac = sys.platform == "darwin"
-    origin = Origin(title, opener, advice, _PATIENCE, on_main=is_mac, exclusive=True)
+    hint = advice.camera_advice(index)
+    origin = Origin(title, opener, hint, _PATIENCE, on_main=is_mac, exclusive=True)
     return Camera(origin, sampling, say, request.size, _WHICH_CAMERA if is_mac else "")
 
 
@@ -147,16 +145,16 @@ def _stream(text: str, sampling: Sampling, say: Say, request: CaptureRequest) ->
 
 def _csi(text: str, sampling: Sampling, say: Say, request: CaptureRequest) -> Source:
     if request.backend is not None or request.pixel_format is not None:
-        raise UsageError("csi:// has its own --backend and --pixel-format: leave them out")
+        raise UsageError("csi:// has its own --backend and --pixel-format: omit them")
     address = CsiAddress.parse(text, request)
     with needing_opencv():
-        from hyperhive.inference.sources import opencv_capture as captures
+        from hyperhive.inference.sources import opencv_capture
     from hyperhive.inference.sources.camera import Camera
 
-    captures.require_gstreamer()
+    opencv_capture.require_gstreamer()
     title = f"csi://{address.sensor}"
-    opener = functools.partial(captures.open_csi, address, title)
-    origin = Origin(title, opener, complaints.CSI_ADVICE, _PATIENCE, exclusive=True)
+    opener = functools.partial(opencv_capture.open_csi, address, title)
+    origin = Origin(title, opener, advice.CSI_ADVICE, _PATIENCE, exclusive=True)
     return Camera(origin, sampling, say)
 
 
@@ -165,16 +163,16 @@ def _http(text: str, sampling: Sampling, say: Say) -> Source:
 
     title = without_secrets(text)
     opener = functools.partial(http_stream.open_http, text, title, _STREAM_PATIENCE.silence)
-    origin = Origin(title, opener, complaints.STREAM_ADVICE, _STREAM_PATIENCE)
+    origin = Origin(title, opener, advice.STREAM_ADVICE, _STREAM_PATIENCE)
     return http_stream.HttpSource(origin, sampling, say)
 
 
 def _rtsp(text: str, sampling: Sampling, say: Say, request: CaptureRequest) -> Source:
     with needing_opencv():
-        from hyperhive.inference.sources import opencv_capture as captures
+        from hyperhive.inference.sources import opencv_capture
     from hyperhive.inference.sources.camera import Camera
 
-    backend = captures.stream_backend(request.backend)
+    backend = opencv_capture.stream_backend(request.backend)
     title = without_secrets(text)
-    opener = functools.partial(captures.open_stream, text, title, backend)
-    return Camera(Origin(title, opener, complaints.STREAM_ADVICE, _STREAM_PATIENCE), sampling, say)
+    opener = functools.partial(opencv_capture.open_stream, text, title, backend)
+    return Camera(Origin(title, opener, advice.STREAM_ADVICE, _STREAM_PATIENCE), sampling, say)

@@ -1,0 +1,191 @@
+"""predict-cam's work: from settings to classified frames and a summary."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Iterator, Mapping
+
+from rich.console import Console
+
+from hyperhive.common.errors import SourceError, UsageError
+from hyperhive.common.signals import StopSignals
+from hyperhive.inference.frames import Say, Source
+from hyperhive.inference.models import file
+from hyperhive.inference.outputs.folder import OutputFolder
+from hyperhive.inference.outputs.report import Report
+from hyperhive.inference.predictor import Predictor
+from hyperhive.inference.session import Session, Snapshots
+from hyperhive.inference.settings import DEFAULT_SMOOTHING_S, ModelSettings, PredictSettings
+from hyperhive.inference.smoothing import Smoother
+from hyperhive.inference.sources.resolve import needing_opencv, read_list, resolve
+from hyperhive.inference.views.display import open_display
+from hyperhive.model.calibration import Thresholds
+
+_CAMERA = "0"
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """What the command line lends to a run.
+
+    Args:
+        out: prints on standard output, unless ``--quiet`` hides it.
+        announce: prints a sentence on standard output, ``--quiet`` or not.
+        warn: prints a sentence on standard error.
+        stdin: standard input, for a list of paths.
+        environment: the environment variables.
+    """
+
+    out: Console
+    announce: Say
+    warn: Say
+    stdin: IO[bytes] | None
+    environment: Mapping[str, str]
+
+
+def predict(settings: PredictSettings, terminal: Terminal) -> int:
+    """Run until the source ends, a signal arrives, or q is pressed in the window.
+
+    Returns:
+        The number of the signal that ended it, or 0.
+
+    Raises ``InputError`` and ``StoreError``: sentences about source, model, store and outputs.
+    """
+    if settings.list_cameras:
+        _list_cameras(settings.camera.backend, terminal.out)
+        return 0
+    thresholds = settings.unknown.thresholds()
+    texts = read_list(settings.sources or (_CAMERA,), terminal.stdin)
+    # Before a source is resolved: PyTorch has to be imported before OpenCV.
+    path = file.prepare(settings.model)
+    source = _source(texts, settings, terminal)
+    with contextlib.ExitStack() as opened:
+        chosen = opened.enter_context(_opened_model(path, settings.model, terminal))
+        _apply(thresholds, chosen.predictor)
+        _introduce(source, chosen, thresholds, terminal.out)
+        session = _session(settings, source, chosen, terminal, opened)
+        return _run(session, terminal.warn)
+
+
+def _source(texts: list[str], settings: PredictSettings, terminal: Terminal) -> Source:
+    say = terminal.out.print
+    source = resolve(texts, settings.sampling, settings.output, say, settings.camera)
+    if settings.sampling.live and not source.live:
+        raise UsageError("--live needs a camera, a stream or a video: omit it for images")
+    return source
+
+
+@contextlib.contextmanager
+def _opened_model(
+    path: Path | None, settings: ModelSettings, terminal: Terminal
+) -> Iterator[file.Chosen]:
+    """Yield the model of a file, or of a study while it is watched."""
+    if settings.study is None:
+        yield file.from_file(path, settings.device)
+        return
+    from hyperhive.inference.models.study import from_study  # here: it needs PyMongo
+
+    say = terminal.out.print
+    with from_study(
+        settings.study, settings.mongo, settings.device, settings.watch, say, terminal.warn
+    ) as chosen:
+        yield chosen
+
+
+def _apply(thresholds: Thresholds, predictor: Predictor) -> None:
+    """Have a model use these; raise ``UsageError`` if its card cannot measure membership."""
+    calibration = predictor.card.calibration
+    if thresholds.min_membership and (calibration is None or calibration.members is None):
+        raise UsageError(
+            "--min-membership needs a model whose card describes its training images, and this "
+            "card does not: use --min-confidence, or a model of a study of this version"
+        )
+    predictor.use_thresholds(thresholds)
+
+
+def _introduce(source: Source, chosen: file.Chosen, thresholds: Thresholds, out: Console) -> None:
+    out.print(f"labelling {source.title} with {chosen.title}")
+    if chosen.predictor.card.calibration is None and not thresholds.of_probabilities:
+        out.print(
+            "the model's card has no thresholds, so it never answers unknown; --min-confidence "
+            "sets one"
+        )
+
+
+def _session(
+    settings: PredictSettings,
+    source: Source,
+    chosen: file.Chosen,
+    terminal: Terminal,
+    opened: contextlib.ExitStack,
+) -> Session:
+    """Return the parts of the run; ``opened`` closes the page and the window."""
+    live, predictor = settings.sampling.live, chosen.predictor
+    smoothing = DEFAULT_SMOOTHING_S if settings.smoothing is None else settings.smoothing
+    title = f"{source.title}, by {chosen.title}"
+    display = opened.enter_context(
+        open_display(
+            show=settings.show,
+            live=live,
+            serve_at=settings.serve,
+            input_of=predictor.input_of,
+            announce=terminal.announce,
+            warn=terminal.warn,
+            environment=terminal.environment,
+        )
+    )
+    return Session(
+        source,
+        predictor,
+        Snapshots(settings.sampling.snapshot_interval),
+        Smoother(smoothing) if live else None,
+        OutputFolder(settings.output, title, settings.save_video, live),
+        display,
+        Report(terminal.out, live),
+    )
+
+
+def _run(session: Session, warn: Say) -> int:
+    """Run a session and print its summary; return the number of the signal that ended it, or 0."""
+    omissions = 0
+
+    def leave_out(sentence: str) -> None:
+        nonlocal omissions
+        omissions += 1
+        warn(f"left out: {sentence}")
+
+    try:
+        with StopSignals(restore=True) as signals, session.outputs:
+            is_complete = session.run(signals.stop, leave_out)
+            if is_complete and session.smoother is None:
+                session.display.linger(signals.stop)
+    finally:
+        session.report.conclude(session.predictor.timings, session.outputs)
+    if omissions and not signals.signal_number:
+        images = omissions + session.report.tally.frames
+        raise SourceError(
+            f"{omissions} of {images} images could not be read and were left out; the others are "
+            "labelled"
+        )
+    return signals.signal_number
+
+
+def _list_cameras(backend: str | None, out: Console) -> None:
+    """Show which cameras there are; each is opened for a moment."""
+    with needing_opencv():
+        from hyperhive.inference.sources import listing
+        from hyperhive.inference.sources.opencv_capture import camera_backend
+
+    is_empty = True
+    for camera in listing.cameras(camera_backend(backend)):
+        out.print(f"{camera.index}  {camera.name or '(no name)'}  {camera.state}")
+        is_empty = False
+    if is_empty:
+        raise SourceError(
+            "no camera was found: plug one in, and check that no other program uses it"
+        )
+    names = listing.names_on_a_mac()
+    if names:
+        out.print(f"macOS names its cameras, but not their numbers: {', '.join(names)}")

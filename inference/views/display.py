@@ -1,0 +1,133 @@
+"""Where a person watches the results: a window, a page, both or neither."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Callable, Iterator, Mapping
+
+import numpy as np
+
+from hyperhive.inference.drawing.overlay import annotated, with_inset
+from hyperhive.inference.frames import Say
+from hyperhive.inference.labelling import Result
+
+if TYPE_CHECKING:
+    from hyperhive.inference.views.broadcast import Broadcast
+    from hyperhive.inference.views.window import Window
+
+QUIT, SNAPSHOT, MODEL_INPUT = "q", " ", "m"
+"""The keys of the window."""
+
+InputOf = Callable[[np.ndarray], np.ndarray]
+"""Returns the model's input for a picture, see ``Predictor.input_of``."""
+
+
+class Display:
+    """Shows each result in the window and on the page, if they are open.
+
+    Args:
+        window: shows each annotated frame.
+        broadcast: takes each result for the page.
+        input_of: returns the model's input.
+    """
+
+    def __init__(
+        self, window: Window | None, broadcast: Broadcast | None, input_of: InputOf
+    ) -> None:
+        self._window = window
+        self._broadcast = broadcast
+        self._input_of = input_of
+        self._shows_input = False
+
+    def show(self, result: Result) -> str | None:
+        """Show a result; return the key that was pressed in the window, or None.
+
+        ``MODEL_INPUT`` has its effect here: it shows or hides the model's input in the picture.
+        """
+        if self._broadcast is not None:
+            self._broadcast.publish(result)
+        if self._window is None:
+            return None
+        picture = annotated(result)
+        if self._shows_input:
+            picture = with_inset(picture, self._input_of(result.frame.image))
+        key = self._window.show(picture)
+        if key == MODEL_INPUT:
+            self._shows_input = not self._shows_input
+        return key
+
+    def linger(self, stop: threading.Event) -> None:
+        """Keep the last picture of a series in the window until a key is pressed, or ``stop``."""
+        if self._window is not None:
+            self._window.wait(stop)
+
+
+@contextlib.contextmanager
+def open_display(
+    *,
+    show: bool | None,
+    live: bool,
+    serve_at: tuple[str, int] | None,
+    input_of: InputOf,
+    announce: Say,
+    warn: Say,
+    environment: Mapping[str, str],
+) -> Iterator[Display]:
+    """Open the window and the page that are wanted; yield them together.
+
+    Args:
+        show: whether to open a window; None opens one in live mode.
+        live: whether this is live mode.
+        serve_at: host and port of the page; None is no page.
+        input_of: returns the model's input.
+        announce: is called with the address of the page.
+        warn: is called with the reason why there is no window.
+        environment: the environment variables, which name the display.
+
+    Raises ``OutputError`` if the page's address is not available.
+    """
+    with contextlib.ExitStack() as opened:
+        broadcast = opened.enter_context(_page(serve_at, input_of, announce))
+        window = opened.enter_context(_window(show, live, warn, environment))
+        yield Display(window, broadcast, input_of)
+
+
+@contextlib.contextmanager
+def _page(
+    address: tuple[str, int] | None, input_of: InputOf, announce: Say
+) -> Iterator[Broadcast | None]:
+    if address is None:
+        yield None
+        return
+    from hyperhive.inference.views.broadcast import Broadcast
+    from hyperhive.inference.views.page import serve
+
+    broadcast = Broadcast(input_of)
+    with serve(broadcast, *address) as url:
+        announce(f"watch at {url}")
+        yield broadcast
+
+
+@contextlib.contextmanager
+def _window(
+    show: bool | None, live: bool, warn: Say, environment: Mapping[str, str]
+) -> Iterator[Window | None]:
+    if not (live if show is None else show):
+        yield None
+        return
+    try:
+        from hyperhive.inference.views.window import Window, hindrance
+
+        reason = hindrance(environment)
+    except ImportError as error:
+        reason = f"OpenCV cannot be imported ({error})"
+    if reason:
+        warn(f"no window{', --show is ignored' if show else ''}: {reason}")
+        yield None
+        return
+    window = Window()
+    try:
+        yield window
+    finally:
+        window.close()

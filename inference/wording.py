@@ -1,0 +1,18 @@
+"""Names and probabilities as a person reads them."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    """Return text as one line that is safe in a terminal: names may hold any character."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def pretty(name: str) -> str:
+    """Return a class name as people write it: ``bart_simpson`` is ``bart simpson``."""
+    return printable(" ".join(name.replace("_", " ").split()) or name)
+
+
+def percent(share: float) -> str:
+    """Return a probability in per cent; only certainty is 100 %."""
+    return f"{100 if share == 1 else min(share * 100, 99):.0f} %"

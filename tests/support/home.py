@@ -146,9 +146,10 @@ class Home:
         """
         out, err, code, before = io.StringIO(), io.StringIO(), 0, Path.cwd()
         environment = {**self.environment, **variables}
-        with mock.patch.dict(os.environ, environment, clear=True), mock.patch.object(
-            sys, "argv", ["hyperhive", *arguments]
-        ), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        streams = {"stdin": io.StringIO(), "stdout": out, "stderr": err}
+        with mock.patch.dict(os.environ, environment, clear=True), mock.patch.multiple(
+            sys, argv=["hyperhive", *arguments], **streams
+        ):
             os.chdir(self.work)
             try:
                 program()

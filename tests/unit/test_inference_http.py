@@ -166,7 +166,7 @@ def test_a_stream_without_parts_lets_go(monkeypatch: pytest.MonkeyPatch) -> None
     capture = MjpegCapture(Endless(), "frame", "cam")
     reader = threading.Thread(target=lambda: read.append(capture.read()), daemon=True)
     reader.start()
-    reader.join(5)
+    reader.join(60)
     assert read == [None]
 
 
@@ -185,7 +185,7 @@ def test_a_picture_is_not_late_where_the_line_end_leads() -> None:
         theirs.sendall(answer(STREAM, b"\r\n--frame\r\n\r\n" + PICTURE))
         response = http.client.HTTPResponse(ours)
         response.begin()
-        ours.settimeout(5)
+        ours.settimeout(60)
         assert MjpegCapture(response, "frame", "cam").read() == PICTURE
 
 

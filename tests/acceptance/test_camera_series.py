@@ -92,7 +92,7 @@ def test_live_mode_writes_snapshots_only(folder: Path, server: MjpegServer) -> N
     program.says("no window: there is no display")
     until(lambda: len(server.sent) > 40, "40 pictures")
     program.signal(signal.SIGINT)
-    assert program.end(30) == 128 + signal.SIGINT
+    assert program.end() == 128 + signal.SIGINT
     assert "frames labelled, " in program.said()
     assert not (folder / "predictions").exists()
     until(lambda: not server.watching, "the stream's end")
@@ -114,7 +114,7 @@ def test_live_mode_with_all_that_it_can_do(folder: Path, server: MjpegServer) ->
         until(lambda: number_of_lines(folder) >= before + 2, "snapshots after it")
         assert labels.readline()
     program.signal(signal.SIGTERM)
-    assert program.end(30) == 128 + signal.SIGTERM
+    assert program.end() == 128 + signal.SIGTERM
     output = folder / "predictions"
     assert len(list((output / "annotated").iterdir())) == len(lines_of(folder))
     frames = [line["frame"] for line in lines_of(folder)]
@@ -147,7 +147,7 @@ def test_the_keys_of_a_real_window(folder: Path, server: MjpegServer) -> None:
             program.says("gives 256x48 pixels")
             until(lambda: press("space", display) and number_of_lines(folder), "a snapshot")
             press("q", display)
-            assert program.end(30) == 0, program.said()
+            assert program.end() == 0, program.said()
             assert "no window" not in program.said()
         finally:
             screen.terminate()

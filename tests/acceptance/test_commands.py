@@ -253,7 +253,7 @@ def test_the_private_server_tells_no_password(home: Home) -> None:
     password = uri.partition("@")[0].rpartition(":")[2]
     assert password not in server.said()
     assert password not in "".join(home.processes().values())
-    assert "no study yet on 127.0.0.1:" in home.run("status").stdout
+    assert "no study yet on 127.0.0.1:" in home.call("status").stdout
     server.signal(signal.SIGINT)
     assert server.end() == 0
     home.is_empty()
@@ -261,10 +261,10 @@ def test_the_private_server_tells_no_password(home: Home) -> None:
 
 def test_the_private_server_can_be_stopped_by_another_command(home: Home) -> None:
     """``mongo stop`` stops the server of a ``mongo start``, which takes that calmly."""
-    assert home.run("mongo", "stop").stdout == "no server runs here\n"
+    assert home.call("mongo", "stop").stdout == "no server runs here\n"
     server = home.start("mongo", "start")
     server.says("MongoDB runs at 127.0.0.1:")
-    assert home.run("mongo", "stop").stdout == "stopped\n"
+    assert home.call("mongo", "stop").stdout == "stopped\n"
     assert not any("mongod " in line for line in home.processes().values())
     server.signal(signal.SIGINT)
     assert server.end() == 0

@@ -5,18 +5,20 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from support.home import Home
 
 from hyperhive.store.trial import Status
 
 
+@pytest.mark.long
 def test_two_demos_at_once(home: Home) -> None:
     """Each demo trains, tests, keeps and draws a model of its own, and nothing is left running."""
     # With this seed the four trials have four epochs at most.
     command = ["demo", "--dataset", "digits", "--trials", "4", "--slots", "1", "--seed", "1905"]
     demos = [home.start(*command) for _ in range(2)]
-    assert [demo.end(120) for demo in demos] == [0, 0]
+    assert [demo.end() for demo in demos] == [0, 0]
     folders = sorted((home.work / "models").iterdir())
     assert len(folders) == 2
     for demo in demos:
@@ -45,7 +47,7 @@ def test_a_demo_that_is_stopped_takes_its_workers_along(home: Home) -> None:
     demo = home.start("demo", "--dataset", "digits", "--slots", "1")
     demo.says("searching")
     demo.signal(signal.SIGINT)
-    assert demo.end(60) == 1
+    assert demo.end() == 1
     assert "stopped; " in demo.said().splitlines()[-1]
     assert "Traceback" not in demo.said()
     home.is_empty()

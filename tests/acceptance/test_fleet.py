@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 
 import pytest
+from support.fleet import abandon
 from support.home import Home, Program, parent, slot, until
 
 from hyperhive.model.data.loading import digits
@@ -21,7 +21,8 @@ from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
 # Read here: the tests' home hides the user's own settings from what they run.
 DEVICE_PYTHON = os.environ.get("HYPERHIVE_DEVICE_PYTHON")
 PATIENCE_S = float(os.environ.get("HYPERHIVE_DEVICE_PATIENCE", "120"))  # an emulator is slow
-LEASE = "3"
+LEASE = "30"  # it does not run out on a busy machine: `abandon` ends it
+TRIALS = 5
 
 STUDY = """
 name = "{name}"
@@ -85,19 +86,20 @@ def test_a_study_survives_a_killed_worker(shared_home: Home, worker: Program) ->
     doomed.says("no server runs on this machine yet")
     (other,) = home.slots(worker)
     os.kill(other, signal.SIGSTOP)  # else it might do all the trials before the other's first
-    coordinator = home.start("coordinator", study(home, "first", 8))
+    coordinator = home.start("coordinator", study(home, "first", TRIALS))
     with Store(until(home.server, "the server")) as store:
         lost = caught(store, "first", doomed)
         doomed.signal(signal.SIGKILL)
         os.kill(slot(lost), signal.SIGKILL)
+        abandon(store, lost, store.trials.overdue)
         os.kill(other, signal.SIGCONT)
-        said = home.run("status").stdout
+        said = home.call("status").stdout
         assert "first" in said
-        assert "of 8" in said
+        assert f"of {TRIALS}" in said
     assert coordinator.end() == 0
     said = coordinator.said()
     assert "Traceback" not in said
-    assert "[8/8] trial" in said
+    assert f"[{TRIALS}/{TRIALS}] trial" in said
     assert "of test images (refitted on training and validation data)" in said
     assert "models/first/report.png" in said
     assert mongods(home) == []
@@ -105,8 +107,8 @@ def test_a_study_survives_a_killed_worker(shared_home: Home, worker: Program) ->
     assert worker.is_running()
     with embedded_server(home.mongo) as uri, Store(uri) as store:
         trials = store.trials.find("first")
-        assert "8 of 8" in home.run("status", "first").stdout
-    assert [trial.tid for trial in trials if trial.purpose == SEARCH] == list(range(8))
+        assert f"{TRIALS} of {TRIALS}" in home.call("status", "first").stdout
+    assert [trial.tid for trial in trials if trial.purpose == SEARCH] == list(range(TRIALS))
     assert sorted(trial.purpose for trial in trials if trial.purpose != SEARCH) == [BASELINE, REFIT]
     assert {trial.status for trial in trials} == {Status.DONE}
     assert {trial.late for trial in trials} == {0}
@@ -115,6 +117,7 @@ def test_a_study_survives_a_killed_worker(shared_home: Home, worker: Program) ->
     assert set(attempts.values()) == {1}
 
 
+@pytest.mark.long
 def test_a_study_survives_its_coordinator(shared_home: Home, worker: Program) -> None:
     """Ctrl-C, then kill -9: each time the study goes on where it was, and none is run twice.
 
@@ -148,7 +151,7 @@ def test_a_study_survives_its_coordinator(shared_home: Home, worker: Program) ->
 def test_an_idle_worker_leaves_when_told(shared_home: Home, worker: Program) -> None:
     """After all of that the worker ends in good order at the first SIGTERM, with nothing left."""
     worker.signal(signal.SIGTERM)
-    assert worker.end(10) == 0
+    assert worker.end() == 0
     shared_home.is_empty()
     assert list((shared_home.mongo.parent / "outbox").rglob("*.bson")) == []
 
@@ -159,14 +162,12 @@ def test_a_worker_gives_its_trial_back_at_sigterm(home: Home, store: Store, mong
     store.datasets.publish(data.content_hash, data.pack(), data.card())
     config = {"dataset": data.content_hash, "learning_rate": 0.05, "epochs": 900, "momentum": 0.5}
     store.queue.post(Draft("long", 0, config, {}, max_attempts=1, objective="lenet5"))
-    worker = home.start("worker", "--slots", "1", "--grace", "2", HYPERHIVE_MONGO=mongo_uri)
+    worker = home.start("worker", "--slots", "1", "--grace", "1", HYPERHIVE_MONGO=mongo_uri)
     until(lambda: store.trials.find("long")[0].progress, "the first epoch")
     (begun,) = store.trials.find("long")
     assert (begun.status, begun.attempts) == (Status.RUNNING, 1)
-    asked = time.monotonic()
     worker.signal(signal.SIGTERM)
-    assert worker.end(10) == 0
-    assert time.monotonic() - asked < 6.0
+    assert worker.end() == 0
     (back,) = store.trials.find("long")
     assert (back.status, back.attempts, back.owner) == (Status.NEW, 0, None)
     assert back.excluded == ()

@@ -139,6 +139,7 @@ def test_a_job_outlives_its_worker(home: Home, store: Store, uri: str, tmp_path:
     assert after["owner"] != job["owner"]
 
 
+@pytest.mark.long
 def test_the_documents_example_runs(home: Home) -> None:
     """The examples of its README and its MongoDB page, on a server and two workers of their own."""
     ran = subprocess.run(

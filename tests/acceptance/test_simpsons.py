@@ -24,6 +24,8 @@ from hyperhive.model.model_files import CARD_FILE
 from hyperhive.model.normalise import to_tensor
 from hyperhive.model.training import TrainingData
 
+pytestmark = pytest.mark.long
+
 IMAGES = 400
 TOLERANCE = 0.02
 CPU = torch.device("cpu")

@@ -15,7 +15,8 @@ from typing import Any, Iterator, Mapping
 import pymongo
 import pytest
 import trustme
-from support.digit_trials import is_one_line, post, the_trial
+from support.digit_trials import is_one_line, the_trial
+from support.fleet import Fleet, draft
 from support.home import Home, until
 
 from hyperhive.store.blobs import BlobRef
@@ -109,7 +110,8 @@ def test_20_a_command_says_once_that_it_has_no_right_login(
 ) -> None:
     """Each command ends with 1 and one sentence; no password is in what it says."""
     uri = f"mongodb://{login}{store.address}"
-    done = home.run(*command, HYPERHIVE_MONGO=uri)
+    run = home.run if "--slots" in command else home.call  # slots are processes
+    done = run(*command, HYPERHIVE_MONGO=uri)
     assert done.returncode == 1
     assert is_one_line(done.stderr)
     assert said in done.stderr
@@ -117,28 +119,27 @@ def test_20_a_command_says_once_that_it_has_no_right_login(
 
 
 def test_20_a_result_that_may_not_be_delivered_stays_on_the_disk(
-    home: Home, store: Store, admin: Store
+    fleet: Fleet, store: Store, admin: Store
 ) -> None:
     """A worker shut out before its delivery keeps the result; invited again, it delivers it."""
-    post(store, "s")
+    store.queue.post(draft("s", 0))
     uri = uri_of(admin, admin.roles.invite("nano"))
     set_privileges(admin, {**WORKER_PRIVILEGES, "fs.chunks": ("find",)})
-    worker = home.start("worker", "--slots", "1", HYPERHIVE_MONGO=uri)
+    worker = fleet.worker(uri=uri)
     assert worker.end() == 1
     assert worker.said().count("says this user may not do that") == 1
     assert "Traceback" not in worker.said()
-    outbox = home.mongo.parent / "outbox"
-    assert len(list(outbox.rglob("*.bson"))) == 1
+    assert len(fleet.undelivered()) == 1
     assert the_trial(store, "s").status is Status.RUNNING
     again = uri_of(admin, admin.roles.invite("nano"))
-    worker = home.start("worker", "--slots", "1", HYPERHIVE_MONGO=again)
+    worker = fleet.worker(uri=again)
     until(lambda: the_trial(store, "s").status is Status.DONE, "the delivery")
     done = the_trial(store, "s")
     assert (done.attempts, done.late) == (1, 0)
     assert weights(store)
     worker.signal(signal.SIGTERM)
     assert worker.end() == 0
-    assert list(outbox.rglob("*.bson")) == []
+    assert fleet.undelivered() == []
 
 
 def weights(store: Store) -> bytes:
@@ -197,7 +198,7 @@ def test_20_a_server_with_the_right_certificate_is_used(
     with Store(uri) as store:
         store.ensure_indexes()
         assert store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
-    done = home.run("status", HYPERHIVE_MONGO=uri)
+    done = home.call("status", HYPERHIVE_MONGO=uri)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -206,7 +207,8 @@ def test_20_a_certificate_of_another_ca_is_refused(
     home: Home, authorities: Any, tls_server: str, command: list[str]
 ) -> None:
     """A command says that it is the certificate, not that the server is away, and ends with 1."""
-    done = home.run(*command, HYPERHIVE_MONGO=with_ca(tls_server, authorities[2]))
+    run = home.run if "--slots" in command else home.call  # slots are processes
+    done = run(*command, HYPERHIVE_MONGO=with_ca(tls_server, authorities[2]))
     assert done.returncode == 1
     assert is_one_line(done.stderr)
     assert "has a certificate that this machine does not trust" in done.stderr

@@ -27,8 +27,7 @@ def test_03_a_coordinator_killed_while_posting(
     """
     fleet = own_fleet
     worker = fleet.worker(seconds="0.1")
-    calm = fleet.coordinator("calm", trials, algorithm="tpe")
-    assert calm.end() == 0
+    assert fleet.search("calm", trials, algorithm="tpe").returncode == 0
     with fleet.store() as store:
         for posted in kills:
             coordinator = fleet.coordinator("s", trials, algorithm="tpe")
@@ -38,9 +37,9 @@ def test_03_a_coordinator_killed_while_posting(
                 until(lambda: answers(store), "the server")
             coordinator.signal(signal.SIGKILL)
             coordinator.end()
-        last = fleet.coordinator("s", trials, algorithm="tpe")
-        assert last.end() == 0
-        assert "resumed with " in last.said()
+        last = fleet.search("s", trials, algorithm="tpe")
+        assert last.returncode == 0
+        assert "resumed with " in last.stdout
         for study in ("calm", "s"):
             check(store, study, trials, fleet.audit, fleet.outbox)
             check_result(store, study)
@@ -50,4 +49,4 @@ def test_03_a_coordinator_killed_while_posting(
         }
         assert suggested["s"] == suggested["calm"]
         assert len({str(vals) for vals in suggested["s"]}) == trials
-    assert "Traceback" not in worker.said() + last.said()
+    assert "Traceback" not in worker.said() + last.stderr

@@ -95,7 +95,7 @@ def browsing(url: str, profile: Path) -> Iterator[Browser]:
         browser = Browser(ours_out, ours_in, url)
         yield browser
         browser.close()
-        process.wait(30)
+        process.wait(60)
     finally:
         process.kill()
         process.wait()

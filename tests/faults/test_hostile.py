@@ -24,8 +24,10 @@ import torch
 from PIL import Image
 from support.bomb import Bomb
 from support.digit_trials import is_one_line, post, the_trial
+from support.fleet import Fleet, draft
 from support.home import Home, Program, until
 from support.lenets import load_model, save_model
+from support.thread_workers import working
 
 from hyperhive import cli
 from hyperhive.common.errors import CheckpointError, DatasetError
@@ -337,15 +339,15 @@ def test_22_a_worker_refuses_planted_trials_and_goes_on(
 
 
 def test_22_a_worker_refuses_what_is_planted_in_its_outbox(
-    home: Home, store: Store, mongo_uri: str, planted: Path
+    fleet: Fleet, store: Store, planted: Path
 ) -> None:
     """A pickle, and entries of other types, stay where they are; what is honest is delivered."""
     bomb, _ = pickles(planted)
-    post(store, "s")
-    trial = store.queue.claim("dead", new_token(), ["lenet5"])
+    store.queue.post(draft("s", 0))
+    trial = store.queue.claim("dead", new_token(), ["quick"])
     assert trial is not None
-    post(store, "s", 1)
-    outbox, here = home.mongo.parent / "outbox", store.identity()
+    store.queue.post(draft("s", 1))
+    outbox, here = fleet.outbox, store.identity()
     with Outbox("dead", outbox) as dead:
         dead.add(Entry(trial.id, str(trial.token), {"status": "ok", "loss": 0.5}, weights(), here))
     honest = {"trial_id": trial.id, "token": trial.token, "result": {}, "weights": None}
@@ -360,7 +362,7 @@ def test_22_a_worker_refuses_what_is_planted_in_its_outbox(
     ]
     for number, content in enumerate(hostile):
         (outbox / "dead" / f"0-{number}.bson").write_bytes(content)
-    worker = started(home, mongo_uri)
+    worker = fleet.worker()
     until(lambda: the_trial(store, "s", 1).status is Status.DONE, "the next trial's end")
     left_in_good_order(worker)
     first = the_trial(store, "s")
@@ -387,17 +389,18 @@ def test_22_a_coordinator_refuses_weights_that_a_worker_planted(
         "seconds": 1.0,
         "trained_on": {"device": "cpu"},
     }
+
+    def deliver(through: Store, trial: Trial) -> None:
+        ref = through.blobs.put(bomb, "weights").as_document()
+        through.queue.finish(trial.id, str(trial.token), result, ref)
+
     command = ["coordinator", "--dataset", "digits", "--name", "s", "--trials", "2"]
-    coordinator = home.start(*command, HYPERHIVE_MONGO=mongo_uri)
-    while coordinator.is_running():
-        trial = store.queue.claim("hostile", new_token(), ["lenet5"])
-        if trial is not None:
-            ref = store.blobs.put(bomb, "weights").as_document()
-            store.queue.finish(trial.id, str(trial.token), result, ref)
-    assert coordinator.end() == 1
-    said = coordinator.said()
+    with working(mongo_uri, deliver):
+        done = home.call(*command, HYPERHIVE_MONGO=mongo_uri)
+    assert done.returncode == 1
+    said = done.stderr
     assert "Traceback" not in said
-    assert "error: worker hostile delivered weights for s/refit/0 that cannot be used" in said
+    assert "error: worker w0 delivered weights for s/refit/0 that cannot be used" in said
     assert "--no-refit" in said
     assert not (home.work / "models" / "s" / "model.json").exists()
     study = store.studies.get("s")

@@ -101,8 +101,12 @@ class Vandal:
 
 
 @pytest.mark.parametrize("when", WHEN)
-def test_21_rubbish_in_a_trial_stops_nobody(store: Store, when: str) -> None:
+def test_21_rubbish_in_a_trial_stops_nobody(
+    store: Store, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A study comes to its end, and other workers, status and dashboard see nothing of it."""
+    monkeypatch.setattr("hyperhive.coordinator.search._SWEEP_EVERY_S", 0.1)
+    monkeypatch.setattr("hyperhive.coordinator.search.POLL_S", 0.01)
     trials = len(RUBBISH) + 5
     plan = Plan("s", DatasetRequest("digits"), trials=trials, startup=len(RUBBISH) // 2)
     study = Study(plan, "hash", {})

@@ -16,7 +16,7 @@ def test_a_live_study_is_cancelled(home: Home, fleet: Fleet) -> None:
     coordinator = fleet.coordinator("s", 5)
     with fleet.store() as store:
         running(store, "s", BASELINE)
-        done = home.run("study", "cancel", "s", HYPERHIVE_MONGO=fleet.uri)
+        done = home.call("study", "cancel", "s", HYPERHIVE_MONGO=fleet.uri)
         assert (done.returncode, done.stdout) == (0, "study s cancelled, 2 trials with it\n")
         assert coordinator.end() == 1
         assert coordinator.said().endswith("error: study s was cancelled\n")
@@ -24,10 +24,10 @@ def test_a_live_study_is_cancelled(home: Home, fleet: Fleet) -> None:
         trials = store.trials.find("s")
         assert {trial.status for trial in trials} == {Status.ERROR}
         assert {(trial.error or {})["kind"] for trial in trials} == {ErrorKind.CANCELLED.value}
-    again = fleet.coordinator("s", 5)
-    assert again.end() == 1
-    assert "study s was cancelled: choose another name" in again.said()
-    assert "s (cancelled)" in home.run("status", HYPERHIVE_MONGO=fleet.uri).stdout
+    again = fleet.search("s", 5)
+    assert again.returncode == 1
+    assert "study s was cancelled: choose another name" in again.stderr
+    assert "s (cancelled)" in home.call("status", HYPERHIVE_MONGO=fleet.uri).stdout
     worker.signal(signal.SIGTERM)
     assert worker.end() == 0
 
@@ -38,10 +38,10 @@ def test_a_live_study_is_deleted(home: Home, fleet: Fleet) -> None:
     coordinator = fleet.coordinator("s", 50)
     with fleet.store() as store:
         until(lambda: any(t.status is Status.DONE for t in store.trials.find("s")), "a result")
-        refused = home.run("study", "delete", "s", HYPERHIVE_MONGO=fleet.uri)
+        refused = home.call("study", "delete", "s", HYPERHIVE_MONGO=fleet.uri)
         assert refused.returncode == 1
         assert store.studies.get("s") is not None
-        done = home.run("study", "delete", "s", "--yes", HYPERHIVE_MONGO=fleet.uri)
+        done = home.call("study", "delete", "s", "--yes", HYPERHIVE_MONGO=fleet.uri)
         assert (done.returncode, done.stdout) == (0, "study s deleted\n")
         assert coordinator.end() == 1
         assert coordinator.said().endswith("error: study s was deleted\n")
@@ -52,16 +52,16 @@ def test_a_live_study_is_deleted(home: Home, fleet: Fleet) -> None:
         store.collect_orphans(0)
         files = store.client.get_default_database().fs.files
         assert files.count_documents({}) == 1  # the data set stays
-    unknown = home.run("study", "delete", "s", "--yes", HYPERHIVE_MONGO=fleet.uri)
+    unknown = home.call("study", "delete", "s", "--yes", HYPERHIVE_MONGO=fleet.uri)
     assert unknown.returncode == 1
     assert "there is no study 's'" in unknown.stderr
 
 
 def test_a_coordinator_without_workers_ends_after_its_timeout(home: Home, fleet: Fleet) -> None:
     """It says what it waits for, and after its timeout what to do; nothing is lost."""
-    coordinator = fleet.coordinator("s", 3, "--timeout", "2")
-    assert coordinator.end() == 1
-    assert "s: no worker yet: run `hyperhive worker`" in coordinator.said()
-    assert "start a worker and the same study again, and it goes on" in coordinator.said()
+    ended = fleet.search("s", 3, "--timeout", "1")
+    assert ended.returncode == 1
+    assert "s: no worker yet: run `hyperhive worker`" in ended.stdout
+    assert "start a worker and the same study again, and it goes on" in ended.stderr
     fleet.worker()
-    assert fleet.coordinator("s", 3, "--timeout", "60").end() == 0
+    assert fleet.search("s", 3, "--timeout", "60").returncode == 0

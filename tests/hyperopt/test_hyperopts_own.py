@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.hyperopts_own import THEIR_TESTS, environment
 
 
+@pytest.mark.long
 def test_hyperopts_own_tests_pass(tmp_path: Path) -> None:
     """All 23 tests of hyperopt's two files pass, none is skipped."""
     ran = subprocess.run(

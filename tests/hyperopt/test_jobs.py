@@ -137,7 +137,7 @@ def test_a_reserved_job_is_held_until_it_ends(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lease is renewed while this process lives, and no more once the job has ended."""
-    monkeypatch.setattr(leases, "DEFAULT_LEASE_S", 0.4)
+    monkeypatch.setattr(leases, "DEFAULT_LEASE_S", 2.0)
     experiment(store).insert_trial_docs([document(0)])
     jobs = MongoJobs(store)
     job = jobs.reserve(("host", 1))
@@ -147,10 +147,10 @@ def test_a_reserved_job_is_held_until_it_ends(
     def renewed() -> bool:
         return jobs.get(job["_id"])["lease_until"] > job["lease_until"]
 
-    until(renewed, "a renewed lease", 5.0)
+    until(renewed, "a renewed lease")
     assert jobs.jobs_dead() == []
     jobs.update(job, {"state": JOB_STATE_DONE, "result": {"status": "ok", "loss": 0.0}})
-    until(lambda: jobs._leases._thread is None, "the end of the thread", 5.0)
+    until(lambda: jobs._leases._thread is None, "the end of the thread")
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
@@ -163,7 +163,7 @@ def test_the_leases_end_with_the_store(
     with Store(mongo_uri) as closed:
         jobs = MongoJobs(closed)
         assert jobs.reserve(("host", 1)) is not None
-    until(lambda: jobs._leases._thread is None, "the end of the thread", 5.0)
+    until(lambda: jobs._leases._thread is None, "the end of the thread")
 
 
 def test_a_job_whose_worker_vanished_is_reserved_again(store: Store) -> None:

@@ -17,11 +17,12 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 
 import pymongo
 import pytest
 from pymongo.errors import OperationFailure
+from support.home import until
 
 from hyperhive.store.errors import LoginRefused, NoServerBinary, ServerFailed
 from hyperhive.store.server import embedded, mongod
@@ -67,18 +68,11 @@ def mongods(directory: Path) -> list[int]:
     return [int(line.split()[0]) for line in listing.splitlines() if mark in line]
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def kill_all(directory: Path) -> None:
     killed = mongods(directory)
     for process in killed:
         os.kill(process, signal.SIGKILL)
-    wait_until(lambda: not set(killed) & set(mongods(directory)))
+    until(lambda: not set(killed) & set(mongods(directory)), "the end of the servers")
 
 
 def start(script: str, directory: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -119,6 +113,14 @@ def trials(uri: str) -> int:
 def post(uri: str, tid: int) -> None:
     with Store(uri) as store:
         assert store.queue.post(Draft("s", tid, {}, {}, objective="lenet5"))
+
+
+@pytest.fixture(autouse=True)
+def _often() -> Iterator[None]:
+    """Look after the server five times a second."""
+    with pytest.MonkeyPatch.context() as patch:  # a test's own ends before the server does
+        patch.setattr(embedded, "_WATCH_EVERY_S", 0.2)
+        yield
 
 
 @pytest.fixture
@@ -332,7 +334,7 @@ def test_a_server_left_by_a_killed_run_is_joined_and_then_stopped(directory: Pat
     with embedded_server(directory) as uri:
         assert mongods(directory) == left
         trials(uri)
-    wait_until(lambda: not mongods(directory))
+    until(lambda: not mongods(directory), "the end of the server")
 
 
 def test_a_killed_server_leaves_its_user_a_clean_way_out(directory: Path) -> None:
@@ -368,7 +370,7 @@ def test_a_killed_server_is_brought_back(directory: Path, starter_lives: bool) -
             starter.wait()
         for _ in range(2):
             kill_all(directory)
-            wait_until(lambda: running_uri(directory) == uri)
+            until(lambda: running_uri(directory) == uri, "the server")
             assert len(mongods(directory)) == 1
         assert trials(uri) == before
     stop(directory)  # the starter was killed too
@@ -386,9 +388,9 @@ def test_a_killed_server_that_does_not_start_is_tried_again(
     with embedded_server(directory, mongod=str(mongod)) as uri:
         flag.touch()
         kill_all(directory)
-        wait_until(lambda: caplog.text.count("mongod did not start") > 1)
+        until(lambda: caplog.text.count("mongod did not start") > 1, "a second try")
         flag.unlink()
-        wait_until(lambda: running_uri(directory) == uri)
+        until(lambda: running_uri(directory) == uri, "the server")
     assert running_uri(directory) is None
 
 

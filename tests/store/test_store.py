@@ -27,7 +27,7 @@ from hyperhive.store.errors import (
 )
 from hyperhive.store.queue import new_token
 from hyperhive.store.server.mongo import address
-from hyperhive.store.store import Store
+from hyperhive.store.store import OPERATION_TIMEOUT_S, Store
 from hyperhive.store.trial import Draft
 
 SECRET = "s3cr3t-sesame"
@@ -56,7 +56,7 @@ def silent_port() -> Iterator[int]:
         thread.start()
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+        thread.join(60)
     for connection in accepted:
         connection.close()
 
@@ -77,8 +77,8 @@ def everything_shown(error: BaseException) -> str:
 
 
 def answers_again(store: Store) -> bool:
-    """Ask until the server answers; False if it has not after ten seconds."""
-    deadline = time.monotonic() + 10
+    """Ask until the server answers; False if it has not after a minute."""
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with contextlib.suppress(StoreUnavailable):
             store.trials.find("s")
@@ -199,7 +199,7 @@ def test_a_server_that_is_not_there_is_unavailable_in_time(closed_port: int) -> 
     begun = time.monotonic()
     with Store(uri, timeout=0.5) as store, pytest.raises(StoreUnavailable) as refused:
         store.ping()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < OPERATION_TIMEOUT_S
     assert f"127.0.0.1:{closed_port}" in str(refused.value)
     assert SECRET not in everything_shown(refused.value)
 
@@ -216,7 +216,7 @@ def test_a_server_that_never_answers_is_unavailable_in_time(silent_port: int) ->
             begun = time.monotonic()
             with pytest.raises(StoreUnavailable):
                 ask()
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < OPERATION_TIMEOUT_S
 
 
 def test_a_server_that_goes_silent_is_unavailable_until_it_speaks(
@@ -233,7 +233,7 @@ def test_a_server_that_goes_silent_is_unavailable_until_it_speaks(
             begun = time.monotonic()
             with pytest.raises(StoreUnavailable):
                 store.trials.find("s")
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < OPERATION_TIMEOUT_S
         finally:
             os.kill(mongod, signal.SIGCONT)
         assert answers_again(store)

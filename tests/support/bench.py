@@ -18,7 +18,7 @@ from hyperhive.worker.outbox import Outbox
 from hyperhive.worker.pausing import PausePolicy
 from hyperhive.worker.settings import WorkerSettings
 
-LEASE = 0.8
+LEASE = 2.0  # seconds; a beat may be late by three quarters of it
 IDENTITY = Identity("me", "s", "cpu", {})
 FOUND = Outcome({"status": "ok", "loss": 0.25}, b"weights")
 
@@ -112,6 +112,6 @@ def living(
         yield bench, errors
     finally:
         bench.stop.ask()
-        thread.join(20)
+        thread.join(60)
         bench.store.close()
         assert not thread.is_alive()

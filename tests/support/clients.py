@@ -60,7 +60,7 @@ def at_once(*actions: Callable[[], Any]) -> list[Any]:
     gate = threading.Barrier(len(actions))
 
     def run(action: Callable[[], Any]) -> Any:
-        gate.wait(30)
+        gate.wait(60)
         return action()
 
     with futures.ThreadPoolExecutor(len(actions)) as pool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 
@@ -65,14 +66,25 @@ class Fleet:
         """Return the process id of the mongod that runs, or ran last."""
         return int((self.home.mongo / "data" / "mongod.lock").read_text())
 
-    def coordinator(
-        self, name: str, trials: int, *arguments: str, algorithm: str = "random", attempts: int = 3
-    ) -> Program:
+    def coordinator(self, name: str, trials: int, *arguments: str, **plan: Any) -> Program:
         """Start a coordinator, or start it again."""
+        file = self._study_file(name, trials, **plan)
+        return self.home.start("coordinator", file, *arguments, HYPERHIVE_MONGO=self.way)
+
+    def search(
+        self, name: str, trials: int, *arguments: str, **plan: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a coordinator to its end in the test's process: it has imported PyTorch already."""
+        file = self._study_file(name, trials, **plan)
+        return self.home.call("coordinator", file, *arguments, HYPERHIVE_MONGO=self.way)
+
+    def _study_file(
+        self, name: str, trials: int, algorithm: str = "random", attempts: int = 3
+    ) -> str:
         text = STUDY.format(name=name, trials=trials, algorithm=algorithm, attempts=attempts)
         file = self.home.work / (name + ".toml")
         file.write_text(text)
-        return self.home.start("coordinator", str(file), *arguments, HYPERHIVE_MONGO=self.way)
+        return str(file)
 
     def worker(self, *arguments: str, uri: str | None = None, **faults: str) -> Program:
         """Start a worker of one slot; ``seconds="1"`` sets ``HYPERHIVE_FAULTS_SECONDS``, ..."""

@@ -82,6 +82,27 @@ class Program:
         return self._process.poll() is None
 
 
+def call(
+    program: Callable[[], None], *arguments: str, cwd: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in the test's process, which has imported all that it needs.
+
+    For commands that neither leave anything running nor log.
+    """
+    out, err, code, before = io.StringIO(), io.StringIO(), 0, Path.cwd()
+    argv = ["command", *arguments]
+    seen = mock.patch.multiple(sys, argv=argv, stdin=io.StringIO(), stdout=out, stderr=err)
+    with mock.patch.dict(os.environ, environment, clear=True), seen:
+        os.chdir(cwd)
+        try:
+            program()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        finally:
+            os.chdir(before)
+    return subprocess.CompletedProcess(argv, code, out.getvalue(), err.getvalue())
+
+
 class Home:
     """A user's own directories, and the commands that user runs in ``work``."""
 
@@ -140,23 +161,8 @@ class Home:
     def call(
         self, *arguments: str, program: Callable[[], None] = cli.main, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``hyperhive ARGUMENTS`` to its end in this process, which has imported it all before.
-
-        For commands that start nothing, and neither wait for a signal nor log.
-        """
-        out, err, code, before = io.StringIO(), io.StringIO(), 0, Path.cwd()
-        environment = {**self.environment, **variables}
-        with mock.patch.dict(os.environ, environment, clear=True), mock.patch.object(
-            sys, "argv", ["hyperhive", *arguments]
-        ), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            os.chdir(self.work)
-            try:
-                program()
-            except SystemExit as ended:
-                code = int(ended.code or 0)
-            finally:
-                os.chdir(before)
-        return subprocess.CompletedProcess(sys.argv, code, out.getvalue(), err.getvalue())
+        """Run ``hyperhive ARGUMENTS`` to its end in the test's process, as ``call`` does."""
+        return call(program, *arguments, cwd=self.work, **{**self.environment, **variables})
 
     def server(self) -> str | None:
         """Return the URI of this user's own server, if it runs."""

@@ -22,8 +22,10 @@ import pytest
 import safetensors.numpy
 import torch
 from PIL import Image
+from support.home import call
 from support.lenets import load_model, save_model, trained
 
+from hyperhive import cli
 from hyperhive.common.errors import CheckpointError, DeviceError, NoModel, SourceError, UsageError
 from hyperhive.coordinator.evaluation import calibrate
 from hyperhive.inference.cli import app
@@ -482,14 +484,14 @@ def test_an_error_is_one_sentence_and_an_exit_code(
     model: Path, arguments: list[str], code: int
 ) -> None:
     """Errors end on stderr without a traceback: 1 where the run failed, 2 for wrong usage."""
-    process = start("--model", model, "-q", *arguments)
-    out, error = process.communicate(timeout=120)
-    assert process.returncode == code
-    assert out == ""
-    assert "Traceback" not in error
+    arguments = ["--model", str(model), "-q", *arguments]
+    done = call(cli.predict_cam, *arguments, cwd=Path.cwd(), **os.environ)
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
     if "soon" not in arguments:  # that sentence is typer's
-        assert error.startswith("error: ")
-        assert error.count("\n") == 1
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
 
 
 @pytest.fixture
@@ -522,12 +524,14 @@ def test_an_interrupted_series_is_kept(model: Path, many: Path, number: signal.S
 def test_it_is_headless_where_there_is_no_display(model: Path, folder: Path) -> None:
     """--show costs a sentence and no more: without a display, and where it does not answer."""
     pytest.importorskip("cv2", reason="no OpenCV: there are no windows at all")
-    for environment in ({}, {"DISPLAY": ":4711"}):
-        process = start(folder / "3", "--model", model, "-q", "--show", **environment)
-        _, error = process.communicate(timeout=120)
-        assert process.returncode == 0
-        assert error.startswith("no window, --show is ignored: ")
-        assert error.count("\n") == 1
+    arguments = [str(folder / "3"), "--model", str(model), "-q", "--show"]
+    done = call(cli.predict_cam, *arguments, cwd=Path.cwd(), **os.environ)
+    process = start(*arguments, DISPLAY=":4711")
+    _, error = process.communicate(timeout=120)
+    assert (done.returncode, process.returncode) == (0, 0)
+    for said in (done.stderr, error):
+        assert said.startswith("no window, --show is ignored: ")
+        assert said.count("\n") == 1
 
 
 def run_python(code: str) -> str:
@@ -545,14 +549,8 @@ def run_python(code: str) -> str:
 
 def test_help_needs_nothing_heavy() -> None:
     """``--help`` imports neither PyTorch, OpenCV, NumPy, PyMongo nor httpx."""
-    code = (
-        "import sys; from hyperhive import cli; sys.argv = ['predict-cam', '--help']\n"
-        "try: cli.predict_cam()\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'cv2', 'numpy', 'pymongo', 'httpx'} & set(sys.modules)\n"
-        "print('heavy:', sorted(heavy))\n"
-    )
-    assert run_python(code).endswith("heavy: []\n")
+    heavy = "{'torch', 'cv2', 'numpy', 'pymongo', 'httpx'} & set(sys.modules)"
+    assert run_python(f"import sys, hyperhive.inference.cli; print(sorted({heavy}))") == "[]\n"
 
 
 def test_images_need_no_opencv(model: Path, folder: Path) -> None:

@@ -91,7 +91,7 @@ def test_the_end_comes_in_time_though_opening_hangs(monkeypatch: pytest.MonkeyPa
     begun = time.monotonic()
     with pytest.raises(SourceError, match=r"did not come back within 0\.2 s"):
         feed.newest(begun, stop)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30.0
     hang.set()
 
 

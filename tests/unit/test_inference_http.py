@@ -172,7 +172,7 @@ def test_a_stream_without_parts_lets_go(monkeypatch: pytest.MonkeyPatch) -> None
     capture = MjpegCapture(io.BufferedReader(Endless()), "frame", "cam", lambda: None)
     reader = threading.Thread(target=lambda: read.append(capture.read()), daemon=True)
     reader.start()
-    reader.join(5)
+    reader.join(60)
     assert read == [None]
 
 
@@ -193,7 +193,7 @@ def test_a_picture_is_not_late_where_the_line_end_leads() -> None:
         with connection:
             connection.recv(65536)
             connection.sendall(answer(STREAM, b"\r\n--frame\r\n\r\n" + PICTURE))
-            reader.join(30)
+            reader.join(60)
             assert reader.pictures == [PICTURE]
 
 

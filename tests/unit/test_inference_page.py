@@ -163,7 +163,7 @@ def test_the_end_of_the_program_ends_every_stream(broadcast: Broadcast) -> None:
         next_picture(watching)
         next_labels(waiting)
         begun = time.monotonic()
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 15.0  # a client's time-out is 20 s
     assert watching.read() == b""
     assert waiting.read() == b""
     one.close()
@@ -180,7 +180,7 @@ def test_slow_and_vanished_viewers_hold_up_nobody(broadcast: Broadcast, url: str
         stream, watching = ask(url, "labels")
         frames = [next_labels(stream)["frame"] for _ in range(12)]
         assert frames == sorted(set(frames))
-        until(lambda: longest["published"] >= frames[-1] + 20, "labelling to go on", 30)
+        until(lambda: longest["published"] >= frames[-1] + 20, "labelling to go on")
         assert longest["seconds"] < 0.02
         assert slow.recv(9) == b"HTTP/1.0 "  # it is not given up yet
         slow.close()

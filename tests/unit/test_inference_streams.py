@@ -74,10 +74,7 @@ def test_a_stream_gives_snapshots(server: MjpegServer) -> None:
 
 def left(server: MjpegServer) -> None:
     """Wait until nobody watches the server."""
-    deadline = time.monotonic() + 10
-    while server.watching:
-        assert time.monotonic() < deadline, "the stream is still open"
-        time.sleep(0.01)
+    until(lambda: not server.watching, "the end of the stream")
 
 
 def test_a_single_image_is_one_frame(server: MjpegServer) -> None:
@@ -180,10 +177,8 @@ def test_a_stream_that_does_not_come_back_ends(
         server.stalled.set()
         if trouble == "mute":
             server.mute.set()
-    begun = time.monotonic()
     with pytest.raises(SourceError, match=r"went away and did not come back within 0\.6 s"):
         list(frames)
-    assert time.monotonic() - begun < 6
 
 
 @pytest.fixture
@@ -201,15 +196,12 @@ def test_an_open_that_hangs_ends(deaf: int, scheme: str) -> None:
     if scheme == "rtsp":
         pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
     url = f"{scheme}://127.0.0.1:{deaf}/"
-    begun = time.monotonic()
     with pytest.raises(SourceError, match=r"gave no picture for 0\.6 s|does not answer in time"):
         shots(url)
-    assert time.monotonic() - begun < 5
     stop = threading.Event()
     stopper = threading.Timer(0.1, stop.set)
     stopper.start()
     assert list(source_of(url).frames(stop, print)) == []
-    assert time.monotonic() - begun < 8
 
 
 def test_a_refused_rtsp_stream_says_so() -> None:
@@ -343,7 +335,7 @@ def test_ctrl_c_ends_an_open_that_hangs(deaf: int, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (130, "")
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 30  # FFmpeg's own time-out
 
 
 def connections(port: int) -> int:
@@ -372,24 +364,27 @@ def test_a_signal_in_the_middle_of_a_wait_is_no_deadlock() -> None:
     handler = threading.Thread(target=interrupt._on_signal, args=(2, None), daemon=True)
     with interrupt.stop._cond:  # type: ignore[attr-defined]
         handler.start()
-        handler.join(5)
+        handler.join(60)
         assert not handler.is_alive()
-    assert interrupt.stop.wait(10)
+    assert interrupt.stop.wait(60)
 
 
 @pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C interrupt, also where a shell that runs the tests behind it has them ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def heeded() -> Iterator[None]:
+    """Heed signals where the tests run under nohup or in the background, too: some are ignored."""
+    usual = {name: signal.SIG_DFL for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
+    handlers: dict[str, Any] = {"SIGINT": signal.default_int_handler, **usual}
+    before = [(name, signal.signal(getattr(signal, name), handlers[name])) for name in handlers]
     yield
-    signal.signal(signal.SIGINT, before)
+    for name, handler in before:
+        signal.signal(getattr(signal, name), handler)
 
 
-def test_a_second_ctrl_c_is_not_held_back(ctrl_c: None) -> None:
+def test_a_second_ctrl_c_is_not_held_back(heeded: None) -> None:
     """The first only asks for an end, the second interrupts whatever hangs."""
     with StopSignals(restore=True) as interrupt:
         signal.raise_signal(signal.SIGINT)
-        assert interrupt.stop.wait(10)
+        assert interrupt.stop.wait(60)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert interrupt.signal_number == signal.SIGINT
@@ -404,7 +399,7 @@ def signalled(output: Path, number: int) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM", "SIGHUP", "error", "end"])
 def test_the_camera_is_released(
-    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heeded: None
 ) -> None:
     """Ctrl-C, SIGTERM, a terminal that goes away, an error while writing, the end: it is free."""
     pytest.importorskip("torch")

@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator, Mapping
 import pytest
 from support.bench import FOUND, LEASE, Bench, living, post, succeeds, the_trial
 from support.clients import Gate
+from support.home import until
 
 from hyperhive.common.errors import ConfigError, DeviceError
 from hyperhive.store.errors import LoginRefused, StoreUnavailable
@@ -34,7 +35,7 @@ def start(mongo_uri: str, tmp_path: Path, store: Store) -> Iterator[Start]:
         yield start
 
 
-def waits_until_stopped(context: Context, seconds: float = 10.0) -> None:
+def waits_until_stopped(context: Context, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not context.should_stop():
         assert time.monotonic() < deadline, "should_stop stayed false"
@@ -84,7 +85,7 @@ def test_a_trial_is_held_while_it_runs(store: Store, start: Start) -> None:
 
     def objective(config: Mapping[str, Any], context: Context) -> Outcome:
         context.report({"epoch": 1}, 2.0)
-        time.sleep(1.5 * LEASE)
+        time.sleep(1.2 * LEASE)
         assert store.queue.claim("other", new_token(), ["lenet5"]) is None
         seen.append(the_trial(store))
         return FOUND
@@ -389,13 +390,6 @@ def test_a_claim_that_took_nothing_is_forgotten(store: Store, start: Start) -> N
 
 
 # -- the whole life ----------------------------------------------------------------------------
-
-
-def until(holds: Callable[[], object], what: str, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "not in time: " + what
-        time.sleep(0.01)
 
 
 def test_a_worker_waits_for_its_server(

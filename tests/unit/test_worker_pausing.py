@@ -255,7 +255,7 @@ def test_a_paused_worker_stops_when_asked(
     with living(mongo_uri, tmp_path / "o", succeeds, policy=policy) as (bench, errors):
         until(lambda: [w for w in store.workers.present() if w.paused], "a paused worker")
         bench.stop.ask()
-        until(lambda: not store.workers.present(), "the worker's end", 10.0)
+        until(lambda: not store.workers.present(), "the worker's end")
     assert errors == []
 
 
@@ -294,15 +294,15 @@ def test_a_trial_in_hand_is_held_until_the_machine_has_cooled(
     with Bench(mongo_uri, tmp_path / "o", epochs, policy=policy, lease=lease) as bench:
         running = threading.Thread(target=bench.run_one)
         running.start()
-        assert epochs.paused.wait(10)
+        assert epochs.paused.wait(60)
         until(lambda: [w.paused for w in store.workers.present()] == ["too hot, 90 °C"], "a pause")
-        deadline = time.monotonic() + 1.5 * lease
+        deadline = time.monotonic() + 1.2 * lease
         while time.monotonic() < deadline:
             assert store.queue.claim("other", new_token(), ["lenet5"]) is None
             time.sleep(0.05)
         assert not epochs.went_on.is_set()
         laptop.heats_to(60)
-        running.join(20)
+        running.join(60)
         assert not running.is_alive()
     trial = the_trial(store)
     assert (trial.status, trial.attempts, trial.late) == (Status.DONE, 1, 0)

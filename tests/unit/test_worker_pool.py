@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
+from support.home import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -25,7 +25,10 @@ def works(folder, slot):
     time.sleep(60)
 
 def is_stubborn(folder, slot):
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    def heard(*_):
+        (Path(folder) / "heard-{}".format(time.monotonic())).touch()
+
+    signal.signal(signal.SIGTERM, heard)
     works(folder, slot)
 
 def cannot(folder, slot):
@@ -57,10 +60,14 @@ class Program:
 
     def slots(self, number: int = 0) -> list[int]:
         """Return the process ids of all slots that were ever started, or of one slot."""
-        begins = f"{number}-" if number else ""
+        begins = f"{number}-" if number else "[0-9]-"
         return [int(path.name.split("-")[1]) for path in self._folder.glob(begins + "*")]
 
-    def end(self, seconds: float = 10.0) -> tuple[int, str]:
+    def heard(self) -> int:
+        """Return how many signals reached a slot that ignores them."""
+        return len(list(self._folder.glob("heard-*")))
+
+    def end(self, seconds: float = 60.0) -> tuple[int, str]:
         """Wait for the pool's end; return its exit code and its log."""
         _, log = self.process.communicate(timeout=seconds)
         return self.process.returncode, log
@@ -94,13 +101,6 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def until(holds: Callable[[], object], what: str, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "not in time: " + what
-        time.sleep(0.02)
-
-
 def test_a_slot_that_dies_is_restarted(start: Start) -> None:
     """The log names the signal that killed a slot; a new one replaces it, the other goes on."""
     pool = start("works", 2)
@@ -130,9 +130,9 @@ def test_the_third_signal_kills(start: Start) -> None:
     """A slot that ignores signals survives two of them; the third kills it."""
     pool = start("is_stubborn", 1)
     until(pool.slots, "a slot")
-    for _ in range(2):
+    for times in (1, 2):
         pool.process.send_signal(signal.SIGTERM)
-        time.sleep(0.4)
+        until(lambda times=times: pool.heard() == times, "the signal in the slot")
         assert is_alive(pool.slots()[0])
     pool.process.send_signal(signal.SIGTERM)
     assert pool.end()[0] == 0
@@ -142,7 +142,7 @@ def test_the_third_signal_kills(start: Start) -> None:
 def test_an_expected_error_ends_the_pool(start: Start) -> None:
     """After an expected error a slot is not restarted: the others are stopped, the pool fails."""
     pool = start("cannot", 2)
-    assert pool.end(20)[0] == 1
+    assert pool.end()[0] == 1
     assert pool.slots(2) == []
     assert not any(is_alive(pid) for pid in pool.slots())
 

@@ -34,7 +34,7 @@ _COMMANDS = [
     (
         "worker",
         "hyperhive.worker.cli:worker",
-        "Pull trials from a coordinator's study and train them on this machine.",
+        "Claim trials of a coordinator's study and train them on this machine.",
     ),
     (
         "status",
@@ -49,7 +49,7 @@ _COMMANDS = [
     (
         "benchmark",
         "hyperhive.worker.benchmark.cli:benchmark",
-        "Measure how fast this device trains and labels, and show it beside the others.",
+        "Measure how fast this device trains and classifies, and compare it with other devices.",
     ),
     (
         "dashboard",

@@ -53,7 +53,6 @@ class Network:
         for file in self.secrets.glob("*.uri"):
             uri = file.read_text().replace("mongo:27017", self.host)
             file.write_text(uri.replace("/run/secrets/", f"{self.secrets}/"))
-        self._initiate()
 
     def uri(self, name: str) -> str:
         """Return the URI of a login that ``make secrets`` made."""
@@ -78,13 +77,6 @@ class Network:
         finally:
             process.terminate()
             process.wait()
-
-    def _initiate(self) -> None:
-        """Make the server a replica set of one, and wait until it takes writes."""
-        with pymongo.MongoClient(self.uri("admin"), directConnection=True) as client:
-            only = {"_id": "rs0", "members": [{"_id": 0, "host": self.host}]}
-            client.admin.command("replSetInitiate", only)
-            until(lambda: client.admin.command("isMaster")["ismaster"], "the primary")
 
     def _start(self, options: list[str], encrypted: bool) -> tuple[str, subprocess.Popen[bytes]]:
         """Start a server; return its address and process. A port may be gone before it has it."""

@@ -1,0 +1,7 @@
+"""General tools that every other folder may import, and that import nothing of hyperhive's.
+
+``errors`` (the base of every expected error), ``values`` (checks of untrusted JSON or BSON),
+``files`` (files that appear whole or not at all), ``paths`` (this user's folders), ``signals``
+(stopping in good order), ``console`` (what commands print) and ``extras`` (packages that may be
+missing). All of it is public to the other folders.
+"""

@@ -1,4 +1,4 @@
-"""What the commands print."""
+"""The console that commands print to."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ console = Console()
 
 
 def tell(sentence: str, style: str = "") -> None:
-    """Print a sentence as it stands: names and paths in it are not markup."""
+    """Print a sentence literally: names and paths in it may look like rich's markup."""
     console.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -1,8 +1,8 @@
-"""Every expected error is one sentence that says what to do, and an exit code.
+"""The expected errors: each is one sentence that says what to do, and has an exit code.
 
 HyperhiveError
-├── InputError            what a person gave us, or their machine
-│   ├── UsageError        the command line or study file makes no sense as it stands (exit code 2)
+├── InputError            the user's input, or the machine
+│   ├── UsageError        the command line or study file is invalid (exit code 2)
 │   │   └── ConfigError   a trial's configuration
 │   ├── DatasetError
 │   ├── CheckpointError
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 
 class HyperhiveError(Exception):
-    """Base of every expected error; its text is shown to the user as it stands."""
+    """Base of every expected error; its text is shown to the user literally."""
 
     exit_code = 1
 
@@ -28,7 +28,7 @@ class InputError(HyperhiveError):
 
 
 class UsageError(InputError):
-    """The request makes no sense as it stands."""
+    """The command line or the study file is invalid."""
 
     exit_code = 2
 
@@ -38,15 +38,15 @@ class ConfigError(UsageError):
 
 
 class DatasetError(InputError):
-    """A data set cannot be read, or is unfit for training."""
+    """A data set cannot be read, or cannot be used for training."""
 
 
 class CheckpointError(InputError):
-    """Weights are missing, damaged, or differ from what their card describes."""
+    """Weights are missing or damaged, or do not match their card."""
 
 
 class DeviceError(InputError):
-    """The requested device is missing, or cannot do what it should."""
+    """The requested device is missing, or cannot do the work."""
 
 
 class SourceError(InputError):

@@ -14,10 +14,10 @@ from hyperhive.common.errors import ReadableByOthers
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; a file written there takes its place at the end.
+    """Give a temporary path in the folder of ``path``; at the end its file replaces ``path``.
 
-    If the block raises, or writes nothing, ``path`` stays as it was and the temporary file is
-    removed. Raises ``OSError``.
+    If the block raises or writes nothing, ``path`` is unchanged and the temporary file is removed.
+    Raises ``OSError``.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
@@ -45,7 +45,7 @@ def write_private(path: Path, text: str) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with replacing(path) as partial:
-        # The mode is set as the file is made: at no moment can others read it.
+        # The mode is set when the file is created, so others can never read it.
         descriptor = os.open(str(partial), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
@@ -54,7 +54,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read_private(path: Path) -> str:
-    """Read a file that holds a password.
+    """Read a file that contains a password.
 
     Raises ``ReadableByOthers`` if other users may read it, ``OSError``.
     """
@@ -62,13 +62,13 @@ def read_private(path: Path) -> str:
         others = stat.S_IRWXG | stat.S_IRWXO
         if os.name == "posix" and os.fstat(file.fileno()).st_mode & others:
             raise ReadableByOthers(
-                f"{path} holds a password, and others on this machine may read it: chmod 600 {path}"
+                f"{path} contains a password and other users may read it: run `chmod 600 {path}`"
             )
         return file.read()
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename durable: a new name is on disk only once its folder is. Not on Windows."""
+    """Make a rename durable: the new name is data of the folder. Windows cannot sync a folder."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(str(folder), os.O_DIRECTORY)
         try:

@@ -1,4 +1,4 @@
-"""Stopping on a signal, in good order."""
+"""Stopping in good order on a signal."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SIGNALS = [
 def _soon(function: Any) -> None:
     """Call a function that takes a lock, from a signal handler.
 
-    The main thread, which the handler interrupts, may hold that lock in a ``wait``. Not a
-    ``threading.Thread``: its start takes a lock too.
+    The handler interrupts the main thread, which may hold that lock in a ``wait``, so the function
+    runs in a thread. A ``threading.Thread`` would not do: its start takes a lock too.
     """
     _thread.start_new_thread(function, ())
 
@@ -28,11 +28,11 @@ def _soon(function: Any) -> None:
 class StopSignals:
     """While this is open, the first Ctrl-C, SIGTERM or SIGHUP only sets ``stop``.
 
-    A second one raises ``KeyboardInterrupt``; with ``restore`` it has the effect it had before, so
-    that SIGTERM ends a process that hangs in a camera's driver. SIGHUP tells that a terminal or an
-    SSH connection is gone; under ``nohup`` it stays ignored.
+    A second one raises ``KeyboardInterrupt``. With ``restore`` it has its former effect instead, so
+    SIGTERM ends a process that hangs in a camera's driver. SIGHUP means that a terminal or an SSH
+    connection was closed; under ``nohup`` it stays ignored.
 
-    Use it as a context manager, in the main thread. ``signal_number`` is the first signal, or 0.
+    Use it as a context manager in the main thread. ``signal_number`` is the first signal, or 0.
     """
 
     def __init__(self, restore: bool = False) -> None:
@@ -64,7 +64,7 @@ class StopSignals:
 
 
 class StopRequest:
-    """A worker's request to stop: once, to end in good order; twice, to leave at once."""
+    """A request to a worker to stop: the first one in good order, the second one immediately."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()
@@ -72,7 +72,7 @@ class StopRequest:
         self._since = 0.0
 
     def ask(self) -> None:
-        """Ask once more; not in a signal handler."""
+        """Request a stop; do not call it in a signal handler."""
         if self.asked.is_set():
             self._hurry = True
         else:
@@ -80,11 +80,14 @@ class StopRequest:
             self.asked.set()
 
     def on_signal(self, *_: object) -> None:
-        """Ask once more, as a signal handler."""
+        """Request a stop, as a signal handler."""
         _soon(self.ask)
 
     def ends(self, expected_end: float, grace: float) -> bool:
-        """Return whether work that would end at ``expected_end`` (monotonic) must be given back."""
+        """Return whether work that should end at ``expected_end`` (monotonic) must be given back.
+
+        It may go on for ``grace`` seconds after the first request.
+        """
         if not self.asked.is_set():
             return False
         return self._hurry or max(expected_end, time.monotonic()) > self._since + grace

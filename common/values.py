@@ -1,4 +1,4 @@
-"""Values out of untrusted JSON or BSON: each function accepts one type and rejects every other."""
+"""Values from untrusted JSON or BSON: each function accepts one type and rejects all others."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Mapping
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a number; Python counts true and false as numbers, we do not."""
+    """Return whether a value is a number; true and false, which Python counts as such, are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def is_sha256(value: Any) -> bool:
-    """Return whether a value is a SHA-256 in hexadecimal, which is also safe as a file name."""
+    """Return whether a value is a SHA-256 in hexadecimal, which is also a safe file name."""
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 

@@ -1,4 +1,4 @@
-"""The options of every command that talks to MongoDB, and the server that they name."""
+"""The options of every command that needs a MongoDB server, and the server that they name."""
 
 import contextlib
 from typing import Any, Iterator, Optional
@@ -12,8 +12,8 @@ def mongo_option(without: str, who: str = "") -> Any:
     """Return the option ``--mongo``.
 
     Args:
-        without: what the command does when the option is absent, as the end of a sentence.
-        who: whose login it must hold, such as `` with the login of an administrator``.
+        without: what the command uses without the option, as the end of a sentence.
+        who: whose login the URI must contain, for example `` with an administrator's login``.
     """
     return typer.Option(
         None,
@@ -32,7 +32,7 @@ MONGOD = typer.Option(None, help="The mongod to run when --mongo is absent.", me
 
 @contextlib.contextmanager
 def server(mongo: Optional[str], mongod: Optional[str]) -> Iterator[str]:
-    """Give the URI that was asked for, or that of this machine's private server."""
+    """Give the URI in ``--mongo``, or start this machine's private server and give its URI."""
     from hyperhive.store.server.embedded import embedded_server
     from hyperhive.store.server.mongo import address
 

@@ -1,4 +1,4 @@
-"""Data sets that travel through the store: published once, fetched by whoever lacks them."""
+"""Data sets that travel through the store: published once, fetched by each device."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hyperhive.store.server.mongo import Guard
 class Datasets:
     """The data sets of a database, by the hash of their content.
 
-    The store does not look inside: what the hash covers and how the bytes are packed is the
-    caller's. Bytes that arrive are those that were published.
+    The store does not look inside: the caller decides what the hash covers and how the bytes are
+    packed. ``fetch`` returns exactly the bytes that were published.
     """
 
     def __init__(self, database: Any, guard: Guard, blobs: Blobs) -> None:
@@ -28,7 +28,7 @@ class Datasets:
         return self._find(content_hash) is not None
 
     def publish(self, content_hash: str, packed: bytes, card: Mapping[str, Any]) -> bool:
-        """Publish a packed data set with its card; return False if it was there already."""
+        """Publish a packed data set with its card; return False if it was published before."""
         if self.has(content_hash):
             return False
         ref = self._blobs.put(packed, content_hash)
@@ -37,26 +37,25 @@ class Datasets:
             try:
                 self._datasets.insert_one(document)
             except DuplicateKeyError:
-                return False  # another coordinator was quicker; our upload is now an orphan
+                return False  # another coordinator was faster; our upload is an orphan now
         return True
 
     def fetch(self, content_hash: str) -> bytes:
-        """Return the bytes that were published; raises ``NotFound`` or ``CorruptBlob``."""
+        """Return the published bytes. Raises ``NotFound`` or ``CorruptBlob``."""
         document = self._find(content_hash)
         if document is None:
             raise NotFound(
-                f"data set {content_hash[:12]}... is not in the store: start the "
-                "coordinator again, it publishes "
-                "what its study needs"
+                f"data set {content_hash[:12]}... is not in the store: start the coordinator "
+                "again, which publishes the data set of its study"
             )
         return self._blobs.get(BlobRef.from_document(document["blob"]))
 
     def refers_to(self, file_id: Any) -> bool:
-        """Return whether a data set lies in that file."""
+        """Return whether a data set is in this file."""
         with self._guard():
             return self._datasets.find_one({"blob.file_id": file_id}, {"_id": 1}) is not None
 
     def _find(self, content_hash: str) -> dict[str, Any] | None:
         with self._guard():
-            found: dict[str, Any] | None = self._datasets.find_one({"_id": content_hash})
-        return found
+            document: dict[str, Any] | None = self._datasets.find_one({"_id": content_hash})
+        return document

@@ -1,4 +1,7 @@
-"""What can go wrong between us and the database, each as one sentence that says what to do."""
+"""Everything that is expected to go wrong between us and the database.
+
+Each error is one sentence that says what went wrong and what to do.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +19,23 @@ class BadAddress(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The server did not answer in time. What was asked may or may not have happened."""
+    """The server did not answer in time. The request may or may not have been carried out."""
 
 
 class LoginRefused(StoreError):
-    """There is no login, the server does not know this user, or the password is wrong."""
+    """The address has no login, the server does not know the user, or the password is wrong."""
 
 
 class LoginRevoked(LoginRefused):
-    """The server knew this user's login a moment ago, and knows it no more."""
+    """The server accepted this login before, but not any longer."""
 
 
 class NotAllowed(StoreError):
-    """The server knows the user, who may not do this."""
+    """The server knows this user, but the user's role does not allow the request."""
 
 
 class LeaseLost(StoreError):
-    """The trial is no longer this worker's: another took it after its lease, or it was ended."""
+    """This worker no longer holds the trial: another one took it, or it has ended."""
 
 
 class StudyChanged(StoreError):
@@ -46,21 +49,21 @@ class StudyWithdrawn(StoreError):
 
 
 class BadCertificate(StoreError):
-    """The server shows a certificate that this machine does not trust."""
+    """The server has a certificate that this machine does not trust."""
 
 
 class NameTaken(StoreError):
-    """A user of this name exists, who is something else."""
+    """A user of this name exists with another role."""
 
     exit_code = 2
 
 
 class NotFound(StoreError):
-    """What was asked for by name is not in the store."""
+    """The store has nothing of this name."""
 
 
 class CorruptBlob(StoreError):
-    """Bytes from the store are not the bytes their hash names."""
+    """Bytes in the store do not match their hash, or a reference to them is malformed."""
 
 
 class NoServerBinary(StoreError):

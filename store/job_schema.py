@@ -1,9 +1,10 @@
-"""What a trial's document must be made of: whoever may change one may write anything into it.
+"""The types of the bookkeeping fields that transitions compute with.
 
-MongoDB confines a worker's login to the trials, and not to the fields or types that a worker
-writes. Rubbish in a field that only tells something is as good as nothing there. A trial that has
-not ended, with rubbish where its transitions compute, is nobody's: no transition takes it, or the
-server would refuse what all workers ask, and it reads as one that failed, or all would wait for it.
+MongoDB limits a worker's login to the collection of trials, but not to fields or types, so any
+field may hold anything. In a field that is only shown, a wrong type counts as absent. An unfinished
+trial with a malformed bookkeeping field belongs to nobody: no transition touches it, because one
+bad document would make the server reject every worker's query; and it reads as failed, so that
+nobody waits for it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _LISTS = ("issued", "late", "excluded")
 
 
 def _is_one_of(field: str, types: Sequence[str]) -> dict[str, Any]:
-    # Not a condition with $type, which looks at what is in a list too.
+    # $type as a query operator would also match a list that contains such a value.
     return {"$in": [{"$type": "$" + field}, ["missing", *types]]}
 
 
@@ -27,11 +28,11 @@ CAN_LIVE: dict[str, Any] = {
         ]
     }
 }
-"""The condition of documents that transitions can compute with."""
+"""The condition of documents whose bookkeeping fields transitions can compute with."""
 
 
-def obstacle(document: Mapping[str, Any]) -> str | None:
-    """Return the first field for which ``CAN_LIVE`` does not hold; None if it does."""
+def malformed_field(document: Mapping[str, Any]) -> str | None:
+    """Return the first field that keeps a document from meeting ``CAN_LIVE``; None if it does."""
     for fields, types in ((_NUMBERS, (int, float)), (_LISTS, (list,))):
         for field in fields:
             value = document.get(field, types[0]())

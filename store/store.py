@@ -1,4 +1,4 @@
-"""The one way to a hyperhive database."""
+"""The way into a hyperhive database."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ from hyperhive.store.workers import Workers
 OPERATION_TIMEOUT_S = 10.0
 _IDENTITY = "identity"
 _GOODBYE_S = 0.5
-"""PyMongo looks for the server to say that its sessions are over, also for one that is away."""
+"""When it closes, PyMongo tries to reach the server to end its sessions, even if it is away."""
 
 
 class Store:
-    """A hyperhive database: trials, studies, workers and their devices, data, weights, users.
+    """A hyperhive database: trials, studies, workers, devices, data, weights, users.
 
-    Use it as a context manager, or call ``close``. Every method of its parts raises a
-    ``StoreError``: ``StoreUnavailable`` when the server does not answer in time, ``LoginRefused``
-    or ``NotAllowed`` when it does but refuses, ``BadCertificate`` when it is not to be trusted.
+    Use it as a context manager, or call ``close``. Every method of its parts may raise a
+    ``StoreError``: ``StoreUnavailable`` if the server does not answer in time, ``LoginRefused`` or
+    ``NotAllowed`` if it refuses, ``BadCertificate`` if its certificate is not trusted.
 
     Args:
-        uri: any ``mongodb://`` or ``mongodb+srv://`` URI; its database, or ``hyperhive``, is used.
-        timeout: seconds until an operation gives up, whatever the network does; two more at most
-            where a server must be found first. Weights and data sets have ``transfer_time``.
+        uri: any ``mongodb://`` or ``mongodb+srv://`` URI; its database is used, or ``hyperhive``.
+        timeout: seconds until an operation gives up, whatever the network does, plus at most two
+            to find a server first. Weights and data sets get ``transfer_time``.
     """
 
     def __init__(self, uri: str, timeout: float = OPERATION_TIMEOUT_S) -> None:
@@ -69,44 +69,44 @@ class Store:
         self.roles = Roles(self.database, self.guard)
 
     def ping(self) -> None:
-        """Raise the fitting ``StoreError`` unless the server answers and knows this user."""
+        """Raise a ``StoreError`` unless the server answers and accepts this login."""
         with self.guard():
-            # Not the command "ping", which answers whoever has no login, or has it no more.
+            # Not the command "ping": the server answers it without a login too.
             self.database["jobs"].find_one({}, {"_id": 1})
 
     def ensure_indexes(self) -> None:
-        """Make the indexes that the queries need, and the store's identity; safe to call again.
+        """Make the indexes that the queries need, and the store's identity; safe to repeat.
 
-        Who may not make them finds them made by ``hyperhive mongo init``, or raises ``NotFound``.
+        A login that may not create indexes relies on ``hyperhive mongo init``. Raises ``NotFound``
+        if that has not been run.
         """
         try:
             self._make_indexes()
         except NotAllowed as error:
-            if self.identity() is None:  # which is made last
+            if self.identity() is None:  # it is made last
                 raise NotFound(
                     f"the database at {self.address} has not been made ready: run "
-                    "`hyperhive mongo init` with "
-                    "an administrator's login"
+                    "`hyperhive mongo init` with an administrator's login"
                 ) from error
 
     def _make_indexes(self) -> None:
         self.queue.ensure_indexes()
         self.workers.ensure_indexes()
         self.blobs.ensure_indexes()
-        with self.guard(), contextlib.suppress(DuplicateKeyError):  # it is there already
+        with self.guard(), contextlib.suppress(DuplicateKeyError):  # it exists already
             self._meta.insert_one({"_id": _IDENTITY, "value": uuid.uuid4().hex})
 
     def ensure_hyperopt_indexes(self) -> None:
-        """Make what the queries of hyperopt's own API need besides; safe to call again."""
+        """Make the further indexes that hyperopt's API needs; safe to repeat."""
         with self.guard():
-            # What a refresh asks of trials that have not changed is in this index, all of it.
+            # A refresh finds all that it reads of unchanged trials in this index.
             keys = ("exp_key", "_id", "state", "version")
             self.database["jobs"].create_index([(key, ASCENDING) for key in keys])
-            # Or two who ask first make two counters.
+            # Without it, two processes that ask for ids first would make two counters.
             self.database["job_ids"].create_index("a", unique=True)
 
     def identity(self) -> str | None:
-        """Return what tells this store from all others, wherever it moves; None in an empty one."""
+        """Return a text that identifies this database wherever it moves; None in an empty one."""
         if self._identity is None:
             with self.guard():
                 document = self._meta.find_one({"_id": _IDENTITY})
@@ -114,62 +114,62 @@ class Store:
         return self._identity
 
     def study(self, name: str) -> StoredStudy:
-        """Return a study; raises ``NotFound``, in a sentence that names those there are."""
+        """Return a study. Raises ``NotFound``, with the names of the existing studies."""
         study = self.studies.get(name)
         if study is None:
-            others = [other.name for other in self.studies.all()]
-            there = "its studies are {}".format(", ".join(others)) if others else "it has none"
-            raise NotFound(f"there is no study {name!r} on {self.address}: {there}")
+            names = ", ".join(other.name for other in self.studies.all())
+            existing = f"its studies are {names}" if names else "it has none"
+            raise NotFound(f"there is no study {name!r} on {self.address}: {existing}")
         return study
 
     def model(self, study: str) -> StoredModel:
-        """Return a study's model, the best so far where it has not ended. Raises ``NotFound``."""
-        found = self.study(study)
-        if found.model is None and found.cancelled:
+        """Return a study's model, or its best so far if it has not ended. Raises ``NotFound``."""
+        stored = self.study(study)
+        if stored.model is None and stored.cancelled:
             raise NotFound(
-                f"study {study!r} was cancelled before it had a model: `hyperhive study "
-                f"delete {study}`, "
-                "and run it anew"
+                f"study {study!r} was cancelled before it had a model: run `hyperhive study "
+                f"delete {study}`, then start it again"
             )
-        if found.model is None:
-            ended = "ended without a model" if found.result else "has no model yet"
-            raise NotFound(f"study {study!r} {ended}: run `hyperhive coordinator` until it has")
-        return found.model
+        if stored.model is None:
+            ended = "ended without a model" if stored.result else "has no model yet"
+            raise NotFound(f"study {study!r} {ended}: run `hyperhive coordinator` until it has one")
+        return stored.model
 
     def cancel_study(self, name: str) -> int:
-        """End a study: no more trials are posted, those that wait or run end without a result.
+        """End a study: no more trials are posted, and its unfinished ones end without a result.
 
-        Returns how many trials that were; a running one ends when its worker sees it. Safe to call
-        again. Raises ``NotFound``.
+        Returns how many trials these are; a running one ends when its worker sees the request. Safe
+        to repeat. Raises ``NotFound``.
         """
         self.studies.cancel(name)
         asked = self.queue.cancel_all(name)
-        self.queue.expire()  # what the dead hold: no coordinator may be left to see to it
+        self.queue.expire()  # trials of dead workers: perhaps no coordinator is left to sweep them
         return asked
 
     def delete_study(self, name: str) -> None:
-        """Delete a study, its trials and their weights; safe to call again.
+        """Delete a study, its trials and their weights; safe to repeat.
 
-        The data set stays: other studies may use it. The study's document goes after its trials, so
-        that what breaks off can be done again; weights left by that are collected as orphans.
+        The data set stays, since other studies may use it. The study's document is deleted after
+        its trials, so a deletion that was interrupted can be repeated; weights that it left behind
+        are collected as orphans.
         """
         files = self.queue.delete_all(name)
-        self.studies.delete(name)  # before the weights: those of its model it refers to
+        self.studies.delete(name)  # before the weights: it refers to those of its model
         for file_id in files:
             self._delete_orphan(file_id)
 
     def collect_orphans(self, older_than: float = 3600.0) -> int:
-        """Delete uploads that nothing came to refer to; return how many there were.
+        """Delete old uploads that nothing refers to; return how many.
 
         Args:
-            older_than: seconds, by the server's clock, that an upload and its delivery may take.
+            older_than: seconds by the server's clock; an upload and its delivery may take so long.
         """
         return sum(map(self._delete_orphan, self.blobs.uploads_older_than(older_than)))
 
     def drop_weights(self, trial: Trial) -> Trial:
         """Forget a finished trial's weights and delete them; return the trial as it is then.
 
-        Where they lie is a worker's word: what anything else refers to stays.
+        A worker wrote where they are, so a file that anything else refers to is not deleted.
         """
         file_id = (trial.artifact or {}).get("file_id")
         dropped = self.queue.drop_artifact(trial)
@@ -180,7 +180,8 @@ class Store:
     def _delete_orphan(self, file_id: ObjectId) -> bool:
         """Delete a file unless something refers to it; return whether it was deleted.
 
-        The studies are asked too: a worker may change trials, and so forget a model's weights.
+        Studies are asked too: a worker can change a trial so that it no longer refers to the
+        weights of its study's model.
         """
         if any(part.refers_to(file_id) for part in (self.trials, self.studies, self.datasets)):
             return False

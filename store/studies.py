@@ -15,9 +15,9 @@ from hyperhive.store.server.mongo import Guard
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A study's model: its card, as untrusted JSON, and where its weights lie.
+    """A study's model: its card, as untrusted JSON, and where its weights are.
 
-    ``is_final`` if it is what the study ended with; else it is the best until now.
+    ``is_final`` tells whether the study ended with it; otherwise it is the best so far.
     """
 
     card: dict[str, Any]
@@ -27,10 +27,10 @@ class StoredModel:
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """A study as the store knows it.
+    """A study as it is stored.
 
-    ``result`` is None until it has ended with one; ``best`` is the model of its best trial so far,
-    with ``card`` and ``weights`` as in a result, or None.
+    ``result`` is None until the study has ended with one. ``best`` is the model of its best trial
+    so far, with ``card`` and ``weights`` as in a result, or None.
     """
 
     name: str
@@ -41,11 +41,11 @@ class StoredStudy:
 
     @property
     def model(self) -> StoredModel | None:
-        """The model it ended with, else the best so far, else None; raises ``CorruptBlob``."""
-        for found in (self.result, self.best):
-            if found and found.get("card") and found.get("weights"):
-                weights = BlobRef.from_document(found["weights"])
-                return StoredModel(found["card"], weights, is_final=found is self.result)
+        """The model it ended with, or its best so far, or None. Raises ``CorruptBlob``."""
+        for source in (self.result, self.best):
+            if source and source.get("card") and source.get("weights"):
+                weights = BlobRef.from_document(source["weights"])
+                return StoredModel(source["card"], weights, is_final=source is self.result)
         return None
 
 
@@ -77,18 +77,18 @@ class Studies:
         self._guard = guard
 
     def open(self, name: str, spec: Mapping[str, Any]) -> StoredStudy:
-        """Create a study, or return the one of that name as it stands, whatever its spec is."""
+        """Create a study, or return the existing one of this name, whatever its spec is."""
         new = {
             "spec": {"$literal": dict(spec)},
             "created": "$$NOW",
             "result": None,
             "cancelled": False,
         }
-        keep_what_is_there = [{"$replaceWith": {"$mergeObjects": [new, "$$ROOT"]}}]
+        keep_existing = [{"$replaceWith": {"$mergeObjects": [new, "$$ROOT"]}}]
         with self._guard():
             document = self._studies.find_one_and_update(
                 {"_id": name},
-                keep_what_is_there,
+                keep_existing,
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
             )
@@ -101,7 +101,7 @@ class Studies:
         return None if document is None else _from_document(document)
 
     def all(self) -> list[StoredStudy]:
-        """Return all studies, the oldest first."""
+        """Return all studies, oldest first."""
         with self._guard():
             return [_from_document(document) for document in self._studies.find().sort("created")]
 
@@ -122,11 +122,11 @@ class Studies:
         self._set(name, {"spec": dict(spec), "result": None})
 
     def offer(self, name: str, best: Mapping[str, Any]) -> None:
-        """Store the model of the best trial so far. Raises ``NotFound`` if the study is gone."""
+        """Store the model of the best trial so far. Raises ``NotFound``."""
         self._set(name, {"best": dict(best)})
 
     def conclude(self, name: str, result: Mapping[str, Any]) -> None:
-        """Store how a study ended. Raises ``NotFound`` if it was deleted meanwhile."""
+        """Store the result of a study. Raises ``NotFound``, if it was deleted meanwhile too."""
         self._set(name, {"result": dict(result)})
 
     def cancel(self, name: str) -> None:
@@ -134,21 +134,21 @@ class Studies:
         self._set(name, {"cancelled": True})
 
     def delete(self, name: str) -> None:
-        """Delete a study's document, if it is there."""
+        """Delete a study's document, if it exists."""
         with self._guard():
             self._studies.delete_one({"_id": name})
 
     def refers_to(self, file_id: Any) -> bool:
-        """Return whether the weights of a study's model, final or best so far, lie in there."""
+        """Return whether the weights of a study's model, final or best so far, are in this file."""
         models = [{"result.weights.file_id": file_id}, {"best.weights.file_id": file_id}]
         with self._guard():
             return self._studies.find_one({"$or": models}, {"_id": 1}) is not None
 
     def _set(self, name: str, fields: Mapping[str, Any]) -> None:
         with self._guard():
-            found = self._studies.update_one({"_id": name}, {"$set": dict(fields)}).matched_count
-        if not found:
-            raise NotFound(f"study {name!r} is not in the store any more")
+            updated = self._studies.update_one({"_id": name}, {"$set": dict(fields)})
+        if not updated.matched_count:
+            raise NotFound(f"study {name!r} is no longer in the store: it was deleted")
 
 
 def _from_document(document: Mapping[str, Any]) -> StoredStudy:
@@ -156,7 +156,7 @@ def _from_document(document: Mapping[str, Any]) -> StoredStudy:
         name=document["_id"],
         spec=document["spec"],
         result=document["result"],
-        best=document.get("best"),  # a study is opened without
+        best=document.get("best"),  # missing until the first offer
         cancelled=document["cancelled"],
     )
 

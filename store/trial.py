@@ -1,4 +1,4 @@
-"""A trial as the rest of hyperhive sees it. Nothing here knows that the store is MongoDB."""
+"""A trial as the rest of hyperhive sees it. Nothing here depends on MongoDB."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Mapping
 
-from hyperhive.common.values import date, mapping, number, sequence, text, whole
-from hyperhive.store.job_schema import obstacle
+from hyperhive.common.values import date, is_number, mapping, number, sequence, text, whole
+from hyperhive.store.job_schema import malformed_field
 
 
 class Status(enum.IntEnum):
     """hyperopt's four job states, by the numbers its schema uses."""
 
-    NEW = 0  # posted, or handed back: waits for a worker
-    RUNNING = 1  # a worker holds a lease on it; an expired lease is up for taking
-    DONE = 2  # has its one counted result; immutable
+    NEW = 0  # waits for a worker: posted, or handed back
+    RUNNING = 1  # a worker holds a lease on it; once the lease is over, any worker may take it
+    DONE = 2  # has its one result that counts; immutable
     ERROR = 3  # ended without a result, see ErrorKind; only WORKER_LOST can still be finished
 
 
 class ErrorKind(str, enum.Enum):
     """Why a trial ended in ``Status.ERROR``."""
 
-    OBJECTIVE = "objective"  # the objective itself failed, as often as it was allowed to
-    WORKER_LOST = "worker_lost"  # its workers vanished, as often as they were allowed to
+    OBJECTIVE = "objective"  # the objective failed in its last attempt
+    WORKER_LOST = "worker_lost"  # its workers vanished until no attempt was left
     CANCELLED = "cancelled"  # somebody asked for its end
-    BAD_PAYLOAD = "bad_payload"  # its configuration cannot be run by any worker
+    BAD_PAYLOAD = "bad_payload"  # no worker can run its configuration
 
 
 SEARCH, BASELINE, REFIT = "search", "baseline", "refit"
-"""What a trial is for: the search, showing what untuned gives, training the winner on all data."""
+"""What a trial is for: the search, the accuracy without tuning, the winner trained on all data."""
 
 
 HYPEROPT = "hyperopt"
-"""The objective's name of a job that hyperopt's ``fmin`` posted: its code is a pickle."""
+"""The name of the objective of a job that hyperopt's ``fmin`` posted: its code is a pickle."""
 _HYPEROPTS_COMMAND = ["domain_attachment", "FMinIter_Domain"]  # hyperopt.base.Domain.cmd
 _NO_TID = -1
 
 
 def command(objective: str) -> list[str]:
-    """Return hyperopt's ``misc.cmd`` of a trial for an objective."""
+    """Return hyperopt's ``misc.cmd`` for a trial of an objective."""
     return _HYPEROPTS_COMMAND if objective == HYPEROPT else ["objective", objective]
 
 
 def _objective(cmd: Any) -> str | None:
-    """Return the objective that a ``misc.cmd`` names; None if it is none that we run."""
+    """Return the objective that a ``misc.cmd`` names; None if we cannot run it."""
     if cmd == _HYPEROPTS_COMMAND:
         return HYPEROPT
     return str(cmd[1]) if sequence(cmd)[:1] == ["objective"] and len(cmd) > 1 else None
@@ -54,8 +54,8 @@ def _objective(cmd: Any) -> str | None:
 def experiment_key(study: str, purpose: str = SEARCH) -> str:
     """Return hyperopt's ``exp_key`` for a study's trials of one purpose.
 
-    The search trials of a study carry its bare name, so that hyperopt's own tools, asked for that
-    key, see exactly the trials that were searched.
+    The key of a study's search trials is the study's name alone, so hyperopt's own tools, given
+    that name, see exactly the trials of the search.
     """
     return study if purpose == SEARCH else f"{study}/{purpose}"
 
@@ -69,10 +69,10 @@ def experiment_keys(study: str) -> list[str]:
 class Draft:
     """A trial that is not yet posted.
 
-    ``vals`` are the search space's values as hyperopt knows them, by label; ``config`` is what the
-    objective is called with, as plain JSON. ``tid`` is unique within ``(study, purpose)``.
-    ``cost`` is the trial's relative work, in a unit that all trials of the study share. Without it
-    a trial counts as neither long nor short, and gets no second copy.
+    ``vals`` has the values from the search space by hyperopt's labels; ``config`` is what the
+    objective is called with, as plain JSON. ``tid`` is unique within ``(study, purpose)``. ``cost``
+    is the trial's relative work, in a unit that all trials of the study share. Without it a trial
+    counts as neither long nor short, and gets no second copy.
     """
 
     study: str
@@ -87,7 +87,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Copy:
-    """A second run of a trial, beside its holder's: which worker runs it, under which token."""
+    """A second run of a trial, parallel to its holder's: its token, worker and progress."""
 
     token: str
     worker: str
@@ -96,12 +96,13 @@ class Copy:
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial as the store held it at the moment it was read.
+    """One trial as it was in the store at the moment it was read.
 
-    ``token`` and ``fence`` name the claim under which a worker holds it: a worker keeps the Trial
-    that ``claim`` gave it and passes it back with every transition. ``claims`` and ``late`` count
-    how often it was taken, copies left out, and results that came too late; ``version`` rises with
-    every change but a heartbeat's. Times are the server's.
+    ``token`` and ``fence`` name the claim under which a worker holds the trial: the worker keeps
+    the Trial that ``claim`` returned and passes it back with every transition. ``claims`` is how
+    often the trial was claimed, without copies; ``late`` is how many results came too late;
+    ``version`` rises with every transition but a heartbeat. Times are the server's. docs/trials.md
+    explains the stored fields.
     """
 
     id: Any
@@ -136,7 +137,7 @@ class Trial:
 
     @property
     def accuracy(self) -> float | None:
-        """The validation accuracy that was reported, 0 to 1 if its worker told the truth."""
+        """The validation accuracy that its worker reported, as a finite number; meant as 0 to 1."""
         return number(self.result.get("validation_accuracy"))
 
     @property
@@ -146,43 +147,43 @@ class Trial:
 
     @property
     def epoch(self) -> int | None:
-        """The number of epochs that its worker last reported as done."""
+        """The number of finished epochs that its worker last reported."""
         epoch = number((self.progress or {}).get("epoch"))
         return None if epoch is None else int(epoch)
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing but a late result of a lost worker can still change this trial."""
+        """Whether the trial has ended; only a late result of a lost worker can still change it."""
         return self.status in (Status.DONE, Status.ERROR)
 
     @property
     def is_copy(self) -> bool:
-        """Whether this is the trial as the worker of its copy has it."""
+        """Whether this Trial is held by the worker of the copy."""
         return self.copy is not None and self.copy.token == self.token
 
     @property
     def exp_key(self) -> str:
-        """The key by which hyperopt knows trials that belong together: see ``experiment_key``."""
+        """The ``exp_key`` of the trials of this study and purpose: see ``experiment_key``."""
         return experiment_key(self.study, self.purpose)
 
     @property
     def label(self) -> str:
-        """What a person calls it: ``simpsons/7``, ``simpsons/refit/7``."""
+        """The trial's name for people: ``simpsons/7``, ``simpsons/refit/7``."""
         return f"{self.exp_key}/{self.tid}"
 
     @property
     def loss(self) -> float | None:
-        """The loss that was reported, finite or not, if the trial is done and it is a number."""
-        loss = self.result.get("loss")
-        if self.status is Status.DONE and isinstance(loss, (int, float)):
+        """The reported loss of a trial that is done, finite or not; None if it is not a number."""
+        loss: Any = self.result.get("loss")
+        if self.status is Status.DONE and is_number(loss):
             return float(loss)
         return None
 
     def as_copied(self, token: str) -> Trial:
-        """Return this trial as the worker has it that runs its copy under ``token``.
+        """Return this trial as the worker of its copy holds it; unchanged for any other token.
 
-        The fence is the one under which that worker holds the trial, should its holder let it go.
-        Returns the trial as it is if no copy runs under that token.
+        Its fence is the next one: the copy's worker holds the trial under it if the present holder
+        gives up.
         """
         if self.copy is None or self.copy.token != token:
             return self
@@ -196,10 +197,10 @@ class Trial:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Trial:
-        """Build a Trial from a document of the ``jobs`` collection, whatever is written there.
+        """Build a Trial from a document of the ``jobs`` collection, whatever it contains.
 
-        What is of the wrong type counts as absent. A trial that nobody can bring to an end, see
-        ``hyperhive.store.job_schema``, is one that failed.
+        A field of the wrong type counts as absent. A trial that no transition can end (see
+        ``hyperhive.store.job_schema``) reads as failed.
         """
         study, _, purpose = (text(document.get("exp_key")) or "").partition("/")
         misc = mapping(document.get("misc"))
@@ -240,34 +241,34 @@ class Trial:
 
 
 def _tid(document: Mapping[str, Any]) -> Any:
-    """Return a trial's number; hyperopt's own jobs may have text instead."""
+    """Return a trial's number; a job of hyperopt's may have text instead."""
     tid = document.get("tid")
     is_hyperopts = mapping(document.get("misc")).get("cmd") == _HYPEROPTS_COMMAND
     return tid if is_hyperopts and isinstance(tid, str) else max(whole(tid, _NO_TID), _NO_TID)
 
 
 def _ending(document: Mapping[str, Any]) -> tuple[Status, dict[str, Any] | None]:
-    """Return a trial's status, and its error, whose ``kind`` and ``message`` are what they are."""
-    wrong = obstacle(document)
+    """Return a trial's status and its error, which has a valid ``kind`` and ``message``."""
+    malformed = malformed_field(document)
     if _tid(document) == _NO_TID:
-        wrong = "tid"
+        malformed = "tid"
     try:
         status = Status(whole(document.get("state"), -1))
     except ValueError:
-        status, wrong = Status.RUNNING, "state"
-    if wrong is not None and status in (Status.NEW, Status.RUNNING):
-        message = f"somebody wrote into its document what is no {wrong}"
+        status, malformed = Status.RUNNING, "state"
+    if malformed is not None and status in (Status.NEW, Status.RUNNING):
+        message = f"its document has an invalid {malformed}"
         return Status.ERROR, {"kind": ErrorKind.BAD_PAYLOAD.value, "message": message}
     error = mapping(document.get("error"))
     if error and error.get("kind") not in [kind.value for kind in ErrorKind]:
         error["kind"] = ErrorKind.BAD_PAYLOAD.value
     if error and not isinstance(error.get("message"), str):
-        error["message"] = "no reason given"
+        error["message"] = "no reason was given"
     return status, error or None
 
 
 def _copy(document: Mapping[str, Any]) -> Copy | None:
-    """Return the copy that runs now: one of an earlier claim is void, whatever stands there."""
+    """Return the copy that belongs to the present holder; one of an earlier claim is void."""
     copy = mapping(document.get("copy"))
     token, worker = text(copy.get("token")), text(copy.get("worker"))
     if token is None or worker is None or copy.get("fence") != document.get("fence"):

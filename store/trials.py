@@ -1,7 +1,7 @@
-"""Reading trials: every question about the ``jobs`` collection that changes nothing.
+"""Reading trials: every query of the ``jobs`` collection that changes nothing.
 
-hyperopt's jobs live in that collection too, and may have a study's name as their key: documents
-without our fields are neither listed nor counted.
+hyperopt's jobs are in that collection too, and may have a study's name as their key. They are
+neither listed nor counted as the study's trials.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _Document = Dict[str, Any]
 
 _OURS: _Document = {"fence": {"$type": "number"}}
 A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}
-"""The condition of a study's trials: not hyperopt's jobs, which have our fields too."""
+"""The condition of trials of studies; hyperopt's jobs may have our fields too, but not this."""
 
 _IN_SHORT = {"spec": 0, "result.history": 0, "late.result": 0}
-"""Omits most of a trial's bytes: its training history, and results that never counted."""
+"""The projection without most of a trial's bytes: its history, and results that do not count."""
 
 
 class TrialReader:
@@ -37,58 +37,58 @@ class TrialReader:
     def get(self, trial_id: Any) -> Trial | None:
         """Return one trial by its id, or None."""
         with self._guard():
-            found = self._jobs.find_one({"_id": trial_id, **_OURS})
-        return None if found is None else Trial.from_document(found)
+            document = self._jobs.find_one({"_id": trial_id, **_OURS})
+        return None if document is None else Trial.from_document(document)
 
     def find(
         self, study: str, purpose: str | None = None, tids: Iterable[int] | None = None
     ) -> list[Trial]:
-        """Return a study's trials, by tid: of one purpose if given, and only those ``tids``."""
+        """Return a study's trials by tid, only of one purpose and only these tids if given."""
         keys = experiment_keys(study) if purpose is None else [experiment_key(study, purpose)]
         which: _Document = {"exp_key": {"$in": keys}, **A_STUDYS}
         if tids is not None:
             which["tid"] = {"$in": list(tids)}
         with self._guard():
-            found = list(self._jobs.find(which).sort("tid", ASCENDING))
-        return [Trial.from_document(document) for document in found]
+            documents = list(self._jobs.find(which).sort("tid", ASCENDING))
+        return [Trial.from_document(document) for document in documents]
 
     def is_posted(self, study: str, purpose: str, tid: int) -> bool:
-        """Return whether a trial is there, in whatever state."""
+        """Return whether a trial was posted, whatever its state is now."""
         which = {"exp_key": experiment_key(study, purpose), "tid": tid, **A_STUDYS}
         with self._guard():
             return self._jobs.find_one(which, {"_id": 1}) is not None
 
     def changed(self, above: Mapping[str, int], ids: Iterable[Any]) -> list[Trial]:
-        """Return trials in short: those with these ids, and those posted since.
+        """Return new trials and those with these ids, without the ``history`` of their results.
 
-        That is one read, by indexes, for who watches studies of any size: it knows the others.
-        A result's ``history`` is left out.
+        A viewer keeps the trials that it has read, so this one indexed read is enough to follow
+        studies of any size.
 
         Args:
-            above: experiment keys, each with the tid that those posted since are above.
-            ids: of the trials that are to be looked at again.
+            above: for each experiment key, the tid above which trials are new.
+            ids: of unfinished trials, to be read again.
         """
         since = [{"exp_key": key, "tid": {"$gt": tid}} for key, tid in above.items()]
         which = {"$or": [{"_id": {"$in": list(ids)}}, *since], **A_STUDYS}
         with self._guard():
-            return [Trial.from_document(found) for found in self._jobs.find(which, _IN_SHORT)]
+            documents = self._jobs.find(which, _IN_SHORT)
+            return [Trial.from_document(document) for document in documents]
 
     def versions(self, studies: Iterable[str]) -> dict[Any, Any]:
         """Return the version of every trial of these studies, by the trial's id."""
         keys = [key for study in studies for key in experiment_keys(study)]
         which = {"exp_key": {"$in": keys}, **A_STUDYS}
         with self._guard():
-            found = self._jobs.find(which, {"version": 1})
-            return {document["_id"]: document.get("version") for document in found}
+            documents = self._jobs.find(which, {"version": 1})
+            return {document["_id"]: document.get("version") for document in documents}
 
     def overdue(self) -> list[Trial]:
         """Return the trials of all studies whose lease is over, by the server's clock."""
         with self._guard():
-            found = list(self._jobs.find(LEASE_IS_OVER))
-        return [Trial.from_document(document) for document in found]
+            documents = list(self._jobs.find(LEASE_IS_OVER))
+        return [Trial.from_document(document) for document in documents]
 
     def refers_to(self, file_id: Any) -> bool:
-        """Return whether a finished trial's weights lie in that file."""
+        """Return whether a trial's weights are in this file."""
         with self._guard():
-            found = self._jobs.find_one({"artifact.file_id": file_id}, {"_id": 1})
-        return found is not None
+            return self._jobs.find_one({"artifact.file_id": file_id}, {"_id": 1}) is not None

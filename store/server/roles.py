@@ -1,8 +1,8 @@
-"""Who may do what: the roles of the coordinator, the workers and the viewers, and their users.
+"""The roles of coordinators, workers and viewers, and the users that have them.
 
-A device can be lost or stolen, and its login with it. So each has a user of its own, which can be
-revoked, and which may do what its role needs and nothing else. docs/security.md says in words what
-each may do, and tests try what it may not.
+A device can be lost or stolen, and its login with it. So each device has a user of its own, which
+can be revoked and may do only what its role needs. docs/security.md describes what each role may
+do, and tests try what it may not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROLES = (COORDINATOR, WORKER, VIEWER)
 
 _Privileges = Mapping[str, Tuple[str, ...]]
 PRIVILEGES: Mapping[str, _Privileges] = {
-    # Studies, trials, data sets and weights, hyperopt's API included: posted, changed, deleted.
+    # Posts, changes and deletes studies, trials, data sets and weights, also by hyperopt's API.
     COORDINATOR: {
         "jobs": ("find", "insert", "update", "remove"),
         "job_ids": ("find", "insert", "update"),  # hyperopt's counter
@@ -34,13 +34,12 @@ PRIVILEGES: Mapping[str, _Privileges] = {
     WORKER: {
         "jobs": ("find", "update"),
         "meta": ("find",),
-        "studies": ("find",),  # predict-cam --study, on a device with a camera
+        "studies": ("find",),  # for predict-cam --study on a device with a camera
         "datasets": ("find",),
         "workers": ("find", "insert", "update"),
         "benchmarks": ("find", "insert", "update"),
         "uploads": ("insert", "update"),
-        # PyMongo looks for GridFS's indexes before the first upload, and makes those it does not
-        # see.
+        # PyMongo lists GridFS's indexes before the first upload, and makes those that are missing.
         "fs.files": ("find", "insert", "listIndexes"),
         "fs.chunks": ("find", "insert", "listIndexes"),
     },
@@ -55,11 +54,11 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "fs.chunks": ("find",),
     },
 }
-"""What a role does, by collection, in MongoDB's names of actions."""
+"""The actions that each role may do in each collection, by MongoDB's names."""
 
 
 def role_name(role: str) -> str:
-    """Return the name that a role of ours has in the database."""
+    """Return a role's name in the database."""
     return "hyperhive_" + role
 
 
@@ -71,18 +70,18 @@ class Roles:
         self._guard = guard
 
     def ensure(self) -> None:
-        """Make the roles, or bring them up to date; safe to call again."""
+        """Make the roles, or bring them up to date; safe to repeat."""
         self._require_own_database()
         with self._guard():
             for role in ROLES:
                 self._ensure_role(role)
 
     def invite(self, name: str, role: str = WORKER) -> str:
-        """Let a device work under this name; return its password, which nobody can ask for again.
+        """Make a user for a device; return its password, which is not stored anywhere.
 
-        The role is brought up to date. Whoever has the name and this role already gets a new
-        password, and what is connected with the old one is shut out. Raises ``NameTaken`` for the
-        name of a user with another role.
+        The role is brought up to date. A user who has this name and role already gets a new
+        password, and connections made with the old one are refused from then on. Raises
+        ``NameTaken`` if a user of this name has another role.
         """
         self._require_own_database()
         with self._guard():
@@ -92,27 +91,27 @@ class Roles:
         return password
 
     def admit(self, name: str, password: str, role: str) -> None:
-        """Make a user anew, with this password; raises ``NameTaken`` as ``invite`` does."""
+        """Make a user with this password, also in place of an old one. Raises ``NameTaken``."""
         self._require_own_database()
         with self._guard():
-            known = self._roles_of(name)
-            if known not in (None, [role_name(role)]):
-                raise NameTaken(f"{name} is a user who is no {role}: choose another name")
-            if known:
-                # Not updateUser: connections made with the old password would live on.
+            existing = self._roles_of(name)
+            if existing not in (None, [role_name(role)]):
+                raise NameTaken(f"the user {name} exists with another role: choose another name")
+            if existing:
+                # Not updateUser, which leaves connections made with the old password open.
                 self._database.command("dropUser", name)
             self._database.command("createUser", name, pwd=password, roles=[role_name(role)])
 
     def revoke(self, name: str) -> None:
-        """Shut a user out, at once; raises ``NotFound`` if nobody was invited under this name."""
+        """Delete a user, which is refused at once. Raises ``NotFound`` if nobody was invited so."""
         self._require_own_database()
         with self._guard():
             if self._roles_of(name) not in [[role_name(role)] for role in ROLES]:
-                raise NotFound(f"nobody was invited under the name {name}")
+                raise NotFound(f"nobody was invited under the name {name}: check its spelling")
             self._database.command("dropUser", name)
 
     def has(self, name: str, role: str) -> bool:
-        """Return whether there is a user of this name with this role and no other."""
+        """Return whether a user of this name has this role and no other."""
         with self._guard():
             return self._roles_of(name) == [role_name(role)]
 
@@ -125,20 +124,20 @@ class Roles:
             for collection, actions in PRIVILEGES[role].items()
         ]
         name = role_name(role)
-        known = self._database.command("rolesInfo", name)["roles"]
+        exists = self._database.command("rolesInfo", name)["roles"]
         self._database.command(
-            "updateRole" if known else "createRole", name, privileges=privileges, roles=[]
+            "updateRole" if exists else "createRole", name, privileges=privileges, roles=[]
         )
 
     def _roles_of(self, name: str) -> list[str] | None:
-        """Return the names of a user's roles, None if there is no such user."""
+        """Return the names of a user's roles; None if the user does not exist."""
         users = self._database.command("usersInfo", name)["users"]
         return [role["role"] for role in users[0]["roles"]] if users else None
 
     def _require_own_database(self) -> None:
-        """Refuse to make users of ours among the administrators."""
+        """Raise ``BadAddress`` for the database of the administrators."""
         if self._database.name == "admin":
             raise BadAddress(
-                "admin is not hyperhive's database: write the address as "
+                "the database admin is not hyperhive's database: write the address as "
                 "mongodb://ADMIN:PASSWORD@HOST:27017/hyperhive?authSource=admin"
             )

@@ -66,7 +66,7 @@ def test_20_without_a_login_nothing_is_allowed(store: Store, mongo_uri: str) -> 
             lambda: nobody.trials.find("s"),
             lambda: nobody.queue.post(Draft("s", 0, {}, {}, objective="lenet5")),
         ):
-            with pytest.raises(LoginRefused, match="wants a login: put USER:PASSWORD@"):
+            with pytest.raises(LoginRefused, match="requires a login: put USER:PASSWORD@"):
                 ask()
     assert store.trials.find("s") == []
 
@@ -91,7 +91,7 @@ def test_20_a_wrong_login_is_refused(store: Store, mongo_uri: str, login: str, o
     assert right.partition(":")[2] not in str(error.value)
 
 
-WRONG, NONE = ("hyperhive:hunter2@", "refused the login"), ("", "wants a login")
+WRONG, NONE = ("hyperhive:hunter2@", "refused the login"), ("", "requires a login")
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_20_a_certificate_of_another_ca_is_refused(
     done = home.run(*command, HYPERHIVE_MONGO=with_ca(tls_server, authorities[2]))
     assert done.returncode == 1
     assert is_one_line(done.stderr)
-    assert "shows a certificate that this machine does not trust" in done.stderr
+    assert "has a certificate that this machine does not trust" in done.stderr
     assert "tlsCAFile" in done.stderr
     assert "start it" not in done.stderr
 

@@ -218,7 +218,7 @@ def test_22_predict_cam_refuses_what_is_planted_in_the_store(
     said = {name: is_refused(process) for name, process in processes.items()}
     assert "study 'weights': the weights are no safetensors file" in said["weights"]
     assert "study 'card': the model's card is not one of ours" in said["card"]
-    assert "the store names a file by halves" in said["reference"]
+    assert "a file reference in the store is incomplete" in said["reference"]
 
 
 # -- data sets --------------------------------------------------------------------------------
@@ -455,5 +455,5 @@ def test_22_a_reference_to_a_file_is_not_trusted(store: Store, reference: Any) -
         blob = {}
     document = {"_id": "set", "card": {}, "blob": blob}
     store.client.hyperhive.datasets.insert_one(document)
-    with pytest.raises(CorruptBlob, match="the store names a file by"):
+    with pytest.raises(CorruptBlob, match="a file reference in the store is"):
         store.datasets.fetch("set")

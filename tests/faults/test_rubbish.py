@@ -124,7 +124,7 @@ def test_21_a_trial_that_nobody_can_end_has_failed(store: Store) -> None:
     assert spoilt.status is Status.ERROR
     assert spoilt.error == {
         "kind": ErrorKind.BAD_PAYLOAD.value,
-        "message": "somebody wrote into its document what is no state",
+        "message": "its document has an invalid state",
     }
     claimed = store.queue.claim("w", new_token(), ["lenet5"])
     assert claimed is not None

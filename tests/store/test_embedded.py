@@ -24,7 +24,7 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from hyperhive.store.errors import LoginRefused, NoServerBinary, ServerFailed
-from hyperhive.store.server import embedded
+from hyperhive.store.server import embedded, mongod
 from hyperhive.store.server.embedded import embedded_server, find_mongod, running_uri, stop
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft
@@ -349,7 +349,7 @@ def test_a_killed_server_that_another_run_started_is_no_wait(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who only joined a server notices that it is dead, rather than waiting for its end."""
-    monkeypatch.setattr(embedded, "START_TIMEOUT_S", 5.0)
+    monkeypatch.setattr(mongod, "START_TIMEOUT_S", 5.0)
     with another_user(directory) as killed, embedded_server(directory):
         killed.kill()
         killed.wait()

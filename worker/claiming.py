@@ -23,7 +23,7 @@ from hyperhive.store.workers import Pace
 from hyperhive.worker.identity import Identity
 
 SLOW = 3.0
-"""A device is slow if a unit of cost takes it this many times as long as the fastest device."""
+"""A device is slow if a unit of cost takes it more than this many times as long as the fastest."""
 
 
 class Claimer:

@@ -173,8 +173,8 @@ class Worker:
         if trial is None:
             return False
         store_id = store.identity()
-        # Nothing more is asked of the server before the run. Until here a lost reply would have
-        # left the trial to be found by its token.
+        # The last reply that is needed before the run has arrived. If one had been lost, the next
+        # call would find the trial by its token.
         self._claimer.confirm()
         claimed_at = time.monotonic()
         kind = ", a second copy" if trial.is_copy else ""

@@ -1,4 +1,4 @@
-"""A worker whose clock is decades off: case 14. Its monotonic clock is right, as on any device."""
+"""Case 14: a worker whose clock is decades wrong. Its monotonic clock is right."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hyperhive.store.trial import Status, Trial
 
 SHIM = Path(__file__).with_name("clock.c")
 EPOCHS = {1970: "10", 2100: "4102444800"}
-"""Seconds since 1970 at which a worker's clock starts."""
+"""The time, in seconds since 1970, at which a worker's clock starts."""
 LEASE = timedelta(seconds=2)
 
 
@@ -38,7 +38,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def clock(home: Home, shim: Path, year: int) -> Iterator[None]:
-    """Have what is started meanwhile live in another year."""
+    """Give another year to the processes that are started meanwhile."""
     before = dict(home.environment)
     home.environment.update(LD_PRELOAD=str(shim), FAULTS_EPOCH=EPOCHS[year], TZ="UTC")
     yield
@@ -56,13 +56,13 @@ def lease_end(trial: Trial) -> datetime:
     return trial.lease_until
 
 
-def test_14_workers_with_wrong_clocks_work_as_any_other(
+def test_14_workers_with_wrong_clocks_work_like_others(
     home: Home, shim: Path, store: Store, mongo_uri: str
 ) -> None:
-    """They claim, renew and finish; a fresh upload is kept, and what they held is freed in time.
+    """They claim, renew and finish; a fresh upload is not collected, and leases end in time.
 
-    One dies with an upload that nothing refers to yet, and the next with its clock delivers. Then
-    all die while they train: their trials are for others once the leases are over, not sooner.
+    One dies after an upload that no trial refers to yet, and the next with its clock delivers. Then
+    all die while they train: others can claim the trials when the leases are over, not sooner.
     """
     fleet = Fleet(home, LEASE.total_seconds(), mongo_uri)
     workers = []
@@ -76,7 +76,7 @@ def test_14_workers_with_wrong_clocks_work_as_any_other(
         for before, after in zip(held, store.trials.find("s")):
             assert (after.status, after.token) == (Status.RUNNING, before.token)
             assert lease_end(after) - now() <= LEASE
-    until(lambda: (fleet.audit / "died-uploaded").exists(), "a death behind an upload")
+    until(lambda: (fleet.audit / "died-uploaded").exists(), "a death after an upload")
     assert store.collect_orphans(older_than=60) == 0
     trials = ended(store, "s")
     assert {trial.status for trial in trials} == {Status.DONE}

@@ -1,4 +1,4 @@
-"""A mongod that is killed, again and again, while it is written to."""
+"""A mongod that is killed again and again while workers write to it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from hyperhive.store import store as store_module
 from hyperhive.store.store import Store
 
 
-def test_02_mongod_killed_under_load_keeps_its_word(tmp_path: Path) -> None:
-    """What it acknowledged before it was killed is there after a restart on the same files."""
+def test_02_mongod_killed_under_load_keeps_acknowledged_writes(tmp_path: Path) -> None:
+    """After a restart on the same files, all acknowledged writes are there."""
     assert kill_under_load(tmp_path / "mongo", kills=1) > WRITERS * 20
 
 
 @pytest.mark.long
-def test_02_mongod_killed_again_and_again_keeps_its_word(tmp_path: Path) -> None:
+def test_02_mongod_killed_again_and_again_keeps_acknowledged_writes(tmp_path: Path) -> None:
     """The same, four times on the same files."""
     assert kill_under_load(tmp_path / "mongo", kills=4) > 4 * WRITERS * 20
 
 
 @pytest.mark.long
-def test_23_without_the_journal_it_does_not(
+def test_23_without_the_journal_writes_are_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same test notices that writes are acknowledged before they are in the journal."""
+    """The same test fails if writes are acknowledged before they are in the journal."""
     monkeypatch.setattr(store_module, "client_options", store_module.client_options)
     hyperhive_faults.take_away("journal")
     with pytest.raises(AssertionError, match="acknowledged and lost"):

@@ -1,4 +1,4 @@
-"""Workers that are killed, frozen, poisoned, stopped and cut off, on trials posted by the test."""
+"""Workers that are killed, frozen, stopped or cut off, and trials that kill workers."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def documents(store: Store, study: str = "s") -> list[dict[str, Any]]:
     return list(store.client.get_default_database().jobs.find({"exp_key": study}).sort("tid"))
 
 
-def begun(fleet: Fleet, trial: Trial) -> int:
-    """Return how often a trial's objective was begun, by any worker."""
+def runs(fleet: Fleet, trial: Trial) -> int:
+    """Return how many runs of a trial's objective were started, by any worker."""
     rate = trial.config["learning_rate"]
     return sum(event["learning_rate"] == rate for event in events(fleet.audit, "begun"))
 
 
 def test_01_a_worker_killed_at_any_step_loses_nothing(fleet: Fleet) -> None:
-    """Before its result is kept, the trial is run again once the lease is over.
+    """Killed before its result is in the outbox, the trial runs again once the lease is over.
 
-    After that it never is: whoever starts next on the device delivers the result.
+    Killed later, it never does: the next worker that starts on the device delivers the result.
     """
     steps = {"training", *STEPS}
     with fleet.store() as store:
@@ -53,7 +53,7 @@ def test_01_a_worker_killed_at_any_step_loses_nothing(fleet: Fleet) -> None:
             if step in ("claimed", "training"):
                 assert len(issued) == 2, step
             else:
-                assert len(issued) <= 1, step  # none: it died over what another had left
+                assert len(issued) <= 1, step  # none if it died while delivering for another worker
 
 
 def held_by(store: Store, pid: int) -> list[Trial]:
@@ -68,7 +68,7 @@ def claims(store: Store, trial: Trial) -> int:
 
 
 def issued_since(store: Store, pid: int) -> list[dict[str, Any]]:
-    """Return the last claim of a process, if any, and those that came after it on the trial."""
+    """Return the last claim of a process, if any, and the later claims of that trial."""
     histories = [
         document["issued"][number:]
         for document in documents(store)
@@ -85,7 +85,7 @@ def test_06_a_worker_frozen_while_another_runs_its_trial(fleet: Fleet) -> None:
             first = fleet.worker(deaf="")
             store.queue.post(draft("s", 0))
             held = running(store, "s")
-            until(lambda: begun(fleet, held), "its training")
+            until(lambda: runs(fleet, held), "its training")
             freeze(held)
         second = fleet.worker()
         abandon(store, held, lambda: store.trials.find("s")[0].is_final)
@@ -93,9 +93,9 @@ def test_06_a_worker_frozen_while_another_runs_its_trial(fleet: Fleet) -> None:
         until(lambda: store.trials.find("s")[0].late, "the late result")
         (trial,) = store.trials.find("s")
         assert (trial.status, trial.claims, trial.late) == (Status.DONE, 2, 1)
-        assert begun(fleet, trial) == 2
+        assert runs(fleet, trial) == 2
         assert trial.owner != held.owner
-        for tid in range(1, 5):  # whoever takes the first of them, which is held back, has one
+        for tid in range(1, 5):  # the worker that takes the first, held back, keeps it
             store.queue.post(draft("s", tid))
         others = [2, 3, 4]
         until(lambda: all(t.is_final for t in store.trials.find("s", tids=others)), "the others")
@@ -109,21 +109,21 @@ def test_06_a_worker_frozen_while_another_runs_its_trial(fleet: Fleet) -> None:
     assert second.is_running()
 
 
-def test_07_a_worker_frozen_while_nobody_takes_its_trial(fleet: Fleet) -> None:
-    """The lease that ran out is renewed, and the trial is run once."""
+def test_07_a_worker_frozen_while_no_other_takes_its_trial(fleet: Fleet) -> None:
+    """The expired lease is renewed, and the trial runs once."""
     fleet.worker()
     with fleet.store() as store:
         with fleet.held_back(draft("s", 0).config):
             store.queue.post(draft("s", 0))
             held = running(store, "s")
-            until(lambda: begun(fleet, held), "its training")
+            until(lambda: runs(fleet, held), "its training")
             freeze(held)
             abandon(store, held, lambda: [trial.tid for trial in store.trials.overdue()] == [0])
             thaw(held)
             until(lambda: not store.trials.overdue(), "the renewal of its lease")
         (trial,) = ended(store, "s")
         assert (trial.status, trial.claims, trial.late) == (Status.DONE, 1, 0)
-        assert begun(fleet, trial) == 1
+        assert runs(fleet, trial) == 1
         check(store, "s", 1, fleet.audit, fleet.outbox)
 
 
@@ -138,28 +138,28 @@ def thaw(trial: Trial) -> None:
 
 
 def test_12_a_poison_trial_ends_after_its_attempts(fleet: Fleet) -> None:
-    """A trial that kills whoever begins it is begun max_attempts times; the others are done."""
+    """A trial that kills its workers is started max_attempts times; the others are done."""
     worker = fleet.worker()
     with fleet.store() as store:
         store.queue.post(draft("s", 0, objective="poison", max_attempts=2))
         store.queue.post(draft("s", 1))
         (poison,) = store.trials.find("s", tids=[0])
-        until(lambda: begun(fleet, poison) == 1, "the first attempt")
+        until(lambda: runs(fleet, poison) == 1, "the first attempt")
         abandon(store, running(store, "s"), lambda: claims(store, poison) == 2)
-        until(lambda: begun(fleet, poison) == 2, "the last attempt")
+        until(lambda: runs(fleet, poison) == 2, "the last attempt")
         abandon(store, running(store, "s"), store.queue.expire)
         ended(store, "s")
         lost, other = store.trials.find("s")
-        assert (lost.status, lost.attempts, begun(fleet, lost)) == (Status.ERROR, 2, 2)
+        assert (lost.status, lost.attempts, runs(fleet, lost)) == (Status.ERROR, 2, 2)
         assert (lost.error or {})["kind"] == ErrorKind.WORKER_LOST.value
         assert other.status is Status.DONE
     assert "slot 1 ended (killed by SIGKILL); a new one starts in 1 s" in worker.said()
 
 
 def test_13_workers_stopped_at_random_lose_nothing(fleet: Fleet) -> None:
-    """Each leaves within its grace; what it had in hand is done, or given back with its attempt.
+    """Each ends within its grace; its trial is done, or given back with its attempt refunded.
 
-    The last one has a trial in hand that does not end.
+    The last one holds a trial that does not end.
     """
     dice = random.Random(13)
     with fleet.store() as store:
@@ -187,7 +187,7 @@ def test_13_workers_stopped_at_random_lose_nothing(fleet: Fleet) -> None:
 
 
 def deliver_after_an_outage(fleet: Fleet, **faults: str) -> None:
-    """Finish a trial while the server is away, lose the worker too, and start one elsewhere.
+    """Finish a trial while the server is away, kill the worker, and start other workers.
 
     Raises ``AssertionError`` if the result was lost, or computed again.
     """
@@ -196,28 +196,29 @@ def deliver_after_an_outage(fleet: Fleet, **faults: str) -> None:
         with fleet.store() as store:
             store.queue.post(draft("s", 0))
             trial = running(store, "s")
-        until(lambda: begun(fleet, trial), "its training")
+        until(lambda: runs(fleet, trial), "its training")
         fleet.freeze_server()
     until(lambda: events(fleet.audit, "kept"), "the result")
     fleet.kill(worker)
     fleet.thaw_server()
     with fleet.store() as store:
         abandon(store, trial, store.trials.overdue)
-    begun_before = begun(fleet, trial)
+    runs_before = runs(fleet, trial)
     fleet.worker("--study", "another", **faults)
+    until(lambda: not fleet.undelivered(), "the delivery")
     fleet.worker(**faults)
     with fleet.store() as store:
         (trial,) = ended(store, "s")
-        assert begun(fleet, trial) == begun_before == 1, "computed again"
+        assert runs(fleet, trial) == runs_before == 1, "computed again"
         check(store, "s", 1, fleet.audit, fleet.outbox)
 
 
 def test_15_an_outage_longer_than_the_lease(own_fleet: Fleet) -> None:
-    """Training goes on without the server; the next worker's start delivers, for whatever study."""
+    """Training goes on without the server; the next worker delivers, whatever its study."""
     deliver_after_an_outage(own_fleet)
 
 
 def test_23_without_the_outbox_a_result_is_lost(own_fleet: Fleet) -> None:
-    """The test of an outage notices that the outbox was taken away."""
+    """The test of an outage fails if the outbox is taken away."""
     with pytest.raises(AssertionError, match="computed again"):
         deliver_after_an_outage(own_fleet, without="outbox")

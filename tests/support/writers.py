@@ -20,7 +20,7 @@ WRITERS = 4
 
 
 class Writer(threading.Thread):
-    """Posts, claims and finishes trials, and remembers what the server acknowledged."""
+    """Posts, claims and finishes trials, and records what the server acknowledged."""
 
     def __init__(self, uri: str, number: int, ended: threading.Event) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Writer(threading.Thread):
         self.disowned: list[str] = []
 
     def run(self) -> None:
-        """Write until told to end."""
+        """Write until the event is set."""
         with Store(self._uri, timeout=2.0) as store:
             tid = 0
             while not self._ended.is_set():
@@ -44,7 +44,7 @@ class Writer(threading.Thread):
                     time.sleep(0.05)
 
     def _one(self, store: Store, tid: int) -> None:
-        store.queue.post(draft(self._name, tid))  # again, after a time-out: it is safe
+        store.queue.post(draft(self._name, tid))  # posting again after a time-out is safe
         self.posted.add(tid)
         token = new_token()
         trial = store.queue.claim("w", token, ["quick"], self._name, lease=3600.0)
@@ -57,19 +57,19 @@ class Writer(threading.Thread):
             self.disowned.append(f"claim of {trial.tid}")
 
     def lost(self, store: Store) -> list[str]:
-        """Return what was acknowledged and is not there."""
-        there = {trial.tid: trial for trial in store.trials.find(self._name)}
-        posts = [f"post of {tid}" for tid in self.posted if tid not in there]
+        """Return what was acknowledged and is missing."""
+        trials = {trial.tid: trial for trial in store.trials.find(self._name)}
+        posts = [f"post of {tid}" for tid in self.posted if tid not in trials]
         results = [
             f"result of {tid}"
             for tid, token in self.won.items()
-            if tid in there and (there[tid].status, there[tid].winner) != (Status.DONE, token)
+            if tid in trials and (trials[tid].status, trials[tid].winner) != (Status.DONE, token)
         ]
         return posts + results + self.disowned
 
 
 def kill_under_load(directory: Path, kills: int) -> int:
-    """Kill mongod under load; raise ``AssertionError`` if what it acknowledged is not there after.
+    """Kill mongod under load; raise ``AssertionError`` if a write that it acknowledged is missing.
 
     Returns how many writes were acknowledged.
     """

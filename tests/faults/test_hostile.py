@@ -153,7 +153,7 @@ def test_22_a_pickle_in_place_of_a_model_is_never_run(tmp_path: Path, planted: P
 
 @pytest.fixture
 def picture(tmp_path: Path) -> str:
-    """Return the path of an image to label."""
+    """Return the path of an image to classify."""
     Image.new("RGB", (28, 28)).save(tmp_path / "picture.png")
     return str(tmp_path / "picture.png")
 
@@ -171,18 +171,18 @@ def predict(home: Home, *arguments: str, **variables: str) -> subprocess.Popen[s
     )
 
 
-def is_refused(process: subprocess.Popen[str]) -> str:
+def refusal_of(process: subprocess.Popen[str]) -> str:
     """Return the one sentence with which predict-cam refuses a model."""
-    _, said = process.communicate(timeout=120)
+    _, error = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert is_one_line(said)
-    return said
+    assert is_one_line(error)
+    return error
 
 
 def test_22_predict_cam_refuses_files_that_are_no_model(
     home: Home, planted: Path, picture: str
 ) -> None:
-    """A pickle, half a file and a lying header: a sentence each, and nothing is written."""
+    """A pickle, a truncated file and a false header give one sentence each, and no output."""
     files = {
         "pickle": pickles(planted)[0],
         "half": weights()[:9999],
@@ -193,9 +193,9 @@ def test_22_predict_cam_refuses_files_that_are_no_model(
         checkpoint.save(home.work / name, packed, card_of(packed))
         processes[name] = predict(home, picture, "--model", name)
     for name, process in processes.items():
-        said = is_refused(process)
-        assert "the weights are no safetensors file" in said
-        assert name in said
+        refusal = refusal_of(process)
+        assert "the weights are no safetensors file" in refusal
+        assert name in refusal
     assert not (home.work / "predictions").exists()
 
 
@@ -215,10 +215,10 @@ def test_22_predict_cam_refuses_what_is_planted_in_the_store(
         store.studies.open(name, {})
         store.studies.conclude(name, result)
         processes[name] = predict(home, picture, "--study", name, HYPERHIVE_MONGO=mongo_uri)
-    said = {name: is_refused(process) for name, process in processes.items()}
-    assert "study 'weights': the weights are no safetensors file" in said["weights"]
-    assert "study 'card': the model's card is not one of ours" in said["card"]
-    assert "the store names a file by halves" in said["reference"]
+    refusals = {name: refusal_of(process) for name, process in processes.items()}
+    assert "study 'weights': the weights are no safetensors file" in refusals["weights"]
+    assert "study 'card': the model's card is not one of ours" in refusals["card"]
+    assert "the store names a file by halves" in refusals["reference"]
 
 
 # -- data sets --------------------------------------------------------------------------------

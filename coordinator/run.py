@@ -154,7 +154,10 @@ class StudyRun:
 
     def _card(self, winner: Trial, source: Trial, weights: BlobRef) -> Card:
         """Return the card; raises ``StudyFailed`` if the trials' results lack what it needs."""
-        if winner.accuracy is None or "trained_on" not in source.result:
+        # An objective may report null: it validated nothing.
+        reported = winner.result.get("validation_accuracy", "missing")
+        is_invalid = reported is not None and winner.accuracy is None
+        if is_invalid or "trained_on" not in source.result:
             raise StudyFailed(
                 f"trial {winner.tid} is the best, but no model can be made of it: the results of "
                 f"objective {self._study.plan.objective} lack validation_accuracy or trained_on"

@@ -1,4 +1,4 @@
-"""predict-cam with a camera on the network: a series of snapshots, and live mode, as a person."""
+"""predict-cam with a network camera, as a person runs it: a series of snapshots, and live mode."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def server() -> Iterator[MjpegServer]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder with a model in it."""
+    """Return a folder with a model in it."""
     save_untrained(tmp_path / "model")
     return tmp_path
 
@@ -53,7 +53,7 @@ def lines_of(folder: Path) -> list[Any]:
 
 
 def test_ten_snapshots_of_a_stream(folder: Path, server: MjpegServer) -> None:
-    """They give ten annotated frames, ten lines of JSON and CSV that agree, and a contact sheet."""
+    """Ten snapshots give ten annotated frames, ten equal rows in JSON and CSV, and a sheet."""
     program = start(folder, server.url, "--count", "10", "--every", "0.2", "--countdown", "0")
     assert program.end() == 0, program.said()
     output = folder / "predictions"
@@ -81,13 +81,13 @@ def test_ten_snapshots_of_a_stream(folder: Path, server: MjpegServer) -> None:
 
 
 def picture_in(annotated: Image.Image) -> Any:
-    """Return the stream's picture of 256x48: the panel is beneath, what is not seen is dark."""
+    """Return the stream's picture of 256x48: the panel is below it, and its sides are dark."""
     pixels = np.asarray(annotated.convert("RGB"))[: annotated.width * 48 // 256]
     return np.clip(pixels * 2.5, 0, 255)
 
 
 def test_live_mode_writes_snapshots_only(folder: Path, server: MjpegServer) -> None:
-    """Without --every it writes nothing at all; it has no display, says so, and ends at Ctrl-C."""
+    """Without --every nothing is written; without a display it says so, and Ctrl-C ends it."""
     program = start(folder, server.url, "--live")
     program.says("no window: there is no display")
     until(lambda: len(server.sent) > 40, "40 pictures")
@@ -99,7 +99,7 @@ def test_live_mode_writes_snapshots_only(folder: Path, server: MjpegServer) -> N
 
 
 def test_live_mode_with_all_that_it_can_do(folder: Path, server: MjpegServer) -> None:
-    """Snapshots as --every says, a video, a page; it outlives a camera that goes away and back."""
+    """It writes snapshots, a video and a page, and survives a camera that goes away and returns."""
     program = start(
         folder, server.url, "--live", "--every", "0.5", "--save-video", "--serve", "0", "-q"
     )
@@ -132,7 +132,7 @@ def number_of_lines(folder: Path) -> int:
     reason="no Xvfb or xdotool: windows are not looked at",
 )
 def test_the_keys_of_a_real_window(folder: Path, server: MjpegServer) -> None:
-    """On a display live mode opens a window by itself: space keeps a frame, q ends it in order."""
+    """On a display live mode opens a window by itself: space writes a frame, q ends it."""
     read, write = os.pipe()
     with subprocess.Popen(
         ["Xvfb", "-displayfd", str(write), "-screen", "0", "1024x800x24"],
@@ -154,7 +154,7 @@ def test_the_keys_of_a_real_window(folder: Path, server: MjpegServer) -> None:
 
 
 def press(key: str, display: str) -> bool:
-    """Press a key over our window, once there is one."""
+    """Press a key in our window, once it is open."""
     keys = ["search", "--name", "predict-cam", "windowfocus", "key", key]
     done = subprocess.run(
         ["xdotool", *keys],

@@ -154,7 +154,7 @@ def test_22_a_pickle_in_place_of_a_model_is_never_run(tmp_path: Path, planted: P
 
 @pytest.fixture
 def picture(tmp_path: Path) -> str:
-    """Return the path of an image to label."""
+    """Return the path of an image to classify."""
     Image.new("RGB", (28, 28)).save(tmp_path / "picture.png")
     return str(tmp_path / "picture.png")
 
@@ -170,7 +170,7 @@ def refused(home: Home, *arguments: str, **variables: str) -> str:
 def test_22_predict_cam_refuses_files_that_are_no_model(
     home: Home, planted: Path, picture: str
 ) -> None:
-    """A pickle, half a file and a lying header: a sentence each, and nothing is written."""
+    """A pickle, a truncated file and a false header give one sentence each, and no output."""
     files = {
         "pickle": pickles(planted)[0],
         "half": weights()[:9999],

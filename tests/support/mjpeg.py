@@ -1,6 +1,6 @@
-"""A camera on the network, for tests: serves MJPEG on loopback, and misbehaves when it is told to.
+"""A network camera for tests: serves MJPEG on loopback, and misbehaves when told to.
 
-Each picture carries its number in its pixels; when it was sent is written down.
+Each picture carries its number in its pixels; the time at which it was sent is recorded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BOUNDARY = "frame"
 
 
 def numbered(number: int) -> np.ndarray:
-    """Return RGB pixels that show a number: a row of squares, white for 1, which outlive JPEG."""
+    """Return RGB pixels that show a number as a row of squares, white for 1, which survive JPEG."""
     bits = [255 * (number >> bit & 1) for bit in range(_BITS)]
     row = np.repeat(np.array(bits, np.uint8), _SIDE)
     return np.repeat(np.tile(row, (3 * _SIDE, 1))[..., None], 3, axis=2)
@@ -43,23 +43,23 @@ def jpeg(image: np.ndarray) -> bytes:
 
 
 class MjpegServer:
-    """``/stream`` is MJPEG, ``/still`` one picture, ``/page`` neither; use as a context manager.
+    """``/stream`` is MJPEG, ``/still`` one picture, ``/page`` neither; a context manager.
 
-    What a test may set at any time:
+    A test may set these at any time:
 
     Attributes:
-        fps: pictures a second.
-        stalled: while set, streams stay open and nothing comes.
-        mute: while set, requests are taken and not answered.
-        login: user and password that are asked for, or None.
-        digest: whether the login is asked for as a digest.
-        lengths: whether the parts of a stream tell their length.
-        leading: whether the line end after a picture comes with the next one only.
+        fps: pictures per second.
+        stalled: while set, streams stay open and send nothing.
+        mute: while set, requests are accepted and not answered.
+        login: required user and password, or None.
+        digest: whether the login must be a digest.
+        lengths: whether the parts of a stream have a length.
+        leading: whether the line end after a picture comes with the next one.
         chunked: whether a stream comes in HTTP's chunks, as behind a proxy.
-        damaged: whether pictures are cut off in their middle.
-        sent: moment on the monotonic clock at which the picture of each number was last sent.
-        asked: how many requests were answered with pictures.
-        watching: how many streams are open.
+        damaged: whether pictures are truncated.
+        sent: moment of the monotonic clock when the picture of each number was last sent.
+        asked: number of requests that were answered with pictures.
+        watching: number of open streams.
     """
 
     def __init__(self, fps: float = 25.0) -> None:
@@ -74,7 +74,7 @@ class MjpegServer:
         self.sent: dict[int, float] = {}
         self.asked = 0
         self.watching = 0
-        self._begun = time.monotonic()
+        self._started_at = time.monotonic()
         self._cut = threading.Event()
         self._server: http.server.ThreadingHTTPServer | None = None
         self._port = 0
@@ -86,15 +86,15 @@ class MjpegServer:
 
     @property
     def url(self) -> str:
-        """Where the stream is."""
+        """The address of the stream."""
         return f"http://{self.address}/stream"
 
     def number(self) -> int:
-        """Return the number of the picture that is the newest now."""
-        return int((time.monotonic() - self._begun) * self.fps)
+        """Return the number of the newest picture."""
+        return int((time.monotonic() - self._started_at) * self.fps)
 
     def up(self) -> None:
-        """Answer, at the same address as before."""
+        """Start to answer, at the same address as before."""
         owner = self
 
         class Handler(_Handler):
@@ -108,12 +108,12 @@ class MjpegServer:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def cut(self) -> None:
-        """Break off every stream that is open; further ones are welcome."""
+        """Break every open stream; further ones are served."""
         self._cut.set()
         self._cut = threading.Event()
 
     def down(self) -> None:
-        """Break off every stream, and refuse connections."""
+        """Break every stream, and refuse connections."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -138,7 +138,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Keep quiet."""
 
     def do_GET(self) -> None:
-        """Answer as the camera is told to."""
+        """Answer as the attributes say."""
         camera, cut = self.camera, self.camera._cut
         while camera.mute.is_set():
             if cut.wait(0.02):
@@ -161,7 +161,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             camera.watching += 1
             try:
                 self._stream(cut)
-            except OSError:  # who watched has left
+            except OSError:  # the viewer has left
                 pass
             finally:
                 camera.watching -= 1

@@ -1,4 +1,4 @@
-"""A network camera that speaks RTSP, for tests: numbered JPEG pictures over RTP, over TCP."""
+"""A network camera for tests that speaks RTSP: numbered JPEG pictures over RTP over TCP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SDP = (
 
 
 def _parts(picture: bytes) -> tuple[bytes, bytes]:
-    """Return a JPEG file's quantisation tables, and what comes after its headers."""
+    """Return a JPEG file's quantisation tables, and the data after its headers."""
     tables, at = b"", 2
     while True:
         marker, size = struct.unpack(">HH", picture[at : at + 4])
@@ -31,27 +31,27 @@ def _parts(picture: bytes) -> tuple[bytes, bytes]:
 
 
 def packets(number: int, width: int, height: int, tables: bytes, scan: bytes) -> list[bytes]:
-    """Return a picture as RTP packets (RFC 2435; type 1 is 4:2:0, Q 255 brings its tables)."""
-    found, offset, largest = [], 0, 1200
+    """Return a picture as RTP packets (RFC 2435; type 1 is 4:2:0, Q 255 includes the tables)."""
+    result, offset, largest = [], 0, 1200
     while offset < len(scan):
         piece = scan[offset : offset + largest]
         last = offset + len(piece) == len(scan)
         head = struct.pack(">BBHII", 0x80, 26 | last << 7, number, number * _CLOCK // 25, 1)
         head += struct.pack(">IBBBB", offset, 1, 255, width // 8, height // 8)
         head += struct.pack(">BBH", 0, 0, len(tables)) + tables if offset == 0 else b""
-        found.append(head + piece)
+        result.append(head + piece)
         offset += len(piece)
-    return found
+    return result
 
 
 class RtspServer(socketserver.ThreadingTCPServer):
-    """Serves one stream at 25 pictures a second; use as a context manager.
+    """Serves one stream at 25 pictures per second; use it as a context manager.
 
     Attributes:
-        login: user and password that are asked for (basic), or None.
-        last: number of the picture sent last.
-        stalled: while set, nothing comes.
-        watching: how many streams are open.
+        login: required user and password (basic), or None.
+        last: number of the last picture that was sent.
+        stalled: while set, nothing is sent.
+        watching: number of open streams.
     """
 
     daemon_threads = True
@@ -90,7 +90,7 @@ class _Session(socketserver.StreamRequestHandler):
                 self.server.watching += 1
                 try:
                     self._play()
-                except OSError:  # who watched has left
+                except OSError:  # the viewer has left
                     return
                 finally:
                     self.server.watching -= 1

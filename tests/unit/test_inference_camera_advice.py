@@ -1,4 +1,4 @@
-"""What people complain about, row by row as CAMERA.md has it, each by a source that fails so.
+"""The rows of the table in docs/camera.md, each by a source that fails in that way.
 
 The window's row ("headless without a display") is test_it_is_headless_where_there_is_no_display in
 test_inference_command.py.
@@ -44,7 +44,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def shots(text: str, said: list[str] | None = None, **options: Any) -> list[Frame]:
-    """Take snapshots of a source; tell what it said."""
+    """Take snapshots of a source; collect its sentences."""
     say = (lambda _: None) if said is None else said.append
     sampling = Sampling(**{"count": 2, "every": 0.05, "countdown": 0.0, **options})
     source = resolve([text], sampling, Path("nowhere"), say)
@@ -53,7 +53,7 @@ def shots(text: str, said: list[str] | None = None, **options: Any) -> list[Fram
 
 @pytest.fixture
 def plug(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plug]:
-    """Give a function that plugs in devices, which OpenCV then opens one after the other."""
+    """Return a function that plugs in devices; OpenCV then opens them one after the other."""
 
     def put(*devices: Device) -> Plug:
         plugged = Plug(*devices)
@@ -64,7 +64,7 @@ def plug(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plug]:
 
 
 def called(tmp_path: Path, index: int, name: str, part: str = "0") -> None:
-    """Have Linux call a camera by this name."""
+    """Give a camera this name in Linux's files."""
     folder = tmp_path / "video4linux" / f"video{index}"
     folder.mkdir(parents=True)
     (folder / "name").write_text(name + "\n")
@@ -72,7 +72,7 @@ def called(tmp_path: Path, index: int, name: str, part: str = "0") -> None:
 
 
 def test_macos_not_authorized(monkeypatch: pytest.MonkeyPatch, plug: Any) -> None:
-    """A Mac's camera is opened in the main thread; one that is not allowed says where to allow."""
+    """A Mac's camera is opened in the main thread; a forbidden one says where to allow it."""
     monkeypatch.setattr(sys, "platform", "darwin")
     opened = plug(Device(there=False)).opened
     with pytest.raises(SourceError) as complaint:
@@ -90,7 +90,7 @@ def test_macos_not_authorized(monkeypatch: pytest.MonkeyPatch, plug: Any) -> Non
 
 
 def test_continuity_camera_takes_index_0(monkeypatch: pytest.MonkeyPatch, plug: Any) -> None:
-    """AVFoundation is asked by name; which camera it is, and how to choose another, is said."""
+    """AVFoundation is chosen by name; a sentence names the camera and how to choose another."""
     monkeypatch.setattr(sys, "platform", "darwin")
     said: list[str] = []
     device = plug(Device()).devices[0]
@@ -105,7 +105,7 @@ def test_continuity_camera_takes_index_0(monkeypatch: pytest.MonkeyPatch, plug: 
 def test_list_cameras(
     monkeypatch: pytest.MonkeyPatch, plug: Any, tmp_path: Path, capsys: Any
 ) -> None:
-    """Every camera is shown by number, name and size, or with what it lacks; and set free."""
+    """Every camera is listed with number, name and size or fault, and then released."""
     from hyperhive.inference.cli import app
 
     opened = plug(Device(empty=2), Device(there=False), Device(dies_after=0)).opened
@@ -124,7 +124,7 @@ def test_list_cameras(
 
 
 def test_list_cameras_on_a_mac(monkeypatch: pytest.MonkeyPatch, plug: Any, capsys: Any) -> None:
-    """A Mac hides which camera has which number: numbers and names are shown apart, or no names."""
+    """A Mac does not number its names: numbers and names are listed apart, or without names."""
     from hyperhive.inference.cli import app
 
     told = '{"SPCameraDataType": [{"_name": "FaceTime HD"}, {"_name": "My iPhone Camera"}]}'
@@ -144,7 +144,7 @@ def test_list_cameras_on_a_mac(monkeypatch: pytest.MonkeyPatch, plug: Any, capsy
 
 
 def test_list_cameras_where_there_is_none(plug: Any) -> None:
-    """Without a camera, the list is a sentence that says what to do."""
+    """Without a camera, a sentence says what to do."""
     from hyperhive.inference.cli import app
 
     plug(Device(there=False))
@@ -153,7 +153,7 @@ def test_list_cameras_where_there_is_none(plug: Any) -> None:
 
 
 def test_first_frames_dark_or_empty(monkeypatch: pytest.MonkeyPatch, plug: Any) -> None:
-    """About a second is thrown away, empty reads are waited out, and for ever is an error."""
+    """About a second is skipped, and empty reads are tolerated; only empty reads are an error."""
     monkeypatch.setattr("hyperhive.inference.sources.camera._WARM_UP_S", 1.0)
     plug(Device(empty=10, dark=20))  # 0.3 s, or some more on a busy machine
     assert all(frame.image.max() > 0 for frame in shots("0"))
@@ -164,7 +164,7 @@ def test_first_frames_dark_or_empty(monkeypatch: pytest.MonkeyPatch, plug: Any) 
 
 @pytest.mark.parametrize(("lengths", "leading"), [(True, False), (False, False), (False, True)])
 def test_stale_snapshots(lengths: bool, leading: bool) -> None:
-    """A snapshot is less than a frame's interval old when it is given, however long one waited."""
+    """A snapshot is less than a frame's interval old, however slow the consumer is."""
     interval = 1.0
     taken: list[int] = []
     with MjpegServer(fps=1 / interval) as server:
@@ -180,7 +180,7 @@ def test_stale_snapshots(lengths: bool, leading: bool) -> None:
 
 
 def test_v4l2_select_timeout(plug: Any) -> None:
-    """A read that does not come back ends by our own deadline, with what helps such a camera."""
+    """A read that hangs ends by our own deadline, with advice for such a camera."""
     device = plug(Device(hangs_after=0)).devices[0]
     begun = time.monotonic()
     with pytest.raises(SourceError) as complaint:
@@ -214,7 +214,7 @@ def released_soon(device: Device) -> None:
 def test_csi_through_dev_video0_gives_raw_bayer(
     device: Device, found: str, tmp_path: Path, plug: Any
 ) -> None:
-    """By its format, its pixels or its name a raw camera is noticed, and the answer is csi://0."""
+    """A raw camera is noticed by its format, pixels or name, and the advice is csi://0."""
     plug(device)
     called(tmp_path, 0, "vi-output, imx219 7-0010")
     with pytest.raises(SourceError, match=found) as complaint:
@@ -224,7 +224,7 @@ def test_csi_through_dev_video0_gives_raw_bayer(
 
 
 def test_pypis_cv2_has_no_gstreamer(monkeypatch: pytest.MonkeyPatch, plug: Any) -> None:
-    """Before csi:// is opened, OpenCV's build is looked at, and the answer is which cv2 to use."""
+    """Before csi:// is opened, OpenCV's build is checked, and the advice is which cv2 to use."""
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:                   NO\n")
     opened = plug(Device()).opened
     with pytest.raises(SourceError) as complaint:
@@ -239,7 +239,7 @@ def test_pypis_cv2_has_no_gstreamer(monkeypatch: pytest.MonkeyPatch, plug: Any) 
 
 
 def test_failed_to_create_capture_session(monkeypatch: pytest.MonkeyPatch, plug: Any) -> None:
-    """csi:// is opened through Argus; where that cannot be, it is said how to free the camera."""
+    """csi:// is opened through Argus; if that fails, the advice is how to free the camera."""
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:     YES (1.14.5)\n")
     device = plug(Device()).devices[0]
     assert len(shots("csi://0?w=1920&h=1080&flip=2")) == 2
@@ -260,7 +260,7 @@ def test_failed_to_create_capture_session(monkeypatch: pytest.MonkeyPatch, plug:
 
 
 def test_the_camera_goes_away(plug: Any) -> None:
-    """It is tried again, ever more rarely, for a bounded time, and told; then it ends clearly."""
+    """It is reopened with growing pauses for a bounded time, and reported; then the series ends."""
     said: list[str] = []
     plugged = plug(Device(dies_after=60), Device(there=False))
     taken: list[bytes] = []
@@ -281,7 +281,7 @@ def test_the_camera_goes_away(plug: Any) -> None:
 
 
 def test_the_camera_goes_away_and_comes_back(plug: Any) -> None:
-    """When it is plugged in again the series goes on by itself, with pictures that are new."""
+    """When it is plugged in again, the series goes on by itself, with new pictures."""
     said: list[str] = []
     away = Device(dies_after=30)
     plugged = plug(away, Device(there=False), Device())
@@ -293,7 +293,7 @@ def test_the_camera_goes_away_and_comes_back(plug: Any) -> None:
 
 
 def test_an_outage_is_not_made_up_for(plug: Any) -> None:
-    """After the camera came back, snapshots have the time between them that was asked for."""
+    """After the camera is back, the snapshots have the requested interval again."""
     plug(Device(dies_after=40), Device())
     frames = shots("0", count=7, every=0.15)
     gaps = np.diff([frame.time for frame in frames])
@@ -306,7 +306,7 @@ SECRET = "s3cr%40t"
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
 def test_credentials_in_a_streams_url(scheme: str, capfd: Any) -> None:
-    """They are in no title, error, or output, on no screen, whatever becomes of the stream."""
+    """Credentials are in no title, error or sentence, whatever happens to the stream."""
     said: list[str] = []
     with MjpegServer() as server:
         server.login = ("me", "other")

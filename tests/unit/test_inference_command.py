@@ -1,4 +1,4 @@
-"""``predict-cam`` labels images and videos as its model does, and fails in one sentence."""
+"""``predict-cam`` classifies images and videos as its model does, and fails in one sentence."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def numerals() -> Dataset:
 
 @pytest.fixture(scope="session")
 def model(numerals: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train a model of the digits for a few seconds; give its directory."""
+    """Train a model of the digits for a few seconds; return its directory."""
     data = TrainingData(numerals, CPU)
     config = TrainConfig(numerals.content_hash, learning_rate=0.05, epochs=6, momentum=0.9)
     directory = tmp_path_factory.mktemp("work") / "models" / "digits"
@@ -65,7 +65,7 @@ def model(numerals: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def own_model(model: Path, tmp_path: Path) -> Path:
-    """Give a copy of the model that a test may spoil."""
+    """Return a copy of the model that a test may damage."""
     return Path(shutil.copytree(model, tmp_path / "models" / "own"))
 
 
@@ -76,7 +76,7 @@ def predictor(model: Path) -> Predictor:
 
 @pytest.fixture(scope="session")
 def pictures(numerals: Dataset) -> list[tuple[str, np.ndarray]]:
-    """Give the class and the RGB pixels of each of 120 test images."""
+    """Return the class and the RGB pixels of each of 120 test images."""
     chosen = zip(numerals.test_labels[::3], numerals.test_images[::3])
     return [(numerals.classes[label], image.repeat(3, axis=2)) for label, image in chosen]
 
@@ -85,7 +85,7 @@ def pictures(numerals: Dataset) -> list[tuple[str, np.ndarray]]:
 def folder(
     pictures: list[tuple[str, np.ndarray]], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Give the pictures as PNG files in class folders."""
+    """Write the pictures as PNG files in class folders; return their root."""
     root = tmp_path_factory.mktemp("pictures")
     for number, (name, image) in enumerate(pictures):
         (root / name).mkdir(exist_ok=True)
@@ -95,7 +95,7 @@ def folder(
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run each test where it may leave outputs, and without a display."""
+    """Run each test in a folder for outputs, and without a display."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
@@ -107,7 +107,7 @@ def predict(*arguments: object) -> None:
 
 
 def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    """Start the command as a person does, in a process of its own."""
+    """Start the command in its own process, as a person does."""
     return subprocess.Popen(
         COMMAND + [str(argument) for argument in arguments],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
@@ -129,7 +129,7 @@ def enlarged(image: np.ndarray, method: Image.Resampling) -> np.ndarray:
 def test_predictions_are_those_of_the_evaluation(
     model: Path, predictor: Predictor, numerals: Dataset
 ) -> None:
-    """On the pixels it was tested on, the predictor gives the probabilities of the test."""
+    """On the test images, the predictor gives the probabilities of the evaluation."""
     images = numerals.test_images[:50]
     network, card = load_model(model)
     labels = torch.from_numpy(numerals.test_labels[:50])
@@ -144,10 +144,10 @@ def test_predictions_are_those_of_the_evaluation(
 
 
 @pytest.mark.parametrize("method", ["NEAREST", "BILINEAR", "BICUBIC"])
-def test_a_large_frame_is_named_as_the_small_one(
+def test_a_large_frame_gets_the_label_of_the_small_one(
     predictor: Predictor, pictures: list[tuple[str, np.ndarray]], method: str
 ) -> None:
-    """Enlarged, and set into a wide frame, nearly every picture keeps its label."""
+    """Nearly every picture keeps its label when it is enlarged and placed in a wide frame."""
     small = predictor.predict([image for _, image in pictures])
     frames = []
     for _, image in pictures:
@@ -165,7 +165,7 @@ def test_a_folder_is_labelled(
     pictures: list[tuple[str, np.ndarray]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Every image of class folders is labelled, annotated and written down; a summary counts."""
+    """Every image of class folders is classified, annotated and written; a summary counts them."""
     predict(folder, "--model", model)
     said = capsys.readouterr().out
     lines = lines_of(Path("predictions"))
@@ -194,7 +194,7 @@ def test_a_folder_is_labelled(
 def test_a_table_holds_what_a_spreadsheet_will_not_run(
     own_model: Path, folder: Path, tmp_path: Path
 ) -> None:
-    """predictions.csv says what the JSON does, and no text in it begins as a formula does."""
+    """predictions.csv holds what the JSON holds, and no text in it begins like a formula."""
     card_file = own_model / "model.json"
     card = json.loads(card_file.read_text())
     card["classes"] = [sign + "HYPERLINK" + str(i) for i, sign in enumerate("=+-@\t\r=+-@")]
@@ -217,7 +217,7 @@ def test_a_table_holds_what_a_spreadsheet_will_not_run(
 def test_a_video_is_live_and_only_snapshots_are_written(
     model: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """--live --every writes a frame now and then; --count ends it; the times are told."""
+    """--live --every writes a frame per interval; --count ends it; the times are printed."""
     began = time.monotonic()
     predict(
         "--live", video, "--model", model, "--every", "0.4", "--count", "12", "--serve", "0",
@@ -236,7 +236,7 @@ def test_a_video_is_live_and_only_snapshots_are_written(
 
 
 def test_a_glob_and_a_single_image_are_labelled(model: Path, folder: Path) -> None:
-    """A glob labels what it matches, a single image is one frame; --output says where."""
+    """A glob gives what it matches, a single image is one frame; --output names the folder."""
     predict("--source", folder / "3" / "*.png", "--model", model, "-q")
     assert len(lines_of(Path("predictions"))) == len(list((folder / "3").iterdir()))
     image = min((folder / "3").iterdir())
@@ -246,7 +246,7 @@ def test_a_glob_and_a_single_image_are_labelled(model: Path, folder: Path) -> No
 
 
 def test_outputs_are_not_labelled_again(model: Path, folder: Path, tmp_path: Path) -> None:
-    """A second run over the folder that holds the first one's outputs labels the same images."""
+    """A second run over a folder that holds the first run's outputs finds the same images."""
     shutil.copytree(folder / "3", tmp_path / "in")
     for _ in range(2):
         predict(".", "--model", model, "-q")
@@ -255,7 +255,7 @@ def test_outputs_are_not_labelled_again(model: Path, folder: Path, tmp_path: Pat
 
 @pytest.fixture
 def video(pictures: list[tuple[str, np.ndarray]], tmp_path: Path) -> Path:
-    """Give a video at 10 frames a second whose frames hold a picture each, within wide margins."""
+    """Return a video of 10 frames per second with one picture per frame, within wide margins."""
     cv2 = pytest.importorskip("cv2", reason="no OpenCV: videos cannot be read")
     path = tmp_path / "digits.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (400, 280))
@@ -270,7 +270,7 @@ def video(pictures: list[tuple[str, np.ndarray]], tmp_path: Path) -> Path:
 def test_every_frame_of_a_video_is_labelled(
     model: Path, video: Path, predictor: Predictor, pictures: list[tuple[str, np.ndarray]]
 ) -> None:
-    """With --all-frames a video of the pictures is named as well as they are, within 2 points."""
+    """With --all-frames a video's accuracy is that of its pictures, within 2 points."""
     predict(video, "--model", model, "--all-frames", "-q")
     lines = lines_of(Path("predictions"))
     direct = predictor.predict([image for _, image in pictures])
@@ -284,7 +284,7 @@ def test_every_frame_of_a_video_is_labelled(
 
 
 def test_a_video_is_sampled(model: Path, video: Path) -> None:
-    """Without --all-frames one frame every 2 seconds is labelled, or as --every says."""
+    """Without --all-frames one frame every 2 seconds is classified, or one per --every."""
     predict(video, "--model", model, "-q")
     assert [line["frame"] for line in lines_of(Path("predictions"))] == [0, 20, 40, 60, 80, 100]
     predict(video, "--model", model, "-q", "--every", "5", "--count", "2")
@@ -294,7 +294,7 @@ def test_a_video_is_sampled(model: Path, video: Path) -> None:
 def test_an_unreadable_image_among_others(
     model: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is named and left out, the others are labelled and written, and the run has failed."""
+    """It is reported and left out, the others are classified and written, and the run fails."""
     shutil.copytree(folder / "3", tmp_path / "in")
     (tmp_path / "in" / "broken.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(SourceError, match=r"1 of \d+ images could not be read"):
@@ -332,7 +332,7 @@ def truncate(directory: Path) -> None:
 
 
 def save(directory: Path, weights: bytes, **changes: Any) -> None:
-    """Write weights with a card that has their hash: only what they hold is wrong."""
+    """Write weights with a card that has their hash, so that only their content is wrong."""
     card = Card.from_json(json.loads((directory / "model.json").read_text()))
     sha256 = hashlib.sha256(weights).hexdigest()
     save_model(directory, weights, dataclasses.replace(card, weights_sha256=sha256, **changes))
@@ -371,7 +371,7 @@ def diverge(directory: Path) -> None:
 def test_a_model_that_cannot_be_trusted_is_refused(
     own_model: Path, folder: Path, spoil: Any, sentence: str
 ) -> None:
-    """Wrong hash, damage, no card, other shapes, NaN: one sentence each, and nothing is written."""
+    """Wrong hash, damage, no card, other shapes and NaN give one sentence each, and no output."""
     spoil(own_model)
     with pytest.raises(CheckpointError, match=sentence):
         predict(folder / "3", "--model", own_model)
@@ -381,7 +381,7 @@ def test_a_model_that_cannot_be_trusted_is_refused(
 def test_the_newest_model_is_taken(
     own_model: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without --model and --study it is the newest in models/, and the command says which."""
+    """Without --model and --study the newest model in models/ is used, and named."""
     older = own_model.parent / "older"
     shutil.copytree(own_model, older)
     os.utime(older / "model.json", (1, 1))
@@ -390,7 +390,7 @@ def test_the_newest_model_is_taken(
 
 
 def test_without_a_model_it_says_how_to_get_one(folder: Path) -> None:
-    """With no model to find, the sentence names the ways to one."""
+    """Without any model, the sentence names the ways to get one."""
     with pytest.raises(NoModel, match=r"hyperhive demo.*--model FILE or --study NAME"):
         predict(folder)
 
@@ -411,14 +411,14 @@ def test_without_a_model_it_says_how_to_get_one(folder: Path) -> None:
 def test_wrong_usage_is_one_sentence(
     folder: Path, arguments: list[str], error: Any, sentence: str
 ) -> None:
-    """What excludes each other, is unknown, or out of range, is refused with a sentence."""
+    """Exclusive options, unknown names and values out of range are refused with a sentence."""
     with pytest.raises(error, match=sentence):
         predict(folder, *arguments)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_a_device_that_is_not_there(folder: Path, model: Path) -> None:
-    """Asking for CUDA on a machine without it is refused; ``auto`` takes what there is."""
+    """CUDA is refused on a machine without it; ``auto`` uses what is available."""
     with pytest.raises(DeviceError, match="no CUDA"):
         predict(folder / "3", "--model", model, "--device", "cuda")
     predict(folder / "3", "--model", model, "--device", "auto", "-q")
@@ -437,7 +437,7 @@ def conclude(store: Store, name: str, model: Path, **changes: Any) -> None:
 def test_a_studys_model_comes_from_the_store(
     store: Store, mongo_uri: str, model: Path, folder: Path
 ) -> None:
-    """--study labels as the same model's files do."""
+    """--study gives the same results as the files of the same model."""
     conclude(store, "numerals", model)
     predict(folder, "--model", model, "-q", "--output", "files")
     predict(folder, "--study", "numerals", "--mongo", mongo_uri, "-q")
@@ -447,7 +447,7 @@ def test_a_studys_model_comes_from_the_store(
 def test_a_study_without_a_model_is_an_error(
     store: Store, mongo_uri: str, model: Path, folder: Path
 ) -> None:
-    """A study that is not there, has not ended, found nothing, or was damaged: a sentence each."""
+    """A study that is missing, unfinished, without a model or damaged gives one sentence each."""
 
     def refused(name: str, error: Any, sentence: str) -> None:
         with pytest.raises(error, match=sentence):
@@ -465,7 +465,7 @@ def test_a_study_without_a_model_is_an_error(
 
 
 def test_without_mongo_the_machines_own_server_is_asked(model: Path, folder: Path) -> None:
-    """--study alone looks into the embedded server's store."""
+    """--study without --mongo uses the embedded server's store."""
     with embedded_server() as uri, Store(uri) as store:
         conclude(store, "mine", model)
         assert store.studies.get("mine") is not None
@@ -483,7 +483,7 @@ def test_without_mongo_the_machines_own_server_is_asked(model: Path, folder: Pat
 def test_an_error_is_one_sentence_and_an_exit_code(
     model: Path, arguments: list[str], code: int
 ) -> None:
-    """Errors end on stderr without a traceback: 1 where the run failed, 2 for wrong usage."""
+    """Errors go to stderr without a traceback: 1 if the run failed, 2 for wrong usage."""
     arguments = ["--model", str(model), "-q", *arguments]
     done = call(cli.predict_cam, *arguments, cwd=Path.cwd(), **os.environ)
     assert done.returncode == code
@@ -496,7 +496,7 @@ def test_an_error_is_one_sentence_and_an_exit_code(
 
 @pytest.fixture
 def many(folder: Path, tmp_path: Path) -> Path:
-    """Give a folder of 2,400 images, enough to be interrupted in."""
+    """Return a folder of 2,400 images, enough to be interrupted."""
     for copy in range(20):
         shutil.copytree(folder, tmp_path / "many" / str(copy), copy_function=os.link)
     return tmp_path / "many"
@@ -505,7 +505,7 @@ def many(folder: Path, tmp_path: Path) -> Path:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_series_is_kept(model: Path, many: Path, number: signal.Signals) -> None:
-    """Ctrl-C and SIGTERM end it early, in good order: what was labelled is there, and whole."""
+    """Ctrl-C and SIGTERM end it early and in good order: the results so far are complete."""
     process = start(many, "--model", model)
     written = Path("predictions/predictions.jsonl")
     deadline = time.monotonic() + 120
@@ -522,7 +522,7 @@ def test_an_interrupted_series_is_kept(model: Path, many: Path, number: signal.S
 
 
 def test_it_is_headless_where_there_is_no_display(model: Path, folder: Path) -> None:
-    """--show costs a sentence and no more: without a display, and where it does not answer."""
+    """Without a display, and with one that does not answer, --show costs one sentence only."""
     pytest.importorskip("cv2", reason="no OpenCV: there are no windows at all")
     arguments = [str(folder / "3"), "--model", str(model), "-q", "--show"]
     done = call(cli.predict_cam, *arguments, cwd=Path.cwd(), **os.environ)
@@ -554,7 +554,7 @@ def test_help_needs_nothing_heavy() -> None:
 
 
 def test_images_need_no_opencv(model: Path, folder: Path) -> None:
-    """Where OpenCV is missing images are labelled all the same, and a camera is one sentence."""
+    """Images are classified without OpenCV; a camera is one sentence."""
     code = (
         "import sys; sys.modules['cv2'] = None\n"
         "from hyperhive.inference.cli import app; from hyperhive.common.errors import SourceError\n"
@@ -567,7 +567,7 @@ def test_images_need_no_opencv(model: Path, folder: Path) -> None:
 
 
 def test_only_http_needs_httpx(model: Path, folder: Path) -> None:
-    """Images are labelled without httpx; an address is a sentence that names the extra."""
+    """Images are classified without httpx; an address is a sentence that names the extra."""
     code = (
         "import sys; sys.modules['httpx'] = None; from hyperhive import cli\n"
         "from hyperhive.inference.cli import app\n"
@@ -581,12 +581,12 @@ def test_only_http_needs_httpx(model: Path, folder: Path) -> None:
     assert Path("predictions/contact_sheet.png").exists()
 
 
-# What it does not know.
+# What the model does not know.
 
 
 @pytest.fixture(scope="session")
 def calibrated(model: Path, numerals: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the directory of the model with the calibration that a study would give it."""
+    """Return the directory of the model with the calibration that a study would give it."""
     packed, card = model_files.read(model / "model.safetensors")
     config = TrainConfig(numerals.content_hash, learning_rate=0.05, epochs=6, momentum=0.9)
     card = dataclasses.replace(card, config=config.to_json())
@@ -596,7 +596,7 @@ def calibrated(model: Path, numerals: Dataset, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def mixed(folder: Path, tmp_path: Path) -> Path:
-    """Give a folder with digits, and in ``wall`` and ``noise`` pictures of none."""
+    """Return a folder with digits, and with pictures of no class in ``wall`` and ``noise``."""
     shutil.copytree(folder / "3", tmp_path / "in" / "3")
     random = np.random.RandomState(0)
     for name, least, most in (("wall", 120, 126), ("noise", 0, 256)):
@@ -621,7 +621,7 @@ def labels_in(output: str) -> dict[str, list[str]]:
 def test_a_picture_of_no_class_is_unknown(
     calibrated: Path, mixed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By the card's thresholds a wall and noise are unknown, and digits keep their labels."""
+    """With the card's thresholds a wall and noise are unknown, and digits keep their labels."""
     predict(mixed, "--model", calibrated)
     found = labels_in("predictions")
     assert found["wall"] == found["noise"] == ["unknown"]
@@ -632,8 +632,8 @@ def test_a_picture_of_no_class_is_unknown(
     assert "no thresholds" not in said
 
 
-def test_thresholds_can_be_had_otherwise(calibrated: Path, mixed: Path) -> None:
-    """``--no-unknown`` answers always, and what is asked for stands in place of the card's."""
+def test_thresholds_can_be_replaced(calibrated: Path, mixed: Path) -> None:
+    """``--no-unknown`` always answers, and options replace the card's thresholds."""
     predict(mixed, "--model", calibrated, "-q", "--no-unknown", "--output", "always")
     assert all(line["known"] for line in lines_of(Path("always")))
     predict(mixed, "--model", calibrated, "-q", "--min-margin", "1", "--output", "never")
@@ -657,7 +657,7 @@ def test_thresholds_can_be_had_otherwise(calibrated: Path, mixed: Path) -> None:
 def test_thresholds_without_sense_are_refused(
     calibrated: Path, mixed: Path, arguments: list[str], sentence: str
 ) -> None:
-    """One sentence, before anything is labelled."""
+    """They give one sentence, before anything is classified."""
     with pytest.raises(UsageError, match=sentence):
         predict(mixed, "--model", calibrated, *arguments)
     assert not Path("predictions").exists()
@@ -666,7 +666,7 @@ def test_thresholds_without_sense_are_refused(
 def test_a_card_without_thresholds_says_so(
     model: Path, mixed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A model of before there were any always answers, and the command tells, unless asked to."""
+    """A model without thresholds always answers, and the command says so unless it was asked to."""
     predict(mixed, "--model", model)
     assert "card has no thresholds, so it never answers unknown" in capsys.readouterr().out
     assert all(line["known"] for line in lines_of(Path("predictions")))
@@ -679,7 +679,7 @@ def test_a_card_without_thresholds_says_so(
 
 
 def test_a_damaged_calibration_is_refused(calibrated: Path, mixed: Path, tmp_path: Path) -> None:
-    """A card whose calibration is none of ours is one sentence, and nothing is labelled."""
+    """A card with a damaged calibration gives one sentence, and nothing is classified."""
     shutil.copytree(calibrated, tmp_path / "damaged")
     card = json.loads((tmp_path / "damaged" / "model.json").read_text())
     card["calibration"]["members"]["mean"] = "none"

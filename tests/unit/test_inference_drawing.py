@@ -56,7 +56,7 @@ def pixels(picture: Image.Image, colour: tuple[int, int, int]) -> int:
 @pytest.mark.parametrize("box", [(10, 20, 150, 50), (10, 20, 30, 22), (0, 0, 200, 100)])
 @pytest.mark.parametrize("to_right", [False, True])
 def test_text_stays_in_its_box(text: str, box: Any, to_right: bool) -> None:
-    """Whatever is written, in whatever letters, no pixel outside the box changes."""
+    """No text in any script changes a pixel outside the box."""
     canvas = Image.new("RGB", (200, 100), BACKGROUND)
     draw_text(canvas, box, Line(text, YELLOW, to_right=to_right))
     canvas.paste(BACKGROUND, box)
@@ -82,7 +82,7 @@ def test_text_is_drawn_in_its_colour_and_place() -> None:
     "shape", [(1, 1), (28, 28), (10, 15), (1, 3000), (3000, 1), (480, 640), (3000, 4000)]
 )
 def test_a_picture_of_any_size_is_annotated_legibly(shape: tuple[int, int]) -> None:
-    """The annotated picture is 320 to 1280 wide, and its panel has the label and its bar in it."""
+    """The annotated picture is 320 to 1280 wide, and its panel has the label and its bar."""
     annotated = annotate(noise(*shape), SURE, None)
     assert SMALLEST <= annotated.width <= LARGEST
     assert annotated.height <= LARGEST + 400
@@ -92,7 +92,7 @@ def test_a_picture_of_any_size_is_annotated_legibly(shape: tuple[int, int]) -> N
 
 
 def test_a_small_picture_grows_in_whole_pixels() -> None:
-    """One sees the 28x28 pixels that the model sees, each as a square of one colour."""
+    """The 28x28 pixels that the model sees are shown as squares of one colour each."""
     image = noise(28, 28)
     annotated = np.asarray(annotate(image, SURE, None))
     assert annotated.shape[1] == 28 * 12
@@ -100,7 +100,7 @@ def test_a_small_picture_grows_in_whole_pixels() -> None:
 
 
 def test_what_the_model_does_not_see_is_dark() -> None:
-    """Inside the centred square a frame is untouched, outside it is darkened."""
+    """A frame is unchanged inside the centred square, and darkened outside."""
     image = np.full((480, 640, 3), 200, np.uint8)
     annotated = np.asarray(annotate(image, SURE, None))
     assert (annotated[:480, 80:560] == 200).all()
@@ -109,7 +109,7 @@ def test_what_the_model_does_not_see_is_dark() -> None:
 
 
 def test_bars_are_as_long_as_probabilities() -> None:
-    """The bar of 75 % has three times the pixels of that of 25 %."""
+    """The bar for 75 % has three times the pixels of the bar for 25 %."""
     annotated = np.asarray(annotate(np.zeros((320, 320, 3), np.uint8), SURE, None))
     bars = annotated[(annotated == TRACK).all(axis=2).any(axis=1)]
     first, second = ((bars == colour).all(axis=2).sum(axis=1).max() for colour in (YELLOW, GREY))
@@ -117,7 +117,7 @@ def test_bars_are_as_long_as_probabilities() -> None:
 
 
 def test_the_colour_tells_whether_it_is_right() -> None:
-    """Green is right, red is wrong, yellow is not known."""
+    """Green is right, red is wrong, yellow has no expected class."""
     image = np.zeros((64, 64, 3), np.uint8)
     for agrees, colour in ((True, GREEN), (False, RED), (None, YELLOW)):
         annotated = annotate(image, SURE, agrees)
@@ -126,7 +126,7 @@ def test_the_colour_tells_whether_it_is_right() -> None:
 
 
 def test_unknown_is_grey_and_bears_no_probability() -> None:
-    """Where the model does not know, no word or bar is in the colour of an answer."""
+    """For ``unknown``, no word or bar has the colour of an answer."""
     image = np.zeros((64, 64, 3), np.uint8)
     for agrees in (False, None):
         annotated = annotate(image, UNSURE, agrees)
@@ -138,7 +138,7 @@ def test_unknown_is_grey_and_bears_no_probability() -> None:
 
 
 def test_unknown_is_a_label_of_its_own() -> None:
-    """It is counted as such, agrees with no class, and the likeliest classes are kept with it."""
+    """``unknown`` is counted as a label, agrees with no class, and keeps the likeliest classes."""
     tally = Tally()
     for prediction in (SURE, UNSURE):
         tally.add(Result(result().frame, prediction, "bart_simpson"))
@@ -150,7 +150,7 @@ def test_unknown_is_a_label_of_its_own() -> None:
 
 
 def test_a_class_may_be_called_unknown() -> None:
-    """It reads as the same answer, and ``known`` tells it from that of a model at a loss."""
+    """The label reads the same, and ``known`` tells it from the answer ``unknown``."""
     for known in (True, False):
         said = Result(result().frame, Prediction((("unknown", 0.6),), known), "unknown")
         assert said.agrees
@@ -190,7 +190,7 @@ def test_a_contact_sheet_shows_every_frame_of_a_short_series(number: int) -> Non
 
 @pytest.mark.parametrize("number", [49, 95, 96, 500, 2000])
 def test_a_contact_sheet_spreads_over_a_long_series(number: int) -> None:
-    """Of a longer series it shows 48, from the first on to the last part, with no large gap."""
+    """A sheet of a longer series shows 48 frames, evenly spread from first to last."""
     sheet = ContactSheet()
     for index in range(number):
         sheet.add(result(index=index))
@@ -214,7 +214,7 @@ def test_two_pictures_of_one_name_are_two(tmp_path: Path) -> None:
 
 
 def test_json_lines_hold_what_was_said(tmp_path: Path) -> None:
-    """Each result is a line of JSON at once, whatever bytes its file's name has."""
+    """Each result is a line of JSON at once, whatever bytes the file's name has."""
     odd = os.fsdecode(b"\xff") + " 霸"
     with OutputFolder(tmp_path, "title") as outputs:
         outputs.add(result(odd, index=7))
@@ -234,7 +234,7 @@ def test_json_lines_hold_what_was_said(tmp_path: Path) -> None:
 
 
 def test_what_was_labelled_is_kept_when_the_series_breaks(tmp_path: Path) -> None:
-    """The contact sheet is written though the series is interrupted after its first frame."""
+    """The contact sheet is written even if the series is interrupted after its first frame."""
     outputs = OutputFolder(tmp_path, "title")
     with contextlib.suppress(KeyboardInterrupt), outputs:
         outputs.add(result())

@@ -1,4 +1,4 @@
-"""A connection that is lost: who holds the camera meanwhile, and for how long one waits."""
+"""A lost connection: who holds the camera in the meantime, and how long the feed waits."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PIXELS = np.zeros((4, 4, 3), np.uint8)
 
 
 class Scripted:
-    """A capture that gives these, one a read, and then hangs until ``freed`` is set."""
+    """A capture that gives these pictures, one per read, and then hangs until ``freed`` is set."""
 
     def __init__(self, *pictures: Any) -> None:
         self.freed, self.released = threading.Event(), threading.Event()
         self._pictures = list(pictures)
 
     def read(self) -> Any:
-        """Give the next, or raise it."""
+        """Give the next picture, or raise it."""
         if not self._pictures:
             self.freed.wait(60)
             return None
@@ -35,7 +35,7 @@ class Scripted:
         return picture
 
     def release(self) -> None:
-        """Note it."""
+        """Record the release."""
         self.released.set()
 
 
@@ -52,7 +52,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_a_camera_whose_read_hangs_is_not_forgotten(exclusive: bool) -> None:
-    """It is not opened again before it is free, a stream is; and the end waits for its release."""
+    """A camera is not reopened before it is free, a stream is; the end waits for the release."""
     captures: list[Scripted] = []
 
     def open_next() -> Scripted:
@@ -75,7 +75,7 @@ def test_a_camera_whose_read_hangs_is_not_forgotten(exclusive: bool) -> None:
 
 
 def test_the_end_comes_in_time_though_opening_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lost camera ends after its absence, not that and another silence."""
+    """A lost camera ends after ``absence``, not after ``absence`` and another ``silence``."""
     hang = threading.Event()
     opened: list[Scripted] = []
 
@@ -103,7 +103,7 @@ def test_the_last_picture_comes_before_the_failure(monkeypatch: pytest.MonkeyPat
     newest, failure = grabber._newest, grabber._failure
 
     class Late(Grabber):
-        """Both come after ``newest`` looked first."""
+        """Both arrive after ``newest`` looked for the first time."""
 
         looked = False
 
@@ -120,7 +120,7 @@ def test_the_last_picture_comes_before_the_failure(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_damaged_picture_is_looked_at_once() -> None:
-    """After it a newer one is waited for: a connection that broke is told at once."""
+    """After it the feed waits for a newer one, and reports a broken connection at once."""
     capture = Scripted(b"damaged", SourceError("broke off"))
     feed = Feed(origin(lambda: capture, Patience(20.0)), lambda _: None)
     with pytest.raises(SourceError, match="broke off"):

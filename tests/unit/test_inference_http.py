@@ -1,4 +1,4 @@
-"""Web servers of cameras that answer in every way but the usual one, byte by byte."""
+"""Unusual answers of cameras' web servers, byte by byte."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def part(number: int, headers: str = "") -> bytes:
 
 
 class Server:
-    """Gives one answer after the other, the last for ever; ``asked`` is what it was asked."""
+    """Gives one answer after the other, and repeats the last; ``asked`` holds the requests."""
 
     def __init__(self, answers: list[bytes]) -> None:
         self.asked: list[bytes] = []
@@ -49,7 +49,7 @@ class Server:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def logins(self) -> list[bytes]:
-        """Return the logins that came."""
+        """Return the logins of all requests."""
         lines = [line for request in self.asked for line in request.split(b"\r\n")]
         return [line for line in lines if line.startswith(b"Authorization")]
 
@@ -65,7 +65,7 @@ class Server:
                 connection.sendall(self._answers.pop(0) if many else self._answers[0])
 
     def close(self) -> None:
-        """Refuse what comes."""
+        """Refuse further connections."""
         self._listening.close()
 
 
@@ -101,7 +101,7 @@ def numbers(frames: list[Frame]) -> list[int]:
 
 
 def test_a_stream_that_comes_back_as_an_image_is_no_new_series() -> None:
-    """A reconnect that finds an image is a failed one, and tells so in the end."""
+    """A reconnect that finds an image has failed, and the series ends with that reason."""
     said: list[str] = []
     stream = answer(STREAM, part(1) + part(2))
     with serving(stream, answer("image/jpeg", PICTURE)) as server, pytest.raises(
@@ -112,7 +112,7 @@ def test_a_stream_that_comes_back_as_an_image_is_no_new_series() -> None:
 
 
 def test_an_image_that_is_away_is_fetched_again() -> None:
-    """A refused and a truncated image cost a sentence each, not the series."""
+    """A refused and a truncated image cost one sentence each; the series goes on."""
     said: list[str] = []
     image = answer("image/jpeg", PICTURE)
     gone = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -133,7 +133,7 @@ def test_an_image_that_is_away_is_fetched_again() -> None:
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream", ""])
 def test_an_image_is_known_by_its_first_bytes(kind: str) -> None:
-    """Whatever type a camera gives its picture; what begins otherwise is none."""
+    """Whatever content type a camera sends; other bytes are not an image."""
     with serving(answer(kind, PICTURE)) as server, pytest.raises(StillImage) as still:
         opened(server.url)
     assert still.value.data == PICTURE
@@ -147,7 +147,7 @@ def test_an_image_is_known_by_its_first_bytes(kind: str) -> None:
     "kind", ["multipart/mixed; boundary=frame", STREAM + "x", "multipart/mixed; boundary*=utf-8''f"]
 )
 def test_parts_are_found_whatever_the_headers_promise(kind: str) -> None:
-    """Any multipart answer is a stream, also one whose boundary is another one."""
+    """Any multipart answer is a stream, even if its boundary differs from the promised one."""
     with serving(answer(kind, part(1, f"Content-Length: {len(jpeg(numbered(1)))}\r\n"))) as s:
         assert opened(s.url).read() == jpeg(numbered(1))
 
@@ -166,7 +166,7 @@ class Endless(io.RawIOBase):
 
 
 def test_a_stream_without_parts_lets_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever reads it is not held for ever, and can be closed."""
+    """A reader returns after a time, so that it can be closed."""
     monkeypatch.setattr("hyperhive.inference.sources.mjpeg._SEARCH_S", 0.05)
     read: list[Any] = []
     capture = MjpegCapture(io.BufferedReader(Endless()), "frame", "cam", lambda: None)
@@ -177,7 +177,7 @@ def test_a_stream_without_parts_lets_go(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_length_that_is_none_is_said() -> None:
-    """A part's length that is no number is the camera's fault, not the address's."""
+    """A part's length that is not a number is the camera's fault, not the address's."""
     with serving(answer(STREAM, part(1, "Content-Length: abc\r\n"))) as server, pytest.raises(
         SourceError, match="sends a part whose length cannot be read"
     ):
@@ -185,7 +185,7 @@ def test_a_length_that_is_none_is_said() -> None:
 
 
 def test_a_picture_is_not_late_where_the_line_end_leads() -> None:
-    """A JPEG is given once it is there, though what ends its line comes with the next one."""
+    """A complete JPEG is given at once, even if its line end comes with the next picture."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         reader = Reader(f"http://127.0.0.1:{port}/")
@@ -237,7 +237,7 @@ DIGEST = 'Digest realm="c", nonce="1", qop="auth"'
     ],
 )
 def test_a_wrong_password_is_tried_once(offers: list[str], tries: int) -> None:
-    """Or the camera locks its user out; whatever it offers, the sentence is the same."""
+    """A second attempt could lock the user out; the sentence is the same for every offer."""
     with serving(challenge(*offers)) as server, pytest.raises(
         SourceError, match="wants another user and password"
     ):
@@ -247,7 +247,7 @@ def test_a_wrong_password_is_tried_once(offers: list[str], tries: int) -> None:
 
 
 def test_a_login_goes_along_within_its_server_only() -> None:
-    """A redirect on the same host and port keeps it, one to another port does not, FTP is not."""
+    """A redirect keeps the login on the same host and port only; FTP is not followed."""
 
     def to(url: str) -> bytes:
         return f"HTTP/1.1 302 Go\r\nLocation: {url}\r\nConnection: close\r\n\r\n".encode()
@@ -290,7 +290,7 @@ def test_no_proxy_is_asked_for_a_camera_nearby(monkeypatch: pytest.MonkeyPatch) 
 def test_the_environments_proxy_is_asked_for_a_camera_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A public host is reached through http_proxy; a proxy that cannot be used is a sentence."""
+    """A public host is reached through http_proxy; an unusable proxy is reported in a sentence."""
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     with serving(answer("image/png", PICTURE)) as proxy:
@@ -322,12 +322,12 @@ def caused_by(cause: Exception) -> Exception:
     ],
 )
 def test_a_failure_is_told_for_what_it_is(error: Exception, sentence: str) -> None:
-    """Only what is wrong with an address is said of the address."""
+    """A sentence blames the address only if the address is wrong."""
     assert sentence in reason_of(error)
 
 
 @pytest.mark.parametrize("url", ["http:///x", "http://[/", "http://cam:x/", "http://cam/\xfc"])
 def test_an_address_that_is_none_is_said(url: str) -> None:
-    """Before anything is asked."""
+    """It is refused before any request."""
     with pytest.raises(SourceError, match="is not a valid address"):
         opened(url)

@@ -38,7 +38,7 @@ def result(index: int = 0, time: float | None = None, prediction: Prediction = S
 
 
 def settled(fps: float, seconds: float, constant: float) -> float:
-    """Return how far a label has changed so long after it changed."""
+    """Return the share of a change of label that is seen after this time."""
     smoother = Smoother(constant)
     smoother.smooth(np.float32([1, 0]), 0.0)
     for frame in range(1, round(seconds * fps) + 1):
@@ -48,13 +48,13 @@ def settled(fps: float, seconds: float, constant: float) -> float:
 
 @pytest.mark.parametrize("fps", [5.0, 30.0, 60.0])
 def test_smoothing_is_as_fast_at_any_frame_rate(fps: float) -> None:
-    """One time constant after a change 63 % of it is seen, after three 95 %, at 5 to 60 fps."""
+    """63 % of a change is seen after one time constant, 95 % after three, at 5 to 60 fps."""
     assert settled(fps, 0.4, 0.4) == pytest.approx(1 - np.exp(-1), abs=1e-5)
     assert settled(fps, 1.2, 0.4) == pytest.approx(1 - np.exp(-3), abs=1e-5)
 
 
 def test_smoothing_forgets_over_a_gap() -> None:
-    """After a long gap, an earlier time or other classes a frame counts alone."""
+    """After a long gap, an earlier time or other classes, the past has no weight."""
     new = np.float32([0, 1])
 
     def after(first: np.ndarray, seconds: float, constant: float = 0.3) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_smoothing_forgets_over_a_gap() -> None:
 
 @pytest.mark.parametrize("seconds", [-0.1, 61.0, float("nan")])
 def test_senseless_smoothing_is_refused(seconds: float) -> None:
-    """A time constant below 0, above a minute, or none at all is wrong usage."""
+    """A time constant below 0, above a minute, or NaN is wrong usage."""
     with pytest.raises(UsageError, match="--smoothing must be from 0 to 60 seconds"):
         PredictSettings((), Path("out"), sampling=Sampling(live=True), smoothing=seconds)
 
@@ -81,7 +81,7 @@ def test_senseless_smoothing_is_refused(seconds: float) -> None:
 
 
 def test_snapshots_are_taken_when_asked_and_when_due() -> None:
-    """Space takes one; --every takes one each so many seconds, and makes up for no gap; 0 all."""
+    """Space takes one; --every takes one per interval, none extra after a gap; 0 takes all."""
     begun = time.monotonic()
     on_request = Snapshots(None)
     assert [on_request.takes(asked, begun) for asked in (False, True, False)] == [
@@ -98,7 +98,7 @@ def test_snapshots_are_taken_when_asked_and_when_due() -> None:
 
 
 def test_only_changes_of_the_label_are_said() -> None:
-    """A label that stays is said once, one that flickers once a second at the most."""
+    """A steady label is printed once, a flickering one at most once per second."""
     changes = Changes()
     lines = [
         changes.line(result(prediction=prediction), moment)
@@ -112,7 +112,7 @@ def test_only_changes_of_the_label_are_said() -> None:
 
 
 def test_skipped_frames_are_counted() -> None:
-    """The numbers of the frames tell how many came between them."""
+    """Skipped frames are counted by the gaps in the frame numbers."""
     pace = Pace()
     for index in (4, 5, 8, 9):
         pace.add(result(index))
@@ -122,7 +122,7 @@ def test_skipped_frames_are_counted() -> None:
 
 
 def test_timings_are_percentiles_and_do_not_grow() -> None:
-    """The 50th and 95th percentile in milliseconds of the last 10,000 frames, of what was timed."""
+    """The rows are the 50th and 95th percentile in milliseconds of the last 10,000 frames."""
     timings = Timings()
     for _ in range(50):
         timings.add(CAPTURE, 99.0)
@@ -140,7 +140,7 @@ def test_timings_are_percentiles_and_do_not_grow() -> None:
 
 
 class ScriptedWindow:
-    """Stands for a window: presses a key at each picture, and keeps what it was shown."""
+    """A stand-in for a window: presses a key at each picture, and keeps the pictures."""
 
     def __init__(self, keys: list[str | None]) -> None:
         self._keys = keys
@@ -153,7 +153,7 @@ class ScriptedWindow:
 
 
 class Frames:
-    """A live source of 100 frames, 30 a second."""
+    """A live source of 100 frames, 30 per second."""
 
     title, live = "camera", True
 
@@ -164,7 +164,7 @@ class Frames:
 
 
 class Model:
-    """Stands for a predictor that is always of one opinion."""
+    """A stand-in for a predictor that always gives the same answer."""
 
     class card:  # noqa: N801  Predictor's name
         """Two classes."""
@@ -189,7 +189,7 @@ class Model:
 
 
 def test_the_keys_of_the_window(tmp_path: Path) -> None:
-    """Space writes the frame it was pressed at, m shows the model's input or not, q ends."""
+    """Space writes the present frame, m shows or hides the model's input, q ends."""
     from rich.console import Console
 
     window: Any = ScriptedWindow([None, " ", "m", None, "m", None, "q"])
@@ -227,7 +227,7 @@ def shot(level: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
 
 
 def played(cv2: Any, film: VideoWriter) -> tuple[float, list[int]]:
-    """Return a video's frames a second, and the brightness of each of its frames."""
+    """Return a video's frames per second, and the brightness of each frame."""
     capture = cv2.VideoCapture(str(film.path))
     levels = []
     while True:
@@ -238,7 +238,7 @@ def played(cv2: Any, film: VideoWriter) -> tuple[float, list[int]]:
 
 
 def test_a_video_plays_as_its_frames_came(cv2: Any, tmp_path: Path) -> None:
-    """Frames at one rate stand once each; a gap stands still, though not for more than 5 s."""
+    """Frames at an even rate are written once each; a gap is a still picture of 5 s at most."""
     film = VideoWriter(tmp_path / "steady", live=False)
     for index, level in enumerate((0, 100, 200)):
         film.add(shot(level), 1_000_000.0 + index / 10)
@@ -257,7 +257,7 @@ def test_a_video_plays_as_its_frames_came(cv2: Any, tmp_path: Path) -> None:
 
 
 def test_a_video_of_images_shows_each_for_a_second(cv2: Any, tmp_path: Path) -> None:
-    """Images have no time and any size: each stands a second, whole, at the first one's size."""
+    """Images have no time: each stands for a second, whole, at the size of the first one."""
     film = VideoWriter(tmp_path / "images", live=False)
     for level, size in ((100, (65, 47)), (200, (640, 480)), (50, (10, 400))):
         film.add(shot(level, size), None)
@@ -272,7 +272,7 @@ def test_a_video_of_images_shows_each_for_a_second(cv2: Any, tmp_path: Path) -> 
 
 
 def test_where_no_video_can_be_written(cv2: Any, tmp_path: Path) -> None:
-    """If no codec opens, a sentence says what to leave out, and no empty file is listed."""
+    """If no codec opens, a sentence says which option to omit, and no empty file is listed."""
     film = VideoWriter(tmp_path / "gone" / "annotated_video", live=False)
     film.add(shot(0), None)
     with pytest.raises(OutputError, match=r"cannot write a video to .*omit --save-video"):
@@ -284,7 +284,7 @@ def test_where_no_video_can_be_written(cv2: Any, tmp_path: Path) -> None:
 
 
 def test_a_video_is_live_at_its_own_pace(cv2: Any, tmp_path: Path) -> None:
-    """It takes as long as it plays; whoever is slow gets the newest frame and not the next one."""
+    """A video takes as long as it plays; a slow consumer gets the newest frame, not the next."""
     from hyperhive.inference.sources.video import Video
 
     path = tmp_path / "clip.avi"

@@ -1,4 +1,4 @@
-"""What computes a model in ``predict-cam``, and where a study's model comes from."""
+"""The engines of ``predict-cam``, and where a study's model comes from."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def forms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a directory with a model in all its forms."""
+    """Return a directory with a model in all its forms."""
     pytest.importorskip("onnx")
     pytest.importorskip("cv2")
     directory = tmp_path_factory.mktemp("forms")
@@ -89,7 +89,7 @@ def video(tmp_path: Path) -> Path:
 
 
 def run_python(code: str, python: str = sys.executable) -> str:
-    """Run code in a Python of its own; return what it prints."""
+    """Run code in its own Python process; return what it prints."""
     done = subprocess.run(
         [python, "-c", code],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
@@ -111,9 +111,9 @@ def labels(output: Path) -> list[tuple[str, float]]:
 
 
 def test_with_opencv_no_torch_is_needed(forms: Path, images: Path, video: Path) -> None:
-    """Without PyTorch and safetensors, an image and a video get the labels PyTorch gives them.
+    """Without PyTorch and safetensors, an image and a video get the labels that PyTorch gives them.
 
-    So it is for model.onnx by its name, and for a directory that has it beside other forms.
+    This holds for the path of model.onnx, and for a directory that has other forms too.
     """
     code = (
         "import sys; sys.modules['torch'] = sys.modules['safetensors'] = None\n"
@@ -155,7 +155,7 @@ def test_the_command_needs_neither_torch_nor_the_coordinators_libraries(
 
 
 def test_torch_comes_before_opencv(forms: Path, video: Path) -> None:
-    """Where PyTorch computes it is imported first: on a Jetson the other order fails."""
+    """If PyTorch computes, it is imported before OpenCV: on a Jetson the other order fails."""
     code = (
         "import sys; from hyperhive.inference.cli import app\n"
         "app([{!r}, '--model', {!r}, '-q'], standalone_mode=False)\n"
@@ -166,7 +166,7 @@ def test_torch_comes_before_opencv(forms: Path, video: Path) -> None:
 
 @pytest.mark.skipif(DEVICE_PYTHON is None, reason="HYPERHIVE_DEVICE_PYTHON names no interpreter")
 def test_an_old_torch_runs_what_this_one_exported(forms: Path, images: Path) -> None:
-    """TorchScript and safetensors of this PyTorch give an old device's the same labels."""
+    """An old device's PyTorch gives the labels that this PyTorch gives, from both its forms."""
     code = (
         "from hyperhive.inference.cli import app\n"
         "app([{!r}, '--model', {!r}, '--output', {!r}, '-q'], standalone_mode=False)\n"
@@ -178,7 +178,7 @@ def test_an_old_torch_runs_what_this_one_exported(forms: Path, images: Path) -> 
 
 
 def test_the_engine_goes_by_the_suffix(forms: Path, tmp_path: Path) -> None:
-    """Of a directory's files each engine takes its own; a file of the other's is refused."""
+    """Each engine takes its own form from a directory; a file for the other engine is refused."""
     assert locate(forms) == locate(forms, "torch") == forms / "model.safetensors"
     assert locate(forms, "opencv") == locate(forms / "model.onnx") == forms / "model.onnx"
     assert locate(forms / "model.pt", "torch") == forms / "model.pt"
@@ -206,7 +206,7 @@ def test_the_engine_goes_by_the_suffix(forms: Path, tmp_path: Path) -> None:
 
 
 def test_a_study_cannot_be_computed_by_opencv() -> None:
-    """The store has no ONNX: the sentence says how to make one."""
+    """The store has no ONNX; the sentence says how to export one."""
     with pytest.raises(UsageError, match="hyperhive best STUDY --export"):
         app(["x.png", "--study", "s", "--engine", "opencv"], standalone_mode=False)
     with pytest.raises(UsageError, match="--watch needs --study"):
@@ -216,7 +216,7 @@ def test_a_study_cannot_be_computed_by_opencv() -> None:
 # -- a study's model -----------------------------------------------------------------------------
 
 
-class Said:
+class Sentences:
     """Collects sentences, from any thread."""
 
     def __init__(self) -> None:
@@ -228,16 +228,16 @@ class Said:
 
 
 def offer(store: Store, packed: bytes, card: Card, is_final: bool = False) -> None:
-    """Make this the model of study s: its best until now, or what it ended with."""
+    """Make this the model of study s: the best so far, or the final one."""
     ref = store.blobs.put(packed, "weights").as_document()
     store.studies.open("s", {})
     put = store.studies.conclude if is_final else store.studies.offer
     put("s", {"card": card.to_json(), "weights": ref})
 
 
-def hash_of(uri: str, warn: Said) -> str:
-    """Return the hash of the model that predict-cam would label study s with."""
-    with from_study("s", uri, "cpu", False, Said(), warn) as chosen:
+def hash_of(uri: str, warn: Sentences) -> str:
+    """Return the hash of the model that predict-cam would use for study s."""
+    with from_study("s", uri, "cpu", False, Sentences(), warn) as chosen:
         return chosen.predictor.card.weights_sha256
 
 
@@ -248,39 +248,39 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_running_studys_best_labels(store: Store, mongo_uri: str, cache: Path) -> None:
-    """Before a study has ended it is the best trial so far; afterwards what it ended with."""
+    """Before a study ends the model is the best trial's so far, afterwards the final one."""
     first, last = made(1, validation_accuracy=0.5), made(2, validation_accuracy=0.4)
     offer(store, *first)
-    assert hash_of(mongo_uri, Said()) == first[1].weights_sha256
+    assert hash_of(mongo_uri, Sentences()) == first[1].weights_sha256
     offer(store, *last, is_final=True)
-    assert hash_of(mongo_uri, Said()) == last[1].weights_sha256
+    assert hash_of(mongo_uri, Sentences()) == last[1].weights_sha256
 
 
 def test_a_model_is_downloaded_once(store: Store, mongo_uri: str, cache: Path) -> None:
-    """What is on this device is not fetched again, unless it is damaged or not the study's now."""
+    """A copy on this device is not downloaded again, unless it is damaged or outdated."""
     packed, card = made(1)
     offer(store, packed, card)
-    assert hash_of(mongo_uri, Said()) == card.weights_sha256
+    assert hash_of(mongo_uri, Sentences()) == card.weights_sha256
     store.database["fs.chunks"].delete_many({})  # what would be fetched is not there any more
-    assert hash_of(mongo_uri, Said()) == card.weights_sha256
+    assert hash_of(mongo_uri, Sentences()) == card.weights_sha256
     offer(store, packed, card)
     (kept,) = cache.glob("*/model.safetensors")
     kept.write_bytes(b"damaged")
-    assert hash_of(mongo_uri, Said()) == card.weights_sha256
+    assert hash_of(mongo_uri, Sentences()) == card.weights_sha256
     assert kept.read_bytes() == packed
     newer = made(2)
     offer(store, *newer)
-    assert hash_of(mongo_uri, Said()) == newer[1].weights_sha256
+    assert hash_of(mongo_uri, Sentences()) == newer[1].weights_sha256
     assert kept.read_bytes() == newer[0]
 
 
 def test_the_card_is_the_stores(store: Store, mongo_uri: str, cache: Path) -> None:
-    """A card that changed, as by the test that ends a study, changes without a download."""
+    """A changed card, as from a study's final test, is taken without a download."""
     packed, card = made(1)
     offer(store, packed, card)
-    hash_of(mongo_uri, Said())
+    hash_of(mongo_uri, Sentences())
     offer(store, packed, dataclasses.replace(card, test_accuracy=0.75), is_final=True)
-    hash_of(mongo_uri, Said())
+    hash_of(mongo_uri, Sentences())
     (kept,) = cache.glob("*/model.json")
     assert json.loads(kept.read_text())["test_accuracy"] == 0.75
 
@@ -288,16 +288,16 @@ def test_the_card_is_the_stores(store: Store, mongo_uri: str, cache: Path) -> No
 def test_without_its_store_a_study_labels_by_the_copy(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the store is away the last model is taken, and said so with its date and hash.
+    """While the store is unavailable the copy is used, and a warning names its date and hash.
 
-    A study that was never had is refused, and so is a store that answers and refuses.
+    A study without a copy is refused.
     """
     monkeypatch.setattr("hyperhive.store.server.mongo.SERVER_SELECTION_TIMEOUT_S", 0.2)
     with pytest.raises(StoreUnavailable):
-        hash_of(AWAY, Said())
+        hash_of(AWAY, Sentences())
     packed, card = made(1)
-    ModelCache("s", "127.0.0.1:1/hyperhive", Said()).keep(packed, card)
-    warned = Said()
+    ModelCache("s", "127.0.0.1:1/hyperhive", Sentences()).keep(packed, card)
+    warned = Sentences()
     assert hash_of(AWAY, warned) == card.weights_sha256
     (sentence,) = warned.lines
     assert "this device's copy of the study's model, made on 20" in sentence
@@ -306,23 +306,23 @@ def test_without_its_store_a_study_labels_by_the_copy(
 
 
 def test_a_refusal_is_no_absence(store: Store, mongo_uri: str, cache: Path) -> None:
-    """Who may not read the store, or asks for a study that was deleted, does not get the copy."""
+    """A refused login, and a deleted study, do not get the copy."""
     offer(store, *made(1))
-    hash_of(mongo_uri, Said())
+    hash_of(mongo_uri, Sentences())
     hosts = mongo_uri.rpartition("@")[2]
     with pytest.raises(LoginRefused):
-        hash_of("mongodb://nobody:wrong@" + hosts, Said())
+        hash_of("mongodb://nobody:wrong@" + hosts, Sentences())
     store.studies.delete("s")
     with pytest.raises(NotFound):
-        hash_of(mongo_uri, Said())
+        hash_of(mongo_uri, Sentences())
 
 
 def test_a_cache_that_cannot_be_written(store: Store, mongo_uri: str, cache: Path) -> None:
-    """It costs the copy and a sentence, not the labels."""
+    """A cache that cannot be written costs the copy and one warning, not the labels."""
     offer(store, *made(1))
     cache.parent.mkdir(parents=True)
     cache.write_text("in the way")
-    warned = Said()
+    warned = Sentences()
     assert hash_of(mongo_uri, warned) == made(1)[1].weights_sha256
     assert warned.lines[0].startswith("the model cannot be kept in ")
 
@@ -331,10 +331,10 @@ def test_a_cache_that_cannot_be_written(store: Store, mongo_uri: str, cache: Pat
 
 
 class Watched:
-    """A predictor with a watcher that asks every few milliseconds."""
+    """A predictor with a watcher that polls every few milliseconds."""
 
     def __init__(self, uri: str, packed: bytes, card: Card) -> None:
-        self.said, self.warned = Said(), Said()
+        self.said, self.warned = Sentences(), Sentences()
         self.predictor = predictor_of(packed, SAFETENSORS, card, "cpu", "test")
         cache = ModelCache("s", "test", self.warned)
         self.watcher = Watcher(
@@ -342,15 +342,15 @@ class Watched:
         )
 
     def is_now(self, card: Card) -> Callable[[], bool]:
-        """Return what tells whether the predictor has become this card's model."""
+        """Return a function that tells whether the predictor has become this card's model."""
         return lambda: self.predictor.card.weights_sha256 == card.weights_sha256
 
 
 def test_better_models_are_taken_while_it_labels(store: Store, mongo_uri: str, cache: Path) -> None:
-    """A better trial's model labels from one picture to the next; a worse one's does not.
+    """A better trial's model takes over between two pictures; a worse one's does not.
 
-    Every answer given meanwhile is wholly that of one of the models. The end of the study is taken
-    whatever it validated.
+    Every answer comes from one model only. The study's final model is taken whatever its validation
+    accuracy is.
     """
     first = made(1, validation_accuracy=0.5)
     better = made(2, validation_accuracy=0.6)
@@ -388,7 +388,7 @@ def test_better_models_are_taken_while_it_labels(store: Store, mongo_uri: str, c
 
 
 def test_an_answer_is_wholly_of_one_model() -> None:
-    """A model that changes while it computes has its own classes and thresholds decide."""
+    """If the model changes during a computation, the old model's classes and thresholds decide."""
     sure = Calibration(min_confidence=0.99)
     before = predictor_of(*arguments_of(made(1, calibration=sure)))
     after = predictor_of(*arguments_of(made(2, classes=["other"] * 10, calibration=PLAIN)))
@@ -396,7 +396,7 @@ def test_an_answer_is_wholly_of_one_model() -> None:
     expected = predictor_of(*arguments_of(made(1, calibration=sure))).predict(some)
 
     class Engine:
-        """The first model's, in the midst of whose computing the second takes its place."""
+        """The first model's engine; the second model takes over while it computes."""
 
         name = "torch"
 
@@ -418,9 +418,9 @@ def test_an_answer_is_wholly_of_one_model() -> None:
 def test_a_model_that_cannot_be_trusted_is_not_taken(
     store: Store, mongo_uri: str, cache: Path
 ) -> None:
-    """Weights of another card or damaged, other classes, no card: a sentence each.
+    """Wrong or damaged weights, other classes and no card give one warning each.
 
-    The next one is taken.
+    The next good model is taken.
     """
     first = made(1, validation_accuracy=0.5)
     better = made(3, validation_accuracy=0.7)
@@ -462,7 +462,7 @@ def test_a_model_that_cannot_be_trusted_is_not_taken(
 def test_a_store_that_goes_away_ends_no_labelling(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the store does not answer, labels come as before, and it is said once."""
+    """While the store does not answer, labels come as before, and there is one warning."""
     monkeypatch.setattr("hyperhive.inference.models.watcher._TIMEOUT_S", 0.2)
     packed, card = made(1)
     watched = Watched(AWAY, packed, card)
@@ -477,7 +477,7 @@ def test_a_store_that_goes_away_ends_no_labelling(
 def test_a_study_that_is_deleted_is_watched_no_more(
     store: Store, mongo_uri: str, cache: Path
 ) -> None:
-    """The study gone, the watcher says so and ends; the model it has goes on."""
+    """If the study is deleted, the watcher says so and ends; the present model stays."""
     watched = Watched(mongo_uri, *made(1))
     with watched.watcher:
         until(lambda: watched.warned.lines, "a word on the study")

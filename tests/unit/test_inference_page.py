@@ -1,4 +1,4 @@
-"""The page in a browser: it shows what is labelled to those who may see it, and delays nobody."""
+"""The page shows frames and labels to permitted browsers, and never delays the labelling."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def url(broadcast: Broadcast) -> Iterator[str]:
 
 
 def ask(url: str, path: str = "", **headers: str) -> tuple[http.client.HTTPResponse, Any]:
-    """Send a request; return the answer, of which only the head was read, and its connection."""
+    """Send a request; return the answer, with only its head read, and the connection."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
     connection.request("GET", parts.path + path, headers=headers)
@@ -65,7 +65,7 @@ def ask(url: str, path: str = "", **headers: str) -> tuple[http.client.HTTPRespo
 
 
 def opened(url: str, path: str) -> socket.socket:
-    """Ask for a stream and read nothing of it but that it has begun."""
+    """Request a stream, and read nothing but the fact that it has begun."""
     parts = urlsplit(url)
     watching = socket.create_connection((parts.hostname, parts.port), timeout=20)
     watching.sendall(f"GET /{path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
@@ -99,7 +99,7 @@ def next_labels(stream: http.client.HTTPResponse) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def labelling(broadcast: Broadcast, label: str = "bart") -> Iterator[dict[str, float]]:
-    """Publish as a camera of 100 frames a second does; give the longest time that one took."""
+    """Publish 100 results per second; return the longest time that one took."""
     ended, longest = threading.Event(), {"published": 0.0, "seconds": 0.0}
 
     def run() -> None:
@@ -121,7 +121,7 @@ def labelling(broadcast: Broadcast, label: str = "bart") -> Iterator[dict[str, f
 
 
 def test_the_page_needs_nothing_from_elsewhere(url: str) -> None:
-    """The page, its style and its script are there, forbid all else, and name no other host."""
+    """Page, style and script are served, allow nothing else, and name no other host."""
     for path, kind in (("", "text/html"), ("page.css", "text/css"), ("page.js", "text/javascript")):
         answer, connection = ask(url, path)
         with contextlib.closing(connection):
@@ -136,7 +136,7 @@ def test_the_page_needs_nothing_from_elsewhere(url: str) -> None:
 
 
 def test_pictures_and_labels_come_as_they_are_labelled(broadcast: Broadcast, url: str) -> None:
-    """Two streams of pictures and one of labels show each next result; the labels are text."""
+    """Two streams of pictures and one of labels show each new result; the labels are text."""
     streams = [ask(url, path) for path in ("viewfinder.mjpg", "annotated.mjpg", "labels")]
     (plain, _), (annotated, _), (labels, _) = streams
     for index in (0, 200):
@@ -155,7 +155,7 @@ def test_pictures_and_labels_come_as_they_are_labelled(broadcast: Broadcast, url
 
 
 def test_the_end_of_the_program_ends_every_stream(broadcast: Broadcast) -> None:
-    """Closing takes no longer with viewers, also those that take nothing, and they are let go."""
+    """Closing is as fast with viewers, even stalled ones, and disconnects them."""
     broadcast.publish(result(0))
     with serve(broadcast, "127.0.0.1", 0) as url:
         watching, one = ask(url, "viewfinder.mjpg")
@@ -171,7 +171,7 @@ def test_the_end_of_the_program_ends_every_stream(broadcast: Broadcast) -> None:
 
 
 def test_slow_and_vanished_viewers_hold_up_nobody(broadcast: Broadcast, url: str) -> None:
-    """While one takes nothing and one has vanished, labelling goes on; others see the newest."""
+    """With one viewer stalled and one gone, labelling goes on, and others see the newest result."""
     with labelling(broadcast) as longest:
         slow, gone = opened(url, "annotated.mjpg"), opened(url, "annotated.mjpg")
         # A reset and no goodbye, as when a viewer's network goes.
@@ -188,7 +188,7 @@ def test_slow_and_vanished_viewers_hold_up_nobody(broadcast: Broadcast, url: str
 
 
 def test_connections_are_bounded(broadcast: Broadcast, url: str) -> None:
-    """Sixteen at once are served, the next is sent away, and whoever leaves makes room."""
+    """Sixteen connections are served, the next is refused, and each that ends makes room."""
     streams = [ask(url, "labels") for _ in range(16)]
     for stream, _ in streams:
         next_labels(stream)
@@ -217,14 +217,14 @@ def test_connections_are_bounded(broadcast: Broadcast, url: str) -> None:
     ],
 )
 def test_on_loopback_only_its_own_names_are_answered(url: str, host: str, status: int) -> None:
-    """A site whose name was made to mean 127.0.0.1 (DNS rebinding) sees nothing."""
+    """A site whose name resolves to 127.0.0.1 (DNS rebinding) sees nothing."""
     assert body(url, Host=host)[0] == status
 
 
 def test_beyond_loopback_it_takes_the_secret(
     broadcast: Broadcast, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The page is under a secret new each time; without it nothing is there, and none is logged."""
+    """The address holds a new secret each time; it is needed, and it is not logged."""
     broadcast.publish(result(0))
     secrets = set()
     for _ in range(2):
@@ -260,7 +260,7 @@ def body_of_stream(url: str) -> bytes:
     ],
 )
 def test_an_address_is_loopback_unless_it_says_more(text: str, address: tuple[str, int]) -> None:
-    """A port alone is on 127.0.0.1."""
+    """A port without a host is on 127.0.0.1."""
     assert parse_address(text) == address
 
 
@@ -272,7 +272,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 
 def test_an_address_that_is_taken_is_an_error(broadcast: Broadcast, url: str) -> None:
-    """A port in use and a host that is not here end in a sentence each."""
+    """A port in use and a host of another machine are reported in a sentence each."""
     port = urlsplit(url).port or 0
     for host in ("127.0.0.1", "192.0.2.1"):
         taken = serve(broadcast, host, port)
@@ -287,7 +287,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 def test_a_browser_shows_the_labels_as_text(
     broadcast: Broadcast, url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """In Chromium the label, the top three with bars as long, and the model's input are shown."""
+    """Chromium shows the label, the top three with bars to scale, and the model's input."""
     broadcast.publish(result(1, HOSTILE))
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
     flags += "--disable-background-networking --disable-component-update --timeout=5000"

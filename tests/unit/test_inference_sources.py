@@ -1,4 +1,4 @@
-"""Frames come from images, videos and cameras as they are, and a source that fails says so."""
+"""Frames of images, videos and cameras are unchanged, and a source that fails says so."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def names(source: Any) -> list[str]:
 
 
 def test_a_folder_is_searched_to_the_bottom_in_order(tmp_path: Path) -> None:
-    """Every image below a folder is a frame, sorted; hidden ones and other files are not."""
+    """Every image below a folder is a frame, in sorted order; hidden and other files are not."""
     for name in ("b/2.png", "a/9.JPG", "1.bmp", ".hidden.png", ".cache/x.png"):
         paint(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no image")
@@ -63,7 +63,7 @@ def test_a_folder_is_searched_to_the_bottom_in_order(tmp_path: Path) -> None:
 
 
 def test_our_own_outputs_are_not_labelled_again(tmp_path: Path) -> None:
-    """What lies in the output folder is no frame, though it lies in the folder that is searched."""
+    """Images in the output folder are skipped, even inside the folder that is searched."""
     paint(tmp_path / "in.png")
     paint(tmp_path / "predictions" / "annotated" / "in.png")
     output = str(tmp_path / "predictions")
@@ -72,7 +72,7 @@ def test_our_own_outputs_are_not_labelled_again(tmp_path: Path) -> None:
 
 
 def test_globs_find_files_folders_and_what_is_below(tmp_path: Path) -> None:
-    """A glob gives the images it matches, those of folders it matches, and ``**`` goes down."""
+    """A glob gives the images and folders that it matches, and ``**`` includes subfolders."""
     for name in ("test/bart/1.png", "test/lisa/2.png", "3.png"):
         paint(tmp_path / name)
     assert names(source_of(tmp_path / "*.png")) == ["3"]
@@ -81,20 +81,20 @@ def test_globs_find_files_folders_and_what_is_below(tmp_path: Path) -> None:
 
 
 def test_many_texts_are_one_source(tmp_path: Path) -> None:
-    """Files and folders given together are labelled together, none twice: shells expand globs."""
+    """Several files and folders are one source, without duplicates: shells expand globs."""
     first = paint(tmp_path / "x" / "1.png")
     second = paint(tmp_path / "y" / "2.png")
     assert names(source_of(second, first, tmp_path / "y")) == ["y/2", "x/1"]
 
 
 def test_a_name_with_glob_characters_is_itself(tmp_path: Path) -> None:
-    """A file that exists is taken by its name, whatever a glob would make of it."""
+    """A path that exists is that file, even if it would be a glob."""
     paint(tmp_path / "a.png")
     assert names(source_of(paint(tmp_path / "[a].png", BLUE))) == ["[a]"]
 
 
 def test_unreadable_images_are_named_and_left_out(tmp_path: Path) -> None:
-    """Among others an unreadable image costs a sentence; the rest keep their numbers."""
+    """An unreadable image among others costs a sentence; the rest keep their numbers."""
     paint(tmp_path / "1.png")
     (tmp_path / "2.png").write_bytes(b"not an image")
     (tmp_path / "3.png").write_bytes(paint(tmp_path / "3.png").read_bytes()[:60])
@@ -108,7 +108,7 @@ def test_unreadable_images_are_named_and_left_out(tmp_path: Path) -> None:
 
 
 def test_nothing_readable_is_an_error(tmp_path: Path) -> None:
-    """A single unreadable image, and several of which none can be read, end in a sentence."""
+    """A single unreadable image, and several unreadable ones, end in a sentence."""
     (tmp_path / "1.png").write_bytes(b"")
     with pytest.raises(SourceError, match=r"1\.png cannot be read"):
         frames_of(source_of(tmp_path / "1.png"))
@@ -122,14 +122,14 @@ def test_nothing_readable_is_an_error(tmp_path: Path) -> None:
     [("empty", "there is no image in"), ("*.png", "no image matches"), ("gone.png", "there is no")],
 )
 def test_a_source_without_frames_is_an_error(tmp_path: Path, text: str, sentence: str) -> None:
-    """An empty folder, a glob without a match, and a path to nothing end in a sentence each."""
+    """An empty folder, a glob without a match and a missing path end in a sentence each."""
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match=sentence):
         source_of(tmp_path / text)
 
 
 def test_stopping_ends_a_folder_early(tmp_path: Path) -> None:
-    """Once stopped, a source of many images gives no more of them."""
+    """Once stopped, a source of many images gives no further ones."""
     source = ImageFiles("two", [paint(tmp_path / "1.png"), paint(tmp_path / "2.png")])
     stop = threading.Event()
     frames = source.frames(stop, lambda sentence: None)
@@ -149,13 +149,13 @@ def test_other_pixels_than_8_bit_colour_are_refused(pixels: np.ndarray) -> None:
     "wrong", [{"count": 0}, {"every": -1.0}, {"every": float("nan")}, {"countdown": float("inf")}]
 )
 def test_senseless_sampling_is_refused(wrong: Any) -> None:
-    """Counts below 1 and times that are negative or endless are wrong usage."""
+    """Counts below 1 and times that are negative or infinite are wrong usage."""
     with pytest.raises(UsageError):
         Sampling(**wrong)
 
 
 def test_batches_are_bounded_in_pixels_and_number() -> None:
-    """Large frames wait for few others, small ones for 64 at most, live ones for none."""
+    """A batch holds a few large frames, up to 64 small ones, or one live one."""
 
     def frames(number: int, side: int) -> Iterator[Frame]:
         for index in range(number):
@@ -167,7 +167,7 @@ def test_batches_are_bounded_in_pixels_and_number() -> None:
 
 
 def test_a_list_of_paths_comes_on_standard_input(tmp_path: Path) -> None:
-    """``-`` stands for the lines of standard input, with any bytes in them; empty ones are none."""
+    """``-`` stands for the lines of standard input, with any bytes; empty lines are skipped."""
     lines = io.BytesIO(b"a.png\r\n\n  b c.png \n\xff.png")
     found = read_list(["x.png", "-"], lines)
     assert found[:3] == ["x.png", "a.png", "  b c.png "]
@@ -204,12 +204,12 @@ def test_a_list_of_paths_comes_on_standard_input(tmp_path: Path) -> None:
     ],
 )
 def test_an_address_is_shown_without_its_secrets(text: str, shown: str) -> None:
-    """Login, password and query of an address are left out; what is no address stays."""
+    """Login, password and query of an address are removed; other texts stay."""
     assert without_secrets(text) == shown
 
 
 def test_an_address_without_its_scheme_shows_no_password() -> None:
-    """Where it is taken for a file or a glob, the complaint has no secret of it."""
+    """An address that is taken for a file or a glob is reported without its secret."""
     for text in ("me:secret@cam/1", "me:s[e]cret@cam/1", "cam/stream?token=secret"):
         with pytest.raises(SourceError) as complaint:
             source_of(text)
@@ -217,7 +217,7 @@ def test_an_address_without_its_scheme_shows_no_password() -> None:
 
 
 def test_a_ribbon_cables_address() -> None:
-    """What csi:// says is in the pipeline; what it leaves out is as it was asked for, or usual."""
+    """The pipeline has the values of csi://, then those of the options, then the defaults."""
     asked = CaptureRequest(size=(640, 480), fps=60.0)
     address = CsiAddress.parse("csi://1?w=1920&flip=2", asked)
     assert address == CsiAddress(sensor=1, width=1920, height=480, fps=60, flip=2)
@@ -241,7 +241,7 @@ def test_a_ribbon_cables_address() -> None:
     ],
 )
 def test_a_senseless_ribbon_cables_address_is_refused(text: str) -> None:
-    """Unknown parts, and numbers that are none or too large, are wrong usage."""
+    """Unknown parts, and values that are not numbers or too large, are wrong usage."""
     with pytest.raises(UsageError):
         CsiAddress.parse(text, CaptureRequest())
 
@@ -255,7 +255,7 @@ def test_a_senseless_ribbon_cables_address_is_refused(text: str) -> None:
     ],
 )
 def test_what_cannot_be_a_source_is_wrong_usage(texts: list[str], sentence: str) -> None:
-    """Other protocols, and a stream among others, are refused with a sentence."""
+    """Other protocols, and a stream among several sources, are refused with a sentence."""
     with pytest.raises(UsageError, match=sentence):
         source_of(*texts)
 
@@ -270,13 +270,13 @@ def test_a_senseless_size_is_wrong_usage(size: str) -> None:
 
 @pytest.mark.parametrize("wrong", [{"fps": 0.0}, {"fps": 1e9}, {"pixel_format": "MJPEG"}])
 def test_senseless_requests_are_refused(wrong: Any) -> None:
-    """Rates outside of any camera's, and formats of other than four characters, are wrong usage."""
+    """Impossible frame rates, and formats that are not four characters, are wrong usage."""
     with pytest.raises(UsageError):
         CaptureRequest(**wrong)
 
 
 def test_only_a_camera_is_asked(tmp_path: Path) -> None:
-    """Who asks a file or a stream for what it does not heed is told, and not ignored."""
+    """Options that a file or stream cannot follow are refused, not ignored."""
     image, size = str(paint(tmp_path / "a.png")), CaptureRequest(size=(640, 480))
     backend, pixels = CaptureRequest(backend="any"), CaptureRequest(pixel_format="MJPG")
     for texts, request, sentence in [
@@ -305,7 +305,7 @@ def cv2() -> Any:
 
 @pytest.fixture(scope="module")
 def video(cv2: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a video of 50 red frames, 10 a second."""
+    """Return a video of 50 red frames, 10 per second."""
     path = tmp_path_factory.mktemp("video") / "red.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), FPS, (64, 48))
     for _ in range(50):
@@ -315,7 +315,7 @@ def video(cv2: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_video_is_sampled_by_time(video: Path) -> None:
-    """One frame every so many seconds, from the first; a count is a limit."""
+    """Sampling takes one frame per interval, from the first; a count is a limit."""
     frames = frames_of(source_of(video, every=2.0))
     assert [frame.index for frame in frames] == [0, 20, 40]
     assert [frame.time for frame in frames] == [0.0, 2.0, 4.0]
@@ -325,13 +325,13 @@ def test_a_video_is_sampled_by_time(video: Path) -> None:
 
 
 def test_all_frames_of_a_video(video: Path) -> None:
-    """With --all-frames, and with no time between them, every frame comes once, in order."""
+    """With --all-frames, and with an interval of 0, every frame comes once, in order."""
     for source in (source_of(video, all_frames=True), source_of(video, every=0.0)):
         assert [frame.index for frame in frames_of(source)] == list(range(50))
 
 
 def test_a_videos_colours_are_rgb(video: Path) -> None:
-    """Red is red: OpenCV gives blue first, a frame has red first."""
+    """Red stays red: OpenCV gives BGR, a frame is RGB."""
     frame = frames_of(source_of(video))[0]
     assert frame.image.shape == (48, 64, 3)
     assert np.abs(frame.image.reshape(-1, 3).mean(axis=0) - RED).max() < 10
@@ -352,7 +352,7 @@ def number_of(frame: Frame) -> int:
 
 @pytest.fixture
 def camera(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Give a function that makes a camera of a device."""
+    """Return a function that makes a camera from a device."""
     monkeypatch.setattr("hyperhive.inference.sources.resolve._PATIENCE", Patience(1.0, 1.0, 2.0))
 
     def make(device: Device, said: list[str] | None = None, **options: Any) -> Any:
@@ -365,7 +365,7 @@ def camera(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_camera_gives_a_series_of_its_newest_pictures(camera: Any) -> None:
-    """Each snapshot is the newest picture there is, in time, though the driver had a backlog."""
+    """Each snapshot is the newest picture, on time, even if the driver had a backlog."""
     device = Device(backlog=100)
     snapshots = []
     begun = time.time()
@@ -382,7 +382,7 @@ def test_a_camera_gives_a_series_of_its_newest_pictures(camera: Any) -> None:
 
 
 def test_a_camera_counts_down(camera: Any) -> None:
-    """Before the first snapshot the camera says its size and the seconds that are left."""
+    """Before the first snapshot, sentences give the picture size and the remaining seconds."""
     said: list[str] = []
     begun = time.monotonic()
     assert len(frames_of(camera(Device(), said, count=1, countdown=2.0))) == 1
@@ -399,7 +399,7 @@ def test_a_camera_that_is_not_there_is_an_error(cv2: Any) -> None:
 
 
 def test_a_camera_is_released_when_its_user_leaves(camera: Any) -> None:
-    """Whoever stops taking frames, or is stopped while it counts down, leaves the camera free."""
+    """The camera is released if frames are abandoned, and if it is stopped in the countdown."""
     device = Device()
     frames = camera(device).frames(threading.Event(), print)
     next(frames)
@@ -418,7 +418,7 @@ def test_a_camera_is_released_when_its_user_leaves(camera: Any) -> None:
 def test_a_camera_is_asked_and_says_what_it_gives(
     cv2: Any, camera: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Size, rate and pixel format are asked for, and what the camera gives instead is said."""
+    """Size, rate and pixel format are requested; sentences say what the camera gives instead."""
     request = CaptureRequest(size=(640, 480), fps=15.0, pixel_format="MJPG")
 
     monkeypatch.setattr("hyperhive.inference.sources.camera._WARM_UP_S", 0.1)
@@ -445,7 +445,7 @@ def test_a_camera_is_asked_and_says_what_it_gives(
 
 
 def test_only_backends_that_there_are_can_be_asked_for(cv2: Any, camera: Any) -> None:
-    """A backend is called by its name; one that this OpenCV lacks is wrong usage."""
+    """A backend is chosen by its name; one that this OpenCV does not have is wrong usage."""
     with pytest.raises(UsageError, match=r"no backend 'telepathy': it has any, .*ffmpeg"):
         resolve(["0"], Sampling(), Path("x"), print, CaptureRequest("telepathy"))
     device = Device()
@@ -458,7 +458,7 @@ def test_only_backends_that_there_are_can_be_asked_for(cv2: Any, camera: Any) ->
 
 
 def test_a_streams_backlog_is_skipped(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came while a stream was opened is thrown away, for as long as opening took."""
+    """Pictures that came while a stream was opened are skipped, for as long as opening took."""
     from hyperhive.inference.sources import opencv_capture as captures
 
     device = Device(backlog=10**6)
@@ -474,7 +474,7 @@ def test_a_streams_backlog_is_skipped(cv2: Any, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_opencvs_own_complaint_is_not_shown(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may hold the address, and with it a password."""
+    """OpenCV's own text may hold the address, and with it a password."""
     from hyperhive.inference.sources import opencv_capture as captures
 
     def fail(*_: Any) -> None:

@@ -63,7 +63,7 @@ def numbers(frames: list[Frame]) -> list[int]:
 
 
 def test_a_stream_gives_snapshots(server: MjpegServer) -> None:
-    """An MJPEG stream is a camera: snapshots in time, none twice, and the end closes it."""
+    """An MJPEG stream is a camera: snapshots come on time, none twice, and the end closes it."""
     frames = shots(server.url)
     assert numbers(frames) == sorted(set(numbers(frames)))
     assert [frame.index for frame in frames] == [0, 1, 2]
@@ -73,12 +73,12 @@ def test_a_stream_gives_snapshots(server: MjpegServer) -> None:
 
 
 def left(server: MjpegServer) -> None:
-    """Wait until nobody watches the server."""
+    """Wait until no stream of the server is open."""
     until(lambda: not server.watching, "the end of the stream")
 
 
 def test_a_single_image_is_one_frame(server: MjpegServer) -> None:
-    """An image's address is fetched once; with a count, as often, and anew each time."""
+    """An image is requested once, or ``count`` times, and anew each time."""
     still = server.url.replace("stream", "still")
     frames = shots(still, count=None)
     assert [frame.index for frame in frames] == [0]
@@ -91,7 +91,7 @@ def test_a_single_image_is_one_frame(server: MjpegServer) -> None:
 
 @pytest.mark.parametrize("digest", [False, True])
 def test_a_login_in_the_address_is_used(server: MjpegServer, digest: bool) -> None:
-    """The user and password of an address are given to a server that asks, also as a digest."""
+    """A server that asks gets the address's user and password, as basic or digest login."""
     server.login, server.digest = ("me", "p@ss/w"), digest
     assert len(shots(f"http://me:p%40ss%2Fw@{server.address}/stream")) == 3
     for login in ("", "me:other@"):
@@ -100,7 +100,7 @@ def test_a_login_in_the_address_is_used(server: MjpegServer, digest: bool) -> No
 
 
 def test_what_is_no_stream_says_what_it_is(server: MjpegServer) -> None:
-    """A page, a wrong path, a closed port, another protocol, a bad address: a sentence each."""
+    """A page, a wrong path, a closed port, another protocol and a bad address: a sentence each."""
     root = f"http://{server.address}"
     assert len(shots(root + "/moved")) == 3
     for url, sentence in [
@@ -120,7 +120,7 @@ def test_what_is_no_stream_says_what_it_is(server: MjpegServer) -> None:
 
 @pytest.mark.parametrize(("lengths", "chunked"), [(False, False), (True, True), (False, True)])
 def test_however_a_stream_is_packed(server: MjpegServer, lengths: bool, chunked: bool) -> None:
-    """Parts without a length are read by what stands between them; HTTP's chunks are no parts."""
+    """Parts without a length end at the next boundary; HTTP's chunks do not matter."""
     server.lengths, server.chunked = lengths, chunked
     taken = numbers(shots(server.url))
     assert taken == sorted(set(taken))
@@ -128,7 +128,7 @@ def test_however_a_stream_is_packed(server: MjpegServer, lengths: bool, chunked:
 
 
 def test_damaged_pictures_are_left_out(server: MjpegServer) -> None:
-    """A picture that is cut off is never shown in part: others are waited for, for a time."""
+    """A truncated picture is never shown: the feed waits for others, for a limited time."""
     frames = source_of(server.url, count=2).frames(threading.Event(), print)
     with closing(frames):
         next(frames)
@@ -142,7 +142,7 @@ def test_damaged_pictures_are_left_out(server: MjpegServer) -> None:
 
 @pytest.mark.parametrize("trouble", ["cut", "stall", "down"])
 def test_a_stream_that_is_lost_comes_back(server: MjpegServer, trouble: str) -> None:
-    """Broken off, stalled, or its server gone for a while: told, had again, no picture twice."""
+    """A broken, stalled or absent stream is reported and reopened, and no picture comes twice."""
     said: list[str] = []
     frames = source_of(server.url, said, count=50, every=0.0).frames(threading.Event(), print)
     taken = [number_in(next(frames).image) for _ in range(5)]
@@ -165,7 +165,7 @@ def test_a_stream_that_is_lost_comes_back(server: MjpegServer, trouble: str) -> 
 def test_a_stream_that_does_not_come_back_ends(
     server: MjpegServer, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
-    """After its time the series ends with a sentence; what was taken until then was given."""
+    """After the limit the series ends with a sentence; the earlier pictures were given."""
     monkeypatch.setattr(
         "hyperhive.inference.sources.resolve._STREAM_PATIENCE", Patience(0.4, 0.6, 0.2)
     )
@@ -183,7 +183,7 @@ def test_a_stream_that_does_not_come_back_ends(
 
 @pytest.fixture
 def deaf() -> Iterator[int]:
-    """Give a port that takes connections and says nothing."""
+    """Return a port that accepts connections and never answers."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(8)
@@ -192,7 +192,7 @@ def deaf() -> Iterator[int]:
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
 def test_an_open_that_hangs_ends(deaf: int, scheme: str) -> None:
-    """A server that takes connections and is silent costs our time-out, or less when stopped."""
+    """A silent server costs our time-out, or less when stopped."""
     if scheme == "rtsp":
         pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
     url = f"{scheme}://127.0.0.1:{deaf}/"
@@ -205,7 +205,7 @@ def test_an_open_that_hangs_ends(deaf: int, scheme: str) -> None:
 
 
 def test_a_refused_rtsp_stream_says_so() -> None:
-    """Where nobody listens, the sentence says what to look at."""
+    """If the port is closed, the sentence says what to check."""
     pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -218,7 +218,7 @@ def test_a_refused_rtsp_stream_says_so() -> None:
 
 
 def test_an_addresss_parts_are_no_classes() -> None:
-    """A stream is not held to be of the class that its host or path is called."""
+    """The host or path of a stream is not taken for its class."""
     frame = Frame(numbered(1), "name", "http://lisa/stream", 0, 0.0)
     assert expected_class(frame, ["lisa", "bart"]) is None
 
@@ -234,9 +234,9 @@ def rtsp() -> Iterator[RtspServer]:
 def test_an_rtsp_stream_gives_its_newest_pictures(
     rtsp: RtspServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What FFmpeg had buffered when it was opened, 20 pictures here, is not given.
+    """Pictures that FFmpeg buffered while opening, 20 here, are skipped.
 
-    The address's login is used, and another one refused.
+    The address's login is used, and another one is refused.
     """
     monkeypatch.setattr(
         "hyperhive.inference.sources.resolve._STREAM_PATIENCE", Patience(10.0, 1.0, 5.0)
@@ -258,7 +258,7 @@ def test_an_rtsp_stream_gives_its_newest_pictures(
 def test_an_rtsp_stream_that_stalls_comes_back(
     rtsp: RtspServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A read that hangs in FFmpeg is left to itself, and another connection is made."""
+    """A read that hangs in FFmpeg is abandoned, and another connection is opened."""
     monkeypatch.setattr(
         "hyperhive.inference.sources.resolve._STREAM_PATIENCE", Patience(3.0, 10.0, 0.2)
     )
@@ -293,9 +293,9 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def test_credentials_reach_no_output(server: MjpegServer, tmp_path: Path) -> None:
-    """Of an address on standard input, no file, no file name, no screen has the login.
+    """The login of an address on standard input is in no file, no file name and on no screen.
 
-    The process is ended by SIGTERM: the stream is closed, and what was labelled is kept.
+    SIGTERM ends the process: the stream is closed, and the results so far are kept.
     """
     server.login = ("me", "s3cret")
     save_untrained(tmp_path / "model")
@@ -324,7 +324,7 @@ def test_credentials_reach_no_output(server: MjpegServer, tmp_path: Path) -> Non
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells who is connected")
 def test_ctrl_c_ends_an_open_that_hangs(deaf: int, tmp_path: Path) -> None:
-    """While a stream's open blocks in FFmpeg the process ends in good order, and at once."""
+    """While opening a stream blocks in FFmpeg, the process ends at once and in good order."""
     pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
     save_untrained(tmp_path / "model")
     process = start(tmp_path, f"rtsp://127.0.0.1:{deaf}/")
@@ -339,7 +339,7 @@ def test_ctrl_c_ends_an_open_that_hangs(deaf: int, tmp_path: Path) -> None:
 
 
 def connections(port: int) -> int:
-    """Return how many TCP connections to a port of ours are established; Linux only."""
+    """Return the number of established TCP connections to a local port; Linux only."""
     table = Path("/proc/net/tcp").read_text().splitlines()[1:]
     rows = [line.split() for line in table]
     return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
@@ -347,7 +347,7 @@ def connections(port: int) -> int:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_nohup_stays_in_force() -> None:
-    """Who ignores that the terminal goes away, as nohup has it, is not ended by that."""
+    """A process that ignores SIGHUP, as under nohup, keeps ignoring it."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with StopSignals(restore=True) as interrupt:
@@ -359,7 +359,7 @@ def test_nohup_stays_in_force() -> None:
 
 
 def test_a_signal_in_the_middle_of_a_wait_is_no_deadlock() -> None:
-    """A handler may interrupt whoever holds the event's lock, and so must not wait for that."""
+    """A handler may interrupt the thread that holds the event's lock, so it must not wait."""
     interrupt = StopSignals(restore=True)
     handler = threading.Thread(target=interrupt._on_signal, args=(2, None), daemon=True)
     with interrupt.stop._cond:  # type: ignore[attr-defined]
@@ -370,8 +370,8 @@ def test_a_signal_in_the_middle_of_a_wait_is_no_deadlock() -> None:
 
 
 @pytest.fixture
-def heeded() -> Iterator[None]:
-    """Heed signals where the tests run under nohup or in the background, too: some are ignored."""
+def usual_signals() -> Iterator[None]:
+    """Restore the usual handlers: background jobs ignore Ctrl-C, and nohup ignores SIGHUP."""
     usual = {name: signal.SIG_DFL for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
     handlers: dict[str, Any] = {"SIGINT": signal.default_int_handler, **usual}
     before = [(name, signal.signal(getattr(signal, name), handlers[name])) for name in handlers]
@@ -380,8 +380,8 @@ def heeded() -> Iterator[None]:
         signal.signal(getattr(signal, name), handler)
 
 
-def test_a_second_ctrl_c_is_not_held_back(heeded: None) -> None:
-    """The first only asks for an end, the second interrupts whatever hangs."""
+def test_a_second_ctrl_c_is_not_held_back(usual_signals: None) -> None:
+    """The first requests an end, the second interrupts whatever hangs."""
     with StopSignals(restore=True) as interrupt:
         signal.raise_signal(signal.SIGINT)
         assert interrupt.stop.wait(60)
@@ -391,7 +391,7 @@ def test_a_second_ctrl_c_is_not_held_back(heeded: None) -> None:
 
 
 def signalled(output: Path, number: int) -> None:
-    """Send this process a signal once a frame was labelled."""
+    """Send this process a signal after the first result."""
     until(lambda: list(output.glob("annotated/*.jpg")), "a labelled frame")
     os.kill(os.getpid(), number)
 
@@ -399,9 +399,9 @@ def signalled(output: Path, number: int) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM", "SIGHUP", "error", "end"])
 def test_the_camera_is_released(
-    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heeded: None
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual_signals: None
 ) -> None:
-    """Ctrl-C, SIGTERM, a terminal that goes away, an error while writing, the end: it is free."""
+    """After Ctrl-C, SIGTERM, SIGHUP, a write error and the end the camera is released."""
     pytest.importorskip("torch")
     cv2 = pytest.importorskip("cv2", reason="no OpenCV: no camera")
     from hyperhive.inference.cli import app

@@ -1,4 +1,4 @@
-"""Second copies of trials by real workers, one of which is killed, or frozen."""
+"""Fault 24: second copies of trials by real workers, one of which is killed or stopped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EPOCHS = 20
 
 @contextlib.contextmanager
 def held_back(fleet: Fleet, trial: Draft) -> Iterator[None]:
-    """Let no run of a trial end: its holder stays in its second epoch, and slow."""
+    """Keep every run of a trial from ending: its holder stays in its second epoch."""
     hold: Path = fleet.audit / "hold-{}".format(trial.config["learning_rate"])
     hold.touch()
     try:
@@ -30,9 +30,9 @@ def held_back(fleet: Fleet, trial: Draft) -> Iterator[None]:
 
 
 def with_a_copy(store: Store, fleet: Fleet, study: str, holders: Draft, **faults: str) -> Trial:
-    """Post a study's two trials: one its holder is long at, one for a worker that then is idle.
+    """Post a study's two trials: a long one, and one for a worker that is idle afterwards.
 
-    Returns the first, of which that worker runs a copy by now.
+    Returns the first one, once that worker runs a copy of it.
     """
     store.studies.open(study, {"trials": 2})
     store.queue.post(holders)
@@ -49,16 +49,16 @@ def is_copied(store: Store, study: str) -> Trial | None:
 
 
 def as_stored(store: Store, study: str, **condition: Any) -> Any:
-    """Return a study's first trial, if that holds of it by the server's clock."""
+    """Return a study's first trial if it meets a condition by the server's clock."""
     return store.database.jobs.find_one({"exp_key": study, "tid": 0, "$expr": condition})
 
 
 def test_24_a_copy_and_its_holder_may_each_vanish(home: Home) -> None:
-    """The copy of a holder that is killed keeps the trial, and its result counts.
+    """If the holder is killed, its copy keeps the trial, and the copy's result counts.
 
-    A holder whose copy is frozen for longer than a lease ends as ever; the copy's result is late.
+    If the copy is stopped for longer than a lease, the holder's result counts; the copy's is late.
     """
-    fleet = Fleet(home, lease=4.0)  # a beat may be late by three seconds
+    fleet = Fleet(home, lease=4.0)  # a heartbeat may be three seconds late
     first = draft("s", 0, epochs=EPOCHS, max_attempts=2)
     holder = fleet.worker()
     with fleet.store() as store:

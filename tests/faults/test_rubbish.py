@@ -1,6 +1,6 @@
-"""Fault 21: whatever a worker's login writes into trials and records, everybody else goes on.
+"""Fault 21: whatever a worker's login writes into trials and records, all others go on.
 
-MongoDB can confine a login to a collection, and not to the fields or the types that it writes.
+MongoDB can limit a login to a collection, but not to fields or types.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ RUBBISH: list[dict[str, Any]] = [
     {"error": {"kind": [], "message": 3}, "state": 3},
     {"result": {"loss": "x", "validation_accuracy": [], "diverged": []}},
 ]
-"""What is written into a trial, each into another one."""
+"""The changes that are written, each into another trial."""
 
 WHEN = ("waiting", "running", "done")
 
 
 class Vandal:
-    """Does the work of a worker, and once to each trial of a study what a worker should not."""
+    """A worker that also writes one of ``RUBBISH`` into each trial of a study."""
 
     def __init__(self, store: Store, when: str) -> None:
         self._store = store
@@ -65,7 +65,7 @@ class Vandal:
         self._reader = FleetReader(store)
 
     def work(self, snapshot: Snapshot) -> None:
-        """Do one trial, and look at the fleet as the dashboard and the status do."""
+        """Do one trial, and read the fleet as dashboard and status do."""
         if self._when == "waiting" and snapshot.waiting:
             self._spoil(snapshot.waiting[0])
         trial = self._store.queue.claim("w", new_token(), ["lenet5"], lease=1.0)
@@ -80,7 +80,7 @@ class Vandal:
 
     def _deliver(self, trial: Trial) -> None:
         token, result = str(trial.token), {"loss": 0.5, "validation_accuracy": 0.5}
-        with contextlib.suppress(LeaseLost):  # as far as the store can say, it was never issued
+        with contextlib.suppress(LeaseLost):  # the rubbish may have removed the token
             self._store.queue.finish(trial.id, token, result)
 
     def _spoil(self, trial: Trial) -> None:
@@ -95,13 +95,13 @@ class Vandal:
         self._store.trials.find("s")
 
     def is_through(self) -> bool:
-        """Whether everything was tried."""
+        """Return whether all of ``RUBBISH`` was tried."""
         return not self._left
 
 
 @pytest.mark.parametrize("when", WHEN)
 def test_21_rubbish_in_a_trial_stops_nobody(store: Store, when: str) -> None:
-    """A study comes to its end, and other workers, status and dashboard see nothing of it."""
+    """The study ends, and other workers, status and dashboard go on."""
     trials = len(RUBBISH) + 5
     plan = Plan("s", Request("digits"), trials=trials, startup=len(RUBBISH) // 2)
     study = Study(plan, "hash", {})
@@ -109,14 +109,14 @@ def test_21_rubbish_in_a_trial_stops_nobody(store: Store, when: str) -> None:
     vandal = Vandal(store, when)
     ended = Search(store, study, vandal.work, threading.Event()).run()
     assert vandal.is_through()
-    assert len(ended) > trials / 2  # what was moved away, once it had ended, is missed
+    assert len(ended) > trials / 2  # trials that were moved away after their end are missing
     assert sum(trial.status is Status.DONE for trial in ended) >= 10
     store.cancel_study("s")
     store.delete_study("s")
 
 
 def test_21_a_trial_that_nobody_can_end_has_failed(store: Store) -> None:
-    """It says why, is nobody's, and stands in nobody's way."""
+    """It says why, no worker claims it, and it does not block others."""
     for tid in range(2):
         store.queue.post(Draft("s", tid, {}, {}, objective="lenet5"))
     store.database.jobs.update_one({"tid": 0}, {"$set": {"state": 9}})
@@ -137,7 +137,7 @@ def test_21_a_trial_that_nobody_can_end_has_failed(store: Store) -> None:
     [3, [], {"device": "[/x]"}, {"versions": 3}, {"undelivered": {}, "paused": [], "trial": 3}],
 )
 def test_21_rubbish_in_a_workers_record_stops_nobody(store: Store, record: Any) -> None:
-    """Its worker is there, and nothing is known of it."""
+    """The worker is listed, with unknown values."""
     store.studies.open("s", {"trials": 1})
     store.workers.report("w", None, "cpu", {}, None)
     store.database.workers.update_one({}, {"$set": {"record": record}})
@@ -154,7 +154,7 @@ def test_21_rubbish_in_a_workers_record_stops_nobody(store: Store, record: Any) 
     [3, "x", {"training": "abc"}, {"training": {"64": "x"}}, {"versions": [], "slots": "x"}],
 )
 def test_21_rubbish_in_a_devices_figures_stops_nobody(store: Store, figures: Any) -> None:
-    """They count as not measured."""
+    """Malformed figures count as not measured."""
     store.database.benchmarks.insert_one({"_id": "x", "figures": figures})
     (found,) = store.benchmarks.all()
     assert (found.training, found.slots, found.versions) == ({}, 0, {})

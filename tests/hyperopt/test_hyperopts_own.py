@@ -1,4 +1,4 @@
-"""hyperopt's own tests of its Mongo classes, unmodified, against ours."""
+"""Run hyperopt's own tests of its Mongo classes, unmodified, with our classes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SUPPORT = REPOSITORY / "tests" / "support"
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return an environment whose ``mongod`` drops the flag that today's server refuses.
+    """Return an environment whose ``mongod`` ignores a flag that today's server refuses.
 
-    Its log goes nowhere: hyperopt's tests give it a pipe that they do not read, and once that is
-    full, mongod stands still.
+    It discards its log: hyperopt's tests give it a pipe that they do not read, and mongod would
+    block once the pipe is full.
     """
     shim = folder / "mongod"
     shim.write_text(
@@ -37,7 +37,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def test_hyperopts_own_tests_pass(tmp_path: Path) -> None:
-    """All 23 tests of hyperopt's two files pass, none is skipped."""
+    """All 23 tests of hyperopt's two files pass, and none is skipped."""
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "as_hyperopts", "--pyargs", *THEIR_TESTS, "-v"],
         cwd=str(tmp_path),

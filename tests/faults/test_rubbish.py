@@ -27,7 +27,7 @@ from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
 
 RUBBISH: list[dict[str, Any]] = [
     *({field: "x"} for field in ("book_time", "refresh_time", "lease_until", "not_before")),
-    *({field: "x"} for field in ("fence", "version", "attempts", "max_attempts")),
+    *({field: "x"} for field in ("fence", "version", "attempts", "max_attempts", "cost")),
     *({field: None} for field in ("fence", "version", "attempts", "state", "misc", "result")),
     *({field: 3} for field in ("late", "issued", "excluded", "token", "owner", "winner", "pace")),
     *({field: 3} for field in ("progress", "artifact", "config", "error", "cancel_requested")),
@@ -37,6 +37,7 @@ RUBBISH: list[dict[str, Any]] = [
     {"misc.vals": {"learning_rate": [[]]}},
     {"copy": {"a": 1}},
     {"copy": {"token": 1, "worker": 2, "fence": 1, "progress": 3}},
+    {"cost": [1], "progress": {"done": "x"}},
     {"late": [3]},
     {"issued": [3]},
     {"issued": [{"token": "x", "at": 3}]},

@@ -1,9 +1,9 @@
-"""hyperopt's README example and its MongoDB page's example, on hyperhive: one import is another.
+"""The examples of hyperopt's README and of its MongoDB page on hyperhive; only an import differs.
 
     python docs/hyperopt_example.py
 
-Starts hyperhive's own MongoDB and two workers on this machine, which take hyperopt's jobs because
-they are told so. With a server of yours, put its address in place of ``uri``.
+It starts hyperhive's private MongoDB and two workers on this machine, with the option that lets
+them run hyperopt's jobs. For a server of your own, use its address instead of ``uri``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hyperhive.store.server.embedded import embedded_server
 
 
 def the_readmes(uri: str) -> None:
-    """Run the example of hyperopt's README, with trials that are kept."""
+    """Run the example of hyperopt's README, with trials that are stored."""
 
     # define an objective function
     def objective(args: Any) -> Any:
@@ -45,7 +45,7 @@ def the_readmes(uri: str) -> None:
         algo=tpe.suggest,
         max_evals=100,
         trials=trials,
-        max_queue_len=10,  # as many wait at once; of one at a time, two workers have little
+        max_queue_len=10,  # 10 jobs wait at once; with only 1, one of two workers would be idle
         show_progressbar=False,
     )
     print("README: best is", best, "which is", space_eval(space, best))

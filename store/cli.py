@@ -21,7 +21,7 @@ def mongo_option(without: str, who: str = "") -> Any:
         envvar=login.VARIABLES,
         show_envvar=True,
         callback=_resolve,
-        help=f"MongoDB URI{who}, or the path of a file that holds it; without it, {without}. "
+        help=f"MongoDB URI{who}, or the path of a file that contains it; without it, {without}. "
         "Prefer a file or the variable: they keep the password out of the process list.",
     )
 

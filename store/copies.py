@@ -32,7 +32,7 @@ CLEARLY_LATER = 1.25
 IS_COPIED: _Document = {
     "$and": [{"$eq": ["$copy.fence", "$fence"]}, {"$gt": ["$copy.until", "$$NOW"]}]
 }
-"""Whether a copy runs now: it belongs to the present holder, and was heard of within a lease."""
+"""The expression for a running copy: of the present holder, and heard of within a lease."""
 
 ENDED: _Document = {"copy": None}
 """The changes that end a copy and leave its holder alone."""

@@ -6,8 +6,8 @@ Ownership. A claim has a ``token``, made by the client that claims, and a ``fenc
 with each change of hands. A worker keeps the ``Trial`` that ``claim`` returned and passes it back
 with each transition. A transition that finds another token or fence in the store changes nothing
 and raises ``LeaseLost``. Only ``finish`` accepts any token that was ever issued for the trial: a
-result is valid whoever computed it, and the first one delivered is the ``winner``. A finished trial
-is immutable.
+result is valid no matter which worker computed it, and the first one delivered is the ``winner``.
+A finished trial is immutable.
 
 Atomicity. Each transition is one update of one document by an aggregation pipeline, so it happens
 completely or not at all, also on a stand-alone server. All time in it is the server's (``$$NOW``):

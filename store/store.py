@@ -162,7 +162,7 @@ class Store:
         """Delete old uploads that nothing refers to; return how many.
 
         Args:
-            older_than: seconds by the server's clock; an upload and its delivery may take so long.
+            older_than: seconds by the server's clock that an upload and its delivery may take.
         """
         return sum(map(self._delete_orphan, self.blobs.uploads_older_than(older_than)))
 

@@ -130,7 +130,7 @@ class Studies:
         self._set(name, {"result": dict(result)})
 
     def cancel(self, name: str) -> None:
-        """Mark a study as cancelled: its coordinator posts no more. Raises ``NotFound``."""
+        """Mark a study as cancelled: its coordinator posts no more trials. Raises ``NotFound``."""
         self._set(name, {"cancelled": True})
 
     def delete(self, name: str) -> None:

@@ -208,16 +208,14 @@ class Trial:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Trial:
-        """Build a Trial from a document of the ``jobs`` collection, whatever it contains.
+        """Build a Trial from any document of ``jobs``; a field of the wrong type counts as absent.
 
-        A field of the wrong type counts as absent. A trial that no transition can end (see
-        ``hyperhive.store.job_schema``) reads as failed.
+        A trial that no transition can end, see ``job_schema``, reads as failed.
         """
         study, _, purpose = (text(document.get("exp_key")) or "").partition("/")
         misc = mapping(document.get("misc"))
         status, error = _ending(document)
         issued = [each for each in sequence(document.get("issued")) if isinstance(each, Mapping)]
-        vals = {label: sequence(values) for label, values in mapping(misc.get("vals")).items()}
         return cls(
             id=document["_id"],
             version=whole(document.get("version"), 0),
@@ -227,7 +225,7 @@ class Trial:
             status=status,
             objective=_objective(misc.get("cmd")),
             config=mapping(document.get("config")),
-            vals={label: values[0] for label, values in vals.items() if values},
+            vals=_first_values(misc.get("vals")),
             result=mapping(document.get("result")),
             error=error,
             attempts=whole(document.get("attempts"), 0),
@@ -249,6 +247,12 @@ class Trial:
             copy=_copy(document) if status is Status.RUNNING else None,
             cost=number(document.get("cost")),
         )
+
+
+def _first_values(vals: Any) -> dict[str, Any]:
+    """Return the value of each hyperparameter; hyperopt stores lists of one value, or of none."""
+    lists = {label: sequence(values) for label, values in mapping(vals).items()}
+    return {label: values[0] for label, values in lists.items() if values}
 
 
 def _tid(document: Mapping[str, Any]) -> Any:

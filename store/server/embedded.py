@@ -140,7 +140,7 @@ def _bringing_back(server: _Server, mongod: str | None) -> Iterator[None]:
 
 
 class _Server:
-    """The embedded server: its mongod, its login, and the locks of those who use it."""
+    """The embedded server: its mongod, its login, and the locks of its users."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -162,7 +162,7 @@ class _Server:
             with client(self.uri()) as server:
                 server[DEFAULT_DATABASE].command("ping")
         except mongo.PyMongoError:
-            return False  # it is gone, or another program took its port: start our own
+            return False  # it ended, or another program took its port: start our own
         return True
 
     def start(self, mongod: Path, port: int | None) -> None:

@@ -240,9 +240,8 @@ def test_a_mongod_that_is_not_there_is_refused(home: Home, command: list[str]) -
     done = home.call(*command, "--mongod", "/nonexistent/mongod")
     assert done.returncode == 1
     assert is_one_line(done.stderr)
-    assert (
-        "there is no executable at /nonexistent/mongod: check the path in --mongod" in done.stderr
-    )
+    reason = "there is no executable at /nonexistent/mongod: check the path in --mongod"
+    assert reason in done.stderr
     home.is_empty()
 
 

@@ -1,4 +1,4 @@
-"""Cases 8, 9 and 11: several workers want one trial, deliver one trial, or end it, at once."""
+"""Faults 8, 9 and 11: several workers claim, deliver or end one trial at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def claim_all(store: Store, worker: str) -> list[Trial]:
 
 
 def claim_all_in_a_process(uri: str, worker: str, gate: Any, claimed: Any) -> None:
-    """Put the numbers of all trials that a process claimed into a queue, as one list."""
+    """Claim trials in a process; put all their numbers into a queue as one list."""
     with Store(uri) as store:
         store.ping()
         gate.wait(60)
@@ -35,7 +35,7 @@ def claim_all_in_a_process(uri: str, worker: str, gate: Any, claimed: Any) -> No
 
 
 def test_08_many_claimers_never_share_a_trial(store: Store, stores: list[Store]) -> None:
-    """Of trials claimed by eight workers at once each goes to exactly one, and none is left."""
+    """Eight workers claim at once: each trial goes to exactly one of them, and none is left."""
     for tid in range(100):
         post(store, tid)
     shares = at_once(*[partial(claim_all, each, "w") for each in stores])
@@ -50,7 +50,7 @@ def test_08_many_claimers_never_share_a_trial(store: Store, stores: list[Store])
 
 
 def test_08_processes_never_share_a_trial(mongo_uri: str, store: Store) -> None:
-    """The same holds for workers that are processes."""
+    """The same holds if the workers are processes."""
     for tid in range(60):
         post(store, tid)
     context = multiprocessing.get_context("spawn")
@@ -69,10 +69,8 @@ def test_08_processes_never_share_a_trial(mongo_uri: str, store: Store) -> None:
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
 
 
-def test_08_an_expired_lease_goes_to_one_of_those_who_want_it(
-    store: Store, stores: list[Store]
-) -> None:
-    """Many workers that see the same abandoned trial do not all take it."""
+def test_08_an_expired_lease_goes_to_one_claimer(store: Store, stores: list[Store]) -> None:
+    """Of many workers that see the same abandoned trial, one takes it."""
     for tid in range(ROUNDS):
         post(store, tid)
         claim(store, "dead", lease=0)
@@ -84,7 +82,7 @@ def test_08_an_expired_lease_goes_to_one_of_those_who_want_it(
 
 
 def test_09_of_two_simultaneous_finishes_one_wins(store: Store, stores: list[Store]) -> None:
-    """Two workers that deliver at the same moment: one result counts, the other is kept as late."""
+    """Of two results delivered at the same moment one counts, and the other is kept as late."""
     for tid in range(ROUNDS):
         post(store, tid)
         first = claim(store, "w1", lease=0)
@@ -102,7 +100,7 @@ def test_09_of_two_simultaneous_finishes_one_wins(store: Store, stores: list[Sto
 def test_09_the_same_result_delivered_twice_at_once_counts_once(
     store: Store, stores: list[Store]
 ) -> None:
-    """A worker and its own outbox delivering one result are both told that it counts."""
+    """A worker and its own outbox that deliver one result both learn that it counts."""
     for tid in range(ROUNDS):
         post(store, tid)
         trial = claim(store, "w1")
@@ -113,7 +111,7 @@ def test_09_the_same_result_delivered_twice_at_once_counts_once(
 
 
 def test_11_a_result_before_its_cancel_stays(store: Store) -> None:
-    """A trial that is done cannot be cancelled, by asking or by confirming."""
+    """A trial that is DONE can neither be asked to end nor be confirmed as cancelled."""
     post(store)
     trial = claim(store)
     assert finish(store, trial)
@@ -126,7 +124,7 @@ def test_11_a_result_before_its_cancel_stays(store: Store) -> None:
 
 
 def test_11_a_result_after_its_cancel_is_late(store: Store) -> None:
-    """A trial whose cancel was confirmed stays cancelled; its result is kept beside it."""
+    """A trial whose cancel was confirmed stays cancelled; its result is kept as late."""
     post(store)
     trial = claim(store)
     store.queue.cancel_all("s")
@@ -138,8 +136,8 @@ def test_11_a_result_after_its_cancel_is_late(store: Store) -> None:
     assert ended(store) == {"done": 0, "failed": 1}
 
 
-def test_11_a_result_between_the_asking_and_the_confirmation_counts(store: Store) -> None:
-    """A cancel that was only asked for does not take the result of a worker that was done."""
+def test_11_a_result_between_request_and_confirmation_counts(store: Store) -> None:
+    """A cancel that is not confirmed yet does not discard a result."""
     post(store)
     trial = claim(store, lease=0)
     store.queue.cancel_all("s")
@@ -151,7 +149,7 @@ def test_11_a_result_between_the_asking_and_the_confirmation_counts(store: Store
 
 
 def test_11_an_asked_cancel_against_a_finish(store: Store, stores: list[Store]) -> None:
-    """A running trial's result counts on either side of the asking, which the done refuses."""
+    """A running trial's result counts before and after the request."""
     for tid in range(ROUNDS):
         post(store, tid)
         trial = claim(store)
@@ -167,7 +165,7 @@ def test_11_an_asked_cancel_against_a_finish(store: Store, stores: list[Store]) 
 
 
 def test_11_a_cancel_of_a_waiting_trial_against_a_finish(store: Store, stores: list[Store]) -> None:
-    """Of a trial that was given back, the cancel or the outbox's result is the end, never both."""
+    """A trial that was handed back is ended by the cancel or by a result, not by both."""
     for tid in range(ROUNDS):
         post(store, tid)
         trial = claim(store)
@@ -196,7 +194,7 @@ def test_11_a_confirmed_cancel_against_a_finish(store: Store, stores: list[Store
 
 
 def test_11_a_swept_cancel_against_a_finish(store: Store, stores: list[Store]) -> None:
-    """The same where a sweep confirms the cancel for a worker that seemed dead."""
+    """The same holds if a sweep confirms the cancel for a worker that seemed dead."""
     for tid in range(ROUNDS):
         post(store, tid)
         trial = claim(store, lease=0)
@@ -208,7 +206,7 @@ def test_11_a_swept_cancel_against_a_finish(store: Store, stores: list[Store]) -
 
 
 def assert_one_outcome(ended: Trial, trial: Trial, counted: bool) -> None:
-    """Check that a trial is done by its result, or cancelled and keeps its result as late."""
+    """Check that a trial is DONE by its result, or is cancelled and has its result as late."""
     if counted:
         assert (ended.status, ended.winner, ended.late) == (Status.DONE, trial.token, 0)
         assert (ended.error, ended.loss) == (None, 0.25)

@@ -1,4 +1,4 @@
-"""Second copies of trials by real workers, one of which is killed, or frozen."""
+"""Fault 24: second copies of trials by real workers, one of which is killed or stopped."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ EPOCHS = 20
 
 
 def with_a_copy(store: Store, fleet: Fleet, study: str, holders: Draft, **faults: str) -> Trial:
-    """Post a study's two trials: one its holder is long at, one for a worker that then is idle.
+    """Post a study's two trials: a long one, and one for a worker that is idle afterwards.
 
-    Returns the first, of which that worker runs a copy by now.
+    Returns the first one, once that worker runs a copy of it.
     """
     store.studies.open(study, {"trials": 2})
     store.queue.post(holders)
@@ -36,7 +36,7 @@ def is_copied(store: Store, study: str) -> Trial | None:
 
 
 def test_24_a_copy_keeps_the_trial_of_a_holder_that_is_killed(fleet: Fleet) -> None:
-    """Its result counts."""
+    """The holder is killed: its copy keeps the trial, and the copy's result counts."""
     first = draft("s", 0, epochs=EPOCHS, max_attempts=2)
     holder = fleet.worker()
     with fleet.store() as store:

@@ -1,4 +1,7 @@
-"""Random lives of trials: whatever several clients do, the store does what the model says."""
+"""Random lives of trials: whatever several clients do, the store does what the model says.
+
+The model is ``tests/support/life.py``, and follows the table in docs/trials.md.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
 OURS = ["lenet5"]
 COST = 1000
 STUDIES = ("s", "t")
-"""Trials belong to them in turn: a cancel ends those of one."""
+"""Trials belong to these studies in turn: a cancel or copy is of one study."""
 AT_ANY_RATE = -1e6
 """Seconds per unit of cost of a device that ends before it starts: a copy is always worth it."""
 HOUR = 3600.0
@@ -41,20 +44,20 @@ CLIENTS = 3
 clients = st.integers(0, CLIENTS - 1)
 losses = st.sampled_from([0.25, 0.5, 0.75])
 numbers = st.integers(0, 7)
-"""Of a trial among those that a rule may choose from, counted from the newest."""
+"""The index of a trial among those that a rule may choose from, counted from the newest."""
 attempts = st.integers(1, 3)
 Claimant = Tuple[bool, int]
 claimants = st.tuples(st.booleans(), numbers)
-"""Of those who run a trial, if there are any, or of all who ever did: which, from the newest."""
+"""Whether to choose among the claims that run a trial, or all; and the index from the newest."""
 twice = st.booleans().map(lambda lost: 2 if lost else 1)
-"""How often a call is made: again, if its first reply was lost on the way."""
+"""How often a call is made: twice if its first reply is lost."""
 
 
 class Lifetimes(RuleBasedStateMachine):
-    """Clients that do anything in any order, each step on the store and on the model of it.
+    """Clients that do anything in any order; each step is done on the store and on the model.
 
-    Each client has connections of its own; client n claims as worker ``wn``, and may act for any
-    claim ever made, as an outbox does that delivers for the dead.
+    Each client has connections of its own. Client n claims as worker ``wn``, and may act for any
+    claim ever made, as an outbox does that delivers for dead workers.
     """
 
     unanswered = Bundle("unanswered")  # the tokens of claims whose reply was lost
@@ -80,7 +83,7 @@ class Lifetimes(RuleBasedStateMachine):
     @precondition(lambda self: len(self._those(lambda life: life.state not in FINAL)) < 4)
     @rule(client=clients, max_attempts=attempts, times=twice)
     def post(self, client: int, max_attempts: int, times: int) -> None:
-        """A trial takes the place of one that ended, so that there is life to the last step."""
+        """A new trial follows one that ended, so that the last step has something to do."""
         posted = [
             self.stores[client].queue.post(_draft(len(self.lives), max_attempts))
             for _ in range(times)
@@ -90,7 +93,7 @@ class Lifetimes(RuleBasedStateMachine):
 
     @rule(client=clients, number=numbers)
     def post_again(self, client: int, number: int) -> None:
-        """A trial that is there is not posted again."""
+        """An existing trial is not posted again."""
         tid = self._those(lambda life: True)[number % len(self.lives)]
         assert not self.stores[client].queue.post(_draft(tid, 9))
 
@@ -98,31 +101,31 @@ class Lifetimes(RuleBasedStateMachine):
 
     @rule(client=clients, lasts=st.booleans())
     def claim(self, client: int, lasts: bool) -> None:
-        """A worker takes what it is given; its lease may be over by the next step."""
+        """A worker claims a trial; its lease may be over by the next step."""
         trial, token = self._claim(client, lasts)
         if trial is not None:
             self.held[token] = trial
 
     @rule(target=unanswered, client=clients, lasts=st.booleans())
     def claim_and_lose_the_reply(self, client: int, lasts: bool) -> str:
-        """A worker is given a trial, or none, and does not hear of it."""
+        """A worker claims a trial, or none, and the reply is lost."""
         return self._claim(client, lasts)[1]
 
     @rule(client=clients, study=numbers)
     def copy(self, client: int, study: int) -> None:
-        """A worker runs a trial that another holds a second time."""
+        """A worker starts a copy of a trial that another one holds."""
         trial, token = self._copy(client, study % len(STUDIES))
         if trial is not None:
             self.held[token] = trial
 
     @rule(target=unanswered, client=clients, study=numbers)
     def copy_and_lose_the_reply(self, client: int, study: int) -> str:
-        """The same, or nothing, and the worker does not hear of it."""
+        """A worker starts a copy, or none, and the reply is lost."""
         return self._copy(client, study % len(STUDIES))[1]
 
     @rule(client=clients, token=consumes(unanswered))
     def ask_what_was_claimed(self, client: int, token: str) -> None:
-        """A worker that did not hear asks under its token, sooner or later."""
+        """A worker whose reply was lost asks with its token, sooner or later."""
         trial = self.stores[client].queue.claimed(token)
         assert (trial and trial.tid) == self.lives.claimed(token)
         if trial is not None:
@@ -131,18 +134,18 @@ class Lifetimes(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(client=clients, who=claimants, progress=st.none() | st.integers(1, 3), times=twice)
     def heartbeat(self, client: int, who: Claimant, progress: int | None, times: int) -> None:
-        """Whoever ever claimed a trial says that he lives."""
+        """Any worker that ever claimed a trial sends a heartbeat."""
         token, trial, life = self._named(who)
-        told = None if progress is None else {"epoch": progress}
+        report = None if progress is None else {"epoch": progress}
 
         def beat() -> bool:
-            return self.stores[client].queue.heartbeat(trial, told, HOUR).cancel_requested
+            return self.stores[client].queue.heartbeat(trial, report, HOUR).cancel_requested
 
         self._same(beat, partial(life.heartbeat, token, progress), times)
 
     @rule(client=clients)
     def every_holder_there_ever_was_beats(self, client: int) -> None:
-        """All who ever heard that they run a trial say that they live: holder and copy may."""
+        """All workers that ever got a trial send a heartbeat; only holder and copy are accepted."""
         for token, trial in self.held.items():
             beat = partial(self.stores[client].queue.heartbeat, trial, None, HOUR)
             may = self.lives[trial.tid].is_run_by(token)
@@ -153,7 +156,7 @@ class Lifetimes(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(client=clients, who=claimants, loss=losses, times=twice)
     def finish(self, client: int, who: Claimant, loss: float, times: int) -> None:
-        """Whoever ever claimed a trial delivers a result, in whatever state the trial is by now."""
+        """Any worker that ever claimed a trial delivers a result, in any state of the trial."""
         token, trial, life = self._named(who)
         deliver = partial(
             self.stores[client].queue.finish, trial.id, token, {"status": "ok", "loss": loss}
@@ -180,12 +183,12 @@ class Lifetimes(RuleBasedStateMachine):
         times=twice,
     )
     def fail(self, client: int, who: Claimant, kind: ErrorKind, times: int) -> None:
-        """Whoever ever claimed a trial says that the objective failed."""
+        """Any worker that ever claimed a trial reports that the objective failed."""
         token, trial, life = self._named(who)
 
         def fail() -> None:
             failed = self.stores[client].queue.fail(trial, kind, "no")
-            # A back-off that there is lasts until its rule, on the slowest machine.
+            # A back-off lasts until its rule ends it, even on the slowest machine.
             backs_off = {"_id": failed.id, "$expr": {"$gt": ["$not_before", "$refresh_time"]}}
             self.jobs.update_one(backs_off, [{"$set": {"not_before": AHEAD}}])
 
@@ -194,7 +197,7 @@ class Lifetimes(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(client=clients, who=claimants, exclude=st.booleans(), times=twice)
     def give_back(self, client: int, who: Claimant, exclude: bool, times: int) -> None:
-        """Whoever ever claimed a trial hands it back."""
+        """Any worker that ever claimed a trial hands it back."""
         token, trial, life = self._named(who)
 
         def give_back() -> None:
@@ -205,7 +208,7 @@ class Lifetimes(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(client=clients, who=claimants, times=twice)
     def confirm_cancel(self, client: int, who: Claimant, times: int) -> None:
-        """Whoever ever claimed a trial says that it has stopped as it was asked."""
+        """Any worker that ever claimed a trial confirms a cancel."""
         token, trial, life = self._named(who)
 
         def confirm() -> None:
@@ -217,7 +220,7 @@ class Lifetimes(RuleBasedStateMachine):
 
     @rule(client=clients, study=numbers, times=twice)
     def cancel(self, client: int, study: int, times: int) -> None:
-        """Somebody asks for the end of a study's trials."""
+        """Somebody requests the end of a study's trials."""
         number = study % len(STUDIES)
         cancel = partial(self.stores[client].queue.cancel_all, STUDIES[number])
         self._same(cancel, partial(self.lives.cancel, number, len(STUDIES)), times)
@@ -232,7 +235,7 @@ class Lifetimes(RuleBasedStateMachine):
     @precondition(lambda self: self._those(lambda life: life.state is Status.RUNNING))
     @rule(number=numbers)
     def a_lease_runs_out(self, number: int) -> None:
-        """The lease of a running trial is over, in place of waiting for it."""
+        """The lease of a running trial is over; the rule replaces the waiting."""
         running = self._those(lambda life: life.state is Status.RUNNING)
         tid = running[number % len(running)]
         self.jobs.update_one({"tid": tid}, [{"$set": {"lease_until": AGO}}])
@@ -241,7 +244,7 @@ class Lifetimes(RuleBasedStateMachine):
     @precondition(lambda self: self._those(lambda life: life.copy is not None))
     @rule(number=numbers)
     def a_copy_falls_silent(self, number: int) -> None:
-        """A copy was not heard of for a lease, in place of waiting for it."""
+        """A copy was not heard of for a lease; the rule replaces the waiting."""
         copied = self._those(lambda life: life.copy is not None)
         tid = copied[number % len(copied)]
         self.jobs.update_one({"tid": tid}, [{"$set": {"copy.until": AGO}}])
@@ -250,7 +253,7 @@ class Lifetimes(RuleBasedStateMachine):
     @precondition(lambda self: self._those(lambda life: life.backs_off))
     @rule(number=numbers)
     def a_back_off_ends(self, number: int) -> None:
-        """A failed attempt may be tried again, in place of waiting for it."""
+        """A back-off is over; the rule replaces the waiting."""
         backing_off = self._those(lambda life: life.backs_off)
         tid = backing_off[number % len(backing_off)]
         self.jobs.update_one({"tid": tid}, [{"$set": {"not_before": AGO}}])
@@ -263,9 +266,9 @@ class Lifetimes(RuleBasedStateMachine):
 
     @invariant()
     def the_store_agrees_and_the_laws_hold(self) -> None:
-        """The documents are as the model says, and break no law that holds by itself."""
+        """The documents are as the model says, and obey the laws that hold without it."""
         after = list(self.jobs.find(sort=[("tid", 1)]))
-        assert [_stored(document) for document in after] == [_told(life) for life in self.lives]
+        assert [_stored(document) for document in after] == [_expected(life) for life in self.lives]
         for document in after:
             _obeys_the_laws(document)
             holders = [
@@ -311,28 +314,28 @@ class Lifetimes(RuleBasedStateMachine):
         trial = self.held[token]
         return token, trial, self.lives[trial.tid]
 
-    def _same(self, act: Callable[[], Any], told: Callable[[], Any], times: int) -> None:
-        """Do a step on the store and on the model, so many times; each must end the same."""
+    def _same(self, act: Callable[[], Any], model: Callable[[], Any], times: int) -> None:
+        """Do a step ``times`` times on store and model; the outcomes must be the same."""
         for _ in range(times):
-            assert _outcome(act) == _outcome(told)
+            assert _outcome(act) == _outcome(model)
 
 
 def _draft(tid: int, max_attempts: int) -> Draft:
-    """Return a trial with a number that no trial of another study has either."""
+    """Return a trial whose number is unique over all studies."""
     study = STUDIES[tid % len(STUDIES)]
     return Draft(study, tid, {}, {}, "lenet5", max_attempts=max_attempts, cost=COST)
 
 
 def _outcome(step: Callable[[], Any]) -> Any:
-    """Return what a step gave, or that it was refused."""
+    """Return the result of a step, or ``LeaseLost`` if it was refused."""
     try:
         return step()
     except LeaseLost:
         return LeaseLost
 
 
-def _told(life: Life) -> dict[str, Any]:
-    """Return what the model says that can be seen in the store."""
+def _expected(life: Life) -> dict[str, Any]:
+    """Return the visible state of a trial by the model."""
     seen = {
         "state": life.state,
         "version": life.version,
@@ -361,7 +364,7 @@ def _told(life: Life) -> dict[str, Any]:
 
 
 def _stored(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the same of what the store holds."""
+    """Return the visible state of a stored trial."""
     state = Status(document["state"])
     now = datetime.datetime.now(datetime.timezone.utc)
     seen = {
@@ -383,8 +386,8 @@ def _stored(document: dict[str, Any]) -> dict[str, Any]:
         seen["lease is over"] = document["lease_until"] <= now
         seen["progress"] = document["progress"] and document["progress"]["epoch"]
         copy = Trial.from_document(document).copy
-        told = copy and copy.progress and copy.progress["epoch"]
-        seen["copy"] = copy and (copy.token, copy.worker, told)
+        copys_progress = copy and copy.progress and copy.progress["epoch"]
+        seen["copy"] = copy and (copy.token, copy.worker, copys_progress)
     elif state is Status.NEW:
         seen["backs off"] = bool(document["not_before"] and document["not_before"] > now)
     elif state is Status.DONE:
@@ -393,7 +396,7 @@ def _stored(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _obeys_the_laws(document: dict[str, Any]) -> None:
-    """Check what holds of a trial in any state, whatever the model says."""
+    """Check what holds for a trial in any state, whatever the model says."""
     issued = [each["token"] for each in document["issued"]]
     late = [each["token"] for each in document["late"]]
     assert 0 <= document["attempts"] <= document["max_attempts"]
@@ -420,7 +423,7 @@ def _obeys_the_laws_of_change(old: dict[str, Any], new: dict[str, Any]) -> None:
 # -- the tests --------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(3600)  # a counterexample is made small in minutes; the long form takes as long
+@pytest.mark.timeout(3600)  # shrinking a counterexample takes minutes, and so does the long form
 def test_the_store_agrees_with_the_model(stores: list[Store]) -> None:
     """Through random lives of up to four trials at a time, store and model never differ."""
     run_state_machine_as_test(lambda: Lifetimes(stores[:CLIENTS]))
@@ -429,7 +432,7 @@ def test_the_store_agrees_with_the_model(stores: list[Store]) -> None:
 def test_23_without_the_fence_the_model_finds_it(
     stores: list[Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A queue that lets anybody act who once held a running trial differs from the model."""
+    """A queue that accepts any worker that once held a running trial differs from the model."""
 
     def update_running(
         queue: Any, trial: Trial, changes: Any, of_a_copy: Any, also: Any = None

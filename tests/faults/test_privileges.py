@@ -1,4 +1,4 @@
-"""Fault 21: whoever has a login of ours does what its role needs, and nothing else.
+"""Fault 21: a login of ours can do what its role needs, and nothing else.
 
 ``DEEDS`` is the table of docs/security.md.
 """
@@ -108,12 +108,12 @@ DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
     "make a replica set": (NONE, lambda s: s.client.admin.command("replSetInitiate", {})),
     "stop the server": (NONE, lambda s: s.client.admin.command("shutdown")),
 }
-"""What one can try, and who may."""
+"""The roles that may do each deed, and how it is tried."""
 
 
 @pytest.fixture(scope="module")
 def admin(admin_uri: str) -> Iterator[Store]:
-    """Give the administrator's store, in which a user of each role is made, named like it."""
+    """Give the administrator's store, with a user of each role, named like the role."""
     with Store(admin_uri) as admin:
         admin.roles.ensure()
         yield admin
@@ -124,7 +124,7 @@ def admin(admin_uri: str) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def users(admin: Store) -> Iterator[dict[str, Store]]:
-    """Give the store as each role sees it."""
+    """Give a store for each role's login."""
     with contextlib.ExitStack() as opened:
         yield {
             role: opened.enter_context(
@@ -135,14 +135,14 @@ def users(admin: Store) -> Iterator[dict[str, Store]]:
 
 
 def contents(store: Store) -> dict[str, list[Any]]:
-    """Return every document that one could be after."""
+    """Return every document that a deed could change."""
     return {
         name: list(store.database[name].find()) for name in [*COLLECTIONS, "fs.files", "fs.chunks"]
     }
 
 
 def prepare(store: Store) -> None:
-    """Let there be one thing of each kind in a database that is otherwise empty."""
+    """Empty the database, then store one document of each kind."""
     for name in store.database.list_collection_names():
         store.database[name].delete_many({})
     store.ensure_indexes()
@@ -156,7 +156,7 @@ def prepare(store: Store) -> None:
 def test_21_a_role_is_refused_what_is_not_its_work(
     store: Store, users: dict[str, Store], role: str
 ) -> None:
-    """The server refuses it, the store says so in words without a secret, and nothing changed."""
+    """The server refuses it, the error shows no secret, and nothing has changed."""
     prepare(store)
     before = contents(store)
     for deed in [deed for deed, (may, _) in DEEDS.items() if role not in may]:
@@ -167,7 +167,7 @@ def test_21_a_role_is_refused_what_is_not_its_work(
 
 
 def refusal(user: Store, deed: str) -> str:
-    """Return what is said of a deed that is refused; fail if it is not."""
+    """Return the error of a refused deed; fail if it is allowed."""
     try:
         with user.guard():
             DEEDS[deed][1](user)
@@ -177,7 +177,7 @@ def refusal(user: Store, deed: str) -> str:
 
 
 def test_21_what_a_role_may_do_it_can(store: Store, users: dict[str, Store]) -> None:
-    """The table is true in both directions: nobody is said to be able to what they are not."""
+    """The table holds in both directions: each role can do what the table says."""
     for deed, (roles, act) in DEEDS.items():
         for role in roles:
             prepare(store)
@@ -188,7 +188,7 @@ def test_21_what_a_role_may_do_it_can(store: Store, users: dict[str, Store]) -> 
 
 
 def test_21_the_documentation_has_this_table() -> None:
-    """docs/security.md lists every act that is tried here, and who may."""
+    """docs/security.md lists every deed that is tried here, and the roles that may."""
     rows = [
         "| {} | {} |".format(deed, " | ".join("yes" if r in may else "no" for r in ROLES))
         for deed, (may, _) in DEEDS.items()
@@ -202,7 +202,7 @@ def test_21_the_documentation_has_this_table() -> None:
 def test_21_a_role_does_its_work_and_needs_every_right(
     store: Store, admin: Store, users: dict[str, Store], role: str
 ) -> None:
-    """Its work passes with the role, and not with one action less: the role is the least."""
+    """Its work succeeds with the role, and fails with any one action less."""
     privileges = PRIVILEGES[role]
     work = WORK[role]
     work(store, users[role])
@@ -221,7 +221,7 @@ def test_21_a_role_does_its_work_and_needs_every_right(
 def test_21_a_database_that_was_not_made_ready_is_refused(
     store: Store, users: dict[str, Store]
 ) -> None:
-    """A coordinator may not make indexes: without them it does not begin, and says who can."""
+    """A coordinator may not make indexes: if they are missing the error says who can."""
     store.database.meta.delete_many({})
     users[COORDINATOR]._identity = None
     with pytest.raises(NotFound, match="hyperhive mongo init"):
@@ -231,7 +231,7 @@ def test_21_a_database_that_was_not_made_ready_is_refused(
 def test_21_a_role_of_an_older_hyperhive_is_told_what_to_run(
     store: Store, admin: Store, users: dict[str, Store]
 ) -> None:
-    """A worker's role without a right that came later is refused in a sentence that names init."""
+    """A worker's role without a right that was added later gets an error that names init."""
     prepare(store)
     older = {name: PRIVILEGES[WORKER][name] for name in PRIVILEGES[WORKER] if name != "benchmarks"}
     set_privileges(admin, WORKER, older)
@@ -247,7 +247,7 @@ def test_21_a_role_of_an_older_hyperhive_is_told_what_to_run(
 
 
 def set_privileges(admin: Store, role: str, privileges: Mapping[str, tuple[str, ...]]) -> None:
-    """Let a role be another one until it is brought up to date."""
+    """Change a role's privileges until it is brought up to date."""
     admin.database.command(
         "updateRole",
         role_name(role),
@@ -261,7 +261,7 @@ def set_privileges(admin: Store, role: str, privileges: Mapping[str, tuple[str, 
 
 
 def empty(store: Store, *others: Store) -> None:
-    """Empty the database, and have nobody remember what they would else ask for."""
+    """Empty the database, and the identity that each store remembers."""
     for name in store.database.list_collection_names():
         store.database[name].delete_many({})
     store.ensure_indexes()
@@ -270,12 +270,12 @@ def empty(store: Store, *others: Store) -> None:
 
 
 def a_coordinators_work(store: Store, user: Store) -> None:
-    """Do all that a coordinator asks of a store, and hyperopt's API."""
+    """Do all that a coordinator and hyperopt's API do with a store."""
     from hyperhive.mongoexp import MongoJobs, MongoTrials
 
     empty(store, user)
     user.ping()
-    user.ensure_indexes()  # which it may not make, and which are there
+    user.ensure_indexes()  # it may not make them, but they exist
     user.datasets.publish("set", b"x", {})
     assert user.datasets.fetch("set") == b"x"
     user.studies.open("s", {"trials": 1})
@@ -293,7 +293,7 @@ def a_coordinators_work(store: Store, user: Store) -> None:
     user.delete_study("s")
 
     trials = MongoTrials(MongoJobs(user), exp_key="e")
-    trials.new_trial_ids(1)  # makes hyperopt's counter
+    trials.new_trial_ids(1)  # creates hyperopt's counter
     trials.attachments["domain"] = b"pickle"
     assert trials.attachments["domain"] == b"pickle"
     del trials.attachments["domain"]
@@ -302,7 +302,7 @@ def a_coordinators_work(store: Store, user: Store) -> None:
 
 
 def a_workers_work(store: Store, user: Store) -> None:
-    """Do all that a device asks of a store."""
+    """Do all that a device does with a store."""
     empty(store, user)
     for tid in range(4):
         store.queue.post(Draft("s", tid, {}, {}, objective="lenet5"))
@@ -336,7 +336,7 @@ def a_workers_work(store: Store, user: Store) -> None:
 
 
 def a_viewers_work(store: Store, user: Store) -> None:
-    """Do all that ``status``, ``best`` and ``predict-cam --study`` ask of a store."""
+    """Do all that ``status``, ``best`` and ``predict-cam --study`` do with a store."""
     empty(store, user)
     store.studies.open("s", {"trials": 1})
     store.datasets.publish("set", b"x", {})

@@ -1,4 +1,4 @@
-"""Cases 10, 12 and 19: results that come late, that never come, and that make no sense."""
+"""Faults 10, 12 and 19: results that come late, that never come, and that are no numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import ErrorKind, Status, Trial
 
-# -- case 10: a late finish in each state -----------------------------------------------------
+# -- fault 10: a late finish in each state ----------------------------------------------------
 
 
 def held(store: Store, worker: str = "w1", lease: float = 60.0, max_attempts: int = 3) -> Trial:
@@ -87,9 +87,9 @@ STILL_OPEN = {
 
 @pytest.mark.parametrize("state", STILL_OPEN)
 def test_10_a_late_result_counts_while_there_is_no_other(store: Store, state: str) -> None:
-    """In each state that a result can still end, it ends the trial; whoever held it finds it gone.
+    """In each state that allows it a late result ends the trial, and the holder loses its lease.
 
-    The winner is the one who delivered, and not the one who held the trial.
+    The winner is the worker that delivered, not the one that held the trial.
     """
     arrange, status = STILL_OPEN[state]
     late = arrange(store)
@@ -163,7 +163,7 @@ CLOSED = {
 
 @pytest.mark.parametrize("state", CLOSED)
 def test_10_a_late_result_is_kept_and_not_counted(store: Store, state: str) -> None:
-    """In each state that nothing can end again it is kept under ``late``, once, and that is all."""
+    """In each state that is final it is kept under ``late``, once, and changes nothing else."""
     arrange, error = CLOSED[state]
     late = arrange(store)
     before = raw(store)
@@ -182,7 +182,7 @@ def test_10_a_late_result_is_kept_and_not_counted(store: Store, state: str) -> N
 
 
 def test_10_every_late_result_is_kept(store: Store) -> None:
-    """Two workers that come late leave one entry each."""
+    """Two late workers leave one entry each."""
     first = held(store, "w1", lease=0)
     second = claim(store, "w2", lease=0)
     assert finish(store, claim(store, "w3"))
@@ -192,16 +192,16 @@ def test_10_every_late_result_is_kept(store: Store) -> None:
     assert {late["token"] for late in raw(store)["late"]} == {first.token, second.token}
 
 
-# -- case 12: the poison trial ----------------------------------------------------------------
+# -- fault 12: the poison trial ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("max_attempts", [1, 2, 5])
 def test_12_a_trial_that_kills_its_workers_ends(
     store: Store, stores: list[Store], max_attempts: int
 ) -> None:
-    """It is claimed ``max_attempts`` times, however many workers want it, and ends by a sweep.
+    """It is claimed ``max_attempts`` times, however many workers ask, and is ended by a sweep.
 
-    Every sweep before its last worker is lost leaves it to the next one.
+    A sweep before its last worker is lost does not end it.
     """
     post(store, max_attempts=max_attempts)
     claims = 0
@@ -228,7 +228,7 @@ def test_12_a_trial_that_kills_its_workers_ends(
 
 @pytest.mark.parametrize("max_attempts", [1, 2, 5])
 def test_12_a_trial_whose_objective_always_fails_ends(store: Store, max_attempts: int) -> None:
-    """It is claimed ``max_attempts`` times, and its last failure ends it without a sweep."""
+    """It is claimed ``max_attempts`` times, and the last failure ends it without a sweep."""
     post(store, max_attempts=max_attempts)
     for attempt in range(1, max_attempts + 1):
         trial = claim(store)
@@ -242,7 +242,7 @@ def test_12_a_trial_whose_objective_always_fails_ends(store: Store, max_attempts
 
 
 def test_12_vanishing_failing_and_giving_back_are_charged_together(store: Store) -> None:
-    """A worker that vanished and one that failed cost an attempt each, one that gave back none."""
+    """A worker that vanishes or fails costs an attempt; one that gives the trial back does not."""
     post(store, max_attempts=2)
     claim(store, "w1", lease=0)
     store.queue.give_back(claim(store, "w2"), exclude=True)
@@ -254,18 +254,18 @@ def test_12_vanishing_failing_and_giving_back_are_charged_together(store: Store)
 
 
 def end_back_off(store: Store) -> None:
-    """Let a failed trial be claimed again at once, in place of waiting."""
+    """End the back-off of a failed trial, instead of waiting."""
     store.client.hyperhive.jobs.update_one({}, {"$set": {"not_before": None}})
 
 
-# -- case 19: losses that are no numbers ------------------------------------------------------
+# -- fault 19: losses that are no ordinary numbers --------------------------------------------
 
 LOSSES = [math.nan, math.inf, -math.inf, 1e308, -1e308, 5e-324, 2**63 - 1]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_19_any_loss_is_kept_as_it_is(store: Store, loss: float) -> None:
-    """A loss that is not a number, or no ordinary one, is stored and read back, also a late one."""
+    """NaN, infinite and huge losses are stored and read back, also in late results."""
     late = held(store, lease=0)
     assert finish(store, claim(store, "w2"), loss)
     assert not finish(store, late, loss)
@@ -276,7 +276,7 @@ def test_19_any_loss_is_kept_as_it_is(store: Store, loss: float) -> None:
 
 
 def test_19_a_loss_that_the_store_cannot_hold_changes_nothing(store: Store) -> None:
-    """An integer of more than 64 bits is refused before anything is sent."""
+    """An integer of more than 64 bits is refused before anything is sent to the server."""
     trial = held(store)
     before = raw(store)
     with pytest.raises(OverflowError):
@@ -290,7 +290,7 @@ def study(trials: int) -> Study:
 
 
 def searched(store: Store, of: Study, loss_of: Callable[[Trial], Any]) -> list[Trial]:
-    """Return the trials of a search whose one worker works while the search looks on."""
+    """Run a search with one worker that works whenever the search polls; return its trials."""
 
     def work(snapshot: Snapshot) -> None:
         trial = try_claim(store)
@@ -306,7 +306,7 @@ def searched(store: Store, of: Study, loss_of: Callable[[Trial], Any]) -> list[T
 def test_19_a_result_without_a_usable_loss_neither_wins_nor_teaches(
     store: Store, loss: object
 ) -> None:
-    """Such a trial counts, but has no rank, and leaves what is suggested as if it were pending."""
+    """The trial counts, but is not ranked, and suggestions treat it as pending."""
     of = study(5)
     trials = searched(store, of, lambda trial: loss if trial.tid == 0 else 0.25 + trial.tid / 8)
     assert [trial.status for trial in trials] == [Status.DONE] * 5
@@ -320,11 +320,11 @@ def test_19_a_result_without_a_usable_loss_neither_wins_nor_teaches(
     assert ended(store) == {"done": 5, "failed": 0}
 
 
-# -- case 19: documents that are not as they should be ----------------------------------------
+# -- fault 19: documents that are not ours ----------------------------------------------------
 
 
 def test_19_unknown_fields_of_a_trial_stay_as_they_are(store: Store) -> None:
-    """What somebody else wrote into a trial, a later hyperhive say, outlives its transitions."""
+    """Fields that a later hyperhive wrote, for example, outlive all transitions."""
     unknown = {"colour": "$config", "deep": {"$$NOW": [1, {"$token": None}]}, "when": math.inf}
     post(store)
     store.client.hyperhive.jobs.update_one({}, {"$set": {"unknown": unknown}})
@@ -347,7 +347,7 @@ class Bomb:
 
 
 def foreign(tid: int, state: int, **fields: Any) -> dict[str, Any]:
-    """Return a document as hyperopt's MongoTrials writes it, under the study's own key."""
+    """Return a document as hyperopt's MongoTrials writes it, under the study's key."""
     document = {
         "tid": tid,
         "exp_key": "s",
@@ -371,9 +371,9 @@ def foreign(tid: int, state: int, **fields: Any) -> dict[str, Any]:
 
 
 FOREIGN = [
-    # In each state that hyperopt has, its own "cancelled" (4) among them.
+    # In each of hyperopt's states, including its own "cancelled" (4).
     *[foreign(tid, state) for tid, state in zip(range(0, 10, 2), range(5))],
-    # Without a field of ours, yet with an objective that we know; without hyperopt's own fields.
+    # Without our fields but with an objective that we know; without hyperopt's own fields.
     foreign(10, 0, misc={"tid": 10, "cmd": ["objective", "lenet5"], "idxs": {}, "vals": {}}),
     {"exp_key": "s", "tid": 12, "state": "lost", "misc": None},
 ]
@@ -381,19 +381,21 @@ FOREIGN = [
 
 @pytest.fixture
 def before(store: Store) -> list[dict[str, Any]]:
-    """Store the documents that are not ours; return them."""
+    """Store documents that are not ours; return them."""
     store.client.hyperhive.jobs.insert_many([dict(document) for document in FOREIGN])
     return documents(store)
 
 
 def documents(store: Store) -> list[dict[str, Any]]:
-    """Return the documents that are not ours, as they are by now."""
+    """Return the documents that are not ours, as they are now."""
     theirs = {"exp_key": "s", "tid": {"$in": [document["tid"] for document in FOREIGN]}}
     return list(store.client.hyperhive.jobs.find(theirs, sort=[("tid", 1)]))
 
 
-def test_19_a_trial_that_is_not_ours_is_let_be(store: Store, before: list[dict[str, Any]]) -> None:
-    """Nobody claims it, ends it, lists it or counts it; and its number is not given away."""
+def test_19_a_trial_that_is_not_ours_is_left_alone(
+    store: Store, before: list[dict[str, Any]]
+) -> None:
+    """It is not claimed, ended, listed or counted, and its number is not used again."""
     assert store.queue.claim("w1", new_token(), ["lenet5", "FMinIter_Domain"]) is None
     assert store.queue.expire() == 0
     for document in before:
@@ -406,10 +408,10 @@ def test_19_a_trial_that_is_not_ours_is_let_be(store: Store, before: list[dict[s
     assert documents(store) == before
 
 
-def test_19_a_search_goes_round_trials_that_are_not_ours(
+def test_19_a_search_skips_trials_that_are_not_ours(
     store: Store, before: list[dict[str, Any]]
 ) -> None:
-    """Its whole budget is spent on trials of its own, under the numbers that are left."""
+    """Its whole budget is spent on its own trials, under the free numbers."""
     trials = searched(store, study(8), lambda trial: 1 / (1 + trial.tid))
     assert [trial.tid for trial in trials] == [1, 3, 5, 7, 9, 11, 13, 14]
     assert ranking(trials)[0].tid == 14

@@ -1,6 +1,6 @@
-"""Fault 21: whatever a worker's login writes into trials and records, everybody else goes on.
+"""Fault 21: whatever a worker's login writes into trials and records, all others go on.
 
-MongoDB can confine a login to a collection, and not to the fields or the types that it writes.
+MongoDB can limit a login to a collection, but not to fields or types.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
 
 RUBBISH: list[dict[str, Any]] = [
     *({field: "x"} for field in ("book_time", "refresh_time", "lease_until", "not_before")),
-    *({field: "x"} for field in ("fence", "version", "attempts", "max_attempts")),
+    *({field: "x"} for field in ("fence", "version", "attempts", "max_attempts", "cost")),
     *({field: None} for field in ("fence", "version", "attempts", "state", "misc", "result")),
     *({field: 3} for field in ("late", "issued", "excluded", "token", "owner", "winner", "pace")),
     *({field: 3} for field in ("progress", "artifact", "config", "error", "cancel_requested")),
@@ -37,6 +37,7 @@ RUBBISH: list[dict[str, Any]] = [
     {"misc.vals": {"learning_rate": [[]]}},
     {"copy": {"a": 1}},
     {"copy": {"token": 1, "worker": 2, "fence": 1, "progress": 3}},
+    {"cost": [1], "progress": {"done": "x"}},
     {"late": [3]},
     {"issued": [3]},
     {"issued": [{"token": "x", "at": 3}]},
@@ -50,13 +51,13 @@ RUBBISH: list[dict[str, Any]] = [
     {"error": {"kind": [], "message": 3}, "state": 3},
     {"result": {"loss": "x", "validation_accuracy": [], "diverged": []}},
 ]
-"""What is written into a trial, each into another one."""
+"""The changes that are written, each into another trial."""
 
 WHEN = ("waiting", "running", "done")
 
 
 class Vandal:
-    """Does the work of a worker, and once to each trial of a study what a worker should not."""
+    """A worker that also writes one of ``RUBBISH`` into each trial of a study."""
 
     def __init__(self, store: Store, when: str) -> None:
         self._store = store
@@ -65,7 +66,7 @@ class Vandal:
         self._reader = FleetReader(store)
 
     def work(self, snapshot: Snapshot) -> None:
-        """Do one trial, and look at the fleet as the dashboard and the status do."""
+        """Do one trial, and read the fleet as dashboard and status do."""
         waiting = [t for t in snapshot.study.searched if t.status is Status.NEW]
         if self._when == "waiting" and waiting:
             self._spoil(waiting[0])
@@ -81,7 +82,7 @@ class Vandal:
 
     def _deliver(self, trial: Trial) -> None:
         token, result = str(trial.token), {"loss": 0.5, "validation_accuracy": 0.5}
-        with contextlib.suppress(LeaseLost):  # as far as the store can say, it was never issued
+        with contextlib.suppress(LeaseLost):  # the rubbish may have removed the token
             self._store.queue.finish(trial.id, token, result)
 
     def _spoil(self, trial: Trial) -> None:
@@ -96,7 +97,7 @@ class Vandal:
         self._store.trials.find("s")
 
     def is_through(self) -> bool:
-        """Whether everything was tried."""
+        """Return whether all of ``RUBBISH`` was tried."""
         return not self._left
 
 
@@ -104,7 +105,7 @@ class Vandal:
 def test_21_rubbish_in_a_trial_stops_nobody(
     store: Store, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A study comes to its end, and other workers, status and dashboard see nothing of it."""
+    """The study ends, and other workers, status and dashboard go on."""
     monkeypatch.setattr("hyperhive.coordinator.search._SWEEP_EVERY_S", 0.1)
     monkeypatch.setattr("hyperhive.coordinator.search.POLL_S", 0.01)
     trials = len(RUBBISH) + 5
@@ -114,14 +115,14 @@ def test_21_rubbish_in_a_trial_stops_nobody(
     vandal = Vandal(store, when)
     ended = Search(store, study, vandal.work, threading.Event()).run()
     assert vandal.is_through()
-    assert len(ended) > trials / 2  # what was moved away, once it had ended, is missed
+    assert len(ended) > trials / 2  # trials that were moved away after their end are missing
     assert sum(trial.status is Status.DONE for trial in ended) >= 10
     store.cancel_study("s")
     store.delete_study("s")
 
 
 def test_21_a_trial_that_nobody_can_end_has_failed(store: Store) -> None:
-    """It says why, is nobody's, and stands in nobody's way."""
+    """It says why, no worker claims it, and it does not block others."""
     for tid in range(2):
         store.queue.post(Draft("s", tid, {}, {}, objective="lenet5"))
     store.database.jobs.update_one({"tid": 0}, {"$set": {"state": 9}})
@@ -142,7 +143,7 @@ def test_21_a_trial_that_nobody_can_end_has_failed(store: Store) -> None:
     [3, [], {"device": "[/x]"}, {"versions": 3}, {"undelivered": {}, "paused": [], "trial": 3}],
 )
 def test_21_rubbish_in_a_workers_record_stops_nobody(store: Store, record: Any) -> None:
-    """Its worker is there, and nothing is known of it."""
+    """The worker is listed, with unknown values."""
     store.studies.open("s", {"trials": 1})
     store.workers.report("w", None, "cpu", {}, None)
     store.database.workers.update_one({}, {"$set": {"record": record}})
@@ -159,7 +160,7 @@ def test_21_rubbish_in_a_workers_record_stops_nobody(store: Store, record: Any) 
     [3, "x", {"training": "abc"}, {"training": {"64": "x"}}, {"versions": [], "slots": "x"}],
 )
 def test_21_rubbish_in_a_devices_figures_stops_nobody(store: Store, figures: Any) -> None:
-    """They count as not measured."""
+    """Malformed figures count as not measured."""
     store.database.benchmarks.insert_one({"_id": "x", "figures": figures})
     (found,) = store.benchmarks.all()
     assert (found.training, found.slots, found.versions) == ({}, 0, {})

@@ -1,11 +1,12 @@
-"""Runs the tests of hyperopt's API with many versions; writes the table of docs/hyperopt.md.
+"""Run the tests of hyperopt's API with many versions; write the table of docs/hyperopt.md.
 
     make matrix                                            all of them: more than half an hour
     python tests/hyperopt/matrix.py 3.8 3.13               these Pythons only
     python tests/hyperopt/matrix.py --hyperopt 0.3.0 --newest
 
-Each row is a fresh virtual environment without torch, filled by plain pip. A row that is run again
-replaces the one in the table; a combination that does not install gets no row, and is named.
+Each row is tested in a new virtual environment without torch, installed by plain pip. A new row
+replaces the one of the same versions; a combination that does not install gets no row, and is
+named.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ DOCUMENT = REPOSITORY / "docs" / "hyperopt.md"
 PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]
 HYPEROPTS = ["0.2.7", "0.3.0"]
 OLDEST = ["4.1.0", "4.2.0", "4.3.3", "4.6.3"]
-"""PyMongo's versions, of which the first that installs is tested, and the newest."""
+"""Old PyMongo versions: the first one that installs is tested, and the newest PyMongo."""
 TOOLS = ["pytest>=7", "pytest-timeout", "hypothesis", "matplotlib"]
 OURS = ["tests/hyperopt/test_jobs.py", "tests/hyperopt/test_fmin.py"]
 HEAD = "| Python | hyperopt | PyMongo | our tests | hyperopt's own |\n|---|---|---|---|---|\n"
@@ -36,7 +37,7 @@ TABLE = re.compile(r"(?<=<!-- matrix -->\n).*(?=<!-- /matrix -->)", re.DOTALL)
 
 
 class Row(NamedTuple):
-    """A line of the table: three versions, and what their tests said."""
+    """A row of the table: three versions, and the results of the tests."""
 
     python: str
     hyperopt: str
@@ -45,12 +46,12 @@ class Row(NamedTuple):
     theirs: str
 
     def order(self) -> tuple[list[int], ...]:
-        """Return what sorts rows by their versions, as numbers."""
+        """Return the sort key: the versions as numbers."""
         return tuple([int(part) for part in re.findall(r"\d+", version)] for version in self[:3])
 
 
 def interpreter(version: str) -> str | None:
-    """Return pyenv's newest Python of this version, or the one on PATH."""
+    """Return pyenv's newest Python of this version, or the one on PATH, or None."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     found = sorted(pyenv.glob(version + ".*/bin/python"))
     for candidate in [*map(str, found[::-1]), "python" + version]:
@@ -62,8 +63,8 @@ def interpreter(version: str) -> str | None:
     return None
 
 
-def said(command: list[str], cwd: Path = REPOSITORY, **env: str) -> tuple[bool, str]:
-    """Run a command; return whether it succeeded, and what it said."""
+def output_of(command: list[str], cwd: Path = REPOSITORY, **env: str) -> tuple[bool, str]:
+    """Run a command; return whether it succeeded, and its output."""
     ran = subprocess.run(
         command,
         cwd=str(cwd),
@@ -88,10 +89,10 @@ def install(python: str, folder: Path, hyperopt: str, pymongo: str) -> str | Non
     subprocess.run([python, "-m", "venv", str(folder)], check=True)
     inside = str(folder / "bin" / "python")
     wanted = ["hyperopt==" + hyperopt, pymongo, *TOOLS]
-    if hyperopt == "0.2.7":  # its tests want nose, and it wants setuptools' pkg_resources
+    if hyperopt == "0.2.7":  # its tests need nose, and it needs setuptools' pkg_resources
         wanted += ["nose", "setuptools<81"]
     pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    installed, output = said([*pip, str(REPOSITORY), *wanted])
+    installed, output = output_of([*pip, str(REPOSITORY), *wanted])
     if not installed:
         print(output[-600:])
     return inside if installed else None
@@ -104,19 +105,20 @@ def row(version: str, python: str, hyperopt: str, pymongo: str) -> Row | None:
         inside = install(python, folder / "venv", hyperopt, pymongo)
         if inside is None:
             return None
-        _, actual = said([inside, "-c", "import pymongo; print(pymongo.version)"])
+        _, actual = output_of([inside, "-c", "import pymongo; print(pymongo.version)"])
         shimmed = environment(folder)
-        _, ours = said([inside, "-m", "pytest", "-q", "-p", "no:cacheprovider", *OURS], **shimmed)
-        theirs = [inside, "-m", "pytest", "-q", "-p", "as_hyperopts", "--pyargs", *THEIR_TESTS]
-        theirs.append("--continue-on-collection-errors")  # nose is gone from newer Pythons
-        _, own = said(theirs, folder, **shimmed)
+        tests = [inside, "-m", "pytest", "-q", "-p"]
+        _, ours = output_of([*tests, "no:cacheprovider", *OURS], **shimmed)
+        theirs = [*tests, "as_hyperopts", "--pyargs", *THEIR_TESTS]
+        theirs.append("--continue-on-collection-errors")  # nose does not run on newer Pythons
+        _, own = output_of(theirs, folder, **shimmed)
     for output in (ours, own):
         print("\n".join(line[:200] for line in output.splitlines()[-12:]))
     return Row(version, hyperopt, actual.strip(), verdict(ours), verdict(own))
 
 
 def rows(asked: argparse.Namespace) -> Iterator[Row]:
-    """Yield a row for each combination that was asked for and installs."""
+    """Yield a row for each requested combination that installs."""
     for version in asked.pythons or PYTHONS:
         python = interpreter(version)
         if python is None:
@@ -136,7 +138,7 @@ def rows(asked: argparse.Namespace) -> Iterator[Row]:
 
 
 def written() -> dict[tuple[str, ...], Row]:
-    """Return the rows of the table as it is."""
+    """Return the present rows of the table."""
     table = TABLE.search(DOCUMENT.read_text())
     lines = table.group().splitlines()[2:] if table else []
     found = [Row(*(cell.strip() for cell in line.strip("|").split("|"))) for line in lines]
@@ -144,7 +146,7 @@ def written() -> dict[tuple[str, ...], Row]:
 
 
 def write(new: Row) -> None:
-    """Put a row into the table."""
+    """Write a row into the table."""
     table = {**written(), new[:3]: new}
     lines = ["| {} |\n".format(" | ".join(each)) for each in sorted(table.values(), key=Row.order)]
     document = DOCUMENT.read_text()
@@ -152,7 +154,7 @@ def write(new: Row) -> None:
 
 
 def main() -> None:
-    """Run what was asked for; each row is written as soon as it is there."""
+    """Run the requested combinations; write each row as soon as it is known."""
     parser = argparse.ArgumentParser(description="tests hyperopt's API with many versions")
     parser.add_argument("pythons", nargs="*", metavar="PYTHON")
     parser.add_argument("--hyperopt", choices=HYPEROPTS)

@@ -1,4 +1,4 @@
-"""hyperopt's own ``fmin`` with our MongoTrials, and its own worker's class with our MongoJobs."""
+"""Test hyperopt's own ``fmin`` with our MongoTrials, and its own worker with our MongoJobs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def objective(point: dict[str, Any]) -> float:
 
 
 def test_fmin_finds_the_best(store: Store, tmp_path: Path) -> None:
-    """What it returns is the best trial's point, which space_eval turns into the objective's."""
+    """``fmin`` returns the best trial's point, which space_eval turns into the objective's."""
     trials = experiment(store)
     with workers(store, 2, tmp_path):
         best = fmin(objective, SPACE, tpe.suggest, 24, trials=trials, **QUIET)
@@ -39,7 +39,7 @@ def test_fmin_finds_the_best(store: Store, tmp_path: Path) -> None:
 
 
 def test_points_to_evaluate_come_first(store: Store, tmp_path: Path) -> None:
-    """They are trials like others, and are not posted again when the search goes on."""
+    """The points are ordinary trials, and are not posted again when the search is continued."""
     trials = experiment(store)
     points = [{"x": 0.0, "kind": 0}, {"x": 1.0, "kind": 1}]
     with workers(store, 1, tmp_path):
@@ -53,7 +53,7 @@ def test_points_to_evaluate_come_first(store: Store, tmp_path: Path) -> None:
 
 
 def test_fmin_stops_early(store: Store, tmp_path: Path) -> None:
-    """A function that says stop, a threshold and a time-out each end a search without end."""
+    """An early-stop function, a threshold and a time-out each end an endless search."""
     ends: list[dict[str, Any]] = [
         {"early_stop_fn": no_progress_loss(3)},
         {"loss_threshold": 1e9},
@@ -69,7 +69,7 @@ def test_fmin_stops_early(store: Store, tmp_path: Path) -> None:
 
 
 def test_results_bring_attachments_and_failures(store: Store, tmp_path: Path) -> None:
-    """An objective may attach bytes, say that it failed, or raise: fmin leaves that one out."""
+    """An objective may attach bytes, report a failure, or raise: fmin ignores failed trials."""
 
     def objective(x: float) -> dict[str, Any]:
         if x < -0.5:
@@ -97,7 +97,7 @@ def test_results_bring_attachments_and_failures(store: Store, tmp_path: Path) ->
 
 
 def test_a_search_of_failures_says_so(store: Store, tmp_path: Path) -> None:
-    """When no trial has a loss, fmin ends, with hyperopt's own error."""
+    """If no trial has a loss, fmin ends with hyperopt's own error."""
     with workers(store, 1, tmp_path), pytest.raises(AllTrialsFailed):
         fmin(
             lambda x: {"status": STATUS_FAIL},
@@ -111,7 +111,7 @@ def test_a_search_of_failures_says_so(store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("worker_class", [MongoWorker, mongoexp.MongoWorker])
 def test_either_worker_class_runs_a_job(store: Store, tmp_path: Path, worker_class: Any) -> None:
-    """Ours and hyperopt's own, given our MongoJobs: result, attachment, directory, log."""
+    """Our class and hyperopt's run a job of our MongoJobs: result, attachment, directory, log."""
 
     def objective(x: float) -> dict[str, Any]:
         Path("was_here").touch()
@@ -136,7 +136,7 @@ def test_either_worker_class_runs_a_job(store: Store, tmp_path: Path, worker_cla
 
 
 def test_a_pickle_that_cannot_be_read_fails_its_trial(store: Store, tmp_path: Path) -> None:
-    """The error says what is wrong and where; the next job is taken as if nothing had been."""
+    """The error says what is wrong and where, and the next job is run."""
     trials = experiment(store)
     trials.attachments["FMinIter_Domain"] = b"cnot_a_module\nf\n."
     trials.insert_trial_docs([document(0)])
@@ -148,7 +148,7 @@ def test_a_pickle_that_cannot_be_read_fails_its_trial(store: Store, tmp_path: Pa
 
 
 def test_hyperopts_plots_are_drawn(store: Store, tmp_path: Path) -> None:
-    """Plots of its history and of its variables take our trials."""
+    """The plots of hyperopt, of history and variables, accept our trials."""
     pyplot = pytest.importorskip("matplotlib.pyplot")
     plotting = pytest.importorskip("hyperopt.plotting")
     pyplot.switch_backend("agg")

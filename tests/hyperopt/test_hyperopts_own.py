@@ -1,4 +1,4 @@
-"""hyperopt's own tests of its Mongo classes, unmodified, against ours."""
+"""Run hyperopt's own tests of its Mongo classes, unmodified, with our classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.hyperopts_own import THEIR_TESTS, environment
 
 @pytest.mark.long
 def test_hyperopts_own_tests_pass(tmp_path: Path) -> None:
-    """All 23 tests of hyperopt's two files pass, none is skipped."""
+    """All 23 tests of hyperopt's two files pass, and none is skipped."""
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "as_hyperopts", "--pyargs", *THEIR_TESTS, "-v"],
         cwd=str(tmp_path),

@@ -1,4 +1,4 @@
-"""hyperopt's MongoJobs and MongoTrials on a real server: what goes in, what comes out, who may."""
+"""Test MongoJobs and MongoTrials on a real server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from hyperhive.store.trial import HYPEROPT, Draft, Status
 
 
 def expire_lease(store: Store, job: dict[str, Any]) -> None:
-    """Let a job's lease be over."""
+    """End a job's lease."""
     over = [{"$set": {"lease_until": {"$subtract": ["$$NOW", 1]}}}]
     store.database.jobs.update_one({"_id": job["_id"]}, over)
 
@@ -50,7 +50,7 @@ def expire_lease(store: Store, job: dict[str, Any]) -> None:
     ],
 )
 def test_hyperopts_addresses_are_understood(given: str, standard: str) -> None:
-    """Those of hyperopt become standard ones, and standard ones stay as they are."""
+    """Addresses of hyperopt become standard ones, and standard ones are unchanged."""
     assert standard_uri(given) == standard
 
 
@@ -65,8 +65,8 @@ def test_hyperopts_addresses_are_understood(given: str, standard: str) -> None:
         "mongo://u:secret@h:port/d/jobs",
     ],
 )
-def test_an_address_that_is_none_is_refused_without_its_password(address: str) -> None:
-    """What is wrong with it is said in one sentence, in which nothing of it is quoted."""
+def test_a_malformed_address_is_refused_without_its_password(address: str) -> None:
+    """The error is one sentence that does not quote the address."""
     with pytest.raises(BadAddress) as refused:
         MongoTrials(address)
     assert "sec" not in str(refused.value)
@@ -75,7 +75,7 @@ def test_an_address_that_is_none_is_refused_without_its_password(address: str) -
 def test_a_password_may_be_in_a_file(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, mongo_uri: str, store: Store
 ) -> None:
-    """A user without a password in the address has it in ~/.hyperopt, as hyperopt wants it."""
+    """Without a password in the address it is read from ~/.hyperopt, as hyperopt does."""
     monkeypatch.setenv("HOME", str(tmp_path))
     login, _, where = mongo_uri.partition("://")[2].partition("@")
     user, _, password = login.partition(":")
@@ -90,8 +90,8 @@ def test_a_password_may_be_in_a_file(
     assert "wrong" not in str(refused.value)
 
 
-def test_a_server_that_is_away_is_said_to_be() -> None:
-    """Connecting tells, in words; hyperopt's own classes would say nothing until the first job."""
+def test_a_server_that_is_away_is_an_error() -> None:
+    """Connecting raises the error; hyperopt's own classes would raise at the first job."""
     with pytest.raises(StoreUnavailable, match="does not answer"):
         MongoTrials("mongo://127.0.0.1:9/d/jobs")
 
@@ -100,7 +100,7 @@ def test_a_server_that_is_away_is_said_to_be() -> None:
 
 
 def test_a_job_has_the_fields_of_our_trials(store: Store) -> None:
-    """What MongoTrials inserts can be claimed, kept and finished as any trial of ours."""
+    """A job from MongoTrials can be claimed, held and finished like any trial of ours."""
     trials = experiment(store)
     trials.insert_trial_docs([document(7)])
     claimed = store.queue.claim("w", new_token(), [HYPEROPT])
@@ -113,15 +113,15 @@ def test_a_job_has_the_fields_of_our_trials(store: Store) -> None:
 
 
 def test_a_job_without_an_experiment_is_claimed_too(store: Store) -> None:
-    """An exp_key of None, which hyperopt allows, and a tid that is text, are no obstacle."""
+    """An exp_key of None, which hyperopt allows, and a tid that is text do no harm."""
     experiment(store, None).insert_trial_docs([document("a", None)])
     claimed = store.queue.claim("w", new_token(), [HYPEROPT])
     assert claimed is not None
     assert claimed.label == "/a"
 
 
-def test_who_does_not_ask_for_hyperopts_jobs_gets_none(store: Store) -> None:
-    """Neither does a worker of ours claim them by chance, nor hyperopt's reserve our trials."""
+def test_hyperopts_jobs_and_our_trials_are_kept_apart(store: Store) -> None:
+    """Our workers claim jobs only if they ask for them, and hyperopt reserves no trial of ours."""
     experiment(store).insert_trial_docs([document(0)])
     assert store.queue.claim("w", new_token(), ["lenet5"]) is None
     store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
@@ -136,7 +136,7 @@ def test_who_does_not_ask_for_hyperopts_jobs_gets_none(store: Store) -> None:
 def test_a_reserved_job_is_held_until_it_ends(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its lease is renewed while this process lives, and no more once the job has ended."""
+    """Its lease is renewed while this process lives, and no longer once the job has ended."""
     monkeypatch.setattr(leases, "DEFAULT_LEASE_S", 2.0)
     experiment(store).insert_trial_docs([document(0)])
     jobs = MongoJobs(store)
@@ -157,7 +157,7 @@ def test_a_reserved_job_is_held_until_it_ends(
 def test_the_leases_end_with_the_store(
     store: Store, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever closes a store while it holds a job leaves no thread behind, nor its traceback."""
+    """Closing a store that holds a job leaves no thread behind, and no traceback of one."""
     monkeypatch.setattr(leases, "DEFAULT_LEASE_S", 0.4)
     experiment(store).insert_trial_docs([document(0)])
     with Store(mongo_uri) as closed:
@@ -167,7 +167,7 @@ def test_the_leases_end_with_the_store(
 
 
 def test_a_job_whose_worker_vanished_is_reserved_again(store: Store) -> None:
-    """It counts as dead once its lease is over; the first worker's word then counts no more."""
+    """Once its lease is over it counts as dead, and the first worker's updates are refused."""
     experiment(store).insert_trial_docs([document(0)])
     first, second = MongoJobs(store), MongoJobs(store)
     job = first.reserve("h1")
@@ -185,7 +185,7 @@ def test_a_job_whose_worker_vanished_is_reserved_again(store: Store) -> None:
 
 
 def test_a_workers_login_is_enough_for_a_job(store: Store, admin_uri: str, mongo_uri: str) -> None:
-    """A device that may do a worker's work and nothing else runs jobs, posts none, deletes none."""
+    """A device with a worker's login runs jobs, and cannot post or delete any."""
     trials = experiment(store)
     trials.insert_trial_docs([document(0)])
     trials.attachments["FMinIter_Domain"] = b"pickle"
@@ -208,7 +208,7 @@ def test_a_workers_login_is_enough_for_a_job(store: Store, admin_uri: str, mongo
 
 
 def test_an_update_changes_the_job_in_hand_too(store: Store) -> None:
-    """It raises the version, dates the change by the server, and refuses another _id."""
+    """An update raises the version, sets the server's time, and refuses another _id."""
     jobs = MongoJobs(store)
     job = jobs.insert(document(0))
     assert jobs.update(job, {"result": {"status": "ok"}}) is job
@@ -226,7 +226,7 @@ def test_an_update_changes_the_job_in_hand_too(store: Store) -> None:
 
 
 def test_a_condition_narrows_what_is_reserved(store: Store) -> None:
-    """Its experiment and any other field; an owner is refused."""
+    """The condition may name the experiment and any other field, but not an owner."""
     jobs = MongoJobs(store)
     for tid, exp_key in enumerate("abc"):
         jobs.insert(document(tid, exp_key))
@@ -243,7 +243,7 @@ def test_a_condition_narrows_what_is_reserved(store: Store) -> None:
 
 
 def test_experiments_are_views_of_one_collection(store: Store) -> None:
-    """Each sees its own trials, the one without a key all of them, and no study's."""
+    """Each sees its own trials, the one without a key sees all, and none sees a study's."""
     for exp_key in ("a", "b"):
         experiment(store, exp_key).insert_trial_docs([document(0, exp_key), document(1, exp_key)])
     store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
@@ -256,7 +256,7 @@ def test_experiments_are_views_of_one_collection(store: Store) -> None:
 
 
 def test_counts_are_those_of_the_database(store: Store) -> None:
-    """Asked afresh each time, by one state or several; refreshing is not needed."""
+    """The database is asked each time, for one state or several, without a refresh."""
     trials = experiment(store)
     states = [JOB_STATE_NEW] * 3 + [JOB_STATE_DONE] * 2 + [JOB_STATE_ERROR]
     trials.insert_trial_docs([document(tid, state=state) for tid, state in enumerate(states)])
@@ -272,7 +272,7 @@ def test_counts_are_those_of_the_database(store: Store) -> None:
 
 
 def test_fmin_does_not_wait_for_a_job_that_nobody_may_try_again(store: Store) -> None:
-    """Counting the unfinished ends what its workers left with no attempt to spare."""
+    """Counting unfinished jobs ends those of dead workers with no attempt left."""
     trials = experiment(store)
     trials.insert_trial_docs([document(0, max_attempts=1)])
     claimed = store.queue.claim("w", new_token(), [HYPEROPT])
@@ -285,7 +285,7 @@ def test_fmin_does_not_wait_for_a_job_that_nobody_may_try_again(store: Store) ->
 
 @pytest.mark.parametrize("state", [JOB_STATE_NEW, JOB_STATE_RUNNING])
 def test_fmin_does_not_wait_for_jobs_of_an_old_hyperopt(store: Store, state: int) -> None:
-    """What lacks the fields that leases need is never done by our workers: it is not counted."""
+    """A job without the fields that leases need is never run by our workers, and not counted."""
     store.database.jobs.insert_one(document(0, state=state))
     trials = experiment(store)
     assert trials.count_by_state_unsynced([JOB_STATE_NEW, JOB_STATE_RUNNING]) == 0
@@ -294,7 +294,7 @@ def test_fmin_does_not_wait_for_jobs_of_an_old_hyperopt(store: Store, state: int
 
 
 def test_a_job_that_is_posted_anew_has_all_its_attempts(store: Store) -> None:
-    """Setting a failed job's state back is how hyperopt's users have it run again."""
+    """Users of hyperopt run a failed job again by setting its state back."""
     jobs = MongoJobs(store)
     jobs.insert(document(0))
     for _ in range(3):
@@ -308,7 +308,7 @@ def test_a_job_that_is_posted_anew_has_all_its_attempts(store: Store) -> None:
 
 
 def test_a_study_of_the_same_name_leaves_hyperopts_jobs_alone(store: Store) -> None:
-    """It neither lists nor counts nor ends nor deletes them."""
+    """The study does not list, count, end or delete them."""
     jobs = MongoJobs(store)
     jobs.insert(document(0, "s"))
     store.studies.open("s", {})
@@ -322,7 +322,7 @@ def test_a_study_of_the_same_name_leaves_hyperopts_jobs_alone(store: Store) -> N
 def test_a_lease_is_kept_however_often_others_end(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Short jobs that come and go beside a long one do not put off its heartbeat."""
+    """Short jobs that start and end do not delay the heartbeat of a long one."""
     monkeypatch.setattr(leases, "DEFAULT_LEASE_S", 2.0)
     jobs = MongoJobs(store)
     jobs.insert(document(0))
@@ -341,7 +341,7 @@ def test_a_lease_is_kept_however_often_others_end(
 
 
 def test_a_refresh_sees_whatever_happened(store: Store) -> None:
-    """New, changed, failed and deleted trials; of those asked for by tid, only these."""
+    """New, changed, failed and deleted trials are seen; by tid, only those with these tids."""
     trials, handle = experiment(store), MongoJobs(store)
     jobs = [handle.insert(document(tid)) for tid in range(4)]
     trials.refresh()
@@ -367,7 +367,7 @@ def test_a_refresh_sees_whatever_happened(store: Store) -> None:
 
 
 def test_a_refresh_of_nothing_new_is_cheap(store: Store) -> None:
-    """Of 10,000 unchanged trials it costs a fifth of their load at most, 2 or 3 % as a rule."""
+    """For 10,000 unchanged trials it takes at most a fifth of the load, usually 2 or 3 %."""
     sys.path.insert(0, str(REPOSITORY / "benchmarks"))
     from refresh import fill, measure
 
@@ -379,7 +379,7 @@ def test_a_refresh_of_nothing_new_is_cheap(store: Store) -> None:
 
 
 def test_a_trial_id_is_given_once(mongo_uri: str, store: Store) -> None:
-    """Four processes that ask for 50 times 3 ids, in a database nobody used, never share one."""
+    """Four processes that ask for 50 times 3 ids in a new database never share one."""
     experiment(store)  # its indexes
     script = (
         "import sys; from hyperhive.mongoexp import MongoTrials\n"
@@ -406,7 +406,7 @@ def test_a_trial_id_is_given_once(mongo_uri: str, store: Store) -> None:
 
 
 def test_deleting_hyperopts_trials_leaves_our_studies(store: Store) -> None:
-    """Their trials and weights stay, whatever MongoTrials is told to delete."""
+    """Trials and weights of studies stay, whatever MongoTrials deletes."""
     store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     weights = store.blobs.put(b"weights", "s/0.safetensors")
     trials = experiment(store, None)
@@ -426,7 +426,7 @@ def test_deleting_hyperopts_trials_leaves_our_studies(store: Store) -> None:
 
 
 def test_experiments_do_not_share_attachments(store: Store) -> None:
-    """Each has its own under the same name, the experiment without a key too."""
+    """Each experiment has its own under the same name, also the one without a key."""
     named = {key: experiment(store, key) for key in ("a", "b", None)}
     for key, trials in named.items():
         trials.attachments["FMinIter_Domain"] = f"of {key}"
@@ -443,7 +443,7 @@ def test_experiments_do_not_share_attachments(store: Store) -> None:
 
 
 def test_a_trials_attachments_are_replaced_and_deleted(store: Store) -> None:
-    """Of two under one name the last counts, and no file of the first stays."""
+    """The second attachment of a name replaces the first, whose file is deleted."""
     trials, handle = experiment(store), MongoJobs(store)
     job = handle.insert(document(0))
     attached = trials.trial_attachments(job)
@@ -463,8 +463,8 @@ def test_a_trials_attachments_are_replaced_and_deleted(store: Store) -> None:
     assert store.database.fs.chunks.count_documents({}) == 0
 
 
-def test_a_large_attachment_is_told_of(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    """It is stored, and its size is said, and where data sets belong."""
+def test_a_large_attachment_is_warned_about(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """It is stored, and the warning has its size and says where data sets belong."""
     data = bytes(attachments.LARGE)
     trials = experiment(store)
     with caplog.at_level(logging.WARNING):
@@ -477,8 +477,8 @@ def test_a_large_attachment_is_told_of(store: Store, caplog: pytest.LogCaptureFi
     assert trials.attachments["FMinIter_Domain"] == data
 
 
-def test_what_hyperopts_own_class_attached_is_ours_too(store: Store) -> None:
-    """GridFS is laid out as hyperopt does it: each reads the other's."""
+def test_attachments_are_shared_with_hyperopts_own_class(store: Store) -> None:
+    """GridFS is laid out as in hyperopt: each class reads the other's attachments."""
     jobs = MongoJobs(store)
     theirs, ours = mongoexp.MongoTrials(jobs, "e"), experiment(store)
     theirs.attachments["a"] = b"theirs"

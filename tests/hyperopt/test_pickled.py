@@ -1,4 +1,4 @@
-"""What an objective attached reaches the store, however long that is away."""
+"""An objective's attachments reach the store, however long the server is away."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def jobs(store: Store) -> MongoJobs:
-    """Return the jobs of a database with one in it."""
+    """Return the jobs of a database that has one."""
     jobs = MongoJobs(store)
     jobs.insert(document(0))
     return jobs
@@ -44,7 +44,7 @@ def attach(jobs: MongoJobs, trial: Trial, stops: bool = False) -> MongoCtrl:
 
 
 def lose_replies(jobs: MongoJobs, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    """Have updates happen of which the worker does not hear."""
+    """Let updates happen, but lose their replies."""
     update, left = jobs.update, [None] * times
 
     def losing(*args: Any, **kwargs: Any) -> Any:
@@ -63,10 +63,8 @@ def attached(jobs: MongoJobs, trial: Trial) -> list[str]:
     return sorted(name for name, _ in job["_attachments"])
 
 
-def test_what_was_attached_waits_for_the_store(
-    jobs: MongoJobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The objective is not run again for it, also where it was attached and nobody heard."""
+def test_attachments_wait_for_the_store(jobs: MongoJobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The objective is not run again for them, even if only the replies were lost."""
     trial = claimed(jobs)
     lose_replies(jobs, monkeypatch, 3)
     attach(jobs, trial)
@@ -76,7 +74,7 @@ def test_what_was_attached_waits_for_the_store(
 def test_a_worker_that_stops_waits_no_longer(
     jobs: MongoJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It gives the trial back."""
+    """A worker that is asked to stop gives the trial back."""
     trial = claimed(jobs)
     lose_replies(jobs, monkeypatch, 9)
     with pytest.raises(Stopped):

@@ -1,4 +1,4 @@
-"""Bytes in the store: whole or refused, and none left behind that nobody refers to."""
+"""Bytes in the store are whole or refused, and none are left that nothing refers to."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def chunks(store: Store) -> int:
     return count
 
 
-def broken_off(store: Store, size: int = 300_000) -> Any:
-    """Leave what a writer leaves that died before the file's document was written."""
+def interrupted(store: Store, size: int = 300_000) -> Any:
+    """Leave what a writer leaves behind that died before it wrote the file's document."""
     ref = store.blobs.put(os.urandom(size), "weights")
     database(store).fs.files.delete_one({"_id": ref.file_id})
     return ref.file_id
 
 
 def finish_with(store: Store, ref: BlobRef) -> None:
-    """Post, claim and finish a trial whose weights are those."""
+    """Post, claim and finish a trial that has these weights."""
     store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     trial = store.queue.claim("w", new_token(), ["lenet5"])
     assert trial is not None
@@ -64,7 +64,7 @@ def test_a_reference_survives_the_store(store: Store) -> None:
 
 
 def test_every_upload_has_an_id_of_its_own(store: Store) -> None:
-    """The same bytes put twice are two files: a try that broke off never mixes with the next."""
+    """The same bytes uploaded twice are two files: an interrupted try never mixes with the next."""
     first, second = store.blobs.put(b"x", "x"), store.blobs.put(b"x", "x")
     assert first.file_id != second.file_id
     store.blobs.delete(first.file_id)
@@ -86,7 +86,7 @@ def test_bytes_that_changed_are_refused(store: Store) -> None:
 
 @pytest.mark.parametrize("lost", [0, 1])
 def test_lost_chunks_are_noticed(store: Store, lost: int) -> None:
-    """A file that lacks its first or its last chunk is refused."""
+    """A file without its first or last chunk is refused."""
     ref = store.blobs.put(os.urandom(300_000), "weights")
     database(store).fs.chunks.delete_one({"files_id": ref.file_id, "n": lost})
     with pytest.raises(CorruptBlob):
@@ -94,7 +94,7 @@ def test_lost_chunks_are_noticed(store: Store, lost: int) -> None:
 
 
 def test_a_shortened_chunk_is_noticed(store: Store) -> None:
-    """A chunk that is shorter than it says is refused."""
+    """A file with a shortened chunk is refused."""
     ref = store.blobs.put(b"a" * 1000, "weights")
     database(store).fs.chunks.update_one({"files_id": ref.file_id}, {"$set": {"data": b"a" * 999}})
     with pytest.raises(CorruptBlob):
@@ -110,7 +110,7 @@ def test_a_file_of_another_length_is_refused(store: Store, length: int) -> None:
 
 
 def test_a_reference_with_another_hash_is_refused(store: Store) -> None:
-    """Bytes are only given under the hash that they have."""
+    """Bytes are returned only for their own hash."""
     ref = store.blobs.put(b"four", "weights")
     with pytest.raises(CorruptBlob):
         store.blobs.get(BlobRef(ref.file_id, "0" * 64, ref.length))
@@ -118,7 +118,7 @@ def test_a_reference_with_another_hash_is_refused(store: Store) -> None:
 
 @pytest.mark.parametrize("n", [-1, 0.5, 2, 2.5, [-1, 99], "x", None])
 def test_chunks_that_somebody_added_are_not_read(store: Store, n: Any) -> None:
-    """Who may upload may add chunks to any file: it stays readable."""
+    """A login that may upload may add chunks to any file, and the file stays readable."""
     data = os.urandom(300_000)
     ref = store.blobs.put(data, "weights")
     database(store).fs.chunks.insert_one({"files_id": ref.file_id, "n": n, "data": b"x"})
@@ -127,7 +127,7 @@ def test_chunks_that_somebody_added_are_not_read(store: Store, n: Any) -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 1.0, [1, 99]])
 def test_no_chunk_is_there_twice(store: Store, n: Any) -> None:
-    """The index sees to it that nobody adds another chunk in the place of one."""
+    """The unique index prevents a second chunk with the same number."""
     ref = store.blobs.put(os.urandom(300_000), "weights")
     with pytest.raises(DuplicateKeyError):
         database(store).fs.chunks.insert_one({"files_id": ref.file_id, "n": n, "data": b"x"})
@@ -138,7 +138,7 @@ def test_no_chunk_is_there_twice(store: Store, n: Any) -> None:
     [{"chunkSize": 0}, {"chunkSize": "x"}, {"chunkSize": 1}, {"length": "x"}, {"length": None}],
 )
 def test_a_file_that_lies_about_itself_is_refused(store: Store, changes: Any) -> None:
-    """What somebody wrote by hand is no file, and no reason to stumble."""
+    """A malformed file document is refused like a damaged file."""
     file_id = bson.ObjectId()
     file = {"_id": file_id, "length": 4, "chunkSize": 255 * 1024, **changes}
     database(store).fs.files.insert_one(file)
@@ -149,19 +149,19 @@ def test_a_file_that_lies_about_itself_is_refused(store: Store, changes: Any) ->
 
 
 def test_a_file_that_is_gone_is_not_found(store: Store) -> None:
-    """Deleted files, files never uploaded and uploads that broke off are not found."""
+    """Deleted files, files never uploaded and interrupted uploads are not found."""
     ref = store.blobs.put(b"x", "x")
     store.blobs.delete(ref.file_id)
-    unfinished = BlobRef(broken_off(store), ref.sha256, 300_000)
+    unfinished = BlobRef(interrupted(store), ref.sha256, 300_000)
     for missing in (ref, BlobRef(bson.ObjectId(), ref.sha256, 1), unfinished):
         with pytest.raises(NotFound):
             store.blobs.get(missing)
 
 
 def test_a_deleted_file_leaves_nothing(store: Store) -> None:
-    """Delete removes document, chunks and marker; of what is gone or broke off, too."""
+    """Delete removes document, chunks and marker, also of a deleted file or interrupted upload."""
     ref = store.blobs.put(os.urandom(300_000), "weights")
-    unfinished = broken_off(store)
+    unfinished = interrupted(store)
     for file_id in (ref.file_id, ref.file_id, unfinished):
         store.blobs.delete(file_id)
     assert chunks(store) == 0
@@ -172,8 +172,8 @@ def test_a_deleted_file_leaves_nothing(store: Store) -> None:
 
 
 def test_an_upload_that_broke_off_is_collected(store: Store) -> None:
-    """Chunks without a file, and their marker, go away."""
-    broken_off(store)
+    """Chunks without a file document are deleted, and so is their marker."""
+    interrupted(store)
     assert chunks(store) == 2
     assert store.collect_orphans(older_than=0) == 1
     assert chunks(store) == 0
@@ -181,7 +181,7 @@ def test_an_upload_that_broke_off_is_collected(store: Store) -> None:
 
 
 def test_an_upload_nobody_came_to_refer_to_is_collected(store: Store) -> None:
-    """A whole file whose trial was never finished with it goes away."""
+    """A whole file is deleted if no trial was ever finished with it."""
     ref = store.blobs.put(b"weights", "weights")
     assert store.collect_orphans(older_than=0) == 1
     with pytest.raises(NotFound):
@@ -189,7 +189,7 @@ def test_an_upload_nobody_came_to_refer_to_is_collected(store: Store) -> None:
 
 
 def test_weights_of_a_finished_trial_are_kept(store: Store) -> None:
-    """Weights that a result refers to are no orphans, however often they are looked at."""
+    """Weights that a result refers to are not orphans, however often a sweep looks at them."""
     ref = store.blobs.put(b"weights", "weights")
     finish_with(store, ref)
     assert store.collect_orphans(older_than=0) == 0
@@ -199,7 +199,7 @@ def test_weights_of_a_finished_trial_are_kept(store: Store) -> None:
 
 @pytest.mark.parametrize("model", ["result", "best"])
 def test_a_studys_model_is_kept_whatever_became_of_its_trial(store: Store, model: str) -> None:
-    """Who may change trials and note uploads has no way to delete a model: only its study goes."""
+    """A worker, which can change trials and upload markers, cannot get a study's model deleted."""
     ref = store.blobs.put(b"weights", "weights")
     finish_with(store, ref)
     store.studies.open("s", {})
@@ -214,7 +214,7 @@ def test_a_studys_model_is_kept_whatever_became_of_its_trial(store: Store, model
 
 
 def test_the_weights_of_a_model_go_with_its_study(store: Store) -> None:
-    """Nothing is left for a later sweep."""
+    """Deleting a study deletes the weights of its model, and leaves nothing for a sweep."""
     ref = store.blobs.put(b"weights", "weights")
     finish_with(store, ref)
     store.studies.open("s", {})
@@ -224,25 +224,25 @@ def test_the_weights_of_a_model_go_with_its_study(store: Store) -> None:
 
 
 def test_a_marker_that_is_none_ends_no_sweep(store: Store) -> None:
-    """Workers write the markers: what has no date or names no file is left alone."""
+    """Workers write the markers: a marker without a date or a file's id is ignored."""
     markers = [{"started": "x"}, {"_id": "x"}, {"_id": {"x": 1}, "started": "$$NOW"}, {}]
     database(store).uploads.insert_many(markers)
     store.datasets.publish("hash", b"data", {})
-    broken_off(store)
+    interrupted(store)
     assert store.collect_orphans(older_than=0) == 1
     assert store.datasets.fetch("hash") == b"data"
 
 
 def test_a_data_set_is_kept(store: Store) -> None:
-    """The file of a published data set is no orphan."""
+    """The file of a published data set is not an orphan."""
     store.datasets.publish("hash", b"data", {})
     assert store.collect_orphans(older_than=0) == 0
     assert store.datasets.fetch("hash") == b"data"
 
 
 def test_a_young_upload_is_left_alone(store: Store) -> None:
-    """What may still be delivered stays, by the server's clock; older uploads do not."""
-    young, old = broken_off(store), broken_off(store)
+    """An upload that may still be delivered stays, by the server's clock; older ones do not."""
+    young, old = interrupted(store), interrupted(store)
     database(store).uploads.update_one(
         {"_id": old}, [{"$set": {"started": {"$subtract": ["$started", 3_600_000]}}}]
     )
@@ -253,7 +253,7 @@ def test_a_young_upload_is_left_alone(store: Store) -> None:
 
 
 def test_weights_of_a_late_result_are_collected(store: Store) -> None:
-    """The losing worker's weights belong to nothing and go; the winner's stay."""
+    """The weights of a late result are deleted; the winner's stay."""
     store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     first = store.queue.claim("w1", new_token(), ["lenet5"], lease=0)
     second = store.queue.claim("w2", new_token(), ["lenet5"])
@@ -269,12 +269,12 @@ def test_weights_of_a_late_result_are_collected(store: Store) -> None:
 
 
 def test_dropped_weights_are_collected_whoever_dies_in_between(store: Store) -> None:
-    """Weights that a trial no longer refers to go, though their marker had been settled before."""
+    """Weights that a trial no longer refers to are deleted, even if the coordinator dies first."""
     ref = store.blobs.put(b"weights", "weights")
     finish_with(store, ref)
     store.collect_orphans(older_than=0)
     (trial,) = store.trials.find("s")
     store.queue.drop_artifact(trial)
-    # Here the coordinator dies, before it deletes the file.
+    # The coordinator dies here, before it deletes the file.
     store.collect_orphans(older_than=0)
     assert chunks(store) == 0

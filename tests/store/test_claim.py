@@ -1,4 +1,4 @@
-"""Trials come to be and are claimed."""
+"""Trials are posted and claimed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def raw(store: Store, tid: int = 0) -> dict[str, Any]:
 
 
 def change(store: Store, **fields: Any) -> None:
-    """Age the stored trials by hand, in place of waiting."""
+    """Change the stored trials by hand, instead of waiting."""
     store.client.hyperhive.jobs.update_many({}, [{"$set": fields}])
 
 
@@ -41,7 +41,7 @@ def change(store: Store, **fields: Any) -> None:
 
 
 def test_a_posted_trial_waits(store: Store) -> None:
-    """What was posted is NEW, never claimed, and holds its config and its values."""
+    """A posted trial is NEW, never claimed, and has its config and its values."""
     assert post(store, tid=7, max_attempts=4)
     (trial,) = store.trials.find("s")
     assert (trial.status, trial.tid, trial.study, trial.purpose) == (Status.NEW, 7, "s", SEARCH)
@@ -115,7 +115,7 @@ def test_a_claim_charges_the_attempt_and_names_its_holder(store: Store) -> None:
 
 
 def test_a_claimed_trial_is_not_claimed_again(store: Store) -> None:
-    """While its lease lasts, a running trial is nobody else's."""
+    """While its lease lasts, no other worker can claim a running trial."""
     post(store)
     claim(store)
     assert store.queue.claim("w2", new_token(), OURS) is None
@@ -141,7 +141,7 @@ def test_only_known_objectives_are_claimed(store: Store) -> None:
 
 
 def test_a_worker_of_a_study_gets_all_its_purposes_and_no_other_study(store: Store) -> None:
-    """A study filter lets search, baseline and refit trials of that study through."""
+    """A worker of one study gets its search, baseline and refit trials."""
     post(store, study="other")
     post(store, study="s2")
     for purpose in (SEARCH, BASELINE, REFIT):
@@ -178,7 +178,7 @@ def test_an_expired_lease_is_taken_over(store: Store) -> None:
 
 
 def test_a_waiting_trial_without_attempts_left_is_not_claimed(store: Store) -> None:
-    """``max_attempts`` holds for waiting trials as for abandoned ones."""
+    """``max_attempts`` limits waiting trials as well as abandoned ones."""
     post(store, max_attempts=0)
     assert store.queue.claim("w1", new_token(), OURS) is None
 
@@ -206,7 +206,7 @@ def test_ended_trials_are_not_claimed(store: Store) -> None:
 
 
 def test_a_claim_whose_reply_was_lost_is_found_by_its_token(store: Store) -> None:
-    """``claimed`` returns the very trial that the claim took, and None for a token it took none."""
+    """``claimed`` returns the trial that the claim took, and None for a token that took none."""
     post(store)
     trial = claim(store)
     assert store.queue.claimed(str(trial.token)) == trial
@@ -214,7 +214,7 @@ def test_a_claim_whose_reply_was_lost_is_found_by_its_token(store: Store) -> Non
 
 
 def test_a_token_that_no_longer_holds_its_trial_has_claimed_nothing(store: Store) -> None:
-    """``claimed`` does not give a trial back to whom it was taken from, or who finished it."""
+    """``claimed`` returns None once the trial was taken over or finished."""
     post(store)
     first = claim(store, "w1", lease=0)
     second = claim(store, "w2")
@@ -227,7 +227,7 @@ def test_a_token_that_no_longer_holds_its_trial_has_claimed_nothing(store: Store
 
 
 def test_dollar_text_is_stored_as_it_stands(store: Store) -> None:
-    """Configs, worker names and tokens that look like fields of a pipeline are kept literally."""
+    """Configs, worker names and tokens that look like fields of a pipeline are stored literally."""
     store.queue.post(Draft("$s", 0, {"note": "$$NOW"}, {"augment": "$exp_key"}, objective="lenet5"))
     trial = store.queue.claim("$owner", "$misc", OURS, study="$s")
     assert trial is not None
@@ -243,7 +243,7 @@ def test_dollar_text_is_stored_as_it_stands(store: Store) -> None:
 
 @pytest.mark.parametrize("clock", [0.0, 4102444800.0], ids=["1970", "2100"])
 def test_times_are_the_servers(store: Store, monkeypatch: pytest.MonkeyPatch, clock: float) -> None:
-    """A worker whose own clock is decades off claims, renews and ends trials at the right time."""
+    """A worker whose own clock is decades off claims and renews leases of the right length."""
     post(store)
     before = claim(store, lease=0).book_time
     monkeypatch.setattr(time, "time", lambda: clock)

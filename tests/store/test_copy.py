@@ -1,4 +1,4 @@
-"""An idle worker runs a trial a second time, beside its holder: whoever is first counts."""
+"""An idle worker runs a trial a second time, parallel to its holder: the first result counts."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def lease_ends(store: Store) -> None:
 
 
 def falls_silent(store: Store) -> None:
-    """Have it that the copy of each trial was last heard of a lease ago."""
+    """Pretend that the copy of each trial was last heard of a lease ago."""
     store.client.hyperhive.jobs.update_many({}, [{"$set": {"copy.until": "$$NOW"}}])
 
 
 def is_lost(store: Store, trial: Trial) -> bool:
-    """Whether no transition is left to whoever has this, and none changes anything."""
+    """Return whether every transition is refused for this Trial, and changes nothing."""
     before = raw(store, trial.tid)
     done = [
         happened(store.queue.heartbeat, trial),
@@ -81,7 +81,7 @@ def is_lost(store: Store, trial: Trial) -> bool:
 
 
 def test_a_copy_takes_nothing_from_the_holder(store: Store) -> None:
-    """It has its own token and an attempt of its own; the holder goes on as if there were none."""
+    """A copy has a token and an attempt of its own; the holder goes on as if it did not exist."""
     holder = held(store)
     before = raw(store)
     copy = copied(store)
@@ -95,8 +95,8 @@ def test_a_copy_takes_nothing_from_the_holder(store: Store) -> None:
     assert (only(store).claims, only(store).owner) == (1, "slow")
 
 
-def test_one_copy_a_trial_at_a_time(store: Store) -> None:
-    """While a copy runs there is no other; of two trials the longer is copied first."""
+def test_one_copy_per_trial_at_a_time(store: Store) -> None:
+    """While a copy runs there is no second one; of two trials the longer is copied first."""
     held(store, 0)
     held(store, 1, cost=COST + 1)
     assert [copied(store, worker).tid for worker in ("w1", "w2")] == [1, 0]
@@ -132,7 +132,7 @@ def test_one_copy_a_trial_at_a_time(store: Store) -> None:
 def test_what_is_not_copied(
     store: Store, change: dict[str, Any], arguments: dict[str, Any]
 ) -> None:
-    """Not what is not for this worker, nor what ends soon, nor what has no cost or no estimate."""
+    """A trial that this worker may not run, that ends soon, or has no estimate is not copied."""
     held(store)
     store.client.hyperhive.jobs.update_one({}, [{"$set": change}])
     asked: dict[str, Any] = {"worker": "fast", "study": "s", "objectives": ["lenet5"], **arguments}
@@ -145,18 +145,18 @@ def test_what_is_not_copied(
     # time. In its second: 18 of 50 s; in its tenth: 10 of 10 s; less the longer ago it said so.
     [(0, 0.0, 76.0), (1, 0.0, 36.0), (9, 0.0, 4.0), (1, 450.0, 18.0)],
 )
-def test_a_trial_is_copied_by_who_ends_it_clearly_sooner(
+def test_a_trial_is_copied_by_a_worker_that_ends_it_clearly_sooner(
     store: Store, done: int, ago: float, slowest: float
 ) -> None:
-    """The holder's time is taken from its last word, and a copy must need four fifths of it."""
+    """The holder's time is estimated from its last report; a copy must need four fifths of it."""
     held(store)
     is_done(store, 0, done, 100.0, ago)
     assert try_copy(store, seconds=1.05 * slowest) is None
     assert try_copy(store, seconds=0.9 * slowest) is not None
 
 
-def test_a_holder_that_said_how_slow_it_is_is_believed(store: Store) -> None:
-    """Its pace counts until its progress tells more, and only for that claim."""
+def test_a_holders_own_pace_counts(store: Store) -> None:
+    """The pace that the holder gave at its claim counts, for that claim only."""
     draft = Draft("s", 0, {}, {}, objective="lenet5", cost=COST)
     assert store.queue.post(draft)
     holder = store.queue.claim("slow", new_token(), ["lenet5"], pace=2.0)
@@ -176,7 +176,7 @@ def test_a_holder_that_said_how_slow_it_is_is_believed(store: Store) -> None:
 
 @pytest.mark.parametrize("first", ["slow", "fast"])
 def test_the_first_result_counts(store: Store, first: str) -> None:
-    """Whoever is first wins; the other finds its trial lost, and its own result is late."""
+    """The first to deliver wins; the other finds its lease lost, and its result is late."""
     runs = {"slow": held(store), "fast": copied(store)}
     winner = runs.pop(first)
     (loser,) = runs.values()
@@ -189,7 +189,7 @@ def test_the_first_result_counts(store: Store, first: str) -> None:
 
 
 def test_a_copy_keeps_the_trial_when_its_holder_dies(store: Store) -> None:
-    """The lease is the trial's: a copy that lives keeps it, and neither makes it shorter."""
+    """The lease belongs to the trial: a living copy extends it, and neither makes it shorter."""
     holder = held(store)
     copy = copied(store)
     before = only(store).lease_until
@@ -205,7 +205,7 @@ def test_a_copy_keeps_the_trial_when_its_holder_dies(store: Store) -> None:
 
 
 def test_a_lease_that_a_wrong_clock_made_is_set_right_by_the_next_beat(store: Store) -> None:
-    """A server that was a year ahead for one beat leaves none of it, once no copy runs."""
+    """A heartbeat stamped by a clock a year ahead does not linger once no copy runs."""
     holder = held(store)
     ahead = {"lease_until": {"$add": ["$$NOW", 365 * 86_400_000]}}
     for is_copied in (False, True):
@@ -220,7 +220,7 @@ def test_a_lease_that_a_wrong_clock_made_is_set_right_by_the_next_beat(store: St
 
 
 def test_a_trial_whose_holder_and_copy_died_is_taken_over(store: Store) -> None:
-    """It costs both attempts; the copy is void, and only its result would still be taken."""
+    """Both attempts were charged; the copy is void, and only its result would still be accepted."""
     held(store)
     copy = copied(store)
     lease_ends(store)
@@ -240,7 +240,7 @@ def test_a_trial_whose_holder_and_copy_died_is_taken_over(store: Store) -> None:
 
 @pytest.mark.parametrize("exclude", [False, True])
 def test_a_copy_that_is_given_back_leaves_the_holder_alone(store: Store, exclude: bool) -> None:
-    """Its attempt is refunded, and another worker may run one; this one has had its turn."""
+    """Its attempt is refunded, and another worker may start a copy, but not the same one again."""
     holder = held(store)
     copy = copied(store)
     store.queue.give_back(copy, exclude)
@@ -255,7 +255,7 @@ def test_a_copy_that_is_given_back_leaves_the_holder_alone(store: Store, exclude
 
 @pytest.mark.parametrize("how", ["given back", "device failed", "objective failed"])
 def test_a_holder_that_gives_up_hands_the_trial_to_the_copy(store: Store, how: str) -> None:
-    """Its worker holds it from then on, without a word, under the token that it has."""
+    """The copy's worker holds the trial from then on, under the token that it has."""
     holder = held(store, max_attempts=2)
     copy = copied(store)
     store.queue.heartbeat(copy, {"epoch": 7})
@@ -273,7 +273,7 @@ def test_a_holder_that_gives_up_hands_the_trial_to_the_copy(store: Store, how: s
 
 
 def test_copies_that_fail_cost_nothing_and_end(store: Store) -> None:
-    """The holder goes on, also where a worker says that nobody could run it; each tries once."""
+    """The holder goes on, even if a copy fails with ``BAD_PAYLOAD``; each worker tries once."""
     holder = held(store, max_attempts=2)
     for worker, kind in (("w1", ErrorKind.OBJECTIVE), ("w2", ErrorKind.BAD_PAYLOAD)):
         store.queue.fail(copied(store, worker), kind, "no")
@@ -287,7 +287,7 @@ def test_copies_that_fail_cost_nothing_and_end(store: Store) -> None:
 
 
 def test_a_copy_that_is_silent_for_a_lease_gives_way_to_another(store: Store) -> None:
-    """While it is heard of none replaces it; until one does, it may come back."""
+    """No other copy starts while it is heard of; a silent one may come back until one does."""
     holder = held(store)
     silent = copied(store)
     falls_silent(store)
@@ -304,7 +304,7 @@ def test_a_copy_that_is_silent_for_a_lease_gives_way_to_another(store: Store) ->
 
 
 def test_a_trial_is_not_handed_to_a_copy_that_is_silent(store: Store) -> None:
-    """It waits for whoever is there; the copy is void."""
+    """The trial waits for any worker, and the copy is void."""
     holder = held(store)
     copy = copied(store)
     falls_silent(store)
@@ -313,7 +313,7 @@ def test_a_trial_is_not_handed_to_a_copy_that_is_silent(store: Store) -> None:
 
 
 def test_a_configuration_that_nobody_can_run_ends_with_its_copy(store: Store) -> None:
-    """Where the holder says so, the trial is over for both."""
+    """If the holder says that no worker can run it, the trial has ended for both."""
     holder = held(store)
     copy = copied(store)
     store.queue.fail(holder, ErrorKind.BAD_PAYLOAD, "no")
@@ -323,7 +323,7 @@ def test_a_configuration_that_nobody_can_run_ends_with_its_copy(store: Store) ->
 
 @pytest.mark.parametrize("by", ["holder", "copy"])
 def test_a_cancel_ends_both(store: Store, by: str) -> None:
-    """Both see it, either confirms it, and the other finds the trial ended."""
+    """Both see the request, either confirms it, and the other finds its lease lost."""
     runs = {"holder": held(store), "copy": copied(store)}
     store.queue.cancel_all("s")
     assert all(store.queue.heartbeat(each).cancel_requested for each in runs.values())
@@ -333,7 +333,7 @@ def test_a_cancel_ends_both(store: Store, by: str) -> None:
 
 
 def test_a_copy_whose_reply_was_lost_is_found_by_its_token(store: Store) -> None:
-    """As the copy it is, and as the claim that it has become; not any more once it is void."""
+    """``claimed`` returns it as a copy, or as the claim that it became, or None once it is void."""
     holder = held(store)
     copy = copied(store)
     assert store.queue.claimed(str(copy.token)) == copy
@@ -346,7 +346,7 @@ def test_a_copy_whose_reply_was_lost_is_found_by_its_token(store: Store) -> None
 
 
 def test_a_trial_of_before_there_were_copies_can_be_copied(store: Store) -> None:
-    """A document without the field, which an older hyperhive posted, lives as any other."""
+    """A document without the field ``copy``, posted by an older hyperhive, works like any other."""
     holder = held(store)
     store.client.hyperhive.jobs.update_one({}, {"$unset": {"copy": ""}})
     assert store.queue.heartbeat(holder, {"epoch": 1}).copy is None
@@ -357,7 +357,7 @@ def test_a_trial_of_before_there_were_copies_can_be_copied(store: Store) -> None
 
 
 def test_the_claim_of_an_older_worker_voids_a_copy(store: Store) -> None:
-    """It raises the fence and knows nothing of copies: what is left of one does no harm."""
+    """It raises the fence without knowing about copies; the field that it leaves does no harm."""
     held(store)
     copy = copied(store)
     token = new_token()
@@ -375,8 +375,8 @@ def test_the_claim_of_an_older_worker_voids_a_copy(store: Store) -> None:
 # -- races ------------------------------------------------------------------------------------
 
 
-def test_of_many_who_would_copy_one_does(store: Store, stores: list[Store]) -> None:
-    """Eight idle workers and one straggler: one copy."""
+def test_of_many_workers_one_starts_the_copy(store: Store, stores: list[Store]) -> None:
+    """Eight idle workers and one slow trial make one copy."""
     for tid in range(ROUNDS):
         held(store, tid)
         found = at_once(*[partial(try_copy, s, f"w{n}") for n, s in enumerate(stores)])
@@ -386,7 +386,7 @@ def test_of_many_who_would_copy_one_does(store: Store, stores: list[Store]) -> N
 
 
 def test_a_copy_against_the_holders_finish(store: Store, stores: list[Store]) -> None:
-    """The result counts; a copy begun in that moment is void, or was never begun."""
+    """The result counts; a copy started at that moment is void, or did not start."""
     for tid in range(ROUNDS):
         holder = held(store, tid)
         counted, copy = at_once(partial(finish, stores[0], holder), partial(try_copy, stores[1]))
@@ -407,7 +407,7 @@ def test_holder_and_copy_give_back_at_once(store: Store, stores: list[Store]) ->
 def test_a_copys_heartbeat_is_never_refused_while_the_trial_becomes_its_own(
     store: Store, stores: list[Store]
 ) -> None:
-    """Whether the holder has given up yet or not makes no difference to the copy's worker."""
+    """It makes no difference to the copy's worker whether the holder has given up yet."""
     for tid in range(ROUNDS):
         holder, copy = held(store, tid), copied(store)
         at_once(
@@ -429,7 +429,7 @@ def test_results_of_both_at_once_make_one_winner(store: Store, stores: list[Stor
 
 
 def test_a_result_for_a_copy_that_never_was_is_refused(store: Store) -> None:
-    """Nobody delivers under a token that was not issued, also while a copy runs."""
+    """A token that was never issued delivers nothing, even while a copy runs."""
     holder = held(store)
     copied(store)
     with pytest.raises(LeaseLost):

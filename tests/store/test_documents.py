@@ -1,4 +1,4 @@
-"""Studies, workers and data sets: what is written is read back, by whoever asks."""
+"""Studies, workers and data sets are read back as they were written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hyperhive.store.workers import PRESENCE_S, new_worker_id
 
 
 def test_a_study_is_made_once_and_then_found(store: Store) -> None:
-    """Opening a study again gives the one that is there, whatever is asked for."""
+    """Opening a study again returns the existing one, whatever its specification is."""
     spec = {"budget": 20, "space": [{"label": "lr", "note": "$literal $$NOW"}]}
     made = store.studies.open("s", spec)
     assert (made.name, made.spec, made.result) == ("s", spec, None)
@@ -24,7 +24,7 @@ def test_a_study_is_made_once_and_then_found(store: Store) -> None:
 
 
 def test_a_study_that_is_extended_is_open_again(store: Store) -> None:
-    """A larger budget replaces the specification and takes the result away."""
+    """A larger budget replaces the specification and removes the result."""
     store.studies.open("s", {"budget": 20, "seed": 1})
     store.studies.conclude("s", {"best": 0.25})
     concluded = store.studies.get("s")
@@ -37,7 +37,7 @@ def test_a_study_that_is_extended_is_open_again(store: Store) -> None:
 
 
 def test_studies_are_listed_the_oldest_first(store: Store) -> None:
-    """The order is that of their making, not of their names."""
+    """The order is that of their creation, not of their names."""
     for name in ("b", "c", "a"):
         store.studies.open(name, {})
     store.studies.open("b", {})
@@ -45,7 +45,7 @@ def test_studies_are_listed_the_oldest_first(store: Store) -> None:
 
 
 def test_a_study_is_deleted_with_what_its_trials_name(store: Store) -> None:
-    """Its weights go; what a trial names that is no file, or another's, is left alone."""
+    """Its weights are deleted; an artifact that is no file, or another study's, is left alone."""
     store.studies.open("s", {})
     store.datasets.publish("set", b"x", {})
     (blob,) = store.client.hyperhive.fs.files.distinct("_id")
@@ -61,7 +61,7 @@ def test_a_study_is_deleted_with_what_its_trials_name(store: Store) -> None:
 
 
 def test_cancelling_a_study_ends_what_the_dead_hold(store: Store) -> None:
-    """No coordinator need be there to see to it."""
+    """It needs no coordinator for trials whose workers are dead."""
     store.studies.open("s", {})
     store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     assert store.queue.claim("dead", new_token(), ["lenet5"], lease=0.0) is not None
@@ -74,7 +74,7 @@ def test_cancelling_a_study_ends_what_the_dead_hold(store: Store) -> None:
 
 
 def test_a_worker_that_reports_is_present(store: Store) -> None:
-    """Its last report is what is known of it, text that starts with a dollar included."""
+    """Its last report is returned, also text that starts with a dollar."""
     store.workers.report("$w", None, "cpu", {"torch": "1.13"}, None)
     store.workers.report("$w", "$s", "$device", {"python": "3.8"}, "s/1")
     (worker,) = store.workers.present()
@@ -84,7 +84,7 @@ def test_a_worker_that_reports_is_present(store: Store) -> None:
 
 
 def test_a_worker_of_another_version_is_present(store: Store) -> None:
-    """What its record lacks, or has besides, is no reason not to know it."""
+    """Missing and unknown fields of its record do no harm."""
     store.workers.report("w", None, "cpu", {}, None)
     changed = [{"$set": {"record": {"device": "cpu", "speed": 3}}}]
     store.client.hyperhive.workers.update_many({}, changed)
@@ -93,7 +93,7 @@ def test_a_worker_of_another_version_is_present(store: Store) -> None:
 
 
 def test_a_worker_that_leaves_is_gone(store: Store) -> None:
-    """Leaving takes away one worker, and can be done twice."""
+    """Leaving removes one worker from the list, and can be repeated."""
     store.workers.report("a", None, "cpu", {}, None)
     store.workers.report("b", None, "cpu", {}, None)
     store.workers.leave("a")
@@ -123,7 +123,7 @@ def test_a_worker_not_heard_of_is_taken_for_gone(store: Store) -> None:
 
 
 def test_worker_ids_are_never_used_again() -> None:
-    """Two ids of one process differ, and are words that fit into a file name."""
+    """Two ids of one process differ, and are valid in a file name."""
     first, second = new_worker_id(), new_worker_id()
     assert first != second
     assert first.replace("-", "").isalnum()
@@ -139,7 +139,7 @@ def test_the_server_forgets_workers_after_a_day(store: Store) -> None:
 
 
 def test_a_data_set_is_published_once(store: Store) -> None:
-    """The first to publish is told so; a second time uploads nothing."""
+    """The first to publish gets True; a second time uploads nothing."""
     assert not store.datasets.has("hash")
     assert store.datasets.publish("hash", b"packed" * 100_000, {"name": "$digits"})
     assert store.datasets.has("hash")
@@ -156,7 +156,7 @@ def test_a_data_set_that_is_not_there_is_not_found(store: Store) -> None:
 
 
 def test_a_damaged_data_set_is_refused(store: Store) -> None:
-    """Bytes that changed in the store do not reach a worker."""
+    """Bytes that were changed in the store do not reach a worker."""
     store.datasets.publish("hash", b"packed", {})
     store.client.hyperhive.fs.chunks.update_one({}, {"$set": {"data": b"cooked"}})
     with pytest.raises(CorruptBlob):

@@ -1,4 +1,4 @@
-"""The embedded mongod: private, shared by all that one person runs, and gone when they are done.
+"""The embedded mongod is private, shared by one person's commands, and stops with the last one.
 
 These tests start real servers and kill real processes.
 """
@@ -60,7 +60,7 @@ with embedded_server(pathlib.Path(sys.argv[1])):
 
 
 def mongods(directory: Path) -> list[int]:
-    """Return the process ids of the servers that run on a directory's files."""
+    """Return the process ids of the servers that use a directory's files."""
     listing = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pid=,args="], stdout=subprocess.PIPE, check=True
     ).stdout.decode(errors="replace")
@@ -125,7 +125,7 @@ def _often() -> Iterator[None]:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Path]:
-    """Give a directory in which no server ever ran."""
+    """Give a directory in which no server has run."""
     directory = tmp_path / "mongo"
     yield directory
     kill_all(directory)
@@ -134,7 +134,7 @@ def fresh(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def initialised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give one directory in which a server has run, for all tests that need no new one."""
+    """Give a directory in which a server has run, for all tests that do not need a new one."""
     directory = tmp_path_factory.mktemp("shared")
     with embedded_server(directory):
         pass
@@ -144,7 +144,7 @@ def initialised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def directory(initialised: Path) -> Iterator[Path]:
-    """Give a directory of a server that does not run, and stop what a test leaves running."""
+    """Give the directory of a server that does not run, and kill what a test leaves running."""
     yield initialised
     kill_all(initialised)
 
@@ -153,7 +153,7 @@ def directory(initialised: Path) -> Iterator[Path]:
 
 
 def test_a_first_run_makes_a_server_and_stops_it(fresh: Path) -> None:
-    """In an empty directory a server starts, holds data, and is gone with its only user."""
+    """In an empty directory a server starts, stores data, and stops with its only user."""
     with embedded_server(fresh) as uri:
         assert len(mongods(fresh)) == 1
         assert trials(uri) == 0
@@ -174,21 +174,21 @@ def test_a_later_run_finds_the_data_and_the_login_of_the_first(directory: Path) 
 
 
 def test_the_server_outlives_an_error_of_its_user_no_longer_than_its_user(directory: Path) -> None:
-    """The server stops when its user fails, too."""
+    """The server stops also when its user fails."""
     with pytest.raises(ZeroDivisionError), embedded_server(directory):
         _ = 1 / 0
     assert mongods(directory) == []
 
 
 def test_a_directory_without_a_server_has_none_to_find_or_stop(fresh: Path) -> None:
-    """Asking after a server starts none."""
+    """Asking for a server does not start one."""
     assert running_uri(fresh) is None
     assert not stop(fresh)
     assert mongods(fresh) == []
 
 
 def test_a_server_can_be_stopped_under_its_users(directory: Path) -> None:
-    """``stop`` ends the server, says that it ran, and leaves its users a clean way out."""
+    """``stop`` ends the server and returns True, and its users still leave without an error."""
     with embedded_server(directory):
         assert stop(directory)
         assert mongods(directory) == []
@@ -196,7 +196,7 @@ def test_a_server_can_be_stopped_under_its_users(directory: Path) -> None:
 
 
 def test_a_running_server_is_found_and_joined(mongo_uri: str, mongo_directory: Path) -> None:
-    """``running_uri`` and a second user get the URI that the first user has."""
+    """``running_uri`` and a second user get the URI of the first one."""
     assert running_uri(mongo_directory) == mongo_uri
     with embedded_server(mongo_directory) as uri:
         assert uri == mongo_uri
@@ -206,7 +206,7 @@ def test_a_running_server_is_found_and_joined(mongo_uri: str, mongo_directory: P
 def test_without_a_directory_the_default_one_is_used(
     monkeypatch: pytest.MonkeyPatch, mongo_uri: str, mongo_directory: Path
 ) -> None:
-    """Every function looks in ``default_directory`` unless it is told another."""
+    """Every function uses ``default_directory`` unless it is given another."""
     monkeypatch.setattr(embedded, "default_directory", lambda: mongo_directory)
     assert running_uri() == mongo_uri
     with embedded_server() as uri:
@@ -241,8 +241,8 @@ def test_the_passwords_are_not_in_the_process_list(mongo_uri: str, mongo_directo
     assert login["hyperhive"].encode() not in listing.stdout
 
 
-def test_the_server_asks_for_the_password(mongo_uri: str) -> None:
-    """Neither a wrong password nor none opens the server, and none can make a user."""
+def test_the_server_requires_the_password(mongo_uri: str) -> None:
+    """A wrong password and no password are refused, and neither can make a user."""
     host = f"127.0.0.1:{port_of(mongo_uri)}/hyperhive"
     with pytest.raises(LoginRefused), Store("mongodb://hyperhive:wrong@" + host) as store:
         store.ping()
@@ -256,7 +256,7 @@ def test_the_server_asks_for_the_password(mongo_uri: str) -> None:
 
 
 def test_the_server_runs_with_its_doors_shut(admin_uri: str) -> None:
-    """Logins, no localhost exception, no scripts, no compressors, one address, no Unix socket."""
+    """It has logins, one address, no localhost exception, scripts, compressors or Unix socket."""
     with pymongo.MongoClient(admin_uri) as client:
         options = client.admin.command("getCmdLineOpts")["parsed"]
         parameter = client.admin.command("getParameter", 1, enableLocalhostAuthBypass=True)
@@ -271,7 +271,7 @@ def test_the_server_listens_on_one_address_only(mongo_uri: str) -> None:
     """A connection to any other address of this machine, loopback or not, is refused."""
     port = port_of(mongo_uri)
     others = {"127.0.0.2", "::1"}
-    with contextlib.suppress(OSError):  # a machine need not know its own name
+    with contextlib.suppress(OSError):  # a machine may be unable to resolve its own name
         others |= {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)}
     socket.create_connection(("127.0.0.1", port), timeout=5).close()
     for other in others - {"127.0.0.1"}:
@@ -283,7 +283,7 @@ def test_the_server_listens_on_one_address_only(mongo_uri: str) -> None:
 
 
 def test_two_users_share_one_server_and_the_last_one_stops_it(directory: Path) -> None:
-    """Whoever came first may leave first."""
+    """The first user may leave first."""
     with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
         uri = first.enter_context(embedded_server(directory))
         assert second.enter_context(embedded_server(directory)) == uri
@@ -308,7 +308,7 @@ def test_a_process_that_joined_keeps_the_server_running(directory: Path) -> None
 
 
 def test_users_that_come_at_once_start_one_server(directory: Path) -> None:
-    """Four threads that all find no server get the same one, and leave none behind."""
+    """Four threads that find no server share the one that starts, and leave none behind."""
 
     def use(number: int) -> str:
         with embedded_server(directory) as uri:
@@ -325,7 +325,7 @@ def test_users_that_come_at_once_start_one_server(directory: Path) -> None:
 
 
 def test_a_server_left_by_a_killed_run_is_joined_and_then_stopped(directory: Path) -> None:
-    """SIGKILL leaves the server running; the next run takes it over and ends it."""
+    """SIGKILL leaves the server running; the next run takes it over and stops it."""
     with another_user(directory) as killed:
         left = mongods(directory)
         killed.kill()
@@ -338,7 +338,7 @@ def test_a_server_left_by_a_killed_run_is_joined_and_then_stopped(directory: Pat
 
 
 def test_a_killed_server_leaves_its_user_a_clean_way_out(directory: Path) -> None:
-    """A mongod that was killed has not to be stopped; what it acknowledged is there afterwards."""
+    """A killed mongod needs no stopping, and what it acknowledged is there afterwards."""
     with embedded_server(directory) as uri:
         before = trials(uri)
         post(uri, 200)
@@ -350,7 +350,7 @@ def test_a_killed_server_leaves_its_user_a_clean_way_out(directory: Path) -> Non
 def test_a_killed_server_that_another_run_started_is_no_wait(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who only joined a server notices that it is dead, rather than waiting for its end."""
+    """A process that did not start the server also notices that it is dead, and does not wait."""
     monkeypatch.setattr(mongod, "START_TIMEOUT_S", 5.0)
     with another_user(directory) as killed, embedded_server(directory):
         killed.kill()
@@ -361,7 +361,7 @@ def test_a_killed_server_that_another_run_started_is_no_wait(
 
 @pytest.mark.parametrize("starter_lives", [True, False])
 def test_a_killed_server_is_brought_back(directory: Path, starter_lives: bool) -> None:
-    """Whoever uses a server that is killed starts it again, on its port and its files."""
+    """A process that uses a killed server starts it again, on its port and its files."""
     with another_user(directory) as starter, embedded_server(directory) as uri:
         post(uri, 300 + starter_lives)
         before = trials(uri)
@@ -380,7 +380,7 @@ def test_a_killed_server_is_brought_back(directory: Path, starter_lives: bool) -
 def test_a_killed_server_that_does_not_start_is_tried_again(
     directory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What keeps a killed server from starting is told; once it is mended the server is back."""
+    """The reason why a killed server does not start is logged; once it is fixed the server runs."""
     flag, mongod = tmp_path / "broken", tmp_path / "mongod"
     script = '#!/bin/sh\nif [ -e "{}" ]; then exit 1; fi\nexec "{}" "$@"\n'
     mongod.write_text(script.format(flag, find_mongod()))
@@ -395,7 +395,7 @@ def test_a_killed_server_that_does_not_start_is_tried_again(
 
 
 def test_a_stopped_server_is_not_brought_back(directory: Path) -> None:
-    """Stopping a server is meant: those that use it do not start it again."""
+    """Processes that use a server do not start it again after ``stop``."""
     with embedded_server(directory):
         assert stop(directory)
         time.sleep(2 * embedded._WATCH_EVERY_S)
@@ -403,7 +403,7 @@ def test_a_stopped_server_is_not_brought_back(directory: Path) -> None:
 
 
 def test_a_killed_server_can_be_stopped(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who says stop after a server was killed means it: it is not brought back."""
+    """``stop`` after a server was killed keeps it from being brought back."""
     monkeypatch.setattr(embedded, "_WATCH_EVERY_S", 5.0)
     with embedded_server(directory):
         kill_all(directory)
@@ -414,7 +414,7 @@ def test_a_killed_server_can_be_stopped(directory: Path, monkeypatch: pytest.Mon
 
 
 def test_a_torn_note_of_a_running_server_is_overcome(directory: Path) -> None:
-    """A run that died while it wrote server.json does not keep the next one from starting."""
+    """A process that died while it wrote server.json does not keep the next one from starting."""
     for torn in ("", "{", "[]"):
         (directory / "server.json").write_text(torn)
         assert running_uri(directory) is None
@@ -425,7 +425,7 @@ def test_a_torn_note_of_a_running_server_is_overcome(directory: Path) -> None:
 def test_a_port_that_another_server_took_is_not_mistaken_for_ours(
     directory: Path, mongo_uri: str
 ) -> None:
-    """A stale note whose port has another MongoDB on it leads to a server of our own."""
+    """If another MongoDB has the port of a stale note, a server of our own is started."""
     (directory / "server.json").write_text(json.dumps({"port": port_of(mongo_uri)}))
     assert running_uri(directory) is None
     with embedded_server(directory) as uri:
@@ -433,8 +433,8 @@ def test_a_port_that_another_server_took_is_not_mistaken_for_ours(
         assert len(mongods(directory)) == 1
 
 
-def test_files_of_a_broken_initialisation_are_made_anew(fresh: Path) -> None:
-    """What a run left that died before its users were made does not stop the next one."""
+def test_files_of_an_interrupted_initialisation_are_made_again(fresh: Path) -> None:
+    """The files of a run that died before it made the users do not stop the next one."""
     (fresh / "data").mkdir(parents=True)
     (fresh / "data" / "WiredTiger").write_text("junk")
     login = {"admin": "a", "hyperhive": "b", "ready": False}
@@ -452,7 +452,7 @@ def test_files_of_a_broken_initialisation_are_made_anew(fresh: Path) -> None:
 def test_a_run_killed_in_initialisation_costs_nothing(
     fresh: Path, command: str, time_of_it: str
 ) -> None:
-    """The next run has one server, its data outlive it, and no server of the dead run is left."""
+    """The next run has one server, keeps its data, and no server of the dead run is left."""
     with start(DIE_AT_A_COMMAND, fresh, command, time_of_it) as killed:
         assert killed.wait(60) == -signal.SIGKILL
     with embedded_server(fresh) as uri:
@@ -467,7 +467,7 @@ def test_a_run_killed_in_initialisation_costs_nothing(
 
 
 def test_a_mongod_is_found_where_it_was_installed(tmp_path: Path) -> None:
-    """The one given wins; its absence is said with its name."""
+    """The given path is used; if nothing is there, the error names it."""
     assert find_mongod(sys.executable) == Path(sys.executable)
     with pytest.raises(NoServerBinary, match=r"no/such/mongod.*--mongod"):
         find_mongod(str(tmp_path / "no/such/mongod"))
@@ -476,7 +476,7 @@ def test_a_mongod_is_found_where_it_was_installed(tmp_path: Path) -> None:
 def test_a_mongod_on_the_path_goes_before_the_extras(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mongod that the system has is preferred to the one in the wheel."""
+    """The system's mongod is preferred to the one in the wheel."""
     own = tmp_path / "mongod"
     own.write_text("#!/bin/sh\n")
     own.chmod(0o755)
@@ -487,7 +487,7 @@ def test_a_mongod_on_the_path_goes_before_the_extras(
 def test_without_a_mongod_the_error_says_how_to_get_one(
     fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With no mongod given, on PATH or in a wheel, one sentence names the three ways out."""
+    """If no mongod is given, on PATH or in a wheel, one sentence names three solutions."""
     monkeypatch.setenv("PATH", str(fresh))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(NoServerBinary, match=r"hyperhive\[mongod\].*--mongod.*--mongo "):
@@ -495,7 +495,7 @@ def test_without_a_mongod_the_error_says_how_to_get_one(
 
 
 def test_a_mongod_that_ends_at_once_is_an_error_and_no_obstacle(fresh: Path) -> None:
-    """A program that is no mongod is said not to start, with its log; the next try is free."""
+    """A program that is not mongod raises an error with the log, and the next try is possible."""
     with pytest.raises(ServerFailed, match=r"mongod did not start: .*mongod\.log"):
         use_once(fresh, mongod=shutil.which("false"))
     assert running_uri(fresh) is None
@@ -503,7 +503,7 @@ def test_a_mongod_that_ends_at_once_is_an_error_and_no_obstacle(fresh: Path) -> 
 
 
 def test_the_reason_in_mongods_log_is_told(directory: Path) -> None:
-    """A mongod that says why it does not start is quoted, and one that runs is not harmed."""
+    """The reason that mongod logs is quoted, and the mongod that runs is not harmed."""
     note = directory / "server.json"
     with embedded_server(directory) as uri:
         kept = note.read_text()
@@ -515,7 +515,7 @@ def test_the_reason_in_mongods_log_is_told(directory: Path) -> None:
 
 
 def test_a_port_can_be_chosen(directory: Path) -> None:
-    """The server listens where it is told to."""
+    """The server listens on the given port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

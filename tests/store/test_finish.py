@@ -1,4 +1,4 @@
-"""A result is delivered: in time, again, under a token that was never issued.
+"""A result is delivered in time, again, or under a token that was never issued.
 
 Late results are fault cases: see tests/faults/test_results.py.
 """
@@ -75,7 +75,7 @@ def test_an_accepted_result_is_immutable(store: Store) -> None:
 
 
 def test_dollar_text_in_a_result_is_literal(store: Store) -> None:
-    """Texts of results, of late ones and of weights' names are stored as they stand."""
+    """Text in results, in late results and in artifacts is stored literally."""
     result = {"note": "$config", "notes": ["$$NOW", {"deep": "$token"}]}
     first = held(store, "w1", lease=0)
     second = claim(store, "w2")
@@ -91,7 +91,7 @@ def test_dollar_text_in_a_result_is_literal(store: Store) -> None:
 
 @pytest.mark.parametrize("state", ["waiting", "running", "done", "ended"])
 def test_a_token_never_issued_is_refused_in_each_state(store: Store, state: str) -> None:
-    """Nobody delivers a result for a trial that he never claimed."""
+    """A worker cannot deliver a result for a trial that it never claimed."""
     trial = held(store)
     if state == "waiting":
         store.queue.give_back(trial)
@@ -106,7 +106,7 @@ def test_a_token_never_issued_is_refused_in_each_state(store: Store, state: str)
 
 
 def test_a_token_of_another_trial_is_refused(store: Store) -> None:
-    """A token is good for the trial it was issued for, and for no other."""
+    """A token is valid only for the trial it was issued for."""
     one = held(store, tid=0)
     other = held(store, tid=1)
     with pytest.raises(LeaseLost):
@@ -114,6 +114,6 @@ def test_a_token_of_another_trial_is_refused(store: Store) -> None:
 
 
 def test_a_result_for_no_trial_is_refused(store: Store) -> None:
-    """A trial that is not in the store takes no result."""
+    """A trial that is not in the store accepts no result."""
     with pytest.raises(LeaseLost):
         store.queue.finish("nothing", new_token(), RESULT)

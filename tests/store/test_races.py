@@ -1,4 +1,4 @@
-"""Several clients at once, each with connections of its own: every race has one outcome.
+"""Several clients act at once, each with connections of its own: every race has one outcome.
 
 The races that are fault cases of their own are in tests/faults/test_contention.py.
 """
@@ -17,7 +17,7 @@ ROUNDS = 20
 
 
 def test_a_claim_against_the_finish_of_an_expired_holder(store: Store, stores: list[Store]) -> None:
-    """The old holder's result counts either way; a claim beside it came first, or got nothing."""
+    """The old holder's result counts either way; the claim came first, or took nothing."""
     for tid in range(ROUNDS):
         post(store, tid)
         old = claim(store, "w1", lease=0)
@@ -33,7 +33,7 @@ def test_a_claim_against_the_finish_of_an_expired_holder(store: Store, stores: l
 
 
 def test_a_renewal_against_a_takeover(store: Store, stores: list[Store]) -> None:
-    """Of a sleeper that wakes and a worker that takes over, exactly one holds the trial."""
+    """Of a worker that wakes up and one that takes over, exactly one holds the trial."""
     for tid in range(ROUNDS):
         post(store, tid)
         old = claim(store, "w1", lease=0)
@@ -60,7 +60,7 @@ def test_a_cancel_of_a_waiting_trial_against_its_claim(store: Store, stores: lis
 
 
 def test_a_sweep_against_a_finish_never_loses_the_result(store: Store, stores: list[Store]) -> None:
-    """A result that arrives while its worker is given up as lost counts in every order."""
+    """A result that arrives while its trial is given up as lost counts in every order."""
     for tid in range(ROUNDS):
         post(store, tid, max_attempts=1)
         trial = claim(store, "w1", lease=0)
@@ -70,7 +70,7 @@ def test_a_sweep_against_a_finish_never_loses_the_result(store: Store, stores: l
 
 
 def test_sweepers_count_each_trial_once(store: Store, stores: list[Store]) -> None:
-    """Several coordinators that sweep at once end each trial once, between them."""
+    """Several coordinators that sweep at once end each trial once in total."""
     for tid in range(ROUNDS):
         post(store, tid, max_attempts=1)
         claim(store, "w1", lease=0)
@@ -88,7 +88,7 @@ def test_of_many_posts_of_one_tid_one_wins(store: Store, stores: list[Store]) ->
 def test_a_data_set_published_twice_at_once_is_there_once(
     store: Store, stores: list[Store]
 ) -> None:
-    """One publisher wins, the data are whole, and the other's upload is collected as an orphan."""
+    """One publisher wins, the data is whole, and the other's upload is collected as an orphan."""
     for number in range(5):
         key = f"hash {number}"
         packed = key.encode() * 50_000

@@ -1,4 +1,4 @@
-"""Workers' users are made and ended by an administrator, and nobody else's user is touched."""
+"""An administrator makes and revokes workers' users, and no other user is touched."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def admin(admin_uri: str) -> Iterator[Store]:
 
 
 def knows(admin: Store, name: str, password: str) -> bool:
-    """Whether the server takes this login for a worker's."""
+    """Return whether the server accepts this login."""
     with Store(f"mongodb://{name}:{password}@{admin.address}") as device:
         try:
             device.ping()
@@ -32,7 +32,7 @@ def knows(admin: Store, name: str, password: str) -> bool:
 
 
 def test_an_invitation_can_be_renewed(admin: Store) -> None:
-    """A second invitation gives another password and ends the first; others' stay."""
+    """A second invitation makes another password and revokes the first; other users keep theirs."""
     other = admin.roles.invite("mac")
     first = admin.roles.invite("nano")
     second = admin.roles.invite("nano")
@@ -45,7 +45,7 @@ def test_an_invitation_can_be_renewed(admin: Store) -> None:
 
 
 def test_an_invitation_brings_the_role_up_to_date(admin: Store) -> None:
-    """A role that an older hyperhive made, or a hand changed, is made what it should be."""
+    """A role that an older hyperhive made, or somebody changed, is corrected."""
     admin.roles.invite("nano")
     fleet = admin.client.fleet
     made = fleet.command("rolesInfo", role_name(WORKER), showPrivileges=True)["roles"]
@@ -54,8 +54,8 @@ def test_an_invitation_brings_the_role_up_to_date(admin: Store) -> None:
     assert fleet.command("rolesInfo", role_name(WORKER), showPrivileges=True)["roles"] == made
 
 
-def test_users_who_are_no_workers_are_left_alone(admin: Store) -> None:
-    """Neither the coordinator's user nor one without a role can be invited away or revoked."""
+def test_users_with_other_roles_are_left_alone(admin: Store) -> None:
+    """A user with another role, or without one, can neither be invited nor revoked."""
     admin.client.fleet.command("createUser", "hyperhive", pwd="p", roles=["readWrite"])
     admin.client.fleet.command("createUser", "guest", pwd="p", roles=[])
     for name in ("hyperhive", "guest"):
@@ -69,13 +69,13 @@ def test_users_who_are_no_workers_are_left_alone(admin: Store) -> None:
 
 
 def test_only_an_administrator_invites(store: Store) -> None:
-    """The everyday user is told that it may not."""
+    """The everyday user is refused."""
     with pytest.raises(NotAllowed, match="may not do that"):
         store.roles.invite("nano")
 
 
 def test_no_worker_is_made_among_the_administrators(admin_uri: str) -> None:
-    """An address that names the database of the administrators is refused with the right one."""
+    """The database of the administrators is refused, with an example of the right address."""
     with Store(admin_uri.replace("/hyperhive?", "/admin?")) as admin:
         for ask in (admin.roles.invite, admin.roles.revoke):
             with pytest.raises(BadAddress, match="is not hyperhive's database"):
@@ -103,7 +103,7 @@ def test_a_device_gets_the_server_and_nothing_of_the_administrators(uri: str, de
     assert with_login(uri, "n", "p") == device
 
 
-def test_a_user_whom_the_server_finds_no_more_is_a_refused_login(admin: Store) -> None:
-    """It says that of a login that is revoked just while it looks it up."""
+def test_a_user_that_the_server_no_longer_finds_is_a_refused_login(admin: Store) -> None:
+    """The server answers so for a login that is revoked just while it looks it up."""
     with pytest.raises(LoginRefused), admin.guard():
         admin.database.command("updateUser", "nano", pwd="another")

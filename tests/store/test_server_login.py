@@ -1,4 +1,4 @@
-"""Where an address comes from: given, in a file only its user can read, with its CA inside."""
+"""An address is given as a URI or in a file, and may contain the certificate of its CA."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ URI = "mongodb://nano:s3cr3t@h:27017/hyperhive"
 
 @pytest.fixture
 def ca(tmp_path: Path) -> Path:
-    """Return the file of two CAs' certificates, with a comment between them."""
+    """Return a file with the certificates of two CAs and a comment between them."""
     path = tmp_path / "a ca.pem"
     pem = [trustme.CA().cert_pem.bytes() for _ in range(2)]
     path.write_bytes(pem[0] + b"# and another\n" + pem[1])
@@ -27,7 +27,7 @@ def ca(tmp_path: Path) -> Path:
 
 
 def test_a_portable_address_needs_no_file(ca: Path, tmp_path: Path) -> None:
-    """The certificates travel in the address, and are what they were where it is used."""
+    """The certificates travel in the address and arrive unchanged."""
     there = f"{URI}?tls=true&tlsCAFile={login.quote(str(ca))}&directConnection=true"
     portable = login.portable(there)
     assert str(tmp_path) not in portable
@@ -36,7 +36,7 @@ def test_a_portable_address_needs_no_file(ca: Path, tmp_path: Path) -> None:
     assert here is not None
     assert here.startswith(URI + "?tls=true&tlsCAFile=")
     assert here.endswith("&directConnection=true")
-    assert address(here) == "h:27017/hyperhive"  # PyMongo takes it, and finds the file
+    assert address(here) == "h:27017/hyperhive"  # PyMongo accepts it and finds the file
     written = Path(here.partition("tlsCAFile=")[2].partition("&")[0])
     assert written.parent == login.folder()
     kept = written.read_bytes().splitlines()
@@ -46,14 +46,14 @@ def test_a_portable_address_needs_no_file(ca: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("uri", [URI, URI + "?tls=true", "mongodb+srv://h.org/x?tls=true&w=1"])
 def test_other_addresses_stay_as_they_are(uri: str) -> None:
-    """Nothing is done to an address without certificates of its own."""
+    """An address without certificates is not changed."""
     assert (login.resolve(uri), login.portable(uri)) == (uri, uri)
     assert login.resolve(None) is None
 
 
 @pytest.mark.parametrize("cut", [0, 7, 200])
 def test_a_line_that_was_not_pasted_whole_is_refused(ca: Path, cut: int) -> None:
-    """Half a certificate is no certificate, and no password is in the sentence."""
+    """Half a certificate is refused in a sentence without the password."""
     portable = login.portable(f"{URI}?tlsCAFile={ca}")
     half = portable[: portable.index("tlsCA=") + 6 + cut]
     with pytest.raises(BadAddress, match="paste the whole line") as refused:
@@ -62,7 +62,7 @@ def test_a_line_that_was_not_pasted_whole_is_refused(ca: Path, cut: int) -> None
 
 
 def test_a_file_holds_an_address(tmp_path: Path) -> None:
-    """The path of a file stands for the address in it."""
+    """The path of a file is replaced by the address in it."""
     path = tmp_path / "worker.uri"
     files.write_private(path, URI + "\n")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -72,7 +72,7 @@ def test_a_file_holds_an_address(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_a_saved_login_that_others_may_read_is_refused(mode: int) -> None:
-    """The sentence is the command that mends it; a file that is named is not looked at."""
+    """The sentence has the command that fixes it; the mode of any other file is not checked."""
     path = login.save(URI)
     try:
         path.chmod(mode)
@@ -89,7 +89,7 @@ def test_a_saved_login_that_others_may_read_is_refused(mode: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "nonsense s3cr3t", URI + "\n" + URI, "\xff"])
 def test_a_file_without_an_address_is_refused(tmp_path: Path, text: str) -> None:
-    """The file is named, and nothing of what is in it."""
+    """The error names the file and quotes nothing from it."""
     path = tmp_path / "worker.uri"
     files.write_private(path, "")
     path.write_bytes(text.encode("latin-1"))
@@ -114,7 +114,7 @@ def test_a_file_without_an_address_is_refused(tmp_path: Path, text: str) -> None
     ],
 )
 def test_what_is_neither_is_refused(given: str, shown: bool) -> None:
-    """It is repeated only if it cannot hold a password."""
+    """The value is quoted only if it cannot contain a password."""
     with pytest.raises(BadAddress, match="must start with mongodb://") as refused:
         login.resolve(given)
     assert (given in str(refused.value)) == shown
@@ -122,7 +122,7 @@ def test_what_is_neither_is_refused(given: str, shown: bool) -> None:
 
 
 def test_a_saved_login_needs_no_other_file(ca: Path) -> None:
-    """What --save-login keeps holds the CA too, replaces what was kept, and is this user's."""
+    """A saved login contains the CA's certificate, replaces the one before, and has mode 0600."""
     login.save(URI)
     path = login.save(f"{URI}?tls=true&tlsCAFile={login.quote(str(ca))}")
     ca.unlink()

@@ -1,4 +1,4 @@
-"""A store is reached or it is not, and no error ever shows a password."""
+"""A server is reached or an error says why not, and no error ever shows a password."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SECRET = "s3cr3t-sesame"
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """Give a port of this machine on which nobody listens."""
+    """Give a port of this machine on which no server listens."""
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         yield reserved.getsockname()[1]
@@ -43,7 +43,7 @@ def closed_port() -> Iterator[int]:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """Give a port whose server accepts every connection and never says a word."""
+    """Give a port whose server accepts every connection and never answers."""
     accepted: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -72,12 +72,12 @@ def reader_uri(admin_uri: str) -> Iterator[str]:
 
 
 def everything_shown(error: BaseException) -> str:
-    """Return an error as a traceback would show it, with all that led to it."""
+    """Return an error as a traceback would show it, with its causes."""
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))
 
 
 def answers_again(store: Store) -> bool:
-    """Ask until the server answers; False if it has not after a minute."""
+    """Ask until the server answers; return False after a minute without an answer."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with contextlib.suppress(StoreUnavailable):
@@ -101,7 +101,7 @@ def answers_again(store: Store) -> bool:
     ],
 )
 def test_an_address_shows_hosts_and_database_only(uri: str, shown: str) -> None:
-    """What is shown of a URI has neither user nor password nor options."""
+    """The shown part of a URI has no user, password or options."""
     assert address(uri) == shown
 
 
@@ -134,7 +134,7 @@ def test_an_srv_address_is_shown_without_asking_a_name_server(
     ],
 )
 def test_a_bad_address_is_refused_without_quoting_it(uri: str) -> None:
-    """A URI that cannot be parsed is refused in one sentence that says what one looks like."""
+    """A URI that cannot be parsed is refused in one sentence with an example of a valid one."""
     with pytest.raises(BadAddress, match="mongodb://") as refused:
         Store(uri)
     assert SECRET not in everything_shown(refused.value)
@@ -152,7 +152,7 @@ def test_a_bad_address_is_refused_without_quoting_it(uri: str) -> None:
     ],
 )
 def test_what_only_the_client_finds_wrong_is_a_bad_address_too(uri: str) -> None:
-    """Mistakes in a URI that PyMongo sees later than the parser are refused in words as well."""
+    """Mistakes that PyMongo finds later than its parser are refused in one sentence too."""
     with pytest.raises(BadAddress) as refused:
         Store(uri)
     assert SECRET not in str(refused.value)
@@ -169,7 +169,7 @@ def test_what_only_the_client_finds_wrong_is_a_bad_address_too(uri: str) -> None
     ],
 )
 def test_a_password_written_unescaped_is_not_shown(uri: str) -> None:
-    """A URI that parses as something else than was meant does not show its password for a host."""
+    """A URI that parses differently than it was meant does not show its password as a host."""
     with contextlib.suppress(BadAddress):
         assert SECRET not in address(uri)
 
@@ -181,7 +181,7 @@ def test_a_password_written_unescaped_is_not_shown(uri: str) -> None:
     end=st.sampled_from(["", ":1", "/", "/db", "/db?authSource=admin", "/?tls=true"]),
 )
 def test_no_password_is_ever_shown(scheme: str, before: str, after: str, end: str) -> None:
-    """Whatever stands unescaped around a password, neither address nor refusal has it."""
+    """Whatever is written unescaped around a password, neither address nor error shows it."""
     uri = f"{scheme}://u:{before}{SECRET}{after}@host.example.org{end}"
     try:
         shown = address(uri)
@@ -194,7 +194,7 @@ def test_no_password_is_ever_shown(scheme: str, before: str, after: str, end: st
 
 
 def test_a_server_that_is_not_there_is_unavailable_in_time(closed_port: int) -> None:
-    """An unreachable server is said to be unavailable within the timeout, without the login."""
+    """An unreachable server raises ``StoreUnavailable`` within the time-out, without the login."""
     uri = f"mongodb://u:{SECRET}@127.0.0.1:{closed_port}/"
     begun = time.monotonic()
     with Store(uri, timeout=0.5) as store, pytest.raises(StoreUnavailable) as refused:
@@ -205,7 +205,7 @@ def test_a_server_that_is_not_there_is_unavailable_in_time(closed_port: int) -> 
 
 
 def test_a_server_that_never_answers_is_unavailable_in_time(silent_port: int) -> None:
-    """A half-open connection ends in an error within the timeout, for reads and writes alike."""
+    """A half-open connection ends in an error within the time-out, for reads and writes."""
     with Store(f"mongodb://127.0.0.1:{silent_port}/", timeout=0.5) as store:
         for ask in (
             store.ping,
@@ -222,7 +222,7 @@ def test_a_server_that_never_answers_is_unavailable_in_time(silent_port: int) ->
 def test_a_server_that_goes_silent_is_unavailable_until_it_speaks(
     mongo_uri: str, admin_uri: str
 ) -> None:
-    """A server that hangs gives an error in time on a connection that worked, and then recovers."""
+    """A hanging server raises an error in time on an open connection, which works again later."""
     with pymongo.MongoClient(admin_uri) as admin, Store(mongo_uri, timeout=0.5) as store:
         store.ping()
         mongod = int(admin.admin.command("serverStatus")["pid"])
@@ -272,7 +272,7 @@ def test_every_part_of_the_store_says_that_it_is_unavailable(closed_port: int) -
 
 
 def test_a_reader_reads_and_may_not_write(store: Store, reader_uri: str) -> None:
-    """What a user may not do is said to be not allowed, and does not happen."""
+    """What the role does not allow raises ``NotAllowed`` and does not happen."""
     store.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     with Store(reader_uri) as reader:
         assert len(reader.trials.find("s")) == 1
@@ -291,8 +291,8 @@ def test_a_reader_reads_and_may_not_write(store: Store, reader_uri: str) -> None
     assert [trial.fence for trial in store.trials.find("s")] == [0]
 
 
-def test_the_everyday_user_is_no_administrator(store: Store) -> None:
-    """The login that runs trials can make no users and reach no other database."""
+def test_the_everyday_user_is_not_an_administrator(store: Store) -> None:
+    """The login that runs trials cannot make users or reach another database."""
     client: Any = store.client
     for forbidden in (
         lambda: client.hyperhive.command("createUser", "x", pwd="x", roles=["readWrite"]),

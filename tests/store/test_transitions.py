@@ -50,7 +50,7 @@ def raw(store: Store, tid: int = 0) -> dict[str, Any]:
 
 
 def assert_lost(store: Store, trial: Trial) -> None:
-    """Check that no transition is left to a worker, and that its attempts change nothing."""
+    """Check that every transition is refused for this Trial, and changes nothing."""
     before = raw(store, trial.tid)
     for refused in (
         lambda: store.queue.heartbeat(trial, {"epoch": 9}),
@@ -111,7 +111,7 @@ def test_a_heartbeat_is_refused_when_its_worker_claimed_the_trial_again(store: S
 
 
 def test_fence_token_and_state_refuse_each_on_its_own(store: Store) -> None:
-    """A holder is refused where one of fence, token and state is not what it was."""
+    """A holder is refused if fence, token or state is not what it was."""
     trial = held(store)
     jobs = store.client.hyperhive.jobs
     jobs.update_one({}, [{"$set": {"fence": 2}}])
@@ -132,7 +132,7 @@ def test_a_heartbeat_after_the_finish_is_refused(store: Store) -> None:
 
 
 def test_a_heartbeat_shows_that_a_cancel_was_asked(store: Store) -> None:
-    """The worker learns of a cancel from the trial that its heartbeat returns."""
+    """The worker sees a cancel in the trial that its heartbeat returns."""
     trial = held(store)
     assert not store.queue.heartbeat(trial).cancel_requested
     cancel(store)
@@ -140,7 +140,7 @@ def test_a_heartbeat_shows_that_a_cancel_was_asked(store: Store) -> None:
 
 
 def test_dollar_text_in_progress_is_literal(store: Store) -> None:
-    """Progress that looks like a field or an operator is stored as it stands."""
+    """Progress that looks like a field or an operator is stored literally."""
     progress = {"note": "$result", "when": "$$NOW", "deep": ["$tid", {"text": "$token"}]}
     assert store.queue.heartbeat(held(store), progress).progress == progress
 
@@ -162,7 +162,7 @@ def test_a_failed_attempt_backs_off(store: Store) -> None:
 
 
 def test_a_failed_attempt_leaves_the_trial_waiting(store: Store) -> None:
-    """Before its last attempt a failed trial is NEW, nobody's, and tells why it failed."""
+    """Before its last attempt a failed trial is NEW, has no owner, and says why it failed."""
     trial = held(store, max_attempts=2)
     failed = store.queue.fail(trial, ErrorKind.OBJECTIVE, "KeyError: 'x'")
     assert (failed.status, failed.owner, failed.token) == (Status.NEW, None, None)
@@ -173,7 +173,7 @@ def test_a_failed_attempt_leaves_the_trial_waiting(store: Store) -> None:
 
 
 def test_the_last_failed_attempt_ends_the_trial(store: Store) -> None:
-    """With its attempts used up a failing trial is in ERROR, and remembers who ran it."""
+    """With no attempt left a failing trial is in ERROR, and keeps its owner."""
     trial = held(store, max_attempts=1)
     failed = store.queue.fail(trial, ErrorKind.OBJECTIVE, "no")
     assert (failed.status, failed.owner, failed.fence) == (Status.ERROR, "w1", 2)
@@ -190,7 +190,7 @@ def test_a_bad_payload_ends_the_trial_at_once(store: Store) -> None:
 
 
 def test_an_error_text_with_dollars_is_literal(store: Store) -> None:
-    """An error's message is stored as it stands, whatever it looks like."""
+    """An error's message is stored literally."""
     failed = store.queue.fail(held(store), ErrorKind.OBJECTIVE, "$config")
     assert failed.error == {"kind": "objective", "message": "$config"}
 
@@ -208,7 +208,7 @@ def test_a_later_success_clears_the_error(store: Store) -> None:
 
 
 def test_a_trial_given_back_is_as_good_as_new(store: Store) -> None:
-    """Its attempt is refunded, nobody owns it, and anyone can claim it at once."""
+    """Its attempt is refunded, it has no owner, and any worker can claim it at once."""
     trial = held(store)
     returned = store.queue.give_back(trial)
     assert (returned.status, returned.attempts, returned.excluded) == (Status.NEW, 0, ())
@@ -219,7 +219,7 @@ def test_a_trial_given_back_is_as_good_as_new(store: Store) -> None:
 
 
 def test_a_trial_given_back_with_exclusion_keeps_every_worker_it_excluded(store: Store) -> None:
-    """Exclusions add up over workers, and refunds keep the trial alive through them."""
+    """Exclusions add up, and refunds keep the trial alive."""
     post(store, max_attempts=1)
     for worker in ("$w", "w2"):
         store.queue.give_back(claim(store, worker), exclude=True)
@@ -228,7 +228,7 @@ def test_a_trial_given_back_with_exclusion_keeps_every_worker_it_excluded(store:
 
 
 def test_no_number_of_give_backs_uses_a_trial_up(store: Store) -> None:
-    """Workers that stop in good order cost a trial nothing."""
+    """Workers that stop in good order cost a trial no attempt."""
     post(store, max_attempts=1)
     for _ in range(5):
         store.queue.give_back(claim(store))
@@ -251,7 +251,7 @@ def test_a_trial_that_lost_all_its_workers_ends(store: Store) -> None:
 
 
 def test_a_sweep_leaves_what_may_still_go_on(store: Store) -> None:
-    """Neither a live lease, an abandoned trial with attempts left, nor a waiting one is ended."""
+    """A sweep ends no trial with a live lease, with attempts left, or that waits."""
     held(store, tid=0, lease=60, max_attempts=1)
     post(store, tid=1)
     post(store, tid=2)
@@ -262,7 +262,7 @@ def test_a_sweep_leaves_what_may_still_go_on(store: Store) -> None:
 
 
 def test_a_sweep_confirms_a_cancel_for_the_dead(store: Store) -> None:
-    """A cancelled trial whose worker vanished ends as cancelled, used up or not, counted once."""
+    """A cancelled trial of a dead worker ends as cancelled, with or without attempts left, once."""
     for tid, attempts in enumerate((3, 1)):
         held(store, tid=tid, lease=0, max_attempts=attempts)
         assert store.queue.cancel_all("s") == 1
@@ -282,7 +282,7 @@ def test_a_sweep_leaves_a_cancelled_trial_to_its_live_worker(store: Store) -> No
 
 @pytest.mark.parametrize("how", ["given back", "failed"])
 def test_a_sweep_ends_a_trial_handed_back_with_its_cancel_asked(store: Store, how: str) -> None:
-    """A worker that returns a trial before it saw the cancel does not bring it back to life."""
+    """A worker that hands a trial back before it saw the cancel does not revive it."""
     trial = held(store)
     cancel(store)
     if how == "given back":
@@ -302,7 +302,7 @@ def test_a_sweep_ends_a_trial_handed_back_with_its_cancel_asked(store: Store, ho
 
 
 def test_a_waiting_trial_is_cancelled_at_once(store: Store) -> None:
-    """Nobody holds a waiting trial, so its cancel needs no confirmation."""
+    """No worker holds a waiting trial, so its cancel needs no confirmation."""
     post(store)
     cancelled = cancel(store)
     assert (cancelled.status, cancelled.fence) == (Status.ERROR, 1)
@@ -325,7 +325,7 @@ def test_a_running_trial_is_only_asked_to_end(store: Store) -> None:
 
 
 def test_a_cancel_can_be_asked_twice(store: Store) -> None:
-    """A cancel whose reply was lost may be asked again, before and after it took effect."""
+    """A cancel whose reply was lost may be repeated, before and after it took effect."""
     trial = held(store)
     cancel(store)
     assert cancel(store).cancel_requested
@@ -355,7 +355,7 @@ def test_an_ended_trial_cannot_be_cancelled(store: Store) -> None:
 
 
 def test_a_cancel_nobody_asked_for_cannot_be_confirmed(store: Store) -> None:
-    """A worker does not end a trial as cancelled of its own accord."""
+    """A worker cannot end a trial as cancelled by itself."""
     trial = held(store)
     with pytest.raises(LeaseLost):
         store.queue.confirm_cancel(trial)
@@ -388,7 +388,7 @@ def test_weights_of_an_unfinished_trial_cannot_be_dropped(store: Store) -> None:
 
 
 def test_trials_are_found_by_study_purpose_and_number(store: Store) -> None:
-    """``find`` sorts by tid and gives what was asked for; ``get`` gives one trial or None."""
+    """``find`` returns the trials asked for, by tid; ``get`` returns one trial or None."""
     for tid in (2, 0, 1):
         post(store, tid=tid)
     post(store, tid=5, purpose=BASELINE)

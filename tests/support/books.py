@@ -1,6 +1,6 @@
-"""The books of a study after faults: what was posted, computed, delivered and kept must agree.
+"""Check the books of a study after faults: posted, computed, delivered and counted must agree.
 
-A result is *kept* once it lies in an outbox: from then on it may never be lost, nor counted twice.
+A result is *kept* once it is in an outbox: from then on it must never be lost or counted twice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from support.plugin.hyperhive_faults import loss_of
 
 @dataclass(frozen=True)
 class Books:
-    """What came of one study, or of several, in numbers."""
+    """The numbers of one study, or of several."""
 
     trials: int = 0
     done: int = 0
@@ -37,7 +37,7 @@ class Books:
 
 
 def events(audit: Path, event: str) -> list[dict[str, Any]]:
-    """Return what the workers' processes noted of one kind, each with its process id as ``pid``."""
+    """Return the workers' notes of one kind, each with its process id as ``pid``."""
     noted = []
     for file in sorted(audit.glob("*.jsonl")):
         for line in file.read_text().splitlines():
@@ -48,11 +48,11 @@ def events(audit: Path, event: str) -> list[dict[str, Any]]:
 
 
 def check(store: Store, study: str, trials: int, audit: Path, outbox: Path) -> Books:
-    """Check the books of a study that has ended; raise ``AssertionError`` where they do not agree.
+    """Check the books of a study that has ended; raise ``AssertionError`` if they do not agree.
 
-    Every trial that was posted has one final state; every result that was kept is in the store
-    exactly once, as the one that counts or as late; what counts is what was computed; the weights
-    of the best are there, byte for byte, and no chunk lies about that nothing refers to.
+    Every posted trial is in one final state. Every kept result is in the store exactly once, as the
+    one that counts or as late. A counted result is the one that was computed. The weights of the
+    best are in the store byte for byte, and no chunk is left that nothing refers to.
     """
     until(lambda: list(outbox.glob("*/*.bson")) == [], "the last delivery")
     jobs = store.client.get_default_database().jobs

@@ -1,4 +1,4 @@
-"""What the tests of hyperopt's API share: experiments on the session's server, and workers."""
+"""Helpers for the tests of hyperopt's API: experiments on the session's server, and workers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUIET: dict[str, Any] = {"show_progressbar": False, "max_queue_len": 4}
 
 
 def document(tid: Any, exp_key: Any = "e", **fields: Any) -> dict[str, Any]:
-    """Return a job as ``fmin`` posts it, of one hyperparameter."""
+    """Return a job with one hyperparameter, as ``fmin`` posts it."""
     return {
         "state": 0,
         "tid": tid,
@@ -64,7 +64,7 @@ def workers(store: Store, count: int, folder: Any) -> Iterator[list[threading.Th
 def searching(
     trials: MongoTrials, fn: Any, space: Any, count: int, **options: Any
 ) -> Iterator[None]:
-    """Run ``fmin`` in a thread; wait for its end."""
+    """Run ``fmin`` in a thread, and wait for its end when the context ends."""
 
     def search() -> None:
         trials.fmin(fn, space, rand.suggest, count, return_argmin=False, **options, **QUIET)

@@ -1,7 +1,7 @@
-"""The life of a trial as TRIALS.md tells it, in plain Python: what the store must agree with.
+"""A model of docs/trials.md, the life of a trial, in plain Python: the store must agree with it.
 
-Written from the table of transitions, not from ``store/queue.py``. Time is reduced to what matters
-of it: whether a lease is over, whether a back-off still lasts.
+It is written from the table of transitions, not from ``store/queue.py``. Of time it only knows
+whether a lease is over, a copy is silent, and a back-off still lasts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FINAL = (Status.DONE, Status.ERROR)
 
 @dataclass
 class Life:
-    """One trial. Its methods are the transitions that name one trial."""
+    """One trial. Its methods are the transitions of one trial."""
 
     max_attempts: int
     state: Status = Status.NEW
@@ -42,7 +42,7 @@ class Life:
     copied_by: set[str] = field(default_factory=set)
 
     def can_be_claimed_by(self, worker: str) -> bool:
-        """It waits, or its lease is over; and nothing else speaks against it."""
+        """Return whether it waits or its lease is over, and nothing forbids a claim."""
         waits = self.state is Status.NEW and not self.backs_off
         abandoned = self.state is Status.RUNNING and self.lease_is_over
         return (
@@ -53,7 +53,7 @@ class Life:
         )
 
     def can_be_copied_by(self, worker: str) -> bool:
-        """Another holds it, who lives; no copy lives; and nothing else speaks against it."""
+        """Return whether another living worker holds it, without a living copy."""
         return (
             self.state is Status.RUNNING
             and not self.lease_is_over
@@ -66,15 +66,15 @@ class Life:
         )
 
     def has_a_living_copy(self) -> bool:
-        """Whether a copy runs that was heard of within a lease."""
+        """Return whether a copy runs that was heard of within a lease."""
         return self.copy is not None and not self.copy_is_silent
 
     def is_run_by(self, token: str) -> bool:
-        """Whether this token is the holder's, or the copy's: the two that may act."""
+        """Return whether this token is the holder's or the copy's: the two that may act."""
         return self.is_held_by(token) or token == self.copy
 
     def is_held_by(self, token: str) -> bool:
-        """Whether the claim under this token is the holder's."""
+        """Return whether the claim under this token is the holder's."""
         return (
             self.state is Status.RUNNING
             and self.token == token
@@ -82,7 +82,7 @@ class Life:
         )
 
     def claim(self, worker: str, token: str) -> None:
-        """Pass to a worker; the attempt is charged now."""
+        """Go to a worker; the attempt is charged now."""
         self._change_hands(Status.RUNNING, token)
         self.attempts += 1
         self.issued[token] = worker
@@ -90,7 +90,7 @@ class Life:
         self.progress = None
 
     def begin_copy(self, worker: str, token: str) -> None:
-        """Run a second time, beside the holder, to whom it makes no difference."""
+        """Run a second time, parallel to the holder, whose claim does not change."""
         self.attempts += 1
         self.version += 1
         self.issued[token] = worker
@@ -99,7 +99,7 @@ class Life:
         self.copied_by.add(worker)
 
     def heartbeat(self, token: str, progress: int | None) -> bool:
-        """Renew the lease, also one that is over; return whether a cancel was asked."""
+        """Renew the lease, even if it is over; return whether a cancel was requested."""
         self._must_be_run_by(token)
         self.lease_is_over = False
         if token == self.copy:
@@ -109,7 +109,7 @@ class Life:
         return self.cancel_requested
 
     def finish(self, token: str, loss: float) -> bool:
-        """Take a result; return whether it counts."""
+        """Accept a result; return whether it counts."""
         if token not in self.issued:
             raise LeaseLost
         given_up = self.state is Status.ERROR and self.error is ErrorKind.WORKER_LOST
@@ -122,7 +122,7 @@ class Life:
         return token == self.winner
 
     def fail(self, token: str, kind: ErrorKind) -> None:
-        """Back off and wait for another attempt; the end if there is none, or no use in one."""
+        """Wait for another attempt after a back-off; end if none is left, or none can succeed."""
         self._must_be_run_by(token)
         if token == self.copy:
             self.attempts -= 1
@@ -138,7 +138,7 @@ class Life:
         self.backs_off = not hopeless
 
     def give_back(self, token: str, exclude: bool) -> None:
-        """Wait for another worker, the attempt refunded."""
+        """Wait for another worker, with the attempt refunded."""
         self._must_be_run_by(token)
         if exclude:
             self.excluded.add(self.issued[token])
@@ -151,7 +151,7 @@ class Life:
             self._change_hands(Status.NEW)
 
     def expire(self) -> bool:
-        """End what nobody will end: return whether it did."""
+        """End if no worker will end it; return whether it did."""
         abandoned = self.state is Status.RUNNING and self.lease_is_over
         if self.cancel_requested and (abandoned or self.state is Status.NEW):
             self._end(ErrorKind.CANCELLED)
@@ -162,18 +162,18 @@ class Life:
         return True
 
     def cancel(self) -> bool:
-        """End while waiting, ask for the end while running; return False if nothing is left."""
+        """End if it waits, or request its end; return False if it ended or was requested before."""
         if self.state in FINAL or self.cancel_requested:
             return False
         self.cancel_requested = True
         if self.state is Status.NEW:
             self._end(ErrorKind.CANCELLED)
         else:
-            self.version += 1  # it stays its holder's: the fence does not rise
+            self.version += 1  # the holder keeps it: the fence does not rise
         return True
 
     def confirm_cancel(self, token: str) -> None:
-        """End by the hand of one who runs it, if that was asked."""
+        """End on the request, by a worker that runs it."""
         self._must_be_run_by(token)
         if not self.cancel_requested:
             raise LeaseLost
@@ -188,7 +188,7 @@ class Life:
         self.version += 1
 
     def _pass_to_the_copy(self) -> None:
-        """Its worker holds the trial from now on; the lease is the trial's, and goes on."""
+        """The copy's worker holds the trial from now on; the lease is the trial's and goes on."""
         was_over, progress = self.lease_is_over, self.copys_progress
         self._change_hands(Status.RUNNING, self.copy)
         self.lease_is_over, self.progress = was_over, progress
@@ -207,10 +207,10 @@ class Life:
 
 
 class Lives(List[Life]):
-    """All trials, in the order of their posting; the transitions that name none of them."""
+    """All trials in the order of their posting, with the transitions that choose among them."""
 
     def claim(self, worker: str, token: str) -> int | None:
-        """Pass the oldest trial that is to be had to a worker; return its number."""
+        """Give a worker the oldest trial that it can claim; return its number."""
         for tid, life in enumerate(self):
             if life.can_be_claimed_by(worker):
                 life.claim(worker, token)
@@ -218,9 +218,9 @@ class Lives(List[Life]):
         return None
 
     def copy_one(self, worker: str, token: str, study: int, studies: int) -> int | None:
-        """Have a worker copy the oldest trial of a study that it may; return its number.
+        """Give a worker a copy of the oldest trial of a study that it can copy; return its number.
 
-        Trials belong to ``studies`` studies in turn, of which ``study`` is one.
+        Trials belong in turn to ``studies`` studies; ``study`` is the index of one.
         """
         for tid, life in enumerate(self):
             if tid % studies == study and life.can_be_copied_by(worker):
@@ -229,14 +229,14 @@ class Lives(List[Life]):
         return None
 
     def claimed(self, token: str) -> int | None:
-        """Return the number of the trial that is run under a token."""
+        """Return the number of the trial that runs under a token."""
         held = [tid for tid, life in enumerate(self) if token in (life.token, life.copy)]
         return held[0] if held else None
 
     def cancel(self, study: int, studies: int) -> int:
-        """Ask for the end of a study's trials; return how many were asked."""
+        """Request the end of a study's trials; return how many were asked."""
         return sum([life.cancel() for life in self[study::studies]])
 
     def expire(self) -> int:
-        """Sweep; return how many ended."""
+        """Sweep; return how many trials ended."""
         return sum([life.expire() for life in self])

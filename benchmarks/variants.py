@@ -1,6 +1,10 @@
-"""Evidence: a cosine schedule adds about five points of test accuracy on Simpsons-MNIST in colour.
+"""Evidence: ReLU, max-pooling and a cosine schedule are the most accurate variant of LeNet-5.
 
-ReLU and max-pooling are better than the tanh and the average pooling of 1998.
+Test accuracy on Simpsons-MNIST in colour after 20 epochs, in per cent, for seeds 0 and 1:
+
+                               constant rate    cosine
+    tanh, average pooling      65.8, 67.1       67.4, 66.8
+    ReLU, max-pooling          68.8, 69.6       75.0, 73.4
 
     python benchmarks/variants.py [--data simpsons-mnist.zip] [--epochs 20] [--seeds 2]
 

@@ -10,7 +10,7 @@ from hyperhive.inference.frames import Say
 from hyperhive.inference.models.cache import ModelCache
 from hyperhive.inference.models.file import Chosen, predictor_of
 from hyperhive.inference.models.watcher import Watcher
-from hyperhive.model.card import SAFETENSORS
+from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.server.mongo import address
@@ -42,23 +42,28 @@ def from_study(
     with contextlib.ExitStack() as opened:
         server = embedded_server() if uri is None else contextlib.nullcontext(uri)
         reachable = opened.enter_context(server)
-        try:
-            with Store(reachable) as store:
-                packed, card = cache.get(store.model(name), store)
-        except CheckpointError as error:
-            raise CheckpointError(f"study {name!r}: {error}") from error
-        except StoreUnavailable as error:
-            copy = cache.copy()
-            if copy is None:
-                raise
-            packed, card = copy
-            warn(
-                f"{error}; using this device's copy of the study's model, made on {cache.age()}, "
-                f"SHA-256 {card.weights_sha256[:12]}..."
-            )
+        packed, card = _model_or_copy(name, reachable, cache, warn)
         predictor = predictor_of(packed, SAFETENSORS, card, device, f"study {name!r}")
         if watch:
             opened.enter_context(Watcher(name, reachable, cache, predictor, device, say, warn))
         else:
             opened.close()  # a server that was started for this is not needed while labelling
         yield Chosen(predictor, f"study {name}")
+
+
+def _model_or_copy(name: str, uri: str, cache: ModelCache, warn: Say) -> tuple[bytes, Card]:
+    """Return a study's model, or this device's copy of it if the store does not answer."""
+    try:
+        with Store(uri) as store:
+            return cache.get(store.model(name), store)
+    except CheckpointError as error:
+        raise CheckpointError(f"study {name!r}: {error}") from error
+    except StoreUnavailable as error:
+        copy = cache.copy()
+        if copy is None:
+            raise
+        warn(
+            f"{error}; using this device's copy of the study's model, made on {cache.age()}, "
+            f"SHA-256 {copy[1].weights_sha256[:12]}..."
+        )
+        return copy

@@ -24,7 +24,6 @@ FOLDER_MODULES = 15
 
 REASONS: dict[str, str] = {
     "inference/cli.py:predict": "one line per option, and no statement but the hand-over",
-    "store/trial.py:Trial.from_document": "one line per field: the one place that builds a Trial",
 }
 """Functions of more than 40 lines, as ``folder/module.py:function``, and why each is that long."""
 

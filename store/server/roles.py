@@ -103,7 +103,7 @@ class Roles:
             self._database.command("createUser", name, pwd=password, roles=[role_name(role)])
 
     def revoke(self, name: str) -> None:
-        """Delete a user, who is refused at once. Raises ``NotFound`` if no such user was invited."""
+        """Delete a user, who is refused at once. Raises ``NotFound`` if nobody was invited."""
         self._require_own_database()
         with self._guard():
             if self._roles_of(name) not in [[role_name(role)] for role in ROLES]:

@@ -195,10 +195,9 @@ def every_operation(store: Store, trial: Trial, ref: BlobRef) -> dict[str, Calla
         "finish": partial(queue.finish, trial.id, str(trial.token), {}),
         "give back": partial(queue.give_back, trial),
         "expire": queue.expire,
-        "cancel": partial(queue.cancel, "s", SEARCH, 0),
+        "cancel": partial(queue.cancel_all, "s"),
         "get": partial(trials.get, trial.id),
         "find": partial(trials.find, "s"),
-        "counts": partial(trials.counts, "s", SEARCH),
         "refers": partial(trials.refers_to, ref.file_id),
         "open": partial(store.studies.open, "s", {}),
         "studies": store.studies.all,
@@ -208,7 +207,6 @@ def every_operation(store: Store, trial: Trial, ref: BlobRef) -> dict[str, Calla
         "upload": partial(blobs.put, b"x", "x"),
         "delete": partial(blobs.delete, ref.file_id),
         "uploads": partial(blobs.uploads_older_than, 0),
-        "data sets": store.datasets.cards,
     }
 
 

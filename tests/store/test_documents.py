@@ -8,7 +8,7 @@ from hyperhive.store.errors import CorruptBlob, NotFound
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, ErrorKind
-from hyperhive.store.workers import PRESENCE_S, new_worker_id
+from hyperhive.store.workers import PRESENCE_S, Pace, new_worker_id
 
 # -- studies ----------------------------------------------------------------------------------
 
@@ -42,6 +42,19 @@ def test_studies_are_listed_the_oldest_first(store: Store) -> None:
         store.studies.open(name, {})
     store.studies.open("b", {})
     assert [study.name for study in store.studies.all()] == ["b", "c", "a"]
+
+
+def test_a_summary_has_the_parts_of_a_result_that_are_asked_for(store: Store) -> None:
+    """Without an end the result is None; without parts it is empty, and no more is read."""
+    store.studies.open("s", {"trials": 9})
+    parts = ("result.card.score", "result.missing")
+    (opened,) = store.studies.summaries("s", parts)
+    assert (opened.budget, opened.has_ended, opened.result) == (9, False, None)
+    store.studies.conclude("s", {"card": {"score": 0.5, "history": "x"}, "weights": {}})
+    assert [each.result for each in store.studies.summaries("s")] == [{}]
+    (ended,) = store.studies.summaries(None, parts)
+    assert (ended.has_ended, ended.result) == (True, {"card": {"score": 0.5}})
+    assert store.studies.summaries("t") == []
 
 
 def test_a_study_is_deleted_with_what_its_trials_name(store: Store) -> None:
@@ -90,6 +103,15 @@ def test_a_worker_of_another_version_is_present(store: Store) -> None:
     store.client.hyperhive.workers.update_many({}, changed)
     (worker,) = store.workers.present()
     assert (worker.id, worker.device, worker.undelivered) == ("w", "cpu", 0)
+
+
+@pytest.mark.parametrize("unit", ["seconds_per_unit", "seconds_per_epoch"])
+def test_the_pace_of_an_older_worker_is_known(store: Store, unit: str) -> None:
+    """A worker of the version before reports seconds per epoch, which was its unit of cost."""
+    store.workers.report("w", None, "cpu", {}, None)
+    pace = {"study": "s", unit: 2.5}
+    store.client.hyperhive.workers.update_one({}, {"$set": {"record.pace": pace}})
+    assert store.workers.present()[0].pace == Pace("s", 2.5)
 
 
 def test_a_worker_that_leaves_is_gone(store: Store) -> None:

@@ -261,7 +261,7 @@ def _read(path: Path) -> tuple[bytes, str, Card]:
 
 def best(*arguments: object) -> str:
     """Run ``hyperhive best``; return what it prints. Its expected errors are raised."""
-    result = CliRunner().invoke(cli.app, ["best", *map(str, arguments)])
+    result = CliRunner().invoke(cli.load("best"), list(map(str, arguments)))
     if result.exception is not None:
         raise result.exception
     return result.output

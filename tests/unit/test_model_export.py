@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -16,7 +18,6 @@ import numpy as np
 import pytest
 import torch
 from support.lenets import drawn, load_model, save_model
-from typer.testing import CliRunner
 
 from hyperhive import cli
 from hyperhive.common.errors import CheckpointError, DeviceError, InputError, UsageError
@@ -261,10 +262,10 @@ def _read(path: Path) -> tuple[bytes, str, Card]:
 
 def best(*arguments: object) -> str:
     """Run ``hyperhive best``; return what it prints. Its expected errors are raised."""
-    result = CliRunner().invoke(cli.load("best"), list(map(str, arguments)))
-    if result.exception is not None:
-        raise result.exception
-    return result.output
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        cli.load("best").main(list(map(str, arguments)), prog_name="best", standalone_mode=False)
+    return output.getvalue()
 
 
 WITHOUT = """

@@ -223,7 +223,7 @@ def report_scores(
     _, held_out = dataset.validation_split(0.2, 0)
     right = refit.answer(dataset.test_images)[0].argmax(axis=1) == dataset.test_labels
     print(f"\n{name}: AUROC / accepted at 95 % of test members / **said unknown**, %")
-    print("| score | rightly named kept | {} |".format(" | ".join(kinds)))
+    print("| score | correct kept | {} |".format(" | ".join(kinds)))
     print("|---|---|{}".format("---|" * len(kinds)))
     by_trial = scores(trial, calibration)
     for score, of_refit in scores(refit, calibration).items():

@@ -152,9 +152,9 @@ def test_unknown_is_a_label_of_its_own() -> None:
 def test_a_class_may_be_called_unknown() -> None:
     """The label reads the same, and ``known`` tells it from the answer ``unknown``."""
     for known in (True, False):
-        said = Result(result().frame, Prediction((("unknown", 0.6),), known), "unknown")
-        assert said.agrees
-        assert (said.to_json()["label"], said.to_json()["known"]) == ("unknown", known)
+        answer = Result(result().frame, Prediction((("unknown", 0.6),), known), "unknown")
+        assert answer.agrees
+        assert (answer.to_json()["label"], answer.to_json()["known"]) == ("unknown", known)
 
 
 def test_labels_are_written_for_people() -> None:

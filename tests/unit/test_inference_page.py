@@ -92,9 +92,9 @@ def next_picture(stream: http.client.HTTPResponse) -> Image.Image:
 
 def next_labels(stream: http.client.HTTPResponse) -> dict[str, Any]:
     """Read one of the server-sent events."""
-    said: dict[str, Any] = json.loads(stream.readline()[len(b"data: ") :])
+    labels_shown: dict[str, Any] = json.loads(stream.readline()[len(b"data: ") :])
     assert stream.readline() == b"\n"
-    return said
+    return labels_shown
 
 
 @contextlib.contextmanager
@@ -146,10 +146,10 @@ def test_pictures_and_labels_come_as_they_are_labelled(broadcast: Broadcast, url
         assert picture.size == (640, 480)
         assert abs(picture.getpixel((320, 240))[0] - index) < 10
         assert next_picture(annotated).size[1] > 480
-        said = next_labels(labels)
-        assert (said["frame"], said["probability"]) == (index, "75 %")
-    assert (said["label"], said["known"]) == (HOSTILE, True)
-    assert [entry["share"] for entry in said["top"]] == [0.75, 0.25]
+        labels_shown = next_labels(labels)
+        assert (labels_shown["frame"], labels_shown["probability"]) == (index, "75 %")
+    assert (labels_shown["label"], labels_shown["known"]) == (HOSTILE, True)
+    assert [entry["share"] for entry in labels_shown["top"]] == [0.75, 0.25]
     for _, connection in streams:
         connection.close()
 

@@ -289,3 +289,17 @@ def test_a_prediction_is_probabilities_in_order(top: Any) -> None:
     """Nothing, a rising order, more than 1 in all, and NaN are refused where they are made."""
     with pytest.raises(ValueError, match="not"):
         Prediction(top)
+
+
+def test_a_fault_of_ours_is_not_blamed_on_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ``OSError`` that is not the operating system's, as Pillow raises, stays what it is."""
+
+    def save(*_: object, **__: object) -> None:
+        raise OSError("cannot write mode F as JPEG")
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    outputs = OutputFolder(tmp_path, "title")
+    with pytest.raises(OSError, match="cannot write mode F"):
+        outputs.add(result())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import html
 import http.client
 import io
@@ -29,6 +30,7 @@ from hyperhive.inference.predictor import Prediction
 from hyperhive.inference.settings import parse_address
 from hyperhive.inference.views.broadcast import Broadcast
 from hyperhive.inference.views.page import serve
+from hyperhive.web.server import PageServer, Viewer
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
@@ -308,3 +310,28 @@ def test_a_browser_shows_the_labels_as_text(
     assert re.findall(r'class="bar" style="width: (\d+)%', shown) == ["75", "25"]
     assert 'id="input" alt' in shown
     assert "data:image/png;base64," in shown
+
+
+@pytest.mark.parametrize(
+    ("error", "is_reported"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), False),
+        (socket.timeout("timed out"), False),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), False),
+        (FileNotFoundError(2, "No such file"), True),
+        (ValueError("a fault of ours"), True),
+    ],
+)
+def test_only_a_viewers_leaving_is_not_reported(
+    error: Exception, is_reported: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A fault of ours has its traceback on standard error, whatever kind of error it is."""
+
+    def fails(_: Viewer) -> None:
+        raise error
+
+    server = PageServer({"": fails}, "127.0.0.1", 0, "predict-cam")
+    with server.running(), pytest.raises(http.client.RemoteDisconnected):
+        body(server.url)
+    # The report comes before the connection is closed.
+    assert (f"{type(error).__name__}: " in capfd.readouterr().err) == is_reported

@@ -27,7 +27,7 @@ class Result:
 
     @property
     def agrees(self) -> bool | None:
-        """Whether the label is the expected class; None if none is expected.
+        """Return whether the label is the expected class; None if none is expected.
 
         ``unknown`` agrees with no class.
         """

@@ -12,7 +12,7 @@ from rich.console import Console
 from hyperhive.common.errors import SourceError, UsageError
 from hyperhive.common.signals import StopSignals
 from hyperhive.inference.frames import Say, Source
-from hyperhive.inference.models import file
+from hyperhive.inference.models.file import Chosen, from_file, prepare_model
 from hyperhive.inference.outputs.folder import OutputFolder
 from hyperhive.inference.outputs.report import Report
 from hyperhive.inference.predictor import Predictor
@@ -59,7 +59,7 @@ def predict(settings: PredictSettings, terminal: Terminal) -> int:
     thresholds = settings.unknown.thresholds()
     texts = read_list(settings.sources or (_CAMERA,), terminal.stdin)
     # Before a source is resolved: PyTorch has to be imported before OpenCV.
-    path = file.prepare(settings.model)
+    path = prepare_model(settings.model)
     source = _source(texts, settings, terminal)
     with contextlib.ExitStack() as opened:
         chosen = opened.enter_context(_opened_model(path, settings.model, terminal))
@@ -80,10 +80,10 @@ def _source(texts: list[str], settings: PredictSettings, terminal: Terminal) -> 
 @contextlib.contextmanager
 def _opened_model(
     path: Path | None, settings: ModelSettings, terminal: Terminal
-) -> Iterator[file.Chosen]:
+) -> Iterator[Chosen]:
     """Yield the model of a file, or of a study while it is watched."""
     if settings.study is None:
-        yield file.from_file(path, settings.device)
+        yield from_file(path, settings.device)
         return
     from hyperhive.inference.models.study import from_study  # here: it needs PyMongo
 
@@ -105,7 +105,7 @@ def _apply(thresholds: Thresholds, predictor: Predictor) -> None:
     predictor.use_thresholds(thresholds)
 
 
-def _introduce(source: Source, chosen: file.Chosen, thresholds: Thresholds, out: Console) -> None:
+def _introduce(source: Source, chosen: Chosen, thresholds: Thresholds, out: Console) -> None:
     out.print(f"labelling {source.title} with {chosen.title}")
     if chosen.predictor.card.calibration is None and not thresholds.of_probabilities:
         out.print(
@@ -117,7 +117,7 @@ def _introduce(source: Source, chosen: file.Chosen, thresholds: Thresholds, out:
 def _session(
     settings: PredictSettings,
     source: Source,
-    chosen: file.Chosen,
+    chosen: Chosen,
     terminal: Terminal,
     opened: contextlib.ExitStack,
 ) -> Session:
@@ -154,7 +154,7 @@ def _run(session: Session, warn: Say) -> int:
     def leave_out(sentence: str) -> None:
         nonlocal omissions
         omissions += 1
-        warn(f"left out: {sentence}")
+        warn(f"skipped: {sentence}")
 
     try:
         with StopSignals(restore=True) as signals, session.outputs:
@@ -166,7 +166,7 @@ def _run(session: Session, warn: Say) -> int:
     if omissions and not signals.signal_number:
         images = omissions + session.report.tally.frames
         raise SourceError(
-            f"{omissions} of {images} images could not be read and were left out; the others are "
+            f"{omissions} of {images} images could not be read and were skipped; the others are "
             "labelled"
         )
     return signals.signal_number

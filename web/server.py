@@ -189,7 +189,7 @@ class Viewer(BaseHTTPRequestHandler):
                 return
         route = self.server.routes.get(path)
         if route is None:
-            self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
+            self._refuse(HTTPStatus.NOT_FOUND, "there is no page of this name")
             return
         self.query = dict(parse_qsl(query))
         route(self)

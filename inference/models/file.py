@@ -35,7 +35,7 @@ class Chosen:
     title: str
 
 
-def prepare(settings: ModelSettings) -> Path | None:
+def prepare_model(settings: ModelSettings) -> Path | None:
     """Return the file of the model, or None for a study's; import PyTorch if it will run.
 
     PyTorch has to be imported before OpenCV: on a Jetson too little static TLS is left for it

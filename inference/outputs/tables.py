@@ -23,8 +23,8 @@ class Tables:
     """Writes each result to predictions.jsonl and predictions.csv at once.
 
     A spreadsheet takes a text that begins with one of ``= + - @``, a tab or a carriage return for a
-    formula. Such a text gets an apostrophe in front in the CSV, as OWASP advises (CSV Injection).
-    The JSON has every text as it is.
+    formula. The CSV has an apostrophe in front of it, as OWASP advises (CSV Injection). The JSON
+    has every text as it is.
 
     Args:
         directory: the folder, which exists.

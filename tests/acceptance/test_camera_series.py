@@ -75,9 +75,9 @@ def test_ten_snapshots_of_a_stream(folder: Path, server: MjpegServer) -> None:
     assert numbers == sorted(set(numbers))
     with Image.open(output / "contact_sheet.png") as sheet:
         assert sheet.size[0] > 800
-    said = program.said()
+    printed = program.said()
     for part in ("capture", "preprocess", "infer", "mean confidence"):
-        assert part in said
+        assert part in printed
 
 
 def picture_in(annotated: Image.Image) -> Any:

@@ -43,9 +43,9 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("hyperhive.inference.sources.camera_advice._DEVICES", tmp_path)
 
 
-def shots(text: str, said: list[str] | None = None, **options: Any) -> list[Frame]:
+def shots(text: str, sentences: list[str] | None = None, **options: Any) -> list[Frame]:
     """Take snapshots of a source; collect its sentences."""
-    say = (lambda _: None) if said is None else said.append
+    say = (lambda _: None) if sentences is None else sentences.append
     sampling = Sampling(**{"count": 2, "every": 0.05, "countdown": 0.0, **options})
     source = resolve([text], sampling, Path("nowhere"), say)
     return list(source.frames(threading.Event(), print))
@@ -92,11 +92,11 @@ def test_macos_not_authorized(monkeypatch: pytest.MonkeyPatch, plug: Any) -> Non
 def test_continuity_camera_takes_index_0(monkeypatch: pytest.MonkeyPatch, plug: Any) -> None:
     """AVFoundation is chosen by name; a sentence names the camera and how to choose another."""
     monkeypatch.setattr(sys, "platform", "darwin")
-    said: list[str] = []
+    sentences: list[str] = []
     device = plug(Device()).devices[0]
-    shots("0", said)
+    shots("0", sentences)
     assert device.opened_as == (0, cv2.CAP_AVFOUNDATION)
-    assert said == [
+    assert sentences == [
         "camera 0 gives 8x6 pixels (an iPhone near a Mac may take the number 0: --list-cameras "
         "shows all cameras)"
     ]
@@ -182,10 +182,14 @@ def test_stale_snapshots(lengths: bool, leading: bool) -> None:
 def test_v4l2_select_timeout(plug: Any) -> None:
     """A read that hangs ends by our own deadline, with advice for such a camera."""
     device = plug(Device(hangs_after=0)).devices[0]
-    begun = time.monotonic()
+    started_at = time.monotonic()
     with pytest.raises(SourceError) as complaint:
         shots("0")
+<<<<<<< HEAD
     assert time.monotonic() - begun < 60  # the read comes back after a minute
+=======
+    assert time.monotonic() - started_at < 8  # select() alone: 10 s
+>>>>>>> house-inference
     assert str(complaint.value) == (
         "camera 0 gave no picture for 1 s: check its cable, and check that no other program uses "
         "it; a camera that needs more bandwidth than its port has works in another port (not "
@@ -261,10 +265,15 @@ def test_failed_to_create_capture_session(monkeypatch: pytest.MonkeyPatch, plug:
 
 def test_the_camera_goes_away(plug: Any) -> None:
     """It is reopened with growing pauses for a bounded time, and reported; then the series ends."""
-    said: list[str] = []
+    sentences: list[str] = []
     plugged = plug(Device(dies_after=60), Device(there=False))
     taken: list[bytes] = []
+<<<<<<< HEAD
     source = resolve(["0"], Sampling(1000, 0.0, 0.0), Path("x"), said.append)
+=======
+    source = resolve(["0"], Sampling(1000, 0.0, 0.0), Path("x"), sentences.append)
+    started_at = time.monotonic()
+>>>>>>> house-inference
     pictures = (frame.image[0, 0].tobytes() for frame in source.frames(threading.Event(), print))
     with pytest.raises(SourceError) as complaint:
         taken.extend(pictures)
@@ -272,22 +281,28 @@ def test_the_camera_goes_away(plug: Any) -> None:
         "camera 0 went away and did not come back within 0.6 s: camera 0 cannot be opened: plug "
         "one in, and check that no other program uses it"
     )
-    assert said[1].startswith("camera 0 is lost, trying again: camera 0 gave no picture for 0.25 s")
-    assert said[2:] == [
+    assert sentences[1].startswith(
+        "camera 0 is lost, trying again: camera 0 gave no picture for 0.25 s"
+    )
+    assert sentences[2:] == [
         f"camera 0 is not back yet, trying again in {pause} s" for pause in (0.2, 0.4)
     ]
+<<<<<<< HEAD
+=======
+    assert time.monotonic() - started_at < 10
+>>>>>>> house-inference
     assert len(set(taken)) == len(taken) > 5  # none is shown twice
     assert all(device.released for device in plugged.opened)
 
 
 def test_the_camera_goes_away_and_comes_back(plug: Any) -> None:
     """When it is plugged in again, the series goes on by itself, with new pictures."""
-    said: list[str] = []
+    sentences: list[str] = []
     away = Device(dies_after=30)
     plugged = plug(away, Device(there=False), Device())
-    frames = shots("0", said, count=100, every=0.0)
+    frames = shots("0", sentences, count=100, every=0.0)
     assert len(frames) == 100
-    assert said[-1] == "camera 0 is back"
+    assert sentences[-1] == "camera 0 is back"
     assert all(device.released for device in plugged.opened)
     assert len(plugged.opened) == 3
 
@@ -307,15 +322,15 @@ SECRET = "s3cr%40t"
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
 def test_credentials_in_a_streams_url(scheme: str, capfd: Any) -> None:
     """Credentials are in no title, error or sentence, whatever happens to the stream."""
-    said: list[str] = []
+    sentences: list[str] = []
     with MjpegServer() as server:
         server.login = ("me", "other")
         url = f"{scheme}://me:{SECRET}@{server.address}/stream?key={SECRET}"
-        source = resolve([url], Sampling(count=1, countdown=0.0), Path("x"), said.append)
+        source = resolve([url], Sampling(count=1, countdown=0.0), Path("x"), sentences.append)
         with pytest.raises(SourceError) as complaint:
-            list(source.frames(threading.Event(), said.append))
+            list(source.frames(threading.Event(), sentences.append))
     out, error = capfd.readouterr()
-    for text in (source.title, str(complaint.value), repr(complaint.value), *said, out, error):
+    for text in (source.title, str(complaint.value), repr(complaint.value), *sentences, out, error):
         assert not re.search("s3cr|me:", text)
     assert source.title == f"{scheme}://{server.address}/stream?..."
     if scheme == "http":

@@ -167,7 +167,7 @@ def test_a_folder_is_labelled(
 ) -> None:
     """Every image of class folders is classified, annotated and written; a summary counts them."""
     predict(folder, "--model", model)
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     lines = lines_of(Path("predictions"))
     direct = predictor.predict([image for _, image in pictures])
     in_order = sorted(range(len(pictures)), key=lambda i: (pictures[i][0], i))
@@ -182,9 +182,9 @@ def test_a_folder_is_labelled(
         assert len(line["top3"]) == 3
     right = sum(direct[i].label == pictures[i][0] for i in in_order)
     assert right > 100
-    assert f"{right} of 120 agree with the name of their folder" in said
+    assert f"{right} of 120 agree with the name of their folder" in printed
     for label, count in collections.Counter(line["label"] for line in lines).items():
-        assert any(row.split()[:2] == [label, str(count)] for row in said.splitlines())
+        assert any(row.split()[:2] == [label, str(count)] for row in printed.splitlines())
     assert len(list(Path("predictions/annotated").glob("?/*.jpg"))) == 120
     with Image.open("predictions/contact_sheet.png") as sheet:
         assert sheet.size[0] > 1000
@@ -218,17 +218,17 @@ def test_a_video_is_live_and_only_snapshots_are_written(
     model: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """--live --every writes a frame per interval; --count ends it; the times are printed."""
-    began = time.monotonic()
+    started_at = time.monotonic()
     predict(
         "--live", video, "--model", model, "--every", "0.4", "--count", "12", "--serve", "0",
         "--save-video",
     )  # fmt: skip
-    took = time.monotonic() - began
-    said = capsys.readouterr().out
-    assert "watch at http://127.0.0.1:" in said
-    assert "12 frames labelled, " in said
+    took = time.monotonic() - started_at
+    printed = capsys.readouterr().out
+    assert "watch at http://127.0.0.1:" in printed
+    assert "12 frames labelled, " in printed
     for part in ("capture", "preprocess", "infer"):
-        assert re.search(part + r" +\d+\.\d\d +\d+\.\d\d", said)
+        assert re.search(part + r" +\d+\.\d\d +\d+\.\d\d", printed)
     lines = lines_of(Path("predictions"))
     assert 1 <= len(lines) <= took / 0.4
     assert len(list(Path("predictions/annotated").iterdir())) == len(lines)
@@ -626,10 +626,10 @@ def test_a_picture_of_no_class_is_unknown(
     found = labels_in("predictions")
     assert found["wall"] == found["noise"] == ["unknown"]
     assert found["3"].count("3") >= 0.8 * len(found["3"])
-    said = capsys.readouterr().out
-    assert "wall/1: unknown (" in said
-    assert any(row.split()[:2] == ["unknown", "2"] for row in said.splitlines())
-    assert "no thresholds" not in said
+    printed = capsys.readouterr().out
+    assert "wall/1: unknown (" in printed
+    assert any(row.split()[:2] == ["unknown", "2"] for row in printed.splitlines())
+    assert "no thresholds" not in printed
 
 
 def test_thresholds_can_be_replaced(calibrated: Path, mixed: Path) -> None:

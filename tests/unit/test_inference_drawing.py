@@ -152,9 +152,9 @@ def test_unknown_is_a_label_of_its_own() -> None:
 def test_a_class_may_be_called_unknown() -> None:
     """The label reads the same, and ``known`` tells it from the answer ``unknown``."""
     for known in (True, False):
-        said = Result(result().frame, Prediction((("unknown", 0.6),), known), "unknown")
-        assert said.agrees
-        assert (said.to_json()["label"], said.to_json()["known"]) == ("unknown", known)
+        answer = Result(result().frame, Prediction((("unknown", 0.6),), known), "unknown")
+        assert answer.agrees
+        assert (answer.to_json()["label"], answer.to_json()["known"]) == ("unknown", known)
 
 
 def test_labels_are_written_for_people() -> None:
@@ -289,3 +289,17 @@ def test_a_prediction_is_probabilities_in_order(top: Any) -> None:
     """Nothing, a rising order, more than 1 in all, and NaN are refused where they are made."""
     with pytest.raises(ValueError, match="not"):
         Prediction(top)
+
+
+def test_a_fault_of_ours_is_not_blamed_on_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ``OSError`` that is not the operating system's, as Pillow raises, stays what it is."""
+
+    def save(*_: object, **__: object) -> None:
+        raise OSError("cannot write mode F as JPEG")
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    outputs = OutputFolder(tmp_path, "title")
+    with pytest.raises(OSError, match="cannot write mode F"):
+        outputs.add(result())

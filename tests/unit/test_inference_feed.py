@@ -59,8 +59,8 @@ def test_a_camera_whose_read_hangs_is_not_forgotten(exclusive: bool) -> None:
         captures.append(Scripted(PIXELS))
         return captures[-1]
 
-    stop, said = threading.Event(), []
-    feed = Feed(origin(open_next, Patience(0.1, 0.4, 5.0), exclusive), said.append)
+    stop, sentences = threading.Event(), []
+    feed = Feed(origin(open_next, Patience(0.1, 0.4, 5.0), exclusive), sentences.append)
     feed.newest(0.0, stop)
     if exclusive:
         with pytest.raises(SourceError, match="is held by a read that hangs"):
@@ -88,10 +88,15 @@ def test_the_end_comes_in_time_though_opening_hangs(monkeypatch: pytest.MonkeyPa
     feed = Feed(origin(open_once, Patience(30.0, 0.2, 0.0)), lambda _: None)
     stop = threading.Event()
     feed.newest(0.0, stop)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     with pytest.raises(SourceError, match=r"did not come back within 0\.2 s"):
+<<<<<<< HEAD
         feed.newest(begun, stop)
     assert time.monotonic() - begun < 30.0
+=======
+        feed.newest(started_at, stop)
+    assert time.monotonic() - started_at < 10
+>>>>>>> house-inference
     hang.set()
 
 

@@ -91,9 +91,9 @@ def opened(url: str) -> Any:
     return open_http(url, "cam", 5.0)
 
 
-def shots(url: str, said: list[str], count: int) -> list[Frame]:
-    source = resolve([url], Sampling(count, 0.0, 0.0), Path("nowhere"), said.append)
-    return list(source.frames(threading.Event(), said.append))
+def shots(url: str, sentences: list[str], count: int) -> list[Frame]:
+    source = resolve([url], Sampling(count, 0.0, 0.0), Path("nowhere"), sentences.append)
+    return list(source.frames(threading.Event(), sentences.append))
 
 
 def numbers(frames: list[Frame]) -> list[int]:
@@ -102,33 +102,33 @@ def numbers(frames: list[Frame]) -> list[int]:
 
 def test_a_stream_that_comes_back_as_an_image_is_no_new_series() -> None:
     """A reconnect that finds an image has failed, and the series ends with that reason."""
-    said: list[str] = []
+    sentences: list[str] = []
     stream = answer(STREAM, part(1) + part(2))
     with serving(stream, answer("image/jpeg", PICTURE)) as server, pytest.raises(
         SourceError, match="was a stream and has become an image"
     ):
-        shots(server.url, said, 5)
-    assert "is lost, trying again" in said[1]
+        shots(server.url, sentences, 5)
+    assert "is lost, trying again" in sentences[1]
 
 
 def test_an_image_that_is_away_is_fetched_again() -> None:
     """A refused and a truncated image cost one sentence each; the series goes on."""
-    said: list[str] = []
+    sentences: list[str] = []
     image = answer("image/jpeg", PICTURE)
     gone = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     with serving(image, gone, image, answer("image/jpeg", PICTURE[:200]), image) as server:
-        assert numbers(shots(server.url, said, 3)) == [5, 5, 5]
-    assert ["lost" in said[0], "back" in said[1], "lost" in said[2], "back" in said[3]] == [
-        True
-    ] * 4
-    assert "503" in said[0]
-    assert "damaged, or not an image" in said[2]
+        assert numbers(shots(server.url, sentences, 3)) == [5, 5, 5]
+    for sentence, word in zip(sentences, ("lost", "back", "lost", "back")):
+        assert word in sentence
+    assert len(sentences) == 4
+    assert "503" in sentences[0]
+    assert "damaged, or not an image" in sentences[2]
     with serving(image, gone) as server, pytest.raises(SourceError, match="did not come back"):
-        shots(server.url, said, 2)
+        shots(server.url, sentences, 2)
     with serving(answer("image/jpeg", b"x")) as server, pytest.raises(
         SourceError, match="cannot be decoded"
     ):
-        shots(server.url, said, 2)
+        shots(server.url, sentences, 2)
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream", ""])

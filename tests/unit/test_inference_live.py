@@ -77,21 +77,21 @@ def test_senseless_smoothing_is_refused(seconds: float) -> None:
         PredictSettings((), Path("out"), sampling=Sampling(live=True), smoothing=seconds)
 
 
-# What is kept, said, counted.
+# What is written, printed, counted.
 
 
 def test_snapshots_are_taken_when_asked_and_when_due() -> None:
     """Space takes one; --every takes one per interval, none extra after a gap; 0 takes all."""
-    begun = time.monotonic()
+    started_at = time.monotonic()
     on_request = Snapshots(None)
-    assert [on_request.takes(asked, begun) for asked in (False, True, False)] == [
+    assert [on_request.takes(asked, started_at) for asked in (False, True, False)] == [
         False,
         True,
         False,
     ]
     timed = Snapshots(10.0)
     moments = [0.0, 9.0, 10.5, 20.0, 21.0, 100.0, 101.0]
-    taken = [timed.takes(False, begun + moment) for moment in moments]
+    taken = [timed.takes(False, started_at + moment) for moment in moments]
     assert taken == [False, False, True, False, True, True, False]
     every = Snapshots(0.0)
     assert [every.takes(False, time.monotonic()) for _ in range(3)] == [True] * 3
@@ -294,14 +294,18 @@ def test_a_video_is_live_at_its_own_pace(cv2: Any, tmp_path: Path) -> None:
     writer.release()
     source = Video(path, Sampling(live=True))
     assert source.live
-    begun = time.monotonic()
+    started_at = time.monotonic()
     frames = []
     for frame in source.frames(threading.Event(), print):
         frames.append(frame)
         if frame.index < 10:
             time.sleep(0.2)
     indexes = [frame.index for frame in frames]
+<<<<<<< HEAD
     assert time.monotonic() - begun > 0.9
+=======
+    assert 0.9 < time.monotonic() - started_at < 3.0
+>>>>>>> house-inference
     assert indexes[0] == 0
     assert np.diff(indexes)[0] >= 4
     assert len(indexes) < 17

@@ -334,11 +334,16 @@ class Watched:
     """A predictor with a watcher that polls every few milliseconds."""
 
     def __init__(self, uri: str, packed: bytes, card: Card) -> None:
+<<<<<<< HEAD
         self.said, self.warned = Sentences(), Sentences()
         self.predictor = predictor_of(packed, SAFETENSORS, card, "cpu", "test")
+=======
+        self.announced, self.warned = Sentences(), Sentences()
+        self.predictor = predictor_of(packed, SUFFIX, card, "cpu", "test")
+>>>>>>> house-inference
         cache = ModelCache("s", "test", self.warned)
         self.watcher = Watcher(
-            "s", uri, cache, self.predictor, "cpu", self.said, self.warned, poll=0.01
+            "s", uri, cache, self.predictor, "cpu", self.announced, self.warned, poll=0.01
         )
 
     def is_now(self, card: Card) -> Callable[[], bool]:
@@ -380,7 +385,7 @@ def test_better_models_are_taken_while_it_labels(store: Store, mongo_uri: str, c
     answers.append(watched.predictor.predict(some))
     assert all(answer in direct.values() for answer in answers)
     assert answers[-1] == direct[4]
-    assert watched.said.lines == [
+    assert watched.announced.lines == [
         "from here on with trial 2: 60.0% of the validation images instead of 50.0%",
         "from here on with trial 4: 60.0% of the validation images instead of 60.0%",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import html
 import http.client
 import io
@@ -29,6 +30,7 @@ from hyperhive.inference.predictor import Prediction
 from hyperhive.inference.settings import parse_address
 from hyperhive.inference.views.broadcast import Broadcast
 from hyperhive.inference.views.page import serve
+from hyperhive.web.server import PageServer, Viewer
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
@@ -92,9 +94,9 @@ def next_picture(stream: http.client.HTTPResponse) -> Image.Image:
 
 def next_labels(stream: http.client.HTTPResponse) -> dict[str, Any]:
     """Read one of the server-sent events."""
-    said: dict[str, Any] = json.loads(stream.readline()[len(b"data: ") :])
+    labels_shown: dict[str, Any] = json.loads(stream.readline()[len(b"data: ") :])
     assert stream.readline() == b"\n"
-    return said
+    return labels_shown
 
 
 @contextlib.contextmanager
@@ -146,10 +148,10 @@ def test_pictures_and_labels_come_as_they_are_labelled(broadcast: Broadcast, url
         assert picture.size == (640, 480)
         assert abs(picture.getpixel((320, 240))[0] - index) < 10
         assert next_picture(annotated).size[1] > 480
-        said = next_labels(labels)
-        assert (said["frame"], said["probability"]) == (index, "75 %")
-    assert (said["label"], said["known"]) == (HOSTILE, True)
-    assert [entry["share"] for entry in said["top"]] == [0.75, 0.25]
+        labels_shown = next_labels(labels)
+        assert (labels_shown["frame"], labels_shown["probability"]) == (index, "75 %")
+    assert (labels_shown["label"], labels_shown["known"]) == (HOSTILE, True)
+    assert [entry["share"] for entry in labels_shown["top"]] == [0.75, 0.25]
     for _, connection in streams:
         connection.close()
 
@@ -308,3 +310,28 @@ def test_a_browser_shows_the_labels_as_text(
     assert re.findall(r'class="bar" style="width: (\d+)%', shown) == ["75", "25"]
     assert 'id="input" alt' in shown
     assert "data:image/png;base64," in shown
+
+
+@pytest.mark.parametrize(
+    ("error", "is_reported"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), False),
+        (socket.timeout("timed out"), False),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), False),
+        (FileNotFoundError(2, "No such file"), True),
+        (ValueError("a fault of ours"), True),
+    ],
+)
+def test_only_a_viewers_leaving_is_not_reported(
+    error: Exception, is_reported: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A fault of ours has its traceback on standard error, whatever kind of error it is."""
+
+    def fails(_: Viewer) -> None:
+        raise error
+
+    server = PageServer({"": fails}, "127.0.0.1", 0, "predict-cam")
+    with server.running(), pytest.raises(http.client.RemoteDisconnected):
+        body(server.url)
+    # The report comes before the connection is closed.
+    assert (f"{type(error).__name__}: " in capfd.readouterr().err) == is_reported

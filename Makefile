@@ -45,14 +45,14 @@ certs:
 # Old devices, on Python 3.8: torch 1.13 (constraints-device.txt), and torch 1.11 with the oldest of
 # everything else (constraints-floor.txt). What runs on a device passes its tests there, and a worker
 # there does a study whose coordinator runs on this Python. A device has no mongod: it is .venv's.
-DEVICE_TESTS = tests/store tests/unit/test_worker_*.py tests/unit/test_model_*.py \
+DEVICE_TESTS ?= tests/store tests/unit/test_worker_*.py tests/unit/test_model_*.py \
   tests/unit/test_inference_*.py --ignore tests/store/test_embedded.py
 FLOOR_TESTS ?= $(DEVICE_TESTS)
 test-device: $(call STAMP,test) .venv-device/.installed .venv-floor/.installed
 	mongod=$$($(BIN)/python -c 'from hyperhive.store.server.embedded import find_mongod as f; print(f().parent)') && \
 	export PATH="$$mongod:$$PATH" && \
-	.venv-device/bin/python -m pytest -n 2 --dist loadfile $(DEVICE_TESTS) && \
-	.venv-floor/bin/python -m pytest -n 2 --dist loadfile $(FLOOR_TESTS)
+	.venv-device/bin/python -m pytest -n 3 --dist loadfile $(DEVICE_TESTS) && \
+	.venv-floor/bin/python -m pytest -n 3 --dist loadfile $(FLOOR_TESTS)
 	for lane in device floor; do \
 	  HYPERHIVE_DEVICE_PYTHON=$(CURDIR)/.venv-$$lane/bin/python $(BIN)/python -m pytest \
 	    tests/acceptance/test_fleet.py tests/unit/test_inference_models.py -k "old_python or old_torch" \
@@ -94,13 +94,16 @@ $(VENV)/.%-installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[$*]'
 	@touch $@
 
-# One after the other: pip builds in this folder.
-.venv-floor/.installed: | .venv-device/.installed
+# Built once: pip builds in this folder, so that two installations at once would be in each other's way.
+build/wheel/.built: pyproject.toml | $(VENV)/bin/python
+	rm -rf build/wheel
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	@touch $@
 
-.venv-%/.installed: pyproject.toml constraints-%.txt
+.venv-%/.installed: build/wheel/.built constraints-%.txt
 	$(DEVICE_PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
-	  --constraint constraints-$*.txt torch . \
+	  --constraint constraints-$*.txt torch build/wheel/*.whl \
 	  hypothesis onnx opencv-python-headless pytest pytest-timeout pytest-xdist scikit-learn trustme
 	@touch $@
 

@@ -365,6 +365,7 @@ def test_a_refresh_sees_whatever_happened(store: Store) -> None:
     assert handle.jobs_error()[0]["tid"] == 0
 
 
+@pytest.mark.long
 def test_a_refresh_of_nothing_new_is_cheap(store: Store) -> None:
     """Of 10,000 unchanged trials it costs a fifth of their load at most, 2 or 3 % as a rule."""
     sys.path.insert(0, str(REPOSITORY / "benchmarks"))

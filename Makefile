@@ -45,7 +45,7 @@ certs:
 # Old devices, on Python 3.8: torch 1.13 (constraints-device.txt), and torch 1.11 with the oldest of
 # everything else (constraints-floor.txt). What runs on a device passes its tests there, and a worker
 # there does a study whose coordinator runs on this Python. A device has no mongod: it is .venv's.
-DEVICE_TESTS ?= tests/store tests/unit/test_worker_*.py tests/unit/test_model_*.py \
+DEVICE_TESTS = tests/store tests/unit/test_worker_*.py tests/unit/test_model_*.py \
   tests/unit/test_inference_*.py --ignore tests/store/test_embedded.py
 FLOOR_TESTS ?= $(DEVICE_TESTS)
 test-device: $(call STAMP,test) .venv-device/.installed .venv-floor/.installed

@@ -25,10 +25,13 @@ MODULES = {
     "numpy": "__version__ = {!r}\n",
 }
 
-pytestmark = pytest.mark.skipif(
-    Path("/etc/nv_tegra_release").exists() or sys.platform != "linux",
-    reason="the script's own machine, or none that has its shell",
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        Path("/etc/nv_tegra_release").exists() or sys.platform != "linux",
+        reason="the script's own machine, or none that has its shell",
+    ),
+]
 
 
 def wheel(folder: Path, name: str, version: str, requires: Sequence[str] = ()) -> Path:

@@ -25,10 +25,13 @@ MODULES = {
     "numpy": "__version__ = {!r}\n",
 }
 
-pytestmark = pytest.mark.skipif(
-    Path("/etc/nv_tegra_release").exists() or sys.platform != "linux",
-    reason="the script's own machine, or none that has its shell",
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        Path("/etc/nv_tegra_release").exists() or sys.platform != "linux",
+        reason="the script's own machine, or none that has its shell",
+    ),
+]
 
 
 def wheel(folder: Path, name: str, version: str, requires: Sequence[str] = ()) -> Path:
@@ -120,7 +123,6 @@ def said(device: Path) -> str:
     return install(device, "--venv", "venv")
 
 
-@pytest.mark.long
 def test_the_systems_builds_stay(device: Path, said: str) -> None:
     """Afterwards torch, cv2 and numpy are the system's; hyperhive is there with all it needs."""
     assert f"torch {TORCH} stays" in said
@@ -139,7 +141,6 @@ def test_the_systems_builds_stay(device: Path, said: str) -> None:
     assert (site / "pymongo").exists()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("wanted", ["newest", "opencv-python"])
 def test_no_later_install_brings_an_index_build(device: Path, said: str, wanted: str) -> None:
     """What would bring another torch or OpenCV is refused by pip; the system's is still there."""
@@ -150,7 +151,6 @@ def test_no_later_install_brings_an_index_build(device: Path, said: str, wanted:
     assert where.startswith(str(device / "user"))
 
 
-@pytest.mark.long
 def test_what_needs_torch_takes_the_systems(device: Path, said: str) -> None:
     """A package that wants a torch and a numpy is installed beside the system's."""
     done = run(device, "venv/bin/python", "-m", "pip", "install", "detector")
@@ -158,7 +158,6 @@ def test_what_needs_torch_takes_the_systems(device: Path, said: str) -> None:
     assert "installed detector-1.0" in done.stdout.splitlines()[-1]
 
 
-@pytest.mark.long
 def test_a_second_run_changes_nothing(device: Path, said: str) -> None:
     """Run again it finds everything there, and pins the same versions."""
     before = (device / "venv/constraints.txt").read_text()
@@ -168,7 +167,6 @@ def test_a_second_run_changes_nothing(device: Path, said: str) -> None:
     assert f"torch=={TORCH}\n" in before
 
 
-@pytest.mark.long
 def test_a_torch_is_installed_where_there_is_none(device: Path, said: str) -> None:
     """Without a torch it says what to do; with --torch that file is installed, and no index asked.
 
@@ -186,7 +184,6 @@ def test_a_torch_is_installed_where_there_is_none(device: Path, said: str) -> No
     assert "torch 1.11.0a0+gitbc2c6ed of {}".format(device / "venv") in told
 
 
-@pytest.mark.long
 def test_other_machines_are_refused(device: Path) -> None:
     """On a machine that is no Jetson one sentence says so, and nothing is made."""
     done = run(device, "sh", SCRIPT, "--venv", device / "never")

@@ -52,8 +52,8 @@ FLOOR_TESTS ?= $(DEVICE_TESTS)
 test-device: $(call STAMP,test) .venv-device/.installed .venv-floor/.installed
 	mongod=$$($(BIN)/python -c 'from hyperhive.store.server.embedded import find_mongod as f; print(f().parent)') && \
 	export PATH="$$mongod:$$PATH" && \
-	.venv-device/bin/python -m pytest -n 2 --dist loadfile $(DEVICE_TESTS) && \
-	.venv-floor/bin/python -m pytest -n 2 --dist loadfile $(FLOOR_TESTS)
+	.venv-device/bin/python -m pytest -n 3 --dist loadfile $(DEVICE_TESTS) && \
+	.venv-floor/bin/python -m pytest -n 3 --dist loadfile $(FLOOR_TESTS)
 	for lane in device floor; do \
 	  HYPERHIVE_DEVICE_PYTHON=$(CURDIR)/.venv-$$lane/bin/python $(BIN)/python -m pytest \
 	    tests/acceptance/test_fleet.py tests/unit/test_inference_models.py -k "old_python or old_torch" \
@@ -96,13 +96,16 @@ $(VENV)/.%-installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[$*]'
 	@touch $@
 
-# pip builds in this folder, so only one environment at a time.
-.venv-floor/.installed: | .venv-device/.installed
+# Built once: pip builds in this folder, so that two installations at once would be in each other's way.
+build/wheel/.built: pyproject.toml | $(VENV)/bin/python
+	rm -rf build/wheel
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	@touch $@
 
-.venv-%/.installed: pyproject.toml constraints-%.txt
+.venv-%/.installed: build/wheel/.built constraints-%.txt
 	$(DEVICE_PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
-	  --constraint constraints-$*.txt torch . \
+	  --constraint constraints-$*.txt torch build/wheel/*.whl \
 	  hypothesis onnx opencv-python-headless pytest pytest-timeout pytest-xdist scikit-learn trustme
 	@touch $@
 

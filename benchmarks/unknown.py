@@ -81,19 +81,11 @@ def report_scores(
     """Print how each score separates each kind, at the threshold from the validation images."""
     dataset = refit.data.dataset
     _, held_out = dataset.validation_split(0.2, 0)
-<<<<<<< HEAD
     is_correct = refit.answer(dataset.test_images)[0].argmax(axis=1) == dataset.test_labels
     print(f"\n{name}: AUROC / accepted at 95 % of test members / **answered unknown**, %")
     print(f"| score | correct ones kept | {' | '.join(kinds)} |")
     print(f"|---|---|{'---|' * len(kinds)}")
     of_trial = scores(trial, calibration)
-=======
-    right = refit.answer(dataset.test_images)[0].argmax(axis=1) == dataset.test_labels
-    print(f"\n{name}: AUROC / accepted at 95 % of test members / **said unknown**, %")
-    print("| score | correct kept | {} |".format(" | ".join(kinds)))
-    print("|---|---|{}".format("---|" * len(kinds)))
-    by_trial = scores(trial, calibration)
->>>>>>> house-inference
     for score, of_refit in scores(refit, calibration).items():
         threshold = np.quantile(of_trial[score](dataset.train_images[held_out]), 0.05)
         members = of_refit(dataset.test_images)

@@ -366,6 +366,7 @@ def test_a_refresh_sees_whatever_happened(store: Store) -> None:
     assert handle.jobs_error()[0]["tid"] == 0
 
 
+@pytest.mark.long
 def test_a_refresh_of_nothing_new_is_cheap(store: Store) -> None:
     """For 10,000 unchanged trials it takes at most a fifth of the load, usually 2 or 3 %."""
     sys.path.insert(0, str(REPOSITORY / "benchmarks"))

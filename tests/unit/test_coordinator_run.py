@@ -51,6 +51,17 @@ from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Tri
 TEST_IMAGES = 24
 
 
+@pytest.fixture(autouse=True)
+def _few_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw a picture where it is looked at: Matplotlib takes a second for each."""
+    if request.node.name not in (
+        "test_a_study_ends_with_a_model_that_was_tested_once",
+        "test_a_failed_baseline_does_not_fail_the_study",
+    ):
+        path = "hyperhive.coordinator.views.picture.draw"
+        monkeypatch.setattr(path, lambda file, *_: file.touch())
+
+
 def tiny(name: str = "tiny") -> Dataset:
     """Return a data set of two classes of grey images: dark ones and light ones."""
     random = np.random.RandomState(0)

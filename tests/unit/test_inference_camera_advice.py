@@ -185,11 +185,7 @@ def test_v4l2_select_timeout(plug: Any) -> None:
     started_at = time.monotonic()
     with pytest.raises(SourceError) as complaint:
         shots("0")
-<<<<<<< HEAD
-    assert time.monotonic() - begun < 60  # the read comes back after a minute
-=======
-    assert time.monotonic() - started_at < 8  # select() alone: 10 s
->>>>>>> house-inference
+    assert time.monotonic() - started_at < 60  # the read comes back after a minute
     assert str(complaint.value) == (
         "camera 0 gave no picture for 1 s: check its cable, and check that no other program uses "
         "it; a camera that needs more bandwidth than its port has works in another port (not "
@@ -268,12 +264,7 @@ def test_the_camera_goes_away(plug: Any) -> None:
     sentences: list[str] = []
     plugged = plug(Device(dies_after=60), Device(there=False))
     taken: list[bytes] = []
-<<<<<<< HEAD
-    source = resolve(["0"], Sampling(1000, 0.0, 0.0), Path("x"), said.append)
-=======
     source = resolve(["0"], Sampling(1000, 0.0, 0.0), Path("x"), sentences.append)
-    started_at = time.monotonic()
->>>>>>> house-inference
     pictures = (frame.image[0, 0].tobytes() for frame in source.frames(threading.Event(), print))
     with pytest.raises(SourceError) as complaint:
         taken.extend(pictures)
@@ -287,10 +278,6 @@ def test_the_camera_goes_away(plug: Any) -> None:
     assert sentences[2:] == [
         f"camera 0 is not back yet, trying again in {pause} s" for pause in (0.2, 0.4)
     ]
-<<<<<<< HEAD
-=======
-    assert time.monotonic() - started_at < 10
->>>>>>> house-inference
     assert len(set(taken)) == len(taken) > 5  # none is shown twice
     assert all(device.released for device in plugged.opened)
 

@@ -301,11 +301,7 @@ def test_a_video_is_live_at_its_own_pace(cv2: Any, tmp_path: Path) -> None:
         if frame.index < 10:
             time.sleep(0.2)
     indexes = [frame.index for frame in frames]
-<<<<<<< HEAD
-    assert time.monotonic() - begun > 0.9
-=======
-    assert 0.9 < time.monotonic() - started_at < 3.0
->>>>>>> house-inference
+    assert time.monotonic() - started_at > 0.9
     assert indexes[0] == 0
     assert np.diff(indexes)[0] >= 4
     assert len(indexes) < 17

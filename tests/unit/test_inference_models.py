@@ -334,13 +334,8 @@ class Watched:
     """A predictor with a watcher that polls every few milliseconds."""
 
     def __init__(self, uri: str, packed: bytes, card: Card) -> None:
-<<<<<<< HEAD
-        self.said, self.warned = Sentences(), Sentences()
-        self.predictor = predictor_of(packed, SAFETENSORS, card, "cpu", "test")
-=======
         self.announced, self.warned = Sentences(), Sentences()
-        self.predictor = predictor_of(packed, SUFFIX, card, "cpu", "test")
->>>>>>> house-inference
+        self.predictor = predictor_of(packed, SAFETENSORS, card, "cpu", "test")
         cache = ModelCache("s", "test", self.warned)
         self.watcher = Watcher(
             "s", uri, cache, self.predictor, "cpu", self.announced, self.warned, poll=0.01

@@ -177,15 +177,8 @@ def test_a_stream_that_does_not_come_back_ends(
         server.stalled.set()
         if trouble == "mute":
             server.mute.set()
-<<<<<<< HEAD
     with pytest.raises(SourceError, match=r"went away and did not come back within 0\.6 s"):
         list(frames)
-=======
-    started_at = time.monotonic()
-    with pytest.raises(SourceError, match=r"went away and did not come back within 0\.6 s"):
-        list(frames)
-    assert time.monotonic() - started_at < 6
->>>>>>> house-inference
 
 
 @pytest.fixture
@@ -203,23 +196,12 @@ def test_an_open_that_hangs_ends(deaf: int, scheme: str) -> None:
     if scheme == "rtsp":
         pytest.importorskip("cv2", reason="no OpenCV: no RTSP")
     url = f"{scheme}://127.0.0.1:{deaf}/"
-<<<<<<< HEAD
     with pytest.raises(SourceError, match=r"gave no picture for 0\.6 s|does not answer in time"):
         shots(url)
-=======
-    started_at = time.monotonic()
-    with pytest.raises(SourceError, match=r"gave no picture for 0\.6 s|does not answer in time"):
-        shots(url)
-    assert time.monotonic() - started_at < 5
->>>>>>> house-inference
     stop = threading.Event()
     stopper = threading.Timer(0.1, stop.set)
     stopper.start()
     assert list(source_of(url).frames(stop, print)) == []
-<<<<<<< HEAD
-=======
-    assert time.monotonic() - started_at < 8
->>>>>>> house-inference
 
 
 def test_a_refused_rtsp_stream_says_so() -> None:
@@ -353,11 +335,7 @@ def test_ctrl_c_ends_an_open_that_hangs(deaf: int, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (130, "")
-<<<<<<< HEAD
-    assert time.monotonic() - begun < 30  # FFmpeg's own time-out
-=======
-    assert time.monotonic() - started_at < 8
->>>>>>> house-inference
+    assert time.monotonic() - started_at < 30  # FFmpeg's own time-out
 
 
 def connections(port: int) -> int:

@@ -25,10 +25,13 @@ MODULES = {
     "numpy": "__version__ = {!r}\n",
 }
 
-pytestmark = pytest.mark.skipif(
-    Path("/etc/nv_tegra_release").exists() or sys.platform != "linux",
-    reason="on a Jetson, and where there is no Linux, the script behaves differently",
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        Path("/etc/nv_tegra_release").exists() or sys.platform != "linux",
+        reason="on a Jetson, and where there is no Linux, the script behaves differently",
+    ),
+]
 
 
 def wheel(folder: Path, name: str, version: str, requires: Sequence[str] = ()) -> Path:

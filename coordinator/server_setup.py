@@ -107,9 +107,9 @@ class Invitation:
 
     def __post_init__(self) -> None:
         if self.role not in COMMANDS:
-            raise UsageError("--role is one of {}".format(", ".join(COMMANDS)))
+            raise UsageError("--role must be one of {}".format(", ".join(COMMANDS)))
         if self.host is not None and _HOST.fullmatch(self.host) is None:
-            raise UsageError("--host is HOST or HOST:PORT, as in 192.168.1.10:27017")
+            raise UsageError("--host must be HOST or HOST:PORT, as in 192.168.1.10:27017")
         unreachable = _EVERY_INTERFACE.match(self.host or _hosts(self.uri))
         if unreachable is not None:
             raise UsageError(

@@ -62,10 +62,13 @@ class Plan:
     def __post_init__(self) -> None:
         _require(
             isinstance(self.name, str) and _NAME.fullmatch(self.name) is not None,
-            "a study's name has letters, digits, '.', '_' and '-', 64 at most",
+            "a study's name may have letters, digits, '.', '_' and '-', 64 at most, and "
+            "starts with a letter or digit",
         )
-        _require(self.algorithm in ALGORITHMS, "algorithm is one of " + ", ".join(ALGORITHMS))
-        _require(self.augment in AUGMENTATIONS, "augment is one of " + ", ".join(AUGMENTATIONS))
+        _require(self.algorithm in ALGORITHMS, "algorithm must be one of " + ", ".join(ALGORITHMS))
+        _require(
+            self.augment in AUGMENTATIONS, "augment must be one of " + ", ".join(AUGMENTATIONS)
+        )
         for field, least in {
             "trials": 1,
             "seed": 0,
@@ -75,12 +78,12 @@ class Plan:
         }.items():
             value = getattr(self, field)
             whole = isinstance(value, int) and not isinstance(value, bool)
-            _require(whole and value >= least, f"{field} is a whole number from {least}")
-        _require(self.seed < 2**32, "seed is below 2**32, which is what NumPy takes")
+            _require(whole and value >= least, f"{field} must be a whole number, {least} or more")
+        _require(self.seed < 2**32, "seed must be below 2**32")
         named = isinstance(self.objective, str) and self.objective not in ("", HYPEROPT)
-        _require(named, "objective is the name under which workers know what a trial runs")
+        _require(named, "objective must be the name under which workers know what a trial runs")
         number = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
-        _require(number, "validation is a share between 0 and 1")
+        _require(number, "validation must be a share between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,7 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"study file {path}: {error.strerror}") from error
+        raise UsageError(f"study file {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"study file {path} is not valid TOML: {error}") from error
     known = {field.name for field in dataclasses.fields(Plan)} - {"data"} | {"dataset"}
@@ -202,16 +205,17 @@ def _request(path: Path, table: Mapping[str, Any]) -> DatasetRequest:
         path, {"dataset." + key for key in set(table) - {"name", "data", "gray", "strict"}}
     )
     kinds = {"name": str, "data": str, "gray": bool, "strict": bool}
+    words = {str: "a string", bool: "true or false"}
     for key, value in table.items():
-        _require(isinstance(value, kinds[key]), f"dataset.{key} is of the wrong type")
+        _require(isinstance(value, kinds[key]), f"dataset.{key} must be {words[kinds[key]]}")
     name = table.get("name")
-    _require(name in DATASET_NAMES, "dataset.name is one of " + ", ".join(DATASET_NAMES))
+    _require(name in DATASET_NAMES, "dataset.name must be one of " + ", ".join(DATASET_NAMES))
     data: Path | None = path.parent / table["data"] if "data" in table else None
     return DatasetRequest(str(name), data, table.get("gray", False), table.get("strict", False))
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    _require(isinstance(tables[name], dict), f"[{name}] is a table")
+    _require(isinstance(tables[name], dict), f"[{name}] must be a table")
     table: Mapping[str, Any] = tables[name]
     return table
 

@@ -1,4 +1,4 @@
-"""General tools that every other folder may import, and that import nothing of hyperhive's.
+"""General tools that every other folder may import, and that import no other folder.
 
 ``errors`` (the base of every expected error), ``values`` (checks of untrusted JSON or BSON),
 ``files`` (files that appear whole or not at all), ``paths`` (this user's folders), ``signals``

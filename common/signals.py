@@ -28,9 +28,9 @@ def _soon(function: Any) -> None:
 class StopSignals:
     """While this is open, the first Ctrl-C, SIGTERM or SIGHUP only sets ``stop``.
 
-    A second one raises ``KeyboardInterrupt``. With ``restore`` it has its former effect instead, so
-    SIGTERM ends a process that hangs in a camera's driver. SIGHUP means that a terminal or an SSH
-    connection was closed; under ``nohup`` it stays ignored.
+    A second signal raises ``KeyboardInterrupt``. With ``restore`` a second signal has its former
+    effect instead, so SIGTERM ends a process that hangs in a camera's driver. SIGHUP means that a
+    terminal or an SSH connection was closed; under ``nohup`` it stays ignored.
 
     Use it as a context manager in the main thread. ``signal_number`` is the first signal, or 0.
     """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from datetime import datetime
 from typing import Any, Mapping
 
@@ -24,8 +24,8 @@ def is_sha256(value: Any) -> bool:
 
 
 def number(value: Any) -> float | None:
-    """Return a finite number as a float, None for anything else."""
-    return float(value) if is_number(value) and math.isfinite(value) else None
+    """Return a finite number as a float, None for anything else, also if no float is so large."""
+    return float(value) if is_number(value) and abs(value) <= sys.float_info.max else None
 
 
 def whole(value: Any, default: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Mapping
 
+from bson import ObjectId
 from pymongo import ASCENDING
 
 from hyperhive.common.values import mapping, number, whole
@@ -41,11 +42,17 @@ class Benchmarks:
         self._benchmarks = database["benchmarks"]
         self._guard = guard
 
-    def keep(self, figures: Benchmark) -> None:
-        """Store a device's figures in place of those it had.
+    def require_access(self) -> None:
+        """Raise ``NotAllowed`` unless this login may store figures; changes nothing.
 
-        Raises ``NotAllowed`` also if the worker's role was made by an older hyperhive.
+        A role that an older hyperhive made does not have the privilege.
         """
+        with self._guard():
+            # No document has a new id. The server checks the privilege before it searches.
+            self._benchmarks.update_one({"_id": ObjectId()}, {"$set": {"figures": None}})
+
+    def keep(self, figures: Benchmark) -> None:
+        """Store a device's figures in place of those it had. Raises ``NotAllowed``."""
         kind = figures.device.partition(" ")[0]  # cpu, cuda, mps
         stored = {"figures": {"$literal": asdict(figures)}, "measured": "$$NOW"}
         with self._guard():

@@ -42,7 +42,7 @@ ENDED: _Document = {"copy": None}
 def worth_a_copy(
     worker: str, study: str, objectives: Sequence[str], seconds_per_unit: float
 ) -> _Document:
-    """Return the condition of the trials that this worker may copy, and ends clearly sooner.
+    """Return the condition of the trials that this worker may copy and would end clearly sooner.
 
     ``seconds_per_unit`` is the time that the worker expects per unit of a trial's cost.
     """

@@ -7,7 +7,7 @@ with each change of hands. A worker keeps the ``Trial`` that ``claim`` returned 
 with each transition. A transition that finds another token or fence in the store changes nothing
 and raises ``LeaseLost``. Only ``finish`` accepts any token that was ever issued for the trial: a
 result is valid no matter which worker computed it, and the first one delivered is the ``winner``.
-A finished trial is immutable.
+The result of a finished trial never changes.
 
 Atomicity. Each transition is one update of one document by an aggregation pipeline, so it happens
 completely or not at all, also on a stand-alone server. All time in it is the server's (``$$NOW``):

@@ -127,7 +127,7 @@ class Studies:
         self._set(name, {"best": dict(best)})
 
     def conclude(self, name: str, result: Mapping[str, Any]) -> None:
-        """Store the result of a study. Raises ``NotFound``, if it was deleted meanwhile too."""
+        """Store the result of a study. Raises ``NotFound``, also if it was deleted meanwhile."""
         self._set(name, {"result": dict(result)})
 
     def cancel(self, name: str) -> None:

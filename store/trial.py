@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Mapping
 
-from hyperhive.common.values import date, is_number, mapping, number, sequence, text, whole
+from hyperhive.common.values import date, mapping, number, sequence, text, whole
 from hyperhive.store.job_schema import malformed_field
 
 
@@ -185,8 +185,8 @@ class Trial:
     @property
     def loss(self) -> float | None:
         """The reported loss of a trial that is done, finite or not; None if it is not a number."""
-        loss: Any = self.result.get("loss")
-        if self.status is Status.DONE and is_number(loss):
+        loss = self.result.get("loss")
+        if self.status is Status.DONE and isinstance(loss, (int, float)):
             return float(loss)
         return None
 

@@ -85,7 +85,7 @@ class Workers:
             "trial": trial,
             "undelivered": undelivered,
             "paused": paused,
-            "pace": None if pace is None else asdict(pace),
+            "pace": None if pace is None else _as_document(pace),
         }
         report = {"record": {"$literal": record}, "last_seen": "$$NOW", "left": None}
         with self._guard():
@@ -139,12 +139,16 @@ def _from_document(document: Mapping[str, Any]) -> WorkerRecord:
     )
 
 
-def _pace(reported: Any) -> Pace | None:
-    """Return a pace as a worker reported it, None if it is not one.
+def _as_document(pace: Pace) -> dict[str, Any]:
+    """Return a pace for this version, and under its former name for workers of the version before.
 
-    Workers of the version before report ``seconds_per_epoch``. It is the same number: the cost of
-    the trials that they know is their number of epochs.
+    It is the same number: the cost of the trials that they know is their number of epochs.
     """
+    return {**asdict(pace), "seconds_per_epoch": pace.seconds_per_unit}
+
+
+def _pace(reported: Any) -> Pace | None:
+    """Return a pace as a worker of this version or the one before reported it, None for no pace."""
     pace = mapping(reported)
     seconds = number(pace.get("seconds_per_unit", pace.get("seconds_per_epoch")))
     return None if seconds is None else Pace(str(pace.get("study")), seconds)

@@ -193,11 +193,9 @@ class Worker:
                 self._settle(store, held, error)
                 return True
             self._outbox.deliver(store)
-        seconds, loss = (
-            time.monotonic() - claimed_at,
-            in_words({"loss": outcome.result.get("loss")}),
-        )
-        log.info("%s: done in %.1f s, %s", trial.label, seconds, loss or "without a loss")
+        seconds = time.monotonic() - claimed_at
+        loss = in_words({"loss": outcome.result.get("loss")}) or "without a loss"
+        log.info("%s: done in %.1f s, %s", trial.label, seconds, loss)
         return True
 
     def _run_objective(self, store: Store, held: Held, heartbeat: Heartbeat) -> Outcome:

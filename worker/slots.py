@@ -25,7 +25,7 @@ from hyperhive.worker.settings import WorkerSettings
 log = logging.getLogger(__name__)
 
 SetUp = Callable[[WorkerSettings, str], None]
-"""Sets up a process that has this name in its log: logging, and what the environment holds."""
+"""Sets up a process that has this name in its log: its logging and environment variables."""
 
 _PING_TIMEOUT_S = 2.0
 

@@ -63,7 +63,7 @@ class LeaseKeeper:
 
     def _renew(self, trial: Trial) -> None:
         try:
-            self._queue.heartbeat(trial)
+            self._queue.heartbeat(trial, lease=self.lease)
         except LeaseLost:
             log.warning("%s is no longer this process's", trial.label)
             self.drop(trial.id)

@@ -149,6 +149,8 @@ def test_a_reserved_job_is_held_until_it_ends(
 
     until(renewed, "a renewed lease")
     assert jobs.jobs_dead() == []
+    job_now = jobs.get(job["_id"])
+    assert (job_now["lease_until"] - job_now["refresh_time"]).total_seconds() == 2.0
     jobs.update(job, {"state": JOB_STATE_DONE, "result": {"status": "ok", "loss": 0.0}})
     until(lambda: jobs._leases._thread is None, "the end of the thread")
 

@@ -114,6 +114,13 @@ def test_the_pace_of_an_older_worker_is_known(store: Store, unit: str) -> None:
     assert store.workers.present()[0].pace == Pace("s", 2.5)
 
 
+def test_an_older_worker_knows_the_pace_of_this_one(store: Store) -> None:
+    """A worker of the version before reads seconds per epoch; without it, it would seem fast."""
+    store.workers.report("w", None, "cpu", {}, None, pace=Pace("s", 2.5))
+    assert store.client.hyperhive.workers.find_one()["record"]["pace"]["seconds_per_epoch"] == 2.5
+    assert store.workers.present()[0].pace == Pace("s", 2.5)
+
+
 def test_a_worker_that_leaves_is_gone(store: Store) -> None:
     """Leaving removes one worker from the list, and can be repeated."""
     store.workers.report("a", None, "cpu", {}, None)

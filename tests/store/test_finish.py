@@ -13,6 +13,7 @@ from hyperhive.store.errors import LeaseLost
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.worker.objectives.api import Outcome
 
 RESULT = {"status": "ok", "loss": 0.25}
 
@@ -54,6 +55,15 @@ def test_a_result_ends_the_trial(store: Store) -> None:
     assert (done.artifact, done.error, done.lease_until) == (weights, None, None)
     assert (done.fence, done.loss, done.is_final, done.late) == (2, 0.25, True, 0)
     assert raw(store)["version"] == 2
+
+
+@pytest.mark.parametrize("loss", [0, 0.5, True])
+def test_a_loss_that_an_objective_may_return_is_the_trials(store: Store, loss: Any) -> None:
+    """A worker accepts these results, so the trial has a loss to be ranked by."""
+    result = Outcome({"status": "ok", "loss": loss}).result
+    trial = held(store)
+    assert store.queue.finish(trial.id, str(trial.token), result)
+    assert [done.loss for done in store.trials.find("s")] == [float(loss)]
 
 
 def test_a_result_can_be_delivered_again(store: Store) -> None:

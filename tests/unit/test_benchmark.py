@@ -15,6 +15,7 @@ from rich.console import Console
 from hyperhive import cli
 from hyperhive.store.benchmarks import Benchmark
 from hyperhive.store.server.mongo import with_login
+from hyperhive.store.server.roles import PRIVILEGES, WORKER
 from hyperhive.store.store import Store
 from hyperhive.worker.benchmark.measure import measure
 from hyperhive.worker.benchmark.table import comparison
@@ -133,16 +134,47 @@ def test_one_machine_may_have_two_devices(store: Store) -> None:
     assert len(store.benchmarks.all()) == 2
 
 
-def test_a_workers_login_may_store_figures(admin_uri: str) -> None:
-    """The login of an invited device, which has the worker's role, may store figures."""
+@pytest.fixture
+def figures_admin(admin_uri: str) -> Iterator[Store]:
+    """Give an administrator's store whose database, users and roles are deleted at the end."""
     with Store(admin_uri.replace("/hyperhive?", "/figures?")) as admin:
-        login = with_login(admin_uri, "nano", admin.roles.invite("nano"))
-        with Store(login.replace("/hyperhive", "/figures")) as device:
-            device.benchmarks.keep(NANO)
-            assert device.benchmarks.all() == [NANO]
-        admin.client.figures.command("dropAllUsersFromDatabase")
-        admin.client.figures.command("dropAllRolesFromDatabase")
+        yield admin
+        admin.database.command("dropAllUsersFromDatabase")
+        admin.database.command("dropAllRolesFromDatabase")
         admin.client.drop_database("figures")
+
+
+def invited(admin: Store, admin_uri: str) -> str:
+    """Return the URI of a device that was invited as a worker."""
+    login = with_login(admin_uri, "nano", admin.roles.invite("nano"))
+    return login.replace("/hyperhive", "/figures")
+
+
+def test_a_workers_login_may_store_figures(figures_admin: Store, admin_uri: str) -> None:
+    """The login of an invited device may store figures; to ask for it stores nothing."""
+    with Store(invited(figures_admin, admin_uri)) as device:
+        device.benchmarks.require_access()
+        assert device.benchmarks.all() == []
+        device.benchmarks.keep(NANO)
+        assert device.benchmarks.all() == [NANO]
+
+
+def test_a_role_of_the_version_before_is_reported_before_the_measuring(
+    figures_admin: Store,
+    admin_uri: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """That role does not know the collection; the sentence says how to bring it up to date."""
+    before = {name: actions for name, actions in PRIVILEGES[WORKER].items() if name != "benchmarks"}
+    with monkeypatch.context() as patched:
+        patched.setitem(PRIVILEGES, WORKER, before)  # type: ignore[arg-type]
+        login = invited(figures_admin, admin_uri)
+    code, said = hyperhive(monkeypatch, capsys, "benchmark", "--mongo", login)
+    assert code == 1
+    assert said.startswith("error: MongoDB at ")
+    assert "run `hyperhive mongo init` again if hyperhive was updated" in said
+    assert said.count("\n") == 1
 
 
 def test_figures_of_another_version_are_shown(store: Store) -> None:

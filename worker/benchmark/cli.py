@@ -18,7 +18,7 @@ def benchmark(
         False, "--compare", help="Measure nothing: show the devices that were measured before."
     ),
     mongo: Optional[str] = mongo_option(
-        "the saved login; without that too, the figures are shown and not stored"
+        "the saved login; without either, the figures are shown but not stored"
     ),
 ) -> None:
     """Measure how fast this device trains and classifies, and compare it with other devices.

@@ -22,12 +22,12 @@ Tell = Callable[[str], None]
 def measure_and_show(settings: BenchmarkSettings, show: Show, tell: Tell) -> None:
     """Measure this device; store its figures and show all devices, if there is a store.
 
-    Raises ``StoreError`` before the measuring if the store cannot be used.
+    Raises ``StoreError`` before the measuring if this login cannot store the figures.
     """
     uri = settings.mongo or login.saved()
     if uri is not None:
         with Store(uri) as store:
-            store.ping()
+            store.benchmarks.require_access()
     import torch
 
     from hyperhive.model.device import choose

@@ -47,7 +47,8 @@ class Context:
         report: takes progress as plain JSON, and an estimate of the seconds that are left. It
             returns after the pause if the worker must pause (``hyperhive.worker.pausing``).
             ``done`` in the progress is how much of the trial's cost is done: a worker's pace and
-            second copies of slow runs are computed from it. ``epoch``, ``epochs`` and
+            second copies of slow runs are computed from it. Report ``{"done": 0}`` first: then a
+            device that is slow in its first unit is known to be slow. ``epoch``, ``epochs`` and
             ``validation_accuracy`` are shown to the user. All are optional.
         should_stop: call it often; when it returns true, raise ``Stopped``.
         trial: the trial to run.

@@ -35,7 +35,7 @@ class LeNet5Objective:
         ``should_stop`` returns true.
         """
         settings = TrainConfig.from_json(config)
-        # With this, a device that is slow in its first epoch is known to be slow before its end.
+        # So a device whose first epoch is slow is known to be slow before that epoch ends.
         context.report({"done": 0}, 0.0)
         data = self._training_data(settings.dataset, context)
 

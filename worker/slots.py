@@ -139,6 +139,7 @@ def _slot(
     try:
         _work(settings, stop)
     except (StoreError, InputError) as error:
+        log.debug("where the error was raised:", exc_info=True)  # seen with --verbose
         try:
             reasons.send(str(error))
         except OSError:  # the parent was killed

@@ -80,6 +80,9 @@ class TrialRun:
 
 
 def in_words(values: Mapping[str, Any]) -> str:
-    """Return the numbers among some values as one line for people."""
-    numbers = {key: value for key, value in values.items() if is_number(value)}
+    """Return the numbers among some values as one line for people.
+
+    ``done`` is omitted: it is for the store, and an objective also says it in its own words.
+    """
+    numbers = {key: value for key, value in values.items() if is_number(value) and key != "done"}
     return ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in numbers.items())

@@ -248,7 +248,7 @@ class Viewer(BaseHTTPRequestHandler):
 
 
 def _means_gone(error: BaseException | None) -> bool:
-    """Return whether an error of a connection is what a viewer's leaving or silence looks like."""
+    """Return whether an error means only that the viewer left, or reads no more."""
     if isinstance(error, (ConnectionError, socket.timeout)):
         return True
     return isinstance(error, OSError) and error.errno in _GONE

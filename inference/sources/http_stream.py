@@ -290,7 +290,7 @@ def _content_type(response: httpx.Response) -> tuple[str, str]:
 def reason_of(error: Exception) -> str:
     """Return why a request failed, in words that hold no address."""
     if isinstance(error, httpx.TimeoutException):
-        return "the server does not answer in time; see that it runs and is in this network"
+        return "the server does not answer in time; check that it runs and is in this network"
     if isinstance(error, httpx.InvalidURL):
         return _NO_ADDRESS
     if isinstance(error, httpx.UnsupportedProtocol):
@@ -304,7 +304,7 @@ def reason_of(error: Exception) -> str:
             "the certificate in the environment variable SSL_CERT_FILE"
         )
     if cause is not None and cause.strerror:
-        return f"{cause.strerror}; see that the server runs and is in this network"
+        return f"{cause.strerror}; check that the server runs and is in this network"
     return f"the server does not speak HTTP as it should ({type(error).__name__})"
 
 
@@ -318,7 +318,7 @@ def _system_error(error: BaseException | None) -> OSError | None:
 def _refusal(code: int, title: str) -> str:
     if code == 401:
         return (
-            f"{title} wants another user and password: write them into the address, as "
+            f"{title} needs a valid user and password: write them into the address, as "
             "http://USER:PASSWORD@HOST/... (in a password, @ is %40 and / is %2F)"
         )
     name = httpx.codes.get_reason_phrase(code)

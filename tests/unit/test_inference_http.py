@@ -241,7 +241,7 @@ DIGEST = 'Digest realm="c", nonce="1", qop="auth"'
 def test_a_wrong_password_is_tried_once(offers: list[str], tries: int) -> None:
     """A second attempt could lock the user out; the sentence is the same for every offer."""
     with serving(challenge(*offers)) as server, pytest.raises(
-        SourceError, match="wants another user and password"
+        SourceError, match="needs a valid user and password"
     ):
         opened(server.url.replace("//", "//me:gr%C3%BCn@"))
     assert len(server.logins()) == tries
@@ -259,7 +259,7 @@ def test_a_login_goes_along_within_its_server_only() -> None:
         opened(server.url.replace("//", "//me:x@"))
     assert len(server.logins()) == 1
     with serving(asks) as other, serving(to(other.url)) as server, pytest.raises(
-        SourceError, match="wants another user"
+        SourceError, match="needs a valid user"
     ):
         opened(server.url.replace("//", "//me:x@"))
     assert other.asked
@@ -331,7 +331,7 @@ ENDLESS = 2**24
 @pytest.mark.parametrize(
     ("head", "sentence"),
     [
-        (b'HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm="c"\r\n\r\n', "wants another user"),
+        (b'HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm="c"\r\n\r\n', "needs a valid user"),
         (b"HTTP/1.1 302 Go\r\nLocation: /a\r\n\r\n", "redirects from one address to the next"),
         (b"HTTP/1.1 500 No\r\n\r\n", "answers 500"),
     ],
@@ -399,7 +399,7 @@ def caused_by(cause: Exception) -> Exception:
     ("error", "sentence"),
     [
         (caused_by(ssl.SSLCertVerificationError(1, "self-signed")), "is not trusted"),
-        (caused_by(ConnectionRefusedError(111, "refused")), "refused; see that the server runs"),
+        (caused_by(ConnectionRefusedError(111, "refused")), "refused; check that the server runs"),
         (httpx.RemoteProtocolError("x"), "does not speak HTTP"),
         (httpx.ReadTimeout("x"), "does not answer in time"),
         (httpx.InvalidURL("x"), "not a valid address"),

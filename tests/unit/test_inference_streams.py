@@ -114,7 +114,7 @@ def test_what_is_no_stream_says_what_it_is(server: MjpegServer) -> None:
             shots(url)
         assert "secret" not in str(complaint.value)
     server.down()
-    with pytest.raises(SourceError, match="cannot be opened: Connection refused; see that"):
+    with pytest.raises(SourceError, match="cannot be opened: Connection refused; check that"):
         shots(root + "/stream")
 
 

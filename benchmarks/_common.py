@@ -9,10 +9,8 @@ from pathlib import Path
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, load
 
-_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
-
-DATA = Path(os.environ.get("HYPERHIVE_DATA") or _BESIDE)
-"""Folder with archives of data sets; the environment variable HYPERHIVE_DATA names it."""
+DATA = Path(os.environ.get("HYPERHIVE_DATA") or "data")
+"""Folder with archives of data sets: the one that HYPERHIVE_DATA names, else data/."""
 
 
 def simpsons_option(description: str) -> argparse.ArgumentParser:
@@ -23,8 +21,8 @@ def simpsons_option(description: str) -> argparse.ArgumentParser:
         "--data",
         type=Path,
         default=archive if archive.exists() else None,
-        help="Simpsons-MNIST as a zip or folder; by default simpsons-mnist.zip in the folder "
-        "HYPERHIVE_DATA, else it is downloaded",
+        help="Simpsons-MNIST as a zip or folder; by default simpsons-mnist.zip in the folder that "
+        "HYPERHIVE_DATA names (data/ if it is not set), else it is downloaded",
     )
     return parser
 

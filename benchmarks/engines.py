@@ -61,7 +61,7 @@ def main() -> None:
     frames = enlarged(dataset.test_images[: options.frames])
     reference = labels(predictors["PyTorch"], dataset.test_images)
     print(f"torch {torch.__version__}, OpenCV {cv2.__version__}, one thread, frames of 640x480\n")
-    print("| engine | frame to label, p50 | p95 | engine alone, p50 | labels as PyTorch gives |")
+    print("| engine | frame to label, p50 | p95 | engine alone, p50 | same label as PyTorch |")
     print("|---|---|---|---|---|")
     for name, predictor in predictors.items():
         same = sum(a == b for a, b in zip(labels(predictor, dataset.test_images), reference))

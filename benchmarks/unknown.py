@@ -57,9 +57,9 @@ def report_errors(name: str, trial: Net, refit: Net, seed: int) -> None:
     print(f"\n{name}: calibration error on the test split")
     print("| model | test accuracy | temperature | before | after |\n|---|---|---|---|---|")
     rows = {
-        "the trial, by its validation images": (trial, trial, 0.2),
-        "**the refit, by the trial's validation images**": (refit, trial, 0.2),
-        "5 % kept out of the refit": (spared, spared, 0.05),
+        "the trial, from its validation images": (trial, trial, 0.2),
+        "**the refit, from the trial's validation images**": (refit, trial, 0.2),
+        "5 % held out of the refit": (spared, spared, 0.05),
     }
     for row, (net, source, fraction) in rows.items():
         _, held_out = dataset.validation_split(fraction, 0)

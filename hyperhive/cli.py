@@ -71,7 +71,6 @@ _COMMANDS = [
 _EXTRAS = {
     "torch": "torch",
     "cv2": "camera",
-    "httpx": "camera",
     "hyperopt": "coordinator",
     "onnx": "export",
     "matplotlib": "coordinator",

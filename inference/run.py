@@ -28,7 +28,7 @@ _CAMERA = "0"
 
 @dataclass(frozen=True)
 class Terminal:
-    """What the command line lends to a run.
+    """The parts of the terminal that a run uses.
 
     Args:
         out: prints on standard output, unless ``--quiet`` hides it.

@@ -128,7 +128,7 @@ class UnknownSettings:
             raise UsageError("--no-unknown excludes the --min-... options: give one of them")
 
     def thresholds(self) -> Thresholds:
-        """Return the model's form of this; raises ``UsageError`` for a share beyond 0 to 1."""
+        """Return these as a model's thresholds; raises ``UsageError`` for a share beyond 0 to 1."""
         from hyperhive.model.calibration import NO_THRESHOLDS, Thresholds
 
         if self.never:
@@ -141,7 +141,7 @@ class PredictSettings:
     """All that a run of predict-cam is asked to do.
 
     Args:
-        sources: what stands after ``--source``, and without it; may be empty.
+        sources: the texts that name the source, in their order; none is the default camera.
         output: the folder for the results.
         model: which model classifies the frames.
         sampling: which frames to take.
@@ -153,7 +153,7 @@ class PredictSettings:
         show: open a window; None opens one in live mode only.
         list_cameras: only show which cameras there are.
 
-    Raises ``UsageError`` for what makes no sense.
+    Raises ``UsageError`` for options that contradict each other.
     """
 
     sources: tuple[str, ...]

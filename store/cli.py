@@ -18,6 +18,7 @@ def mongo_option(without: str, who: str = "") -> Any:
     return typer.Option(
         None,
         "--mongo",
+        metavar="URI",
         envvar=login.VARIABLES,
         show_envvar=True,
         callback=_resolve,

@@ -43,7 +43,13 @@ _CONNECTIONS = 16
 PATIENCE_S = 10.0
 """Seconds after which a viewer that takes nothing is dropped."""
 
-_UNREACHABLE = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
+_GONE = (
+    errno.ETIMEDOUT,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.ENETDOWN,
+    errno.EPROTOTYPE,  # macOS, if the viewer leaves during a write
+)
 
 _BUFFER = 128 * 1024
 """Bytes that wait for a slow viewer. They are old when they arrive, so this is a few pictures."""
@@ -171,7 +177,8 @@ class Viewer(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         """Bound what waits for a slow viewer."""
-        self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        with contextlib.suppress(OSError):  # macOS, if the viewer has left already
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         super().setup()
 
     def do_GET(self) -> None:
@@ -241,7 +248,7 @@ class Viewer(BaseHTTPRequestHandler):
 
 
 def _means_gone(error: BaseException | None) -> bool:
-    """Return whether an error of a connection is what a viewer's leaving or silence looks like."""
+    """Return whether an error means only that the viewer left, or reads no more."""
     if isinstance(error, (ConnectionError, socket.timeout)):
         return True
-    return isinstance(error, OSError) and error.errno in _UNREACHABLE
+    return isinstance(error, OSError) and error.errno in _GONE

@@ -83,7 +83,7 @@ class Watcher:
             self._is_away = False
         except StoreUnavailable as error:
             if not self._is_away:
-                self._tell(self._warn, f"{error}; labelling goes on, and asks again")
+                self._tell(self._warn, f"{error}; labelling goes on, and the store is asked again")
             self._is_away = True
         except (CheckpointError, CorruptBlob) as error:
             self._refused = offered
@@ -106,10 +106,11 @@ class Watcher:
             raise CheckpointError("it has other classes or colours; start predict-cam again")
         better = predictor_of(packed, SAFETENSORS, card, self._device, f"study {self._study!r}")
         self._predictor.become(better)
+        accuracy, before = card.validation_accuracy or 0.0, now.validation_accuracy or 0.0
         self._tell(
             self._say,
-            f"from here on with trial {card.trial}: {card.validation_accuracy or 0.0:.1%} of the "
-            f"validation images instead of {now.validation_accuracy or 0.0:.1%}",
+            f"trial {card.trial} takes over: its validation accuracy is {accuracy:.1%} instead of "
+            f"{before:.1%}",
         )
 
     def _tell(self, listener: Say, sentence: str) -> None:

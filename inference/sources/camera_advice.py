@@ -34,7 +34,7 @@ CSI_ADVICE = (
 
 
 def no_gstreamer(version: str) -> str:
-    """Return what to say of an OpenCV that cannot open a camera on a Jetson's ribbon cable."""
+    """Return the advice for an OpenCV that cannot open a camera on a Jetson's ribbon cable."""
     return (
         f"csi:// needs an OpenCV with GStreamer, which this one ({version}) and all others from "
         "PyPI do not have: `pip uninstall opencv-python`, use the Jetson's own cv2 (it is in "
@@ -55,7 +55,7 @@ def camera_advice(index: int) -> str:
 
 
 def cannot_open(index: int) -> str:
-    """Return what to say of a camera that cannot be opened."""
+    """Return the sentence about a camera that cannot be opened."""
     if sys.platform == "darwin":
         hint = (
             "allow your terminal the camera in System Settings > Privacy & Security > Camera, then "
@@ -71,7 +71,7 @@ def cannot_open(index: int) -> str:
 
 
 def raw_pixels(index: int, given: str) -> str:
-    """Return what to say of a camera that gives raw sensor data instead of colours."""
+    """Return the sentence about a camera that gives raw sensor data instead of colours."""
     return f"camera {index} gives {given}, not pictures in 8-bit colour: {_raw_advice(index)}"
 
 

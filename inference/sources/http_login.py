@@ -29,32 +29,38 @@ class CameraLogin(httpx.Auth):
     httpx's own classes compute the answers; this class decides whether to answer. A wrong password
     is sent once only, because cameras lock out a user after a few attempts. A digest is sent a
     second time if the server says that only its nonce was old. A server to which a redirect leads
-    gets the login only if its scheme, host and port are those of the address.
+    gets the login only if its host and port are those of the address, and only through https if
+    the address is https.
 
     Args:
         user: the user's name.
         password: the password.
+        address: an address of the server.
     """
 
-    def __init__(self, user: str, password: str) -> None:
+    def __init__(self, user: str, password: str, address: str) -> None:
         self._user = user
         self._password = password
+        self._address = address
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Yield the request without a login, then with the login that the server asks for."""
-        home = _server(request)
         response = yield request
-        if response.status_code != 401 or _server(response.request) != home:
+        if response.status_code != 401 or not self._is_for(request.url):
             return
-        asking = response.request  # after a redirect the digest is for the address it led to
         offer = _digest_offer(response)
         if offer is not None:
-            response = yield self._with_digest(asking, response, offer)
+            response = yield self._with_digest(request, response, offer)
             offer = _digest_offer(response)
             if offer is not None and offer.get("stale", "").lower() == "true":
-                yield self._with_digest(asking, response, offer)
+                yield self._with_digest(request, response, offer)
         elif re.search(r"(?i)\bbasic\b", _offers(response)):
-            yield next(httpx.BasicAuth(self._user, self._password).auth_flow(asking))
+            yield next(httpx.BasicAuth(self._user, self._password).auth_flow(request))
+
+    def _is_for(self, url: httpx.URL) -> bool:
+        home = httpx.URL(self._address)
+        # netloc omits a default port: cameras redirect http://camera to https://camera.
+        return url.netloc == home.netloc and url.scheme in (home.scheme, "https")
 
     def _with_digest(
         self, request: httpx.Request, response: httpx.Response, offer: dict[str, str]
@@ -66,10 +72,6 @@ class CameraLogin(httpx.Auth):
         flow = httpx.DigestAuth(self._user, self._password).auth_flow(request)
         next(flow)
         return flow.send(response)
-
-
-def _server(request: httpx.Request) -> tuple[str, str, int | None]:
-    return request.url.scheme, request.url.host, request.url.port
 
 
 def _offers(response: httpx.Response) -> str:

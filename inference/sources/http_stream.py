@@ -200,24 +200,49 @@ def _answer(url: str, title: str, seconds: float, opened: contextlib.ExitStack) 
             # One request per connection: some cameras close it after a refusal without saying so.
             headers={"Accept-Encoding": "identity", "Connection": "close"},
             timeout=seconds,
-            follow_redirects=True,
             verify=_trust(),
             trust_env=not _is_near(host),
+            event_hooks={"response": [_drop_refusal]},
         )
-    except (ImportError, ValueError):
+    except (ImportError, ValueError, httpx.InvalidURL):
         raise SourceError(
             f"{title} cannot be opened: the proxy that the environment names cannot be used; unset "
             "http_proxy, https_proxy and all_proxy, or correct them"
         ) from None
     opened.enter_context(client)
     try:
-        response = opened.enter_context(client.stream("GET", address, auth=login))
+        response = _followed(client, address, login)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # Not the error's own text: it may hold the address, and with it a password.
         raise SourceError(f"{title} cannot be opened: {reason_of(error)}") from None
+    opened.callback(response.close)
     if not response.is_success:
         raise SourceError(_refusal(response.status_code, title))
     return response
+
+
+def _followed(client: httpx.Client, address: str, login: CameraLogin | None) -> httpx.Response:
+    """Return the answer at the end of all redirects; each address may ask for the login again.
+
+    httpx would read the whole body of a redirect, which may have no end, and would send a digest on
+    to an address that it does not fit.
+    """
+    request = client.build_request("GET", address)
+    for _ in range(client.max_redirects + 1):
+        response = client.send(request, auth=login, stream=True)
+        if response.next_request is None:
+            return response
+        response.close()
+        request = response.next_request
+        request.headers.pop("Authorization", None)
+    raise httpx.TooManyRedirects("too many redirects", request=request)
+
+
+def _drop_refusal(response: httpx.Response) -> None:
+    """Close the connection of a 401: httpx would read its whole body before it sends a login."""
+    if response.status_code == 401 and isinstance(response.stream, httpx.SyncByteStream):
+        response.stream.close()
+        response.stream = httpx.ByteStream(b"")
 
 
 def _parsed(url: str, title: str) -> tuple[str, str, CameraLogin | None]:
@@ -233,7 +258,7 @@ def _parsed(url: str, title: str) -> tuple[str, str, CameraLogin | None]:
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     login = None
     if parts.username is not None:
-        login = CameraLogin(unquote(parts.username), unquote(parts.password or ""))
+        login = CameraLogin(unquote(parts.username), unquote(parts.password or ""), address)
     return address, parts.hostname or "", login
 
 
@@ -265,11 +290,13 @@ def _content_type(response: httpx.Response) -> tuple[str, str]:
 def reason_of(error: Exception) -> str:
     """Return why a request failed, in words that hold no address."""
     if isinstance(error, httpx.TimeoutException):
-        return "the server does not answer in time; see that it runs and is in this network"
+        return "the server does not answer in time; check that it runs and is in this network"
     if isinstance(error, httpx.InvalidURL):
         return _NO_ADDRESS
     if isinstance(error, httpx.UnsupportedProtocol):
         return "it redirects to an address that is not http:// or https://"
+    if isinstance(error, httpx.TooManyRedirects):
+        return "it redirects from one address to the next without an end"
     cause = _system_error(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return (
@@ -277,7 +304,7 @@ def reason_of(error: Exception) -> str:
             "the certificate in the environment variable SSL_CERT_FILE"
         )
     if cause is not None and cause.strerror:
-        return f"{cause.strerror}; see that the server runs and is in this network"
+        return f"{cause.strerror}; check that the server runs and is in this network"
     return f"the server does not speak HTTP as it should ({type(error).__name__})"
 
 
@@ -291,7 +318,7 @@ def _system_error(error: BaseException | None) -> OSError | None:
 def _refusal(code: int, title: str) -> str:
     if code == 401:
         return (
-            f"{title} wants another user and password: write them into the address, as "
+            f"{title} needs a valid user and password: write them into the address, as "
             "http://USER:PASSWORD@HOST/... (in a password, @ is %40 and / is %2F)"
         )
     name = httpx.codes.get_reason_phrase(code)

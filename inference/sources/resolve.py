@@ -159,7 +159,11 @@ def _csi(text: str, sampling: Sampling, say: Say, request: CaptureRequest) -> So
 
 
 def _http(text: str, sampling: Sampling, say: Say) -> Source:
-    from hyperhive.inference.sources import http_stream
+    try:
+        from hyperhive.inference.sources import http_stream
+    except ModuleNotFoundError as error:
+        # Not the extra "camera": it brings an OpenCV too, which must not replace a Jetson's own.
+        raise SourceError(f"http:// needs httpx ({error}): pip install httpx") from error
 
     title = without_secrets(text)
     opener = functools.partial(http_stream.open_http, text, title, _STREAM_PATIENCE.silence)

@@ -321,4 +321,4 @@ def test_credentials_in_a_streams_url(scheme: str, capfd: Any) -> None:
         assert not re.search("s3cr|me:", text)
     assert source.title == f"{scheme}://{server.address}/stream?..."
     if scheme == "http":
-        assert "wants another user and password" in str(complaint.value)
+        assert "needs a valid user and password" in str(complaint.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import socket
 import ssl
@@ -18,6 +19,7 @@ from hyperhive.common.errors import SourceError
 from hyperhive.inference.frames import Frame
 from hyperhive.inference.settings import Sampling
 from hyperhive.inference.sources.grabber import Patience
+from hyperhive.inference.sources.http_login import CameraLogin
 from hyperhive.inference.sources.http_stream import StillImage, open_http, reason_of
 from hyperhive.inference.sources.mjpeg import MjpegCapture
 from hyperhive.inference.sources.resolve import resolve
@@ -239,7 +241,7 @@ DIGEST = 'Digest realm="c", nonce="1", qop="auth"'
 def test_a_wrong_password_is_tried_once(offers: list[str], tries: int) -> None:
     """A second attempt could lock the user out; the sentence is the same for every offer."""
     with serving(challenge(*offers)) as server, pytest.raises(
-        SourceError, match="wants another user and password"
+        SourceError, match="needs a valid user and password"
     ):
         opened(server.url.replace("//", "//me:gr%C3%BCn@"))
     assert len(server.logins()) == tries
@@ -257,7 +259,7 @@ def test_a_login_goes_along_within_its_server_only() -> None:
         opened(server.url.replace("//", "//me:x@"))
     assert len(server.logins()) == 1
     with serving(asks) as other, serving(to(other.url)) as server, pytest.raises(
-        SourceError, match="wants another user"
+        SourceError, match="needs a valid user"
     ):
         opened(server.url.replace("//", "//me:x@"))
     assert other.asked
@@ -277,6 +279,87 @@ def test_a_digest_answers_the_address_that_a_redirect_leads_to() -> None:
         opened(server.url.replace("//", "//me:x@"))
     (login,) = server.logins()
     assert b'uri="/there"' in login
+
+
+def test_a_redirect_after_a_login_asks_for_the_login_again() -> None:
+    """A digest is never sent to another path than its own: a strict server would refuse it."""
+    to = b"HTTP/1.1 302 Go\r\nLocation: /there\r\nConnection: close\r\n\r\n"
+    asks, image = challenge(DIGEST), answer("image/png", PICTURE)
+    with serving(asks, to, asks, image) as server, pytest.raises(StillImage):
+        opened(server.url.replace("//", "//me:x@"))
+    first, second = server.logins()
+    assert b'uri="/a"' in first
+    assert b'uri="/there"' in second
+    assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("asking", "is_given"),
+    [
+        ("http://camera/b", True),
+        ("https://camera/b", True),
+        ("http://camera:81/b", False),
+        ("https://camera:81/b", False),
+        ("http://other/b", False),
+    ],
+)
+def test_a_login_is_for_one_server(asking: str, is_given: bool) -> None:
+    """A camera that turns http into https gets the login; another host or port does not."""
+    flow = CameraLogin("me", "x", "http://camera/a").auth_flow(httpx.Request("GET", asking))
+    request = next(flow)
+    refusal = httpx.Response(401, headers={"WWW-Authenticate": "Basic"}, request=request)
+    try:
+        assert "Authorization" in flow.send(refusal).headers
+        assert is_given
+    except StopIteration:
+        assert not is_given
+
+
+def test_a_login_for_https_is_not_sent_unencrypted() -> None:
+    """A redirect from https to http would show the password to everybody on the way."""
+    login = CameraLogin("me", "x", "https://camera/a")
+    flow = login.auth_flow(httpx.Request("GET", "http://camera/a"))
+    request = next(flow)
+    with pytest.raises(StopIteration):
+        flow.send(httpx.Response(401, headers={"WWW-Authenticate": "Basic"}, request=request))
+
+
+ENDLESS = 2**24
+"""Bytes of a body that stands for one without an end."""
+
+
+@pytest.mark.parametrize(
+    ("head", "sentence"),
+    [
+        (b'HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm="c"\r\n\r\n', "needs a valid user"),
+        (b"HTTP/1.1 302 Go\r\nLocation: /a\r\n\r\n", "redirects from one address to the next"),
+        (b"HTTP/1.1 500 No\r\n\r\n", "answers 500"),
+    ],
+)
+def test_the_body_of_a_refusal_or_redirect_is_not_read(head: bytes, sentence: str) -> None:
+    """A body without an end would fill the memory."""
+    sent: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=pour, args=(listening, head, sent), daemon=True).start()
+        with pytest.raises(SourceError, match=sentence):
+            opened(f"http://me:x@127.0.0.1:{listening.getsockname()[1]}/a")
+    assert all(size < ENDLESS for size in sent)
+
+
+def pour(listening: socket.socket, head: bytes, sent: list[int]) -> None:
+    """Give an endless answer to each request; note how much of it was taken."""
+    while True:
+        try:
+            connection, _ = listening.accept()
+        except OSError:  # closed
+            return
+        with connection, contextlib.suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)
+            connection.recv(65536)
+            sent.append(0)
+            connection.sendall(head)
+            while sent[-1] < ENDLESS:
+                sent[-1] += connection.send(bytes(2**16))
 
 
 def test_no_proxy_is_asked_for_a_camera_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,9 +382,10 @@ def test_the_environments_proxy_is_asked_for_a_camera_elsewhere(
             opened("http://me:secret@camera.example.com/still")
     assert proxy.asked[0].startswith(b"GET http://camera.example.com/still HTTP/1.1\r\n")
     assert not proxy.logins()
-    monkeypatch.setenv("http_proxy", "gopher://127.0.0.1:1")
-    with pytest.raises(SourceError, match="the proxy that the environment names cannot be used"):
-        opened("http://camera.example.com/still")
+    for unusable in ("gopher://127.0.0.1:1", "http://127.0.0.1:x"):
+        monkeypatch.setenv("http_proxy", unusable)
+        with pytest.raises(SourceError, match="proxy that the environment names cannot be used"):
+            opened("http://camera.example.com/still")
 
 
 def caused_by(cause: Exception) -> Exception:
@@ -315,7 +399,7 @@ def caused_by(cause: Exception) -> Exception:
     ("error", "sentence"),
     [
         (caused_by(ssl.SSLCertVerificationError(1, "self-signed")), "is not trusted"),
-        (caused_by(ConnectionRefusedError(111, "refused")), "refused; see that the server runs"),
+        (caused_by(ConnectionRefusedError(111, "refused")), "refused; check that the server runs"),
         (httpx.RemoteProtocolError("x"), "does not speak HTTP"),
         (httpx.ReadTimeout("x"), "does not answer in time"),
         (httpx.InvalidURL("x"), "not a valid address"),

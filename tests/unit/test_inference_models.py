@@ -377,12 +377,14 @@ def test_better_models_are_taken_while_it_labels(store: Store, mongo_uri: str, c
         assert watched.is_now(better[1])()
         offer(store, *final, is_final=True)
         until(lambda: labels_until(watched.is_now(final[1])), "the final model")
+        # The model takes over before the sentence about it is printed.
+        until(lambda: len(watched.announced.lines) == 2, "the sentence about the final model")
     answers.append(watched.predictor.predict(some))
     assert all(answer in direct.values() for answer in answers)
     assert answers[-1] == direct[4]
     assert watched.announced.lines == [
-        "from here on with trial 2: 60.0% of the validation images instead of 50.0%",
-        "from here on with trial 4: 60.0% of the validation images instead of 60.0%",
+        "trial 2 takes over: its validation accuracy is 60.0% instead of 50.0%",
+        "trial 4 takes over: its validation accuracy is 60.0% instead of 60.0%",
     ]
     assert watched.warned.lines == []
 
@@ -471,7 +473,7 @@ def test_a_store_that_goes_away_ends_no_labelling(
         for _ in range(3):
             assert len(watched.predictor.predict(list(pictures(2)))) == 2
     assert len(watched.warned.lines) == 1
-    assert watched.warned.lines[0].endswith("labelling goes on, and asks again")
+    assert watched.warned.lines[0].endswith("labelling goes on, and the store is asked again")
 
 
 def test_a_study_that_is_deleted_is_watched_no_more(

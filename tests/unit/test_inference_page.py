@@ -318,6 +318,7 @@ def test_a_browser_shows_the_labels_as_text(
         (BrokenPipeError(32, "Broken pipe"), False),
         (socket.timeout("timed out"), False),
         (OSError(errno.EHOSTUNREACH, "No route to host"), False),
+        (OSError(errno.EPROTOTYPE, "Protocol wrong type for socket"), False),
         (FileNotFoundError(2, "No such file"), True),
         (ValueError("a fault of ours"), True),
     ],

@@ -95,7 +95,7 @@ def test_a_login_in_the_address_is_used(server: MjpegServer, digest: bool) -> No
     server.login, server.digest = ("me", "p@ss/w"), digest
     assert len(shots(f"http://me:p%40ss%2Fw@{server.address}/stream")) == 3
     for login in ("", "me:other@"):
-        with pytest.raises(SourceError, match="wants another user and password"):
+        with pytest.raises(SourceError, match="needs a valid user and password"):
             shots(f"http://{login}{server.address}/stream")
 
 
@@ -106,7 +106,7 @@ def test_what_is_no_stream_says_what_it_is(server: MjpegServer) -> None:
     for url, sentence in [
         (root + "/page", "answers with text/html, neither an MJPEG stream nor an image"),
         (root + "/nowhere", "the server answers 404 Not Found"),
-        (f"https://{server.address}/stream", "cannot be opened: .*see that the server"),
+        (f"https://{server.address}/stream", "cannot be opened: .*check that the server"),
         ("http://me:secret@[/", "is not a valid address"),
         ("http://me:secret@localhost:port/", "is not a valid address"),
     ]:
@@ -114,7 +114,7 @@ def test_what_is_no_stream_says_what_it_is(server: MjpegServer) -> None:
             shots(url)
         assert "secret" not in str(complaint.value)
     server.down()
-    with pytest.raises(SourceError, match="cannot be opened: Connection refused; see that"):
+    with pytest.raises(SourceError, match="cannot be opened: Connection refused; check that"):
         shots(root + "/stream")
 
 

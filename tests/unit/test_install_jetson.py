@@ -124,7 +124,7 @@ def output(device: Path) -> str:
 
 
 def test_the_systems_builds_stay(device: Path, output: str) -> None:
-    """Afterwards torch, cv2 and numpy are the system's, and hyperhive is installed."""
+    """Afterwards torch, cv2 and numpy are the system's; hyperhive and httpx are installed."""
     assert f"torch {TORCH} stays" in output
     shown = run(
         device, "venv/bin/python", "-c",
@@ -139,6 +139,7 @@ def test_the_systems_builds_stay(device: Path, output: str) -> None:
     (site,) = (device / "venv/lib").glob("python*/site-packages")
     assert not {"torch", "cv2", "numpy"} & {each.name for each in site.iterdir()}
     assert (site / "pymongo").exists()
+    assert (site / "httpx").exists()
 
 
 @pytest.mark.parametrize("wanted", ["newest", "opencv-python"])

@@ -34,13 +34,17 @@ class Dimension:
     def __post_init__(self) -> None:
         where = f"search space, {self.name}: "
         if self.name not in TUNABLE:
-            raise UsageError("{}can be one of {}".format(where, ", ".join(TUNABLE)))
+            raise UsageError(
+                "{}the hyperparameter must be one of {}".format(where, ", ".join(TUNABLE))
+            )
         if self.distribution not in DISTRIBUTIONS:
-            raise UsageError("{}distribution is one of {}".format(where, ", ".join(DISTRIBUTIONS)))
+            raise UsageError(
+                "{}distribution must be one of {}".format(where, ", ".join(DISTRIBUTIONS))
+            )
         if not all(is_number(bound) for bound in (self.low, self.high)) or self.low >= self.high:
             raise UsageError(f"{where}low and high must be numbers, low below high")
         if (self.distribution == _WHOLE) != (self.step is not None):
-            raise UsageError(f"{where}quniform, and it alone, has a step")
+            raise UsageError(f"{where}quniform needs a step, and no other distribution has one")
         if self.step is not None and (not isinstance(self.step, int) or self.step < 1):
             raise UsageError(f"{where}step must be a whole number, 1 or more")
         for bound in (self.low, self.high):
@@ -49,7 +53,7 @@ class Dimension:
             # hyperopt rounds a draw to the nearest multiple, which may lie outside other bounds.
             raise UsageError(f"{where}low and high must be multiples of step")
         if self.name in _WHOLE_NUMBERS and self.distribution != _WHOLE:
-            raise UsageError(f"{where}is a whole number: its distribution is quniform")
+            raise UsageError(f"{where}this is a whole number, so its distribution must be quniform")
 
     def to_config(self, value: float) -> Any:
         """Return hyperopt's value in the type that the configuration has."""
@@ -125,8 +129,8 @@ def from_tables(tables: Mapping[str, Any]) -> Space:
             or not {"distribution", "low", "high"} <= set(table) <= known
         ):
             raise UsageError(
-                f"search space, {name}: needs distribution, low and high, may have step, and "
-                "nothing else"
+                f"search space, {name}: it must have distribution, low and high, may have step, "
+                "and nothing else"
             )
         dimensions.append(Dimension(name=name, **table))
     missing = {"learning_rate", "epochs", "momentum"} - {each.name for each in dimensions}

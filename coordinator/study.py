@@ -62,10 +62,13 @@ class Plan:
     def __post_init__(self) -> None:
         _require(
             isinstance(self.name, str) and _NAME.fullmatch(self.name) is not None,
-            "a study's name has letters, digits, '.', '_' and '-', 64 at most",
+            "a study's name must be 1 to 64 letters, digits, '.', '_' or '-', and start with a "
+            "letter or digit",
         )
-        _require(self.algorithm in ALGORITHMS, "algorithm is one of " + ", ".join(ALGORITHMS))
-        _require(self.augment in AUGMENTATIONS, "augment is one of " + ", ".join(AUGMENTATIONS))
+        _require(self.algorithm in ALGORITHMS, "algorithm must be one of " + ", ".join(ALGORITHMS))
+        _require(
+            self.augment in AUGMENTATIONS, "augment must be one of " + ", ".join(AUGMENTATIONS)
+        )
         for field, least in {
             "trials": 1,
             "seed": 0,
@@ -75,12 +78,12 @@ class Plan:
         }.items():
             value = getattr(self, field)
             whole = isinstance(value, int) and not isinstance(value, bool)
-            _require(whole and value >= least, f"{field} is a whole number from {least}")
-        _require(self.seed < 2**32, "seed is below 2**32, which is what NumPy takes")
+            _require(whole and value >= least, f"{field} must be a whole number, {least} or more")
+        _require(self.seed < 2**32, "seed must be below 2**32, because NumPy takes no larger one")
         named = isinstance(self.objective, str) and self.objective not in ("", HYPEROPT)
-        _require(named, "objective is the name under which workers know what a trial runs")
+        _require(named, "objective must be the name under which workers know what a trial runs")
         number = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
-        _require(number, "validation is a share between 0 and 1")
+        _require(number, "validation must be a number between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -201,17 +204,17 @@ def _request(path: Path, table: Mapping[str, Any]) -> DatasetRequest:
     _refuse_unknown(
         path, {"dataset." + key for key in set(table) - {"name", "data", "gray", "strict"}}
     )
-    kinds = {"name": str, "data": str, "gray": bool, "strict": bool}
     for key, value in table.items():
-        _require(isinstance(value, kinds[key]), f"dataset.{key} is of the wrong type")
+        kind, words = (bool, "true or false") if key in ("gray", "strict") else (str, "a string")
+        _require(isinstance(value, kind), f"dataset.{key} must be {words}")
     name = table.get("name")
-    _require(name in DATASET_NAMES, "dataset.name is one of " + ", ".join(DATASET_NAMES))
+    _require(name in DATASET_NAMES, "dataset.name must be one of " + ", ".join(DATASET_NAMES))
     data: Path | None = path.parent / table["data"] if "data" in table else None
     return DatasetRequest(str(name), data, table.get("gray", False), table.get("strict", False))
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    _require(isinstance(tables[name], dict), f"[{name}] is a table")
+    _require(isinstance(tables[name], dict), f"{name} must be a table, [{name}]")
     table: Mapping[str, Any] = tables[name]
     return table
 

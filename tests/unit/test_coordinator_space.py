@@ -32,15 +32,15 @@ def is_one_sentence(text: str) -> bool:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"name": "dropout"}, "dropout: can be one of learning_rate, epochs"),
-        ({"distribution": "normal"}, "distribution is one of uniform, loguniform, quniform"),
-        ({"distribution": 3}, "distribution is one of"),
+        ({"name": "dropout"}, "dropout: the hyperparameter must be one of learning_rate, epochs"),
+        ({"distribution": "normal"}, "distribution must be one of uniform, loguniform, quniform"),
+        ({"distribution": 3}, "distribution must be one of"),
         ({"low": "0.1"}, "low and high must be numbers"),
         ({"high": True}, "low and high must be numbers"),
         ({"low": 0.5, "high": 0.5}, "low below high"),
         ({"low": 0.9, "high": 0.1}, "low below high"),
-        ({"step": 1}, "quniform, and it alone, has a step"),
-        ({"name": "epochs", "distribution": "quniform", "low": 1, "high": 9}, "has a step"),
+        ({"step": 1}, "no other distribution has one"),
+        ({"name": "epochs", "distribution": "quniform", "low": 1, "high": 9}, "needs a step"),
         (
             {"name": "epochs", "distribution": "quniform", "low": 1, "high": 9, "step": 0},
             "step must be a whole number, 1 or more",
@@ -116,7 +116,9 @@ def test_a_space_needs_all_three_hyperparameters(name: str) -> None:
 )
 def test_a_malformed_table_is_refused(table: Any) -> None:
     """A table with a missing or an unknown key is refused with a sentence."""
-    with pytest.raises(UsageError, match="momentum: needs distribution, low and high") as refused:
+    with pytest.raises(
+        UsageError, match="momentum: it must have distribution, low and high"
+    ) as refused:
         from_tables({**CLASSIC_TABLES, "momentum": table})
     assert is_one_sentence(str(refused.value))
 

@@ -35,7 +35,7 @@ class Dimension:
         where = f"search space, {self.name}: "
         if self.name not in TUNABLE:
             raise UsageError(
-                "{}the hyperparameter must be one of {}".format(where, ", ".join(TUNABLE))
+                "{}no such hyperparameter: choose one of {}".format(where, ", ".join(TUNABLE))
             )
         if self.distribution not in DISTRIBUTIONS:
             raise UsageError(

@@ -150,10 +150,13 @@ def _export(model: DescribedModel, path: Path, fetch: Callable[[str], bytes]) ->
 
     if not is_compared(path):
         export(path, model.packed, model.card)
-        return Text(f"written: {path}")
+        return Text(f"written: {path} and its card, {model_files.card_file(path)}")
     images = dataset_of(model.card, fetch).test_images
     export(path, model.packed, model.card, images)
-    return Text(f"written: {path}, which gives the same label on all {len(images):,} test images")
+    return Text(
+        f"written: {path} and its card, {model_files.card_file(path)}; same label on all "
+        f"{len(images):,} test images"
+    )
 
 
 def _state(card: Card, is_final: bool = True, cancelled: bool = False) -> str:
@@ -171,6 +174,6 @@ def _configuration(config: Mapping[str, Any]) -> str:
     words = {
         name.replace("_", " "): f"{value:.4g}" if isinstance(value, float) else value
         for name, value in config.items()
-        if name != "dataset"
+        if name not in ("dataset", "train_on_all")  # the state says whether it was refitted
     }
     return ", ".join(f"{name} {value}" for name, value in words.items())

@@ -79,7 +79,7 @@ class Plan:
             value = getattr(self, field)
             whole = isinstance(value, int) and not isinstance(value, bool)
             _require(whole and value >= least, f"{field} must be a whole number, {least} or more")
-        _require(self.seed < 2**32, "seed must be below 2**32, because NumPy takes no larger one")
+        _require(self.seed < 2**32, "seed must be below 2**32")
         named = isinstance(self.objective, str) and self.objective not in ("", HYPEROPT)
         _require(named, "objective must be the name under which workers know what a trial runs")
         number = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
@@ -182,7 +182,7 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"study file {path}: {error.strerror}") from error
+        raise UsageError(f"study file {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"study file {path} is not valid TOML: {error}") from error
     known = {field.name for field in dataclasses.fields(Plan)} - {"data"} | {"dataset"}
@@ -204,9 +204,10 @@ def _request(path: Path, table: Mapping[str, Any]) -> DatasetRequest:
     _refuse_unknown(
         path, {"dataset." + key for key in set(table) - {"name", "data", "gray", "strict"}}
     )
+    kinds = {"name": str, "data": str, "gray": bool, "strict": bool}
+    words = {str: "a string", bool: "true or false"}
     for key, value in table.items():
-        kind, words = (bool, "true or false") if key in ("gray", "strict") else (str, "a string")
-        _require(isinstance(value, kind), f"dataset.{key} must be {words}")
+        _require(isinstance(value, kinds[key]), f"dataset.{key} must be {words[kinds[key]]}")
     name = table.get("name")
     _require(name in DATASET_NAMES, "dataset.name must be one of " + ", ".join(DATASET_NAMES))
     data: Path | None = path.parent / table["data"] if "data" in table else None
@@ -214,7 +215,7 @@ def _request(path: Path, table: Mapping[str, Any]) -> DatasetRequest:
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    _require(isinstance(tables[name], dict), f"{name} must be a table, [{name}]")
+    _require(isinstance(tables[name], dict), f"[{name}] must be a table")
     table: Mapping[str, Any] = tables[name]
     return table
 

@@ -30,15 +30,15 @@ app = typer.Typer(
 )
 
 _PATHS = typer.Argument(
-    None, metavar="[SOURCE]...", help="The same as --source; several images are allowed."
+    None, metavar="SOURCE", help="The same as --source; several images are allowed."
 )
 _SOURCE = typer.Option(
     None,
     metavar="SOURCE",
     show_default="0",
     help="An image, a folder (with its subfolders), a glob, a video file, the number of a camera, "
-    "rtsp:// or http:// (MJPEG, or a single image), csi://0 (a Jetson's ribbon cable; "
-    "?w=1280&h=720&fps=30&flip=2), or - for paths on standard input.",
+    "rtsp:// or http:// (MJPEG, or a single image), csi://0 (a Jetson's ribbon "
+    "cable; may end in ?w=1280&h=720), or - for paths on standard input.",
 )
 _MODEL = typer.Option(
     None,

@@ -110,7 +110,8 @@ def _as(kind: Any, name: str, value: Any) -> Any:
         return int(value)
     if kind in (bool, str) and isinstance(value, kind):
         return value
-    raise ConfigError(f"{name} must be a {kind.__name__}, not {value!r}")
+    words = {float: "a number", int: "a whole number", bool: "true or false", str: "a string"}
+    raise ConfigError(f"{name} must be {words[kind]}, not {value!r}")
 
 
 def _require(holds: bool, rule: str, value: Any) -> None:

@@ -14,7 +14,8 @@ that holds it. The first result counts. These rules keep a copy from doing harm:
   the next fence, the one under which it would be the holder.
 - A worker copies a trial only once, so a worker that cannot run it does not try indefinitely.
 
-``store/queue.py`` has the transitions; docs/trials.md has the table of them.
+``worth_a_copy`` is the rule of which trials may be copied; ``worker/claiming.py`` decides when a
+worker asks for one. ``store/queue.py`` has the transitions; docs/trials.md has the table of them.
 """
 
 from __future__ import annotations

@@ -58,6 +58,7 @@ from hyperhive.store.updates import (
 )
 
 DEFAULT_LEASE_S = 60.0
+"""Of callers that choose none. A worker chooses its own: ``worker/settings.py``, ``--lease``."""
 
 _Document = Dict[str, Any]
 _UNENDED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}

@@ -8,6 +8,7 @@ from typing import Any, Mapping, Sequence
 
 from pymongo import ReturnDocument
 
+from hyperhive.common.values import mapping, whole
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import NotFound
 from hyperhive.store.server.mongo import Guard
@@ -164,7 +165,7 @@ def _from_document(document: Mapping[str, Any]) -> StoredStudy:
 def _summary(document: Mapping[str, Any]) -> StudySummary:
     return StudySummary(
         name=document["_id"],
-        budget=document["spec"]["trials"],
+        budget=whole(mapping(document.get("spec")).get("trials"), 0),
         created=document["created"],
         cancelled=document["cancelled"],
         result=document.get("result"),

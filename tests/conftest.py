@@ -18,6 +18,8 @@ from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# Read now: the tests' own environment has none of the user's settings.
+DATA = Path(os.environ.get("HYPERHIVE_DATA") or REPOSITORY.parent / "shared" / "data").resolve()
 
 # Before torch is imported: two threads for each of several processes on two cores mostly wait for
 # each other. A worker's slot and predict-cam have one too.
@@ -106,11 +108,12 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Return the folder of the shared archives, or skip: the project holds no copy of them."""
-    folder = REPOSITORY.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"no shared data at {folder}: its archives are not the project's to copy")
-    return folder
+    """Return the folder with the archives of the data sets, or skip: the project holds no copy."""
+    if not DATA.is_dir():
+        pytest.skip(
+            "set HYPERHIVE_DATA to a folder with simpsons-mnist.zip and cmu-faces-quarter.zip"
+        )
+    return DATA
 
 
 @pytest.fixture(scope="session")

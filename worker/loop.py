@@ -104,7 +104,7 @@ class Worker:
         has_warned = False
         while not self._stop.asked.is_set():
             uri = self._find_server()
-            reason = "no server runs on this machine yet: start a coordinator, or pass --mongo URI"
+            reason = "no server runs on this machine: start a coordinator, or pass --mongo URI"
             if uri is not None:
                 try:
                     with Store(uri, timeout=_RECONNECT_LIMIT_S) as store:
@@ -137,7 +137,10 @@ class Worker:
                 with heartbeat:
                     self._work(store, heartbeat)
         except StoreUnavailable as error:
-            log.warning("%s; waiting for it", error)
+            if self._find_server() is None:  # it ends with the last command that uses it
+                log.warning("the private server at %s has stopped; waiting for it", self._address)
+            else:
+                log.warning("%s; waiting for it", error)
 
     def _work(self, store: Store, heartbeat: Heartbeat) -> None:
         """Run trials until stopped; poll less and less often while there are none."""

@@ -10,7 +10,7 @@ import typer
 from hyperhive.common.console import console
 from hyperhive.store.cli import MONGO, MONGOD, server
 
-FILE = typer.Argument(None, metavar="[STUDY.toml]", help="A study file.")
+FILE = typer.Argument(None, metavar="STUDY.toml", help="A study file.")
 NAME = typer.Option(None, help="The study's name. [that of the data set]")
 DATASET = typer.Option(None, help="simpsons, simpsons-gray, digits, or folder (with --data).")
 DATA = typer.Option(None, help="A folder or zip file with the images.")

@@ -64,5 +64,5 @@ def _unknown(calibration: Calibration | None) -> str:
     return (
         f"below {percent(calibration.min_confidence)} confidence, or unlike all classes; "
         f"calibration error on test images {percent(calibration.error_after)}, "
-        f"before {percent(calibration.error_before)}"
+        f"{percent(calibration.error_before)} without calibration"
     )

@@ -85,7 +85,7 @@ def report_of(worker: WorkerRecord, trial: Trial | None, is_silent: bool) -> str
 def no_worker(had_workers: bool) -> str:
     """Return what is wrong, and what to do, when nobody works."""
     problem = "all workers are gone" if had_workers else "no worker yet"
-    return f"{problem}: run `hyperhive worker` on this machine, or on any other with --mongo"
+    return f"{problem}: run `hyperhive worker` here, or on any machine if the MongoDB is shared"
 
 
 def ago(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""From the text after ``--source`` to a source of frames."""
+"""From the text after ``--source`` to a source of frames. A new kind of source begins here."""
 
 from __future__ import annotations
 

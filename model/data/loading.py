@@ -15,6 +15,7 @@ from hyperhive.model.data.image_tree import ImageTree
 from hyperhive.model.data.images import fit
 
 NAMES = ("simpsons", "simpsons-gray", "digits", "folder")
+"""``load`` reads each. The commands' ``--help`` and docs/studies.md list them too."""
 _TOP = PurePosixPath(".")
 
 

@@ -125,7 +125,7 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
         ("coordinator --dataset digits --space wide", 2, "no space is called 'wide': choose one"),
         ("demo --space wide", 2, "no space is called 'wide': choose one of classic, robust"),
         ("coordinator --dataset digits --name a/b", 2, "a study's name must be 1 to 64 letters"),
-        ("coordinator missing.toml", 2, "missing.toml: No such file or directory"),
+        ("coordinator missing.toml", 2, "missing.toml cannot be read: No such file or directory"),
         ("coordinator unknown-key.toml", 2, "unknown-key.toml has an unknown key: trails"),
         ("coordinator bad-range.toml", 2, "epochs: low and high must be numbers, low below high"),
         ("coordinator bad-value.toml", 2, "trials must be a whole number, 1 or more"),

@@ -71,7 +71,7 @@ def mongods(home: Home) -> list[str]:
 def worker(shared_home: Home) -> Program:
     """Return a worker that was started before there was any server."""
     worker = shared_home.start("worker", "--slots", "1", "--lease", LEASE, "--grace", "1")
-    worker.says("no server runs on this machine yet: start a coordinator, or pass --mongo URI")
+    worker.says("no server runs on this machine: start a coordinator, or pass --mongo URI")
     return worker
 
 
@@ -83,7 +83,7 @@ def test_a_study_survives_a_killed_worker(shared_home: Home, worker: Program) ->
     """
     home = shared_home
     doomed = home.start("worker", "--slots", "1", "--lease", LEASE)
-    doomed.says("no server runs on this machine yet")
+    doomed.says("no server runs on this machine")
     (other,) = home.slots(worker)
     os.kill(other, signal.SIGSTOP)  # else it might do all the trials before the other's first
     coordinator = home.start("coordinator", study(home, "first", TRIALS))

@@ -20,6 +20,8 @@ from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
 from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Status
 
+pytestmark = pytest.mark.long
+
 BEFORE = "b3d364f7c1a77d7d5cbd04882c4790268e9bfd5d"
 """The last commit before the folders were imported as ``hyperhive.*``."""
 

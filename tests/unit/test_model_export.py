@@ -348,7 +348,7 @@ def test_the_weights_are_written_without_their_data_set(tmp_path: Path, dataset:
     packed, _ = saved(tmp_path / "m", dataset)
     path = tmp_path / "copy.safetensors"
     output = best("--model", tmp_path / "m", "--export", path)
-    assert output.splitlines()[-1] == f"written: {path}"
+    assert output.splitlines()[-1] == f"written: {path} and its card, {path.with_suffix('.json')}"
     assert path.read_bytes() == packed
 
 

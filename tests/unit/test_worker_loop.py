@@ -403,7 +403,18 @@ def test_a_worker_waits_for_its_server(
         bench.uri = mongo_uri
         until(lambda: the_trial(store).status is Status.DONE, "the trial's end")
     assert errors == []
-    assert caplog.text.count("no server runs on this machine yet") == 1
+    assert caplog.text.count("no server runs on this machine") == 1
+
+
+def test_a_private_server_that_has_ended_is_named(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker says that it is gone, and does not ask to check a --mongo that nobody gave."""
+    bench = start(succeeds)
+    bench.uri, bench.worker._address = None, "127.0.0.1:1/hyperhive"
+    monkeypatch.setattr(Outbox, "deliver", raising(StoreUnavailable("check --mongo")))
+    bench.worker._session("mongodb://127.0.0.1:1/")
+    assert caplog.messages[-1].startswith("the private server at 127.0.0.1:1/hyperhive has stopped")
 
 
 def test_a_worker_first_delivers_what_the_dead_left(

@@ -24,7 +24,7 @@ _RECONNECT_S = 1.0
 
 
 class NoWorker(InputError):
-    """No worker was there for as long as the search was to wait for one."""
+    """No worker was present for the whole time that the search may wait for one."""
 
 
 class Interrupted(Exception):
@@ -203,7 +203,7 @@ class Sweep:
         self.had_workers = False
 
     def run_if_due(self) -> bool:
-        """Sweep if the last time is long enough ago; return whether it was.
+        """Sweep if the last sweep was long enough ago; return whether it did.
 
         Raises ``StudyWithdrawn``, ``NoWorker``.
         """
@@ -234,7 +234,7 @@ class Sweep:
             raise StudyWithdrawn(f"study {self._study} was cancelled")
 
     def _require_worker(self) -> None:
-        """Raise ``NoWorker`` if there has been none for longer than the search is to wait."""
+        """Raise ``NoWorker`` if there has been none for longer than the search may wait."""
         if self.workers:
             self.had_workers = True
             self._worker_seen_at = time.monotonic()

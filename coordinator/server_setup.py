@@ -109,12 +109,12 @@ class Invitation:
         if self.role not in COMMANDS:
             raise UsageError("--role must be one of {}".format(", ".join(COMMANDS)))
         if self.host is not None and _HOST.fullmatch(self.host) is None:
-            raise UsageError("--host must be HOST or HOST:PORT, as in 192.168.1.10:27017")
+            raise UsageError("--host must be HOST or HOST:PORT, for example 192.168.1.10:27017")
         unreachable = _EVERY_INTERFACE.match(self.host or _hosts(self.uri))
         if unreachable is not None:
             raise UsageError(
-                f"no device reaches a server as {unreachable.group(1)}: pass --host with the name "
-                f"or address by which {self.name} reaches it, as in --host 192.168.1.10"
+                f"no device can reach a server as {unreachable.group(1)}: pass --host with the "
+                f"name or address by which {self.name} reaches it, for example --host 192.168.1.10"
             )
 
     def send(self) -> tuple[str, str | None]:

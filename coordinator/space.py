@@ -53,7 +53,7 @@ class Dimension:
             # hyperopt rounds a draw to the nearest multiple, which may lie outside other bounds.
             raise UsageError(f"{where}low and high must be multiples of step")
         if self.name in _WHOLE_NUMBERS and self.distribution != _WHOLE:
-            raise UsageError(f"{where}is a whole number: its distribution must be quniform")
+            raise UsageError(f"{where}this is a whole number, so its distribution must be quniform")
 
     def to_config(self, value: float) -> Any:
         """Return hyperopt's value in the type that the configuration has."""
@@ -129,8 +129,8 @@ def from_tables(tables: Mapping[str, Any]) -> Space:
             or not {"distribution", "low", "high"} <= set(table) <= known
         ):
             raise UsageError(
-                f"search space, {name}: needs distribution, low and high, may have step, and "
-                "nothing else"
+                f"search space, {name}: it must have distribution, low and high, may have step, "
+                "and nothing else"
             )
         dimensions.append(Dimension(name=name, **table))
     missing = {"learning_rate", "epochs", "momentum"} - {each.name for each in dimensions}

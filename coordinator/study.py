@@ -62,8 +62,8 @@ class Plan:
     def __post_init__(self) -> None:
         _require(
             isinstance(self.name, str) and _NAME.fullmatch(self.name) is not None,
-            "a study's name may have letters, digits, '.', '_' and '-', 64 at most, and "
-            "starts with a letter or digit",
+            "a study's name must be 1 to 64 letters, digits, '.', '_' or '-', and start with a "
+            "letter or digit",
         )
         _require(self.algorithm in ALGORITHMS, "algorithm must be one of " + ", ".join(ALGORITHMS))
         _require(
@@ -83,7 +83,7 @@ class Plan:
         named = isinstance(self.objective, str) and self.objective not in ("", HYPEROPT)
         _require(named, "objective must be the name under which workers know what a trial runs")
         number = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
-        _require(number, "validation must be a share between 0 and 1")
+        _require(number, "validation must be a number between 0 and 1")
 
 
 @dataclass(frozen=True)

@@ -80,17 +80,17 @@ class SearchTrials:
     def drop_weights(self) -> bool:
         """Drop the weights of all finished trials but the best ``WEIGHTS_KEPT``.
 
-        Returns whether no trial refused; one that does was deleted, or somebody wrote into it.
+        Returns False if a trial could not be changed: it was deleted, or somebody wrote into it.
         """
-        refused = False
+        all_dropped = True
         for trial in ranking(self._finished.values())[WEIGHTS_KEPT:]:
             if trial.artifact is not None:
                 try:
                     self._finished[trial.tid] = self._store.drop_weights(trial)
                     self._ordered = None
                 except LeaseLost:
-                    refused = True
-        return not refused
+                    all_dropped = False
+        return all_dropped
 
     def _take(self, trials: list[Trial]) -> None:
         for trial in trials:

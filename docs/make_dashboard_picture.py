@@ -28,7 +28,7 @@ from hyperhive.store.server.embedded import embedded_server
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "dashboard.png"
-TRIALS, ENOUGH = 40, 24
+TRIALS, ENOUGH, SLOTS = 40, 24, 2
 STUDY = ("coordinator", "--dataset", "digits", "--trials", str(TRIALS))
 FLAGS = "--headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=3000"
 
@@ -42,10 +42,10 @@ def main() -> None:
         uri = opened.enter_context(embedded_server(Path(folder) / "mongo"))
         work = Path(folder)
         opened.enter_context(running(work, uri, *STUDY))
-        opened.enter_context(running(work, uri, "worker", "--slots", "2"))
+        opened.enter_context(running(work, uri, "worker", "--slots", str(SLOTS)))
         log = opened.enter_context(running(work, uri, "dashboard", "--port", "0"))
         url = address(log)
-        while fleet(url).get("ended", 0) < ENOUGH:
+        while not is_worth_a_picture(url):
             time.sleep(0.5)
         target = work / "dashboard.png"
         subprocess.run(
@@ -89,11 +89,13 @@ def address(log: Path) -> str:
         time.sleep(0.1)
 
 
-def fleet(url: str) -> dict[str, Any]:
-    """Return the study as the page shows it."""
+def is_worth_a_picture(url: str) -> bool:
+    """Return whether enough trials have ended, and each worker has trained an epoch of its own."""
     with urllib.request.urlopen(url + "fleet.json") as answer:  # noqa: S310 - our own server
-        content: dict[str, Any] = json.load(answer)
-    return (content["fleet"] or {}).get("study") or {}
+        fleet: dict[str, Any] = json.load(answer)["fleet"] or {}
+    study, workers = fleet.get("study") or {}, fleet.get("workers", [])
+    is_training = [": epoch" in worker["does"] for worker in workers]
+    return study.get("ended", 0) >= ENOUGH and len(is_training) == SLOTS and all(is_training)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import errno
 import importlib
 import select
 import sys
-from typing import Any, Iterator, List, NoReturn, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 import typer
 from typer.core import TyperGroup
@@ -119,7 +119,7 @@ def load(name: str) -> Any:
         alone.add_typer(command, name=name)
     else:
         alone.command(name)(command)
-    return _keep_broken_pipes(typer.main.get_group(alone).commands[name])
+    return typer.main.get_group(alone).commands[name]
 
 
 def main() -> None:
@@ -141,38 +141,31 @@ def predict_cam() -> None:
     """Run ``predict-cam``."""
     from hyperhive.inference.cli import app
 
-    _run(_keep_broken_pipes(typer.main.get_command(app)), "predict-cam")
+    _run(typer.main.get_command(app), "predict-cam")
 
 
 def _run(command: Any, name: str) -> None:
-    debug = False
-
-    def set_debug(wanted: bool) -> None:
-        nonlocal debug
-        debug = wanted
-
-    command.params.extend(_common_options(name, set_debug))
+    command.params.extend(_common_options(name))
+    command.invoke = _broken_pipes_kept()(command.invoke)
     try:
         command()
     except Exception as error:
         sentence = _sentence(error)
-        if debug or sentence is None:
+        if sentence is None or "--debug" in sys.argv:
             raise
-        _fail(sentence, getattr(error, "exit_code", 1))
+        sys.stderr.write(f"error: {sentence}\n")
+        sys.exit(getattr(error, "exit_code", 1))
 
 
-def _common_options(name: str, set_debug: Any) -> List[Any]:
-    """Return the options of both commands; their callbacks do what they ask for."""
+def _common_options(name: str) -> List[Any]:
+    """Return ``--version`` and ``--debug``, which both commands have."""
 
     def show_version(wanted: bool) -> None:
         if wanted:
             typer.echo(f"{name} {hyperhive.__version__}")
             raise typer.Exit
 
-    options = typer.Typer(add_completion=False)
-
-    @options.command()
-    def _(
+    def declare(
         version: bool = typer.Option(
             False,
             "--version",
@@ -184,15 +177,15 @@ def _common_options(name: str, set_debug: Any) -> List[Any]:
         debug: bool = typer.Option(
             False,
             "--debug",
-            callback=set_debug,
-            is_eager=True,
             expose_value=False,
             help="Show the traceback of every error, expected errors included.",
         ),
     ) -> None:
-        """Only declares the options."""
+        """Only declares the options; ``_run`` looks for ``--debug``."""
 
-    return list(typer.main.get_command(options).params)
+    app = typer.Typer(add_completion=False)
+    app.command()(declare)
+    return list(typer.main.get_command(app).params)
 
 
 def _sentence(error: Exception) -> Optional[str]:
@@ -207,19 +200,6 @@ def _sentence(error: Exception) -> Optional[str]:
         if error.errno in _OF_A_DISK:
             return error.strerror
     return None
-
-
-def _fail(sentence: str, exit_code: int) -> NoReturn:
-    sys.stderr.write(f"error: {sentence}\n")
-    sys.exit(exit_code)
-
-
-def _keep_broken_pipes(command: Any) -> Any:
-    """Wrap a command, or each command of a group, in ``_broken_pipes_kept``; return it."""
-    for part in (command, *getattr(command, "commands", {}).values()):
-        if part.callback is not None:
-            part.callback = _broken_pipes_kept()(part.callback)
-    return command
 
 
 @contextlib.contextmanager

@@ -16,7 +16,9 @@ DATASET = typer.Option(
     None, help="simpsons, simpsons-gray, digits, or folder. [simpsons if available, else digits]"
 )
 DATA = typer.Option(None, help="A folder or zip: Simpsons-MNIST's repository, or class folders.")
-TRIALS = typer.Option(None, min=1, help="[20 for the digits, else 30]")
+TRIALS = typer.Option(
+    None, min=1, help="How many configurations to try. [20 for the digits, else 30]"
+)
 SEED = typer.Option(0, min=0, help="The seed of suggestions, weights and splits.")
 SLOTS = typer.Option(None, min=1, help="Trials at once. [one per core]")
 

@@ -9,7 +9,7 @@ import typer
 from hyperhive.common.console import tell
 from hyperhive.common.errors import UsageError
 from hyperhive.common.signals import StopSignals
-from hyperhive.store.cli import MONGOD, mongo_option
+from hyperhive.store.cli import mongo_option
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """Names that need no quoting in a URI or in a shell."""
@@ -30,6 +30,8 @@ HOST = typer.Option(
     metavar="HOST[:PORT]",
     help="The server's address as that device reaches it. [the address in --mongo]",
 )
+PORT = typer.Option(None, min=1, max=65535, help="The server's port. [any free one]")
+MONGOD = typer.Option(None, metavar="PATH", help="The mongod to run. [the one that is installed]")
 
 mongo_app = typer.Typer(
     no_args_is_help=True,
@@ -80,10 +82,7 @@ def revoke(name: str = NAME, mongo: Optional[str] = ADMIN) -> None:
 
 
 @mongo_app.command()
-def start(
-    port: Optional[int] = typer.Option(None, min=1, max=65535, help="[one that is free]"),
-    mongod: Optional[str] = MONGOD,
-) -> None:
+def start(port: Optional[int] = PORT, mongod: Optional[str] = MONGOD) -> None:
     """Run the private server until Ctrl-C; coordinators and workers here find it by themselves."""
     from hyperhive.store.server.embedded import default_directory, embedded_server
     from hyperhive.store.server.mongo import address
@@ -105,7 +104,10 @@ def stop() -> None:
 def _require(name: str, mongo: Optional[str]) -> str:
     """Return the server's URI; raise ``UsageError`` for a name that cannot be a device's."""
     if _NAME.fullmatch(name) is None:
-        raise UsageError("a device's name has letters, digits, '.', '_' and '-', 64 at most")
+        raise UsageError(
+            "a device's name must be 1 to 64 letters, digits, '.', '_' or '-', and start with a "
+            "letter or digit"
+        )
     return _require_server(mongo)
 
 

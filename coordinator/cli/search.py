@@ -61,8 +61,19 @@ def coordinator(
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     options = session.StudyOptions(
-        *(file, name, dataset, data, gray, strict, trials, algorithm, space, seed),
-        *(refit, timeout, models),
+        file=file,
+        name=name,
+        dataset=dataset,
+        data=data,
+        gray=gray,
+        strict=strict,
+        trials=trials,
+        algorithm=algorithm,
+        space=space,
+        seed=seed,
+        refit=refit,
+        timeout=timeout,
+        models=models,
     )
     if not session.run(options, functools.partial(server, mongo, mongod), console):
         raise typer.Exit(1)

@@ -40,8 +40,8 @@ class DashboardOptions:
     def __post_init__(self) -> None:
         if self.secret is not None and _SECRET.fullmatch(self.secret) is None:
             raise UsageError(
-                "the secret of the dashboard's address has 16 to 200 letters, digits, '.', '_', "
-                "'~' and '-': `openssl rand -hex 16` makes one"
+                "the secret of the dashboard's address must be 16 to 200 letters, digits, '.', "
+                "'_', '~' or '-': `openssl rand -hex 16` makes one"
             )
 
 

@@ -110,7 +110,7 @@ class Snapshot:
     """A study at one moment of its search in this process.
 
     Args:
-        study: its state, without trials that are not the search's and not waited for now.
+        study: its state. Of trials outside the search it has only the one that is waited for.
         phase: what the search does, in words.
         workers: those that would take its trials.
         had_workers: whether there has been a worker since the search started.

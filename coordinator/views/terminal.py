@@ -48,7 +48,7 @@ class Lines:
         study = snapshot.study
         ended = [t for t in study.searched if t.tid not in self._written and t.is_final]
         if ended and not self._is_started:
-            self._write(f"resumed with {len(ended)} trials done")
+            self._write(f"resumed; {len(ended)} of {study.budget} trials have ended")
             self._written.update(trial.tid for trial in ended)
             ended = []
         self._is_started = True

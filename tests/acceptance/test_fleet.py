@@ -133,7 +133,7 @@ def test_a_study_survives_its_coordinator(shared_home: Home, worker: Program) ->
     assert first.said().endswith("stopped; start the same study again and it goes on from here\n")
     assert mongods(home) == []
     second = home.start(*command)
-    second.says("resumed with ")
+    second.says("resumed; ")
     second.says("/10] trial")
     second.signal(signal.SIGKILL)
     assert second.end() == -signal.SIGKILL

@@ -39,7 +39,7 @@ def test_03_a_coordinator_killed_while_posting(
             coordinator.end()
         last = fleet.search("s", trials, algorithm="tpe")
         assert last.returncode == 0
-        assert "resumed with " in last.stdout
+        assert "resumed; " in last.stdout
         for study in ("calm", "s"):
             check(store, study, trials, fleet.audit, fleet.outbox)
             check_result(store, study)

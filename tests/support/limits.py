@@ -1,8 +1,8 @@
-"""What keeps the house easy to read: short functions and files, small folders, no import circles.
+"""Limits that keep the code easy to read: on functions, files, folders and circular imports.
 
     python tests/support/limits.py
 
-names what breaks the limits, and fails if anything does.
+prints what breaks a limit, and fails if anything does.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ FILE_LINES = 400
 FOLDER_MODULES = 15
 
 REASONS: dict[str, str] = {
-    "inference/cli.py:predict": "one line per option, and no statement but the hand-over",
+    "coordinator/cli/search.py:coordinator": "one line per option, and no statement but the hand-over",
+    "inference/cli.py:predict": "one line per option, and only one statement, which passes them on",
 }
 """Functions of more than 40 lines, as ``folder/module.py:function``, and why each is that long."""
 
 
 def sources() -> list[Path]:
-    """Return the modules of hyperhive, those of its face and of its parts."""
-    face = (REPOSITORY / "hyperhive").glob("*.py")
+    """Return the modules of hyperhive: those in ``hyperhive/`` itself, and those of its parts."""
+    own = (REPOSITORY / "hyperhive").glob("*.py")
     parts = (path for part in PARTS for path in (REPOSITORY / part).rglob("*.py"))
-    return sorted([*face, *parts])
+    return sorted([*own, *parts])
 
 
 def name_of(path: Path) -> str:
@@ -191,4 +192,4 @@ def circles(graph: dict[str, set[str]]) -> Iterator[list[str]]:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(problems()))
+    sys.exit("\n".join(problems()) or 0)  # "" would count as a failure

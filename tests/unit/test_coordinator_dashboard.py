@@ -543,7 +543,7 @@ def test_beyond_loopback_the_address_holds_a_secret(
 @pytest.mark.parametrize("secret", ["", "short", "fifteen-letters", "with/slashes/in/it", "ä" * 20])
 def test_an_unusable_secret_is_refused(secret: str) -> None:
     """It must be long, and need no quoting in an address."""
-    with pytest.raises(UsageError, match="has 16 to 200 letters") as error:
+    with pytest.raises(UsageError, match="must be 16 to 200 letters") as error:
         served(secret=secret)
     assert not secret or secret not in str(error.value)
 

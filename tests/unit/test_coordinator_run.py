@@ -569,7 +569,7 @@ def test_a_log_has_a_line_for_each_trial_that_ends(store: Store, mongo_uri: str)
     assert len(shown) == 5
     with console.capture() as capture:
         Lines(console).show(done)
-    assert "resumed with 3 trials done" in capture.get()
+    assert "resumed; 3 of 3 trials have ended" in capture.get()
 
 
 def test_the_panel_shows_what_each_worker_does(store: Store) -> None:

@@ -119,7 +119,9 @@ def test_a_space_needs_all_three_hyperparameters(name: str) -> None:
 )
 def test_a_malformed_table_is_refused(table: Any) -> None:
     """A table with a missing or an unknown key is refused with a sentence."""
-    with pytest.raises(UsageError, match="momentum: needs distribution, low and high") as refused:
+    with pytest.raises(
+        UsageError, match="momentum: it must have distribution, low and high"
+    ) as refused:
         from_tables({**CLASSIC_TABLES, "momentum": table})
     assert is_one_sentence(str(refused.value))
 

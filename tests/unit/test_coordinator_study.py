@@ -165,10 +165,10 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: Any) -> 
         ({"batch_size": 0}, "batch_size must be a whole number, 1 or more"),
         ({"startup": 0}, "startup must be a whole number, 1 or more"),
         ({"max_attempts": 0}, "max_attempts must be a whole number, 1 or more"),
-        ({"validation": 0.0}, "validation must be a share between 0 and 1"),
-        ({"validation": 1}, "validation must be a share between 0 and 1"),
-        ({"validation": "0.2"}, "validation must be a share between 0 and 1"),
-        ({"validation": float("nan")}, "validation must be a share between 0 and 1"),
+        ({"validation": 0.0}, "validation must be a number between 0 and 1"),
+        ({"validation": 1}, "validation must be a number between 0 and 1"),
+        ({"validation": "0.2"}, "validation must be a number between 0 and 1"),
+        ({"validation": float("nan")}, "validation must be a number between 0 and 1"),
     ],
 )
 def test_an_impossible_plan_is_refused(changed: dict[str, Any], message: str) -> None:

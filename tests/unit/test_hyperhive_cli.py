@@ -37,7 +37,7 @@ def run_command(monkeypatch: pytest.MonkeyPatch, error: Exception, *arguments: s
         raise error
 
     monkeypatch.setattr(sys, "argv", ["hyperhive", *arguments])
-    cli._run(cli._keep_broken_pipes(typer.main.get_command(app)), "hyperhive")
+    cli._run(typer.main.get_command(app), "hyperhive")
 
 
 def list_of_commands() -> list[Any]:
@@ -198,7 +198,7 @@ def test_a_reader_that_leaves_ends_a_command_quietly(buffered: bool) -> None:
         "def write() -> None:\n"
         "    while True:\n"
         "        print('line')\n"
-        "cli._run(cli._keep_broken_pipes(typer.main.get_command(app)), 'hyperhive')\n"
+        "cli._run(typer.main.get_command(app), 'hyperhive')\n"
     )
     command = [sys.executable, *([] if buffered else ["-u"]), "-c", script]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -96,9 +96,9 @@ $(VENV)/.%-installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[$*]'
 	@touch $@
 
-# Built once: pip builds in this folder, so that two installations at once would be in each other's way.
+# Built once: pip builds in this folder, where two builds at once, or files of an earlier one, do harm.
 build/wheel/.built: pyproject.toml | $(VENV)/bin/python
-	rm -rf build/wheel
+	rm -rf build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
 	@touch $@
 

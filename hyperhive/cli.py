@@ -8,8 +8,10 @@ failed; 2: wrong usage). Any other error is a fault of ours and keeps its traceb
 import contextlib
 import errno
 import importlib
+import os
 import select
 import sys
+import threading
 from typing import Any, Iterator, List, Optional, Tuple
 
 import typer
@@ -141,7 +143,16 @@ def predict_cam() -> None:
     """Run ``predict-cam``."""
     from hyperhive.inference.cli import app
 
-    _run(typer.main.get_command(app), "predict-cam")
+    before = set(threading.enumerate())
+    try:
+        _run(typer.main.get_command(app), "predict-cam")
+    except SystemExit as ended:
+        # A read that hangs in OpenCV's C++ code aborts the process when Python takes it apart.
+        if {thread.name for thread in set(threading.enumerate()) - before} & {"grabber"}:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(int(ended.code or 0))
+        raise
 
 
 def _run(command: Any, name: str) -> None:

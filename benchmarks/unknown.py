@@ -33,7 +33,7 @@ from hyperhive.model.calibration import Calibration, calibration_error
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.device import CPU
-from hyperhive.model.temperature import best_temperature
+from hyperhive.model.temperature_scaling import best_temperature
 from hyperhive.model.training import TrainingData
 
 EACH = 300

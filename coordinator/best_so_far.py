@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Callable
 
 from hyperhive.common.errors import InputError
-from hyperhive.coordinator.views.progress import StudyState
+from hyperhive.coordinator.views.study_state import StudyState
 from hyperhive.model.card import Card
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import CorruptBlob, NotFound, StoreUnavailable

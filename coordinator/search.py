@@ -8,9 +8,9 @@ import time
 from typing import Callable, Iterable, TypeVar
 
 from hyperhive.common.errors import InputError
+from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.study import Study
-from hyperhive.coordinator.trials import SearchTrials
-from hyperhive.coordinator.views.progress import Snapshot, StudyState, Watch
+from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch
 from hyperhive.model.config import TrainConfig
 from hyperhive.store.errors import NotFound, StoreUnavailable, StudyWithdrawn
 from hyperhive.store.store import Store

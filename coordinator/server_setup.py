@@ -12,7 +12,7 @@ from urllib.parse import quote
 from hyperhive.common.errors import InputError, UsageError
 from hyperhive.store.errors import LoginRefused
 from hyperhive.store.server import login
-from hyperhive.store.server.mongo import with_login
+from hyperhive.store.server.client import with_login
 from hyperhive.store.server.roles import ROLES
 from hyperhive.store.store import Store
 

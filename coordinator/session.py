@@ -16,11 +16,11 @@ from rich.progress import Progress as Bars
 from hyperhive.common.errors import UsageError
 from hyperhive.common.extras import require_installed
 from hyperhive.common.signals import StopSignals
-from hyperhive.coordinator.run import StudyRun, open_study
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.space import named
 from hyperhive.coordinator.study import Plan, read_file, study_name
-from hyperhive.coordinator.views.progress import Snapshot
+from hyperhive.coordinator.study_run import StudyRun, open_study
+from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.coordinator.views.summary import summary
 from hyperhive.coordinator.views.terminal import showing
 from hyperhive.model.data.dataset import Dataset

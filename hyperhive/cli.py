@@ -30,7 +30,7 @@ _COMMANDS = [
     ),
     (
         "coordinator",
-        "hyperhive.coordinator.cli.search:coordinator",
+        "hyperhive.coordinator.cli.coordinator:coordinator",
         "Start or resume a study: post its trials, show its progress, keep its best model.",
     ),
     (

@@ -14,7 +14,7 @@ import numpy as np
 from hyperhive.common.errors import CheckpointError, UsageError
 from hyperhive.common.values import is_fraction, is_number
 from hyperhive.model.membership import MemberStatistics
-from hyperhive.model.temperature import best_temperature
+from hyperhive.model.temperature_scaling import best_temperature
 
 CORRECT_KEPT = 0.99
 """Share of the correctly classified validation images that pass the threshold of confidence, and

@@ -13,7 +13,7 @@ from bson import ObjectId
 from pymongo import ASCENDING
 
 from hyperhive.common.values import mapping, number, whole
-from hyperhive.store.server.mongo import Guard
+from hyperhive.store.server.client import Guard
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from gridfs.errors import NoFile
 from pymongo import ASCENDING
 
 from hyperhive.store.errors import CorruptBlob, NotFound
-from hyperhive.store.server.mongo import Guard, transfer_time
+from hyperhive.store.server.client import Guard, transfer_time
 
 
 @dataclass(frozen=True)

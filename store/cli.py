@@ -39,8 +39,8 @@ MONGOD = typer.Option(None, help="The mongod to run when --mongo is absent.", me
 @contextlib.contextmanager
 def server(mongo: Optional[str], mongod: Optional[str]) -> Iterator[str]:
     """Give the URI in ``--mongo``, or start this machine's private server and give its URI."""
+    from hyperhive.store.server.client import address
     from hyperhive.store.server.embedded import embedded_server
-    from hyperhive.store.server.mongo import address
 
     if mongo is not None:
         address(mongo)

@@ -8,7 +8,7 @@ from pymongo.errors import DuplicateKeyError
 
 from hyperhive.store.blobs import BlobRef, Blobs
 from hyperhive.store.errors import NotFound
-from hyperhive.store.server.mongo import Guard
+from hyperhive.store.server.client import Guard
 
 
 class Datasets:

@@ -35,9 +35,9 @@ from pymongo.errors import DuplicateKeyError
 from hyperhive.store import copies
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.job_schema import CAN_LIVE
-from hyperhive.store.server.mongo import Guard
+from hyperhive.store.server.client import Guard
 from hyperhive.store.trial import Draft, ErrorKind, Status, Trial, command, experiment_keys
-from hyperhive.store.trials import A_STUDYS
+from hyperhive.store.trial_reader import A_STUDYS
 from hyperhive.store.updates import (
     LEASE_IS_OVER,
     REFUNDED,

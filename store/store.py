@@ -17,7 +17,7 @@ from hyperhive.store.blobs import Blobs
 from hyperhive.store.datasets import Datasets
 from hyperhive.store.errors import NotAllowed, NotFound
 from hyperhive.store.queue import TrialQueue
-from hyperhive.store.server.mongo import (
+from hyperhive.store.server.client import (
     DEFAULT_DATABASE,
     Guard,
     address,
@@ -28,7 +28,7 @@ from hyperhive.store.server.mongo import (
 from hyperhive.store.server.roles import Roles
 from hyperhive.store.studies import StoredModel, StoredStudy, Studies
 from hyperhive.store.trial import Trial
-from hyperhive.store.trials import TrialReader
+from hyperhive.store.trial_reader import TrialReader
 from hyperhive.store.workers import Workers
 
 OPERATION_TIMEOUT_S = 10.0

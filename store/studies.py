@@ -11,7 +11,7 @@ from pymongo import ReturnDocument
 from hyperhive.common.values import mapping, whole
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import NotFound
-from hyperhive.store.server.mongo import Guard
+from hyperhive.store.server.client import Guard
 
 
 @dataclass(frozen=True)

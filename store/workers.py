@@ -12,7 +12,7 @@ from typing import Any, Mapping
 from pymongo import ASCENDING
 
 from hyperhive.common.values import mapping, number, text, whole
-from hyperhive.store.server.mongo import Guard
+from hyperhive.store.server.client import Guard
 
 PRESENCE_S = 45.0
 """A worker that has not reported for this long counts as gone. It reports four times as often."""

@@ -36,7 +36,7 @@ def dashboard(
     page, and can change nothing. Beyond this machine it is served over HTTP: use it in a network
     you trust.
     """
-    from hyperhive.coordinator.views import page
+    from hyperhive.coordinator.views import dashboard_page
 
-    options = page.DashboardOptions(study, host, port, secret)
-    page.serve(options, functools.partial(server, mongo, mongod), tell)
+    options = dashboard_page.DashboardOptions(study, host, port, secret)
+    dashboard_page.serve(options, functools.partial(server, mongo, mongod), tell)

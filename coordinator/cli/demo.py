@@ -9,7 +9,7 @@ from typing import Optional
 import typer
 
 from hyperhive.common.console import console
-from hyperhive.coordinator.cli.search import MODELS, REFIT, SPACE
+from hyperhive.coordinator.cli.coordinator import MODELS, REFIT, SPACE
 from hyperhive.store.cli import MONGO, MONGOD, server
 
 DATASET = typer.Option(

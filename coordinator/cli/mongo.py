@@ -84,8 +84,8 @@ def revoke(name: str = NAME, mongo: Optional[str] = ADMIN) -> None:
 @mongo_app.command()
 def start(port: Optional[int] = PORT, mongod: Optional[str] = MONGOD) -> None:
     """Run the private server until Ctrl-C; coordinators and workers here find it by themselves."""
+    from hyperhive.store.server.client import address
     from hyperhive.store.server.embedded import default_directory, embedded_server
-    from hyperhive.store.server.mongo import address
 
     with StopSignals() as signals, embedded_server(mongod=mongod, port=port) as uri:
         tell(f"MongoDB runs at {address(uri)}; Ctrl-C ends it")

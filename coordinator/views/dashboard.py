@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict
 
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
-from hyperhive.coordinator.views.progress import StudyState, measured
+from hyperhive.coordinator.views.study_state import StudyState, measured
 from hyperhive.coordinator.views.wording import (
     ago,
     counts,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Callable, Mapping
 
 from hyperhive.common.values import mapping, number
-from hyperhive.coordinator.views.progress import StudyState, at_work
+from hyperhive.coordinator.views.study_state import StudyState, at_work
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StudySummary
 from hyperhive.store.trial import Trial, experiment_key, experiment_keys

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from hyperhive.coordinator.ranking import ranking
-from hyperhive.coordinator.views.progress import measured
+from hyperhive.coordinator.views.study_state import measured
 from hyperhive.coordinator.views.wording import hyperparameters, percent
 from hyperhive.model.calibration import Calibration
 from hyperhive.model.data.dataset import Dataset

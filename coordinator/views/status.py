@@ -8,7 +8,7 @@ from rich.text import Text
 
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
-from hyperhive.coordinator.views.progress import StudyState
+from hyperhive.coordinator.views.study_state import StudyState
 from hyperhive.coordinator.views.wording import ago, outcome, percent, report_of
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Status

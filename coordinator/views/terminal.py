@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hyperhive.coordinator.views.progress import Snapshot, Watch, at_work
+from hyperhive.coordinator.views.study_state import Snapshot, Watch, at_work
 from hyperhive.coordinator.views.wording import (
     counts,
     doing,

@@ -10,7 +10,7 @@ from typing import Mapping
 from rich.text import Text
 
 from hyperhive.common.values import number
-from hyperhive.coordinator.views.progress import StudyState
+from hyperhive.coordinator.views.study_state import StudyState
 from hyperhive.store.trial import Status, Trial
 from hyperhive.store.workers import WorkerRecord
 

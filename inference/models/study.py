@@ -12,8 +12,8 @@ from hyperhive.inference.models.file import Chosen, predictor_of
 from hyperhive.inference.models.watcher import Watcher
 from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.store.errors import StoreUnavailable
+from hyperhive.store.server.client import address
 from hyperhive.store.server.embedded import embedded_server
-from hyperhive.store.server.mongo import address
 from hyperhive.store.store import Store
 
 _OWN_SERVER = "this machine's own server"

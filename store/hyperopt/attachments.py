@@ -11,7 +11,7 @@ from hyperopt.mongoexp import OperationFailure
 from pymongo import DESCENDING
 
 from hyperhive.store.errors import NotAllowed
-from hyperhive.store.server.mongo import transfer_time
+from hyperhive.store.server.client import transfer_time
 
 if TYPE_CHECKING:
     from hyperhive.store.hyperopt.jobs import MongoJobs

@@ -25,7 +25,7 @@ from pymongo import errors as mongo
 from hyperhive.common import files, paths
 from hyperhive.store.errors import NoServerBinary, ServerFailed, StoreError
 from hyperhive.store.server import mongod as process
-from hyperhive.store.server.mongo import DEFAULT_DATABASE
+from hyperhive.store.server.client import DEFAULT_DATABASE
 from hyperhive.store.server.mongod import Mongod, client, free_port, is_unlocked, require_free
 
 log = logging.getLogger(__name__)

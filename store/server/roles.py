@@ -11,7 +11,7 @@ import secrets
 from typing import Any, Mapping, Tuple
 
 from hyperhive.store.errors import BadAddress, NameTaken, NotFound
-from hyperhive.store.server.mongo import Guard
+from hyperhive.store.server.client import Guard
 
 COORDINATOR, WORKER, VIEWER = "coordinator", "worker", "viewer"
 ROLES = (COORDINATOR, WORKER, VIEWER)

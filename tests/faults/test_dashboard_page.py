@@ -15,8 +15,8 @@ from support.home import until
 from support.proxy import Proxy, anything, nothing
 
 from hyperhive.coordinator.views.dashboard import Dashboard
+from hyperhive.coordinator.views.dashboard_page import DashboardOptions, listen
 from hyperhive.coordinator.views.fleet import FleetReader
-from hyperhive.coordinator.views.page import DashboardOptions, listen
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft

@@ -21,7 +21,7 @@ from hyperhive.store.errors import BadAddress, LoginRefused, NotAllowed, StoreUn
 from hyperhive.store.hyperopt import attachments, leases
 from hyperhive.store.hyperopt.address import standard_uri
 from hyperhive.store.queue import new_token
-from hyperhive.store.server.mongo import with_login
+from hyperhive.store.server.client import with_login
 from hyperhive.store.store import Store
 from hyperhive.store.trial import HYPEROPT, Draft, Status
 

@@ -7,7 +7,7 @@ from typing import Iterator
 import pytest
 
 from hyperhive.store.errors import BadAddress, LoginRefused, NameTaken, NotAllowed, NotFound
-from hyperhive.store.server.mongo import with_login
+from hyperhive.store.server.client import with_login
 from hyperhive.store.server.roles import WORKER, role_name
 from hyperhive.store.store import Store
 

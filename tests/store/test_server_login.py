@@ -12,7 +12,7 @@ from hyperhive.common import files
 from hyperhive.common.errors import ReadableByOthers
 from hyperhive.store.errors import BadAddress
 from hyperhive.store.server import login
-from hyperhive.store.server.mongo import address
+from hyperhive.store.server.client import address
 
 URI = "mongodb://nano:s3cr3t@h:27017/hyperhive"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperhive.coordinator.trials import WEIGHTS_KEPT
+from hyperhive.coordinator.search_trials import WEIGHTS_KEPT
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Status, Trial, experiment_keys

@@ -19,14 +19,14 @@ from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.search import Interrupted, Search
 from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.views.dashboard import REFRESH_S, Dashboard
+from hyperhive.coordinator.views.dashboard_page import DashboardOptions, listen, read_first
 from hyperhive.coordinator.views.fleet import COMPARE_EVERY_S, Fleet, FleetReader
-from hyperhive.coordinator.views.page import DashboardOptions, listen, read_first
-from hyperhive.coordinator.views.progress import Snapshot, StudyState
+from hyperhive.coordinator.views.study_state import Snapshot, StudyState
 from hyperhive.coordinator.views.terminal import panel
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import NotAllowed, NotFound
 from hyperhive.store.queue import new_token
-from hyperhive.store.server.mongo import with_login
+from hyperhive.store.server.client import with_login
 from hyperhive.store.store import Store
 from hyperhive.store.trial import BASELINE, REFIT, Draft, ErrorKind, Status, Trial
 from hyperhive.web.server import PageServer

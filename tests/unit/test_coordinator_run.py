@@ -24,13 +24,13 @@ from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.best_so_far import BestModelPublisher
 from hyperhive.coordinator.evaluation import calibrate
 from hyperhive.coordinator.ranking import best_of
-from hyperhive.coordinator.run import PICTURE_FILE, StudyFailed, StudyRun, open_study
 from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.space import CLASSIC, Dimension
 from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.study_run import PICTURE_FILE, StudyFailed, StudyRun, open_study
 from hyperhive.coordinator.views.picture import Answers, draw
-from hyperhive.coordinator.views.progress import Snapshot, StudyState
 from hyperhive.coordinator.views.status import report as status_report
+from hyperhive.coordinator.views.study_state import Snapshot, StudyState
 from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.coordinator.views.terminal import Lines, panel
 from hyperhive.coordinator.views.wording import doing, time_left

@@ -12,10 +12,10 @@ from support.thread_workers import claim, claimed, deliver, report, working
 
 from hyperhive.coordinator.ranking import best_of, ranking, why_nothing
 from hyperhive.coordinator.search import Interrupted, NoWorker, Search
+from hyperhive.coordinator.search_trials import WEIGHTS_KEPT
 from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.suggest import Observation, Suggester
-from hyperhive.coordinator.trials import WEIGHTS_KEPT
-from hyperhive.coordinator.views.progress import Snapshot
+from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store

@@ -180,7 +180,7 @@ def test_the_command_line_starts_without_anything_heavy() -> None:
 
 def test_a_waiting_coordinator_has_no_pytorch() -> None:
     """PyTorch and Matplotlib are imported when there is a model to evaluate and draw."""
-    assert not modules_after("import hyperhive.coordinator.run") & {"torch", "matplotlib"}
+    assert not modules_after("import hyperhive.coordinator.study_run") & {"torch", "matplotlib"}
 
 
 def test_a_worker_loads_what_unpickles_only_when_allowed() -> None:

@@ -292,7 +292,7 @@ def test_without_its_store_a_study_labels_by_the_copy(
 
     A study without a copy is refused.
     """
-    monkeypatch.setattr("hyperhive.store.server.mongo.SERVER_SELECTION_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("hyperhive.store.server.client.SERVER_SELECTION_TIMEOUT_S", 0.2)
     with pytest.raises(StoreUnavailable):
         hash_of(AWAY, Sentences())
     packed, card = made(1)

@@ -28,7 +28,7 @@ from hyperhive.model.membership import (
     MemberStatistics,
     statistics,
 )
-from hyperhive.model.temperature import best_temperature
+from hyperhive.model.temperature_scaling import best_temperature
 
 
 def answers(count: int, times: float) -> tuple[np.ndarray, np.ndarray]:

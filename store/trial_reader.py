@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterable, Mapping
 
 from pymongo import ASCENDING
 
-from hyperhive.store.server.mongo import Guard
+from hyperhive.store.server.client import Guard
 from hyperhive.store.trial import Trial, experiment_key, experiment_keys
 from hyperhive.store.updates import LEASE_IS_OVER
 

@@ -17,7 +17,7 @@ from hyperhive.coordinator.best_so_far import BestModelPublisher
 from hyperhive.coordinator.ranking import best_of, why_nothing
 from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.study import Plan, Study, differences
-from hyperhive.coordinator.views.progress import Snapshot, Watch
+from hyperhive.coordinator.views.study_state import Snapshot, Watch
 from hyperhive.coordinator.views.summary import Result
 from hyperhive.model.calibration import PLAIN, Calibration
 from hyperhive.model.card import Card

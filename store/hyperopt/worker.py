@@ -47,7 +47,7 @@ def evaluate(pickled: bytes, ctrl: Any) -> _Document:
     return {**SONify(result), "attachments": attachments}
 
 
-class MongoWorker(mongoexp.MongoWorker):  # type: ignore[misc]
+class MongoWorker(mongoexp.MongoWorker):
     """hyperopt's worker, for scripts that use it; ``hyperhive worker`` does more.
 
     While a job runs its lease is renewed. A job that raises ends in ERROR and is not tried again.

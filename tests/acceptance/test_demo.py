@@ -42,6 +42,7 @@ def test_two_demos_at_once(home: Home) -> None:
         assert {(trial.status, trial.attempts) for trial in trials} == {(Status.DONE, 1)}
 
 
+@pytest.mark.long
 def test_a_demo_that_is_stopped_takes_its_workers_along(home: Home) -> None:
     """Ctrl-C ends a demo, its workers and its server, and says so in a line."""
     demo = home.start("demo", "--dataset", "digits", "--slots", "1")

@@ -110,6 +110,7 @@ def finish(store: Store, tid: int, accuracy: float) -> None:
     assert store.queue.finish(trial.id, str(trial.token), result)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: the page is not looked at in a browser")
 def test_the_page_goes_on_when_its_servers_are_back(
     store: Store, mongo_uri: str, tmp_path: Path

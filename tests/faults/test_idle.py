@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from support import idle
 from support.idle import Growth
 
@@ -21,6 +22,7 @@ def test_an_idle_worker_grows_nothing(mongo_uri: str, store: Store, tmp_path: Pa
     check(grown)
 
 
+@pytest.mark.long
 def test_an_idle_coordinator_grows_nothing(mongo_uri: str, store: Store) -> None:
     """Neither its memory nor the database."""
     grown = idle.coordinator_alone(mongo_uri, MINUTES * 60)

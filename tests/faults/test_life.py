@@ -429,6 +429,7 @@ def test_the_store_agrees_with_the_model(stores: list[Store]) -> None:
     run_state_machine_as_test(lambda: Lifetimes(stores[:CLIENTS]))
 
 
+@pytest.mark.long
 def test_23_without_the_fence_the_model_finds_it(
     stores: list[Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ def test_points_to_evaluate_come_first(store: Store, tmp_path: Path) -> None:
     assert trials.losses()[:2] == [0.0, 2.0]
 
 
+@pytest.mark.long
 def test_fmin_stops_early(store: Store, tmp_path: Path) -> None:
     """An early-stop function, a threshold and a time-out each end an endless search."""
     ends: list[dict[str, Any]] = [

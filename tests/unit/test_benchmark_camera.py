@@ -27,6 +27,8 @@ from hyperhive.model.data.loading import digits
 from hyperhive.model.model_files import WEIGHTS_FILE, write
 from hyperhive.model.training import TrainingData
 
+pytestmark = pytest.mark.long
+
 HELD = {name: ROOM[name] for name in ("scale", "shift", "rotation", "perspective")}
 
 

@@ -8,13 +8,18 @@ import typer
 from hyperhive.store.server import login
 
 
-def mongo_option(without: str, who: str = "") -> Any:
+def mongo_option(without: str) -> Any:
     """Return the option ``--mongo``.
 
     Args:
         without: what the command uses without the option, as the end of a sentence.
-        who: whose login the URI must contain, for example `` with an administrator's login``.
     """
+    return _mongo_option(
+        f"MongoDB URI, or the path of a file that contains it; without it, {without}."
+    )
+
+
+def _mongo_option(meaning: str) -> Any:
     return typer.Option(
         None,
         "--mongo",
@@ -22,8 +27,8 @@ def mongo_option(without: str, who: str = "") -> Any:
         envvar=login.VARIABLES,
         show_envvar=True,
         callback=_resolve,
-        help=f"MongoDB URI{who}, or the path of a file that contains it; without it, {without}. "
-        "Prefer a file or the variable: they keep the password out of the process list.",
+        help=f"{meaning} Prefer a file or the variable: they keep the password out of the process "
+        "list.",
     )
 
 
@@ -33,6 +38,9 @@ def _resolve(given: Optional[str]) -> Optional[str]:
 
 
 MONGO = mongo_option("a private server on this machine")
+ADMIN = _mongo_option(
+    "MongoDB URI with the login of an administrator, or the path of a file that contains it."
+)
 MONGOD = typer.Option(None, help="The mongod to run when --mongo is absent.", metavar="PATH")
 
 

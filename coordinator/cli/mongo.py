@@ -9,13 +9,12 @@ import typer
 from hyperhive.common.console import tell
 from hyperhive.common.errors import UsageError
 from hyperhive.common.signals import StopSignals
-from hyperhive.store.cli import mongo_option
+from hyperhive.store.cli import ADMIN
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """Names that need no quoting in a URI or in a shell."""
 
 NAME = typer.Argument(help="What you call the device.")
-ADMIN = mongo_option("the command ends with an error", " with the login of an administrator")
 USERS = typer.Option(
     None,
     metavar="FOLDER",

@@ -75,6 +75,7 @@ def worker(shared_home: Home) -> Program:
     return worker
 
 
+@pytest.mark.long
 def test_a_study_survives_a_killed_worker(shared_home: Home, worker: Program) -> None:
     """A worker that is killed in the middle of a trial costs an attempt, and nothing else.
 

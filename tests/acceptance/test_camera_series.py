@@ -86,6 +86,7 @@ def picture_in(annotated: Image.Image) -> Any:
     return np.clip(pixels * 2.5, 0, 255)
 
 
+@pytest.mark.long
 def test_live_mode_writes_snapshots_only(folder: Path, server: MjpegServer) -> None:
     """Without --every nothing is written; without a display it says so, and Ctrl-C ends it."""
     program = start(folder, server.url, "--live")
@@ -98,6 +99,7 @@ def test_live_mode_writes_snapshots_only(folder: Path, server: MjpegServer) -> N
     until(lambda: not server.watching, "the stream's end")
 
 
+@pytest.mark.long
 def test_live_mode_with_all_that_it_can_do(folder: Path, server: MjpegServer) -> None:
     """It writes snapshots, a video and a page, and survives a camera that goes away and returns."""
     program = start(

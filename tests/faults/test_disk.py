@@ -128,6 +128,7 @@ def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(
         assert worker.is_running()
 
 
+@pytest.mark.long
 def test_18_a_worker_starts_on_a_disk_that_is_full(fleet: Fleet, home: Home) -> None:
     """If not even the outbox's folder can be made, trials are run and delivered."""
     with fleet.store() as store:

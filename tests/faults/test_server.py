@@ -37,6 +37,7 @@ def test_23_without_the_journal_writes_are_lost(
         kill_under_load(tmp_path / "mongo", kills=4)
 
 
+@pytest.mark.long
 def test_a_worker_claims_again_when_the_server_is_back(own_fleet: Fleet) -> None:
     """It finds the server again by itself."""
     fleet = own_fleet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import pytest
 from support.fleet import Fleet, running
 from support.home import Home, until
 
@@ -32,6 +33,7 @@ def test_a_live_study_is_cancelled(home: Home, fleet: Fleet) -> None:
     assert worker.end() == 0
 
 
+@pytest.mark.long
 def test_a_live_study_is_deleted(home: Home, fleet: Fleet) -> None:
     """Nothing of it stays in the store or in an outbox; without confirmation nothing happens."""
     worker = fleet.worker(seconds="0.5")

@@ -218,6 +218,7 @@ def test_15_an_outage_longer_than_the_lease(own_fleet: Fleet) -> None:
     deliver_after_an_outage(own_fleet)
 
 
+@pytest.mark.long
 def test_23_without_the_outbox_a_result_is_lost(own_fleet: Fleet) -> None:
     """The test of an outage fails if the outbox is taken away."""
     with pytest.raises(AssertionError, match="computed again"):

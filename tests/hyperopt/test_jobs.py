@@ -381,6 +381,7 @@ def test_a_refresh_of_nothing_new_is_cheap(store: Store) -> None:
     assert refresh < 0.2 * load
 
 
+@pytest.mark.long
 def test_a_trial_id_is_given_once(mongo_uri: str, store: Store) -> None:
     """Four processes that ask for 50 times 3 ids in a new database never share one."""
     experiment(store)  # its indexes

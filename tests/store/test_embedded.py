@@ -402,6 +402,7 @@ def test_a_stopped_server_is_not_brought_back(directory: Path) -> None:
         assert mongods(directory) == []
 
 
+@pytest.mark.long
 def test_a_killed_server_can_be_stopped(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``stop`` after a server was killed keeps it from being brought back."""
     monkeypatch.setattr(embedded, "_WATCH_EVERY_S", 5.0)

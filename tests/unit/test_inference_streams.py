@@ -255,6 +255,7 @@ def test_an_rtsp_stream_gives_its_newest_pictures(
     until(lambda: rtsp.watching == 0, "the end of the stream")
 
 
+@pytest.mark.long
 def test_an_rtsp_stream_that_stalls_comes_back(
     rtsp: RtspServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,10 @@ def test_a_live_study_is_cancelled(home: Home, fleet: Fleet) -> None:
         assert coordinator.said().endswith("error: study s was cancelled\n")
         worker.says("s/baseline/0: cancelled")
         # The coordinator may have posted a trial meanwhile: it takes it back, its worker confirms.
-        until(lambda: all(trial.is_final for trial in store.trials.find("s")), "the end of every trial")
+        until(
+            lambda: all(trial.is_final for trial in store.trials.find("s")),
+            "the end of every trial",
+        )
         trials = store.trials.find("s")
         assert {trial.status for trial in trials} == {Status.ERROR}
         assert {(trial.error or {})["kind"] for trial in trials} == {ErrorKind.CANCELLED.value}

@@ -7,6 +7,6 @@ from rich.console import Console
 console = Console()
 
 
-def tell(sentence: str, style: str = "") -> None:
+def tell(sentence: str, style: str = "", to: Console = console) -> None:
     """Print a sentence literally: names and paths in it may look like rich's markup."""
-    console.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
+    to.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)

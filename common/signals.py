@@ -1,13 +1,16 @@
-"""Stopping in good order on a signal."""
+"""Stopping in good order on a signal, and ending a process at once."""
 
 from __future__ import annotations
 
 import _thread
+import logging
+import os
 import signal
+import sys
 import threading
 import time
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 _SIGNALS = [
     getattr(signal, name)
@@ -91,3 +94,11 @@ class StopRequest:
         if not self.asked.is_set():
             return False
         return self._hurry or max(expected_end, time.monotonic()) > self._since + grace
+
+
+def end_process(code: int) -> NoReturn:
+    """End this process at once, with its output flushed but without Python's clean-up."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

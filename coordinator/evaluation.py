@@ -14,21 +14,21 @@ from hyperhive.model.calibration import Calibration, calibration_error, require_
 from hyperhive.model.card import Card
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.device import CPU
 from hyperhive.model.membership import MemberStatistics
 from hyperhive.model.metrics import Evaluation, evaluate
 from hyperhive.model.normalise import to_tensor
 
-_CPU = torch.device("cpu")
 _ENOUGH = 5000
 _BATCH = 500
 
 
 def judge(packed: bytes, card: Card, dataset: Dataset) -> Evaluation:
     """Evaluate a model on the test split; raises ``CheckpointError`` for unusable weights."""
-    model = checkpoint.unpack_weights(packed, card, _CPU)
-    images = to_tensor(dataset.test_images, _CPU)
+    model = checkpoint.unpack_weights(packed, card, CPU)
+    images = to_tensor(dataset.test_images, CPU)
     labels = torch.from_numpy(dataset.test_labels)
-    return evaluate(model, images, labels, checkpoint.normaliser(card, _CPU))
+    return evaluate(model, images, labels, checkpoint.normaliser(card, CPU))
 
 
 def with_errors(calibration: Calibration, test: Evaluation, dataset: Dataset) -> Calibration:
@@ -53,12 +53,12 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
     split = _Split(dataset.content_hash, config.validation_fraction, config.split_seed, dataset)
     _, held_out = dataset.validation_split(split.fraction, split.seed)
     images, labels = dataset.train_images, dataset.train_labels
-    model = checkpoint.unpack_weights(packed, card, _CPU)
+    model = checkpoint.unpack_weights(packed, card, CPU)
     evaluation = evaluate(
         model,
-        to_tensor(images[held_out], _CPU),
+        to_tensor(images[held_out], CPU),
         torch.from_numpy(labels[held_out]),
-        checkpoint.normaliser(card, _CPU),
+        checkpoint.normaliser(card, CPU),
     )
     require_finite(evaluation.logits)
     return Calibration.of(evaluation.logits, labels[held_out], _members(split))
@@ -89,6 +89,6 @@ def seen_by_camera(images: np.ndarray) -> np.ndarray:
     """
     drawn = images[np.random.RandomState(0).permutation(len(images))[:_ENOUGH]]
     camera = CameraAugmentation(torch.Generator().manual_seed(0))
-    parts = [camera(part).permute(0, 2, 3, 1) for part in to_tensor(drawn, _CPU).split(_BATCH)]
+    parts = [camera(part).permute(0, 2, 3, 1) for part in to_tensor(drawn, CPU).split(_BATCH)]
     copies = torch.cat(parts).round().clamp(0, 255).byte().numpy()
     return np.concatenate([drawn, copies])

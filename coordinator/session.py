@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from hyperhive.common.console import tell
 from hyperhive.common.errors import UsageError
 from hyperhive.common.extras import require_installed
 from hyperhive.common.signals import StopSignals
@@ -96,7 +97,7 @@ def loading(load: Callable[[Progress], LoadedDataset], console: Console) -> Load
     with _download_bar(console) as progress:
         loaded = load(progress)
     for notice in loaded.notices:
-        console.print(notice, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        tell(notice, "yellow", console)
     require_installed("torch", "matplotlib")
     return loaded
 

@@ -8,7 +8,6 @@ failed; 2: wrong usage). Any other error is a fault of ours and keeps its traceb
 import contextlib
 import errno
 import importlib
-import os
 import select
 import sys
 import threading
@@ -18,8 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 import hyperhive
-from hyperhive.common.errors import InputError
-from hyperhive.store.errors import StoreError
+from hyperhive.common.errors import HyperhiveError
 
 # Name, where the command is defined, and the first paragraph of its own --help.
 _COMMANDS = [
@@ -147,11 +145,11 @@ def predict_cam() -> None:
     try:
         _run(typer.main.get_command(app), "predict-cam")
     except SystemExit as ended:
-        # A read that hangs in OpenCV's C++ code aborts the process when Python takes it apart.
-        if {thread.name for thread in set(threading.enumerate()) - before} & {"grabber"}:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(int(ended.code or 0))
+        # A read that hangs in OpenCV's C++ code would abort the process during Python's clean-up.
+        if any(thread.name == "grabber" for thread in set(threading.enumerate()) - before):
+            from hyperhive.common.signals import end_process
+
+            end_process(int(ended.code or 0))
         raise
 
 
@@ -201,7 +199,7 @@ def _common_options(name: str) -> List[Any]:
 
 def _sentence(error: Exception) -> Optional[str]:
     """Return what to tell the user of an error that the user can fix, None for any other."""
-    if isinstance(error, (StoreError, InputError)):
+    if isinstance(error, HyperhiveError):
         return str(error)
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
         return f"this needs {error.name}: pip install 'hyperhive[{_EXTRAS[error.name]}]'"

@@ -9,14 +9,13 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
-import sys
 import threading
 from dataclasses import replace
 from typing import Callable, NoReturn
 
-from hyperhive.common.errors import InputError, UsageError
-from hyperhive.common.signals import StopRequest
-from hyperhive.store.errors import StoreError, StoreUnavailable
+from hyperhive.common.errors import HyperhiveError, UsageError
+from hyperhive.common.signals import StopRequest, end_process
+from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.server import login
 from hyperhive.worker.device import default_slots, describe, installed
 from hyperhive.worker.pool import EXPECTED_ERROR, Pool
@@ -59,14 +58,14 @@ def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoRe
         )
     receiver, sender = multiprocessing.Pipe(duplex=False)
     if Pool(_slot, (settings, sender, set_up), slots).run():
-        _end_process(0)
+        end_process(0)
     # Most errors are the same in every slot: log each once.
     reasons = set()
     while receiver.poll():
         reasons.add(receiver.recv())
     for reason in sorted(reasons):
         log.error("%s", reason)
-    _end_process(1)
+    end_process(1)
 
 
 # -- the parent --------------------------------------------------------------------------------
@@ -138,7 +137,7 @@ def _slot(
     threading.Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
     try:
         _work(settings, stop)
-    except (StoreError, InputError) as error:
+    except HyperhiveError as error:
         log.debug("where the error was raised:", exc_info=True)  # seen with --verbose
         try:
             reasons.send(str(error))
@@ -181,12 +180,4 @@ class QuickExit:
 
     def __init__(self) -> None:
         self.code = 1
-        atexit.register(lambda: _end_process(self.code))
-
-
-def _end_process(code: int) -> NoReturn:
-    """End this process at once, with its output flushed."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+        atexit.register(lambda: end_process(self.code))

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hyperhive.common.console import tell
 from hyperhive.coordinator.views.study_state import Snapshot, Watch, at_work
 from hyperhive.coordinator.views.wording import (
     counts,
@@ -63,7 +64,7 @@ class Lines:
             self._write(f"[{len(self._written)}/{study.budget}] {_ending(trial, study.best)}")
 
     def _write(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        tell(line, to=self._console)
 
 
 def _ending(trial: Trial, best: Trial | None) -> str:

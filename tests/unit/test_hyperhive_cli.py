@@ -80,8 +80,6 @@ def test_help_imports_no_command() -> None:
         "hyperhive.cli",
         "hyperhive.common",
         "hyperhive.common.errors",
-        "hyperhive.store",
-        "hyperhive.store.errors",
     }
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from hyperhive.common.text import printable
+
 console = Console()
 
 
 def tell(sentence: str, style: str = "", to: Console = console) -> None:
-    """Print a sentence literally: names and paths in it may look like rich's markup."""
-    to.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
+    """Print one line literally: names and paths in it may hold markup or control characters."""
+    to.print(printable(sentence), style=style, markup=False, highlight=False, soft_wrap=True)

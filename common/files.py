@@ -53,12 +53,20 @@ def write_private(path: Path, text: str) -> None:
             os.fsync(file.fileno())
 
 
+def read_text(path: Path) -> str:
+    """Read a text file of the user's: UTF-8, with or without the byte order mark of Windows.
+
+    Raises ``OSError``, ``UnicodeDecodeError``.
+    """
+    return path.read_text(encoding="utf-8-sig")
+
+
 def read_private(path: Path) -> str:
     """Read a file that contains a password.
 
     Raises ``ReadableByOthers`` if other users may read it, ``OSError``.
     """
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         others = stat.S_IRWXG | stat.S_IRWXO
         if os.name == "posix" and os.fstat(file.fileno()).st_mode & others:
             raise ReadableByOthers(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from hyperhive.common.errors import UsageError
+from hyperhive.common.files import read_text
 from hyperhive.coordinator import space as spaces
 from hyperhive.coordinator.space import Space
 from hyperhive.model.config import AUGMENTATIONS, UNTUNED, TrainConfig
@@ -180,7 +181,7 @@ def read_file(path: Path) -> dict[str, Any]:
     A relative ``data`` is relative to the study file's folder.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_text(path))
     except OSError as error:
         raise UsageError(f"study file {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ failed; 2: wrong usage). Any other error is a fault of ours and keeps its traceb
 import contextlib
 import errno
 import importlib
+import io
 import select
 import sys
 import threading
@@ -18,6 +19,7 @@ from typer.core import TyperGroup
 
 import hyperhive
 from hyperhive.common.errors import HyperhiveError
+from hyperhive.common.text import printable
 
 # Name, where the command is defined, and the first paragraph of its own --help.
 _COMMANDS = [
@@ -154,6 +156,7 @@ def predict_cam() -> None:
 
 
 def _run(command: Any, name: str) -> None:
+    _accept_any_character()
     command.params.extend(_common_options(name))
     command.invoke = _broken_pipes_kept()(command.invoke)
     try:
@@ -162,8 +165,18 @@ def _run(command: Any, name: str) -> None:
         sentence = _sentence(error)
         if sentence is None or "--debug" in sys.argv:
             raise
-        sys.stderr.write(f"error: {sentence}\n")
+        sys.stderr.write(f"error: {printable(sentence)}\n")
         sys.exit(getattr(error, "exit_code", 1))
+
+
+def _accept_any_character() -> None:
+    """Let the standard streams escape what their encoding lacks, where they would raise.
+
+    A pipe or file has the encoding cp1252 on Windows, and ASCII where no locale is set.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _common_options(name: str) -> List[Any]:

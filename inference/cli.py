@@ -1,6 +1,5 @@
 """The command predict-cam. Nothing heavy is imported before there is something to do."""
 
-import io
 import os
 import sys
 from pathlib import Path
@@ -239,8 +238,6 @@ def _hush_opencv() -> None:
 
 def _console(stream: IO[str], quiet: bool = False) -> Console:
     """Return a console that prints names as they are, whatever characters they hold."""
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")
     return Console(
         file=stream, quiet=quiet, highlight=False, markup=False, emoji=False, soft_wrap=True
     )

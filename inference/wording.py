@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-
-def printable(text: str) -> str:
-    """Return text as one line that is safe in a terminal: names may hold any character."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+from hyperhive.common.text import printable
 
 
 def pretty(name: str) -> str:

@@ -7,12 +7,13 @@ import re
 import socket
 import uuid
 from dataclasses import asdict, dataclass
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from pymongo import ASCENDING
 
 from hyperhive.common.values import mapping, number, text, whole
 from hyperhive.store.server.client import Guard
+from hyperhive.store.trial import Trial
 
 PRESENCE_S = 45.0
 """A worker that has not reported for this long counts as gone. It reports four times as often."""
@@ -39,6 +40,7 @@ class WorkerRecord:
 
     ``trial`` is the label of the trial that it runs. ``undelivered`` counts the results that wait
     on its device, including those for other stores. ``paused`` is the reason if it is pausing.
+    ``objectives`` are the names of those that it can run; None if its version does not report them.
     """
 
     id: str
@@ -50,6 +52,12 @@ class WorkerRecord:
     paused: str | None
     pace: Pace | None
     seconds_ago: float
+    objectives: frozenset[str] | None = None
+
+    def can_run(self, trial: Trial) -> bool:
+        """Return whether it may take a trial: it has the objective, and has not failed at it."""
+        has_objective = self.objectives is None or trial.objective in self.objectives
+        return has_objective and self.id not in trial.excluded
 
 
 class Workers:
@@ -76,6 +84,7 @@ class Workers:
         undelivered: int = 0,
         paused: str | None = None,
         pace: Pace | None = None,
+        objectives: Iterable[str] | None = None,
     ) -> None:
         """Report that a worker is alive, what it does, and how fast it is."""
         record = {
@@ -86,6 +95,7 @@ class Workers:
             "undelivered": undelivered,
             "paused": paused,
             "pace": None if pace is None else _as_document(pace),
+            "objectives": None if objectives is None else sorted(objectives),
         }
         report = {"record": {"$literal": record}, "last_seen": "$$NOW", "left": None}
         with self._guard():
@@ -136,7 +146,12 @@ def _from_document(document: Mapping[str, Any]) -> WorkerRecord:
         paused=text(record.get("paused")),
         pace=_pace(record.get("pace")),
         seconds_ago=document["age"] / 1000,
+        objectives=_objectives(record.get("objectives")),
     )
+
+
+def _objectives(reported: Any) -> frozenset[str] | None:
+    return frozenset(map(str, reported)) if isinstance(reported, list) else None
 
 
 def _as_document(pace: Pace) -> dict[str, Any]:

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Identity:
-    """A worker process: its id, the one study it works for (or any), its device, its versions."""
+    """A worker process: its id, the one study it works for (or any), its device and versions.
+
+    ``objectives`` are the names of the objectives that it can run; None if that is not known.
+    """
 
     worker: str
     study: str | None
     device: str
     versions: dict[str, str]
+    objectives: tuple[str, ...] | None = None

@@ -156,8 +156,11 @@ def _work(settings: WorkerSettings, stop: StopRequest) -> None:
     from hyperhive.worker.outbox import Outbox
 
     name = new_worker_id()
-    identity = Identity(name, settings.study, describe(settings.device), installed())
-    Worker(settings, identity, registered(settings.allow_pickled), Outbox(name), stop).run()
+    objectives = registered(settings.allow_pickled)
+    identity = Identity(
+        name, settings.study, describe(settings.device), installed(), tuple(objectives)
+    )
+    Worker(settings, identity, objectives, Outbox(name), stop).run()
 
 
 def _stop_with_parent(stop: StopRequest) -> None:

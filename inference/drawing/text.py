@@ -9,7 +9,7 @@ from typing import NamedTuple, Tuple
 
 from PIL import Image, ImageDraw, ImageFont, features
 
-from hyperhive.inference.wording import printable
+from hyperhive.common.text import printable
 
 Colour = Tuple[int, int, int]
 Box = Tuple[int, int, int, int]

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hyperhive.common.text import printable
 from hyperhive.inference.labelling import Result
 from hyperhive.inference.outputs.folder import OutputFolder
 from hyperhive.inference.timings import Timings
-from hyperhive.inference.wording import percent, pretty, printable
+from hyperhive.inference.wording import percent, pretty
 
 _LINES_SHOWN = 20
 _BETWEEN_CHANGES_S = 1.0

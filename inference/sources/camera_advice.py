@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from hyperhive.inference.wording import printable
+from hyperhive.common.text import printable
 
 SYSFS = Path("/sys/class/video4linux")
 """Where Linux describes its cameras."""

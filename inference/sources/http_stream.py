@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from hyperhive.common.errors import SourceError
+from hyperhive.common.text import printable
 from hyperhive.inference.frames import Frame, Say
 from hyperhive.inference.settings import Sampling
 from hyperhive.inference.sources.camera import Camera
@@ -30,7 +31,6 @@ from hyperhive.inference.sources.feed import Feed
 from hyperhive.inference.sources.grabber import Capture, Origin
 from hyperhive.inference.sources.http_login import CameraLogin
 from hyperhive.inference.sources.mjpeg import LARGEST, MjpegCapture
-from hyperhive.inference.wording import printable
 
 _BUFFER = 2**16
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG")

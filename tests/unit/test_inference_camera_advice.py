@@ -118,7 +118,7 @@ def test_list_cameras(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "0  HD Webcam: HD Webcam  8x6 pixels"
     assert lines[1].startswith("2  vi-output, imx219 7-0010  camera 2 cannot be opened: that is")
-    assert lines[2] == "10  Grab?ber  it opens, but gives no picture"
+    assert lines[2] == "10  Grab\\x1bber  it opens, but gives no picture"
     assert len(lines) == 3
     assert all(device.released for device in opened)
 

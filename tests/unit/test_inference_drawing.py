@@ -161,7 +161,7 @@ def test_labels_are_written_for_people() -> None:
     """Underscores are spaces, and only certainty is 100 %."""
     assert pretty("bart_simpson") == "bart simpson"
     assert pretty("_") == "_"
-    assert pretty("\x1b[31mred\nteam") == "?[31mred team"
+    assert pretty("\x1b[31mred\nteam") == "\\x1b[31mred team"
     assert [percent(share) for share in (0.0, 0.004, 0.5, 0.999, 1.0)] == [
         "0 %", "0 %", "50 %", "99 %", "100 %",
     ]  # fmt: skip

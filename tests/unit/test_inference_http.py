@@ -140,7 +140,7 @@ def test_an_image_is_known_by_its_first_bytes(kind: str) -> None:
         opened(server.url)
     assert still.value.data == PICTURE
     with serving(answer("text/\x1b[2J", b"<html>")) as server, pytest.raises(
-        SourceError, match=r"answers with text/\?\[2j, neither"
+        SourceError, match=r"answers with text/\\x1b\[2j, neither"
     ):
         opened(server.url)
 

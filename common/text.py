@@ -1,0 +1,32 @@
+"""Text from outside: made fit for a screen, for the database, and for comparing names."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+
+
+def printable(text: str) -> str:
+    r"""Return text as one line that is safe in a terminal: names may hold any character.
+
+    What cannot be printed is escaped: a control character is ``\x1b``, a byte of a file name that
+    is not UTF-8 is ``\xe9``.
+    """
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def storable(text: str, most: int) -> str:
+    """Return text as the database takes it: valid UTF-8, and no more than ``most`` characters."""
+    cut = text if len(text) <= most else text[: most - 1] + "…"
+    return "".join(_escaped(letter) if "\ud800" <= letter <= "\udfff" else letter for letter in cut)
+
+
+def composed(name: str) -> str:
+    """Return a name in Unicode's composed form (NFC): macOS writes one ä as two characters."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _escaped(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":  # how Python represents a byte that is not UTF-8
+        return f"\\x{os.fsencode(letter)[0]:02x}"
+    return letter.encode("unicode_escape").decode("ascii")

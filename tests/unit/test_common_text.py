@@ -1,4 +1,5 @@
 """Text from outside: on the screen, in the database, in comparisons."""
+from __future__ import annotations
 
 import os
 

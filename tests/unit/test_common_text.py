@@ -1,4 +1,5 @@
 """Text from outside: on the screen, in the database, in comparisons."""
+
 from __future__ import annotations
 
 import os
@@ -14,7 +15,8 @@ def test_what_cannot_be_printed_is_escaped():
 
 def test_stored_text_is_utf8_and_bounded():
     stored = storable("x" * 100 + "\ud800", 50)
-    assert len(stored) == 50 and stored.endswith("…")
+    assert len(stored) == 50
+    assert stored.endswith("…")
     assert storable("a\ud800b", 50).encode() == b"a\\ud800b"
     assert storable("空", 50) == "空"
 

@@ -14,7 +14,8 @@ _CODECS = (("mp4v", ".mp4"), ("MJPG", ".avi"))
 """The first makes small files, the second is in every OpenCV."""
 
 _LIVE_RATE = 25.0
-_SLOWEST, _FASTEST = 1.0, 60.0
+_SLOWEST, _FASTEST = 10.0, 60.0
+"""Frames per second of a video whose pictures have times: later ones may come at a higher rate."""
 _IMAGE_S = 1.0
 _LONGEST_S = 5.0
 """A picture stands no longer than this, even if the camera was away for an hour after it."""
@@ -23,8 +24,9 @@ _LONGEST_S = 5.0
 class VideoWriter:
     """Writes pictures to a video that plays at their own times: each stands until the next.
 
-    The pictures of image files have no time: each stands for one second. The frame rate is that of
-    the first two pictures; it is 25 per second in live mode, whose pictures come irregularly.
+    The pictures of image files have no time: each stands for one second, and the frame rate is one
+    per second. Otherwise it is the rate of the first two pictures, from 10 to 60 per second, and 25
+    per second in live mode, whose pictures come irregularly.
 
     Args:
         path: of the video, without its suffix, which depends on what this OpenCV can write.
@@ -34,6 +36,7 @@ class VideoWriter:
     def __init__(self, path: Path, live: bool) -> None:
         self._stem = path
         self._live = live
+        self._has_times = False
         self._writer: Any | None = None
         self._waiting: tuple[Image.Image, float] | None = None
         self._size = (0, 0)
@@ -51,6 +54,7 @@ class VideoWriter:
 
         Raises ``OutputError`` if this OpenCV cannot write videos.
         """
+        self._has_times = time is not None
         if self._waiting is None:
             self._started_at = time or 0.0
         else:
@@ -74,7 +78,9 @@ class VideoWriter:
     def _write(self, picture: Image.Image, until: float, stays: float) -> None:
         """Write a picture as often as it takes to reach that second of the video."""
         if self._writer is None:
-            if not self._live and stays > 0:
+            if not self._has_times:
+                self._rate = 1 / _IMAGE_S
+            elif not self._live and stays > 0:
                 self._rate = min(max(1 / stays, _SLOWEST), _FASTEST)
             self._writer = self._opened(picture)
         # Half a frame of tolerance: times are rounded, and a picture in time must not be dropped.

@@ -34,7 +34,10 @@ from hyperhive.inference.sources.mjpeg import LARGEST, MjpegCapture
 
 _BUFFER = 2**16
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG")
-"""First bytes of images: some cameras send images without a content type."""
+"""First bytes of images: some cameras send images without a content type.
+
+A stream without one is known by its first boundary.
+"""
 
 _NO_ADDRESS = "that is not a valid address (in a password, @ is %40, / is %2F and : is %3A)"
 
@@ -156,11 +159,15 @@ def open_http(url: str, title: str, seconds: float) -> MjpegCapture:
         if kind == "multipart/x-mixed-replace" or (kind.startswith("multipart/") and boundary):
             return MjpegCapture(body, boundary, title, opened.pop_all().close)
         head = body.read(len(_BEGINNINGS[-1]))
+        if head.lstrip(b"\r\n").startswith(b"--"):
+            line = head.lstrip(b"\r\n") + body.readline(_BUFFER)
+            return MjpegCapture(body, line.decode("latin-1"), title, opened.pop_all().close, True)
         if kind.startswith("image/") or head.startswith(_BEGINNINGS):
             raise StillImage(head + body.read(LARGEST))
+    content = printable(kind) or "data without a content type"
     raise SourceError(
-        f"{title} answers with {printable(kind)}, neither an MJPEG stream nor an image: give the "
-        "address of the stream itself, not of a page that shows it; download a video file first"
+        f"{title} answers with {content}, neither an MJPEG stream nor an image: give the address "
+        "of the stream itself, not of a page that shows it; download a video file first"
     )
 
 
@@ -281,10 +288,14 @@ def _trust() -> ssl.SSLContext:
 
 
 def _content_type(response: httpx.Response) -> tuple[str, str]:
-    """Return an answer's content type, and the boundary between its parts or ``""``."""
+    """Return an answer's content type, and the boundary between its parts; each may be ``""``."""
+    given = response.headers.get("Content-Type", "").strip()
     message = email.message.Message()
-    message["Content-Type"] = response.headers.get("Content-Type", "")
-    return message.get_content_type(), message.get_boundary("")
+    message["Content-Type"] = given
+    # A type that is missing or malformed would be text/plain, as it is in an e-mail.
+    kind = message.get_content_type()
+    is_given = given.lower().startswith(kind)
+    return kind if is_given else given, message.get_boundary("")
 
 
 def reason_of(error: Exception) -> str:

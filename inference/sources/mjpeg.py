@@ -26,17 +26,23 @@ class MjpegCapture:
         boundary: the line between the parts, as the answer's headers name it.
         title: names the stream to a person, without the password.
         close: closes the connection.
+        at_boundary: whether the first boundary has been read from ``body`` already.
     """
 
     def __init__(
-        self, body: io.BufferedReader[Any], boundary: str, title: str, close: Callable[[], None]
+        self,
+        body: io.BufferedReader[Any],
+        boundary: str,
+        title: str,
+        close: Callable[[], None],
+        at_boundary: bool = False,
     ) -> None:
         self._body = body
         # Some cameras count the leading dashes as part of it, some do not.
-        self._boundary = boundary.strip("-").encode("latin-1", "replace")
+        self._boundary = boundary.strip().strip("-").encode("latin-1", "replace")
         self._title = title
         self._close = close
-        self._at_boundary = False
+        self._at_boundary = at_boundary
 
     def read(self) -> bytes | None:
         """Return the next image as it was encoded; see ``Capture.read``.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import statistics
 import threading
 import time
 from pathlib import Path
@@ -17,6 +19,12 @@ from hyperhive.inference.settings import Sampling
 
 _USUAL_RATE = 25.0
 """Frames per second of a video that does not give its rate."""
+_FASTEST_RATE = 1000.0
+_STEADY = 0.1
+"""Frames that come this near to the rate that a file claims, as a share, come at that rate."""
+_MAY_LACK = 2
+_WHOLE = 0.95
+"""A file is whole with this share of its frames, or if it lacks two: its number is an estimate."""
 
 
 class Video:
@@ -57,37 +65,86 @@ class Video:
 
     def _sampled(self, capture: Any) -> Iterator[tuple[int, float, np.ndarray]]:
         """Yield index, position in seconds and BGR pixels of the sampled frames."""
-        rate = _frame_rate(capture)
+        timeline = _Timeline(capture)
         due = 0.0
-        for index in itertools.count():
-            if not capture.grab():
-                return
+        for index, position in timeline.frames():
             # Half a frame of tolerance, because rounding would choose the frame after the due one.
-            if not self._sampling.all_frames and (index + 0.5) / rate < due:
+            reached = position + timeline.half_a_frame()
+            if not self._sampling.all_frames and reached < due:
                 continue
             readable, image = capture.retrieve()
             if readable:
-                due += self._sampling.interval
-                yield index, index / rate, image
+                # What is due before this frame is not made up for after a gap.
+                while due <= reached and self._sampling.interval:
+                    due += self._sampling.interval
+                yield index, position, image
+        timeline.require_whole(self._path)
 
     def _paced(
         self, capture: Any, stop: threading.Event
     ) -> Iterator[tuple[int, float, np.ndarray]]:
         """Yield the same for the newest frame, as if the video were being filmed now."""
-        rate = _frame_rate(capture)
+        timeline = _Timeline(capture)
         started_at = time.monotonic()
-        for index in itertools.count():
-            if not capture.grab():
-                return
-            if started_at + (index + 1) / rate < time.monotonic():
+        for index, position in timeline.frames():
+            if started_at + position + 1 / timeline.rate < time.monotonic():
                 continue  # the next frame is due already
-            stop.wait(started_at + index / rate - time.monotonic())
+            stop.wait(started_at + position - time.monotonic())
             readable, image = capture.retrieve()
             if readable:
-                yield index, index / rate, image
+                yield index, position, image
+        timeline.require_whole(self._path)
 
 
-def _frame_rate(capture: Any) -> float:
-    """Return frames per second; files without an index give 0, NaN, or the ticks of a time base."""
-    rate = float(capture.get(cv2.CAP_PROP_FPS))
-    return rate if 0 < rate <= 1000 else _USUAL_RATE
+class _Timeline:
+    """The times of a video's frames, as the file gives them: a phone's frame rate varies.
+
+    ``rate`` is in frames per second: on average, or what the file claims.
+    """
+
+    def __init__(self, capture: Any) -> None:
+        self._capture = capture
+        # Files without an index give 0, NaN, or the ticks of a time base.
+        rate = float(capture.get(cv2.CAP_PROP_FPS))
+        self.rate = rate if 0 < rate <= _FASTEST_RATE else _USUAL_RATE
+        self._gaps: list[float] = []
+
+    def frames(self) -> Iterator[tuple[int, float]]:
+        """Grab one frame after the other; yield its index and its position in seconds."""
+        begin = position = 0.0
+        for index in itertools.count():
+            if not self._capture.grab():
+                return
+            seconds = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000 - begin
+            if index == 0:
+                # OpenCV before 4.5 gives the time of the next frame: only differences are right.
+                begin = seconds if math.isfinite(seconds) else 0.0
+            else:
+                # A file without times gives 0 again and again; damaged ones go back.
+                goes_on = math.isfinite(seconds) and seconds > position
+                self._gaps.append(seconds - position if goes_on else 1 / self.rate)
+                position += self._gaps[-1]
+            yield index, position
+
+    def half_a_frame(self) -> float:
+        """Return half of the seconds that the last frame took; no more than the rate's."""
+        return min(1 / self.rate, self._gaps[-1]) / 2 if self._gaps else 0.0
+
+    def require_whole(self, path: Path) -> None:
+        """Raise ``SourceError`` if clearly fewer frames came than the file says that it has.
+
+        Many files give only a duration, and OpenCV computes their number of frames with the rate
+        that they claim. Where frames come at another rate, durations are compared.
+        """
+        seen, promised = len(self._gaps) + 1, float(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        if not (math.isfinite(promised) and seen + _MAY_LACK < promised):
+            return
+        usual = statistics.median(self._gaps) if self._gaps else 1 / self.rate
+        seconds = sum(self._gaps) + usual
+        is_steady = abs(usual * self.rate - 1) < _STEADY
+        share = seen / promised if is_steady else seconds / (promised / self.rate)
+        if share < _WHOLE:
+            raise SourceError(
+                f"{path} is damaged: only {share:.0%} of its frames could be read, up to second "
+                f"{seconds:.1f}; the others are missing from the results"
+            )

@@ -154,6 +154,28 @@ def test_parts_are_found_whatever_the_headers_promise(kind: str) -> None:
         assert opened(s.url).read() == jpeg(numbered(1))
 
 
+@pytest.mark.parametrize("kind", ["", "application/octet-stream", "image/jpeg"])
+@pytest.mark.parametrize("begin", [b"", b"\r\n"])
+def test_a_stream_is_known_by_its_first_boundary(kind: str, begin: bytes) -> None:
+    """Some cameras send a stream without a content type, or with that of its pictures."""
+    stream = begin + (part(1) + part(2)).lstrip(b"\r\n")
+    with serving(answer(kind, stream)) as server:
+        capture = opened(server.url)
+        pictures = [capture.read().rstrip(b"\r\n") for _ in range(2)]
+    assert pictures == [jpeg(numbered(1)), jpeg(numbered(2))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("", "data without a content type"), ("nonsense", "nonsense")]
+)
+def test_a_refusal_repeats_the_content_type_that_was_sent(kind: str, said: str) -> None:
+    """A missing content type is not called text/plain."""
+    with serving(answer(kind, b"no picture")) as server, pytest.raises(
+        SourceError, match=f"answers with {said}, neither"
+    ):
+        opened(server.url)
+
+
 class Endless(io.RawIOBase):
     """An answer that never has a boundary."""
 

@@ -256,6 +256,17 @@ def test_a_video_plays_as_its_frames_came(cv2: Any, tmp_path: Path) -> None:
     assert [levels.count(level) for level in (0, 100, 200)] == [2, 8 + 1, 5 * 25]
 
 
+def test_a_slow_beginning_does_not_slow_a_video(cv2: Any, tmp_path: Path) -> None:
+    """Pictures that come at a higher rate later are all in the video, at their times."""
+    film = VideoWriter(tmp_path / "phone", live=False)
+    for level, moment in ((0, 0.0), (100, 1.0), (200, 1.1), (100, 1.2)):
+        film.add(shot(level), moment)
+    film.close()
+    rate, levels = played(cv2, film)
+    assert rate == pytest.approx(10.0)
+    assert levels == [0] * 10 + [100, 200, 100]
+
+
 def test_a_video_of_images_shows_each_for_a_second(cv2: Any, tmp_path: Path) -> None:
     """Images have no time: each stands for a second, whole, at the size of the first one."""
     film = VideoWriter(tmp_path / "images", live=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import threading
 import time
@@ -328,6 +329,83 @@ def test_all_frames_of_a_video(video: Path) -> None:
     """With --all-frames, and with an interval of 0, every frame comes once, in order."""
     for source in (source_of(video, all_frames=True), source_of(video, every=0.0)):
         assert [frame.index for frame in frames_of(source)] == list(range(50))
+
+
+PHONE = Path(__file__).with_name("variable_rate.mp4")
+"""30 frames: 15 a tenth of a second apart, then 15 a second apart; 16.5 s."""
+
+
+def test_a_videos_frames_have_the_files_own_times(cv2: Any) -> None:
+    """Phones film at a variable rate, so a frame's time is not its number by the mean rate."""
+    times = {frame.index: frame.time for frame in frames_of(source_of(PHONE, all_frames=True))}
+    assert [times[index] for index in (0, 14, 15, 16, 29)] == pytest.approx(
+        [0, 1.4, 1.5, 2.5, 15.5]
+    )
+    frames = frames_of(source_of(PHONE, every=2.0))
+    assert [frame.index for frame in frames] == [0, 16, 18, 20, 22, 24, 26, 28]
+
+
+def test_a_gap_in_a_video_is_not_made_up_for(cv2: Any) -> None:
+    """Where frames come more rarely than they are due, each is taken once."""
+    frames = frames_of(source_of(PHONE, every=0.5))
+    assert [frame.index for frame in frames][:6] == [0, 5, 10, 15, 16, 17]
+
+
+class Timeless:
+    """A capture of a file without times, or with damaged ones."""
+
+    def __init__(self, milliseconds: list[float]) -> None:
+        self._milliseconds = milliseconds
+        self._at = -1
+
+    def grab(self) -> bool:
+        """Go to the next frame; return whether there is one."""
+        self._at += 1
+        return self._at < len(self._milliseconds)
+
+    def get(self, what: int) -> float:
+        """Return the rate, 10 per second, or the time of the present frame."""
+        import cv2
+
+        return {cv2.CAP_PROP_FPS: 10.0, cv2.CAP_PROP_FRAME_COUNT: -1.0}.get(
+            what, self._milliseconds[min(self._at, len(self._milliseconds) - 1)]
+        )
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "seconds"),
+    [
+        ([0, 0, 0, 0], [0, 0.1, 0.2, 0.3]),
+        ([math.nan, math.nan], [0, 0.1]),
+        ([100, 200, 300], [0, 0.1, 0.2]),  # OpenCV before 4.5 gives the end of each frame
+        ([0, 100, 50, 300], [0, 0.1, 0.2, 0.3]),
+    ],
+)
+def test_times_that_cannot_be_right_are_replaced(
+    cv2: Any, milliseconds: list[float], seconds: list[float]
+) -> None:
+    """A position never goes back: the rate that the file claims gives the next one."""
+    from hyperhive.inference.sources.video import _Timeline
+
+    positions = [position for _, position in _Timeline(Timeless(milliseconds)).frames()]
+    assert positions == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("damage", ["cut", "hole"])
+def test_a_damaged_video_says_how_much_is_missing(video: Path, tmp_path: Path, damage: str) -> None:
+    """What can be read is given, and then a sentence ends the series."""
+    content = bytearray(video.read_bytes())
+    half, quarter = len(content) // 2, len(content) // 4
+    if damage == "cut":
+        del content[half:]
+    else:
+        content[half : half + quarter] = bytes(quarter)
+    damaged = tmp_path / "damaged.avi"
+    damaged.write_bytes(content)
+    frames = []
+    with pytest.raises(SourceError, match=r"is damaged: only \d+% of its frames could be read"):
+        frames.extend(source_of(damaged, all_frames=True).frames(threading.Event(), print))
+    assert 10 < len(frames) < 45
 
 
 def test_a_videos_colours_are_rgb(video: Path) -> None:

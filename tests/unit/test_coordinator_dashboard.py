@@ -565,7 +565,7 @@ def test_a_study_of_other_objectives_has_no_chart(store: Store) -> None:
     store.queue.finish(*identity_of(taken(store)), {"loss": 0.5})
     study = looked(Dashboard(FleetReader(store)))["fleet"]["study"]
     assert study["chart"]["text"] == "Validation accuracy by trial: no trial has one yet."
-    assert (study["best"]["outcome"], study["chart"]["points"]) == ("done", [])
+    assert (study["best"]["outcome"], study["chart"]["points"]) == ("loss 0.5", [])
 
 
 def identity_of(trial: Trial) -> Any:

@@ -89,7 +89,7 @@ def quick(config: Mapping[str, Any], context: Context) -> Outcome:
         time.sleep(min(0.01, _SECONDS))
     loss = loss_of(config)
     result = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
-    return Outcome(result, weights_of(config))
+    return Outcome({**result, "refit": {"train_on_all": True}}, weights_of(config))
 
 
 def is_held(config: Mapping[str, Any]) -> bool:

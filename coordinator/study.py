@@ -215,8 +215,8 @@ def require_splittable(dataset: Dataset) -> None:
     for name, count in zip(dataset.classes, counts):
         if count < 2:
             raise DatasetError(
-                f"class {name} has {count} training image, and a study needs 2 or more of each: "
-                "one is held out to choose the best trial"
+                f"class {name} has {count} training image beside its test images: add images of "
+                "it, for a study needs 2 or more, one of them to choose the best trial"
             )
 
 

@@ -225,7 +225,9 @@ def test_data_that_no_trial_could_use_is_refused(objective: str) -> None:
     small = Dataset(
         "small", ("cats", "dogs"), data.train_images, labels, *[data.test_images, labels]
     )
-    with pytest.raises(DatasetError, match="class dogs has 1 training image, and a study needs 2"):
+    with pytest.raises(
+        DatasetError, match="class dogs has 1 training image beside its test images: add"
+    ):
         Study.of(plan(objective=objective), small)
 
 

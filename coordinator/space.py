@@ -54,9 +54,9 @@ class Dimension:
             "low and high must be numbers, low below high (or equal, to hold it still)",
         )
         for bound in (self.low, self.high):
-            # The store has room for whole numbers of eight bytes.
-            fits = number(bound) is not None and (isinstance(bound, float) or abs(bound) < 2**63)
-            self._require(fits, f"{self.name} must be a number below 2**63, not {bound!r:.40}")
+            is_finite = number(bound) is not None
+            self._require(is_finite, f"{self.name} must be a number, not {bound!r:.40}")
+        self._require(number(self.high - self.low) is not None, "low and high are too far apart")
         self._require(
             self.distribution in (DISTRIBUTIONS if self.is_searched else (None, *DISTRIBUTIONS)),
             f"distribution must be one of {', '.join(DISTRIBUTIONS)}, as in {_EXAMPLE}",
@@ -64,6 +64,10 @@ class Dimension:
         positive = self.distribution != "loguniform" or self.low > 0
         self._require(positive, "loguniform needs bounds above 0")
         self._require_step()
+        if self.distribution == _WHOLE or not isinstance(self.low + self.high, float):
+            # A float has no larger whole number that is exact, and hyperopt draws floats.
+            is_exact = max(abs(self.low), abs(self.high), self.step or 0) < 2**53
+            self._require(is_exact, f"{self.name} must be a number below 2**53")
 
     @classmethod
     def held(cls, name: str, value: float) -> Dimension:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import bson
 import pytest
 
 from hyperhive.common.errors import UsageError
@@ -223,7 +225,7 @@ def test_a_value_that_is_held_is_part_of_the_specification() -> None:
         ({"momentum": 1}, "momentum must be in [0, 1)"),
         ({"learning_rate": float("nan")}, "learning_rate must be a number"),
         ({"learning_rate": float("inf")}, "learning_rate must be a number"),
-        ({"epochs": 10**30}, "epochs must be a number below 2**63"),
+        ({"epochs": 10**30}, "epochs must be a number below 2**53"),
         ({"dropout": 0.5}, "no such hyperparameter: choose one of learning_rate, epochs"),
         ({"momentum": {"distribution": "unifrom", "low": 0, "high": 0}}, "must be one of uniform,"),
     ],
@@ -281,6 +283,47 @@ def test_another_objective_has_a_space_of_its_own() -> None:
     }
     assert study.baselines() == []
     assert study.draft("search", 0, study.config({"hidden": 64.0})).cost is None
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"distribution": "uniform", "low": -1e308, "high": 1e308},
+        {"distribution": "quniform", "low": 0, "high": 1e300, "step": 1},
+        {"distribution": "quniform", "low": 0, "high": 10**30, "step": 1},
+        {"distribution": "quniform", "low": 0, "high": 0, "step": 10**30},
+        {"distribution": "uniform", "low": 0, "high": 10**400},
+        10**30,
+    ],
+)
+def test_numbers_that_no_trial_can_have_are_refused(table: Any) -> None:
+    """What hyperopt cannot draw, or the store cannot hold, is told before a study is posted."""
+    with pytest.raises(UsageError, match="search space, size: ") as refused:
+        from_tables({"size": table, "hidden": CLASSIC_TABLES["epochs"]}, "mine")
+    assert is_one_sentence(str(refused.value))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"distribution": "uniform", "low": -1e100, "high": 1e100},
+        {"distribution": "loguniform", "low": 1e-100, "high": 1e100},
+        {"distribution": "quniform", "low": -(2**52), "high": 2**52, "step": 2**50},
+        1e300,
+    ],
+)
+@pytest.mark.parametrize("algorithm", ["random", "tpe", "anneal"])
+def test_what_is_accepted_can_be_drawn_and_stored(table: Any, algorithm: str) -> None:
+    """Extreme bounds that are accepted hold for every algorithm, before and after its start."""
+    study = study_of({"size": table, "hidden": CLASSIC_TABLES["epochs"]}, "mine")
+    suggester = Suggester(algorithm, study.plan.space, seed=0, startup=2)
+    history: list[Observation] = []
+    for tid in range(5):
+        vals = suggester.suggest(tid, history)
+        config = study.config(vals)
+        assert math.isfinite(config["size"])
+        bson.encode({"config": config, "spec": study.spec()})
+        history.append(Observation(tid, vals, float(tid)))
 
 
 @pytest.mark.parametrize("name", ["seed", "dataset", "a.b", "$set", "", "2nd", "x" * 65])

@@ -40,9 +40,6 @@ class Outcome:
         status, loss = self.result.get("status"), self.result.get("loss")
         if status is None or (status == "ok" and not isinstance(loss, (int, float))):
             raise ValueError("an objective's result needs a status and a loss that is a number")
-        refit = self.result.get("refit")
-        if refit is not None and not isinstance(refit, dict):
-            raise ValueError("refit in an objective's result must be a dict: what changes for it")
 
 
 @dataclass(frozen=True)

@@ -100,14 +100,16 @@ def _run_study(store: Store, study: Study, epoch: float) -> Outcomes:
     trials = search.run()
     winner = best_of(trials)
     assert winner is not None
-    extra = [search.baseline(), search.refit(winner)]
+    refit = search.refit(winner)
+    assert refit is not None
+    extra = [*search.baselines(), refit]
     started_at = min(trial.first_claim for trial in [*trials, *extra] if trial.first_claim)
     ended = [trial.refresh_time for trial in [*trials, *extra] if trial.refresh_time]
     documents = list(store.database["jobs"].find({"exp_key": {"$regex": "^" + study.name}}))
     assert len(trials) == study.plan.trials
     assert all(trial.status == Status.DONE for trial in trials)
-    assert len({document["winner"] for document in documents}) == study.plan.trials + 2
-    work = sum(trial.config["epochs"] for trial in [*trials, extra[0]])
+    assert len({document["winner"] for document in documents}) == study.plan.trials + 3
+    work = sum(trial.config["epochs"] for trial in [*trials, *extra[:-1]])
     return Outcomes(
         search=(max(ended[:-1]) - started_at).total_seconds(),
         whole=(max(ended) - started_at).total_seconds(),

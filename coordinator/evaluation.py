@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from hyperhive.common.errors import CheckpointError
+from hyperhive.common.values import number, whole
 from hyperhive.model import checkpoint
 from hyperhive.model.augment import CameraAugmentation
 from hyperhive.model.calibration import Calibration, calibration_error, require_finite
 from hyperhive.model.card import Card
-from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.device import CPU
 from hyperhive.model.membership import MemberStatistics
@@ -21,6 +22,11 @@ from hyperhive.model.normalise import to_tensor
 
 _ENOUGH = 5000
 _BATCH = 500
+
+
+def require_usable(packed: bytes, card: Card) -> None:
+    """Raise ``CheckpointError`` unless these weights are those of the card's LeNet-5."""
+    checkpoint.unpack_weights(packed, card, CPU)
 
 
 def judge(packed: bytes, card: Card, dataset: Dataset) -> Evaluation:
@@ -47,10 +53,13 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
     A refit has seen every training image, so it takes over the calibration of the trial that it
     repeats: on Simpsons-MNIST that leaves no larger error than a calibration with images that were
     held out from the refit (``benchmarks/unknown.py``). Raises ``CheckpointError`` for unusable
-    weights.
+    weights, and for a configuration that does not say which images were held out.
     """
-    config = TrainConfig.from_json(card.config)
-    split = _Split(dataset.content_hash, config.validation_fraction, config.split_seed, dataset)
+    fraction = number(card.config.get("validation_fraction"))
+    seed = whole(card.config.get("split_seed"), -1)
+    if fraction is None or not 0 < fraction < 1 or not 0 <= seed < 2**32:
+        raise CheckpointError("its configuration does not say which images were held out")
+    split = _Split(dataset.content_hash, fraction, seed, dataset)
     _, held_out = dataset.validation_split(split.fraction, split.seed)
     images, labels = dataset.train_images, dataset.train_labels
     model = checkpoint.unpack_weights(packed, card, CPU)

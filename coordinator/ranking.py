@@ -32,4 +32,8 @@ def why_nothing(trials: list[Trial]) -> str:
     if errors:
         kind = ErrorKind(errors[0]["kind"]).value
         return "the first of {} errors was: {} ({})".format(len(errors), errors[0]["message"], kind)
-    return f"{diverged} of {len(trials)} diverged: lower the learning rate's bounds"
+    if not diverged:
+        return f"no loss among {len(trials)} results is a finite number"
+    has_rate = any("learning_rate" in trial.config for trial in trials)
+    advice = ": lower the learning rate's bounds" if has_rate else ""
+    return f"{diverged} of {len(trials)} diverged{advice}"

@@ -1,4 +1,4 @@
-"""The search: post trials, watch them, keep the best; then run the refit and the baseline."""
+"""The search: post trials, watch them, keep the best; then run the refit and the baselines."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from hyperhive.common.errors import InputError
 from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch
-from hyperhive.model.config import TrainConfig
 from hyperhive.store.errors import NotFound, StoreUnavailable, StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, REFIT, Draft, Status, Trial
+from hyperhive.store.trial import Draft, Status, Trial
 from hyperhive.store.workers import WorkerRecord
 
 POLL_S = 0.1
@@ -72,7 +71,7 @@ class Search:
         Raises ``Interrupted``.
         """
         self.persist(self._trials.load)
-        self.persist(lambda: self._store.queue.post(self._baseline_draft()))
+        self.persist(self._post_baselines)
         while len(self._trials.finished) < self._study.plan.trials:
             self.persist(self._step)
             self._watch(self._snapshot(self._phase("searching", self._trials.unfinished)))
@@ -82,18 +81,20 @@ class Search:
         self.persist(self._drop_weights)
         return self._trials.finished
 
-    def refit(self, winner: Trial) -> Trial:
+    def refit(self, winner: Trial) -> Trial | None:
         """Have a worker train the winner's configuration on all training data; return that trial.
 
-        It may end in ERROR. Raises ``Interrupted``.
+        It may end in ERROR. None if the objective has no refit. Raises ``Interrupted``.
         """
-        config = dataclasses.replace(TrainConfig.from_json(winner.config), train_on_all=True)
-        draft = self._study.draft(REFIT, winner.tid, config, winner.vals)
+        draft = self._study.refit(winner)
+        if draft is None:
+            return None
         return self._run_extra(draft, "refitting the best on all training data")
 
-    def baseline(self) -> Trial:
-        """Return the trial of the untuned configuration, once it has ended."""
-        return self._run_extra(self._baseline_draft(), "waiting for the untuned baseline")
+    def baselines(self) -> list[Trial]:
+        """Return the baselines, by tid, once they have ended. Raises ``Interrupted``."""
+        drafts = self._study.baselines()
+        return [self._run_extra(draft, "waiting for the baselines") for draft in drafts]
 
     def persist(self, step: Callable[[], _T]) -> _T:
         """Do a step that is safe to repeat, again and again until the server answers."""
@@ -140,8 +141,9 @@ class Search:
 
     # -- trials that are not part of the search -------------------------------------------------
 
-    def _baseline_draft(self) -> Draft:
-        return self._study.draft(BASELINE, 0, self._study.untuned_config())
+    def _post_baselines(self) -> None:
+        for draft in self._study.baselines():
+            self._store.queue.post(draft)
 
     def _run_extra(self, draft: Draft, phase: str) -> Trial:
         """Post a trial that is not part of the search, and wait for its end."""

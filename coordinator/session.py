@@ -19,7 +19,7 @@ from hyperhive.common.extras import require_installed
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.space import named
-from hyperhive.coordinator.study import Plan, read_file, study_name
+from hyperhive.coordinator.study import Plan, read_file, require_splittable, study_name
 from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.coordinator.views.summary import summary
@@ -91,13 +91,14 @@ def plan_of(options: StudyOptions) -> Plan:
 def loading(load: Callable[[Progress], LoadedDataset], console: Console) -> LoadedDataset:
     """Load a data set with a bar while it is downloaded, and print what its owner should know.
 
-    Raises ``ModuleNotFoundError`` now, and not after hours of work, if what a study needs at its
-    end is not installed.
+    Raises now, and not after hours of work, ``DatasetError`` for data that no trial could use, and
+    ``ModuleNotFoundError`` if what a study needs at its end is not installed.
     """
     with _download_bar(console) as progress:
         loaded = load(progress)
     for notice in loaded.notices:
         tell(notice, "yellow", console)
+    require_splittable(loaded.dataset)
     require_installed("torch", "matplotlib")
     return loaded
 
@@ -127,9 +128,9 @@ class ShownSearch:
     def run(self, uri: str, stop: threading.Event, console: Console) -> bool:
         """Run the study to its end; return False if it was stopped before."""
         with Store(uri) as store:
+            folder = self.models / self.plan.name
+            _require_writable(folder)  # before the study's name is taken
             study = open_study(store, self.plan, self.dataset)
-            folder = self.models / study.name
-            _require_writable(folder)
             console.print(f"study {study.name} on {store.address}", highlight=False)
             try:
                 with showing(console) as show:
@@ -163,7 +164,10 @@ def _download_bar(console: Console) -> Iterator[Progress]:
 
 
 def _require_writable(folder: Path) -> None:
-    """Raise ``OSError`` now, and not after hours of work, if the model could not be written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
+    """Raise ``OSError`` now, and not after hours of work, if the model could not be written.
+
+    Nothing is left behind: the study may be refused yet, or end without a model.
+    """
+    existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    with tempfile.TemporaryFile(dir=existing):
         pass

@@ -14,7 +14,8 @@ from typing import Any, Callable, ContextManager, Iterator, Mapping
 from rich.text import Text
 
 from hyperhive.common.errors import InputError, UsageError
-from hyperhive.coordinator.views.wording import facts, percent
+from hyperhive.coordinator.ranking import best_of
+from hyperhive.coordinator.views.wording import facts, hyperparameters, outcome, percent
 from hyperhive.model import model_files
 from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.data.cache import DatasetCache
@@ -22,6 +23,7 @@ from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.model_files import WEIGHTS_FILE
 from hyperhive.store.errors import NotFound, StoreError
 from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH, Trial
 
 
 class NotCheckable(InputError):
@@ -69,7 +71,15 @@ def run(options: BestOptions, connect: Callable[[], ContextManager[str]]) -> Ite
         def store() -> Store:
             return opened.enter_context(Store(opened.enter_context(connect())))
 
-        model = from_file(options.model) if options.model else from_store(store(), options.study)
+        if options.model is not None:
+            model = from_file(options.model)
+        else:
+            name = options.study or _newest(store())
+            best = None if options.export else best_without_model(store(), name)
+            if best is not None:
+                yield describe_trial(store(), name, best)
+                return
+            model = from_store(store(), name)
         yield describe(model)
         if options.export is not None:
             yield _export(model, options.export, lambda name: store().datasets.fetch(name))
@@ -92,23 +102,50 @@ def from_file(path: Path) -> DescribedModel:
     return DescribedModel(packed, card, str(weights), _state(card))
 
 
-def from_store(store: Store, name: str | None) -> DescribedModel:
-    """Return the model of a study, by default the newest that has one.
+def from_store(store: Store, name: str) -> DescribedModel:
+    """Return the model of a study.
 
     Raises ``NotFound`` if there is none, ``CheckpointError`` for one that cannot be trusted.
     """
-    if name is None:
-        names = [study.name for study in store.studies.all() if study.model is not None]
-        if not names:
-            raise NotFound(
-                f"no study on {store.address} has a model: `hyperhive coordinator` makes one"
-            )
-        name = names[-1]
     model, cancelled = store.model(name), store.study(name).cancelled
     card, packed = Card.from_json(model.card), store.blobs.get(model.weights)
     model_files.require_hash(packed, card.weights_sha256)
     where = f"study {name} on {store.address}"
     return DescribedModel(packed, card, where, _state(card, model.is_final, cancelled))
+
+
+def best_without_model(store: Store, name: str) -> Trial | None:
+    """Return the best trial of a study that has no model; None if it has one, or no result yet.
+
+    Not every objective makes models. Raises ``NotFound`` if there is no such study.
+    """
+    if store.study(name).model is not None:
+        return None
+    return best_of(store.trials.find(name, SEARCH))
+
+
+def describe_trial(store: Store, name: str, trial: Trial) -> Text:
+    """Return what a person wants to know about the best trial of a study without a model."""
+    study = store.study(name)
+    has_ended = study.result is not None
+    reason = (study.result or {}).get("why_no_model")
+    return facts(
+        {
+            "study": f"{name} on {store.address}",
+            "state": f"trial {trial.tid}" + ("" if has_ended else _so_far(study.cancelled)),
+            "best": f"{outcome(trial)} ({hyperparameters(trial)})",
+            "model": "none yet" if reason is None else f"none for predict-cam: {reason}",
+        }
+    )
+
+
+def _newest(store: Store) -> str:
+    """Return the newest study that has a model, else the newest of all; raises ``NotFound``."""
+    studies = store.studies.all()
+    if not studies:
+        raise NotFound(f"there is no study on {store.address}: `hyperhive coordinator` makes one")
+    with_model = [study for study in studies if study.model is not None]
+    return (with_model or studies)[-1].name
 
 
 def describe(model: DescribedModel) -> Text:
@@ -161,13 +198,16 @@ def _export(model: DescribedModel, path: Path, fetch: Callable[[str], bytes]) ->
 
 def _state(card: Card, is_final: bool = True, cancelled: bool = False) -> str:
     if not is_final:
-        reason = "was cancelled" if cancelled else "has not ended"
-        return f"trial {card.trial}, the best so far: the study {reason}"
+        return f"trial {card.trial}{_so_far(cancelled)}"
     if card.trial is None:
         return "not from a study"
     is_refitted = card.config.get("train_on_all")
     refitted = ", refitted on training and validation data" if is_refitted else ""
     return f"trial {card.trial}{refitted}"
+
+
+def _so_far(cancelled: bool) -> str:
+    return f", the best so far: the study {'was cancelled' if cancelled else 'has not ended'}"
 
 
 def _configuration(config: Mapping[str, Any]) -> str:

@@ -9,15 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
-from hyperhive.common.errors import UsageError
+import numpy as np
+
+from hyperhive.common.errors import DatasetError, UsageError
 from hyperhive.common.files import read_text
+from hyperhive.common.values import number
 from hyperhive.coordinator import space as spaces
 from hyperhive.coordinator.space import Space
-from hyperhive.model.config import AUGMENTATIONS, UNTUNED, TrainConfig
+from hyperhive.model.config import AUGMENTATIONS, ON_ALL_DATA, UNTUNED, USUAL, TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import NAMES as DATASET_NAMES
 from hyperhive.model.data.loading import DatasetRequest
-from hyperhive.store.trial import HYPEROPT, Draft
+from hyperhive.store.trial import (
+    BASELINE,
+    HYPEROPT,
+    LENET5,
+    REFIT,
+    UNTUNED_TID,
+    USUAL_TID,
+    Draft,
+    Trial,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,12 +51,14 @@ class Plan:
         algorithm: one of ``ALGORITHMS``.
         seed: of suggestions, initial weights and splits.
         validation: the share of the training split that is held out to choose the best trial.
-        batch_size: images per training step, unless the space searches it.
+        batch_size: LeNet-5's images per training step, unless the space has it.
         startup: the number of finished trials before TPE stops drawing at random.
         max_attempts: how often a trial may be started.
         objective: the name under which workers know what a trial runs.
         space: what is searched.
-        augment: how training images are distorted, see ``TrainConfig``.
+        augment: how LeNet-5's training images are distorted, see ``TrainConfig``.
+
+    Raises ``UsageError`` for a value that no study can have.
     """
 
     name: str
@@ -56,7 +70,7 @@ class Plan:
     batch_size: int = 64
     startup: int = 10
     max_attempts: int = 3
-    objective: str = "lenet5"
+    objective: str = LENET5
     space: Space = spaces.CLASSIC
     augment: str = "none"
 
@@ -79,12 +93,19 @@ class Plan:
         }.items():
             value = getattr(self, field)
             whole = isinstance(value, int) and not isinstance(value, bool)
-            _require(whole and value >= least, f"{field} must be a whole number, {least} or more")
+            rule = f"{field} must be a whole number, {least} or more, and below 2**63"
+            _require(whole and least <= value < 2**63, rule)  # the store has room for eight bytes
         _require(self.seed < 2**32, "seed must be below 2**32")
         named = isinstance(self.objective, str) and self.objective not in ("", HYPEROPT)
         _require(named, "objective must be the name under which workers know what a trial runs")
-        number = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
-        _require(number, "validation must be a number between 0 and 1")
+        is_share = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
+        _require(is_share, "validation must be a number between 0 and 1")
+        _require(
+            self.augment == "none" or self.objective == LENET5,
+            f'augment = "{self.augment}" is for objective {LENET5}, and this study\'s is '
+            f"{self.objective}: omit it, and --space robust too",
+        )
+        spaces.require_usable(self.space, self.objective)
 
 
 @dataclass(frozen=True)
@@ -97,7 +118,8 @@ class Study:
 
     @classmethod
     def of(cls, plan: Plan, dataset: Dataset) -> Study:
-        """Bind a plan to the data set it asked for."""
+        """Bind a plan to the data set it asked for; raises ``DatasetError``, see below."""
+        require_splittable(dataset)
         return cls(plan, dataset.content_hash, dataset.card())
 
     @property
@@ -117,43 +139,85 @@ class Study:
         plan["space"] = {each.name: each.to_json() for each in self.plan.space}
         return {**plan, "dataset": {**self.dataset_card, "content_hash": self.dataset_hash}}
 
-    def config(self, values: Mapping[str, Any]) -> TrainConfig:
-        """Return the training configuration for values of the search space."""
-        chosen = {each.name: each.to_config(values[each.name]) for each in self.plan.space}
-        return self._config({**chosen, "augment": self.plan.augment})
+    def config(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the configuration of a trial with these values of the search space.
 
-    def untuned_config(self) -> TrainConfig:
-        """Return the configuration of the baseline: a usual choice before tuning, unaugmented."""
-        return self._config(UNTUNED)
+        It has the whole space and what every trial needs (``space.GIVEN``); LeNet-5's has all of
+        ``TrainConfig``. Raises ``ConfigError`` for what LeNet-5 cannot be trained with.
+        """
+        chosen = {
+            each.name: each.to_config(values[each.name] if each.is_searched else each.low)
+            for each in self.plan.space
+        }
+        return self._config({**chosen, "augment": self.plan.augment} if self._is_lenet5 else chosen)
+
+    def baselines(self) -> list[Draft]:
+        """Return the trials that the search is compared with: LeNet-5 untuned, and as is usual.
+
+        Nobody knows such configurations of another objective.
+        """
+        if not self._is_lenet5:
+            return []
+        choices = {UNTUNED_TID: UNTUNED, USUAL_TID: USUAL}
+        return [self.draft(BASELINE, tid, self._config(each)) for tid, each in choices.items()]
+
+    def refit(self, winner: Trial) -> Draft | None:
+        """Return the trial that trains a winner again on all data, as its result describes it.
+
+        None if the result says nothing of a refit: the objective has none.
+        """
+        # A worker of an earlier version trained LeNet-5, and did not say how it is refitted.
+        changes = winner.result.get("refit", ON_ALL_DATA if self._is_lenet5 else None)
+        if not isinstance(changes, Mapping):
+            return None
+        return self.draft(REFIT, winner.tid, {**winner.config, **changes}, winner.vals)
 
     def draft(
         self,
         purpose: str,
         tid: int,
-        config: TrainConfig,
+        config: Mapping[str, Any],
         vals: Mapping[str, Any] | None = None,
     ) -> Draft:
-        """Return a trial of this study to be posted; its cost is its number of epochs."""
+        """Return a trial of this study to be posted; its cost is its number of epochs, if any."""
+        epochs = number(config.get("epochs"))
         return Draft(
             study=self.name,
             purpose=purpose,
             tid=tid,
-            config=config.to_json(),
+            config=config,
             vals=vals or {},
             objective=self.plan.objective,
             max_attempts=self.plan.max_attempts,
-            cost=config.epochs,
+            cost=epochs if epochs is not None and epochs > 0 else None,
         )
 
-    def _config(self, hyperparameters: Mapping[str, Any]) -> TrainConfig:
-        fixed = {
+    @property
+    def _is_lenet5(self) -> bool:
+        return self.plan.objective == LENET5
+
+    def _config(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+        given = {
             "dataset": self.dataset_hash,
-            "batch_size": self.plan.batch_size,
             "seed": self.plan.seed,
             "validation_fraction": self.plan.validation,
             "split_seed": self.plan.seed,
         }
-        return TrainConfig.from_json({**fixed, **hyperparameters})
+        if not self._is_lenet5:
+            return {**given, **hyperparameters}
+        values = {**given, "batch_size": self.plan.batch_size, **hyperparameters}
+        return TrainConfig.from_json(values).to_json()
+
+
+def require_splittable(dataset: Dataset) -> None:
+    """Raise ``DatasetError`` if a class has too few training images to hold one out."""
+    counts = np.bincount(dataset.train_labels, minlength=len(dataset.classes))
+    for name, count in zip(dataset.classes, counts):
+        if count < 2:
+            raise DatasetError(
+                f"class {name} has {count} training image beside its test images: add images of "
+                "it, for a study needs 2 or more, one of them to choose the best trial"
+            )
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -184,16 +248,21 @@ def read_file(path: Path) -> dict[str, Any]:
         tables = tomllib.loads(read_text(path))
     except OSError as error:
         raise UsageError(f"study file {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # also of text that is not UTF-8, and of numbers without an end
         raise UsageError(f"study file {path} is not valid TOML: {error}") from error
     known = {field.name for field in dataclasses.fields(Plan)} - {"data"} | {"dataset"}
-    _refuse_unknown(path, set(tables) - known)
+    _refuse_unknown(path, set(tables), known)
     try:
         fields = {key: value for key, value in tables.items() if key not in ("dataset", "space")}
+        objective = fields.get("objective", LENET5)
+        _require(
+            objective == LENET5 or "batch_size" not in fields,
+            f"batch_size is for objective {LENET5}: write it below [space] for another",
+        )
         if isinstance(tables.get("space"), str):
             fields = {**spaces.named(tables["space"]), **fields}
         elif "space" in tables:
-            fields["space"] = spaces.from_tables(_table(tables, "space"))
+            fields["space"] = spaces.from_tables(_table(tables, "space"), objective)
         if "dataset" in tables:
             fields["data"] = _request(path, _table(tables, "dataset"))
     except UsageError as error:
@@ -202,9 +271,8 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def _request(path: Path, table: Mapping[str, Any]) -> DatasetRequest:
-    _refuse_unknown(
-        path, {"dataset." + key for key in set(table) - {"name", "data", "gray", "strict"}}
-    )
+    known = {"name", "data", "gray", "strict"}
+    _refuse_unknown(path, set(table), known, "dataset.")
     kinds = {"name": str, "data": str, "gray": bool, "strict": bool}
     words = {str: "a string", bool: "true or false"}
     for key, value in table.items():
@@ -216,15 +284,18 @@ def _request(path: Path, table: Mapping[str, Any]) -> DatasetRequest:
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    _require(isinstance(tables[name], dict), f"[{name}] must be a table")
+    names = ", or the name of a space: " + ", ".join(spaces.NAMED) if name == "space" else ""
+    _require(isinstance(tables[name], dict), f"[{name}] must be a table{names}")
     table: Mapping[str, Any] = tables[name]
     return table
 
 
-def _refuse_unknown(path: Path, unknown: set[str]) -> None:
+def _refuse_unknown(path: Path, keys: set[str], known: set[str], prefix: str = "") -> None:
+    unknown = ", ".join(prefix + key for key in sorted(keys - known))
     if unknown:
         raise UsageError(
-            "study file {} has an unknown key: {}".format(path, ", ".join(sorted(unknown)))
+            f"study file {path} has an unknown key: {unknown}; there are "
+            f"{', '.join(prefix + key for key in sorted(known))}"
         )
 
 

@@ -42,22 +42,23 @@ class Suggester:
 
     def __init__(self, algorithm: str, space: Space, seed: int, startup: int) -> None:
         self._algorithm = algorithm
-        self._space = space
         self._seed = seed
         self._startup = startup
-        nodes = {dimension.name: dimension.to_hyperopt() for dimension in space}
+        nodes = {each.name: each.to_hyperopt() for each in space if each.is_searched}
+        self._names = set(nodes)
         self._domain = Domain(lambda config: 0.0, nodes)
 
     def suggest(self, tid: int, history: list[Observation]) -> dict[str, float]:
         """Return values for trial ``tid``, given every trial posted before it that did not fail.
 
+        A hyperparameter that is held still is not among them.
+
         A trial with values outside the space's labels is ignored: a worker can write anything.
         """
-        names = {dimension.name for dimension in self._space}
         history = [
             each
             for each in history
-            if set(each.vals) == names and None not in map(number, each.vals.values())
+            if set(each.vals) == self._names and None not in map(number, each.vals.values())
         ]
         finished = [each.loss for each in history if each.loss is not None]
         seed = int(np.random.SeedSequence([self._seed, tid]).generate_state(1)[0])

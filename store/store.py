@@ -130,9 +130,15 @@ class Store:
                 f"study {study!r} was cancelled before it had a model: run `hyperhive study "
                 f"delete {study}`, then start it again"
             )
+        if stored.model is None and stored.result is not None:
+            raise NotFound(
+                f"study {study!r} ended without a model for predict-cam: `hyperhive best {study}` "
+                "shows its best trial"
+            )
         if stored.model is None:
-            ended = "ended without a model" if stored.result else "has no model yet"
-            raise NotFound(f"study {study!r} {ended}: run `hyperhive coordinator` until it has one")
+            raise NotFound(
+                f"study {study!r} has no model yet: run `hyperhive coordinator` until it has one"
+            )
         return stored.model
 
     def cancel_study(self, name: str) -> int:

@@ -42,12 +42,15 @@ class StoredStudy:
 
     @property
     def model(self) -> StoredModel | None:
-        """The model it ended with, or its best so far, or None. Raises ``CorruptBlob``."""
-        for source in (self.result, self.best):
-            if source and source.get("card") and source.get("weights"):
-                weights = BlobRef.from_document(source["weights"])
-                return StoredModel(source["card"], weights, is_final=source is self.result)
-        return None
+        """The model it ended with or, until it has ended, its best so far, or None.
+
+        Raises ``CorruptBlob``.
+        """
+        source = self.best if self.result is None else self.result
+        if not (source and source.get("card") and source.get("weights")):
+            return None
+        weights = BlobRef.from_document(source["weights"])
+        return StoredModel(source["card"], weights, is_final=self.result is not None)
 
 
 @dataclass(frozen=True)

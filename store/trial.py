@@ -32,6 +32,11 @@ class ErrorKind(str, enum.Enum):
 SEARCH, BASELINE, REFIT = "search", "baseline", "refit"
 """What a trial is for: the search, the accuracy without tuning, the winner trained on all data."""
 
+UNTUNED_TID, USUAL_TID = 0, 1
+"""The tids of the trials of purpose BASELINE: see ``hyperhive.model.config``."""
+
+LENET5 = "lenet5"
+"""The name of the objective that trains LeNet-5, the only one that hyperhive brings itself."""
 
 HYPEROPT = "hyperopt"
 """The name of the objective of a job that hyperopt's ``fmin`` posted: its code is a pickle."""

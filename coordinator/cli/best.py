@@ -30,6 +30,8 @@ def best(
 ) -> None:
     """Describe the best model of a study, and export it in the form that a device needs.
 
+    Of a study whose objective makes no model it shows the best trial.
+
     An export is compared with the model on all test images of its data set, which come from this
     machine's cache or the store. It is written only if every label is the same. A .safetensors
     file is a copy and is not compared.

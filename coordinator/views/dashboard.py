@@ -167,7 +167,8 @@ def _state(study: StudyState) -> str:
 
 
 def _details(study: StudyState) -> _Json:
-    best, test, untuned = study.best, study.test_accuracy, study.untuned_accuracy
+    best, test = study.best, study.test_accuracy
+    untuned, usual = study.untuned_accuracy, study.usual_accuracy
     failed = [trial for trial in study.searched if trial.status is Status.ERROR]
     return {
         **_line(study),
@@ -177,6 +178,7 @@ def _details(study: StudyState) -> _Json:
         "best": best and _ranked(best),
         "test": None if test is None else percent(test),
         "untuned": None if untuned is None else percent(untuned),
+        "usual": None if usual is None else percent(usual),
         "chart": _chart(study),
         "top": [_ranked(trial) for trial in study.ranked[:_BEST]],
         "failures": [
@@ -209,6 +211,7 @@ def _chart(study: StudyState) -> _Json:
         "best": best[0] if best else None,
         "bad": bad[:: -(-len(bad) // _POINTS) or 1],
         "untuned": study.untuned_accuracy,
+        "usual": study.usual_accuracy,
         "text": _chart_in_words(study, [accuracy for _, accuracy in points], len(bad)),
     }
 
@@ -220,7 +223,8 @@ def _points(trials: list[tuple[Trial, float]]) -> list[tuple[int, float]]:
 def _chart_in_words(study: StudyState, accuracies: list[float], bad: int) -> str:
     """Return what the chart shows, for readers who do not see it."""
     if not accuracies:
-        return "Validation accuracy by trial: no trial has one yet."
+        none = "no trial has one, they report losses" if study.best else "no trial has one yet"
+        return f"Validation accuracy by trial: {none}."
     text = (
         f"Validation accuracy by trial: {len(accuracies)} measured, "
         f"from {percent(min(accuracies))} to {percent(max(accuracies))}."
@@ -229,6 +233,8 @@ def _chart_in_words(study: StudyState, accuracies: list[float], bad: int) -> str
         text += f" The best is trial {study.best.tid}: {_text(outcome(study.best))}."
     if study.untuned_accuracy is not None:
         text += f" Untuned: {percent(study.untuned_accuracy)}."
+    if study.usual_accuracy is not None:
+        text += f" Usual settings: {percent(study.usual_accuracy)}."
     return text + (f" {bad} diverged or failed." if bad else "")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, cast
+from typing import List, Mapping, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -52,7 +52,7 @@ def draw(
     path: Path,
     trials: list[Trial],
     winner: Trial,
-    untuned: float | None,
+    baselines: Mapping[str, float | None],
     dataset: Dataset,
     answers: Answers,
 ) -> Path:
@@ -62,7 +62,7 @@ def draw(
         path: where it is written.
         trials: all trials of the search.
         winner: the best of them.
-        untuned: validation accuracy of the baseline, if it has one.
+        baselines: the validation accuracy of each by its name, None if it has none.
         dataset: a fixed sample of its test images is shown.
         answers: of the model on the whole test split.
     """
@@ -78,7 +78,7 @@ def draw(
     chosen = np.random.RandomState(0).permutation(len(dataset.test_labels))[: _COLUMNS * _ROWS]
     for axes, index in zip(images.subplots(_ROWS, _COLUMNS).flat, sorted(chosen)):
         _draw_image(axes, dataset, answers, int(index))
-    _draw_history(history.subplots(), trials, winner, untuned)
+    _draw_history(history.subplots(), trials, winner, baselines)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100, format="png")
     return path
@@ -102,7 +102,9 @@ def _draw_image(axes: Axes, dataset: Dataset, answers: Answers, index: int) -> N
     axes.set_title(verdict, fontsize=8, color=colour, pad=3)
 
 
-def _draw_history(axes: Axes, trials: list[Trial], winner: Trial, untuned: float | None) -> None:
+def _draw_history(
+    axes: Axes, trials: list[Trial], winner: Trial, baselines: Mapping[str, float | None]
+) -> None:
     points = sorted((trial.tid, accuracy) for trial, accuracy in measured(ranking(trials)))
     numbers = [tid for tid, _ in points]
     accuracies = [accuracy for _, accuracy in points]
@@ -120,8 +122,10 @@ def _draw_history(axes: Axes, trials: list[Trial], winner: Trial, untuned: float
         clip_on=False,
         label=f"the best: {hyperparameters(winner)}",
     )
-    if untuned is not None:
-        axes.axhline(untuned, color=_QUIET, linestyle="--", label=f"untuned: {percent(untuned)}")
+    for (name, accuracy), dashes in zip(baselines.items(), ("--", ":")):
+        if accuracy is not None:
+            label = f"{name}: {percent(accuracy)}"
+            axes.axhline(accuracy, color=_QUIET, linestyle=dashes, label=label)
     axes.set(xlabel="trial", ylabel="validation accuracy", xlim=(-1, len(trials)), ylim=(0, 1))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.grid(alpha=0.3)

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Callable, Iterable, Mapping
 
 from hyperhive.coordinator.ranking import ranking
-from hyperhive.store.trial import BASELINE, SEARCH, Status, Trial
+from hyperhive.store.trial import BASELINE, SEARCH, UNTUNED_TID, USUAL_TID, Status, Trial
 from hyperhive.store.workers import WorkerRecord
 
 _RECENT = 20
@@ -73,9 +73,13 @@ class StudyState:
 
     @property
     def untuned_accuracy(self) -> float | None:
-        """The validation accuracy of the baseline, 0 to 1, once it is known."""
-        baseline = [trial for trial in self.trials if trial.purpose == BASELINE]
-        return baseline[0].accuracy if baseline else None
+        """The validation accuracy of the untuned baseline, 0 to 1, once it is known."""
+        return self._baseline_accuracy(UNTUNED_TID)
+
+    @property
+    def usual_accuracy(self) -> float | None:
+        """The validation accuracy of the baseline with usual settings, 0 to 1."""
+        return self._baseline_accuracy(USUAL_TID)
 
     def seconds_left(self) -> float | None:
         """Return the expected time until the search ends; None if nothing tells it.
@@ -94,6 +98,10 @@ class StudyState:
         if not (self.is_open and running and seconds and left > 0):
             return None
         return sum(seconds) / len(seconds) * left / min(running, left)
+
+    def _baseline_accuracy(self, tid: int) -> float | None:
+        found = (t.accuracy for t in self.trials if (t.purpose, t.tid) == (BASELINE, tid))
+        return next(found, None)
 
     def _recent_seconds(self) -> list[float]:
         """Return how long each of the latest trials took, from its last claim to its result."""

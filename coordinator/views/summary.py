@@ -7,11 +7,12 @@ from pathlib import Path
 
 from rich.text import Text
 
-from hyperhive.coordinator.views.wording import facts, hyperparameters, percent
+from hyperhive.coordinator.views.wording import facts, hyperparameters, outcome, percent
 from hyperhive.model.calibration import Calibration
 from hyperhive.model.card import Card
+from hyperhive.model.config import USUAL
 from hyperhive.model.model_files import WEIGHTS_FILE
-from hyperhive.store.trial import Trial
+from hyperhive.store.trial import LENET5, Trial
 
 
 @dataclass(frozen=True)
@@ -20,39 +21,78 @@ class Result:
 
     Args:
         winner: the best trial of the search.
-        card: of the model, with its test accuracy.
-        untuned_accuracy: of the baseline on the validation images, 0 to 1, if it has one.
+        untuned_accuracy: of the untuned baseline on the validation images, 0 to 1, if it has one.
+        usual_accuracy: the same of the baseline with usual settings.
+        drawn: how the search chose its trials, if it was not as its algorithm does.
+        card: of the model, with its test accuracy; None if the study has no model.
         folder: holds the weights, their card and, if it was drawn, the picture.
         picture: its file, None if it was not drawn.
+        why_no_model: a clause, if there is none.
+        weights: the file with the weights of a winner that is no model.
         again: whether the study had ended before, so that nothing was run now.
     """
 
     winner: Trial
-    card: Card
-    untuned_accuracy: float | None
-    folder: Path
-    picture: Path | None
+    untuned_accuracy: float | None = None
+    usual_accuracy: float | None = None
+    drawn: str | None = None
+    card: Card | None = None
+    folder: Path | None = None
+    picture: Path | None = None
+    why_no_model: str | None = None
+    weights: Path | None = None
     again: bool = False
+
+
+def baselines(result: Result) -> dict[str, float | None]:
+    """Return the accuracy of each baseline by its name for people; only LeNet-5 has any."""
+    if result.winner.objective != LENET5:
+        return {}
+    return {"untuned": result.untuned_accuracy, "usual settings": result.usual_accuracy}
 
 
 def summary(result: Result) -> Text:
     """Return the result as a few lines; print them unwrapped, so that paths can be copied."""
-    card = result.card
-    retrained = " (refitted on training and validation data)" if card.config["train_on_all"] else ""
-    lines = facts(
-        {
-            "best": f"trial {result.winner.tid}: {hyperparameters(result.winner)}",
-            "untuned": f"{percent(result.untuned_accuracy)} of validation images",
-            "tuned": f"{percent(card.validation_accuracy)} of validation images",
-            "test": f"{percent(card.test_accuracy)} of test images{retrained}",
-            "unknown": _unknown(card.calibration),
-            "model": str(result.folder / WEIGHTS_FILE),
-            "picture": str(result.picture) if result.picture else "none",
-            "try it": f"predict-cam --model {result.folder}",
-        }
-    )
+    lines = {"best": f"trial {result.winner.tid}: {_best(result)}"}
+    if result.drawn is not None:
+        lines["drawn"] = result.drawn
+    if result.card is None or result.folder is None:
+        if result.weights is not None:
+            lines["weights"] = str(result.weights)
+        lines["model"] = f"none for predict-cam: {result.why_no_model}"
+    else:
+        lines.update(_model(result, result.card, result.folder))
     notice = "this study had ended before; nothing was run again\n" if result.again else ""
-    return Text(notice).append_text(lines)
+    return Text(notice).append_text(facts(lines))
+
+
+def _best(result: Result) -> str:
+    """Return the winner's hyperparameters, and how good it is where no later line says so."""
+    chosen = hyperparameters(result.winner)
+    return chosen if result.card is not None else f"{outcome(result.winner)} ({chosen})"
+
+
+def _model(result: Result, card: Card, folder: Path) -> dict[str, str]:
+    is_refit = card.config != result.winner.config
+    retrained = " (refitted on training and validation data)" if is_refit else ""
+    compared = baselines(result)
+    lines = {}
+    if compared:
+        usual = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in USUAL.items())
+        lines["untuned"] = f"{percent(compared['untuned'])} of validation images"
+        lines["usual"] = (
+            f"{percent(compared['usual settings'])} of validation images, with settings that "
+            f"somebody would write down ({usual})"
+        )
+    return {
+        **lines,
+        "tuned": f"{percent(card.validation_accuracy)} of validation images",
+        "test": f"{percent(card.test_accuracy)} of test images{retrained}",
+        "unknown": _unknown(card.calibration),
+        "model": str(folder / WEIGHTS_FILE),
+        "picture": str(result.picture) if result.picture else "none",
+        "try it": f"predict-cam --model {folder}",
+    }
 
 
 def _unknown(calibration: Calibration | None) -> str:

@@ -30,10 +30,9 @@ def counts(study: StudyState) -> str:
 
 
 def hyperparameters(trial: Trial) -> str:
-    """Return a trial's hyperparameters; those that its configuration has."""
-    values = {
-        name: number(trial.config.get(name)) for name in ("learning_rate", "momentum", "epochs")
-    }
+    """Return a trial's values of the search space, or those of LeNet-5 outside a search."""
+    names = trial.vals or ("learning_rate", "momentum", "epochs")
+    values = {name: number(trial.config.get(name)) for name in names}
     return ", ".join(
         "{} {:.3g}".format(name.replace("_", " "), value)
         for name, value in values.items()
@@ -42,12 +41,14 @@ def hyperparameters(trial: Trial) -> str:
 
 
 def outcome(trial: Trial) -> str:
-    """Return how a trial ended: its validation accuracy, or what went wrong."""
+    """Return how a trial ended: its validation accuracy, else its loss, or what went wrong."""
     if trial.status is Status.ERROR:
         return "failed ({})".format((trial.error or {}).get("message", "no reason given"))
     if trial.diverged:
         return "diverged"
-    return "done" if trial.accuracy is None else percent(trial.accuracy)
+    if trial.accuracy is not None:
+        return percent(trial.accuracy)
+    return "done" if trial.loss is None else f"loss {trial.loss:.4g}"
 
 
 def doing(trial: Trial) -> str:

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from support.home import Home, until
 
 from hyperhive.coordinator.study import Plan, Study
@@ -37,7 +38,31 @@ learning_rate = { distribution = "loguniform", low = 0.01, high = 0.1 }
 epochs = { distribution = "quniform", low = 9, high = 3, step = 1 }
 momentum = { distribution = "uniform", low = 0.0, high = 0.9 }
 """
+SMALL = {"cats": 2, "dogs": 9}
+"""Images of each class in the folder ``small``: one of two is a test image, one is left."""
+
+HELD = """
+[dataset]
+name = "digits"
+[space]
+learning_rate = 0.01
+epochs = 5
+momentum = 0.9
+"""
+MINE = """
+objective = "mine"
+batch_size = 32
+[dataset]
+name = "digits"
+[space.hidden]
+distribution = "quniform"
+low = 16
+high = 128
+step = 16
+"""
 FILES = {
+    "all-held.toml": HELD,
+    "not-mine.toml": MINE,
     "unknown-key.toml": "trails = 3\n",
     "bad-range.toml": '[dataset]\nname = "digits"\n' + SPACE,
     "bad-value.toml": 'trials = "many"\n[dataset]\nname = "digits"\n',
@@ -76,6 +101,10 @@ def work(home: Home) -> Path:
     for name in ("cats", "dogs"):
         (home.work / "no-images" / name).mkdir(parents=True)
         (home.work / "no-images" / name / "note.txt").write_text("no image")
+        (home.work / "small" / name).mkdir(parents=True)
+        for number in range(SMALL[name]):
+            image = Image.new("RGB", (28, 28), (number, 0, 0))
+            image.save(home.work / "small" / name / f"{number}.png")
     return home.work
 
 
@@ -88,7 +117,7 @@ def left_behind(home: Home) -> dict[str, object]:
     }
 
 
-NOTHING = {"processes": {}, "server": False, "files": ["empty", "no-images"]}
+NOTHING = {"processes": {}, "server": False, "files": ["empty", "no-images", "small"]}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -132,6 +161,10 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
         ("coordinator not-toml.toml", 2, "not-toml.toml is not valid TOML"),
         ("coordinator --data empty", 1, "found 0 class folders"),
         ("coordinator --data no-images", 1, "class folder cats has 0 readable images"),
+        ("coordinator --data small", 1, "class cats has 1 training image beside its test images"),
+        ("demo --data small", 1, "class cats has 1 training image beside its test images: add"),
+        ("coordinator all-held.toml", 2, "nothing is searched, and all trials would be the same"),
+        ("coordinator not-mine.toml", 2, "batch_size is for objective lenet5: write it below"),
         ("coordinator --data corrupt.zip", 1, "neither a folder nor a readable zip file"),
         ("coordinator --data nowhere", 1, "there is no folder or zip file at nowhere"),
         ("mongo invite nano", 2, "which server? Pass --mongo with an administrator's login"),
@@ -295,6 +328,7 @@ def test_a_place_for_models_that_cannot_be_is_refused_first(
     program = home.start(*command, HYPERHIVE_MONGO=mongo_uri)
     until(lambda: not program.is_running() or store.trials.find("s"), "an error, or a trial")
     assert store.trials.find("s") == []
+    assert store.studies.all() == []  # nor is the name taken
     assert program.end() in (1, 2)
     assert is_one_line(program.said())
     assert "file" in program.said()

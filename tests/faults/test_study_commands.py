@@ -8,7 +8,7 @@ import pytest
 from support.fleet import Fleet, running
 from support.home import Home, until
 
-from hyperhive.store.trial import BASELINE, ErrorKind, Status
+from hyperhive.store.trial import ErrorKind, Status
 
 
 def test_a_live_study_is_cancelled(home: Home, fleet: Fleet) -> None:
@@ -16,12 +16,12 @@ def test_a_live_study_is_cancelled(home: Home, fleet: Fleet) -> None:
     worker = fleet.worker(seconds="60")
     coordinator = fleet.coordinator("s", 5)
     with fleet.store() as store:
-        running(store, "s", BASELINE)
+        running(store, "s")
         done = home.call("study", "cancel", "s", HYPERHIVE_MONGO=fleet.uri)
         assert (done.returncode, done.stdout) == (0, "study s cancelled, 2 trials with it\n")
         assert coordinator.end() == 1
         assert coordinator.said().endswith("error: study s was cancelled\n")
-        worker.says("s/baseline/0: cancelled")
+        worker.says("s/0: cancelled")
         # The coordinator may have posted a trial meanwhile: it takes it back, its worker confirms.
         until(
             lambda: all(trial.is_final for trial in store.trials.find("s")),

@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator
 
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Trial
+from hyperhive.store.trial import LENET5, Trial
 
 Act = Callable[[Store, Trial], None]
 
@@ -27,8 +27,10 @@ def deliver(store: Store, trial: Trial, weights: bytes | None = None, **result: 
     store.queue.finish(trial.id, str(trial.token), {**found, **result}, artifact)
 
 
-def claim(store: Store, worker: str = "w", lease: float = 60.0) -> Trial | None:
-    return store.queue.claim(worker, new_token(), ["lenet5"], lease=lease)
+def claim(
+    store: Store, worker: str = "w", lease: float = 60.0, objective: str = LENET5
+) -> Trial | None:
+    return store.queue.claim(worker, new_token(), [objective], lease=lease)
 
 
 def claimed(store: Store, lease: float = 60.0) -> Trial:
@@ -43,7 +45,9 @@ def report(store: Store, *workers: str) -> None:
 
 
 @contextlib.contextmanager
-def working(uri: str, act: Act = deliver, workers: int = 1) -> Iterator[None]:
+def working(
+    uri: str, act: Act = deliver, workers: int = 1, objective: str = LENET5
+) -> Iterator[None]:
     """Have that many workers claim trials and do ``act`` with each, while the context is open."""
     ended = threading.Event()
 
@@ -51,7 +55,7 @@ def working(uri: str, act: Act = deliver, workers: int = 1) -> Iterator[None]:
         with Store(uri) as store:
             while not ended.wait(0.01):
                 report(store, name)
-                trial = claim(store, name)
+                trial = claim(store, name, objective=objective)
                 if trial is not None:
                     act(store, trial)
 

@@ -292,7 +292,7 @@ def test_the_page_shows_studies_trials_and_workers(store: Store) -> None:
     opened(store, "ended")
     store.studies.conclude("ended", {"card": {"test_accuracy": 0.721}})
     opened(store, SCRIPT, 8)
-    done(store, SCRIPT, [0.11], BASELINE)
+    done(store, SCRIPT, [0.11, 0.3], BASELINE)
     done(store, SCRIPT, [0.25, 0.5, 0.4])
     posted(store, SCRIPT, 3)
     finished(store, taken(store), 0.1, diverged=True)
@@ -317,15 +317,16 @@ def test_the_page_shows_studies_trials_and_workers(store: Store) -> None:
         "outcome": "50.0%",
         "hyperparameters": "learning rate 0.02, momentum 0.5, epochs 7",
     }
-    assert (study["ended"], study["untuned"]) == (5, "11.0%")
+    assert (study["ended"], study["untuned"], study["usual"]) == (5, "11.0%", "30.0%")
     assert study["failures"] == ["trial 4: failed (<b>no</b>)"]
     assert [row["trial"] for row in study["top"]] == [1, 2, 0]
     chart = study["chart"]
     assert chart["points"] == [[0, 0.25], [1, 0.5], [2, 0.4]]
-    assert (chart["best"], chart["bad"], chart["untuned"]) == ([1, 0.5], [3, 4], 0.11)
+    assert (chart["best"], chart["bad"]) == ([1, 0.5], [3, 4])
+    assert (chart["untuned"], chart["usual"]) == (0.11, 0.3)
     assert chart["text"] == (
         "Validation accuracy by trial: 3 measured, from 25.0% to 50.0%. The best is trial 1: "
-        "50.0%. Untuned: 11.0%. 2 diverged or failed."
+        "50.0%. Untuned: 11.0%. Usual settings: 30.0%. 2 diverged or failed."
     )
     (worker,) = fleet["workers"]
     assert worker["does"] == SCRIPT + (
@@ -564,8 +565,10 @@ def test_a_study_of_other_objectives_has_no_chart(store: Store) -> None:
     posted(store, "s", 0)
     store.queue.finish(*identity_of(taken(store)), {"loss": 0.5})
     study = looked(Dashboard(FleetReader(store)))["fleet"]["study"]
-    assert study["chart"]["text"] == "Validation accuracy by trial: no trial has one yet."
-    assert (study["best"]["outcome"], study["chart"]["points"]) == ("done", [])
+    assert study["chart"]["text"] == (
+        "Validation accuracy by trial: no trial has one, they report losses."
+    )
+    assert (study["best"]["outcome"], study["chart"]["points"]) == ("loss 0.5", [])
 
 
 def identity_of(trial: Trial) -> Any:

@@ -28,6 +28,7 @@ from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.space import CLASSIC, Dimension
 from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.study_run import PICTURE_FILE, StudyFailed, StudyRun, open_study
+from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.picture import Answers, draw
 from hyperhive.coordinator.views.status import report as status_report
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState
@@ -305,7 +306,7 @@ def test_the_picture_shows_what_is_unknown(store: Store, mongo_uri: str, tmp_pat
     trials = only_search(store, mongo_uri)
     for known, colour in ((True, (26, 127, 55)), (False, (110, 119, 129))):
         answers = Answers(labels, np.full(len(labels), known), 1.0)
-        draw(tmp_path / "a.png", trials, trials[0], None, data, answers)
+        draw(tmp_path / "a.png", trials, trials[0], {}, data, answers)
         with Image.open(tmp_path / "a.png") as picture:
             assert ((np.asarray(picture)[..., :3] == colour).all(axis=2)).sum() > 1000
 
@@ -340,7 +341,52 @@ def test_a_larger_budget_reopens_a_study(store: Store, mongo_uri: str, tmp_path:
     assert [trial.tid for trial in trials] == list(range(5))
     assert [trial.result for trial in trials[:2]] == [trial.result for trial in before]
     assert result.winner.tid == min(trials, key=loss_of).tid
-    assert len(store.trials.find("s", BASELINE)) == 1
+    assert len(store.trials.find("s", BASELINE)) == 2
+
+
+def test_a_study_is_compared_with_untuned_and_usual_settings(
+    store: Store, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Summary, picture, status and dashboard have both; a study that ended before has them too."""
+
+    def act(store: Store, trial: Trial) -> None:
+        accuracy = (0.109, 0.642)[trial.tid] if trial.purpose == BASELINE else 1 - loss_of(trial)
+        device = {"device": "cpu (test)", "torch": "0"}
+        deliver(store, trial, weights_of(trial), validation_accuracy=accuracy, trained_on=device)
+
+    drawn: list[Any] = []
+    path = "hyperhive.coordinator.views.picture.draw"
+    monkeypatch.setattr(path, lambda file, *given: drawn.append(given[2]) or file)
+    first = run(store, mongo_uri, tmp_path, act)
+    again = run(store, mongo_uri, tmp_path, act)
+    for result in (first, again):
+        assert (result.untuned_accuracy, result.usual_accuracy) == (0.109, 0.642)
+        said = plain(summary(result))
+        assert "untuned  10.9% of validation images\n" in said
+        assert "usual    64.2% of validation images, with settings that somebody would" in said
+        assert "(learning rate 0.01, epochs 10, momentum 0.9)" in said
+    assert drawn == [{"untuned": 0.109, "usual settings": 0.642}]
+    state = FleetReader(store).read().studies[0]
+    assert (state.untuned_accuracy, state.usual_accuracy) == (0.109, 0.642)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"trials": 3}, "tpe begins when 10 have finished (startup), and this study ended with 3"),
+        ({"trials": 3, "startup": 3, "algorithm": "anneal"}, "anneal begins when 3 have finished"),
+        ({"trials": 4, "startup": 3}, None),
+        ({"trials": 3, "algorithm": "random"}, None),
+    ],
+)
+def test_a_study_that_was_random_search_says_so(
+    store: Store, mongo_uri: str, tmp_path: Path, changed: Any, said: str | None
+) -> None:
+    """Until ``startup`` trials have finished no algorithm chooses: the summary tells."""
+    for result in [run(store, mongo_uri, tmp_path, refit=False, **changed) for _ in range(2)]:
+        shown = plain(summary(result))
+        assert ("drawn    all trials at random: " in shown) is (said is not None)
+        assert said is None or said in shown
 
 
 def test_a_failed_baseline_does_not_fail_the_study(
@@ -355,7 +401,7 @@ def test_a_failed_baseline_does_not_fail_the_study(
             train(store, trial)
 
     result = run(store, mongo_uri, tmp_path, act)
-    assert result.untuned_accuracy is None
+    assert (result.untuned_accuracy, result.usual_accuracy) == (None, None)
     assert result.picture is not None
     assert result.picture.is_file()
 
@@ -374,7 +420,7 @@ def test_a_study_in_which_all_diverged_says_so(
     with pytest.raises(StudyFailed) as failed:
         run(store, mongo_uri, tmp_path, act)
     assert str(failed.value) == (
-        "study s has no model: 3 of 3 diverged: lower the learning rate's bounds"
+        "study s has no result: 3 of 3 diverged: lower the learning rate's bounds"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -456,7 +502,8 @@ def test_a_summary_can_be_copied_from_a_log(store: Store, mongo_uri: str) -> Non
     assert winner is not None
     config = {**winner.config, "train_on_all": True}
     card = Card(["a", "b"], 1, [0.5], [0.5], "", {}, config, test_accuracy=0.875)
-    shown = plain(summary(Result(winner, card, None, folder, folder / PICTURE_FILE)), width=80)
+    result = Result(winner, card=card, folder=folder, picture=folder / PICTURE_FILE)
+    shown = plain(summary(result), width=80)
     assert "87.5% of test images (refitted" in shown
     assert "unknown of validation images" in shown
     assert str(folder / WEIGHTS_FILE) in shown
@@ -576,7 +623,7 @@ def test_the_panel_shows_what_each_worker_does(store: Store) -> None:
     """The panel shows the counts, and the trial and epoch of each worker or that there is none."""
     study = open_study(store, plan(), tiny())
     assert "no worker yet" in plain(panel(snapshot(store)))
-    config = study.config({"learning_rate": 0.02, "epochs": 9.0, "momentum": 0.5}).to_json()
+    config = study.config({"learning_rate": 0.02, "epochs": 9.0, "momentum": 0.5})
     store.queue.post(Draft("s", 0, config, {}, objective="lenet5"))
     store.workers.report("nano-12", None, "cuda", {}, None)
     trial = store.queue.claim("nano-12", "token", ["lenet5"])

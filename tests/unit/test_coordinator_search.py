@@ -92,7 +92,7 @@ def test_a_trial_has_the_values_of_its_number(store: Store, mongo_uri: str) -> N
     for trial in posted(store):
         vals = suggester.suggest(trial.tid, [])
         assert trial.vals == vals
-        assert trial.config == of.config(vals).to_json()
+        assert trial.config == of.config(vals)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
@@ -120,17 +120,18 @@ def test_waiting_trials_exceed_neither_workers_nor_budget(store: Store, mongo_ur
     assert max(waiting) <= 2
 
 
-def test_a_baseline_is_posted_beside_the_search(store: Store, mongo_uri: str) -> None:
-    """The untuned configuration runs under an exp_key of its own, and only once."""
+def test_baselines_are_posted_beside_the_search(store: Store, mongo_uri: str) -> None:
+    """Untuned and usual settings run under an exp_key of their own, and only once."""
     of = study(2)
     with working(mongo_uri):
         searching = search(store, of)
         searching.run()
-        baseline = searching.baseline()
-        assert searching.baseline() == baseline
-    assert (baseline.exp_key, baseline.tid, baseline.status) == ("s/baseline", 0, Status.DONE)
-    assert baseline.config == of.untuned_config().to_json()
-    assert len(posted(store, BASELINE)) == 1
+        baselines = searching.baselines()
+        assert searching.baselines() == baselines
+    found = [(trial.exp_key, trial.tid, trial.status) for trial in baselines]
+    assert found == [("s/baseline", 0, Status.DONE), ("s/baseline", 1, Status.DONE)]
+    assert [trial.config for trial in baselines] == [draft.config for draft in of.baselines()]
+    assert len(posted(store, BASELINE)) == 2
 
 
 def test_a_refit_trains_the_winner_on_all_data(store: Store, mongo_uri: str) -> None:
@@ -140,6 +141,7 @@ def test_a_refit_trains_the_winner_on_all_data(store: Store, mongo_uri: str) -> 
         winner = best_of(searching.run())
         assert winner is not None
         refit = searching.refit(winner)
+        assert refit is not None
     assert (refit.exp_key, refit.tid, refit.status) == ("s/refit", winner.tid, Status.DONE)
     assert refit.config == {**winner.config, "train_on_all": True}
     assert len(posted(store, REFIT)) == 1
@@ -175,13 +177,13 @@ def test_only_the_ten_best_keep_their_weights(store: Store, mongo_uri: str) -> N
     with working(mongo_uri, act, workers=4):
         searching = search(store, study(14))
         searching.run()
-        searching.baseline()
+        searching.baselines()
     ranked = ranking(posted(store))
     assert len(ranked) == 14
     kept = [trial.tid for trial in ranked if trial.artifact is not None]
     assert kept == [trial.tid for trial in ranked[:WEIGHTS_KEPT]]
-    assert files(store) == WEIGHTS_KEPT + 1  # and the baseline's
-    assert store.client.hyperhive.fs.chunks.count_documents({}) == WEIGHTS_KEPT + 1
+    assert files(store) == WEIGHTS_KEPT + 2  # and the baselines'
+    assert store.client.hyperhive.fs.chunks.count_documents({}) == WEIGHTS_KEPT + 2
 
 
 def test_weights_are_dropped_while_the_search_goes_on(store: Store, mongo_uri: str) -> None:

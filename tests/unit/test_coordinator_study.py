@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hyperhive.common.errors import UsageError
+from hyperhive.common.errors import DatasetError, UsageError
 from hyperhive.coordinator.demo import plan as demo_plan
 from hyperhive.coordinator.space import CLASSIC, ROBUST, Dimension, named
 from hyperhive.coordinator.study import Plan, Study, differences, read_file
-from hyperhive.model.config import UNTUNED
+from hyperhive.model.config import UNTUNED, USUAL, TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset
+from hyperhive.store.trial import BASELINE
 
 EVERY_KEY = """
 name = "every-key"
@@ -39,6 +40,9 @@ epochs = { distribution = "quniform", low = 1, high = 3, step = 1 }
 learning_rate = { distribution = "loguniform", low = 0.01, high = 0.1 }
 momentum = { distribution = "uniform", low = 0.0, high = 0.9 }
 """
+
+
+HIDDEN = '{ distribution = "quniform", low = 16, high = 128, step = 16 }'
 
 
 def write(folder: Path, text: str) -> Path:
@@ -104,6 +108,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("trails = 3", "has an unknown key: trails"),
+        ("trails = 3", "there are algorithm, augment, batch_size, dataset, max_attempts, name,"),
         ("data = 'x'", "has an unknown key: data"),
         ('[dataset]\nname = "digits"\ngrey = true', "has an unknown key: dataset.grey"),
         ("[dataset]\nname = 3", "dataset.name must be a string"),
@@ -111,7 +116,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
         ('[dataset]\nname = "mnist"', "dataset.name must be one of simpsons"),
         ("[dataset]\ngray = true", "dataset.name must be one of simpsons"),
         ("dataset = 'digits'", "[dataset] must be a table"),
-        ("space = 3", "[space] must be a table"),
+        ("space = 3", "[space] must be a table, or the name of a space: classic, robust"),
         ("space = 'narrow'", "no space is called 'narrow': choose one of classic, robust"),
         (EVERY_KEY.replace("high = 3", "high = 0"), "epochs: low and high must be numbers"),
         (
@@ -186,7 +191,44 @@ def test_a_seed_that_workers_cannot_use_is_refused(seed: int) -> None:
         plan(seed=seed)
 
 
+def test_what_is_for_lenet5_alone_is_refused_for_another_objective(tmp_path: Path) -> None:
+    """A key that its trials would not have: the refusal says where it belongs, if anywhere."""
+    path = write(tmp_path, 'objective = "mine"\nbatch_size = 32\n')
+    with pytest.raises(UsageError, match=r"batch_size is for objective lenet5: write it below"):
+        read_file(path)
+    with pytest.raises(UsageError, match=r'augment = "camera" is for objective lenet5'):
+        plan(objective="mine", augment="camera")
+    text = 'objective = "mine"\n[space]\nbatch_size = 32\nhidden = ' + HIDDEN
+    mine = Plan(
+        **{"name": "s", "data": DatasetRequest("digits"), **read_file(write(tmp_path, text))}
+    )
+    assert Study(mine, "hash", {}).config({"hidden": 16.0})["batch_size"] == 32
+
+
+def test_numbers_that_the_store_has_no_room_for_are_refused(tmp_path: Path) -> None:
+    """Whole numbers of more than eight bytes, and those that Python itself refuses to read."""
+    for field in ("trials", "startup", "max_attempts", "batch_size"):
+        with pytest.raises(UsageError, match=field + r" must be a whole number, 1 or more, and be"):
+            plan(**{field: 2**63})
+    with pytest.raises(UsageError, match=r"study\.toml is not valid TOML"):
+        read_file(write(tmp_path, "trials = " + "9" * 5000))
+
+
 # -- the study ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("objective", ["lenet5", "mine"])
+def test_data_that_no_trial_could_use_is_refused(objective: str) -> None:
+    """A class with one training image cannot be split; the refusal names it."""
+    data = tiny()
+    labels = np.array([0, 0, 0, 0, 0, 0, 0, 1], np.int64)
+    small = Dataset(
+        "small", ("cats", "dogs"), data.train_images, labels, *[data.test_images, labels]
+    )
+    with pytest.raises(
+        DatasetError, match="class dogs has 1 training image beside its test images: add"
+    ):
+        Study.of(plan(objective=objective), small)
 
 
 def test_a_spec_is_plain_json_with_all_that_results_depend_on() -> None:
@@ -205,21 +247,30 @@ def test_a_configuration_has_the_plans_seeds_and_the_trials_values() -> None:
     """Values of the space are used under their names; everything else comes from the plan."""
     study = Study(plan(seed=4, validation=0.3, batch_size=16), "hash", {})
     config = study.config({"learning_rate": 0.02, "epochs": 3.0, "momentum": 0.5})
-    assert (config.learning_rate, config.epochs, config.momentum) == (0.02, 3, 0.5)
-    assert (config.seed, config.split_seed, config.batch_size) == (4, 4, 16)
-    assert (config.dataset, config.validation_fraction) == ("hash", 0.3)
-    assert not config.train_on_all
+    assert (
+        config
+        == TrainConfig(
+            dataset="hash",
+            learning_rate=0.02,
+            epochs=3,
+            momentum=0.5,
+            batch_size=16,
+            seed=4,
+            validation_fraction=0.3,
+            split_seed=4,
+        ).to_json()
+    )
 
 
 def test_a_spec_has_augmentation_only_if_there_is_any() -> None:
     """A plan's trials augment as it says; without augmentation the spec is the one of old."""
     values = {"learning_rate": 0.02, "epochs": 3.0, "momentum": 0.5}
     robust = Study.of(plan(augment="camera"), tiny())
-    assert robust.config(values).augment == "camera"
-    assert robust.untuned_config().augment == "none"
+    assert robust.config(values)["augment"] == "camera"
+    assert all("augment" not in each.config for each in robust.baselines())
     assert robust.spec()["augment"] == "camera"
     classic = Study.of(plan(), tiny())
-    assert classic.config(values).augment == "none"
+    assert "augment" not in classic.config(values)
     assert "augment" not in classic.spec()
     assert differences(classic.spec(), robust.spec()) == ["augment was None and is 'camera'"]
 
@@ -229,16 +280,18 @@ def test_a_space_may_search_the_batch_size() -> None:
     space = (*CLASSIC, Dimension("batch_size", "quniform", 16, 128, step=16))
     study = Study(plan(batch_size=64, space=space), "hash", {})
     values = {"learning_rate": 0.02, "epochs": 3.0, "momentum": 0.5, "batch_size": 32.0}
-    assert study.config(values).batch_size == 32
+    assert study.config(values)["batch_size"] == 32
 
 
-def test_the_baseline_is_the_untuned_configuration() -> None:
-    """The baseline differs from a trial in the three hyperparameters only."""
+def test_the_baselines_are_untuned_and_as_is_usual() -> None:
+    """Each differs from a trial in the three hyperparameters only; the seed's is the first."""
     study = Study(plan(seed=4), "hash", {})
-    untuned = study.untuned_config().to_json()
-    tuned = study.config({"learning_rate": 0.9, "epochs": 30.0, "momentum": 0.9}).to_json()
-    assert {key: untuned[key] for key in UNTUNED} == UNTUNED
-    assert {key for key in untuned if untuned[key] != tuned[key]} == set(UNTUNED)
+    tuned = study.config({"learning_rate": 0.9, "epochs": 30.0, "momentum": 0.8})
+    assert USUAL == {"learning_rate": 0.01, "momentum": 0.9, "epochs": 10}
+    for draft, tid, choice in zip(study.baselines(), (0, 1), (UNTUNED, USUAL)):
+        assert (draft.purpose, draft.tid, draft.cost) == (BASELINE, tid, choice["epochs"])
+        assert {key: draft.config[key] for key in choice} == choice
+        assert {key for key in draft.config if draft.config[key] != tuned[key]} == set(choice)
 
 
 def test_each_difference_is_one_phrase() -> None:

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from hyperhive import Outcome, cli
-from hyperhive.coordinator.study import Plan, read_file
+from hyperhive.coordinator.study import Plan, Study, read_file
 from hyperhive.inference.cli import app as predict_app
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -86,14 +86,26 @@ def test_the_study_file_is_valid(tmp_path: Path) -> None:
     assert plan.data.data == tmp_path / "my-pictures"
 
 
-def test_the_objective_of_ones_own_runs() -> None:
-    """The example in docs/studies.md is an objective."""
-    text = (REPOSITORY / "docs" / "studies.md").read_text()
+def test_the_objective_of_ones_own_runs(tmp_path: Path) -> None:
+    """The example in docs/studies.md is an objective, which its study file searches."""
+    blocks = _FENCED.findall((REPOSITORY / "docs" / "studies.md").read_text())
     names: dict[str, Any] = {}
-    exec(next(block for block in _FENCED.findall(text) if "def train" in block), names)
-    outcome = names["train"]({"learning_rate": 0.11}, None)
+    exec(next(block for block in blocks if "def train" in block), names)
+    file = tmp_path / "mine.toml"
+    file.write_text(next(block for block in blocks if 'objective = "mine"' in block))
+    study = Study(Plan(name="s", **read_file(file)), "hash", {})
+    outcome = names["train"](study.config({"hidden": 48.0}), None)
     assert isinstance(outcome, Outcome)
-    assert outcome.result["loss"] == pytest.approx(0.01)
+    assert outcome.result["loss"] == (64 - 48) ** 2
+
+
+def test_the_held_values_of_the_example_are_valid(tmp_path: Path) -> None:
+    """The example of a space with values that are held still can be read."""
+    blocks = _FENCED.findall((REPOSITORY / "docs" / "studies.md").read_text())
+    file = tmp_path / "held.toml"
+    file.write_text(next(block for block in blocks if "epochs = 5" in block))
+    held = {each.name: each.low for each in read_file(file)["space"] if not each.is_searched}
+    assert held == {"epochs": 5, "momentum": 0.9}
 
 
 def test_an_invalid_command_is_found() -> None:

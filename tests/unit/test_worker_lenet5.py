@@ -59,6 +59,7 @@ def test_a_result_has_what_the_coordinator_needs() -> None:
     assert result["history"][-1]["validation_accuracy"] == result["validation_accuracy"]
     assert result["seconds"] == pytest.approx(sum(each["seconds"] for each in result["history"]))
     assert set(result["trained_on"]) == {"device", "python", "torch"}
+    assert result["refit"] == {"train_on_all": True}
     assert outcome.weights is not None
     assert safetensors.numpy.load(outcome.weights)["classifier.5.weight"].shape == (2, 84)
 

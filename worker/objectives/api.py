@@ -23,9 +23,14 @@ class Outcome:
     the status is ``ok``. ``weights`` are the bytes of a safetensors file, or None. Raises
     ``ValueError`` for any other result.
 
-    A study's winner becomes a model for ``predict-cam`` if its weights are those of a LeNet-5 and
-    its result has ``validation_accuracy`` (0..1) and ``trained_on``
-    (``hyperhive.worker.device.versions``).
+    All else in a result is optional. A study uses:
+
+    - ``refit``, if the objective can train a winner again on all data: what changes in the trial's
+      configuration for that, such as ``{"train_on_all": True}``. Without it there is no refit.
+    - ``validation_accuracy`` (0..1), which people are shown in place of the loss.
+    - ``trained_on`` (``hyperhive.worker.device.versions``). If it is there with the validation
+      accuracy, and the weights are those of a LeNet-5 for the study's images, the winner becomes a
+      model for ``predict-cam``. Any other weights are kept as they are.
     """
 
     result: dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any, Mapping
 import torch
 
 from hyperhive.model.checkpoint import pack_weights
-from hyperhive.model.config import TrainConfig
+from hyperhive.model.config import ON_ALL_DATA, TrainConfig
 from hyperhive.model.training import Epoch, Trained, TrainingData, TrainingStopped, train
 from hyperhive.worker.device import describe, versions
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
@@ -84,4 +84,5 @@ def _result(trained: Trained, device: torch.device) -> dict[str, Any]:
         "history": [epoch.to_json() for epoch in trained.epochs],
         "seconds": sum(epoch.seconds for epoch in trained.epochs),
         "trained_on": {**versions(), "device": describe(device.type)},
+        "refit": dict(ON_ALL_DATA),
     }

@@ -13,7 +13,7 @@ import sys
 from typing import Any, Mapping
 
 from hyperhive.common.errors import DeviceError
-from hyperhive.store.trial import HYPEROPT
+from hyperhive.store.trial import HYPEROPT, LENET5
 from hyperhive.worker.objectives.api import Context, Objective, Outcome
 
 if sys.version_info >= (3, 10):
@@ -37,7 +37,7 @@ def registered(allow_pickled: bool = False) -> dict[str, Objective]:
     objectives: dict[str, Objective] = {
         point.name: point.load() for point in entry_points(group=GROUP)
     }
-    objectives["lenet5"] = _LeNet5()
+    objectives[LENET5] = _LeNet5()
     objectives.pop(HYPEROPT, None)  # no package may claim hyperopt's jobs
     if allow_pickled:
         from hyperhive.worker.objectives.hyperopt_job import PickledObjective

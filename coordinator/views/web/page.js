@@ -74,6 +74,7 @@ function showStudy(study) {
     : "no result yet");
   const worth = [];
   if (study.untuned) worth.push("untuned " + study.untuned);
+  if (study.usual) worth.push("usual settings " + study.usual);
   if (study.test) worth.push("test " + study.test);
   write(element("worth"), worth.join(", "));
   const create = () => make("tr", "", make("td"), make("td"), make("td"));
@@ -86,6 +87,7 @@ function showStudy(study) {
 
 // -- the chart -----------------------------------------------------------------------------------
 
+const BASELINES = [["untuned", "\u2504", "untuned"], ["usual", "\u2508", "usual settings"]];
 const MARGIN = { left: 48, right: 14, top: 14, bottom: 40 };
 
 function shape(tag, className, attributes, said) {
@@ -131,7 +133,8 @@ function draw(content) {
   chart.replaceChildren();
   const width = chart.clientWidth, height = chart.clientHeight;
   const shares = content.points.map((point) => point[1]);
-  if (content.untuned !== null) shares.push(content.untuned);
+  const baselines = BASELINES.filter(([key]) => content[key] !== null);
+  shares.push(...baselines.map(([key]) => content[key]));
   // The axis starts at a round value below all points.
   const least = [0.9, 0.8, 0.5].find((bound) => shares.length && Math.min(...shares) >= bound) || 0;
   const scale = {
@@ -139,9 +142,9 @@ function draw(content) {
     y: (share) => height - MARGIN.bottom - (height - MARGIN.top - MARGIN.bottom) * (share - least) / (1 - least),
   };
   axes(chart, scale, least, content.last, width, height);
-  if (content.untuned !== null) {
-    const y = scale.y(content.untuned);
-    chart.append(shape("line", "untuned", { x1: MARGIN.left, x2: width - MARGIN.right, y1: y, y2: y }));
+  for (const [key] of baselines) {
+    const y = scale.y(content[key]);
+    chart.append(shape("line", key, { x1: MARGIN.left, x2: width - MARGIN.right, y1: y, y2: y }));
   }
   for (const tid of content.bad) {
     const x = scale.x(tid), y = height - MARGIN.bottom - 6;
@@ -163,7 +166,7 @@ function legend(content) {
   const of = content.together > 1 ? "the best of " + content.together + " trials" : "a trial";
   const entries = [["point", "\u25cf", of], ["steps", "\u2501", "best so far"], ["star", "\u2605", "the best"]];
   if (content.bad.length) entries.push(["bad", "\u2715", "diverged or failed"]);
-  if (content.untuned !== null) entries.push(["untuned", "\u2504", "untuned"]);
+  for (const [key, sign, name] of BASELINES) if (content[key] !== null) entries.push([key, sign, name]);
   rows(element("legend"), entries, () => make("span", "", make("b"), make("i")), (row, [kind, sign, text]) => {
     row.firstChild.className = kind;
     row.firstChild.setAttribute("aria-hidden", "true");

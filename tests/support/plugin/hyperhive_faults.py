@@ -89,7 +89,7 @@ def quick(config: Mapping[str, Any], context: Context) -> Outcome:
         time.sleep(min(0.01, _SECONDS))
     loss = loss_of(config)
     result = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
-    return Outcome(result, weights_of(config))
+    return Outcome({**result, "refit": {"train_on_all": True}}, weights_of(config))
 
 
 def is_held(config: Mapping[str, Any]) -> bool:
@@ -103,6 +103,11 @@ def bare(config: Mapping[str, Any], context: Context) -> Outcome:
     loss = loss_of(config)
     result = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
     return Outcome(result, None)
+
+
+def mine(config: Mapping[str, Any], context: Context) -> Outcome:
+    """Find a loss as the least that an objective may return, in a space of its own."""
+    return Outcome({"status": "ok", "loss": 0.047 + abs(config["hidden"] - 64) / 100})
 
 
 def poison(config: Mapping[str, Any], context: Context) -> Outcome:

@@ -13,7 +13,8 @@ from hyperhive.common.errors import InputError, UsageError
 from hyperhive.store.errors import LoginRefused
 from hyperhive.store.server import login
 from hyperhive.store.server.client import with_login
-from hyperhive.store.server.roles import ROLES
+from hyperhive.store.server.privileges import COORDINATOR, ROLES, WORKER
+from hyperhive.store.server.shared import SharedServer
 from hyperhive.store.store import Store
 
 _TIMEOUT_S = 60.0
@@ -67,7 +68,7 @@ def _admitted(store: Store, uri: str, role: str, folder: Path) -> tuple[str, str
     path = folder / f"{role}.uri"
     if not path.exists():
         raise NoUsers(f"there is no {path}: `make secrets` writes it")
-    name, password = login.user_of(login.resolve(str(path)) or "")
+    name, password = login.user_of(login.resolve(str(path)))
     if store.roles.has(name, role) and _is_known(
         with_login(uri, quote(name, safe=""), quote(password, safe=""))
     ):
@@ -86,6 +87,25 @@ def _is_known(uri: str) -> bool:
     return True
 
 
+def make_ready(server: SharedServer) -> Iterator[str]:
+    """Make a server that runs on this machine ready; give the lines that say how it is used.
+
+    The commands of this machine get a login of their own, which may do what a coordinator and a
+    worker may.
+    """
+    list(prepare(server.admin, None))
+    name, password = login.user_of(server.own)
+    with Store(server.admin) as store:
+        if not (store.roles.has(name, COORDINATOR, WORKER) and _is_known(server.own)):
+            store.roles.admit(name, password, COORDINATOR, WORKER)
+        yield f"MongoDB {server.version} runs at {store.address}; Ctrl-C ends it and keeps its data"
+    yield f"its files and its administrator's login are in {server.folder}"
+    yield f"the commands of this machine use it from now on ({login.save(server.own)})"
+    if server.is_local:
+        yield "only this machine can reach it: pass --host with its address in your network"
+    yield "to let a device in, for example one that you call nano: hyperhive mongo invite nano"
+
+
 @dataclass(frozen=True)
 class Invitation:
     """A device to be invited.
@@ -97,7 +117,7 @@ class Invitation:
             address in ``uri``.
         uri: of the server, with an administrator's login.
 
-    Raises ``UsageError`` for a role or a host that cannot work.
+    Raises ``UsageError`` for a name, a role or a host that cannot work.
     """
 
     name: str
@@ -106,6 +126,11 @@ class Invitation:
     uri: str
 
     def __post_init__(self) -> None:
+        if self.name in ROLES:
+            raise UsageError(
+                f"{self.name} is the name of a role, which several machines may share: give the "
+                "device a name of its own, for example nano"
+            )
         if self.role not in COMMANDS:
             raise UsageError("--role must be one of {}".format(", ".join(COMMANDS)))
         if self.host is not None and _HOST.fullmatch(self.host) is None:
@@ -117,18 +142,23 @@ class Invitation:
                 f"name or address by which {self.name} reaches it, for example --host 192.168.1.10"
             )
 
-    def send(self) -> tuple[str, str | None]:
-        """Make the device's login; return the line to paste there, and a warning if one is due."""
+    def send(self) -> tuple[str, list[str]]:
+        """Make the device's login; return the line to paste there, and what to look out for."""
         portable = login.portable(self.uri)
         with Store(self.uri) as store:
+            is_known = store.roles.has(self.name, self.role)
             password = store.roles.invite(self.name, self.role)
         device = with_login(portable, self.name, password, self._host_with_port())
+        warnings = []
+        if is_known:
+            warnings.append(f"{self.name} was invited before: its old login has ended")
         local = _LOCAL_NAME.match(device.partition("://")[2])
-        warning = local and (
-            f"the line says that the server is {local.group(1)}: if {self.name} reaches it by "
-            "another name or address, pass --host"
-        )
-        return f"HYPERHIVE_MONGO={shlex.quote(device)} {COMMANDS[self.role]}", warning or None
+        if local is not None:
+            warnings.append(
+                f"the line says that the server is {local.group(1)}: if {self.name} reaches it by "
+                "another name or address, pass --host"
+            )
+        return f"HYPERHIVE_MONGO={shlex.quote(device)} {COMMANDS[self.role]}", warnings
 
     def _host_with_port(self) -> str | None:
         """Return the host, with the port of the URI if it has none of its own."""

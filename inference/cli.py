@@ -20,7 +20,7 @@ from hyperhive.inference.settings import (
     parse_address,
 )
 from hyperhive.inference.sources.address import CaptureRequest, parse_size
-from hyperhive.store.cli import mongo_option
+from hyperhive.store.cli import MONGO
 
 app = typer.Typer(
     add_completion=False,
@@ -161,7 +161,7 @@ def predict(
     study: Optional[str] = _STUDY,
     watch: bool = _WATCH,
     engine: str = _ENGINE,
-    mongo: Optional[str] = mongo_option("this machine's own server"),
+    mongo: Optional[str] = MONGO,
     output: Path = _OUTPUT,
     count: Optional[int] = _COUNT,
     every: Optional[float] = _EVERY,

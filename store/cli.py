@@ -1,58 +1,59 @@
 """The options of every command that needs a MongoDB server, and the server that they name."""
 
 import contextlib
+import os
 from typing import Any, Iterator, Optional
 
 import typer
 
-from hyperhive.store.server import login
+from hyperhive.common.errors import UsageError
+
+VARIABLES = ["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"]
+"""The environment variables that may hold what ``--mongo`` takes; the first one wins."""
 
 
-def mongo_option(without: str) -> Any:
-    """Return the option ``--mongo``.
-
-    Args:
-        without: what the command uses without the option, as the end of a sentence.
-    """
-    return _mongo_option(
-        f"MongoDB URI, or the path of a file that contains it; without it, {without}."
-    )
-
-
-def _mongo_option(meaning: str) -> Any:
+def _mongo_option(meaning: str, without: str) -> Any:
     return typer.Option(
         None,
         "--mongo",
         metavar="URI",
-        envvar=login.VARIABLES,
+        envvar=VARIABLES,
         show_envvar=True,
         callback=_resolve,
-        help=f"{meaning} Prefer a file or the variable: they keep the password out of the process "
-        "list.",
+        help=f"{meaning}, or the path of a file that contains it; without it, {without}. Prefer a "
+        "file or the variable: they keep the password out of the process list.",
     )
 
 
 def _resolve(given: Optional[str]) -> Optional[str]:
-    """Do what ``login.resolve`` does; typer cannot read its annotations on Python 3.8."""
-    return login.resolve(given)
+    """Return the standard URI; typer cannot read the annotations of ``login.resolve`` on 3.8."""
+    if given is None:
+        return None
+    source = next((name for name in VARIABLES if os.environ.get(name) == given), "--mongo")
+    if not given.strip():
+        raise UsageError(f"{source} is empty: give it a MongoDB address, or omit it")
+    from hyperhive.store.server import login
+
+    return login.resolve(given, source)
 
 
-MONGO = mongo_option("a private server on this machine")
-ADMIN = _mongo_option(
-    "MongoDB URI with the login of an administrator, or the path of a file that contains it."
+MONGO = _mongo_option(
+    "MongoDB URI",
+    "the login that `hyperhive worker --save-login` or `hyperhive mongo share` saved, else the "
+    "private server of this machine",
 )
-MONGOD = typer.Option(None, help="The mongod to run when --mongo is absent.", metavar="PATH")
+OWN = _mongo_option("MongoDB URI", "the private server of this machine")
+ADMIN = _mongo_option(
+    "MongoDB URI with the login of an administrator",
+    "the administrator of this machine's `hyperhive mongo share`",
+)
+MONGOD = typer.Option(None, help="The mongod to run for the private server.", metavar="PATH")
 
 
 @contextlib.contextmanager
-def server(mongo: Optional[str], mongod: Optional[str]) -> Iterator[str]:
-    """Give the URI in ``--mongo``, or start this machine's private server and give its URI."""
-    from hyperhive.store.server.client import address
-    from hyperhive.store.server.embedded import embedded_server
+def server(mongo: Optional[str], mongod: Optional[str], begins: bool = False) -> Iterator[str]:
+    """Give the URI of the server to use: see ``hyperhive.store.server.choice``."""
+    from hyperhive.store.server.choice import opened
 
-    if mongo is not None:
-        address(mongo)
-        yield mongo
-    else:
-        with embedded_server(mongod=mongod) as uri:
-            yield uri
+    with opened(mongo, mongod, begins) as uri:
+        yield uri

@@ -66,6 +66,12 @@ class CorruptBlob(StoreError):
     """Bytes in the store do not match their hash, or a reference to them is malformed."""
 
 
+class NoServer(StoreError):
+    """No server was named, and this machine has no private one."""
+
+    exit_code = 2
+
+
 class NoServerBinary(StoreError):
     """No mongod executable was found on this machine."""
 

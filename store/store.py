@@ -17,11 +17,11 @@ from hyperhive.store.blobs import Blobs
 from hyperhive.store.datasets import Datasets
 from hyperhive.store.errors import NotAllowed, NotFound
 from hyperhive.store.queue import TrialQueue
+from hyperhive.store.server.address import DEFAULT_DATABASE, place
 from hyperhive.store.server.client import (
-    DEFAULT_DATABASE,
     Guard,
-    address,
     client_options,
+    opening,
     time_limit,
     translated_errors,
 )
@@ -51,12 +51,12 @@ class Store:
     """
 
     def __init__(self, uri: str, timeout: float = OPERATION_TIMEOUT_S) -> None:
-        self.address = address(uri)
-        srv = uri.startswith("mongodb+srv://")
-        with translated_errors(self.address, srv):
+        self.place = place(uri)
+        self.address = self.place.where
+        with opening(self.place):
             self.client: Any = pymongo.MongoClient(uri, **client_options(timeout))
             self.database: Any = self.client.get_default_database(DEFAULT_DATABASE)
-        self.guard: Guard = functools.partial(translated_errors, self.address, srv)
+        self.guard: Guard = functools.partial(translated_errors, self.place)
         self._meta = self.database["meta"]
         self._identity: str | None = None
         self.queue = TrialQueue(self.database, self.guard)

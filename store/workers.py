@@ -20,10 +20,14 @@ PRESENCE_S = 45.0
 _FORGET_AFTER_S = 24 * 3600
 
 
-def new_worker_id() -> str:
-    """Return a readable id for this process that no other process ever has."""
+def new_worker_id(device: str | None = None) -> str:
+    """Return a readable id for this process that no other process ever has.
+
+    It begins with the name under which the device was invited, by which it can be revoked, else
+    with the name of the host.
+    """
     host = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname().split(".")[0]) or "worker"
-    return f"{host}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    return f"{device or host}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ from typing import Optional
 
 import typer
 
-from hyperhive.store.cli import mongo_option
+from hyperhive.store.cli import MONGO
 from hyperhive.worker.device import threads_of_slot
 from hyperhive.worker.settings import WorkerSettings
 
-_MONGO = mongo_option("the saved login, else the server that a coordinator runs on this machine")
 _SAVE_LOGIN = typer.Option(
     False,
     "--save-login",
@@ -65,7 +64,7 @@ _VERBOSE = typer.Option(False, "--verbose", "-v", help="Log more.")
 
 
 def worker(
-    mongo: Optional[str] = _MONGO,
+    mongo: Optional[str] = MONGO,
     save_login: bool = _SAVE_LOGIN,
     study: Optional[str] = _STUDY,
     device: str = _DEVICE,

@@ -15,10 +15,11 @@ from hyperhive.store.errors import (
     CorruptBlob,
     LeaseLost,
     LoginRefused,
-    LoginRevoked,
     NotFound,
     StoreUnavailable,
 )
+from hyperhive.store.server.address import Place
+from hyperhive.store.server.client import revoked
 from hyperhive.store.server.embedded import running_uri
 from hyperhive.store.store import Store
 from hyperhive.store.trial import ErrorKind
@@ -75,7 +76,7 @@ class Worker:
         self._find_server = find_server or self._server_of_settings
         self._datasets = DatasetCache()
         self._claimer = Claimer(identity, objectives, settings.lease, settings.first_come)
-        self._address: str | None = None  # of the server that accepted this worker's login
+        self._place: Place | None = None  # the server that accepted this worker's login
 
     def _server_of_settings(self) -> str | None:
         return self._settings.mongo or running_uri()
@@ -89,12 +90,9 @@ class Worker:
                     if uri is not None:
                         self._session(uri)
             except LoginRefused as error:
-                if self._address is None:
+                if self._place is None:
                     raise
-                raise LoginRevoked(
-                    f"MongoDB at {self._address} no longer accepts this login: it was revoked; ask "
-                    "for a new line of `hyperhive mongo invite`"
-                ) from error
+                raise revoked(self._place) from error
 
     # -- sessions -------------------------------------------------------------------------------
 
@@ -104,13 +102,16 @@ class Worker:
         has_warned = False
         while not self._stop.asked.is_set():
             uri = self._find_server()
-            reason = "no server runs on this machine: start a coordinator, or pass --mongo URI"
+            reason = (
+                "no server runs on this machine: start `hyperhive coordinator` here, or paste the "
+                "line of `hyperhive mongo invite`"
+            )
             if uri is not None:
                 try:
                     with Store(uri, timeout=_RECONNECT_LIMIT_S) as store:
                         store.ping()
                     log.info("connected to %s", store.address)
-                    self._address = store.address
+                    self._place = store.place
                     return uri
                 except StoreUnavailable as error:
                     reason = str(error)
@@ -138,7 +139,8 @@ class Worker:
                     self._work(store, heartbeat)
         except StoreUnavailable as error:
             if self._find_server() is None:  # it ends with the last command that uses it
-                log.warning("the private server at %s has stopped; waiting for it", self._address)
+                where = self._place.where if self._place else "its last address"
+                log.warning("the private server at %s has stopped; waiting for it", where)
             else:
                 log.warning("%s; waiting for it", error)
 

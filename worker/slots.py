@@ -17,6 +17,7 @@ from hyperhive.common.errors import HyperhiveError, UsageError
 from hyperhive.common.signals import StopRequest, end_process
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.server import login
+from hyperhive.store.server.choice import named
 from hyperhive.worker.device import default_slots, describe, installed
 from hyperhive.worker.pool import EXPECTED_ERROR, Pool
 from hyperhive.worker.settings import WorkerSettings
@@ -79,24 +80,23 @@ def _lower_priority(by: int) -> None:
         os.nice(by)
 
 
-def _login(uri: str | None, save: bool) -> str | None:
+def _login(given: str | None, save: bool) -> str | None:
     """Return the URI that was given or saved, checked; None for this machine's private server."""
-    if uri is None and save:
+    if given is None and save:
         raise UsageError(
             "--save-login found no login to save: paste the whole line of `hyperhive mongo "
             "invite`, which begins with HYPERHIVE_MONGO="
         )
-    if uri is None:
-        uri = login.saved()
-        if uri is not None:
+    uri = named(given)
+    if uri is not None:
+        if given is None:
             log.info(
                 "using the login in %s; without that file, a worker uses this machine's own server",
                 login.saved_file(),
             )
-    if uri is not None:
         _check_login(uri)
-    if uri is not None and save:
-        log.info("login saved in %s: next time, `hyperhive worker` is enough", login.save(uri))
+        if save:
+            log.info("login saved in %s: next time, `hyperhive worker` is enough", login.save(uri))
     return uri
 
 
@@ -155,7 +155,7 @@ def _work(settings: WorkerSettings, stop: StopRequest) -> None:
     from hyperhive.worker.objectives.registry import registered
     from hyperhive.worker.outbox import Outbox
 
-    name = new_worker_id()
+    name = new_worker_id(login.device_of(settings.mongo))
     objectives = registered(settings.allow_pickled)
     identity = Identity(
         name, settings.study, describe(settings.device), installed(), tuple(objectives)

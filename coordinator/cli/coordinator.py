@@ -75,5 +75,5 @@ def coordinator(
         timeout=timeout,
         models=models,
     )
-    if not session.run(options, functools.partial(server, mongo, mongod), console):
+    if not session.run(options, functools.partial(server, mongo, mongod, begins=True), console):
         raise typer.Exit(1)

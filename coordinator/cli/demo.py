@@ -10,7 +10,7 @@ import typer
 
 from hyperhive.common.console import console
 from hyperhive.coordinator.cli.coordinator import MODELS, REFIT, SPACE
-from hyperhive.store.cli import MONGO, MONGOD, server
+from hyperhive.store.cli import MONGOD, OWN, server
 
 DATASET = typer.Option(
     None, help="simpsons, simpsons-gray, digits, or folder. [simpsons if available, else digits]"
@@ -32,15 +32,19 @@ def demo(
     slots: Optional[int] = SLOTS,
     refit: bool = REFIT,
     models: Path = MODELS,
-    mongo: Optional[str] = MONGO,
+    mongo: Optional[str] = OWN,
     mongod: Optional[str] = MONGOD,
 ) -> None:
     """Run everything on this machine: server, coordinator, workers, a study, a picture."""
     from hyperhive.coordinator import demo
+    from hyperhive.store.server.embedded import embedded_server
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     options = demo.DemoOptions(
         dataset, data, trials, space, seed, slots, refit, models, dict(os.environ)
     )
-    if not demo.run(options, functools.partial(server, mongo, mongod), console):
+    # It must also run on a device whose saved login, a worker's, may post no study.
+    own = functools.partial(embedded_server, mongod=mongod)
+    connect = own if mongo is None else functools.partial(server, mongo, mongod)
+    if not demo.run(options, connect, console):
         raise typer.Exit(1)

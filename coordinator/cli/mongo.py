@@ -1,6 +1,6 @@
 """The commands ``hyperhive mongo``: the private server, and access to a shared one."""
 
-import re
+import logging
 from pathlib import Path
 from typing import Optional
 
@@ -11,10 +11,7 @@ from hyperhive.common.errors import UsageError
 from hyperhive.common.signals import StopSignals
 from hyperhive.store.cli import ADMIN
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-"""Names that need no quoting in a URI or in a shell."""
-
-NAME = typer.Argument(help="What you call the device.")
+NAME = typer.Argument(help="What you call the device; `hyperhive status` shows it under this name.")
 USERS = typer.Option(
     None,
     metavar="FOLDER",
@@ -30,6 +27,15 @@ HOST = typer.Option(
     help="The server's address as that device reaches it. [the address in --mongo]",
 )
 PORT = typer.Option(None, min=1, max=65535, help="The server's port. [any free one]")
+SHARED_HOST = typer.Option(
+    None,
+    "--host",
+    metavar="ADDRESS",
+    help="This machine's name or address, as other machines reach it. [that of the last time]",
+)
+SHARED_PORT = typer.Option(
+    None, "--port", min=1, max=65535, help="The server's port. [that of the last time, else 27017]"
+)
 MONGOD = typer.Option(None, metavar="PATH", help="The mongod to run. [the one that is installed]")
 
 mongo_app = typer.Typer(
@@ -64,8 +70,8 @@ def invite(
     uri = _require(name, mongo)
     from hyperhive.coordinator.server_setup import Invitation
 
-    line, warning = Invitation(name, role, host, uri).send()
-    if warning is not None:
+    line, warnings = Invitation(name, role, host, uri).send()
+    for warning in warnings:
         typer.echo(warning, err=True)
     typer.echo(line)
 
@@ -81,9 +87,30 @@ def revoke(name: str = NAME, mongo: Optional[str] = ADMIN) -> None:
 
 
 @mongo_app.command()
+def share(
+    host: Optional[str] = SHARED_HOST,
+    port: Optional[int] = SHARED_PORT,
+    mongod: Optional[str] = MONGOD,
+) -> None:
+    """Run a server for other machines until Ctrl-C: with TLS, an administrator and roles.
+
+    It needs MongoDB 7.0 or newer, and no Docker. All other commands on this machine use it from
+    then on; `hyperhive mongo invite NAME` lets a device in. The next `share` goes on with its data.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    from hyperhive.coordinator.server_setup import make_ready
+    from hyperhive.store.server.shared import shared_server
+
+    with StopSignals() as signals, shared_server(host, port, mongod) as server:
+        for line in make_ready(server):
+            tell(line)
+        server.keep_running(signals.stop)
+
+
+@mongo_app.command()
 def start(port: Optional[int] = PORT, mongod: Optional[str] = MONGOD) -> None:
     """Run the private server until Ctrl-C; coordinators and workers here find it by themselves."""
-    from hyperhive.store.server.client import address
+    from hyperhive.store.server.address import address
     from hyperhive.store.server.embedded import default_directory, embedded_server
 
     with StopSignals() as signals, embedded_server(mongod=mongod, port=port) as uri:
@@ -102,7 +129,9 @@ def stop() -> None:
 
 def _require(name: str, mongo: Optional[str]) -> str:
     """Return the server's URI; raise ``UsageError`` for a name that cannot be a device's."""
-    if _NAME.fullmatch(name) is None:
+    from hyperhive.store.server.login import DEVICE_NAME
+
+    if DEVICE_NAME.fullmatch(name) is None:
         raise UsageError(
             "a device's name must be 1 to 64 letters, digits, '.', '_' or '-', and start with a "
             "letter or digit"
@@ -111,9 +140,12 @@ def _require(name: str, mongo: Optional[str]) -> str:
 
 
 def _require_server(mongo: Optional[str]) -> str:
-    if mongo is None:
+    from hyperhive.store.server.shared import administrator
+
+    uri = mongo or administrator()
+    if uri is None:
         raise UsageError(
-            "which server? Pass --mongo with an administrator's login: the private server of this "
-            "machine accepts only this user, so nobody can be invited to it"
+            "which server? Pass --mongo with an administrator's login, or make a server with "
+            "`hyperhive mongo share`: the private server of this machine lets no other in"
         )
-    return mongo
+    return uri

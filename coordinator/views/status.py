@@ -25,7 +25,8 @@ def report(store: Store, name: str | None) -> Group:
     """
     fleet = FleetReader(store, name).read()
     if not fleet.studies:
-        return Group(Text(f"no study yet on {fleet.address}"))
+        workers = [_workers(fleet)] if fleet.workers or fleet.silent else []
+        return Group(Text(f"no study yet on {fleet.address}"), *workers)
     problems = _incidents(fleet)
     tables = [_studies(fleet), _workers(fleet)]
     return Group(*tables, *([problems] if problems.rows else []))

@@ -86,7 +86,10 @@ def report_of(worker: WorkerRecord, trial: Trial | None, is_silent: bool) -> str
 def no_worker(had_workers: bool) -> str:
     """Return what is wrong, and what to do, when nobody works."""
     problem = "all workers are gone" if had_workers else "no worker yet"
-    return f"{problem}: run `hyperhive worker` here, or on any machine if the MongoDB is shared"
+    return (
+        f"{problem}: run `hyperhive worker` here; other machines can help if the MongoDB is shared "
+        "(`hyperhive mongo share`)"
+    )
 
 
 def ago(seconds: float) -> str:

@@ -12,8 +12,8 @@ from hyperhive.inference.models.file import Chosen, predictor_of
 from hyperhive.inference.models.watcher import Watcher
 from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.store.errors import StoreUnavailable
-from hyperhive.store.server.client import address
-from hyperhive.store.server.embedded import embedded_server
+from hyperhive.store.server.address import address
+from hyperhive.store.server.choice import named, opened
 from hyperhive.store.store import Store
 
 _OWN_SERVER = "this machine's own server"
@@ -27,7 +27,7 @@ def from_study(
 
     Args:
         name: the name of the study.
-        uri: of the store; None is this machine's own embedded server.
+        uri: of the store, if the command is given one: see ``store.server.choice``.
         device: where PyTorch computes.
         watch: take each better model that the study finds while this is open.
         say: is called with a sentence about each better model.
@@ -37,17 +37,16 @@ def from_study(
     Raises ``StoreError`` if the store has no such model, or does not answer and there is no copy;
     ``CheckpointError`` if the model cannot be trusted.
     """
-    where = _OWN_SERVER if uri is None else address(uri)
-    cache = ModelCache(name, where, warn)
-    with contextlib.ExitStack() as opened:
-        server = embedded_server() if uri is None else contextlib.nullcontext(uri)
-        reachable = opened.enter_context(server)
+    uri = named(uri)
+    cache = ModelCache(name, _OWN_SERVER if uri is None else address(uri), warn)
+    with contextlib.ExitStack() as stack:
+        reachable = stack.enter_context(opened(uri))
         packed, card = _model_or_copy(name, reachable, cache, warn)
         predictor = predictor_of(packed, SAFETENSORS, card, device, f"study {name!r}")
         if watch:
-            opened.enter_context(Watcher(name, reachable, cache, predictor, device, say, warn))
+            stack.enter_context(Watcher(name, reachable, cache, predictor, device, say, warn))
         else:
-            opened.close()  # a server that was started for this is not needed while labelling
+            stack.close()  # a server that was started for this is not needed while labelling
         yield Chosen(predictor, f"study {name}")
 
 

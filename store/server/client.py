@@ -6,31 +6,29 @@ import contextlib
 import importlib.util
 import logging
 import re
+import ssl
 from typing import Any, Callable, Iterator
 
 import pymongo
 from pymongo import errors as mongo
-from pymongo.uri_parser import parse_uri
 
 from hyperhive.store.errors import (
     BadAddress,
     BadCertificate,
     LoginRefused,
+    LoginRevoked,
     NotAllowed,
     StoreError,
     StoreUnavailable,
 )
+from hyperhive.store.server.address import DEFAULT_DATABASE, Place
+from hyperhive.store.server.privileges import PRIVILEGES, ROLES
 
-DEFAULT_DATABASE = "hyperhive"
 SERVER_SELECTION_TIMEOUT_S = 2.0
 _LONGEST_TRANSFER_S = 86400.0
 
 Guard = Callable[[], "contextlib.AbstractContextManager[None]"]
 """Opens ``translated_errors`` for one server; every access to the server is inside a guard."""
-
-# A "/" or "?" in a password would end the login early, and the rest would be shown as a host.
-_LATE_AT = re.compile(r"://[^/?]*[/?].*@", re.DOTALL)
-_SRV = re.compile(r"mongodb\+srv://(?:[^/?]*@)?([\w.-]+)(/[^/?@]*)?(?:\?.*)?", re.DOTALL)
 
 _OF_THE_SERVER = ("tls", "ssl", "tlscafile", "tlsca", "replicaset", "directconnection")
 
@@ -43,35 +41,6 @@ _UNTRUSTED, _OUT_OF_TIME = "CERTIFICATE_VERIFY_FAILED", ("not yet valid", "has e
 
 # PyMongo logs whole commands at DEBUG, which do not belong into a worker's log.
 logging.getLogger("pymongo").setLevel(logging.WARNING)
-
-
-def address(uri: str) -> str:
-    """Return the part of a MongoDB URI that may be shown: hosts and database, but no login.
-
-    Raises ``BadAddress`` if the URI cannot be parsed.
-    """
-    if not uri.startswith(("mongodb://", "mongodb+srv://")):
-        raise BadAddress("the MongoDB address must start with mongodb:// or mongodb+srv://")
-    if _LATE_AT.search(uri):
-        raise _bad_address("an @ after the host")
-    if uri.startswith("mongodb+srv://"):  # parse_uri would do a DNS lookup
-        srv = _SRV.fullmatch(uri)
-        if srv is None:
-            raise _bad_address("mongodb+srv:// needs exactly one host name")
-        return "".join(part for part in srv.groups() if part)
-    try:
-        parsed = parse_uri(uri, validate=True, warn=False)
-    except OSError as error:
-        raise BadAddress(
-            f"the file {error.filename} in the MongoDB address cannot be read: {error.strerror}"
-        ) from None
-    except (mongo.InvalidURI, mongo.ConfigurationError, ValueError, TypeError) as error:
-        # PyMongo's text may quote the URI, and the URI may hold a password.
-        raise _bad_address(type(error).__name__) from None
-    hosts = ",".join(
-        host if port is None else f"{host}:{port}" for host, port in parsed["nodelist"]
-    )
-    return f"{hosts}/{parsed['database'] or DEFAULT_DATABASE}"
 
 
 def with_login(uri: str, user: str, password: str, host: str | None = None) -> str:
@@ -97,61 +66,82 @@ def with_login(uri: str, user: str, password: str, host: str | None = None) -> s
     return f"{scheme}://{user}:{password}@{host or hosts}/{database or DEFAULT_DATABASE}{query}"
 
 
-def _bad_address(why: str) -> BadAddress:
-    return BadAddress(
-        f"the MongoDB address is not valid ({why}); it looks like "
-        "mongodb://USER:PASSWORD@HOST:27017/hyperhive?authSource=admin, and each of ':/?#[]@%' "
-        "in USER or PASSWORD must be written as %XX"
-    )
+@contextlib.contextmanager
+def opening(place: Place) -> Iterator[None]:
+    """Translate what PyMongo raises when it makes a client, which it does without the server."""
+    try:
+        with translated_errors(place):
+            yield
+    except ssl.SSLError as error:
+        raise BadAddress(
+            f"a file that tlsCAFile or tlsCertificateKeyFile names in {place.source} has no valid "
+            f"certificate and key ({error.reason or error})"
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise _unusable(place, error) from error
 
 
 @contextlib.contextmanager
-def translated_errors(where: str, srv: bool = False) -> Iterator[None]:
-    """Translate PyMongo's expected errors into a ``StoreError`` about the server at ``where``.
-
-    For a ``mongodb+srv://`` address (``srv``) PyMongo reports a failed DNS lookup as an error of
-    configuration. It is one of the network: a laptop may wake before its network does.
-    """
+def translated_errors(place: Place) -> Iterator[None]:
+    """Translate PyMongo's expected errors into a ``StoreError`` about the server of ``place``."""
     try:
         yield
     except mongo.OperationFailure as error:
-        raise _refusal(where, error) from error
+        raise _refusal(place, error) from error
     except mongo.ConnectionFailure as error:
-        raise _no_connection(where, _reason(error)) from error
+        raise _no_connection(place, _reason(error)) from error
     except mongo.ConfigurationError as error:
-        if srv and importlib.util.find_spec("dns") is None:  # PyMongo requires it since 4.3
-            raise BadAddress(
-                "a mongodb+srv:// address needs dnspython: pip install dnspython"
-            ) from error
-        if srv and not isinstance(error, mongo.InvalidURI):
-            raise StoreUnavailable(
-                f"the DNS lookup of {where} failed: check the network and the address in --mongo "
-                f"({_reason(error)})"
-            ) from error
-        raise BadAddress(
-            f"the MongoDB address {where} is not valid: correct it in --mongo ({_reason(error)})"
-        ) from error
+        raise _unusable(place, error) from error
 
 
-def _refusal(where: str, error: mongo.OperationFailure) -> StoreError:
+def _unusable(place: Place, error: Exception) -> StoreError:
+    """Return the error for an address that PyMongo refuses although each part of it is valid.
+
+    PyMongo reports a failed DNS lookup in this way too. That is an error of the network: a laptop
+    may wake before its network does.
+    """
+    if place.is_srv and importlib.util.find_spec("dns") is None:  # PyMongo requires it since 4.3
+        return BadAddress("a mongodb+srv:// address needs dnspython: pip install dnspython")
+    if place.is_srv and type(error.__context__).__module__.partition(".")[0] == "dns":
+        return StoreUnavailable(
+            f"the DNS lookup of {place.where} failed: check the network, and the host in "
+            f"{place.source} ({_reason(error)})"
+        )
+    return BadAddress(
+        f"the address of MongoDB at {place.where} cannot be used: correct {place.source} "
+        f"({_reason(error)})"
+    )
+
+
+def revoked(place: Place) -> LoginRevoked:
+    """Return the error for a login that the server accepted before."""
+    return LoginRevoked(
+        f"MongoDB at {place.where} no longer accepts this login: it was revoked; ask for a new "
+        f"line of `hyperhive mongo invite` (the login comes from {place.source})"
+    )
+
+
+def _refusal(place: Place, error: mongo.OperationFailure) -> StoreError:
     """Return the error for a server that answered, but refused or failed."""
+    where = place.where
     if error.code in (_AUTHENTICATION_FAILED, _ATLAS_ERROR):
+        if place.is_saved:
+            return revoked(place)
         return LoginRefused(
-            f"MongoDB at {where} refused the login: check user, password and authSource in --mongo"
+            f"MongoDB at {where} refused the login: check user, password and authSource in "
+            f"{place.source}, or ask for a new line of `hyperhive mongo invite` if it was revoked"
         )
     # A user who is revoked while the server looks the login up is a user that it does not find.
     is_gone = error.code == _USER_NOT_FOUND
     if is_gone or (error.code == _UNAUTHORIZED and _NO_LOGIN in str(error)):
+        if place.has_login:  # the connection was made with it
+            return revoked(place)
         return LoginRefused(
-            f"MongoDB at {where} requires a login: put USER:PASSWORD@ before the host in --mongo, "
-            "or ask for a new login if yours was revoked"
+            f"MongoDB at {where} requires a login: put USER:PASSWORD@ before the host in "
+            f"{place.source}"
         )
     if error.code == _UNAUTHORIZED:
-        command = _COMMAND.sub(r"command \1 \2", _reason(error))
-        return NotAllowed(
-            f"MongoDB at {where} says this user may not do that ({command}): use a login whose "
-            "role may, or run `hyperhive mongo init` again if hyperhive was updated"
-        )
+        return _not_allowed(place, error)
     if isinstance(error, mongo.CursorNotFound):  # a cursor of a server that has restarted
         return StoreUnavailable(f"MongoDB at {where} was restarted during the request: try again")
     if isinstance(error, (mongo.ExecutionTimeout, mongo.WTimeoutError)):
@@ -159,11 +149,27 @@ def _refusal(where: str, error: mongo.OperationFailure) -> StoreError:
     return StoreError(f"MongoDB at {where} refused the request: {_reason(error)}")
 
 
-def _no_connection(where: str, reason: str) -> StoreError:
+def _not_allowed(place: Place, error: mongo.OperationFailure) -> NotAllowed:
+    """Return the error for a request that this user's role does not allow; it says which would."""
+    command = _COMMAND.search(str(error))
+    name, collection = (command[1], (command[2] or "").strip('"')) if command else ("", "")
+    action = "remove" if name == "delete" else "find" if name == "aggregate" else name
+    able = [role for role in ROLES if action in PRIVILEGES[role].get(collection, ())]
+    login = f"the login of a {' or '.join(able)}" if able else "an administrator's login"
+    request = _COMMAND.sub(r"command \1 \2", _reason(error))
+    return NotAllowed(
+        f"MongoDB at {place.where} says this user may not do that ({request}): use {login} in "
+        f"place of the one in {place.source}, or run `hyperhive mongo init` again if hyperhive was "
+        "updated"
+    )
+
+
+def _no_connection(place: Place, reason: str) -> StoreError:
     """Return the error for a server that was not reached, or is not trusted."""
+    where = place.where
     if _UNTRUSTED not in reason:
         return StoreUnavailable(
-            f"MongoDB at {where} does not answer: start it, or check the address in --mongo "
+            f"MongoDB at {where} does not answer: start it, or check the host in {place.source} "
             f"({reason})"
         )
     if any(word in reason for word in _OUT_OF_TIME):
@@ -173,9 +179,9 @@ def _no_connection(where: str, reason: str) -> StoreError:
             f"clock, or renew the certificate ({reason})"
         )
     return BadCertificate(
-        f"MongoDB at {where} has a certificate that this machine does not trust: in --mongo, set "
-        "tlsCAFile to the file of the CA that signed it, and write the host as the certificate "
-        f"does ({reason})"
+        f"MongoDB at {where} has a certificate that this machine does not trust: in "
+        f"{place.source}, set tlsCAFile to the file of the CA that signed it, and write the host "
+        f"as the certificate does ({reason})"
     )
 
 

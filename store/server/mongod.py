@@ -26,6 +26,11 @@ _LITTLE_ROOM = 1 << 20
 """With less free disk space than this, in bytes, mongod cannot even write its log."""
 
 
+_OPTIONS = ["--auth", "--noscripting", "--networkMessageCompressors", "disabled"]
+_OPTIONS += ["--wiredTigerCacheSizeGB", "0.25"]
+_OPTIONS += ["--nounixsocket"] if sys.platform != "win32" else []
+
+
 class Mongod:
     """The mongod of a directory, whichever process started it."""
 
@@ -45,19 +50,30 @@ class Mongod:
         """Return the process id of the mongod that is running."""
         return self._lock.read_text().strip()
 
-    def launch(self, binary: Path, port: int, *options: str) -> None:
+    def launch(
+        self,
+        binary: Path,
+        port: int,
+        *options: str,
+        addresses: tuple[str, ...] = (),
+        query: str = "",
+    ) -> None:
         """Start mongod on a port of 127.0.0.1 and wait until it answers.
 
         Raises ``ServerFailed``; no process is left then.
+
+        Args:
+            binary: the executable.
+            port: the TCP port.
+            options: further ones of mongod.
+            addresses: further ones of this machine to listen on.
+            query: the options with which a client must connect, as the end of a URI.
         """
         self.data.mkdir(exist_ok=True)
         self._log.unlink(missing_ok=True)  # mongod would keep the log of every run
         command = [str(binary), "--dbpath", str(self.data), "--port", str(port)]
-        command += ["--bind_ip", "127.0.0.1", "--auth", "--noscripting"]
-        command += ["--networkMessageCompressors", "disabled", "--wiredTigerCacheSizeGB", "0.25"]
+        command += ["--bind_ip", ",".join(("127.0.0.1", *addresses)), *_OPTIONS]
         command += ["--logpath", str(self._log), *options]
-        if sys.platform != "win32":
-            command.append("--nounixsocket")
         # A session of its own: Ctrl-C in the terminal reaches us, and we stop it in good order.
         self._process = subprocess.Popen(
             command,
@@ -67,15 +83,15 @@ class Mongod:
             start_new_session=True,
         )
         try:
-            self._wait_for_start(self._process, port)
+            self._wait_for_start(self._process, f"mongodb://127.0.0.1:{port}/{query}")
         except BaseException:
             self._process.kill()
             self._process.wait()
             raise
 
-    def _wait_for_start(self, process: subprocess.Popen[bytes], port: int) -> None:
+    def _wait_for_start(self, process: subprocess.Popen[bytes], uri: str) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        with client(f"mongodb://127.0.0.1:{port}/") as server:
+        with client(uri) as server:
             while time.monotonic() < deadline:
                 if process.poll() is not None:
                     raise ServerFailed(f"mongod did not start: {self.last_words()}")

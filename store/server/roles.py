@@ -8,53 +8,11 @@ do, and tests try what it may not.
 from __future__ import annotations
 
 import secrets
-from typing import Any, Mapping, Tuple
+from typing import Any
 
 from hyperhive.store.errors import BadAddress, NameTaken, NotFound
 from hyperhive.store.server.client import Guard
-
-COORDINATOR, WORKER, VIEWER = "coordinator", "worker", "viewer"
-ROLES = (COORDINATOR, WORKER, VIEWER)
-
-_Privileges = Mapping[str, Tuple[str, ...]]
-PRIVILEGES: Mapping[str, _Privileges] = {
-    # Posts, changes and deletes studies, trials, data sets and weights, also by hyperopt's API.
-    COORDINATOR: {
-        "jobs": ("find", "insert", "update", "remove"),
-        "job_ids": ("find", "insert", "update"),  # hyperopt's counter
-        "meta": ("find",),
-        "studies": ("find", "insert", "update", "remove"),
-        "datasets": ("find", "insert"),
-        "workers": ("find",),
-        "benchmarks": ("find",),
-        "uploads": ("find", "insert", "update", "remove"),
-        "fs.files": ("find", "insert", "remove", "listIndexes"),
-        "fs.chunks": ("find", "insert", "remove", "listIndexes"),
-    },
-    WORKER: {
-        "jobs": ("find", "update"),
-        "meta": ("find",),
-        "studies": ("find",),  # for predict-cam --study on a device with a camera
-        "datasets": ("find",),
-        "workers": ("find", "insert", "update"),
-        "benchmarks": ("find", "insert", "update"),
-        "uploads": ("insert", "update"),
-        # PyMongo lists GridFS's indexes before the first upload, and makes those that are missing.
-        "fs.files": ("find", "insert", "listIndexes"),
-        "fs.chunks": ("find", "insert", "listIndexes"),
-    },
-    VIEWER: {
-        "jobs": ("find",),
-        "meta": ("find",),
-        "studies": ("find",),
-        "datasets": ("find",),
-        "workers": ("find",),
-        "benchmarks": ("find",),
-        "fs.files": ("find",),
-        "fs.chunks": ("find",),
-    },
-}
-"""The actions that each role may do in each collection, by MongoDB's names."""
+from hyperhive.store.server.privileges import PRIVILEGES, ROLES, WORKER
 
 
 def role_name(role: str) -> str:
@@ -90,30 +48,34 @@ class Roles:
         self.admit(name, password, role)
         return password
 
-    def admit(self, name: str, password: str, role: str) -> None:
+    def admit(self, name: str, password: str, *roles: str) -> None:
         """Make a user with this password, also in place of an old one. Raises ``NameTaken``."""
         self._require_own_database()
+        wanted = sorted(map(role_name, roles))
         with self._guard():
             existing = self._roles_of(name)
-            if existing not in (None, [role_name(role)]):
+            if existing not in (None, wanted):
                 raise NameTaken(f"the user {name} exists with another role: choose another name")
             if existing:
                 # Not updateUser, which leaves connections made with the old password open.
                 self._database.command("dropUser", name)
-            self._database.command("createUser", name, pwd=password, roles=[role_name(role)])
+            self._database.command("createUser", name, pwd=password, roles=wanted)
 
     def revoke(self, name: str) -> None:
         """Delete a user, whose login then fails. Raises ``NotFound`` if it was never invited."""
         self._require_own_database()
         with self._guard():
             if self._roles_of(name) not in [[role_name(role)] for role in ROLES]:
-                raise NotFound(f"nobody was invited under the name {name}: check its spelling")
+                names = ", ".join(self._invited()) or "nobody"
+                raise NotFound(
+                    f"nobody was invited under the name {name}: those invited are {names}"
+                )
             self._database.command("dropUser", name)
 
-    def has(self, name: str, role: str) -> bool:
-        """Return whether a user of this name has this role and no other."""
+    def has(self, name: str, *roles: str) -> bool:
+        """Return whether a user of this name has these roles and no other."""
         with self._guard():
-            return self._roles_of(name) == [role_name(role)]
+            return self._roles_of(name) == sorted(map(role_name, roles))
 
     def _ensure_role(self, role: str) -> None:
         privileges = [
@@ -132,7 +94,13 @@ class Roles:
     def _roles_of(self, name: str) -> list[str] | None:
         """Return the names of a user's roles; None if the user does not exist."""
         users = self._database.command("usersInfo", name)["users"]
-        return [role["role"] for role in users[0]["roles"]] if users else None
+        return sorted(role["role"] for role in users[0]["roles"]) if users else None
+
+    def _invited(self) -> list[str]:
+        """Return the names of the users who have one of our roles and no other."""
+        users = self._database.command("usersInfo", 1)["users"]
+        ours = [[role_name(role)] for role in ROLES]
+        return [user["user"] for user in users if [r["role"] for r in user["roles"]] in ours]
 
     def _require_own_database(self) -> None:
         """Raise ``BadAddress`` for the database of the administrators."""

@@ -71,7 +71,7 @@ def mongods(home: Home) -> list[str]:
 def worker(shared_home: Home) -> Program:
     """Return a worker that was started before there was any server."""
     worker = shared_home.start("worker", "--slots", "1", "--lease", LEASE, "--grace", "1")
-    worker.says("no server runs on this machine: start a coordinator, or pass --mongo URI")
+    worker.says("no server runs on this machine: start `hyperhive coordinator` here")
     return worker
 
 

@@ -26,7 +26,7 @@ from hyperhive.store.errors import (
     StoreUnavailable,
 )
 from hyperhive.store.queue import new_token
-from hyperhive.store.server.client import address
+from hyperhive.store.server.address import address
 from hyperhive.store.store import OPERATION_TIMEOUT_S, Store
 from hyperhive.store.trial import Draft
 

@@ -231,7 +231,7 @@ def test_figures_without_a_store_are_only_shown(
     assert said.endswith("not stored: pass --mongo to compare this device with others\n")
     code, said = hyperhive(monkeypatch, capsys, "benchmark", "--compare")
     assert code == 2
-    assert said.startswith("error: no private server runs on this machine: pass --mongo")
+    assert said.startswith("error: there is nothing on this machine yet")
 
 
 def test_a_wrong_login_is_reported_before_the_measuring(

@@ -15,6 +15,7 @@ from support.home import until
 from hyperhive.common.errors import ConfigError, DeviceError
 from hyperhive.store.errors import LoginRefused, StoreUnavailable
 from hyperhive.store.queue import new_token
+from hyperhive.store.server.address import place
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status, Trial
 from hyperhive.worker import loop
@@ -411,7 +412,7 @@ def test_a_private_server_that_has_ended_is_named(
 ) -> None:
     """A worker says that it is gone, and does not ask to check a --mongo that nobody gave."""
     bench = start(succeeds)
-    bench.uri, bench.worker._address = None, "127.0.0.1:1/hyperhive"
+    bench.uri, bench.worker._place = None, place("mongodb://127.0.0.1:1/")
     monkeypatch.setattr(Outbox, "deliver", raising(StoreUnavailable("check --mongo")))
     bench.worker._session("mongodb://127.0.0.1:1/")
     assert caplog.messages[-1].startswith("the private server at 127.0.0.1:1/hyperhive has stopped")

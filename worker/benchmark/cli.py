@@ -5,7 +5,7 @@ from typing import Optional
 import typer
 
 from hyperhive.common.console import console, tell
-from hyperhive.store.cli import mongo_option
+from hyperhive.store.cli import MONGO
 from hyperhive.worker.benchmark.settings import BenchmarkSettings
 
 
@@ -17,9 +17,7 @@ def benchmark(
     compare: bool = typer.Option(
         False, "--compare", help="Measure nothing: show the devices that were measured before."
     ),
-    mongo: Optional[str] = mongo_option(
-        "the saved login; without either, the figures are shown but not stored"
-    ),
+    mongo: Optional[str] = MONGO,
 ) -> None:
     """Measure how fast this device trains and classifies, and compare it with other devices.
 

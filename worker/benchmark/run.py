@@ -7,9 +7,9 @@ from typing import Callable
 
 from rich.console import Group
 
-from hyperhive.common.errors import UsageError
-from hyperhive.store.server import login
-from hyperhive.store.server.embedded import running_uri
+from hyperhive.store.errors import NoServer
+from hyperhive.store.server.choice import named, opened
+from hyperhive.store.server.login import device_of
 from hyperhive.store.store import Store
 from hyperhive.worker.benchmark.settings import BenchmarkSettings
 from hyperhive.worker.benchmark.table import comparison
@@ -24,10 +24,12 @@ def measure_and_show(settings: BenchmarkSettings, show: Show, tell: Tell) -> Non
 
     Raises ``StoreError`` before the measuring if this login cannot store the figures.
     """
-    uri = settings.mongo or login.saved()
-    if uri is not None:
-        with Store(uri) as store:
+    has_store = True
+    try:
+        with opened(settings.mongo) as uri, Store(uri) as store:
             store.benchmarks.require_access()
+    except NoServer:
+        has_store = False
     import torch
 
     from hyperhive.model.device import choose
@@ -35,13 +37,14 @@ def measure_and_show(settings: BenchmarkSettings, show: Show, tell: Tell) -> Non
 
     device = choose(settings.device)
     torch.set_num_threads(threads_of_slot(device.type))
-    name = settings.name or platform.node().partition(".")[0] or "this machine"
+    host = platform.node().partition(".")[0] or "this machine"
+    name = settings.name or device_of(named(settings.mongo)) or host
     measured = measure(name, device, tell)
-    if uri is None:
+    if not has_store:
         show(comparison([measured]))
         tell("not stored: pass --mongo to compare this device with others")
         return
-    with Store(uri) as store:
+    with opened(settings.mongo) as uri, Store(uri) as store:
         store.benchmarks.keep(measured)
         show(comparison(store.benchmarks.all()))
 
@@ -49,12 +52,9 @@ def measure_and_show(settings: BenchmarkSettings, show: Show, tell: Tell) -> Non
 def show_stored(settings: BenchmarkSettings, show: Show, tell: Tell) -> None:
     """Show every device that the store has figures of.
 
-    Raises ``UsageError`` if no store was named and none runs on this machine.
+    Raises ``NoServer`` if no store was named and this machine has none.
     """
-    uri = settings.mongo or login.saved() or running_uri()
-    if uri is None:
-        raise UsageError("no private server runs on this machine: pass --mongo to name a store")
-    with Store(uri) as store:
+    with opened(settings.mongo) as uri, Store(uri) as store:
         benchmarks = store.benchmarks.all()
     if benchmarks:
         show(comparison(benchmarks))

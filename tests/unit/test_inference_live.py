@@ -24,6 +24,7 @@ from hyperhive.inference.settings import PredictSettings, Sampling
 from hyperhive.inference.smoothing import Smoother
 from hyperhive.inference.timings import CAPTURE, INFER, Timings
 from hyperhive.inference.views.display import Display
+from hyperhive.model.calibration import Doubt
 
 SURE = Prediction((("bart", 0.75), ("lisa", 0.25)))
 UNSURE = Prediction((("lisa", 0.5), ("bart", 0.25)))
@@ -107,7 +108,7 @@ def test_only_changes_of_the_label_are_said() -> None:
     assert [line is not None for line in lines] == [True, False, True, False]
     assert changes.line(result(prediction=SURE), 6.2) is not None
     assert (lines[0] or "").endswith(" bart 75 %")
-    lost = changes.line(result(prediction=Prediction(SURE.top, known=False)), 9.0)
+    lost = changes.line(result(prediction=Prediction(SURE.top, Doubt("margin", 0.1, 0.2))), 9.0)
     assert (lost or "").endswith(" unknown")
 
 
@@ -194,7 +195,7 @@ def test_the_keys_of_the_window(tmp_path: Path) -> None:
 
     window: Any = ScriptedWindow([None, " ", "m", None, "m", None, "q"])
     model: Any = Model()
-    report = Report(Console(quiet=True), live=True)
+    report = Report(Console(quiet=True), live=True, closer=lambda image: None)
     outputs = OutputFolder(tmp_path / "out", "title", live=True)
     display = Display(window, None, model.input_of)
     session = Session(Frames(), model, Snapshots(None), Smoother(0.3), outputs, display, report)

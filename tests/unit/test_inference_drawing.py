@@ -138,6 +138,15 @@ def test_unknown_is_grey_and_bears_no_probability() -> None:
     assert pixels(annotate(image, UNSURE, True), GREEN) > 0  # a class may be called so
 
 
+def test_the_reason_stands_beside_unknown() -> None:
+    """The right of the label's row has the reason, and the label keeps the left."""
+    canvas = np.asarray(annotate(np.zeros((480, 480, 3), np.uint8), UNSURE, None))
+    row = (canvas[490:520] != BACKGROUND).any(axis=(0, 2))
+    assert row[:190].any()
+    assert row[192:470].sum() > 50
+    assert not row[470:].any()
+
+
 def test_unknown_is_a_label_of_its_own() -> None:
     """``unknown`` is counted as a label, agrees with no class, and keeps the likeliest classes."""
     tally = Tally()

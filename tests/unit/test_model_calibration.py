@@ -240,6 +240,8 @@ def spoilt_members(**changed: Any) -> dict[str, Any]:
         spoilt(min_margin=-1),
         spoilt(min_membership=None),
         spoilt(error_after="none"),
+        spoilt(validated=-1),
+        spoilt(correct="6"),
         spoilt(colour="red"),
         spoilt(members=5),
         spoilt_members(mean=None),
@@ -252,6 +254,8 @@ def spoilt_members(**changed: Any) -> dict[str, Any]:
         spoilt_members(distances=[1.0, 0.0] + [2.0] * (PERCENTILES - 2)),
         spoilt_members(distances=[float("nan")] * PERCENTILES),
         spoilt_members(distances=["1"] * PERCENTILES),
+        spoilt_members(images=True),
+        spoilt_members(images=2.5),
         spoilt_members(more=1),
     ],
 )

@@ -70,7 +70,7 @@ class Doubt:
 _WHY = {
     "membership": "unlike the training pictures",
     "confidence": "not sure enough",
-    "margin": "two classes are about as likely",
+    "margin": "torn between two classes",
 }
 
 

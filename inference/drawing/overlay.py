@@ -60,8 +60,9 @@ def annotate(image: np.ndarray, prediction: Prediction, agrees: bool | None) -> 
     doubt = prediction.doubt
     split = width - pad - title * 2 if doubt is None else width * 2 // 5
     draw_text(canvas, (pad, top, split - pad, top + title), Line(pretty(prediction.label), colour))
-    beside = (split, top, width - pad, top + (title if doubt is None else row))
     text = share_of(prediction) if doubt is None else doubt.why
+    inset = 0 if doubt is None else (title - row) // 2
+    beside = (split, top + inset, width - pad, top + title - inset)
     draw_text(canvas, beside, Line(text, colour, to_right=True))
     for rank in range(rows):
         first = top + title + rank * row

@@ -92,7 +92,7 @@ def drawn_answers(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("count", [6, 9, 20, 40])
 def test_few_images_do_not_spoil_right_probabilities(count: int) -> None:
-    """Where the temperature 1 is right, the chosen one costs 0.02 nats at most, on average."""
+    """Where the temperature 1 is right, the chosen one costs 0.01 nats at most, on average."""
     logits, labels = drawn_answers(4000, 999)
     costs = []
     for seed in range(60):
@@ -101,7 +101,7 @@ def test_few_images_do_not_spoil_right_probabilities(count: int) -> None:
         right = Calibration(temperature).probabilities(logits)[np.arange(4000), labels]
         costs.append(-np.log(right).mean())
     best = -np.log(PLAIN.probabilities(logits)[np.arange(4000), labels]).mean()
-    assert np.mean(costs) < best + 0.02
+    assert np.mean(costs) < best + 0.01
 
 
 def test_a_temperature_is_used_only_where_cross_validation_shows_its_gain() -> None:
@@ -172,5 +172,5 @@ def test_a_doubt_names_its_number_in_digits_that_differ() -> None:
     assert str(strict.doubt(unsure, 0.5)) == "not sure enough (confidence 0.42 < 0.60)"
     assert "membership 0.0499 < 0.0500" in str(strict.doubt(unsure, 0.0499))
     lenient = Calibration(min_margin=0.1)
-    assert str(lenient.doubt(close, 0.5)) == "two classes are about as likely (margin 0.01 < 0.10)"
-    assert Doubt("margin", 0.1, 0.1000001).why == "two classes are about as likely"
+    assert str(lenient.doubt(close, 0.5)) == "torn between two classes (margin 0.01 < 0.10)"
+    assert Doubt("margin", 0.1, 0.1000001).why == "torn between two classes"

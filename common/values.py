@@ -18,6 +18,11 @@ def is_fraction(value: Any) -> bool:
     return is_number(value) and 0 <= value <= 1
 
 
+def is_count(value: Any) -> bool:
+    """Return whether a value is a whole number from 0, or None: a card may lack it."""
+    return value is None or (type(value) is int and value >= 0)
+
+
 def is_sha256(value: Any) -> bool:
     """Return whether a value is a SHA-256 in hexadecimal, which is also a safe file name."""
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None

@@ -12,7 +12,7 @@ from hyperhive.common.errors import CheckpointError
 from hyperhive.common.values import number, whole
 from hyperhive.model import checkpoint
 from hyperhive.model.augment import CameraAugmentation
-from hyperhive.model.calibration import Calibration, calibration_error, require_finite
+from hyperhive.model.calibration import PLAIN, Calibration, calibration_error, require_finite
 from hyperhive.model.card import Card
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.device import CPU
@@ -21,6 +21,7 @@ from hyperhive.model.metrics import Evaluation, evaluate
 from hyperhive.model.normalise import to_tensor
 
 _ENOUGH = 5000
+_MOST_COPIES = 20
 _BATCH = 500
 
 
@@ -42,7 +43,7 @@ def with_errors(calibration: Calibration, test: Evaluation, dataset: Dataset) ->
     labels = dataset.test_labels
     return replace(
         calibration,
-        error_before=calibration_error(test.probabilities, labels),
+        error_before=calibration_error(PLAIN.probabilities(test.logits), labels),
         error_after=calibration_error(calibration.probabilities(test.logits), labels),
     )
 
@@ -59,8 +60,7 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
     seed = whole(card.config.get("split_seed"), -1)
     if fraction is None or not 0 < fraction < 1 or not 0 <= seed < 2**32:
         raise CheckpointError("its configuration does not say which images were held out")
-    split = _Split(dataset.content_hash, fraction, seed, dataset)
-    _, held_out = dataset.validation_split(split.fraction, split.seed)
+    _, held_out = dataset.validation_split(fraction, seed)
     images, labels = dataset.train_images, dataset.train_labels
     model = checkpoint.unpack_weights(packed, card, CPU)
     evaluation = evaluate(
@@ -70,34 +70,33 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
         checkpoint.normaliser(card, CPU),
     )
     require_finite(evaluation.logits)
-    return Calibration.of(evaluation.logits, labels[held_out], _members(split))
+    members = _members(_Images(dataset.content_hash, images))
+    return Calibration.of(evaluation.logits, labels[held_out], members)
 
 
 @dataclass(frozen=True)
-class _Split:
-    """A split into training and held-out images; two are equal if content, share and seed are."""
+class _Images:
+    """The training images of a data set; two are equal if their data sets are."""
 
     content_hash: str
-    fraction: float
-    seed: int
-    dataset: Dataset = field(compare=False, repr=False)
+    images: np.ndarray = field(compare=False, repr=False)
 
 
-@functools.lru_cache(maxsize=1)  # all trials of a study share one split, and it takes seconds
-def _members(split: _Split) -> MemberStatistics:
-    trained_on, held_out = split.dataset.validation_split(split.fraction, split.seed)
-    images = split.dataset.train_images
-    return MemberStatistics.of(seen_by_camera(images[trained_on]), seen_by_camera(images[held_out]))
+@functools.lru_cache(maxsize=1)  # all trials of a study have the same images, and it takes seconds
+def _members(training: _Images) -> MemberStatistics:
+    return MemberStatistics.of(seen_by_camera(training.images))
 
 
 def seen_by_camera(images: np.ndarray) -> np.ndarray:
-    """Return images and a distorted copy of each: uint8 ``[2 N, 28, 28, C]``.
+    """Return images, then distorted copies of each: uint8 ``[V, N, 28, 28, C]``.
 
-    Of more than 5,000 images a random 5,000 are used, which is enough to estimate the spread of
-    their statistics.
+    There are as many copies as make 5,000, but at most 20 of each image. Of more than 5,000 images
+    a random 5,000 are used, which is enough to estimate the spread of their statistics.
     """
     drawn = images[np.random.RandomState(0).permutation(len(images))[:_ENOUGH]]
     camera = CameraAugmentation(torch.Generator().manual_seed(0))
-    parts = [camera(part).permute(0, 2, 3, 1) for part in to_tensor(drawn, CPU).split(_BATCH)]
-    copies = torch.cat(parts).round().clamp(0, 255).byte().numpy()
-    return np.concatenate([drawn, copies])
+    versions = [drawn]
+    for _ in range(min(_MOST_COPIES, _ENOUGH // len(drawn))):
+        parts = [camera(part).permute(0, 2, 3, 1) for part in to_tensor(drawn, CPU).split(_BATCH)]
+        versions.append(torch.cat(parts).round().clamp(0, 255).byte().numpy())
+    return np.stack(versions)

@@ -42,6 +42,7 @@ class Result:
             "label": self.prediction.label,
             "known": self.prediction.known,
             "probability": self.prediction.probability,
+            "reason": None if self.prediction.doubt is None else str(self.prediction.doubt),
             "top3": [
                 {"label": label, "probability": probability}
                 for label, probability in self.prediction.top

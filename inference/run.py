@@ -143,7 +143,7 @@ def _session(
         Smoother(smoothing) if live else None,
         OutputFolder(settings.output, title, settings.save_video, live),
         display,
-        Report(terminal.out, live),
+        Report(terminal.out, live, predictor.closer),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hyperhive.common.errors import CheckpointError, UsageError
-from hyperhive.common.values import is_fraction, is_number
+from hyperhive.common.values import is_count, is_fraction, is_number
 from hyperhive.model.membership import MemberStatistics
 from hyperhive.model.temperature_scaling import best_temperature
 
@@ -21,9 +21,57 @@ CORRECT_KEPT = 0.99
 the same share that passes the threshold of margin."""
 
 MEMBERS_KEPT = 0.95
-"""Share of validation images, and of copies distorted as by a camera, that pass as members."""
+"""Share of training images, and of copies distorted as by a camera, that pass as members."""
+
+_CAUTION = 0.5
+"""Standard errors of that share by which the threshold of membership is lowered. Of 48 images a few
+decide which membership 5 % of them lack; of 5,000 it makes no difference. A larger number refuses
+fewer members, and fewer strangers (``benchmarks/small_sets.py``)."""
 
 _BINS = 15
+
+
+def fewest(kept: float) -> int:
+    """Return how many images a threshold needs that this share of new ones passes.
+
+    A new one is the lowest of n + 1 with chance 1/(n + 1). So even the lowest of fewer is a
+    threshold that too many new ones do not pass, and there is none.
+    """
+    return math.ceil(round(1 / (1 - kept), 6)) - 1
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why an answer is ``unknown``: which number is below its threshold.
+
+    Args:
+        number: ``membership``, ``confidence`` or ``margin``.
+        value: the picture's, 0 to 1.
+        least: its threshold.
+    """
+
+    number: str
+    value: float
+    least: float
+
+    @property
+    def why(self) -> str:
+        """Return the reason in a few words."""
+        return _WHY[self.number]
+
+    def __str__(self) -> str:
+        """Return the reason with the two numbers, in as many digits as tell them apart."""
+        both = (self.value, self.least)
+        texts = [[f"{share:.{digits}f}" for share in both] for digits in (2, 3, 4, 6)]
+        value, least = next((pair for pair in texts if pair[0] != pair[1]), texts[-1])
+        return f"{self.why} ({self.number} {value} < {least})"
+
+
+_WHY = {
+    "membership": "unlike the training pictures",
+    "confidence": "not sure enough",
+    "margin": "torn between two classes",
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +86,10 @@ class Calibration:
         min_membership: the answer is ``unknown`` for a picture with a lower membership; it is the
             share of real members that are refused.
         members: the statistics of real members; with None every picture counts as a member.
+        validated: number of images that the temperature was chosen by; None in a card of an earlier
+            version.
+        correct: how many of them were classified correctly, which thresholds of confidence and
+            margin come from.
         error_before: expected calibration error of the plain softmax on the test split, in 0..1.
         error_after: expected calibration error of these probabilities on the test split.
     """
@@ -47,6 +99,8 @@ class Calibration:
     min_margin: float = 0.0
     min_membership: float = 0.0
     members: MemberStatistics | None = None
+    validated: int | None = None
+    correct: int | None = None
     error_before: float | None = None
     error_after: float | None = None
 
@@ -55,6 +109,8 @@ class Calibration:
         cls, logits: np.ndarray, labels: np.ndarray, members: MemberStatistics | None
     ) -> Calibration:
         """Return the calibration of a model, from images that it was not trained on.
+
+        A threshold that fewer than ``fewest`` images would give is 0, which refuses nothing.
 
         Args:
             logits: the model's, float32 ``[N, classes]``, N of 1 or more.
@@ -69,8 +125,10 @@ class Calibration:
             temperature,
             min_confidence=_threshold(CORRECT_KEPT, confidence),
             min_margin=_threshold(CORRECT_KEPT, margin),
-            min_membership=0.0 if members is None else round(1 - MEMBERS_KEPT, 9),
+            min_membership=_least_membership(members),
             members=members,
+            validated=len(labels),
+            correct=len(ordered),
         )
 
     @classmethod
@@ -94,6 +152,8 @@ class Calibration:
         temperature = calibration.temperature
         if not (is_number(temperature) and 1e-3 <= temperature <= 1e3):
             raise CheckpointError("the model's calibration does not have a valid temperature")
+        if not (is_count(calibration.validated) and is_count(calibration.correct)):
+            raise CheckpointError("the model's calibration has invalid numbers of images")
         return calibration
 
     def to_json(self) -> dict[str, Any]:
@@ -110,8 +170,8 @@ class Calibration:
     def membership(self, pictures: np.ndarray) -> np.ndarray:
         """Return float32 ``[N]``, 0 to 1: how much each picture looks like one of any class.
 
-        It is the share of validation images, and of distorted copies of them, that look even less
-        like the training images.
+        It is the share of training images, and of distorted copies of them, that look even less
+        like the others.
 
         Args:
             pictures: uint8 ``[N, 28, 28, C]``, the model's input.
@@ -120,19 +180,24 @@ class Calibration:
             return np.ones(len(pictures), np.float32)
         return self.members.share_beyond(pictures)
 
-    def knows(self, probabilities: np.ndarray, membership: float) -> bool:
-        """Return whether the likeliest class may be the answer.
+    def doubt(self, probabilities: np.ndarray, membership: float) -> Doubt | None:
+        """Return why the likeliest class must not be the answer; None if it may be.
 
         Args:
             probabilities: ``[classes]``, of one picture.
             membership: of the same picture.
         """
-        second, first = np.partition(probabilities, -2)[-2:]
-        return bool(
-            first >= self.min_confidence
-            and first - second >= self.min_margin
-            and membership >= self.min_membership
+        second, first = (float(share) for share in np.partition(probabilities, -2)[-2:])
+        doubts = (
+            Doubt("membership", membership, self.min_membership),
+            Doubt("confidence", first, self.min_confidence),
+            Doubt("margin", first - second, self.min_margin),
         )
+        return next((each for each in doubts if each.value < each.least), None)
+
+    def knows(self, probabilities: np.ndarray, membership: float) -> bool:
+        """Return whether the likeliest class may be the answer; see ``doubt``."""
+        return self.doubt(probabilities, membership) is None
 
 
 PLAIN = Calibration()
@@ -200,9 +265,21 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _threshold(share: float, values: np.ndarray) -> float:
-    """Return the threshold that at least this share of the values passes; 0 without values.
+    """Return the threshold that at least this share of new values passes; 0 if too few are given.
 
-    It is rounded down: rounded to nearest, it could be above every value, because many
-    probabilities lie just below 1.
+    Of n values the k-th lowest is the threshold that a new value fails with chance k/(n + 1) (Vovk
+    et al. 2005, "Algorithmic Learning in a Random World"). It is rounded down: rounded to nearest,
+    it could be above every value, because many probabilities lie just below 1.
     """
-    return math.floor(np.quantile(values, 1 - share) * 1e4) / 1e4 if len(values) else 0.0
+    if len(values) < fewest(share):
+        return 0.0
+    rank = int(round((1 - share) * (len(values) + 1), 6))
+    return math.floor(float(np.sort(values)[rank - 1]) * 1e4) / 1e4
+
+
+def _least_membership(members: MemberStatistics | None) -> float:
+    """Return the membership that most members have; 0 if there are too few members to tell."""
+    if members is None or members.images is None or members.images < fewest(MEMBERS_KEPT):
+        return 0.0
+    refused = 1 - MEMBERS_KEPT
+    return round(refused - _CAUTION * math.sqrt(refused * MEMBERS_KEPT / members.images), 4)

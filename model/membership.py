@@ -5,17 +5,21 @@ its probabilities and in its features (``benchmarks/unknown.py`` has the figures
 of the pixels tell the two apart. Their mean and covariance are taken over the training images and
 over copies distorted as by a camera. A picture's distance is its Mahalanobis distance to them (Lee
 et al. 2018, arXiv:1807.03888, but of pixel statistics instead of features).
+
+How far away members may be is found by cross-fitting: the distances of each twentieth of the images
+are to the mean and covariance of the others. So every image counts, also in a set of fifty, and
+none is measured by statistics that it is a part of.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Mapping
 
 import numpy as np
 
-from hyperhive.common.values import is_number
+from hyperhive.common.values import is_count, is_number
 from hyperhive.model.data.images import batches
 
 STATISTICS = {1: 27, 3: 34}
@@ -27,8 +31,11 @@ LARGEST = 1e12
 """Largest number that is accepted from a card."""
 
 _SHRINKAGE = 1e-3
-"""Weight that shrinks the correlations towards 0: without it, two statistics that always agree
-would make the matrix singular."""
+"""Least weight that shrinks the correlations towards 0: without it, two statistics that always
+agree would make the matrix singular. To it is added 1/N for N images, as if one more image had
+shown no correlation: those of few images are mostly chance."""
+
+_FOLDS = 20
 
 _SMALLEST_STD = 1e-3
 
@@ -47,31 +54,46 @@ class MemberStatistics:
     Args:
         mean: of each statistic.
         precision: the inverse of their covariance matrix, each row up to its diagonal.
-        distances: squared distances of held-out members and their distorted copies, as 101
-            percentiles.
+        distances: squared distances of members and their distorted copies, each to statistics that
+            it is no part of, as 101 percentiles.
+        images: the number of members; None in a card of an earlier version.
     """
 
     mean: list[float]
     precision: list[list[float]]
     distances: list[float]
+    images: int | None = None
 
     @classmethod
-    def of(cls, pictures: np.ndarray, held_out: np.ndarray) -> MemberStatistics:
-        """Return the statistics of members, which include copies distorted as by a camera.
+    def of(cls, versions: np.ndarray) -> MemberStatistics:
+        """Return the statistics of members and of copies of them, distorted as by a camera.
 
         Args:
-            pictures: uint8 ``[N, 28, 28, C]``, N of 1 or more; they give mean and covariance.
-            held_out: other members of the same shape; they give the distances.
+            versions: uint8 ``[V, N, 28, 28, C]``, V and N of 2 or more: the N members, then V - 1
+                copies of each. Among the distances the members weigh as much as all copies.
         """
-        known, others = statistics(pictures), statistics(held_out)
+        rows = np.stack([statistics(version) for version in versions])
+        count = rows.shape[1]
+        fold = np.random.RandomState(0).permutation(count) % min(_FOLDS, count)
+        squared = np.empty(rows.shape[:2])
+        for number in range(fold.max() + 1):
+            inside = fold == number
+            squared[:, inside] = cls._fitted(rows[:, ~inside])._squared(rows[:, inside])
+        weighted = np.concatenate([squared[:1].repeat(len(rows) - 1, axis=0), squared[1:]])
+        distances = np.percentile(weighted, np.linspace(0, 100, PERCENTILES))
+        return replace(cls._fitted(rows), distances=_rounded(distances), images=count)
+
+    @classmethod
+    def _fitted(cls, rows: np.ndarray) -> MemberStatistics:
+        """Return mean and precision of statistics float64 ``[V, N, S]``, without distances."""
+        known = rows.reshape(-1, rows.shape[2])
         mean, scale = known.mean(axis=0), np.maximum(known.std(axis=0), _SMALLEST_STD)
         correlation = (known - mean).T @ (known - mean) / len(known) / np.outer(scale, scale)
-        shrunk = (1 - _SHRINKAGE) * correlation + _SHRINKAGE * np.eye(len(mean))
+        weight = min(_SHRINKAGE + 1 / rows.shape[1], 1.0)
+        shrunk = (1 - weight) * correlation + weight * np.eye(len(mean))
         precision = np.linalg.inv(shrunk) / np.outer(scale, scale)
-        rows = [_rounded(row[: place + 1]) for place, row in enumerate(precision)]
-        spread = cls(_rounded(mean), rows, [])
-        distances = np.percentile(spread._squared(others), np.linspace(0, 100, PERCENTILES))
-        return cls(spread.mean, rows, _rounded(distances))
+        triangle = [_rounded(row[: place + 1]) for place, row in enumerate(precision)]
+        return cls(_rounded(mean), triangle, [])
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], channels: int) -> MemberStatistics:
@@ -86,6 +108,8 @@ class MemberStatistics:
             raise ValueError("the precision is not a matrix of the right size")
         for place, row in enumerate(members.precision):
             _require_numbers(row, place + 1)
+        if not is_count(members.images):
+            raise ValueError("the number of images is not a whole number")
         return members
 
     def distance(self, pictures: np.ndarray) -> np.ndarray:
@@ -105,7 +129,7 @@ class MemberStatistics:
 
     def _squared(self, rows: np.ndarray) -> np.ndarray:
         away = rows - np.array(self.mean)
-        squared: np.ndarray = ((away @ self._precision) * away).sum(axis=1)
+        squared: np.ndarray = ((away @ self._precision) * away).sum(axis=-1)
         return squared
 
     @functools.cached_property

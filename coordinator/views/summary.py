@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from hyperhive.coordinator.views.wording import facts, hyperparameters, outcome, percent
-from hyperhive.model.calibration import Calibration
+from hyperhive.model.calibration import CORRECT_KEPT, MEMBERS_KEPT, Calibration, fewest
 from hyperhive.model.card import Card
 from hyperhive.model.config import USUAL
 from hyperhive.model.model_files import WEIGHTS_FILE
@@ -89,6 +89,7 @@ def _model(result: Result, card: Card, folder: Path) -> dict[str, str]:
         "tuned": f"{percent(card.validation_accuracy)} of validation images",
         "test": f"{percent(card.test_accuracy)} of test images{retrained}",
         "unknown": _unknown(card.calibration),
+        "calibration": _calibration(card),
         "model": str(folder / WEIGHTS_FILE),
         "picture": str(result.picture) if result.picture else "none",
         "try it": f"predict-cam --model {folder}",
@@ -101,8 +102,32 @@ def _unknown(calibration: Calibration | None) -> str:
             "predict-cam never answers it: the best trial's weights could not be used to "
             "calibrate, or an older hyperhive ended this study"
         )
+    known = calibration.members.images if calibration.members else None
+    looks = _threshold("membership", calibration.min_membership, known, "training", MEMBERS_KEPT)
+    right, least = calibration.correct, calibration.min_confidence
+    return f"{looks}; {_threshold('confidence', least, right, 'correct', CORRECT_KEPT)}"
+
+
+def _threshold(name: str, least: float, images: int | None, which: str, kept: float) -> str:
+    """Return a threshold and the number of images that it comes from, or why there is none."""
+    if images is None:  # an older hyperhive calibrated
+        return f"{name} below {least:.3g}"
+    if least == 0 and images < fewest(kept):
+        return f"{name} is not used: {images} {which} images, and it takes {fewest(kept)}"
+    return f"{name} below {least:.3g} (from {images:,} {which} images)"
+
+
+def _calibration(card: Card) -> str:
+    """Return what the probabilities are divided by, and how wrong they were on the test images."""
+    calibration = card.calibration
+    if calibration is None:
+        return "none"
+    chosen = f"temperature {calibration.temperature:.3g}"
+    if calibration.validated is not None:
+        better = " show no better one" if calibration.temperature == 1 else ""
+        chosen += f" ({calibration.validated:,} validation images{better})"
+    tested = sum(map(sum, card.confusion or []))
     return (
-        f"below {percent(calibration.min_confidence)} confidence, or unlike all classes; "
-        f"calibration error on test images {percent(calibration.error_after)}, "
-        f"{percent(calibration.error_before)} without calibration"
+        f"{chosen}; calibration error on {tested:,} test images "
+        f"{percent(calibration.error_after)}, {percent(calibration.error_before)} without it"
     )

@@ -37,6 +37,8 @@ def annotated(result: Result) -> Image.Image:
 def annotate(image: np.ndarray, prediction: Prediction, agrees: bool | None) -> Image.Image:
     """Return the picture above a panel with the label and the likeliest classes.
 
+    Beside ``unknown`` stands the reason.
+
     Everything outside the centred square that the model sees is darkened. The panel is below the
     picture because no colour is readable on every picture, and text would cover a 28x28 one.
 
@@ -55,10 +57,13 @@ def annotate(image: np.ndarray, prediction: Prediction, agrees: bool | None) -> 
     canvas.paste(picture, ((width - picture.width) // 2, 0))
     top = picture.height + pad
     colour = colour_of(prediction, agrees)
-    label, share = pretty(prediction.label), share_of(prediction)
-    split = width - pad - title * 2
-    draw_text(canvas, (pad, top, split - pad, top + title), Line(label, colour))
-    draw_text(canvas, (split, top, width - pad, top + title), Line(share, colour, to_right=True))
+    doubt = prediction.doubt
+    split = width - pad - title * 2 if doubt is None else width * 2 // 5
+    draw_text(canvas, (pad, top, split - pad, top + title), Line(pretty(prediction.label), colour))
+    text = share_of(prediction) if doubt is None else doubt.why
+    inset = 0 if doubt is None else (title - row) // 2
+    beside = (split, top + inset, width - pad, top + title - inset)
+    draw_text(canvas, beside, Line(text, colour, to_right=True))
     for rank in range(rows):
         first = top + title + rank * row
         _draw_bar(canvas, first, row, pad, prediction.top[rank], colour if rank == 0 else GREY)

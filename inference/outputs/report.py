@@ -13,11 +13,13 @@ from rich.text import Text
 from hyperhive.common.text import printable
 from hyperhive.inference.labelling import Result
 from hyperhive.inference.outputs.folder import OutputFolder
+from hyperhive.inference.outputs.reasons import CloserOf, Reasons
 from hyperhive.inference.timings import Timings
 from hyperhive.inference.wording import percent, pretty
 
 _LINES_SHOWN = 20
 _BETWEEN_CHANGES_S = 1.0
+_BETWEEN_TRIES_S = 1.0
 
 
 class Report:
@@ -26,18 +28,23 @@ class Report:
     Args:
         out: prints.
         live: whether frames are skipped, as in live mode.
+        closer: see ``Reasons``.
     """
 
-    def __init__(self, out: Console, live: bool) -> None:
+    def __init__(self, out: Console, live: bool, closer: CloserOf) -> None:
         self.tally = Tally()
         self._out = out
         self._live = live
         self._written = 0
         self._changes = Changes()
         self._pace = Pace()
+        self._reasons = Reasons(closer, _BETWEEN_TRIES_S if live else 0.0)
 
     def add(self, result: Result, is_written: bool) -> None:
-        """Count a result; print it if it is written, or in live mode if the label changes."""
+        """Count a result; print it if it is written, or in live mode if the label changes.
+
+        A reason why pictures are unknown is printed when it first occurs.
+        """
         self.tally.add(result)
         self._pace.add(result)
         line = self._changes.line(result, time.monotonic())
@@ -46,6 +53,8 @@ class Report:
             line = _line(result, self._written)
         if line is not None:
             self._out.print(line)
+        for sentence in self._reasons.sentences(result, time.monotonic()):
+            self._out.print(sentence)
 
     def conclude(self, timings: Timings, outputs: OutputFolder) -> None:
         """Print the summary; nothing if there were no frames."""

@@ -12,7 +12,7 @@ from hyperhive.inference.predictor import TOP
 
 JSONL = "predictions.jsonl"
 CSV = "predictions.csv"
-_PLAIN = ["frame", "source", "time", "label", "known", "probability"]
+_PLAIN = ["frame", "source", "time", "label", "known", "probability", "reason"]
 _COLUMNS = _PLAIN + [
     name for rank in range(1, TOP + 1) for name in (f"label{rank}", f"probability{rank}")
 ]

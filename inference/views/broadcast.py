@@ -111,6 +111,7 @@ def _labels(result: Result, seen: np.ndarray) -> bytes:
         "frame": result.frame.index,
         "label": pretty(prediction.label),
         "known": prediction.known,
+        "reason": "" if prediction.doubt is None else str(prediction.doubt),
         "probability": percent(prediction.probability),
         "top": [
             {"label": pretty(name), "share": share, "probability": percent(share)}

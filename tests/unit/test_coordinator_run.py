@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import signal
 import threading
 from pathlib import Path
@@ -250,18 +251,24 @@ def test_a_study_calibrates_its_model(store: Store, mongo_uri: str, tmp_path: Pa
     )
     expected = calibrate(weights, of_trial, tiny())
     assert dataclasses.replace(found, error_before=None, error_after=None) == expected
-    assert found.min_membership == 0.05
-    assert 0 <= found.error_after <= 1  # type: ignore[operator]
-    assert found.error_before != found.error_after
+    assert found.min_membership == pytest.approx(0.05 - 0.5 * math.sqrt(0.05 * 0.95 / 40), abs=1e-4)
+    assert (found.temperature, found.min_confidence, found.validated) == (1.0, 0.0, 8)
+    assert found.error_before is not None
+    assert 0 <= found.error_before <= 1
+    assert found.error_before == found.error_after
     assert load_model(tmp_path / "s")[1].calibration == found
     stored = store.studies.get("s")
     assert stored is not None
     assert Card.from_json((stored.result or {})["card"]).calibration == found
-    assert "calibration error on test images" in plain(summary(result))
+    shown = plain(summary(result))
+    assert "membership below 0.0328 (from 40 training images); confidence is not used: " in shown
+    assert f"{found.correct} correct images, and it takes 99" in shown
+    assert "temperature 1 (8 validation images show no better one)" in shown
+    assert f"calibration error on {TEST_IMAGES} test images" in shown
 
 
-def test_the_trials_of_one_split_share_their_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The images of a split are measured once, not once per trial; another split's again."""
+def test_the_trials_of_one_data_set_share_their_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The images are measured once, not once per trial or split; another data set's again."""
     torch.manual_seed(0)
     packed = pack_weights(LeNet5(1, 2))
     sha256 = hashlib.sha256(packed).hexdigest()
@@ -269,12 +276,12 @@ def test_the_trials_of_one_split_share_their_members(monkeypatch: pytest.MonkeyP
 
     def counted(images: np.ndarray) -> np.ndarray:
         seen.append(len(images))
-        return images
+        return np.stack([images, images])
 
     monkeypatch.setattr("hyperhive.coordinator.evaluation.seen_by_camera", counted)
-    data = tiny("counted")
-    data.train_images[0] = 255  # no other test has these images
-    for split_seed, calls in ((5, 2), (5, 2), (6, 4)):
+    for level, split_seed, calls in ((255, 5, 1), (255, 5, 1), (255, 6, 1), (254, 6, 2)):
+        data = tiny("counted")
+        data.train_images[0] = level  # no other test has these images
         config = TrainConfig("", 0.1, 1, 0.5, split_seed=split_seed).to_json()
         card = Card(["dark", "light"], 1, [0.5], [0.5], sha256, {}, config)
         calibrate(packed, card, dataclasses.replace(data))

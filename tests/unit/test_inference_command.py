@@ -175,7 +175,8 @@ def test_a_folder_is_labelled(
     assert [line["frame"] for line in lines] == list(range(len(pictures)))
     for line, number in zip(lines, in_order):
         assert Path(line["source"]) == folder / pictures[number][0] / f"{number:03d}.png"
-        assert set(line) == {"frame", "source", "time", "label", "known", "probability", "top3"}
+        keys = {"frame", "source", "time", "label", "known", "probability", "reason", "top3"}
+        assert set(line) == keys
         assert line["time"] is None
         assert line["probability"] == pytest.approx(direct[number].probability, abs=1e-4)
         assert line["top3"][0] == {"label": line["label"], "probability": line["probability"]}
@@ -631,6 +632,49 @@ def test_a_picture_of_no_class_is_unknown(
     assert "wall/1: unknown (" in printed
     assert any(row.split()[:2] == ["unknown", "2"] for row in printed.splitlines())
     assert "no thresholds" not in printed
+
+
+def test_it_says_why_pictures_are_unknown(
+    calibrated: Path, mixed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each reason is printed once, with its flag; both tables have it, and the JSON keeps it."""
+    predict(mixed, "--model", calibrated)
+    printed = capsys.readouterr().out
+    said = r"unknown: unlike the training pictures \(membership 0.0\d < 0.05\); --min-membership 0 "
+    assert len(re.findall(said, printed)) == printed.count("unknown: ") == 1
+    assert "fill the square" not in printed
+    lines = lines_of(Path("predictions"))
+    for line in lines:
+        assert (line["reason"] is None) is line["known"]
+    (wall,) = (line for line in lines if "wall" in line["source"])
+    assert wall["reason"].startswith("unlike the training pictures (membership 0.00 < 0.05)")
+    with Path("predictions/predictions.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["reason"] or None for row in csv.DictReader(file)] == [
+            line["reason"] for line in lines
+        ]
+    predict(mixed / "3", "--model", calibrated, "--min-confidence", "1", "--output", "unsure")
+    printed = capsys.readouterr().out
+    assert printed.count("unknown: not sure enough (confidence ") == 1
+    assert "--min-confidence 0 turns this check off" in printed
+
+
+def test_it_says_once_that_pictures_are_too_far_away(
+    calibrated: Path,
+    pictures: list[tuple[str, np.ndarray]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Digits that fill half of the square are unknown; enlarged they are not, and it says so."""
+    (tmp_path / "far").mkdir()
+    for number, (_, image) in enumerate(pictures[:20]):
+        frame = np.full((480, 640, 3), 120, np.uint8)
+        frame[110:370, 190:450] = np.asarray(Image.fromarray(image).resize((260, 260)))
+        Image.fromarray(frame).save(tmp_path / "far" / f"{number:02d}.png")
+    predict("far", "--model", calibrated)
+    printed = capsys.readouterr().out
+    assert printed.count("fill the square: 2.0 times as large, ") == 1
+    assert printed.count("fill the square") == 1
+    assert sum(line["known"] for line in lines_of(Path("predictions"))) < 10
 
 
 def test_thresholds_can_be_replaced(calibrated: Path, mixed: Path) -> None:

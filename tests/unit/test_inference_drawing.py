@@ -33,10 +33,11 @@ from hyperhive.inference.outputs.folder import OutputFolder
 from hyperhive.inference.outputs.report import Tally
 from hyperhive.inference.predictor import Prediction
 from hyperhive.inference.wording import percent, pretty
+from hyperhive.model.calibration import Doubt
 
 LONG = "Ünïcode Ω Бендер 霸王龙 " * 20
 SURE = Prediction((("bart_simpson", 0.75), ("lisa_simpson", 0.25), (LONG, 0.0)))
-UNSURE = Prediction(SURE.top, known=False)
+UNSURE = Prediction(SURE.top, Doubt("membership", 0.012, 0.05))
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -137,6 +138,15 @@ def test_unknown_is_grey_and_bears_no_probability() -> None:
     assert pixels(annotate(image, UNSURE, True), GREEN) > 0  # a class may be called so
 
 
+def test_the_reason_stands_beside_unknown() -> None:
+    """The right of the label's row has the reason, and the label keeps the left."""
+    canvas = np.asarray(annotate(np.zeros((480, 480, 3), np.uint8), UNSURE, None))
+    row = (canvas[490:520] != BACKGROUND).any(axis=(0, 2))
+    assert row[:190].any()
+    assert row[192:470].sum() > 50
+    assert not row[470:].any()
+
+
 def test_unknown_is_a_label_of_its_own() -> None:
     """``unknown`` is counted as a label, agrees with no class, and keeps the likeliest classes."""
     tally = Tally()
@@ -151,10 +161,10 @@ def test_unknown_is_a_label_of_its_own() -> None:
 
 def test_a_class_may_be_called_unknown() -> None:
     """The label reads the same, and ``known`` tells it from the answer ``unknown``."""
-    for known in (True, False):
-        answer = Result(result().frame, Prediction((("unknown", 0.6),), known), "unknown")
+    for doubt in (None, UNSURE.doubt):
+        answer = Result(result().frame, Prediction((("unknown", 0.6),), doubt), "unknown")
         assert answer.agrees
-        assert (answer.to_json()["label"], answer.to_json()["known"]) == ("unknown", known)
+        assert (answer.to_json()["label"], answer.to_json()["known"]) == ("unknown", doubt is None)
 
 
 def test_labels_are_written_for_people() -> None:
@@ -227,6 +237,7 @@ def test_json_lines_hold_what_was_said(tmp_path: Path) -> None:
             "label": "bart_simpson",
             "known": True,
             "probability": 0.75,
+            "reason": None,
             "top3": [{"label": label, "probability": p} for label, p in SURE.top],
         }
     ]

@@ -16,14 +16,16 @@ from hyperhive.inference.drawing.overlay import with_inset
 from hyperhive.inference.frames import Frame
 from hyperhive.inference.labelling import Result
 from hyperhive.inference.outputs.folder import OutputFolder
+from hyperhive.inference.outputs.reasons import Reasons
 from hyperhive.inference.outputs.report import Changes, Pace, Report
 from hyperhive.inference.outputs.video_writer import VideoWriter
-from hyperhive.inference.predictor import Assessment, Prediction
+from hyperhive.inference.predictor import Assessment, Closer, Prediction
 from hyperhive.inference.session import Session, Snapshots
 from hyperhive.inference.settings import PredictSettings, Sampling
 from hyperhive.inference.smoothing import Smoother
 from hyperhive.inference.timings import CAPTURE, INFER, Timings
 from hyperhive.inference.views.display import Display
+from hyperhive.model.calibration import Doubt
 
 SURE = Prediction((("bart", 0.75), ("lisa", 0.25)))
 UNSURE = Prediction((("lisa", 0.5), ("bart", 0.25)))
@@ -107,8 +109,37 @@ def test_only_changes_of_the_label_are_said() -> None:
     assert [line is not None for line in lines] == [True, False, True, False]
     assert changes.line(result(prediction=SURE), 6.2) is not None
     assert (lines[0] or "").endswith(" bart 75 %")
-    lost = changes.line(result(prediction=Prediction(SURE.top, known=False)), 9.0)
+    lost = changes.line(result(prediction=Prediction(SURE.top, Doubt("margin", 0.1, 0.2))), 9.0)
     assert (lost or "").endswith(" unknown")
+
+
+def test_reasons_are_said_once_and_advice_needs_most_of_the_tries() -> None:
+    """A stranger that looks like a member when enlarged gives no advice; it is tried once a second.
+
+    The moments are those at which an unknown picture comes; the answers are those of its
+    enlargement.
+    """
+    enlarged = [None, None, Closer(1.6, SURE), Closer(1.3, SURE), Closer(2.0, UNSURE)]
+    tried: list[int] = []
+
+    def closer(image: np.ndarray) -> Closer | None:
+        tried.append(len(tried))
+        return enlarged[len(tried) - 1]
+
+    reasons = Reasons(closer, interval=1.0)
+    far = result(prediction=Prediction(SURE.top, Doubt("membership", 0.01, 0.05)))
+    close = result(prediction=Prediction(SURE.top, Doubt("margin", 0.01, 0.05)))
+    said = [list(reasons.sentences(far, moment)) for moment in (5.0, 5.9, 6.0, 7.0, 8.0, 9.0)]
+    assert said[0] == [
+        "unknown: unlike the training pictures (membership 0.01 < 0.05); --min-membership 0 turns "
+        "this check off"
+    ]
+    assert said[1:5] == [[], [], [], []]
+    assert said[5] == ["fill the square: 2.0 times as large, frame-000 would be lisa (50 %)"]
+    assert len(list(reasons.sentences(close, 9.5))) == 1
+    assert list(reasons.sentences(far, 20.0)) == list(reasons.sentences(close, 20.0)) == []
+    assert list(reasons.sentences(result(), 21.0)) == []
+    assert len(tried) == 5
 
 
 def test_skipped_frames_are_counted() -> None:
@@ -194,7 +225,7 @@ def test_the_keys_of_the_window(tmp_path: Path) -> None:
 
     window: Any = ScriptedWindow([None, " ", "m", None, "m", None, "q"])
     model: Any = Model()
-    report = Report(Console(quiet=True), live=True)
+    report = Report(Console(quiet=True), live=True, closer=lambda image: None)
     outputs = OutputFolder(tmp_path / "out", "title", live=True)
     display = Display(window, None, model.input_of)
     session = Session(Frames(), model, Snapshots(None), Smoother(0.3), outputs, display, report)

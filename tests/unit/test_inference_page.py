@@ -30,6 +30,7 @@ from hyperhive.inference.predictor import Prediction
 from hyperhive.inference.settings import parse_address
 from hyperhive.inference.views.broadcast import Broadcast
 from hyperhive.inference.views.page import serve
+from hyperhive.model.calibration import Doubt
 from hyperhive.web.server import PageServer, Viewer
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -151,7 +152,14 @@ def test_pictures_and_labels_come_as_they_are_labelled(broadcast: Broadcast, url
         labels_shown = next_labels(labels)
         assert (labels_shown["frame"], labels_shown["probability"]) == (index, "75 %")
     assert (labels_shown["label"], labels_shown["known"]) == (HOSTILE, True)
+    assert labels_shown["reason"] == ""
     assert [entry["share"] for entry in labels_shown["top"]] == [0.75, 0.25]
+    doubt = Doubt("membership", 0.0123, 0.05)
+    unknown = Result(result(201).frame, Prediction((("lisa_simpson", 0.75),), doubt))
+    broadcast.publish(unknown)
+    labels_shown = next_labels(labels)
+    assert (labels_shown["label"], labels_shown["known"]) == ("unknown", False)
+    assert labels_shown["reason"] == "unlike the training pictures (membership 0.01 < 0.05)"
     for _, connection in streams:
         connection.close()
 

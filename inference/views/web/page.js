@@ -24,6 +24,7 @@ function row(list, number) {
 
 function show(result) {
   write(element("label"), result.label);
+  write(element("reason"), result.reason);
   element("label").parentNode.classList.toggle("unknown", !result.known);
   const list = element("top");
   result.top.forEach((entry, number) => {

@@ -119,22 +119,23 @@ def workers(
         slots: how many trials run at once; None for one per core.
         log: the file for their output.
     """
-    command = [sys.executable, "-m", "hyperhive", "worker", "--study", study]
+    command = [sys.executable, "-m", "hyperhive", "worker", "--study", study, "--while-stdin-open"]
     command += [] if slots is None else ["--slots", str(slots)]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        running = subprocess.Popen(
             command,
             env=dict(environment),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # ends with this process, even if it is killed, and they with it
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches only this process, which stops them in order
         )
-        try:
-            yield Workers(process, log)
-        finally:
-            _stop(process)
+        with running as process:
+            try:
+                yield Workers(process, log)
+            finally:
+                _stop(process)
 
 
 class Workers:

@@ -57,7 +57,10 @@ def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoRe
             "to the database can run anything on this machine"
         )
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    if Pool(_slot, (settings, sender, set_up), slots).run():
+    pool = Pool(_slot, (settings, sender, set_up), slots)
+    if settings.while_stdin_open:
+        threading.Thread(target=_stop_with_input, args=(pool,), daemon=True).start()
+    if pool.run():
         end_process(0)
     # Most errors are the same in every slot: log each once.
     reasons = set()
@@ -116,6 +119,14 @@ def _device_kind(choice: str) -> str:
     from hyperhive.model.device import choose
 
     return choose(choice).type
+
+
+def _stop_with_input(pool: Pool) -> None:
+    """Stop in good order when standard input ends: the system closes it with its writer."""
+    while os.read(0, 1):
+        pass
+    log.warning("the command that started this worker has ended")
+    pool.stop()
 
 
 # -- a slot ------------------------------------------------------------------------------------

@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
+import tempfile
 import threading
 from pathlib import Path
 from typing import Iterator
 
-from hyperhive.common.errors import ReadableByOthers
+from hyperhive.common.errors import OutputError, ReadableByOthers
+
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""The errors of a disk without room, or a user without: they may pass."""
+
+
+def require_folder(
+    folder: Path, purpose: str, advice: str, may_be_full: bool = False, mode: int = 0o777
+) -> None:
+    """Make a folder, if needed, and try to write in it, before work depends on that.
+
+    Raises ``OutputError``.
+
+    Args:
+        folder: the folder.
+        purpose: what it is for, after "the folder of".
+        advice: what the user can do, as an imperative.
+        may_be_full: accept a disk that has no room at present.
+        mode: of the folder, if it is made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=mode)
+        with tempfile.TemporaryFile(dir=str(folder)):
+            pass
+    except OSError as error:
+        if may_be_full and error.errno in DISK_IS_FULL:
+            return
+        raise OutputError(
+            f"{folder}, the folder of {purpose}, cannot be written ({error.strerror}): {advice}"
+        ) from error
 
 
 @contextlib.contextmanager

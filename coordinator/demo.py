@@ -15,7 +15,7 @@ from rich.console import Console
 
 from hyperhive.common.errors import DatasetError, InputError
 from hyperhive.common.signals import StopSignals
-from hyperhive.coordinator.session import Connect, ShownSearch, loading
+from hyperhive.coordinator.session import Connect, ShownSearch, loading, require_model_folder
 from hyperhive.coordinator.space import named
 from hyperhive.coordinator.study import Plan, study_name
 from hyperhive.model.data.download import Progress
@@ -55,6 +55,7 @@ def run(options: DemoOptions, connect: Connect, console: Console) -> bool:
         lambda progress: choose_data(options.dataset, options.data, options.seed, progress), console
     )
     chosen = plan(loaded, options.trials, options.seed, **space)
+    require_model_folder(options.models / chosen.name)
     with StopSignals() as signals, connect() as uri:
         log = options.models / chosen.name / "worker.log"
         environment = {**options.environment, "HYPERHIVE_MONGO": uri}
@@ -121,7 +122,6 @@ def workers(
     """
     command = [sys.executable, "-m", "hyperhive", "worker", "--study", study, "--while-stdin-open"]
     command += [] if slots is None else ["--slots", str(slots)]
-    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         running = subprocess.Popen(
             command,

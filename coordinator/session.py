@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.progress import Progress as Bars
 from hyperhive.common.console import tell
 from hyperhive.common.errors import UsageError
 from hyperhive.common.extras import require_installed
+from hyperhive.common.files import require_folder
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.space import named
@@ -129,7 +129,7 @@ class ShownSearch:
         with Store(uri) as store:
             study = open_study(store, self.plan, self.dataset)
             folder = self.models / study.name
-            _require_writable(folder)
+            require_model_folder(folder)
             console.print(f"study {study.name} on {store.address}", highlight=False)
             try:
                 with showing(console) as show:
@@ -162,8 +162,6 @@ def _download_bar(console: Console) -> Iterator[Progress]:
         yield show
 
 
-def _require_writable(folder: Path) -> None:
-    """Raise ``OSError`` now, and not after hours of work, if the model could not be written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-        pass
+def require_model_folder(folder: Path) -> None:
+    """Raise ``OutputError`` now, and not after hours of work, if no model could be written."""
+    require_folder(folder, "the study's model", "choose another with --models")

@@ -13,11 +13,13 @@ import threading
 from dataclasses import replace
 from typing import Callable, NoReturn
 
+from hyperhive.common import files, paths
 from hyperhive.common.errors import HyperhiveError, UsageError
 from hyperhive.common.signals import StopRequest, end_process
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.server import login
 from hyperhive.worker.device import default_slots, describe, installed
+from hyperhive.worker.outbox import default_directory
 from hyperhive.worker.pool import EXPECTED_ERROR, Pool
 from hyperhive.worker.settings import WorkerSettings
 
@@ -49,6 +51,12 @@ def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoRe
     _lower_priority(settings.nice)
     settings = replace(settings, mongo=_login(settings.mongo, save_login))
     settings = replace(settings, device=_device_kind(settings.device))
+    files.require_folder(
+        default_directory(),
+        "results that are not delivered yet",
+        paths.advice("data"),
+        may_be_full=True,  # results are kept in memory until there is room
+    )
     slots = settings.slots or default_slots(settings.device)
     log.info("%d slot%s on %s", slots, "s" if slots > 1 else "", settings.device)
     if settings.allow_pickled:
@@ -99,6 +107,7 @@ def _login(uri: str | None, save: bool) -> str | None:
     if uri is not None:
         _check_login(uri)
     if uri is not None and save:
+        files.require_folder(login.saved_file().parent, "the saved login", paths.advice("config"))
         log.info("login saved in %s: next time, `hyperhive worker` is enough", login.save(uri))
     return uri
 

@@ -11,7 +11,6 @@ the network.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 import secrets
 import shutil
@@ -25,9 +24,10 @@ from typing import Callable, Iterator
 import portalocker
 from pymongo import errors as mongo
 
-from hyperhive.common import paths
-from hyperhive.store.errors import NoServerBinary, ServerFailed, StoreError
+from hyperhive.common import files, paths
+from hyperhive.store.errors import ServerFailed, StoreError
 from hyperhive.store.server import mongod as process
+from hyperhive.store.server.binary import find_mongod
 from hyperhive.store.server.client import DEFAULT_DATABASE
 from hyperhive.store.server.embedded_files import ADMIN, USER, Login, Note, holding
 from hyperhive.store.server.mongod import Mongod, client, free_port, is_unlocked, require_free
@@ -45,34 +45,11 @@ def default_directory() -> Path:
     return paths.data_directory() / "mongo"
 
 
-def find_mongod(given: str | None = None) -> Path:
-    """Return a mongod executable: the one given, the one on PATH, or the ``mongod`` extra's.
-
-    Raises ``NoServerBinary``.
-    """
-    if given is not None:
-        executable = shutil.which(given)
-        if executable is None:
-            raise NoServerBinary(f"there is no executable at {given}: check the path in --mongod")
-        return Path(executable)
-    on_path = shutil.which("mongod")
-    if on_path is not None:
-        return Path(on_path)
-    # The wheels of the extra share the package name fiftyone with a namespace of their own.
-    package = importlib.util.find_spec("fiftyone")
-    for folder in (package.submodule_search_locations or []) if package else []:
-        for name in ("mongod", "mongod.exe"):
-            binary = Path(folder) / "db" / "bin" / name
-            if binary.is_file():
-                return binary
-    raise NoServerBinary(
-        "no mongod was found: pip install 'hyperhive[mongod]', or pass the path of one with "
-        "--mongod PATH, or the address of a server that runs elsewhere with --mongo URI"
-    )
-
-
 def running_uri(directory: Path | None = None) -> str | None:
-    """Return the URI of the embedded server, login included; None if it does not run."""
+    """Return the URI of the embedded server, login included; None if it does not run.
+
+    Raises ``ServerFailed`` if its files are damaged or cannot be read. Writes nothing.
+    """
     server = _Server(directory or default_directory())
     return server.uri() if server.answers() else None
 
@@ -90,7 +67,8 @@ def embedded_server(
 ) -> Iterator[str]:
     """Run the embedded server while the context is open, and give its URI, login included.
 
-    If it runs already, it is shared. Raises ``NoServerBinary`` or ``ServerFailed``.
+    If it runs already, it is shared. Raises ``NoServerBinary``, ``ServerFailed``, or
+    ``OutputError`` if its directory cannot be written.
 
     Args:
         directory: of its files; by default in the user's data directory.
@@ -121,6 +99,7 @@ def stop(directory: Path | None = None) -> bool:
     server = _Server(directory or default_directory())
     if not server.start_lock.exists():
         return False  # none ever ran here
+    server.make_directory()
     with holding(server.start_lock, portalocker.LOCK_EX):
         if server.answers():
             server.stop()
@@ -197,8 +176,12 @@ class _Server:
         self._keeper: subprocess.Popen[bytes] | None = None
 
     def make_directory(self) -> None:
-        """Make the directory of its files; only this user may look into it."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Make the directory of its files; only this user may look into it.
+
+        Raises ``OutputError``.
+        """
+        purpose, advice = "the private MongoDB server", paths.advice("data")
+        files.require_folder(self._directory, purpose, advice, may_be_full=True, mode=0o700)
 
     def uri(self) -> str:
         """Return the URI of its everyday user. Raises ``ServerFailed`` if it was stopped."""

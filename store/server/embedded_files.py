@@ -10,7 +10,7 @@ from typing import Any, Iterator
 
 import portalocker
 
-from hyperhive.common import files
+from hyperhive.common import files, paths
 from hyperhive.store.errors import ServerFailed
 
 ADMIN, USER = "admin", "hyperhive"
@@ -49,10 +49,15 @@ class Login:
         )
 
     def _read(self) -> dict[str, Any]:
-        if not self.file.exists():
-            return {}
         try:
             login: dict[str, Any] = json.loads(self.file.read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except OSError as error:
+            raise ServerFailed(
+                f"{self.file}, the private MongoDB server's login, cannot be read "
+                f"({error.strerror}): {paths.advice('data')}"
+            ) from error
         except ValueError as error:
             raise ServerFailed(self.lost("is damaged")) from error
         return login

@@ -17,23 +17,20 @@ DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 """The errors of a disk without room, or a user without: they may pass."""
 
 
-def require_folder(
-    folder: Path, purpose: str, advice: str, may_be_full: bool = False, mode: int = 0o777
-) -> None:
-    """Make a folder, if needed, and try to write in it, before work depends on that.
+def require_writable(folder: Path, purpose: str, advice: str, may_be_full: bool = False) -> None:
+    """Try whether a folder can be written, or made, before work depends on that; leave nothing.
 
     Raises ``OutputError``.
 
     Args:
-        folder: the folder.
+        folder: the folder, which need not exist.
         purpose: what it is for, after "the folder of".
         advice: what the user can do, as an imperative.
         may_be_full: accept a disk that has no room at present.
-        mode: of the folder, if it is made.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=mode)
-        with tempfile.TemporaryFile(dir=str(folder)):
+        existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        with tempfile.TemporaryFile(dir=str(existing)):
             pass
     except OSError as error:
         if may_be_full and error.errno in DISK_IS_FULL:

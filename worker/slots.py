@@ -51,7 +51,7 @@ def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoRe
     _lower_priority(settings.nice)
     settings = replace(settings, mongo=_login(settings.mongo, save_login))
     settings = replace(settings, device=_device_kind(settings.device))
-    files.require_folder(
+    files.require_writable(
         default_directory(),
         "results that are not delivered yet",
         paths.advice("data"),
@@ -107,7 +107,7 @@ def _login(uri: str | None, save: bool) -> str | None:
     if uri is not None:
         _check_login(uri)
     if uri is not None and save:
-        files.require_folder(login.saved_file().parent, "the saved login", paths.advice("config"))
+        files.require_writable(login.folder(), "the saved login", paths.advice("config"))
         log.info("login saved in %s: next time, `hyperhive worker` is enough", login.save(uri))
     return uri
 

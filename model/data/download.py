@@ -35,8 +35,9 @@ def simpsons_archive(progress: Progress, url: str = SIMPSONS_URL) -> Path:
     archive = datasets_directory() / "simpsons-mnist.zip"
     if archive.exists():
         return archive
-    files.require_folder(archive.parent, "downloaded data sets", paths.advice("cache"))
+    files.require_writable(archive.parent, "downloaded data sets", paths.advice("cache"))
     try:
+        archive.parent.mkdir(parents=True, exist_ok=True)
         with files.replacing(archive) as partial:
             _download(url, partial, progress)
             actual = tree_sha256(partial)

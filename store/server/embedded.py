@@ -181,7 +181,8 @@ class _Server:
         Raises ``OutputError``.
         """
         purpose, advice = "the private MongoDB server", paths.advice("data")
-        files.require_folder(self._directory, purpose, advice, may_be_full=True, mode=0o700)
+        files.require_writable(self._directory, purpose, advice, may_be_full=True)
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def uri(self) -> str:
         """Return the URI of its everyday user. Raises ``ServerFailed`` if it was stopped."""

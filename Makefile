@@ -50,7 +50,7 @@ DEVICE_TESTS = tests/store tests/unit/test_worker_*.py tests/unit/test_model_*.p
   tests/unit/test_inference_*.py --ignore tests/store/test_embedded.py
 FLOOR_TESTS ?= $(DEVICE_TESTS)
 test-device: $(call STAMP,test) .venv-device/.installed .venv-floor/.installed
-	mongod=$$($(BIN)/python -c 'from hyperhive.store.server.embedded import find_mongod as f; print(f().parent)') && \
+	mongod=$$($(BIN)/python -c 'from hyperhive.store.server.binary import find_mongod as f; print(f().parent)') && \
 	export PATH="$$mongod:$$PATH" && \
 	.venv-device/bin/python -m pytest -n 3 --dist loadfile $(DEVICE_TESTS) && \
 	.venv-floor/bin/python -m pytest -n 3 --dist loadfile $(FLOOR_TESTS)

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
+import tempfile
 import threading
 from pathlib import Path
 from typing import Iterator
 
-from hyperhive.common.errors import ReadableByOthers
+from hyperhive.common.errors import OutputError, ReadableByOthers
+
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""The errors of a disk without room, or a user without: they may pass."""
+
+
+def require_writable(folder: Path, purpose: str, advice: str, may_be_full: bool = False) -> None:
+    """Try whether a folder can be written, or made, before work depends on that; leave nothing.
+
+    Raises ``OutputError``.
+
+    Args:
+        folder: the folder, which need not exist.
+        purpose: what it is for, after "the folder of".
+        advice: what the user can do, as an imperative.
+        may_be_full: accept a disk that has no room at present.
+    """
+    try:
+        existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        with tempfile.TemporaryFile(dir=str(existing)):
+            pass
+    except OSError as error:
+        if may_be_full and error.errno in DISK_IS_FULL:
+            return
+        raise OutputError(
+            f"{folder}, the folder of {purpose}, cannot be written ({error.strerror}): {advice}"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import platformdirs
@@ -22,3 +23,11 @@ def data_directory() -> Path:
 def config_directory() -> Path:
     """Return the folder of the saved login and its certificates."""
     return Path(platformdirs.user_config_dir(_APPLICATION, appauthor=False))
+
+
+def advice(kind: str) -> str:
+    """Return what to do if one of these folders cannot be used: ``cache``, ``data``, ``config``."""
+    if sys.platform == "win32":  # no variable chooses them there
+        return "make it writable"
+    variable = "HOME" if sys.platform == "darwin" else f"XDG_{kind.upper()}_HOME"
+    return f"make it writable, or set {variable} to another folder"

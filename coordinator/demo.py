@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +14,21 @@ from typing import Any, Iterator, Mapping
 
 from rich.console import Console
 
+from hyperhive.common.console import tell
 from hyperhive.common.errors import DatasetError, InputError
+from hyperhive.common.files import require_writable
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.session import Connect, ShownSearch, loading
 from hyperhive.coordinator.space import named
 from hyperhive.coordinator.study import Plan, study_name
 from hyperhive.model.data.download import Progress
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load, looks_like_simpsons
+from hyperhive.store.store import Store
 
 TRIALS = {"digits": 20}
 _TRIALS_OTHERWISE = 30
 _STOP_S = 30.0
+_LOOK_EVERY_S = 0.1
 
 
 class WorkersFailed(InputError):
@@ -55,10 +60,13 @@ def run(options: DemoOptions, connect: Connect, console: Console) -> bool:
         lambda progress: choose_data(options.dataset, options.data, options.seed, progress), console
     )
     chosen = plan(loaded, options.trials, options.seed, **space)
+    require_writable(options.models, "the models", "choose another with --models")
     with StopSignals() as signals, connect() as uri:
         log = options.models / chosen.name / "worker.log"
         environment = {**options.environment, "HYPERHIVE_MONGO": uri}
         with workers(environment, chosen.name, options.slots, log) as running:
+            tell("starting this machine's workers", to=console)
+            running.wait_for_start(uri, chosen.name, signals.stop)
             shown = ShownSearch(
                 chosen,
                 loaded.dataset,
@@ -119,22 +127,23 @@ def workers(
         slots: how many trials run at once; None for one per core.
         log: the file for their output.
     """
-    command = [sys.executable, "-m", "hyperhive", "worker", "--study", study]
+    command = [sys.executable, "-m", "hyperhive", "worker", "--study", study, "--while-stdin-open"]
     command += [] if slots is None else ["--slots", str(slots)]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        running = subprocess.Popen(
             command,
             env=dict(environment),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # ends with this process, even if it is killed, and they with it
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches only this process, which stops them in order
         )
-        try:
-            yield Workers(process, log)
-        finally:
-            _stop(process)
+        with running as process:
+            try:
+                yield Workers(process, log)
+            finally:
+                _stop(process)
 
 
 class Workers:
@@ -143,6 +152,12 @@ class Workers:
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self._process = process
         self._log = log
+
+    def wait_for_start(self, uri: str, study: str, stop: threading.Event) -> None:
+        """Wait until a slot is there for the study, or ``stop``; see ``require_alive``."""
+        with Store(uri) as store:
+            while not store.workers.present(study) and not stop.wait(_LOOK_EVERY_S):
+                self.require_alive()
 
     def require_alive(self) -> None:
         """Raise ``WorkersFailed``, with the last line of their log, if they have ended."""

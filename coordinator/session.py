@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.progress import Progress as Bars
 from hyperhive.common.console import tell
 from hyperhive.common.errors import UsageError
 from hyperhive.common.extras import require_installed
+from hyperhive.common.files import require_writable
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.space import named
@@ -63,7 +63,10 @@ def run(options: StudyOptions, connect: Connect, console: Console) -> bool:
 
 def plan_of(options: StudyOptions) -> Plan:
     """Return what the study file and the flags describe; a flag wins. Raises ``UsageError``."""
-    fields: dict[str, Any] = read_file(options.file) if options.file is not None else {}
+    fields: dict[str, Any] = {}
+    if options.file is not None:
+        fields = read_file(options.file)
+        _require_valid(f"study file {options.file}", fields)
     if options.dataset is not None or options.data is not None:
         name = options.dataset or "folder"
         fields["data"] = DatasetRequest(name, options.data, options.gray, options.strict)
@@ -77,6 +80,7 @@ def plan_of(options: StudyOptions) -> Plan:
     for flag in ("name", "trials", "algorithm", "seed"):
         if getattr(options, flag) is not None:
             fields[flag] = getattr(options, flag)
+            _require_valid(f"--{flag}", {flag: fields[flag]})
     if options.space is not None:
         fields.update(named(options.space))
     # The study's seed also splits images that come without a test/ folder.
@@ -86,6 +90,14 @@ def plan_of(options: StudyOptions) -> Plan:
         "name", study_name(request.data.resolve().stem if own_images else request.name)
     )
     return Plan(**fields)
+
+
+def _require_valid(source: str, fields: dict[str, Any]) -> None:
+    """Raise ``UsageError`` that names where these values of a plan come from."""
+    try:
+        Plan(**{"name": "x", "data": DatasetRequest("digits"), **fields})
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from error
 
 
 def loading(load: Callable[[Progress], LoadedDataset], console: Console) -> LoadedDataset:
@@ -164,10 +176,5 @@ def _download_bar(console: Console) -> Iterator[Progress]:
 
 
 def _require_writable(folder: Path) -> None:
-    """Raise ``OSError`` now, and not after hours of work, if the model could not be written.
-
-    Nothing is left behind: the study may be refused yet, or end without a model.
-    """
-    existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    with tempfile.TemporaryFile(dir=existing):
-        pass
+    """Raise ``OutputError`` now, and not after hours of work, if the model could not be written."""
+    require_writable(folder, "the study's model", "choose another with --models")

@@ -14,6 +14,7 @@ from typing import Any, Callable, ContextManager, Iterator, Mapping
 from rich.text import Text
 
 from hyperhive.common.errors import InputError, UsageError
+from hyperhive.common.files import require_writable
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.views.wording import facts, hyperparameters, outcome, percent
 from hyperhive.model import model_files
@@ -185,6 +186,7 @@ def _export(model: DescribedModel, path: Path, fetch: Callable[[str], bytes]) ->
     """Write the model in the form that the path's suffix names; return what to print."""
     from hyperhive.model.engines.export import export, is_compared
 
+    require_writable(path.parent, "the exported model", "choose another with --export")
     if not is_compared(path):
         export(path, model.packed, model.card)
         return Text(f"written: {path} and its card, {model_files.card_file(path)}")

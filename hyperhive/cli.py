@@ -222,6 +222,8 @@ def _sentence(error: Exception) -> Optional[str]:
             return f"{error.filename}: {error.strerror}"
         if error.errno in _OF_A_DISK:
             return error.strerror
+        if "temporary directory" in str(error.strerror):  # tempfile's words
+            return "no folder for temporary files can be written: set TMPDIR to one that can"
     return None
 
 

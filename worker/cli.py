@@ -61,6 +61,8 @@ _FIRST_COME = typer.Option(
     "a slower device holds. Without it, the last trials of a study are shared out by speed.",
 )
 _VERBOSE = typer.Option(False, "--verbose", "-v", help="Log more.")
+# For a command that starts a worker: the worker ends with it, even if it is killed.
+_WHILE_STDIN_OPEN = typer.Option(False, "--while-stdin-open", hidden=True)
 
 
 def worker(
@@ -77,6 +79,7 @@ def worker(
     nice: int = _NICE,
     first_come: bool = _FIRST_COME,
     verbose: bool = _VERBOSE,
+    while_stdin_open: bool = _WHILE_STDIN_OPEN,
 ) -> None:
     """Claim trials of a coordinator's study and train them on this machine.
 
@@ -96,6 +99,7 @@ def worker(
         nice=nice,
         first_come=first_come,
         verbose=verbose,
+        while_stdin_open=while_stdin_open,
     )
     _set_up_logging(verbose, "worker")
     from hyperhive.worker.slots import run_slots

@@ -22,7 +22,7 @@ from hyperhive.store.server.address import Place
 from hyperhive.store.server.client import revoked
 from hyperhive.store.server.embedded import running_uri
 from hyperhive.store.store import Store
-from hyperhive.store.trial import ErrorKind
+from hyperhive.store.trial import ErrorKind, Trial
 from hyperhive.worker.claiming import Claimer
 from hyperhive.worker.device import is_device_failure
 from hyperhive.worker.heartbeat import Heartbeat, Held
@@ -140,9 +140,10 @@ class Worker:
         except StoreUnavailable as error:
             if self._find_server() is None:  # it ends with the last command that uses it
                 where = self._place.where if self._place else "its last address"
-                log.warning("the private server at %s has stopped; waiting for it", where)
+                reason = f"the private server at {where} has stopped"
             else:
-                log.warning("%s; waiting for it", error)
+                reason = str(error)
+            log.warning("%s%s", reason, "" if self._stop.asked.is_set() else "; waiting for it")
 
     def _work(self, store: Store, heartbeat: Heartbeat) -> None:
         """Run trials until stopped; poll less and less often while there are none."""
@@ -189,7 +190,7 @@ class Worker:
                 outcome = self._run_objective(store, held, heartbeat)
                 token, result, weights = str(trial.token), outcome.result, outcome.weights
                 # On disk before the first attempt to deliver: from here on nothing can lose it.
-                self._outbox.add(Entry(trial.id, token, result, weights, store_id))
+                self._outbox.add(Entry(trial.id, token, result, weights, store_id), trial.label)
             except Exception as error:
                 heartbeat.raise_failure()  # then the store would not hear about this trial either
                 self._settle(store, held, error)
@@ -224,7 +225,7 @@ class Worker:
         trial, name = held.trial, held.trial.label
         try:
             if held.lost.is_set():
-                log.warning("%s: stopped; another worker holds it, or finished first", name)
+                log.warning("%s: stopped; %s", name, _why_lost(store, trial))
             elif held.cancelled.is_set():
                 store.queue.confirm_cancel(trial)
                 log.info("%s: cancelled", name)
@@ -246,7 +247,17 @@ class Worker:
                 store.queue.fail(trial, ErrorKind.OBJECTIVE, _last_line(error))
                 log.error("%s: failed", name, exc_info=error)
         except LeaseLost:
-            log.warning("%s: no longer this worker's", name)
+            log.warning("%s: no longer this worker's; %s", name, _why_lost(store, trial))
+
+
+def _why_lost(store: Store, trial: Trial) -> str:
+    """Return what became of a trial whose lease this worker has lost."""
+    now = store.trials.get(trial.id)
+    if now is None:
+        return "it was deleted with its study"
+    if now.cancel_requested or (now.error or {}).get("kind") == ErrorKind.CANCELLED.value:
+        return "it was cancelled"
+    return "another worker holds it, or finished first"
 
 
 def _last_line(error: Exception) -> str:

@@ -19,6 +19,7 @@ import bson.errors
 import portalocker
 
 from hyperhive.common import files, paths
+from hyperhive.common.errors import InputError
 from hyperhive.store.errors import (
     BadCertificate,
     LeaseLost,
@@ -34,6 +35,10 @@ log = logging.getLogger(__name__)
 _LOCK = "lock"
 _LARGEST_RESULT = 8 << 20
 """MongoDB's limit for a document is 16 MiB, and a trial may have to hold late results too."""
+
+
+class ResultLost(InputError):
+    """A result was neither delivered nor written to the outbox when its worker ended."""
 
 
 def default_directory() -> Path:
@@ -81,8 +86,20 @@ class Entry:
         return entry
 
 
+@dataclass(frozen=True)
+class _Unsaved:
+    """A result in memory only: its entry, what people call its trial, and why it is not on disk."""
+
+    entry: Entry
+    trial: str
+    reason: OSError
+
+
 class Outbox:
     """The outbox of one worker process. Use it as a context manager: it holds the folder's lock.
+
+    Its end raises ``ResultLost`` for a result that it could not deliver or write, or logs that if
+    another error ends it.
 
     Args:
         worker: the worker's id, which is the name of its folder.
@@ -92,7 +109,7 @@ class Outbox:
     def __init__(self, worker: str, directory: Path | None = None) -> None:
         self._root = directory or default_directory()
         self._folder = self._root / worker
-        self._unsaved: list[Entry] = []
+        self._unsaved: list[_Unsaved] = []
         self._lock = contextlib.ExitStack()
         self._is_locked = False
 
@@ -107,10 +124,36 @@ class Outbox:
             )
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
+        lost = self._save_again()
+        waiting = _count(self._folder)
+        if waiting:
+            log.warning(
+                "%d result%s in %s: the next worker on this device delivers what can be delivered",
+                waiting,
+                " stays" if waiting == 1 else "s stay",
+                self._folder,
+            )
         if self._is_locked:
             _remove_if_empty(self._folder)
         self._lock.close()
+        if lost is not None and not any(raised):
+            raise lost
+        if lost is not None:
+            log.error("%s", lost)
+
+    def _save_again(self) -> ResultLost | None:
+        """Write what is in memory only, if there is room now; return an error for what is lost."""
+        unsaved, self._unsaved = self._unsaved, []
+        for one in unsaved:
+            self._save(one.entry, one.trial)
+        if not self._unsaved:
+            return None
+        trials = ", ".join(one.trial for one in self._unsaved)
+        return ResultLost(
+            f"the result of {trials} is lost and will be computed again: the server did not take "
+            f"it, and {self._folder} cannot be written ({self._unsaved[0].reason})"
+        )
 
     def _make(self) -> None:
         """Make the folder and lock it, unless that is done already."""
@@ -124,31 +167,36 @@ class Outbox:
                 if not self._is_locked:
                     self._lock.close()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry, trial: str = "a trial") -> None:
         """Keep a result until it is delivered: synced on disk, or in memory if the disk is full.
 
-        Raises ``ValueError`` or BSON's own error for a result that the store could not hold.
+        ``trial`` is what people call its trial. Raises ``ValueError`` or BSON's own error for a
+        result that the store could not hold.
         """
+        self._save(entry, trial)
+        if self._unsaved and self._unsaved[-1].entry is entry:
+            log.error(
+                "the outbox %s cannot be written (%s): this result is kept in memory only, so "
+                "leave the worker running until it is delivered",
+                self._folder,
+                self._unsaved[-1].reason,
+            )
+
+    def _save(self, entry: Entry, trial: str) -> None:
         path = self._folder / (entry.token + ".bson")
         encoded = entry.encode()
         try:
             self._make()
             files.write(path, encoded, durable=True)
         except OSError as error:
-            log.error(
-                "the outbox %s cannot be written (%s): this result is kept in memory only, so "
-                "leave the worker running until it is delivered",
-                self._folder,
-                error,
-            )
-            self._unsaved.append(entry)
+            self._unsaved.append(_Unsaved(entry, trial, error))
 
     def deliver(self, store: Store) -> None:
         """Deliver every result that this outbox holds for this store.
 
         Raises ``StoreUnavailable`` if the server goes away; results that were not delivered stay.
         """
-        self._unsaved = [entry for entry in self._unsaved if not _deliver(entry, store)]
+        self._unsaved = [one for one in self._unsaved if not _deliver(one.entry, store)]
         _deliver_folder(self._folder, store)
 
     def waiting(self) -> int:

@@ -17,7 +17,13 @@ EXPECTED_ERROR = 3
 _RESTART_LIMIT_S = 60.0
 _STEADY_S = 60.0  # after this, a failure counts as the first again
 _TICK_S = 0.2
-_SIGNALS_TO_KILL = 3  # the first lets a trial finish, the second gives it back, the third kills
+_STOPPING = (
+    "stopping: each slot finishes its trial if that can be done soon, else gives it back; a second "
+    "signal gives it back at once",
+    "giving trials back at once; a third signal kills slots that do not end",
+    "killing slots: their trials go to other workers when their leases are over",
+)
+"""What the first, second and third request to stop do."""
 
 
 @dataclass
@@ -40,32 +46,33 @@ class Pool:
         self._target = target
         self._args = args
         self._slots = [_Slot(number) for number in range(1, slots + 1)]
-        self._signals = 0
+        self._requests = 0
+
+    def stop(self, *_: object) -> None:
+        """Request a stop, as a signal handler or from a thread; see ``_STOPPING``."""
+        self._requests += 1
 
     def run(self) -> bool:
-        """Run until stopped by SIGINT or SIGTERM; return False if a slot met an expected error."""
+        """Run until stopped by SIGINT, SIGTERM or ``stop``; return whether all slots ended well."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-        requests_passed_on = 0
+            signal.signal(number, self.stop)
+        passed_on = 0
         failed = False
         while True:
-            # The failure of one slot ends the others, as one signal would.
-            requests = self._signals + (1 if failed else 0)
-            if requests > requests_passed_on:
-                requests_passed_on = requests
-                self._end_slots(kill=self._signals >= _SIGNALS_TO_KILL)
-            if not requests:
+            if self._requests > passed_on:
+                passed_on += 1
+                self._end_slots(passed_on)
+            if not passed_on:
                 self._start_due()
             alive = [slot for slot in self._slots if slot.process is not None]
-            if not alive and requests:
+            if not alive and passed_on:
                 return not failed
             self._wait(alive)
             for slot in alive:
                 if slot.process is not None and slot.process.exitcode is not None:
-                    failed = self._reap(slot, stopping=requests > 0) or failed
-
-    def _on_signal(self, *_: object) -> None:
-        self._signals += 1
+                    failed = self._reap(slot, stopping=passed_on > 0) or failed
+            if failed and not self._requests:
+                self.stop()  # the failure of one slot ends the others
 
     def _start_due(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -87,11 +94,19 @@ class Pool:
             time.sleep(_TICK_S)
 
     def _reap(self, slot: _Slot, stopping: bool) -> bool:
-        """Note the end of a slot's process; return whether it met an expected error."""
+        """Note the end of a slot's process; return whether it failed in a way that ends the pool.
+
+        A slot that does not end as it was asked to cannot say what it lost.
+        """
         process, slot.process = slot.process, None
         code = process.exitcode if process is not None else None
-        if stopping or code == EXPECTED_ERROR:
-            return code == EXPECTED_ERROR
+        if code == EXPECTED_ERROR:
+            return True
+        if stopping:
+            ended_well = code in (0, -signal.SIGTERM)  # the signal may come before its handler
+            if not ended_well:
+                log.error("slot %d did not end in good order (%s)", slot.number, _why(code))
+            return not ended_well
         steady = time.monotonic() - slot.started_at > _STEADY_S
         slot.failures = 1 if steady else slot.failures + 1
         pause = min(2.0 ** (slot.failures - 1), _RESTART_LIMIT_S)
@@ -99,10 +114,14 @@ class Pool:
         log.error("slot %d ended (%s); a new one starts in %.0f s", slot.number, _why(code), pause)
         return False
 
-    def _end_slots(self, kill: bool) -> None:
+    def _end_slots(self, request: int) -> None:
+        """Pass on the request to stop of this number."""
+        number = min(request, len(_STOPPING))
+        if any(slot.process is not None for slot in self._slots):
+            log.info("%s", _STOPPING[number - 1])
         for slot in self._slots:
             if slot.process is not None:
-                slot.process.kill() if kill else slot.process.terminate()
+                slot.process.kill() if number == len(_STOPPING) else slot.process.terminate()
 
 
 def _why(code: int | None) -> str:

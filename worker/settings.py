@@ -10,7 +10,7 @@ class WorkerSettings:
     """The choices for one worker; each slot's process receives them as they are.
 
     Args:
-        mongo: the server's URI; None for the private server of this machine, whose port changes.
+        mongo: the server's URI; None for the private server of this machine, as it is found.
         study: the one study to work for; None for any.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``; a slot receives the device chosen by auto.
         slots: how many trials to run at once; None for the device's default.
@@ -22,6 +22,7 @@ class WorkerSettings:
         nice: how far to lower the priority of all processes, 0 to 19.
         first_come: take trials in the order they were posted, and run no second copies.
         verbose: log at level DEBUG.
+        while_stdin_open: stop in good order when standard input ends.
     """
 
     mongo: str | None = None
@@ -36,3 +37,4 @@ class WorkerSettings:
     nice: int = 0
     first_come: bool = False
     verbose: bool = False
+    while_stdin_open: bool = False

@@ -13,12 +13,14 @@ import threading
 from dataclasses import replace
 from typing import Callable, NoReturn
 
+from hyperhive.common import files, paths
 from hyperhive.common.errors import HyperhiveError, UsageError
 from hyperhive.common.signals import StopRequest, end_process
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.server import login
 from hyperhive.store.server.choice import named
 from hyperhive.worker.device import default_slots, describe, installed
+from hyperhive.worker.outbox import default_directory
 from hyperhive.worker.pool import EXPECTED_ERROR, Pool
 from hyperhive.worker.settings import WorkerSettings
 
@@ -44,12 +46,7 @@ def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoRe
     Raises ``UsageError`` or another ``InputError`` for choices that this machine cannot honour,
     ``StoreError`` if the server refuses the login.
     """
-    from hyperhive.worker.pausing import PausePolicy
-
-    PausePolicy.of(settings)
-    _lower_priority(settings.nice)
-    settings = replace(settings, mongo=_login(settings.mongo, save_login))
-    settings = replace(settings, device=_device_kind(settings.device))
+    settings = _usable(settings, save_login)
     slots = settings.slots or default_slots(settings.device)
     log.info("%d slot%s on %s", slots, "s" if slots > 1 else "", settings.device)
     if settings.allow_pickled:
@@ -58,7 +55,10 @@ def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoRe
             "to the database can run anything on this machine"
         )
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    if Pool(_slot, (settings, sender, set_up), slots).run():
+    pool = Pool(_slot, (settings, sender, set_up), slots)
+    if settings.while_stdin_open:
+        threading.Thread(target=_stop_with_input, args=(pool,), daemon=True).start()
+    if pool.run():
         end_process(0)
     # Most errors are the same in every slot: log each once.
     reasons = set()
@@ -70,6 +70,23 @@ def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoRe
 
 
 # -- the parent --------------------------------------------------------------------------------
+
+
+def _usable(settings: WorkerSettings, save_login: bool) -> WorkerSettings:
+    """Return settings that this machine can honour, with the login and the device in them."""
+    from hyperhive.worker.pausing import PausePolicy
+
+    PausePolicy.of(settings)
+    _lower_priority(settings.nice)
+    settings = replace(settings, mongo=_login(settings.mongo, save_login))
+    settings = replace(settings, device=_device_kind(settings.device))
+    files.require_writable(
+        default_directory(),
+        "results that are not delivered yet",
+        paths.advice("data"),
+        may_be_full=True,  # results are kept in memory until there is room
+    )
+    return settings
 
 
 def _lower_priority(by: int) -> None:
@@ -96,6 +113,7 @@ def _login(given: str | None, save: bool) -> str | None:
             )
         _check_login(uri)
         if save:
+            files.require_writable(login.folder(), "the saved login", paths.advice("config"))
             log.info("login saved in %s: next time, `hyperhive worker` is enough", login.save(uri))
     return uri
 
@@ -116,6 +134,14 @@ def _device_kind(choice: str) -> str:
     from hyperhive.model.device import choose
 
     return choose(choice).type
+
+
+def _stop_with_input(pool: Pool) -> None:
+    """Stop in good order when standard input ends: the system closes it with its writer."""
+    while os.read(0, 1):
+        pass
+    log.warning("the command that started this worker has ended")
+    pool.stop()
 
 
 # -- a slot ------------------------------------------------------------------------------------

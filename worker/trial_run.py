@@ -52,6 +52,7 @@ class TrialRun:
         # Unknown before the first report; in the past, so that the objective has the whole grace
         # to make that report.
         self._expected_end = 0.0
+        self._told: list[bool] = []
 
     def report(self, progress: Mapping[str, Any], seconds_left: float) -> None:
         """Take progress from the objective; return after the pause, if there must be one."""
@@ -75,8 +76,19 @@ class TrialRun:
             self._held.lost.is_set()
             or self._held.cancelled.is_set()
             or self._held.pause_expired
-            or self._stop.ends(self._expected_end, self._grace)
+            or self._must_give_back()
         )
+
+    def _must_give_back(self) -> bool:
+        """Return whether the worker stops and this trial would take too long; log which it is."""
+        must = self._stop.ends(self._expected_end, self._grace)
+        if self._stop.asked.is_set() and must not in self._told:
+            self._told.append(must)
+            left = self._expected_end - time.monotonic()
+            known = f", {left:.0f} s left" if left > 0 else ""
+            doing = "giving it back" if must else "finishing it before this worker ends"
+            log.info("%s: %s%s", self._held.trial.label, doing, known)
+        return must
 
 
 def in_words(values: Mapping[str, Any]) -> str:

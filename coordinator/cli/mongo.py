@@ -26,7 +26,9 @@ HOST = typer.Option(
     metavar="HOST[:PORT]",
     help="The server's address as that device reaches it. [the address in --mongo]",
 )
-PORT = typer.Option(None, min=1, max=65535, help="The server's port. [any free one]")
+PORT = typer.Option(
+    None, min=1, max=65535, help="The server's port. [the last one, or any free one]"
+)
 SHARED_HOST = typer.Option(
     None,
     "--host",
@@ -113,10 +115,13 @@ def start(port: Optional[int] = PORT, mongod: Optional[str] = MONGOD) -> None:
     from hyperhive.store.server.address import address
     from hyperhive.store.server.embedded import default_directory, embedded_server
 
-    with StopSignals() as signals, embedded_server(mongod=mongod, port=port) as uri:
-        tell(f"MongoDB runs at {address(uri)}; Ctrl-C ends it")
-        tell(f"its files and its login are in {default_directory()}")
-        signals.stop.wait()
+    with StopSignals() as signals:
+        with embedded_server(mongod=mongod, port=port, on_stop=signals.stop.set) as uri:
+            tell(f"MongoDB runs at {address(uri)}; Ctrl-C ends it")
+            tell(f"its files and its login are in {default_directory()}")
+            signals.stop.wait()
+        if not signals.signal_number:
+            tell("MongoDB was stopped by another command")
 
 
 @mongo_app.command()

@@ -66,4 +66,7 @@ class ModelCache:
         try:
             model_files.write(self._path, packed, card)
         except OSError as error:
-            self._warn(f"the model cannot be kept in {self._path.parent}: {error.strerror}")
+            self._warn(
+                f"the model cannot be kept in {self._path.parent} ({error.strerror}): "
+                f"{paths.advice('cache')}"
+            )

@@ -15,7 +15,11 @@ from PIL import Image
 _TITLE = "predict-cam"
 _ESCAPE, _QUIT = "\x1b", "q"
 _PATIENCE_S = 20.0
-_OPEN_ONE = f"import cv2; cv2.namedWindow('{_TITLE}'); cv2.waitKey(1)"
+_OPEN_ONE = (
+    # The alarm ends it if we are killed while the display does not answer.
+    f"import signal; signal.alarm({2 * _PATIENCE_S:.0f}); "
+    f"import cv2; cv2.namedWindow('{_TITLE}'); cv2.waitKey(1)"
+)
 
 
 def hindrance(environment: Mapping[str, str]) -> str | None:

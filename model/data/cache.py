@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Callable
 
-from hyperhive.common import files
+from hyperhive.common import files, paths
 from hyperhive.common.errors import DatasetError
 from hyperhive.common.values import is_sha256
 from hyperhive.model.data.dataset import Dataset
@@ -38,11 +38,12 @@ class DatasetCache:
         if not is_sha256(content_hash):
             raise DatasetError(f"{content_hash!r} is not the hash of a data set")
         path = self._directory / (content_hash + ".npz")
-        if path.exists():
-            try:
-                return Dataset.unpack(path.read_bytes(), content_hash)
-            except DatasetError as error:
-                log.warning("%s is damaged and is fetched again (%s)", path, error)
+        try:
+            return Dataset.unpack(path.read_bytes(), content_hash)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (DatasetError, OSError) as error:
+            log.warning("%s is damaged or cannot be read, and is fetched again (%s)", path, error)
         packed = fetch(content_hash)
         dataset = Dataset.unpack(packed, content_hash)
         self._keep(path, packed)
@@ -54,4 +55,9 @@ class DatasetCache:
             files.write(path, packed)
         except OSError as error:
             # The trial needs the data set, not the copy on disk.
-            log.warning("data set is not kept in %s: %s", self._directory, error)
+            log.warning(
+                "data set is not kept in %s: %s; it is fetched again next time, unless you %s",
+                self._directory,
+                error,
+                paths.advice("cache"),
+            )

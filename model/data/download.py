@@ -29,11 +29,13 @@ def datasets_directory() -> Path:
 def simpsons_archive(progress: Progress, url: str = SIMPSONS_URL) -> Path:
     """Return the archive of Simpsons-MNIST, downloading it if it is not cached.
 
-    Raises ``DatasetError`` if it cannot be downloaded, or is not the version that hyperhive knows.
+    Raises ``DatasetError`` if it cannot be downloaded, or is not the version that hyperhive knows;
+    ``OutputError`` if the cache cannot be written.
     """
     archive = datasets_directory() / "simpsons-mnist.zip"
     if archive.exists():
         return archive
+    files.require_writable(archive.parent, "downloaded data sets", paths.advice("cache"))
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
         with files.replacing(archive) as partial:

@@ -2,67 +2,47 @@
 
 It keeps its files in the user's data directory, listens on 127.0.0.1 only, and has two users whose
 passwords are made here. All of that person's commands share it: the first one that needs it starts
-it, the last one stops it. For a fleet, run a server of your own (compose.yaml): the mongod of the
-``mongod`` extra is old, and is never opened to the network.
+it, the last one stops it; if that one is killed, ``keeper`` does. Its port stays the same while
+anything uses it, through crashes and stops, because clients keep the address. For a fleet, run a
+server of your own (compose.yaml): the mongod of the ``mongod`` extra is old, and is never opened to
+the network.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import json
 import logging
 import secrets
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Callable, Iterator
 
 import portalocker
 from pymongo import errors as mongo
 
 from hyperhive.common import files, paths
-from hyperhive.store.errors import NoServerBinary, ServerFailed, StoreError
+from hyperhive.store.errors import ServerFailed, StoreError
 from hyperhive.store.server import mongod as process
 from hyperhive.store.server.address import DEFAULT_DATABASE
+from hyperhive.store.server.binary import find_mongod
+from hyperhive.store.server.embedded_files import ADMIN, USER, Login, Note, holding
 from hyperhive.store.server.mongod import Mongod, client, free_port, is_unlocked, require_free
 
 log = logging.getLogger(__name__)
 
 _WATCH_EVERY_S, _WATCH_LIMIT_S = 1.0, 60.0
-_ADMIN, _USER = "admin", "hyperhive"
+_PORTS = range(20000, 32000)
+"""Below the ports that systems give to outgoing connections: ours must be free again after a stop,
+and a client that asks for it meanwhile must not be given it as its own."""
 
 
 def default_directory() -> Path:
     """Return the directory of the embedded server's files."""
     return paths.data_directory() / "mongo"
-
-
-def find_mongod(given: str | None = None) -> Path:
-    """Return a mongod executable: the one given, the one on PATH, or the ``mongod`` extra's.
-
-    Raises ``NoServerBinary``.
-    """
-    if given is not None:
-        executable = shutil.which(given)
-        if executable is None:
-            raise NoServerBinary(f"there is no executable at {given}: check the path in --mongod")
-        return Path(executable)
-    on_path = shutil.which("mongod")
-    if on_path is not None:
-        return Path(on_path)
-    # The wheels of the extra share the package name fiftyone with a namespace of their own.
-    package = importlib.util.find_spec("fiftyone")
-    for folder in (package.submodule_search_locations or []) if package else []:
-        for name in ("mongod", "mongod.exe"):
-            binary = Path(folder) / "db" / "bin" / name
-            if binary.is_file():
-                return binary
-    raise NoServerBinary(
-        "no mongod was found: pip install 'hyperhive[mongod]', or pass the path of one with "
-        "--mongod PATH, or the address of a server that runs elsewhere with --mongo URI"
-    )
 
 
 def has_run(directory: Path | None = None) -> bool:
@@ -71,35 +51,49 @@ def has_run(directory: Path | None = None) -> bool:
 
 
 def running_uri(directory: Path | None = None) -> str | None:
-    """Return the URI of the embedded server, login included; None if it does not run."""
+    """Return the URI of the embedded server, login included; None if it does not run.
+
+    Raises ``ServerFailed`` if its files are damaged or cannot be read. Writes nothing.
+    """
     server = _Server(directory or default_directory())
     return server.uri() if server.answers() else None
 
 
+def _warn_of_stop() -> None:
+    log.warning("the private MongoDB server was stopped: `hyperhive mongo start` starts it again")
+
+
 @contextlib.contextmanager
 def embedded_server(
-    directory: Path | None = None, mongod: str | None = None, port: int | None = None
+    directory: Path | None = None,
+    mongod: str | None = None,
+    port: int | None = None,
+    on_stop: Callable[[], None] = _warn_of_stop,
 ) -> Iterator[str]:
     """Run the embedded server while the context is open, and give its URI, login included.
 
-    If it runs already, it is shared. Raises ``NoServerBinary`` or ``ServerFailed``.
+    If it runs already, it is shared. Raises ``NoServerBinary``, ``ServerFailed``, or
+    ``OutputError`` if its directory cannot be written.
 
     Args:
         directory: of its files; by default in the user's data directory.
         mongod: the executable, see ``find_mongod``.
-        port: the TCP port on 127.0.0.1; by default a free one.
+        port: the TCP port on 127.0.0.1; by default the one it had before, or a free one.
+        on_stop: is called, in another thread, if ``stop`` stops it meanwhile.
     """
     server = _Server(directory or default_directory())
-    # All users share one lock; the last one to leave finds it unlocked, and stops the server.
-    with _holding(server.users_lock, portalocker.LOCK_SH) as users:
-        with _holding(server.start_lock, portalocker.LOCK_EX):
-            if not server.answers():
-                server.start(find_mongod(mongod), port)
+    server.make_directory()
+    with contextlib.ExitStack() as using:
+        with holding(server.start_lock, portalocker.LOCK_EX):
+            is_used = not is_unlocked(server.users_lock)
+            # All users share one lock; the last one to leave finds it unlocked, stops the server.
+            users = using.enter_context(holding(server.users_lock, portalocker.LOCK_SH))
+            server.run(mongod, port, is_used)
         try:
-            with _bringing_back(server, mongod):
+            with _bringing_back(server, mongod, on_stop):
                 yield server.uri()
         finally:
-            with _holding(server.start_lock, portalocker.LOCK_EX):
+            with holding(server.start_lock, portalocker.LOCK_EX):
                 portalocker.unlock(users)
                 if is_unlocked(server.users_lock):
                     server.stop()
@@ -108,7 +102,10 @@ def embedded_server(
 def stop(directory: Path | None = None) -> bool:
     """Stop the embedded server even if other processes use it; return whether it ran."""
     server = _Server(directory or default_directory())
-    with _holding(server.start_lock, portalocker.LOCK_EX):
+    if not server.start_lock.exists():
+        return False  # none ever ran here
+    server.make_directory()
+    with holding(server.start_lock, portalocker.LOCK_EX):
         if server.answers():
             server.stop()
             return True
@@ -117,19 +114,44 @@ def stop(directory: Path | None = None) -> bool:
     return False
 
 
+def keep(directory: Path) -> None:
+    """Wait until nobody uses the server, then stop it if it still runs: its users were killed.
+
+    Returns at once if another process does this already.
+    """
+    server = _Server(directory)
+    try:
+        with holding(server.keeper_lock, portalocker.LOCK_EX | portalocker.LOCK_NB) as keeper:
+            while server.users_lock.exists():
+                time.sleep(_WATCH_EVERY_S)
+                with holding(server.start_lock, portalocker.LOCK_EX):
+                    if is_unlocked(server.users_lock):
+                        server.end_unused()
+                        portalocker.unlock(keeper)  # before the next user can look for a keeper
+                        return
+    except portalocker.LockException:
+        return
+
+
 @contextlib.contextmanager
-def _bringing_back(server: _Server, mongod: str | None) -> Iterator[None]:
+def _bringing_back(
+    server: _Server, mongod: str | None, on_stop: Callable[[], None]
+) -> Iterator[None]:
     """While this is open, start the server again if it is killed, for example to free memory."""
     ended = threading.Event()
 
     def watch() -> None:
-        pause = _WATCH_EVERY_S
+        pause, was_stopped = _WATCH_EVERY_S, False
         while not ended.wait(pause):
             try:
-                with _holding(server.start_lock, portalocker.LOCK_EX):
+                with holding(server.start_lock, portalocker.LOCK_EX):
                     if server.was_killed():
                         log.warning("mongod was killed and is being started again")
-                        server.start(find_mongod(mongod), None)
+                        server.start(find_mongod(mongod), None, is_used=True)
+                    is_stopped = server.is_stopped()
+                if is_stopped and not was_stopped:
+                    on_stop()
+                was_stopped = is_stopped
                 pause = _WATCH_EVERY_S
             except (StoreError, OSError, portalocker.LockException) as error:
                 log.error("%s", error)
@@ -148,16 +170,28 @@ class _Server:
     """The embedded server: its mongod, its login, and the locks of its users."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._directory = directory
         self.start_lock = directory / "start.lock"
         self.users_lock = directory / "users.lock"
+        self.keeper_lock = directory / "keeper.lock"
         self._mongod = Mongod(directory)
-        self._login = _Login(directory / "login.json")
-        self._note = _Note(directory / "server.json")
+        self._login = Login(directory / "login.json")
+        self._note = Note(directory / "server.json")  # while it runs: others find it by this
+        self._last = Note(directory / "port.json")  # stays when the server stops
+        self._keeper: subprocess.Popen[bytes] | None = None
+
+    def make_directory(self) -> None:
+        """Make the directory of its files; only this user may look into it.
+
+        Raises ``OutputError``.
+        """
+        purpose, advice = "the private MongoDB server", paths.advice("data")
+        files.require_writable(self._directory, purpose, advice, may_be_full=True)
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def uri(self) -> str:
         """Return the URI of its everyday user. Raises ``ServerFailed`` if it was stopped."""
-        return self._uri(_USER, DEFAULT_DATABASE)
+        return self._uri(USER, DEFAULT_DATABASE)
 
     def answers(self) -> bool:
         """Return whether a server runs on these files and knows our login."""
@@ -170,8 +204,28 @@ class _Server:
             return False  # it ended, or another program took its port: start our own
         return True
 
-    def start(self, mongod: Path, port: int | None) -> None:
-        """Start the server, or wait for one that runs but does not answer yet."""
+    def run(self, mongod: str | None, port: int | None, is_used: bool) -> None:
+        """Start the server unless it runs. Raises ``ServerFailed`` if it is to run elsewhere.
+
+        Args:
+            mongod: the executable, see ``find_mongod``.
+            port: the one to use; None for the last one if that is free.
+            is_used: whether other processes use the server: they must find it on its last port.
+        """
+        last = self._last.port()
+        if is_used and last is not None and port not in (None, last):
+            raise ServerFailed(
+                f"running commands use the private MongoDB server on port {last}: omit --port, or "
+                "end them first"
+            )
+        if self.answers():
+            self._have_keeper()
+        else:
+            self.start(find_mongod(mongod), port, is_used)
+
+    def start(self, mongod: Path, port: int | None, is_used: bool) -> None:
+        """Start the server, or wait for one that runs but does not answer yet; see ``run``."""
+        self._have_keeper()
         if not self._login.is_ready():
             self._end_half_made()
             self._initialise(mongod)
@@ -180,7 +234,12 @@ class _Server:
             self._wait_until_it_answers()
             return
         # The exception that allowed the first user to be made is closed for good.
-        self._launch(mongod, port, "--setParameter", "enableLocalhostAuthBypass=false")
+        chosen = self._usual_port(is_used) if port is None else require_free(port)
+        self._launch(mongod, chosen, "--setParameter", "enableLocalhostAuthBypass=false")
+
+    def is_stopped(self) -> bool:
+        """Return whether ``stop`` stopped the server, and nobody started it again."""
+        return self._note.port() is None and not self._mongod.is_running()
 
     def was_killed(self) -> bool:
         """Return whether the server is gone although nobody stopped it.
@@ -194,7 +253,7 @@ class _Server:
         if self._note.port() is None:
             return  # another process stopped it
         try:
-            with client(self._uri(_ADMIN, "admin")) as server:
+            with client(self._uri(ADMIN, "admin")) as server:
                 server.admin.command("shutdown")
         except mongo.ServerSelectionTimeoutError as error:
             if self._mongod.is_running():
@@ -210,6 +269,25 @@ class _Server:
     def forget(self) -> None:
         """Remove the note of a server that has ended, so that nobody brings it back."""
         self._note.remove()
+
+    def end_unused(self) -> None:
+        """End the server, if it runs, also one that was never finished."""
+        if self._mongod.is_running():
+            self._mongod.terminate()
+        self.forget()
+
+    def _have_keeper(self) -> None:
+        """Start the process that stops the server when its users were killed, unless it runs."""
+        if is_unlocked(self.keeper_lock):
+            directory = str(self._directory.absolute())
+            self._keeper = subprocess.Popen(
+                [sys.executable, "-m", "hyperhive.store.server.keeper", directory],
+                cwd=directory,  # it must not occupy the folder that the user works in
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     def _end_half_made(self) -> None:
         """End the server of a process that died while it made the users: nobody has its login."""
@@ -236,41 +314,54 @@ class _Server:
         if self._mongod.data.exists():
             shutil.rmtree(self._mongod.data)
         self._login.create()
-        self._launch(mongod, None)
+        self._launch(mongod, self._usual_port(is_used=False))
         try:
             with client(f"mongodb://127.0.0.1:{self._port()}/") as server:
-                password = self._login.password(_ADMIN)
-                server.admin.command("createUser", _ADMIN, pwd=password, roles=["root"])
-            with client(self._uri(_ADMIN, "admin")) as server:
-                password = self._login.password(_USER)
+                password = self._login.password(ADMIN)
+                server.admin.command("createUser", ADMIN, pwd=password, roles=["root"])
+            with client(self._uri(ADMIN, "admin")) as server:
+                password = self._login.password(USER)
                 server[DEFAULT_DATABASE].command(
-                    "createUser", _USER, pwd=password, roles=["readWrite"]
+                    "createUser", USER, pwd=password, roles=["readWrite"]
                 )
         except mongo.AutoReconnect as error:
             raise ServerFailed(f"mongod did not start: {self._mongod.last_words()}") from error
         self.stop()
         self._login.mark_ready()
 
-    def _launch(self, mongod: Path, port: int | None, *options: str) -> None:
+    def _launch(self, mongod: Path, port: int, *options: str) -> None:
         port_before = self._note.port()
-        chosen = require_free(port) if port is not None else self._usual_port()
         # Written first: nobody would find a server that runs without a note.
-        self._note.write(chosen)
+        self._note.write(port)
         try:
-            self._mongod.launch(mongod, chosen, *options)
+            self._mongod.launch(mongod, port, *options)
         except BaseException:
             if port_before is None:
                 self._note.remove()
             else:  # a killed server must still be brought back, on its port
                 self._note.write(port_before)
             raise
+        self._last.write(port)
 
-    def _usual_port(self) -> int:
-        """Return the port of a killed server, which its clients still use, or any free one."""
-        port = self._note.port()
-        if port is not None:
+    def _usual_port(self, is_used: bool) -> int:
+        """Return the last port, which clients may still use, or any free one.
+
+        Raises ``ServerFailed`` if the last one is taken and processes wait for the server on it.
+        """
+        last = self._last.port()
+        if last is not None:
+            try:
+                return require_free(last)
+            except ServerFailed as error:
+                if is_used and not self._mongod.is_running():
+                    raise ServerFailed(
+                        f"port {last} is taken by another program, and running commands wait there "
+                        "for the private MongoDB server: end that program, or end those commands "
+                        "and start them again"
+                    ) from error
+        for _ in _PORTS:
             with contextlib.suppress(ServerFailed):
-                return require_free(port)
+                return require_free(secrets.choice(_PORTS))
         return free_port()
 
     def _port(self) -> int:
@@ -285,78 +376,3 @@ class _Server:
     def _uri(self, user: str, source: str) -> str:
         login = f"{user}:{self._login.password(user)}"
         return f"mongodb://{login}@127.0.0.1:{self._port()}/{DEFAULT_DATABASE}?authSource={source}"
-
-
-class _Login:
-    """The passwords of the server's two users, in a file that only this person can read.
-
-    ``ready`` in it is false until both users exist.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def create(self) -> None:
-        """Make new passwords."""
-        self._write({_ADMIN: secrets.token_urlsafe(24), _USER: secrets.token_urlsafe(24)}, False)
-
-    def mark_ready(self) -> None:
-        """Note that both users exist."""
-        self._write(self._read(), True)
-
-    def is_ready(self) -> bool:
-        """Return whether both users exist. Raises ``ServerFailed`` if the file is damaged."""
-        return bool(self._read().get("ready"))
-
-    def password(self, user: str) -> str:
-        """Return a user's password."""
-        return str(self._read()[user])
-
-    def lost(self, what: str) -> str:
-        """Return the error for a file without which the data cannot be opened."""
-        return (
-            f"{self.file} {what}, and the data beside it cannot be opened without its passwords: "
-            "put the file back, or move the folder away to start with an empty database"
-        )
-
-    def _read(self) -> dict[str, Any]:
-        if not self.file.exists():
-            return {}
-        try:
-            login: dict[str, Any] = json.loads(self.file.read_text())
-        except ValueError as error:
-            raise ServerFailed(self.lost("is damaged")) from error
-        return login
-
-    def _write(self, login: dict[str, Any], ready: bool) -> None:
-        files.write_private(self.file, json.dumps({**login, "ready": ready}))
-
-
-class _Note:
-    """The note of a running server, by which other processes find it: its port."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def port(self) -> int | None:
-        """Return the port; None without a note, or with one that is damaged."""
-        try:
-            return int(json.loads(self._file.read_text())["port"])
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
-
-    def write(self, port: int) -> None:
-        """Note a server's port."""
-        files.write_private(self._file, json.dumps({"port": port}))
-
-    def remove(self) -> None:
-        """Remove the note, if it exists."""
-        self._file.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _holding(path: Path, how: portalocker.LockFlags) -> Iterator[Any]:
-    """Hold a lock on a file; the system releases it when the process dies, in whatever way."""
-    with path.open("a") as file:
-        portalocker.lock(file, how)
-        yield file

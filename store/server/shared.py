@@ -28,7 +28,7 @@ from hyperhive.common.errors import UsageError
 from hyperhive.store.errors import NoServerBinary, ServerFailed
 from hyperhive.store.server import login
 from hyperhive.store.server.address import DEFAULT_DATABASE, Address, address
-from hyperhive.store.server.embedded import find_mongod
+from hyperhive.store.server.binary import find_mongod
 from hyperhive.store.server.mongod import Mongod, client, free_port
 
 log = logging.getLogger(__name__)

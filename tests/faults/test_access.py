@@ -26,7 +26,7 @@ from hyperhive.store.errors import (
     NotFound,
     StoreUnavailable,
 )
-from hyperhive.store.server.embedded import find_mongod
+from hyperhive.store.server.binary import find_mongod
 from hyperhive.store.server.roles import PRIVILEGES, WORKER, role_name
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status

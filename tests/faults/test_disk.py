@@ -140,6 +140,28 @@ def test_18_a_worker_starts_on_a_disk_that_is_full(fleet: Fleet, home: Home) -> 
         assert worker.is_running()
 
 
+@pytest.mark.parametrize("signals", [1, 2])
+def test_18_a_result_that_is_lost_at_the_end_is_told(
+    own_fleet: Fleet, home: Home, signals: int
+) -> None:
+    """The server is away, the disk is full, and the worker is stopped: it says so, and fails."""
+    fleet = own_fleet
+    with fleet.store() as store:
+        worker = worker_on_small_disks(fleet, home, fleet.outbox, size="size=4k")
+        quick.post(store, 1)
+        worker.says("s/0: learning rate")
+        fleet.freeze_server()
+        worker.says("kept in memory only")
+        for _ in range(signals):
+            worker.signal(signal.SIGTERM)
+        assert worker.end() == 1
+        last = worker.said().splitlines()[-1]
+        assert "the result of s/0 is lost and will be computed again" in last
+        assert f"{fleet.outbox}/" in last
+        assert "Traceback" not in worker.said()
+        fleet.thaw_server()
+
+
 @pytest.mark.parametrize("size", ["64k", "128k"])
 def test_18_a_server_that_has_no_room_says_so(home: Home, size: str) -> None:
     """If the disk is too full for mongod to start, or for its users, the command says so."""

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Iterator
 
+import portalocker
 import pymongo
 import pytest
 from pymongo.errors import OperationFailure
@@ -26,7 +27,9 @@ from support.home import until
 
 from hyperhive.store.errors import LoginRefused, NoServerBinary, ServerFailed
 from hyperhive.store.server import embedded, mongod
-from hyperhive.store.server.embedded import embedded_server, find_mongod, running_uri, stop
+from hyperhive.store.server.binary import find_mongod
+from hyperhive.store.server.embedded import embedded_server, running_uri, stop
+from hyperhive.store.server.embedded_files import holding
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft
 
@@ -61,10 +64,19 @@ with embedded_server(pathlib.Path(sys.argv[1])):
 
 def mongods(directory: Path) -> list[int]:
     """Return the process ids of the servers that use a directory's files."""
+    return processes("--dbpath {} ".format(directory / "data"))
+
+
+def keepers(directory: Path) -> list[int]:
+    """Return the process ids of the processes that look after a directory's server."""
+    return processes(f"hyperhive.store.server.keeper {directory}")
+
+
+def processes(mark: str) -> list[int]:
+    """Return the ids of the processes that have this in their command line."""
     listing = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pid=,args="], stdout=subprocess.PIPE, check=True
     ).stdout.decode(errors="replace")
-    mark = "--dbpath {} ".format(directory / "data")
     return [int(line.split()[0]) for line in listing.splitlines() if mark in line]
 
 
@@ -324,16 +336,50 @@ def test_users_that_come_at_once_start_one_server(directory: Path) -> None:
 # -- after a crash ----------------------------------------------------------------------------
 
 
+def test_a_server_whose_users_were_killed_ends(directory: Path) -> None:
+    """It serves the second user after the first one's SIGKILL, and ends after that of the last."""
+    with another_user(directory) as first, another_user(directory) as second:
+        first.kill()
+        first.wait()
+        time.sleep(2 * embedded._WATCH_EVERY_S)
+        assert len(mongods(directory)) == 1
+        assert running_uri(directory) is not None
+        second.kill()
+        second.wait()
+        until(lambda: not mongods(directory), "the end of the server")
+    until(lambda: not keepers(directory), "the end of its keeper")
+    with embedded_server(directory) as uri:
+        trials(uri)
+
+
+@pytest.mark.parametrize(
+    ("command", "time_of_it"),
+    [("createUser", "1"), ("shutdown", "1")],
+    ids=["before any user", "after both users"],
+)
+def test_a_server_whose_initialisation_was_killed_ends(
+    fresh: Path, command: str, time_of_it: str
+) -> None:
+    """SIGKILL of the first run leaves no server, although nobody has a login for it yet."""
+    with start(DIE_AT_A_COMMAND, fresh, command, time_of_it) as killed:
+        assert killed.wait(60) == -signal.SIGKILL
+    until(lambda: not mongods(fresh), "the end of the server")
+    until(lambda: not keepers(fresh), "the end of its keeper")
+
+
 def test_a_server_left_by_a_killed_run_is_joined_and_then_stopped(directory: Path) -> None:
-    """SIGKILL leaves the server running; the next run takes it over and stops it."""
+    """If its keeper is killed too, the next run takes it over, has it kept, and stops it."""
     with another_user(directory) as killed:
         left = mongods(directory)
+        for pid in keepers(directory):
+            os.kill(pid, signal.SIGKILL)
         killed.kill()
         killed.wait()
     assert mongods(directory) == left
     with embedded_server(directory) as uri:
         assert mongods(directory) == left
         trials(uri)
+        until(lambda: len(keepers(directory)) == 1, "a keeper")
     until(lambda: not mongods(directory), "the end of the server")
 
 
@@ -412,6 +458,80 @@ def test_a_killed_server_can_be_stopped(directory: Path, monkeypatch: pytest.Mon
         assert not (directory / "server.json").exists()
         time.sleep(6.0)
         assert mongods(directory) == []
+
+
+def test_a_stopped_server_is_found_where_it_was(directory: Path) -> None:
+    """Started again by another process, it has the address that its users still ask."""
+    with embedded_server(directory) as uri:
+        post(uri, 400)
+        before = trials(uri)
+        for _ in range(2):
+            assert stop(directory)
+            with another_user(directory):
+                assert running_uri(directory) == uri
+                assert trials(uri) == before
+    with embedded_server(directory) as later:
+        assert later == uri
+
+
+def test_a_user_is_told_once_that_its_server_was_stopped(directory: Path) -> None:
+    """The function it gave is called, and again only if the server ran meanwhile."""
+    told: list[str] = []
+    with embedded_server(directory, on_stop=lambda: told.append("stopped")) as uri:
+        for times in (1, 2):
+            assert stop(directory)
+            until(lambda times=times: len(told) == times, "word of the stop")
+            with another_user(directory):
+                trials(uri)
+                time.sleep(2 * embedded._WATCH_EVERY_S)
+    assert len(told) == 2
+
+
+def test_a_user_that_did_not_ask_is_warned_that_its_server_was_stopped(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The warning says which command starts it again."""
+    with embedded_server(directory):
+        assert stop(directory)
+        until(lambda: "`hyperhive mongo start` starts it again" in caplog.text, "a warning")
+
+
+def test_users_are_not_left_waiting_at_an_address_that_is_taken(directory: Path) -> None:
+    """While processes wait for it, the server starts at its address or says why it does not."""
+    with embedded_server(directory) as uri:
+        port = port_of(uri)
+        assert stop(directory)
+        with socket.create_server(("127.0.0.1", port)):
+            with pytest.raises(ServerFailed, match=rf"port {port} is taken.*running commands wait"):
+                use_once(directory)
+            with pytest.raises(ServerFailed, match=rf"on port {port}: omit --port"):
+                use_once(directory, port=port + 1)
+        with another_user(directory):
+            trials(uri)
+
+
+def test_a_killed_server_is_not_brought_back_elsewhere(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If its port was taken meanwhile, that is logged; it comes back once the port is free."""
+    with embedded_server(directory) as uri:
+        with holding(directory / "start.lock", portalocker.LOCK_EX):  # nobody may be faster
+            kill_all(directory)
+            taken = socket.create_server(("127.0.0.1", port_of(uri)))
+        with taken:
+            until(lambda: f"port {port_of(uri)} is taken" in caplog.text, "word of the port")
+            assert mongods(directory) == []
+        until(lambda: running_uri(directory) == uri, "the server")
+        trials(uri)
+
+
+def test_a_taken_port_is_left_when_nobody_waits_there(directory: Path) -> None:
+    """Without other users the next server takes any port."""
+    with embedded_server(directory) as uri:
+        pass
+    with socket.create_server(("127.0.0.1", port_of(uri))), embedded_server(directory) as other:
+        assert port_of(other) != port_of(uri)
+        trials(other)
 
 
 def test_a_torn_note_of_a_running_server_is_overcome(directory: Path) -> None:

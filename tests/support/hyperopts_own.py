@@ -6,7 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
-from hyperhive.store.server.embedded import find_mongod
+from hyperhive.store.server.binary import find_mongod
 from support.home import REPOSITORY
 
 THEIR_TESTS = ["hyperopt.tests.integration.test_mongoexp", "hyperopt.tests.test_base"]

@@ -11,7 +11,7 @@ import pymongo
 import yaml
 from pymongo.errors import PyMongoError
 
-from hyperhive.store.server.embedded import find_mongod
+from hyperhive.store.server.binary import find_mongod
 from support.home import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]

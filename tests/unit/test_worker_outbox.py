@@ -19,7 +19,14 @@ from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status, Trial
-from hyperhive.worker.outbox import Entry, Outbox, _locked, _remove_if_empty, default_directory
+from hyperhive.worker.outbox import (
+    Entry,
+    Outbox,
+    ResultLost,
+    _locked,
+    _remove_if_empty,
+    default_directory,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULT = {"status": "ok", "loss": 0.25}
@@ -249,6 +256,48 @@ def test_an_outbox_is_made_once_there_is_room(store: Store, trial: Trial, tmp_pa
         with Outbox("other", root) as other:
             other.deliver_for_the_dead(store)  # the worker lives: it has its lock
         assert outbox.waiting() == 2
+
+
+def test_a_result_in_memory_is_written_at_the_end_if_there_is_room(
+    store: Store, trial: Trial, tmp_path: Path
+) -> None:
+    """A disk that was full for a while costs no result; the end says that one waits there."""
+    with Outbox("w", tmp_path) as outbox, unwritable(tmp_path / "w"):
+        outbox.add(entry(store, trial), "s/0")
+    with Outbox("other", tmp_path) as other:
+        other.deliver_for_the_dead(store)
+    assert now(store, trial).status is Status.DONE
+
+
+def test_what_waits_at_the_end_is_told(
+    store: Store, trial: Trial, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker that ends with a result on disk says where it is and who delivers it."""
+    with Outbox("w", tmp_path) as outbox:
+        outbox.add(entry(store, trial), "s/0")
+    assert f"1 result stays in {tmp_path / 'w'}: the next worker" in caplog.text
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_result_that_is_lost_is_told(
+    store: Store, trial: Trial, tmp_path: Path, caplog: pytest.LogCaptureFixture, fails: bool
+) -> None:
+    """The end raises an error that names the trial; if another error ends it, it is logged."""
+    root = tmp_path / "outbox"
+    root.write_text("in the way")
+    expected = ZeroDivisionError if fails else ResultLost
+
+    def end_with_it() -> None:
+        with Outbox("w", root) as outbox:
+            outbox.add(entry(store, trial), "s/0")
+            if fails:
+                raise ZeroDivisionError
+
+    with pytest.raises(expected) as raised:
+        end_with_it()
+    said = caplog.text if fails else str(raised.value)
+    assert "the result of s/0 is lost and will be computed again: the server did" in said
+    assert str(root) in said
 
 
 def test_a_result_of_a_deleted_trial_is_dropped(store: Store, trial: Trial, tmp_path: Path) -> None:

@@ -31,14 +31,20 @@ def is_stubborn(folder, slot):
     signal.signal(signal.SIGTERM, heard)
     works(folder, slot)
 
+def fails_at_the_end(folder, slot):
+    if slot == 1:
+        is_stubborn(folder, slot)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+    works(folder, slot)
+
 def cannot(folder, slot):
     if slot == 2:
         sys.exit(EXPECTED_ERROR)
     works(folder, slot)
 
 if __name__ == "__main__":
-    logging.basicConfig(format="%(message)s")
-    target, folder, slots = sys.argv[1:]
+    target, folder, slots, level = sys.argv[1:]
+    logging.basicConfig(format="%(message)s", level=level)
     sys.exit(0 if Pool(globals()[target], (folder,), int(slots)).run() else 1)
 """
 
@@ -46,13 +52,13 @@ if __name__ == "__main__":
 class Program:
     """A running pool."""
 
-    def __init__(self, folder: Path, target: str, slots: int) -> None:
+    def __init__(self, folder: Path, target: str, slots: int, level: str) -> None:
         self._folder = folder
         script = folder.parent / "program.py"
         script.write_text(PROGRAM)
         folder.mkdir()
         self.process = subprocess.Popen(
-            [sys.executable, str(script), target, str(folder), str(slots)],
+            [sys.executable, str(script), target, str(folder), str(slots), level],
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             stderr=subprocess.PIPE,
             universal_newlines=True,
@@ -73,7 +79,7 @@ class Program:
         return self.process.returncode, log
 
 
-Start = Callable[[str, int], Program]
+Start = Callable[..., Program]
 
 
 @pytest.fixture
@@ -81,8 +87,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Give a function that starts a pool; at the end, kill what is left of it."""
     programs: list[Program] = []
 
-    def start(target: str, slots: int) -> Program:
-        programs.append(Program(tmp_path / "slots", target, slots))
+    def start(target: str, slots: int, level: str = "WARNING") -> Program:
+        programs.append(Program(tmp_path / "slots", target, slots, level))
         return programs[-1]
 
     yield start
@@ -135,8 +141,37 @@ def test_the_third_signal_kills(start: Start) -> None:
         until(lambda times=times: pool.heard() == times, "the signal in the slot")
         assert is_alive(pool.slots()[0])
     pool.process.send_signal(signal.SIGTERM)
-    assert pool.end()[0] == 0
+    code, log = pool.end()
+    assert code == 1  # nobody knows what the slot had not delivered
+    assert "slot 1 did not end in good order (killed by SIGKILL)" in log
     assert not is_alive(pool.slots()[0])
+
+
+def test_a_slot_that_fails_while_it_stops_fails_the_pool(start: Start) -> None:
+    """The pool names the slot and how it ended; the other slot is not hurried by it."""
+    pool = start("fails_at_the_end", 2)
+    until(lambda: len(pool.slots()) == 2, "two slots")
+    pool.process.send_signal(signal.SIGTERM)
+    until(lambda: not is_alive(pool.slots(2)[0]), "the end of a slot")
+    assert pool.heard() == 1
+    pool.process.send_signal(signal.SIGTERM)
+    until(lambda: pool.heard() == 2, "the second signal in the other slot")
+    pool.process.send_signal(signal.SIGTERM)
+    code, log = pool.end()
+    assert code == 1
+    assert "slot 2 did not end in good order (exit code 7)" in log
+
+
+def test_the_log_says_what_each_signal_does(start: Start) -> None:
+    """The user is told at once, and told what another signal would do."""
+    pool = start("is_stubborn", 1, "INFO")
+    until(pool.slots, "a slot")
+    words = ["else gives it back; a second signal", "a third signal kills", "killing slots"]
+    for word in words:
+        pool.process.send_signal(signal.SIGINT)
+        assert pool.process.stderr is not None
+        assert word in pool.process.stderr.readline()
+    pool.end()
 
 
 def test_an_expected_error_ends_the_pool(start: Start) -> None:

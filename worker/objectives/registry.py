@@ -9,6 +9,7 @@ claims them.
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any, Mapping
 
@@ -25,6 +26,8 @@ else:
         """Return the entry points of a group, as the function of Python 3.10 does."""
         return _all_entry_points().get(group, ())
 
+
+log = logging.getLogger(__name__)
 
 GROUP = "hyperhive.objectives"
 
@@ -58,6 +61,8 @@ class _LeNet5:
         return self._objective(config, context)
 
     def _load(self) -> Objective:
+        if "torch" not in sys.modules:
+            log.info("loading PyTorch for the first trial, which takes seconds")
         try:
             from hyperhive.worker.objectives.lenet5 import LeNet5Objective
         except (ImportError, OSError) as error:  # a library is missing or damaged

@@ -29,7 +29,7 @@ from hyperhive.store import store as store_module
 from hyperhive.store.blobs import Blobs
 from hyperhive.store.queue import TrialQueue
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
-from hyperhive.worker.outbox import Outbox
+from hyperhive.worker.outbox import Outbox, _Unsaved
 
 STEPS = {
     "claimed": (TrialQueue, "claim"),
@@ -153,11 +153,11 @@ def _dies(result: Any, *_: Any, **__: Any) -> None:
         die()
 
 
-def _noting_what_is_kept(add: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    def noting(self: Any, entry: Any) -> None:
+def _noting_what_is_kept(add: Callable[..., None]) -> Callable[..., None]:
+    def noting(self: Any, entry: Any, trial: str) -> None:
         weights = None if entry.weights is None else hashlib.sha256(entry.weights).hexdigest()
         audit("keeping", token=entry.token, loss=entry.result["loss"], weights=weights)
-        add(self, entry)
+        add(self, entry, trial)
         audit("kept", token=entry.token)
 
     return noting
@@ -167,8 +167,8 @@ def _without_journal(options: Callable[[float], dict[str, Any]], timeout: float)
     return {**options(timeout), "w": 1, "journal": False}
 
 
-def _keep_in_memory(self: Any, entry: Any) -> None:
-    self._unsaved.append(entry)
+def _keep_in_memory(self: Any, entry: Any, trial: str) -> None:
+    self._unsaved.append(_Unsaved(entry, trial, OSError("taken away")))
 
 
 def take_away(what: str) -> None:

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
-from rich.console import Console
-
-from hyperhive.common.console import tell
+from hyperhive.common.console import Screen, tell
 from hyperhive.common.errors import DatasetError, InputError
 from hyperhive.common.files import require_writable
 from hyperhive.common.signals import StopSignals
@@ -53,7 +51,7 @@ class DemoOptions:
     environment: Mapping[str, str]
 
 
-def run(options: DemoOptions, connect: Connect, console: Console) -> bool:
+def run(options: DemoOptions, connect: Connect, console: Screen) -> bool:
     """Run a study with workers of its own; return whether it came to its end."""
     space = named(options.space or "classic")
     loaded = loading(
@@ -63,7 +61,9 @@ def run(options: DemoOptions, connect: Connect, console: Console) -> bool:
     require_writable(options.models, "the models", "choose another with --models")
     with StopSignals() as signals, connect() as uri:
         log = options.models / chosen.name / "worker.log"
-        environment = {**options.environment, "HYPERHIVE_MONGO": uri}
+        # The log is UTF-8, whatever this console has.
+        encoding = {"PYTHONIOENCODING": "utf-8"}
+        environment = {**options.environment, **encoding, "HYPERHIVE_MONGO": uri}
         with workers(environment, chosen.name, options.slots, log) as running:
             tell("starting this machine's workers", to=console)
             running.wait_for_start(uri, chosen.name, signals.stop)
@@ -162,7 +162,7 @@ class Workers:
     def require_alive(self) -> None:
         """Raise ``WorkersFailed``, with the last line of their log, if they have ended."""
         if self._process.poll() is not None:
-            lines = self._log.read_text(errors="replace").strip().splitlines()
+            lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             reason = lines[-1] if lines else "they gave no reason"
             raise WorkersFailed(f"the demo's workers ended: {reason} (log: {self._log})")
 

@@ -15,8 +15,9 @@ from rich.text import Text
 
 from hyperhive.common.errors import InputError, UsageError
 from hyperhive.common.files import require_writable
+from hyperhive.common.wording import in_words, percent
 from hyperhive.coordinator.ranking import best_of
-from hyperhive.coordinator.views.wording import facts, hyperparameters, outcome, percent
+from hyperhive.coordinator.views.wording import facts, hyperparameters, outcome
 from hyperhive.model import model_files
 from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.data.cache import DatasetCache
@@ -213,9 +214,5 @@ def _so_far(cancelled: bool) -> str:
 
 
 def _configuration(config: Mapping[str, Any]) -> str:
-    words = {
-        name.replace("_", " "): f"{value:.4g}" if isinstance(value, float) else value
-        for name, value in config.items()
-        if name not in ("dataset", "train_on_all")  # the state says whether it was refitted
-    }
-    return ", ".join(f"{name} {value}" for name, value in words.items())
+    # The state says whether it was refitted.
+    return in_words({n: each for n, each in config.items() if n not in ("dataset", "train_on_all")})

@@ -150,8 +150,8 @@ class StudyRun:
         except NotAModel as reason:
             if self._study.plan.objective == LENET5:
                 raise StudyFailed(
-                    f"worker {source.owner} delivered weights for {source.label} that cannot be "
-                    f"used ({reason}): start again with --no-refit, or under another --name "
+                    f"worker {source.owner} delivered weights for {source.full_title} that cannot "
+                    f"be used ({reason}): start again with --no-refit, or under another --name "
                     "without that worker"
                 ) from reason
             return self._end_without_model(ended, source, str(reason))
@@ -298,6 +298,19 @@ class StudyRun:
         path = self._folder / PICTURE_FILE
         return draw(path, trials, ended.winner, baselines(ended), self._dataset, answers)
 
+    def _picture(self, trials: list[Trial], ended: Result, weights: BlobRef | None) -> Path | None:
+        """Return the picture of a model that was made before; it is drawn if it is not there."""
+        path = self._folder / PICTURE_FILE
+        if ended.card is None or weights is None or path.exists():
+            return path if ended.card else None
+        # Drawing it failed, or this is another folder.
+        packed = self._store.blobs.get(weights)
+        evaluation = self._evaluation(packed, ended.card)
+        calibration = ended.card.calibration
+        return self._draw(
+            trials, ended, _Model(packed, weights, ended.card, calibration, evaluation)
+        )
+
     def _drawn(self, trials: list[Trial]) -> str | None:
         """Return a sentence if every trial was drawn at random, though an algorithm was chosen."""
         plan = self._study.plan
@@ -324,16 +337,15 @@ class StudyRun:
                 f"the winner of study {stored.name} is no longer in the store, somebody wrote into "
                 f"it{its_model}"
             )
-        picture = self._folder / PICTURE_FILE
-        return Result(
+        ended = Result(
             winners[0],
             untuned_accuracy=number(result["untuned_accuracy"]),
             usual_accuracy=number(result.get("usual_accuracy")),  # an earlier version had none
             drawn=self._drawn(trials),
             card=card,
             folder=self._folder if card else None,
-            picture=picture if card and picture.exists() else None,
             why_no_model=result.get("why_no_model"),
             weights=self._keep(weights) if weights and not card else None,
             again=True,
         )
+        return dataclasses.replace(ended, picture=self._picture(trials, ended, weights))

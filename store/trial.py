@@ -38,6 +38,16 @@ UNTUNED_TID, USUAL_TID = 0, 1
 LENET5 = "lenet5"
 """The name of the objective that trains LeNet-5, the only one that hyperhive brings itself."""
 
+_OF_THE_STUDY = (
+    "dataset",
+    "schedule",
+    "seed",
+    "split_seed",
+    "train_on_all",
+    "validation_fraction",
+)
+"""The keys of LeNet-5's configurations that say which data and which random numbers it gets."""
+
 HYPEROPT = "hyperopt"
 """The name of the objective of a job that hyperopt's ``fmin`` posted: its code is a pickle."""
 _HYPEROPTS_COMMAND = ["domain_attachment", "FMinIter_Domain"]  # hyperopt.base.Domain.cmd
@@ -184,8 +194,35 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """The trial's name for people: ``simpsons/7``, ``simpsons/refit/7``."""
+        """The trial's key in a worker's record: ``simpsons/7``, ``simpsons/refit/7``."""
         return f"{self.exp_key}/{self.tid}"
+
+    @property
+    def title(self) -> str:
+        """The trial's name for people, within its study: ``trial 7``, ``the refit of trial 7``."""
+        titles = {
+            SEARCH: f"trial {self.tid}",
+            BASELINE: "the usual settings" if self.tid == USUAL_TID else "the untuned baseline",
+            REFIT: f"the refit of trial {self.tid}",
+        }
+        title = titles.get(self.purpose, f"{self.purpose} trial {self.tid}")
+        return f"second copy of {title}" if self.is_copy else title
+
+    @property
+    def full_title(self) -> str:
+        """The trial's name for people, with its study: ``simpsons, trial 7``."""
+        return f"{self.study}, {self.title}" if self.study else self.title
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """The values that were searched, by name, as the objective gets them.
+
+        Where nothing was searched, as in the baseline: the configuration that it has of its own.
+        """
+        if not self.vals:
+            return {name: each for name, each in self.config.items() if name not in _OF_THE_STUDY}
+        configured = {name: each for name, each in self.config.items() if name in self.vals}
+        return {**configured, **{n: each for n, each in self.vals.items() if n not in configured}}
 
     @property
     def loss(self) -> float | None:

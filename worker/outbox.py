@@ -213,6 +213,8 @@ class Outbox:
                     for partial in folder.glob("*.part"):  # its writer died while writing
                         partial.unlink()
                     _deliver_folder(folder, store)
+                    # Nobody else corrects what the dead worker last reported.
+                    store.workers.correct(folder.name, _count(folder))
                     _remove_if_empty(folder)
             except (portalocker.LockException, FileNotFoundError):
                 continue  # its worker lives, or another worker was faster
@@ -264,7 +266,9 @@ def _deliver(entry: Entry, store: Store) -> bool:
         log.warning("a result stays in the outbox: %s", error)
         return False
     if not counts:
-        log.info("%s: another worker's result came first; this one is stored as late", trial.label)
+        log.info(
+            "%s: another worker's result came first; this one is stored as late", trial.full_title
+        )
     return True
 
 

@@ -6,16 +6,24 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from hyperhive.common.wording import percent
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.study_state import StudyState
-from hyperhive.coordinator.views.wording import ago, outcome, percent, report_of
+from hyperhive.coordinator.views.wording import (
+    ago,
+    literal,
+    named,
+    others,
+    outcome,
+    report_of,
+)
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Status
 
 
 def report(store: Store, name: str | None) -> Group:
-    """Return tables of the studies, of the workers, and of what went wrong, if anything did.
+    """Return tables of the studies and workers, and of what went wrong, if anything did.
 
     Args:
         store: what to report on.
@@ -27,52 +35,62 @@ def report(store: Store, name: str | None) -> Group:
     if not fleet.studies:
         workers = [_workers(fleet)] if fleet.workers or fleet.silent else []
         return Group(Text(f"no study yet on {fleet.address}"), *workers)
-    problems = _incidents(fleet)
-    tables = [_studies(fleet), _workers(fleet)]
-    return Group(*tables, *([problems] if problems.rows else []))
+    tables = (_studies(fleet), _details(fleet), _workers(fleet), _incidents(fleet))
+    # An empty table of workers says that there is none.
+    return Group(*(table for table in tables if table.rows or table is tables[2]))
 
 
 def _studies(fleet: Fleet) -> Table:
     table = Table(title=f"studies on {fleet.address}", title_justify="left")
     table.add_column("study", no_wrap=True)
     for column in ("done", "running", "waiting", "failed", "best", "test"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for study in fleet.studies:
         table.add_row(*_row(study))
     return table
 
 
-def _row(study: StudyState) -> list[str]:
+def _row(study: StudyState) -> list[Text]:
     count, best, test = study.counts, study.best, study.test_accuracy
-    return [
+    return literal(
         study.name + (" (cancelled)" if study.cancelled else ""),
         f"{count[Status.DONE]} of {study.budget}",
-        str(count[Status.RUNNING]),
-        str(count[Status.NEW]),
-        str(count[Status.ERROR]),
-        "" if best is None else f"{outcome(best)} (trial {best.tid})",
+        *(str(count[each]) for each in (Status.RUNNING, Status.NEW, Status.ERROR)),
+        "" if best is None else outcome(best),
         "" if test is None else percent(test),
-    ]
+    )
+
+
+def _details(fleet: Fleet) -> Table:
+    """Return what has no room in the table of studies."""
+    table = Table(title="their best trials, and those beside the search", title_justify="left")
+    table.add_column("study", no_wrap=True)
+    table.add_column("trials", overflow="fold")
+    for study in fleet.studies:
+        lines = [f"best {named(study.best)}"] if study.best else []
+        for line in filter(None, (*lines, others(study))):
+            table.add_row(*literal(study.name, line))
+    return table
 
 
 def _workers(fleet: Fleet) -> Table:
     table = Table(title="workers", title_justify="left")
     table.add_column("worker", no_wrap=True)
     for column in ("device", "does", "last heard of"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     held = fleet.held
     for worker in (*fleet.workers, *fleet.silent):
         work = report_of(worker, held.get(worker.id), worker in fleet.silent)
         cells = (worker.id, worker.device, work, ago(worker.seconds_ago))
-        table.add_row(*map(Text, cells))  # what a worker wrote is not markup
+        table.add_row(*literal(*cells))
     return table
 
 
 def _incidents(fleet: Fleet) -> Table:
     table = Table(title="what went wrong, and was recovered", title_justify="left")
     table.add_column("study", no_wrap=True)
-    table.add_column("what")
+    table.add_column("what", overflow="fold")
     for study in fleet.studies:
         for line in incidents(study.trials, fleet.overdue):
-            table.add_row(study.name, line)
+            table.add_row(*literal(study.name, line))
     return table

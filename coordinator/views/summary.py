@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from hyperhive.coordinator.views.wording import facts, hyperparameters, outcome, percent
+from hyperhive.common.wording import in_words, percent
+from hyperhive.coordinator.views.wording import facts, hyperparameters, outcome
 from hyperhive.model.calibration import CORRECT_KEPT, MEMBERS_KEPT, Calibration, fewest
 from hyperhive.model.card import Card
 from hyperhive.model.config import USUAL
@@ -78,11 +79,10 @@ def _model(result: Result, card: Card, folder: Path) -> dict[str, str]:
     compared = baselines(result)
     lines = {}
     if compared:
-        usual = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in USUAL.items())
         lines["untuned"] = f"{percent(compared['untuned'])} of validation images"
         lines["usual"] = (
             f"{percent(compared['usual settings'])} of validation images, with settings that "
-            f"somebody would write down ({usual})"
+            f"somebody would write down ({in_words(USUAL)})"
         )
     return {
         **lines,

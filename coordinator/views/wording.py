@@ -9,15 +9,11 @@ from typing import Mapping
 
 from rich.text import Text
 
-from hyperhive.common.values import number
+from hyperhive.common.text import printable
+from hyperhive.common.wording import in_words, percent
 from hyperhive.coordinator.views.study_state import StudyState
 from hyperhive.store.trial import Status, Trial
 from hyperhive.store.workers import WorkerRecord
-
-
-def percent(share: float | None) -> str:
-    """Return a share of 1 as a person reads it."""
-    return "unknown" if share is None else f"{share:.1%}"
 
 
 def counts(study: StudyState) -> str:
@@ -29,32 +25,39 @@ def counts(study: StudyState) -> str:
     )
 
 
-def hyperparameters(trial: Trial) -> str:
-    """Return a trial's values of the search space, or those of LeNet-5 outside a search."""
-    names = trial.vals or ("learning_rate", "momentum", "epochs")
-    values = {name: number(trial.config.get(name)) for name in names}
+def others(study: StudyState) -> str:
+    """Return what the trials do that are not of the search: ``the untuned baseline waits``."""
+    states = {Status.NEW: "waits", Status.RUNNING: "runs", Status.ERROR: "failed"}
     return ", ".join(
-        "{} {:.3g}".format(name.replace("_", " "), value)
-        for name, value in values.items()
-        if value is not None
+        f"{trial.title} {states[trial.status]}" for trial in study.others if trial.status in states
     )
 
 
+def hyperparameters(trial: Trial) -> str:
+    """Return the values that were chosen for a trial, each with its name."""
+    return in_words(trial.hyperparameters)
+
+
+def named(trial: Trial) -> str:
+    """Return a trial's name, and its hyperparameters if it has any: ``trial 7: epochs 3``."""
+    chosen = hyperparameters(trial)
+    return f"{trial.title}: {chosen}" if chosen else trial.title
+
+
 def outcome(trial: Trial) -> str:
-    """Return how a trial ended: its validation accuracy, else its loss, or what went wrong."""
+    """Return how a trial ended: its validation accuracy or its loss, or what went wrong."""
     if trial.status is Status.ERROR:
         return "failed ({})".format((trial.error or {}).get("message", "no reason given"))
     if trial.diverged:
         return "diverged"
     if trial.accuracy is not None:
         return percent(trial.accuracy)
-    return "done" if trial.loss is None else f"loss {trial.loss:.4g}"
+    return "done" if trial.loss is None else in_words({"loss": trial.loss})
 
 
 def doing(trial: Trial) -> str:
-    """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2%``."""
-    name = "second copy of trial" if trial.is_copy else "trial"
-    text = f"{name} {trial.tid}"
+    """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2 %``."""
+    text = trial.title
     if trial.epoch is None or trial.epochs is None:  # it has just started, or is another objective
         return text
     text += f": epoch {trial.epoch} of {trial.epochs}"
@@ -106,11 +109,16 @@ def time_left(seconds: float | None) -> str:
     return f"about {seconds / 60:.0f} min left"
 
 
+def literal(*texts: str, style: str = "") -> list[Text]:
+    """Return texts as cells of a table: what somebody else wrote is neither markup nor raw."""
+    return [Text(printable(text), style=style) for text in texts]
+
+
 def facts(lines: Mapping[str, str]) -> Text:
     """Return labelled lines; the one of the test accuracy, ``test``, stands out."""
     text = Text()
     for label, value in lines.items():
         text.append(f"{label:<9}", style="dim")
-        text.append(value + "\n", style="bold green" if label == "test" else "")
+        text.append(printable(value) + "\n", style="bold green" if label == "test" else "")
     text.rstrip()
     return text

@@ -134,7 +134,9 @@ def test_a_study_without_weights_is_shown_everywhere(
 
     result = run(store, mongo_uri, tmp_path / "s", delivers(), watch=watch)
     assert "the best so far: the study has not ended" in seen[0]
-    assert f"loss 0.047 (trial {result.winner.tid})" in shown(report(store, None))
+    status = shown(report(store, None))
+    assert "loss 0.047" in status
+    assert f"best trial {result.winner.tid}: hidden 64" in status
     study = page(store)["study"]
     assert (study["state"], study["best"]["outcome"]) == ("ended", "loss 0.047")
     assert (study["best"]["hyperparameters"], study["untuned"]) == ("hidden 64", None)
@@ -168,7 +170,7 @@ def test_an_accuracy_is_shown_where_there_is_one(
 ) -> None:
     """An objective that reports a validation accuracy, and no weights, is shown by it."""
     result = run(store, mongo_uri, tmp_path / "s", delivers(validation_accuracy=0.93))
-    assert f"trial {result.winner.tid}: 93.0% (hidden " in shown(summary(result))
+    assert f"trial {result.winner.tid}: 93.0 % (hidden " in shown(summary(result))
 
 
 def test_a_failed_study_gives_no_advice_that_does_not_fit(

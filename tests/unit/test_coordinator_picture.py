@@ -53,7 +53,7 @@ def pictured(path: Path, classes: list[str], name: str = "pets") -> Figure:
         patched.setattr(
             Figure, "savefig", lambda self, *a, **k: (saved.append(self), save(self, *a, **k))
         )
-        draw(path, trials, trials[1], 0.1, dataset, answers)
+        draw(path, trials, trials[1], {"untuned": 0.1}, dataset, answers)
     return saved[0]
 
 

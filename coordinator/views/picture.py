@@ -161,7 +161,7 @@ def _draw_history(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     # Above the plot: inside it would hide trials.
     font = letters.font
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncol=4, frameon=False, prop=font)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncol=5, frameon=False, prop=font)
 
 
 class Lettering:

@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 import hyperhive
 from hyperhive.common.errors import HyperhiveError
-from hyperhive.common.text import printable
+from hyperhive.common.text import printable, with_home
 
 # Name, where the command is defined, and the first paragraph of its own --help.
 _COMMANDS = [
@@ -157,6 +157,7 @@ def predict_cam() -> None:
 
 def _run(command: Any, name: str) -> None:
     _accept_any_character()
+    sys.argv[1:] = map(with_home, sys.argv[1:])
     command.params.extend(_common_options(name))
     command.invoke = _broken_pipes_kept()(command.invoke)
     try:

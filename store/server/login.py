@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, unquote_plus
 
 from hyperhive.common import files, paths
+from hyperhive.common.text import decoded
 from hyperhive.store.errors import BadAddress
 
 VARIABLES = ["HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"]
@@ -68,7 +69,7 @@ def resolve(given: str | None) -> str | None:
         return given if given is None else with_ca_file(given)
     try:
         path = Path(given).expanduser()
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = decoded(path.read_bytes(), errors="replace")
     except (OSError, RuntimeError, ValueError) as error:  # no such file, no home, not a file name
         is_secret = _MAY_HOLD_A_PASSWORD.search(given) is not None
         reason = "there is no such file" if is_secret else _why(given, error)

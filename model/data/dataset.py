@@ -63,7 +63,10 @@ class Dataset:
         images of its own are named only where there are any: so a worker of a version that would
         train on them finds another hash, and refuses the data set.
         """
-        header: dict[str, Any] = {"classes": self.classes, "shapes": [getattr(self, a).shape for a in _ARRAYS]}
+        header: dict[str, Any] = {
+            "classes": self.classes,
+            "shapes": [getattr(self, a).shape for a in _ARRAYS],
+        }
         if self.validation:
             header["validation"] = self.validation
         digest = hashlib.sha256(json.dumps(header).encode())

@@ -61,7 +61,7 @@ class LoadedDataset:
     """
 
     dataset: Dataset
-    details: tuple[str, ...]
+    details: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
     def contents(self) -> list[str]:

@@ -54,6 +54,10 @@ def _formats() -> tuple[str, ...]:
     """Return the formats that the installed Pillow decodes, the common ones first."""
     Image.preinit()
     Image.init()
+    with contextlib.suppress(ImportError):  # for photographs of iPhones, where it is installed
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
     return tuple(name for name in Image.ID if name not in _NOT_READ)
 
 

@@ -132,13 +132,13 @@ def test_what_is_left_out_of_a_folder_is_said(tmp_path: Path) -> None:
     """Files that are no images, and systems' own, are in a sentence each, for globs as well."""
     for name in ("a/1.png", "a/@eaDir/1.png", "a/.hidden/1.png"):
         paint(tmp_path / name)
-    (tmp_path / "a" / "2.heic").write_bytes(b"x")
+    (tmp_path / "a" / "2.xcf").write_bytes(b"x")
     for text in (tmp_path, tmp_path / "a" / "*", tmp_path / "**"):
         said: list[str] = []
         source = resolve([str(text)], Sampling(), Path("nowhere"), said.append)
         assert names(source) == ["1"]
         assert said[0].startswith("left out 1 file of a format that Pillow does not read: ")
-        assert said[0].endswith("2.heic")
+        assert said[0].endswith("2.xcf")
         assert "@eaDir" in said[1]
         assert len(said) == 2
     assert names(source_of(tmp_path / "a" / ".hidden" / "*.png")) == ["1"]  # named by its owner
@@ -146,9 +146,9 @@ def test_what_is_left_out_of_a_folder_is_said(tmp_path: Path) -> None:
 
 def test_an_empty_folder_says_what_was_there(tmp_path: Path) -> None:
     """An error about a folder or glob without an image names what was left out."""
-    (tmp_path / "1.heic").write_bytes(b"x")
+    (tmp_path / "1.xcf").write_bytes(b"x")
     for text in (tmp_path, tmp_path / "*", tmp_path / "**"):
-        with pytest.raises(SourceError, match=r"1 left out: .*1\.heic"):
+        with pytest.raises(SourceError, match=r"1 left out: .*1\.xcf"):
             source_of(text)
 
 

@@ -182,6 +182,16 @@ def test_other_names_are_no_images(name: str) -> None:
     assert not is_image(Path(name))
 
 
+def test_photographs_of_iphones_are_read_where_pillow_heif_is_installed() -> None:
+    """HEIC is read by a package of its own."""
+    heif = pytest.importorskip("pillow_heif", reason="Pillow alone does not read HEIC")
+    heif.register_heif_opener()
+    data = encoded(plain((200, 10, 10), size=(64, 48)), "HEIF", quality=90)
+    assert is_image(Path("photo.HEIC"))
+    assert decode(data).shape == (48, 64, 3)
+    assert np.abs(decode(data).reshape(-1, 3).mean(axis=0) - (200, 10, 10)).max() < 10
+
+
 def test_what_ghostscript_would_draw_is_refused_whatever_its_name() -> None:
     """The content decides: PostScript is a program, and a picture's suffix does not start it."""
     with pytest.raises(DatasetError, match="not an image"):

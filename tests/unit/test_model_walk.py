@@ -160,12 +160,12 @@ def test_what_pillow_reads_is_read_whatever_its_suffix(pictures: Path) -> None:
 
 def test_what_is_not_read_is_named(pictures: Path) -> None:
     """Files that Pillow does not read are named, and refused by --strict; predict-cam says so."""
-    for name in ("photo.heic", "photo.JPG.bak", "notes.txt"):
+    for name in ("photo.xcf", "photo.JPG.bak", "notes.txt"):
         (pictures / "ash" / name).write_bytes(b"x")
     (notice,) = read(pictures).notices
     assert notice == (
         "left out 3 files of formats that Pillow does not read: ash/notes.txt, ash/photo.JPG.bak, "
-        "ash/photo.heic"
+        "ash/photo.xcf"
     )
     with pytest.raises(DatasetError, match=r"ash/notes\.txt is left out.*omit --strict"):
         read(pictures, strict=True)
@@ -178,7 +178,7 @@ def test_what_is_not_read_is_named(pictures: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("photo.heic", b"x", r"ash/0\.heic"),
+        ("photo.xcf", b"x", r"ash/0\.xcf"),
         ("photo.png", b"x", r"ash/0\.png \(not an image\)"),
         ("photo.tif", None, "8 bits per channel"),
     ],

@@ -98,7 +98,7 @@ class ClassFolders:
             kept, cut = stratified_split(parts[TRAIN].labels, TEST_FRACTION, seed)
             parts = {**parts, TRAIN: parts[TRAIN].only(kept), TEST: parts[TRAIN].only(cut)}
         for path in self._tree:
-            if is_image(path) and top in path.parents and path not in self._in_classes:
+            if path not in self._in_classes and is_image(path) and top in path.parents:
                 self._leave_out(OUTSIDE, path)
         self._origin = _origin(folders)
         self._notices += copy_sentences(_pictures(parts))

@@ -42,7 +42,8 @@ class ImageTree:
                 folders.add(found.path)
             else:
                 self._readers[found.path] = found.read
-                folders.update(found.path.parents)
+                folders.add(found.path.parent)
+        folders.update([above for folder in folders for above in folder.parents])
         folders.discard(PurePosixPath("."))
         self.folders: frozenset[PurePosixPath] = frozenset(folders)
         self._subfolders: dict[PurePosixPath, list[str]] = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Iterator
 
 from hyperhive.common.errors import OutputError, ReadableByOthers
+from hyperhive.common.text import decoded
 
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 """The errors of a disk without room, or a user without: they may pass."""
@@ -82,11 +83,11 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file of the user's: UTF-8, with or without the byte order mark of Windows.
+    """Read a text file of the user's, see ``decoded``.
 
     Raises ``OSError``, ``UnicodeDecodeError``.
     """
-    return path.read_text(encoding="utf-8-sig")
+    return decoded(path.read_bytes())
 
 
 def read_private(path: Path) -> str:
@@ -94,13 +95,13 @@ def read_private(path: Path) -> str:
 
     Raises ``ReadableByOthers`` if other users may read it, ``OSError``.
     """
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with path.open("rb") as file:
         others = stat.S_IRWXG | stat.S_IRWXO
         if os.name == "posix" and os.fstat(file.fileno()).st_mode & others:
             raise ReadableByOthers(
                 f"{path} contains a password and other users may read it: run `chmod 600 {path}`"
             )
-        return file.read()
+        return decoded(file.read(), errors="replace")
 
 
 def _sync_folder(folder: Path) -> None:

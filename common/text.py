@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 import unicodedata
+
+_HOME = re.compile(r"(--[\w-]+=)?~(?=[/\\]|$)")
 
 
 def printable(text: str) -> str:
@@ -24,6 +28,23 @@ def storable(text: str, most: int) -> str:
 def composed(name: str) -> str:
     """Return a name in Unicode's composed form (NFC): macOS writes one ä as two characters."""
     return unicodedata.normalize("NFC", name)
+
+
+def decoded(data: bytes, errors: str = "strict") -> str:
+    """Return the text of a person's file: UTF-8, or what a byte order mark at its begin says.
+
+    Notepad writes UTF-8 with a mark, PowerShell's ``>`` UTF-16. Raises ``UnicodeDecodeError``.
+    """
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if is_utf16 else "utf-8-sig", errors)
+
+
+def with_home(text: str) -> str:
+    """Return a path, or ``--flag=PATH``, with its ``~`` replaced: not every shell does that."""
+    found = _HOME.match(text)
+    if not found:
+        return text
+    return (found.group(1) or "") + os.path.expanduser("~") + text[found.end() :]
 
 
 def _escaped(letter: str) -> str:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
@@ -96,7 +96,7 @@ def choose_data(
     except DatasetError as error:
         loaded = load(DatasetRequest("digits"), progress)
         notice = f"NO SIMPSONS: {error}. The demo uses scikit-learn's handwritten digits."
-        return LoadedDataset(loaded.dataset, (notice, *loaded.notices))
+        return replace(loaded, notices=(notice, *loaded.notices))
 
 
 def plan(loaded: LoadedDataset, trials: int | None, seed: int, **space: Any) -> Plan:

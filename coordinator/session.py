@@ -107,6 +107,8 @@ def loading(load: Callable[[Progress], LoadedDataset], console: Screen) -> Loade
     """
     with _download_bar(console) as progress:
         loaded = load(progress)
+    for line in loaded.contents():
+        tell(line, to=console)
     for notice in loaded.notices:
         tell(notice, "yellow", console)
     require_splittable(loaded.dataset)

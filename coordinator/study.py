@@ -13,6 +13,7 @@ import numpy as np
 
 from hyperhive.common.errors import DatasetError, UsageError
 from hyperhive.common.files import read_text
+from hyperhive.common.text import with_home
 from hyperhive.common.values import number
 from hyperhive.coordinator import space as spaces
 from hyperhive.coordinator.space import Space
@@ -50,7 +51,8 @@ class Plan:
         trials: the number of configurations to try.
         algorithm: one of ``ALGORITHMS``.
         seed: of suggestions, initial weights and splits.
-        validation: the share of the training split that is held out to choose the best trial.
+        validation: the share of the training split that is held out to choose the best trial,
+            unless the data set has validation images of its own.
         batch_size: LeNet-5's images per training step, unless the space has it.
         startup: the number of finished trials before TPE stops drawing at random.
         max_attempts: how often a trial may be started.
@@ -279,7 +281,7 @@ def _request(path: Path, table: Mapping[str, Any]) -> DatasetRequest:
         _require(isinstance(value, kinds[key]), f"dataset.{key} must be {words[kinds[key]]}")
     name = table.get("name")
     _require(name in DATASET_NAMES, "dataset.name must be one of " + ", ".join(DATASET_NAMES))
-    data: Path | None = path.parent / table["data"] if "data" in table else None
+    data: Path | None = path.parent / with_home(table["data"]) if "data" in table else None
     return DatasetRequest(str(name), data, table.get("gray", False), table.get("strict", False))
 
 

@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 import hyperhive
 from hyperhive.common.errors import HyperhiveError
 from hyperhive.common.streams import accept_any_character
-from hyperhive.common.text import printable
+from hyperhive.common.text import printable, with_home
 
 # Name, where the command is defined, and the first paragraph of its own --help.
 _COMMANDS = [
@@ -160,6 +160,7 @@ def predict_cam() -> None:
 def _run(command: Any, name: str) -> None:
     accept_any_character()
     _leave_notebook()
+    sys.argv[1:] = map(with_home, sys.argv[1:])
     command.params.extend(_common_options(name))
     command.invoke = _broken_pipes_kept()(command.invoke)
     try:

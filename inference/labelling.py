@@ -15,6 +15,7 @@ from hyperhive.inference.predictor import Prediction, Predictor
 from hyperhive.inference.smoothing import Smoother
 from hyperhive.inference.timings import CAPTURE
 from hyperhive.inference.wording import pretty
+from hyperhive.model.data.names import class_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,5 +88,5 @@ def expected_class(frame: Frame, classes: Sequence[str]) -> str | None:
     """Return the class whose name the frame's folder has, as in ``test/bart_simpson/1.jpg``."""
     if "://" in frame.source:  # a stream's host is not a class
         return None
-    folder = pretty(PurePath(frame.source).parent.name).casefold()
+    folder = pretty(class_name(PurePath(frame.source).parent.name)).casefold()
     return next((name for name in classes if pretty(name).casefold() == folder), None)

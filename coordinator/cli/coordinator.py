@@ -17,7 +17,7 @@ DATASET = typer.Option(None, help="simpsons, simpsons-gray, digits, or folder (w
 DATA = typer.Option(None, help="A folder or zip file with the images.")
 GRAY = typer.Option(False, "--gray", help="Read a folder's images as grey.")
 STRICT = typer.Option(
-    False, "--strict", help="Refuse images that are unreadable or differ in size."
+    False, "--strict", help="Refuse what would be left out, and images that differ in size."
 )
 TRIALS = typer.Option(None, help="How many configurations to try. [30]")
 ALGORITHM = typer.Option(None, help="tpe, random or anneal. [tpe]")

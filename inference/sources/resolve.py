@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import re
 import sys
 from dataclasses import replace
@@ -12,13 +11,14 @@ from pathlib import Path
 from typing import IO, Iterator, Sequence
 
 from hyperhive.common.errors import SourceError, UsageError
+from hyperhive.common.text import decoded, with_home
 from hyperhive.inference.frames import Say, Source
 from hyperhive.inference.settings import Sampling
 from hyperhive.inference.sources import camera_advice as advice
 from hyperhive.inference.sources.address import CaptureRequest, CsiAddress, without_secrets
 from hyperhive.inference.sources.grabber import Origin, Patience
 from hyperhive.inference.sources.image_files import Finder, ImageFiles
-from hyperhive.model.data.images import SUFFIXES
+from hyperhive.model.data.images import is_image
 
 LIST = "-"
 _CAMERA = re.compile(r"(?:/dev/video)?(\d{1,4})")
@@ -46,7 +46,7 @@ def resolve(
         texts: at least one.
         sampling: which frames to take from a camera or a video.
         output: the folder of the outputs, which is not searched for images.
-        say: is called with a sentence about a camera's progress.
+        say: is called with a sentence about a camera's progress, or about what is left out.
         request: how to open a camera.
 
     Raises ``SourceError`` for a source that does not exist, ``UsageError`` for one that makes no
@@ -54,7 +54,7 @@ def resolve(
     """
     if len(texts) > 1:
         _require_unasked(request)
-        return _many(texts, output)
+        return _many(texts, output, say)
     text = texts[0]
     camera = _CAMERA.fullmatch(text)
     if camera:
@@ -63,22 +63,29 @@ def resolve(
         return _stream(text, sampling, say, request)
     _require_unasked(request)
     path = Path(text)
-    if path.is_file() and path.suffix.lower() not in SUFFIXES:
+    if path.is_file() and not is_image(path):
         with needing_opencv():
             from hyperhive.inference.sources.video import Video
         return Video(path, sampling)
-    return ImageFiles(text, Finder(output).find(texts))
+    return _images(text, texts, output, say)
 
 
 def read_list(texts: Sequence[str], stream: IO[bytes] | None) -> list[str]:
     """Return the texts with ``-`` replaced by the lines of a stream, without empty ones.
 
-    Raises ``SourceError`` if the stream has no lines, or there is no stream.
+    The lines may hold any bytes, as file names do, and begin with a byte order mark. Raises
+    ``SourceError`` if the stream has no lines, or there is no stream.
     """
     if LIST not in texts:
         return list(texts)
-    lines = [os.fsdecode(line.strip(b"\r\n")) for line in stream or ()]
-    paths = [line for line in lines if line.strip()]
+    try:
+        text = decoded(stream.read() if stream else b"", errors="surrogateescape")
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"standard input is no list of paths in UTF-8 or UTF-16: {error}"
+        ) from error
+    lines = [line.rstrip("\r") for line in text.split("\n")]
+    paths = [with_home(line) for line in lines if line.strip()]
     if not paths:
         raise SourceError("standard input is empty: --source - reads a path from each line")
     at = texts.index(LIST)
@@ -102,14 +109,21 @@ def _require_unasked(request: CaptureRequest) -> None:
         raise UsageError("--backend, --size, --fps and --pixel-format are for cameras only")
 
 
-def _many(texts: Sequence[str], output: Path) -> Source:
+def _many(texts: Sequence[str], output: Path, say: Say) -> Source:
     for text in texts:
         if "://" in text:
             raise UsageError(
                 f"{without_secrets(text)} cannot be combined with other sources: give it alone"
             )
-    title = f"{texts[0]} and {len(texts) - 1} more"
-    return ImageFiles(title, Finder(output).find(texts))
+    return _images(f"{texts[0]} and {len(texts) - 1} more", texts, output, say)
+
+
+def _images(title: str, texts: Sequence[str], output: Path, say: Say) -> Source:
+    finder = Finder(output)
+    images = finder.find(texts)
+    for remark in finder.remarks():
+        say(remark)
+    return ImageFiles(title, images)
 
 
 def _camera(index: int, sampling: Sampling, say: Say, request: CaptureRequest) -> Source:

@@ -23,7 +23,9 @@ class Dataset:
     """Images of 28x28 pixels in a training split and a test split.
 
     Images are uint8 ``[N, 28, 28, C]`` with C of 1 or 3. Labels are int64 ``[N]``; they index
-    ``classes``. Raises ``DatasetError`` if an array differs from that, or if a class has no image.
+    ``classes``. The last ``validation`` training images are those that a trial is validated on; if
+    it is 0, each study chooses its own. Raises ``DatasetError`` if an array differs from that, or
+    if a class has no image.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Dataset:
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
+    validation: int = 0
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -40,6 +43,12 @@ class Dataset:
             raise DatasetError("training and test images have different numbers of channels")
         _require_split("training", self.train_images, self.train_labels, len(self.classes))
         _require_split("test", self.test_images, self.test_labels, len(self.classes))
+        if not 0 <= self.validation < len(self.train_labels):
+            raise DatasetError(f"{self.validation} training images cannot be for validation")
+        if self.validation:
+            for indices in self._own_split():
+                images, labels = self.train_images[indices], self.train_labels[indices]
+                _require_split("training or validation", images, labels, len(self.classes))
 
     @property
     def channels(self) -> int:
@@ -50,9 +59,16 @@ class Dataset:
     def content_hash(self) -> str:
         """SHA-256 over classes, shapes, images and labels; the data set is published under it.
 
-        The name is left out: the same images under another name are the same data set.
+        The name is left out: the same images under another name are the same data set. Validation
+        images of its own are named only where there are any: so a worker of a version that would
+        train on them finds another hash, and refuses the data set.
         """
-        header = {"classes": self.classes, "shapes": [getattr(self, a).shape for a in _ARRAYS]}
+        header: dict[str, Any] = {
+            "classes": self.classes,
+            "shapes": [getattr(self, a).shape for a in _ARRAYS],
+        }
+        if self.validation:
+            header["validation"] = self.validation
         digest = hashlib.sha256(json.dumps(header).encode())
         for array in _ARRAYS:
             digest.update(np.ascontiguousarray(getattr(self, array)).tobytes())
@@ -66,22 +82,31 @@ class Dataset:
 
     def card(self) -> dict[str, Any]:
         """Return a description of the data set for people, as plain JSON."""
-        return {
+        card = {
             "name": self.name,
             "classes": list(self.classes),
             "channels": self.channels,
             "train": len(self.train_images),
             "test": len(self.test_images),
         }
+        return {**card, "validation": self.validation} if self.validation else card
 
     def validation_split(self, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return indices of the training split: those to train on, then those held out."""
+        """Return indices of the training split: those to train on, then those held out.
+
+        If the data set has validation images of its own, these are held out, whatever the share
+        and the seed.
+        """
+        if self.validation:
+            return self._own_split()
         return stratified_split(self.train_labels, fraction, seed)
 
     def pack(self) -> bytes:
         """Return the data set as the bytes of an ``.npz`` file without pickles."""
         packed = io.BytesIO()
         arrays = {name: getattr(self, name) for name in _ARRAYS}
+        if self.validation:
+            arrays["validation"] = np.array(self.validation)
         np.savez(packed, name=np.array(self.name), classes=np.array(self.classes), **arrays)
         return packed.getvalue()
 
@@ -99,6 +124,7 @@ class Dataset:
                     name=str(arrays["name"]),
                     classes=tuple(str(name) for name in arrays["classes"]),
                     **{name: arrays[name] for name in _ARRAYS},
+                    validation=int(arrays["validation"]) if "validation" in arrays.files else 0,
                 )
         # On damaged bytes NumPy and zipfile raise anything from TypeError to zlib.error.
         except Exception as error:
@@ -106,6 +132,10 @@ class Dataset:
         if dataset.content_hash != content_hash:
             raise DatasetError(f"packed data set does not have the hash {content_hash[:12]}...")
         return dataset
+
+    def _own_split(self) -> tuple[np.ndarray, np.ndarray]:
+        indices = np.arange(len(self.train_labels))
+        return indices[: -self.validation], indices[-self.validation :]
 
 
 def _require_split(split: str, images: np.ndarray, labels: np.ndarray, classes: int) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
+import logging
+import os
+import threading
+import warnings
+from pathlib import PurePath
 from typing import Iterator
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from hyperhive.common.errors import DatasetError
 
@@ -20,23 +27,64 @@ _REDUCING_GAP = 4.0
 camera's 480 pixels that takes a fifth of the time, and recovers enlarged 28x28 images nearly as
 well (3 % more error)."""
 
-SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pnm"]
-)
+_NOT_READ = frozenset(["BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PCD", "PDF", "WMF"])
+"""Formats that Pillow knows and does not decode itself (EPS would start Ghostscript), or that hold
+something else."""
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image upright, by its orientation (Exif 2.32, table 6)."""
+
+# An image is read, or left out with a reason. What else Pillow remarks helps nobody.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
+_standard_error = threading.Lock()
+
+
+@functools.lru_cache(maxsize=None)
+def _formats() -> tuple[str, ...]:
+    """Return the formats that the installed Pillow decodes, the common ones first."""
+    Image.preinit()
+    Image.init()
+    with contextlib.suppress(ImportError):  # for photographs of iPhones, where it is installed
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    return tuple(name for name in Image.ID if name not in _NOT_READ)
+
+
+@functools.lru_cache(maxsize=None)
+def _suffixes() -> frozenset[str]:
+    known = Image.registered_extensions().items()
+    return frozenset(suffix for suffix, name in known if name in _formats())
+
+
+def is_image(path: PurePath) -> bool:
+    """Return whether a name has the suffix of a format that the installed Pillow decodes."""
+    return path.suffix.lower() in _suffixes()
 
 
 def decode(data: bytes) -> np.ndarray:
     """Return an encoded image as uint8 RGB ``[H, W, 3]``, upright, on white where transparent.
 
-    Raises ``DatasetError`` with the reason if it cannot be read.
+    Of several frames it is the first. Raises ``DatasetError`` with the reason if it cannot be read.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            # Transposed before it is loaded: loading closes a TIFF's file, from which Pillow 9.1
-            # reads the EXIF data.
-            return np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
+        with Image.open(io.BytesIO(data), formats=_formats()) as image:
+            return np.asarray(_as_rgb(_upright(image)))
     except UnidentifiedImageError:
         raise DatasetError("not an image") from None
+    except Image.DecompressionBombError:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        raise DatasetError(f"more than {most} megapixels: make it smaller") from None
     # On damaged bytes Pillow raises almost anything: SyntaxError for a broken PNG chunk, TypeError
     # for a flipped bit in a TIFF, ZeroDivisionError, NotImplementedError, ...
     except Exception as error:
@@ -70,6 +118,45 @@ def batches(images: np.ndarray) -> Iterator[np.ndarray]:
     """Yield slices of at most 256 images: computing with all at once could exhaust the memory."""
     for start in range(0, len(images), _BATCH):
         yield images[start : start + _BATCH]
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return an image as its EXIF orientation says, and as it lies where that cannot be read."""
+    if image.format != "TIFF":
+        image.load()
+        orientation = _orientation(image)
+    else:
+        # Loading closes a TIFF's file, from which Pillow 9.1 reads the EXIF data.
+        orientation = _orientation(image)
+        with _without_messages():
+            image.load()
+    method = _UPRIGHT.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    # On damaged EXIF data Pillow raises almost anything, as on damaged pixels.
+    except Exception:
+        return 1
+
+
+@contextlib.contextmanager
+def _without_messages() -> Iterator[None]:
+    """Discard what libtiff prints on standard error; Pillow raises the same."""
+    with _standard_error, open(os.devnull, "wb") as nowhere:
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is no standard error
+            yield
+            return
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

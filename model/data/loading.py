@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Mapping
 
 import numpy as np
 
 from hyperhive.common.errors import DatasetError, UsageError
-from hyperhive.model.data.class_folders import TEST, TEST_FRACTION, TRAIN, ClassFolders
+from hyperhive.common.text import printable
+from hyperhive.model.data.class_folders import (
+    CUT,
+    SPLITS,
+    TEST,
+    TEST_FRACTION,
+    TRAIN,
+    VALIDATION,
+    ClassFolders,
+)
 from hyperhive.model.data.dataset import Dataset, stratified_split
 from hyperhive.model.data.download import Progress, simpsons_archive
 from hyperhive.model.data.image_tree import ImageTree
@@ -17,6 +27,7 @@ from hyperhive.model.data.images import fit
 NAMES = ("simpsons", "simpsons-gray", "digits", "folder")
 """``load`` reads each. The commands' ``--help`` and docs/studies.md list them too."""
 _TOP = PurePosixPath(".")
+_LISTED_AT_MOST = 12
 
 
 @dataclass(frozen=True)
@@ -27,8 +38,8 @@ class DatasetRequest:
         name: one of ``NAMES``.
         data: a folder or zip to read; None to download Simpsons-MNIST, or for the digits.
         gray: read the images of a folder as grey.
-        strict: raise ``DatasetError`` for an image that cannot be read and for images of different
-            sizes, instead of a notice.
+        strict: raise ``DatasetError`` for whatever is left out and for images of different sizes,
+            instead of a notice.
         seed: decides the test split of a folder that has none.
     """
 
@@ -41,10 +52,39 @@ class DatasetRequest:
 
 @dataclass(frozen=True)
 class LoadedDataset:
-    """A data set, and sentences about it that its owner should read."""
+    """A data set, what it was made from, and sentences about it that its owner should read.
+
+    Args:
+        dataset: the data set.
+        details: where the splits come from, and what was left out because nobody misses it.
+        notices: sentences about what may be a mistake.
+    """
 
     dataset: Dataset
+    details: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+
+    def contents(self) -> list[str]:
+        """Return lines that say what will be trained on: classes, and images in each split."""
+        dataset = self.dataset
+        classes = dataset.classes
+        own = len(dataset.train_labels) - dataset.validation
+        splits = {TRAIN: dataset.train_labels[:own], TEST: dataset.test_labels}
+        if dataset.validation:
+            splits[VALIDATION] = dataset.train_labels[own:]
+        counts = {name: np.bincount(splits[name]) for name in SPLITS if name in splits}
+        images = len(dataset.train_labels) + len(dataset.test_labels)
+        rest = range(_LISTED_AT_MOST, len(classes))
+        return [
+            f"data set {dataset.name}: {len(classes):,} classes, {images:,} images in "
+            + ("colour" if dataset.channels == 3 else "grey"),
+            *(
+                f"  {name}: " + ", ".join(f"{c[label]:,} {split}" for split, c in counts.items())
+                for label, name in enumerate(classes[:_LISTED_AT_MOST])
+            ),
+            *([f"  and {len(rest):,} more: " + _ranges(counts, rest)] if rest else []),
+            *(f"  {detail}" for detail in self.details),
+        ]
 
 
 def load(request: DatasetRequest, progress: Progress) -> LoadedDataset:
@@ -61,12 +101,12 @@ def load(request: DatasetRequest, progress: Progress) -> LoadedDataset:
     if request.name == "digits":
         if request.data is not None:
             raise UsageError("the digits come with scikit-learn: omit --data")
-        return LoadedDataset(digits())
+        return LoadedDataset(digits(), (f"splits: {CUT}",))
     if request.name == "folder":
         if request.data is None:
             raise UsageError("--dataset folder needs --data PATH: a folder of class folders")
         with ImageTree(request.data) as tree:
-            return _read(tree, _TOP, request.data.resolve().stem, request)
+            return _read(tree, _TOP, printable(request.data.resolve().stem), request)
     with ImageTree(request.data or simpsons_archive(progress)) as tree:
         return _read(tree, _simpsons_root(tree, request.name), request.name, request)
 
@@ -97,7 +137,16 @@ def _read(
     channels = 1 if request.gray or request.name == "simpsons-gray" else 3
     reader = ClassFolders(tree, channels, request.strict)
     dataset = reader.read(root, name, request.seed)
-    return LoadedDataset(dataset, reader.notices())
+    return LoadedDataset(dataset, reader.details(root), reader.notices())
+
+
+def _ranges(counts: Mapping[str, np.ndarray], labels: range) -> str:
+    """Return how many images the classes have in each split: ``5 to 8 train, 2 test``."""
+    phrases = []
+    for split, count in counts.items():
+        fewest, most = count[labels].min(), count[labels].max()
+        phrases.append((f"{fewest:,} to " if fewest < most else "") + f"{most:,} {split}")
+    return ", ".join(phrases)
 
 
 def _simpsons_root(tree: ImageTree, name: str) -> PurePosixPath:

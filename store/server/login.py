@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, unquote_plus
 
 from hyperhive.common import files, paths
+from hyperhive.common.text import decoded
 from hyperhive.store.errors import BadAddress
 from hyperhive.store.server.address import Address
 from hyperhive.store.server.privileges import ROLES
@@ -76,7 +77,7 @@ def resolve(given: str, source: str | None = None) -> Address:
         return Address(with_ca_file(given), source)
     try:
         path = Path(given).expanduser()
-        uri = _uri_in(path, path.read_text(encoding="utf-8-sig", errors="replace"))
+        uri = _uri_in(path, decoded(path.read_bytes(), errors="replace"))
     except (OSError, RuntimeError, ValueError) as error:  # no such file, no home, not a file name
         of = f" in {source}" if source else ""
         is_secret = _MAY_HOLD_A_PASSWORD.search(given) is not None

@@ -69,6 +69,20 @@ def test_a_file_holds_an_address(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["worker.uri"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_with_a_byte_order_mark_holds_an_address(tmp_path: Path, encoding: str) -> None:
+    """Notepad and PowerShell write a mark; it is no part of the address."""
+    path = tmp_path / "address.txt"
+    path.write_bytes((URI + "\r\n").encode(encoding))
+    assert login.resolve(str(path)) == URI
+    saved = login.save(URI)
+    try:
+        saved.write_bytes((URI + "\r\n").encode(encoding))
+        assert login.saved() == URI
+    finally:
+        saved.unlink()
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_a_saved_login_that_others_may_read_is_refused(mode: int) -> None:
     """The sentence has the command that fixes it; the mode of any other file is not checked."""

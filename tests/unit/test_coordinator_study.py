@@ -92,6 +92,22 @@ def test_an_absolute_data_path_stays_as_it_is(tmp_path: Path) -> None:
     assert read_file(write(tmp_path, text))["data"].data == Path("/somewhere/else")
 
 
+def test_a_data_path_may_begin_with_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No shell reads a study file; ~ means the same in it."""
+    monkeypatch.setenv("HOME", "/home/me")
+    text = '[dataset]\nname = "folder"\ndata = "~/pictures"\n'
+    assert read_file(write(tmp_path, text))["data"].data == Path("/home/me/pictures")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    """Notepad and PowerShell write one."""
+    (tmp_path / "study.toml").write_bytes('name = "pets"\r\ntrials = 3\r\n'.encode(encoding))
+    assert read_file(tmp_path / "study.toml") == {"name": "pets", "trials": 3}
+
+
 def test_a_file_may_name_its_space(tmp_path: Path) -> None:
     """A name stands for bounds and augmentation; a key of the file wins, whatever the order."""
     assert read_file(write(tmp_path, 'space = "robust"')) == {"space": ROBUST, "augment": "camera"}

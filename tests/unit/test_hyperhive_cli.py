@@ -40,6 +40,23 @@ def run_command(monkeypatch: pytest.MonkeyPatch, error: Exception, *arguments: s
     cli._run(typer.main.get_command(app), "hyperhive")
 
 
+def test_the_home_is_put_in_where_a_shell_did_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shells leave ``--data=~/x`` as it is, and PowerShell leaves every ``~``."""
+    app = typer.Typer()
+    given: list[Path] = []
+
+    @app.command()
+    def take(source: Path, data: Path = typer.Option(...)) -> None:  # noqa: B008
+        given.extend([source, data])
+
+    take.__annotations__.update(source=Path, data=Path)
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setattr(sys, "argv", ["predict-cam", "~/a.png", "--data=~/b"])
+    with pytest.raises(SystemExit):
+        cli._run(typer.main.get_command(app), "predict-cam")
+    assert given == [Path("/home/me/a.png"), Path("/home/me/b")]
+
+
 def list_of_commands() -> list[Any]:
     return [pytest.param(name, sentence, id=name) for name, _, sentence in cli._COMMANDS]
 

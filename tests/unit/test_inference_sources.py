@@ -114,7 +114,7 @@ def test_nothing_readable_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"1\.png cannot be read"):
         frames_of(source_of(tmp_path / "1.png"))
     (tmp_path / "2.png").write_bytes(b"")
-    with pytest.raises(SourceError, match="none of the 2 images"):
+    with pytest.raises(SourceError, match=r"none of the 2 images .*1\.png cannot be read: not an"):
         frames_of(source_of(tmp_path))
 
 
@@ -127,6 +127,51 @@ def test_a_source_without_frames_is_an_error(tmp_path: Path, text: str, sentence
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match=sentence):
         source_of(tmp_path / text)
+
+
+def test_what_is_left_out_of_a_folder_is_said(tmp_path: Path) -> None:
+    """Files that are no images, and systems' own, are in a sentence each, for globs as well."""
+    for name in ("a/1.png", "a/@eaDir/1.png", "a/.hidden/1.png"):
+        paint(tmp_path / name)
+    (tmp_path / "a" / "2.xcf").write_bytes(b"x")
+    for text in (tmp_path, tmp_path / "a" / "*", tmp_path / "**"):
+        said: list[str] = []
+        source = resolve([str(text)], Sampling(), Path("nowhere"), said.append)
+        assert names(source) == ["1"]
+        assert said[0].startswith("left out 1 file of a format that Pillow does not read: ")
+        assert said[0].endswith("2.xcf")
+        assert "@eaDir" in said[1]
+        assert len(said) == 2
+    assert names(source_of(tmp_path / "a" / ".hidden" / "*.png")) == ["1"]  # named by its owner
+
+
+def test_an_empty_folder_says_what_was_there(tmp_path: Path) -> None:
+    """An error about a folder or glob without an image names what was left out."""
+    (tmp_path / "1.xcf").write_bytes(b"x")
+    for text in (tmp_path, tmp_path / "*", tmp_path / "**"):
+        with pytest.raises(SourceError, match=r"1 left out: .*1\.xcf"):
+            source_of(text)
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    """A pipe with an image's name is skipped in a folder, and refused where it is named itself."""
+    paint(tmp_path / "a" / "1.png")
+    os.mkfifo(tmp_path / "a" / "2.png")
+    left_out: list[str] = []
+    assert len(frames_of(source_of(tmp_path / "a"), left_out)) == 1
+    assert left_out == [f"{tmp_path}/a/2.png cannot be read: a named pipe"]
+    with pytest.raises(SourceError, match=r"2\.png cannot be read: a named pipe"):
+        frames_of(source_of(tmp_path / "a" / "2.png"))
+
+
+def test_stars_do_not_follow_links_in_circles(tmp_path: Path) -> None:
+    """A link to a folder above it is not followed, with ``**`` either."""
+    paint(tmp_path / "a" / "b" / "1.png")
+    for name in ("x", "y"):
+        (tmp_path / "a" / "b" / name).symlink_to(tmp_path)
+    assert names(source_of(tmp_path / "**" / "*.png")) == ["1"]
+    assert names(source_of(tmp_path / "**" / "b")) == ["1"]
+    assert names(source_of(tmp_path / "a" / "**" / "**" / "1.png")) == ["1"]
 
 
 def test_stopping_ends_a_folder_early(tmp_path: Path) -> None:
@@ -178,6 +223,16 @@ def test_a_list_of_paths_comes_on_standard_input(tmp_path: Path) -> None:
     for nothing in (io.BytesIO(b"\n"), None):
         with pytest.raises(SourceError, match="standard input is empty"):
             read_list(["-"], nothing)
+
+
+def test_a_list_may_come_from_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notepad's and PowerShell's byte order marks are no part of the first path; ~ is the home."""
+    monkeypatch.setenv("HOME", "/home/me")
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        lines = io.BytesIO("Käse.png\r\n~/x.png\r\n".encode(encoding))
+        assert read_list(["-"], lines) == ["Käse.png", "/home/me/x.png"]
+    with pytest.raises(SourceError, match="standard input is no list of paths"):
+        read_list(["-"], io.BytesIO(b"\xff\xfea"))
 
 
 @pytest.mark.parametrize(

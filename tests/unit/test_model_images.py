@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from PIL import Image
 
 from hyperhive.common.errors import DatasetError
-from hyperhive.model.data.images import SIZE, SUFFIXES, decode, fit
+from hyperhive.model.data.images import SIZE, decode, fit, is_image
 
 
 def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
@@ -165,10 +168,105 @@ def test_an_image_too_large_to_be_honest_is_refused() -> None:
         decode(bytes(data))
 
 
-def test_the_suffixes_are_formats_that_pillow_knows() -> None:
-    """Pillow can decode every suffix that counts as an image."""
-    Image.init()
-    assert set(Image.EXTENSION) >= SUFFIXES
+@pytest.mark.parametrize(
+    "suffix", ["jpg", "JPG", "jpeg", "jpe", "jfif", "png", "webp", "jp2", "tif"]
+)
+def test_a_name_is_an_images_if_pillow_decodes_its_format(suffix: str) -> None:
+    """Every suffix of a format that the installed Pillow decodes counts, in upper case too."""
+    assert is_image(Path("a") / f"b.{suffix}")
+
+
+@pytest.mark.parametrize("name", ["a", "a.txt", "a.heic.bak", "a.mpg", "a.eps", "a.h5", ".png"])
+def test_other_names_are_no_images(name: str) -> None:
+    """Videos, what only Ghostscript can draw, and everything else are no images."""
+    assert not is_image(Path(name))
+
+
+def test_photographs_of_iphones_are_read_where_pillow_heif_is_installed() -> None:
+    """HEIC is read by a package of its own."""
+    heif = pytest.importorskip("pillow_heif", reason="Pillow alone does not read HEIC")
+    heif.register_heif_opener()
+    data = encoded(plain((200, 10, 10), size=(64, 48)), "HEIF", quality=90)
+    assert is_image(Path("photo.HEIC"))
+    assert decode(data).shape == (48, 64, 3)
+    assert np.abs(decode(data).reshape(-1, 3).mean(axis=0) - (200, 10, 10)).max() < 10
+
+
+def test_what_ghostscript_would_draw_is_refused_whatever_its_name() -> None:
+    """The content decides: PostScript is a program, and a picture's suffix does not start it."""
+    with pytest.raises(DatasetError, match="not an image"):
+        decode(encoded(plain((9, 9, 9)), "EPS"))
+
+
+def broken_exif(form: str, exif: bytes) -> bytes:
+    return encoded(Image.fromarray(noise(40, 30)), form, exif=exif)
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "JPEG", "TIFF"])
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0orientation=6", b"Exif\0\0XX*\0\x08\0\0\0\x01\0", b"Exif\0\0"]
+)
+def test_without_a_usable_orientation_an_image_is_taken_as_it_lies(form: str, exif: bytes) -> None:
+    """Broken EXIF data cost nothing: the pixels are sound."""
+    image = Image.fromarray(noise(40, 30))
+    data = encoded(image, form) if form == "TIFF" else encoded(image, form, exif=exif)
+    if form == "TIFF":  # its orientation is a field of its own: of a type that no number has
+        data = encoded(image, form, tiffinfo={0x0112: 99})
+    assert decode(data).shape == (40, 30, 3)
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
+def test_the_first_of_several_frames_is_taken(form: str) -> None:
+    """An animation is its first frame."""
+    first, second = plain((255, 0, 0)), plain((0, 0, 255))
+    options = {"lossless": True} if form == "WEBP" else {}
+    data = encoded(first, form, save_all=True, append_images=[second], **options)
+    assert decode(data)[0, 0].tolist() == [255, 0, 0]
+
+
+def test_four_inks_become_rgb() -> None:
+    """A CMYK photograph from a printer's shop has its colours."""
+    data = encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=100)
+    red, green, blue = decode(data)[0, 0].tolist()
+    assert red > 230
+    assert max(green, blue) < 30
+
+
+def test_damaged_images_leave_the_console_alone(tmp_path: Path) -> None:
+    """Neither Pillow's warnings and log nor libtiff's own lines come out; reasons are returned."""
+    random = np.random.RandomState(1)
+    whole = [encoded(Image.fromarray(noise(40, 40)), "TIFF", compression="tiff_lzw")]
+    whole += [encoded(Image.fromarray(noise(40, 40)), "TIFF", compression="tiff_adobe_deflate")]
+    whole += [encoded(Image.fromarray(noise(9, 9)), "TIFF"), broken_exif("JPEG", b"Exif\0\0MM")]
+    whole += [encoded(plain((0, 0, 0), size=(10_000, 9_000)), "PNG")]  # Pillow warns above 89 MP
+    for number, data in enumerate(whole * 20):
+        damaged = np.frombuffer(data, np.uint8).copy()
+        if number >= len(whole):
+            damaged[random.randint(len(damaged), size=3)] ^= 0x55
+        if number < len(whole) or len(data) < 10_000:
+            (tmp_path / f"{number:03d}.tif").write_bytes(damaged.tobytes())
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from hyperhive.common.errors import DatasetError\n"
+        "from hyperhive.model.data.images import decode\n"
+        "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
+        "    try: decode(path.read_bytes())\n"
+        "    except DatasetError: pass\n"
+        "print('stderr works', file=sys.stderr)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.PIPE, check=True
+    )
+    assert ran.stderr.split(b"\n") == [b"stderr works", b""]
+
+
+def test_an_image_beyond_pillows_limit_says_how_large_it_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The reason is a sentence for its owner, and not a warning."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**6)
+    with pytest.raises(DatasetError, match="more than 2 megapixels: make it smaller"):
+        decode(encoded(plain((0, 0, 0), size=(2000, 1001))))
 
 
 # -- fit --------------------------------------------------------------------------------------

@@ -122,8 +122,10 @@ def test_simpsons_mnist_is_read_from_its_archive(
     """The archive gives 8,000 training and 2,000 test images of ten characters."""
     loaded = read(name, simpsons_zip)
     dataset = loaded.dataset
-    assert loaded.notices == ()
     assert dataset.name == name
+    between_splits, within_bart = loaded.notices
+    assert between_splits.startswith("2 pictures are in more than one split, such as ")
+    assert within_bart.startswith("4 pictures are there more than once, such as ")
     assert dataset.train_images.shape == (8000, 28, 28, channels)
     assert dataset.test_images.shape == (2000, 28, 28, channels)
     assert len(dataset.classes) == 10
@@ -233,11 +235,15 @@ def test_images_in_folders_below_a_class_are_of_that_class(lay: Lay) -> None:
     assert np.bincount(labels).tolist() == [8, 2]
 
 
-def test_files_that_are_not_images_are_ignored(lay: Lay) -> None:
-    """Text files, and images outside every class folder, are ignored without a notice."""
-    loaded = read("folder", lay({**classes(), "cat/notes.txt": b"x", "cover.png": png(99)}))
+def test_files_that_are_not_images_are_left_out(lay: Lay) -> None:
+    """Other files in a class folder, and images outside every class folder, are named."""
+    content = {"cat/notes.txt": b"x", "cover.png": png(99), "readme.txt": b"x"}
+    loaded = read("folder", lay({**classes(), **content}))
     dataset = loaded.dataset
-    assert loaded.notices == ()
+    assert loaded.notices == (
+        "left out 1 file of a format that Pillow does not read: cat/notes.txt",
+        "left out 1 picture outside every class folder: cover.png",
+    )
     assert len(dataset.train_images) + len(dataset.test_images) == 10
 
 
@@ -304,6 +310,23 @@ def test_an_unreadable_image_can_be_refused(lay: Lay) -> None:
     """``strict`` raises at the first unreadable image and names it."""
     with pytest.raises(DatasetError, match=r"dog/bad\.png cannot be read"):
         read("folder", lay({**classes(), "dog/bad.png": b"no image"}), strict=True)
+
+
+def test_the_same_picture_twice_is_mentioned(lay: Lay) -> None:
+    """Across splits, across classes, and within a class: how many, with an example of each."""
+    data = classes("train/", n=4)
+    data.update({f"test/{name}/{n}.png": png(n) for name, n in [("cat", 100), ("dog", 101)]})
+    data.update({f"test/{name}/{n}.png": png(n) for name, n in [("cat", 102), ("dog", 103)]})
+    data["test/cat/0.png"] = data["train/cat/0.png"]
+    data["train/dog/1.png"] = data["train/cat/1.png"]
+    data["train/dog/3.png"] = data["train/dog/2.png"]
+    assert read("folder", lay(data)).notices == (
+        "1 picture is in more than one split, such as train/cat/0.png and test/cat/0.png: a "
+        "picture that was trained on tests nothing",
+        "1 picture is in more than one class, such as train/cat/1.png and train/dog/1.png: only "
+        "one of the labels can be right",
+        "1 picture is there more than once, such as train/dog/2.png and train/dog/3.png",
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from hyperhive.model import model_files
 from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.model_files import WEIGHTS_FILE
+from hyperhive.model.model_files import OTHER_WEIGHTS_FILE, WEIGHTS_FILE
 from hyperhive.store.errors import NotFound, StoreError
 from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Trial
@@ -129,16 +129,17 @@ def best_without_model(store: Store, name: str) -> Trial | None:
 def describe_trial(store: Store, name: str, trial: Trial) -> Text:
     """Return what a person wants to know about the best trial of a study without a model."""
     study = store.study(name)
-    has_ended = study.result is not None
-    reason = (study.result or {}).get("why_no_model")
-    return facts(
-        {
-            "study": f"{name} on {store.address}",
-            "state": f"trial {trial.tid}" + ("" if has_ended else _so_far(study.cancelled)),
-            "best": f"{outcome(trial)} ({hyperparameters(trial)})",
-            "model": "none yet" if reason is None else f"none for predict-cam: {reason}",
-        }
-    )
+    result = study.result or {}
+    reason = result.get("why_no_model")
+    lines = {
+        "study": f"{name} on {store.address}",
+        "state": f"trial {trial.tid}" + ("" if result else _so_far(study.cancelled)),
+        "best": f"{outcome(trial)} ({hyperparameters(trial)})",
+        "model": "none yet" if reason is None else f"none for predict-cam: {reason}",
+    }
+    if result.get("weights"):
+        lines["weights"] = f"{OTHER_WEIGHTS_FILE} in the study's folder, where its coordinator ran"
+    return facts(lines)
 
 
 def _newest(store: Store) -> str:

@@ -24,7 +24,7 @@ from hyperhive.coordinator.views.summary import Result, baselines
 from hyperhive.model.calibration import PLAIN, Calibration
 from hyperhive.model.card import Card
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.model_files import WEIGHTS_FILE, write
+from hyperhive.model.model_files import OTHER_WEIGHTS_FILE, WEIGHTS_FILE, write
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import CorruptBlob, NotFound, StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store
@@ -35,8 +35,6 @@ if TYPE_CHECKING:  # it would import PyTorch
     from hyperhive.model.metrics import Evaluation
 
 PICTURE_FILE = "report.png"
-OTHER_WEIGHTS_FILE = "weights.safetensors"
-"""The winner's weights, if they are not those of a model for predict-cam."""
 
 
 class StudyFailed(InputError):

@@ -16,6 +16,9 @@ from hyperhive.model.card import SAFETENSORS, Card
 
 WEIGHTS_FILE = "model" + SAFETENSORS
 CARD_FILE = "model.json"
+OTHER_WEIGHTS_FILE = "weights.safetensors"
+"""The weights of a study's winner that are no LeNet-5, so that no command of ours reads them."""
+
 LARGEST = 64 << 20
 """Bytes of the largest file that is read. LeNet-5's weights have 250 kB."""
 

@@ -38,7 +38,7 @@ def test_two_demos_at_once(home: Home) -> None:
     assert home.server() is None
     for folder in folders:
         trials = home.trials(folder.name)
-        assert len(trials) == 6
+        assert len(trials) == 7
         assert {(trial.status, trial.attempts) for trial in trials} == {(Status.DONE, 1)}
 
 

@@ -35,7 +35,7 @@ def test_a_study_of_ones_own_objective_ends_well(home: Home, mongo_uri: str) -> 
     (home.work / "own.toml").write_text(STUDY)
     where = {"HYPERHIVE_MONGO": mongo_uri}
     worker = home.start("worker", "--slots", "1", "--device", "cpu", **where)
-    for words in ("searching", "this study had ended before; nothing was run again"):
+    for words in ("[9/9] trial ", "this study had ended before; nothing was run again"):
         done = home.call("coordinator", "own.toml", **where)
         assert (done.returncode, done.stderr) == (0, "")
         assert words in done.stdout

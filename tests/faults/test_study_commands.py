@@ -17,6 +17,7 @@ def test_a_live_study_is_cancelled(home: Home, fleet: Fleet) -> None:
     coordinator = fleet.coordinator("s", 5)
     with fleet.store() as store:
         running(store, "s")
+        until(lambda: len(store.trials.find("s")) == 2, "the trial that waits behind it")
         done = home.call("study", "cancel", "s", HYPERHIVE_MONGO=fleet.uri)
         assert (done.returncode, done.stdout) == (0, "study s cancelled, 2 trials with it\n")
         assert coordinator.end() == 1

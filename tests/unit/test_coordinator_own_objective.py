@@ -23,7 +23,7 @@ from hyperhive.coordinator.ranking import why_nothing
 from hyperhive.coordinator.space import CLASSIC, from_tables
 from hyperhive.coordinator.stored_model import BestOptions
 from hyperhive.coordinator.study import Plan
-from hyperhive.coordinator.study_run import OTHER_WEIGHTS_FILE, StudyFailed, StudyRun, open_study
+from hyperhive.coordinator.study_run import StudyFailed, StudyRun, open_study
 from hyperhive.coordinator.views.dashboard import content
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.status import report
@@ -32,7 +32,7 @@ from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.model.lenet import LeNet5
-from hyperhive.model.model_files import WEIGHTS_FILE
+from hyperhive.model.model_files import OTHER_WEIGHTS_FILE, WEIGHTS_FILE
 from hyperhive.store.errors import NotFound
 from hyperhive.store.store import Store
 from hyperhive.store.trial import BASELINE, REFIT, SEARCH, ErrorKind, Trial
@@ -220,6 +220,7 @@ def test_weights_of_another_network_are_kept(
     assert str(path) in shown(summary(ended))
     assert why in shown(summary(ended))
     assert why in best(store, mongo_uri)
+    assert f"weights  {OTHER_WEIGHTS_FILE} in the study's folder" in best(store, mongo_uri)
     assert set(models) == {None}
     assert store.study("s").model is None
     path.unlink()

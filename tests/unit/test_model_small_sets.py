@@ -127,6 +127,12 @@ def test_too_few_images_set_no_threshold() -> None:
         assert (nothing_sure(members).min_membership > 0) is is_on
 
 
+def test_one_image_says_nothing_of_a_temperature() -> None:
+    """Whether one answer is right or wrong, the temperature is 1."""
+    answer = np.float32([[2.0, 0.0, 1.0]])
+    assert [best_temperature(answer, np.array([label])) for label in range(3)] == [1.0] * 3
+
+
 def test_more_images_make_the_threshold_of_membership_sharper() -> None:
     """It is half a standard error below 0.05: 0.034 for 48 images, nearly 0.05 for thousands."""
     members = members_of(20, 0)

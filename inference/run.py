@@ -21,7 +21,7 @@ from hyperhive.inference.settings import DEFAULT_SMOOTHING_S, ModelSettings, Pre
 from hyperhive.inference.smoothing import Smoother
 from hyperhive.inference.sources.resolve import needing_opencv, read_list, resolve
 from hyperhive.inference.views.display import open_display
-from hyperhive.model.calibration import Thresholds
+from hyperhive.model.calibration import PLAIN, Thresholds
 
 _CAMERA = "0"
 
@@ -107,7 +107,8 @@ def _apply(thresholds: Thresholds, predictor: Predictor) -> None:
 
 def _introduce(source: Source, chosen: Chosen, thresholds: Thresholds, out: Console) -> None:
     out.print(f"labelling {source.title} with {chosen.title}")
-    if chosen.predictor.card.calibration is None and not thresholds.of_probabilities:
+    asked = thresholds.replacing(chosen.predictor.card.calibration or PLAIN)
+    if not asked.ever_doubts and not thresholds.of_probabilities:
         out.print(
             "the model's card has no thresholds, so it never answers unknown; --min-confidence "
             "sets one"

@@ -180,6 +180,11 @@ class Calibration:
             return np.ones(len(pictures), np.float32)
         return self.members.share_beyond(pictures)
 
+    @property
+    def ever_doubts(self) -> bool:
+        """Whether any threshold is above 0."""
+        return max(self.min_confidence, self.min_margin, self.min_membership) > 0
+
     def doubt(self, probabilities: np.ndarray, membership: float) -> Doubt | None:
         """Return why the likeliest class must not be the answer; None if it may be.
 
@@ -193,7 +198,8 @@ class Calibration:
             Doubt("confidence", first, self.min_confidence),
             Doubt("margin", first - second, self.min_margin),
         )
-        return next((each for each in doubts if each.value < each.least), None)
+        # Not `<`: a value that is no number is a doubt too.
+        return next((each for each in doubts if not each.value >= each.least), None)
 
     def knows(self, probabilities: np.ndarray, membership: float) -> bool:
         """Return whether the likeliest class may be the answer; see ``doubt``."""

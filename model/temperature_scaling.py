@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-_CANDIDATES = np.exp(np.linspace(math.log(0.05), math.log(20.0), 300))
-"""Temperatures that are tried; neighbours differ by 2 %."""
+_CANDIDATES = np.exp(np.linspace(math.log(0.05), math.log(20.0), 301))
+"""Temperatures that are tried, 1 among them; neighbours differ by 2 %."""
 
 _SPREAD = 0.5
 """Standard deviation of the logarithm of a model's temperature, before anything is known of the

@@ -32,6 +32,7 @@ from hyperhive.inference.cli import app
 from hyperhive.inference.models.file import from_file
 from hyperhive.inference.predictor import Predictor
 from hyperhive.model import checkpoint, model_files
+from hyperhive.model.calibration import Calibration
 from hyperhive.model.card import Card
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
@@ -709,7 +710,7 @@ def test_thresholds_without_sense_are_refused(
 
 
 def test_a_card_without_thresholds_says_so(
-    model: Path, mixed: Path, capsys: pytest.CaptureFixture[str]
+    model: Path, own_model: Path, mixed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A model without thresholds always answers, and the command says so unless it was asked to."""
     predict(mixed, "--model", model)
@@ -719,6 +720,11 @@ def test_a_card_without_thresholds_says_so(
     assert "no thresholds" not in capsys.readouterr().out
     predict(mixed, "--model", model, "--min-membership", "0")
     assert "no thresholds" in capsys.readouterr().out
+    card_file = own_model / "model.json"
+    card = json.loads(card_file.read_text())
+    card_file.write_text(json.dumps({**card, "calibration": Calibration().to_json()}))
+    predict(mixed, "--model", own_model)  # as of too few images
+    assert "no thresholds, so it never answers unknown" in capsys.readouterr().out
     with pytest.raises(UsageError, match="--min-membership needs a model whose card describes"):
         predict(mixed, "--model", model, "--min-membership", "0.5")
 

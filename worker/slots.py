@@ -46,7 +46,7 @@ def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoRe
     Raises ``UsageError`` or another ``InputError`` for choices that this machine cannot honour,
     ``StoreError`` if the server refuses the login.
     """
-    settings = _usable(settings, save_login)
+    settings = _checked(settings, save_login)
     slots = settings.slots or default_slots(settings.device)
     log.info("%d slot%s on %s", slots, "s" if slots > 1 else "", settings.device)
     if settings.allow_pickled:
@@ -72,21 +72,20 @@ def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoRe
 # -- the parent --------------------------------------------------------------------------------
 
 
-def _usable(settings: WorkerSettings, save_login: bool) -> WorkerSettings:
-    """Return settings that this machine can honour, with the login and the device in them."""
+def _checked(settings: WorkerSettings, save_login: bool) -> WorkerSettings:
+    """Return the settings with the login and the device that they stand for, or raise."""
     from hyperhive.worker.pausing import PausePolicy
 
     PausePolicy.of(settings)
     _lower_priority(settings.nice)
-    settings = replace(settings, mongo=_login(settings.mongo, save_login))
-    settings = replace(settings, device=_device_kind(settings.device))
     files.require_writable(
         default_directory(),
         "results that are not delivered yet",
         paths.advice("data"),
         may_be_full=True,  # results are kept in memory until there is room
     )
-    return settings
+    mongo = _login(settings.mongo, save_login)
+    return replace(settings, mongo=mongo, device=_device_kind(settings.device))
 
 
 def _lower_priority(by: int) -> None:

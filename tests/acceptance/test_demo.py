@@ -26,6 +26,8 @@ def test_two_demos_at_once(home: Home) -> None:
         (folder,) = [folder for folder in folders if f"study {folder.name} on" in said]
         picture = Path("models") / folder.name / "report.png"
         assert str(picture) in said
+        assert "starting this machine's workers" in said
+        assert "run `hyperhive worker`" not in said
         assert "[4/4] trial" in said
         with Image.open(home.work / picture) as image:
             assert image.size[0] >= 1000

@@ -124,6 +124,7 @@ def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(
         until(lambda: answers(store), "the server")
         quick.all_done_once(store)
         assert worker.said().count("kept in memory only") == 3
+        assert worker.said().count("loading PyTorch for the first trial") == 1
         assert "Traceback" not in worker.said()
         assert worker.is_running()
 

@@ -615,6 +615,30 @@ def test_without_a_mongod_the_error_says_how_to_get_one(
         use_once(fresh)
 
 
+@pytest.mark.parametrize(
+    ("system", "machine", "has_extra"),
+    [
+        ("Linux", "x86_64", True),
+        ("Darwin", "arm64", True),
+        ("Windows", "AMD64", True),
+        ("Linux", "aarch64", False),
+        ("Linux", "armv7l", False),
+    ],
+)
+def test_the_extra_is_advised_where_it_installs_a_mongod(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, system: str, machine: str, has_extra: bool
+) -> None:
+    """Elsewhere the sentence names MongoDB's own package and Docker: no advice goes in a circle."""
+    monkeypatch.setenv("PATH", str(fresh))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    with pytest.raises(NoServerBinary, match=r"--mongod PATH.*--mongo URI") as raised:
+        find_mongod()
+    assert ("hyperhive[mongod]" in str(raised.value)) == has_extra
+    assert ("Docker" in str(raised.value)) != has_extra
+
+
 def test_a_mongod_that_ends_at_once_is_an_error_and_no_obstacle(fresh: Path) -> None:
     """A program that is not mongod raises an error with the log, and the next try is possible."""
     with pytest.raises(ServerFailed, match=r"mongod did not start: .*mongod\.log"):

@@ -243,6 +243,59 @@ def test_a_cancelled_trial_ends(store: Store, start: Start) -> None:
     assert trial.error["kind"] == "cancelled"
 
 
+@pytest.mark.parametrize(
+    ("end", "notices"),
+    [
+        ("delete_study", "by its heartbeat"),
+        ("delete_study", "by its end"),
+        ("cancel_study", "by its heartbeat"),
+    ],
+)
+def test_a_trial_whose_study_has_ended_is_told_so(
+    store: Store, start: Start, caplog: pytest.LogCaptureFixture, end: str, notices: str
+) -> None:
+    """No other worker is blamed for a study that was deleted or cancelled."""
+    caplog.set_level("INFO")
+    post(store)
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        if end == "cancel_study":
+            store.studies.open("s", {})
+        getattr(store, end)("s")
+        if notices == "by its heartbeat":
+            waits_until_stopped(context)
+        raise ValueError("the objective fails")
+
+    start(objective).run_one()
+    said = "deleted with its study" if end == "delete_study" else "cancelled"
+    assert said in caplog.text
+    assert "another worker" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("seconds_left", "said"), [(900.0, "s/0: giving it back, 9"), (0.0, "s/0: finishing it")]
+)
+def test_a_worker_says_what_it_does_when_it_is_stopped(
+    store: Store, start: Start, caplog: pytest.LogCaptureFixture, seconds_left: float, said: str
+) -> None:
+    """Once, when it gives its trial back, or when it finishes it first."""
+    caplog.set_level("INFO")
+    post(store)
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        context.report({}, seconds_left)
+        bench.stop.ask()
+        for _ in range(3):
+            stops = context.should_stop()
+        if stops:
+            raise Stopped
+        return FOUND
+
+    bench = start(objective, grace=60.0)
+    bench.run_one()
+    assert caplog.text.count(said) == 1
+
+
 def test_a_lost_trial_is_let_go(store: Store, start: Start, tmp_path: Path) -> None:
     """A trial that another worker took stops here; nothing of it is delivered or changed."""
     post(store)

@@ -16,6 +16,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
@@ -29,7 +30,7 @@ from hyperhive.store.errors import NoServerBinary, ServerFailed
 from hyperhive.store.server import login
 from hyperhive.store.server.address import DEFAULT_DATABASE, Address, address
 from hyperhive.store.server.binary import find_mongod
-from hyperhive.store.server.mongod import Mongod, client, free_port
+from hyperhive.store.server.mongod import START_TIMEOUT_S, Mongod, client, free_port
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ DEFAULT_PORT = 27017
 _OLDEST = (7, 0)
 """The oldest MongoDB that still gets security fixes: https://www.mongodb.com/legal/support-policy."""
 _INSTALL = "install MongoDB 7.0 or newer, or pass the path of its mongod with --mongod"
-_WATCH_EVERY_S = 1.0
+_WATCH_EVERY_S, _TRY_AGAIN_S = 1.0, 10.0
 
 
 def default_directory() -> Path:
@@ -81,10 +82,9 @@ def listen(host: str | None, port: int | None) -> Listen:
 
     Raises ``UsageError`` for an address that is not this machine's, or is used.
     """
-    before = administrator()
-    found = re.search(r"@\[?([^/\]]+?)\]?:(\d+)/", before or "")
-    host = (host or (found[1] if found else "")).strip("[]")
-    port = port or (int(found[2]) if found else DEFAULT_PORT)
+    last_host, last_port = _of_the_last_run()
+    host = (host or last_host).strip("[]")
+    port = port or last_port
     if not host:
         raise UsageError(
             "which address? Pass --host with this machine's name or address in your network, for "
@@ -98,6 +98,12 @@ def listen(host: str | None, port: int | None) -> Listen:
             "--host with its address in your network"
         )
     return listening
+
+
+def _of_the_last_run() -> tuple[str, int]:
+    """Return the host and port in the administrator's login, or none and the default."""
+    found = re.search(r"@\[?([^/\]]+?)\]?:(\d+)/", administrator() or "")
+    return (found[1], int(found[2])) if found else ("", DEFAULT_PORT)
 
 
 def _own_addresses(host: str, port: int) -> tuple[str, ...]:
@@ -220,10 +226,16 @@ class SharedServer:
 
     def keep_running(self, stop: threading.Event) -> None:
         """Wait for ``stop``; meanwhile start the server again if it is killed."""
-        while not stop.wait(_WATCH_EVERY_S):
+        pause = _WATCH_EVERY_S
+        while not stop.wait(pause):
+            pause = _WATCH_EVERY_S
             if not self._mongod.is_running():
                 log.warning("mongod was killed and is being started again")
-                self._launch()
+                try:
+                    self._launch()
+                except (ServerFailed, OSError) as error:
+                    log.error("%s", error)
+                    pause = _TRY_AGAIN_S
 
     def stop(self) -> None:
         """End the server in good order. Raises ``ServerFailed``."""
@@ -278,9 +290,7 @@ def shared_server(host: str | None, port: int | None, mongod: str | None) -> Ite
     folder = default_directory()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _alone(folder):
-        left = Mongod(folder)
-        if left.is_running():  # by a command that was killed
-            left.terminate()
+        _end_what_is_left(folder)
         _require_no_other_login(folder)
         listening = listen(host, port)
         server = SharedServer(folder, current_mongod(mongod, listening.is_local), listening)
@@ -289,6 +299,21 @@ def shared_server(host: str | None, port: int | None, mongod: str | None) -> Ite
             yield server
         finally:
             server.stop()
+
+
+def _end_what_is_left(folder: Path) -> None:
+    """End the mongod of a command that was killed. It gives up its lock before its port."""
+    left = Mongod(folder)
+    if left.is_running():
+        left.terminate()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while _listens(_of_the_last_run()[1]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _require_no_other_login(folder: Path) -> None:

@@ -280,6 +280,8 @@ def test_the_dashboard_is_served_until_it_is_stopped(
 @pytest.mark.parametrize("command", [["mongo", "start"], ["status"]])
 def test_a_mongod_that_is_not_there_is_refused(home: Home, command: list[str]) -> None:
     """A server program that does not exist is named, and nothing is started."""
+    home.mongo.mkdir(parents=True)
+    (home.mongo / "login.json").write_text("{}")  # the private server has run before
     done = home.call(*command, "--mongod", "/nonexistent/mongod")
     assert done.returncode == 1
     assert is_one_line(done.stderr)

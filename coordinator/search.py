@@ -5,26 +5,30 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from typing import Callable, Iterable, TypeVar
+from typing import Any, Callable, Iterable, TypeVar
 
 from hyperhive.common.errors import InputError
 from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch
+from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.model.config import TrainConfig
 from hyperhive.store.errors import NotFound, StoreUnavailable, StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, REFIT, Draft, Status, Trial
+from hyperhive.store.trial import BASELINE, REFIT, Draft, Status, Trial, experiment_keys
 from hyperhive.store.workers import WorkerRecord
 
 POLL_S = 0.1
 _SWEEP_EVERY_S = 2.0
 _COLLECT_EVERY_S = 60.0
 _RECONNECT_S = 1.0
+_MOST_STUCK = 3
+"""So many trials may wait that every worker here has failed at; then no other is posted, as a
+device that fails at everything would use up the whole budget."""
 
 
 class NoWorker(InputError):
-    """No worker was present for the whole time that the search may wait for one."""
+    """Nobody could take a trial for the whole time that the search may wait for a worker."""
 
 
 class Interrupted(Exception):
@@ -45,7 +49,8 @@ class Search:
         study: what to search.
         watch: receives a snapshot several times per second.
         stop: ends the search with ``Interrupted``, when set.
-        timeout: seconds without any worker that end it with ``NoWorker``; None waits forever.
+        timeout: seconds without a worker that could take a trial, after which it ends with
+            ``NoWorker``; None waits forever.
 
     Every method raises ``StudyWithdrawn`` once somebody has cancelled or deleted the study.
     """
@@ -64,6 +69,7 @@ class Search:
         self._stop = stop
         self._trials = SearchTrials(store, study)
         self._sweep = Sweep(store, study.name, timeout)
+        self._others: dict[Any, Trial] = {}  # by id: those that are not of the search
         self._state = StudyState(study.name, study.plan.trials, ())
 
     def run(self) -> list[Trial]:
@@ -75,7 +81,7 @@ class Search:
         self.persist(lambda: self._store.queue.post(self._baseline_draft()))
         while len(self._trials.finished) < self._study.plan.trials:
             self.persist(self._step)
-            self._watch(self._snapshot(self._phase("searching", self._trials.unfinished)))
+            self._watch(self._snapshot("searching"))
             self._pause(POLL_S)
         # A lost worker's result may have come after its trial was given up: read all once more.
         self.persist(self._trials.load)
@@ -108,13 +114,16 @@ class Search:
     # -- one step -------------------------------------------------------------------------------
 
     def _step(self) -> None:
-        if self._sweep.run_if_due():
+        if self._sweep.run_if_due(self._trials.unfinished):
             self._drop_weights()
+            self._know(self._store.trials.find(self._study.name, BASELINE))
         self._trials.look()
         # As many waiting as the workers can take at once: a worker that finishes finds the next
         # trial there, and no suggestion is made earlier than needed.
         while len(self._trials.all()) < self._study.plan.trials:
-            if self._waiting() >= max(1, len(self._sweep.workers)):
+            waiting = [trial for trial in self._trials.unfinished if trial.status is Status.NEW]
+            stuck = sum(self._fits_nobody(trial) for trial in waiting)
+            if stuck >= _MOST_STUCK or len(waiting) - stuck >= max(1, len(self._able())):
                 break
             self._trials.post_next()
 
@@ -123,20 +132,14 @@ class Search:
             self._sweep.require_study()  # it was deleted, and its trials with it
             self._trials.load()  # or somebody wrote into a trial, though it had ended
 
-    def _waiting(self) -> int:
-        waiting = [trial for trial in self._trials.unfinished if trial.status is Status.NEW]
-        return sum(not self._fits_nobody(trial) for trial in waiting)
+    def _able(self) -> list[WorkerRecord]:
+        """Return the workers that have the study's objective."""
+        return [each for each in self._sweep.workers if each.has(self._study.plan.objective)]
 
     def _fits_nobody(self, trial: Trial) -> bool:
-        """Return whether a trial waits, and the device of every worker here has failed at it."""
-        here = {worker.id for worker in self._sweep.workers}
-        return trial.status is Status.NEW and bool(here) and here <= set(trial.excluded)
-
-    def _phase(self, phase: str, trials: Iterable[Trial]) -> str:
-        stuck = ", ".join(str(trial.tid) for trial in trials if self._fits_nobody(trial))
-        if not stuck:
-            return phase
-        return f"{phase}; trial {stuck} waits for another worker: the devices here failed at it"
+        """Return whether every worker here that has the objective has failed at a trial."""
+        able = self._able()
+        return bool(able) and not any(worker.can_run(trial) for worker in able)
 
     # -- trials that are not part of the search -------------------------------------------------
 
@@ -147,7 +150,7 @@ class Search:
         """Post a trial that is not part of the search, and wait for its end."""
         trial = self.persist(lambda: self._look_at_extra(draft))
         while not trial.is_final:
-            self._watch(self._snapshot(self._phase(phase, [trial]), trial))
+            self._watch(self._snapshot(phase))
             self._pause(POLL_S)
             trial = self.persist(lambda: self._look_at_extra(draft))
         return trial
@@ -155,7 +158,7 @@ class Search:
     def _look_at_extra(self, draft: Draft) -> Trial:
         """Return the trial as it is now; post it if it is not there yet."""
         self._store.queue.post(draft)
-        if self._sweep.run_if_due():
+        if self._sweep.run_if_due(self._others.values()):
             self._drop_weights()
         trials = self._store.trials.find(draft.study, draft.purpose, [draft.tid])
         if not trials:
@@ -164,6 +167,7 @@ class Search:
                 f"the {draft.purpose} trial of study {draft.study} can no longer be read: somebody "
                 "wrote into it"
             )
+        self._know(trials)
         return trials[0]
 
     # -- what is shown, and the pauses between --------------------------------------------------
@@ -172,15 +176,15 @@ class Search:
         if self._stop.wait(seconds):
             raise Interrupted
 
-    def _snapshot(self, phase: str, extra: Trial | None = None) -> Snapshot:
-        trials = self._trials.all()
-        if extra is not None:
-            trials = (*trials, extra)
+    def _know(self, trials: list[Trial]) -> None:
+        self._others.update({trial.id: trial for trial in trials})
+
+    def _snapshot(self, phase: str) -> Snapshot:
+        trials = (*self._trials.all(), *self._others.values())
         # The same state while no trial has changed: it is costly to rank thousands of trials.
-        if trials is not self._state.trials:
+        if trials != self._state.trials:
             self._state = dataclasses.replace(self._state, trials=trials)
-        workers, had_workers = self._sweep.workers, self._sweep.had_workers
-        return Snapshot(self._state, phase, workers, had_workers)
+        return Snapshot(self._state, phase, self._sweep.here, self._sweep.had_workers)
 
 
 class Sweep:
@@ -189,7 +193,8 @@ class Sweep:
     Args:
         store: where the trials are.
         study: the name of the study.
-        timeout: seconds without any worker after which ``NoWorker`` is raised; None for never.
+        timeout: seconds without a worker that could take a trial, after which ``NoWorker`` is
+            raised; None for never.
     """
 
     def __init__(self, store: Store, study: str, timeout: float | None) -> None:
@@ -199,13 +204,19 @@ class Sweep:
         self._swept_at = -_SWEEP_EVERY_S
         self._collected_at = -_COLLECT_EVERY_S
         self._worker_seen_at = time.monotonic()
-        self.workers: tuple[WorkerRecord, ...] = ()
+        self.here: tuple[WorkerRecord, ...] = ()
         self.had_workers = False
 
-    def run_if_due(self) -> bool:
+    @property
+    def workers(self) -> list[WorkerRecord]:
+        """The workers that would take the study's trials, if they have its objective."""
+        return [worker for worker in self.here if worker.study in (None, self._study)]
+
+    def run_if_due(self, trials: Iterable[Trial]) -> bool:
         """Sweep if the last sweep was long enough ago; return whether it did.
 
-        Raises ``StudyWithdrawn``, ``NoWorker``.
+        ``trials`` are those that must end before the study goes on. Raises ``StudyWithdrawn``,
+        ``NoWorker``.
         """
         now = time.monotonic()
         if now - self._swept_at < _SWEEP_EVERY_S:
@@ -213,8 +224,8 @@ class Sweep:
         self._swept_at = now
         self.require_study()
         self._store.sweep()
-        self.workers = tuple(self._store.workers.present(self._study))
-        self._require_worker()
+        self.here = tuple(self._store.workers.present())
+        self._require_worker([trial for trial in trials if not trial.is_final])
         if now - self._collected_at >= _COLLECT_EVERY_S:
             self._collected_at = now
             self._store.collect_orphans()
@@ -233,14 +244,28 @@ class Sweep:
             self._store.cancel_study(self._study)
             raise StudyWithdrawn(f"study {self._study} was cancelled")
 
-    def _require_worker(self) -> None:
-        """Raise ``NoWorker`` if there has been none for longer than the search may wait."""
-        if self.workers:
-            self.had_workers = True
+    def _require_worker(self, trials: list[Trial]) -> None:
+        """Raise ``NoWorker`` if none could go on for longer than the search may wait."""
+        self.had_workers = self.had_workers or bool(self.here)
+        if any(self._goes_on(worker, trials) for worker in self.workers):
             self._worker_seen_at = time.monotonic()
         seconds_alone = time.monotonic() - self._worker_seen_at
         if self._timeout is not None and seconds_alone > self._timeout:
+            if not self.here:
+                raise NoWorker(
+                    f"no worker for {self._timeout:.0f} s: start a worker and the same study "
+                    "again, and it goes on from here"
+                )
+            why = why_waiting(self._study, trials, self.here, self.had_workers)
             raise NoWorker(
-                f"no worker for {self._timeout:.0f} s: start a worker and the same study again, "
-                "and it goes on from here"
+                f"no worker here could go on for {self._timeout:.0f} s "
+                f"({why or 'those that did are gone'}); start the same study again, and it goes on "
+                "from here"
             )
+
+    def _goes_on(self, worker: WorkerRecord, trials: list[Trial]) -> bool:
+        """Return whether a worker runs a trial of the study, or could take what comes next."""
+        key, _, _ = (worker.trial or "").rpartition("/")
+        waiting = [trial for trial in trials if trial.status is Status.NEW]
+        could = any(worker.can_run(trial) for trial in waiting or trials)
+        return key in experiment_keys(self._study) or could or not trials

@@ -15,7 +15,6 @@ from hyperhive.coordinator.views.wording import (
     ago,
     counts,
     hyperparameters,
-    no_worker,
     outcome,
     percent,
     report_of,
@@ -135,13 +134,12 @@ def content(fleet: Fleet, chosen: StudyState | None) -> _Json:
     """
     held = fleet.held
     workers = (*fleet.workers, *fleet.silent)
-    is_deserted = not fleet.workers and any(study.is_open for study in fleet.studies)
     return {
         "address": fleet.address,
         "studies": [_line(study) for study in reversed(fleet.studies)],
         "study": chosen and _details(chosen),
         "workers": [_worker(worker, held, worker in fleet.silent) for worker in workers],
-        "no_worker": no_worker(had_workers=bool(fleet.silent)) if is_deserted else None,
+        "no_worker": _text("; ".join(fleet.waiting)) or None,
         "incidents": [
             _text(f"{study.name}: {line}")
             for study in fleet.studies

@@ -27,8 +27,9 @@ def report(store: Store, name: str | None) -> Group:
     if not fleet.studies:
         return Group(Text(f"no study yet on {fleet.address}"))
     problems = _incidents(fleet)
-    tables = [_studies(fleet), _workers(fleet)]
-    return Group(*tables, *([problems] if problems.rows else []))
+    waiting = [Text(line, style="yellow") for line in fleet.waiting]
+    recovered = [problems] if problems.rows else []
+    return Group(_studies(fleet), *waiting, _workers(fleet), *recovered)
 
 
 def _studies(fleet: Fleet) -> Table:

@@ -110,18 +110,23 @@ class Snapshot:
     """A study at one moment of its search in this process.
 
     Args:
-        study: its state. Of trials outside the search it has only the one that is waited for.
+        study: its state. Of trials outside the search it has those that this process has posted.
         phase: what the search does, in words.
-        workers: those that would take its trials.
+        here: the workers that are here, also those of other studies.
         had_workers: whether there has been a worker since the search started.
         is_reachable: whether the store answers.
     """
 
     study: StudyState
     phase: str
-    workers: tuple[WorkerRecord, ...] = ()
+    here: tuple[WorkerRecord, ...] = ()
     had_workers: bool = False
     is_reachable: bool = True
+
+    @property
+    def workers(self) -> list[WorkerRecord]:
+        """The workers that would take its trials, if they have its objective."""
+        return [worker for worker in self.here if worker.study in (None, self.study.name)]
 
 
 Watch = Callable[[Snapshot], None]

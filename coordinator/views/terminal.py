@@ -13,11 +13,11 @@ from rich.text import Text
 
 from hyperhive.common.console import tell
 from hyperhive.coordinator.views.study_state import Snapshot, Watch, at_work
+from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.coordinator.views.wording import (
     counts,
     doing,
     hyperparameters,
-    no_worker,
     occupation,
     outcome,
     time_left,
@@ -53,9 +53,7 @@ class Lines:
             self._written.update(trial.tid for trial in ended)
             ended = []
         self._is_started = True
-        phase = snapshot.phase
-        if not snapshot.workers and snapshot.is_reachable:
-            phase = no_worker(snapshot.had_workers)
+        phase = _waiting(snapshot) or snapshot.phase
         if phase != self._phase:
             self._phase = phase
             self._write(f"{study.name}: {phase}")
@@ -87,9 +85,17 @@ def panel(snapshot: Snapshot) -> Group:
     if best is not None:
         text = f"best so far {outcome(best)} (trial {best.tid}: {hyperparameters(best)})"
         lines.append(Text(text, style="green"))
-    if not snapshot.workers:
-        lines.append(Text(no_worker(snapshot.had_workers), style="yellow"))
+    waiting = _waiting(snapshot)
+    if waiting is not None:
+        lines.append(Text(waiting, style="yellow"))
     return Group(head, *lines, _workers(snapshot))
+
+
+def _waiting(snapshot: Snapshot) -> str | None:
+    if not snapshot.is_reachable:
+        return None
+    study = snapshot.study
+    return why_waiting(study.name, study.trials, snapshot.here, snapshot.had_workers)
 
 
 def _workers(snapshot: Snapshot) -> Table:

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterable, TypeVar
 from hyperhive.common.errors import InputError
 from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.study import Study
-from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch
+from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch, refit_length
 from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.model.config import TrainConfig
 from hyperhive.store.errors import NotFound, StoreUnavailable, StudyWithdrawn
@@ -72,21 +72,36 @@ class Search:
         self._others: dict[Any, Trial] = {}  # by id: those that are not of the search
         self._state = StudyState(study.name, study.plan.trials, ())
 
+    def finish(self) -> None:
+        """Ask for the end of the search with the trials that have ended, of all who run it."""
+        self.persist(lambda: self._store.studies.finish(self._study.name))
+
     def run(self) -> list[Trial]:
         """Search until every trial of the budget has ended; return them all.
 
-        Raises ``Interrupted``.
+        If the study is to finish early, return those that have ended now, and withdraw the others:
+        a worker that runs one finds it gone. Raises ``Interrupted``.
         """
         self.persist(self._trials.load)
         self.persist(lambda: self._store.queue.post(self._baseline_draft()))
-        while len(self._trials.finished) < self._study.plan.trials:
+        self.persist(self._sweep.require_study)
+        while not self._is_over():
             self.persist(self._step)
             self._watch(self._snapshot("searching"))
             self._pause(POLL_S)
+        self.withdraw_unfinished()
         # A lost worker's result may have come after its trial was given up: read all once more.
         self.persist(self._trials.load)
+        if self._sweep.finishes:
+            ended = len(self._trials.finished)
+            self._watch(self._snapshot(f"ending early, with the {ended} trials that have ended"))
         self.persist(self._drop_weights)
         return self._trials.finished
+
+    def withdraw_unfinished(self) -> None:
+        """Delete the trials of the search that have not ended, if the study is to finish early."""
+        if self._sweep.finishes:
+            self.persist(lambda: self._store.queue.withdraw(self._study.name))
 
     def refit(self, winner: Trial) -> Trial:
         """Have a worker train the winner's configuration on all training data; return that trial.
@@ -113,11 +128,16 @@ class Search:
 
     # -- one step -------------------------------------------------------------------------------
 
+    def _is_over(self) -> bool:
+        return self._sweep.finishes or len(self._trials.finished) >= self._study.plan.trials
+
     def _step(self) -> None:
         if self._sweep.run_if_due(self._trials.unfinished):
             self._drop_weights()
             self._know(self._store.trials.find(self._study.name, BASELINE))
         self._trials.look()
+        if self._sweep.finishes:
+            return
         # As many waiting as the workers can take at once: a worker that finishes finds the next
         # trial there, and no suggestion is made earlier than needed.
         while len(self._trials.all()) < self._study.plan.trials:
@@ -181,9 +201,16 @@ class Search:
 
     def _snapshot(self, phase: str) -> Snapshot:
         trials = (*self._trials.all(), *self._others.values())
-        # The same state while no trial has changed: it is costly to rank thousands of trials.
-        if trials != self._state.trials:
-            self._state = dataclasses.replace(self._state, trials=trials)
+        state = dataclasses.replace(
+            self._state,
+            trials=trials,
+            budget=len(self._trials.finished) if self._sweep.finishes else self._study.plan.trials,
+            refit=refit_length(self._sweep.refits, self._study.plan.validation),
+            finishing=self._sweep.finishes,
+        )
+        # The same state while nothing has changed: it is costly to rank thousands of trials.
+        if state != self._state:
+            self._state = state
         return Snapshot(self._state, phase, self._sweep.here, self._sweep.had_workers)
 
 
@@ -204,6 +231,10 @@ class Sweep:
         self._swept_at = -_SWEEP_EVERY_S
         self._collected_at = -_COLLECT_EVERY_S
         self._worker_seen_at = time.monotonic()
+        self.finishes = False
+        """Whether the study is to end with the trials that it has."""
+        self.refits = True
+        """Whether its winner is to be refitted."""
         self.here: tuple[WorkerRecord, ...] = ()
         self.had_workers = False
 
@@ -243,6 +274,7 @@ class Sweep:
         if stored.cancelled:
             self._store.cancel_study(self._study)
             raise StudyWithdrawn(f"study {self._study} was cancelled")
+        self.finishes, self.refits = stored.finishing, stored.refits
 
     def _require_worker(self, trials: list[Trial]) -> None:
         """Raise ``NoWorker`` if none could go on for longer than the search may wait."""

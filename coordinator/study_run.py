@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Mapping
 
 from hyperhive.common.errors import CheckpointError, InputError
 from hyperhive.common.values import number
@@ -58,14 +58,30 @@ def open_study(store: Store, plan: Plan, dataset: Dataset) -> Study:
         )
     if stored.spec == spec:
         return study
-    if {**stored.spec, "trials": plan.trials} == spec and plan.trials > stored.spec["trials"]:
-        store.studies.extend(study.name, spec)
+    if {**stored.spec, "trials": plan.trials} == spec:
+        _extend(store, stored, spec)
         return study
     differing = "; ".join(differences(stored.spec, spec))
     raise StudyChanged(
         f"study {study.name} is in the store with another specification ({differing}): choose "
         "another name, or the same specification (only its trials may grow)"
     )
+
+
+def _extend(store: Store, stored: StoredStudy, spec: Mapping[str, Any]) -> None:
+    """Raise a study's budget. Raises ``StudyChanged`` if it would shrink."""
+    before, now = stored.spec["trials"], spec["trials"]
+    if now < before and stored.result is None:
+        raise StudyChanged(
+            f"study {stored.name} has {before} trials, and they may grow but not become {now}: "
+            f"`hyperhive study finish {stored.name}` ends it now, with those that have ended"
+        )
+    if now < before:
+        raise StudyChanged(
+            f"study {stored.name} has ended with {before} trials: start it with {before}, or with "
+            f"more, which go on from there, but not with {now}"
+        )
+    store.studies.extend(stored.name, spec)
 
 
 class StudyRun:
@@ -113,6 +129,8 @@ class StudyRun:
         stored = self._store.studies.get(self._study.name)
         if stored is not None and stored.result is not None:
             return self._write_again(stored, stored.result)
+        refits = self._refit
+        self._search.persist(lambda: self._store.studies.plan_refit(self._study.name, refits))
         trials = self._search.run()
         winner = best_of(trials)
         if winner is None:
@@ -125,7 +143,7 @@ class StudyRun:
         evaluation = self._evaluation(packed, card, source)
         card = self._evaluated(card, calibration, evaluation)
         write(self._folder / WEIGHTS_FILE, packed, card)
-        self._conclude(winner, card, weights, untuned)
+        self._conclude(winner, card, weights, untuned, len(trials))
         # Last: if drawing fails, the study is concluded and its one test is done.
         picture = self._draw(trials, winner, untuned, calibration, evaluation)
         return Result(winner, card, untuned, self._folder, picture)
@@ -215,14 +233,21 @@ class StudyRun:
             calibration=calibration and with_errors(calibration, evaluation, self._dataset),
         )
 
-    def _conclude(self, winner: Trial, card: Card, weights: BlobRef, untuned: float | None) -> None:
+    def finish(self) -> None:
+        """Ask for the study's end with the trials that have ended: the next ``run`` comes to it."""
+        self._search.finish()
+
+    def _conclude(
+        self, winner: Trial, card: Card, weights: BlobRef, untuned: float | None, trials: int
+    ) -> None:
         result = {
             "winner": winner.tid,
             "card": card.to_json(),
             "weights": weights.as_document(),
             "untuned_accuracy": untuned,
         }
-        self._search.persist(lambda: self._store.studies.conclude(self._study.name, result))
+        self._search.withdraw_unfinished()  # another coordinator may just have posted one
+        self._search.persist(lambda: self._store.studies.conclude(self._study.name, result, trials))
 
     def _draw(
         self,

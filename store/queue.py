@@ -36,7 +36,15 @@ from hyperhive.store import copies
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.job_schema import CAN_LIVE
 from hyperhive.store.server.client import Guard
-from hyperhive.store.trial import Draft, ErrorKind, Status, Trial, command, experiment_keys
+from hyperhive.store.trial import (
+    Draft,
+    ErrorKind,
+    Status,
+    Trial,
+    command,
+    experiment_key,
+    experiment_keys,
+)
 from hyperhive.store.trial_reader import A_STUDYS
 from hyperhive.store.updates import (
     LEASE_IS_OVER,
@@ -311,6 +319,15 @@ class TrialQueue:
         """
         which = {"exp_key": {"$in": experiment_keys(study)}, **_UNENDED, **A_STUDYS}
         return self._update_many({**which, "cancel_requested": False}, asked_to_end())
+
+    def withdraw(self, study: str) -> int:
+        """Delete the trials of a study's search that have not ended; return how many there were.
+
+        A worker that holds one finds its lease lost. A result that was delivered before stays.
+        """
+        which = {"exp_key": experiment_key(study), **_UNENDED, **A_STUDYS}
+        with self._guard():
+            return int(self._jobs.delete_many(which).deleted_count)
 
     def delete_all(self, study: str) -> list[Any]:
         """Delete all trials of a study; return the ids of the files that hold their weights.

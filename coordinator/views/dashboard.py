@@ -18,6 +18,7 @@ from hyperhive.coordinator.views.wording import (
     outcome,
     percent,
     report_of,
+    state,
     time_left,
 )
 from hyperhive.store.errors import StoreError
@@ -152,16 +153,10 @@ def _line(study: StudyState) -> _Json:
     """Return a study as the list of studies shows it."""
     return {
         "name": study.name,
-        "state": _state(study),
+        "state": state(study),
         "counts": counts(study),
         "best": study.best and f"best {_text(outcome(study.best))}",
     }
-
-
-def _state(study: StudyState) -> str:
-    if study.cancelled:
-        return "cancelled"
-    return "ended" if study.has_ended else ""
 
 
 def _details(study: StudyState) -> _Json:

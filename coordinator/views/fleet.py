@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Callable, Mapping
 
 from hyperhive.common.values import mapping, number
-from hyperhive.coordinator.views.study_state import StudyState, at_work
+from hyperhive.coordinator.views.study_state import StudyState, at_work, refit_length
 from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.coordinator.views.wording import no_worker
 from hyperhive.store.store import Store
@@ -107,7 +107,7 @@ class FleetReader:
         here = tuple(self._store.workers.present())
         return Fleet(
             self._store.address,
-            tuple(states.values()),
+            tuple(map(_shown, states.values())),
             here,
             tuple(each for each in here if self._only is None or each.study in (None, self._only)),
             tuple(self._store.workers.silent(self._only)),
@@ -165,6 +165,11 @@ class FleetReader:
                 states[name] = replace(state, trials=ordered)
 
 
+def _shown(state: StudyState) -> StudyState:
+    """Return a study as it is shown: one that is to finish early searches nothing more."""
+    return replace(state, budget=state.ended) if state.finishing and state.is_open else state
+
+
 def _state_of(summary: StudySummary, trials: tuple[Trial, ...]) -> StudyState:
     card = mapping((summary.result or {}).get("card"))
     return StudyState(
@@ -174,4 +179,6 @@ def _state_of(summary: StudySummary, trials: tuple[Trial, ...]) -> StudyState:
         cancelled=summary.cancelled,
         has_ended=summary.has_ended,
         test_accuracy=number(card.get("test_accuracy")),
+        refit=refit_length(summary.refits, summary.validation),
+        finishing=summary.finishing,
     )

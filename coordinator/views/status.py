@@ -9,7 +9,7 @@ from rich.text import Text
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.study_state import StudyState
-from hyperhive.coordinator.views.wording import ago, outcome, percent, report_of
+from hyperhive.coordinator.views.wording import ago, outcome, percent, report_of, state
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Status
 
@@ -45,7 +45,7 @@ def _studies(fleet: Fleet) -> Table:
 def _row(study: StudyState) -> list[str]:
     count, best, test = study.counts, study.best, study.test_accuracy
     return [
-        study.name + (" (cancelled)" if study.cancelled else ""),
+        study.name + (f" ({state(study)})" if state(study) else ""),
         f"{count[Status.DONE]} of {study.budget}",
         str(count[Status.RUNNING]),
         str(count[Status.NEW]),

@@ -84,7 +84,7 @@ class Search:
         """
         self.persist(self._trials.load)
         self.persist(lambda: self._store.queue.post(self._baseline_draft()))
-        self.persist(self._sweep.require_study)
+        self.persist(self._look_around)
         while not self._is_over():
             self.persist(self._step)
             self._watch(self._snapshot("searching"))
@@ -132,9 +132,7 @@ class Search:
         return self._sweep.finishes or len(self._trials.finished) >= self._study.plan.trials
 
     def _step(self) -> None:
-        if self._sweep.run_if_due(self._trials.unfinished):
-            self._drop_weights()
-            self._know(self._store.trials.find(self._study.name, BASELINE))
+        self._look_around()
         self._trials.look()
         if self._sweep.finishes:
             return
@@ -146,6 +144,11 @@ class Search:
             if stuck >= _MOST_STUCK or len(waiting) - stuck >= max(1, len(self._able())):
                 break
             self._trials.post_next()
+
+    def _look_around(self) -> None:
+        if self._sweep.run_if_due(self._trials.unfinished or self._others.values()):
+            self._drop_weights()
+            self._know(self._store.trials.find(self._study.name, BASELINE))
 
     def _drop_weights(self) -> None:
         if not self._trials.drop_weights():
@@ -178,8 +181,7 @@ class Search:
     def _look_at_extra(self, draft: Draft) -> Trial:
         """Return the trial as it is now; post it if it is not there yet."""
         self._store.queue.post(draft)
-        if self._sweep.run_if_due(self._others.values()):
-            self._drop_weights()
+        self._look_around()
         trials = self._store.trials.find(draft.study, draft.purpose, [draft.tid])
         if not trials:
             self._sweep.require_study()  # it was deleted, and this trial with it

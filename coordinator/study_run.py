@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any
 
 from hyperhive.common.errors import CheckpointError, InputError
 from hyperhive.common.values import number
@@ -58,30 +58,15 @@ def open_study(store: Store, plan: Plan, dataset: Dataset) -> Study:
         )
     if stored.spec == spec:
         return study
-    if {**stored.spec, "trials": plan.trials} == spec:
-        _extend(store, stored, spec)
+    if {**stored.spec, "trials": plan.trials} == spec and plan.trials > stored.spec["trials"]:
+        store.studies.extend(study.name, spec)
         return study
     differing = "; ".join(differences(stored.spec, spec))
     raise StudyChanged(
         f"study {study.name} is in the store with another specification ({differing}): choose "
-        "another name, or the same specification (only its trials may grow)"
+        "another name, or the same specification (only its trials may grow; `hyperhive study "
+        f"finish {study.name}` ends it with fewer)"
     )
-
-
-def _extend(store: Store, stored: StoredStudy, spec: Mapping[str, Any]) -> None:
-    """Raise a study's budget. Raises ``StudyChanged`` if it would shrink."""
-    before, now = stored.spec["trials"], spec["trials"]
-    if now < before and stored.result is None:
-        raise StudyChanged(
-            f"study {stored.name} has {before} trials, and they may grow but not become {now}: "
-            f"`hyperhive study finish {stored.name}` ends it now, with those that have ended"
-        )
-    if now < before:
-        raise StudyChanged(
-            f"study {stored.name} has ended with {before} trials: start it with {before}, or with "
-            f"more, which go on from there, but not with {now}"
-        )
-    store.studies.extend(stored.name, spec)
 
 
 class StudyRun:

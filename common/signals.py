@@ -53,6 +53,11 @@ class StopSignals:
     def __exit__(self, *_: object) -> None:
         self._restore()
 
+    def forget(self) -> None:
+        """Take the next signal as the first one: the user chose to go on."""
+        self.signal_number = 0
+        self.stop.clear()
+
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self.signal_number:
             raise KeyboardInterrupt

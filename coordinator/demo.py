@@ -75,7 +75,7 @@ def run(options: DemoOptions, connect: Connect, console: Screen) -> bool:
                 check=running.require_alive,
                 resume="the next demo starts from the beginning",
             )
-            return shown.run(uri, signals.stop, console)
+            return shown.run(uri, signals, console)
 
 
 def choose_data(

@@ -10,20 +10,24 @@ from typing import Any, Callable, Iterable, TypeVar
 from hyperhive.common.errors import InputError
 from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.study import Study
-from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch
+from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch, refit_length
+from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.store.errors import NotFound, StoreUnavailable, StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, Draft, Status, Trial
+from hyperhive.store.trial import BASELINE, Draft, Status, Trial, experiment_keys
 from hyperhive.store.workers import WorkerRecord
 
 POLL_S = 0.1
 _SWEEP_EVERY_S = 2.0
 _COLLECT_EVERY_S = 60.0
 _RECONNECT_S = 1.0
+_MOST_STUCK = 3
+"""So many trials may wait that every worker here has failed at; then no other is posted, as a
+device that fails at everything would use up the whole budget."""
 
 
 class NoWorker(InputError):
-    """No worker was present for the whole time that the search may wait for one."""
+    """Nobody could take a trial for the whole time that the search may wait for a worker."""
 
 
 class Interrupted(Exception):
@@ -44,7 +48,8 @@ class Search:
         study: what to search.
         watch: receives a snapshot several times per second.
         stop: ends the search with ``Interrupted``, when set.
-        timeout: seconds without any worker that end it with ``NoWorker``; None waits forever.
+        timeout: seconds without a worker that could take a trial, after which it ends with
+            ``NoWorker``; None waits forever.
 
     Every method raises ``StudyWithdrawn`` once somebody has cancelled or deleted the study.
     """
@@ -66,21 +71,36 @@ class Search:
         self._others: dict[Any, Trial] = {}  # by id: those that are not of the search
         self._state = StudyState(study.name, study.plan.trials, ())
 
+    def finish(self) -> None:
+        """Ask for the end of the search with the trials that have ended, of all who run it."""
+        self.persist(lambda: self._store.studies.finish(self._study.name))
+
     def run(self) -> list[Trial]:
         """Search until every trial of the budget has ended; return them all.
 
-        Raises ``Interrupted``.
+        If the study is to finish early, return those that have ended now, and withdraw the others:
+        a worker that runs one finds it gone. Raises ``Interrupted``.
         """
         self.persist(self._trials.load)
         self.persist(self._post_baselines)
-        while len(self._trials.finished) < self._study.plan.trials:
+        self.persist(self._look_around)
+        while not self._is_over():
             self.persist(self._step)
-            self._watch(self._snapshot(self._phase("searching", self._trials.unfinished)))
+            self._watch(self._snapshot("searching"))
             self._pause(POLL_S)
+        self.withdraw_unfinished()
         # A lost worker's result may have come after its trial was given up: read all once more.
         self.persist(self._trials.load)
+        if self._sweep.finishes:
+            ended = len(self._trials.finished)
+            self._watch(self._snapshot(f"ending early, with the {ended} trials that have ended"))
         self.persist(self._drop_weights)
         return self._trials.finished
+
+    def withdraw_unfinished(self) -> None:
+        """Delete the trials of the search that have not ended, if the study is to finish early."""
+        if self._sweep.finishes:
+            self.persist(lambda: self._store.queue.withdraw(self._study.name))
 
     def refit(self, winner: Trial) -> Trial | None:
         """Have a worker train the winner's configuration on all training data; return that trial.
@@ -109,37 +129,41 @@ class Search:
 
     # -- one step -------------------------------------------------------------------------------
 
+    def _is_over(self) -> bool:
+        return self._sweep.finishes or len(self._trials.finished) >= self._study.plan.trials
+
     def _step(self) -> None:
-        if self._sweep.run_if_due():
-            self._drop_weights()
-            self._know(self._store.trials.find(self._study.name, BASELINE))
+        self._look_around()
         self._trials.look()
+        if self._sweep.finishes:
+            return
         # As many waiting as the workers can take at once: a worker that finishes finds the next
         # trial there, and no suggestion is made earlier than needed.
         while len(self._trials.all()) < self._study.plan.trials:
-            if self._waiting() >= max(1, len(self._sweep.workers)):
+            waiting = [trial for trial in self._trials.unfinished if trial.status is Status.NEW]
+            stuck = sum(self._fits_nobody(trial) for trial in waiting)
+            if stuck >= _MOST_STUCK or len(waiting) - stuck >= max(1, len(self._able())):
                 break
             self._trials.post_next()
+
+    def _look_around(self) -> None:
+        if self._sweep.run_if_due(self._trials.unfinished or self._others.values()):
+            self._drop_weights()
+            self._know(self._store.trials.find(self._study.name, BASELINE))
 
     def _drop_weights(self) -> None:
         if not self._trials.drop_weights():
             self._sweep.require_study()  # it was deleted, and its trials with it
             self._trials.load()  # or somebody wrote into a trial, though it had ended
 
-    def _waiting(self) -> int:
-        waiting = [trial for trial in self._trials.unfinished if trial.status is Status.NEW]
-        return sum(not self._fits_nobody(trial) for trial in waiting)
+    def _able(self) -> list[WorkerRecord]:
+        """Return the workers that have the study's objective."""
+        return [each for each in self._sweep.workers if each.has(self._study.plan.objective)]
 
     def _fits_nobody(self, trial: Trial) -> bool:
-        """Return whether a trial waits, and the device of every worker here has failed at it."""
-        here = {worker.id for worker in self._sweep.workers}
-        return trial.status is Status.NEW and bool(here) and here <= set(trial.excluded)
-
-    def _phase(self, phase: str, trials: Iterable[Trial]) -> str:
-        stuck = ", ".join(str(trial.tid) for trial in trials if self._fits_nobody(trial))
-        if not stuck:
-            return phase
-        return f"{phase}; trial {stuck} waits for another worker: the devices here failed at it"
+        """Return whether every worker here that has the objective has failed at a trial."""
+        able = self._able()
+        return bool(able) and not any(worker.can_run(trial) for worker in able)
 
     # -- trials that are not part of the search -------------------------------------------------
 
@@ -151,7 +175,7 @@ class Search:
         """Post a trial that is not part of the search, and wait for its end."""
         trial = self.persist(lambda: self._look_at_extra(draft))
         while not trial.is_final:
-            self._watch(self._snapshot(self._phase(phase, [trial])))
+            self._watch(self._snapshot(phase))
             self._pause(POLL_S)
             trial = self.persist(lambda: self._look_at_extra(draft))
         return trial
@@ -159,8 +183,7 @@ class Search:
     def _look_at_extra(self, draft: Draft) -> Trial:
         """Return the trial as it is now; post it if it is not there yet."""
         self._store.queue.post(draft)
-        if self._sweep.run_if_due():
-            self._drop_weights()
+        self._look_around()
         trials = self._store.trials.find(draft.study, draft.purpose, [draft.tid])
         if not trials:
             self._sweep.require_study()  # it was deleted, and this trial with it
@@ -182,11 +205,17 @@ class Search:
 
     def _snapshot(self, phase: str) -> Snapshot:
         trials = (*self._trials.all(), *self._others.values())
-        # The same state while no trial has changed: it is costly to rank thousands of trials.
-        if trials != self._state.trials:
-            self._state = dataclasses.replace(self._state, trials=trials)
-        workers, had_workers = self._sweep.workers, self._sweep.had_workers
-        return Snapshot(self._state, phase, workers, had_workers)
+        state = dataclasses.replace(
+            self._state,
+            trials=trials,
+            budget=len(self._trials.finished) if self._sweep.finishes else self._study.plan.trials,
+            refit=refit_length(self._sweep.refits, self._study.plan.validation),
+            finishing=self._sweep.finishes,
+        )
+        # The same state while nothing has changed: it is costly to rank thousands of trials.
+        if state != self._state:
+            self._state = state
+        return Snapshot(self._state, phase, self._sweep.here, self._sweep.had_workers)
 
 
 class Sweep:
@@ -195,7 +224,8 @@ class Sweep:
     Args:
         store: where the trials are.
         study: the name of the study.
-        timeout: seconds without any worker after which ``NoWorker`` is raised; None for never.
+        timeout: seconds without a worker that could take a trial, after which ``NoWorker`` is
+            raised; None for never.
     """
 
     def __init__(self, store: Store, study: str, timeout: float | None) -> None:
@@ -205,22 +235,32 @@ class Sweep:
         self._swept_at = -_SWEEP_EVERY_S
         self._collected_at = -_COLLECT_EVERY_S
         self._worker_seen_at = time.monotonic()
-        self.workers: tuple[WorkerRecord, ...] = ()
+        self.finishes = False
+        """Whether the study is to end with the trials that it has."""
+        self.refits = True
+        """Whether its winner is to be refitted."""
+        self.here: tuple[WorkerRecord, ...] = ()
         self.had_workers = False
 
-    def run_if_due(self) -> bool:
+    @property
+    def workers(self) -> list[WorkerRecord]:
+        """The workers that would take the study's trials, if they have its objective."""
+        return [worker for worker in self.here if worker.study in (None, self._study)]
+
+    def run_if_due(self, trials: Iterable[Trial]) -> bool:
         """Sweep if the last sweep was long enough ago; return whether it did.
 
-        Raises ``StudyWithdrawn``, ``NoWorker``.
+        ``trials`` are those that must end before the study goes on. Raises ``StudyWithdrawn``,
+        ``NoWorker``.
         """
         now = time.monotonic()
         if now - self._swept_at < _SWEEP_EVERY_S:
             return False
         self._swept_at = now
         self.require_study()
-        self._store.queue.expire()
-        self.workers = tuple(self._store.workers.present(self._study))
-        self._require_worker()
+        self._store.sweep()
+        self.here = tuple(self._store.workers.present())
+        self._require_worker([trial for trial in trials if not trial.is_final])
         if now - self._collected_at >= _COLLECT_EVERY_S:
             self._collected_at = now
             self._store.collect_orphans()
@@ -238,15 +278,30 @@ class Sweep:
         if stored.cancelled:
             self._store.cancel_study(self._study)
             raise StudyWithdrawn(f"study {self._study} was cancelled")
+        self.finishes, self.refits = stored.finishing, stored.refits
 
-    def _require_worker(self) -> None:
-        """Raise ``NoWorker`` if there has been none for longer than the search may wait."""
-        if self.workers:
-            self.had_workers = True
+    def _require_worker(self, trials: list[Trial]) -> None:
+        """Raise ``NoWorker`` if none could go on for longer than the search may wait."""
+        self.had_workers = self.had_workers or bool(self.here)
+        if any(self._goes_on(worker, trials) for worker in self.workers):
             self._worker_seen_at = time.monotonic()
         seconds_alone = time.monotonic() - self._worker_seen_at
         if self._timeout is not None and seconds_alone > self._timeout:
+            if not self.here:
+                raise NoWorker(
+                    f"no worker for {self._timeout:.0f} s: start a worker and the same study "
+                    "again, and it goes on from here"
+                )
+            why = why_waiting(self._study, trials, self.here, self.had_workers)
             raise NoWorker(
-                f"no worker for {self._timeout:.0f} s: start a worker and the same study again, "
-                "and it goes on from here"
+                f"no worker here could go on for {self._timeout:.0f} s "
+                f"({why or 'those that did are gone'}); start the same study again, and it goes on "
+                "from here"
             )
+
+    def _goes_on(self, worker: WorkerRecord, trials: list[Trial]) -> bool:
+        """Return whether a worker runs a trial of the study, or could take what comes next."""
+        key, _, _ = (worker.trial or "").rpartition("/")
+        waiting = [trial for trial in trials if trial.status is Status.NEW]
+        could = any(worker.can_run(trial) for trial in waiting or trials)
+        return key in experiment_keys(self._study) or could or not trials

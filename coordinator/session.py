@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import threading
+import signal
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, ContextManager, Iterator
@@ -12,24 +13,32 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Bars
 
 from hyperhive.common.console import Screen, tell
-from hyperhive.common.errors import UsageError
+from hyperhive.common.errors import InputError, UsageError
 from hyperhive.common.extras import require_installed
 from hyperhive.common.files import require_writable
 from hyperhive.common.signals import StopSignals
+from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.space import named
-from hyperhive.coordinator.study import Plan, read_file, require_splittable, study_name
+from hyperhive.coordinator.study import Plan, Study, read_file, require_splittable, study_name
 from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.study_state import Snapshot
-from hyperhive.coordinator.views.summary import summary
+from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.coordinator.views.terminal import showing
+from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.download import Progress
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load
+from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
+from hyperhive.store.trial import SEARCH
 
 Connect = Callable[[], ContextManager[str]]
 """Opens the server that the options name, and gives its URI."""
+
+
+class NothingToFinish(InputError):
+    """No trial of the study has a result yet."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,45 @@ def run(options: StudyOptions, connect: Connect, console: Screen) -> bool:
     loaded = loading(lambda progress: load(plan.data, progress), console)
     with StopSignals() as signals, connect() as uri:
         shown = ShownSearch(plan, loaded.dataset, options.models, options.refit, options.timeout)
-        return shown.run(uri, signals.stop, console)
+        return shown.run(uri, signals, console)
+
+
+@dataclass(frozen=True)
+class FinishOptions:
+    """The options of ``hyperhive study finish``; ``refit`` is None for what its coordinator has."""
+
+    name: str
+    refit: bool | None
+    timeout: float | None
+    models: Path
+
+
+def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
+    """End a study with the trials that have ended; return whether it came to its end.
+
+    A study that has ended already is not run again: its model is written. Raises ``NotFound``,
+    ``NothingToFinish``, and ``StudyWithdrawn`` for a study that was cancelled.
+    """
+    require_installed("torch", "matplotlib")
+    with StopSignals() as signals, connect() as uri, Store(uri) as store:
+        stored = store.study(options.name)
+        if stored.cancelled:
+            raise StudyWithdrawn(
+                f"study {stored.name} was cancelled, and cannot be finished any more"
+            )
+        if stored.result is None and best_of(store.trials.find(stored.name, SEARCH)) is None:
+            raise NothingToFinish(
+                f"study {stored.name} has no trial with a result yet: wait for the first one, or "
+                f"run `hyperhive study cancel {stored.name}`"
+            )
+        study = Study.stored(stored.name, stored.spec)
+        dataset = DatasetCache().get(study.dataset_hash, store.datasets.fetch)
+        refit = stored.refits if options.refit is None else options.refit
+        resume = "run the same command again and it goes on from here"
+        shown = ShownSearch(
+            study.plan, dataset, options.models, refit, options.timeout, resume=resume
+        )
+        return shown.show(store, study, signals, console, finishes=stored.result is None)
 
 
 def plan_of(options: StudyOptions) -> Plan:
@@ -138,28 +185,77 @@ class ShownSearch:
     check: Callable[[], None] = lambda: None
     resume: str = "start the same study again and it goes on from here"
 
-    def run(self, uri: str, stop: threading.Event, console: Screen) -> bool:
+    def run(self, uri: str, signals: StopSignals, console: Screen) -> bool:
         """Run the study to its end; return False if it was stopped before."""
         with Store(uri) as store:
             folder = self.models / self.plan.name
             _require_writable(folder)  # before the study's name is taken
             study = open_study(store, self.plan, self.dataset)
-            tell(f"study {study.name} on {store.address}", to=console)
-            try:
-                with showing(console) as show:
+            return self.show(store, study, signals, console)
 
-                    def watch(snapshot: Snapshot) -> None:
-                        self.check()
-                        show(snapshot)
+    def show(
+        self,
+        store: Store,
+        study: Study,
+        signals: StopSignals,
+        console: Screen,
+        finishes: bool = False,
+    ) -> bool:
+        """Run an opened study to its end, with the trials that it has if it ``finishes``.
 
-                    result = StudyRun(
-                        store, study, self.dataset, folder, self.refit, watch, stop, self.timeout
-                    ).run()
-            except Interrupted:
-                tell(f"stopped; {self.resume}", to=console)
-                return False
+        Ctrl-C on a terminal lets the user choose whether it finishes or stops; anything else stops
+        it. Returns False if it was stopped.
+        """
+        _require_writable(self.models / study.name)
+        tell(f"study {study.name} on {store.address}", to=console)
+        result, has_best = self._attempt(store, study, signals, console, finishes)
+        if result is None and has_best and not finishes and _is_to_finish(signals, console):
+            signals.forget()
+            result, _ = self._attempt(store, study, signals, console, finishes=True)
+        if result is None:
+            tell(f"stopped; {self.resume}", to=console)
+            return False
         console.print(summary(result), soft_wrap=True)
         return True
+
+    def _attempt(
+        self, store: Store, study: Study, signals: StopSignals, console: Screen, finishes: bool
+    ) -> tuple[Result | None, bool]:
+        """Return the result, None if the run was stopped, and whether a trial was best by then."""
+        has_best = False
+        with showing(console) as show:
+
+            def watch(snapshot: Snapshot) -> None:
+                nonlocal has_best
+                self.check()
+                has_best = snapshot.study.best is not None
+                show(snapshot)
+
+            folder, stop = self.models / study.name, signals.stop
+            run = StudyRun(
+                store, study, self.dataset, folder, self.refit, watch, stop, self.timeout
+            )
+            try:
+                if finishes:
+                    run.finish()
+                return run.run(), has_best
+            except Interrupted:
+                return None, has_best
+
+
+def _is_to_finish(signals: StopSignals, console: Screen) -> bool:
+    """Ask on a terminal, after Ctrl-C, whether the study is to finish; without one, it is not."""
+    at_a_terminal = console.is_terminal and sys.stdin is not None and sys.stdin.isatty()
+    if signals.signal_number != signal.SIGINT or not at_a_terminal:
+        return False
+    question = (
+        "f and Enter: finish now with the trials that have ended; Ctrl-C again, or Enter: stop"
+    )
+    tell(question, "yellow", console)
+    try:
+        return console.input().strip().lower() == "f"
+    except (KeyboardInterrupt, EOFError):
+        return False
 
 
 @contextlib.contextmanager

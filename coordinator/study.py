@@ -124,6 +124,18 @@ class Study:
         require_splittable(dataset)
         return cls(plan, dataset.content_hash, dataset.card())
 
+    @classmethod
+    def stored(cls, name: str, spec: Mapping[str, Any]) -> Study:
+        """Return a study by its specification in the store. Raises ``UsageError``."""
+        card = dict(spec["dataset"])
+        content_hash = str(card.pop("content_hash"))
+        fields = {key: value for key, value in spec.items() if key not in ("dataset", "space")}
+        unknown = set(fields) - {field.name for field in dataclasses.fields(Plan)}
+        _require(not unknown, f"study {name} was made by a newer hyperhive: use that one")
+        space = spaces.from_tables(spec["space"])
+        data = DatasetRequest(str(card["name"]))
+        return cls(Plan(name=name, data=data, space=space, **fields), content_hash, card)
+
     @property
     def name(self) -> str:
         """The study's name."""

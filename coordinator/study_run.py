@@ -82,7 +82,8 @@ def open_study(store: Store, plan: Plan, dataset: Dataset) -> Study:
     differing = "; ".join(differences(stored.spec, spec))
     raise StudyChanged(
         f"study {study.name} is in the store with another specification ({differing}): choose "
-        "another name, or the same specification (only its trials may grow)"
+        "another name, or the same specification (only its trials may grow; `hyperhive study "
+        f"finish {study.name}` ends it with fewer)"
     )
 
 
@@ -131,6 +132,8 @@ class StudyRun:
         stored = self._store.studies.get(self._study.name)
         if stored is not None and stored.result is not None:
             return self._write_again(stored, stored.result)
+        refits = self._refit
+        self._search.persist(lambda: self._store.studies.plan_refit(self._study.name, refits))
         trials = self._search.run()
         winner = best_of(trials)
         if winner is None:
@@ -152,10 +155,10 @@ class StudyRun:
                     f"be used ({reason}): start again with --no-refit, or under another --name "
                     "without that worker"
                 ) from reason
-            return self._end_without_model(ended, source, str(reason))
+            return self._end_without_model(ended, source, str(reason), len(trials))
         write(self._folder / WEIGHTS_FILE, model.packed, model.card)
         ended = dataclasses.replace(ended, card=model.card, folder=self._folder)
-        self._conclude(ended, model.weights)
+        self._conclude(ended, model.weights, len(trials))
         # Last: if drawing fails, the study is concluded and its one test is done.
         return dataclasses.replace(ended, picture=self._draw(trials, ended, model))
 
@@ -261,13 +264,17 @@ class StudyRun:
             calibration=calibration and with_errors(calibration, evaluation, self._dataset),
         )
 
-    def _end_without_model(self, ended: Result, source: Trial, reason: str) -> Result:
+    def finish(self) -> None:
+        """Ask for the study's end with the trials that have ended: the next ``run`` comes to it."""
+        self._search.finish()
+
+    def _end_without_model(self, ended: Result, source: Trial, reason: str, trials: int) -> Result:
         """Conclude the study with its best trial, and keep its weights if it has any."""
         weights = BlobRef.from_document(source.artifact) if source.artifact else None
         ended = dataclasses.replace(ended, why_no_model=reason)
         if weights:
             ended = dataclasses.replace(ended, weights=self._keep(weights))
-        self._conclude(ended, weights)
+        self._conclude(ended, weights, trials)
         return ended
 
     def _keep(self, weights: BlobRef) -> Path:
@@ -278,7 +285,7 @@ class StudyRun:
         files.write(path, packed)
         return path
 
-    def _conclude(self, ended: Result, weights: BlobRef | None) -> None:
+    def _conclude(self, ended: Result, weights: BlobRef | None, trials: int) -> None:
         result = {
             "winner": ended.winner.tid,
             "card": ended.card and ended.card.to_json(),
@@ -287,7 +294,8 @@ class StudyRun:
             "usual_accuracy": ended.usual_accuracy,
             "why_no_model": ended.why_no_model,
         }
-        self._search.persist(lambda: self._store.studies.conclude(self._study.name, result))
+        self._search.withdraw_unfinished()  # another coordinator may just have posted one
+        self._search.persist(lambda: self._store.studies.conclude(self._study.name, result, trials))
 
     def _draw(self, trials: list[Trial], ended: Result, model: _Model) -> Path:
         from hyperhive.coordinator.views.picture import Answers, draw

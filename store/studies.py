@@ -8,7 +8,7 @@ from typing import Any, Mapping, Sequence
 
 from pymongo import ReturnDocument
 
-from hyperhive.common.values import mapping, whole
+from hyperhive.common.values import mapping, number, whole
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import NotFound
 from hyperhive.store.server.client import Guard
@@ -31,7 +31,9 @@ class StoredStudy:
     """A study as it is stored.
 
     ``result`` is None until the study has ended with one. ``best`` is the model of its best trial
-    so far, with ``card`` and ``weights`` as in a result, or None.
+    so far, with ``card`` and ``weights`` as in a result, or None. ``finishing`` tells whether
+    somebody asked it to end with the trials that it has, ``refits`` whether its winner is to be
+    refitted.
     """
 
     name: str
@@ -39,6 +41,8 @@ class StoredStudy:
     result: dict[str, Any] | None
     best: dict[str, Any] | None
     cancelled: bool
+    finishing: bool
+    refits: bool
 
     @property
     def model(self) -> StoredModel | None:
@@ -58,7 +62,8 @@ class StudySummary:
     """A study in short: ``budget`` trials, and the parts of its result that were asked for.
 
     ``result`` is None until the study has ended with one. ``created`` is the server's time; a study
-    that was deleted and started again has another.
+    that was deleted and started again has another. ``finishing`` and ``refits`` are those of a
+    ``StoredStudy``; ``validation`` is the share of the training images that is held out.
     """
 
     name: str
@@ -66,6 +71,9 @@ class StudySummary:
     created: datetime
     cancelled: bool
     result: dict[str, Any] | None
+    finishing: bool
+    refits: bool
+    validation: float
 
     @property
     def has_ended(self) -> bool:
@@ -116,22 +124,40 @@ class Studies:
         dotted names such as ``result.card.name``, which come nested as ``summary.result``.
         """
         # A field that no result has: the server sends {} for a result, and nothing for null.
-        fields = ["spec.trials", "created", "cancelled", "result._", *parts]
+        fields = [
+            *("spec.trials", "spec.validation", "created", "cancelled", "finishing", "refits"),
+            *("result._", *parts),
+        ]
         with self._guard():
             documents = self._studies.find({} if name is None else {"_id": name}, fields)
             return [_summary(document) for document in documents.sort("created")]
 
     def extend(self, name: str, spec: Mapping[str, Any]) -> None:
         """Replace a study's specification and reopen it: its budget grew. Raises ``NotFound``."""
-        self._set(name, {"spec": dict(spec), "result": None})
+        self._set(name, {"spec": dict(spec), "result": None, "finishing": False})
+
+    def plan_refit(self, name: str, refits: bool) -> None:
+        """Note whether the study's winner is to be refitted. Raises ``NotFound``."""
+        self._set(name, {"refits": refits})
+
+    def finish(self, name: str) -> None:
+        """Mark a study: it is to end with the trials that it has. Raises ``NotFound``."""
+        self._set(name, {"finishing": True})
 
     def offer(self, name: str, best: Mapping[str, Any]) -> None:
         """Store the model of the best trial so far. Raises ``NotFound``."""
         self._set(name, {"best": dict(best)})
 
-    def conclude(self, name: str, result: Mapping[str, Any]) -> None:
-        """Store the result of a study. Raises ``NotFound``, also if it was deleted meanwhile."""
-        self._set(name, {"result": dict(result)})
+    def conclude(self, name: str, result: Mapping[str, Any], trials: int | None = None) -> None:
+        """Store the result of a study. Raises ``NotFound``, also if it was deleted meanwhile.
+
+        ``trials`` is how many of them it is the result of: if the study was to finish early, this
+        becomes its budget, so that it can be extended as any other.
+        """
+        fields: dict[str, Any] = {"result": {"$literal": dict(result)}}
+        if trials is not None:
+            fields["spec.trials"] = {"$cond": ["$finishing", trials, "$spec.trials"]}
+        self._update(name, [{"$set": fields}])
 
     def cancel(self, name: str) -> None:
         """Mark a study as cancelled: its coordinator posts no more trials. Raises ``NotFound``."""
@@ -149,8 +175,11 @@ class Studies:
             return self._studies.find_one({"$or": models}, {"_id": 1}) is not None
 
     def _set(self, name: str, fields: Mapping[str, Any]) -> None:
+        self._update(name, {"$set": dict(fields)})
+
+    def _update(self, name: str, update: Any) -> None:
         with self._guard():
-            updated = self._studies.update_one({"_id": name}, {"$set": dict(fields)})
+            updated = self._studies.update_one({"_id": name}, update)
         if not updated.matched_count:
             raise NotFound(f"study {name!r} is no longer in the store: it was deleted")
 
@@ -162,14 +191,20 @@ def _from_document(document: Mapping[str, Any]) -> StoredStudy:
         result=document["result"],
         best=document.get("best"),  # missing until the first offer
         cancelled=document["cancelled"],
+        finishing=bool(document.get("finishing")),  # missing until somebody asks
+        refits=document.get("refits") is not False,  # missing until a coordinator runs it
     )
 
 
 def _summary(document: Mapping[str, Any]) -> StudySummary:
+    spec = mapping(document.get("spec"))
     return StudySummary(
         name=document["_id"],
-        budget=whole(mapping(document.get("spec")).get("trials"), 0),
+        budget=whole(spec.get("trials"), 0),
         created=document["created"],
         cancelled=document["cancelled"],
         result=document.get("result"),
+        finishing=bool(document.get("finishing")),
+        refits=document.get("refits") is not False,
+        validation=number(spec.get("validation")) or 0.0,
     )

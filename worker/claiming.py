@@ -124,10 +124,10 @@ def pace_of(study: str, progress: Mapping[str, Any], seconds: float) -> Pace | N
 
 
 def _is_near_end(store: Store, study: str) -> bool:
-    """Return whether a study still runs and all trials of its budget are posted."""
+    """Return whether a study still runs and posts no more trials of its search."""
     for summary in store.studies.summaries(study):  # at each poll, so without the model's card
         if not (summary.cancelled or summary.has_ended):
-            return store.trials.is_posted(study, SEARCH, summary.budget - 1)
+            return summary.finishing or store.trials.is_posted(study, SEARCH, summary.budget - 1)
     return False
 
 

@@ -30,7 +30,9 @@ SPACE = typer.Option(
 SEED = typer.Option(None, help="The seed of suggestions, weights and splits. [0]")
 REFIT = typer.Option(True, help="Train the winner on training and validation data before the test.")
 TIMEOUT = typer.Option(
-    None, min=0, help="End after this many seconds without any worker. [wait forever]"
+    None,
+    min=0,
+    help="End after this many seconds without any worker that could take a trial. [wait forever]",
 )
 MODELS = typer.Option(Path("models"), help="The best model is written to MODELS/STUDY/.")
 

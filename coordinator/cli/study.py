@@ -1,21 +1,52 @@
 """The commands ``hyperhive study``: end or delete a study that is in the store."""
 
+import functools
+from pathlib import Path
 from typing import Optional
 
 import typer
 
-from hyperhive.common.console import tell
+from hyperhive.common.console import console, tell
+from hyperhive.coordinator.cli.coordinator import MODELS, TIMEOUT
 from hyperhive.store.cli import MONGO, MONGOD, server
 
 study_app = typer.Typer(no_args_is_help=True, help="End a study early, or delete it.")
 NAME = typer.Argument(help="The study's name, as `hyperhive status` shows it.")
+REFIT = typer.Option(
+    None,
+    "--refit/--no-refit",
+    help="Train the winner on training and validation data before the test. [as the study was run]",
+)
+
+
+@study_app.command()
+def finish(
+    name: str = NAME,
+    refit: Optional[bool] = REFIT,
+    timeout: Optional[float] = TIMEOUT,
+    models: Path = MODELS,
+    mongo: Optional[str] = MONGO,
+    mongod: Optional[str] = MONGOD,
+) -> None:
+    """End a study early with the trials that have ended: refit, test, write the model.
+
+    Trials that wait or run are withdrawn. It works while a coordinator runs the study, on this or
+    another machine, which then ends in the same way, and it works without one. The coordinator can
+    later be started with more trials, and the study goes on.
+    """
+    from hyperhive.coordinator import session
+
+    options = session.FinishOptions(name, refit, timeout, models)
+    if not session.finish(options, functools.partial(server, mongo, mongod), console):
+        raise typer.Exit(1)
 
 
 @study_app.command()
 def cancel(name: str = NAME, mongo: Optional[str] = MONGO, mongod: Optional[str] = MONGOD) -> None:
     """End a study now, even while it runs: its coordinator ends, its workers go on with others.
 
-    Its results stay in the store.
+    Its results stay in the store. It gets no test and no model: `hyperhive study finish` ends it
+    with both.
     """
     from hyperhive.store.store import Store
 

@@ -18,10 +18,10 @@ from hyperhive.coordinator.views.wording import (
     counts,
     hyperparameters,
     named,
-    no_worker,
     others,
     outcome,
     report_of,
+    state,
     time_left,
 )
 from hyperhive.store.errors import StoreError
@@ -138,13 +138,12 @@ def content(fleet: Fleet, chosen: StudyState | None) -> _Json:
     """
     held = fleet.held
     workers = (*fleet.workers, *fleet.silent)
-    is_deserted = not fleet.workers and any(study.is_open for study in fleet.studies)
     return {
         "address": fleet.address,
         "studies": [_line(study) for study in reversed(fleet.studies)],
         "study": chosen and _details(chosen),
         "workers": [_worker(worker, held, worker in fleet.silent) for worker in workers],
-        "no_worker": no_worker(had_workers=bool(fleet.silent)) if is_deserted else None,
+        "no_worker": _text("; ".join(fleet.waiting)) or None,
         "incidents": [
             _text(f"{study.name}: {line}")
             for study in fleet.studies
@@ -158,16 +157,10 @@ def _line(study: StudyState) -> _Json:
     return {
         "name": study.name,
         "shown": _text(study.name),
-        "state": _state(study),
+        "state": state(study),
         "counts": counts(study),
         "best": study.best and f"best {_text(outcome(study.best))}",
     }
-
-
-def _state(study: StudyState) -> str:
-    if study.cancelled:
-        return "cancelled"
-    return "ended" if study.has_ended else ""
 
 
 def _details(study: StudyState) -> _Json:

@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any, Callable, Mapping
 
 from hyperhive.common.values import mapping, number
-from hyperhive.coordinator.views.study_state import StudyState, at_work
+from hyperhive.coordinator.views.study_state import StudyState, at_work, refit_length
+from hyperhive.coordinator.views.waiting import why_waiting
+from hyperhive.coordinator.views.wording import no_worker
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StudySummary
 from hyperhive.store.trial import Trial, experiment_key, experiment_keys
@@ -28,13 +30,15 @@ class Fleet:
     Args:
         address: of the store.
         studies: the oldest first.
-        workers: those that were heard of lately.
+        here: the workers that were heard of lately, also those of other studies.
+        workers: those of them that would take trials of the studies.
         silent: those that were heard of within a day, but not lately.
         overdue: the ids of the trials whose lease is over.
     """
 
     address: str
     studies: tuple[StudyState, ...]
+    here: tuple[WorkerRecord, ...]
     workers: tuple[WorkerRecord, ...]
     silent: tuple[WorkerRecord, ...]
     overdue: frozenset[Any]
@@ -43,6 +47,19 @@ class Fleet:
     def held(self) -> dict[str, Trial]:
         """The trial that each worker runs, see ``at_work``."""
         return at_work(trial for study in self.studies for trial in study.trials)
+
+    @property
+    def waiting(self) -> list[str]:
+        """Why trials wait, a line for each study where nobody takes some, or one for them all."""
+        is_open = any(study.is_open for study in self.studies)
+        if not self.here:
+            return [no_worker(bool(self.silent))] if is_open else []
+        reasons = [
+            (study.name, why_waiting(study.name, study.trials, self.here, True))
+            for study in self.studies
+            if study.is_open
+        ]
+        return [f"{name}: {reason}" for name, reason in reasons if reason is not None]
 
 
 class FleetReader:
@@ -87,10 +104,12 @@ class FleetReader:
         self._states = states
         self._created = {each.name: each.created for each in summaries}
         self._closed = {name for name, state in states.items() if not state.is_open}
+        here = tuple(self._store.workers.present())
         return Fleet(
             self._store.address,
-            tuple(states.values()),
-            tuple(self._store.workers.present(self._only)),
+            tuple(map(_shown, states.values())),
+            here,
+            tuple(each for each in here if self._only is None or each.study in (None, self._only)),
             tuple(self._store.workers.silent(self._only)),
             frozenset(trial.id for trial in self._store.trials.overdue()),
         )
@@ -146,6 +165,11 @@ class FleetReader:
                 states[name] = replace(state, trials=ordered)
 
 
+def _shown(state: StudyState) -> StudyState:
+    """Return a study as it is shown: one that is to finish early searches nothing more."""
+    return replace(state, budget=state.ended) if state.finishing and state.is_open else state
+
+
 def _state_of(summary: StudySummary, trials: tuple[Trial, ...]) -> StudyState:
     card = mapping((summary.result or {}).get("card"))
     return StudyState(
@@ -155,4 +179,6 @@ def _state_of(summary: StudySummary, trials: tuple[Trial, ...]) -> StudyState:
         cancelled=summary.cancelled,
         has_ended=summary.has_ended,
         test_accuracy=number(card.get("test_accuracy")),
+        refit=refit_length(summary.refits, summary.validation),
+        finishing=summary.finishing,
     )

@@ -17,6 +17,7 @@ from hyperhive.coordinator.views.wording import (
     others,
     outcome,
     report_of,
+    state,
 )
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Status
@@ -35,9 +36,10 @@ def report(store: Store, name: str | None) -> Group:
     if not fleet.studies:
         workers = [_workers(fleet)] if fleet.workers or fleet.silent else []
         return Group(Text(f"no study yet on {fleet.address}"), *workers)
-    tables = (_studies(fleet), _details(fleet), _workers(fleet), _incidents(fleet))
-    # An empty table of workers says that there is none.
-    return Group(*(table for table in tables if table.rows or table is tables[2]))
+    waiting = [Text(line, style="yellow") for line in fleet.waiting]
+    tables = (_details(fleet), _incidents(fleet))
+    details, problems = ([table] if table.rows else [] for table in tables)
+    return Group(_studies(fleet), *details, *waiting, _workers(fleet), *problems)
 
 
 def _studies(fleet: Fleet) -> Table:
@@ -53,7 +55,7 @@ def _studies(fleet: Fleet) -> Table:
 def _row(study: StudyState) -> list[Text]:
     count, best, test = study.counts, study.best, study.test_accuracy
     return literal(
-        study.name + (" (cancelled)" if study.cancelled else ""),
+        study.name + (f" ({state(study)})" if state(study) else ""),
         f"{count[Status.DONE]} of {study.budget}",
         *(str(count[each]) for each in (Status.RUNNING, Status.NEW, Status.ERROR)),
         "" if best is None else outcome(best),

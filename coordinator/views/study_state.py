@@ -6,18 +6,16 @@ The terminal makes it from the trials that its search knows, status and dashboar
 
 from __future__ import annotations
 
-import heapq
+import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Callable, Iterable, Mapping
 
 from hyperhive.coordinator.ranking import ranking
+from hyperhive.coordinator.views.time_left import seconds_left
 from hyperhive.store.trial import BASELINE, SEARCH, UNTUNED_TID, USUAL_TID, Status, Trial
 from hyperhive.store.workers import WorkerRecord
-
-_RECENT = 20
-"""The number of latest trials whose mean time is the estimate for the next ones."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,8 @@ class StudyState:
         cancelled: whether it was cancelled.
         has_ended: whether it has its result.
         test_accuracy: of its model, 0 to 1, once the study has ended.
+        refit: how many times as long as the best trial its refit takes; 0 without a refit.
+        finishing: whether it is to end, or has ended, with the trials that it has.
     """
 
     name: str
@@ -39,6 +39,8 @@ class StudyState:
     cancelled: bool = False
     has_ended: bool = False
     test_accuracy: float | None = None
+    refit: float = 1.25
+    finishing: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -87,35 +89,23 @@ class StudyState:
         return self._baseline_accuracy(USUAL_TID)
 
     def seconds_left(self) -> float | None:
-        """Return the expected time until the search ends; None if nothing tells it.
+        """Return the expected time until the study ends, see ``time_left``; None if it is unknown.
 
-        That is (mean time of the latest trials, from claim to result) * (trials left) / (trials
-        running). By Little's law, running trials / mean time is the number of trials that end per
-        second. This also holds for unlike workers: a fast one ends more trials, so its times weigh
-        more in the mean, by as much as it contributes. Time in which nobody worked does not count.
-
-        Two limits: until a slow worker has ended its first trial, the estimate is too short; and
-        it knows nothing of the last trials, which may all wait for the slowest worker.
+        0 if the search is over and it is unknown how long the rest takes.
         """
-        running = self.counts[Status.RUNNING]
-        left = self.budget - self.ended
-        seconds = self._recent_seconds()
-        if not (self.is_open and running and seconds and left > 0):
+        unknown = 0.0 if self.ended >= self.budget else None
+        if not self.is_open:
             return None
-        return sum(seconds) / len(seconds) * left / min(running, left)
+        return unknown if self._left is None else self._left
 
     def _baseline_accuracy(self, tid: int) -> float | None:
         found = (t.accuracy for t in self.trials if (t.purpose, t.tid) == (BASELINE, tid))
         return next(found, None)
 
-    def _recent_seconds(self) -> list[float]:
-        """Return how long each of the latest trials took, from its last claim to its result."""
-        done = (
-            (trial.refresh_time, trial.book_time)
-            for trial in self.searched
-            if trial.status is Status.DONE and trial.refresh_time and trial.book_time
-        )
-        return [(end - start).total_seconds() for end, start in heapq.nlargest(_RECENT, done)]
+    @cached_property
+    def _left(self) -> float | None:
+        left = seconds_left(self.trials, self.budget, self.refit)
+        return left if left is not None and math.isfinite(left) else None
 
 
 @dataclass(frozen=True)
@@ -125,19 +115,34 @@ class Snapshot:
     Args:
         study: its state. Of trials outside the search it has those that this process has posted.
         phase: what the search does, in words.
-        workers: those that would take its trials.
+        here: the workers that are here, also those of other studies.
         had_workers: whether there has been a worker since the search started.
         is_reachable: whether the store answers.
     """
 
     study: StudyState
     phase: str
-    workers: tuple[WorkerRecord, ...] = ()
+    here: tuple[WorkerRecord, ...] = ()
     had_workers: bool = False
     is_reachable: bool = True
 
+    @property
+    def workers(self) -> list[WorkerRecord]:
+        """The workers that would take its trials, if they have its objective."""
+        return [worker for worker in self.here if worker.study in (None, self.study.name)]
+
 
 Watch = Callable[[Snapshot], None]
+
+
+def refit_length(refits: bool, validation: float) -> float:
+    """Return how many times as long as a trial its refit takes, which is on all training images.
+
+    Args:
+        refits: whether there is a refit.
+        validation: the share of the training images that a trial does without, 0 to 1.
+    """
+    return 1 / max(1 - validation, 0.01) if refits else 0.0
 
 
 def at_work(trials: Iterable[Trial]) -> dict[str, Trial]:

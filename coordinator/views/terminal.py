@@ -12,13 +12,13 @@ from rich.table import Table
 
 from hyperhive.common.console import Screen, tell
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch, at_work
+from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.coordinator.views.wording import (
     counts,
     doing,
     hyperparameters,
     literal,
     named,
-    no_worker,
     occupation,
     others,
     outcome,
@@ -57,9 +57,7 @@ class Lines:
             self._write(f"resumed; {study.ended} of {study.budget} trials have ended")
             ended = []
         self._is_started = True
-        phase = snapshot.phase
-        if not snapshot.workers and snapshot.is_reachable:
-            phase = no_worker(snapshot.had_workers)
+        phase = _waiting(snapshot) or snapshot.phase
         if phase != self._phase:
             self._phase = phase
             self._write(f"{study.name}: {phase}")
@@ -93,9 +91,17 @@ def panel(snapshot: Snapshot) -> Group:
     best = study.best
     if best is not None:
         lines += literal(f"best so far {outcome(best)} ({named(best)})", style="green")
-    if not snapshot.workers:
-        lines += literal(no_worker(snapshot.had_workers), style="yellow")
+    waiting = _waiting(snapshot)
+    if waiting is not None:
+        lines += literal(waiting, style="yellow")
     return Group(head, *lines, _workers(snapshot))
+
+
+def _waiting(snapshot: Snapshot) -> str | None:
+    if not snapshot.is_reachable:
+        return None
+    study = snapshot.study
+    return why_waiting(study.name, study.trials, snapshot.here, snapshot.had_workers)
 
 
 def _workers(snapshot: Snapshot) -> Table:

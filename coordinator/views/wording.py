@@ -16,6 +16,15 @@ from hyperhive.store.trial import Status, Trial
 from hyperhive.store.workers import WorkerRecord
 
 
+def state(study: StudyState) -> str:
+    """Return where a study stands, in a word; nothing while it searches."""
+    if study.cancelled:
+        return "cancelled"
+    if study.has_ended:
+        return "ended"
+    return "finishing" if study.finishing else ""
+
+
 def counts(study: StudyState) -> str:
     """Return how many trials of a study's search are in each state."""
     count = study.counts
@@ -101,9 +110,14 @@ def ago(seconds: float) -> str:
 
 
 def time_left(seconds: float | None) -> str:
-    """Return the time left, rounded to what the estimate is worth; nothing if it is unknown."""
+    """Return the time left, rounded to what the estimate is worth; nothing if it is unknown.
+
+    Below a second it is "finishing": no more is known than that it will not take long.
+    """
     if seconds is None:
         return ""
+    if seconds < 1:
+        return "finishing"
     if seconds < 90:
         return f"about {seconds:.0f} s left"
     return f"about {seconds / 60:.0f} min left"

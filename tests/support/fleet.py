@@ -68,19 +68,18 @@ class Fleet:
 
     def coordinator(self, name: str, trials: int, *arguments: str, **plan: Any) -> Program:
         """Start a coordinator, or start it again."""
-        file = self._study_file(name, trials, **plan)
+        file = self.file(name, trials, **plan)
         return self.home.start("coordinator", file, *arguments, HYPERHIVE_MONGO=self.way)
 
     def search(
         self, name: str, trials: int, *arguments: str, **plan: Any
     ) -> subprocess.CompletedProcess[str]:
         """Run a coordinator to its end in the test's process: it has imported PyTorch already."""
-        file = self._study_file(name, trials, **plan)
+        file = self.file(name, trials, **plan)
         return self.home.call("coordinator", file, *arguments, HYPERHIVE_MONGO=self.way)
 
-    def _study_file(
-        self, name: str, trials: int, algorithm: str = "random", attempts: int = 3
-    ) -> str:
+    def file(self, name: str, trials: int, algorithm: str = "random", attempts: int = 3) -> str:
+        """Write a study file; return its path."""
         text = STUDY.format(name=name, trials=trials, algorithm=algorithm, attempts=attempts)
         file = self.home.work / (name + ".toml")
         file.write_text(text)

@@ -1,0 +1,183 @@
+"""How long a study still takes: its search, the baseline and the refit, from its trials alone."""
+
+from __future__ import annotations
+
+import heapq
+from datetime import datetime
+from typing import Iterable, Mapping, NamedTuple, Sequence
+
+from hyperhive.common.values import number
+from hyperhive.coordinator.ranking import best_of
+from hyperhive.store.copies import CLEARLY_LATER
+from hyperhive.store.trial import REFIT, SEARCH, Status, Trial
+
+_RECENT = 20
+"""So many latest trials tell how long the next ones take."""
+
+_DEALT = 200
+"""So many trials to come are dealt out one by one; what is beyond them is shared out by pace."""
+
+_OVERDUE = 0.25
+"""A trial that takes longer than expected, and does not say how far it is, is expected to take this
+share of its time again."""
+
+
+class _Hand(NamedTuple):
+    """A worker at work: in how many seconds it is free, and how many a unit of cost takes it."""
+
+    free_in: float
+    pace: float
+
+
+def seconds_left(trials: Sequence[Trial], budget: int, refit: float) -> float | None:
+    """Return the expected time until a study ends; None if no trial runs or nothing tells it.
+
+    A worker's *pace* is its time per unit of cost, over its latest trials. What is to come is dealt
+    out as the workers would take it: each trial goes to the worker that is free first. Trials that
+    are not posted yet are expected to cost as much as the latest that were. A slow worker does not
+    count in full at the end: a fast one would start a second copy (``store/copies.py``). Then the
+    refit of the best trial follows. The test of the model, some seconds, is left out.
+
+    Args:
+        trials: all that the study has posted, by tid.
+        budget: how many trials it searches.
+        refit: how many times as long as the best trial its refit takes; 0 without a refit.
+    """
+    paces = _Paces(trials)
+    running = [trial for trial in trials if trial.status is Status.RUNNING]
+    if not running or paces.general is None:
+        return None
+    hands = [hand for trial in running for hand in _hands(trial, paces, refit)]
+    searched = [trial for trial in trials if trial.purpose == SEARCH]
+    left = _search_left(trials, budget - len(searched), hands, paces)
+    if any(trial.purpose == REFIT and trial.status is not Status.NEW for trial in trials):
+        return left
+    return left + refit * _seconds_of_best(searched, hands, paces)
+
+
+class _Paces:
+    """How fast workers are, by the trials that they have finished.
+
+    Where not all trials have a cost, each counts as 1.
+    """
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        self.have_costs = all(trial.cost is not None and trial.cost > 0 for trial in trials)
+        ended = [
+            (trial.refresh_time, trial.book_time, trial)
+            for trial in trials
+            if trial.status is Status.DONE and trial.refresh_time and trial.book_time
+        ]
+        ended.sort(key=lambda each: each[0])
+        self._timed = [(trial, _seconds(start, end)) for end, start, trial in ended]
+        self._known: dict[str | None, float] = {}
+        self.general = self._mean(self._timed) or self._told_by_progress(trials)
+        """The pace of all workers together; None if nothing tells it."""
+
+    def cost(self, trial: Trial) -> float:
+        """Return a trial's relative work."""
+        return float(trial.cost or 1) if self.have_costs else 1.0
+
+    def of(self, worker: str | None) -> float:
+        """Return a worker's pace; that of all together if it has finished nothing."""
+        if worker not in self._known:
+            own = self._mean([each for each in self._timed if each[0].owner == worker])
+            self._known[worker] = own or self.general or 0.0
+        return self._known[worker]
+
+    def done(self, progress: Mapping[str, object] | None) -> float | None:
+        """Return how much of a trial's cost is done; None if that is not known."""
+        return number((progress or {}).get("done")) if self.have_costs else None
+
+    def seconds(self, trial: Trial | None) -> float:
+        """Return how long a trial took, but no less than the latest ones; 0 if none has ended."""
+        latest = [seconds for _, seconds in self._timed[-_RECENT:]]
+        own = [seconds for each, seconds in self._timed if each is trial]
+        return max([_mean(latest), *own])
+
+    def _mean(self, timed: Sequence[tuple[Trial, float]]) -> float | None:
+        latest = timed[-_RECENT:]
+        cost = sum(self.cost(trial) for trial, _ in latest)
+        return sum(seconds for _, seconds in latest) / cost if cost else None
+
+    def _told_by_progress(self, trials: Sequence[Trial]) -> float | None:
+        """Return the pace of the slowest of the first trials, none of which has ended."""
+        begun = [
+            (_elapsed(trial), self.done(trial.progress) or 0.0)
+            for trial in trials
+            if trial.status is Status.RUNNING
+        ]
+        return max((elapsed / done for elapsed, done in begun if done > 0), default=None)
+
+
+def _hands(trial: Trial, paces: _Paces, refit: float) -> list[_Hand]:
+    """Return the workers that run a trial, holder and copy's: the first result frees both."""
+    longer = refit if trial.purpose == REFIT else 1.0
+    cost, pace, elapsed = paces.cost(trial), paces.of(trial.owner), _elapsed(trial)
+    done = paces.done(trial.progress)
+    if done is None:
+        left = max(longer * pace * cost - elapsed, _OVERDUE * elapsed)
+    else:
+        left = (elapsed / done if done > 0 else max(longer * pace, elapsed)) * max(cost - done, 0)
+    if trial.copy is None:
+        return [_Hand(left, pace)]
+    its_pace, its_done = paces.of(trial.copy.worker), paces.done(trial.copy.progress) or 0.0
+    left = min(left, longer * its_pace * max(cost - its_done, 0))
+    return [_Hand(left, pace), _Hand(left, its_pace)]
+
+
+def _search_left(
+    trials: Sequence[Trial], unposted: int, hands: list[_Hand], paces: _Paces
+) -> float:
+    """Return the time until all trials have ended but a refit that waits."""
+    latest = [paces.cost(trial) for trial in trials if trial.purpose == SEARCH][-_RECENT:]
+    usual = _mean(latest or map(paces.cost, trials))
+    waiting = [each for each in trials if each.status is Status.NEW and each.purpose != REFIT]
+    one_by_one = min(max(unposted, 0), _DEALT)
+    coming = [*map(paces.cost, waiting), *[usual] * one_by_one]
+    rate = sum(1 / max(hand.pace, 1e-9) for hand in hands)
+    shared_out = usual * (max(unposted, 0) - one_by_one) / rate
+    queue = list(hands)
+    heapq.heapify(queue)
+    for cost in coming:
+        first = queue[0]
+        heapq.heapreplace(queue, _Hand(first.free_in + first.pace * cost, first.pace))
+    last = max(hand.free_in for hand in queue)
+    if paces.have_costs:
+        last = min(last, _with_copies(queue, max(map(paces.cost, trials))))
+    return shared_out + last
+
+
+def _with_copies(hands: Sequence[_Hand], longest: float) -> float:
+    """Return when the fastest workers would have run again what slower ones end later."""
+    fastest = min(hands, key=lambda hand: hand.pace)
+    fast = sum(hand.pace <= CLEARLY_LATER * fastest.pace for hand in hands)
+    later = sum(hand.free_in > fastest.free_in for hand in hands)
+    return fastest.free_in + CLEARLY_LATER * fastest.pace * longest * -(-later // fast)
+
+
+def _seconds_of_best(searched: Sequence[Trial], hands: Sequence[_Hand], paces: _Paces) -> float:
+    """Return how long the best trial would take again, on a worker that may be a slow one."""
+    best = best_of(searched)
+    pace = max(hand.pace for hand in hands)
+    if paces.have_costs:
+        pace = min(pace, CLEARLY_LATER * min(hand.pace for hand in hands))
+    its = paces.of(best.owner if best else None)
+    seconds = paces.seconds(best) or pace * _mean([paces.cost(trial) for trial in searched])
+    return seconds * (pace / its if its else 1.0)
+
+
+def _elapsed(trial: Trial) -> float:
+    """Return how long a trial had run when it was last heard of."""
+    if trial.book_time is None or trial.refresh_time is None:
+        return 0.0
+    return max(0.0, _seconds(trial.book_time, trial.refresh_time))
+
+
+def _seconds(start: datetime, end: datetime) -> float:
+    return (end - start).total_seconds()
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = list(values)
+    return sum(known) / len(known) if known else 0.0

@@ -9,7 +9,7 @@ from typing import Iterable, Mapping, NamedTuple, Sequence
 from hyperhive.common.values import number
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.store.copies import CLEARLY_LATER
-from hyperhive.store.trial import REFIT, SEARCH, Status, Trial
+from hyperhive.store.trial import LENET5, REFIT, SEARCH, Status, Trial
 
 _RECENT = 20
 """So many latest trials tell how long the next ones take."""
@@ -157,8 +157,13 @@ def _with_copies(hands: Sequence[_Hand], longest: float) -> float:
 
 
 def _seconds_of_best(searched: Sequence[Trial], hands: Sequence[_Hand], paces: _Paces) -> float:
-    """Return how long the best trial would take again, on a worker that may be a slow one."""
+    """Return how long the best trial would take again, on a worker that may be a slow one.
+
+    0 if its objective has no refit.
+    """
     best = best_of(searched)
+    if best is not None and best.objective != LENET5 and "refit" not in best.result:
+        return 0.0
     pace = max(hand.pace for hand in hands)
     if paces.have_costs:
         pace = min(pace, CLEARLY_LATER * min(hand.pace for hand in hands))

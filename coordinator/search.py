@@ -212,7 +212,7 @@ class Sweep:
             return False
         self._swept_at = now
         self.require_study()
-        self._store.queue.expire()
+        self._store.sweep()
         self.workers = tuple(self._store.workers.present(self._study))
         self._require_worker()
         if now - self._collected_at >= _COLLECT_EVERY_S:

@@ -62,7 +62,10 @@ DEFAULT_LEASE_S = 60.0
 
 _Document = Dict[str, Any]
 _UNENDED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}
-_LOST = {"state": int(Status.ERROR), "error.kind": ErrorKind.WORKER_LOST.value}
+_LOST = {
+    "state": int(Status.ERROR),
+    "error.kind": {"$in": [ErrorKind.WORKER_LOST.value, ErrorKind.DEVICE.value]},
+}
 _OLDEST_FIRST = ("_id", ASCENDING)
 
 
@@ -184,17 +187,17 @@ class TrialQueue:
         }
         return self._update_held(trial, beaten, copies.heard_of(progress, lease))
 
-    def give_back(self, trial: Trial, exclude: bool = False) -> Trial:
+    def give_back(self, trial: Trial, device_error: str | None = None) -> Trial:
         """Hand the trial back and refund its attempt: this worker stops, or cannot run it.
 
-        A running copy becomes the holder. ``exclude`` keeps the trial from this worker: its device
-        failed (out of memory, for example), which says nothing about the hyperparameters. Raises
-        ``LeaseLost`` if the trial is no longer this worker's.
+        A running copy becomes the holder. ``device_error`` keeps the trial from this worker, and
+        says how its device failed (out of memory, for example): that tells nothing about the
+        hyperparameters. Raises ``LeaseLost`` if the trial is no longer this worker's.
         """
         handed_on = {**either(copies.IS_COPIED, copies.to_the_copy(), returned()), **REFUNDED}
         copy_ended = {**copies.ENDED, **REFUNDED}
-        if exclude:
-            handed_on.update(excluding("owner"))
+        if device_error is not None:
+            handed_on.update(excluding("owner"), error=error_of(ErrorKind.DEVICE, device_error))
             copy_ended.update(excluding("copy.worker"))
         return self._update_held(trial, handed_on, copy_ended)
 
@@ -233,7 +236,8 @@ class TrialQueue:
 
         Takes the trial's id and token, not a Trial: an outbox delivers for processes that ended
         long ago. Any token that was ever issued is accepted while the trial has no result, even if
-        the lease has passed to another worker or the trial was given up as ``worker_lost``.
+        the lease has passed to another worker or the trial was given up (``worker_lost``,
+        ``device``).
         Delivering an accepted result again changes nothing and returns True. A result that comes
         after another's, or after a cancel, is kept under ``late`` and never counted. Raises
         ``LeaseLost`` if this token was never issued for this trial.
@@ -276,7 +280,8 @@ class TrialQueue:
         """End the trials that dead workers left behind; return how many ended.
 
         These are trials whose lease is over and that have no attempt left, or were asked to end. A
-        trial with attempts left needs no sweep: any worker may claim it as it is.
+        trial with attempts left needs no sweep: any worker may claim it as it is, or all of them
+        have failed at it: see ``Store.sweep``.
         """
         used_up = {"$gte": ["$attempts", "$max_attempts"]}
         lost = {**LEASE_IS_OVER, "$and": [{"$expr": used_up}], "cancel_requested": False}
@@ -287,6 +292,17 @@ class TrialQueue:
         return self._update_many(lost, ended(ErrorKind.WORKER_LOST, message)) + self._update_many(
             cancelled, ended(ErrorKind.CANCELLED, "cancelled")
         )
+
+    def give_up(self, trial: Trial) -> bool:
+        """End a trial that nobody runs, as one at which every worker here has failed.
+
+        Nothing happens, and the answer is False, if the trial has changed since it was read.
+        """
+        last = (trial.error or {}).get("message", "no reason was given")
+        message = f"every worker here failed at it, the last with: {last}"
+        nobody_runs_it = {"$or": [{"state": int(Status.NEW)}, LEASE_IS_OVER]}
+        which = {"_id": trial.id, "version": trial.version, **nobody_runs_it}
+        return self._update(which, ended(ErrorKind.DEVICE, message)) is not None
 
     def cancel_all(self, study: str) -> int:
         """Ask for the end of all unfinished trials of a study; return how many there were.

@@ -32,6 +32,8 @@ from hyperhive.store.trial_reader import TrialReader
 from hyperhive.store.workers import Workers
 
 OPERATION_TIMEOUT_S = 10.0
+GIVE_UP_AFTER_S = 60.0
+"""How long a trial at which every worker here has failed waits for another one: see ``sweep``."""
 _IDENTITY = "identity"
 _GOODBYE_S = 0.5
 """When it closes, PyMongo tries to reach the server to end its sessions, even if it is away."""
@@ -143,8 +145,25 @@ class Store:
         """
         self.studies.cancel(name)
         asked = self.queue.cancel_all(name)
-        self.queue.expire()  # trials of dead workers: perhaps no coordinator is left to sweep them
+        self.sweep()  # trials of dead workers: perhaps no coordinator is left to sweep them
         return asked
+
+    def sweep(self) -> int:
+        """End the trials that would wait without an end; return how many ended.
+
+        These are trials that dead workers left behind (``TrialQueue.expire``), and trials at which
+        every worker that there was in the last ``GIVE_UP_AFTER_S`` has failed, of those that work
+        for the study and have the objective. They end with the last of these errors. A trial gets
+        that long after each failure: a worker that starts meanwhile tries it too.
+        """
+        ended = self.queue.expire()
+        kept = self.trials.kept_from_workers(GIVE_UP_AFTER_S)
+        workers = self.workers.recent(GIVE_UP_AFTER_S) if kept else []
+        for trial in kept:
+            able = {worker.id for worker in workers if worker.works_for(trial)}
+            if able and able <= set(trial.excluded):
+                ended += self.queue.give_up(trial)
+        return ended
 
     def delete_study(self, name: str) -> None:
         """Delete a study, its trials and their weights; safe to repeat.

@@ -17,7 +17,7 @@ class Status(enum.IntEnum):
     NEW = 0  # waits for a worker: posted, or handed back
     RUNNING = 1  # a worker holds a lease on it; once the lease is over, any worker may take it
     DONE = 2  # has its one result that counts; immutable
-    ERROR = 3  # ended without a result, see ErrorKind; only WORKER_LOST can still be finished
+    ERROR = 3  # ended without a result, see ErrorKind; WORKER_LOST, DEVICE can still be finished
 
 
 class ErrorKind(str, enum.Enum):
@@ -27,6 +27,7 @@ class ErrorKind(str, enum.Enum):
     WORKER_LOST = "worker_lost"  # its workers vanished until no attempt was left
     CANCELLED = "cancelled"  # somebody asked for its end
     BAD_PAYLOAD = "bad_payload"  # no worker can run its configuration
+    DEVICE = "device"  # the device of every worker that there was failed at it
 
 
 SEARCH, BASELINE, REFIT = "search", "baseline", "refit"
@@ -164,7 +165,7 @@ class Trial:
 
     @property
     def is_final(self) -> bool:
-        """Whether the trial has ended; only a late result of a lost worker can still change it."""
+        """Whether the trial has ended; a late result can still change some, see ``Status``."""
         return self.status in (Status.DONE, Status.ERROR)
 
     @property

@@ -11,8 +11,8 @@ from typing import Any, Dict, Iterable, Mapping
 from pymongo import ASCENDING
 
 from hyperhive.store.server.client import Guard
-from hyperhive.store.trial import Trial, experiment_key, experiment_keys
-from hyperhive.store.updates import LEASE_IS_OVER
+from hyperhive.store.trial import Status, Trial, experiment_key, experiment_keys
+from hyperhive.store.updates import LEASE_IS_OVER, from_now
 
 _Document = Dict[str, Any]
 
@@ -86,6 +86,21 @@ class TrialReader:
         """Return the trials of all studies whose lease is over, by the server's clock."""
         with self._guard():
             documents = list(self._jobs.find(LEASE_IS_OVER))
+        return [Trial.from_document(document) for document in documents]
+
+    def kept_from_workers(self, seconds: float) -> list[Trial]:
+        """Return the trials that nobody runs and some workers may not take, for ``seconds`` now."""
+        last_change = {"$lte": ["$refresh_time", from_now(-seconds)]}
+        which = {
+            "$and": [
+                {"$or": [{"state": int(Status.NEW)}, LEASE_IS_OVER]},
+                {"$expr": last_change},
+            ],
+            "excluded.0": {"$exists": True},
+            "refresh_time": {"$type": "date"},
+        }
+        with self._guard():
+            documents = list(self._jobs.find(which))
         return [Trial.from_document(document) for document in documents]
 
     def refers_to(self, file_id: Any) -> bool:

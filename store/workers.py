@@ -13,7 +13,7 @@ from pymongo import ASCENDING
 
 from hyperhive.common.values import mapping, number, text, whole
 from hyperhive.store.server.client import Guard
-from hyperhive.store.trial import Trial
+from hyperhive.store.trial import Trial, experiment_keys
 
 PRESENCE_S = 45.0
 """A worker that has not reported for this long counts as gone. It reports four times as often."""
@@ -54,10 +54,18 @@ class WorkerRecord:
     seconds_ago: float
     objectives: frozenset[str] | None = None
 
+    def has(self, objective: str | None) -> bool:
+        """Return whether it has an objective, as far as is known."""
+        return self.objectives is None or objective in self.objectives
+
+    def works_for(self, trial: Trial) -> bool:
+        """Return whether it takes trials of that one's study, and has its objective."""
+        is_its_study = self.study is None or trial.exp_key in experiment_keys(self.study)
+        return is_its_study and self.has(trial.objective)
+
     def can_run(self, trial: Trial) -> bool:
         """Return whether it may take a trial: it has the objective, and has not failed at it."""
-        has_objective = self.objectives is None or trial.objective in self.objectives
-        return has_objective and self.id not in trial.excluded
+        return self.has(trial.objective) and self.id not in trial.excluded
 
 
 class Workers:
@@ -108,29 +116,35 @@ class Workers:
 
     def present(self, study: str | None = None) -> list[WorkerRecord]:
         """Return the workers that reported lately and would take trials of ``study``, or of any."""
-        return self._reported("$lte", study)
+        return self._reported("$lte", PRESENCE_S, {"left": None, **_taking(study)})
 
     def silent(self, study: str | None = None) -> list[WorkerRecord]:
         """Return the workers of the last day that vanished: killed, asleep or disconnected."""
-        return self._reported("$gt", study)
+        return self._reported("$gt", PRESENCE_S, {"left": None, **_taking(study)})
 
-    def _reported(self, comparison: str, study: str | None) -> list[WorkerRecord]:
+    def recent(self, seconds: float) -> list[WorkerRecord]:
+        """Return the workers of all studies that reported in the last ``seconds``, gone or not."""
+        return self._reported("$lte", seconds, {})
+
+    def _reported(
+        self, comparison: str, seconds: float, also: Mapping[str, Any]
+    ) -> list[WorkerRecord]:
         # A worker may write anything, and figures of devices were kept here once: only a date is an
         # age. $type as a condition would also match a list of dates.
         is_date = {"$eq": [{"$type": "$last_seen"}, "date"]}
         age = {"$cond": [is_date, {"$subtract": ["$$NOW", "$last_seen"]}, None]}
-        limit = round(PRESENCE_S * 1000)
-        which: dict[str, Any] = {
-            "left": None,
-            "$expr": {"$and": [is_date, {comparison: [age, limit]}]},
-        }
-        if study is not None:
-            which["record.study"] = {"$in": [None, study]}
+        in_time = {comparison: [age, round(seconds * 1000)]}
+        which: dict[str, Any] = {**also, "$expr": {"$and": [is_date, in_time]}}
         with self._guard():
             documents = self._workers.aggregate(
                 [{"$match": which}, {"$addFields": {"age": age}}, {"$sort": {"_id": ASCENDING}}]
             )
             return [_from_document(document) for document in documents]
+
+
+def _taking(study: str | None) -> dict[str, Any]:
+    """Return the condition of workers that would take trials of this study; of any without one."""
+    return {} if study is None else {"record.study": {"$in": [None, study]}}
 
 
 def _from_document(document: Mapping[str, Any]) -> WorkerRecord:

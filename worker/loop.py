@@ -235,7 +235,7 @@ class Worker:
                 raise error
             elif isinstance(error, DeviceError) or is_device_failure(error):
                 # This says nothing about the hyperparameters, so it costs the trial no attempt.
-                store.queue.give_back(trial, exclude=True)
+                store.queue.give_back(trial, device_error=_last_line(error))
                 log.error("%s: given to another worker; this device failed: %s", name, error)
             elif isinstance(error, (ConfigError, DatasetError, NotFound, CorruptBlob)):
                 store.queue.fail(trial, ErrorKind.BAD_PAYLOAD, str(error))

@@ -201,7 +201,7 @@ class Lifetimes(RuleBasedStateMachine):
         token, trial, life = self._named(who)
 
         def give_back() -> None:
-            self.stores[client].queue.give_back(trial, exclude)
+            self.stores[client].queue.give_back(trial, "no memory" if exclude else None)
 
         self._same(give_back, partial(life.give_back, token, exclude), times)
 
@@ -224,6 +224,16 @@ class Lifetimes(RuleBasedStateMachine):
         number = study % len(STUDIES)
         cancel = partial(self.stores[client].queue.cancel_all, STUDIES[number])
         self._same(cancel, partial(self.lives.cancel, number, len(STUDIES)), times)
+
+    @rule(client=clients, number=numbers, is_old=st.booleans(), times=twice)
+    def give_up(self, client: int, number: int, is_old: bool, times: int) -> None:
+        """A coordinator gives a trial up, as it read it now or before the last step."""
+        tid = self._those(lambda life: True)[number % len(self.lives)]
+        read = {document["tid"]: document for document in self.before} if is_old else {}
+        document = read.get(tid) or self.jobs.find_one({"tid": tid})
+        trial = Trial.from_document(document)
+        give_up = partial(self.stores[client].queue.give_up, trial)
+        self._same(give_up, partial(self.lives[tid].give_up, trial.version), times)
 
     @rule(client=clients, times=twice)
     def expire(self, client: int, times: int) -> None:

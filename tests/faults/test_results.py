@@ -245,7 +245,7 @@ def test_12_vanishing_failing_and_giving_back_are_charged_together(store: Store)
     """A worker that vanishes or fails costs an attempt; one that gives the trial back does not."""
     post(store, max_attempts=2)
     claim(store, "w1", lease=0)
-    store.queue.give_back(claim(store, "w2"), exclude=True)
+    store.queue.give_back(claim(store, "w2"), device_error="no memory")
     store.queue.fail(claim(store, "w3"), ErrorKind.OBJECTIVE, "no")
     end_back_off(store)
     assert try_claim(store, "w4") is None

@@ -158,7 +158,7 @@ def test_a_worker_of_a_study_gets_all_its_purposes_and_no_other_study(store: Sto
 def test_an_excluded_worker_leaves_the_trial_to_others(store: Store) -> None:
     """A trial that a worker's device could not run goes to another worker only."""
     post(store)
-    store.queue.give_back(claim(store, "w1"), exclude=True)
+    store.queue.give_back(claim(store, "w1"), device_error="no memory")
     assert store.queue.claim("w1", new_token(), OURS) is None
     assert claim(store, "w2").excluded == ("w1",)
 

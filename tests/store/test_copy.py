@@ -243,7 +243,7 @@ def test_a_copy_that_is_given_back_leaves_the_holder_alone(store: Store, exclude
     """Its attempt is refunded, and another worker may start a copy, but not the same one again."""
     holder = held(store)
     copy = copied(store)
-    store.queue.give_back(copy, exclude)
+    store.queue.give_back(copy, "no memory" if exclude else None)
     assert is_lost(store, copy)
     left = store.queue.heartbeat(holder, {"epoch": 1})
     assert (left.status, left.owner, left.attempts) == (Status.RUNNING, "slow", 1)
@@ -262,7 +262,7 @@ def test_a_holder_that_gives_up_hands_the_trial_to_the_copy(store: Store, how: s
     if how == "objective failed":
         store.queue.fail(holder, ErrorKind.OBJECTIVE, "no")
     else:
-        store.queue.give_back(holder, exclude=how == "device failed")
+        store.queue.give_back(holder, "no memory" if how == "device failed" else None)
     assert is_lost(store, holder)
     now = store.queue.heartbeat(copy, {"epoch": 8})
     assert (now.owner, now.token, now.fence) == ("fast", copy.token, copy.fence)

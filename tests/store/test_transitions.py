@@ -222,7 +222,7 @@ def test_a_trial_given_back_with_exclusion_keeps_every_worker_it_excluded(store:
     """Exclusions add up, and refunds keep the trial alive."""
     post(store, max_attempts=1)
     for worker in ("$w", "w2"):
-        store.queue.give_back(claim(store, worker), exclude=True)
+        store.queue.give_back(claim(store, worker), device_error="no memory")
         assert store.queue.claim(worker, new_token(), OURS) is None
     assert set(claim(store, "w3").excluded) == {"$w", "w2"}
 

@@ -112,7 +112,8 @@ class Life:
         """Accept a result; return whether it counts."""
         if token not in self.issued:
             raise LeaseLost
-        given_up = self.state is Status.ERROR and self.error is ErrorKind.WORKER_LOST
+        revived = (ErrorKind.WORKER_LOST, ErrorKind.DEVICE)
+        given_up = self.state is Status.ERROR and self.error in revived
         if self.state not in FINAL or given_up:
             self._change_hands(Status.DONE)
             self.winner, self.loss, self.error = token, loss, None
@@ -142,6 +143,7 @@ class Life:
         self._must_be_run_by(token)
         if exclude:
             self.excluded.add(self.issued[token])
+            self.error = ErrorKind.DEVICE if token != self.copy else self.error
         self.attempts -= 1
         if token == self.copy:
             self._end_copy()
@@ -159,6 +161,14 @@ class Life:
             self._end(ErrorKind.WORKER_LOST)
         else:
             return False
+        return True
+
+    def give_up(self, version: int) -> bool:
+        """End if nobody runs it and it is still as it was read; return whether it did."""
+        abandoned = self.state is Status.RUNNING and self.lease_is_over
+        if version != self.version or not (abandoned or self.state is Status.NEW):
+            return False
+        self._end(ErrorKind.DEVICE)
         return True
 
     def cancel(self) -> bool:

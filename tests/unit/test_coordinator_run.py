@@ -494,7 +494,7 @@ def test_status_shows_what_went_wrong_and_was_recovered(store: Store) -> None:
     silent = claimed(store, lease=0.0)
     deliver(store, claimed(store))  # the same trial, which was up again
     deliver(store, silent)
-    store.queue.give_back(claimed(store), exclude=True)
+    store.queue.give_back(claimed(store), device_error="no memory")
     store.queue.claim("w2", new_token(), ["lenet5"], lease=0.0)
     store.workers.report("nano-12", None, "cpu", {}, None, undelivered=2)
     shown = plain(status_report(store, None))

@@ -66,6 +66,10 @@ class CorruptBlob(StoreError):
     """Bytes in the store do not match their hash, or a reference to them is malformed."""
 
 
+class Unstorable(StoreError):
+    """A value is one that the database cannot hold: its type, its size, or a part of it."""
+
+
 class NoServerBinary(StoreError):
     """No mongod executable was found on this machine."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping
@@ -19,6 +20,7 @@ import bson.errors
 import portalocker
 
 from hyperhive.common import files, paths
+from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import (
     BadCertificate,
     LeaseLost,
@@ -32,8 +34,6 @@ from hyperhive.store.store import Store
 log = logging.getLogger(__name__)
 
 _LOCK = "lock"
-_LARGEST_RESULT = 8 << 20
-"""MongoDB's limit for a document is 16 MiB, and a trial may have to hold late results too."""
 
 
 def default_directory() -> Path:
@@ -57,12 +57,10 @@ class Entry:
     def encode(self) -> bytes:
         """Return the entry as BSON, for one file.
 
-        Raises ``ValueError`` or BSON's own error for a result that the store could not hold.
+        Raises ``Unstorable`` for a result that the store could not hold.
         """
-        size = len(bson.encode(self.result))
-        if size > _LARGEST_RESULT:
-            raise ValueError(f"the result has {size >> 20} MB: return large data as weights")
-        return bytes(bson.encode(vars(self)))
+        encoded("the result", self.result, LARGEST_RESULT)
+        return encoded("what the objective returned", vars(self), sys.maxsize)
 
     @classmethod
     def decode(cls, data: bytes) -> Entry:
@@ -127,7 +125,7 @@ class Outbox:
     def add(self, entry: Entry) -> None:
         """Keep a result until it is delivered: synced on disk, or in memory if the disk is full.
 
-        Raises ``ValueError`` or BSON's own error for a result that the store could not hold.
+        Raises ``Unstorable`` for a result that the store could not hold.
         """
         path = self._folder / (entry.token + ".bson")
         encoded = entry.encode()

@@ -12,6 +12,7 @@ import pymongo
 from pymongo import errors as mongo
 from pymongo.uri_parser import parse_uri
 
+from hyperhive.store.encoding import ENCODING_ERRORS, why
 from hyperhive.store.errors import (
     BadAddress,
     BadCertificate,
@@ -19,6 +20,7 @@ from hyperhive.store.errors import (
     NotAllowed,
     StoreError,
     StoreUnavailable,
+    Unstorable,
 )
 
 DEFAULT_DATABASE = "hyperhive"
@@ -109,11 +111,14 @@ def _bad_address(why: str) -> BadAddress:
 def translated_errors(where: str, srv: bool = False) -> Iterator[None]:
     """Translate PyMongo's expected errors into a ``StoreError`` about the server at ``where``.
 
+    A value that PyMongo cannot encode is expected too: names and numbers come from outside.
     For a ``mongodb+srv://`` address (``srv``) PyMongo reports a failed DNS lookup as an error of
     configuration. It is one of the network: a laptop may wake before its network does.
     """
     try:
         yield
+    except ENCODING_ERRORS as error:
+        raise Unstorable(f"the database cannot hold a value: {why(error)}") from error
     except mongo.OperationFailure as error:
         raise _refusal(where, error) from error
     except mongo.ConnectionFailure as error:

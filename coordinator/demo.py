@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
-from rich.console import Console
-
+from hyperhive.common.console import Screen
 from hyperhive.common.errors import DatasetError, InputError
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.session import Connect, ShownSearch, loading
@@ -48,7 +47,7 @@ class DemoOptions:
     environment: Mapping[str, str]
 
 
-def run(options: DemoOptions, connect: Connect, console: Console) -> bool:
+def run(options: DemoOptions, connect: Connect, console: Screen) -> bool:
     """Run a study with workers of its own; return whether it came to its end."""
     space = named(options.space or "classic")
     loaded = loading(

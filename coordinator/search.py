@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from typing import Callable, Iterable, TypeVar
+from typing import Any, Callable, Iterable, TypeVar
 
 from hyperhive.common.errors import InputError
 from hyperhive.coordinator.search_trials import SearchTrials
@@ -64,6 +64,7 @@ class Search:
         self._stop = stop
         self._trials = SearchTrials(store, study)
         self._sweep = Sweep(store, study.name, timeout)
+        self._others: dict[Any, Trial] = {}  # by id: those that are not of the search
         self._state = StudyState(study.name, study.plan.trials, ())
 
     def run(self) -> list[Trial]:
@@ -110,6 +111,7 @@ class Search:
     def _step(self) -> None:
         if self._sweep.run_if_due():
             self._drop_weights()
+            self._know(self._store.trials.find(self._study.name, BASELINE))
         self._trials.look()
         # As many waiting as the workers can take at once: a worker that finishes finds the next
         # trial there, and no suggestion is made earlier than needed.
@@ -147,7 +149,7 @@ class Search:
         """Post a trial that is not part of the search, and wait for its end."""
         trial = self.persist(lambda: self._look_at_extra(draft))
         while not trial.is_final:
-            self._watch(self._snapshot(self._phase(phase, [trial]), trial))
+            self._watch(self._snapshot(self._phase(phase, [trial])))
             self._pause(POLL_S)
             trial = self.persist(lambda: self._look_at_extra(draft))
         return trial
@@ -164,6 +166,7 @@ class Search:
                 f"the {draft.purpose} trial of study {draft.study} can no longer be read: somebody "
                 "wrote into it"
             )
+        self._know(trials)
         return trials[0]
 
     # -- what is shown, and the pauses between --------------------------------------------------
@@ -172,12 +175,13 @@ class Search:
         if self._stop.wait(seconds):
             raise Interrupted
 
-    def _snapshot(self, phase: str, extra: Trial | None = None) -> Snapshot:
-        trials = self._trials.all()
-        if extra is not None:
-            trials = (*trials, extra)
+    def _know(self, trials: list[Trial]) -> None:
+        self._others.update({trial.id: trial for trial in trials})
+
+    def _snapshot(self, phase: str) -> Snapshot:
+        trials = (*self._trials.all(), *self._others.values())
         # The same state while no trial has changed: it is costly to rank thousands of trials.
-        if trials is not self._state.trials:
+        if trials != self._state.trials:
             self._state = dataclasses.replace(self._state, trials=trials)
         workers, had_workers = self._sweep.workers, self._sweep.had_workers
         return Snapshot(self._state, phase, workers, had_workers)

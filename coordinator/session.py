@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, ContextManager, Iterator
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from hyperhive.common.console import tell
+from hyperhive.common.console import Screen, tell
 from hyperhive.common.errors import UsageError
 from hyperhive.common.extras import require_installed
 from hyperhive.common.signals import StopSignals
@@ -52,7 +51,7 @@ class StudyOptions:
     models: Path
 
 
-def run(options: StudyOptions, connect: Connect, console: Console) -> bool:
+def run(options: StudyOptions, connect: Connect, console: Screen) -> bool:
     """Start or resume the study that the options describe; return whether it came to its end."""
     plan = plan_of(options)
     loaded = loading(lambda progress: load(plan.data, progress), console)
@@ -88,7 +87,7 @@ def plan_of(options: StudyOptions) -> Plan:
     return Plan(**fields)
 
 
-def loading(load: Callable[[Progress], LoadedDataset], console: Console) -> LoadedDataset:
+def loading(load: Callable[[Progress], LoadedDataset], console: Screen) -> LoadedDataset:
     """Load a data set with a bar while it is downloaded, and print what its owner should know.
 
     Raises ``ModuleNotFoundError`` now, and not after hours of work, if what a study needs at its
@@ -124,13 +123,13 @@ class ShownSearch:
     check: Callable[[], None] = lambda: None
     resume: str = "start the same study again and it goes on from here"
 
-    def run(self, uri: str, stop: threading.Event, console: Console) -> bool:
+    def run(self, uri: str, stop: threading.Event, console: Screen) -> bool:
         """Run the study to its end; return False if it was stopped before."""
         with Store(uri) as store:
             study = open_study(store, self.plan, self.dataset)
             folder = self.models / study.name
             _require_writable(folder)
-            console.print(f"study {study.name} on {store.address}", highlight=False)
+            tell(f"study {study.name} on {store.address}", to=console)
             try:
                 with showing(console) as show:
 
@@ -142,17 +141,17 @@ class ShownSearch:
                         store, study, self.dataset, folder, self.refit, watch, stop, self.timeout
                     ).run()
             except Interrupted:
-                console.print(f"stopped; {self.resume}", highlight=False)
+                tell(f"stopped; {self.resume}", to=console)
                 return False
         console.print(summary(result), soft_wrap=True)
         return True
 
 
 @contextlib.contextmanager
-def _download_bar(console: Console) -> Iterator[Progress]:
+def _download_bar(console: Screen) -> Iterator[Progress]:
     """Show a bar as soon as a download begins."""
     columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    is_hidden = not console.is_terminal  # elsewhere it would leave a blank line
+    is_hidden = not console.redraws
     with Bars(*columns, console=console, transient=True, disable=is_hidden) as bar:
         task = bar.add_task("", total=None, visible=False)
 

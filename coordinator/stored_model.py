@@ -14,7 +14,8 @@ from typing import Any, Callable, ContextManager, Iterator, Mapping
 from rich.text import Text
 
 from hyperhive.common.errors import InputError, UsageError
-from hyperhive.coordinator.views.wording import facts, percent
+from hyperhive.common.wording import in_words, percent
+from hyperhive.coordinator.views.wording import facts
 from hyperhive.model import model_files
 from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.data.cache import DatasetCache
@@ -171,9 +172,5 @@ def _state(card: Card, is_final: bool = True, cancelled: bool = False) -> str:
 
 
 def _configuration(config: Mapping[str, Any]) -> str:
-    words = {
-        name.replace("_", " "): f"{value:.4g}" if isinstance(value, float) else value
-        for name, value in config.items()
-        if name not in ("dataset", "train_on_all")  # the state says whether it was refitted
-    }
-    return ", ".join(f"{name} {value}" for name, value in words.items())
+    # The state says whether it was refitted.
+    return in_words({n: each for n, each in config.items() if n not in ("dataset", "train_on_all")})

@@ -197,9 +197,9 @@ class StudyRun:
             return judge(packed, card, self._dataset)
         except CheckpointError as error:
             raise StudyFailed(
-                f"worker {source.owner} delivered weights for {source.label} that cannot be used "
-                f"({error}): start again with --no-refit, or under another --name without that "
-                "worker"
+                f"worker {source.owner} delivered weights for {source.full_title} that cannot be "
+                f"used ({error}): start again with --no-refit, or under another --name without "
+                "that worker"
             ) from error
 
     def _evaluated(
@@ -249,7 +249,10 @@ class StudyRun:
                 f"the winner of study {stored.name} is no longer in the store, somebody wrote into "
                 f"it; its model is in {self._folder}"
             )
-        picture = self._folder / PICTURE_FILE
-        drawn = picture if picture.exists() else None
         untuned = number(result["untuned_accuracy"])
-        return Result(winners[0], card, untuned, self._folder, drawn, again=True)
+        picture = self._folder / PICTURE_FILE
+        if not picture.exists():  # drawing it failed, or this is another folder
+            trials = self._store.trials.find(stored.name, SEARCH)
+            evaluation = self._evaluation(packed, card, winners[0])
+            self._draw(trials, winners[0], untuned, card.calibration, evaluation)
+        return Result(winners[0], card, untuned, self._folder, picture, again=True)

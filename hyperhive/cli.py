@@ -8,7 +8,7 @@ failed; 2: wrong usage). Any other error is a fault of ours and keeps its traceb
 import contextlib
 import errno
 import importlib
-import io
+import os
 import select
 import sys
 import threading
@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 import hyperhive
 from hyperhive.common.errors import HyperhiveError
+from hyperhive.common.streams import accept_any_character
 from hyperhive.common.text import printable
 
 # Name, where the command is defined, and the first paragraph of its own --help.
@@ -156,7 +157,8 @@ def predict_cam() -> None:
 
 
 def _run(command: Any, name: str) -> None:
-    _accept_any_character()
+    accept_any_character()
+    _leave_notebook()
     command.params.extend(_common_options(name))
     command.invoke = _broken_pipes_kept()(command.invoke)
     try:
@@ -169,14 +171,15 @@ def _run(command: Any, name: str) -> None:
         sys.exit(getattr(error, "exit_code", 1))
 
 
-def _accept_any_character() -> None:
-    """Let the standard streams escape what their encoding lacks, where they would raise.
+def _leave_notebook() -> None:
+    """Take no settings from a notebook that runs this command.
 
-    A pipe or file has the encoding cp1252 on Windows, and ASCII where no locale is set.
+    Its ``!`` gives commands a pseudo-terminal that cannot move the cursor, whatever TERM says, and
+    a backend of Matplotlib that only its kernel has.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    if "inline" in os.environ.get("MPLBACKEND", "") or "JPY_PARENT_PID" in os.environ:
+        os.environ["TERM"] = "dumb"
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def _common_options(name: str) -> List[Any]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import IO, List, Optional
 
 import typer
-from rich.console import Console
 
+from hyperhive.common.console import Screen
 from hyperhive.inference.settings import (
     DEFAULT_COUNT,
     DEFAULT_COUNTDOWN_S,
@@ -236,8 +236,8 @@ def _hush_opencv() -> None:
     os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|stimeout;10000000")
 
 
-def _console(stream: IO[str], quiet: bool = False) -> Console:
-    """Return a console that prints names as they are, whatever characters they hold."""
-    return Console(
+def _console(stream: IO[str], quiet: bool = False) -> Screen:
+    """Return a console that prints names literally: they may hold markup."""
+    return Screen(
         file=stream, quiet=quiet, highlight=False, markup=False, emoji=False, soft_wrap=True
     )

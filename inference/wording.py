@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hyperhive.common import wording
 from hyperhive.common.text import printable
 
 
@@ -10,6 +11,6 @@ def pretty(name: str) -> str:
     return printable(" ".join(name.replace("_", " ").split()) or name)
 
 
-def percent(share: float) -> str:
-    """Return a probability in per cent; only certainty is 100 %."""
-    return f"{100 if share == 1 else min(share * 100, 99):.0f} %"
+def percent(probability: float) -> str:
+    """Return a probability in whole per cent; only certainty is ``100 %``."""
+    return wording.percent(probability, decimals=0)

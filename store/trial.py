@@ -33,6 +33,8 @@ class ErrorKind(str, enum.Enum):
 SEARCH, BASELINE, REFIT = "search", "baseline", "refit"
 """What a trial is for: the search, the accuracy without tuning, the winner trained on all data."""
 
+_OF_THE_STUDY = ("dataset", "seed", "split_seed", "validation_fraction", "train_on_all")
+"""The keys of LeNet-5's configurations that say which data and which random numbers it gets."""
 
 HYPEROPT = "hyperopt"
 """The name of the objective of a job that hyperopt's ``fmin`` posted: its code is a pickle."""
@@ -180,8 +182,35 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """The trial's name for people: ``simpsons/7``, ``simpsons/refit/7``."""
+        """The trial's key in a worker's record: ``simpsons/7``, ``simpsons/refit/7``."""
         return f"{self.exp_key}/{self.tid}"
+
+    @property
+    def title(self) -> str:
+        """The trial's name for people, within its study: ``trial 7``, ``the refit of trial 7``."""
+        titles = {
+            SEARCH: f"trial {self.tid}",
+            BASELINE: "the usual baseline" if self.tid else "the untuned baseline",
+            REFIT: f"the refit of trial {self.tid}",
+        }
+        title = titles.get(self.purpose, f"{self.purpose} trial {self.tid}")
+        return f"the second copy of {title}" if self.is_copy else title
+
+    @property
+    def full_title(self) -> str:
+        """The trial's name for people, with its study: ``simpsons, trial 7``."""
+        return f"{self.study}, {self.title}" if self.study else self.title
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """The values that were searched, by name, as the objective gets them.
+
+        Where nothing was searched, as in the baseline: the configuration that it has of its own.
+        """
+        if not self.vals:
+            return {name: each for name, each in self.config.items() if name not in _OF_THE_STUDY}
+        configured = {name: each for name, each in self.config.items() if name in self.vals}
+        return {**configured, **{n: each for n, each in self.vals.items() if n not in configured}}
 
     @property
     def loss(self) -> float | None:

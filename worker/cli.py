@@ -6,6 +6,7 @@ from typing import Optional
 
 import typer
 
+from hyperhive.common.streams import accept_any_character, log_handler
 from hyperhive.store.cli import mongo_option
 from hyperhive.worker.device import threads_of_slot
 from hyperhive.worker.settings import WorkerSettings
@@ -106,13 +107,11 @@ def worker(
 
 def _set_up_slot(settings: WorkerSettings, name: str) -> None:
     """Set up a slot's process, before it imports PyTorch, which reads the number of threads."""
+    accept_any_character()
     _set_up_logging(settings.verbose, name)
     os.environ["OMP_NUM_THREADS"] = str(threads_of_slot(settings.device))
 
 
 def _set_up_logging(verbose: bool, name: str) -> None:
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format=f"%(asctime)s {name}  %(message)s",
-        datefmt="%H:%M:%S",
-    )
+    handler = log_handler(f"%(asctime)s {name}  %(message)s")
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])

@@ -11,6 +11,8 @@ from typing import Any, Callable, Mapping
 from hyperhive.common.errors import ConfigError, DatasetError, DeviceError, HyperhiveError
 from hyperhive.common.signals import StopRequest
 from hyperhive.common.text import of_error, storable
+from hyperhive.common.values import is_number
+from hyperhive.common.wording import in_words
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.store.errors import (
     CorruptBlob,
@@ -33,7 +35,7 @@ from hyperhive.worker.objectives.api import Context, Objective, Outcome, Stopped
 from hyperhive.worker.outbox import Entry, Outbox
 from hyperhive.worker.pausing import PausePolicy, pause_if_needed
 from hyperhive.worker.settings import WorkerSettings
-from hyperhive.worker.trial_run import TrialRun, in_words
+from hyperhive.worker.trial_run import TrialRun
 
 log = logging.getLogger(__name__)
 
@@ -183,8 +185,7 @@ class Worker:
         # call would find the trial by its token.
         self._claimer.confirm()
         claimed_at = time.monotonic()
-        kind = ", a second copy" if trial.is_copy else ""
-        log.info("%s%s: %s", trial.label, kind, in_words(trial.vals or trial.config))
+        log.info("%s: %s", trial.full_title, in_words(trial.hyperparameters))
         with heartbeat.holding(trial) as held:
             try:
                 outcome = self._run_objective(store, held, heartbeat)
@@ -197,8 +198,9 @@ class Worker:
                 return True
             self._outbox.deliver(store)
         seconds = time.monotonic() - claimed_at
-        loss = in_words({"loss": outcome.result.get("loss")}) or "without a loss"
-        log.info("%s: done in %.1f s, %s", trial.label, seconds, loss)
+        found = outcome.result.get("loss")
+        loss = in_words({"loss": found}) if is_number(found) else "without a loss"
+        log.info("%s: done in %.1f s, %s", trial.full_title, seconds, loss)
         return True
 
     def _run_objective(self, store: Store, held: Held, heartbeat: Heartbeat) -> Outcome:
@@ -222,9 +224,9 @@ class Worker:
         What the heartbeat learned goes before the error: an objective that was told to stop may
         raise anything.
         """
-        trial, name = held.trial, held.trial.label
         words = str(error) if isinstance(error, HyperhiveError) else of_error(error)
         text = storable(words, LONGEST_MESSAGE)
+        trial, name = held.trial, held.trial.full_title
         try:
             if held.lost.is_set():
                 log.warning("%s: stopped; another worker holds it, or finished first", name)

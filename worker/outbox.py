@@ -214,7 +214,9 @@ def _deliver(entry: Entry, store: Store) -> bool:
         log.warning("a result stays in the outbox: %s", error)
         return False
     if not counts:
-        log.info("%s: another worker's result came first; this one is stored as late", trial.label)
+        log.info(
+            "%s: another worker's result came first; this one is stored as late", trial.full_title
+        )
     return True
 
 

@@ -7,7 +7,8 @@ import time
 from typing import Any, Mapping
 
 from hyperhive.common.signals import StopRequest
-from hyperhive.common.values import is_number
+from hyperhive.common.values import number
+from hyperhive.common.wording import in_words, percent
 from hyperhive.store.encoding import encoded
 from hyperhive.worker.claiming import Claimer
 from hyperhive.worker.heartbeat import Heartbeat, Held
@@ -75,7 +76,7 @@ class TrialRun:
         self._expected_end = now + seconds_left
         if now - self._logged_at >= _LOG_EVERY_S:
             self._logged_at = now
-            log.info("%s: %s", self._held.trial.label, in_words(progress))
+            log.info("%s: %s", self._held.trial.full_title, progress_in_words(progress))
 
     def should_stop(self) -> bool:
         """Return whether the objective must stop now."""
@@ -87,10 +88,15 @@ class TrialRun:
         )
 
 
-def in_words(values: Mapping[str, Any]) -> str:
-    """Return the numbers among some values as one line for people.
+def progress_in_words(progress: Mapping[str, Any]) -> str:
+    """Return progress as one line: ``epoch 3 of 21, train loss 0.532, validation accuracy 61.2 %``.
 
     ``done`` is omitted: it is for the store, and an objective also says it in its own words.
     """
-    numbers = {key: value for key, value in values.items() if is_number(value) and key != "done"}
-    return ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in numbers.items())
+    rest = {key: value for key, value in progress.items() if key != "done" and value is not None}
+    if {"epoch", "epochs"} <= set(rest):
+        rest = {**rest, "epoch": f"{rest['epoch']} of {rest.pop('epochs')}"}
+    accuracy = number(rest.get("validation_accuracy"))
+    if accuracy is not None:
+        rest["validation_accuracy"] = percent(accuracy)
+    return in_words(rest)

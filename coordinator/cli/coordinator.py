@@ -8,6 +8,7 @@ from typing import Optional
 import typer
 
 from hyperhive.common.console import console
+from hyperhive.common.streams import log_handler
 from hyperhive.store.cli import MONGO, MONGOD, server
 
 FILE = typer.Argument(None, metavar="STUDY.toml", help="A study file.")
@@ -59,7 +60,7 @@ def coordinator(
     """
     from hyperhive.coordinator import session
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING, handlers=[log_handler()])
     options = session.StudyOptions(
         file=file,
         name=name,

@@ -9,6 +9,7 @@ from typing import Optional
 import typer
 
 from hyperhive.common.console import console
+from hyperhive.common.streams import log_handler
 from hyperhive.coordinator.cli.coordinator import MODELS, REFIT, SPACE
 from hyperhive.store.cli import MONGO, MONGOD, server
 
@@ -38,7 +39,7 @@ def demo(
     """Run everything on this machine: server, coordinator, workers, a study, a picture."""
     from hyperhive.coordinator import demo
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING, handlers=[log_handler()])
     options = demo.DemoOptions(
         dataset, data, trials, space, seed, slots, refit, models, dict(os.environ)
     )

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict
 
+from hyperhive.common.text import printable
+from hyperhive.common.wording import percent
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.study_state import StudyState, measured
@@ -15,9 +17,9 @@ from hyperhive.coordinator.views.wording import (
     ago,
     counts,
     hyperparameters,
+    named,
     no_worker,
     outcome,
-    percent,
     report_of,
     time_left,
 )
@@ -151,9 +153,10 @@ def content(fleet: Fleet, chosen: StudyState | None) -> _Json:
 
 
 def _line(study: StudyState) -> _Json:
-    """Return a study as the list of studies shows it."""
+    """Return a study as the list of studies shows it; ``name`` is what the page asks for."""
     return {
         "name": study.name,
+        "shown": _text(study.name),
         "state": _state(study),
         "counts": counts(study),
         "best": study.best and f"best {_text(outcome(study.best))}",
@@ -168,7 +171,7 @@ def _state(study: StudyState) -> str:
 
 def _details(study: StudyState) -> _Json:
     best, test, untuned = study.best, study.test_accuracy, study.untuned_accuracy
-    failed = [trial for trial in study.searched if trial.status is Status.ERROR]
+    failed = [trial for trial in study.trials if trial.status is Status.ERROR]
     return {
         **_line(study),
         "budget": study.budget,
@@ -180,7 +183,7 @@ def _details(study: StudyState) -> _Json:
         "chart": _chart(study),
         "top": [_ranked(trial) for trial in study.ranked[:_BEST]],
         "failures": [
-            _text(f"trial {trial.tid}: {outcome(trial)}") for trial in failed[-_FAILURES:][::-1]
+            _text(f"{trial.title}: {outcome(trial)}") for trial in failed[-_FAILURES:][::-1]
         ],
     }
 
@@ -189,7 +192,8 @@ def _ranked(trial: Trial) -> _Json:
     return {
         "trial": trial.tid,
         "outcome": _text(outcome(trial)),
-        "hyperparameters": hyperparameters(trial),
+        "hyperparameters": _text(hyperparameters(trial)),
+        "named": _text(named(trial)),
     }
 
 
@@ -243,5 +247,5 @@ def _worker(worker: WorkerRecord, held: dict[str, Trial], is_silent: bool) -> _J
 
 
 def _text(value: object) -> str:
-    text = str(value)
+    text = printable(str(value))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

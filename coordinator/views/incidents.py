@@ -36,13 +36,12 @@ def _may_be_claimed(trial: Trial) -> bool:
 
 
 def _names(trials: list[Trial]) -> str:
-    names = ", ".join(_name(trial) for trial in trials[:_MOST_NAMES])
-    text = f"trials {names}" if len(trials) > 1 else f"trial {names}"
+    """Return the names of trials, and how many more there are."""
+    shown = trials[:_MOST_NAMES]
+    searched = [str(trial.tid) for trial in shown if trial.purpose == SEARCH]
+    others = [trial.title for trial in shown if trial.purpose != SEARCH]
+    if searched:
+        searched[0] = f"{'trials' if len(searched) > 1 else 'trial'} {searched[0]}"
+    text = ", ".join([*searched, *others])
     more = len(trials) - _MOST_NAMES
     return f"{text} and {more} more" if more > 0 else text
-
-
-def _name(trial: Trial) -> str:
-    if trial.purpose == SEARCH:
-        return str(trial.tid)
-    return f"{trial.purpose}/{trial.tid}"

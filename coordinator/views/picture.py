@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, cast
+from typing import Any, List, cast
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.ticker import MaxNLocator
+from PIL import ImageFont
 
+from hyperhive.common import files, fonts
+from hyperhive.common.text import printable
+from hyperhive.common.wording import percent
 from hyperhive.coordinator.ranking import ranking
 from hyperhive.coordinator.views.study_state import measured
-from hyperhive.coordinator.views.wording import hyperparameters, percent
+from hyperhive.coordinator.views.wording import hyperparameters
 from hyperhive.model.calibration import Calibration
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.metrics import Evaluation
 from hyperhive.store.trial import Trial
 
 _COLUMNS, _ROWS = 10, 4
-_NAME_LENGTH = 19
+_WIDTH, _DPI, _GAP = 1200, 100, 10
+"""Pixels, pixels per inch, and the pixels between two titles."""
+
+_FAMILY = "DejaVu Sans"
+_FONT = ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{_FAMILY.replace(' ', '')}.ttf")
+"""Matplotlib's own font. It has the signs of a verdict."""
+
 _RIGHT, _WRONG, _BEST, _QUIET = "#1a7f37", "#cf222e", "#e3a008", "#6e7781"
 
 
@@ -66,40 +79,54 @@ def draw(
         dataset: a fixed sample of its test images is shown.
         answers: of the model on the whole test split.
     """
-    figure = Figure(figsize=(12, 9.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    images, history = cast(List[SubFigure], figure.subfigures(2, 1, height_ratios=[1.9, 1]))
-    images.suptitle(
-        f"{dataset.name}: {percent(answers.accuracy)} of {len(dataset.test_labels):,} unseen "
-        "images classified correctly",
-        fontsize=15,
-        fontweight="bold",
-    )
-    chosen = np.random.RandomState(0).permutation(len(dataset.test_labels))[: _COLUMNS * _ROWS]
-    for axes, index in zip(images.subplots(_ROWS, _COLUMNS).flat, sorted(chosen)):
-        _draw_image(axes, dataset, answers, int(index))
-    _draw_history(history.subplots(), trials, winner, untuned)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100, format="png")
+    with matplotlib.rc_context(), files.replacing(path) as partial:
+        matplotlib.rcdefaults()  # a user's own settings may need LaTeX, or fonts of theirs
+        figure = Figure(figsize=(_WIDTH / _DPI, 9.6), dpi=_DPI, layout="constrained")
+        canvas = FigureCanvasAgg(figure)
+        images, history = cast(List[SubFigure], figure.subfigures(2, 1, height_ratios=[1.9, 1]))
+        _draw_images(images, canvas, dataset, answers)
+        _draw_history(history.subplots(), trials, winner, untuned)
+        figure.savefig(partial, format="png")
     return path
 
 
-def _draw_image(axes: Axes, dataset: Dataset, answers: Answers, index: int) -> None:
+def _draw_images(
+    figure: SubFigure, canvas: FigureCanvasAgg, dataset: Dataset, answers: Answers
+) -> None:
+    said = (
+        f"{percent(answers.accuracy)} of {len(dataset.test_labels):,} unseen images classified "
+        "correctly"
+    )
+    title = Lettering(canvas, 15, "bold")
+    room = _WIDTH - 2 * _GAP - title.width(f": {said}")
+    figure.suptitle(f"{title.fitted(dataset.name, room)}: {said}", **title.style)
+    chosen = np.random.RandomState(0).permutation(len(dataset.test_labels))[: _COLUMNS * _ROWS]
+    for axes, index in zip(figure.subplots(_ROWS, _COLUMNS).flat, sorted(chosen)):
+        _draw_image(axes, Lettering(canvas, 8), dataset, answers, int(index))
+
+
+def _draw_image(
+    axes: Axes, letters: Lettering, dataset: Dataset, answers: Answers, index: int
+) -> None:
     image = dataset.test_images[index]
     axes.imshow(image if dataset.channels == 3 else image[..., 0], cmap="gray", vmin=0, vmax=255)
     axes.set(xticks=[], yticks=[])
     predicted = int(answers.predicted[index])
     label = int(dataset.test_labels[index])
     right = predicted == label
-    name, truth = _short(dataset.classes[predicted]), _short(dataset.classes[label])
     known = answers.known[index]
     colour = _QUIET if not known else _RIGHT if right else _WRONG
     for spine in axes.spines.values():
         spine.set(color=colour, linewidth=2)
-    verdict = f"✓ {name}" if right else f"✗ {name}\nis {truth}"
+    said = [("✓ " if right else "✗ ", dataset.classes[predicted]), ("is ", dataset.classes[label])]
     if not known:
-        verdict = f"unknown\nis {truth}"
-    axes.set_title(verdict, fontsize=8, color=colour, pad=3)
+        said[0] = ("unknown", "")
+    elif right:
+        del said[1]
+    room = _WIDTH / _COLUMNS - _GAP
+    lines = [before + letters.fitted(name, room - letters.width(before)) for before, name in said]
+    axes.set_title("\n".join(lines), color=colour, pad=3, **letters.style)
 
 
 def _draw_history(axes: Axes, trials: list[Trial], winner: Trial, untuned: float | None) -> None:
@@ -118,18 +145,61 @@ def _draw_history(axes: Axes, trials: list[Trial], winner: Trial, untuned: float
         markersize=18,
         markeredgecolor="black",
         clip_on=False,
-        label=f"the best: {hyperparameters(winner)}",
+        label=textwrap.fill(f"the best: {hyperparameters(winner)}", 60),
     )
     if untuned is not None:
         axes.axhline(untuned, color=_QUIET, linestyle="--", label=f"untuned: {percent(untuned)}")
     axes.set(xlabel="trial", ylabel="validation accuracy", xlim=(-1, len(trials)), ylim=(0, 1))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.grid(alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="best", fontsize=9)
+    # Above the plot: inside it would hide trials.
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncol=4, frameon=False, fontsize=9)
 
 
-def _short(name: str) -> str:
-    """Return a class name that fits above a thumbnail."""
-    name = name.replace("_", " ")
-    return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"
+class Lettering:
+    """Text that stays within a width, in fonts that have its letters.
+
+    Args:
+        canvas: measures text.
+        size: of the letters, in points.
+        weight: as Matplotlib calls it.
+    """
+
+    def __init__(self, canvas: FigureCanvasAgg, size: float, weight: str = "normal") -> None:
+        self._renderer = canvas.get_renderer()
+        self._families = [_FAMILY]
+        self._size = size
+        self._weight = weight
+
+    @property
+    def style(self) -> dict[str, Any]:
+        """The arguments of Matplotlib for all text that was fitted."""
+        return {"family": self._families, "fontsize": self._size, "fontweight": self._weight}
+
+    def width(self, text: str) -> float:
+        """Return the width of text, in pixels."""
+        font = FontProperties(family=self._families, size=self._size, weight=self._weight)
+        width, _, _ = self._renderer.get_text_width_height_descent(text, font, ismath=False)
+        return float(width)
+
+    def fitted(self, name: str, room: float) -> str:
+        """Return a name as Matplotlib draws it literally, its middle cut to fit that many pixels."""
+        name = self._drawable(printable(name.replace("_", " ")))
+        shown, letters = name, min(len(name), int(room))
+        while self.width(shown) > room and letters > 2:
+            letters -= 1
+            shown = f"{name[: -(-letters // 2)].rstrip()}…{name[-(letters // 2) :].lstrip()}"
+        return shown.replace("$", r"\$")  # between two of them it would read a formula
+
+    def _drawable(self, name: str) -> str:
+        """Return a name with what no font has escaped, and have its font used."""
+        lacks = fonts.lacking(_FONT, name)
+        if not lacks:
+            return name
+        font = fonts.font_with(name)
+        if font is None:
+            return fonts.escaped(name, lacks)
+        fontManager.addfont(font)
+        self._families.append(FontProperties(fname=font).get_name())
+        return name

@@ -6,10 +6,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from hyperhive.common.wording import percent
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.study_state import StudyState
-from hyperhive.coordinator.views.wording import ago, outcome, percent, report_of
+from hyperhive.coordinator.views.wording import ago, named, outcome, report_of
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Status
 
@@ -41,17 +42,20 @@ def _studies(fleet: Fleet) -> Table:
     return table
 
 
-def _row(study: StudyState) -> list[str]:
+def _row(study: StudyState) -> list[Text]:
     count, best, test = study.counts, study.best, study.test_accuracy
-    return [
+    others = {
+        status: "".join(f"\n{trial.title}" for trial in study.others if trial.status is status)
+        for status in Status
+    }
+    cells = [
         study.name + (" (cancelled)" if study.cancelled else ""),
         f"{count[Status.DONE]} of {study.budget}",
-        str(count[Status.RUNNING]),
-        str(count[Status.NEW]),
-        str(count[Status.ERROR]),
-        "" if best is None else f"{outcome(best)} (trial {best.tid})",
+        *(f"{count[each]}{others[each]}" for each in (Status.RUNNING, Status.NEW, Status.ERROR)),
+        "" if best is None else f"{outcome(best)} ({named(best)})",
         "" if test is None else percent(test),
     ]
+    return [Text(cell) for cell in cells]  # a name that was written by hand is not markup
 
 
 def _workers(fleet: Fleet) -> Table:
@@ -73,5 +77,5 @@ def _incidents(fleet: Fleet) -> Table:
     table.add_column("what")
     for study in fleet.studies:
         for line in incidents(study.trials, fleet.overdue):
-            table.add_row(study.name, line)
+            table.add_row(Text(study.name), Text(line))
     return table

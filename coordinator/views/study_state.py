@@ -51,6 +51,11 @@ class StudyState:
         return tuple(trial for trial in self.trials if trial.purpose == SEARCH)
 
     @cached_property
+    def others(self) -> tuple[Trial, ...]:
+        """The trials that are not of the search: the baseline, and the refit of the best."""
+        return tuple(trial for trial in self.trials if trial.purpose != SEARCH)
+
+    @cached_property
     def counts(self) -> Mapping[Status, int]:
         """The number of trials of the search in each state."""
         counted = Counter(trial.status for trial in self.searched)
@@ -110,7 +115,7 @@ class Snapshot:
     """A study at one moment of its search in this process.
 
     Args:
-        study: its state. Of trials outside the search it has only the one that is waited for.
+        study: its state. Of trials outside the search it has those that this process has posted.
         phase: what the search does, in words.
         workers: those that would take its trials.
         had_workers: whether there has been a worker since the search started.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from hyperhive.coordinator.views.wording import facts, hyperparameters, percent
+from hyperhive.common.wording import percent
+from hyperhive.coordinator.views.wording import facts, hyperparameters
 from hyperhive.model.calibration import Calibration
 from hyperhive.model.card import Card
 from hyperhive.model.model_files import WEIGHTS_FILE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Iterator
+from typing import Any, Iterator
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -11,24 +11,26 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hyperhive.common.console import tell
-from hyperhive.coordinator.views.study_state import Snapshot, Watch, at_work
+from hyperhive.common.console import Screen, tell
+from hyperhive.common.text import printable
+from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch, at_work
 from hyperhive.coordinator.views.wording import (
     counts,
     doing,
     hyperparameters,
+    named,
     no_worker,
     occupation,
     outcome,
     time_left,
 )
-from hyperhive.store.trial import Trial
+from hyperhive.store.trial import SEARCH, Trial
 
 
 @contextlib.contextmanager
-def showing(console: Console) -> Iterator[Watch]:
+def showing(console: Screen) -> Iterator[Watch]:
     """Give the function that shows a search, as fits the console."""
-    if console.is_terminal:
+    if console.redraws:
         with Live(console=console, refresh_per_second=4) as live:
             yield lambda snapshot: live.update(panel(snapshot))
     else:
@@ -40,17 +42,19 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._written: set[int] = set()
+        self._written: set[Any] = set()  # ids
+        self._count = 0  # of the search
         self._is_started = False
         self._phase: str | None = None
 
     def show(self, snapshot: Snapshot) -> None:
         """Write what is new."""
         study = snapshot.study
-        ended = [t for t in study.searched if t.tid not in self._written and t.is_final]
-        if ended and not self._is_started:
-            self._write(f"resumed; {len(ended)} of {study.budget} trials have ended")
-            self._written.update(trial.tid for trial in ended)
+        ended = [t for t in study.trials if t.is_final and t.id not in self._written]
+        self._written.update(trial.id for trial in ended)
+        if study.ended and not self._is_started:
+            self._count = study.ended
+            self._write(f"resumed; {study.ended} of {study.budget} trials have ended")
             ended = []
         self._is_started = True
         phase = snapshot.phase
@@ -60,16 +64,19 @@ class Lines:
             self._phase = phase
             self._write(f"{study.name}: {phase}")
         for trial in ended:
-            self._written.add(trial.tid)
-            self._write(f"[{len(self._written)}/{study.budget}] {_ending(trial, study.best)}")
+            self._write(self._ending(trial, study))
+
+    def _ending(self, trial: Trial, study: StudyState) -> str:
+        chosen = hyperparameters(trial)
+        words = f"{trial.title}: {outcome(trial)}{f' ({chosen})' if chosen else ''}"
+        if trial.purpose != SEARCH:
+            return words
+        self._count += 1
+        best = outcome(study.best) if study.best else "none yet"
+        return f"[{self._count}/{study.budget}] {words}; best {best}"
 
     def _write(self, line: str) -> None:
         tell(line, to=self._console)
-
-
-def _ending(trial: Trial, best: Trial | None) -> str:
-    so_far = outcome(best) if best else "none yet"
-    return f"trial {trial.tid}: {outcome(trial)} ({hyperparameters(trial)}); best {so_far}"
 
 
 def panel(snapshot: Snapshot) -> Group:
@@ -79,14 +86,13 @@ def panel(snapshot: Snapshot) -> Group:
     head.add_row(
         Text(study.name, style="bold"),
         ProgressBar(total=study.budget, completed=study.ended, width=30),
-        counts(study),
-        time_left(study.seconds_left()),
+        Text(counts(study)),
+        Text(time_left(study.seconds_left())),
     )
-    lines: list[Text] = [Text(snapshot.phase, style="dim")]
+    lines: list[Text] = [Text(printable(snapshot.phase), style="dim")]
     best = study.best
     if best is not None:
-        text = f"best so far {outcome(best)} (trial {best.tid}: {hyperparameters(best)})"
-        lines.append(Text(text, style="green"))
+        lines.append(Text(f"best so far {outcome(best)} ({named(best)})", style="green"))
     if not snapshot.workers:
         lines.append(Text(no_worker(snapshot.had_workers), style="yellow"))
     return Group(head, *lines, _workers(snapshot))

@@ -9,51 +9,52 @@ from typing import Mapping
 
 from rich.text import Text
 
-from hyperhive.common.values import number
+from hyperhive.common.text import printable
+from hyperhive.common.wording import in_words, percent
 from hyperhive.coordinator.views.study_state import StudyState
 from hyperhive.store.trial import Status, Trial
 from hyperhive.store.workers import WorkerRecord
 
 
-def percent(share: float | None) -> str:
-    """Return a share of 1 as a person reads it."""
-    return "unknown" if share is None else f"{share:.1%}"
-
-
 def counts(study: StudyState) -> str:
-    """Return how many trials of a study's search are in each state."""
+    """Return how many trials of a study's search are in each state, and which others there are."""
     count = study.counts
-    return (
+    words = (
         f"{count[Status.DONE]} of {study.budget} done, {count[Status.RUNNING]} running, "
         f"{count[Status.NEW]} waiting, {count[Status.ERROR]} failed"
     )
+    states = {Status.RUNNING: "runs", Status.NEW: "waits", Status.ERROR: "failed"}
+    others = [
+        f"{trial.title} {states[trial.status]}" for trial in study.others if trial.status in states
+    ]
+    return "; ".join([words, *others])
 
 
 def hyperparameters(trial: Trial) -> str:
-    """Return a trial's hyperparameters; those that its configuration has."""
-    values = {
-        name: number(trial.config.get(name)) for name in ("learning_rate", "momentum", "epochs")
-    }
-    return ", ".join(
-        "{} {:.3g}".format(name.replace("_", " "), value)
-        for name, value in values.items()
-        if value is not None
-    )
+    """Return the values that were chosen for a trial, each with its name."""
+    return in_words(trial.hyperparameters)
+
+
+def named(trial: Trial) -> str:
+    """Return a trial's name, and its hyperparameters if it has any: ``trial 7: epochs 3``."""
+    chosen = hyperparameters(trial)
+    return f"{trial.title}: {chosen}" if chosen else trial.title
 
 
 def outcome(trial: Trial) -> str:
-    """Return how a trial ended: its validation accuracy, or what went wrong."""
+    """Return how a trial ended: its validation accuracy or its loss, or what went wrong."""
     if trial.status is Status.ERROR:
         return "failed ({})".format((trial.error or {}).get("message", "no reason given"))
     if trial.diverged:
         return "diverged"
-    return "done" if trial.accuracy is None else percent(trial.accuracy)
+    if trial.accuracy is not None:
+        return percent(trial.accuracy)
+    return "done" if trial.loss is None else in_words({"loss": trial.loss})
 
 
 def doing(trial: Trial) -> str:
-    """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2%``."""
-    name = "second copy of trial" if trial.is_copy else "trial"
-    text = f"{name} {trial.tid}"
+    """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2 %``."""
+    text = trial.title
     if trial.epoch is None or trial.epochs is None:  # it has just started, or is another objective
         return text
     text += f": epoch {trial.epoch} of {trial.epochs}"
@@ -107,6 +108,6 @@ def facts(lines: Mapping[str, str]) -> Text:
     text = Text()
     for label, value in lines.items():
         text.append(f"{label:<9}", style="dim")
-        text.append(value + "\n", style="bold green" if label == "test" else "")
+        text.append(printable(value) + "\n", style="bold green" if label == "test" else "")
     text.rstrip()
     return text

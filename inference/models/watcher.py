@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from hyperhive.common.errors import CheckpointError
+from hyperhive.common.wording import percent
 from hyperhive.inference.frames import Say
 from hyperhive.inference.models.cache import ModelCache
 from hyperhive.inference.models.file import predictor_of
@@ -109,8 +110,8 @@ class Watcher:
         accuracy, before = card.validation_accuracy or 0.0, now.validation_accuracy or 0.0
         self._tell(
             self._say,
-            f"trial {card.trial} takes over: its validation accuracy is {accuracy:.1%} instead of "
-            f"{before:.1%}",
+            f"trial {card.trial} takes over: its validation accuracy is {percent(accuracy)} "
+            f"instead of {percent(before)}",
         )
 
     def _tell(self, listener: Say, sentence: str) -> None:

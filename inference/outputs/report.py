@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hyperhive.common import wording
 from hyperhive.common.text import printable
 from hyperhive.inference.labelling import Result
 from hyperhive.inference.outputs.folder import OutputFolder
@@ -55,7 +56,7 @@ class Report:
         if self.tally.expected:
             self._out.print(
                 f"{self.tally.agreeing} of {self.tally.expected} agree with the name of their "
-                f"folder ({100 * self.tally.agreeing / self.tally.expected:.1f} %)"
+                f"folder ({wording.percent(self.tally.agreeing / self.tally.expected)})"
             )
         self._out.print(_times(timings))
         if self._live:

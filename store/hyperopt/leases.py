@@ -65,7 +65,7 @@ class LeaseKeeper:
         try:
             self._queue.heartbeat(trial, lease=self.lease)
         except LeaseLost:
-            log.warning("%s is no longer this process's", trial.label)
+            log.warning("%s is no longer this process's", trial.full_title)
             self.drop(trial.id)
         except InvalidOperation:  # the store was closed: its leases end by themselves
             self.drop(trial.id)

@@ -32,7 +32,7 @@ function showStudies(studies, shown) {
   const create = () => make("li", "", make("a", "name"), " ", make("span", "tag"), make("p", "quiet counts"));
   rows(element("studies"), studies, create, (row, study) => {
     const link = part(row, "name");
-    write(link, study.name);
+    write(link, study.shown);
     link.setAttribute("href", "#" + encodeURIComponent(study.name));
     if (study.name === shown) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
@@ -60,7 +60,7 @@ function showTexts(section, list, texts) {
 }
 
 function showStudy(study) {
-  write(element("name"), study ? study.name : "no study yet");
+  write(element("name"), study ? study.shown : "no study yet");
   write(element("phase"), study && study.state);
   element("details").hidden = !study;
   showTexts("failed", "failures", study ? study.failures : []);
@@ -70,7 +70,7 @@ function showStudy(study) {
   write(element("counts"), [study.counts, study.left].filter(Boolean).join("; "));
   const best = study.best;
   write(element("best"), best
-    ? "best so far " + best.outcome + " (trial " + best.trial + ": " + best.hyperparameters + ")"
+    ? "best so far " + best.outcome + " (" + best.named + ")"
     : "no result yet");
   const worth = [];
   if (study.untuned) worth.push("untuned " + study.untuned);
@@ -106,7 +106,8 @@ function label(x, y, anchor, text) {
   return node;
 }
 
-const percent = (share) => (100 * share).toFixed(1) + "%";
+// As common/wording.py writes it: only all of it is 100 %.
+const percent = (share) => (share >= 1 ? "100" : Math.min(100 * share, 99.9).toFixed(1)) + " %";
 const star = (x, y) => "M" + Array.from({ length: 10 }, (_, corner) => {
   const radius = corner % 2 ? 4 : 10, angle = Math.PI * corner / 5;
   return (x + radius * Math.sin(angle)).toFixed(1) + "," + (y - radius * Math.cos(angle)).toFixed(1);
@@ -116,7 +117,7 @@ function axes(chart, scale, least, last, width, height) {
   for (let tick = 0; tick <= 4; tick++) {
     const share = least + (1 - least) * tick / 4, y = scale.y(share);
     chart.append(shape("line", "grid", { x1: MARGIN.left, x2: width - MARGIN.right, y1: y, y2: y }));
-    chart.append(label(MARGIN.left - 8, y + 4, "end", +(100 * share).toFixed(1) + "%"));
+    chart.append(label(MARGIN.left - 8, y + 4, "end", +(100 * share).toFixed(1) + " %"));
   }
   const wanted = Math.max(2, Math.floor(width / 90));
   const step = [1, 2, 5].flatMap((n) => [0, 1, 2, 3, 4, 5].map((zeros) => n * 10 ** zeros))
@@ -194,7 +195,7 @@ function show(answer) {
   if (!fleet) return;
   write(element("where"), "studies on " + fleet.address);
   write(element("asof"), "as of " + new Date(Date.now() - 1000 * answer.age).toLocaleTimeString());
-  document.title = (fleet.study ? fleet.study.name + ": " + fleet.study.counts + " \u2013 " : "") + "hyperhive";
+  document.title = (fleet.study ? fleet.study.shown + ": " + fleet.study.counts + " \u2013 " : "") + "hyperhive";
   showStudies(fleet.studies, fleet.study && fleet.study.name);
   showStudy(fleet.study);
   showWorkers(fleet);

@@ -1,0 +1,39 @@
+"""What a process writes as text: every character can be written, and none controls the terminal."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from typing import Any
+
+from hyperhive.common.text import printable
+
+
+def accept_any_character() -> None:
+    """Let the standard streams escape what their encoding lacks, where they would raise.
+
+    A pipe or file has the encoding cp1252 on Windows, and ASCII where no locale is set.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+class LogFormatter(logging.Formatter):
+    """Formats a record as one printable line; a traceback follows it, line by line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the line without the traceback."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """Return the traceback."""
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
+
+
+def log_handler(form: str = "%(message)s") -> logging.Handler:
+    """Return what writes a log to standard error, each record in this form."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter(form, "%H:%M:%S"))
+    return handler

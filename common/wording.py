@@ -1,0 +1,37 @@
+"""Numbers and named values as people read them: in one form in all that hyperhive prints."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from hyperhive.common.text import printable
+
+_LONGEST = 40
+"""Characters of one value that is no number."""
+
+
+def percent(share: float | None, decimals: int = 1) -> str:
+    """Return a share of 1 in per cent, ``97.6 %``; only all of it is ``100 %``."""
+    if share is None:
+        return "unknown"
+    if share >= 1:
+        return f"{100 * share:.0f} %"
+    return f"{min(100 * share, 100 - 10**-decimals):.{decimals}f} %"
+
+
+def in_words(values: Mapping[str, Any]) -> str:
+    """Return named values of any types as one line: ``learning rate 0.0312, activation relu``."""
+    return ", ".join(
+        f"{printable(str(name).replace('_', ' '))} {_word(value)}" for name, value in values.items()
+    )
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        # 12.0 is what hyperopt's quniform gives for 12; %g writes a whole number of five digits
+        # as 1.2e+04.
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}"
+    text = printable(str(value))
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -80,7 +80,8 @@ class Plan:
             value = getattr(self, field)
             whole = isinstance(value, int) and not isinstance(value, bool)
             _require(whole and value >= least, f"{field} must be a whole number, {least} or more")
-        _require(self.seed < 2**32, "seed must be below 2**32")
+            # The database has no whole number above eight bytes, NumPy no seed above four.
+            _require(value < 2**32, f"{field} must be below 2**32")
         named = isinstance(self.objective, str) and self.objective not in ("", HYPEROPT)
         _require(named, "objective must be the name under which workers know what a trial runs")
         number = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
@@ -184,7 +185,7 @@ def read_file(path: Path) -> dict[str, Any]:
         tables = tomllib.loads(read_text(path))
     except OSError as error:
         raise UsageError(f"study file {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of 5,000 digits
         raise UsageError(f"study file {path} is not valid TOML: {error}") from error
     known = {field.name for field in dataclasses.fields(Plan)} - {"data"} | {"dataset"}
     _refuse_unknown(path, set(tables) - known)

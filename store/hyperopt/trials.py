@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Sequence
 
 import bson
@@ -13,6 +14,7 @@ from pymongo import ASCENDING, ReturnDocument
 from hyperhive.store.errors import NotAllowed
 from hyperhive.store.hyperopt.attachments import ExperimentAttachments
 from hyperhive.store.hyperopt.jobs import NOT_A_STUDYS, MongoJobs
+from hyperhive.store.hyperopt.points import fitting
 
 _Document = Dict[str, Any]
 _Suggest = Callable[..., List[_Document]]
@@ -59,10 +61,15 @@ class MongoTrials(mongoexp.MongoTrials):
         """Minimise ``fn`` as ``hyperopt.fmin`` does, and try ``points_to_evaluate`` first if given.
 
         ``hyperopt.fmin`` ignores the points when it is given trials, this method does not. In an
-        experiment that has trials already the points are not used.
+        experiment that has trials already the points are not used. Raises ``ValueError`` for points
+        that do not fit the space: see ``store/hyperopt/points.py``.
         """
-        if points_to_evaluate and not self.trials:
-            algo = _points_first(points_to_evaluate, algo or tpe.suggest)
+        if points_to_evaluate is not None:
+            # "annotated" is hyperopt's word for a space in the function's annotations.
+            nodes = inspect.getfullargspec(fn).annotations if isinstance(space, str) else space
+            points = fitting(points_to_evaluate, nodes)
+            if points and not self.trials:
+                algo = _points_first(points, algo or tpe.suggest)
         return super().fmin(fn, space, algo, *args, **options)
 
     def refresh_tids(self, tids: Iterable[Any] | None) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import math
-import numbers
-import sys
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Mapping, Sequence
 
+import numpy as np
 from hyperopt import pyll
+
+from hyperhive.common.values import number
 
 _REALS = "any number"
 _CLOSE = 1e-9
@@ -35,11 +36,11 @@ def fitting(points: Any, space: Any) -> list[dict[str, Any]]:
     expression = pyll.as_apply(space)
     labels = _labels(expression)
     fit = []
-    for number, point in enumerate(points):
+    for index, point in enumerate(points):
         try:
             fit.append(_fitting(point, expression, labels))
         except _Misfit as error:
-            raise ValueError(f"points_to_evaluate[{number}]: {error}") from None
+            raise ValueError(f"points_to_evaluate[{index}]: {error}") from None
     return fit
 
 
@@ -108,9 +109,9 @@ def _used(expression: Any, values: Mapping[str, Any]) -> set[str]:
 def _value(name: str, label: _Label, value: Any) -> Any:
     """Return a value as a plain number; raise ``_Misfit`` if its distribution never gives it."""
     allowed, fits = _rule(label)
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if is_real and abs(value) <= sys.float_info.max and fits(float(value)):  # no NaN either
-        return int(value) if _is_index(label) else float(value)
+    real = number(value.item() if isinstance(value, np.generic) else value)
+    if real is not None and fits(real):
+        return int(real) if _is_index(label) else real
     raise _Misfit(f"{name!r} is {value!r:.80}, and takes {allowed}{_hint(label, value)}")
 
 
@@ -152,8 +153,7 @@ def _rule(label: _Label) -> tuple[str, Callable[[float], bool]]:
 def _literal(node: Any, name: str) -> float | None:
     """Return a distribution's argument; None if it has none, or one that is drawn itself."""
     argument = node.arg.get(name)
-    value = argument.obj if isinstance(argument, pyll.Literal) else None
-    return float(value) if isinstance(value, numbers.Real) else None
+    return number(argument.obj) if isinstance(argument, pyll.Literal) else None
 
 
 def _range_in_words(low: float | None, high: float | None, step: float | None) -> str:

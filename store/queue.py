@@ -37,7 +37,7 @@ from hyperhive.store.errors import LeaseLost
 from hyperhive.store.job_schema import CAN_LIVE
 from hyperhive.store.server.client import Guard
 from hyperhive.store.trial import Draft, ErrorKind, Status, Trial, command, experiment_keys
-from hyperhive.store.trial_reader import A_STUDYS
+from hyperhive.store.trial_reader import A_JOB, A_STUDYS
 from hyperhive.store.updates import (
     LEASE_IS_OVER,
     REFUNDED,
@@ -303,6 +303,21 @@ class TrialQueue:
         nobody_runs_it = {"$or": [{"state": int(Status.NEW)}, LEASE_IS_OVER]}
         which = {"_id": trial.id, "version": trial.version, **nobody_runs_it}
         return self._update(which, ended(ErrorKind.DEVICE, message)) is not None
+
+    def withdraw(self, trial: Trial, reason: str) -> bool:
+        """End a trial that waits, because nobody waits for its result any longer.
+
+        Nothing happens, and the answer is False, if the trial has changed since it was read.
+        """
+        last = (trial.error or {}).get("message")
+        message = reason if last is None else f"{reason}; its last error: {last}"
+        which = {"_id": trial.id, "version": trial.version, "state": int(Status.NEW)}
+        return self._update(which, ended(ErrorKind.CANCELLED, message)) is not None
+
+    def cancel_jobs(self, exp_key: str | None) -> int:
+        """Do what ``cancel_all`` does, with the jobs of an experiment of hyperopt's."""
+        which = {"exp_key": exp_key, **_UNENDED, **A_JOB}
+        return self._update_many({**which, "cancel_requested": False}, asked_to_end())
 
     def cancel_all(self, study: str) -> int:
         """Ask for the end of all unfinished trials of a study; return how many there were.

@@ -242,8 +242,11 @@ class Trial:
 
         A trial that no transition can end, see ``job_schema``, reads as failed.
         """
-        study, _, purpose = (text(document.get("exp_key")) or "").partition("/")
         misc = mapping(document.get("misc"))
+        objective = _objective(misc.get("cmd"))
+        study, purpose = text(document.get("exp_key")) or "", SEARCH
+        if objective != HYPEROPT:  # whose experiments may have any name
+            study, _, purpose = study.partition("/")
         status, error = _ending(document)
         issued = [each for each in sequence(document.get("issued")) if isinstance(each, Mapping)]
         return cls(
@@ -253,7 +256,7 @@ class Trial:
             purpose=purpose or SEARCH,
             tid=_tid(document),
             status=status,
-            objective=_objective(misc.get("cmd")),
+            objective=objective,
             config=mapping(document.get("config")),
             vals=_first_values(misc.get("vals")),
             result=mapping(document.get("result")),

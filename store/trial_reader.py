@@ -11,7 +11,14 @@ from typing import Any, Dict, Iterable, Mapping
 from pymongo import ASCENDING
 
 from hyperhive.store.server.client import Guard
-from hyperhive.store.trial import Status, Trial, experiment_key, experiment_keys
+from hyperhive.store.trial import (
+    HYPEROPT,
+    Status,
+    Trial,
+    command,
+    experiment_key,
+    experiment_keys,
+)
 from hyperhive.store.updates import LEASE_IS_OVER, from_now
 
 _Document = Dict[str, Any]
@@ -19,6 +26,9 @@ _Document = Dict[str, Any]
 _OURS: _Document = {"fence": {"$type": "number"}}
 A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}
 """The condition of trials of studies; hyperopt's jobs may have our fields too, but not this."""
+
+A_JOB: _Document = {**_OURS, "misc.cmd.0": command(HYPEROPT)[0]}
+"""The condition of hyperopt's jobs that have our fields."""
 
 _IN_SHORT = {"spec": 0, "result.history": 0, "late.result": 0}
 """The projection without most of a trial's bytes: its history, and results that do not count."""
@@ -102,6 +112,20 @@ class TrialReader:
         with self._guard():
             documents = list(self._jobs.find(which))
         return [Trial.from_document(document) for document in documents]
+
+    def unfinished_jobs(self, exp_key: str | None) -> list[Trial]:
+        """Return the jobs of hyperopt's experiment that wait or run, the oldest first."""
+        states = {"$in": [int(Status.NEW), int(Status.RUNNING)]}
+        with self._guard():
+            documents = list(self._jobs.find({"state": states, "exp_key": exp_key, **A_JOB}))
+        documents.sort(key=lambda document: str(document["_id"]))
+        return [Trial.from_document(document) for document in documents]
+
+    def cancel_requests(self, ids: Iterable[Any]) -> dict[Any, bool]:
+        """Return for each of these trials that exists whether somebody asked for its end."""
+        with self._guard():
+            documents = self._jobs.find({"_id": {"$in": list(ids)}}, {"cancel_requested": 1})
+            return {each["_id"]: each.get("cancel_requested") is True for each in documents}
 
     def refers_to(self, file_id: Any) -> bool:
         """Return whether a trial's weights are in this file."""

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from hyperhive.common.errors import InputError, UsageError
 from hyperhive.common.wording import in_words, percent
+from hyperhive.coordinator import experiment
 from hyperhive.coordinator.views.wording import facts
 from hyperhive.model import model_files
 from hyperhive.model.card import SAFETENSORS, Card
@@ -70,6 +71,10 @@ def run(options: BestOptions, connect: Callable[[], ContextManager[str]]) -> Ite
         def store() -> Store:
             return opened.enter_context(Store(opened.enter_context(connect())))
 
+        name = options.study
+        if name is not None and store().is_experiment(name):
+            yield experiment.describe(store(), name, is_export=options.export is not None)
+            return
         model = from_file(options.model) if options.model else from_store(store(), options.study)
         yield describe(model)
         if options.export is not None:

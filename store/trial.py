@@ -214,9 +214,13 @@ class Trial:
 
     @property
     def loss(self) -> float | None:
-        """The reported loss of a trial that is done, finite or not; None if it is not a number."""
+        """The reported loss of a trial that is done, finite or not; None if it is not a number.
+
+        hyperopt's objectives may report that they failed, and then a loss does not count.
+        """
         loss = self.result.get("loss")
-        if self.status is Status.DONE and isinstance(loss, (int, float)):
+        counts = self.status is Status.DONE and self.result.get("status") != "fail"
+        if counts and isinstance(loss, (int, float)):
             return float(loss)
         return None
 
@@ -244,16 +248,14 @@ class Trial:
         """
         misc = mapping(document.get("misc"))
         objective = _objective(misc.get("cmd"))
-        study, purpose = text(document.get("exp_key")) or "", SEARCH
-        if objective != HYPEROPT:  # whose experiments may have any name
-            study, _, purpose = study.partition("/")
+        study, purpose = _study_and_purpose(text(document.get("exp_key")) or "", objective)
         status, error = _ending(document)
         issued = [each for each in sequence(document.get("issued")) if isinstance(each, Mapping)]
         return cls(
             id=document["_id"],
             version=whole(document.get("version"), 0),
             study=study,
-            purpose=purpose or SEARCH,
+            purpose=purpose,
             tid=_tid(document),
             status=status,
             objective=objective,
@@ -282,6 +284,14 @@ class Trial:
         )
 
 
+def _study_and_purpose(exp_key: str, objective: str | None) -> tuple[str, str]:
+    """Return what an experiment key consists of; an experiment of hyperopt's has any name."""
+    if objective == HYPEROPT:
+        return exp_key, SEARCH
+    study, _, purpose = exp_key.partition("/")
+    return study, purpose or SEARCH
+
+
 def _first_values(vals: Any) -> dict[str, Any]:
     """Return the value of each hyperparameter; hyperopt stores lists of one value, or of none."""
     lists = {label: sequence(values) for label, values in mapping(vals).items()}
@@ -307,12 +317,20 @@ def _ending(document: Mapping[str, Any]) -> tuple[Status, dict[str, Any] | None]
     if malformed is not None and status in (Status.NEW, Status.RUNNING):
         message = f"its document has an invalid {malformed}"
         return Status.ERROR, {"kind": ErrorKind.BAD_PAYLOAD.value, "message": message}
-    error = mapping(document.get("error"))
+    error = _error(document.get("error"))
     if error and error.get("kind") not in [kind.value for kind in ErrorKind]:
         error["kind"] = ErrorKind.BAD_PAYLOAD.value
     if error and not isinstance(error.get("message"), str):
         error["message"] = "no reason was given"
     return status, error or None
+
+
+def _error(stored: Any) -> dict[str, Any]:
+    """Return an error's fields; hyperopt's own workers store a list of its type and its text."""
+    parts = sequence(stored)
+    if not parts:
+        return mapping(stored)
+    return {"kind": ErrorKind.OBJECTIVE.value, "message": ": ".join(map(str, parts))}
 
 
 def _copy(document: Mapping[str, Any]) -> Copy | None:

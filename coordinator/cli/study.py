@@ -15,11 +15,17 @@ NAME = typer.Argument(help="The study's name, as `hyperhive status` shows it.")
 def cancel(name: str = NAME, mongo: Optional[str] = MONGO, mongod: Optional[str] = MONGOD) -> None:
     """End a study now, even while it runs: its coordinator ends, its workers go on with others.
 
-    Its results stay in the store.
+    Its results stay in the store. NAME may also be the exp_key of an experiment of hyperopt's: its
+    waiting jobs end, and its fmin returns once those that run have ended.
     """
     from hyperhive.store.store import Store
 
     with server(mongo, mongod) as uri, Store(uri) as store:
+        if store.is_experiment(name):
+            from hyperhive.coordinator import experiment
+
+            tell(experiment.cancel(store, name))
+            return
         study = store.study(name)
         if study.result is not None:
             tell(f"study {name} has ended already")
@@ -38,11 +44,20 @@ def delete(
     """Delete a study, its trials and their weights, even while it runs.
 
     Its data set stays in the store for other studies. A model that was written to a folder stays
-    there.
+    there. Of an experiment of hyperopt's, jobs and attachments are deleted, and its fmin ends.
     """
     from hyperhive.store.store import Store
 
     with server(mongo, mongod) as uri, Store(uri) as store:
+        if store.is_experiment(name):
+            from hyperhive.coordinator import experiment
+
+            if not yes:
+                jobs = experiment.count_of(store, name)
+                typer.confirm(f"Delete experiment {name!r} and its {jobs} jobs?", abort=True)
+            experiment.delete(store, name)
+            tell(f"experiment {name!r} deleted")
+            return
         trials = len(store.trials.find(name))
         if not trials:
             store.study(name)  # raises NotFound if it does not exist

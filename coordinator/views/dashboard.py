@@ -145,7 +145,7 @@ def content(fleet: Fleet, chosen: StudyState | None) -> _Json:
         "workers": [_worker(worker, held, worker in fleet.silent) for worker in workers],
         "no_worker": no_worker(had_workers=bool(fleet.silent)) if is_deserted else None,
         "incidents": [
-            _text(f"{study.name}: {line}")
+            _text(f"{study.title}: {line}")
             for study in fleet.studies
             for line in incidents(study.trials, fleet.overdue)
         ],
@@ -156,7 +156,7 @@ def _line(study: StudyState) -> _Json:
     """Return a study as the list of studies shows it; ``name`` is what the page asks for."""
     return {
         "name": study.name,
-        "shown": _text(study.name),
+        "shown": _text(study.title),
         "state": _state(study),
         "counts": counts(study),
         "best": study.best and f"best {_text(outcome(study.best))}",
@@ -166,6 +166,8 @@ def _line(study: StudyState) -> _Json:
 def _state(study: StudyState) -> str:
     if study.cancelled:
         return "cancelled"
+    if study.is_experiment:
+        return "fmin"
     return "ended" if study.has_ended else ""
 
 
@@ -223,6 +225,8 @@ def _points(trials: list[tuple[Trial, float]]) -> list[tuple[int, float]]:
 
 def _chart_in_words(study: StudyState, accuracies: list[float], bad: int) -> str:
     """Return what the chart shows, for readers who do not see it."""
+    if study.is_experiment:
+        return "hyperopt's trials have a loss and no accuracy: the table has the best of them."
     if not accuracies:
         return "Validation accuracy by trial: no trial has one yet."
     text = (

@@ -10,7 +10,7 @@ from hyperhive.common.wording import percent
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.study_state import StudyState
-from hyperhive.coordinator.views.wording import ago, named, outcome, report_of
+from hyperhive.coordinator.views.wording import ago, done, named, outcome, report_of
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Status
 
@@ -49,8 +49,8 @@ def _row(study: StudyState) -> list[Text]:
         for status in Status
     }
     cells = [
-        study.name + (" (cancelled)" if study.cancelled else ""),
-        f"{count[Status.DONE]} of {study.budget}",
+        study.title + (" (cancelled)" if study.cancelled else " (fmin)" * study.is_experiment),
+        done(study),
         *(f"{count[each]}{others[each]}" for each in (Status.RUNNING, Status.NEW, Status.ERROR)),
         "" if best is None else f"{outcome(best)} ({named(best)})",
         "" if test is None else percent(test),
@@ -77,5 +77,5 @@ def _incidents(fleet: Fleet) -> Table:
     table.add_column("what")
     for study in fleet.studies:
         for line in incidents(study.trials, fleet.overdue):
-            table.add_row(Text(study.name), Text(line))
+            table.add_row(Text(study.title), Text(line))
     return table

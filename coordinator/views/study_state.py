@@ -31,6 +31,8 @@ class StudyState:
         cancelled: whether it was cancelled.
         has_ended: whether it has its result.
         test_accuracy: of its model, 0 to 1, once the study has ended.
+        is_experiment: whether it is one of hyperopt's, posted by ``fmin``: it has a name and jobs,
+            but no budget, model or end.
     """
 
     name: str
@@ -39,10 +41,18 @@ class StudyState:
     cancelled: bool = False
     has_ended: bool = False
     test_accuracy: float | None = None
+    is_experiment: bool = False
+
+    @property
+    def title(self) -> str:
+        """Its name for people: hyperopt's jobs may have no key."""
+        return self.name or "(no exp_key)"
 
     @property
     def is_open(self) -> bool:
-        """Whether trials may still be posted."""
+        """Whether trials may still be posted or, of an experiment, whether some are unfinished."""
+        if self.is_experiment:
+            return self.ended < len(self.trials)
         return not (self.has_ended or self.cancelled)
 
     @cached_property
@@ -96,7 +106,7 @@ class StudyState:
         running = self.counts[Status.RUNNING]
         left = self.budget - self.ended
         seconds = self._recent_seconds()
-        if not (self.is_open and running and seconds and left > 0):
+        if self.is_experiment or not (self.is_open and running and seconds and left > 0):
             return None
         return sum(seconds) / len(seconds) * left / min(running, left)
 

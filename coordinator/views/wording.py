@@ -20,7 +20,7 @@ def counts(study: StudyState) -> str:
     """Return how many trials of a study's search are in each state, and which others there are."""
     count = study.counts
     words = (
-        f"{count[Status.DONE]} of {study.budget} done, {count[Status.RUNNING]} running, "
+        f"{done(study)} done, {count[Status.RUNNING]} running, "
         f"{count[Status.NEW]} waiting, {count[Status.ERROR]} failed"
     )
     states = {Status.RUNNING: "runs", Status.NEW: "waits", Status.ERROR: "failed"}
@@ -28,6 +28,12 @@ def counts(study: StudyState) -> str:
         f"{trial.title} {states[trial.status]}" for trial in study.others if trial.status in states
     ]
     return "; ".join([words, *others])
+
+
+def done(study: StudyState) -> str:
+    """Return how many trials of a study's search are done, and of how many if that is known."""
+    count = str(study.counts[Status.DONE])
+    return count if study.is_experiment else f"{count} of {study.budget}"
 
 
 def hyperparameters(trial: Trial) -> str:

@@ -79,10 +79,11 @@ class MongoJobs(mongoexp.MongoJobs):
 
     @classmethod
     def reopened(cls, key: str, address: str) -> MongoJobs:
-        """Return the connection of this key, or one to the same database if it is another process's.
+        """Return this process's connection of a key, or a new one to the same database.
 
-        A pickle holds no login. So the login is that of ``hyperhive worker --save-login`` or of this
-        machine's private server, if that is the one; else there is none. Raises ``StoreError``.
+        A pickle holds no login. So the login is the one that ``hyperhive worker --save-login``
+        kept, or that of this machine's private server, if it is for this database; else there is
+        none. Raises ``StoreError``.
         """
         known = _OPEN.get(key)
         if known is not None:

@@ -11,7 +11,7 @@ from hyperopt import mongoexp, tpe
 from hyperopt.base import JOB_STATE_ERROR, JOB_STATE_NEW, JOB_STATE_RUNNING, JOB_STATES
 from pymongo import ASCENDING, ReturnDocument
 
-from hyperhive.common.values import is_number
+from hyperhive.common.values import number
 from hyperhive.store.errors import NotAllowed
 from hyperhive.store.hyperopt.attachments import ExperimentAttachments
 from hyperhive.store.hyperopt.jobs import NOT_A_STUDYS, MongoJobs
@@ -58,9 +58,11 @@ class MongoTrials(mongoexp.MongoTrials):
     @property
     def handle(self) -> MongoJobs:
         """The jobs of the database; raises ``StoreError`` if a copy cannot connect to it again."""
-        if self._handle is None:
-            self.handle = MongoJobs.reopened(self._key, self._address)
-        return self._handle
+        if self._handle is not None:
+            return self._handle
+        jobs = MongoJobs.reopened(self._key, self._address)
+        self.handle = jobs
+        return jobs
 
     @handle.setter
     def handle(self, jobs: MongoJobs) -> None:
@@ -96,9 +98,8 @@ class MongoTrials(mongoexp.MongoTrials):
             if points and not self.trials:
                 algo = _points_first(points, algo or tpe.suggest)
         given = inspect.signature(super().fmin).bind(fn, space, algo, *args, **options)
-        timeout = given.arguments.get("timeout")
-        is_limit = is_number(timeout) and timeout > 0  # hyperopt refuses anything else
-        self._search = Search(self.handle.store, self._exp_key, timeout if is_limit else None)
+        timeout = number(given.arguments.get("timeout"))  # hyperopt refuses anything else
+        self._search = Search(self.handle.store, self._exp_key, timeout)
         try:
             return super().fmin(*given.args, **given.kwargs)
         finally:

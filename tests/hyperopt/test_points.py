@@ -106,7 +106,7 @@ def test_what_hyperopt_draws_fits() -> None:
 def test_a_space_in_annotations_is_checked_too(store: Store) -> None:
     """``space="annotated"`` is hyperopt's word for it."""
 
-    def objective(x: hp.uniform("x", 0, 1)) -> float:  # type: ignore[valid-type]  # noqa: F821
+    def objective(x: hp.uniform("x", 0, 1)) -> float:  # type: ignore[valid-type]
         return x
 
     objective.__annotations__["x"] = hp.uniform("x", 0, 1)

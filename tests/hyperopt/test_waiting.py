@@ -49,6 +49,7 @@ class Running:
             self.error = error
 
     def end(self) -> None:
+        """Wait for the end of ``fmin``."""
         self._thread.join(60)
         assert not self._thread.is_alive()
 

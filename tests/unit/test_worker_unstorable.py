@@ -23,6 +23,8 @@ A_FILE = os.fsdecode(b"/data/caf\xe9.csv")  # as Python has the name of a file t
 
 
 class Wordless(RuntimeError):
+    """An error whose text cannot be had."""
+
     def __str__(self) -> str:
         raise ValueError("no words")
 

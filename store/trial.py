@@ -194,7 +194,7 @@ class Trial:
             REFIT: f"the refit of trial {self.tid}",
         }
         title = titles.get(self.purpose, f"{self.purpose} trial {self.tid}")
-        return f"the second copy of {title}" if self.is_copy else title
+        return f"second copy of {title}" if self.is_copy else title
 
     @property
     def full_title(self) -> str:

@@ -109,6 +109,14 @@ class Workers:
         with self._guard():
             self._workers.update_one({"_id": worker}, [{"$set": report}], upsert=True)
 
+    def correct(self, worker: str, undelivered: int) -> None:
+        """Report of a worker that died how many results still wait where it kept them."""
+        with self._guard():
+            self._workers.update_one(
+                {"_id": worker, "record.undelivered": {"$exists": True}},
+                {"$set": {"record.undelivered": undelivered}},
+            )
+
     def leave(self, worker: str) -> None:
         """Report that a worker has ended. Its record expires like any other's."""
         with self._guard():

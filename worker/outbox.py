@@ -163,6 +163,8 @@ class Outbox:
                     for partial in folder.glob("*.part"):  # its writer died while writing
                         partial.unlink()
                     _deliver_folder(folder, store)
+                    # Nobody else corrects what the dead worker last reported.
+                    store.workers.correct(folder.name, _count(folder))
                     _remove_if_empty(folder)
             except (portalocker.LockException, FileNotFoundError):
                 continue  # its worker lives, or another worker was faster

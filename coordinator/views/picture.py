@@ -184,7 +184,7 @@ class Lettering:
         return float(width)
 
     def fitted(self, name: str, room: float) -> str:
-        """Return a name as Matplotlib draws it literally, its middle cut to fit that many pixels."""
+        """Return a name as Matplotlib draws it literally; its middle is cut to fit, in pixels."""
         name = self._drawable(printable(name.replace("_", " ")))
         shown, letters = name, min(len(name), int(room))
         while self.width(shown) > room and letters > 2:

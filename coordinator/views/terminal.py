@@ -21,6 +21,7 @@ from hyperhive.coordinator.views.wording import (
     named,
     no_worker,
     occupation,
+    others,
     outcome,
     time_left,
 )
@@ -89,7 +90,8 @@ def panel(snapshot: Snapshot) -> Group:
         Text(counts(study)),
         Text(time_left(study.seconds_left())),
     )
-    lines: list[Text] = [Text(printable(snapshot.phase), style="dim")]
+    phase = "; ".join(filter(None, (snapshot.phase, others(study))))
+    lines: list[Text] = [Text(printable(phase), style="dim")]
     best = study.best
     if best is not None:
         lines.append(Text(f"best so far {outcome(best)} ({named(best)})", style="green"))

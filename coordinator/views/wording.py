@@ -17,17 +17,20 @@ from hyperhive.store.workers import WorkerRecord
 
 
 def counts(study: StudyState) -> str:
-    """Return how many trials of a study's search are in each state, and which others there are."""
+    """Return how many trials of a study's search are in each state."""
     count = study.counts
-    words = (
+    return (
         f"{done(study)} done, {count[Status.RUNNING]} running, "
         f"{count[Status.NEW]} waiting, {count[Status.ERROR]} failed"
     )
-    states = {Status.RUNNING: "runs", Status.NEW: "waits", Status.ERROR: "failed"}
-    others = [
+
+
+def others(study: StudyState) -> str:
+    """Return what the trials do that are not of the search: ``the untuned baseline waits``."""
+    states = {Status.NEW: "waits", Status.RUNNING: "runs", Status.ERROR: "failed"}
+    return ", ".join(
         f"{trial.title} {states[trial.status]}" for trial in study.others if trial.status in states
-    ]
-    return "; ".join([words, *others])
+    )
 
 
 def done(study: StudyState) -> str:

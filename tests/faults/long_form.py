@@ -20,6 +20,7 @@ from support.home import REPOSITORY, Home, Program, until
 from support.storm import LONG, Storm
 from support.writers import kill_under_load
 
+from hyperhive.common.wording import percent
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Status
@@ -105,7 +106,7 @@ def test_a_real_study(home: Home, simpsons_zip: Path) -> None:
         "trials counted": len(trials),
         "of them begun more than once": sum(trial.claims > 1 for trial in trials),
         "late results": sum(trial.late for trial in trials),
-        "test accuracy of the refitted winner": "{:.1%}".format(result["card"]["test_accuracy"]),
+        "test accuracy of the refitted winner": percent(result["card"]["test_accuracy"]),
     }
     write("study", table(rows))
 

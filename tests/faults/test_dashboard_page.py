@@ -133,12 +133,12 @@ def test_the_page_goes_on_when_its_servers_are_back(
             browser = opened.enter_context(browsing(page.url, tmp_path))
             browser.shows(NAME, "#name")
             browser.shows("2 of 4 done, 0 running, 0 waiting, 0 failed", "#counts")
-            browser.shows("best so far 50.0% (trial 1: learning rate 0.05", "#best")
+            browser.shows("best so far 50.0 % (trial 1: learning rate 0.05", "#best")
             browser.shows("cuda (<b>Tegra</b>)", "#workers")
             until(lambda: count(browser, "#chart .point") == 2, "a point for each trial")
             assert count(browser, "#chart .star") == 1
             said = browser.evaluate("document.getElementById('chart').getAttribute('aria-label')")
-            assert "2 measured, from 25.0% to 50.0%" in said
+            assert "2 measured, from 25.0 % to 50.0 %" in said
             assert count(browser, "#name *, #studies img, #workers b, #others script") == 0
             proxy.drop = anything
             browser.shows("the store: MongoDB at", "#problem")

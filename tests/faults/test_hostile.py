@@ -400,7 +400,9 @@ def test_22_a_coordinator_refuses_weights_that_a_worker_planted(
     assert done.returncode == 1
     said = done.stderr
     assert "Traceback" not in said
-    assert "error: worker w0 delivered weights for s/refit/0 that cannot be used" in said
+    assert (
+        "error: worker w0 delivered weights for s, the refit of trial 0 that cannot be used" in said
+    )
     assert "--no-refit" in said
     assert not (home.work / "models" / "s" / "model.json").exists()
     study = store.studies.get("s")

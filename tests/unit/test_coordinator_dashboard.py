@@ -314,22 +314,23 @@ def test_the_page_shows_studies_trials_and_workers(store: Store) -> None:
     assert study["counts"] == "4 of 8 done, 1 running, 1 waiting, 1 failed"
     assert study["best"] == {
         "trial": 1,
-        "outcome": "50.0%",
+        "outcome": "50.0 %",
         "hyperparameters": "learning rate 0.02, momentum 0.5, epochs 7",
+        "named": "trial 1: learning rate 0.02, momentum 0.5, epochs 7",
     }
-    assert (study["ended"], study["untuned"]) == (5, "11.0%")
+    assert (study["ended"], study["untuned"]) == (5, "11.0 %")
     assert study["failures"] == ["trial 4: failed (<b>no</b>)"]
     assert [row["trial"] for row in study["top"]] == [1, 2, 0]
     chart = study["chart"]
     assert chart["points"] == [[0, 0.25], [1, 0.5], [2, 0.4]]
     assert (chart["best"], chart["bad"], chart["untuned"]) == ([1, 0.5], [3, 4], 0.11)
     assert chart["text"] == (
-        "Validation accuracy by trial: 3 measured, from 25.0% to 50.0%. The best is trial 1: "
-        "50.0%. Untuned: 11.0%. 2 diverged or failed."
+        "Validation accuracy by trial: 3 measured, from 25.0 % to 50.0 %. The best is trial 1: "
+        "50.0 %. Untuned: 11.0 %. 2 diverged or failed."
     )
     (worker,) = fleet["workers"]
     assert worker["does"] == SCRIPT + (
-        ", trial 5: epoch 3 of 7, 61.2%; results that wait on its device: 2"
+        ", trial 5: epoch 3 of 7, 61.2 %; results that wait on its device: 2"
     )
     assert (worker["name"], worker["device"]) == ("mac", "mps (Apple M2)")
     assert worker["heard"].startswith("last heard of ")
@@ -337,7 +338,7 @@ def test_the_page_shows_studies_trials_and_workers(store: Store) -> None:
         SCRIPT + ": taken again after a worker was lost, stopped or failed: trial 5"
     ]
     other = looked(Dashboard(FleetReader(store)), "ended")["fleet"]["study"]
-    assert (other["name"], other["test"], other["best"]) == ("ended", "72.1%", None)
+    assert (other["name"], other["test"], other["best"]) == ("ended", "72.1 %", None)
 
 
 def test_a_fleet_without_studies_or_workers_says_so(store: Store) -> None:
@@ -565,7 +566,7 @@ def test_a_study_of_other_objectives_has_no_chart(store: Store) -> None:
     store.queue.finish(*identity_of(taken(store)), {"loss": 0.5})
     study = looked(Dashboard(FleetReader(store)))["fleet"]["study"]
     assert study["chart"]["text"] == "Validation accuracy by trial: no trial has one yet."
-    assert (study["best"]["outcome"], study["chart"]["points"]) == ("done", [])
+    assert (study["best"]["outcome"], study["chart"]["points"]) == ("loss 0.5", [])
 
 
 def identity_of(trial: Trial) -> Any:

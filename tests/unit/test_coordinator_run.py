@@ -457,7 +457,7 @@ def test_a_summary_can_be_copied_from_a_log(store: Store, mongo_uri: str) -> Non
     config = {**winner.config, "train_on_all": True}
     card = Card(["a", "b"], 1, [0.5], [0.5], "", {}, config, test_accuracy=0.875)
     shown = plain(summary(Result(winner, card, None, folder, folder / PICTURE_FILE)), width=80)
-    assert "87.5% of test images (refitted" in shown
+    assert "87.5 % of test images (refitted" in shown
     assert "unknown of validation images" in shown
     assert str(folder / WEIGHTS_FILE) in shown
     assert str(folder / PICTURE_FILE) in shown
@@ -473,7 +473,7 @@ def test_status_shows_studies_trials_and_workers(store: Store, mongo_uri: str) -
     store.workers.report("nano-12", None, "cuda (Tegra X1)", {}, None)
     shown = plain(status_report(store, None))
     (ended,) = [line for line in shown.splitlines() if "3 of 3" in line]
-    assert "87.5%" in ended
+    assert "87.5 %" in ended
     (another,) = [line for line in shown.splitlines() if "another" in line]
     assert "0 of 9" in another
     (worker,) = [line for line in shown.splitlines() if "nano-12" in line]
@@ -585,7 +585,7 @@ def test_the_panel_shows_what_each_worker_does(store: Store) -> None:
     store.queue.heartbeat(trial, {"epoch": 3, "epochs": 9, "validation_accuracy": 0.612})
     shown = plain(panel(snapshot(store)))
     assert "0 of 3 done, 1 running, 0 waiting, 0 failed" in shown
-    assert "trial 0: epoch 3 of 9, 61.2%" in shown
+    assert "trial 0: epoch 3 of 9, 61.2 %" in shown
     assert "no worker yet" not in shown
 
 

@@ -80,6 +80,7 @@ def test_help_imports_no_command() -> None:
         "hyperhive.cli",
         "hyperhive.common",
         "hyperhive.common.errors",
+        "hyperhive.common.streams",
         "hyperhive.common.text",
     }
 

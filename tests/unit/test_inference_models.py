@@ -383,8 +383,8 @@ def test_better_models_are_taken_while_it_labels(store: Store, mongo_uri: str, c
     assert all(answer in direct.values() for answer in answers)
     assert answers[-1] == direct[4]
     assert watched.announced.lines == [
-        "trial 2 takes over: its validation accuracy is 60.0% instead of 50.0%",
-        "trial 4 takes over: its validation accuracy is 60.0% instead of 60.0%",
+        "trial 2 takes over: its validation accuracy is 60.0 % instead of 50.0 %",
+        "trial 4 takes over: its validation accuracy is 60.0 % instead of 60.0 %",
     ]
     assert watched.warned.lines == []
 

@@ -312,7 +312,7 @@ def test_a_models_file_is_described_and_exported(tmp_path: Path, dataset: Datase
     output = best("--model", tmp_path)
     assert "trial 7, refitted on training and validation data" in output
     assert "learning rate 0.0123" in output
-    assert "72.1% of test images" in output
+    assert "72.1 % of test images" in output
     assert card.weights_sha256 in output
     DatasetCache().get(dataset.content_hash, lambda name: dataset.pack())
     output = best("--model", tmp_path, "--export", tmp_path / "model.onnx")
@@ -329,13 +329,13 @@ def test_best_needs_only_what_a_device_has(
     packed, card = saved(tmp_path, dataset, trial=7, test_accuracy=0.721)
     described = best_without(COORDINATORS + " torch", "--model", tmp_path)
     assert re.search(r"^state +trial 7$", described, re.MULTILINE)
-    assert re.search(r"^test +72\.1% of test images$", described, re.MULTILINE)
+    assert re.search(r"^test +72\.1 % of test images$", described, re.MULTILINE)
     assert f"SHA-256 {card.weights_sha256}" in described
     ref = store.blobs.put(packed, "weights").as_document()
     store.studies.open("mine", {})
     store.studies.conclude("mine", {"card": card.to_json(), "weights": ref})
     described = best_without(COORDINATORS + " torch", "mine", "--mongo", mongo_uri)
-    assert "72.1% of test images" in described
+    assert "72.1 % of test images" in described
     DatasetCache().get(dataset.content_hash, lambda name: dataset.pack())
     path = tmp_path / "model.pt"
     exported = best_without(COORDINATORS, "--model", tmp_path, "--export", path)

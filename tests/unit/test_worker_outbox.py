@@ -170,6 +170,35 @@ def test_the_result_of_a_killed_process_is_delivered(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_dead_workers_reported_is_corrected(
+    store: Store, trial: Trial, tmp_path: Path
+) -> None:
+    """Workers of one device count its results together; who delivers for the dead says so."""
+    process(store, tmp_path, trial, "killed").communicate()
+    (tmp_path / "other").mkdir()  # also killed, when it had nothing of its own
+    (tmp_path / "other" / "lock").touch()
+    for worker in ("another", "other", "elsewhere"):
+        store.workers.report(worker, None, "cpu", {}, None, undelivered=1)
+    with Outbox("w", tmp_path) as outbox:
+        outbox.deliver_for_the_dead(store)
+    assert {each.id: each.undelivered for each in store.workers.present()} == {
+        "another": 0,
+        "elsewhere": 1,
+        "other": 0,
+    }
+
+
+def test_what_still_waits_of_a_dead_worker_is_still_reported(store: Store, tmp_path: Path) -> None:
+    """A result that cannot be delivered stays, and stays in the dead worker's record."""
+    (tmp_path / "dead").mkdir()
+    for name in ("lock", "damaged.bson"):
+        (tmp_path / "dead" / name).write_bytes(b"x")
+    store.workers.report("dead", None, "cpu", {}, None, undelivered=2)
+    with Outbox("w", tmp_path) as outbox:
+        outbox.deliver_for_the_dead(store)
+    assert [each.undelivered for each in store.workers.present()] == [1]
+
+
 def test_a_living_process_keeps_its_own(
     store: Store, trial: Trial, tmp_path: Path, mongo_uri: str
 ) -> None:

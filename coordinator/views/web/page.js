@@ -67,7 +67,7 @@ function showStudy(study) {
   if (!study) return;
   element("bar").max = study.budget;
   element("bar").value = study.ended;
-  write(element("counts"), [study.counts, study.left].filter(Boolean).join("; "));
+  write(element("counts"), [study.counts, study.others, study.left].filter(Boolean).join("; "));
   const best = study.best;
   write(element("best"), best
     ? "best so far " + best.outcome + " (" + best.named + ")"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, cast
+from typing import List, cast
 
 import matplotlib
 import numpy as np
@@ -86,7 +86,7 @@ def draw(
         canvas = FigureCanvasAgg(figure)
         images, history = cast(List[SubFigure], figure.subfigures(2, 1, height_ratios=[1.9, 1]))
         _draw_images(images, canvas, dataset, answers)
-        _draw_history(history.subplots(), trials, winner, untuned)
+        _draw_history(history.subplots(), Lettering(canvas, 9), trials, winner, untuned)
         figure.savefig(partial, format="png")
     return path
 
@@ -100,7 +100,7 @@ def _draw_images(
     )
     title = Lettering(canvas, 15, "bold")
     room = _WIDTH - 2 * _GAP - title.width(f": {said}")
-    figure.suptitle(f"{title.fitted(dataset.name, room)}: {said}", **title.style)
+    figure.suptitle(f"{title.fitted(dataset.name, room)}: {said}", fontproperties=title.font)
     chosen = np.random.RandomState(0).permutation(len(dataset.test_labels))[: _COLUMNS * _ROWS]
     for axes, index in zip(figure.subplots(_ROWS, _COLUMNS).flat, sorted(chosen)):
         _draw_image(axes, Lettering(canvas, 8), dataset, answers, int(index))
@@ -119,17 +119,17 @@ def _draw_image(
     colour = _QUIET if not known else _RIGHT if right else _WRONG
     for spine in axes.spines.values():
         spine.set(color=colour, linewidth=2)
-    said = [("✓ " if right else "✗ ", dataset.classes[predicted]), ("is ", dataset.classes[label])]
-    if not known:
-        said[0] = ("unknown", "")
-    elif right:
-        del said[1]
+    answer = ("✓ " if right else "✗ ", dataset.classes[predicted]) if known else ("unknown", "")
+    truth = ("is ", dataset.classes[label])
+    said = [answer] if known and right else [answer, truth]
     room = _WIDTH / _COLUMNS - _GAP
     lines = [before + letters.fitted(name, room - letters.width(before)) for before, name in said]
-    axes.set_title("\n".join(lines), color=colour, pad=3, **letters.style)
+    axes.set_title("\n".join(lines), color=colour, pad=3, fontproperties=letters.font)
 
 
-def _draw_history(axes: Axes, trials: list[Trial], winner: Trial, untuned: float | None) -> None:
+def _draw_history(
+    axes: Axes, letters: Lettering, trials: list[Trial], winner: Trial, untuned: float | None
+) -> None:
     points = sorted((trial.tid, accuracy) for trial, accuracy in measured(ranking(trials)))
     numbers = [tid for tid, _ in points]
     accuracies = [accuracy for _, accuracy in points]
@@ -145,7 +145,7 @@ def _draw_history(axes: Axes, trials: list[Trial], winner: Trial, untuned: float
         markersize=18,
         markeredgecolor="black",
         clip_on=False,
-        label=textwrap.fill(f"the best: {hyperparameters(winner)}", 60),
+        label=textwrap.fill(letters.fitted(f"the best: {hyperparameters(winner)}", _WIDTH), 60),
     )
     if untuned is not None:
         axes.axhline(untuned, color=_QUIET, linestyle="--", label=f"untuned: {percent(untuned)}")
@@ -154,7 +154,8 @@ def _draw_history(axes: Axes, trials: list[Trial], winner: Trial, untuned: float
     axes.grid(alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     # Above the plot: inside it would hide trials.
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncol=4, frameon=False, fontsize=9)
+    font = letters.font
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncol=4, frameon=False, prop=font)
 
 
 class Lettering:
@@ -173,14 +174,13 @@ class Lettering:
         self._weight = weight
 
     @property
-    def style(self) -> dict[str, Any]:
-        """The arguments of Matplotlib for all text that was fitted."""
-        return {"family": self._families, "fontsize": self._size, "fontweight": self._weight}
+    def font(self) -> FontProperties:
+        """The font that has the letters of all text that was fitted."""
+        return FontProperties(family=self._families, size=self._size, weight=self._weight)
 
     def width(self, text: str) -> float:
         """Return the width of text, in pixels."""
-        font = FontProperties(family=self._families, size=self._size, weight=self._weight)
-        width, _, _ = self._renderer.get_text_width_height_descent(text, font, ismath=False)
+        width, _, _ = self._renderer.get_text_width_height_descent(text, self.font, ismath=False)
         return float(width)
 
     def fitted(self, name: str, room: float) -> str:

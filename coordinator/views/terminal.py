@@ -9,15 +9,14 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from hyperhive.common.console import Screen, tell
-from hyperhive.common.text import printable
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch, at_work
 from hyperhive.coordinator.views.wording import (
     counts,
     doing,
     hyperparameters,
+    literal,
     named,
     no_worker,
     occupation,
@@ -85,18 +84,17 @@ def panel(snapshot: Snapshot) -> Group:
     study = snapshot.study
     head = Table.grid(padding=(0, 2))
     head.add_row(
-        Text(study.name, style="bold"),
+        *literal(study.name, style="bold"),
         ProgressBar(total=study.budget, completed=study.ended, width=30),
-        Text(counts(study)),
-        Text(time_left(study.seconds_left())),
+        *literal(counts(study), time_left(study.seconds_left())),
     )
     phase = "; ".join(filter(None, (snapshot.phase, others(study))))
-    lines: list[Text] = [Text(printable(phase), style="dim")]
+    lines = literal(phase, style="dim")
     best = study.best
     if best is not None:
-        lines.append(Text(f"best so far {outcome(best)} ({named(best)})", style="green"))
+        lines += literal(f"best so far {outcome(best)} ({named(best)})", style="green")
     if not snapshot.workers:
-        lines.append(Text(no_worker(snapshot.had_workers), style="yellow"))
+        lines += literal(no_worker(snapshot.had_workers), style="yellow")
     return Group(head, *lines, _workers(snapshot))
 
 
@@ -107,5 +105,5 @@ def _workers(snapshot: Snapshot) -> Table:
         trial = held.get(worker.id)
         work = occupation(worker, doing(trial) if trial else "")
         cells = ("  " + worker.id, worker.device, work)
-        table.add_row(*map(Text, cells))  # what a worker wrote is not markup
+        table.add_row(*literal(*cells))
     return table

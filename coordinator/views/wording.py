@@ -112,6 +112,11 @@ def time_left(seconds: float | None) -> str:
     return f"about {seconds / 60:.0f} min left"
 
 
+def literal(*texts: str, style: str = "") -> list[Text]:
+    """Return texts as cells of a table: what somebody else wrote is neither markup nor raw."""
+    return [Text(printable(text), style=style) for text in texts]
+
+
 def facts(lines: Mapping[str, str]) -> Text:
     """Return labelled lines; the one of the test accuracy, ``test``, stands out."""
     text = Text()

@@ -56,7 +56,9 @@ def run(options: DemoOptions, connect: Connect, console: Screen) -> bool:
     chosen = plan(loaded, options.trials, options.seed, **space)
     with StopSignals() as signals, connect() as uri:
         log = options.models / chosen.name / "worker.log"
-        environment = {**options.environment, "HYPERHIVE_MONGO": uri}
+        # The log is UTF-8, whatever this console has.
+        encoding = {"PYTHONIOENCODING": "utf-8"}
+        environment = {**options.environment, **encoding, "HYPERHIVE_MONGO": uri}
         with workers(environment, chosen.name, options.slots, log) as running:
             shown = ShownSearch(
                 chosen,
@@ -146,7 +148,7 @@ class Workers:
     def require_alive(self) -> None:
         """Raise ``WorkersFailed``, with the last line of their log, if they have ended."""
         if self._process.poll() is not None:
-            lines = self._log.read_text(errors="replace").strip().splitlines()
+            lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             reason = lines[-1] if lines else "they gave no reason"
             raise WorkersFailed(f"the demo's workers ended: {reason} (log: {self._log})")
 

@@ -33,7 +33,14 @@ class ErrorKind(str, enum.Enum):
 SEARCH, BASELINE, REFIT = "search", "baseline", "refit"
 """What a trial is for: the search, the accuracy without tuning, the winner trained on all data."""
 
-_OF_THE_STUDY = ("dataset", "seed", "split_seed", "validation_fraction", "train_on_all")
+_OF_THE_STUDY = (
+    "dataset",
+    "schedule",
+    "seed",
+    "split_seed",
+    "train_on_all",
+    "validation_fraction",
+)
 """The keys of LeNet-5's configurations that say which data and which random numbers it gets."""
 
 HYPEROPT = "hyperopt"

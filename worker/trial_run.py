@@ -95,7 +95,7 @@ def progress_in_words(progress: Mapping[str, Any]) -> str:
     """
     rest = {key: value for key, value in progress.items() if key != "done" and value is not None}
     if {"epoch", "epochs"} <= set(rest):
-        rest = {**rest, "epoch": f"{rest['epoch']} of {rest.pop('epochs')}"}
+        rest["epoch"] = f"{rest['epoch']} of {rest.pop('epochs')}"
     accuracy = number(rest.get("validation_accuracy"))
     if accuracy is not None:
         rest["validation_accuracy"] = percent(accuracy)

@@ -67,8 +67,8 @@ def _details(fleet: Fleet) -> Table:
     table.add_column("study", no_wrap=True)
     table.add_column("trials", overflow="fold")
     for study in fleet.studies:
-        best = study.best and f"best {named(study.best)}"
-        for line in filter(None, (best, others(study))):
+        lines = [f"best {named(study.best)}"] if study.best else []
+        for line in filter(None, (*lines, others(study))):
             table.add_row(*literal(study.title, line))
     return table
 

@@ -120,6 +120,23 @@ def test_waiting_trials_exceed_neither_workers_nor_budget(store: Store, mongo_ur
     assert max(waiting) <= 2
 
 
+def test_the_baseline_is_seen_while_the_search_runs(store: Store) -> None:
+    """Whoever watches sees what the worker does that runs it."""
+    seen: list[Snapshot] = []
+
+    def holds(snapshot: Snapshot) -> bool:
+        seen.append(snapshot)
+        store.queue.claim("w", "token", ["lenet5"])
+        return any(trial.status is Status.RUNNING for trial in snapshot.study.others)
+
+    with pytest.raises(Interrupted):
+        search(store, study(), **stop_when(holds)).run()
+    [baseline] = seen[-1].study.others
+    assert (baseline.title, baseline.owner) == ("the untuned baseline", "w")
+    assert seen[-1].phase == "searching"
+    assert baseline not in seen[-1].study.searched
+
+
 def test_a_baseline_is_posted_beside_the_search(store: Store, mongo_uri: str) -> None:
     """The untuned configuration runs under an exp_key of its own, and only once."""
     of = study(2)

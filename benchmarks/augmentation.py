@@ -23,6 +23,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._common import loaded, simpsons_option
 from benchmarks._models import CONFIGS
+from hyperhive.common.wording import percent
 from hyperhive.model.training import TrainingData, train
 
 
@@ -39,7 +40,7 @@ def main() -> None:
             for seed in range(options.seeds):
                 changed = dataclasses.replace(config, epochs=epochs, seed=seed, train_on_all=False)
                 accuracies.append(train(changed, data).epochs[-1].validation_accuracy)
-            shown = ", ".join(f"{accuracy:.1%}" for accuracy in accuracies)
+            shown = ", ".join(f"{percent(accuracy)}" for accuracy in accuracies)
             print(f"{epochs} epochs, {name:<8} {shown}", flush=True)
 
 

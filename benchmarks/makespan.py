@@ -31,6 +31,7 @@ from typing import Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hyperhive.common.signals import StopRequest
+from hyperhive.common.wording import percent
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.study import Plan, Study
@@ -178,11 +179,11 @@ def _print(first: list[Outcomes], fitted: list[Outcomes]) -> None:
     for what in ("search", "whole"):
         before, after = [sum(getattr(each, what) for each in way) for way in (first, fitted)]
         gains = [1 - getattr(b, what) / getattr(a, what) for a, b in zip(first, fitted)]
-        text = "{}: {:.1%} shorter (each study {})"
-        each = ", ".join(f"{gain:.0%}" for gain in gains)
-        print(text.format("with refit" if what == "whole" else "search", 1 - after / before, each))
+        each = ", ".join(f"{percent(gain, 0)}" for gain in gains)
+        name = "with refit" if what == "whole" else "search"
+        print(f"{name}: {percent(1 - after / before)} shorter (each study {each})")
     bound = 1 - sum(each.bound for each in fitted) / sum(each.search for each in first)
-    print(f"search: no schedule could be more than {bound:.1%} shorter")
+    print(f"search: no schedule could be more than {percent(bound)} shorter")
     print(
         f"results: {sum(len(each.losses) for each in fitted)} trials, each counted once, "
         f"with the same results in both ways; {sum(each.late for each in fitted)} late"

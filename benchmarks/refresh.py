@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bson import ObjectId
 from hyperopt.base import JOB_STATE_DONE, STATUS_OK
 
+from hyperhive.common.wording import percent
 from hyperhive.mongoexp import MongoJobs, MongoTrials
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
@@ -87,7 +88,7 @@ def main() -> None:
         fill(jobs, "refresh", count)
         load, refresh = measure(jobs, "refresh")
     print(f"{count:,} trials: first load {1000 * load:.0f} ms, ", end="")
-    print(f"refresh {1000 * refresh:.1f} ms, {refresh / load:.1%} of it")
+    print(f"refresh {1000 * refresh:.1f} ms, {percent(refresh / load)} of it")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from benchmarks._common import DATA, loaded, simpsons_option
 from benchmarks._membership_scores import Net, auroc, scores, trained
 from benchmarks._models import card_of
 from benchmarks._strangers import MILD, Random, distorted, in_colour, strangers
+from hyperhive.common.wording import percent
 from hyperhive.coordinator.evaluation import calibrate
 from hyperhive.model.calibration import Calibration, calibration_error
 from hyperhive.model.checkpoint import pack_weights
@@ -71,8 +72,8 @@ def report_errors(name: str, trial: Net, refit: Net, seed: int) -> None:
             for t in (1.0, temperature)
         ]
         accuracy = (logits.argmax(axis=1) == labels).mean()
-        cells = "| {} | {:.1%} | {:.2f} | {:.1%} | {:.1%} |"
-        print(cells.format(row, accuracy, temperature, *errors), flush=True)
+        shown = [percent(accuracy), f"{temperature:.2f}", *map(percent, errors)]
+        print(f"| {row} | {' | '.join(shown)} |", flush=True)
 
 
 def report_scores(
@@ -120,12 +121,13 @@ def report_decision(
     print("| of no class | answered unknown |\n|---|---|")
     for kind, pictures in kinds.items():
         known = answers(refit, calibration, pictures)[1]
-        print(f"| {kind} | {1 - known.mean():.1%} |")
+        print(f"| {kind} | {percent(1 - known.mean())} |")
     predicted, known = answers(refit, calibration, dataset.test_images)
     is_correct = predicted == dataset.test_labels
+    kept = [percent(known[which].mean()) for which in (slice(None), is_correct, ~is_correct)]
     print(
-        f"members that keep their label: {known.mean():.1%} of all, {known[is_correct].mean():.1%} "
-        f"of the correct ones, {known[~is_correct].mean():.1%} of the wrong ones"
+        "members that keep their label: {} of all, {} of the correct ones, {} of the wrong "
+        "ones".format(*kept)
     )
     print("| members, 480x480 | correct, without unknown | of these not answered unknown |")
     print("|---|---|---|")
@@ -136,7 +138,10 @@ def report_decision(
         pictures = distorted(images, kind, random, dataset.channels)
         predicted, known = answers(refit, calibration, pictures)
         is_correct = predicted == dataset.test_labels[chosen]
-        print(f"| {kind} | {is_correct.mean():.1%} | {known[is_correct].mean():.1%} |", flush=True)
+        print(
+            f"| {kind} | {percent(is_correct.mean())} | {percent(known[is_correct].mean())} |",
+            flush=True,
+        )
 
 
 def main() -> None:

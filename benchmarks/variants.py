@@ -24,6 +24,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._common import loaded, simpsons_option
+from hyperhive.common.wording import percent
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.lenet import LeNet5
 from hyperhive.model.metrics import evaluate
@@ -70,7 +71,7 @@ def main() -> None:
             with mock.patch("hyperhive.model.training.LeNet5", network):
                 model = train(config, data).model
             accuracies.append(evaluate(model, images, labels, data.normalise).accuracy)
-        shown = ", ".join(f"{accuracy:.1%}" for accuracy in accuracies)
+        shown = ", ".join(f"{percent(accuracy)}" for accuracy in accuracies)
         print(f"{name:<40} {shown}", flush=True)
 
 

@@ -40,7 +40,7 @@ def main() -> None:
             for seed in range(options.seeds):
                 changed = dataclasses.replace(config, epochs=epochs, seed=seed, train_on_all=False)
                 accuracies.append(train(changed, data).epochs[-1].validation_accuracy)
-            shown = ", ".join(f"{percent(accuracy)}" for accuracy in accuracies)
+            shown = ", ".join(map(percent, accuracies))
             print(f"{epochs} epochs, {name:<8} {shown}", flush=True)
 
 

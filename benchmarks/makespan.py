@@ -179,7 +179,7 @@ def _print(first: list[Outcomes], fitted: list[Outcomes]) -> None:
     for what in ("search", "whole"):
         before, after = [sum(getattr(each, what) for each in way) for way in (first, fitted)]
         gains = [1 - getattr(b, what) / getattr(a, what) for a, b in zip(first, fitted)]
-        each = ", ".join(f"{percent(gain, 0)}" for gain in gains)
+        each = ", ".join(percent(gain, 0) for gain in gains)
         name = "with refit" if what == "whole" else "search"
         print(f"{name}: {percent(1 - after / before)} shorter (each study {each})")
     bound = 1 - sum(each.bound for each in fitted) / sum(each.search for each in first)

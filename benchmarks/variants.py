@@ -71,7 +71,7 @@ def main() -> None:
             with mock.patch("hyperhive.model.training.LeNet5", network):
                 model = train(config, data).model
             accuracies.append(evaluate(model, images, labels, data.normalise).accuracy)
-        shown = ", ".join(f"{percent(accuracy)}" for accuracy in accuracies)
+        shown = ", ".join(map(percent, accuracies))
         print(f"{name:<40} {shown}", flush=True)
 
 

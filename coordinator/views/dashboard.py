@@ -179,7 +179,7 @@ def _details(study: StudyState) -> _Json:
         **_line(study),
         "budget": study.budget,
         "ended": study.ended,
-        "others": others(study),
+        "others": _text(others(study)),
         "left": time_left(study.seconds_left()),
         "best": best and _ranked(best),
         "test": None if test is None else percent(test),

@@ -254,8 +254,7 @@ class Trial:
         A trial that no transition can end, see ``job_schema``, reads as failed.
         """
         misc = mapping(document.get("misc"))
-        objective = _objective(misc.get("cmd"))
-        study, purpose = _study_and_purpose(text(document.get("exp_key")) or "", objective)
+        study, purpose, objective = _place(document.get("exp_key"), misc.get("cmd"))
         status, error = _ending(document)
         issued = [each for each in sequence(document.get("issued")) if isinstance(each, Mapping)]
         return cls(
@@ -291,12 +290,13 @@ class Trial:
         )
 
 
-def _study_and_purpose(exp_key: str, objective: str | None) -> tuple[str, str]:
-    """Return what an experiment key consists of; an experiment of hyperopt's has any name."""
+def _place(exp_key: Any, cmd: Any) -> tuple[str, str, str | None]:
+    """Return a trial's study, purpose and objective; hyperopt's experiments have any name."""
+    key, objective = text(exp_key) or "", _objective(cmd)
     if objective == HYPEROPT:
-        return exp_key, SEARCH
-    study, _, purpose = exp_key.partition("/")
-    return study, purpose or SEARCH
+        return key, SEARCH, objective
+    study, _, purpose = key.partition("/")
+    return study, purpose or SEARCH, objective
 
 
 def _first_values(vals: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class ErrorKind(str, enum.Enum):
     OBJECTIVE = "objective"  # the objective failed in its last attempt
     WORKER_LOST = "worker_lost"  # its workers vanished until no attempt was left
     CANCELLED = "cancelled"  # somebody asked for its end
-    BAD_PAYLOAD = "bad_payload"  # no worker can run its configuration
+    BAD_PAYLOAD = "bad_payload"  # no worker can run its configuration, or store its result
     DEVICE = "device"  # the device of every worker that there was failed at it
 
 

@@ -8,7 +8,9 @@ from hyperhive.common.console import tell
 from hyperhive.store.cli import MONGO, MONGOD, server
 
 study_app = typer.Typer(no_args_is_help=True, help="End a study early, or delete it.")
-NAME = typer.Argument(help="The study's name, as `hyperhive status` shows it.")
+NAME = typer.Argument(
+    help="The name of the study, or the exp_key of hyperopt's fmin, as `hyperhive status` shows it."
+)
 
 
 @study_app.command()

@@ -62,10 +62,10 @@ def _plain(result: _Document) -> _Document:
         try:
             plain[name] = SONify(value)
         except Exception as error:  # its text is the part that failed, and all that this is in
-            kind = type(error.args[1]).__name__
+            kind = type(error.args[1])
             raise Unstorable(
                 f"the result cannot be stored: {name!r:.80} is or contains something else than "
-                f"numbers, text, bytes, lists, dicts and None ({kind})"
+                f"numbers, text, bytes, lists, dicts and None: {kind.__module__}.{kind.__name__}"
             ) from None
     encoded("the result", plain, LARGEST_RESULT)
     return plain

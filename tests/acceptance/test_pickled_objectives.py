@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import numpy as np
 import pytest
 from hyperopt import hp, rand
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_NEW, JOB_STATE_RUNNING, Domain
@@ -88,12 +89,28 @@ def test_what_a_job_does_to_itself_ends_no_worker(home: Home, store: Store, uri:
     def leaves(x: float) -> float:
         raise SystemExit(7)
 
+    def interrupts(x: float) -> float:
+        raise KeyboardInterrupt
+
+    def quotes(x: float) -> float:
+        raise AssertionError(os.fsdecode(b"caf\xe9: ") + "1.5, " * 4_000_000)
+
+    def unstorable(x: float) -> dict[str, Any]:
+        return {"status": "ok", "loss": x, "curve": [x] * 100_000, "converged": np.bool_(True)}
+
+    def attaches(x: float) -> dict[str, Any]:
+        return {"status": "ok", "loss": x, "attachments": {"a": b"a", "model": {"w": 1}}}
+
     missing = post(store, "missing", good, max_attempts=1)
     missing.attachments["FMinIter_Domain"] = b"cnot_a_module\nf\n."
     broken = {
         "No module named 'not_a_module'": missing,
         "ZeroDivisionError: by itself": post(store, "raises", raises, max_attempts=1),
         "sys.exit(7)": post(store, "leaves", leaves, max_attempts=1),
+        "KeyboardInterrupt": post(store, "interrupts", interrupts, max_attempts=1),
+        "AssertionError: caf\\xe9: 1.5, 1.5, ": post(store, "quotes", quotes, max_attempts=1),
+        "'converged' is or contains something": post(store, "unstorable", unstorable),
+        "'model' must be bytes or text, not dict": post(store, "attaches", attaches),
     }
     failing = post(store, "fails", fails)
     trials = post(store, "good", good, 3)
@@ -107,6 +124,8 @@ def test_what_a_job_does_to_itself_ends_no_worker(home: Home, store: Store, uri:
         (job,) = jobs_of(experiment)
         assert job["state"] == JOB_STATE_ERROR
         assert why in job["error"]["message"]
+        assert (job["attempts"], job.get("_attachments")) == (1, None)
+        assert len(job["error"]["message"]) <= 4000
     assert jobs_of(failing)[0]["result"] == {"status": "fail", "why": "no loss"}
     trials.refresh()
     for trial in trials:

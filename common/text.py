@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import traceback
 import unicodedata
 
 _HOME = re.compile(r"(--[\w-]+=)?~(?=[/\\]|$)")
@@ -23,6 +24,14 @@ def storable(text: str, most: int) -> str:
     """Return text as the database takes it: valid UTF-8, and no more than ``most`` characters."""
     cut = text if len(text) <= most else text[: most - 1] + "…"
     return "".join(_escaped(letter) if "\ud800" <= letter <= "\udfff" else letter for letter in cut)
+
+
+def of_error(error: BaseException) -> str:
+    """Return an error's type and text as a traceback ends: ``ValueError: no such layer``.
+
+    The type may be anybody's, so its ``__str__`` may fail.
+    """
+    return "".join(traceback.format_exception_only(type(error), error)).strip()
 
 
 def composed(name: str) -> str:

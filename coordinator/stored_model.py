@@ -16,6 +16,7 @@ from rich.text import Text
 from hyperhive.common.errors import InputError, UsageError
 from hyperhive.common.files import require_writable
 from hyperhive.common.wording import in_words, percent
+from hyperhive.coordinator import experiment
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.views.wording import facts, hyperparameters, outcome
 from hyperhive.model import model_files
@@ -73,6 +74,10 @@ def run(options: BestOptions, connect: Callable[[], ContextManager[str]]) -> Ite
         def store() -> Store:
             return opened.enter_context(Store(opened.enter_context(connect())))
 
+        if options.study is not None and store().is_experiment(options.study):
+            is_export = options.export is not None
+            yield experiment.describe(store(), options.study, is_export=is_export)
+            return
         if options.model is not None:
             model = from_file(options.model)
         else:

@@ -95,9 +95,9 @@ class Plan:
         }.items():
             value = getattr(self, field)
             whole = isinstance(value, int) and not isinstance(value, bool)
-            rule = f"{field} must be a whole number, {least} or more, and below 2**63"
-            _require(whole and least <= value < 2**63, rule)  # the store has room for eight bytes
-        _require(self.seed < 2**32, "seed must be below 2**32")
+            _require(whole and value >= least, f"{field} must be a whole number, {least} or more")
+            # The database has no whole number above eight bytes, NumPy no seed above four.
+            _require(value < 2**32, f"{field} must be below 2**32")
         named = isinstance(self.objective, str) and self.objective not in ("", HYPEROPT)
         _require(named, "objective must be the name under which workers know what a trial runs")
         is_share = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
@@ -262,7 +262,7 @@ def read_file(path: Path) -> dict[str, Any]:
         tables = tomllib.loads(read_text(path))
     except OSError as error:
         raise UsageError(f"study file {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # also of text that is not UTF-8, and of numbers without an end
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of 5,000 digits
         raise UsageError(f"study file {path} is not valid TOML: {error}") from error
     known = {field.name for field in dataclasses.fields(Plan)} - {"data"} | {"dataset"}
     _refuse_unknown(path, set(tables), known)

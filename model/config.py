@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import typing
 from dataclasses import dataclass
 from typing import Any, Mapping
 
 from hyperhive.common.errors import ConfigError
-from hyperhive.common.values import is_number
+from hyperhive.common.values import number
 
 SCHEDULES = ("cosine", "constant")
 
@@ -69,12 +68,14 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "learning_rate must be above 0", self.learning_rate)
         _require(self.epochs >= 1, "epochs must be 1 or more", self.epochs)
+        _require(self.epochs < 2**32, "epochs must be below 2**32", self.epochs)
         _require(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
         _require(self.schedule in SCHEDULES, "schedule must be cosine or constant", self.schedule)
         _require(self.augment in AUGMENTATIONS, "augment must be none or camera", self.augment)
         _require(0 <= self.seed < 2**63, "seed must be in [0, 2**63)", self.seed)
         _require(0 <= self.split_seed < 2**32, "split_seed must be in [0, 2**32)", self.split_seed)
         _require(self.batch_size >= 1, "batch_size must be 1 or more", self.batch_size)
+        _require(self.batch_size < 2**32, "batch_size must be below 2**32", self.batch_size)
         _require(
             0 < self.validation_fraction < 1,
             "validation_fraction must be between 0 and 1",
@@ -115,7 +116,7 @@ class TrainConfig:
 
 def _as(kind: Any, name: str, value: Any) -> Any:
     """Return a value as its field's type; raise ``ConfigError`` if that would need a guess."""
-    finite = is_number(value) and math.isfinite(value)
+    finite = number(value) is not None
     if kind is float and finite:
         return float(value)
     if kind is int and finite and value == int(value):
@@ -123,9 +124,9 @@ def _as(kind: Any, name: str, value: Any) -> Any:
     if kind in (bool, str) and isinstance(value, kind):
         return value
     words = {float: "a number", int: "a whole number", bool: "true or false", str: "a string"}
-    raise ConfigError(f"{name} must be {words[kind]}, not {value!r}")
+    raise ConfigError(f"{name} must be {words[kind]}, not {value!r:.60}")
 
 
 def _require(holds: bool, rule: str, value: Any) -> None:
     if not holds:
-        raise ConfigError(f"{rule}: {value}")
+        raise ConfigError(f"{rule}: {value!s:.60}")

@@ -72,6 +72,10 @@ class NoServer(StoreError):
     exit_code = 2
 
 
+class Unstorable(StoreError):
+    """A value is one that the database cannot hold: its type, its size, or a part of it."""
+
+
 class NoServerBinary(StoreError):
     """No mongod executable was found on this machine."""
 

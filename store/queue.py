@@ -26,7 +26,6 @@ No transition changes a document whose bookkeeping fields are malformed
 
 from __future__ import annotations
 
-import uuid
 from typing import Any, Dict, Mapping, Sequence
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
@@ -45,7 +44,7 @@ from hyperhive.store.trial import (
     experiment_key,
     experiment_keys,
 )
-from hyperhive.store.trial_reader import A_STUDYS
+from hyperhive.store.trial_reader import A_JOB, A_STUDYS
 from hyperhive.store.updates import (
     LEASE_IS_OVER,
     REFUNDED,
@@ -70,16 +69,9 @@ DEFAULT_LEASE_S = 60.0
 
 _Document = Dict[str, Any]
 _UNENDED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}
-_LOST = {
-    "state": int(Status.ERROR),
-    "error.kind": {"$in": [ErrorKind.WORKER_LOST.value, ErrorKind.DEVICE.value]},
-}
+_LATE_KINDS = [ErrorKind.WORKER_LOST.value, ErrorKind.DEVICE.value]
+_LOST = {"state": int(Status.ERROR), "error.kind": {"$in": _LATE_KINDS}}
 _OLDEST_FIRST = ("_id", ASCENDING)
-
-
-def new_token() -> str:
-    """Return a token for one claim; the client makes it, so it can ask what became of the claim."""
-    return uuid.uuid4().hex
 
 
 class TrialQueue:
@@ -308,9 +300,24 @@ class TrialQueue:
         """
         last = (trial.error or {}).get("message", "no reason was given")
         message = f"every worker here failed at it, the last with: {last}"
-        nobody_runs_it = {"$or": [{"state": int(Status.NEW)}, LEASE_IS_OVER]}
-        which = {"_id": trial.id, "version": trial.version, **nobody_runs_it}
+        nobody_runs_it = [{"state": int(Status.NEW)}, LEASE_IS_OVER]
+        which = {"_id": trial.id, "version": trial.version, "$or": nobody_runs_it}
         return self._update(which, ended(ErrorKind.DEVICE, message)) is not None
+
+    def withdraw_job(self, trial: Trial, reason: str) -> bool:
+        """End a trial that waits, because nobody waits for its result any longer.
+
+        Nothing happens, and the answer is False, if the trial has changed since it was read.
+        """
+        last = (trial.error or {}).get("message")
+        message = reason if last is None else f"{reason}; its last error: {last}"
+        which = {"_id": trial.id, "version": trial.version, "state": int(Status.NEW)}
+        return self._update(which, ended(ErrorKind.CANCELLED, message)) is not None
+
+    def cancel_jobs(self, exp_key: str | None) -> int:
+        """Do what ``cancel_all`` does, with the jobs of an experiment of hyperopt's."""
+        which = {"exp_key": exp_key, **_UNENDED, **A_JOB}
+        return self._update_many({**which, "cancel_requested": False}, asked_to_end())
 
     def cancel_all(self, study: str) -> int:
         """Ask for the end of all unfinished trials of a study; return how many there were.

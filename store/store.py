@@ -118,11 +118,23 @@ class Store:
     def study(self, name: str) -> StoredStudy:
         """Return a study. Raises ``NotFound``, with the names of the existing studies."""
         study = self.studies.get(name)
-        if study is None:
-            names = ", ".join(other.name for other in self.studies.all())
-            existing = f"its studies are {names}" if names else "it has none"
-            raise NotFound(f"there is no study {name!r} on {self.address}: {existing}")
-        return study
+        if study is not None:
+            return study
+        if self.trials.has_jobs(name):
+            raise NotFound(
+                f"{name!r} on {self.address} is an experiment of hyperopt's fmin: it has no model; "
+                f"`hyperhive best {name}` shows its best trial"
+            )
+        names = ", ".join(other.name for other in self.studies.all())
+        existing = f"its studies are {names}" if names else "it has none"
+        raise NotFound(f"there is no study {name!r} on {self.address}: {existing}")
+
+    def is_experiment(self, name: str) -> bool:
+        """Return whether hyperopt's ``fmin`` posted jobs under this key, and no study has the name.
+
+        The name "" is that of the jobs without a key.
+        """
+        return self.studies.get(name) is None and self.trials.has_jobs(name or None)
 
     def model(self, study: str) -> StoredModel:
         """Return a study's model, or its best so far if it has not ended. Raises ``NotFound``."""

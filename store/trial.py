@@ -26,7 +26,7 @@ class ErrorKind(str, enum.Enum):
     OBJECTIVE = "objective"  # the objective failed in its last attempt
     WORKER_LOST = "worker_lost"  # its workers vanished until no attempt was left
     CANCELLED = "cancelled"  # somebody asked for its end
-    BAD_PAYLOAD = "bad_payload"  # no worker can run its configuration
+    BAD_PAYLOAD = "bad_payload"  # no worker can run its configuration, or store its result
     DEVICE = "device"  # the device of every worker that there was failed at it
 
 
@@ -227,9 +227,13 @@ class Trial:
 
     @property
     def loss(self) -> float | None:
-        """The reported loss of a trial that is done, finite or not; None if it is not a number."""
+        """The reported loss of a trial that is done, finite or not; None if it is not a number.
+
+        hyperopt's objectives may report that they failed, and then a loss does not count.
+        """
         loss = self.result.get("loss")
-        if self.status is Status.DONE and isinstance(loss, (int, float)):
+        counts = self.status is Status.DONE and self.result.get("status") != "fail"
+        if counts and isinstance(loss, (int, float)):
             return float(loss)
         return None
 
@@ -255,18 +259,18 @@ class Trial:
 
         A trial that no transition can end, see ``job_schema``, reads as failed.
         """
-        study, _, purpose = (text(document.get("exp_key")) or "").partition("/")
         misc = mapping(document.get("misc"))
+        study, purpose, objective = _place(document.get("exp_key"), misc.get("cmd"))
         status, error = _ending(document)
         issued = [each for each in sequence(document.get("issued")) if isinstance(each, Mapping)]
         return cls(
             id=document["_id"],
             version=whole(document.get("version"), 0),
             study=study,
-            purpose=purpose or SEARCH,
+            purpose=purpose,
             tid=_tid(document),
             status=status,
-            objective=_objective(misc.get("cmd")),
+            objective=objective,
             config=mapping(document.get("config")),
             vals=_first_values(misc.get("vals")),
             result=mapping(document.get("result")),
@@ -290,6 +294,15 @@ class Trial:
             copy=_copy(document) if status is Status.RUNNING else None,
             cost=number(document.get("cost")),
         )
+
+
+def _place(exp_key: Any, cmd: Any) -> tuple[str, str, str | None]:
+    """Return a trial's study, purpose and objective; hyperopt's experiments have any name."""
+    key, objective = text(exp_key) or "", _objective(cmd)
+    if objective == HYPEROPT:
+        return key, SEARCH, objective
+    study, _, purpose = key.partition("/")
+    return study, purpose or SEARCH, objective
 
 
 def _first_values(vals: Any) -> dict[str, Any]:
@@ -317,12 +330,20 @@ def _ending(document: Mapping[str, Any]) -> tuple[Status, dict[str, Any] | None]
     if malformed is not None and status in (Status.NEW, Status.RUNNING):
         message = f"its document has an invalid {malformed}"
         return Status.ERROR, {"kind": ErrorKind.BAD_PAYLOAD.value, "message": message}
-    error = mapping(document.get("error"))
+    error = _error(document.get("error"))
     if error and error.get("kind") not in [kind.value for kind in ErrorKind]:
         error["kind"] = ErrorKind.BAD_PAYLOAD.value
     if error and not isinstance(error.get("message"), str):
         error["message"] = "no reason was given"
     return status, error or None
+
+
+def _error(stored: Any) -> dict[str, Any]:
+    """Return an error's fields; hyperopt's own workers store a list of its type and its text."""
+    parts = sequence(stored)
+    if not parts:
+        return mapping(stored)
+    return {"kind": ErrorKind.OBJECTIVE.value, "message": ": ".join(map(str, parts))}
 
 
 def _copy(document: Mapping[str, Any]) -> Copy | None:

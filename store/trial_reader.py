@@ -11,7 +11,14 @@ from typing import Any, Dict, Iterable, Mapping
 from pymongo import ASCENDING
 
 from hyperhive.store.server.client import Guard
-from hyperhive.store.trial import Status, Trial, experiment_key, experiment_keys
+from hyperhive.store.trial import (
+    HYPEROPT,
+    Status,
+    Trial,
+    command,
+    experiment_key,
+    experiment_keys,
+)
 from hyperhive.store.updates import LEASE_IS_OVER, from_now
 
 _Document = Dict[str, Any]
@@ -20,8 +27,17 @@ _OURS: _Document = {"fence": {"$type": "number"}}
 A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}
 """The condition of trials of studies; hyperopt's jobs may have our fields too, but not this."""
 
-_IN_SHORT = {"spec": 0, "result.history": 0, "late.result": 0}
-"""The projection without most of a trial's bytes: its history, and results that do not count."""
+A_JOB: _Document = {**_OURS, "misc.cmd.0": command(HYPEROPT)[0]}
+"""The condition of hyperopt's jobs that have our fields."""
+
+_IS_A_JOB = {"$eq": [{"$arrayElemAt": ["$misc.cmd", 0]}, A_JOB["misc.cmd.0"]]}
+_LOSS = {"status": "$result.status", "loss": "$result.loss"}
+_IN_SHORT: list[_Document] = [
+    {"$project": {"spec": 0, "result.history": 0, "late.result": 0}},
+    {"$addFields": {"result": {"$cond": [_IS_A_JOB, _LOSS, "$result"]}}},
+]
+"""The stages that leave out most of a trial's bytes: its history, results that do not count, and
+whatever the function of a job returned beside its loss."""
 
 
 class TrialReader:
@@ -59,25 +75,26 @@ class TrialReader:
             return self._jobs.find_one(which, {"_id": 1}) is not None
 
     def changed(self, above: Mapping[str, int], ids: Iterable[Any]) -> list[Trial]:
-        """Return new trials and those with these ids, without the ``history`` of their results.
+        """Return new trials and those with these ids, and jobs of hyperopt's too, in short.
 
-        A viewer keeps the trials that it has read, so this one indexed read is enough to follow
-        studies of any size.
+        Results lack their ``history``, those of jobs all but ``status`` and ``loss``. A viewer
+        keeps the trials that it has read, so this one indexed read is enough to follow studies of
+        any size.
 
         Args:
-            above: for each experiment key, the tid above which trials are new.
+            above: for each experiment key, the tid above which trials are new; the key "" stands
+                for no key.
             ids: of unfinished trials, to be read again.
         """
-        since = [{"exp_key": key, "tid": {"$gt": tid}} for key, tid in above.items()]
-        which = {"$or": [{"_id": {"$in": list(ids)}}, *since], **A_STUDYS}
+        since = [{**_of([key]), "tid": {"$gt": tid}} for key, tid in above.items()]
+        which = {"$or": [{"_id": {"$in": list(ids)}}, *since], **_OURS}
         with self._guard():
-            documents = self._jobs.find(which, _IN_SHORT)
+            documents = self._jobs.aggregate([{"$match": which}, *_IN_SHORT])
             return [Trial.from_document(document) for document in documents]
 
     def versions(self, studies: Iterable[str]) -> dict[Any, Any]:
-        """Return the version of every trial of these studies, by the trial's id."""
-        keys = [key for study in studies for key in experiment_keys(study)]
-        which = {"exp_key": {"$in": keys}, **A_STUDYS}
+        """Return the version of every trial of these studies or experiments, by the trial's id."""
+        which = {**_of([key for study in studies for key in experiment_keys(study)]), **_OURS}
         with self._guard():
             documents = self._jobs.find(which, {"version": 1})
             return {document["_id"]: document.get("version") for document in documents}
@@ -103,7 +120,38 @@ class TrialReader:
             documents = list(self._jobs.find(which))
         return [Trial.from_document(document) for document in documents]
 
+    def keys(self) -> list[str]:
+        """Return the keys of all experiments and studies that have trials; "" stands for no key."""
+        with self._guard():
+            keys = self._jobs.distinct("exp_key")
+        return sorted({key or "" for key in keys if key is None or isinstance(key, str)})
+
+    def has_jobs(self, exp_key: str | None) -> bool:
+        """Return whether an experiment of hyperopt's has jobs with our fields."""
+        with self._guard():
+            return self._jobs.find_one({"exp_key": exp_key, **A_JOB}, {"_id": 1}) is not None
+
+    def unfinished_jobs(self, exp_key: str | None) -> list[Trial]:
+        """Return the jobs of hyperopt's experiment that wait or run, the oldest first."""
+        states = {"$in": [int(Status.NEW), int(Status.RUNNING)]}
+        with self._guard():
+            documents = list(self._jobs.find({"state": states, "exp_key": exp_key, **A_JOB}))
+        documents.sort(key=lambda document: str(document["_id"]))
+        return [Trial.from_document(document) for document in documents]
+
+    def cancel_requests(self, ids: Iterable[Any]) -> dict[Any, bool]:
+        """Return for each of these trials that exists whether somebody asked for its end."""
+        with self._guard():
+            documents = self._jobs.find({"_id": {"$in": list(ids)}}, {"cancel_requested": 1})
+            return {each["_id"]: each.get("cancel_requested") is True for each in documents}
+
     def refers_to(self, file_id: Any) -> bool:
         """Return whether a trial's weights are in this file."""
         with self._guard():
             return self._jobs.find_one({"artifact.file_id": file_id}, {"_id": 1}) is not None
+
+
+def _of(keys: Iterable[str]) -> _Document:
+    """Return the condition of the trials of these experiment keys; "" stands for no key, too."""
+    those: list[str | None] = list(keys)
+    return {"exp_key": {"$in": [*those, None] if "" in those else those}}

@@ -6,14 +6,19 @@ Changes are parts of an aggregation pipeline, in which ``$$NOW`` is the server's
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, Dict, Mapping
 
+from hyperhive.common.text import storable
 from hyperhive.store.trial import Draft, ErrorKind, Status, command, experiment_key
 
 _Document = Dict[str, Any]
 
 RETRY_BACKOFF_LIMIT_S = 60
 """A failed attempt waits 2, 4, 8 ... seconds for the next one, but never longer than this."""
+
+LONGEST_MESSAGE = 4000
+"""Characters of an error's text. An assertion may quote a whole data set."""
 
 RISE: _Document = {"$add": ["$version", 1]}
 """``version`` as it is after a transition."""
@@ -34,6 +39,11 @@ LEASE_IS_OVER: _Document = {
     "$expr": {"$lte": ["$lease_until", "$$NOW"]},
 }
 """The condition of running trials whose lease is over, by the server's clock."""
+
+
+def new_token() -> str:
+    """Return a token for one claim; the client makes it, so it can ask what became of the claim."""
+    return uuid.uuid4().hex
 
 
 def new_document(draft: Draft) -> _Document:
@@ -198,8 +208,11 @@ def asked_to_end() -> _Document:
 
 
 def error_of(kind: ErrorKind, message: str) -> _Document:
-    """Return the field ``error``: why a trial ended, or why its last attempt did."""
-    return {"kind": kind.value, "message": literal(message)}
+    """Return the field ``error``: why a trial ended, or why its last attempt did.
+
+    The text comes from whatever failed, so it is cut and made fit for the database.
+    """
+    return {"kind": kind.value, "message": literal(storable(message, LONGEST_MESSAGE))}
 
 
 def either(condition: _Document, changes: _Document, otherwise: _Document) -> _Document:

@@ -16,9 +16,9 @@ from __future__ import annotations
 from typing import Any, Iterable, Mapping
 
 from hyperhive.common.values import number
-from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Trial
+from hyperhive.store.updates import new_token
 from hyperhive.store.workers import Pace
 from hyperhive.worker.identity import Identity
 

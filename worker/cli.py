@@ -19,11 +19,12 @@ _SAVE_LOGIN = typer.Option(
 _STUDY = typer.Option(None, help="Work for this study only.")
 _DEVICE = typer.Option(WorkerSettings.device, help="Where to train: auto, cpu, cuda or mps.")
 _SLOTS = typer.Option(
-    None, min=1, help="Trials at once; by default one per core on a CPU, one on a GPU."
+    None, min=1, max=1024, help="Trials at once; by default one per core on a CPU, one on a GPU."
 )
 _LEASE = typer.Option(
     WorkerSettings.lease,
     min=1.0,
+    max=86400.0,
     help="Seconds without a heartbeat until other workers may take the trial.",
 )
 _GRACE = typer.Option(

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from hyperhive.common.extras import require_installed
+from hyperhive.common.text import of_error
 
 
 def default_slots(kind: str) -> int:
@@ -114,8 +115,8 @@ def is_device_failure(error: BaseException) -> bool:
     """
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    text = str(error).lower()
+    if not isinstance(error, RuntimeError):
+        return isinstance(error, MemoryError)
+    text = of_error(error).lower()
     signs = ("out of memory", "can't allocate memory", "failed to allocate", "cuda error", "cudnn")
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(sign in text for sign in signs)
-    )
+    return any(sign in text for sign in signs)

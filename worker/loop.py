@@ -6,10 +6,11 @@ import functools
 import logging
 import time
 import traceback
-from typing import Callable, Mapping
+from typing import Any, Callable, Mapping
 
-from hyperhive.common.errors import ConfigError, DatasetError, DeviceError
+from hyperhive.common.errors import ConfigError, DatasetError, DeviceError, HyperhiveError
 from hyperhive.common.signals import StopRequest
+from hyperhive.common.text import of_error, storable
 from hyperhive.common.values import is_number
 from hyperhive.common.wording import in_words
 from hyperhive.model.data.cache import DatasetCache
@@ -19,12 +20,14 @@ from hyperhive.store.errors import (
     LoginRefused,
     NotFound,
     StoreUnavailable,
+    Unstorable,
 )
 from hyperhive.store.server.address import Place
 from hyperhive.store.server.client import revoked
 from hyperhive.store.server.embedded import running_uri
 from hyperhive.store.store import Store
 from hyperhive.store.trial import ErrorKind, Trial
+from hyperhive.store.updates import LONGEST_MESSAGE
 from hyperhive.worker.claiming import Claimer
 from hyperhive.worker.device import is_device_failure
 from hyperhive.worker.heartbeat import Heartbeat, Held
@@ -204,7 +207,7 @@ class Worker:
         return True
 
     def _run_objective(self, store: Store, held: Held, heartbeat: Heartbeat) -> Outcome:
-        """Run the trial's objective; raises whatever it raises."""
+        """Run the trial's objective; raises ``Exception`` for whatever it raises."""
         run = TrialRun(
             held, heartbeat, self._claimer, self._policy, self._stop, self._settings.grace
         )
@@ -216,7 +219,7 @@ class Worker:
             trial=held.trial,
             store=store,
         )
-        return self._objectives[str(held.trial.objective)](held.trial.config, context)
+        return _called(self._objectives[str(held.trial.objective)], held.trial.config, context)
 
     def _settle(self, store: Store, held: Held, error: Exception) -> None:
         """Tell the store how a trial without a result ended.
@@ -224,6 +227,8 @@ class Worker:
         What the heartbeat learned goes before the error: an objective that was told to stop may
         raise anything.
         """
+        words = str(error) if isinstance(error, HyperhiveError) else of_error(error)
+        text = storable(words, LONGEST_MESSAGE)
         trial, name = held.trial, held.trial.full_title
         try:
             if held.lost.is_set():
@@ -240,14 +245,14 @@ class Worker:
                 raise error
             elif isinstance(error, DeviceError) or is_device_failure(error):
                 # This says nothing about the hyperparameters, so it costs the trial no attempt.
-                store.queue.give_back(trial, device_error=_last_line(error))
-                log.error("%s: given to another worker; this device failed: %s", name, error)
-            elif isinstance(error, (ConfigError, DatasetError, NotFound, CorruptBlob)):
-                store.queue.fail(trial, ErrorKind.BAD_PAYLOAD, str(error))
-                log.error("%s: no worker can run it: %s", name, error)
+                store.queue.give_back(trial, device_error=text)
+                log.error("%s: given to another worker; this device failed: %s", name, text)
+            elif isinstance(error, (ConfigError, DatasetError, NotFound, CorruptBlob, Unstorable)):
+                store.queue.fail(trial, ErrorKind.BAD_PAYLOAD, text)
+                log.error("%s: no other worker could do better: %s", name, text)
             else:
-                store.queue.fail(trial, ErrorKind.OBJECTIVE, _last_line(error))
-                log.error("%s: failed", name, exc_info=error)
+                store.queue.fail(trial, ErrorKind.OBJECTIVE, text)
+                log.error("%s: failed\n%s", name, _traceback(error))
         except LeaseLost:
             log.warning("%s: no longer this worker's; %s", name, _why_lost(store, trial))
 
@@ -262,5 +267,22 @@ def _why_lost(store: Store, trial: Trial) -> str:
     return "another worker holds it, or finished first"
 
 
-def _last_line(error: Exception) -> str:
-    return traceback.format_exception_only(type(error), error)[-1].strip()
+def _called(objective: Objective, config: Mapping[str, Any], context: Context) -> Outcome:
+    """Run an objective. What would end this process is an error of the trial like any other.
+
+    A real request to stop is never raised here: see ``_slot`` in ``worker/slots.py``.
+    """
+    try:
+        return objective(config, context)
+    except Exception:
+        raise
+    except SystemExit as error:
+        raise RuntimeError(f"the objective called sys.exit({error})") from error
+    except BaseException as error:  # KeyboardInterrupt, GeneratorExit, or a package's own
+        raise RuntimeError(f"the objective raised {of_error(error)}") from error
+
+
+def _traceback(error: Exception) -> str:
+    """Return an error's traceback for the log, without most of a text that quotes its data."""
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    return "".join(storable(line, LONGEST_MESSAGE) for line in lines).rstrip()

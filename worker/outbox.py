@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping
@@ -20,6 +21,7 @@ import portalocker
 
 from hyperhive.common import files, paths
 from hyperhive.common.errors import InputError
+from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import (
     BadCertificate,
     LeaseLost,
@@ -33,8 +35,6 @@ from hyperhive.store.store import Store
 log = logging.getLogger(__name__)
 
 _LOCK = "lock"
-_LARGEST_RESULT = 8 << 20
-"""MongoDB's limit for a document is 16 MiB, and a trial may have to hold late results too."""
 
 
 class ResultLost(InputError):
@@ -62,12 +62,10 @@ class Entry:
     def encode(self) -> bytes:
         """Return the entry as BSON, for one file.
 
-        Raises ``ValueError`` or BSON's own error for a result that the store could not hold.
+        Raises ``Unstorable`` for a result that the store could not hold.
         """
-        size = len(bson.encode(self.result))
-        if size > _LARGEST_RESULT:
-            raise ValueError(f"the result has {size >> 20} MB: return large data as weights")
-        return bytes(bson.encode(vars(self)))
+        encoded("the result", self.result, LARGEST_RESULT)
+        return encoded("what the objective returned", vars(self), sys.maxsize)
 
     @classmethod
     def decode(cls, data: bytes) -> Entry:
@@ -170,8 +168,8 @@ class Outbox:
     def add(self, entry: Entry, trial: str = "a trial") -> None:
         """Keep a result until it is delivered: synced on disk, or in memory if the disk is full.
 
-        ``trial`` is what people call its trial. Raises ``ValueError`` or BSON's own error for a
-        result that the store could not hold.
+        ``trial`` is what people call its trial. Raises ``Unstorable`` for a result that the store
+        could not hold.
         """
         self._save(entry, trial)
         if self._unsaved and self._unsaved[-1].entry is entry:

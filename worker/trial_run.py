@@ -9,6 +9,7 @@ from typing import Any, Mapping
 from hyperhive.common.signals import StopRequest
 from hyperhive.common.values import number
 from hyperhive.common.wording import in_words, percent
+from hyperhive.store.encoding import encoded
 from hyperhive.worker.claiming import Claimer
 from hyperhive.worker.heartbeat import Heartbeat, Held
 from hyperhive.worker.pausing import PausePolicy, pause_holding
@@ -16,6 +17,8 @@ from hyperhive.worker.pausing import PausePolicy, pause_holding
 log = logging.getLogger(__name__)
 
 _LOG_EVERY_S = 10.0
+_LARGEST_PROGRESS = 1 << 20
+"""Bytes of BSON. It is sent with every heartbeat, and kept beside the result."""
 
 
 class TrialRun:
@@ -56,7 +59,12 @@ class TrialRun:
         self._told: list[bool] = []
 
     def report(self, progress: Mapping[str, Any], seconds_left: float) -> None:
-        """Take progress from the objective; return after the pause, if there must be one."""
+        """Take progress from the objective; return after the pause, if there must be one.
+
+        Raises ``Unstorable``, in the objective, for progress that the store could not hold: the
+        heartbeat, which sends it, has no one to tell.
+        """
+        encoded("the reported progress", progress, _LARGEST_PROGRESS)
         reported_at = time.monotonic()
         # A pause says nothing about the device's pace.
         worked_s = reported_at - self._started_at - self._paused_s

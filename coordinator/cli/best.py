@@ -9,7 +9,9 @@ import typer
 from hyperhive.common.console import console
 from hyperhive.store.cli import MONGO, MONGOD, server
 
-STUDY = typer.Argument(None, help="A study; by default the newest that has a model.")
+STUDY = typer.Argument(
+    None, help="A study, or the exp_key of hyperopt's fmin; by default the newest that has a model."
+)
 MODEL = typer.Option(
     None, metavar="FILE-or-DIR", help="A model on this machine, in place of a study's."
 )

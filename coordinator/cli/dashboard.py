@@ -8,7 +8,9 @@ import typer
 from hyperhive.common.console import tell
 from hyperhive.store.cli import MONGO, MONGOD, server
 
-STUDY = typer.Option(None, metavar="NAME", help="One study; by default all.")
+STUDY = typer.Option(
+    None, metavar="NAME", help="One study, or the exp_key of hyperopt's fmin; by default all."
+)
 HOST = typer.Option(
     "127.0.0.1", help="The address to serve it on: 0.0.0.0 makes it visible to the network."
 )

@@ -21,7 +21,7 @@ TRIALS = typer.Option(
     None, min=1, help="How many configurations to try. [20 for the digits, else 30]"
 )
 SEED = typer.Option(0, min=0, help="The seed of suggestions, weights and splits.")
-SLOTS = typer.Option(None, min=1, help="Trials at once. [one per core]")
+SLOTS = typer.Option(None, min=1, max=1024, help="Trials at once. [one per core]")
 
 
 def demo(

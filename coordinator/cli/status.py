@@ -7,7 +7,7 @@ import typer
 from hyperhive.common.console import console
 from hyperhive.store.cli import MONGO, MONGOD, server
 
-STUDY = typer.Argument(None, help="One study; by default all.")
+STUDY = typer.Argument(None, help="One study, or the exp_key of hyperopt's fmin; by default all.")
 
 
 def status(

@@ -11,7 +11,9 @@ from hyperhive.coordinator.cli.coordinator import MODELS, TIMEOUT
 from hyperhive.store.cli import MONGO, MONGOD, server
 
 study_app = typer.Typer(no_args_is_help=True, help="End a study early, or delete it.")
-NAME = typer.Argument(help="The study's name, as `hyperhive status` shows it.")
+NAME = typer.Argument(
+    help="The name of the study, or the exp_key of hyperopt's fmin, as `hyperhive status` shows it."
+)
 REFIT = typer.Option(
     None,
     "--refit/--no-refit",
@@ -46,11 +48,17 @@ def cancel(name: str = NAME, mongo: Optional[str] = MONGO, mongod: Optional[str]
     """End a study now, even while it runs: its coordinator ends, its workers go on with others.
 
     Its results stay in the store. It gets no test and no model: `hyperhive study finish` ends it
-    with both.
+    with both. NAME may also be the exp_key of an experiment of hyperopt's: its
+    waiting jobs end, and its fmin returns once those that run have ended.
     """
     from hyperhive.store.store import Store
 
     with server(mongo, mongod) as uri, Store(uri) as store:
+        if store.is_experiment(name):
+            from hyperhive.coordinator import experiment
+
+            tell(experiment.cancel(store, name))
+            return
         study = store.study(name)
         if study.result is not None:
             tell(f"study {name} has ended already")
@@ -69,11 +77,20 @@ def delete(
     """Delete a study, its trials and their weights, even while it runs.
 
     Its data set stays in the store for other studies. A model that was written to a folder stays
-    there.
+    there. Of an experiment of hyperopt's, jobs and attachments are deleted, and its fmin ends.
     """
     from hyperhive.store.store import Store
 
     with server(mongo, mongod) as uri, Store(uri) as store:
+        if store.is_experiment(name):
+            from hyperhive.coordinator import experiment
+
+            if not yes:
+                jobs = experiment.count_of(store, name)
+                typer.confirm(f"Delete experiment {name!r} and its {jobs} jobs?", abort=True)
+            experiment.delete(store, name)
+            tell(f"experiment {name!r} deleted")
+            return
         trials = len(store.trials.find(name))
         if not trials:
             store.study(name)  # raises NotFound if it does not exist

@@ -145,7 +145,7 @@ def content(fleet: Fleet, chosen: StudyState | None) -> _Json:
         "workers": [_worker(worker, held, worker in fleet.silent) for worker in workers],
         "no_worker": _text("; ".join(fleet.waiting)) or None,
         "incidents": [
-            _text(f"{study.name}: {line}")
+            _text(f"{study.title}: {line}")
             for study in fleet.studies
             for line in incidents(study.trials, fleet.overdue)
         ],
@@ -156,7 +156,7 @@ def _line(study: StudyState) -> _Json:
     """Return a study as the list of studies shows it; ``name`` is what the page asks for."""
     return {
         "name": study.name,
-        "shown": _text(study.name),
+        "shown": _text(study.title),
         "state": state(study),
         "counts": counts(study),
         "best": study.best and f"best {_text(outcome(study.best))}",
@@ -221,6 +221,8 @@ def _points(trials: list[tuple[Trial, float]]) -> list[tuple[int, float]]:
 
 def _chart_in_words(study: StudyState, accuracies: list[float], bad: int) -> str:
     """Return what the chart shows, for readers who do not see it."""
+    if study.is_experiment:
+        return "hyperopt's trials have a loss and no accuracy: the table has the best of them."
     if not accuracies:
         none = "no trial has one, they report losses" if study.best else "no trial has one yet"
         return f"Validation accuracy by trial: {none}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from hyperhive.common.values import mapping, number
 from hyperhive.coordinator.views.study_state import StudyState, at_work, refit_length
@@ -13,7 +13,7 @@ from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.coordinator.views.wording import no_worker
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StudySummary
-from hyperhive.store.trial import Trial, experiment_key, experiment_keys
+from hyperhive.store.trial import HYPEROPT, Trial, experiment_key, experiment_keys
 from hyperhive.store.workers import WorkerRecord
 
 COMPARE_EVERY_S = 60.0
@@ -29,7 +29,7 @@ class Fleet:
 
     Args:
         address: of the store.
-        studies: the oldest first.
+        studies: hyperopt's experiments by name, then the studies, the oldest first.
         here: the workers that were heard of lately, also those of other studies.
         workers: those of them that would take trials of the studies.
         silent: those that were heard of within a day, but not lately.
@@ -71,7 +71,8 @@ class FleetReader:
 
     Args:
         store: where the fleet is; its user needs no right but to read.
-        only: the one study to read, with the workers that would take its trials; by default all.
+        only: the one study or experiment of hyperopt's to read, with the workers that would take
+            its trials; by default all.
         clock: gives seconds.
     """
 
@@ -93,9 +94,10 @@ class FleetReader:
         is not lost by that.
         """
         summaries = self._store.studies.summaries(self._only, (_TEST_ACCURACY,))
-        if self._only is not None and not summaries:
+        states = self._experiments(summaries)
+        if self._only is not None and not summaries and not states:
             self._store.study(self._only)  # raises NotFound, which names the studies that exist
-        states = {each.name: self._known(each) for each in summaries}
+        states.update((each.name, self._known(each)) for each in summaries)
         # A study that closed since the last read may have ended trials that were never seen.
         self._merge(states, self._store.trials.changed(*self._question(states)))
         if self._clock() - self._compared_at >= COMPARE_EVERY_S:
@@ -114,13 +116,27 @@ class FleetReader:
             frozenset(trial.id for trial in self._store.trials.overdue()),
         )
 
+    def _experiments(self, summaries: Iterable[StudySummary]) -> dict[str, StudyState]:
+        """Return hyperopt's experiments with the trials that are known of them, by name.
+
+        One that has the name of a study is left out.
+        """
+        studies = {key for each in summaries for key in experiment_keys(each.name)}
+        keys = self._store.trials.keys() if self._only is None else [self._only]
+        before = {name for name, state in self._states.items() if state.is_experiment}
+        return {
+            key: self._states[key] if key in before else StudyState(key, 0, (), is_experiment=True)
+            for key in keys
+            if key not in studies and (key in before or self._store.trials.has_jobs(key or None))
+        }
+
     def _known(self, summary: StudySummary) -> StudyState:
         """Return a study with the trials that are known of it, as its summary now describes it.
 
         The state is the same object while nothing changed, so that it is ranked only once.
         """
         known = self._states.get(summary.name)
-        if known is None or self._created[summary.name] != summary.created:
+        if known is None or self._created.get(summary.name) != summary.created:
             self._closed.discard(summary.name)  # it was deleted and started again
             return _state_of(summary, ())
         state = _state_of(summary, known.trials)
@@ -131,10 +147,13 @@ class FleetReader:
         above: dict[str, int] = {}
         unfinished: list[Any] = []
         for name, state in states.items():
-            if name not in self._closed or state.is_open:
+            if state.is_experiment or name not in self._closed or state.is_open:
                 # Trials of the other purposes are few, and their tids have no order: read them all.
-                above.update(dict.fromkeys(experiment_keys(name), -1))
-                above[experiment_key(name)] = max((t.tid for t in state.searched), default=-1)
+                above.update(
+                    {} if state.is_experiment else dict.fromkeys(experiment_keys(name), -1)
+                )
+                tids = (trial.tid for trial in state.searched if isinstance(trial.tid, int))
+                above[experiment_key(name)] = max(tids, default=-1)
             unfinished += [trial.id for trial in state.trials if not trial.is_final]
         return above, unfinished
 
@@ -155,12 +174,13 @@ class FleetReader:
         name_of = {key: name for name in states for key in experiment_keys(name)}
         news: dict[str, list[Trial]] = {}
         for trial in trials:
-            if trial.exp_key in name_of:  # its worker may have written another meanwhile
-                news.setdefault(name_of[trial.exp_key], []).append(trial)
+            name = name_of.get(trial.exp_key)  # its worker may have written another meanwhile
+            if name is not None and states[name].is_experiment == (trial.objective == HYPEROPT):
+                news.setdefault(name, []).append(trial)
         for name, changed in news.items():
             state = states[name]
             merged = {trial.id: trial for trial in (*state.trials, *changed)}
-            ordered = tuple(sorted(merged.values(), key=lambda trial: trial.tid))
+            ordered = tuple(sorted(merged.values(), key=lambda trial: _order(trial.tid)))
             if ordered != state.trials:
                 states[name] = replace(state, trials=ordered)
 
@@ -168,6 +188,11 @@ class FleetReader:
 def _shown(state: StudyState) -> StudyState:
     """Return a study as it is shown: one that is to finish early searches nothing more."""
     return replace(state, budget=state.ended) if state.finishing and state.is_open else state
+
+
+def _order(tid: Any) -> tuple[bool, Any]:
+    """Return the key that sorts tids; those of hyperopt's jobs may be text."""
+    return isinstance(tid, str), tid
 
 
 def _state_of(summary: StudySummary, trials: tuple[Trial, ...]) -> StudyState:

@@ -12,6 +12,7 @@ from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.study_state import StudyState
 from hyperhive.coordinator.views.wording import (
     ago,
+    done,
     literal,
     named,
     others,
@@ -55,8 +56,8 @@ def _studies(fleet: Fleet) -> Table:
 def _row(study: StudyState) -> list[Text]:
     count, best, test = study.counts, study.best, study.test_accuracy
     return literal(
-        study.name + (f" ({state(study)})" if state(study) else ""),
-        f"{count[Status.DONE]} of {study.budget}",
+        study.title + (f" ({state(study)})" if state(study) else ""),
+        done(study),
         *(str(count[each]) for each in (Status.RUNNING, Status.NEW, Status.ERROR)),
         "" if best is None else outcome(best),
         "" if test is None else percent(test),
@@ -71,7 +72,7 @@ def _details(fleet: Fleet) -> Table:
     for study in fleet.studies:
         lines = [f"best {named(study.best)}"] if study.best else []
         for line in filter(None, (*lines, others(study))):
-            table.add_row(*literal(study.name, line))
+            table.add_row(*literal(study.title, line))
     return table
 
 
@@ -94,5 +95,5 @@ def _incidents(fleet: Fleet) -> Table:
     table.add_column("what", overflow="fold")
     for study in fleet.studies:
         for line in incidents(study.trials, fleet.overdue):
-            table.add_row(*literal(study.name, line))
+            table.add_row(*literal(study.title, line))
     return table

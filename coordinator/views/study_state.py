@@ -31,6 +31,8 @@ class StudyState:
         test_accuracy: of its model, 0 to 1, once the study has ended.
         refit: how many times as long as the best trial its refit takes; 0 without a refit.
         finishing: whether it is to end, or has ended, with the trials that it has.
+        is_experiment: whether it is one of hyperopt's, posted by ``fmin``: it has a name and jobs,
+            but no budget, model or end.
     """
 
     name: str
@@ -41,10 +43,18 @@ class StudyState:
     test_accuracy: float | None = None
     refit: float = 1.25
     finishing: bool = False
+    is_experiment: bool = False
+
+    @property
+    def title(self) -> str:
+        """Its name for people: hyperopt's jobs may have no key."""
+        return self.name or "(no exp_key)"
 
     @property
     def is_open(self) -> bool:
-        """Whether trials may still be posted."""
+        """Whether trials may still be posted or, of an experiment, whether some are unfinished."""
+        if self.is_experiment:
+            return self.ended < len(self.trials)
         return not (self.has_ended or self.cancelled)
 
     @cached_property
@@ -94,7 +104,7 @@ class StudyState:
         0 if the search is over and it is unknown how long the rest takes.
         """
         unknown = 0.0 if self.ended >= self.budget else None
-        if not self.is_open:
+        if self.is_experiment or not self.is_open:
             return None
         return unknown if self._left is None else self._left
 

@@ -20,6 +20,8 @@ def state(study: StudyState) -> str:
     """Return where a study stands, in a word; nothing while it searches."""
     if study.cancelled:
         return "cancelled"
+    if study.is_experiment:
+        return "fmin"
     if study.has_ended:
         return "ended"
     return "finishing" if study.finishing else ""
@@ -29,7 +31,7 @@ def counts(study: StudyState) -> str:
     """Return how many trials of a study's search are in each state."""
     count = study.counts
     return (
-        f"{count[Status.DONE]} of {study.budget} done, {count[Status.RUNNING]} running, "
+        f"{done(study)} done, {count[Status.RUNNING]} running, "
         f"{count[Status.NEW]} waiting, {count[Status.ERROR]} failed"
     )
 
@@ -40,6 +42,12 @@ def others(study: StudyState) -> str:
     return ", ".join(
         f"{trial.title} {states[trial.status]}" for trial in study.others if trial.status in states
     )
+
+
+def done(study: StudyState) -> str:
+    """Return how many trials of a study's search are done, and of how many if that is known."""
+    count = str(study.counts[Status.DONE])
+    return count if study.is_experiment else f"{count} of {study.budget}"
 
 
 def hyperparameters(trial: Trial) -> str:

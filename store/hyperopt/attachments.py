@@ -10,7 +10,8 @@ from gridfs.errors import NoFile
 from hyperopt.mongoexp import OperationFailure
 from pymongo import DESCENDING
 
-from hyperhive.store.errors import NotAllowed
+from hyperhive.store.encoding import why
+from hyperhive.store.errors import NotAllowed, Unstorable
 from hyperhive.store.server.client import transfer_time
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _Document = Dict[str, Any]
 
 class ExperimentAttachments:
     """The attachments of an experiment by name, as a mapping of bytes; text may be assigned too.
+
+    Assigning anything else raises ``Unstorable``.
 
     Args:
         jobs: the database they are in.
@@ -54,7 +57,8 @@ class ExperimentAttachments:
             return bytes(file.read())
 
     def __setitem__(self, name: str, value: str | bytes) -> None:
-        data = _as_bytes(name, value)
+        data = as_bytes(name, value)
+        _warn_of_many(name, data)
         with self._guard():
             # Only what exists now: another fmin may be storing its own attachment meanwhile.
             replaced = [file._id for file in self._gfs.find({"filename": name, **self._which})]
@@ -95,8 +99,12 @@ class JobAttachments:
         self._guard = jobs.store.guard
 
     def put(self, job: _Document, name: str, value: str | bytes, collection: Any) -> None:
-        """Attach bytes, or text as UTF-8; an attachment of this name is replaced."""
-        data = _as_bytes(name, value)
+        """Attach bytes, or text as UTF-8; an attachment of this name is replaced.
+
+        Raises ``Unstorable`` for anything else.
+        """
+        data = as_bytes(name, value)
+        _warn_of_many(name, data)
         before = _attached_to(job)
         with self._guard(), transfer_time(len(data)):
             file_id = self._gfs.put(data, filename=f"{job['_id']}_{name}")
@@ -141,9 +149,27 @@ def _attached_to(job: Mapping[str, Any]) -> list[Any]:
     return list(job.get("_attachments") or [])
 
 
-def _as_bytes(name: str, value: str | bytes) -> bytes:
-    """Return an attachment's bytes; warn if they are many."""
-    data = value.encode("utf-8") if isinstance(value, str) else value
+def as_bytes(name: Any, value: Any) -> bytes:
+    """Return the bytes of an attachment: bytes as they are, text as UTF-8, a file's content.
+
+    Raises ``Unstorable`` for a name that is no text, and for any other value.
+    """
+    if not isinstance(name, str):
+        raise Unstorable(f"the name of an attachment must be text, not {name!r:.80}")
+    data = value.read() if hasattr(value, "read") else value  # hyperopt, too, takes open files
+    try:
+        data = data.encode("utf-8") if isinstance(data, str) else data
+    except UnicodeEncodeError as error:
+        raise Unstorable(f"the attachment {name!r:.80} cannot be stored: {why(error)}") from error
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise Unstorable(
+            f"the attachment {name!r:.80} must be bytes or text, not {type(value).__name__}: "
+            "pickle.dumps makes bytes of anything"
+        )
+    return bytes(data)
+
+
+def _warn_of_many(name: str, data: bytes) -> None:
     if len(data) >= LARGE:
         log.warning(
             "attachment %s has %.0f MB, and each worker fetches and unpickles it: keep data sets "
@@ -151,4 +177,3 @@ def _as_bytes(name: str, value: str | bytes) -> bytes:
             name,
             len(data) / 1e6,
         )
-    return data

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import uuid
+import weakref
 from typing import Any, Dict, Iterator, Mapping
 
 import gridfs
@@ -21,20 +23,25 @@ from hyperopt.base import (
 from hyperopt.mongoexp import OperationFailure
 from pymongo import ASCENDING, ReturnDocument
 
-from hyperhive.store.errors import NotAllowed
+from hyperhive.store.errors import LoginRefused, NotAllowed
 from hyperhive.store.hyperopt.address import standard_uri
 from hyperhive.store.hyperopt.attachments import JobAttachments
 from hyperhive.store.hyperopt.leases import LeaseKeeper
 from hyperhive.store.job_schema import CAN_LIVE
-from hyperhive.store.queue import new_token
-from hyperhive.store.server.login import with_ca_file
+from hyperhive.store.server.address import address as address_of
+from hyperhive.store.server.embedded import running_uri
+from hyperhive.store.server.login import saved, with_ca_file
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Trial
-from hyperhive.store.updates import LEASE_IS_OVER, claimed_by, new_life, up_for_claiming
+from hyperhive.store.updates import LEASE_IS_OVER, claimed_by, new_life, new_token, up_for_claiming
 
 _Document = Dict[str, Any]
 NOT_A_STUDYS: _Document = {"misc.cmd.0": {"$ne": "objective"}}
 """The condition of hyperopt's jobs: hyperopt's API never sees the trials of our own studies."""
+
+
+_OPEN: weakref.WeakValueDictionary[str, MongoJobs] = weakref.WeakValueDictionary()
+"""The connections of this process by their keys: copies of a ``MongoTrials`` share one."""
 
 
 class MongoJobs(mongoexp.MongoJobs):
@@ -53,6 +60,8 @@ class MongoJobs(mongoexp.MongoJobs):
         self._leases = LeaseKeeper(store.queue)
         self._attachments = JobAttachments(self)
         self._has_indexes = False
+        self.key = uuid.uuid4().hex
+        _OPEN[self.key] = self
 
     @classmethod
     def new_from_connection_str(
@@ -66,6 +75,27 @@ class MongoJobs(mongoexp.MongoJobs):
             store.close()
             raise
         return cls(store, gfs_coll, config_name)
+
+    @classmethod
+    def reopened(cls, key: str, address: str) -> MongoJobs:
+        """Return this process's connection of a key, or a new one to the same database.
+
+        A pickle holds no login. So the login is the one that ``hyperhive worker --save-login``
+        kept, or that of this machine's private server, if it is for this database; else there is
+        none. Raises ``StoreError``.
+        """
+        known = _OPEN.get(key)
+        if known is not None:
+            return known
+        uris = [uri for uri in (saved(), running_uri()) if uri is not None]
+        uri = next((uri for uri in uris if address_of(uri) == address), f"mongodb://{address}")
+        try:
+            return cls.new_from_connection_str(uri)
+        except LoginRefused as error:
+            raise LoginRefused(
+                f"these trials came out of a file, which holds no login for MongoDB at {address}: "
+                "make them anew with MongoTrials(ADDRESS, exp_key), where all of them are"
+            ) from error
 
     def create_indexes(self) -> None:
         """Make the indexes that the queries need: see ``Store.ensure_indexes``."""

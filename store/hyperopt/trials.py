@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Sequence
 
 import bson
@@ -10,9 +11,12 @@ from hyperopt import mongoexp, tpe
 from hyperopt.base import JOB_STATE_ERROR, JOB_STATE_NEW, JOB_STATE_RUNNING, JOB_STATES
 from pymongo import ASCENDING, ReturnDocument
 
+from hyperhive.common.values import number
 from hyperhive.store.errors import NotAllowed
 from hyperhive.store.hyperopt.attachments import ExperimentAttachments
 from hyperhive.store.hyperopt.jobs import NOT_A_STUDYS, MongoJobs
+from hyperhive.store.hyperopt.points import fitting
+from hyperhive.store.hyperopt.search import Search
 
 _Document = Dict[str, Any]
 _Suggest = Callable[..., List[_Document]]
@@ -28,6 +32,8 @@ class MongoTrials(mongoexp.MongoTrials):
         exp_key: the experiment; without one, these are all jobs of hyperopt in the database.
     """
 
+    _handle: MongoJobs | None = None
+
     def __init__(
         self,
         arg: str | MongoJobs,
@@ -37,8 +43,10 @@ class MongoTrials(mongoexp.MongoTrials):
         refresh: bool = True,
     ) -> None:
         # hyperopt's own __init__ is not called: it would connect to the address in its own way.
-        self.handle = arg if isinstance(arg, MongoJobs) else MongoJobs.new_from_connection_str(arg)
-        self.handle.create_indexes()
+        jobs = arg if isinstance(arg, MongoJobs) else MongoJobs.new_from_connection_str(arg)
+        jobs.create_indexes()
+        self.handle = jobs
+        self._search: Search | None = None
         self._exp_key = exp_key
         self.cmd = cmd
         self.workdir = workdir
@@ -46,6 +54,27 @@ class MongoTrials(mongoexp.MongoTrials):
         self._seen: bytes | None = None
         if refresh:
             self.refresh()
+
+    @property
+    def handle(self) -> MongoJobs:
+        """The jobs of the database; raises ``StoreError`` if a copy cannot connect to it again."""
+        if self._handle is not None:
+            return self._handle
+        jobs = MongoJobs.reopened(self._key, self._address)
+        self.handle = jobs
+        return jobs
+
+    @handle.setter
+    def handle(self, jobs: MongoJobs) -> None:
+        self._handle = jobs
+        self._key, self._address = jobs.key, jobs.store.address
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle holds: the trials and the address, but no login.
+
+        A copy connects when it first needs the database.
+        """
+        return {**vars(self), "_handle": None, "_search": None}
 
     def fmin(
         self,
@@ -59,11 +88,27 @@ class MongoTrials(mongoexp.MongoTrials):
         """Minimise ``fn`` as ``hyperopt.fmin`` does, and try ``points_to_evaluate`` first if given.
 
         ``hyperopt.fmin`` ignores the points when it is given trials, this method does not. In an
-        experiment that has trials already the points are not used.
+        experiment that has trials already the points are not used. Raises ``ValueError`` for points
+        that do not fit the space: see ``store/hyperopt/points.py``.
         """
-        if points_to_evaluate and not self.trials:
-            algo = _points_first(points_to_evaluate, algo or tpe.suggest)
-        return super().fmin(fn, space, algo, *args, **options)
+        if points_to_evaluate is not None:
+            # "annotated" is hyperopt's word for a space in the function's annotations.
+            nodes = inspect.getfullargspec(fn).annotations if isinstance(space, str) else space
+            points = fitting(points_to_evaluate, nodes)
+            if points and not self.trials:
+                algo = _points_first(points, algo or tpe.suggest)
+        given = inspect.signature(super().fmin).bind(fn, space, algo, *args, **options)
+        timeout = number(given.arguments.get("timeout"))  # hyperopt refuses anything else
+        self._search = Search(self.handle.store, self._exp_key, timeout)
+        try:
+            return super().fmin(*given.args, **given.kwargs)
+        finally:
+            self._search = None
+
+    @property
+    def _fmin_cancelled(self) -> bool:
+        """Whether the search that runs must post no more jobs; hyperopt's ``fmin`` asks."""
+        return self._search is not None and self._search.is_cancelled
 
     def refresh_tids(self, tids: Iterable[Any] | None) -> None:
         """Bring all trials up to date with the database, or those with one of these ``tids``.
@@ -102,18 +147,22 @@ class MongoTrials(mongoexp.MongoTrials):
     def count_by_state_unsynced(self, arg: Any) -> int:
         """Return how many trials are now in a state, or in one of several, in the database.
 
-        If running trials are asked for, it first ends those whose workers vanished and that have no
-        attempt left: ``fmin`` would wait for them indefinitely.
+        If running trials are asked for, it first ends those that ``fmin`` would wait for without an
+        end (see ``Store.sweep``), and sees to the search that runs, if any (see ``Search.look``).
         """
         states = [arg] if isinstance(arg, int) else list(arg)
         if not set(states) <= set(JOB_STATES):
             raise ValueError(f"hyperopt has no job state {arg}: its states are {list(JOB_STATES)}")
         if JOB_STATE_RUNNING in states:
             with contextlib.suppress(NotAllowed):  # a viewer's login leaves it to others
-                self.handle.store.queue.expire()
+                self.handle.store.sweep()
+            if self._search is not None:
+                self._search.look()
         # A job without our fields was posted by hyperopt's own class: no worker will ever end it.
         old = {"state": {"$in": [JOB_STATE_NEW, JOB_STATE_RUNNING]}, "fence": {"$exists": False}}
         which = self._which({"state": {"$in": states}, "$nor": [old]})
+        if self._search is not None and self._search.is_over:  # then for its own jobs only
+            which["exp_key"] = self._exp_key
         with self.handle.store.guard():
             return int(self.handle.jobs.count_documents(which))
 

@@ -15,14 +15,18 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, Mapping
 
-import bson
 from hyperopt import mongoexp
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, SONify, spec_from_misc
 from hyperopt.mongoexp import MongoCtrl, ReserveTimeout
 
+from hyperhive.common.text import of_error, storable
+from hyperhive.store.encoding import LARGEST_RESULT, encoded
+from hyperhive.store.errors import Unstorable
+from hyperhive.store.hyperopt.attachments import as_bytes
 from hyperhive.store.hyperopt.trials import MongoTrials
+from hyperhive.store.updates import LONGEST_MESSAGE
 
 _Document = Dict[str, Any]
 
@@ -31,8 +35,9 @@ def evaluate(pickled: bytes, ctrl: Any) -> _Document:
     """Unpickle an objective, run it on ``ctrl``'s trial, and return hyperopt's result.
 
     This runs whatever code the pickle contains. The objective's attachments are not stored yet: the
-    result has them under ``attachments``. Raises ``ValueError`` if the pickle cannot be loaded
-    here, and whatever the objective raises.
+    result has them under ``attachments``, as bytes. Raises ``ValueError`` if the pickle cannot be
+    loaded here, whatever the objective raises, and ``Unstorable`` for a result or an attachment
+    that the store could not hold: nothing is stored then.
     """
     try:
         domain = pickle.loads(pickled)  # noqa: S301  (what this function is for)
@@ -43,8 +48,27 @@ def evaluate(pickled: bytes, ctrl: Any) -> _Document:
         ) from error
     spec = spec_from_misc(ctrl.current_trial["misc"])
     result: _Document = domain.evaluate(spec, ctrl, attach_attachments=False)
-    attachments = result.pop("attachments", {})
-    return {**SONify(result), "attachments": attachments}
+    attached = result.pop("attachments", {})
+    if not isinstance(attached, Mapping):
+        raise Unstorable("the attachments of a result must be a dict: bytes or text by name")
+    attachments = {name: as_bytes(name, value) for name, value in attached.items()}
+    return {**_plain(result), "attachments": attachments}
+
+
+def _plain(result: _Document) -> _Document:
+    """Return a result without NumPy's types, as hyperopt stores it; raises ``Unstorable``."""
+    plain = {}
+    for name, value in result.items():
+        try:
+            plain[name] = SONify(value)
+        except Exception as error:  # its text is the part that failed, and all that this is in
+            kind = type(error.args[1])
+            raise Unstorable(
+                f"the result cannot be stored: {name!r:.80} is or contains something else than "
+                f"numbers, text, bytes, lists, dicts and None: {kind.__module__}.{kind.__name__}"
+            ) from None
+    encoded("the result", plain, LARGEST_RESULT)
+    return plain
 
 
 class MongoWorker(mongoexp.MongoWorker):
@@ -78,10 +102,9 @@ class MongoWorker(mongoexp.MongoWorker):
                 result = evaluate(trials.attachments[name], ctrl)
             for name, value in result.pop("attachments").items():
                 ctrl.attachments[name] = value
-            bson.encode(result)  # a result that cannot be stored is this job's error
         except BaseException as error:
-            failed = {"state": JOB_STATE_ERROR, "error": [str(type(error)), str(error)]}
-            self.mj.update(job, failed)
+            text = storable(of_error(error).partition(": ")[2], LONGEST_MESSAGE)
+            self.mj.update(job, {"state": JOB_STATE_ERROR, "error": [str(type(error)), text]})
             raise
         finally:
             self.mj.let_go(job)

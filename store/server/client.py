@@ -12,6 +12,7 @@ from typing import Any, Callable, Iterator
 import pymongo
 from pymongo import errors as mongo
 
+from hyperhive.store.encoding import ENCODING_ERRORS, why
 from hyperhive.store.errors import (
     BadAddress,
     BadCertificate,
@@ -20,6 +21,7 @@ from hyperhive.store.errors import (
     NotAllowed,
     StoreError,
     StoreUnavailable,
+    Unstorable,
 )
 from hyperhive.store.server.address import DEFAULT_DATABASE, Place
 from hyperhive.store.server.privileges import PRIVILEGES, ROLES
@@ -83,9 +85,14 @@ def opening(place: Place) -> Iterator[None]:
 
 @contextlib.contextmanager
 def translated_errors(place: Place) -> Iterator[None]:
-    """Translate PyMongo's expected errors into a ``StoreError`` about the server of ``place``."""
+    """Translate PyMongo's expected errors into a ``StoreError`` about the server of ``place``.
+
+    A value that PyMongo cannot encode is expected too: names and numbers come from outside.
+    """
     try:
         yield
+    except ENCODING_ERRORS as error:
+        raise Unstorable(f"the database cannot hold a value: {why(error)}") from error
     except mongo.OperationFailure as error:
         raise _refusal(place, error) from error
     except mongo.ConnectionFailure as error:

@@ -38,9 +38,9 @@ from hyperhive.model.data.loading import digits
 from hyperhive.model.lenet import LeNet5
 from hyperhive.model.model_files import CARD_FILE, WEIGHTS_FILE
 from hyperhive.store.errors import CorruptBlob
-from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.store.updates import new_token
 from hyperhive.worker.outbox import Entry, Outbox
 
 CPU = torch.device("cpu")

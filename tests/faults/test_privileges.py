@@ -13,10 +13,10 @@ import pytest
 
 from hyperhive.store.benchmarks import Benchmark
 from hyperhive.store.errors import NotAllowed, NotFound
-from hyperhive.store.queue import new_token
 from hyperhive.store.server.roles import COORDINATOR, PRIVILEGES, ROLES, VIEWER, WORKER, role_name
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, ErrorKind
+from hyperhive.store.updates import new_token
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 SECRET = "s3cr3t-sesame"

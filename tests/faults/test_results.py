@@ -17,9 +17,9 @@ from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.suggest import Observation, Suggester
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import LeaseLost
-from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import ErrorKind, Status, Trial
+from hyperhive.store.updates import new_token
 
 # -- fault 10: a late finish in each state ----------------------------------------------------
 

@@ -9,9 +9,9 @@ from support.hyperopt_jobs import document
 
 from hyperhive.mongoexp import MongoCtrl, MongoJobs, MongoTrials
 from hyperhive.store.errors import StoreUnavailable
-from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import HYPEROPT, Trial
+from hyperhive.store.updates import new_token
 from hyperhive.worker.objectives import hyperopt_job as pickled
 from hyperhive.worker.objectives.api import Context, Stopped
 

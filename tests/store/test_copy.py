@@ -9,9 +9,9 @@ import pytest
 from support.clients import at_once, finish, happened, only, raw
 
 from hyperhive.store.errors import LeaseLost
-from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import HYPEROPT, Draft, ErrorKind, Status, Trial
+from hyperhive.store.updates import new_token
 
 ROUNDS = 10
 COST = 20

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hyperhive.store.errors import CorruptBlob, NotFound
-from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, ErrorKind
+from hyperhive.store.updates import new_token
 from hyperhive.store.workers import PRESENCE_S, Pace, new_worker_id
 
 # -- studies ----------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ from typing import Any, Sequence
 import pytest
 from support.clients import claim, finish, only, post, raw
 
-from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import HYPEROPT, ErrorKind, Status, Trial
+from hyperhive.store.updates import new_token
 
 LONG_AGO = {"$subtract": ["$$NOW", 3_600_000]}
 

@@ -9,9 +9,9 @@ from concurrent import futures
 from typing import Any, Callable
 
 from hyperhive.store.errors import LeaseLost
-from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Draft, Status, Trial
+from hyperhive.store.updates import new_token
 
 
 def post(store: Store, tid: int = 0, **fields: Any) -> bool:

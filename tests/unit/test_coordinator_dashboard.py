@@ -25,10 +25,10 @@ from hyperhive.coordinator.views.study_state import Snapshot, StudyState
 from hyperhive.coordinator.views.terminal import panel
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import NotAllowed, NotFound
-from hyperhive.store.queue import new_token
 from hyperhive.store.server.client import with_login
 from hyperhive.store.store import Store
 from hyperhive.store.trial import BASELINE, REFIT, Draft, ErrorKind, Status, Trial
+from hyperhive.store.updates import new_token
 from hyperhive.web.server import PageServer
 
 SCRIPT = "<script>alert(1)"

@@ -72,6 +72,11 @@ def is_one_sentence(text: str) -> bool:
         ({"distribution": "loguniform", "low": 0.0}, "loguniform needs bounds above 0"),
         ({"low": float("nan")}, "momentum must be a number"),
         ({"name": "learning_rate", "high": float("inf")}, "learning_rate must be a number"),
+        ({"name": "learning_rate", "high": 10**400}, "learning_rate must be a number"),
+        (
+            {"name": "epochs", "distribution": "quniform", "low": 1, "high": 10**30, "step": 1},
+            "epochs must be below 2**32",
+        ),
     ],
 )
 def test_an_impossible_dimension_is_refused(changed: dict[str, Any], message: str) -> None:

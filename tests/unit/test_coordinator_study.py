@@ -141,6 +141,8 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
         ),
         ("trials = = 3", "is not valid TOML"),
         ("trials: 3", "is not valid TOML"),
+        pytest.param("trials = " + "9" * 5000, "is not valid TOML", id="5,000 digits"),
+        pytest.param("trials = " + "[" * 100_000, "is not valid TOML", id="deep"),
     ],
 )
 def test_a_bad_file_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
@@ -186,6 +188,12 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: Any) -> 
         ({"batch_size": 0}, "batch_size must be a whole number, 1 or more"),
         ({"startup": 0}, "startup must be a whole number, 1 or more"),
         ({"max_attempts": 0}, "max_attempts must be a whole number, 1 or more"),
+        ({"trials": 10**30}, "trials must be below 2**32"),
+        ({"seed": 2**64}, "seed must be below 2**32"),
+        ({"batch_size": 2**63}, "batch_size must be below 2**32"),
+        ({"startup": 10**400}, "startup must be below 2**32"),
+        ({"max_attempts": 2**32}, "max_attempts must be below 2**32"),
+        ({"validation": 10**400}, "validation must be a number between 0 and 1"),
         ({"validation": 0.0}, "validation must be a number between 0 and 1"),
         ({"validation": 1}, "validation must be a number between 0 and 1"),
         ({"validation": "0.2"}, "validation must be a number between 0 and 1"),

@@ -131,6 +131,18 @@ def test_the_working_folder_hides_no_module(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "option",
+    ["--slots=99999999999999999999", "--lease=1e400", "--lease=nan", "--grace=nan", "--nice=1e9"],
+)
+def test_a_number_that_no_worker_can_use_is_wrong_usage(option: str) -> None:
+    """The option is named, and nothing is started."""
+    done = python("-m", "hyperhive", "worker", option)
+    assert done.returncode == 2
+    assert option.partition("=")[0] in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
     ("error", "code", "sentence"),
     [
         (UsageError("give a --name"), 2, "give a --name"),

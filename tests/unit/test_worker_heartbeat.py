@@ -11,9 +11,9 @@ import pytest
 from support.home import until
 
 from hyperhive.store.errors import LoginRefused
-from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.store.updates import new_token
 from hyperhive.worker.heartbeat import Heartbeat
 from hyperhive.worker.identity import Identity
 

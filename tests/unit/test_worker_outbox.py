@@ -16,9 +16,9 @@ import portalocker
 import pytest
 
 from hyperhive.store.errors import StoreUnavailable
-from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status, Trial
+from hyperhive.store.updates import new_token
 from hyperhive.worker.outbox import (
     Entry,
     Outbox,

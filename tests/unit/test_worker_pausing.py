@@ -17,9 +17,9 @@ from support.home import until
 
 from hyperhive import cli
 from hyperhive.coordinator.views.status import report as status_report
-from hyperhive.store.queue import new_token
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status
+from hyperhive.store.updates import new_token
 from hyperhive.worker import sensors
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
 from hyperhive.worker.pausing import PausePolicy

@@ -41,8 +41,6 @@ class PickledObjective:
         except StoreUnavailable as error:
             context.store.ping()  # raises if it is the worker's store that is away
             raise RuntimeError(f"the objective could not reach its store: {error}") from error
-        except SystemExit as error:  # it would end the worker without a message
-            raise RuntimeError(f"the objective called sys.exit({error})") from error
         _attach(result.pop("attachments"), ctrl, context)
         return Outcome(result)
 

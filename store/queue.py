@@ -14,8 +14,8 @@ completely or not at all, also on a stand-alone server. All time in it is the se
 a device's clock may be decades off. ``version`` rises with each transition but a heartbeat.
 
 Lost replies. An update whose reply was lost raises ``StoreUnavailable``, and may have happened.
-Calling again is safe for ``post``, ``finish``, ``cancel_all`` and ``expire``; after ``claim`` and
-``copy``, ask ``claimed``.
+Calling again is safe for ``post``, ``finish``, ``give_up``, ``cancel_all``, ``withdraw`` and
+``expire``; after ``claim`` and ``copy``, ask ``claimed``.
 
 Other documents. hyperopt's jobs live in this collection too. Those that ``store/hyperopt/`` posts
 have our fields and this life; only that package also writes here, where hyperopt's own API does not
@@ -237,10 +237,9 @@ class TrialQueue:
         Takes the trial's id and token, not a Trial: an outbox delivers for processes that ended
         long ago. Any token that was ever issued is accepted while the trial has no result, even if
         the lease has passed to another worker or the trial was given up (``worker_lost``,
-        ``device``).
-        Delivering an accepted result again changes nothing and returns True. A result that comes
-        after another's, or after a cancel, is kept under ``late`` and never counted. Raises
-        ``LeaseLost`` if this token was never issued for this trial.
+        ``device``). Delivering an accepted result again changes nothing and returns True. A result
+        that comes after another's, or after a cancel, is kept under ``late`` and never counted.
+        Raises ``LeaseLost`` if this token was never issued for this trial, or if it was withdrawn.
         """
         which = {"_id": trial_id, "issued.token": token, "$or": [_UNENDED, _LOST]}
         if self._update(which, finished_by(token, result, artifact)) is not None:

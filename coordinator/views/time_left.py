@@ -71,7 +71,7 @@ class _Paces:
         ended.sort(key=lambda each: each[0])
         self._timed = [(trial, _seconds(start, end)) for end, start, trial in ended]
         self._known: dict[str | None, float] = {}
-        self.general = self._mean(self._timed) or self._told_by_progress(trials)
+        self.general = self._pace(self._timed) or self._told_by_progress(trials)
         """The pace of all workers together; None if nothing tells it."""
 
     def cost(self, trial: Trial) -> float:
@@ -81,7 +81,7 @@ class _Paces:
     def of(self, worker: str | None) -> float:
         """Return a worker's pace; that of all together if it has finished nothing."""
         if worker not in self._known:
-            own = self._mean([each for each in self._timed if each[0].owner == worker])
+            own = self._pace([each for each in self._timed if each[0].owner == worker])
             self._known[worker] = own or self.general or 0.0
         return self._known[worker]
 
@@ -95,7 +95,7 @@ class _Paces:
         own = [seconds for each, seconds in self._timed if each is trial]
         return max([_mean(latest), *own])
 
-    def _mean(self, timed: Sequence[tuple[Trial, float]]) -> float | None:
+    def _pace(self, timed: Sequence[tuple[Trial, float]]) -> float | None:
         latest = timed[-_RECENT:]
         cost = sum(self.cost(trial) for trial, _ in latest)
         return sum(seconds for _, seconds in latest) / cost if cost else None
@@ -112,7 +112,7 @@ class _Paces:
 
 def _hands(trial: Trial, paces: _Paces, refit: float) -> list[_Hand]:
     """Return the workers that run a trial, holder and copy's: the first result frees both."""
-    longer = refit if trial.purpose == REFIT else 1.0
+    longer = (refit or 1.0) if trial.purpose == REFIT else 1.0
     cost, pace, elapsed = paces.cost(trial), paces.of(trial.owner), _elapsed(trial)
     done = paces.done(trial.progress)
     if done is None:

@@ -199,6 +199,8 @@ def test_a_running_coordinator_notices_and_ends_in_the_same_way(
         if trial.purpose == SEARCH and trial.tid == 2:
             held.append(trial)
             store.studies.finish("s")
+        elif held:
+            train_no_more(store, trial)
         else:
             train(store, trial)
 

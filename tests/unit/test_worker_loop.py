@@ -162,12 +162,18 @@ def test_a_configuration_that_no_worker_can_run_ends_at_once(store: Store, start
 def test_a_failed_device_hands_its_trial_to_another(
     store: Store, start: Start, error: Exception
 ) -> None:
-    """Out of memory costs no attempt; the trial goes to another worker, and never to this one."""
+    """Out of memory costs no attempt; the trial goes to another worker, and never to this one.
+
+    It keeps the error: if every worker fails, it ends with the last one.
+    """
     post(store, max_attempts=1)
     bench = start(raising(error))
     assert bench.run_one()
     trial = the_trial(store)
-    assert (trial.status, trial.attempts, trial.error) == (Status.NEW, 0, None)
+    assert (trial.status, trial.attempts) == (Status.NEW, 0)
+    assert trial.error is not None
+    assert trial.error["kind"] == "device"
+    assert str(error) in trial.error["message"]
     assert trial.excluded == ("me",)
     assert not bench.run_one()
     assert store.queue.claim("other", new_token(), ["lenet5"]) is not None

@@ -132,7 +132,7 @@ class Study:
         fields = {key: value for key, value in spec.items() if key not in ("dataset", "space")}
         unknown = set(fields) - {field.name for field in dataclasses.fields(Plan)}
         _require(not unknown, f"study {name} was made by a newer hyperhive: use that one")
-        space = spaces.from_tables(spec["space"])
+        space = spaces.from_tables(spec["space"], str(spec["objective"]))
         data = DatasetRequest(str(card["name"]))
         return cls(Plan(name=name, data=data, space=space, **fields), content_hash, card)
 

@@ -181,7 +181,11 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
         ("mongo revoke n/o --mongo mongodb://h", 2, "a device's name must be 1 to 64 letters"),
         ("demo --data empty", 1, "found 0 class folders"),
         ("worker --device gpu", 2, "unknown device 'gpu': choose auto, cpu, cuda, mps"),
-        ("worker --mongo mongodb://me:hunter2@@host/", 2, "the MongoDB address is not valid"),
+        (
+            "worker --mongo mongodb://me:hunter2@@host/",
+            2,
+            "the MongoDB address in --mongo is not valid",
+        ),
         ("coordinator --dataset digits --mongo mongodb://me:hunter2@h:port/", 2, "is not valid"),
         ("dashboard --secret hunter2", 2, "the secret of the dashboard's address must be 16"),
         ("status --mongo mongodb://127.0.0.1:1/", 1, "MongoDB at 127.0.0.1:1/hyperhive does not"),

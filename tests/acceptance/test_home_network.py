@@ -20,7 +20,7 @@ from hyperhive.common.files import write_private as write
 from hyperhive.common.signals import StopRequest
 from hyperhive.coordinator.server_setup import NoUsers, prepare
 from hyperhive.store.errors import LoginRefused, LoginRevoked, StoreUnavailable
-from hyperhive.store.server.roles import ROLES, WORKER
+from hyperhive.store.server.privileges import ROLES, WORKER
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status
 from hyperhive.worker.identity import Identity
@@ -134,7 +134,7 @@ def test_a_devices_life(home: Home, network: Network) -> None:
 
         with Store(network.uri("admin")) as admin:
             said.append(everything_in(admin))
-        assert "nano" in said[-1]
+        assert "hyperhive.nano" in said[-1]
         said += [home.run("mongo", "revoke", "nano", **as_admin).stdout]
         assert worker.end() == 1
         assert worker.said().count("no longer accepts this login: it was revoked") == 1
@@ -155,7 +155,7 @@ def test_a_devices_life(home: Home, network: Network) -> None:
     assert any("hyperhive worker" in seen for seen in watch.seen)
     with Store(network.uri("admin")) as admin:
         said.append(everything_in(admin))
-    assert "nano" not in said[-1]
+    assert "hyperhive.nano" not in said[-1]
     for secret in (*network.passwords(), password, WRONG):
         assert [text for text in said if secret in text] == []
 

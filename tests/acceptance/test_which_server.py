@@ -12,6 +12,7 @@ from support.home import Home, until
 
 from hyperhive import cli
 from hyperhive.common.files import write_private
+from hyperhive.store.errors import LoginRevoked
 from hyperhive.store.server import login
 from hyperhive.store.server.client import with_login
 from hyperhive.store.server.privileges import VIEWER, WORKER
@@ -107,6 +108,16 @@ def test_a_revoked_worker_is_told_so(home: Home, admin: Store, admin_uri: str) -
     assert done.returncode == 1
     assert "no longer accepts this login: it was revoked" in done.stderr
     assert "--mongo" not in done.stderr
+
+
+def test_a_connection_that_is_open_hears_of_it_too(admin: Store, admin_uri: str) -> None:
+    """A dashboard or camera that runs is not told to write a login that it has."""
+    uri = with_login(admin_uri, "nano", admin.roles.invite("nano", VIEWER))
+    with Store(uri) as viewer:
+        viewer.ping()
+        admin.roles.revoke("nano")
+        with pytest.raises(LoginRevoked, match="it was revoked"):
+            viewer.ping()
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ from hyperhive.store.errors import (
     StoreUnavailable,
 )
 from hyperhive.store.server.binary import find_mongod
-from hyperhive.store.server.roles import PRIVILEGES, WORKER, role_name
+from hyperhive.store.server.privileges import PRIVILEGES, WORKER
+from hyperhive.store.server.roles import role_name
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, Status
 

@@ -13,7 +13,8 @@ import pytest
 
 from hyperhive.store.benchmarks import Benchmark
 from hyperhive.store.errors import NotAllowed, NotFound
-from hyperhive.store.server.roles import COORDINATOR, PRIVILEGES, ROLES, VIEWER, WORKER, role_name
+from hyperhive.store.server.privileges import COORDINATOR, PRIVILEGES, ROLES, VIEWER, WORKER
+from hyperhive.store.server.roles import role_name
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Draft, ErrorKind
 from hyperhive.store.updates import new_token

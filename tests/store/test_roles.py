@@ -8,7 +8,8 @@ import pytest
 
 from hyperhive.store.errors import BadAddress, LoginRefused, NameTaken, NotAllowed, NotFound
 from hyperhive.store.server.client import with_login
-from hyperhive.store.server.roles import WORKER, role_name
+from hyperhive.store.server.privileges import WORKER
+from hyperhive.store.server.roles import role_name
 from hyperhive.store.store import Store
 
 

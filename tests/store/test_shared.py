@@ -1,4 +1,4 @@
-"""What ``hyperhive mongo share`` needs: an address of this machine, a current mongod, TLS files."""
+"""What ``hyperhive mongo share`` needs: an address, a current mongod, certificates."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from hyperhive import cli
 from hyperhive.store.benchmarks import Benchmark
 from hyperhive.store.server.client import with_login
-from hyperhive.store.server.roles import PRIVILEGES, WORKER
+from hyperhive.store.server.privileges import PRIVILEGES, WORKER
 from hyperhive.store.store import Store
 from hyperhive.worker.benchmark.measure import measure
 from hyperhive.worker.benchmark.table import comparison

@@ -151,7 +151,7 @@ def test_a_study_without_a_result_is_not_finished(
 ) -> None:
     """One sentence says so, and nothing has changed: it goes on, and can be finished later."""
     study = open_study(store, plan(), tiny())
-    store.queue.post(study.draft(SEARCH, 0, study.untuned_config()))
+    store.queue.post(study.draft(SEARCH, 0, study.baselines()[0].config))
     deliver(store, claimed(store), diverged=True)
     before = store.studies.get("s"), store.trials.find("s")
     with pytest.raises(NothingToFinish, match="study s has no trial with a result yet: wait for"):
@@ -228,7 +228,7 @@ def test_a_trial_that_another_coordinator_posts_at_the_end_is_withdrawn(
 
     def act(store: Store, trial: Trial) -> None:
         if trial.purpose == REFIT:
-            store.queue.post(study.draft(SEARCH, 17, study.untuned_config()))
+            store.queue.post(study.draft(SEARCH, 17, study.baselines()[0].config))
         train_no_more(store, trial)
 
     with working(mongo_uri, act):
@@ -287,8 +287,8 @@ def test_withdrawn_trials_are_those_of_the_search_that_have_not_ended(store: Sto
     """Their workers find them gone; results, other purposes and other studies stay."""
     study = open_study(store, plan(), tiny())
     for tid in range(4):
-        store.queue.post(study.draft(SEARCH, tid, study.untuned_config()))
-    store.queue.post(study.draft(REFIT, 1, study.untuned_config()))
+        store.queue.post(study.draft(SEARCH, tid, study.baselines()[0].config))
+    store.queue.post(study.draft(REFIT, 1, study.baselines()[0].config))
     deliver(store, claimed(store))
     held = claim(store)
     assert held is not None

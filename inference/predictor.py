@@ -24,8 +24,8 @@ _ENLARGEMENTS = (1.3, 1.6, 2.0)
 
 _SURE_MEMBER = 0.2
 """Membership of an enlarged picture that shows a member. Of drawn shapes that filled half to two
-thirds of the square and were unknown, 9 of 10 have it at one of the enlargements; of strangers 1 of
-20 (``benchmarks/small_sets.py``)."""
+thirds of the square and were unknown, 9 of 10 have it at one of the enlargements; of strangers
+hardly any (``benchmarks/small_sets.py``)."""
 
 
 @dataclass(frozen=True)

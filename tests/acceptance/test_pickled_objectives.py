@@ -89,28 +89,12 @@ def test_what_a_job_does_to_itself_ends_no_worker(home: Home, store: Store, uri:
     def leaves(x: float) -> float:
         raise SystemExit(7)
 
-    def interrupts(x: float) -> float:
-        raise KeyboardInterrupt
-
-    def quotes(x: float) -> float:
-        raise AssertionError(os.fsdecode(b"caf\xe9: ") + "1.5, " * 4_000_000)
-
-    def unstorable(x: float) -> dict[str, Any]:
-        return {"status": "ok", "loss": x, "curve": [x] * 100_000, "converged": np.bool_(True)}
-
-    def attaches(x: float) -> dict[str, Any]:
-        return {"status": "ok", "loss": x, "attachments": {"a": b"a", "model": {"w": 1}}}
-
     missing = post(store, "missing", good, max_attempts=1)
     missing.attachments["FMinIter_Domain"] = b"cnot_a_module\nf\n."
     broken = {
         "No module named 'not_a_module'": missing,
         "ZeroDivisionError: by itself": post(store, "raises", raises, max_attempts=1),
         "sys.exit(7)": post(store, "leaves", leaves, max_attempts=1),
-        "KeyboardInterrupt": post(store, "interrupts", interrupts, max_attempts=1),
-        "AssertionError: caf\\xe9: 1.5, 1.5, ": post(store, "quotes", quotes, max_attempts=1),
-        "'converged' is or contains something": post(store, "unstorable", unstorable),
-        "'model' must be bytes or text, not dict": post(store, "attaches", attaches),
     }
     failing = post(store, "fails", fails)
     trials = post(store, "good", good, 3)
@@ -124,8 +108,6 @@ def test_what_a_job_does_to_itself_ends_no_worker(home: Home, store: Store, uri:
         (job,) = jobs_of(experiment)
         assert job["state"] == JOB_STATE_ERROR
         assert why in job["error"]["message"]
-        assert (job["attempts"], job.get("_attachments")) == (1, None)
-        assert len(job["error"]["message"]) <= 4000
     assert jobs_of(failing)[0]["result"] == {"status": "fail", "why": "no loss"}
     trials.refresh()
     for trial in trials:
@@ -133,6 +115,42 @@ def test_what_a_job_does_to_itself_ends_no_worker(home: Home, store: Store, uri:
         assert trial["result"] == {"status": "ok", "loss": x}
         assert trials.trial_attachments(trial)["x"] == repr(x).encode()
     assert {job["owner"] for job in trials} == {jobs_of(missing)[0]["owner"]}
+    assert "a new one starts" not in worker.said()
+
+
+def test_what_a_job_raises_or_returns_ends_no_worker(home: Home, store: Store, uri: str) -> None:
+    """What the store cannot hold is its error after one run; nothing of it is attached."""
+
+    def interrupts(x: float) -> float:
+        raise KeyboardInterrupt
+
+    def quotes(x: float) -> float:
+        raise AssertionError(os.fsdecode(b"caf\xe9: ") + "1.5, " * 4_000_000)
+
+    def unstorable(x: float) -> dict[str, Any]:
+        return {"status": "ok", "loss": x, "curve": [x] * 100_000, "converged": np.bool_(True)}
+
+    def attaches(x: float) -> dict[str, Any]:
+        return {"status": "ok", "loss": x, "attachments": {"a": b"a", "model": {"w": 1}}}
+
+    broken = {
+        "KeyboardInterrupt": post(store, "interrupts", interrupts, max_attempts=1),
+        "AssertionError: caf\\xe9: 1.5, 1.5, ": post(store, "quotes", quotes, max_attempts=1),
+        "'converged' is or contains something": post(store, "unstorable", unstorable),
+        "'model' must be bytes or text, not dict": post(store, "attaches", attaches),
+    }
+    good = post(store, "good", float)
+    worker = start(home, uri, ALLOWED)
+    until(lambda: good.count_by_state_unsynced(JOB_STATE_DONE), "the last job")
+    for why, experiment in broken.items():
+        (job,) = jobs_of(experiment)
+        assert (job["state"], job["attempts"], job.get("_attachments")) == (
+            JOB_STATE_ERROR,
+            1,
+            None,
+        )
+        assert why in job["error"]["message"]
+        assert len(job["error"]["message"]) <= 4000
     assert "a new one starts" not in worker.said()
 
 

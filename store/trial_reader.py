@@ -30,7 +30,9 @@ A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}
 A_JOB: _Document = {**_OURS, "misc.cmd.0": command(HYPEROPT)[0]}
 """The condition of hyperopt's jobs that have our fields."""
 
-_IS_A_JOB = {"$eq": [{"$arrayElemAt": ["$misc.cmd", 0]}, A_JOB["misc.cmd.0"]]}
+# A worker may have written anything there, and the server would refuse the whole request.
+_COMMAND = {"$cond": [{"$isArray": "$misc.cmd"}, "$misc.cmd", []]}
+_IS_A_JOB = {"$in": [A_JOB["misc.cmd.0"], _COMMAND]}
 _LOSS = {"status": "$result.status", "loss": "$result.loss"}
 _IN_SHORT: list[_Document] = [
     {"$project": {"spec": 0, "result.history": 0, "late.result": 0}},

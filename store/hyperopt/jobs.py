@@ -23,6 +23,7 @@ from hyperopt.base import (
 from hyperopt.mongoexp import OperationFailure
 from pymongo import ASCENDING, ReturnDocument
 
+from hyperhive.common.text import storable
 from hyperhive.store.errors import LoginRefused, NotAllowed
 from hyperhive.store.hyperopt.address import standard_uri
 from hyperhive.store.hyperopt.attachments import JobAttachments
@@ -33,7 +34,14 @@ from hyperhive.store.server.embedded import running_uri
 from hyperhive.store.server.login import saved, with_ca_file
 from hyperhive.store.store import Store
 from hyperhive.store.trial import Trial
-from hyperhive.store.updates import LEASE_IS_OVER, claimed_by, new_life, new_token, up_for_claiming
+from hyperhive.store.updates import (
+    LEASE_IS_OVER,
+    LONGEST_MESSAGE,
+    claimed_by,
+    new_life,
+    new_token,
+    up_for_claiming,
+)
 
 _Document = Dict[str, Any]
 NOT_A_STUDYS: _Document = {"misc.cmd.0": {"$ne": "objective"}}
@@ -263,6 +271,8 @@ def _changes_of(doc: Mapping[str, Any], wanted: Mapping[str, Any]) -> _Document:
     if changes.pop("_id", doc["_id"]) != doc["_id"]:
         raise ValueError('the "_id" of a job cannot be updated')
     changes.pop("refresh_time", None)
+    if isinstance(changes.get("error"), (list, tuple)):  # its type and its text, by hyperopt
+        changes["error"] = [storable(str(part), LONGEST_MESSAGE) for part in changes["error"]]
     if changes.get("state") == JOB_STATE_NEW:  # it is to be run again, with all its attempts
         changes.update(attempts=0, token=None, lease_until=None, not_before=None, winner=None)
     changes["version"] = doc.get("version", 0) + 1

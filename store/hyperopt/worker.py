@@ -21,12 +21,11 @@ from hyperopt import mongoexp
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, SONify, spec_from_misc
 from hyperopt.mongoexp import MongoCtrl, ReserveTimeout
 
-from hyperhive.common.text import of_error, storable
+from hyperhive.common.text import of_error
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import Unstorable
 from hyperhive.store.hyperopt.attachments import as_bytes
 from hyperhive.store.hyperopt.trials import MongoTrials
-from hyperhive.store.updates import LONGEST_MESSAGE
 
 _Document = Dict[str, Any]
 
@@ -103,7 +102,7 @@ class MongoWorker(mongoexp.MongoWorker):
             for name, value in result.pop("attachments").items():
                 ctrl.attachments[name] = value
         except BaseException as error:
-            text = storable(of_error(error).partition(": ")[2], LONGEST_MESSAGE)
+            text = of_error(error).partition(": ")[2]
             self.mj.update(job, {"state": JOB_STATE_ERROR, "error": [str(type(error)), text]})
             raise
         finally:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import cloudpickle
 import numpy as np
@@ -74,32 +74,6 @@ def test_a_worker_unpickles_nothing_unless_it_may(
     until(lambda: jobs_of(trials)[0]["state"] == JOB_STATE_ERROR, "the end of a job without code")
 
 
-def functions_that_fail() -> dict[str, Callable[[float], Any]]:
-    """Return functions by name; they are pickled by value, as they are no module's."""
-
-    def raises(x: float) -> float:
-        raise ZeroDivisionError("by itself")
-
-    def leaves(x: float) -> float:
-        raise SystemExit(7)
-
-    def interrupts(x: float) -> float:
-        raise KeyboardInterrupt
-
-    def quotes(x: float) -> float:
-        raise AssertionError(os.fsdecode(b"caf\xe9: ") + "1.5, " * 4_000_000)
-
-    def unstorable(x: float) -> dict[str, Any]:
-        return {"status": "ok", "loss": x, "curve": [x] * 100_000, "converged": np.bool_(True)}
-
-    def attaches(x: float) -> dict[str, Any]:
-        return {"status": "ok", "loss": x, "attachments": {"a": b"a", "model": {"w": 1}}}
-
-    return {
-        each.__name__: each for each in (raises, leaves, interrupts, quotes, unstorable, attaches)
-    }
-
-
 def test_what_a_job_does_to_itself_ends_no_worker(home: Home, store: Store, uri: str) -> None:
     """Pickles that cannot be read, functions that raise or exit: each fails its trial, in words."""
 
@@ -109,19 +83,18 @@ def test_what_a_job_does_to_itself_ends_no_worker(home: Home, store: Store, uri:
     def fails(x: float) -> dict[str, Any]:
         return {"status": "fail", "why": "no loss"}
 
-    bad = functions_that_fail()
+    def raises(x: float) -> float:
+        raise ZeroDivisionError("by itself")
+
+    def leaves(x: float) -> float:
+        raise SystemExit(7)
+
     missing = post(store, "missing", good, max_attempts=1)
     missing.attachments["FMinIter_Domain"] = b"cnot_a_module\nf\n."
     broken = {
         "No module named 'not_a_module'": missing,
-        "ZeroDivisionError: by itself": post(store, "raises", bad["raises"], max_attempts=1),
-        "sys.exit(7)": post(store, "leaves", bad["leaves"], max_attempts=1),
-        "KeyboardInterrupt": post(store, "interrupts", bad["interrupts"], max_attempts=1),
-        "AssertionError: caf\\xe9: 1.5, 1.5, ": post(
-            store, "quotes", bad["quotes"], max_attempts=1
-        ),
-        "'converged' is or contains something": post(store, "unstorable", bad["unstorable"]),
-        "'model' must be bytes or text, not dict": post(store, "attaches", bad["attaches"]),
+        "ZeroDivisionError: by itself": post(store, "raises", raises, max_attempts=1),
+        "sys.exit(7)": post(store, "leaves", leaves, max_attempts=1),
     }
     failing = post(store, "fails", fails)
     trials = post(store, "good", good, 3)
@@ -135,8 +108,6 @@ def test_what_a_job_does_to_itself_ends_no_worker(home: Home, store: Store, uri:
         (job,) = jobs_of(experiment)
         assert job["state"] == JOB_STATE_ERROR
         assert why in job["error"]["message"]
-        assert (job["attempts"], job.get("_attachments")) == (1, None)
-        assert len(job["error"]["message"]) <= 4000
     assert jobs_of(failing)[0]["result"] == {"status": "fail", "why": "no loss"}
     trials.refresh()
     for trial in trials:
@@ -144,6 +115,42 @@ def test_what_a_job_does_to_itself_ends_no_worker(home: Home, store: Store, uri:
         assert trial["result"] == {"status": "ok", "loss": x}
         assert trials.trial_attachments(trial)["x"] == repr(x).encode()
     assert {job["owner"] for job in trials} == {jobs_of(missing)[0]["owner"]}
+    assert "a new one starts" not in worker.said()
+
+
+def test_what_a_job_raises_or_returns_ends_no_worker(home: Home, store: Store, uri: str) -> None:
+    """What the store cannot hold is its error after one run; nothing of it is attached."""
+
+    def interrupts(x: float) -> float:
+        raise KeyboardInterrupt
+
+    def quotes(x: float) -> float:
+        raise AssertionError(os.fsdecode(b"caf\xe9: ") + "1.5, " * 4_000_000)
+
+    def unstorable(x: float) -> dict[str, Any]:
+        return {"status": "ok", "loss": x, "curve": [x] * 100_000, "converged": np.bool_(True)}
+
+    def attaches(x: float) -> dict[str, Any]:
+        return {"status": "ok", "loss": x, "attachments": {"a": b"a", "model": {"w": 1}}}
+
+    broken = {
+        "KeyboardInterrupt": post(store, "interrupts", interrupts, max_attempts=1),
+        "AssertionError: caf\\xe9: 1.5, 1.5, ": post(store, "quotes", quotes, max_attempts=1),
+        "'converged' is or contains something": post(store, "unstorable", unstorable),
+        "'model' must be bytes or text, not dict": post(store, "attaches", attaches),
+    }
+    good = post(store, "good", float)
+    worker = start(home, uri, ALLOWED)
+    until(lambda: good.count_by_state_unsynced(JOB_STATE_DONE), "the last job")
+    for why, experiment in broken.items():
+        (job,) = jobs_of(experiment)
+        assert (job["state"], job["attempts"], job.get("_attachments")) == (
+            JOB_STATE_ERROR,
+            1,
+            None,
+        )
+        assert why in job["error"]["message"]
+        assert len(job["error"]["message"]) <= 4000
     assert "a new one starts" not in worker.said()
 
 

@@ -136,6 +136,28 @@ def test_either_worker_class_runs_a_job(store: Store, tmp_path: Path, worker_cla
         worker.run_one(reserve_timeout=0.1)
 
 
+@pytest.mark.parametrize("worker_class", [MongoWorker, mongoexp.MongoWorker])
+def test_either_worker_class_stores_an_error_of_any_text(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker_class: Any
+) -> None:
+    """An error may quote megabytes, or a file whose name is not UTF-8; its job ends in state 3."""
+    monkeypatch.chdir(tmp_path)  # hyperopt's class does not return to its folder after an error
+    name = os.fsdecode(b"caf\xe9.csv ")
+
+    def objective(x: float) -> float:
+        raise ValueError(name + "1.5, " * 4_000_000)
+
+    trials = experiment(store)
+    worker = worker_class(MongoJobs(store), 1.0, workdir=str(tmp_path), logfilename=None)
+    with searching(trials, objective, hp.uniform("x", 0, 1), 1), pytest.raises(
+        ValueError, match="caf"
+    ):
+        worker.run_one(reserve_timeout=30)
+    (job,) = trials.handle.jobs_error()
+    assert job["error"][1].startswith("caf\\xe9.csv 1.5, ")
+    assert len(job["error"][1]) < 5000
+
+
 def test_a_pickle_that_cannot_be_read_fails_its_trial(store: Store, tmp_path: Path) -> None:
     """The error says what is wrong and where, and the next job is run."""
     trials = experiment(store)

@@ -67,7 +67,8 @@ def test_status_shows_an_experiment_as_hyperopts(mine: Store) -> None:
     line = next(line for line in said.splitlines() if "mine/1 (fmin)" in line)
     cells = [cell.strip() for cell in line.strip("│").split("│")]
     assert cells[1:5] == ["2", "1", "1", "1"]
-    assert cells[5] == "loss 0.047 (trial 1: lr 0.25, act 1)"
+    assert cells[5] == "loss 0.047"
+    assert "best trial 1: lr 0.25, act 1" in said
     assert "mine/1, trial 3" in said
     assert "0 of 9" in said
     assert "mine/1" in printed(mine, "mine/1")

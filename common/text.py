@@ -40,7 +40,7 @@ def composed(name: str) -> str:
 
 
 def decoded(data: bytes, errors: str = "strict") -> str:
-    """Return the text of a person's file: UTF-8, or what a byte order mark at its begin says.
+    """Return the text of a person's file: UTF-8, or what a byte order mark at its beginning says.
 
     Notepad writes UTF-8 with a mark, PowerShell's ``>`` UTF-16. Raises ``UnicodeDecodeError``.
     """

@@ -63,6 +63,7 @@ class StudyOptions:
 def run(options: StudyOptions, connect: Connect, console: Screen) -> bool:
     """Start or resume the study that the options describe; return whether it came to its end."""
     plan = plan_of(options)
+    _require_writable(options.models / plan.name)
     loaded = loading(lambda progress: load(plan.data, progress), console)
     with StopSignals() as signals, connect() as uri:
         shown = ShownSearch(plan, loaded.dataset, options.models, options.refit, options.timeout)

@@ -86,6 +86,7 @@ def worker(
 
     Runs until you stop it. Press Ctrl-C (or send SIGTERM) once: the worker finishes its trial if
     that can be done soon, else gives it back for another worker. Twice: it gives it back at once.
+    Three times: slots that do not end are killed. The exit code is 1 if a result may be lost.
     """
     settings = WorkerSettings(
         mongo=mongo,

@@ -83,7 +83,7 @@ def test_a_path_is_not_a_hash(name: str, tmp_path: Path) -> None:
 def test_a_copy_that_cannot_be_read_is_fetched_again(
     store: Store, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file that the system refuses to read costs no trial; the reason and the way out are told."""
+    """A file that the system cannot read costs no trial; its reason is told, and the way out."""
     name = publish(store, dataset)
     (tmp_path / (name + ".npz")).mkdir()  # neither can be read nor replaced, not even by root
     assert DatasetCache(tmp_path).get(name, store.datasets.fetch).content_hash == name

@@ -84,9 +84,9 @@ def worker(
 ) -> None:
     """Claim trials of a coordinator's study and train them on this machine.
 
-    Runs until you stop it. Press Ctrl-C (or send SIGTERM) once: the worker finishes its trial if
-    that can be done soon, else gives it back for another worker. Twice: it gives it back at once.
-    Three times: slots that do not end are killed. The exit code is 1 if a result may be lost.
+    Runs until you stop it. Ctrl-C or SIGTERM, once: the worker finishes its trial if that can be
+    done soon, else gives it back for another worker. Twice: it gives it back at once. Three times:
+    it kills what still runs. Exit code 1: a result may be lost.
     """
     settings = WorkerSettings(
         mongo=mongo,

@@ -84,9 +84,8 @@ def worker(
 ) -> None:
     """Claim trials of a coordinator's study and train them on this machine.
 
-    Runs until you stop it. Ctrl-C or SIGTERM, once: the worker finishes its trial if that can be
-    done soon, else gives it back for another worker. Twice: it gives it back at once. Three times:
-    it kills what still runs. Exit code 1: a result may be lost.
+    Ctrl-C or SIGTERM stops it. Once: it finishes its trial if that can be done soon, else gives it
+    back for another worker. Twice: it gives it back at once. Three times: it kills its slots.
     """
     settings = WorkerSettings(
         mongo=mongo,

@@ -85,8 +85,8 @@ def worker(
 ) -> None:
     """Claim trials of a coordinator's study and train them on this machine.
 
-    Runs until you stop it. Press Ctrl-C (or send SIGTERM) once: the worker finishes its trial if
-    that can be done soon, else gives it back for another worker. Twice: it gives it back at once.
+    Ctrl-C or SIGTERM stops it. Once: it finishes its trial if that can be done soon, else gives it
+    back for another worker. Twice: it gives it back at once. Three times: it kills its slots.
     """
     settings = WorkerSettings(
         mongo=mongo,

@@ -42,8 +42,10 @@ class DatasetCache:
             return Dataset.unpack(path.read_bytes(), content_hash)
         except (FileNotFoundError, NotADirectoryError):
             pass
-        except (DatasetError, OSError) as error:
-            log.warning("%s is damaged or cannot be read, and is fetched again (%s)", path, error)
+        except DatasetError as error:
+            log.warning("%s is damaged and is fetched again (%s)", path, error)
+        except OSError as error:
+            log.warning("%s cannot be read and is fetched again (%s)", path, error.strerror)
         packed = fetch(content_hash)
         dataset = Dataset.unpack(packed, content_hash)
         self._keep(path, packed)

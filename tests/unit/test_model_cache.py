@@ -78,3 +78,14 @@ def test_a_path_is_not_a_hash(name: str, tmp_path: Path) -> None:
     """A path in place of a hash is refused before anything is read or fetched."""
     with pytest.raises(DatasetError, match="is not the hash of a data set"):
         DatasetCache(tmp_path).get(name, lambda asked: pytest.fail("fetched " + asked))
+
+
+def test_a_copy_that_cannot_be_read_is_fetched_again(
+    store: Store, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that the system cannot read costs no trial; its reason is told, and the way out."""
+    name = publish(store, dataset)
+    (tmp_path / (name + ".npz")).mkdir()  # neither can be read nor replaced, not even by root
+    assert DatasetCache(tmp_path).get(name, store.datasets.fetch).content_hash == name
+    assert "cannot be read and is fetched again (Is a directory)" in caplog.text
+    assert "set XDG_CACHE_HOME to another folder" in caplog.text

@@ -16,7 +16,7 @@ from hyperhive.coordinator.search import Search, Snapshot
 from hyperhive.coordinator.study import Plan, Study
 from hyperhive.coordinator.suggest import Observation, Suggester
 from hyperhive.model.data.loading import DatasetRequest
-from hyperhive.store.errors import LeaseLost
+from hyperhive.store.errors import LeaseLost, Unstorable
 from hyperhive.store.store import Store
 from hyperhive.store.trial import ErrorKind, Status, Trial
 from hyperhive.store.updates import new_token
@@ -279,7 +279,7 @@ def test_19_a_loss_that_the_store_cannot_hold_changes_nothing(store: Store) -> N
     """An integer of more than 64 bits is refused before anything is sent to the server."""
     trial = held(store)
     before = raw(store)
-    with pytest.raises(OverflowError):
+    with pytest.raises(Unstorable):
         store.queue.finish(trial.id, str(trial.token), {"loss": 2**64})
     assert raw(store) == before
     assert finish(store, trial)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from support.thread_workers import claim, claimed, deliver, report, working
 from test_coordinator_run import plain, plan, run, tiny, train
 
+from hyperhive.common.console import Screen
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Interrupted, Search
 from hyperhive.coordinator.session import FinishOptions, NothingToFinish, finish
@@ -74,7 +74,7 @@ def done(store: Store) -> list[Trial]:
 
 def finished(uri: str, models: Path, **options: Any) -> tuple[bool, str]:
     """Run ``hyperhive study finish s``; return whether it came to its end, and what it said."""
-    console = Console(width=200)
+    console = Screen(width=200)
     chosen = {"name": "s", "refit": None, "timeout": None, "models": models, **options}
 
     class Connected:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
+from hyperhive.common.console import Screen
 from hyperhive.coordinator.session import loading
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load
@@ -22,7 +22,7 @@ def no_progress(done: int, total: int) -> None:
 
 
 def printed(loaded: LoadedDataset) -> list[str]:
-    console = Console(file=io.StringIO(), width=40)
+    console = Screen(file=io.StringIO(), width=40)
     loading(lambda progress: loaded, console)
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
 

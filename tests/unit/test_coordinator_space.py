@@ -75,7 +75,7 @@ def is_one_sentence(text: str) -> bool:
         ({"name": "learning_rate", "high": 10**400}, "learning_rate must be a number"),
         (
             {"name": "epochs", "distribution": "quniform", "low": 1, "high": 10**30, "step": 1},
-            "epochs must be below 2**32",
+            "epochs must be a number below 2**53",
         ),
     ],
 )

@@ -232,7 +232,7 @@ def test_what_is_for_lenet5_alone_is_refused_for_another_objective(tmp_path: Pat
 def test_numbers_that_the_store_has_no_room_for_are_refused(tmp_path: Path) -> None:
     """Whole numbers of more than eight bytes, and those that Python itself refuses to read."""
     for field in ("trials", "startup", "max_attempts", "batch_size"):
-        with pytest.raises(UsageError, match=field + r" must be a whole number, 1 or more, and be"):
+        with pytest.raises(UsageError, match=field + r" must be below 2\*\*32"):
             plan(**{field: 2**63})
     with pytest.raises(UsageError, match=r"study\.toml is not valid TOML"):
         read_file(write(tmp_path, "trials = " + "9" * 5000))

@@ -155,8 +155,8 @@ def test_coordinator_status_and_dashboard_give_the_same_reason(store: Store) -> 
     """On a terminal, in a log, in the table of studies, and on the page."""
     here(store, "w1", "w2")
     last = snapshots(store, study(store))[-1]
-    waits = [trial for trial in store.trials.find("s") if trial.status is Status.NEW]
-    reason = f"{len(waits)} trials wait {LACKING}"
+    assert [trial.status for trial in store.trials.find("s")] == [Status.NEW]
+    reason = f"1 trial waits {LACKING}"
     console = Console(width=300)
     with console.capture() as log:
         Lines(console).show(last)

@@ -194,7 +194,9 @@ class Worker:
                 outcome = self._run_objective(store, held, heartbeat)
                 token, result, weights = str(trial.token), outcome.result, outcome.weights
                 # On disk before the first attempt to deliver: from here on nothing can lose it.
-                self._outbox.add(Entry(trial.id, token, result, weights, store_id), trial.label)
+                self._outbox.add(
+                    Entry(trial.id, token, result, weights, store_id), trial.full_title
+                )
             except Exception as error:
                 heartbeat.raise_failure()  # then the store would not hear about this trial either
                 self._settle(store, held, error)

@@ -96,7 +96,7 @@ class TrialRun:
             left = self._expected_end - time.monotonic()
             known = f", {left:.0f} s left" if left > 0 else ""
             doing = "giving it back" if must else "finishing it before this worker ends"
-            log.info("%s: %s%s", self._held.trial.label, doing, known)
+            log.info("%s: %s%s", self._held.trial.full_title, doing, known)
         return must
 
 

@@ -174,7 +174,7 @@ def test_a_worker_gives_its_trial_back_at_sigterm(home: Home, store: Store, mong
     assert (back.status, back.attempts, back.owner) == (Status.NEW, 0, None)
     assert back.excluded == ()
     assert store.workers.present() == []
-    assert "long/0: given back" in worker.said()
+    assert "long, trial 0: given back" in worker.said()
     home.is_empty()
 
 

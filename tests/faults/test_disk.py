@@ -150,14 +150,14 @@ def test_18_a_result_that_is_lost_at_the_end_is_told(
     with fleet.store() as store:
         worker = worker_on_small_disks(fleet, home, fleet.outbox, size="size=4k")
         quick.post(store, 1)
-        worker.says("s/0: learning rate")
+        worker.says("s, trial 0: learning rate")
         fleet.freeze_server()
         worker.says("kept in memory only")
         for _ in range(signals):
             worker.signal(signal.SIGTERM)
         assert worker.end() == 1
         last = worker.said().splitlines()[-1]
-        assert "the result of s/0 is lost and will be computed again" in last
+        assert "the result of s, trial 0 is lost and will be computed again" in last
         assert f"{fleet.outbox}/" in last
         assert "Traceback" not in worker.said()
         fleet.thaw_server()

@@ -22,7 +22,7 @@ def test_a_live_study_is_cancelled(home: Home, fleet: Fleet) -> None:
         assert (done.returncode, done.stdout) == (0, "study s cancelled, 2 trials with it\n")
         assert coordinator.end() == 1
         assert coordinator.said().endswith("error: study s was cancelled\n")
-        worker.says("s, the untuned baseline: cancelled")
+        worker.says("s, trial 0: cancelled")
         # The coordinator may have posted a trial meanwhile: it takes it back, its worker confirms.
         until(
             lambda: all(trial.is_final for trial in store.trials.find("s")),

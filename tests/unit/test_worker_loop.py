@@ -279,7 +279,8 @@ def test_a_trial_whose_study_has_ended_is_told_so(
 
 
 @pytest.mark.parametrize(
-    ("seconds_left", "said"), [(900.0, "s/0: giving it back, 9"), (0.0, "s/0: finishing it")]
+    ("seconds_left", "said"),
+    [(900.0, "s, trial 0: giving it back, 9"), (0.0, "s, trial 0: finishing it")],
 )
 def test_a_worker_says_what_it_does_when_it_is_stopped(
     store: Store, start: Start, caplog: pytest.LogCaptureFixture, seconds_left: float, said: str

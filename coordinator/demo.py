@@ -14,9 +14,8 @@ from typing import Any, Iterator, Mapping
 
 from hyperhive.common.console import Screen, tell
 from hyperhive.common.errors import DatasetError, InputError
-from hyperhive.common.files import require_writable
 from hyperhive.common.signals import StopSignals
-from hyperhive.coordinator.session import Connect, ShownSearch, loading
+from hyperhive.coordinator.session import Connect, ShownSearch, loading, require_models
 from hyperhive.coordinator.space import named
 from hyperhive.coordinator.study import Plan, study_name
 from hyperhive.model.data.download import Progress
@@ -58,7 +57,7 @@ def run(options: DemoOptions, connect: Connect, console: Screen) -> bool:
         lambda progress: choose_data(options.dataset, options.data, options.seed, progress), console
     )
     chosen = plan(loaded, options.trials, options.seed, **space)
-    require_writable(options.models, "the models", "choose another with --models")
+    require_models(options.models / chosen.name)
     with StopSignals() as signals, connect() as uri:
         log = options.models / chosen.name / "worker.log"
         # The log is UTF-8, whatever this console has.

@@ -97,10 +97,15 @@ class Search:
         self.persist(self._drop_weights)
         return self._trials.finished
 
+    @property
+    def refits(self) -> bool:
+        """Whether the winner is to be refitted, as the store says: another may end the study."""
+        return self._sweep.refits
+
     def withdraw_unfinished(self) -> None:
         """Delete the trials of the search that have not ended, if the study is to finish early."""
         if self._sweep.finishes:
-            self.persist(lambda: self._store.queue.withdraw(self._study.name))
+            self.persist(lambda: self._store.queue.remove(self._study.name))
 
     def refit(self, winner: Trial) -> Trial | None:
         """Have a worker train the winner's configuration on all training data; return that trial.
@@ -144,6 +149,9 @@ class Search:
             stuck = sum(self._fits_nobody(trial) for trial in waiting)
             if stuck >= _MOST_STUCK or len(waiting) - stuck >= max(1, len(self._able())):
                 break
+            self._sweep.require_study()
+            if self._sweep.finishes:
+                return
             self._trials.post_next()
 
     def _look_around(self) -> None:

@@ -63,7 +63,7 @@ class StudyOptions:
 def run(options: StudyOptions, connect: Connect, console: Screen) -> bool:
     """Start or resume the study that the options describe; return whether it came to its end."""
     plan = plan_of(options)
-    _require_writable(options.models / plan.name)
+    require_models(options.models / plan.name)
     loaded = loading(lambda progress: load(plan.data, progress), console)
     with StopSignals() as signals, connect() as uri:
         shown = ShownSearch(plan, loaded.dataset, options.models, options.refit, options.timeout)
@@ -87,6 +87,7 @@ def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
     ``NothingToFinish``, and ``StudyWithdrawn`` for a study that was cancelled.
     """
     require_installed("torch", "matplotlib")
+    require_models(options.models / options.name)
     with StopSignals() as signals, connect() as uri, Store(uri) as store:
         stored = store.study(options.name)
         if stored.cancelled:
@@ -189,8 +190,6 @@ class ShownSearch:
     def run(self, uri: str, signals: StopSignals, console: Screen) -> bool:
         """Run the study to its end; return False if it was stopped before."""
         with Store(uri) as store:
-            folder = self.models / self.plan.name
-            _require_writable(folder)  # before the study's name is taken
             study = open_study(store, self.plan, self.dataset)
             return self.show(store, study, signals, console)
 
@@ -207,7 +206,6 @@ class ShownSearch:
         Ctrl-C on a terminal lets the user choose whether it finishes or stops; anything else stops
         it. Returns False if it was stopped.
         """
-        _require_writable(self.models / study.name)
         tell(f"study {study.name} on {store.address}", to=console)
         result, has_best = self._attempt(store, study, signals, console, finishes)
         if result is None and has_best and not finishes and _is_to_finish(signals, console):
@@ -246,7 +244,7 @@ class ShownSearch:
 
 def _is_to_finish(signals: StopSignals, console: Screen) -> bool:
     """Ask on a terminal, after Ctrl-C, whether the study is to finish; without one, it is not."""
-    at_a_terminal = console.is_terminal and sys.stdin is not None and sys.stdin.isatty()
+    at_a_terminal = console.file.isatty() and sys.stdin is not None and sys.stdin.isatty()
     if signals.signal_number != signal.SIGINT or not at_a_terminal:
         return False
     question = (
@@ -273,6 +271,6 @@ def _download_bar(console: Screen) -> Iterator[Progress]:
         yield show
 
 
-def _require_writable(folder: Path) -> None:
+def require_models(folder: Path) -> None:
     """Raise ``OutputError`` now, and not after hours of work, if the model could not be written."""
     require_writable(folder, "the study's model", "choose another with --models")

@@ -98,7 +98,7 @@ class StudyRun:
         refit: whether to train the winner on training and validation data before the test.
         watch: receives a snapshot several times per second.
         stop: ends the run with ``Interrupted``, when set.
-        timeout: seconds without any worker that end the run; None waits forever.
+        timeout: seconds without a worker that could go on that end the run; None waits forever.
     """
 
     def __init__(
@@ -129,12 +129,13 @@ class StudyRun:
         Raises ``Interrupted`` when stopped, ``NoWorker`` after ``timeout`` seconds without one,
         ``StudyFailed`` if no trial gave a result, or LeNet-5's no model, ``StoreError``.
         """
-        stored = self._store.studies.get(self._study.name)
-        if stored is not None and stored.result is not None:
-            return self._write_again(stored, stored.result)
-        refits = self._refit
-        self._search.persist(lambda: self._store.studies.plan_refit(self._study.name, refits))
-        trials = self._search.run()
+        concluded = self._concluded()
+        if concluded is None:
+            self._plan_refit()
+            trials = self._search.run()
+            concluded = self._concluded()  # another coordinator may have been faster
+        if concluded is not None:
+            return concluded
         winner = best_of(trials)
         if winner is None:
             raise StudyFailed(f"study {self._study.name} has no result: {why_nothing(trials)}")
@@ -182,7 +183,7 @@ class StudyRun:
 
     def _source(self, winner: Trial) -> Trial:
         """Return the trial whose weights are kept: the refit if there is one, else the winner."""
-        refit = self._search.refit(winner) if self._refit else None
+        refit = self._search.refit(winner) if self._search.refits else None
         if refit is None:
             return winner
         if refit.artifact is None and winner.artifact is not None:
@@ -266,7 +267,12 @@ class StudyRun:
 
     def finish(self) -> None:
         """Ask for the study's end with the trials that have ended: the next ``run`` comes to it."""
+        self._plan_refit()  # before the mark: whoever sees that comes to the same end
         self._search.finish()
+
+    def _plan_refit(self) -> None:
+        refits = self._refit
+        self._search.persist(lambda: self._store.studies.plan_refit(self._study.name, refits))
 
     def _end_without_model(self, ended: Result, source: Trial, reason: str, trials: int) -> Result:
         """Conclude the study with its best trial, and keep its weights if it has any."""
@@ -328,6 +334,13 @@ class StudyRun:
             f"all trials at random: {plan.algorithm} begins when {plan.startup} have finished "
             f"(startup), and this study ended with {finished}"
         )
+
+    def _concluded(self) -> Result | None:
+        """Return the result of a study that has ended, its model written; None if it has not."""
+        stored = self._search.persist(lambda: self._store.studies.get(self._study.name))
+        if stored is None or stored.result is None:
+            return None
+        return self._write_again(stored, stored.result)
 
     def _write_again(self, stored: StoredStudy, result: dict[str, Any]) -> Result:
         """Write what a study that had ended found, as it is in the store."""

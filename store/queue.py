@@ -303,7 +303,7 @@ class TrialQueue:
         which = {"_id": trial.id, "version": trial.version, "$or": nobody_runs_it}
         return self._update(which, ended(ErrorKind.DEVICE, message)) is not None
 
-    def withdraw_job(self, trial: Trial, reason: str) -> bool:
+    def withdraw(self, trial: Trial, reason: str) -> bool:
         """End a trial that waits, because nobody waits for its result any longer.
 
         Nothing happens, and the answer is False, if the trial has changed since it was read.
@@ -326,7 +326,7 @@ class TrialQueue:
         which = {"exp_key": {"$in": experiment_keys(study)}, **_UNENDED, **A_STUDYS}
         return self._update_many({**which, "cancel_requested": False}, asked_to_end())
 
-    def withdraw(self, study: str) -> int:
+    def remove(self, study: str) -> int:
         """Delete the trials of a study's search that have not ended; return how many there were.
 
         A worker that holds one finds its lease lost. A result that was delivered before stays.

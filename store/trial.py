@@ -25,7 +25,7 @@ class ErrorKind(str, enum.Enum):
 
     OBJECTIVE = "objective"  # the objective failed in its last attempt
     WORKER_LOST = "worker_lost"  # its workers vanished until no attempt was left
-    CANCELLED = "cancelled"  # somebody asked for its end
+    CANCELLED = "cancelled"  # somebody asked for its end, or nobody waits for it
     BAD_PAYLOAD = "bad_payload"  # no worker can run its configuration, or store its result
     DEVICE = "device"  # the device of every worker that there was failed at it
 
@@ -203,7 +203,9 @@ class Trial:
         """The trial's name for people, within its study: ``trial 7``, ``the refit of trial 7``."""
         titles = {
             SEARCH: f"trial {self.tid}",
-            BASELINE: "the usual settings" if self.tid == USUAL_TID else "the untuned baseline",
+            BASELINE: "the baseline with usual settings"
+            if self.tid == USUAL_TID
+            else "the untuned baseline",
             REFIT: f"the refit of trial {self.tid}",
         }
         title = titles.get(self.purpose, f"{self.purpose} trial {self.tid}")

@@ -198,7 +198,7 @@ class Viewer(BaseHTTPRequestHandler):
         if route is None:
             self._refuse(HTTPStatus.NOT_FOUND, "there is no page of this name")
             return
-        self.query = dict(parse_qsl(query))
+        self.query = dict(parse_qsl(query, keep_blank_values=True))
         route(self)
 
     def send(self, kind: str, data: bytes) -> None:

@@ -263,7 +263,7 @@ def _why_lost(store: Store, trial: Trial) -> str:
     """Return what became of a trial whose lease this worker has lost."""
     now = store.trials.get(trial.id)
     if now is None:
-        return "it was deleted with its study"
+        return "it was deleted: its study was deleted, or ended early"
     if now.cancel_requested or (now.error or {}).get("kind") == ErrorKind.CANCELLED.value:
         return "it was cancelled"
     return "another worker holds it, or finished first"

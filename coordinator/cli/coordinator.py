@@ -32,7 +32,8 @@ REFIT = typer.Option(True, help="Train the winner on training and validation dat
 TIMEOUT = typer.Option(
     None,
     min=0,
-    help="End after this many seconds without any worker that could take a trial. [wait forever]",
+    help="End after this many seconds without a worker that runs a trial or could take one. "
+    "[wait forever]",
 )
 MODELS = typer.Option(Path("models"), help="The best model is written to MODELS/STUDY/.")
 
@@ -57,8 +58,8 @@ def coordinator(
     """Start or resume a study: post its trials, show its progress, keep its best model.
 
     A TOML file, flags, or both describe the study; a flag wins. Start the same study again to
-    resume it; Ctrl-C stops it. Workers do the training: run `hyperhive worker` on every machine
-    that is to help.
+    resume it. Ctrl-C stops it; on a terminal it offers to finish. Workers do the training: run
+    `hyperhive worker` on every machine that is to help.
     """
     from hyperhive.coordinator import session
 

@@ -9,6 +9,7 @@ import typer
 from hyperhive.common.console import tell
 from hyperhive.common.errors import UsageError
 from hyperhive.common.signals import StopSignals
+from hyperhive.common.streams import log_handler
 from hyperhive.store.cli import ADMIN
 
 NAME = typer.Argument(help="What you call the device; `hyperhive status` shows it under this name.")
@@ -53,7 +54,7 @@ def init(users: Optional[Path] = USERS, mongo: Optional[str] = ADMIN) -> None:
     from hyperhive.coordinator.server_setup import prepare
 
     for line in prepare(uri, users):
-        typer.echo(line)
+        tell(line)
 
 
 @mongo_app.command()
@@ -85,7 +86,7 @@ def revoke(name: str = NAME, mongo: Optional[str] = ADMIN) -> None:
     from hyperhive.coordinator import server_setup
 
     server_setup.revoke(name, uri)
-    typer.echo(f"access for {name} revoked")
+    tell(f"access for {name} revoked")
 
 
 @mongo_app.command()
@@ -99,7 +100,7 @@ def share(
     It needs MongoDB 7.0 or newer, and no Docker. All other commands on this machine use it from
     then on; `hyperhive mongo invite NAME` lets a device in. The next `share` goes on with its data.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING, handlers=[log_handler()])
     from hyperhive.coordinator.server_setup import make_ready
     from hyperhive.store.server.shared import shared_server
 

@@ -1,12 +1,14 @@
 """The commands ``hyperhive study``: end or delete a study that is in the store."""
 
 import functools
+import logging
 from pathlib import Path
 from typing import Optional
 
 import typer
 
 from hyperhive.common.console import console, tell
+from hyperhive.common.streams import log_handler
 from hyperhive.coordinator.cli.coordinator import MODELS, TIMEOUT
 from hyperhive.store.cli import MONGO, MONGOD, server
 
@@ -14,6 +16,7 @@ study_app = typer.Typer(no_args_is_help=True, help="End a study early, or delete
 NAME = typer.Argument(
     help="The name of the study, or the exp_key of hyperopt's fmin, as `hyperhive status` shows it."
 )
+STUDY = typer.Argument(help="The study's name, as `hyperhive status` shows it.")
 REFIT = typer.Option(
     None,
     "--refit/--no-refit",
@@ -23,7 +26,7 @@ REFIT = typer.Option(
 
 @study_app.command()
 def finish(
-    name: str = NAME,
+    name: str = STUDY,
     refit: Optional[bool] = REFIT,
     timeout: Optional[float] = TIMEOUT,
     models: Path = MODELS,
@@ -36,6 +39,7 @@ def finish(
     another machine, which then ends in the same way, and it works without one. The coordinator can
     later be started with more trials, and the study goes on.
     """
+    logging.basicConfig(level=logging.WARNING, handlers=[log_handler()])
     from hyperhive.coordinator import session
 
     options = session.FinishOptions(name, refit, timeout, models)
@@ -48,8 +52,8 @@ def cancel(name: str = NAME, mongo: Optional[str] = MONGO, mongod: Optional[str]
     """End a study now, even while it runs: its coordinator ends, its workers go on with others.
 
     Its results stay in the store. It gets no test and no model: `hyperhive study finish` ends it
-    with both. NAME may also be the exp_key of an experiment of hyperopt's: its
-    waiting jobs end, and its fmin returns once those that run have ended.
+    with both. NAME may also be the exp_key of an experiment of hyperopt's: its waiting jobs end,
+    and its fmin returns once those that run have ended.
     """
     from hyperhive.store.store import Store
 

@@ -55,7 +55,7 @@ class Fleet:
         if not self.here:
             return [no_worker(bool(self.silent))] if is_open else []
         reasons = [
-            (study.name, why_waiting(study.name, study.trials, self.here, True))
+            (study.title, why_waiting(study.name, study.trials, self.here, True))
             for study in self.studies
             if study.is_open
         ]

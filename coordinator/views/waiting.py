@@ -6,7 +6,7 @@ from typing import Sequence
 
 from hyperhive.coordinator.views.wording import no_worker
 from hyperhive.store.store import GIVE_UP_AFTER_S
-from hyperhive.store.trial import HYPEROPT, SEARCH, Status, Trial
+from hyperhive.store.trial import HYPEROPT, Status, Trial
 from hyperhive.store.workers import WorkerRecord
 
 _LONGEST = 100
@@ -28,10 +28,8 @@ def why_waiting(
         return no_worker(had_workers)
     workers = [worker for worker in here if worker.study in (None, study)]
     if not workers:
-        return (
-            f"{_here(here)} for other studies only: start one without --study, or with --study "
-            f"{study}"
-        )
+        with_it = f", or with --study {study}" if study else ""
+        return f"{_here(here)} for other studies only: start one without --study{with_it}"
     waiting = [trial for trial in trials if trial.status is Status.NEW]
     lacking = [trial for trial in waiting if not any(w.has(trial.objective) for w in workers)]
     if lacking:
@@ -59,10 +57,7 @@ def _lacking(trials: Sequence[Trial], workers: Sequence[WorkerRecord]) -> str:
 
 
 def _failed(trials: Sequence[Trial]) -> str:
-    names = ", ".join(
-        f"trial {trial.tid}" if trial.purpose == SEARCH else f"{trial.purpose}/{trial.tid}"
-        for trial in trials
-    )
+    names = ", ".join(trial.title for trial in trials)
     messages = [trial.error["message"] for trial in trials if trial.error is not None]
     last = f" ({messages[-1][:_LONGEST]})" if messages else ""
     return (

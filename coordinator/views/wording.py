@@ -24,7 +24,7 @@ def state(study: StudyState) -> str:
         return "fmin"
     if study.has_ended:
         return "ended"
-    return "finishing" if study.finishing else ""
+    return "ending early" if study.finishing else ""
 
 
 def counts(study: StudyState) -> str:
@@ -95,7 +95,7 @@ def report_of(worker: WorkerRecord, trial: Trial | None, is_silent: bool) -> str
         trial: the one that it holds, if it holds one.
         is_silent: whether it has not been heard of for too long.
     """
-    text = occupation(worker, f"{trial.study}, {doing(trial)}" if trial else "")
+    text = occupation(worker, f"{trial.study}, {doing(trial)}".lstrip(", ") if trial else "")
     if is_silent:
         text = "silent: killed, asleep or cut off"
     if worker.undelivered:
@@ -138,9 +138,9 @@ def literal(*texts: str, style: str = "") -> list[Text]:
 
 def facts(lines: Mapping[str, str]) -> Text:
     """Return labelled lines; the one of the test accuracy, ``test``, stands out."""
-    text = Text()
+    text, width = Text(), max(9, 1 + max(map(len, lines)))
     for label, value in lines.items():
-        text.append(f"{label:<9}", style="dim")
+        text.append(f"{label:<{width}}", style="dim")
         text.append(printable(value) + "\n", style="bold green" if label == "test" else "")
     text.rstrip()
     return text

@@ -24,7 +24,7 @@ from hyperopt.mongoexp import OperationFailure
 from pymongo import ASCENDING, ReturnDocument
 
 from hyperhive.common.text import storable
-from hyperhive.store.errors import LoginRefused, NotAllowed
+from hyperhive.store.errors import LoginRefused, LoginRevoked, NotAllowed
 from hyperhive.store.hyperopt.address import standard_uri
 from hyperhive.store.hyperopt.attachments import JobAttachments
 from hyperhive.store.hyperopt.leases import LeaseKeeper
@@ -99,6 +99,8 @@ class MongoJobs(mongoexp.MongoJobs):
         uri = next((uri for uri in uris if address_of(uri) == address), f"mongodb://{address}")
         try:
             return cls.new_from_connection_str(uri)
+        except LoginRevoked:
+            raise
         except LoginRefused as error:
             raise LoginRefused(
                 f"these trials came out of a file, which holds no login for MongoDB at {address}: "

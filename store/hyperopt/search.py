@@ -75,7 +75,7 @@ class Search:
 
     def _withdraw(self, waiting: Sequence[Trial], why: str) -> None:
         reason = f"withdrawn before a worker had run it: {self._name} ends, as {why}"
-        count = sum(self._store.queue.withdraw_job(trial, reason) for trial in waiting)
+        count = sum(self._store.queue.withdraw(trial, reason) for trial in waiting)
         if count:
             log.warning(
                 "%s ends, as %s: %d of its jobs waited and are withdrawn; those that run are "

@@ -126,7 +126,7 @@ def test_a_finished_study_is_shown_as_ended_with_its_trials(
     store.studies.finish("s")
     state = FleetReader(store).read().studies[0]
     assert (state.budget, state.finishing, state.is_open) == (3, True, True)
-    assert "s (finishing)" in plain(status_report(store, None), 200)
+    assert "s (ending early)" in plain(status_report(store, None), 200)
     with working(mongo_uri, train_no_more):
         finished(mongo_uri, tmp_path)
     shown = plain(status_report(store, None), 200)
@@ -293,9 +293,9 @@ def test_withdrawn_trials_are_those_of_the_search_that_have_not_ended(store: Sto
     held = claim(store)
     assert held is not None
     report(store, "w")
-    assert store.queue.withdraw("t") == 0
-    assert store.queue.withdraw("s") == 3
-    assert store.queue.withdraw("s") == 0
+    assert store.queue.remove("t") == 0
+    assert store.queue.remove("s") == 3
+    assert store.queue.remove("s") == 0
     kept = [(trial.purpose, trial.tid) for trial in store.trials.find("s")]
     assert kept == [(SEARCH, 0), (REFIT, 1)]
     with pytest.raises(LeaseLost):

@@ -369,8 +369,8 @@ def test_a_study_is_compared_with_untuned_and_usual_settings(
     for result in (first, again):
         assert (result.untuned_accuracy, result.usual_accuracy) == (0.109, 0.642)
         said = plain(summary(result))
-        assert "untuned  10.9 % of validation images\n" in said
-        assert "usual    64.2 % of validation images, with settings that somebody would" in said
+        assert "untuned     10.9 % of validation images\n" in said
+        assert "usual       64.2 % of validation images, with settings that somebody would" in said
         assert "(learning rate 0.01, epochs 10, momentum 0.9)" in said
     # Nothing was written, so it is drawn again.
     assert drawn == [{"untuned": 0.109, "usual settings": 0.642}] * 2
@@ -393,7 +393,7 @@ def test_a_study_that_was_random_search_says_so(
     """Until ``startup`` trials have finished no algorithm chooses: the summary tells."""
     for result in [run(store, mongo_uri, tmp_path, refit=False, **changed) for _ in range(2)]:
         shown = plain(summary(result))
-        assert ("drawn    all trials at random: " in shown) is (said is not None)
+        assert ("drawn       all trials at random: " in shown) is (said is not None)
         assert said is None or said in shown
 
 

@@ -273,7 +273,7 @@ def test_a_trial_whose_study_has_ended_is_told_so(
         raise ValueError("the objective fails")
 
     start(objective).run_one()
-    said = "deleted with its study" if end == "delete_study" else "cancelled"
+    said = "its study was deleted, or ended early" if end == "delete_study" else "cancelled"
     assert said in caplog.text
     assert "another worker" not in caplog.text
 

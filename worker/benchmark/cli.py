@@ -12,7 +12,9 @@ from hyperhive.worker.benchmark.settings import BenchmarkSettings
 def benchmark(
     device: str = typer.Option("auto", help="What to measure: auto, cpu, cuda or mps."),
     name: Optional[str] = typer.Option(
-        None, help="The name of this machine.", show_default="its host name"
+        None,
+        help="The name of this machine.",
+        show_default="the name it was invited under, else its host name",
     ),
     compare: bool = typer.Option(
         False, "--compare", help="Measure nothing: show the devices that were measured before."

@@ -33,7 +33,7 @@ function showStudies(studies, shown) {
   rows(element("studies"), studies, create, (row, study) => {
     const link = part(row, "name");
     write(link, study.shown);
-    link.setAttribute("href", "#" + encodeURIComponent(study.name));
+    link.setAttribute("href", "#=" + encodeURIComponent(study.name));
     if (study.name === shown) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
     write(part(row, "tag"), study.state);
@@ -65,6 +65,7 @@ function showStudy(study) {
   element("details").hidden = !study;
   showTexts("failed", "failures", study ? study.failures : []);
   if (!study) return;
+  element("bar").hidden = !study.budget;
   element("bar").max = study.budget;
   element("bar").value = study.ended;
   write(element("counts"), [study.counts, study.others, study.left].filter(Boolean).join("; "));
@@ -212,7 +213,7 @@ let timer = 0, asking = false, again = false;
 
 async function answered() {
   // Returns the answer and a problem; one of them is empty.
-  const query = location.hash.length > 1 ? "?study=" + location.hash.slice(1) : "";
+  const query = location.hash.startsWith("#=") ? "?study=" + location.hash.slice(2) : "";
   const patience = new AbortController();
   const timeout = setTimeout(() => patience.abort(), PATIENCE_MS);
   try {

@@ -125,7 +125,6 @@ class StudyRun:
         """Run the study to its end and write what it found: a model, if its objective makes one.
 
         A study that has ended before is not tested again: its weights are written as they were.
-
         Raises ``Interrupted`` when stopped, ``NoWorker`` after ``timeout`` seconds without one,
         ``StudyFailed`` if no trial gave a result, or LeNet-5's no model, ``StoreError``.
         """

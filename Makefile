@@ -24,7 +24,7 @@ test: $(call STAMP,test)
 
 # What takes minutes: studies from beginning to end, kills that are repeated, a home network.
 test-long: $(call STAMP,test)
-	$(PYTEST) -m long
+	$(PYTEST) -m long $(LONG_TESTS)
 
 check: $(call STAMP,test)
 	$(BIN)/ruff format --check .

@@ -334,7 +334,7 @@ def test_22_a_worker_refuses_planted_trials_and_goes_on(
         assert trial.error is not None
         assert trial.error["message"]
     assert {trial.status for trial in store.trials.find("foreign")} == {Status.NEW}
-    assert "is damaged or cannot be read, and is fetched again" in worker.said()
+    assert "is damaged and is fetched again" in worker.said()
     assert Dataset.unpack(cached.read_bytes(), digits().content_hash)
 
 

@@ -66,7 +66,7 @@ def test_a_live_study_is_finished(home: Home, fleet: Fleet) -> None:
         assert f"s: ending early, with the {len(trials)} trials that have ended" in done.stdout
         assert home.card("s")["weights_sha256"] == card["weights_sha256"]
         for said in (done.stdout, coordinator.said()):
-            assert f"best     trial {card['trial']}" in said
+            assert f"best        trial {card['trial']}" in said
         shown = home.call("status", HYPERHIVE_MONGO=fleet.uri).stdout
         assert f"{len(trials)} of {len(trials)}" in shown
     worker.signal(signal.SIGTERM)

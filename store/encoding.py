@@ -44,6 +44,13 @@ def encoded(what: str, document: Mapping[str, Any], most: int) -> bytes:
 
     Raises ``Unstorable``, which names the first field that the database cannot hold.
     """
+    # Before it is encoded: PyMongo 4.1 crashes on a value that contains itself.
+    for name, value in document.items():
+        if _is_deeper(value, _DEEPEST - 1):
+            raise Unstorable(
+                f"{what} cannot be stored: {_short(str(name))}: it contains itself, or is nested "
+                f"more than {_DEEPEST} levels deep"
+            )
     try:
         data = bytes(bson.encode(document))
     except ENCODING_ERRORS as error:
@@ -53,8 +60,6 @@ def encoded(what: str, document: Mapping[str, Any], most: int) -> bytes:
             f"{what} cannot be stored: it has {len(data) / 1e6:.1f} MB, and at most "
             f"{most / 1e6:.1f} MB are kept"
         )
-    if _is_deeper(document, _DEEPEST):
-        raise Unstorable(f"{what} cannot be stored: it is nested more than {_DEEPEST} levels deep")
     return data
 
 

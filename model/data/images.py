@@ -47,24 +47,27 @@ _UPRIGHT = {
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 _standard_error = threading.Lock()
+_registering = threading.Lock()
 
 
 @functools.lru_cache(maxsize=None)
 def _formats() -> tuple[str, ...]:
     """Return the formats that the installed Pillow decodes, the common ones first."""
-    Image.preinit()
-    Image.init()
-    with contextlib.suppress(ImportError):  # for photographs of iPhones, where it is installed
-        from pillow_heif import register_heif_opener
+    with _registering:  # images are read by several threads
+        Image.preinit()
+        Image.init()
+        with contextlib.suppress(ImportError):  # for photographs of iPhones, where it is installed
+            from pillow_heif import register_heif_opener
 
-        register_heif_opener()
+            register_heif_opener()
     return tuple(name for name in Image.ID if name not in _NOT_READ)
 
 
 @functools.lru_cache(maxsize=None)
 def _suffixes() -> frozenset[str]:
+    formats = _formats()  # first: it registers more suffixes
     known = Image.registered_extensions().items()
-    return frozenset(suffix for suffix, name in known if name in _formats())
+    return frozenset(suffix for suffix, name in known if name in formats)
 
 
 def is_image(path: PurePath) -> bool:

@@ -34,6 +34,7 @@ from hyperhive.store.server.mongod import Mongod, client, free_port, is_unlocked
 
 log = logging.getLogger(__name__)
 
+_RELEASE_S = 2.0
 _WATCH_EVERY_S, _WATCH_LIMIT_S = 1.0, 60.0
 _PORTS = range(20000, 32000)
 """Below the ports that systems give to outgoing connections: ours must be free again after a stop,
@@ -324,7 +325,8 @@ class _Server:
                 server[DEFAULT_DATABASE].command(
                     "createUser", USER, pwd=password, roles=["readWrite"]
                 )
-        except mongo.AutoReconnect as error:
+        except (mongo.AutoReconnect, mongo.OperationFailure) as error:
+            self.end_unused()
             raise ServerFailed(f"mongod did not start: {self._mongod.last_words()}") from error
         self.stop()
         self._login.mark_ready()
@@ -351,7 +353,7 @@ class _Server:
         last = self._last.port()
         if last is not None:
             try:
-                return require_free(last)
+                return _released(last)
             except ServerFailed as error:
                 if is_used and not self._mongod.is_running():
                     raise ServerFailed(
@@ -376,3 +378,18 @@ class _Server:
     def _uri(self, user: str, source: str) -> str:
         login = f"{user}:{self._login.password(user)}"
         return f"mongodb://{login}@127.0.0.1:{self._port()}/{DEFAULT_DATABASE}?authSource={source}"
+
+
+def _released(port: int) -> int:
+    """Return a port once it is free: a mongod that ends gives up its files before its port.
+
+    Raises ``ServerFailed`` if another program keeps it.
+    """
+    until = time.monotonic() + _RELEASE_S
+    while True:
+        try:
+            return require_free(port)
+        except ServerFailed:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_RELEASE_S / 20)

@@ -130,6 +130,9 @@ def test_a_finish_that_is_killed_at_any_moment_is_repeated(home: Home, fleet: Fl
 # -- Ctrl-C on a terminal ------------------------------------------------------------------------
 
 
+CHOICE = "f and Enter: finish now with the trials that have ended"
+
+
 class Terminal:
     """A coordinator at a terminal, and what it says there."""
 
@@ -164,12 +167,12 @@ class Terminal:
         """Type this."""
         os.write(self._master, text.encode())
 
-    def ctrl_c(self) -> None:
-        """Press Ctrl-C."""
+    def asks_at_ctrl_c(self, store: Store, count: int) -> None:
+        """Press Ctrl-C once so many trials have results, and wait for the question."""
+        results(store, count)
+        self.says("best so far")
         self.process.send_signal(signal.SIGINT)
-
-
-CHOICE = "f and Enter: finish now with the trials that have ended"
+        self.says(CHOICE)
 
 
 @pytest.mark.long
@@ -178,10 +181,7 @@ def test_ctrl_c_lets_the_user_finish(home: Home, fleet: Fleet) -> None:
     fleet.worker(seconds="0.2")
     at = Terminal(fleet, 500)
     with fleet.store() as store:
-        results(store, 2)
-        at.says("best so far")
-        at.ctrl_c()
-        at.says(CHOICE)
+        at.asks_at_ctrl_c(store, 2)
         at.types("f\n")
         assert at.process.wait(200) == 0
         card = ended_well(store, searched(store))
@@ -197,10 +197,7 @@ def test_ctrl_c_again_stops_and_the_study_goes_on_later(
     fleet.worker(seconds="0.2")
     at = Terminal(fleet, 5)
     with fleet.store() as store:
-        results(store, 1)
-        at.says("best so far")
-        at.ctrl_c()
-        at.says(CHOICE)
+        at.asks_at_ctrl_c(store, 1)
         if answer == "Enter":
             at.types("\n")
         else:

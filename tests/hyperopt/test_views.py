@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Any
 
 import pytest
-from rich.console import Console
 from support.home import Home
 from support.hyperopt_jobs import document, experiment
+from support.printed import plain
 
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.views.dashboard import Dashboard, content
@@ -54,9 +53,7 @@ def mine(store: Store) -> Store:
 
 
 def printed(store: Store, name: str | None = None) -> str:
-    console = Console(file=io.StringIO(), width=200)
-    console.print(report(store, name))
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return plain(report(store, name))
 
 
 def test_status_shows_an_experiment_as_hyperopts(mine: Store) -> None:

@@ -61,6 +61,12 @@ with embedded_server(pathlib.Path(sys.argv[1])):
     pass
 """
 
+KILLED_IN_INITIALISATION = pytest.mark.parametrize(
+    ("command", "time_of_it"),
+    [("createUser", "1"), ("shutdown", "1")],
+    ids=["before any user", "after both users"],
+)
+
 
 def mongods(directory: Path) -> list[int]:
     """Return the process ids of the servers that use a directory's files."""
@@ -352,11 +358,7 @@ def test_a_server_whose_users_were_killed_ends(directory: Path) -> None:
         trials(uri)
 
 
-@pytest.mark.parametrize(
-    ("command", "time_of_it"),
-    [("createUser", "1"), ("shutdown", "1")],
-    ids=["before any user", "after both users"],
-)
+@KILLED_IN_INITIALISATION
 def test_a_server_whose_initialisation_was_killed_ends(
     fresh: Path, command: str, time_of_it: str
 ) -> None:
@@ -565,11 +567,7 @@ def test_files_of_an_interrupted_initialisation_are_made_again(fresh: Path) -> N
     assert json.loads((fresh / "login.json").read_text())["ready"] is True
 
 
-@pytest.mark.parametrize(
-    ("command", "time_of_it"),
-    [("createUser", "1"), ("shutdown", "1")],
-    ids=["before any user", "after both users"],
-)
+@KILLED_IN_INITIALISATION
 def test_a_run_killed_in_initialisation_costs_nothing(
     fresh: Path, command: str, time_of_it: str
 ) -> None:

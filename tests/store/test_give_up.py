@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any
 
 import pytest
-from support.clients import claim, finish, only, post, raw
+from support.clients import claim, finish, here, only, post, raw
 
 from hyperhive.store.store import Store
 from hyperhive.store.trial import HYPEROPT, ErrorKind, Status, Trial
 from hyperhive.store.updates import new_token
 
 LONG_AGO = {"$subtract": ["$$NOW", 3_600_000]}
-
-
-def here(
-    store: Store,
-    *workers: str,
-    objectives: Sequence[str] | None = ("lenet5",),
-    study: str | None = None,
-) -> None:
-    for worker in workers:
-        store.workers.report(worker, study, "cpu", {}, None, objectives=objectives)
 
 
 def failed_at(store: Store, *workers: str, **fields: Any) -> Trial:

@@ -6,12 +6,25 @@ import contextlib
 import socket
 import threading
 from concurrent import futures
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
 from hyperhive.store.trial import SEARCH, Draft, Status, Trial
 from hyperhive.store.updates import new_token
+
+
+def here(
+    store: Store,
+    *workers: str,
+    objectives: Sequence[str] | None = ("lenet5",),
+    study: str | None = None,
+    **record: Any,
+) -> None:
+    """Report workers that have these objectives, and do nothing unless the record says so."""
+    for worker in workers:
+        report = {"trial": None, **record}
+        store.workers.report(worker, study, "cpu", {}, objectives=objectives, **report)
 
 
 def post(store: Store, tid: int = 0, **fields: Any) -> bool:

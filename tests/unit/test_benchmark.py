@@ -6,11 +6,11 @@ import platform
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Iterator
 
 import pytest
 import torch
-from rich.console import Console
+from support.printed import plain
 
 from hyperhive import cli
 from hyperhive.store.benchmarks import Benchmark
@@ -39,13 +39,6 @@ MACBOOK = Benchmark(
     latency_p95=1.6,
     versions={"python": "3.11.9", "torch": "2.3.1", "machine": "Apple M1"},
 )
-
-
-def shown(renderable: Any, width: int = 80) -> str:
-    console = Console(width=width)
-    with console.capture() as captured:
-        console.print(renderable)
-    return captured.get()
 
 
 def hyperhive(
@@ -184,7 +177,7 @@ def test_figures_of_another_version_are_shown(store: Store) -> None:
     store.client.hyperhive.benchmarks.insert_many(
         [{"_id": "x/cpu", "figures": strange}, {"_id": "y/cpu"}]
     )
-    table = shown(comparison(store.benchmarks.all()), 120)
+    table = plain(comparison(store.benchmarks.all()), 120)
     assert "[red]" in table
     assert "batch 128" in table
     assert "fast" not in table
@@ -192,7 +185,7 @@ def test_figures_of_another_version_are_shown(store: Store) -> None:
 
 def test_a_macbook_against_a_nano(store: Store) -> None:
     """The table fits 80 columns and 24 lines: the fastest first, with how much faster it is."""
-    table = shown(comparison([NANO, MACBOOK]))
+    table = plain(comparison([NANO, MACBOOK]), 80)
     assert len(table.splitlines()) <= 24
     assert table.index("macbook") < table.index("nano")
     assert max(map(len, table.splitlines())) <= 80

@@ -11,9 +11,9 @@ from urllib.parse import quote, urlsplit
 
 import pymongo
 import pytest
-from rich.console import Console
 from support.clients import at_once
 from support.home import until
+from support.printed import plain
 
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.search import Interrupted, Search
@@ -273,14 +273,12 @@ def test_terminal_and_dashboard_show_the_same_time_left(store: Store) -> None:
     search = Search(store, study, lambda seen: stop.set() or snapshots.append(seen), stop)
     with pytest.raises(Interrupted):
         search.run()
-    console = Console(width=200)
-    with console.capture() as shown:
-        console.print(panel(snapshots[-1]))
+    shown = plain(panel(snapshots[-1]))
     page = looked(Dashboard(FleetReader(store)))["fleet"]["study"]
     assert page["left"] == "about 2 min left"
-    assert page["left"] in shown.get()
+    assert page["left"] in shown
     assert page["counts"] == "2 of 6 done, 2 running, 1 waiting, 0 failed"
-    assert page["counts"] in shown.get()
+    assert page["counts"] in shown
 
 
 def test_the_time_left_is_right_for_unlike_workers(store: Store) -> None:

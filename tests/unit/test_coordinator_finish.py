@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.printed import plain
 from support.thread_workers import claim, claimed, deliver, report, working
-from test_coordinator_run import plain, plan, run, tiny, train
+from test_coordinator_run import plan, run, tiny, train
 
 from hyperhive.common.console import Screen
 from hyperhive.coordinator.ranking import best_of

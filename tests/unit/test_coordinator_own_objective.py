@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from rich.console import Console
+from support.printed import plain
 from support.stripes import stripes
 from support.thread_workers import Act, working
 
@@ -80,13 +80,6 @@ def run(
         return StudyRun(store, study, DATA, folder, refit, watch, threading.Event()).run()
 
 
-def shown(renderable: Any) -> str:
-    console = Console(width=250, force_terminal=False)
-    with console.capture() as capture:
-        console.print(renderable, soft_wrap=True)
-    return capture.get()
-
-
 def best(store: Store, uri: str, name: str | None = "s", export: Path | None = None) -> str:
     """Return what ``hyperhive best`` says."""
 
@@ -95,7 +88,7 @@ def best(store: Store, uri: str, name: str | None = "s", export: Path | None = N
         yield uri
 
     options = BestOptions(name, None, export)
-    return "".join(shown(text) for text in stored_model.run(options, connect))
+    return "".join(plain(text) for text in stored_model.run(options, connect))
 
 
 def page(store: Store) -> Mapping[str, Any]:
@@ -113,8 +106,8 @@ def test_a_study_without_weights_ends_with_its_best_trial(
 ) -> None:
     """The best trial, its loss and its values are the result; no model, and nothing beside it."""
     result = run(store, mongo_uri, tmp_path / "s", delivers(), refit=refit)
-    assert f"best     trial {result.winner.tid}: loss 0.047 (hidden 64)\n" in shown(summary(result))
-    assert "none for predict-cam: objective mine delivers no weights" in shown(summary(result))
+    assert f"best     trial {result.winner.tid}: loss 0.047 (hidden 64)\n" in plain(summary(result))
+    assert "none for predict-cam: objective mine delivers no weights" in plain(summary(result))
     assert (result.card, result.folder, result.picture) == (None, None, None)
     assert list(tmp_path.iterdir()) == []
     assert {trial.purpose for trial in store.trials.find("s")} == {SEARCH}
@@ -134,7 +127,7 @@ def test_a_study_without_weights_is_shown_everywhere(
 
     result = run(store, mongo_uri, tmp_path / "s", delivers(), watch=watch)
     assert "the best so far: the study has not ended" in seen[0]
-    status = shown(report(store, None))
+    status = plain(report(store, None))
     assert "loss 0.047" in status
     assert f"best trial {result.winner.tid}: hidden 64" in status
     study = page(store)["study"]
@@ -158,7 +151,7 @@ def test_a_study_without_weights_has_ended_when_it_is_started_again(
     before = store.trials.find("s")
     again = run(store, mongo_uri, tmp_path / "s", delivers())
     assert again == dataclasses.replace(first, again=True)
-    assert "nothing was run again" in shown(summary(again))
+    assert "nothing was run again" in plain(summary(again))
     assert store.trials.find("s") == before
     larger = run(store, mongo_uri, tmp_path / "s", delivers(), trials=14)
     assert larger.winner.loss == 0.047
@@ -170,7 +163,7 @@ def test_an_accuracy_is_shown_where_there_is_one(
 ) -> None:
     """An objective that reports a validation accuracy, and no weights, is shown by it."""
     result = run(store, mongo_uri, tmp_path / "s", delivers(validation_accuracy=0.93))
-    assert f"trial {result.winner.tid}: 93.0 % (hidden " in shown(summary(result))
+    assert f"trial {result.winner.tid}: 93.0 % (hidden " in plain(summary(result))
 
 
 def test_a_failed_study_gives_no_advice_that_does_not_fit(
@@ -217,8 +210,8 @@ def test_weights_of_another_network_are_kept(
     assert path.read_bytes() == OTHER_NETWORK
     assert set(safetensors.numpy.load_file(path)) == {"weight", "bias"}
     assert [each.name for each in path.parent.iterdir()] == [OTHER_WEIGHTS_FILE]
-    assert str(path) in shown(summary(ended))
-    assert why in shown(summary(ended))
+    assert str(path) in plain(summary(ended))
+    assert why in plain(summary(ended))
     assert why in best(store, mongo_uri)
     assert f"weights  {OTHER_WEIGHTS_FILE} in the study's folder" in best(store, mongo_uri)
     assert set(models) == {None}
@@ -241,7 +234,7 @@ def test_weights_of_a_lenet5_become_a_model(store: Store, mongo_uri: str, tmp_pa
     assert result.card.calibration is not None
     assert result.card.test_accuracy is not None
     assert (tmp_path / "s" / WEIGHTS_FILE).read_bytes() == packed
-    said = shown(summary(result))
+    said = plain(summary(result))
     assert "hidden " in said
     assert not {"untuned", "usual", "(refitted"} & set(said.split())
     assert store.trials.find("s", BASELINE) == []

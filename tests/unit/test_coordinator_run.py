@@ -16,8 +16,8 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.text import Text
 from support.lenets import load_model
+from support.printed import plain
 from support.thread_workers import Act, claimed, deliver, loss_of, working
 
 from hyperhive.common.errors import CheckpointError
@@ -493,14 +493,6 @@ def test_opening_a_study_publishes_its_data_once(store: Store) -> None:
 
 
 # -- what a person sees ------------------------------------------------------------------------
-
-
-def plain(renderable: Any, width: int = 200) -> str:
-    """Return the output of a console that is not a terminal, as the command writes it."""
-    console = Console(width=width, force_terminal=False)
-    with console.capture() as capture:
-        console.print(renderable, soft_wrap=isinstance(renderable, Text))
-    return capture.get()
 
 
 def test_a_summary_can_be_copied_from_a_log(store: Store, mongo_uri: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Sequence
 
 import pytest
 from rich.console import Console
+from support.clients import here
+from support.printed import plain
 from support.thread_workers import claimed, report
 
 from hyperhive.coordinator.search import Interrupted, NoWorker, Search
@@ -36,18 +37,6 @@ def study(store: Store, objective: str = "mine", trials: int = 6) -> Study:
     return opened
 
 
-def here(
-    store: Store,
-    *workers: str,
-    objectives: Sequence[str] | None = ("lenet5",),
-    study: str | None = None,
-    **record: Any,
-) -> None:
-    for worker in workers:
-        report = {"trial": None, **record}
-        store.workers.report(worker, study, "cpu", {}, objectives=objectives, **report)
-
-
 def waiting(store: Store, trials: int = 1, objective: str = "lenet5") -> None:
     for tid in range(trials):
         store.queue.post(Draft("s", tid, {"learning_rate": 0.01}, {}, objective=objective))
@@ -66,13 +55,6 @@ def snapshots(store: Store, of: Study, looks: int = 3) -> list[Snapshot]:
     with pytest.raises(Interrupted):
         Search(store, of, watch, stop).run()
     return seen
-
-
-def plain(shown: Any) -> str:
-    console = Console(width=300)
-    with console.capture() as capture:
-        console.print(shown)
-    return capture.get()
 
 
 def why(store: Store, had_workers: bool = False) -> str | None:

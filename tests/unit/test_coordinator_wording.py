@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from rich.console import Console
+from support.printed import plain
 from support.thread_workers import claim, claimed, deliver
 
 from hyperhive.common.console import Screen
@@ -37,13 +37,6 @@ def study(store: Store) -> Store:
     untuned = {"learning_rate": 0.001, "batch_size": 64, "dataset": "0" * 64, "seed": 0}
     store.queue.post(Draft("s", 0, untuned, {}, objective="lenet5", purpose=BASELINE))
     return store
-
-
-def plain(renderable: Any) -> str:
-    console = Console(width=200, file=io.StringIO())
-    with console.capture() as capture:
-        console.print(renderable)
-    return capture.get()
 
 
 def snapshot(store: Store, phase: str = "searching") -> Snapshot:

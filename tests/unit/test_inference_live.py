@@ -257,6 +257,15 @@ def shot(level: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
     return Image.new("RGB", size, (level, level, level))
 
 
+def filmed(path: Path, live: bool, *pictures: tuple[Image.Image, float | None]) -> VideoWriter:
+    """Return the video of these pictures, each at its time."""
+    film = VideoWriter(path, live)
+    for picture, moment in pictures:
+        film.add(picture, moment)
+    film.close()
+    return film
+
+
 def played(cv2: Any, film: VideoWriter) -> tuple[float, list[int]]:
     """Return a video's frames per second, and the brightness of each frame."""
     capture = cv2.VideoCapture(str(film.path))
@@ -270,18 +279,14 @@ def played(cv2: Any, film: VideoWriter) -> tuple[float, list[int]]:
 
 def test_a_video_plays_as_its_frames_came(cv2: Any, tmp_path: Path) -> None:
     """Frames at an even rate are written once each; a gap is a still picture of 5 s at most."""
-    film = VideoWriter(tmp_path / "steady", live=False)
-    for index, level in enumerate((0, 100, 200)):
-        film.add(shot(level), 1_000_000.0 + index / 10)
-    film.close()
+    times = ((shot(level), 1_000_000.0 + at / 10) for at, level in enumerate((0, 100, 200)))
+    film = filmed(tmp_path / "steady", False, *times)
     rate, levels = played(cv2, film)
     assert rate == pytest.approx(10.0)
     assert levels == [0, 100, 200]
 
-    film = VideoWriter(tmp_path / "live", live=True)
-    for moment, level in ((0.0, 0), (0.08, 100), (0.4, 200), (3600.0, 100)):
-        film.add(shot(level), moment)
-    film.close()
+    moments = ((0, 0.0), (100, 0.08), (200, 0.4), (100, 3600.0))
+    film = filmed(tmp_path / "live", True, *((shot(level), at) for level, at in moments))
     rate, levels = played(cv2, film)
     assert rate == pytest.approx(25.0)
     assert [levels.count(level) for level in (0, 100, 200)] == [2, 8 + 1, 5 * 25]
@@ -289,10 +294,8 @@ def test_a_video_plays_as_its_frames_came(cv2: Any, tmp_path: Path) -> None:
 
 def test_a_slow_beginning_does_not_slow_a_video(cv2: Any, tmp_path: Path) -> None:
     """Pictures that come at a higher rate later are all in the video, at their times."""
-    film = VideoWriter(tmp_path / "phone", live=False)
-    for level, moment in ((0, 0.0), (100, 1.0), (200, 1.1), (100, 1.2)):
-        film.add(shot(level), moment)
-    film.close()
+    moments = ((0, 0.0), (100, 1.0), (200, 1.1), (100, 1.2))
+    film = filmed(tmp_path / "phone", False, *((shot(level), at) for level, at in moments))
     rate, levels = played(cv2, film)
     assert rate == pytest.approx(10.0)
     assert levels == [0] * 10 + [100, 200, 100]
@@ -300,17 +303,12 @@ def test_a_slow_beginning_does_not_slow_a_video(cv2: Any, tmp_path: Path) -> Non
 
 def test_a_video_of_images_shows_each_for_a_second(cv2: Any, tmp_path: Path) -> None:
     """Images have no time: each stands for a second, whole, at the size of the first one."""
-    film = VideoWriter(tmp_path / "images", live=False)
-    for level, size in ((100, (65, 47)), (200, (640, 480)), (50, (10, 400))):
-        film.add(shot(level, size), None)
-    film.close()
+    pictures = (shot(100, (65, 47)), shot(200, (640, 480)), shot(50, (10, 400)))
+    film = filmed(tmp_path / "images", False, *((each, None) for each in pictures))
     rate, levels = played(cv2, film)
     assert rate == pytest.approx(1.0)
     assert levels == [100, 200, 0]  # the last is a thin line
-    film = VideoWriter(tmp_path / "single", live=False)
-    film.add(shot(100), None)
-    film.close()
-    assert played(cv2, film)[1] == [100]
+    assert played(cv2, filmed(tmp_path / "single", False, (shot(100), None)))[1] == [100]
 
 
 def test_where_no_video_can_be_written(cv2: Any, tmp_path: Path) -> None:

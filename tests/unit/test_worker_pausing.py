@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import threading
 import time
@@ -11,9 +10,9 @@ from types import SimpleNamespace
 from typing import Any, Dict, Mapping
 
 import pytest
-from rich.console import Console
 from support.bench import FOUND, Bench, living, post, succeeds, the_trial
 from support.home import until
+from support.printed import plain
 
 from hyperhive import cli
 from hyperhive.coordinator.views.status import report as status_report
@@ -94,10 +93,7 @@ def laptop(tmp_path: Path) -> Machine:
 
 def status(store: Store) -> str:
     """Return what ``hyperhive status`` shows."""
-    console = Console(width=200, file=io.StringIO())
-    with console.capture() as captured:
-        console.print(status_report(store, None))
-    return captured.get()
+    return plain(status_report(store, None))
 
 
 def errors_of(

@@ -8,6 +8,7 @@ from typing import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from hyperhive.model.data.class_folders import TEST_FRACTION
 from hyperhive.model.data.dataset import Dataset, stratified_split
 from hyperhive.model.data.images import fit
 
@@ -22,7 +23,6 @@ FAR = (0.5, 0.65)
 """The same for a card that is held too far away."""
 
 _HEIGHT, _WIDTH = 480, 640
-_TEST_FRACTION = 0.2
 
 
 def data_set(each: int, seed: int) -> Dataset:
@@ -31,7 +31,7 @@ def data_set(each: int, seed: int) -> Dataset:
     names = [name for name in MEMBERS for _ in range(each)]
     images = np.stack([fit(picture(name, random), 3) for name in names])
     labels = np.repeat(np.arange(len(MEMBERS), dtype=np.int64), each)
-    train, test = stratified_split(labels, _TEST_FRACTION, seed)
+    train, test = stratified_split(labels, TEST_FRACTION, seed)
     return Dataset("shapes", MEMBERS, images[train], labels[train], images[test], labels[test])
 
 

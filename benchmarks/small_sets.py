@@ -56,11 +56,11 @@ def best_config(dataset: Dataset, space: str, trials: int, seed: int) -> TrainCo
     """Return the random configuration with the lowest validation loss, to be refitted."""
     data = TrainingData(dataset, CPU)
     suggester = Suggester("random", NAMED[space]["space"], seed, startup=trials)
+    given = {"dataset": "", "augment": NAMED[space]["augment"], "seed": seed, "split_seed": seed}
     best, lowest = None, np.inf
     for tid in range(1, trials + 1):
         values = suggester.suggest(tid, [])
-        config = TrainConfig.from_json({"dataset": "", **values, "seed": seed, "split_seed": seed})
-        config = dataclasses.replace(config, augment=NAMED[space]["augment"])
+        config = TrainConfig.from_json({**values, **given})
         trained = train(config, data)
         loss = trained.epochs[-1].validation_loss
         if not trained.diverged and loss is not None and loss < lowest:
@@ -70,7 +70,7 @@ def best_config(dataset: Dataset, space: str, trials: int, seed: int) -> TrainCo
 
 
 def told(predictor: Predictor, shown: list[np.ndarray]) -> tuple[float, float]:
-    """Return the share of frames that are unknown, and of these the share that closer are known."""
+    """Return the share of frames that are unknown, and of these the share known when enlarged."""
     unknown = [frame for frame, answer in zip(shown, predictor.predict(shown)) if not answer.known]
     closer = [predictor.closer(frame) is not None for frame in unknown]
     return len(unknown) / len(shown), float(np.mean(closer)) if closer else np.nan

@@ -23,9 +23,9 @@ UNKNOWN = "unknown"
 _ENLARGEMENTS = (1.3, 1.6, 2.0)
 
 _SURE_MEMBER = 0.2
-"""Membership of an enlarged picture that shows a member. Of drawn shapes that filled half to two
-thirds of the square and were unknown, 9 of 10 have it at one of the enlargements; of strangers
-hardly any (``benchmarks/small_sets.py``)."""
+"""Least membership of an enlarged picture that counts as a member. Of drawn shapes that filled half
+to two thirds of the square and were unknown, 9 of 10 have it at one of the enlargements; of
+strangers hardly any (``benchmarks/small_sets.py``)."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Assessment:
 
 
 class Closer(NamedTuple):
-    """What a picture would be ``times`` as large."""
+    """What a picture would be if it were ``times`` as large."""
 
     times: float
     prediction: Prediction
@@ -149,10 +149,10 @@ class Predictor:
         return Assessment(probabilities, memberships, decide)
 
     def closer(self, image: np.ndarray) -> Closer | None:
-        """Return what a picture is enlarged 1.3, 1.6 or 2 times, if that is no doubt a member.
+        """Return the answer for a picture enlarged 1.3, 1.6 or 2 times, if it is clearly a member.
 
-        It takes as long as three pictures, and is in no timing. None also for a picture that is too
-        small to be enlarged.
+        It takes as long as three pictures do, and no timing counts it. It is None also for a
+        picture that is too small to be enlarged.
 
         Args:
             image: uint8 RGB ``[H, W, 3]``, whose answer is ``unknown`` by its membership.

@@ -107,8 +107,8 @@ def _apply(thresholds: Thresholds, predictor: Predictor) -> None:
 
 def _introduce(source: Source, chosen: Chosen, thresholds: Thresholds, out: Console) -> None:
     out.print(f"labelling {source.title} with {chosen.title}")
-    asked = thresholds.replacing(chosen.predictor.card.calibration or PLAIN)
-    if not asked.ever_doubts and not thresholds.of_probabilities:
+    own = chosen.predictor.card.calibration or PLAIN
+    if not (own.ever_doubts or thresholds.of_probabilities or thresholds.min_membership):
         out.print(
             "the model's card has no thresholds, so it never answers unknown; --min-confidence "
             "sets one"

@@ -25,7 +25,7 @@ MEMBERS_KEPT = 0.95
 
 _CAUTION = 0.5
 """Standard errors of that share by which the threshold of membership is lowered. Of 48 images a few
-decide which membership 5 % of them lack; of 5,000 it makes no difference. A larger number refuses
+decide where that threshold lies; with 5,000 it hardly makes a difference. A larger number refuses
 fewer members, and fewer strangers (``benchmarks/small_sets.py``)."""
 
 _BINS = 15
@@ -34,8 +34,8 @@ _BINS = 15
 def fewest(kept: float) -> int:
     """Return how many images a threshold needs that this share of new ones passes.
 
-    A new one is the lowest of n + 1 with chance 1/(n + 1). So even the lowest of fewer is a
-    threshold that too many new ones do not pass, and there is none.
+    A new one is the lowest of n + 1 with chance 1/(n + 1). Of fewer images even the
+    lowest would be a threshold that too many new ones fail, so there is none.
     """
     return math.ceil(round(1 / (1 - kept), 6)) - 1
 

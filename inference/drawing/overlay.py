@@ -57,11 +57,11 @@ def annotate(image: np.ndarray, prediction: Prediction, agrees: bool | None) -> 
     canvas.paste(picture, ((width - picture.width) // 2, 0))
     top = picture.height + pad
     colour = colour_of(prediction, agrees)
-    doubt = prediction.doubt
-    split = width - pad - title * 2 if doubt is None else width * 2 // 5
+    if prediction.doubt is None:
+        split, text, inset = width - pad - title * 2, share_of(prediction), 0
+    else:
+        split, text, inset = width * 2 // 5, prediction.doubt.why, (title - row) // 2
     draw_text(canvas, (pad, top, split - pad, top + title), Line(pretty(prediction.label), colour))
-    text = share_of(prediction) if doubt is None else doubt.why
-    inset = 0 if doubt is None else (title - row) // 2
     beside = (split, top + inset, width - pad, top + title - inset)
     draw_text(canvas, beside, Line(text, colour, to_right=True))
     for rank in range(rows):

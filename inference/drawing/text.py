@@ -40,7 +40,8 @@ class Line(NamedTuple):
 def draw_text(canvas: Image.Image, box: Box, line: Line) -> None:
     """Write one line in a box; a long line is written smaller, and then shortened.
 
-    It is written in a font of this device that has its letters. Without one they are escaped.
+    It is written in a font of this device that has all its letters. Without one, those that the
+    default font lacks are escaped.
 
     Args:
         canvas: RGB; it is drawn on.
@@ -72,7 +73,10 @@ def _stamp(text: str, height: int, width: int, cut_left: bool) -> Image.Image:
 
 
 def _drawable(text: str) -> tuple[str, str | None]:
-    """Return text with what no font has escaped, and its font's file; None is the default font."""
+    """Return text, in which letters that no font has are escaped, and its font's file.
+
+    None is the default font.
+    """
     default = _font(_USUAL_SIZE, None)
     if not isinstance(default, ImageFont.FreeTypeFont):
         return text.encode("latin-1", "backslashreplace").decode("latin-1"), None

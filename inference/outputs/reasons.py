@@ -22,7 +22,8 @@ class Reasons:
     """Says each reason once, and once that pictures are too far away.
 
     A stranger that is enlarged sometimes looks like a member. So most of the last five pictures
-    that were unlike the training pictures must be members when they are enlarged.
+    that were unlike the training pictures (of all, while there are fewer) must be members when they
+    are enlarged.
 
     Args:
         closer: returns what a picture would be if it were larger.

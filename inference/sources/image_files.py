@@ -16,7 +16,7 @@ from hyperhive.common.errors import DatasetError, SourceError
 from hyperhive.inference.frames import Frame, Say
 from hyperhive.inference.sources.address import without_secrets
 from hyperhive.model.data.images import decode, is_image
-from hyperhive.model.data.left_out import FOREIGN, UNOPENED, LeftOut, clutter_sentence
+from hyperhive.model.data.left_out import FOREIGN, UNOPENED, LeftOut, clutter_sentences
 from hyperhive.model.data.names import is_clutter
 from hyperhive.model.data.walk import CLUTTER, read_file, walk
 
@@ -72,7 +72,7 @@ def _read(path: Path) -> np.ndarray:
 
 
 class Finder:
-    """Finds images, and collects what it leaves out besides the outputs of predict-cam.
+    """Finds images outside the outputs of predict-cam, and collects what else it leaves out.
 
     Args:
         outputs: the folder of the outputs, which may lie in a folder that is searched.
@@ -109,8 +109,7 @@ class Finder:
 
     def remarks(self) -> list[str]:
         """Return sentences about what was left out; images that cannot be read are not in them."""
-        clutter = clutter_sentence(self._clutter)
-        return [*self._left_out.sentences(), *([clutter] if clutter else [])]
+        return [*self._left_out.sentences(), *clutter_sentences(self._clutter)]
 
     def _in_folder(self, folder: Path, pattern: tuple[str, ...] = ("**",)) -> list[Path]:
         """Return the images below a folder whose path, or that of a folder above, fits a glob."""

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from hyperhive.common.errors import SourceError
+from hyperhive.common.wording import percent
 from hyperhive.inference.frames import Frame, Say
 from hyperhive.inference.settings import Sampling
 
@@ -65,7 +66,7 @@ class Video:
 
     def _sampled(self, capture: Any) -> Iterator[tuple[int, float, np.ndarray]]:
         """Yield index, position in seconds and BGR pixels of the sampled frames."""
-        timeline = _Timeline(capture)
+        timeline, interval = _Timeline(capture), self._sampling.interval
         due = 0.0
         for index, position in timeline.frames():
             # Half a frame of tolerance, because rounding would choose the frame after the due one.
@@ -74,9 +75,9 @@ class Video:
                 continue
             readable, image = capture.retrieve()
             if readable:
-                # What is due before this frame is not made up for after a gap.
-                while due <= reached and self._sampling.interval:
-                    due += self._sampling.interval
+                if interval:
+                    # What is due before this frame is not made up for after a gap.
+                    due += interval * ((reached - due) // interval + 1)
                 yield index, position, image
         timeline.require_whole(self._path)
 
@@ -145,6 +146,6 @@ class _Timeline:
         share = seen / promised if is_steady else seconds / (promised / self.rate)
         if share < _WHOLE:
             raise SourceError(
-                f"{path} is damaged: only {share:.0%} of its frames could be read, up to second "
-                f"{seconds:.1f}; the others are missing from the results"
+                f"{path} is damaged: only {percent(share, 0)} of its frames could be read, up to "
+                f"second {seconds:.1f}; the others are missing from the results"
             )

@@ -21,7 +21,7 @@ from hyperhive.model.data.left_out import (
     UNREADABLE,
     Kind,
     LeftOut,
-    clutter_sentence,
+    clutter_sentences,
 )
 from hyperhive.model.data.names import class_name, is_storable
 
@@ -106,11 +106,11 @@ class ClassFolders:
 
     def details(self, root: PurePosixPath) -> tuple[str, ...]:
         """Return where the splits below a folder come from, and what nobody misses there."""
-        clutter = clutter_sentence(path for path in self._tree.clutter if root in path.parents)
-        return (f"splits: {self._origin}", *([clutter] if clutter else []))
+        clutter = (path for path in self._tree.clutter if root in path.parents)
+        return (f"splits: {self._origin}", *clutter_sentences(clutter))
 
     def notices(self) -> tuple[str, ...]:
-        """Return sentences about what was left out, resized or is there twice."""
+        """Return sentences about what was left out, was resized or is there twice."""
         notices = self._left_out.sentences()
         if len(self._sizes) > 1:
             notices.append(
@@ -195,8 +195,8 @@ class ClassFolders:
                 f"{self._left_out.below(folder)}, but needs two or more, each with the images of "
                 "its class"
             )
-        for name in folders:
-            if not is_storable(class_name(name)):
+        for name, of in folders.items():
+            if not is_storable(of):
                 raise DatasetError(
                     f"{self._tree.root}: class folder {folder / name} needs a name of 1 to 255 "
                     "characters in UTF-8, without control characters: rename it"

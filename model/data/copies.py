@@ -33,8 +33,7 @@ def copy_sentences(pictures: Iterable[tuple[Picture, np.ndarray]]) -> list[str]:
     repeated = [group for group in groups.values() if len(group) > 1]
     between_splits = [group for group in repeated if len({each.split for each in group}) > 1]
     between_classes = [group for group in repeated if len({each.label for each in group}) > 1]
-    told = {id(group) for group in between_splits + between_classes}
-    within = [group for group in repeated if id(group) not in told]
+    within = [group for group in repeated if len({(each.split, each.label) for each in group}) == 1]
     sentences = (
         _sentence(between_splits, "split", "in more than one split", _SEEN),
         _sentence(between_classes, "label", "in more than one class", _CONTRADICTED),

@@ -43,6 +43,7 @@ class ImageTree:
             else:
                 self._readers[found.path] = found.read
                 folders.add(found.path.parent)
+        self._paths = sorted(self._readers)
         folders.update([above for folder in folders for above in folder.parents])
         folders.discard(PurePosixPath("."))
         self.folders: frozenset[PurePosixPath] = frozenset(folders)
@@ -51,7 +52,7 @@ class ImageTree:
             self._subfolders.setdefault(folder.parent, []).append(folder.name)
 
     def __iter__(self) -> Iterator[PurePosixPath]:
-        return iter(sorted(self._readers))
+        return iter(self._paths)
 
     def subfolders(self, parent: PurePosixPath) -> list[str]:
         """Return the names of the folders directly below ``parent``, sorted."""

@@ -53,16 +53,14 @@ class LeftOut:
         return f" ({len(inside):,} left out: {listed(inside)})" if inside else ""
 
 
-def clutter_sentence(paths: Iterable[PurePath]) -> str:
-    """Return a sentence that counts hidden files and those of systems; "" if there are none."""
+def clutter_sentences(paths: Iterable[PurePath]) -> list[str]:
+    """Return a sentence that counts hidden files and those of systems; none if there are none."""
     names = ("._*" if path.name.startswith("._") else path.name for path in paths)
     counts = sorted(collections.Counter(names).items())
-    return (
-        "left out hidden and system files: "
-        + listed(name if count == 1 else f"{name} ({count:,} times)" for name, count in counts)
-        if counts
-        else ""
-    )
+    if not counts:
+        return []
+    shown = (name if count == 1 else f"{name} ({count:,} times)" for name, count in counts)
+    return ["left out hidden and system files: " + listed(shown)]
 
 
 def listed(texts: Iterable[str]) -> str:

@@ -729,6 +729,18 @@ def test_a_card_without_thresholds_says_so(
         predict(mixed, "--model", model, "--min-membership", "0.5")
 
 
+def test_a_card_whose_only_threshold_is_turned_off_has_one(
+    calibrated: Path, mixed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model of few pictures has a threshold for membership only: its card is not without one."""
+    shutil.copytree(calibrated, tmp_path / "few")
+    card = json.loads((tmp_path / "few" / "model.json").read_text())
+    card["calibration"].update(min_confidence=0.0, min_margin=0.0)
+    (tmp_path / "few" / "model.json").write_text(json.dumps(card))
+    predict(mixed, "--model", tmp_path / "few", "--min-membership", "0")
+    assert "no thresholds" not in capsys.readouterr().out
+
+
 def test_a_damaged_calibration_is_refused(calibrated: Path, mixed: Path, tmp_path: Path) -> None:
     """A card with a damaged calibration gives one sentence, and nothing is classified."""
     shutil.copytree(calibrated, tmp_path / "damaged")

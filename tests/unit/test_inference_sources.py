@@ -458,7 +458,7 @@ def test_a_damaged_video_says_how_much_is_missing(video: Path, tmp_path: Path, d
     damaged = tmp_path / "damaged.avi"
     damaged.write_bytes(content)
     frames = []
-    with pytest.raises(SourceError, match=r"is damaged: only \d+% of its frames could be read"):
+    with pytest.raises(SourceError, match=r"is damaged: only \d+ % of its frames could be read"):
         frames.extend(source_of(damaged, all_frames=True).frames(threading.Event(), print))
     assert 10 < len(frames) < 45
 

@@ -26,7 +26,7 @@ from hyperhive.common.wording import percent
 from hyperhive.mongoexp import MongoJobs, MongoTrials
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
-from hyperhive.store.updates import new_life
+from hyperhive.store.trials.updates import new_life
 
 REFRESHES = 20
 

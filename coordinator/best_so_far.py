@@ -10,7 +10,7 @@ from hyperhive.model.card import Card
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import CorruptBlob, NotFound, StoreUnavailable
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Trial
+from hyperhive.store.trials.trial import Trial
 
 
 class BestModelPublisher:

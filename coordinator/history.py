@@ -13,7 +13,7 @@ from typing import Iterable
 
 from hyperhive.coordinator.ranking import finite_loss
 from hyperhive.coordinator.suggest import Observation
-from hyperhive.store.trial import ErrorKind, Status, Trial
+from hyperhive.store.trials.trial import ErrorKind, Status, Trial
 
 
 def latest_claim(trials: Iterable[Trial]) -> datetime | None:

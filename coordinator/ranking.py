@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Iterable
 
-from hyperhive.store.trial import ErrorKind, Trial
+from hyperhive.store.trials.trial import ErrorKind, Trial
 
 
 def best_of(trials: Iterable[Trial]) -> Trial | None:

@@ -14,7 +14,7 @@ from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch,
 from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.store.errors import NotFound, StoreUnavailable, StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, Draft, Status, Trial, experiment_keys
+from hyperhive.store.trials.trial import BASELINE, Draft, Status, Trial, experiment_keys
 from hyperhive.store.workers import WorkerRecord
 
 POLL_S = 0.1

@@ -8,7 +8,7 @@ from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Suggester
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
-from hyperhive.store.trial import SEARCH, Trial
+from hyperhive.store.trials.trial import SEARCH, Trial
 
 WEIGHTS_KEPT = 10
 """The number of best trials whose weights stay in the store; the others' are dropped."""

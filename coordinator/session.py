@@ -31,7 +31,7 @@ from hyperhive.model.data.download import Progress
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trial import SEARCH
+from hyperhive.store.trials.trial import SEARCH
 
 Connect = Callable[[], ContextManager[str]]
 """Opens the server that the options name, and gives its URI."""

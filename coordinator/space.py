@@ -9,7 +9,7 @@ from typing import Any, Mapping, Tuple
 from hyperhive.common.errors import ConfigError, UsageError
 from hyperhive.common.values import is_number, number
 from hyperhive.model.config import TrainConfig
-from hyperhive.store.trial import LENET5
+from hyperhive.store.trials.trial import LENET5
 
 _WHOLE = "quniform"
 DISTRIBUTIONS = ("uniform", "loguniform", _WHOLE)

@@ -21,7 +21,7 @@ from hyperhive.model.config import AUGMENTATIONS, ON_ALL_DATA, UNTUNED, USUAL, T
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import NAMES as DATASET_NAMES
 from hyperhive.model.data.loading import DatasetRequest
-from hyperhive.store.trial import (
+from hyperhive.store.trials.trial import (
     BASELINE,
     HYPEROPT,
     LENET5,

@@ -29,7 +29,7 @@ from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import CorruptBlob, NotFound, StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
-from hyperhive.store.trial import LENET5, SEARCH, UNTUNED_TID, USUAL_TID, Trial
+from hyperhive.store.trials.trial import LENET5, SEARCH, UNTUNED_TID, USUAL_TID, Trial
 
 if TYPE_CHECKING:  # it would import PyTorch
     from hyperhive.model.metrics import Evaluation

@@ -16,7 +16,6 @@ from hyperhive.store.benchmarks import Benchmarks
 from hyperhive.store.blobs import Blobs
 from hyperhive.store.datasets import Datasets
 from hyperhive.store.errors import NotAllowed, NotFound
-from hyperhive.store.queue import TrialQueue
 from hyperhive.store.server.address import DEFAULT_DATABASE, place
 from hyperhive.store.server.client import (
     Guard,
@@ -27,8 +26,9 @@ from hyperhive.store.server.client import (
 )
 from hyperhive.store.server.roles import Roles
 from hyperhive.store.studies import StoredModel, StoredStudy, Studies
-from hyperhive.store.trial import Trial
-from hyperhive.store.trial_reader import TrialReader
+from hyperhive.store.trials.queue import TrialQueue
+from hyperhive.store.trials.reader import TrialReader
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import Workers
 
 OPERATION_TIMEOUT_S = 10.0

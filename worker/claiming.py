@@ -6,7 +6,7 @@ is posted, a slow device that takes a long trial keeps all others waiting for it
 - a fast device takes the longest trial that waits, a slow device the shortest;
 - a device that finds no waiting trial begins a second copy of a running one, if it can finish that
   clearly sooner than the slower device that holds it. The first result counts
-  (``store/queue.py``).
+  (``store/trials/queue.py``).
 
 Each worker decides alone, from what is in the store: this works without a coordinator too.
 """
@@ -17,8 +17,8 @@ from typing import Any, Iterable, Mapping
 
 from hyperhive.common.values import number
 from hyperhive.store.store import Store
-from hyperhive.store.trial import SEARCH, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import SEARCH, Trial
+from hyperhive.store.trials.updates import new_token
 from hyperhive.store.workers import Pace
 from hyperhive.worker.identity import Identity
 

@@ -14,7 +14,7 @@ from typing import Any, Callable, Iterator, Mapping
 
 from hyperhive.store.errors import LeaseLost, StoreUnavailable
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Trial
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import PRESENCE_S, Pace
 from hyperhive.worker.identity import Identity
 

@@ -26,8 +26,8 @@ from hyperhive.store.server.address import Place
 from hyperhive.store.server.client import revoked
 from hyperhive.store.server.embedded import running_uri
 from hyperhive.store.store import Store
-from hyperhive.store.trial import ErrorKind, Trial
-from hyperhive.store.updates import LONGEST_MESSAGE
+from hyperhive.store.trials.trial import ErrorKind, Trial
+from hyperhive.store.trials.updates import LONGEST_MESSAGE
 from hyperhive.worker.claiming import Claimer
 from hyperhive.worker.device import is_device_failure
 from hyperhive.worker.heartbeat import Heartbeat, Held

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Container, Sequence
 
-from hyperhive.store.trial import SEARCH, Trial
+from hyperhive.store.trials.trial import SEARCH, Trial
 
 _MOST_NAMES = 8
 

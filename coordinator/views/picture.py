@@ -25,7 +25,7 @@ from hyperhive.coordinator.views.wording import hyperparameters
 from hyperhive.model.calibration import Calibration
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.metrics import Evaluation
-from hyperhive.store.trial import Trial
+from hyperhive.store.trials.trial import Trial
 
 _COLUMNS, _ROWS = 10, 4
 _WIDTH, _DPI, _GAP = 1200, 100, 10

@@ -14,7 +14,7 @@ from typing import Callable, Iterable, Mapping
 
 from hyperhive.coordinator.ranking import ranking
 from hyperhive.coordinator.views.time_left import seconds_left
-from hyperhive.store.trial import BASELINE, SEARCH, UNTUNED_TID, USUAL_TID, Status, Trial
+from hyperhive.store.trials.trial import BASELINE, SEARCH, UNTUNED_TID, USUAL_TID, Status, Trial
 from hyperhive.store.workers import WorkerRecord
 
 

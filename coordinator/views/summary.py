@@ -13,7 +13,7 @@ from hyperhive.model.calibration import CORRECT_KEPT, MEMBERS_KEPT, Calibration,
 from hyperhive.model.card import Card
 from hyperhive.model.config import USUAL
 from hyperhive.model.model_files import WEIGHTS_FILE
-from hyperhive.store.trial import LENET5, Trial
+from hyperhive.store.trials.trial import LENET5, Trial
 
 
 @dataclass(frozen=True)

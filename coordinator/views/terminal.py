@@ -24,7 +24,7 @@ from hyperhive.coordinator.views.wording import (
     outcome,
     time_left,
 )
-from hyperhive.store.trial import SEARCH, Trial
+from hyperhive.store.trials.trial import SEARCH, Trial
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from typing import Iterable, Mapping, NamedTuple, Sequence
 
 from hyperhive.common.values import number
 from hyperhive.coordinator.ranking import best_of
-from hyperhive.store.copies import CLEARLY_LATER
-from hyperhive.store.trial import LENET5, REFIT, SEARCH, Status, Trial
+from hyperhive.store.trials.copies import CLEARLY_LATER
+from hyperhive.store.trials.trial import LENET5, REFIT, SEARCH, Status, Trial
 
 _RECENT = 20
 """So many latest trials tell how long the next ones take."""
@@ -35,8 +35,8 @@ def seconds_left(trials: Sequence[Trial], budget: int, refit: float) -> float | 
     A worker's *pace* is its time per unit of cost, over its latest trials. What is to come is dealt
     out as the workers would take it: each trial goes to the worker that is free first. Trials that
     are not posted yet are expected to cost as much as the latest that were. A slow worker does not
-    count in full at the end: a fast one would start a second copy (``store/copies.py``). Then the
-    refit of the best trial follows. The test of the model, some seconds, is left out.
+    count in full at the end: a fast one would start a second copy (``store/trials/copies.py``).
+    Then the refit of the best trial follows. The test of the model, some seconds, is left out.
 
     Args:
         trials: all that the study has posted, by tid.

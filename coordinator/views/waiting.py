@@ -6,7 +6,7 @@ from typing import Sequence
 
 from hyperhive.coordinator.views.wording import no_worker
 from hyperhive.store.store import GIVE_UP_AFTER_S
-from hyperhive.store.trial import HYPEROPT, Status, Trial
+from hyperhive.store.trials.trial import HYPEROPT, Status, Trial
 from hyperhive.store.workers import WorkerRecord
 
 _LONGEST = 100

@@ -12,7 +12,7 @@ from rich.text import Text
 from hyperhive.common.text import printable
 from hyperhive.common.wording import in_words, percent
 from hyperhive.coordinator.views.study_state import StudyState
-from hyperhive.store.trial import Status, Trial
+from hyperhive.store.trials.trial import Status, Trial
 from hyperhive.store.workers import WorkerRecord
 
 

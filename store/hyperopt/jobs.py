@@ -28,13 +28,13 @@ from hyperhive.store.errors import LoginRefused, LoginRevoked, NotAllowed
 from hyperhive.store.hyperopt.address import standard_uri
 from hyperhive.store.hyperopt.attachments import JobAttachments
 from hyperhive.store.hyperopt.leases import LeaseKeeper
-from hyperhive.store.job_schema import CAN_LIVE
 from hyperhive.store.server.address import address as address_of
 from hyperhive.store.server.embedded import running_uri
 from hyperhive.store.server.login import saved, with_ca_file
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Trial
-from hyperhive.store.updates import (
+from hyperhive.store.trials.job_schema import CAN_LIVE
+from hyperhive.store.trials.trial import Trial
+from hyperhive.store.trials.updates import (
     LEASE_IS_OVER,
     LONGEST_MESSAGE,
     claimed_by,

@@ -10,8 +10,8 @@ from typing import Any
 from pymongo.errors import InvalidOperation
 
 from hyperhive.store.errors import LeaseLost, StoreError
-from hyperhive.store.queue import DEFAULT_LEASE_S, TrialQueue
-from hyperhive.store.trial import Trial
+from hyperhive.store.trials.queue import DEFAULT_LEASE_S, TrialQueue
+from hyperhive.store.trials.trial import Trial
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support.home import Home
 
-from hyperhive.store.trial import Status
+from hyperhive.store.trials.trial import Status
 
 
 @pytest.mark.long

@@ -16,7 +16,7 @@ from support.home import Home, Program, parent, slot, until
 from hyperhive.model.data.loading import digits
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
+from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
 
 # Read here: the tests' home hides the user's own settings from what they run.
 DEVICE_PYTHON = os.environ.get("HYPERHIVE_DEVICE_PYTHON")

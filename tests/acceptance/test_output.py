@@ -23,7 +23,7 @@ from hyperhive.coordinator.study_run import PICTURE_FILE
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.lenet import LeNet5
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, Draft, Status, Trial
+from hyperhive.store.trials.trial import BASELINE, Draft, Status, Trial
 
 HOSTILE = "\x1b[2J [red]空[x]\nkö"
 """A name that clears the screen, is markup, has letters that encodings lack, and two lines."""

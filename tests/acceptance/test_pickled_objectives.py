@@ -22,7 +22,7 @@ from support.home import REPOSITORY, Home, Program, until
 
 from hyperhive.mongoexp import MongoJobs, MongoTrials
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft, Status
+from hyperhive.store.trials.trial import Draft, Status
 
 ALLOWED = "--allow-pickled-objectives"
 

@@ -16,8 +16,8 @@ from support.fleet import Fleet, draft, ended, running
 from support.home import Home, until
 
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Status, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import Status, Trial
+from hyperhive.store.trials.updates import new_token
 
 SHIM = Path(__file__).with_name("clock.c")
 EPOCHS = {1970: "10", 2100: "4102444800"}

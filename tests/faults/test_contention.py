@@ -11,7 +11,7 @@ from support.clients import at_once, claim, ended, finish, happened, only, post,
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Status, Trial
+from hyperhive.store.trials.trial import Status, Trial
 
 ROUNDS = 20
 

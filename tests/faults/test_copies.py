@@ -11,7 +11,7 @@ from support.fleet import Fleet, draft, ended, running
 from support.home import until
 
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft, Status, Trial
+from hyperhive.store.trials.trial import Draft, Status, Trial
 
 EPOCHS = 20
 

@@ -18,8 +18,8 @@ from hyperhive.coordinator.views.dashboard import Dashboard
 from hyperhive.coordinator.views.dashboard_page import DashboardOptions, listen
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import Draft
+from hyperhive.store.trials.updates import new_token
 
 NAME = "<img src=x onerror=document.title='harmed'><script>document.title='harmed'"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -39,8 +39,8 @@ from hyperhive.model.lenet import LeNet5
 from hyperhive.model.model_files import CARD_FILE, WEIGHTS_FILE
 from hyperhive.store.errors import CorruptBlob
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.outbox import Entry, Outbox
 
 CPU = torch.device("cpu")

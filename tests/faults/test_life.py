@@ -26,9 +26,9 @@ from hypothesis.stateful import (
 from support.life import FINAL, Life, Lives
 
 from hyperhive.store.errors import LeaseLost
-from hyperhive.store.queue import TrialQueue
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.queue import TrialQueue
+from hyperhive.store.trials.trial import Draft, ErrorKind, Status, Trial
 
 OURS = ["lenet5"]
 COST = 1000

@@ -20,8 +20,8 @@ from support.proxy import Command, Proxy
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import OPERATION_TIMEOUT_S, Store
-from hyperhive.store.trial import SEARCH, Draft, Status, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import SEARCH, Draft, Status, Trial
+from hyperhive.store.trials.updates import new_token
 
 TIMEOUT_S = 0.5
 LATENESS_S = 4.0

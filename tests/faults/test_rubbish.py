@@ -22,8 +22,8 @@ from hyperhive.coordinator.views.status import report
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.updates import new_token
 
 RUBBISH: list[dict[str, Any]] = [
     *({field: "x"} for field in ("book_time", "refresh_time", "lease_until", "not_before")),

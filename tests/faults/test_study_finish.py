@@ -16,7 +16,7 @@ from support.home import Home, until
 
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.store.store import Store
-from hyperhive.store.trial import REFIT, SEARCH, Status, Trial
+from hyperhive.store.trials.trial import REFIT, SEARCH, Status, Trial
 
 
 def searched(store: Store) -> list[Trial]:

@@ -22,8 +22,8 @@ from hyperhive.store.hyperopt import attachments, leases
 from hyperhive.store.hyperopt.address import standard_uri
 from hyperhive.store.server.client import with_login
 from hyperhive.store.store import Store
-from hyperhive.store.trial import HYPEROPT, Draft, Status
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import HYPEROPT, Draft, Status
+from hyperhive.store.trials.updates import new_token
 
 
 def expire_lease(store: Store, job: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ from support.hyperopt_jobs import document
 from hyperhive.mongoexp import MongoCtrl, MongoJobs, MongoTrials
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import Store
-from hyperhive.store.trial import HYPEROPT, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import HYPEROPT, Trial
+from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.objectives import hyperopt_job as pickled
 from hyperhive.worker.objectives.api import Context, Stopped
 

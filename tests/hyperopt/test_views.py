@@ -18,8 +18,8 @@ from hyperhive.mongoexp import MongoJobs
 from hyperhive.store.errors import NotFound
 from hyperhive.store.server.client import with_login
 from hyperhive.store.store import Store
-from hyperhive.store.trial import HYPEROPT, Draft, ErrorKind, Status
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import HYPEROPT, Draft, ErrorKind, Status
+from hyperhive.store.trials.updates import new_token
 
 
 def finish(store: Store, loss: float, worker: str = "w", **more: Any) -> None:

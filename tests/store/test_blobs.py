@@ -13,8 +13,8 @@ from pymongo.errors import DuplicateKeyError
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import CorruptBlob, NotFound
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import Draft
+from hyperhive.store.trials.updates import new_token
 
 
 def database(store: Store) -> Any:

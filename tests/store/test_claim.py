@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.updates import new_token
 
 OURS = ["lenet5"]
 

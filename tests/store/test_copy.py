@@ -10,8 +10,8 @@ from support.clients import at_once, finish, happened, only, raw
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
-from hyperhive.store.trial import HYPEROPT, Draft, ErrorKind, Status, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import HYPEROPT, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.updates import new_token
 
 ROUNDS = 10
 COST = 20

@@ -6,8 +6,8 @@ import pytest
 
 from hyperhive.store.errors import CorruptBlob, NotFound
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft, ErrorKind
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import Draft, ErrorKind
+from hyperhive.store.trials.updates import new_token
 from hyperhive.store.workers import PRESENCE_S, Pace, new_worker_id
 
 # -- studies ----------------------------------------------------------------------------------

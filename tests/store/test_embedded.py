@@ -31,7 +31,7 @@ from hyperhive.store.server.binary import find_mongod
 from hyperhive.store.server.embedded import embedded_server, running_uri, stop
 from hyperhive.store.server.embedded_files import holding
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft
+from hyperhive.store.trials.trial import Draft
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

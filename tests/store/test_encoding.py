@@ -9,8 +9,8 @@ import pytest
 
 from hyperhive.store.errors import Unstorable
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft, ErrorKind
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import Draft, ErrorKind
+from hyperhive.store.trials.updates import new_token
 
 NAME = os.fsdecode(b"caf\xe9")
 

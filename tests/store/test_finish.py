@@ -11,8 +11,8 @@ import pytest
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.objectives.api import Outcome
 
 RESULT = {"status": "ok", "loss": 0.25}

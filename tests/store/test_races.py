@@ -10,8 +10,8 @@ from functools import partial
 from support.clients import at_once, claim, counts_of, finish, happened, only, post, try_claim
 
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Status
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import Status
+from hyperhive.store.trials.updates import new_token
 
 ROUNDS = 20
 

@@ -27,8 +27,8 @@ from hyperhive.store.errors import (
 )
 from hyperhive.store.server.address import address
 from hyperhive.store.store import OPERATION_TIMEOUT_S, Store
-from hyperhive.store.trial import Draft
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import Draft
+from hyperhive.store.trials.updates import new_token
 
 SECRET = "s3cr3t-sesame"
 

@@ -9,8 +9,8 @@ import pytest
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, Draft, ErrorKind, Status, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import BASELINE, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.updates import new_token
 
 OURS = ["lenet5"]
 

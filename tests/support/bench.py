@@ -9,7 +9,7 @@ from typing import Any, Iterator, Mapping
 
 from hyperhive.common.signals import StopRequest
 from hyperhive.store.store import Store
-from hyperhive.store.trial import SEARCH, Draft, Trial
+from hyperhive.store.trials.trial import SEARCH, Draft, Trial
 from hyperhive.worker.heartbeat import Heartbeat
 from hyperhive.worker.identity import Identity
 from hyperhive.worker.loop import Worker

@@ -10,8 +10,8 @@ from typing import Any, Callable, Sequence
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
-from hyperhive.store.trial import SEARCH, Draft, Status, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import SEARCH, Draft, Status, Trial
+from hyperhive.store.trials.updates import new_token
 
 
 def here(

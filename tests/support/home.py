@@ -18,7 +18,7 @@ from unittest import mock
 from hyperhive import cli
 from hyperhive.store.server.embedded import embedded_server, running_uri
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Trial
+from hyperhive.store.trials.trial import Trial
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

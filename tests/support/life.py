@@ -1,7 +1,7 @@
 """A model of docs/trials.md, the life of a trial, in plain Python: the store must agree with it.
 
-It is written from the table of transitions, not from ``store/queue.py``. Of time it only knows
-whether a lease is over, a copy is silent, and a back-off still lasts.
+It is written from the table of transitions, not from ``store/trials/queue.py``. Of time it only
+knows whether a lease is over, a copy is silent, and a back-off still lasts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import List
 
 from hyperhive.store.errors import LeaseLost
-from hyperhive.store.trial import ErrorKind, Status
+from hyperhive.store.trials.trial import ErrorKind, Status
 
 FINAL = (Status.DONE, Status.ERROR)
 

@@ -45,7 +45,7 @@ def parsed(path: Path) -> ast.Module:
 
 
 def module_name(path: Path) -> str:
-    """Return the name that a source is imported by, such as ``hyperhive.store.trial``."""
+    """Return the name that a source is imported by, such as ``hyperhive.store.trials.trial``."""
     parts = path.relative_to(REPOSITORY).with_suffix("").parts
     if parts[0] != "hyperhive":
         parts = ("hyperhive", *parts)

@@ -8,8 +8,8 @@ import threading
 from typing import Any, Callable, Iterator
 
 from hyperhive.store.store import Store
-from hyperhive.store.trial import LENET5, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import LENET5, Trial
+from hyperhive.store.trials.updates import new_token
 
 Act = Callable[[Store, Trial], None]
 

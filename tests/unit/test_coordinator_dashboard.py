@@ -27,8 +27,8 @@ from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import NotAllowed, NotFound
 from hyperhive.store.server.client import with_login
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, REFIT, Draft, ErrorKind, Status, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import BASELINE, REFIT, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.updates import new_token
 from hyperhive.web.server import PageServer
 
 SCRIPT = "<script>alert(1)"

@@ -15,7 +15,7 @@ from PIL import Image
 
 from hyperhive.coordinator.views.picture import Answers, Lettering, draw
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.store.trial import Trial
+from hyperhive.store.trials.trial import Trial
 
 NAMES = {
     3: ["ant", "WWW", "iii", "a_b", "x$y"],

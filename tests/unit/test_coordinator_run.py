@@ -47,8 +47,8 @@ from hyperhive.model.model_files import CARD_FILE, WEIGHTS_FILE
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import NotFound, StoreUnavailable, StudyChanged
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Trial
+from hyperhive.store.trials.updates import new_token
 
 TEST_IMAGES = 24
 

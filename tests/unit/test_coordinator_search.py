@@ -19,7 +19,7 @@ from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trial import BASELINE, REFIT, SEARCH, ErrorKind, Status, Trial
+from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, ErrorKind, Status, Trial
 
 
 @pytest.fixture(autouse=True)

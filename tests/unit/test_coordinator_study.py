@@ -16,7 +16,7 @@ from hyperhive.coordinator.study import Plan, Study, differences, read_file
 from hyperhive.model.config import UNTUNED, USUAL, TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset
-from hyperhive.store.trial import BASELINE
+from hyperhive.store.trials.trial import BASELINE
 
 EVERY_KEY = """
 name = "every-key"

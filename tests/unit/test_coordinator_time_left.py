@@ -10,7 +10,7 @@ import pytest
 
 from hyperhive.coordinator.views.study_state import StudyState, refit_length
 from hyperhive.coordinator.views.wording import time_left
-from hyperhive.store.trial import BASELINE, REFIT, SEARCH, Copy, Status, Trial
+from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Copy, Status, Trial
 
 START = datetime(2026, 11, 22, tzinfo=timezone.utc)
 

@@ -20,7 +20,7 @@ from hyperhive.coordinator.views.terminal import Lines, panel
 from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.store import Store
-from hyperhive.store.trial import HYPEROPT, SEARCH, Draft, Status, Trial
+from hyperhive.store.trials.trial import HYPEROPT, SEARCH, Draft, Status, Trial
 
 LACKING = "for objective mine: 2 workers are here without it; install its package there"
 

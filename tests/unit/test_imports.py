@@ -159,7 +159,7 @@ def test_a_configuration_needs_no_torch() -> None:
 
 def test_a_trial_needs_no_pymongo() -> None:
     """A trial does not depend on where it is stored."""
-    assert not modules_after("import hyperhive.store.trial, hyperhive.store.errors") & {
+    assert not modules_after("import hyperhive.store.trials.trial, hyperhive.store.errors") & {
         "pymongo",
         "torch",
     }

@@ -9,7 +9,7 @@ import pytest
 from support.clients import counts_of
 
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft, Status, Trial
+from hyperhive.store.trials.trial import Draft, Status, Trial
 from hyperhive.store.workers import Pace
 from hyperhive.worker.claiming import Claimer, pace_of
 from hyperhive.worker.identity import Identity

@@ -12,8 +12,8 @@ from support.home import until
 
 from hyperhive.store.errors import LoginRefused
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft, ErrorKind, Status, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.heartbeat import Heartbeat
 from hyperhive.worker.identity import Identity
 

@@ -16,8 +16,8 @@ from hyperhive.common.errors import ConfigError, DeviceError
 from hyperhive.store.errors import LoginRefused, StoreUnavailable
 from hyperhive.store.server.address import place
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft, Status, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import Draft, Status, Trial
+from hyperhive.store.trials.updates import new_token
 from hyperhive.worker import loop
 from hyperhive.worker.objectives.api import Context, Objective, Outcome, Stopped
 from hyperhive.worker.outbox import Entry, Outbox

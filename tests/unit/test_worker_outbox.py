@@ -17,8 +17,8 @@ import pytest
 
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Draft, Status, Trial
-from hyperhive.store.updates import new_token
+from hyperhive.store.trials.trial import Draft, Status, Trial
+from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.outbox import (
     Entry,
     Outbox,

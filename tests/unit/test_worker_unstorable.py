@@ -13,8 +13,8 @@ import pytest
 from support.bench import Bench, post, succeeds, the_trial
 
 from hyperhive.store.store import Store
-from hyperhive.store.trial import Status, Trial
-from hyperhive.store.updates import LONGEST_MESSAGE
+from hyperhive.store.trials.trial import Status, Trial
+from hyperhive.store.trials.updates import LONGEST_MESSAGE
 from hyperhive.worker.objectives.api import Context, Outcome
 
 Run = Callable[..., Trial]

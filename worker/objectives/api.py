@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping
 if TYPE_CHECKING:  # these load PyMongo and NumPy, which an objective of one's own may not need
     from hyperhive.model.data.dataset import Dataset
     from hyperhive.store.store import Store
-    from hyperhive.store.trial import Trial
+    from hyperhive.store.trials.trial import Trial
 
 
 class Stopped(Exception):

@@ -14,7 +14,7 @@ import sys
 from typing import Any, Mapping
 
 from hyperhive.common.errors import DeviceError
-from hyperhive.store.trial import HYPEROPT, LENET5
+from hyperhive.store.trials.trial import HYPEROPT, LENET5
 from hyperhive.worker.objectives.api import Context, Objective, Outcome
 
 if sys.version_info >= (3, 10):

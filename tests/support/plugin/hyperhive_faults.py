@@ -27,7 +27,7 @@ import safetensors.numpy
 
 from hyperhive.store import store as store_module
 from hyperhive.store.blobs import Blobs
-from hyperhive.store.queue import TrialQueue
+from hyperhive.store.trials.queue import TrialQueue
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
 from hyperhive.worker.outbox import Outbox, _Unsaved
 

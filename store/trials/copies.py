@@ -15,15 +15,16 @@ that holds it. The first result counts. These rules keep a copy from doing harm:
 - A worker copies a trial only once, so a worker that cannot run it does not try indefinitely.
 
 ``worth_a_copy`` is the rule of which trials may be copied; ``worker/claiming.py`` decides when a
-worker asks for one. ``store/queue.py`` has the transitions; docs/trials.md has the table of them.
+worker asks for one. ``store/trials/queue.py`` has the transitions; docs/trials.md has the table of
+them.
 """
 
 from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Sequence
 
-from hyperhive.store.trial import Status, command, experiment_keys
-from hyperhive.store.updates import CHANGES_HANDS, RISE, from_now, issued, literal
+from hyperhive.store.trials.trial import Status, command, experiment_keys
+from hyperhive.store.trials.updates import CHANGES_HANDS, RISE, from_now, issued, literal
 
 _Document = Dict[str, Any]
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Mapping
 
 from hyperhive.common.values import date, mapping, number, sequence, text, whole
-from hyperhive.store.job_schema import malformed_field
+from hyperhive.store.trials.job_schema import malformed_field
 
 
 class Status(enum.IntEnum):

@@ -21,7 +21,7 @@ Other documents. hyperopt's jobs live in this collection too. Those that ``store
 have our fields and this life; only that package also writes here, where hyperopt's own API does not
 ask who holds a job. Documents without our fields are neither claimed nor ended, listed nor counted.
 No transition changes a document whose bookkeeping fields are malformed
-(``hyperhive.store.job_schema``).
+(``hyperhive.store.trials.job_schema``).
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ from typing import Any, Dict, Mapping, Sequence
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from hyperhive.store import copies
 from hyperhive.store.errors import LeaseLost
-from hyperhive.store.job_schema import CAN_LIVE
 from hyperhive.store.server.client import Guard
-from hyperhive.store.trial import (
+from hyperhive.store.trials import copies
+from hyperhive.store.trials.job_schema import CAN_LIVE
+from hyperhive.store.trials.reader import A_JOB, A_STUDYS
+from hyperhive.store.trials.trial import (
     Draft,
     ErrorKind,
     Status,
@@ -44,8 +45,7 @@ from hyperhive.store.trial import (
     experiment_key,
     experiment_keys,
 )
-from hyperhive.store.trial_reader import A_JOB, A_STUDYS
-from hyperhive.store.updates import (
+from hyperhive.store.trials.updates import (
     LEASE_IS_OVER,
     REFUNDED,
     RISE,
@@ -151,8 +151,8 @@ class TrialQueue:
         """Start a second run of the longest trial of a study whose holder will clearly end later.
 
         This worker is expected to take ``seconds_per_unit`` for each unit of a trial's cost;
-        ``hyperhive.store.copies`` estimates the holder's remaining time. None means that no trial
-        is worth a copy. The other arguments are those of ``claim``, and the Trial is passed back to
+        ``hyperhive.store.trials.copies`` estimates the holder's remaining time. None means that no
+        trial is worth a copy. The other arguments are those of ``claim``, and the Trial is passed back to
         the transitions as a claimed one is.
         """
         which = copies.worth_a_copy(worker, study, objectives, seconds_per_unit)

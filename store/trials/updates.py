@@ -1,7 +1,7 @@
 """The building blocks of a trial's transitions: new documents, conditions, and changes.
 
 Changes are parts of an aggregation pipeline, in which ``$$NOW`` is the server's time.
-``store/queue.py`` puts them together.
+``store/trials/queue.py`` puts them together.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import uuid
 from typing import Any, Dict, Mapping
 
 from hyperhive.common.text import storable
-from hyperhive.store.trial import Draft, ErrorKind, Status, command, experiment_key
+from hyperhive.store.trials.trial import Draft, ErrorKind, Status, command, experiment_key
 
 _Document = Dict[str, Any]
 

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, Mapping
 from pymongo import ASCENDING
 
 from hyperhive.store.server.client import Guard
-from hyperhive.store.trial import (
+from hyperhive.store.trials.trial import (
     HYPEROPT,
     Status,
     Trial,
@@ -19,7 +19,7 @@ from hyperhive.store.trial import (
     experiment_key,
     experiment_keys,
 )
-from hyperhive.store.updates import LEASE_IS_OVER, from_now
+from hyperhive.store.trials.updates import LEASE_IS_OVER, from_now
 
 _Document = Dict[str, Any]
 

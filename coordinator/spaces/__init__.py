@@ -1,0 +1,1 @@
+"""Search spaces: as plain JSON, and as hyperopt represents them."""

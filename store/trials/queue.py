@@ -152,8 +152,8 @@ class TrialQueue:
 
         This worker is expected to take ``seconds_per_unit`` for each unit of a trial's cost;
         ``hyperhive.store.trials.copies`` estimates the holder's remaining time. None means that no
-        trial is worth a copy. The other arguments are those of ``claim``, and the Trial is passed back to
-        the transitions as a claimed one is.
+        trial is worth a copy. The other arguments are those of ``claim``, and the Trial is passed
+        back to the transitions as a claimed one is.
         """
         which = copies.worth_a_copy(worker, study, objectives, seconds_per_unit)
         changes = copies.copied_by(worker, token, lease)

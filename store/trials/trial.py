@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Mapping
+from typing import Any, Literal, Mapping
 
 from hyperhive.common.values import date, mapping, number, sequence, text, whole
 from hyperhive.store.trials.job_schema import malformed_field
@@ -82,6 +82,26 @@ def experiment_keys(study: str) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What makes a trial better: a metric of its result, and which way.
+
+    A worker makes ``result.loss`` from it: the metric's value, negated to maximize. Everybody else
+    only minimizes that loss.
+    """
+
+    metric: str = "loss"
+    direction: Literal["minimize", "maximize"] = "minimize"
+
+    @classmethod
+    def from_document(cls, stored: Any) -> Goal:
+        """Return the goal that ``misc`` names, the default if it is missing or malformed."""
+        metric, direction = (mapping(stored).get(name) for name in ("metric", "direction"))
+        if isinstance(metric, str) and metric and direction in ("minimize", "maximize"):
+            return cls(metric, direction)
+        return cls()
+
+
+@dataclass(frozen=True)
 class Draft:
     """A trial that is not yet posted.
 
@@ -99,6 +119,7 @@ class Draft:
     purpose: str = SEARCH
     max_attempts: int = 3
     cost: float | None = None
+    goal: Goal = Goal()
 
 
 @dataclass(frozen=True)
@@ -150,6 +171,7 @@ class Trial:
     refresh_time: datetime | None
     copy: Copy | None
     cost: float | None
+    goal: Goal
 
     @property
     def accuracy(self) -> float | None:
@@ -295,6 +317,7 @@ class Trial:
             refresh_time=date(document.get("refresh_time")),
             copy=_copy(document) if status is Status.RUNNING else None,
             cost=number(document.get("cost")),
+            goal=Goal.from_document(misc.get("goal")),
         )
 
 

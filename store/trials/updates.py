@@ -7,10 +7,11 @@ Changes are parts of an aggregation pipeline, in which ``$$NOW`` is the server's
 from __future__ import annotations
 
 import uuid
+from dataclasses import asdict
 from typing import Any, Dict, Mapping
 
 from hyperhive.common.text import storable
-from hyperhive.store.trials.trial import Draft, ErrorKind, Status, command, experiment_key
+from hyperhive.store.trials.trial import Draft, ErrorKind, Goal, Status, command, experiment_key
 
 _Document = Dict[str, Any]
 
@@ -48,6 +49,7 @@ def new_token() -> str:
 
 def new_document(draft: Draft) -> _Document:
     """Return a NEW trial: the fields of hyperopt's schema (``hyperopt.base.Trials``) and ours."""
+    goal = {} if draft.goal == Goal() else {"goal": asdict(draft.goal)}
     return {
         "tid": draft.tid,
         "exp_key": experiment_key(draft.study, draft.purpose),
@@ -59,6 +61,7 @@ def new_document(draft: Draft) -> _Document:
             "cmd": command(draft.objective),
             "idxs": {label: [draft.tid] for label in draft.vals},
             "vals": {label: [value] for label, value in draft.vals.items()},
+            **goal,
         },
         "owner": None,
         "version": 0,

@@ -13,7 +13,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hyperhive.common.extras import require_installed
 from hyperhive.common.text import of_error
 
 
@@ -60,11 +59,9 @@ def versions() -> dict[str, str]:
 
 
 def installed() -> dict[str, str]:
-    """Return the versions of Python and PyTorch, without importing torch where possible.
-
-    Raises ``ModuleNotFoundError`` if PyTorch is not installed.
-    """
-    require_installed("torch")
+    """Return the versions of Python and PyTorch, if that is there; imports torch if it must."""
+    if importlib.util.find_spec("torch") is None:
+        return {"python": platform.python_version()}
     try:
         torch = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:  # a build that pip does not know

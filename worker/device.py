@@ -15,6 +15,18 @@ from pathlib import Path
 
 from hyperhive.common.text import of_error
 
+_ACCELERATORS = ("nvidiactl", "nvhost-ctrl", "nvmap", "nvgpu", "dxg", "kfd")
+"""What Linux has in /dev with CUDA (a PC, a Jetson, Windows's own Linux) or ROCm."""
+
+
+def may_have_accelerator(devices: Path = Path("/dev")) -> bool:
+    """Return False where PyTorch would surely find only the CPU; asking it takes seconds.
+
+    Args:
+        devices: Linux's folder of devices.
+    """
+    return sys.platform != "linux" or any((devices / name).exists() for name in _ACCELERATORS)
+
 
 def default_slots(kind: str) -> int:
     """Return how many trials to train at once: one per core on the CPU, one on an accelerator.

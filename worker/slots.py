@@ -21,7 +21,7 @@ from hyperhive.common.signals import StopRequest, end_process
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.server import login
 from hyperhive.store.server.choice import named
-from hyperhive.worker.device import default_slots, describe, installed
+from hyperhive.worker.device import default_slots, describe, installed, may_have_accelerator
 from hyperhive.worker.outbox import default_directory
 from hyperhive.worker.pool import EXPECTED_ERROR, Pool
 from hyperhive.worker.settings import WorkerSettings
@@ -142,7 +142,9 @@ def _device_kind(settings: WorkerSettings) -> str:
 
     if needs_torch(settings) or settings.device not in ("auto", "cpu"):
         require_installed("torch")
-    if settings.device == "cpu" or "torch" not in installed():
+    is_auto = settings.device == "auto"
+    can_ask = may_have_accelerator() and "torch" in installed()
+    if settings.device == "cpu" or (is_auto and not can_ask):
         return "cpu"
     from hyperhive.model.device import choose
 

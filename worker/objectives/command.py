@@ -51,9 +51,11 @@ class Command:
     """
 
     def __init__(self, command: str) -> None:
+        if not isinstance(command, str):  # shlex would read standard input for None
+            raise UsageError(f"the command must be text, not {command!r:.80}")
         try:
             self._words = shlex.split(command)
-        except (ValueError, AttributeError, TypeError) as error:
+        except ValueError as error:
             raise UsageError(f"the command {command!r} cannot be split: {error}") from error
         if not self._words:
             raise UsageError("the command is empty: it must begin with a program")

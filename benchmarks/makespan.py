@@ -34,7 +34,8 @@ from hyperhive.common.signals import StopRequest
 from hyperhive.common.wording import percent
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Search
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.study import Study
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store

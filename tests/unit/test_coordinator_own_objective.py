@@ -22,7 +22,7 @@ from hyperhive.coordinator import stored_model
 from hyperhive.coordinator.ranking import why_nothing
 from hyperhive.coordinator.space import CLASSIC, from_tables
 from hyperhive.coordinator.stored_model import BestOptions
-from hyperhive.coordinator.study import Plan
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.study_run import StudyFailed, StudyRun, open_study
 from hyperhive.coordinator.views.dashboard import content
 from hyperhive.coordinator.views.fleet import FleetReader

@@ -27,7 +27,8 @@ from hyperhive.coordinator.evaluation import calibrate
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.space import CLASSIC, Dimension
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import PICTURE_FILE, StudyFailed, StudyRun, open_study
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.picture import Answers, draw

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Sequence, TypeVar
+from typing import TYPE_CHECKING, Callable, Protocol, TypeVar
 
 from hyperhive.common.errors import CheckpointError, InputError
 from hyperhive.common.values import is_fraction
@@ -30,6 +30,14 @@ if TYPE_CHECKING:  # it would import PyTorch
 PICTURE_FILE = "report.png"
 
 _T = TypeVar("_T")
+
+
+class Persist(Protocol):
+    """Does a step that is safe to repeat, again and again until the server answers."""
+
+    def __call__(self, step: Callable[[], _T]) -> _T:
+        """Return what the step returns."""
+        ...
 
 
 class NotAModel(InputError):
@@ -54,7 +62,7 @@ class ModelMaker:
         study: of images.
         dataset: the study's.
         folder: where the weights, the card and the picture are written.
-        persist: does a step that is safe to repeat until the server answers, see ``Search``.
+        persist: see ``Search.persist``.
     """
 
     def __init__(
@@ -63,7 +71,7 @@ class ModelMaker:
         study: Study,
         dataset: Dataset,
         folder: Path,
-        persist: Callable[[Callable[[], _T]], _T],
+        persist: Persist,
     ) -> None:
         self._store = store
         self._study = study
@@ -109,7 +117,7 @@ class ModelMaker:
         """Write a model into the study's folder."""
         write(self._folder / WEIGHTS_FILE, packed, card)
 
-    def draw(self, trials: Sequence[Trial], ended: Result, model: Model) -> Path:
+    def draw(self, trials: list[Trial], ended: Result, model: Model) -> Path:
         """Draw the study's picture; return its file."""
         from hyperhive.coordinator.views.picture import Answers, draw
 
@@ -117,7 +125,7 @@ class ModelMaker:
         path = self._folder / PICTURE_FILE
         return draw(path, trials, ended.winner, baselines(ended), self._dataset, answers)
 
-    def picture(self, trials: Sequence[Trial], ended: Result, weights: BlobRef) -> Path | None:
+    def picture(self, trials: list[Trial], ended: Result, weights: BlobRef) -> Path | None:
         """Return the picture of a model that was made before; it is drawn if it is not there.
 
         Drawing it failed then, or this is another folder.

@@ -119,6 +119,10 @@ class StudyRun:
         winner = best_of(trials)
         if winner is None:
             raise StudyFailed(f"study {self._study.name} has no result: {why_nothing(trials)}")
+        return self._ended(winner, trials)
+
+    def _ended(self, winner: Trial, trials: list[Trial]) -> Result:
+        """Conclude the study with its winner, and a model if its objective makes one."""
         accuracies = {trial.tid: trial.accuracy for trial in self._search.baselines()}
         source = self._source(winner)
         ended = Result(

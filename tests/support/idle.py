@@ -10,8 +10,8 @@ from typing import Callable
 
 from hyperhive.common.signals import StopRequest
 from hyperhive.coordinator import search as module
-from hyperhive.coordinator.search import Interrupted, Search, Snapshot
 from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.search import Interrupted, Search, Snapshot
 from hyperhive.coordinator.study import Study
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.store import Store

@@ -6,8 +6,8 @@ import math
 from typing import Mapping
 
 import pytest
-
 from hyperhive.coordinator.space import CLASSIC
+
 from hyperhive.coordinator.planning.plan import ALGORITHMS
 from hyperhive.coordinator.suggest import Observation, Suggester
 

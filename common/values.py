@@ -33,6 +33,12 @@ def number(value: Any) -> float | None:
     return float(value) if is_number(value) and abs(value) <= sys.float_info.max else None
 
 
+def numbers(value: Any) -> dict[str, float]:
+    """Return the finite numbers of a document by name, none for anything else."""
+    found = {name: number(each) for name, each in mapping(value).items()}
+    return {name: each for name, each in found.items() if each is not None}
+
+
 def whole(value: Any, default: int) -> int:
     """Return a whole number, ``default`` for anything else."""
     if isinstance(value, float) and value.is_integer():  # MongoDB's old shell writes 3 as 3.0

@@ -34,12 +34,15 @@ A_JOB: _Document = {**_OURS, "misc.cmd.0": command(HYPEROPT)[0]}
 _COMMAND = {"$cond": [{"$isArray": "$misc.cmd"}, "$misc.cmd", []]}
 _IS_A_JOB = {"$in": [A_JOB["misc.cmd.0"], _COMMAND]}
 _LOSS = {"status": "$result.status", "loss": "$result.loss"}
+_HISTORY = "$result.history"
+_LAST = {"$cond": [{"$isArray": [_HISTORY]}, {"$slice": [_HISTORY, -1]}, "$$REMOVE"]}
 _IN_SHORT: list[_Document] = [
-    {"$project": {"spec": 0, "result.history": 0, "late.result": 0}},
+    {"$project": {"spec": 0, "late.result": 0}},
+    {"$addFields": {"result.history": _LAST}},
     {"$addFields": {"result": {"$cond": [_IS_A_JOB, _LOSS, "$result"]}}},
 ]
-"""The stages that leave out most of a trial's bytes: its history, results that do not count, and
-whatever the function of a job returned beside its loss."""
+"""The stages that leave out most of a trial's bytes: its history but for the last entry, results
+that do not count, and whatever the function of a job returned beside its loss."""
 
 
 class TrialReader:
@@ -79,9 +82,9 @@ class TrialReader:
     def changed(self, above: Mapping[str, int], ids: Iterable[Any]) -> list[Trial]:
         """Return new trials and those with these ids, and jobs of hyperopt's too, in short.
 
-        Results lack their ``history``, those of jobs all but ``status`` and ``loss``. A viewer
-        keeps the trials that it has read, so this one indexed read is enough to follow studies of
-        any size.
+        Results have only the last entry of their ``history``, those of jobs only ``status`` and
+        ``loss``. A viewer keeps the trials that it has read, so this one indexed read is enough to
+        follow studies of any size.
 
         Args:
             above: for each experiment key, the tid above which trials are new; the key "" stands

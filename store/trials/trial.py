@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Mapping
+from typing import Any, Literal, Mapping
 
-from hyperhive.common.values import date, mapping, number, sequence, text, whole
+from hyperhive.common.values import date, mapping, number, numbers, sequence, text, whole
 from hyperhive.store.trials.job_schema import malformed_field
 
 
@@ -51,6 +51,7 @@ _OF_THE_STUDY = (
 
 HYPEROPT = "hyperopt"
 """The name of the objective of a job that hyperopt's ``fmin`` posted: its code is a pickle."""
+_NO_METRICS = ("step", "epoch", "seconds", "history", "reported_loss")
 _HYPEROPTS_COMMAND = ["domain_attachment", "FMinIter_Domain"]  # hyperopt.base.Domain.cmd
 _NO_TID = -1
 
@@ -82,13 +83,34 @@ def experiment_keys(study: str) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """What makes a trial better: a metric of its result, and which way.
+
+    A worker makes ``result.loss`` from it: the metric's value, negated to maximize. Everybody else
+    only minimizes that loss.
+    """
+
+    metric: str = "loss"
+    direction: Literal["minimize", "maximize"] = "minimize"
+
+    @classmethod
+    def from_document(cls, stored: Any) -> Goal:
+        """Return the goal that ``misc`` names, the default if it is missing or malformed."""
+        metric, direction = (mapping(stored).get(name) for name in ("metric", "direction"))
+        if isinstance(metric, str) and metric and direction in ("minimize", "maximize"):
+            return cls(metric, direction)
+        return cls()
+
+
+@dataclass(frozen=True)
 class Draft:
     """A trial that is not yet posted.
 
-    ``vals`` has the values from the search space by hyperopt's labels; ``config`` is what the
-    objective is called with, as plain JSON. ``tid`` is unique within ``(study, purpose)``. ``cost``
-    is the trial's relative work, in a unit that all trials of the study share. Without it a trial
-    counts as neither long nor short, and gets no second copy.
+    ``vals`` has the values from the search space by hyperopt's labels: the index of a choice as an
+    int, None for a label that this trial has no value of, because a choice went another way.
+    ``config`` is what the objective is called with, as plain JSON. ``tid`` is unique within
+    ``(study, purpose)``. ``cost`` is the trial's relative work, in a unit that all trials of the
+    study share. Without it a trial counts as neither long nor short, and gets no second copy.
     """
 
     study: str
@@ -99,6 +121,7 @@ class Draft:
     purpose: str = SEARCH
     max_attempts: int = 3
     cost: float | None = None
+    goal: Goal = Goal()
 
 
 @dataclass(frozen=True)
@@ -117,8 +140,9 @@ class Trial:
     ``token`` and ``fence`` name the claim under which a worker holds the trial: the worker keeps
     the Trial that ``claim`` returned and passes it back with every transition. ``claims`` is how
     often the trial was claimed, without copies; ``late`` is how many results came too late;
-    ``version`` rises with every transition but a heartbeat. Times are the server's. docs/trials.md
-    explains the stored fields.
+    ``version`` rises with every transition but a heartbeat. ``vals`` has no label of a choice that
+    went another way. Times are the server's, of an ``imported`` trial those of where it ran.
+    docs/trials.md explains the stored fields.
     """
 
     id: Any
@@ -150,6 +174,23 @@ class Trial:
     refresh_time: datetime | None
     copy: Copy | None
     cost: float | None
+    goal: Goal
+    imported: bool
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What the objective reported last and returned: its finite numbers, by name.
+
+        ``loss`` is its own, not the one that was made from another metric.
+        """
+        history = sequence(self.result.get("history"))
+        reported = numbers(history[-1]) if history else {}
+        returned = numbers(self.result)
+        if "reported_loss" in returned:
+            returned["loss"] = returned["reported_loss"]
+        elif self.goal != Goal():
+            returned.pop("loss", None)
+        return {n: each for n, each in {**reported, **returned}.items() if n not in _NO_METRICS}
 
     @property
     def accuracy(self) -> float | None:
@@ -257,10 +298,7 @@ class Trial:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Trial:
-        """Build a Trial from any document of ``jobs``; a field of the wrong type counts as absent.
-
-        A trial that no transition can end, see ``job_schema``, reads as failed.
-        """
+        """Return any document of ``jobs`` as a Trial; a field of a wrong type counts as absent."""
         misc = mapping(document.get("misc"))
         study, purpose, objective = _place(document.get("exp_key"), misc.get("cmd"))
         status, error = _ending(document)
@@ -295,6 +333,8 @@ class Trial:
             refresh_time=date(document.get("refresh_time")),
             copy=_copy(document) if status is Status.RUNNING else None,
             cost=number(document.get("cost")),
+            goal=Goal.from_document(misc.get("goal")),
+            imported=misc.get("imported") is True,
         )
 
 
@@ -321,7 +361,10 @@ def _tid(document: Mapping[str, Any]) -> Any:
 
 
 def _ending(document: Mapping[str, Any]) -> tuple[Status, dict[str, Any] | None]:
-    """Return a trial's status and its error, which has a valid ``kind`` and ``message``."""
+    """Return a trial's status and its error, which has a valid ``kind`` and ``message``.
+
+    A trial that no transition can end, see ``job_schema``, reads as failed.
+    """
     malformed = malformed_field(document)
     if _tid(document) == _NO_TID:
         malformed = "tid"

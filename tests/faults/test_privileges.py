@@ -29,6 +29,10 @@ C, CW, W = (COORDINATOR,), (COORDINATOR, WORKER), (WORKER,)
 Deed = Callable[[Store], Any]
 DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
     "post a trial": (C, lambda s: s.queue.post(Draft("s", 1, {}, {}, objective="lenet5"))),
+    "import a trial": (
+        C,
+        lambda s: s.queue.insert_ended(Draft("s", 1, {}, {}, "f"), {}, None, None, None, None),
+    ),
     "post a trial by an upsert": (
         C,
         lambda s: s.database.jobs.update_one({"_id": 1}, {"$set": {"tid": 1}}, upsert=True),
@@ -40,6 +44,8 @@ DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
     ),
     "delete a trial": (C, lambda s: s.database.jobs.delete_one({})),
     "open a study": (C, lambda s: s.studies.open("mine", {})),
+    "finish a study": (C, lambda s: s.studies.finish("s", "why")),
+    "spend time on a study": (C, lambda s: s.studies.spend("s")),
     "conclude a study": (C, lambda s: s.studies.conclude("s", {})),
     "delete a study": (C, lambda s: s.studies.delete("s")),
     "publish a data set": (C, lambda s: s.database.datasets.insert_one({})),

@@ -77,11 +77,7 @@ class Plan:
     augment: str = "none"
 
     def __post_init__(self) -> None:
-        _require(
-            isinstance(self.name, str) and _NAME.fullmatch(self.name) is not None,
-            "a study's name must be 1 to 64 letters, digits, '.', '_' or '-', and start with a "
-            "letter or digit",
-        )
+        require_name(self.name)
         _require(self.algorithm in ALGORITHMS, "algorithm must be one of " + ", ".join(ALGORITHMS))
         _require(
             self.augment in AUGMENTATIONS, "augment must be one of " + ", ".join(AUGMENTATIONS)
@@ -244,6 +240,15 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         elif before != after:
             phrases.append(f"{prefix}{key} was {_short(before)} and is {_short(after)}")
     return phrases
+
+
+def require_name(name: Any) -> None:
+    """Raise ``UsageError`` if a study cannot have this name."""
+    _require(
+        isinstance(name, str) and _NAME.fullmatch(name) is not None,
+        "a study's name must be 1 to 64 letters, digits, '.', '_' or '-', and start with a "
+        "letter or digit",
+    )
 
 
 def study_name(text: str, prefix: str = "", suffix: str = "") -> str:

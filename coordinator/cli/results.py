@@ -66,7 +66,7 @@ def import_(
     goes on with the study.
     """
     from hyperhive.coordinator.results.ended import add
-    from hyperhive.coordinator.results.study_file import read, told
+    from hyperhive.coordinator.results.exported import read, told
     from hyperhive.coordinator.study import require_name
     from hyperhive.store.store import Store
 

@@ -12,6 +12,9 @@ from hyperhive.store.errors import StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import SEARCH, Draft, Goal
 
+_MAY_DIFFER = ("trials", "target", "max_time", "patience", "known")
+"""What a coordinator may be started again with: these decide only how long a study searches."""
+
 
 @dataclass(frozen=True)
 class EndedTrial:
@@ -63,7 +66,7 @@ def add(store: Store, study: str, spec: Mapping[str, Any], trials: Sequence[Ende
         trials: no two of the same purpose and ``tid``.
 
     Raises ``Unstorable`` before anything is written, ``StudyChanged`` if the study is there with
-    another specification (only ``trials``, its budget, may differ: the stored one stays), and
+    another specification (budget and stop rules may differ: the stored ones stay), and
     ``StudyWithdrawn`` if it was cancelled.
     """
     for trial in trials:
@@ -85,7 +88,7 @@ def add(store: Store, study: str, spec: Mapping[str, Any], trials: Sequence[Ende
 
 def _open(store: Store, study: str, spec: Mapping[str, Any]) -> None:
     stored = store.studies.open(study, spec)
-    differing = differences({**stored.spec, "trials": None}, {**spec, "trials": None})
+    differing = differences(*(_lasting(each) for each in (stored.spec, spec)))
     if differing:
         raise StudyChanged(
             f"study {study} is in the store with another specification ({'; '.join(differing)}): "
@@ -96,6 +99,10 @@ def _open(store: Store, study: str, spec: Mapping[str, Any]) -> None:
             f"study {study} was cancelled: choose another name with --name, or run `hyperhive "
             f"study delete {study}` first"
         )
+
+
+def _lasting(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in spec.items() if key not in _MAY_DIFFER}
 
 
 def goal_of(spec: Mapping[str, Any]) -> Goal:

@@ -50,7 +50,7 @@ def as_csv(store: Store, study: str) -> bytes:
 
 
 def as_json(store: Store, study: str) -> bytes:
-    """Return a study as JSON in ASCII, with all that ``study_file.read`` needs to make it anew.
+    """Return a study as JSON in ASCII, with all that ``exported.read`` needs to make it anew.
 
     Weights are not in it. A number that is not finite is null, as JSON has none; of a value of a
     type that JSON lacks, it has the text. Raises ``NotFound``.

@@ -44,6 +44,8 @@ def to_hyperopt_trials(store: Store, study: str) -> Trials:
     searched = parameters(parse(store.study(study).spec["space"]))
     trials = Trials()
     ended = [trial for trial in store.trials.find(study, SEARCH) if trial.is_final]
+    # It numbers its own trials from the count of those that it knows, without the failed ones.
+    trials.new_trial_ids(max((trial.tid for trial in ended), default=-1) + 1)
     trials.insert_trial_docs([_document(trials, trial, searched) for trial in ended])
     trials.refresh()
     return trials

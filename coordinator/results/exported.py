@@ -32,7 +32,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 @dataclass(frozen=True)
-class StudyFile:
+class ExportedStudy:
     """An exported study that can be imported.
 
     ``trials`` are those that had ended, without refits: a refit is there for its weights, which no
@@ -46,7 +46,7 @@ class StudyFile:
     refits: int
 
 
-def read(path: Path) -> StudyFile:
+def read(path: Path) -> ExportedStudy:
     """Return the study that a file holds; raises ``UsageError``, with the file and the place."""
     try:
         with path.open("rb") as file:
@@ -65,7 +65,7 @@ def read(path: Path) -> StudyFile:
         raise UsageError(f"{path} is no valid JSON: {error}") from error
 
 
-def told(file: StudyFile, added: Added) -> str:
+def told(file: ExportedStudy, added: Added) -> str:
     """Return what became of an imported study's trials, as a clause."""
     counts = [(added.new, "imported"), (added.present, "there already")]
     if added.taken:
@@ -77,7 +77,7 @@ def told(file: StudyFile, added: Added) -> str:
     return "trials: " + ", ".join(f"{count} {what}" for count, what in counts)
 
 
-def _study(contents: Any) -> StudyFile:
+def _study(contents: Any) -> ExportedStudy:
     wrote_it = isinstance(contents, dict) and "hyperhive" in contents
     _require(wrote_it, "it is no study that `hyperhive study export --json` wrote")
     version = contents["hyperhive"]
@@ -104,7 +104,7 @@ def _study(contents: Any) -> StudyFile:
     for i, trial in read:
         trial.require_storable(f"trials[{i}]")
     trials = [trial for _, trial in read if trial.purpose != REFIT]
-    return StudyFile(name, spec, trials, len(entries) - len(ended), len(ended) - len(trials))
+    return ExportedStudy(name, spec, trials, len(entries) - len(ended), len(ended) - len(trials))
 
 
 def _require_spec(spec: Mapping[str, Any]) -> None:

@@ -64,3 +64,12 @@ def mapping(value: Any) -> dict[str, Any]:
 def sequence(value: Any) -> list[Any]:
     """Return a copy of a list, an empty one for anything else."""
     return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested tables by dotted name: ``optimizer.kind``."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        is_table = isinstance(value, Mapping) and value
+        flat.update(flattened(value, f"{prefix}{name}.") if is_table else {prefix + name: value})
+    return flat

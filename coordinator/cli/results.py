@@ -67,15 +67,12 @@ def import_(
     """
     from hyperhive.coordinator.results.ended import add
     from hyperhive.coordinator.results.exported import read, told
-    from hyperhive.coordinator.study import require_name
     from hyperhive.store.store import Store
 
-    if name is not None:
-        require_name(name)
-    study = read(file)
+    exported = read(file, name)
     with server(mongo, mongod, begins=True) as uri, Store(uri) as store:
-        added = add(store, name or study.name, study.spec, study.trials)
-    tell(f"study {name or study.name}: {told(study, added)}")
+        added = add(store, exported.study, exported.trials)
+    tell(f"study {exported.study.name}: {told(exported, added)}")
 
 
 def compare(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from statistics import mean, median
-from typing import Any, Mapping, Sequence
+from typing import Mapping, Sequence
 
 from hyperhive.common.errors import UsageError
-from hyperhive.common.values import mapping
 from hyperhive.coordinator.ranking import ranking
-from hyperhive.coordinator.results.ended import goal_of
 from hyperhive.coordinator.results.table import device_of, seconds_of
+from hyperhive.coordinator.study import Study
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import SEARCH, Goal, Status, Trial
 
@@ -72,11 +71,11 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
     """
     if len(names) < 2:
         raise UsageError("name two studies or more to compare")
-    specs = [store.study(name).spec for name in names]
+    studies = [Study.stored(name, store.study(name).spec) for name in names]
     trials = [[t for t in store.trials.find(name, SEARCH) if t.is_final] for name in names]
     devices = {each.id: each.device for each in store.workers.recent(_WORKERS_ARE_KEPT_S)}
-    standings = [_standing(*each, devices) for each in zip(names, specs, trials)]
-    why = _why_not_ranked(specs, standings)
+    standings = [_standing(*each, devices) for each in zip(studies, trials)]
+    why = _why_not_ranked(studies)
     if why is None:
         bests = [each.best.loss for each in standings if each.best and each.best.loss is not None]
         bar = max(bests, default=None)
@@ -87,17 +86,15 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
     return Comparison(tuple(standings), why)
 
 
-def _standing(
-    name: str, spec: Mapping[str, Any], trials: Sequence[Trial], devices: Mapping[str, str]
-) -> Standing:
-    goal, ranked = goal_of(spec), ranking(trials)
+def _standing(study: Study, trials: Sequence[Trial], devices: Mapping[str, str]) -> Standing:
+    goal, ranked = study.plan.goal, ranking(trials)
     values = [_value(trial, goal) for trial in ranked]
     starts = [trial.book_time for trial in trials if trial.book_time]
     ends = [trial.refresh_time for trial in trials if trial.refresh_time]
     done = sum(trial.status is Status.DONE for trial in trials)
     ran_on = [device_of(trial, devices) for trial in trials]
     return Standing(
-        name=name,
+        name=study.name,
         goal=goal,
         done=done,
         failed=len(trials) - done,
@@ -115,17 +112,17 @@ def _value(trial: Trial, goal: Goal) -> float:
     return loss if goal.direction == "minimize" else -loss
 
 
-def _why_not_ranked(specs: Sequence[Mapping[str, Any]], found: Sequence[Standing]) -> str | None:
-    hashes = [str(mapping(spec.get("dataset")).get("content_hash")) for spec in specs]
+def _why_not_ranked(studies: Sequence[Study]) -> str | None:
+    goals = [each.plan.goal for each in studies]
     differing = {
-        "objectives": [str(spec.get("objective")) for spec in specs],
-        "metrics": [f"{each.goal.metric} to {each.goal.direction}" for each in found],
-        "data sets": hashes,
+        "objectives": [each.plan.objective for each in studies],
+        "metrics": [f"{goal.metric} to {goal.direction}" for goal in goals],
     }
     for what, values in differing.items():
         if len(set(values)) > 1:
-            shown = "" if values is hashes else f" ({', '.join(dict.fromkeys(values))})"
-            return f"they have different {what}{shown}"
+            return f"they have different {what} ({', '.join(dict.fromkeys(values))})"
+    if len({each.dataset_hash for each in studies}) > 1:
+        return "they have different data sets"
     return None
 
 

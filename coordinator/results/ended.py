@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Mapping, Sequence
 
-from hyperhive.coordinator.study import differences
+from hyperhive.coordinator.study import MAY_CHANGE, Study, differences
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Draft, Goal
-
-_MAY_DIFFER = ("trials", "target", "max_time", "patience", "known")
-"""What a coordinator may be started again with: these decide only how long a study searches."""
+from hyperhive.store.trials.trial import SEARCH
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,6 @@ class EndedTrial:
     started: datetime | None = None
     finished: datetime | None = None
     worker: str | None = None
-    cost: float | None = None
 
     def require_storable(self, what: str) -> None:
         """Raise ``Unstorable``, which begins with ``what``, if the database cannot hold it."""
@@ -54,73 +50,52 @@ class Added:
     taken: int
 
 
-def add(store: Store, study: str, spec: Mapping[str, Any], trials: Sequence[EndedTrial]) -> Added:
-    """Make a study if there is none of this name, and add trials that ended elsewhere.
+def add(store: Store, study: Study, trials: Sequence[EndedTrial]) -> Added:
+    """Make a study if there is none of its name, and add trials that ended elsewhere.
 
     It can be repeated, after a kill or ``StoreUnavailable`` too: it goes on from where it was.
 
     Args:
         store: where to.
-        study: the name.
-        spec: its specification.
+        study: of which a coordinator with the same specification can then run further trials.
         trials: no two of the same purpose and ``tid``.
 
     Raises ``Unstorable`` before anything is written, ``StudyChanged`` if the study is there with
-    another specification (budget and stop rules may differ: the stored ones stay), and
+    another specification (what only decides how long it searches may differ, and stays), and
     ``StudyWithdrawn`` if it was cancelled.
     """
     for trial in trials:
         trial.require_storable(f"trial {trial.tid}")
     store.ensure_indexes()
-    _open(store, study, spec)
-    known = {(trial.purpose, trial.tid) for trial in store.trials.find(study)}
+    _open(store, study)
+    known = {(trial.purpose, trial.tid) for trial in store.trials.find(study.name)}
     new = 0
     for trial in trials:
         if (trial.purpose, trial.tid) not in known:
             new += store.queue.insert_ended(
-                _draft(study, spec, trial),
+                study.draft(trial.purpose, trial.tid, trial.config, trial.vals),
                 *(trial.result, trial.error, trial.started, trial.finished, trial.worker),
             )
-    stored = {(trial.purpose, trial.tid): trial.config for trial in store.trials.find(study)}
+    stored = {(trial.purpose, trial.tid): trial.config for trial in store.trials.find(study.name)}
     taken = sum(stored.get((trial.purpose, trial.tid)) != trial.config for trial in trials)
     return Added(new, len(trials) - new - taken, taken)
 
 
-def _open(store: Store, study: str, spec: Mapping[str, Any]) -> None:
-    stored = store.studies.open(study, spec)
-    differing = differences(*(_lasting(each) for each in (stored.spec, spec)))
+def _open(store: Store, study: Study) -> None:
+    stored = store.studies.open(study.name, study.spec())
+    before = Study.stored(study.name, stored.spec)  # what an earlier version wrote, as we write it
+    differing = differences(_lasting(before), _lasting(study))
     if differing:
         raise StudyChanged(
-            f"study {study} is in the store with another specification ({'; '.join(differing)}): "
-            "choose another name with --name"
+            f"study {study.name} is in the store with another specification "
+            f"({'; '.join(differing)}): choose another name with --name"
         )
     if stored.cancelled:
         raise StudyWithdrawn(
-            f"study {study} was cancelled: choose another name with --name, or run `hyperhive "
-            f"study delete {study}` first"
+            f"study {study.name} was cancelled: choose another name with --name, or run `hyperhive "
+            f"study delete {study.name}` first"
         )
 
 
-def _lasting(spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in spec.items() if key not in _MAY_DIFFER}
-
-
-def goal_of(spec: Mapping[str, Any]) -> Goal:
-    """Return what a study's specification calls better."""
-    default = Goal()
-    named = {"metric": default.metric, "direction": default.direction, **spec}
-    return Goal.from_document(named)
-
-
-def _draft(study: str, spec: Mapping[str, Any], trial: EndedTrial) -> Draft:
-    return Draft(
-        study=study,
-        tid=trial.tid,
-        config=trial.config,
-        vals=trial.vals,
-        objective=spec["objective"],
-        purpose=trial.purpose,
-        max_attempts=spec["max_attempts"],
-        cost=trial.cost,
-        goal=goal_of(spec),
-    )
+def _lasting(study: Study) -> dict[str, Any]:
+    return {key: value for key, value in study.spec().items() if key not in MAY_CHANGE}

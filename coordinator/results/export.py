@@ -80,7 +80,6 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "finished": trial.refresh_time if trial.is_final else None,
         "worker": trial.owner,
         "attempts": trial.attempts,
-        "cost": trial.cost,
     }
 
 

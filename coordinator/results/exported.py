@@ -14,13 +14,14 @@ from typing import Any, Mapping
 from hyperhive.common.errors import UsageError
 from hyperhive.common.text import decoded, storable
 from hyperhive.common.values import is_number
+from hyperhive.coordinator.planning.plan import require_name
 from hyperhive.coordinator.results.ended import Added, EndedTrial
 from hyperhive.coordinator.results.export import VERSION
 from hyperhive.coordinator.results.table import PURPOSES, STATUS
-from hyperhive.coordinator.study import require_name
+from hyperhive.coordinator.study import Study
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import Unstorable
-from hyperhive.store.trials.trial import HYPEROPT, REFIT, ErrorKind, Status
+from hyperhive.store.trials.trial import REFIT, ErrorKind, Status
 
 LARGEST_FILE = 100 << 20
 """Bytes. In memory it takes up to 30 times as much."""
@@ -39,15 +40,21 @@ class ExportedStudy:
     file has. ``unfinished`` and ``refits`` count those that are left out.
     """
 
-    name: str
-    spec: dict[str, Any]
+    study: Study
     trials: list[EndedTrial]
     unfinished: int
     refits: int
 
 
-def read(path: Path) -> ExportedStudy:
-    """Return the study that a file holds; raises ``UsageError``, with the file and the place."""
+def read(path: Path, name: str | None = None) -> ExportedStudy:
+    """Return the study that a file holds; raises ``UsageError``, with the file and the place.
+
+    Args:
+        path: of the file.
+        name: of the study in place of its own.
+    """
+    if name is not None:
+        require_name(name)
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
@@ -58,7 +65,7 @@ def read(path: Path) -> ExportedStudy:
     try:
         contents = json.loads(decoded(data))
         _require_finite(contents, "")
-        return _study(contents)
+        return _exported(contents, name)
     except (UsageError, Unstorable) as error:
         raise UsageError(f"{path}: {storable(str(error), _LONGEST)}") from error
     except (ValueError, RecursionError) as error:  # no UTF-8, a number of 5,000 digits, "[[[[..."
@@ -77,7 +84,7 @@ def told(file: ExportedStudy, added: Added) -> str:
     return "trials: " + ", ".join(f"{count} {what}" for count, what in counts)
 
 
-def _study(contents: Any) -> ExportedStudy:
+def _exported(contents: Any, name: str | None) -> ExportedStudy:
     wrote_it = isinstance(contents, dict) and "hyperhive" in contents
     _require(wrote_it, "it is no study that `hyperhive study export --json` wrote")
     version = contents["hyperhive"]
@@ -86,12 +93,7 @@ def _study(contents: Any) -> ExportedStudy:
         f"hyperhive is {version!r:.20}, and this hyperhive reads {VERSION}: use the one that wrote "
         "the file",
     )
-    name, spec = contents.get("study"), _object(contents, "spec", "")
-    try:
-        require_name(name)
-    except UsageError as error:
-        raise UsageError(f"study: {error}") from error
-    _require_spec(spec)
+    study = _study(name or contents.get("study"), _object(contents, "spec", ""))
     _require(isinstance(contents.get("trials"), list), "trials must be a list")
     entries = [_entry(entry, f"trials[{i}]") for i, entry in enumerate(contents["trials"])]
     numbers = Counter((entry["purpose"], entry["tid"]) for entry in entries)
@@ -104,20 +106,23 @@ def _study(contents: Any) -> ExportedStudy:
     for i, trial in read:
         trial.require_storable(f"trials[{i}]")
     trials = [trial for _, trial in read if trial.purpose != REFIT]
-    return ExportedStudy(name, spec, trials, len(entries) - len(ended), len(ended) - len(trials))
+    return ExportedStudy(study, trials, len(entries) - len(ended), len(ended) - len(trials))
 
 
-def _require_spec(spec: Mapping[str, Any]) -> None:
-    """Require what adding trials needs; whether it can be searched is the coordinator's to say."""
-    objective = spec.get("objective")
-    is_name = isinstance(objective, str) and objective not in ("", HYPEROPT)
-    _require(is_name, "spec.objective must be the name of an objective")
-    for key in ("trials", "max_attempts"):
-        value = spec.get(key)
-        is_count = type(value) is int and 1 <= value < 2**32
-        _require(is_count, f"spec.{key} must be a whole number, 1 or more, below 2**32")
-    _object(spec, "space", "spec")
+def _study(name: Any, spec: Mapping[str, Any]) -> Study:
+    """Return the study of a specification: only one that a coordinator can run."""
+    for key in ("objective", "space", "trials", "max_attempts"):
+        _require(key in spec, f"spec.{key} is missing")
+    _require(isinstance(spec.get("known", []), list), "spec.known must be a list")
+    if "dataset" in spec:
+        dataset = _object(spec, "dataset", "spec")
+        is_named = all(isinstance(dataset.get(key), str) for key in ("content_hash", "name"))
+        _require(is_named, "spec.dataset must have content_hash and name, both text")
     encoded("spec", spec, LARGEST_RESULT)
+    try:
+        return Study.stored(name, spec)
+    except UsageError as error:
+        raise UsageError(f"study and spec: {error}") from error
 
 
 def _entry(entry: Any, where: str) -> dict[str, Any]:
@@ -147,9 +152,8 @@ def _ended(entry: Mapping[str, Any], labels: list[str], where: str) -> EndedTria
         has_kind = error.get("kind") in kinds
         _require(has_kind, f"{where}.error.kind must be one of {', '.join(kinds)}")
         _require(isinstance(error.get("message"), str), f"{where}.error.message must be text")
-    worker, cost = entry.get("worker"), entry.get("cost")
+    worker = entry.get("worker")
     _require(worker is None or isinstance(worker, str), f"{where}.worker must be text or null")
-    _require(cost is None or is_number(cost), f"{where}.cost must be a number or null")
     return EndedTrial(
         tid=entry["tid"],
         config=entry["config"],
@@ -160,7 +164,6 @@ def _ended(entry: Mapping[str, Any], labels: list[str], where: str) -> EndedTria
         started=_time(entry, "started", where),
         finished=_time(entry, "finished", where),
         worker=worker,
-        cost=cost,
     )
 
 

@@ -28,8 +28,8 @@ from hyperhive.coordinator.spaces.search_space import (
     Parameter,
     configuration,
     parameters,
-    parse,
 )
+from hyperhive.coordinator.study import Study
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import SEARCH, Status, Trial
 
@@ -41,7 +41,7 @@ def to_hyperopt_trials(store: Store, study: str) -> Trials:
     loss is no finite number, or that diverged, has the status ``fail``, as hyperopt cannot rank it.
     Raises ``NotFound``.
     """
-    searched = parameters(parse(store.study(study).spec["space"]))
+    searched = parameters(Study.stored(study, store.study(study).spec).plan.space)
     trials = Trials()
     ended = [trial for trial in store.trials.find(study, SEARCH) if trial.is_final]
     # It numbers its own trials from the count of those that it knows, without the failed ones.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Mapping
 
-from hyperhive.common.values import date, mapping, number, numbers, sequence, text, whole
+from hyperhive.common.values import date, flattened, mapping, number, numbers, sequence, text, whole
 from hyperhive.store.trials.job_schema import malformed_field
 
 
@@ -39,14 +39,7 @@ UNTUNED_TID, USUAL_TID = 0, 1
 LENET5 = "lenet5"
 """The name of the objective that trains LeNet-5, the only one that hyperhive brings itself."""
 
-_OF_THE_STUDY = (
-    "dataset",
-    "schedule",
-    "seed",
-    "split_seed",
-    "train_on_all",
-    "validation_fraction",
-)
+_OF_THE_STUDY = ("dataset", "schedule", "seed", "split_seed", "train_on_all", "validation_fraction")
 """The keys of LeNet-5's configurations that say which data and which random numbers it gets."""
 
 HYPEROPT = "hyperopt"
@@ -259,14 +252,16 @@ class Trial:
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """The values that were searched, by name, as the objective gets them.
+        """The values that were searched, by dotted name, as the objective gets them.
 
         Where nothing was searched, as in the baseline: the configuration that it has of its own.
         """
         if not self.vals:
             return {name: each for name, each in self.config.items() if name not in _OF_THE_STUDY}
-        configured = {name: each for name, each in self.config.items() if name in self.vals}
-        return {**configured, **{n: each for n, each in self.vals.items() if n not in configured}}
+        searched, leaves = self.vals.keys(), flattened(self.config)
+        shown = {path: each for path, each in leaves.items() if searched & {*path.split(".")}}
+        keys = {key for path in shown for key in path.split(".")}
+        return {**shown, **{n: each for n, each in self.vals.items() if n not in keys}}
 
     @property
     def loss(self) -> float | None:

@@ -15,7 +15,8 @@ from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.results.ended import Added, add
 from hyperhive.coordinator.results.hyperopt_trials import from_hyperopt_trials, to_hyperopt_trials
 from hyperhive.coordinator.spaces.hyperopt_space import to_hyperopt
-from hyperhive.coordinator.spaces.search_space import parse
+from hyperhive.coordinator.spaces.parsing import parse
+from hyperhive.coordinator.study import Study
 from hyperhive.store.store import Store
 
 ORIGINAL = {
@@ -88,7 +89,7 @@ def test_hyperopts_trials_come_into_a_study_and_out_again(store: Store) -> None:
     """Values, losses and times are the same; of a result what is JSON stays."""
     original = searched(12)
     trials = from_hyperopt_trials(original, ORIGINAL)
-    assert add(store, "s", SPEC, trials) == Added(12, 0, 0)
+    assert add(store, Study.stored("s", SPEC), trials) == Added(12, 0, 0)
     for stored, doc in zip(store.trials.find("s"), original):
         assert stored.config == space_eval(ORIGINAL, vals_of(doc))
         returned = {"loss": doc["result"]["loss"], "status": "ok", "n": 3, "xs": [1, 2]}

@@ -16,8 +16,9 @@ from support.home import until
 from support.printed import plain
 
 from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.search import Interrupted, Search
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.dashboard import REFRESH_S, Dashboard
 from hyperhive.coordinator.views.dashboard_page import DashboardOptions, listen, read_first
 from hyperhive.coordinator.views.fleet import COMPARE_EVERY_S, Fleet, FleetReader

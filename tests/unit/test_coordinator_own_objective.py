@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from hyperhive.coordinator.space import CLASSIC, from_tables
 from support.printed import plain
 from support.stripes import stripes
 from support.thread_workers import Act, working
 
 from hyperhive.common.errors import DatasetError
 from hyperhive.coordinator import stored_model
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import why_nothing
-from hyperhive.coordinator.space import CLASSIC, from_tables
 from hyperhive.coordinator.stored_model import BestOptions
-from hyperhive.coordinator.study import Plan
 from hyperhive.coordinator.study_run import StudyFailed, StudyRun, open_study
 from hyperhive.coordinator.views.dashboard import content
 from hyperhive.coordinator.views.fleet import FleetReader

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hyperhive.coordinator.space import CLASSIC, Dimension
 from PIL import Image
 from rich.console import Console
 from support.lenets import load_model
@@ -24,10 +25,10 @@ from hyperhive.common.errors import CheckpointError
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.best_so_far import BestModelPublisher
 from hyperhive.coordinator.evaluation import calibrate
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Search
-from hyperhive.coordinator.space import CLASSIC, Dimension
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import PICTURE_FILE, StudyFailed, StudyRun, open_study
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.picture import Answers, draw

@@ -7,10 +7,11 @@ from typing import Any
 
 import bson
 import pytest
+from hyperhive.coordinator.space import CLASSIC, NAMED, Dimension, from_tables, named
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.space import CLASSIC, NAMED, Dimension, from_tables, named
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Observation, Suggester
 from hyperhive.model.data.loading import DatasetRequest
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hyperhive.coordinator.space import CLASSIC, ROBUST, Dimension, named
 
 from hyperhive.common.errors import DatasetError, UsageError
 from hyperhive.coordinator.demo import plan as demo_plan
-from hyperhive.coordinator.space import CLASSIC, ROBUST, Dimension, named
-from hyperhive.coordinator.study import Plan, Study, differences, read_file
+from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.planning.study_file import read_file
+from hyperhive.coordinator.study import Study, differences
 from hyperhive.model.config import UNTUNED, USUAL, TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset

@@ -6,9 +6,9 @@ import math
 from typing import Mapping
 
 import pytest
-
 from hyperhive.coordinator.space import CLASSIC
-from hyperhive.coordinator.study import ALGORITHMS
+
+from hyperhive.coordinator.planning.plan import ALGORITHMS
 from hyperhive.coordinator.suggest import Observation, Suggester
 
 BOUNDS = {each.name: (each.low, each.high) for each in CLASSIC}

@@ -12,7 +12,9 @@ import pytest
 import typer
 
 from hyperhive import Outcome, cli
-from hyperhive.coordinator.study import Plan, Study, read_file
+from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.planning.study_file import read_file
+from hyperhive.coordinator.study import Study
 from hyperhive.inference.cli import app as predict_app
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -14,11 +16,13 @@ from support.results import SPEC, adam, done, sgd, small_study, study
 
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.history import known_at
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.results import exported
 from hyperhive.coordinator.results.ended import Added, EndedTrial, add
 from hyperhive.coordinator.results.export import as_json
 from hyperhive.coordinator.results.exported import read
 from hyperhive.coordinator.results.table import rows
+from hyperhive.coordinator.study import Study
 from hyperhive.store.errors import StudyChanged, StudyWithdrawn, Unstorable
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import SEARCH, Draft, Goal, Status
@@ -35,7 +39,6 @@ TRIAL = {
     "finished": None,
     "worker": "w",
     "attempts": 1,
-    "cost": None,
 }
 FILE = {"hyperhive": 1, "study": "s", "spec": SPEC, "created": None, "trials": [TRIAL]}
 
@@ -50,6 +53,10 @@ def written(folder: Path, contents: Any) -> Path:
 
 def changed(**trial: Any) -> dict[str, Any]:
     return {**FILE, "trials": [{**TRIAL, **trial}]}
+
+
+def spec(**fields: Any) -> dict[str, Any]:
+    return {**FILE, "spec": {**SPEC, **fields}}
 
 
 FAILED = {"status": "failed", "result": None}
@@ -67,15 +74,17 @@ DEEP = b"[" * 200_000
         ([], "no study that `hyperhive study export --json` wrote"),
         ({"a": 1}, "no study that `hyperhive study export --json` wrote"),
         ({**FILE, "hyperhive": 2}, "hyperhive is 2, and this hyperhive reads 1"),
-        ({**FILE, "study": "a/b"}, "study: a study's name must be"),
-        ({**FILE, "study": None}, "study: a study's name must be"),
+        ({**FILE, "study": "a/b"}, "study and spec: a study's name must be"),
+        ({**FILE, "study": None}, "study and spec: a study's name must be"),
         ({**FILE, "spec": []}, "spec must be an object"),
-        ({**FILE, "spec": {**SPEC, "objective": "hyperopt"}}, "spec.objective must be"),
-        ({**FILE, "spec": {**SPEC, "objective": 3}}, "spec.objective must be"),
-        ({**FILE, "spec": {**SPEC, "trials": True}}, "spec.trials must be a whole number"),
-        ({**FILE, "spec": {**SPEC, "max_attempts": 2**70}}, "spec.max_attempts must be"),
-        ({**FILE, "spec": {**SPEC, "space": 1}}, "spec.space must be an object"),
-        ({**FILE, "spec": {**SPEC, "seed": 2**70}}, "spec cannot be stored: seed: a number is too"),
+        (spec(objective="hyperopt"), "study and spec: objective must be"),
+        (spec(trials=True), "study and spec: trials must be a whole number"),
+        (spec(space=1), "study and spec: search space: nothing in it is searched"),
+        (spec(seed=2**70), "spec cannot be stored: seed: a number is too"),
+        (spec(later=1), "study s was made by a newer hyperhive"),
+        ({**FILE, "spec": {"objective": "x"}}, "spec.space is missing"),
+        (spec(dataset={"name": "digits"}), "spec.dataset must have content_hash"),
+        (spec(known=3), "spec.known must be a list"),
         ({**FILE, "trials": {}}, "trials must be a list"),
         ({**FILE, "trials": [TRIAL, TRIAL]}, r"trials\[0\]: another trial has the number 0 too"),
         ({**FILE, "trials": [TRIAL, 1]}, r"trials\[1\] must be an object"),
@@ -99,7 +108,6 @@ DEEP = b"[" * 200_000
         (changed(started="yesterday"), r"trials\[0\].started must be a time in UTC"),
         (changed(finished="2024-02-31T00:00:00.000Z"), r"trials\[0\].finished must be a time"),
         (changed(worker=3), r"trials\[0\].worker must be text or null"),
-        (changed(cost="x"), r"trials\[0\].cost must be a number or null"),
     ],
 )
 def test_a_file_that_is_no_exported_study_is_refused(
@@ -111,6 +119,17 @@ def test_a_file_that_is_no_exported_study_is_refused(
         read(file)
     assert str(refused.value).startswith(str(file))
     assert len(str(refused.value)) < len(str(file)) + 400
+
+
+@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Plan)] + ["dataset"])
+def test_a_specification_with_any_value_is_read_or_refused(tmp_path: Path, key: str) -> None:
+    """A coordinator reads it again: what it cannot read must not come into the store."""
+    values = [None, True, -1, 1.5, "", "x", [], [1], [[]], {}, {"a": 1}, {"distribution": []}]
+    for value in [*values, {"distribution": "uniform"}, {"choices": 1}, {"x": {"choices": []}}]:
+        file = written(tmp_path, spec(**{key: value}))
+        with contextlib.suppress(UsageError):
+            study = read(file).study
+            assert Study.stored("s", study.spec()).spec() == study.spec()
 
 
 def test_a_file_that_is_too_large_is_not_read(
@@ -130,10 +149,10 @@ def test_an_exported_study_is_imported_as_it_was(store: Store, tmp_path: Path) -
     small_study(store, metric="accuracy", direction="maximize")
     store.workers.report("w", None, "cpu", {}, None)
     before = rows(store, "s")
-    file = read(written(tmp_path, as_json(store, "s")))
-    assert (file.name, file.unfinished, file.refits) == ("s", 2, 0)
-    assert add(store, "t", file.spec, file.trials) == Added(3, 0, 0)
-    assert add(store, "t", file.spec, file.trials) == Added(0, 3, 0)
+    file = read(written(tmp_path, as_json(store, "s")), "t")
+    assert (file.study.name, file.unfinished, file.refits) == ("t", 2, 0)
+    assert add(store, file.study, file.trials) == Added(3, 0, 0)
+    assert add(store, file.study, file.trials) == Added(0, 3, 0)
     after = rows(store, "t")
     assert [{**row, "attempts": 1} for row in after] == before[:3]
     assert store.study("t").spec == store.study("s").spec
@@ -163,13 +182,14 @@ def test_a_study_with_another_specification_is_not_changed(store: Store) -> None
     other["space"]["lr"]["high"] = 1.0
     said = r"another specification \(space.lr.high was 0.1 and is 1.0\): choose another name"
     with pytest.raises(StudyChanged, match=said):
-        add(store, "s", other, [trial])
+        add(store, Study.stored("s", other), [trial])
     assert store.trials.find("s") == []
-    assert add(store, "s", {**SPEC, "trials": 99, "target": 0.1}, [trial]).new == 1
+    longer = {**SPEC, "trials": 99, "target": 0.1}
+    assert add(store, Study.stored("s", longer), [trial]).new == 1
     assert store.study("s").spec == SPEC
     store.cancel_study("s")
     with pytest.raises(StudyWithdrawn, match="study s was cancelled"):
-        add(store, "s", SPEC, [trial])
+        add(store, Study.stored("s", SPEC), [trial])
 
 
 def test_a_number_of_another_trial_is_told(store: Store) -> None:
@@ -177,7 +197,7 @@ def test_a_number_of_another_trial_is_told(store: Store) -> None:
     study(store)
     store.queue.post(Draft("s", 1, *adam(0.5), objective=SPEC["objective"]))
     trials = [EndedTrial(tid, *adam(0.01), {"loss": 1.0}) for tid in range(2)]
-    assert add(store, "s", SPEC, trials) == Added(1, 0, 1)
+    assert add(store, Study.stored("s", SPEC), trials) == Added(1, 0, 1)
     assert [trial.status for trial in store.trials.find("s")] == [Status.DONE, Status.NEW]
 
 
@@ -188,13 +208,13 @@ def test_nothing_is_written_if_one_trial_cannot_be(store: Store) -> None:
         EndedTrial(1, *adam(0.01), {"loss": 1.0, "big": "x" * (9 << 20)}),
     ]
     with pytest.raises(Unstorable, match=r"trial 1 cannot be stored: it has 9\.4 MB"):
-        add(store, "s", SPEC, trials)
+        add(store, Study.stored("s", SPEC), trials)
     assert store.studies.get("s") is None
 
 
 def test_imported_trials_are_known_to_the_algorithm_at_once(store: Store) -> None:
     """Before any trial was claimed here, and whatever their own times are."""
-    add(store, "s", SPEC, [EndedTrial(0, *sgd(0.01, 0.5), {"loss": 1.0})])
+    add(store, Study.stored("s", SPEC), [EndedTrial(0, *sgd(0.01, 0.5), {"loss": 1.0})])
     (known,) = known_at(None, store.trials.find("s"))
     assert known.loss == 1.0
 

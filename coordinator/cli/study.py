@@ -16,9 +16,6 @@ from hyperhive.store.cli import MONGO, MONGOD, server
 study_app = typer.Typer(
     no_args_is_help=True, help="End a study, delete it, or bring its results out and in."
 )
-study_app.command("export")(export)
-study_app.command("import")(import_)
-study_app.command("compare")(compare)
 NAME = typer.Argument(
     help="The name of the study, or the exp_key of hyperopt's fmin, as `hyperhive status` shows it."
 )
@@ -108,3 +105,8 @@ def delete(
             typer.confirm(f"Delete study {name} and its {trials} trials?", abort=True)
         store.delete_study(name)
     tell(f"study {name} deleted")
+
+
+study_app.command("export")(export)
+study_app.command("import")(import_)
+study_app.command("compare")(compare)

@@ -26,11 +26,11 @@ def report(comparison: Comparison) -> Group:
         "hyperparameters": lambda each: hyperparameters(each.best) if each.best else "",
         "mean, median": _middle,
         "time": lambda each: f"{_time(each.span)} ({_time(each.seconds)} in trials)",
-        "trials to reach the worse best": lambda each: str(each.trials_to_reach or "none did"),
+        "trials to the worst one's best": lambda each: str(each.trials_to_reach or "none did"),
         "devices": _devices,
     }
     if comparison.why_not_ranked is not None:
-        del lines["trials to reach the worse best"]
+        del lines["trials to the worst one's best"]
     for label, line in lines.items():
         table.add_row(*literal(label, *map(line, comparison.standings)))
     why = comparison.why_not_ranked

@@ -66,7 +66,7 @@ def test_unlike_studies_are_not_ranked(
     ran = home.call("study", "compare", "a", "b", HYPERHIVE_MONGO=mongo_uri)
     assert ran.returncode == 0
     assert "cannot be ranked against each other: they have " in ran.stdout
-    assert "trials to reach" not in ran.stdout
+    assert "worst one's best" not in ran.stdout
     with pytest.raises(AssertionError, match=why):
         raise AssertionError(compare(store, ["a", "b"]).why_not_ranked)
 
@@ -83,7 +83,7 @@ def test_the_command_prints_a_column_for_each_study(
     table = {cells[0]: cells[1:] for cells in lines if cells}
     assert table["trials"] == ["2 done, 0 failed", "1 done, 0 failed", "0 done, 0 failed"]
     assert table["best"] == ["trial 1: loss 0.25", "trial 0: loss 0.4", "no result"]
-    assert table["trials to reach the worse best"] == ["2", "1", "none did"]
+    assert table["trials to the worst one's best"] == ["2", "1", "none did"]
     assert table["devices"] == ["wa: 2", "wb: 1", ""]
     with pytest.raises(UsageError, match="two studies or more"):
         compare(store, ["a"])

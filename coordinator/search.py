@@ -98,9 +98,8 @@ class Search:
         # A lost worker's result may have come after its trial was given up: read all once more.
         self.persist(self._trials.load)
         if self._sweep.finishes:
-            why = self._sweep.finish_reason or "ending early"
-            ended = len(self._trials.finished)
-            self._watch(self._snapshot(f"{why}; {ended} trials have ended"))
+            ended = f"with the {len(self._trials.finished)} trials that have ended"
+            self._watch(self._snapshot(f"{self.finish_reason or 'ending early'}, {ended}"))
         self.persist(self._drop_weights)
         return self._trials.finished
 

@@ -6,10 +6,12 @@ import math
 from typing import Any, Mapping, Sequence
 
 from hyperhive.common.errors import UsageError
-from hyperhive.common.values import is_number
+from hyperhive.common.values import number
 from hyperhive.coordinator.spaces.search_space import (
+    BOUNDS,
     DISTRIBUTIONS,
     LOG_BOUNDS,
+    NORMAL,
     WHOLE,
     Choice,
     Fixed,
@@ -20,6 +22,8 @@ from hyperhive.coordinator.spaces.search_space import (
     is_whole,
     searched,
 )
+
+_EXAMPLE = '{distribution = "uniform", low = 0, high = 0.9}'
 
 
 def parse(space: Any) -> Node:
@@ -40,8 +44,8 @@ def _require_one_meaning(root: Node) -> None:
             )
     if not seen:
         raise UsageError(
-            "search space: nothing in it is searched: give at least one value a distribution, as "
-            'in {distribution = "uniform", low = 0, high = 1}, or choices'
+            "search space: nothing is searched, and all trials would be the same: give one value a "
+            f"distribution, as in {_EXAMPLE}, or choices"
         )
 
 
@@ -57,6 +61,7 @@ def _parsed(space: Any, where: str, key: str | None) -> Node:
         for word, read in (("distribution", _parameter), ("choices", _choice)):
             if word in space:
                 return read(space, where, _label(space, where, key))
+        _require_distribution(space, where)
         if set(space) == {"value"}:
             return Fixed(_plain(space["value"], where))
         parts = space["table"] if set(space) == {"table"} else space
@@ -71,6 +76,8 @@ def _parsed(space: Any, where: str, key: str | None) -> Node:
 def _table(parts: Any, where: str) -> Node:
     if not isinstance(parts, Mapping) or not all(isinstance(name, str) for name in parts):
         raise UsageError(f"{_at(where)}a table's keys must be text")
+    for name in parts:
+        _require_key(name, where)
     return _simplest(
         Table({name: _parsed(part, _joined(where, name), name) for name, part in parts.items()})
     )
@@ -89,7 +96,7 @@ def _parameter(table: Mapping[str, Any], where: str, label: str) -> Node:
     distribution = table["distribution"]
     if distribution not in DISTRIBUTIONS:
         raise UsageError(
-            f"{_at(where)}there is no distribution {distribution!r}: choose one of "
+            f"{_at(where)}there is no distribution {distribution!r:.40}: choose one of "
             f"{', '.join(DISTRIBUTIONS)}"
         )
     needed: Sequence[str] = DISTRIBUTIONS[distribution]
@@ -98,11 +105,12 @@ def _parameter(table: Mapping[str, Any], where: str, label: str) -> Node:
     given = {name: value for name, value in table.items() if name not in ("distribution", "label")}
     if set(given) != set(needed):
         raise UsageError(
-            f"{_at(where)}{distribution} needs {_listed(needed)}, and nothing else but a label"
+            f"{_at(where)}{distribution} needs {_listed(needed)}, and nothing else but a label, as "
+            f"in {_EXAMPLE}"
         )
     for name in needed:
         if not _is_finite(given[name]):
-            raise UsageError(f"{_at(where)}{name} must be a finite number, not {given[name]!r}")
+            raise UsageError(f"{_at(where)}{name} must be a finite number, not {given[name]!r:.40}")
     parameter = Parameter(label, distribution, {name: given[name] for name in needed})
     low, high = given.get("low"), given.get("high")
     if low is not None and low == high and distribution != "randint":
@@ -128,6 +136,12 @@ def _require_sense(parameter: Parameter, where: str) -> None:
     for name in ("step", "sigma"):
         if arguments.get(name, 1) <= 0:
             raise UsageError(f"{at}{name} must be above 0")
+    if low is not None and high is not None and not math.isfinite(high - low):
+        raise UsageError(f"{at}low and high are too far apart")
+    rounded = parameter.distribution in WHOLE or "step" in arguments
+    if rounded and max(map(abs, arguments.values())) >= 2**53:
+        # A float has no larger whole number that is exact, and hyperopt draws floats.
+        raise UsageError(f"{at}its numbers must be below 2**53")
 
 
 def _choice(table: Mapping[str, Any], where: str, label: str) -> Choice:
@@ -154,12 +168,29 @@ def _label(table: Mapping[str, Any], where: str, key: str | None) -> str:
             f"{_at(where)}a parameter in a list has no key that would be its label: give it one, "
             'as in {label = "..."}'
         )
-    if not isinstance(label, str) or not label or "." in label or label.startswith("$"):
-        # They are the keys of MongoDB's documents.
-        raise UsageError(
-            f"{_at(where)}the label {label!r} must be text without a '.', and not begin with '$'"
-        )
+    if not isinstance(label, str):
+        raise UsageError(f"{_at(where)}the label {label!r} must be text")
+    _require_key(label, where)
     return label
+
+
+def _require_key(name: str, where: str) -> None:
+    """Require that a name can be a key of MongoDB's documents, and a part of a dotted name."""
+    if not 0 < len(name) <= 64 or name.startswith("$") or set(".\0") & set(name):
+        raise UsageError(
+            f"{_at(where)}the name {name!r:.80} must have 1 to 64 characters, no '.' among them, "
+            "and not begin with '$'"
+        )
+
+
+def _require_distribution(table: Mapping[str, Any], where: str) -> None:
+    """Refuse a table that is a parameter, but for its distribution."""
+    for needed in (BOUNDS, NORMAL):
+        if set(needed) <= set(table):
+            raise UsageError(
+                f"{_at(where)}a table with {_listed(needed)} needs a distribution, as in "
+                f"{_EXAMPLE}; if they are values of its own, write {{table = {{...}}}}"
+            )
 
 
 def _plain(value: Any, where: str) -> Any:
@@ -181,7 +212,7 @@ def _plain(value: Any, where: str) -> Any:
 
 
 def _is_finite(value: Any) -> bool:
-    return is_number(value) and abs(value) < 2**63 and math.isfinite(value)
+    return number(value) is not None
 
 
 def _listed(names: Sequence[str]) -> str:

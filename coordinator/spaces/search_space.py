@@ -34,7 +34,7 @@ from hyperhive.common.values import number
 
 BOUNDS = ("low", "high")
 LOG_BOUNDS = ("log_low", "log_high")
-_NORMAL = ("mu", "sigma")
+NORMAL = ("mu", "sigma")
 
 DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
     "uniform": BOUNDS,
@@ -43,10 +43,10 @@ DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
     "qloguniform": (*BOUNDS, "step"),
     "uniformint": BOUNDS,
     "randint": BOUNDS,
-    "normal": _NORMAL,
-    "qnormal": (*_NORMAL, "step"),
-    "lognormal": _NORMAL,
-    "qlognormal": (*_NORMAL, "step"),
+    "normal": NORMAL,
+    "qnormal": (*NORMAL, "step"),
+    "lognormal": NORMAL,
+    "qlognormal": (*NORMAL, "step"),
 }
 """hyperopt's distributions, and what each needs.
 

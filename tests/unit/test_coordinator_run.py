@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hyperhive.coordinator.space import CLASSIC, Dimension
 from PIL import Image
 from rich.console import Console
 from support.lenets import load_model
@@ -25,11 +24,13 @@ from hyperhive.common.errors import CheckpointError
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.best_so_far import BestModelPublisher
 from hyperhive.coordinator.evaluation import calibrate
+from hyperhive.coordinator.model_maker import PICTURE_FILE, ModelMaker
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Search
+from hyperhive.coordinator.spaces.named import ROBUST
 from hyperhive.coordinator.study import Study
-from hyperhive.coordinator.study_run import PICTURE_FILE, StudyFailed, StudyRun, open_study
+from hyperhive.coordinator.study_run import StudyFailed, StudyRun, open_study
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.picture import Answers, draw
 from hyperhive.coordinator.views.status import report as status_report
@@ -146,8 +147,8 @@ def test_a_running_study_publishes_the_model_of_its_best_trial(
 
 def publisher(store: Store, study: Study, folder: Path) -> BestModelPublisher:
     """Return a publisher that makes cards as the study's run does."""
-    run = StudyRun(store, study, tiny(), folder, True, lambda _: None, threading.Event())
-    return BestModelPublisher(store, run.card_so_far)
+    maker = ModelMaker(store, study, tiny(), folder, lambda step: step())
+    return BestModelPublisher(store, maker.card_so_far)
 
 
 def test_a_trial_without_a_model_is_not_published(
@@ -457,8 +458,8 @@ def test_a_failed_refit_names_the_way_out(store: Store, mongo_uri: str, tmp_path
         ({"trials": 2}, "trials was 3 and is 2"),
         ({"trials": 9, "algorithm": "random"}, "algorithm was 'tpe' and is 'random'"),
         (
-            {"space": (*CLASSIC[:2], Dimension("momentum", "uniform", 0.0, 0.5))},
-            "space.momentum.high was 0.95 and is 0.5",
+            {"space": ROBUST},
+            "space.epochs.high was 30 and is 60",
         ),
     ],
 )

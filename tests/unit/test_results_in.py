@@ -79,7 +79,7 @@ DEEP = b"[" * 200_000
         ({**FILE, "spec": []}, "spec must be an object"),
         (spec(objective="hyperopt"), "study and spec: objective must be"),
         (spec(trials=True), "study and spec: trials must be a whole number"),
-        (spec(space=1), "study and spec: search space: nothing in it is searched"),
+        (spec(space=1), "study and spec: search space: "),
         (spec(seed=2**70), "spec cannot be stored: seed: a number is too"),
         (spec(later=1), "study s was made by a newer hyperhive"),
         ({**FILE, "spec": {"objective": "x"}}, "spec.space is missing"),

@@ -95,6 +95,7 @@ DEEP = b"[" * 200_000
         (changed(config=None), r"trials\[0\].config must be an object"),
         (changed(vals={"lr": "x"}), r"trials\[0\].vals.lr must be a number"),
         (changed(vals={"lr": True}), r"trials\[0\].vals.lr must be a number"),
+        (changed(vals={"width": 3}), r"trials\[0\].vals.width is not in the search space"),
         (changed(result=None), r"trials\[0\].result must be an object"),
         (changed(result={"loss": "0"}), r"trials\[0\].result.loss must be a number or null"),
         (changed(result={"loss": float("nan")}), r"trials\[0\].result.loss is no finite number"),

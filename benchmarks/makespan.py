@@ -32,9 +32,10 @@ from typing import Iterator
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hyperhive.common.signals import StopRequest
 from hyperhive.common.wording import percent
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Search
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.study import Study
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store

@@ -27,7 +27,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._models import make
 from benchmarks._shapes import FAR, MEMBERS, STRANGERS, Random, data_set, frames, picture
-from hyperhive.coordinator.space import NAMED
+from hyperhive.coordinator.spaces.named import NAMED
 from hyperhive.coordinator.suggest import Suggester
 from hyperhive.inference.models.file import from_file
 from hyperhive.inference.predictor import Predictor

@@ -19,7 +19,7 @@ def is_fraction(value: Any) -> bool:
 
 
 def is_count(value: Any) -> bool:
-    """Return whether a value is a whole number from 0, or None: a card may lack it."""
+    """Return whether a value is a whole number of 0 or more, or None: a card may lack it."""
     return value is None or (type(value) is int and value >= 0)
 
 
@@ -31,6 +31,12 @@ def is_sha256(value: Any) -> bool:
 def number(value: Any) -> float | None:
     """Return a finite number as a float, None for anything else, also if no float is so large."""
     return float(value) if is_number(value) and abs(value) <= sys.float_info.max else None
+
+
+def numbers(value: Any) -> dict[str, float]:
+    """Return the finite numbers of a document by name, none for anything else."""
+    found = {name: number(each) for name, each in mapping(value).items()}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def whole(value: Any, default: int) -> int:
@@ -58,3 +64,12 @@ def mapping(value: Any) -> dict[str, Any]:
 def sequence(value: Any) -> list[Any]:
     """Return a copy of a list, an empty one for anything else."""
     return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested tables by dotted name: ``optimizer.kind``."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        is_table = isinstance(value, Mapping) and value
+        flat.update(flattened(value, f"{prefix}{name}.") if is_table else {prefix + name: value})
+    return flat

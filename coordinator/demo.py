@@ -15,9 +15,9 @@ from typing import Any, Iterator, Mapping
 from hyperhive.common.console import Screen, tell
 from hyperhive.common.errors import DatasetError, InputError
 from hyperhive.common.signals import StopSignals
+from hyperhive.coordinator.planning.plan import Plan, study_name
 from hyperhive.coordinator.session import Connect, ShownSearch, loading, require_models
-from hyperhive.coordinator.space import named
-from hyperhive.coordinator.study import Plan, study_name
+from hyperhive.coordinator.spaces.named import named
 from hyperhive.model.data.download import Progress
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load, looks_like_simpsons
 from hyperhive.store.store import Store

@@ -38,6 +38,8 @@ def known_at(moment: datetime | None, trials: Iterable[Trial]) -> list[Observati
 
 def _had_ended(trial: Trial, moment: datetime | None) -> bool:
     """Return whether a trial that has ended now had ended then; times are whole milliseconds."""
+    if trial.imported:  # it had ended before this study began
+        return True
     if moment is None or trial.refresh_time is None:
         return False
     was_claimed_then = trial.first_claim == moment  # it may have ended within the millisecond

@@ -68,12 +68,17 @@ class Search:
         self._stop = stop
         self._trials = SearchTrials(store, study)
         self._sweep = Sweep(store, study.name, timeout)
+        self._rules = study.plan.rules
+        self._spent = 0.0
         self._others: dict[Any, Trial] = {}  # by id: those that are not of the search
         self._state = StudyState(study.name, study.plan.trials, ())
 
-    def finish(self) -> None:
-        """Ask for the end of the search with the trials that have ended, of all who run it."""
-        self.persist(lambda: self._store.studies.finish(self._study.name))
+    def finish(self, why: str | None = None) -> None:
+        """Ask for the end of the search with the trials that have ended, of all who run it.
+
+        ``why`` is the rule that ends it, in words; None if a person asks.
+        """
+        self.persist(lambda: self._store.studies.finish(self._study.name, why))
 
     def run(self) -> list[Trial]:
         """Search until every trial of the budget has ended; return them all.
@@ -83,6 +88,7 @@ class Search:
         """
         self.persist(self._trials.load)
         self.persist(self._post_baselines)
+        self.persist(self._trials.post_known)
         self.persist(self._look_around)
         while not self._is_over():
             self.persist(self._step)
@@ -92,10 +98,15 @@ class Search:
         # A lost worker's result may have come after its trial was given up: read all once more.
         self.persist(self._trials.load)
         if self._sweep.finishes:
-            ended = len(self._trials.finished)
-            self._watch(self._snapshot(f"ending early, with the {ended} trials that have ended"))
+            ended = f"with the {len(self._trials.finished)} trials that have ended"
+            self._watch(self._snapshot(f"{self.finish_reason or 'ending early'}, {ended}"))
         self.persist(self._drop_weights)
         return self._trials.finished
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Which rule ended the search, in words, or None: another coordinator may have seen it."""
+        return self._sweep.finish_reason
 
     @property
     def refits(self) -> bool:
@@ -140,6 +151,7 @@ class Search:
     def _step(self) -> None:
         self._look_around()
         self._trials.look()
+        self._apply_rules()
         if self._sweep.finishes:
             return
         # As many waiting as the workers can take at once: a worker that finishes finds the next
@@ -158,6 +170,15 @@ class Search:
         if self._sweep.run_if_due(self._trials.unfinished or self._others.values()):
             self._drop_weights()
             self._know(self._store.trials.find(self._study.name, BASELINE))
+            if self._rules.max_time is not None:
+                self._spent = self._store.studies.spend(self._study.name)
+
+    def _apply_rules(self) -> None:
+        """Mark the study as one that is to end, if one of its rules says so."""
+        why = self._rules.why_stop(self._trials.finished, self._spent)
+        if why is not None and not self._sweep.finishes:
+            self._store.studies.finish(self._study.name, why)
+            self._sweep.require_study()
 
     def _drop_weights(self) -> None:
         if not self._trials.drop_weights():
@@ -245,6 +266,8 @@ class Sweep:
         self._worker_seen_at = time.monotonic()
         self.finishes = False
         """Whether the study is to end with the trials that it has."""
+        self.finish_reason: str | None = None
+        """Which rule ended the search, in words; None if none did, or a person."""
         self.refits = True
         """Whether its winner is to be refitted."""
         self.here: tuple[WorkerRecord, ...] = ()
@@ -253,7 +276,7 @@ class Sweep:
     @property
     def workers(self) -> list[WorkerRecord]:
         """The workers that would take the study's trials, if they have its objective."""
-        return [worker for worker in self.here if worker.study in (None, self._study)]
+        return [worker for worker in self.here if worker.takes(self._study)]
 
     def run_if_due(self, trials: Iterable[Trial]) -> bool:
         """Sweep if the last sweep was long enough ago; return whether it did.
@@ -287,6 +310,7 @@ class Sweep:
             self._store.cancel_study(self._study)
             raise StudyWithdrawn(f"study {self._study} was cancelled")
         self.finishes, self.refits = stored.finishing, stored.refits
+        self.finish_reason = stored.finish_reason
 
     def _require_worker(self, trials: list[Trial]) -> None:
         """Raise ``NoWorker`` if none could go on for longer than the search may wait."""

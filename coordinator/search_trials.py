@@ -8,7 +8,7 @@ from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Suggester
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Trial
+from hyperhive.store.trials.trial import SEARCH, Draft, Trial
 
 WEIGHTS_KEPT = 10
 """The number of best trials whose weights stay in the store; the others' are dropped."""
@@ -70,12 +70,21 @@ class SearchTrials:
         moment = latest_claim(self.all())
         self.look()  # what had ended at that moment can now be seen
         vals = self._suggester.suggest(tid, known_at(moment, self.all()))
-        self._store.queue.post(self._study.draft(SEARCH, tid, self._study.config(vals), vals))
+        self._post(self._study.suggested(tid, vals))
+
+    def post_known(self) -> None:
+        """Post the configurations that the plan wants to be run first, unless they are there."""
+        for tid, config in enumerate(self._study.plan.known):
+            if tid not in self._finished and tid not in self._unfinished:
+                self._post(self._study.known(tid, config))
+
+    def _post(self, draft: Draft) -> None:
+        self._store.queue.post(draft)
         # Read it back: another coordinator may have posted this number first, or hyperopt itself.
-        posted = self._store.trials.find(self._study.name, SEARCH, [tid])
+        posted = self._store.trials.find(self._study.name, SEARCH, [draft.tid])
         self._take(posted)
         if not posted:
-            self._not_ours.add(tid)
+            self._not_ours.add(draft.tid)
 
     def drop_weights(self) -> bool:
         """Drop the weights of all finished trials but the best ``WEIGHTS_KEPT``.

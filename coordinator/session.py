@@ -17,10 +17,13 @@ from hyperhive.common.errors import InputError, UsageError
 from hyperhive.common.extras import require_installed
 from hyperhive.common.files import require_writable
 from hyperhive.common.signals import StopSignals
+from hyperhive.coordinator.planning.plan import Plan, study_name
+from hyperhive.coordinator.planning.recipes import recipe_of
+from hyperhive.coordinator.planning.study_file import read_file
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Interrupted
-from hyperhive.coordinator.space import named
-from hyperhive.coordinator.study import Plan, Study, read_file, require_splittable, study_name
+from hyperhive.coordinator.spaces.named import named
+from hyperhive.coordinator.study import Study, require_splittable
 from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.coordinator.views.summary import Result, summary
@@ -31,10 +34,13 @@ from hyperhive.model.data.download import Progress
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH
+from hyperhive.store.trials.trial import LENET5, SEARCH
 
 Connect = Callable[[], ContextManager[str]]
 """Opens the server that the options name, and gives its URI."""
+
+
+_PLAN_FLAGS = ("name", "trials", "algorithm", "seed", "target", "max_time", "patience")
 
 
 class NothingToFinish(InputError):
@@ -55,6 +61,9 @@ class StudyOptions:
     algorithm: str | None
     space: str | None
     seed: int | None
+    target: str | None
+    max_time: str | None
+    patience: int | None
     refit: bool
     timeout: float | None
     models: Path
@@ -63,10 +72,13 @@ class StudyOptions:
 def run(options: StudyOptions, connect: Connect, console: Screen) -> bool:
     """Start or resume the study that the options describe; return whether it came to its end."""
     plan = plan_of(options)
-    require_models(options.models / plan.name)
-    loaded = loading(lambda progress: load(plan.data, progress), console)
+    dataset = None
+    if plan.data is not None:
+        request = plan.data
+        require_models(options.models / plan.name)
+        dataset = loading(lambda progress: load(request, progress), console).dataset
     with StopSignals() as signals, connect() as uri:
-        shown = ShownSearch(plan, loaded.dataset, options.models, options.refit, options.timeout)
+        shown = ShownSearch(plan, dataset, options.models, options.refit, options.timeout)
         return shown.run(uri, signals, console)
 
 
@@ -86,8 +98,6 @@ def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
     A study that has ended already is not run again: its model is written. Raises ``NotFound``,
     ``NothingToFinish``, and ``StudyWithdrawn`` for a study that was cancelled.
     """
-    require_installed("torch", "matplotlib")
-    require_models(options.models / options.name)
     with StopSignals() as signals, connect() as uri, Store(uri) as store:
         stored = store.study(options.name)
         if stored.cancelled:
@@ -100,7 +110,11 @@ def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
                 f"run `hyperhive study cancel {stored.name}`"
             )
         study = Study.stored(stored.name, stored.spec)
-        dataset = DatasetCache().get(study.dataset_hash, store.datasets.fetch)
+        dataset = None
+        if study.dataset_hash is not None:
+            require_installed("torch", "matplotlib")
+            require_models(options.models / options.name)
+            dataset = DatasetCache().get(study.dataset_hash, store.datasets.fetch)
         refit = stored.refits if options.refit is None else options.refit
         resume = "run the same command again and it goes on from here"
         shown = ShownSearch(
@@ -120,24 +134,39 @@ def plan_of(options: StudyOptions) -> Plan:
         fields["data"] = DatasetRequest(name, options.data, options.gray, options.strict)
     elif options.gray or options.strict:
         raise UsageError("--gray and --strict go with --dataset or --data")
-    if "data" not in fields:
+    if "data" not in fields and recipe_of(fields.get("objective", LENET5)).needs_images:
         raise UsageError(
             "which images? Pass --dataset simpsons or --dataset digits, --data PATH for a folder "
             "of class folders, or a study file"
         )
-    for flag in ("name", "trials", "algorithm", "seed"):
+    for flag in _PLAN_FLAGS:
         if getattr(options, flag) is not None:
-            fields[flag] = getattr(options, flag)
-            _require_valid(f"--{flag}", {flag: fields[flag]})
+            value = getattr(options, flag)
+            fields[flag] = value if flag in ("name", "algorithm") else _as_in_a_file(value)
+            _require_valid(f"--{flag.replace('_', '-')}", {flag: fields[flag]})
     if options.space is not None:
         fields.update(named(options.space))
-    # The study's seed also splits images that come without a test/ folder.
-    request = fields["data"] = replace(fields["data"], seed=fields.get("seed", 0))
-    own_images = request.name == "folder" and request.data is not None
-    fields.setdefault(
-        "name", study_name(request.data.resolve().stem if own_images else request.name)
-    )
+    if "data" in fields:
+        # The study's seed also splits images that come without a test/ folder.
+        fields["data"] = replace(fields["data"], seed=fields.get("seed", 0))
+    fields.setdefault("name", study_name(_default_name(options.file, fields.get("data"))))
     return Plan(**fields)
+
+
+def _as_in_a_file(value: Any) -> Any:
+    """Return a flag's value as a study file has it: ``--target 0.1`` is a number there."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _default_name(file: Path | None, request: DatasetRequest | None) -> str:
+    """Return what a study without a name is called after: its images, or else its file."""
+    if request is None:
+        return file.stem if file is not None else ""
+    own_images = request.name == "folder" and request.data is not None
+    return request.data.resolve().stem if own_images and request.data else request.name
 
 
 def _require_valid(source: str, fields: dict[str, Any]) -> None:
@@ -171,7 +200,7 @@ class ShownSearch:
 
     Args:
         plan: of the study.
-        dataset: that the plan asks for.
+        dataset: that the plan asks for, if it asks for one.
         models: the model goes to the folder of the study's name in here.
         refit: see ``StudyRun``.
         timeout: see ``StudyRun``.
@@ -180,7 +209,7 @@ class ShownSearch:
     """
 
     plan: Plan
-    dataset: Dataset
+    dataset: Dataset | None
     models: Path
     refit: bool
     timeout: float | None = None

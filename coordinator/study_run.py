@@ -1,89 +1,67 @@
-"""One study from its plan to its result: open it, search, refit, test once, keep the weights.
-
-PyTorch and Matplotlib are imported only when a model is calibrated, tested or drawn: for most of a
-study's life the coordinator waits, on a device that may be small.
-"""
+"""One study from its plan to its result: open it, search, refit, test once, keep the weights."""
 
 from __future__ import annotations
 
 import dataclasses
 import threading
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hyperhive.common import files
-from hyperhive.common.errors import CheckpointError, InputError
-from hyperhive.common.values import is_fraction, number
+from hyperhive.common.errors import InputError, UsageError
+from hyperhive.common.values import number
 from hyperhive.coordinator.best_so_far import BestModelPublisher
+from hyperhive.coordinator.model_maker import ModelMaker, NotAModel
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of, finite_loss, why_nothing
 from hyperhive.coordinator.search import Search
-from hyperhive.coordinator.study import Plan, Study, differences
+from hyperhive.coordinator.study import Study, differences
 from hyperhive.coordinator.views.study_state import Snapshot, Watch
-from hyperhive.coordinator.views.summary import Result, baselines
-from hyperhive.model.calibration import PLAIN, Calibration
+from hyperhive.coordinator.views.summary import Result
 from hyperhive.model.card import Card
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.model_files import OTHER_WEIGHTS_FILE, WEIGHTS_FILE, write
+from hyperhive.model.model_files import OTHER_WEIGHTS_FILE
 from hyperhive.store.blobs import BlobRef
-from hyperhive.store.errors import CorruptBlob, NotFound, StudyChanged, StudyWithdrawn
+from hyperhive.store.errors import NotFound, StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
-from hyperhive.store.trials.trial import LENET5, SEARCH, UNTUNED_TID, USUAL_TID, Trial
-
-if TYPE_CHECKING:  # it would import PyTorch
-    from hyperhive.model.metrics import Evaluation
-
-PICTURE_FILE = "report.png"
+from hyperhive.store.trials.trial import SEARCH, UNTUNED_TID, USUAL_TID, Trial
 
 
 class StudyFailed(InputError):
-    """A study ended without a best trial, or LeNet-5's without a model."""
+    """A study ended without a best trial, or without the model that its objective makes."""
 
 
-class NotAModel(InputError):
-    """No model for predict-cam can be made of a trial; a clause that says why."""
-
-
-@dataclass(frozen=True)
-class _Model:
-    """What a study of LeNet-5 ends with: weights, their card, and how they were evaluated."""
-
-    packed: bytes
-    weights: BlobRef
-    card: Card
-    calibration: Calibration | None
-    evaluation: Evaluation
-
-
-def open_study(store: Store, plan: Plan, dataset: Dataset) -> Study:
+def open_study(store: Store, plan: Plan, dataset: Dataset | None) -> Study:
     """Publish the data set and create the study, or check that the existing one is the same.
 
-    The budget of a study may grow; that reopens it. Raises ``StudyChanged``, which says what
-    differs, for any other change, ``StudyWithdrawn`` for a study that was cancelled, and, before
-    the name is taken, ``DatasetError`` for data that no trial could use.
+    A study may search longer: with more trials, other rules that stop it, or further known
+    configurations; that reopens it. Raises ``StudyChanged``, which says what differs, for any other
+    change, ``StudyWithdrawn`` for a study that was cancelled, and, before the name is taken,
+    ``DatasetError`` for data that no trial could use.
     """
     study = Study.of(plan, dataset)
     store.ensure_indexes()
-    if not store.datasets.has(dataset.content_hash):
+    if dataset is not None and not store.datasets.has(dataset.content_hash):
         store.datasets.publish(dataset.content_hash, dataset.pack(), dataset.card())
-    spec = study.spec()
-    stored = store.studies.open(study.name, spec)
+    stored = store.studies.open(study.name, study.spec())
     if stored.cancelled:
         raise StudyWithdrawn(
             f"study {study.name} was cancelled: choose another name, or run `hyperhive study "
             f"delete {study.name}` to start it again"
         )
-    if stored.spec == spec:
+    before = Study.stored(study.name, stored.spec)  # what an earlier version wrote, as we write it
+    if before.spec() == study.spec():
         return study
-    if {**stored.spec, "trials": plan.trials} == spec and plan.trials > stored.spec["trials"]:
-        store.studies.extend(study.name, spec)
+    if before.is_extended_by(study):
+        store.studies.extend(study.name, study.spec())
         return study
-    differing = "; ".join(differences(stored.spec, spec))
+    differing = "; ".join(differences(before.spec(), study.spec()))
     raise StudyChanged(
         f"study {study.name} is in the store with another specification ({differing}): choose "
-        "another name, or the same specification (only its trials may grow; `hyperhive study "
-        f"finish {study.name}` ends it with fewer)"
+        "another name, or the same specification (only its trials and known configurations may "
+        f"grow, and the rules that stop it change; `hyperhive study finish {study.name}` ends it "
+        "with fewer trials)"
     )
 
 
@@ -93,7 +71,7 @@ class StudyRun:
     Args:
         store: where the study is.
         study: opened with ``open_study``.
-        dataset: the study's.
+        dataset: the study's; None if its objective brings its own data.
         folder: where the weights, the card and the picture are written.
         refit: whether to train the winner on training and validation data before the test.
         watch: receives a snapshot several times per second.
@@ -105,7 +83,7 @@ class StudyRun:
         self,
         store: Store,
         study: Study,
-        dataset: Dataset,
+        dataset: Dataset | None,
         folder: Path,
         refit: bool,
         watch: Watch,
@@ -114,19 +92,22 @@ class StudyRun:
     ) -> None:
         self._store = store
         self._study = study
-        self._dataset = dataset
         self._folder = folder
         self._refit = refit
         self._watch = watch
-        self._publisher = BestModelPublisher(store, self.card_so_far)
         self._search = Search(store, study, self._look, stop, timeout)
+        self._maker: ModelMaker | None = None
+        if dataset is not None:
+            self._maker = ModelMaker(store, study, dataset, folder, self._search.persist)
+            self._publisher = BestModelPublisher(store, self._maker.card_so_far)
 
     def run(self) -> Result:
         """Run the study to its end and write what it found: a model, if its objective makes one.
 
         A study that has ended before is not tested again: its weights are written as they were.
         Raises ``Interrupted`` when stopped, ``NoWorker`` after ``timeout`` seconds without one,
-        ``StudyFailed`` if no trial gave a result, or LeNet-5's no model, ``StoreError``.
+        ``StudyFailed`` if no trial gave a result, or none the model that its objective makes,
+        ``StoreError``.
         """
         concluded = self._concluded()
         if concluded is None:
@@ -138,6 +119,10 @@ class StudyRun:
         winner = best_of(trials)
         if winner is None:
             raise StudyFailed(f"study {self._study.name} has no result: {why_nothing(trials)}")
+        return self._ended(winner, trials)
+
+    def _ended(self, winner: Trial, trials: list[Trial]) -> Result:
+        """Conclude the study with its winner, and a model if its objective makes one."""
         accuracies = {trial.tid: trial.accuracy for trial in self._search.baselines()}
         source = self._source(winner)
         ended = Result(
@@ -145,45 +130,40 @@ class StudyRun:
             untuned_accuracy=accuracies.get(UNTUNED_TID),
             usual_accuracy=accuracies.get(USUAL_TID),
             drawn=self._drawn(trials),
+            finish_reason=self._search.finish_reason,
         )
+        if self._maker is None:
+            return self._end_without_model(ended, source, None, len(trials))
         try:
-            model = self._model(winner, source)
+            model = self._maker.make(winner, source)
         except NotAModel as reason:
-            if self._study.plan.objective == LENET5:
+            if self._study.plan.recipe.makes_model:
                 raise StudyFailed(
                     f"worker {source.owner} delivered weights for {source.full_title} that cannot "
                     f"be used ({reason}): start again with --no-refit, or under another --name "
                     "without that worker"
                 ) from reason
             return self._end_without_model(ended, source, str(reason), len(trials))
-        write(self._folder / WEIGHTS_FILE, model.packed, model.card)
+        self._maker.write(model.packed, model.card)
         ended = dataclasses.replace(ended, card=model.card, folder=self._folder)
         self._conclude(ended, model.weights, len(trials))
         # Last: if drawing fails, the study is concluded and its one test is done.
-        return dataclasses.replace(ended, picture=self._draw(trials, ended, model))
-
-    def card_so_far(self, trial: Trial, weights: BlobRef) -> Card:
-        """Return the card of a trial's model while the study runs: calibrated, but not tested.
-
-        Raises ``NotAModel`` or ``CheckpointError`` if no model can be made of the trial.
-        """
-        from hyperhive.coordinator.evaluation import require_usable
-
-        card = self._card(trial, trial, weights)
-        try:
-            require_usable(self._store.blobs.get(weights), card)
-        except NotFound as error:
-            raise NotAModel(str(error)) from error
-        return dataclasses.replace(card, calibration=self._calibration(trial))
+        return dataclasses.replace(ended, picture=self._maker.draw(trials, ended, model))
 
     def _look(self, snapshot: Snapshot) -> None:
-        self._publisher.look(snapshot.study)
+        if self._maker is not None:
+            self._publisher.look(snapshot.study)
         self._watch(snapshot)
 
     def _source(self, winner: Trial) -> Trial:
         """Return the trial whose weights are kept: the refit if there is one, else the winner."""
         refit = self._search.refit(winner) if self._search.refits else None
         if refit is None:
+            if winner.imported and self._study.plan.recipe.makes_model:
+                raise StudyFailed(
+                    f"the best, trial {winner.tid}, was imported, and no weights with it: start "
+                    "again without --no-refit, and it is trained again"
+                )
             return winner
         if refit.artifact is None and winner.artifact is not None:
             reason = "it delivered none" if best_of([refit]) else why_nothing([refit])
@@ -192,77 +172,6 @@ class StudyRun:
                 "--no-refit to keep the trial's own"
             )
         return refit
-
-    def _model(self, winner: Trial, source: Trial) -> _Model:
-        """Return the model, tested once; raises ``NotAModel``."""
-        if source.artifact is None:
-            raise NotAModel(f"objective {self._study.plan.objective} delivers no weights")
-        weights = BlobRef.from_document(source.artifact)
-        card = self._card(winner, source, weights)
-        packed = self._search.persist(lambda: self._store.blobs.get(weights))
-        evaluation = self._evaluation(packed, card)
-        calibration = self._search.persist(lambda: self._calibration(winner))
-        card = self._evaluated(card, calibration, evaluation)
-        return _Model(packed, weights, card, calibration, evaluation)
-
-    def _card(self, winner: Trial, source: Trial, weights: BlobRef) -> Card:
-        """Return the card; raises ``NotAModel`` if the trials' results lack what it needs."""
-        # An objective may report null: it validated nothing.
-        reported = winner.result.get("validation_accuracy", "missing")
-        is_invalid = reported is not None and not is_fraction(reported)
-        if is_invalid or "trained_on" not in source.result:
-            raise NotAModel(
-                f"the results of objective {self._study.plan.objective} lack "
-                "validation_accuracy (0 to 1) or trained_on"
-            )
-        return Card.of(
-            self._dataset,
-            weights.sha256,
-            source.config,
-            dataset={**self._study.dataset_card, "content_hash": self._study.dataset_hash},
-            study=self._study.name,
-            trial=winner.tid,
-            validation_accuracy=winner.accuracy,
-            trained_on=source.result["trained_on"],
-        )
-
-    def _calibration(self, winner: Trial) -> Calibration | None:
-        """Return the winner's calibration, by its own weights; None if they cannot be used.
-
-        Then the model's card has none, and the summary says so.
-        """
-        if winner.artifact is None:
-            return None
-        from hyperhive.coordinator.evaluation import calibrate
-
-        try:
-            weights = BlobRef.from_document(winner.artifact)
-            packed = self._store.blobs.get(weights)
-            return calibrate(packed, self._card(winner, winner, weights), self._dataset)
-        except (NotFound, CorruptBlob, CheckpointError):
-            return None
-
-    def _evaluation(self, packed: bytes, card: Card) -> Evaluation:
-        """Return the one evaluation on the test split; raises ``NotAModel``."""
-        from hyperhive.coordinator.evaluation import judge
-
-        try:
-            return judge(packed, card, self._dataset)
-        except CheckpointError as error:
-            raise NotAModel(f"no LeNet-5 for these images: {error}") from error
-
-    def _evaluated(
-        self, card: Card, calibration: Calibration | None, evaluation: Evaluation
-    ) -> Card:
-        """Return the card with what the test found."""
-        from hyperhive.coordinator.evaluation import with_errors
-
-        return dataclasses.replace(
-            card,
-            test_accuracy=evaluation.accuracy,
-            confusion=evaluation.confusion,
-            calibration=calibration and with_errors(calibration, evaluation, self._dataset),
-        )
 
     def finish(self) -> None:
         """Ask for the study's end with the trials that have ended: the next ``run`` comes to it."""
@@ -273,7 +182,9 @@ class StudyRun:
         refits = self._refit
         self._search.persist(lambda: self._store.studies.plan_refit(self._study.name, refits))
 
-    def _end_without_model(self, ended: Result, source: Trial, reason: str, trials: int) -> Result:
+    def _end_without_model(
+        self, ended: Result, source: Trial, reason: str | None, trials: int
+    ) -> Result:
         """Conclude the study with its best trial, and keep its weights if it has any."""
         weights = BlobRef.from_document(source.artifact) if source.artifact else None
         ended = dataclasses.replace(ended, why_no_model=reason)
@@ -300,27 +211,9 @@ class StudyRun:
             "why_no_model": ended.why_no_model,
         }
         self._search.withdraw_unfinished()  # another coordinator may just have posted one
-        self._search.persist(lambda: self._store.studies.conclude(self._study.name, result, trials))
-
-    def _draw(self, trials: list[Trial], ended: Result, model: _Model) -> Path:
-        from hyperhive.coordinator.views.picture import Answers, draw
-
-        answers = Answers.of(model.evaluation, model.calibration or PLAIN, self._dataset)
-        path = self._folder / PICTURE_FILE
-        return draw(path, trials, ended.winner, baselines(ended), self._dataset, answers)
-
-    def _picture(self, trials: list[Trial], ended: Result, weights: BlobRef | None) -> Path | None:
-        """Return the picture of a model that was made before; it is drawn if it is not there."""
-        path = self._folder / PICTURE_FILE
-        if ended.card is None or weights is None or path.exists():
-            return path if ended.card else None
-        # Drawing it failed, or this is another folder.
-        packed = self._store.blobs.get(weights)
-        evaluation = self._evaluation(packed, ended.card)
-        calibration = ended.card.calibration
-        return self._draw(
-            trials, ended, _Model(packed, weights, ended.card, calibration, evaluation)
-        )
+        # A rule ended it, or its budget: the same command again is to find it as it is.
+        kept = None if ended.finish_reason else trials
+        self._search.persist(lambda: self._store.studies.conclude(self._study.name, result, kept))
 
     def _drawn(self, trials: list[Trial]) -> str | None:
         """Return a sentence if every trial was drawn at random, though an algorithm was chosen."""
@@ -346,7 +239,7 @@ class StudyRun:
         weights = result["weights"] and BlobRef.from_document(result["weights"])
         card = result["card"] and Card.from_json(result["card"])
         if card:
-            write(self._folder / WEIGHTS_FILE, self._store.blobs.get(weights), card)
+            self._its_maker().write(self._store.blobs.get(weights), card)
         trials = self._store.trials.find(stored.name, SEARCH)
         winners = [trial for trial in trials if trial.tid == result["winner"]]
         if not winners:
@@ -362,8 +255,17 @@ class StudyRun:
             drawn=self._drawn(trials),
             card=card,
             folder=self._folder if card else None,
+            finish_reason=stored.finish_reason,
             why_no_model=result.get("why_no_model"),
             weights=self._keep(weights) if weights and not card else None,
             again=True,
         )
-        return dataclasses.replace(ended, picture=self._picture(trials, ended, weights))
+        if not card:
+            return ended
+        picture = self._its_maker().picture(trials, ended, weights)
+        return dataclasses.replace(ended, picture=picture)
+
+    def _its_maker(self) -> ModelMaker:
+        if self._maker is None:  # only somebody who wrote into the store makes this happen
+            raise UsageError(f"study {self._study.name} has a model, but no data set")
+        return self._maker

@@ -114,6 +114,11 @@ class TrainConfig:
         return values
 
 
+def complete(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a whole configuration, as JSON, of what is given of one. Raises ``ConfigError``."""
+    return TrainConfig.from_json(values).to_json()
+
+
 def _as(kind: Any, name: str, value: Any) -> Any:
     """Return a value as its field's type; raise ``ConfigError`` if that would need a guess."""
     finite = number(value) is not None

@@ -8,10 +8,13 @@ from typing import Any, Mapping, Sequence
 
 from pymongo import ReturnDocument
 
-from hyperhive.common.values import mapping, number, whole
+from hyperhive.common.values import mapping, number, text, whole
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import NotFound
 from hyperhive.store.server.client import Guard
+
+BREAK_S = 60.0
+"""A study for which nobody calls ``spend`` for so long is not running."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class StoredStudy:
 
     ``result`` is None until the study has ended with one. ``best`` is the model of its best trial
     so far, with ``card`` and ``weights`` as in a result, or None. ``finishing`` tells whether
-    somebody asked it to end with the trials that it has, ``refits`` whether its winner is to be
-    refitted.
+    somebody asked it to end with the trials that it has, ``finish_reason`` why, ``refits`` whether
+    its winner is to be refitted.
     """
 
     name: str
@@ -42,6 +45,7 @@ class StoredStudy:
     best: dict[str, Any] | None
     cancelled: bool
     finishing: bool
+    finish_reason: str | None
     refits: bool
 
     @property
@@ -62,8 +66,9 @@ class StudySummary:
     """A study in short: ``budget`` trials, and the parts of its result that were asked for.
 
     ``result`` is None until the study has ended with one. ``created`` is the server's time; a study
-    that was deleted and started again has another. ``finishing`` and ``refits`` are those of a
-    ``StoredStudy``; ``validation`` is the share of the training images that is held out.
+    that was deleted and started again has another. ``finishing``, ``finish_reason`` and ``refits``
+    are those of a ``StoredStudy``; ``validation`` is the share of the training images that
+    is held out.
     """
 
     name: str
@@ -72,6 +77,7 @@ class StudySummary:
     cancelled: bool
     result: dict[str, Any] | None
     finishing: bool
+    finish_reason: str | None
     refits: bool
     validation: float
 
@@ -125,8 +131,8 @@ class Studies:
         """
         # A field that no result has: the server sends {} for a result, and nothing for null.
         fields = [
-            *("spec.trials", "spec.validation", "created", "cancelled", "finishing", "refits"),
-            *("result._", *parts),
+            *("spec.trials", "spec.validation", "created", "cancelled"),
+            *("finishing", "finish_reason", "refits", "result._", *parts),
         ]
         with self._guard():
             documents = self._studies.find({} if name is None else {"_id": name}, fields)
@@ -134,15 +140,39 @@ class Studies:
 
     def extend(self, name: str, spec: Mapping[str, Any]) -> None:
         """Replace a study's specification and reopen it: its budget grew. Raises ``NotFound``."""
-        self._set(name, {"spec": dict(spec), "result": None, "finishing": False})
+        reopened = {"result": None, "finishing": False, "finish_reason": None}
+        self._set(name, {"spec": dict(spec), **reopened})
 
     def plan_refit(self, name: str, refits: bool) -> None:
         """Note whether the study's winner is to be refitted. Raises ``NotFound``."""
         self._set(name, {"refits": refits})
 
-    def finish(self, name: str) -> None:
-        """Mark a study: it is to end with the trials that it has. Raises ``NotFound``."""
-        self._set(name, {"finishing": True})
+    def finish(self, name: str, why: str | None = None) -> None:
+        """Mark a study: it is to end with the trials that it has. Raises ``NotFound``.
+
+        The first reason that is given stays.
+        """
+        reason = {"$ifNull": ["$finish_reason", {"$literal": why}]}
+        self._update(name, [{"$set": {"finishing": True, "finish_reason": reason}}])
+
+    def spend(self, name: str) -> float:
+        """Add the time since the last call to a study's; return the seconds it has run so far.
+
+        Whoever runs the study calls this again and again: several at once count as one, and a break
+        of ``BREAK_S`` or more does not count. Raises ``NotFound``.
+        """
+        passed = {"$subtract": ["$$NOW", {"$ifNull": ["$spent_at", "$$NOW"]}]}
+        counts = {"$and": [{"$gt": [passed, 0]}, {"$lt": [passed, round(1000 * BREAK_S)]}]}
+        added = {"$cond": [counts, {"$divide": [passed, 1000]}, 0.0]}
+        spent = {"$add": [{"$ifNull": ["$spent_s", 0.0]}, added]}
+        changes = [{"$set": {"spent_s": spent, "spent_at": "$$NOW"}}]
+        with self._guard():
+            document = self._studies.find_one_and_update(
+                {"_id": name}, changes, {"spent_s": 1}, return_document=ReturnDocument.AFTER
+            )
+        if document is None:
+            raise _is_gone(name)
+        return float(document["spent_s"])
 
     def offer(self, name: str, best: Mapping[str, Any]) -> None:
         """Store the model of the best trial so far. Raises ``NotFound``."""
@@ -181,7 +211,11 @@ class Studies:
         with self._guard():
             updated = self._studies.update_one({"_id": name}, update)
         if not updated.matched_count:
-            raise NotFound(f"study {name!r} is no longer in the store: it was deleted")
+            raise _is_gone(name)
+
+
+def _is_gone(name: str) -> NotFound:
+    return NotFound(f"study {name!r} is no longer in the store: it was deleted")
 
 
 def _from_document(document: Mapping[str, Any]) -> StoredStudy:
@@ -192,6 +226,7 @@ def _from_document(document: Mapping[str, Any]) -> StoredStudy:
         best=document.get("best"),  # missing until the first offer
         cancelled=document["cancelled"],
         finishing=bool(document.get("finishing")),  # missing until somebody asks
+        finish_reason=text(document.get("finish_reason")),
         refits=document.get("refits") is not False,  # missing until a coordinator runs it
     )
 
@@ -205,6 +240,7 @@ def _summary(document: Mapping[str, Any]) -> StudySummary:
         cancelled=document["cancelled"],
         result=document.get("result"),
         finishing=bool(document.get("finishing")),
+        finish_reason=text(document.get("finish_reason")),
         refits=document.get("refits") is not False,
         validation=number(spec.get("validation")) or 0.0,
     )

@@ -28,6 +28,14 @@ SPACE = typer.Option(
     "rotated, shifted, blurred and in other light. [classic]",
 )
 SEED = typer.Option(None, help="The seed of suggestions, weights and splits. [0]")
+TARGET = typer.Option(
+    None,
+    help='Stop at the first trial that is this good: a loss such as 0.1, or "accuracy >= 0.97".',
+)
+MAX_TIME = typer.Option(
+    None, metavar="TIME", help='Stop after this time: "90 min", "2 h", or seconds.'
+)
+PATIENCE = typer.Option(None, help="Stop after this many trials without a better one.")
 REFIT = typer.Option(True, help="Train the winner on training and validation data before the test.")
 TIMEOUT = typer.Option(
     None,
@@ -49,6 +57,9 @@ def coordinator(
     algorithm: Optional[str] = ALGORITHM,
     space: Optional[str] = SPACE,
     seed: Optional[int] = SEED,
+    target: Optional[str] = TARGET,
+    max_time: Optional[str] = MAX_TIME,
+    patience: Optional[int] = PATIENCE,
     refit: bool = REFIT,
     timeout: Optional[float] = TIMEOUT,
     models: Path = MODELS,
@@ -75,6 +86,9 @@ def coordinator(
         algorithm=algorithm,
         space=space,
         seed=seed,
+        target=target,
+        max_time=max_time,
+        patience=patience,
         refit=refit,
         timeout=timeout,
         models=models,

@@ -9,6 +9,7 @@ from hyperopt import hp
 from hyperopt.pyll.base import Apply, Literal, as_apply
 
 from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.search_space import (
     Choice,
     Fixed,
@@ -16,12 +17,10 @@ from hyperhive.coordinator.spaces.search_space import (
     Parameter,
     Series,
     Table,
-    parse,
     to_json,
 )
 
 _CASTS = ("float", "int")
-_CHOOSING = ("randint", "categorical")
 
 
 def to_hyperopt(root: Node) -> Any:

@@ -1,4 +1,4 @@
-"""A search space as plain JSON: read, checked, and turned into a trial's configuration.
+"""A search space: a tree that is plain JSON in a study's file and in the store.
 
 A space is a tree, written as its configuration will be. A table with ``distribution`` is a
 parameter, one with ``choices`` chooses one of its options, and any other value stands for itself:
@@ -19,7 +19,8 @@ are stored: its key, unless the table has another ``label``. A plain table that 
 as a key is written as ``{"table": {...}}``, and a value that looks like a parameter as
 ``{"value": ...}``.
 
-Nothing here needs hyperopt: ``hyperopt_space.py`` converts to and from its graphs.
+``parsing.py`` reads such JSON. Nothing here needs hyperopt: ``hyperopt_space.py`` converts to and
+from its graphs.
 """
 
 from __future__ import annotations
@@ -27,26 +28,25 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping, Sequence, Union
+from typing import Any, Iterator, Mapping, Union
 
-from hyperhive.common.errors import UsageError
-from hyperhive.common.values import is_number
+from hyperhive.common.values import number
 
-_BOUNDS = ("low", "high")
-_LOG_BOUNDS = ("log_low", "log_high")
-_NORMAL = ("mu", "sigma")
+BOUNDS = ("low", "high")
+LOG_BOUNDS = ("log_low", "log_high")
+NORMAL = ("mu", "sigma")
 
 DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
-    "uniform": _BOUNDS,
-    "quniform": (*_BOUNDS, "step"),
-    "loguniform": _BOUNDS,
-    "qloguniform": (*_BOUNDS, "step"),
-    "uniformint": _BOUNDS,
-    "randint": _BOUNDS,
-    "normal": _NORMAL,
-    "qnormal": (*_NORMAL, "step"),
-    "lognormal": _NORMAL,
-    "qlognormal": (*_NORMAL, "step"),
+    "uniform": BOUNDS,
+    "quniform": (*BOUNDS, "step"),
+    "loguniform": BOUNDS,
+    "qloguniform": (*BOUNDS, "step"),
+    "uniformint": BOUNDS,
+    "randint": BOUNDS,
+    "normal": NORMAL,
+    "qnormal": (*NORMAL, "step"),
+    "lognormal": NORMAL,
+    "qlognormal": (*NORMAL, "step"),
 }
 """hyperopt's distributions, and what each needs.
 
@@ -55,8 +55,8 @@ DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
 and ``log_high`` instead, the bounds of the natural logarithm: a bound from hyperopt's API keeps its
 last digit in this way.
 """
-_WHOLE = ("uniformint", "randint")
-_OURS = {"distribution", "choices", "value", "table"}
+WHOLE = ("uniformint", "randint")
+OURS = {"distribution", "choices", "value", "table"}
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,6 @@ class Series:
 Node = Union[Fixed, Parameter, Choice, Table, Series]
 
 
-def parse(space: Any) -> Node:
-    """Return the tree of a space as JSON; raises ``UsageError``, which names the label."""
-    root = _parsed(space, "", None)
-    _require_one_meaning(root)
-    return root
-
-
 def to_json(node: Node, key: str | None = None) -> Any:
     """Return a tree as JSON, from which ``parse`` makes the same tree.
 
@@ -121,7 +114,7 @@ def to_json(node: Node, key: str | None = None) -> Any:
         return [to_json(part) for part in node.parts]
     if isinstance(node, Table):
         parts = {name: to_json(part, name) for name, part in node.parts.items()}
-        return {"table": parts} if _OURS & set(parts) else parts
+        return {"table": parts} if OURS & set(parts) else parts
     label = {} if node.label == key else {"label": node.label}
     if isinstance(node, Parameter):
         return {"distribution": node.distribution, **node.arguments, **label}
@@ -131,7 +124,7 @@ def to_json(node: Node, key: str | None = None) -> Any:
 
 def parameters(node: Node) -> dict[str, Parameter | Choice]:
     """Return what is searched, by label, in the order in which it is written."""
-    return {each.label: each for each in _searched(node)}
+    return {each.label: each for each, _ in searched(node)}
 
 
 def configuration(node: Node, values: Mapping[str, Any]) -> Any:
@@ -156,190 +149,95 @@ def configuration(node: Node, values: Mapping[str, Any]) -> Any:
     return round(value) if is_whole(node) else float(value)
 
 
+def is_possible(root: Node, values: Mapping[str, Any]) -> bool:
+    """Return whether these are the values of one trial: a number for each active parameter."""
+    if None in map(number, values.values()):
+        return False
+    try:
+        used = set(_active(root, values))
+    except LookupError:
+        return False
+    return used == set(values)
+
+
+def _active(node: Node, values: Mapping[str, Any]) -> Iterator[str]:
+    """Return the labels of what is active; raises ``LookupError`` for what cannot be."""
+    if isinstance(node, (Parameter, Choice)):
+        value = values[node.label]
+        yield node.label
+        if isinstance(node, Choice):
+            if value != int(value) or value < 0:
+                raise IndexError(value)
+            yield from _active(node.options[int(value)], values)
+    elif isinstance(node, Table):
+        for part in node.parts.values():
+            yield from _active(part, values)
+    elif isinstance(node, Series):
+        for part in node.parts:
+            yield from _active(part, values)
+
+
 def is_whole(parameter: Parameter) -> bool:
     """Return whether all values of a parameter are whole numbers."""
     step = parameter.arguments.get("step", 0.5)
-    return parameter.distribution in _WHOLE or float(step).is_integer()
+    return parameter.distribution in WHOLE or float(step).is_integer()
 
 
-def _searched(node: Node) -> Iterator[Parameter | Choice]:
+def searched(
+    node: Node, chosen: Mapping[str, float] | None = None
+) -> Iterator[tuple[Parameter | Choice, Mapping[str, float]]]:
+    """Return what is searched, each with the choices that lead to it."""
+    chosen = chosen or {}
     if isinstance(node, (Parameter, Choice)):
-        yield node
-    if isinstance(node, (Fixed, Parameter)):
-        return
-    parts = node.options if isinstance(node, Choice) else node.parts
-    for part in parts.values() if isinstance(parts, Mapping) else parts:
-        yield from _searched(part)
+        yield node, chosen
+    if isinstance(node, Choice):
+        for index, option in enumerate(node.options):
+            yield from searched(option, {**chosen, node.label: index})
+    elif isinstance(node, Table):
+        for part in node.parts.values():
+            yield from searched(part, chosen)
+    elif isinstance(node, Series):
+        for part in node.parts:
+            yield from searched(part, chosen)
 
 
-def _require_one_meaning(root: Node) -> None:
-    """Require that a label means one thing: the same parameter may stand at several places."""
-    seen: dict[str, Parameter | Choice] = {}
-    for each in _searched(root):
-        if seen.setdefault(each.label, each) != each:
-            raise UsageError(
-                f"search space: two different parameters have the label {each.label!r}: give one "
-                'of them another, as in {label = "..."}'
-            )
-    if not seen:
-        raise UsageError(
-            "search space: nothing in it is searched: give at least one value a distribution, as "
-            'in {distribution = "uniform", low = 0, high = 1}, or choices'
-        )
+def samples(root: Node) -> Iterator[tuple[str | None, Any]]:
+    """Return configurations that show whether an objective can use a space, each with a label.
 
-
-# -- reading -------------------------------------------------------------------------------------
-
-
-def _parsed(space: Any, where: str, key: str | None) -> Node:
-    """Return the tree of a part.
-
-    Args:
-        space: the part as JSON.
-        where: its path, for messages.
-        key: under which it stands in a table: the label that a parameter has by default.
+    The first has a value of the middle everywhere, and no label. The others differ from it in the
+    parameter of their label: they have its extremes, or one of its options. A normal distribution
+    has no extremes; three standard deviations stand for them.
     """
-    if isinstance(space, Mapping):
-        for word, read in (("distribution", _parameter), ("choices", _choice)):
-            if word in space:
-                return read(space, where, _label(space, where, key))
-        if set(space) == {"value"}:
-            return Fixed(_plain(space["value"], where))
-        parts = space["table"] if set(space) == {"table"} else space
-        return _table(parts, where)
-    if isinstance(space, (list, tuple)):
-        return _simplest(
-            Series(tuple(_parsed(part, f"{where}[{i}]", None) for i, part in enumerate(space)))
+    middle = {each.label: _notable(each)[0] for each, _ in searched(root)}
+    yield None, configuration(root, middle)
+    for each, chosen in searched(root):
+        for value in _notable(each):
+            yield each.label, configuration(root, {**middle, **chosen, each.label: value})
+
+
+def _notable(each: Parameter | Choice) -> list[float]:
+    """Return a value between a parameter's extremes, and these; of a choice all its indices."""
+    if isinstance(each, Choice):
+        return [float(index) for index in range(len(each.options))]
+    arguments, name = each.arguments, each.distribution
+    if "sigma" in arguments:
+        middle = arguments["mu"]
+        low, high = middle - 3 * arguments["sigma"], middle + 3 * arguments["sigma"]
+        values = [middle, low, high]
+        values = [math.exp(value) for value in values] if "log" in name else values
+    else:
+        low, high = (
+            math.exp(arguments[f"log_{bound}"]) if f"log_{bound}" in arguments else arguments[bound]
+            for bound in BOUNDS
         )
-    return Fixed(_plain(space, where))
-
-
-def _table(parts: Any, where: str) -> Node:
-    if not isinstance(parts, Mapping) or not all(isinstance(name, str) for name in parts):
-        raise UsageError(f"{_at(where)}a table's keys must be text")
-    return _simplest(
-        Table({name: _parsed(part, _joined(where, name), name) for name, part in parts.items()})
-    )
-
-
-def _simplest(node: Table | Series) -> Node:
-    """Return a part in which nothing is searched as a fixed value."""
-    if isinstance(node, Table) and all(isinstance(part, Fixed) for part in node.parts.values()):
-        return Fixed({name: part.value for name, part in node.parts.items()})  # type: ignore
-    if isinstance(node, Series) and all(isinstance(part, Fixed) for part in node.parts):
-        return Fixed([part.value for part in node.parts])  # type: ignore[union-attr]
-    return node
-
-
-def _parameter(table: Mapping[str, Any], where: str, label: str) -> Parameter:
-    distribution = table["distribution"]
-    if distribution not in DISTRIBUTIONS:
-        raise UsageError(
-            f"{_at(where)}there is no distribution {distribution!r}: choose one of "
-            f"{', '.join(DISTRIBUTIONS)}"
-        )
-    needed: Sequence[str] = DISTRIBUTIONS[distribution]
-    if "loguniform" in distribution and set(_LOG_BOUNDS) & set(table):
-        needed = (*_LOG_BOUNDS, *needed[2:])
-    given = {name: value for name, value in table.items() if name not in ("distribution", "label")}
-    if set(given) != set(needed):
-        raise UsageError(
-            f"{_at(where)}{distribution} needs {_listed(needed)}, and nothing else but a label"
-        )
-    for name in needed:
-        if not _is_finite(given[name]):
-            raise UsageError(f"{_at(where)}{name} must be a finite number, not {given[name]!r}")
-    parameter = Parameter(label, distribution, {name: given[name] for name in needed})
-    _require_sense(parameter, where)
-    return parameter
-
-
-def _require_sense(parameter: Parameter, where: str) -> None:
-    arguments, at = parameter.arguments, _at(where)
-    low, high = (
-        next((arguments[name] for name in names if name in arguments), None)
-        for names in (("low", "log_low"), ("high", "log_high"))
-    )
-    if low is not None and high is not None and not low < high:
-        raise UsageError(f"{at}low must be below high; write a number alone to hold it still")
-    if "loguniform" in parameter.distribution and arguments.get("low", 1) <= 0:
-        raise UsageError(f"{at}low of {parameter.distribution} must be above 0")
-    if parameter.distribution in _WHOLE and not all(
-        float(bound).is_integer() for bound in arguments.values()
-    ):
-        raise UsageError(f"{at}low and high of {parameter.distribution} must be whole numbers")
-    for name in ("step", "sigma"):
-        if arguments.get(name, 1) <= 0:
-            raise UsageError(f"{at}{name} must be above 0")
-
-
-def _choice(table: Mapping[str, Any], where: str, label: str) -> Choice:
-    options, weights = table["choices"], table.get("weights")
-    if set(table) - {"choices", "weights", "label"}:
-        raise UsageError(f"{_at(where)}beside choices there may be weights and a label only")
-    if not isinstance(options, (list, tuple)) or not options:
-        raise UsageError(f"{_at(where)}choices must be a list of at least one option")
-    if weights is not None:
-        is_list = isinstance(weights, (list, tuple)) and len(weights) == len(options)
-        if not is_list or not all(_is_finite(weight) and weight >= 0 for weight in weights):
-            raise UsageError(f"{_at(where)}weights must be a list of one number for each option")
-        if not math.isclose(sum(weights), 1, abs_tol=1e-6):
-            raise UsageError(f"{_at(where)}weights must add up to 1, not to {sum(weights):.6g}")
-        weights = tuple(float(weight) for weight in weights)
-    read = (_parsed(option, f"{where}.choices[{i}]", None) for i, option in enumerate(options))
-    return Choice(label, tuple(read), weights)
-
-
-def _label(table: Mapping[str, Any], where: str, key: str | None) -> str:
-    label = table.get("label", key)
-    if label is None:
-        raise UsageError(
-            f"{_at(where)}a parameter in a list has no key that would be its label: give it one, "
-            'as in {label = "..."}'
-        )
-    if not isinstance(label, str) or not label or "." in label or label.startswith("$"):
-        # They are the keys of MongoDB's documents.
-        raise UsageError(
-            f"{_at(where)}the label {label!r} must be text without a '.', and not begin with '$'"
-        )
-    return label
-
-
-def _plain(value: Any, where: str) -> Any:
-    """Return a fixed value as JSON; raises ``UsageError`` for anything that JSON has not."""
-    if value is None or isinstance(value, (str, bool)):
-        return value
-    if isinstance(value, int) and abs(value) < 2**63:
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if isinstance(value, (list, tuple)):
-        return [_plain(part, where) for part in value]
-    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
-        return {name: _plain(part, where) for name, part in value.items()}
-    raise UsageError(
-        f"{_at(where)}{value!r} is no JSON value: a trial's configuration is text, numbers, true, "
-        "false, null, lists and tables; name what else it needs by a text"
-    )
+        values = [low + 0.3819 * (high - low), low, high - (name == "randint")]
+        values = [math.floor(value) for value in values] if name in WHOLE else values
+    step = arguments.get("step")
+    # As hyperopt rounds: beyond a bound, if that is no multiple.
+    return values if step is None else [round(value / step) * step for value in values]
 
 
 def _looks_like_ours(value: Any) -> bool:
     if isinstance(value, Mapping):
-        return bool(_OURS & set(value)) or any(map(_looks_like_ours, value.values()))
+        return bool(OURS & set(value)) or any(map(_looks_like_ours, value.values()))
     return isinstance(value, list) and any(map(_looks_like_ours, value))
-
-
-def _is_finite(value: Any) -> bool:
-    return is_number(value) and abs(value) < 2**63 and math.isfinite(value)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _joined(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
-
-
-def _at(where: str) -> str:
-    return f"search space, {where}: " if where else "search space: "

@@ -8,12 +8,13 @@ from pathlib import Path
 from rich.text import Text
 
 from hyperhive.common.wording import in_words, percent
+from hyperhive.coordinator.planning.recipes import recipe_of
 from hyperhive.coordinator.views.wording import facts, hyperparameters, outcome
 from hyperhive.model.calibration import CORRECT_KEPT, MEMBERS_KEPT, Calibration, fewest
 from hyperhive.model.card import Card
 from hyperhive.model.config import USUAL
 from hyperhive.model.model_files import WEIGHTS_FILE
-from hyperhive.store.trials.trial import LENET5, Trial
+from hyperhive.store.trials.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,11 @@ class Result:
         untuned_accuracy: of the untuned baseline on the validation images, 0 to 1, if it has one.
         usual_accuracy: the same of the baseline with usual settings.
         drawn: how the search chose its trials, if it was not as its algorithm does.
+        finish_reason: the rule that ended the search before its last trial, in words.
         card: of the model, with its test accuracy; None if the study has no model.
         folder: holds the weights, their card and, if it was drawn, the picture.
         picture: its file, None if it was not drawn.
-        why_no_model: a clause, if there is none.
+        why_no_model: a clause, if a study of images has none.
         weights: the file with the weights of a winner that is no model.
         again: whether the study had ended before, so that nothing was run now.
     """
@@ -37,6 +39,7 @@ class Result:
     untuned_accuracy: float | None = None
     usual_accuracy: float | None = None
     drawn: str | None = None
+    finish_reason: str | None = None
     card: Card | None = None
     folder: Path | None = None
     picture: Path | None = None
@@ -46,21 +49,23 @@ class Result:
 
 
 def baselines(result: Result) -> dict[str, float | None]:
-    """Return the accuracy of each baseline by its name for people; only LeNet-5 has any."""
-    if result.winner.objective != LENET5:
-        return {}
-    return {"untuned": result.untuned_accuracy, "usual settings": result.usual_accuracy}
+    """Return the accuracy of each baseline by its name for people, if its objective has any."""
+    names = recipe_of(result.winner.objective).baselines
+    return dict(zip(names, (result.untuned_accuracy, result.usual_accuracy)))
 
 
 def summary(result: Result) -> Text:
     """Return the result as a few lines; print them unwrapped, so that paths can be copied."""
     lines = {"best": f"trial {result.winner.tid}: {_best(result)}"}
+    if result.finish_reason is not None:
+        lines["ended by"] = result.finish_reason
     if result.drawn is not None:
         lines["drawn"] = result.drawn
     if result.card is None or result.folder is None:
         if result.weights is not None:
             lines["weights"] = str(result.weights)
-        lines["model"] = f"none for predict-cam: {result.why_no_model}"
+        if result.why_no_model is not None:
+            lines["model"] = f"none for predict-cam: {result.why_no_model}"
     else:
         lines.update(_model(result, result.card, result.folder))
     notice = "this study had ended before; nothing was run again\n" if result.again else ""

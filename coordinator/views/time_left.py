@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Iterable, Mapping, NamedTuple, Sequence
 
 from hyperhive.common.values import number
+from hyperhive.coordinator.planning.recipes import refit_of
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.store.trials.copies import CLEARLY_LATER
-from hyperhive.store.trials.trial import LENET5, REFIT, SEARCH, Status, Trial
+from hyperhive.store.trials.trial import REFIT, SEARCH, Status, Trial
 
 _RECENT = 20
 """So many latest trials tell how long the next ones take."""
@@ -162,7 +163,7 @@ def _seconds_of_best(searched: Sequence[Trial], hands: Sequence[_Hand], paces: _
     0 if its objective has no refit.
     """
     best = best_of(searched)
-    if best is not None and best.objective != LENET5 and "refit" not in best.result:
+    if best is not None and refit_of(best) is None:
         return 0.0
     pace = max(hand.pace for hand in hands)
     if paces.have_costs:

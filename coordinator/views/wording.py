@@ -68,11 +68,14 @@ def named(trial: Trial) -> str:
 
 
 def outcome(trial: Trial) -> str:
-    """Return how a trial ended: its validation accuracy or its loss, or what went wrong."""
+    """Return how a trial ended: its metric, its accuracy or its loss, or what went wrong."""
     if trial.status is Status.ERROR:
         return "failed ({})".format((trial.error or {}).get("message", "no reason given"))
     if trial.diverged:
         return "diverged"
+    sought = trial.metrics.get(trial.goal.metric)
+    if sought is not None and trial.goal.metric != "loss":
+        return in_words({trial.goal.metric: sought})
     if trial.accuracy is not None:
         return percent(trial.accuracy)
     return "done" if trial.loss is None else in_words({"loss": trial.loss})

@@ -14,8 +14,9 @@ completely or not at all, also on a stand-alone server. All time in it is the se
 a device's clock may be decades off. ``version`` rises with each transition but a heartbeat.
 
 Lost replies. An update whose reply was lost raises ``StoreUnavailable``, and may have happened.
-Calling again is safe for ``post``, ``finish``, ``give_up``, ``cancel_all``, ``withdraw`` and
-``expire``; after ``claim`` and ``copy``, ask ``claimed``.
+Calling again is safe for ``post``, ``insert_ended``, ``finish``, ``expire``, ``give_up``,
+``withdraw``, ``cancel_jobs``, ``cancel_all``, ``remove`` and ``delete_all``; after ``claim`` and
+``copy``, ask ``claimed``.
 
 Other documents. hyperopt's jobs live in this collection too. Those that ``store/hyperopt/`` posts
 have our fields and this life; only that package also writes here, where hyperopt's own API does not
@@ -26,15 +27,13 @@ No transition changes a document whose bookkeeping fields are malformed
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Dict, Mapping, Sequence
 
-from pymongo import ASCENDING, DESCENDING, ReturnDocument
-from pymongo.errors import DuplicateKeyError
+from pymongo import ASCENDING, DESCENDING
 
 from hyperhive.store.errors import LeaseLost
-from hyperhive.store.server.client import Guard
 from hyperhive.store.trials import copies
-from hyperhive.store.trials.job_schema import CAN_LIVE
 from hyperhive.store.trials.reader import A_JOB, A_STUDYS
 from hyperhive.store.trials.trial import (
     Draft,
@@ -53,6 +52,7 @@ from hyperhive.store.trials.updates import (
     claimed_by,
     either,
     ended,
+    ended_document,
     error_of,
     excluding,
     failed,
@@ -63,6 +63,7 @@ from hyperhive.store.trials.updates import (
     up_for_claiming,
     with_late_result,
 )
+from hyperhive.store.trials.writer import TrialWriter
 
 DEFAULT_LEASE_S = 60.0
 """Of callers that choose none. A worker chooses its own: ``worker/settings.py``, ``--lease``."""
@@ -74,15 +75,11 @@ _LOST = {"state": int(Status.ERROR), "error.kind": {"$in": _LATE_KINDS}}
 _OLDEST_FIRST = ("_id", ASCENDING)
 
 
-class TrialQueue:
+class TrialQueue(TrialWriter):
     """The trials of a database and their transitions.
 
     Every method raises ``StoreUnavailable`` when the server does not answer.
     """
-
-    def __init__(self, database: Any, guard: Guard) -> None:
-        self._jobs = database["jobs"]
-        self._guard = guard
 
     def ensure_indexes(self) -> None:
         """Make the unique index on ``(exp_key, tid)`` and those that claims and sweeps use."""
@@ -96,12 +93,25 @@ class TrialQueue:
 
     def post(self, draft: Draft) -> bool:
         """Insert a trial as NEW; return False if its ``(exp_key, tid)`` exists already."""
-        with self._guard():
-            try:
-                self._jobs.insert_one(new_document(draft))
-            except DuplicateKeyError:
-                return False
-        return True
+        return self._insert(new_document(draft))
+
+    def insert_ended(
+        self,
+        draft: Draft,
+        result: Mapping[str, Any] | None,
+        error: Mapping[str, Any] | None,
+        booked: datetime | None,
+        refreshed: datetime | None,
+        owner: str | None,
+    ) -> bool:
+        """Insert a trial that ended elsewhere; return False if its ``(exp_key, tid)`` exists.
+
+        It is DONE with a ``result``, or in ERROR with an ``error``, whose ``kind`` is one of
+        ``ErrorKind``; it never changes again. ``booked`` and ``refreshed`` say when it began and
+        ended there, and ``owner`` who ran it; None where that is not known. Raises ``ValueError``
+        for another error, and unless there is either a result or an error.
+        """
+        return self._insert(ended_document(draft, result, error, booked, refreshed, owner))
 
     def claim(
         self,
@@ -239,7 +249,8 @@ class TrialQueue:
         the lease has passed to another worker or the trial was given up (``worker_lost``,
         ``device``). Delivering an accepted result again changes nothing and returns True. A result
         that comes after another's, or after a cancel, is kept under ``late`` and never counted.
-        Raises ``LeaseLost`` if this token was never issued for this trial, or if it was withdrawn.
+        Raises ``LeaseLost`` if this token was never issued for this trial, or if the trial was
+        deleted.
         """
         which = {"_id": trial_id, "issued.token": token, "$or": [_UNENDED, _LOST]}
         if self._update(which, finished_by(token, result, artifact)) is not None:
@@ -347,52 +358,3 @@ class TrialQueue:
             files = list(self._jobs.distinct("artifact.file_id", with_weights))
             self._jobs.delete_many(which)
         return files
-
-    # -- the shapes of an update ----------------------------------------------------------------
-
-    def _update(
-        self, which: _Document, changes: _Document, sort: list[Any] | None = None
-    ) -> Trial | None:
-        """Change one trial; return it as it is then, or None if no trial meets the condition."""
-        with self._guard():
-            document = self._jobs.find_one_and_update(
-                {"$and": [which, CAN_LIVE]},
-                [{"$set": changes}],
-                sort=sort,
-                return_document=ReturnDocument.AFTER,
-            )
-        return None if document is None else Trial.from_document(document)
-
-    def _update_many(self, which: _Document, changes: _Document) -> int:
-        """Change all trials that meet the condition; return how many."""
-        with self._guard():
-            updated = self._jobs.update_many({"$and": [which, CAN_LIVE]}, [{"$set": changes}])
-        return int(updated.modified_count)
-
-    def _update_held(
-        self,
-        trial: Trial,
-        changes: _Document,
-        changes_of_a_copy: _Document,
-        also: _Document | None = None,
-    ) -> Trial:
-        """Change a trial that is still held under ``trial``'s claim; raise ``LeaseLost`` if not.
-
-        If the claim is a copy's, ``changes_of_a_copy`` are made instead. ``also`` is one more
-        condition.
-        """
-        held = {
-            "_id": trial.id,
-            "state": int(Status.RUNNING),
-            # A copy's Trial names the fence that comes after its holder's: see ``copies``.
-            "$or": [
-                {"fence": trial.fence, "token": trial.token},
-                {"fence": trial.fence - 1, "copy.token": trial.token},
-            ],
-            **(also or {}),
-        }
-        is_holder = {"$eq": ["$token", literal(trial.token)]}
-        updated = self._update(held, either(is_holder, changes, changes_of_a_copy))
-        if updated is None:
-            raise LeaseLost(f"trial {trial.tid} is no longer this worker's")
-        return updated

@@ -34,12 +34,15 @@ A_JOB: _Document = {**_OURS, "misc.cmd.0": command(HYPEROPT)[0]}
 _COMMAND = {"$cond": [{"$isArray": "$misc.cmd"}, "$misc.cmd", []]}
 _IS_A_JOB = {"$in": [A_JOB["misc.cmd.0"], _COMMAND]}
 _LOSS = {"status": "$result.status", "loss": "$result.loss"}
+_HISTORY = "$result.history"
+_LAST = {"$cond": [{"$isArray": [_HISTORY]}, {"$slice": [_HISTORY, -1]}, "$$REMOVE"]}
 _IN_SHORT: list[_Document] = [
-    {"$project": {"spec": 0, "result.history": 0, "late.result": 0}},
+    {"$project": {"spec": 0, "late.result": 0}},
+    {"$addFields": {"result.history": _LAST}},
     {"$addFields": {"result": {"$cond": [_IS_A_JOB, _LOSS, "$result"]}}},
 ]
-"""The stages that leave out most of a trial's bytes: its history, results that do not count, and
-whatever the function of a job returned beside its loss."""
+"""The stages that leave out most of a trial's bytes: its history but for the last entry, results
+that do not count, and whatever the function of a job returned beside its loss."""
 
 
 class TrialReader:
@@ -79,9 +82,9 @@ class TrialReader:
     def changed(self, above: Mapping[str, int], ids: Iterable[Any]) -> list[Trial]:
         """Return new trials and those with these ids, and jobs of hyperopt's too, in short.
 
-        Results lack their ``history``, those of jobs all but ``status`` and ``loss``. A viewer
-        keeps the trials that it has read, so this one indexed read is enough to follow studies of
-        any size.
+        Results have only the last entry of their ``history``, those of jobs only ``status`` and
+        ``loss``. A viewer keeps the trials that it has read, so this one indexed read is enough to
+        follow studies of any size.
 
         Args:
             above: for each experiment key, the tid above which trials are new; the key "" stands
@@ -108,7 +111,7 @@ class TrialReader:
         return [Trial.from_document(document) for document in documents]
 
     def kept_from_workers(self, seconds: float) -> list[Trial]:
-        """Return the trials that nobody runs and some workers may not take, for ``seconds`` now."""
+        """Return the trials that some workers may not take, and nobody has run for ``seconds``."""
         last_change = {"$lte": ["$refresh_time", from_now(-seconds)]}
         which = {
             "$and": [
@@ -137,8 +140,8 @@ class TrialReader:
         """Return the jobs of hyperopt's experiment that wait or run, the oldest first."""
         states = {"$in": [int(Status.NEW), int(Status.RUNNING)]}
         with self._guard():
-            documents = list(self._jobs.find({"state": states, "exp_key": exp_key, **A_JOB}))
-        documents.sort(key=lambda document: str(document["_id"]))
+            jobs = self._jobs.find({"state": states, "exp_key": exp_key, **A_JOB})
+            documents = list(jobs.sort("_id", ASCENDING))
         return [Trial.from_document(document) for document in documents]
 
     def cancel_requests(self, ids: Iterable[Any]) -> dict[Any, bool]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Mapping
 
-from hyperhive.common.values import date, mapping, number, sequence, text, whole
+from hyperhive.common.values import date, flattened, mapping, number, numbers, sequence, text, whole
 from hyperhive.store.trials.job_schema import malformed_field
 
 
@@ -27,7 +27,7 @@ class ErrorKind(str, enum.Enum):
     WORKER_LOST = "worker_lost"  # its workers vanished until no attempt was left
     CANCELLED = "cancelled"  # somebody asked for its end, or nobody waits for it
     BAD_PAYLOAD = "bad_payload"  # no worker can run its configuration, or store its result
-    DEVICE = "device"  # the device of every worker that there was failed at it
+    DEVICE = "device"  # every worker's device failed at it
 
 
 SEARCH, BASELINE, REFIT = "search", "baseline", "refit"
@@ -39,18 +39,12 @@ UNTUNED_TID, USUAL_TID = 0, 1
 LENET5 = "lenet5"
 """The name of the objective that trains LeNet-5, the only one that hyperhive brings itself."""
 
-_OF_THE_STUDY = (
-    "dataset",
-    "schedule",
-    "seed",
-    "split_seed",
-    "train_on_all",
-    "validation_fraction",
-)
+_OF_THE_STUDY = ("dataset", "schedule", "seed", "split_seed", "train_on_all", "validation_fraction")
 """The keys of LeNet-5's configurations that say which data and which random numbers it gets."""
 
 HYPEROPT = "hyperopt"
 """The name of the objective of a job that hyperopt's ``fmin`` posted: its code is a pickle."""
+_NO_METRICS = ("step", "epoch", "seconds", "history", "reported_loss")
 _HYPEROPTS_COMMAND = ["domain_attachment", "FMinIter_Domain"]  # hyperopt.base.Domain.cmd
 _NO_TID = -1
 
@@ -105,10 +99,11 @@ class Goal:
 class Draft:
     """A trial that is not yet posted.
 
-    ``vals`` has the values from the search space by hyperopt's labels; ``config`` is what the
-    objective is called with, as plain JSON. ``tid`` is unique within ``(study, purpose)``. ``cost``
-    is the trial's relative work, in a unit that all trials of the study share. Without it a trial
-    counts as neither long nor short, and gets no second copy.
+    ``vals`` has the values from the search space by hyperopt's labels: the index of a choice as an
+    int, None for a label that this trial has no value of, because a choice went another way.
+    ``config`` is what the objective is called with, as plain JSON. ``tid`` is unique within
+    ``(study, purpose)``. ``cost`` is the trial's relative work, in a unit that all trials of the
+    study share. Without it a trial counts as neither long nor short, and gets no second copy.
     """
 
     study: str
@@ -138,8 +133,9 @@ class Trial:
     ``token`` and ``fence`` name the claim under which a worker holds the trial: the worker keeps
     the Trial that ``claim`` returned and passes it back with every transition. ``claims`` is how
     often the trial was claimed, without copies; ``late`` is how many results came too late;
-    ``version`` rises with every transition but a heartbeat. Times are the server's. docs/trials.md
-    explains the stored fields.
+    ``version`` rises with every transition but a heartbeat. ``vals`` has no label of a choice that
+    went another way. Times are the server's, of an ``imported`` trial those of where it ran.
+    docs/trials.md explains the stored fields.
     """
 
     id: Any
@@ -172,6 +168,22 @@ class Trial:
     copy: Copy | None
     cost: float | None
     goal: Goal
+    imported: bool
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What the objective reported last and returned: its finite numbers, by name.
+
+        ``loss`` is its own, not the one that was made from another metric.
+        """
+        history = sequence(self.result.get("history"))
+        reported = numbers(history[-1]) if history else {}
+        returned = numbers(self.result)
+        if "reported_loss" in returned:
+            returned["loss"] = returned["reported_loss"]
+        elif self.goal != Goal():
+            returned.pop("loss", None)
+        return {n: each for n, each in {**reported, **returned}.items() if n not in _NO_METRICS}
 
     @property
     def accuracy(self) -> float | None:
@@ -240,14 +252,16 @@ class Trial:
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """The values that were searched, by name, as the objective gets them.
+        """The values that were searched, by dotted name, as the objective gets them.
 
         Where nothing was searched, as in the baseline: the configuration that it has of its own.
         """
         if not self.vals:
             return {name: each for name, each in self.config.items() if name not in _OF_THE_STUDY}
-        configured = {name: each for name, each in self.config.items() if name in self.vals}
-        return {**configured, **{n: each for n, each in self.vals.items() if n not in configured}}
+        searched, leaves = self.vals.keys(), flattened(self.config)
+        shown = {path: each for path, each in leaves.items() if searched & {*path.split(".")}}
+        keys = {key for path in shown for key in path.split(".")}
+        return {**shown, **{n: each for n, each in self.vals.items() if n not in keys}}
 
     @property
     def loss(self) -> float | None:
@@ -279,10 +293,7 @@ class Trial:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Trial:
-        """Build a Trial from any document of ``jobs``; a field of the wrong type counts as absent.
-
-        A trial that no transition can end, see ``job_schema``, reads as failed.
-        """
+        """Return any document of ``jobs`` as a Trial; a field of a wrong type counts as absent."""
         misc = mapping(document.get("misc"))
         study, purpose, objective = _place(document.get("exp_key"), misc.get("cmd"))
         status, error = _ending(document)
@@ -318,6 +329,7 @@ class Trial:
             copy=_copy(document) if status is Status.RUNNING else None,
             cost=number(document.get("cost")),
             goal=Goal.from_document(misc.get("goal")),
+            imported=misc.get("imported") is True,
         )
 
 
@@ -344,7 +356,10 @@ def _tid(document: Mapping[str, Any]) -> Any:
 
 
 def _ending(document: Mapping[str, Any]) -> tuple[Status, dict[str, Any] | None]:
-    """Return a trial's status and its error, which has a valid ``kind`` and ``message``."""
+    """Return a trial's status and its error, which has a valid ``kind`` and ``message``.
+
+    A trial that no transition can end, see ``job_schema``, reads as failed.
+    """
     malformed = malformed_field(document)
     if _tid(document) == _NO_TID:
         malformed = "tid"

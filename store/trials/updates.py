@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Dict, Mapping
 
 from hyperhive.common.text import storable
@@ -49,6 +50,7 @@ def new_token() -> str:
 
 def new_document(draft: Draft) -> _Document:
     """Return a NEW trial: the fields of hyperopt's schema (``hyperopt.base.Trials``) and ours."""
+    values = {label: [] if value is None else [value] for label, value in draft.vals.items()}
     goal = {} if draft.goal == Goal() else {"goal": asdict(draft.goal)}
     return {
         "tid": draft.tid,
@@ -59,8 +61,8 @@ def new_document(draft: Draft) -> _Document:
         "misc": {
             "tid": draft.tid,
             "cmd": command(draft.objective),
-            "idxs": {label: [draft.tid] for label in draft.vals},
-            "vals": {label: [value] for label, value in draft.vals.items()},
+            "idxs": {label: [draft.tid] * len(value) for label, value in values.items()},
+            "vals": values,
             **goal,
         },
         "owner": None,
@@ -71,6 +73,28 @@ def new_document(draft: Draft) -> _Document:
         "cost": draft.cost,
         **new_life(draft.max_attempts),
     }
+
+
+def ended_document(
+    draft: Draft,
+    result: Mapping[str, Any] | None,
+    error: Mapping[str, Any] | None,
+    booked: datetime | None,
+    refreshed: datetime | None,
+    owner: str | None,
+) -> _Document:
+    """Return a trial that has ended elsewhere: see ``TrialQueue.insert_ended``."""
+    document = new_document(draft)
+    document["misc"]["imported"] = True
+    document.update(version=1, fence=1, owner=owner, book_time=booked, refresh_time=refreshed)
+    if result is not None and error is None:
+        # hyperopt reads the status of every trial that is done.
+        return {**document, "state": int(Status.DONE), "result": {"status": "ok", **result}}
+    if error is not None and result is None:
+        kind, message = ErrorKind(error["kind"]), storable(error["message"], LONGEST_MESSAGE)
+        failure = {"kind": kind.value, "message": message}
+        return {**document, "state": int(Status.ERROR), "error": failure}
+    raise ValueError("a trial that has ended has either a result or an error")
 
 
 def new_life(max_attempts: int = 3) -> _Document:

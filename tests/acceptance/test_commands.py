@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 from support.home import Home, until
 
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.study import Study
 from hyperhive.model.data.loading import DatasetRequest, digits
 from hyperhive.store.store import Store
 

@@ -19,7 +19,7 @@ from support.home import Home, until
 from support.lenets import drawn, save_model
 from support.thread_workers import deliver, working
 
-from hyperhive.coordinator.study_run import PICTURE_FILE
+from hyperhive.coordinator.model_maker import PICTURE_FILE
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.lenet import LeNet5
 from hyperhive.store.store import Store

@@ -29,6 +29,10 @@ C, CW, W = (COORDINATOR,), (COORDINATOR, WORKER), (WORKER,)
 Deed = Callable[[Store], Any]
 DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
     "post a trial": (C, lambda s: s.queue.post(Draft("s", 1, {}, {}, objective="lenet5"))),
+    "import a trial": (
+        C,
+        lambda s: s.queue.insert_ended(Draft("s", 1, {}, {}, "f"), {}, None, None, None, None),
+    ),
     "post a trial by an upsert": (
         C,
         lambda s: s.database.jobs.update_one({"_id": 1}, {"$set": {"tid": 1}}, upsert=True),
@@ -40,6 +44,8 @@ DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
     ),
     "delete a trial": (C, lambda s: s.database.jobs.delete_one({})),
     "open a study": (C, lambda s: s.studies.open("mine", {})),
+    "finish a study": (C, lambda s: s.studies.finish("s", "why")),
+    "spend time on a study": (C, lambda s: s.studies.spend("s")),
     "conclude a study": (C, lambda s: s.studies.conclude("s", {})),
     "delete a study": (C, lambda s: s.studies.delete("s")),
     "publish a data set": (C, lambda s: s.database.datasets.insert_one({})),
@@ -175,6 +181,27 @@ def refusal(user: Store, deed: str) -> str:
     except NotAllowed as error:
         return str(error)
     raise AssertionError("it is allowed to " + deed)
+
+
+@pytest.mark.parametrize(
+    ("act", "login"),
+    [
+        (lambda s: s.studies.spend("s"), "the login of a coordinator"),
+        (lambda s: s.queue.claim("w", new_token(), ["f"]), "the login of a coordinator or worker"),
+        (lambda s: s.queue.remove("s"), "the login of a coordinator"),
+        (lambda s: s.database.uploads.distinct("_id"), "the login of a coordinator"),
+        (lambda s: s.database.uploads.count_documents({}), "the login of a coordinator"),
+        (lambda s: s.database.drop_collection("jobs"), "an administrator's login"),
+    ],
+    ids=("findAndModify of studies", "of jobs", "delete", "distinct", "aggregate", "drop"),
+)
+def test_21_a_refusal_names_the_login_that_may(
+    store: Store, users: dict[str, Store], act: Deed, login: str
+) -> None:
+    """The error tells which role's login to use, by the command that the server refused."""
+    prepare(store)
+    with pytest.raises(NotAllowed, match=f"use {login} in place"), users[VIEWER].guard():
+        act(users[VIEWER])
 
 
 def test_21_what_a_role_may_do_it_can(store: Store, users: dict[str, Store]) -> None:

@@ -11,9 +11,10 @@ from typing import Any, Callable
 import pytest
 from support.clients import at_once, claim, ended, finish, only, post, raw, try_claim
 
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import ranking
 from hyperhive.coordinator.search import Search, Snapshot
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Observation, Suggester
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import LeaseLost, Unstorable

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.search import Search, Snapshot
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.dashboard import content
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.status import report

@@ -6,6 +6,7 @@ import pytest
 
 from hyperhive.store.errors import CorruptBlob, NotFound
 from hyperhive.store.store import Store
+from hyperhive.store.studies import BREAK_S
 from hyperhive.store.trials.trial import Draft, ErrorKind
 from hyperhive.store.trials.updates import new_token
 from hyperhive.store.workers import PRESENCE_S, Pace, new_worker_id
@@ -34,6 +35,41 @@ def test_a_study_that_is_extended_is_open_again(store: Store) -> None:
     extended = store.studies.get("s")
     assert extended is not None
     assert (extended.spec, extended.result) == ({"budget": 40}, None)
+
+
+def test_the_first_reason_to_finish_stays(store: Store) -> None:
+    """Whoever asks later does not change it; a study that is extended has none again."""
+    store.studies.open("s", {})
+    for why in (None, "$target reached", "time is over", None):
+        store.studies.finish("s", why)
+    study = store.study("s")
+    (summary,) = store.studies.summaries("s")
+    assert (study.finishing, study.finish_reason) == (True, "$target reached")
+    assert summary.finish_reason == "$target reached"
+    store.studies.extend("s", {})
+    assert (store.study("s").finishing, store.study("s").finish_reason) == (False, None)
+
+
+def ago(store: Store, seconds: float) -> None:
+    """Move a study's last call of ``spend`` into the past."""
+    past = {"$subtract": ["$spent_at", round(seconds * 1000)]}
+    store.database.studies.update_one({"_id": "s"}, [{"$set": {"spent_at": past}}])
+
+
+def test_time_is_spent_while_somebody_runs_a_study(store: Store, mongo_uri: str) -> None:
+    """Two coordinators count once, a break not at all, nor a server's clock that was set back."""
+    store.studies.open("s", {})
+    assert store.studies.spend("s") == 0
+    ago(store, 30)
+    with Store(mongo_uri) as another:
+        both = [another.studies.spend("s"), store.studies.spend("s")]
+    assert 30 <= both[0] <= both[1] < 35
+    for breaks in (BREAK_S + 1, -BREAK_S):
+        ago(store, breaks)
+        assert both[1] <= store.studies.spend("s") < 35
+    store.studies.delete("s")
+    with pytest.raises(NotFound, match="deleted"):
+        store.studies.spend("s")
 
 
 def test_studies_are_listed_the_oldest_first(store: Store) -> None:

@@ -10,8 +10,9 @@ from typing import Callable
 
 from hyperhive.common.signals import StopRequest
 from hyperhive.coordinator import search as module
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.search import Interrupted, Search, Snapshot
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.study import Study
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.store import Store
 from hyperhive.store.workers import PRESENCE_S

@@ -16,8 +16,9 @@ from support.home import until
 from support.printed import plain
 
 from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.search import Interrupted, Search
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.dashboard import REFRESH_S, Dashboard
 from hyperhive.coordinator.views.dashboard_page import DashboardOptions, listen, read_first
 from hyperhive.coordinator.views.fleet import COMPARE_EVERY_S, Fleet, FleetReader
@@ -196,7 +197,7 @@ def test_of_a_large_study_only_what_changed_is_read(store: Store, admin_uri: str
 
         assert cost_of_a_reading()[2] > 3000
         assert max(cost_of_a_reading()) < 40
-    assert "history" not in reader.read().studies[0].trials[0].result
+    assert reader.read().studies[0].trials[0].result["history"] == [{"epoch": 99}]
 
 
 def test_a_viewer_needs_no_more_than_to_find(store: Store, admin_uri: str) -> None:

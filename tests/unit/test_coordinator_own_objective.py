@@ -19,10 +19,11 @@ from support.thread_workers import Act, working
 
 from hyperhive.common.errors import DatasetError
 from hyperhive.coordinator import stored_model
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import why_nothing
-from hyperhive.coordinator.space import CLASSIC, from_tables
+from hyperhive.coordinator.spaces.named import CLASSIC
+from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.stored_model import BestOptions
-from hyperhive.coordinator.study import Plan
 from hyperhive.coordinator.study_run import StudyFailed, StudyRun, open_study
 from hyperhive.coordinator.views.dashboard import content
 from hyperhive.coordinator.views.fleet import FleetReader
@@ -50,7 +51,7 @@ def plan(**changed: Any) -> Plan:
         "trials": 12,
         "startup": 3,
         "objective": "mine",
-        "space": from_tables({"hidden": HIDDEN}, "mine"),
+        "space": parse({"hidden": HIDDEN}),
     }
     return Plan(**{**fields, **changed})
 

@@ -24,11 +24,16 @@ from hyperhive.common.errors import CheckpointError
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.best_so_far import BestModelPublisher
 from hyperhive.coordinator.evaluation import calibrate
+from hyperhive.coordinator.model_maker import PICTURE_FILE, ModelMaker
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of
+from hyperhive.coordinator.results.ended import add
+from hyperhive.coordinator.results.export import as_json
+from hyperhive.coordinator.results.exported import read
 from hyperhive.coordinator.search import Search
-from hyperhive.coordinator.space import CLASSIC, Dimension
-from hyperhive.coordinator.study import Plan, Study
-from hyperhive.coordinator.study_run import PICTURE_FILE, StudyFailed, StudyRun, open_study
+from hyperhive.coordinator.spaces.named import ROBUST
+from hyperhive.coordinator.study import Study
+from hyperhive.coordinator.study_run import StudyFailed, StudyRun, open_study
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.picture import Answers, draw
 from hyperhive.coordinator.views.status import report as status_report
@@ -145,8 +150,8 @@ def test_a_running_study_publishes_the_model_of_its_best_trial(
 
 def publisher(store: Store, study: Study, folder: Path) -> BestModelPublisher:
     """Return a publisher that makes cards as the study's run does."""
-    run = StudyRun(store, study, tiny(), folder, True, lambda _: None, threading.Event())
-    return BestModelPublisher(store, run.card_so_far)
+    maker = ModelMaker(store, study, tiny(), folder, lambda step: step())
+    return BestModelPublisher(store, maker.card_so_far)
 
 
 def test_a_trial_without_a_model_is_not_published(
@@ -184,6 +189,26 @@ def test_a_model_that_could_not_be_published_is_published_later(
         store.model("s")
     publishing.look(snapshot(store).study)
     assert store.model("s").card["trial"] == best.tid
+
+
+def test_the_winner_of_an_imported_study_is_trained_again(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """Its weights were not exported: the refit gives the model, and without one there is none."""
+    before = only_search(store, mongo_uri)
+    file = tmp_path / "s.json"
+    file.write_bytes(as_json(store, "s"))
+    store.delete_study("s")
+    exported = read(file)
+    add(store, exported.study, exported.trials)
+    with pytest.raises(StudyFailed, match="was imported, and no weights with it: start again"):
+        run(store, mongo_uri, tmp_path, refit=False)
+    result = run(store, mongo_uri, tmp_path)
+    assert result.card is not None
+    best = best_of(before)
+    assert best is not None
+    assert (result.card.trial, result.card.test_accuracy is None) == (best.tid, False)
+    assert [trial.imported for trial in store.trials.find("s", SEARCH)] == [True] * len(before)
 
 
 # -- how a study ends --------------------------------------------------------------------------
@@ -456,8 +481,8 @@ def test_a_failed_refit_names_the_way_out(store: Store, mongo_uri: str, tmp_path
         ({"trials": 2}, "trials was 3 and is 2"),
         ({"trials": 9, "algorithm": "random"}, "algorithm was 'tpe' and is 'random'"),
         (
-            {"space": (*CLASSIC[:2], Dimension("momentum", "uniform", 0.0, 0.5))},
-            "space.momentum.high was 0.95 and is 0.5",
+            {"space": ROBUST},
+            "space.epochs.high was 30 and is 60",
         ),
     ],
 )

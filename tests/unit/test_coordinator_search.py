@@ -10,10 +10,11 @@ import pytest
 from support.clients import Gate, counts_of
 from support.thread_workers import claim, claimed, deliver, report, working
 
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of, ranking, why_nothing
 from hyperhive.coordinator.search import Interrupted, NoWorker, Search
 from hyperhive.coordinator.search_trials import WEIGHTS_KEPT
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Observation, Suggester
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.model.data.loading import DatasetRequest

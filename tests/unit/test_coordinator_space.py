@@ -1,4 +1,4 @@
-"""Search spaces: what is accepted, what is refused, and with which messages."""
+"""The spaces of LeNet-5 and of other objectives: what a study can have, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import bson
 import pytest
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.space import CLASSIC, NAMED, Dimension, from_tables, named
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.spaces.known_points import values_of
+from hyperhive.coordinator.spaces.named import CLASSIC, NAMED, named
+from hyperhive.coordinator.spaces.parsing import parse
+from hyperhive.coordinator.spaces.search_space import parameters
+from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Observation, Suggester
 from hyperhive.model.data.loading import DatasetRequest
 
@@ -19,160 +23,65 @@ CLASSIC_TABLES: dict[str, dict[str, Any]] = {
     "epochs": {"distribution": "quniform", "low": 2, "high": 30, "step": 1},
     "momentum": {"distribution": "uniform", "low": 0.0, "high": 0.95},
 }
+DIGITS = DatasetRequest("digits")
 
 
-def dimension(name: str = "momentum", **changed: Any) -> Dimension:
-    """Return a dimension of a space for LeNet-5, as a study file's table describes it."""
-    table = {"distribution": "uniform", "low": 0.1, "high": 0.9, **changed}
-    space = from_tables({**CLASSIC_TABLES, name: table})
-    return next(each for each in space if each.name == name)
+def study_of(tables: dict[str, Any], objective: str = "lenet5") -> Study:
+    """Return a study of images with the space that a study file describes so."""
+    return Study(Plan("s", DIGITS, space=parse(tables), objective=objective), "hash", {})
 
 
 def is_one_sentence(text: str) -> bool:
-    return "\n" not in text and not text.endswith(".") and len(text) < 200
+    return "\n" not in text and not text.endswith(".") and len(text) < 220
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (
-            {"name": "dropout"},
-            "dropout: no such hyperparameter: choose one of learning_rate, epochs",
-        ),
-        ({"distribution": "normal"}, "distribution must be one of uniform, loguniform, quniform"),
-        ({"distribution": 3}, "distribution must be one of"),
-        ({"low": "0.1"}, "low and high must be numbers"),
-        ({"high": True}, "low and high must be numbers"),
-        ({"low": 0.9, "high": 0.1}, "low below high"),
-        ({"step": 1}, "quniform needs a step"),
-        ({"name": "epochs", "distribution": "quniform", "low": 1, "high": 9}, "needs a step"),
-        (
-            {"name": "epochs", "distribution": "quniform", "low": 1, "high": 9, "step": 0},
-            "step must be a whole number, 1 or more",
-        ),
-        (
-            {"name": "epochs", "distribution": "quniform", "low": 1, "high": 9, "step": 0.5},
-            "step must be a whole number, 1 or more",
-        ),
-        (
-            {"name": "epochs", "distribution": "quniform", "low": 0, "high": 9, "step": 1},
-            "epochs must be 1 or more",
-        ),
-        (
-            {"name": "epochs", "distribution": "quniform", "low": 1.5, "high": 9, "step": 1},
-            "low and high must be multiples of step",
-        ),
-        ({"high": 1.0}, "momentum must be in [0, 1)"),
-        ({"low": -0.1}, "momentum must be in [0, 1)"),
-        ({"name": "learning_rate", "low": 0}, "learning_rate must be above 0"),
-        (
-            {"name": "learning_rate", "distribution": "loguniform", "low": 0},
-            "loguniform needs bounds above 0",
-        ),
-        ({"distribution": "loguniform", "low": 0.0}, "loguniform needs bounds above 0"),
-        ({"low": float("nan")}, "momentum must be a number"),
-        ({"name": "learning_rate", "high": float("inf")}, "learning_rate must be a number"),
-        ({"name": "learning_rate", "high": 10**400}, "learning_rate must be a number"),
-        (
-            {"name": "epochs", "distribution": "quniform", "low": 1, "high": 10**30, "step": 1},
-            "epochs must be a number below 2**53",
-        ),
+        ({"dropout": 0.5}, "unknown keys in a training configuration: dropout"),
+        ({"seed": CLASSIC_TABLES["epochs"]}, "seed: a study of images gives its trials dataset,"),
+        ({"epochs": {**CLASSIC_TABLES["epochs"], "low": 0}}, "epochs must be 1 or more"),
+        ({"epochs": {"distribution": "uniform", "low": 2, "high": 9}}, "must be a whole number"),
+        ({"epochs": 5.5}, "epochs must be a whole number, not 5.5"),
+        ({"epochs": "5"}, "epochs must be a whole number, not '5'"),
+        ({"momentum": {**CLASSIC_TABLES["momentum"], "high": 1}}, "momentum must be in [0, 1)"),
+        ({"momentum": {"distribution": "normal", "mu": 0.5, "sigma": 1}}, "momentum must be in"),
+        ({"momentum": {"choices": [0.5, 0.9, 1.5]}}, "momentum must be in [0, 1): 1.5"),
+        ({"learning_rate": {**CLASSIC_TABLES["momentum"]}}, "learning_rate must be above 0"),
+        ({"momentum": {"low": 0, "high": 0.9}}, "a table with low and high needs a distribution"),
     ],
 )
-def test_an_impossible_dimension_is_refused(changed: dict[str, Any], message: str) -> None:
-    """Each refusal is one sentence that names the hyperparameter and the rule."""
+def test_lenet5_cannot_have_every_space(changed: dict[str, Any], message: str) -> None:
+    """What no worker could train is refused before the study begins, with what it is about."""
     with pytest.raises(UsageError) as refused:
-        dimension(**changed)
-    text = str(refused.value)
-    assert message in text
-    assert text.startswith("search space, {}: ".format(changed.get("name", "momentum")))
-    assert is_one_sentence(text)
-
-
-def test_values_get_the_types_of_the_configuration() -> None:
-    """A quniform value becomes a whole number, any other a float."""
-    whole = Dimension("epochs", "quniform", 2, 30, step=1).to_config(12.0)
-    assert (whole, type(whole)) == (12, int)
-    for distribution in ("uniform", "loguniform"):
-        value = dimension(distribution=distribution).to_config(1)
-        assert (value, type(value)) == (1.0, float)
-
-
-def test_a_dimension_survives_its_json() -> None:
-    """A study file with the tables that to_json gives describes the same dimension."""
-    assert from_tables({each.name: each.to_json() for each in CLASSIC}) == tuple(
-        sorted(CLASSIC, key=lambda each: each.name)
-    )
-
-
-def test_the_classic_space_can_be_written_as_tables() -> None:
-    """The three tables of the manual are the default space."""
-    assert {each.name: each for each in from_tables(CLASSIC_TABLES)} == {
-        each.name: each for each in CLASSIC
-    }
-
-
-@pytest.mark.parametrize("name", sorted(CLASSIC_TABLES))
-def test_a_space_needs_all_three_hyperparameters(name: str) -> None:
-    """A space without learning rate, epochs or momentum is refused; the message names it."""
-    tables = {key: table for key, table in CLASSIC_TABLES.items() if key != name}
-    with pytest.raises(UsageError, match=f"search space: {name} is missing"):
-        from_tables(tables)
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        "0.5",
-        True,
-        [1, 2],
-        {},
-        {"low": 0.1, "high": 0.9},
-        {**CLASSIC_TABLES["momentum"], "colour": "red"},
-    ],
-)
-def test_a_malformed_table_is_refused(table: Any) -> None:
-    """A table with a missing or an unknown key is refused with a sentence."""
-    with pytest.raises(
-        UsageError, match="momentum: it must have distribution, low and high"
-    ) as refused:
-        from_tables({**CLASSIC_TABLES, "momentum": table})
+        study_of({**CLASSIC_TABLES, **changed})
+    assert message in str(refused.value)
+    assert str(refused.value).startswith("search space")
     assert is_one_sentence(str(refused.value))
 
 
-@pytest.mark.parametrize(
-    "epochs",
-    [
-        {"distribution": "quniform", "low": 2, "high": 30, "step": 1},
-        {"distribution": "quniform", "low": 1, "high": 9, "step": 4},
-        {"distribution": "quniform", "low": 5, "high": 30, "step": 10},
-        {"distribution": "quniform", "low": 1, "high": 8, "step": 5},
-        {"distribution": "uniform", "low": 2, "high": 9},
-        {"distribution": "loguniform", "low": 2, "high": 9},
-    ],
-)
-def test_an_accepted_space_never_leaves_its_bounds(epochs: dict[str, Any]) -> None:
-    """Accepted bounds of epochs hold for every draw, and every draw can be trained."""
-    try:
-        space = from_tables({**CLASSIC_TABLES, "epochs": epochs})
-    except UsageError:
-        return  # to refuse such a range is as good
-    study = Study(Plan("s", DatasetRequest("digits"), space=space), "hash", {})
-    suggester = Suggester("random", space, seed=0, startup=10)
-    drawn = [study.config(suggester.suggest(tid, []))["epochs"] for tid in range(40)]
-    assert epochs["low"] <= min(drawn)
-    assert max(drawn) <= epochs["high"]
+@pytest.mark.parametrize("name", sorted(CLASSIC_TABLES))
+def test_lenet5_needs_its_three_hyperparameters(name: str) -> None:
+    """A space without learning rate, epochs or momentum is refused; the message names it."""
+    with pytest.raises(UsageError, match=f"keys missing in a training configuration: {name}"):
+        study_of({key: table for key, table in CLASSIC_TABLES.items() if key != name})
+
+
+def test_lenet5_can_have_a_choice() -> None:
+    """Any setting of its configuration may be searched, by any distribution."""
+    study = study_of({**CLASSIC_TABLES, "schedule": {"choices": ["cosine", "constant"]}})
+    values = {"learning_rate": 0.1, "epochs": 3.0, "momentum": 0.5, "schedule": 1}
+    assert study.config(values)["schedule"] == "constant"
 
 
 def test_a_space_can_be_chosen_by_name() -> None:
     """Each name gives a plan over the three hyperparameters; only robust augments."""
     for name in NAMED:
-        plan = Plan("s", DatasetRequest("digits"), **named(name))
-        assert {each.name for each in plan.space} == set(CLASSIC_TABLES)
+        plan = Plan("s", DIGITS, **named(name))
+        assert set(parameters(plan.space)) == set(CLASSIC_TABLES)
         assert plan.augment == ("camera" if name == "robust" else "none")
-    assert Plan("s", DatasetRequest("digits"), **named("classic")) == Plan(
-        "s", DatasetRequest("digits")
-    )
+    assert Plan("s", DIGITS, **named("classic")) == Plan("s", DIGITS)
+    assert parse(CLASSIC_TABLES) == CLASSIC
 
 
 def test_an_unknown_name_of_a_space_is_refused() -> None:
@@ -182,22 +91,8 @@ def test_an_unknown_name_of_a_space_is_refused() -> None:
     assert is_one_sentence(str(refused.value))
 
 
-# -- hyperparameters that are held still -------------------------------------------------------
-
-
-def study_of(entries: dict[str, Any], objective: str = "lenet5") -> Study:
-    """Return a study of the space that a study file describes so."""
-    space = from_tables(entries, objective)
-    return Study(Plan("s", DatasetRequest("digits"), space=space, objective=objective), "hash", {})
-
-
 @pytest.mark.parametrize(
-    "held",
-    [
-        5,
-        5.0,
-        {"distribution": "quniform", "low": 5, "high": 5, "step": 1},
-    ],
+    "held", [5, 5.0, {"distribution": "quniform", "low": 5, "high": 5, "step": 1}]
 )
 @pytest.mark.parametrize("algorithm", ["random", "tpe", "anneal"])
 def test_a_hyperparameter_can_be_held_still(held: Any, algorithm: str) -> None:
@@ -212,82 +107,20 @@ def test_a_hyperparameter_can_be_held_still(held: Any, algorithm: str) -> None:
         assert (config["epochs"], type(config["epochs"])) == (5, int)
         history.append(Observation(tid, vals, vals["momentum"]))
     assert len({each.vals["momentum"] for each in history}) == 8
-
-
-def test_a_value_that_is_held_is_part_of_the_specification() -> None:
-    """A study file, its space and its specification in the store say the same, and can be read."""
-    space = from_tables({**CLASSIC_TABLES, "epochs": 5})
-    tables = study_of({**CLASSIC_TABLES, "epochs": 5}).spec()["space"]
-    assert tables == {**CLASSIC_TABLES, "epochs": 5}
-    assert from_tables(tables) == space
-
-
-@pytest.mark.parametrize(
-    ("held", "message"),
-    [
-        ({"epochs": 5.5}, "epochs must be a whole number, not 5.5"),
-        ({"epochs": 0}, "epochs must be 1 or more"),
-        ({"momentum": 1}, "momentum must be in [0, 1)"),
-        ({"learning_rate": float("nan")}, "learning_rate must be a number"),
-        ({"learning_rate": float("inf")}, "learning_rate must be a number"),
-        ({"epochs": 10**30}, "epochs must be a number below 2**53"),
-        ({"dropout": 0.5}, "no such hyperparameter: choose one of learning_rate, epochs"),
-        ({"momentum": {"distribution": "unifrom", "low": 0, "high": 0}}, "must be one of uniform,"),
-    ],
-)
-def test_a_value_that_cannot_be_held_is_refused(held: dict[str, Any], message: str) -> None:
-    """Each refusal is one sentence that names the hyperparameter and the rule."""
-    with pytest.raises(UsageError) as refused:
-        from_tables({**CLASSIC_TABLES, **held})
-    assert message in str(refused.value)
-    assert str(refused.value).startswith("search space, {}: ".format(*held))
-    assert is_one_sentence(str(refused.value))
-
-
-@pytest.mark.parametrize("objective", ["lenet5", "mine"])
-def test_a_space_in_which_nothing_is_searched_is_refused(objective: str) -> None:
-    """All trials would be the same: the refusal says what to add, with an example."""
-    with pytest.raises(UsageError, match="nothing is searched") as refused:
-        from_tables({"learning_rate": 0.1, "epochs": 5, "momentum": 0.9}, objective)
-    assert '{ distribution = "uniform", low = 0, high = 0.9 }' in str(refused.value)
-    assert is_one_sentence(str(refused.value))
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {"distribution": "normal", "low": 0, "high": 1},
-        {"low": 0, "high": 1},
-        {"distribution": "uniform", "low": 0, "high": 1, "colour": "red"},
-        "0.9",
-    ],
-)
-def test_a_refusal_lists_the_distributions_with_an_example(entry: Any) -> None:
-    """Whoever wrote a dimension wrongly learns which there are, and how one is written."""
-    with pytest.raises(UsageError) as refused:
-        from_tables({**CLASSIC_TABLES, "momentum": entry})
-    for word in ("uniform", "loguniform", "quniform", '{ distribution = "uniform", low = 0,'):
-        assert word in str(refused.value)
-    assert is_one_sentence(str(refused.value))
-
-
-# -- the spaces of other objectives ------------------------------------------------------------
+    assert study.spec()["space"] == {**CLASSIC_TABLES, "epochs": 5}
 
 
 def test_another_objective_has_a_space_of_its_own() -> None:
-    """Names are free; a configuration has its values, and no field of LeNet-5's beside them."""
+    """Names are free; a configuration has its values, and what a study of images gives."""
     hidden = {"distribution": "quniform", "low": 16, "high": 128, "step": 16}
     study = study_of({"hidden": hidden, "dropout": 0.5}, "mine")
-    assert study.config({"hidden": 64.0}) == {
-        "hidden": 64,
-        "dropout": 0.5,
-        "dataset": "hash",
-        "seed": 0,
-        "validation_fraction": 0.2,
-        "split_seed": 0,
-    }
+    given = {"dataset": "hash", "seed": 0, "validation_fraction": 0.2, "split_seed": 0}
+    assert study.config({"hidden": 64.0}) == {"hidden": 64, "dropout": 0.5, **given}
     assert study.baselines() == []
-    assert study.draft("search", 0, study.config({"hidden": 64.0})).cost is None
+    assert study.suggested(0, {"hidden": 64.0}).cost is None
+    without_images = Study(Plan("s", space=study.plan.space, objective="mine"))
+    assert without_images.config({"hidden": 64.0}) == {"hidden": 64, "dropout": 0.5}
+    assert "dataset" not in without_images.spec()
 
 
 @pytest.mark.parametrize(
@@ -296,7 +129,6 @@ def test_another_objective_has_a_space_of_its_own() -> None:
         {"distribution": "uniform", "low": -1e308, "high": 1e308},
         {"distribution": "quniform", "low": 0, "high": 1e300, "step": 1},
         {"distribution": "quniform", "low": 0, "high": 10**30, "step": 1},
-        {"distribution": "quniform", "low": 0, "high": 0, "step": 10**30},
         {"distribution": "uniform", "low": 0, "high": 10**400},
         10**30,
     ],
@@ -304,7 +136,7 @@ def test_another_objective_has_a_space_of_its_own() -> None:
 def test_numbers_that_no_trial_can_have_are_refused(table: Any) -> None:
     """What hyperopt cannot draw, or the store cannot hold, is told before a study is posted."""
     with pytest.raises(UsageError, match="search space, size: ") as refused:
-        from_tables({"size": table, "hidden": CLASSIC_TABLES["epochs"]}, "mine")
+        parse({"size": table, "hidden": CLASSIC_TABLES["epochs"]})
     assert is_one_sentence(str(refused.value))
 
 
@@ -331,9 +163,79 @@ def test_what_is_accepted_can_be_drawn_and_stored(table: Any, algorithm: str) ->
         history.append(Observation(tid, vals, float(tid)))
 
 
-@pytest.mark.parametrize("name", ["seed", "dataset", "a.b", "$set", "", "2nd", "x" * 65])
+@pytest.mark.parametrize("name", ["a.b", "$set", "", "x" * 65, "a\0b"])
 def test_a_name_that_a_configuration_cannot_have_is_refused(name: str) -> None:
-    """What the study itself gives to its trials, and what is no plain name."""
-    with pytest.raises(UsageError, match="search space, ") as refused:
-        from_tables({**CLASSIC_TABLES, name: 3}, "mine")
+    """It would be no key of a document, or no part of a dotted name."""
+    with pytest.raises(UsageError, match="search space: the name ") as refused:
+        parse({**CLASSIC_TABLES, name: 3})
     assert is_one_sentence(str(refused.value))
+
+
+# -- conditional spaces ------------------------------------------------------------------------
+
+CONDITIONAL = parse(
+    {
+        "lr": {"distribution": "loguniform", "low": 1e-4, "high": 0.1},
+        "layers": {"distribution": "randint", "low": 1, "high": 4},
+        "optimizer": {
+            "choices": [
+                {"kind": "adam"},
+                {"kind": "sgd", "momentum": {"distribution": "uniform", "low": 0, "high": 0.95}},
+            ]
+        },
+    }
+)
+
+
+@pytest.mark.parametrize("algorithm", ["random", "tpe", "anneal"])
+def test_every_algorithm_searches_a_conditional_space(algorithm: str) -> None:
+    """A suggestion has the parameters that are active, and its configuration is nested."""
+    study = Study(Plan("s", space=CONDITIONAL, objective="mine", algorithm=algorithm))
+    suggester = Suggester(algorithm, CONDITIONAL, seed=1, startup=5)
+    history: list[Observation] = []
+    kinds = set()
+    for tid in range(15):
+        vals = suggester.suggest(tid, history)
+        config = study.config(vals)
+        is_sgd = config["optimizer"]["kind"] == "sgd"
+        assert ("momentum" in vals) == is_sgd == ("momentum" in config["optimizer"])
+        assert values_of(CONDITIONAL, config) == pytest.approx(vals)
+        bson.encode({"vals": vals, "config": config})
+        kinds.add(config["optimizer"]["kind"])
+        history.append(Observation(tid, vals, config["lr"]))
+    assert kinds == {"adam", "sgd"}
+
+
+@pytest.mark.parametrize(
+    "vals",
+    [
+        {"lr": 0.01, "layers": 1, "optimizer": 0, "momentum": 0.5},
+        {"lr": 0.01, "layers": 1, "optimizer": 1},
+        {"lr": 0.01, "layers": 1, "optimizer": 2},
+        {"lr": 0.01, "layers": 1, "optimizer": 0.5},
+        {"lr": "0.01", "layers": 1, "optimizer": 0},
+    ],
+)
+def test_values_that_the_space_cannot_have_teach_nothing(vals: dict[str, Any]) -> None:
+    """A worker may write anything: the suggestion is as if that trial were not there."""
+    suggester = Suggester("tpe", CONDITIONAL, seed=1, startup=1)
+    good = Observation(0, {"lr": 0.01, "layers": 2, "optimizer": 0}, 0.5)
+    expected = suggester.suggest(2, [good])
+    assert suggester.suggest(2, [good, Observation(1, vals, 0.1)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"lr": 0.01, "layers": 1}, "optimizer is missing"),
+        ({"lr": 0.01, "layers": 1, "optimizer": {"kind": "rmsprop"}}, "none of the 2 choices"),
+        ({"lr": 1, "layers": 1, "optimizer": {"kind": "adam"}}, "lr must be from 0.0001 to 0.1"),
+        ({"lr": 0.01, "layers": 1.5, "optimizer": {"kind": "adam"}}, "layers must be a whole"),
+        ({"lr": "x", "layers": 1, "optimizer": {"kind": "adam"}}, "lr must be a number, not 'x'"),
+        ({"lr": 0.01, "layers": 1, "optimizer": {"kind": "adam"}, "x": 1}, "x is not in the"),
+    ],
+)
+def test_a_known_point_must_be_in_the_space(config: dict[str, Any], message: str) -> None:
+    """The refusal names the place, before the study begins."""
+    with pytest.raises(UsageError, match=message):
+        Plan("s", space=CONDITIONAL, objective="mine", known=(config,))

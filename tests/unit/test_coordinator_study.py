@@ -11,8 +11,12 @@ import pytest
 
 from hyperhive.common.errors import DatasetError, UsageError
 from hyperhive.coordinator.demo import plan as demo_plan
-from hyperhive.coordinator.space import CLASSIC, ROBUST, Dimension, named
-from hyperhive.coordinator.study import Plan, Study, differences, read_file
+from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.planning.study_file import read_file
+from hyperhive.coordinator.spaces.named import CLASSIC, ROBUST, named
+from hyperhive.coordinator.spaces.parsing import parse
+from hyperhive.coordinator.spaces.search_space import to_json
+from hyperhive.coordinator.study import Study, differences
 from hyperhive.model.config import UNTUNED, USUAL, TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset
@@ -28,6 +32,12 @@ batch_size = 32
 augment = "camera"
 startup = 4
 max_attempts = 2
+metric = "validation_accuracy"
+direction = "maximize"
+target = "validation_accuracy >= 0.9"
+max_time = "2 h"
+patience = 5
+try = [{ epochs = 2, learning_rate = 0.05, momentum = 0.5 }]
 
 [dataset]
 name = "folder"
@@ -78,10 +88,18 @@ def test_a_file_may_set_every_field_of_a_plan(tmp_path: Path) -> None:
         augment="camera",
         startup=4,
         max_attempts=2,
-        space=(
-            Dimension("epochs", "quniform", 1, 3, step=1),
-            Dimension("learning_rate", "loguniform", 0.01, 0.1),
-            Dimension("momentum", "uniform", 0.0, 0.9),
+        metric="validation_accuracy",
+        direction="maximize",
+        target="validation_accuracy >= 0.9",
+        max_time="2 h",
+        patience=5,
+        known=({"epochs": 2, "learning_rate": 0.05, "momentum": 0.5},),
+        space=parse(
+            {
+                "epochs": {"distribution": "quniform", "low": 1, "high": 3, "step": 1},
+                "learning_rate": {"distribution": "loguniform", "low": 0.01, "high": 0.1},
+                "momentum": {"distribution": "uniform", "low": 0.0, "high": 0.9},
+            }
         ),
     )
 
@@ -124,7 +142,10 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("trails = 3", "has an unknown key: trails"),
-        ("trails = 3", "there are algorithm, augment, batch_size, dataset, max_attempts, name,"),
+        (
+            "trails = 3",
+            "there are algorithm, augment, batch_size, dataset, direction, max",
+        ),
         ("data = 'x'", "has an unknown key: data"),
         ('[dataset]\nname = "digits"\ngrey = true', "has an unknown key: dataset.grey"),
         ("[dataset]\nname = 3", "dataset.name must be a string"),
@@ -134,11 +155,8 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
         ("dataset = 'digits'", "[dataset] must be a table"),
         ("space = 3", "[space] must be a table, or the name of a space: classic, robust"),
         ("space = 'narrow'", "no space is called 'narrow': choose one of classic, robust"),
-        (EVERY_KEY.replace("high = 3", "high = 0"), "epochs: low and high must be numbers"),
-        (
-            EVERY_KEY.replace("momentum", "dropout"),
-            "dropout: no such hyperparameter: choose one of",
-        ),
+        (EVERY_KEY.replace("high = 3", "high = 0"), "epochs: low must be below high"),
+        (EVERY_KEY.replace("try = [", "try = [3, "), "try must be a list of configurations"),
         ("trials = = 3", "is not valid TOML"),
         ("trials: 3", "is not valid TOML"),
         pytest.param("trials = " + "9" * 5000, "is not valid TOML", id="5,000 digits"),
@@ -262,7 +280,7 @@ def test_a_spec_is_plain_json_with_all_that_results_depend_on() -> None:
     assert json.loads(json.dumps(spec)) == spec
     assert (spec["seed"], spec["trials"], spec["algorithm"]) == (5, 9, "tpe")
     assert spec["dataset"]["content_hash"] == data.content_hash
-    assert spec["space"] == {each.name: each.to_json() for each in CLASSIC}
+    assert parse(spec["space"]) == CLASSIC
     assert "name" not in spec
     assert "data" not in spec
 
@@ -301,7 +319,8 @@ def test_a_spec_has_augmentation_only_if_there_is_any() -> None:
 
 def test_a_space_may_search_the_batch_size() -> None:
     """A searched batch size wins over the plan's."""
-    space = (*CLASSIC, Dimension("batch_size", "quniform", 16, 128, step=16))
+    size = {"distribution": "quniform", "low": 16, "high": 128, "step": 16}
+    space = parse({**to_json(CLASSIC), "batch_size": size})
     study = Study(plan(batch_size=64, space=space), "hash", {})
     values = {"learning_rate": 0.02, "epochs": 3.0, "momentum": 0.5, "batch_size": 32.0}
     assert study.config(values)["batch_size"] == 32

@@ -7,11 +7,16 @@ from typing import Mapping
 
 import pytest
 
-from hyperhive.coordinator.space import CLASSIC
-from hyperhive.coordinator.study import ALGORITHMS
+from hyperhive.coordinator.planning.plan import ALGORITHMS
+from hyperhive.coordinator.spaces.named import CLASSIC
+from hyperhive.coordinator.spaces.search_space import Parameter, parameters
 from hyperhive.coordinator.suggest import Observation, Suggester
 
-BOUNDS = {each.name: (each.low, each.high) for each in CLASSIC}
+BOUNDS = {
+    label: (each.arguments["low"], each.arguments["high"])
+    for label, each in parameters(CLASSIC).items()
+    if isinstance(each, Parameter)
+}
 
 
 def suggester(algorithm: str = "tpe", seed: int = 0, startup: int = 5) -> Suggester:

@@ -10,8 +10,9 @@ from support.clients import here
 from support.printed import plain
 from support.thread_workers import claimed, report
 
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.search import Interrupted, NoWorker, Search
-from hyperhive.coordinator.study import Plan, Study
+from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.dashboard import Dashboard
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.status import report as status_report

@@ -14,7 +14,8 @@ from hyperopt.pyll import scope
 
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.spaces.hyperopt_space import from_hyperopt, to_hyperopt
-from hyperhive.coordinator.spaces.search_space import configuration, parameters, parse, to_json
+from hyperhive.coordinator.spaces.parsing import parse
+from hyperhive.coordinator.spaces.search_space import configuration, parameters, to_json
 
 
 class RandomSpace:
@@ -157,7 +158,7 @@ UNIFORM = {"distribution": "uniform", "low": 0, "high": 1}
         ({"lr": {**UNIFORM, "step": 1}}, "lr: uniform needs low and high, and nothing else"),
         ({"lr": {**UNIFORM, "low": "0"}}, "lr: low must be a finite number, not '0'"),
         ({"lr": {**UNIFORM, "high": float("inf")}}, "lr: high must be a finite number"),
-        ({"lr": {**UNIFORM, "low": 1}}, "lr: low must be below high"),
+        ({"lr": {**UNIFORM, "low": 1.5}}, "lr: low must be below high"),
         ({"a": {"b": {**UNIFORM, "low": 2}}}, "a.b: low must be below high"),
         ({"lr": {"distribution": "loguniform", "low": 0, "high": 1}}, "must be above 0"),
         ({"n": {"distribution": "randint", "low": 0.5, "high": 3}}, "must be whole numbers"),
@@ -167,9 +168,9 @@ UNIFORM = {"distribution": "uniform", "low": 0, "high": 1}
         ({"c": {"choices": [1, 2], "weights": [0.5, 0.6]}}, "add up to 1, not to 1.1"),
         ({"c": {"choices": [1], "low": 1}}, "c: beside choices there may be"),
         ({"c": {"choices": [UNIFORM]}}, r"c.choices\[0\]: a parameter in a list has no key"),
-        ({"x": {**UNIFORM, "label": "a.b"}}, "label 'a.b' must be text without"),
+        ({"x": {**UNIFORM, "label": "a.b"}}, "name 'a.b' must have"),
         ({"x": UNIFORM, "y": {**UNIFORM, "high": 2, "label": "x"}}, "have the label 'x'"),
-        ({"x": 1}, "nothing in it is searched"),
+        ({"x": 1}, "nothing is searched"),
         ({"x": UNIFORM, "f": print}, "f: .* is no JSON value"),
         ({"x": UNIFORM, "f": 2**63}, "f: .* is no JSON value"),
         ({"x": UNIFORM, 1: 2}, "keys must be text"),
@@ -188,7 +189,7 @@ def test_a_space_that_cannot_be_is_refused_by_its_label(space: Any, sentence: st
         ({"x": scope.int(hp.uniform("x", 0, 9))}, "x: int.. of a uniform"),
         ({"x": hp.uniform("x", 0, 1), "y": hp.uniform("x", 0, 2)}, "have the label 'x'"),
         ({"x": hp.choice("x", [print, 2])}, "is no JSON value"),
-        ({"x": hp.uniform("x", 0, 0)}, "x: low must be below high"),
+        ({"x": hp.randint("x", 3, 3)}, "x: low must be below high"),
     ],
 )
 def test_what_hyperopts_graph_may_hold_and_a_space_may_not(space: Any, sentence: str) -> None:

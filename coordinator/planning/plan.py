@@ -1,0 +1,168 @@
+"""A study as a person asks for it: the fields of a study file, of flags, or of Python's API."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.planning.recipes import Recipe, recipe_of
+from hyperhive.coordinator.planning.stop_rules import StopRules
+from hyperhive.coordinator.spaces.known_points import values_of
+from hyperhive.coordinator.spaces.named import CLASSIC
+from hyperhive.coordinator.spaces.search_space import Node, Table
+from hyperhive.model.config import AUGMENTATIONS
+from hyperhive.model.data.loading import DatasetRequest
+from hyperhive.store.trials.trial import HYPEROPT, LENET5, Goal
+
+ALGORITHMS = ("tpe", "random", "anneal")
+DIRECTIONS = ("minimize", "maximize")
+GIVEN = ("dataset", "seed", "validation_fraction", "split_seed")
+"""What every configuration of a study of images has, so the space may have no such names."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study as a person asks for it, before its data set is read.
+
+    Args:
+        name: of the study; a name in the store and of a folder.
+        data: which data set; None for an objective that brings its own data.
+        trials: the number of configurations to try.
+        algorithm: one of ``ALGORITHMS``.
+        seed: of suggestions and, of a study of images, of initial weights and splits.
+        validation: the share of the training split that is held out to choose the best trial,
+            unless the data set has validation images of its own.
+        batch_size: LeNet-5's images per training step, unless the space has it.
+        startup: the number of finished trials before TPE stops drawing at random.
+        max_attempts: how often a trial may be started.
+        objective: the name under which workers know what a trial runs.
+        space: what is searched.
+        augment: how LeNet-5's training images are distorted, see ``TrainConfig``.
+        metric: what makes a trial good, by its name in a result.
+        direction: one of ``DIRECTIONS``: whether the metric is to be small or large.
+        target: a value of a metric that ends the search, see ``stop_rules``.
+        max_time: how long the search may run, in seconds or as a text such as "2 h".
+        patience: how many trials may end after the best one.
+        known: configurations to run first. A study file calls them ``try``.
+
+    Raises ``UsageError`` for a value that no study can have.
+    """
+
+    name: str
+    data: DatasetRequest | None = None
+    trials: int = 30
+    algorithm: str = "tpe"
+    seed: int = 0
+    validation: float = 0.2
+    batch_size: int = 64
+    startup: int = 10
+    max_attempts: int = 3
+    objective: str = LENET5
+    space: Node = CLASSIC
+    augment: str = "none"
+    metric: str = "loss"
+    direction: str = "minimize"
+    target: float | str | None = None
+    max_time: float | str | None = None
+    patience: int | None = None
+    known: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        require_name(self.name)
+        for field, words in _WORDS.items():
+            chosen = getattr(self, field)
+            _require(chosen in words, f"{field} must be one of {', '.join(words)}")
+        for field, least in _COUNTS.items():
+            value = getattr(self, field)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            _require(whole and value >= least, f"{field} must be a whole number, {least} or more")
+            # The database has no whole number above eight bytes, NumPy no seed above four.
+            _require(value < 2**32, f"{field} must be below 2**32")
+        named = isinstance(self.objective, str) and self.objective not in ("", HYPEROPT)
+        _require(named, "objective must be the name under which workers know what a trial runs")
+        is_share = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
+        _require(is_share, "validation must be a number between 0 and 1")
+        is_metric = isinstance(self.metric, str) and self.metric != ""
+        _require(is_metric, "metric must be the name of a number in the objective's results")
+        self._require_recipe()
+        self._require_space()
+        _ = self.rules
+        self._require_known()
+
+    @property
+    def goal(self) -> Goal:
+        """What makes a trial good."""
+        return Goal(self.metric, self.direction)  # type: ignore[arg-type]
+
+    @property
+    def rules(self) -> StopRules:
+        """The rules that end the search early."""
+        return StopRules.of(self.target, self.max_time, self.patience, self.goal)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is known of the objective in advance."""
+        return recipe_of(self.objective)
+
+    def _require_recipe(self) -> None:
+        has_it = self.augment == "none" or "augment" in self.recipe.settings
+        _require(
+            has_it,
+            f'augment = "{self.augment}" is for objective {LENET5}, and this study\'s is '
+            f"{self.objective}: omit it, and --space robust too",
+        )
+
+    def _require_space(self) -> None:
+        if not isinstance(self.space, Table):
+            raise UsageError(
+                "search space: it must be a table of named parameters, as in "
+                '{x = {distribution = "uniform", low = 0, high = 1}}'
+            )
+        gives = GIVEN if self.data is not None or self.recipe.needs_images else ()
+        taken = [name for name in self.space.parts if name in gives]
+        if taken:
+            raise UsageError(
+                f"search space, {taken[0]}: a study of images gives its trials {', '.join(GIVEN)}: "
+                "choose another name"
+            )
+        self.recipe.require_space(self.space)
+
+    def _require_known(self) -> None:
+        _require(
+            len(self.known) <= self.trials,
+            f"try has {len(self.known)} configurations, and the study only {self.trials} trials",
+        )
+        for index, config in enumerate(self.known):
+            try:
+                values_of(self.space, config)
+            except UsageError as error:
+                raise UsageError(f"try[{index}]: {error}") from error
+
+
+_WORDS = {"algorithm": ALGORITHMS, "augment": AUGMENTATIONS, "direction": DIRECTIONS}
+_COUNTS = {"trials": 1, "seed": 0, "batch_size": 1, "startup": 1, "max_attempts": 1}
+
+
+def require_name(name: Any) -> None:
+    """Raise ``UsageError`` if a study cannot have this name."""
+    _require(
+        isinstance(name, str) and _NAME.fullmatch(name) is not None,
+        "a study's name must be 1 to 64 letters, digits, '.', '_' or '-', and start with a "
+        "letter or digit",
+    )
+
+
+def study_name(text: str, prefix: str = "", suffix: str = "") -> str:
+    """Return a valid name of a study, made from any text."""
+    room = 64 - len(prefix) - len(suffix)
+    allowed = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:room]
+    return prefix + (allowed or "images") + suffix
+
+
+def _require(holds: bool, rule: str) -> None:
+    if not holds:
+        raise UsageError(rule)

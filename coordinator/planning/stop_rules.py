@@ -1,0 +1,138 @@
+"""Rules that end a search before its last trial: a target, a time, no improvement for too long."""
+
+from __future__ import annotations
+
+import operator
+import re
+from dataclasses import dataclass
+from typing import Any, Callable, Mapping, Sequence
+
+from hyperhive.common.errors import UsageError
+from hyperhive.common.values import number
+from hyperhive.common.wording import in_words
+from hyperhive.coordinator.ranking import best_of
+from hyperhive.store.trials.trial import Goal, Status, Trial
+
+_SIDES: Mapping[str, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge}
+_TARGET = re.compile(r"\s*([^\s<>=]+)\s*(<=|>=)\s*(\S+)\s*")
+_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+_TIME = re.compile(r"\s*([0-9.]+)\s*(s|min|h|d)\s*")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A value of a metric that is good enough, such as ``accuracy >= 0.97``."""
+
+    metric: str
+    side: str
+    value: float
+
+    @classmethod
+    def of(cls, given: Any, goal: Goal) -> Target:
+        """Read a target: a number is one of the study's goal. Raises ``UsageError``."""
+        side = ">=" if goal.direction == "maximize" else "<="
+        known = _number(given)
+        if known is not None:
+            return cls(goal.metric, side, known)
+        match = _TARGET.fullmatch(given) if isinstance(given, str) else None
+        found = _number(match[3]) if match else None
+        if match is None or found is None:
+            raise UsageError(
+                'target must be a number, or a text such as "accuracy >= 0.97" or "loss <= 0.1", '
+                f"not {given!r:.60}"
+            )
+        return cls(match[1], match[2], found)
+
+    def is_met(self, trial: Trial) -> bool:
+        """Return whether a trial reached it."""
+        value = self._value(trial)
+        return value is not None and _SIDES[self.side](value, self.value)
+
+    def reached(self, trial: Trial) -> str:
+        """Return why the search ends with this trial."""
+        found = in_words({self.metric: self._value(trial)})
+        return f"target reached: {trial.title} has {found} (target: {self.side} {self.value:g})"
+
+    def _value(self, trial: Trial) -> float | None:
+        return trial.metrics.get(self.metric)
+
+
+@dataclass(frozen=True)
+class StopRules:
+    """The rules of one study.
+
+    Args:
+        target: ends the search with the first trial that reaches it.
+        max_time: seconds for which coordinators may run the study, together.
+        patience: so many trials may end after the best one.
+    """
+
+    target: Target | None = None
+    max_time: float | None = None
+    patience: int | None = None
+
+    @classmethod
+    def of(cls, target: Any, max_time: Any, patience: Any, goal: Goal) -> StopRules:
+        """Read the rules as a study file or Python gives them. Raises ``UsageError``."""
+        if patience is not None and (
+            not isinstance(patience, int) or isinstance(patience, bool) or patience < 1
+        ):
+            raise UsageError("patience must be a whole number of trials, 1 or more")
+        return cls(
+            None if target is None else Target.of(target, goal),
+            None if max_time is None else seconds_of(max_time),
+            patience,
+        )
+
+    def why_stop(self, ended: Sequence[Trial], spent: float) -> str | None:
+        """Return why a search is to stop, None if it is not.
+
+        Args:
+            ended: its trials that have ended.
+            spent: seconds for which coordinators have run it.
+        """
+        done = [trial for trial in ended if trial.status is Status.DONE]
+        if self.target is not None:
+            reached = [trial for trial in done if self.target.is_met(trial)]
+            if reached:
+                return self.target.reached(min(reached, key=_end))
+        if self.max_time is not None and spent >= self.max_time:
+            return f"the time is over: it was {_time_in_words(self.max_time)} (max_time)"
+        best = best_of(done)
+        if self.patience is not None and best is not None:
+            later = sum(_end(trial) > _end(best) for trial in done)
+            if later >= self.patience:
+                return f"{later} trials ended without a better one than {best.title} (patience)"
+        return None
+
+
+def seconds_of(given: Any) -> float:
+    """Return a time in seconds, of a number of them or "90 min". Raises ``UsageError``."""
+    match = _TIME.fullmatch(given) if isinstance(given, str) else None
+    value = _number(match[1] if match else given)
+    seconds = value * _UNITS[match[2]] if match and value is not None else value
+    if seconds is None or seconds <= 0:
+        raise UsageError(
+            'max_time must be a number of seconds above 0, or a text such as "90 s", "30 min", '
+            f'"2 h" or "1 d", not {given!r:.60}'
+        )
+    return seconds
+
+
+def _number(given: Any) -> float | None:
+    """Return a number, or a text that is one as flags are: finite; None for anything else."""
+    try:
+        return number(float(given)) if isinstance(given, str) else number(given)
+    except ValueError:
+        return None
+
+
+def _time_in_words(seconds: float) -> str:
+    unit = max((u for u, size in _UNITS.items() if size <= seconds), key=_UNITS.get, default="s")  # type: ignore[arg-type]
+    return f"{seconds / _UNITS[unit]:g} {unit}"
+
+
+def _end(trial: Trial) -> tuple[Any, int]:
+    """Return what orders trials by their end; results that were delivered at once by number."""
+    at = trial.refresh_time
+    return (at.timestamp() if at is not None else 0.0, trial.tid)

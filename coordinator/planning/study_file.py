@@ -1,0 +1,100 @@
+"""Study files: TOML with the fields of a plan."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any, Mapping
+
+from hyperhive.common.errors import UsageError
+from hyperhive.common.files import read_text
+from hyperhive.common.text import with_home
+from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.planning.recipes import recipe_of
+from hyperhive.coordinator.spaces.named import NAMED, named
+from hyperhive.coordinator.spaces.parsing import parse
+from hyperhive.model.data.loading import NAMES as DATASET_NAMES
+from hyperhive.model.data.loading import DatasetRequest
+from hyperhive.store.trials.trial import LENET5
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_RENAMED = {"data": "dataset", "known": "try"}
+"""Fields of a plan that have another name in a file."""
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Return the fields of a ``Plan`` that a study file sets; raises ``UsageError``.
+
+    A relative ``data`` is relative to the study file's folder.
+    """
+    try:
+        tables = tomllib.loads(read_text(path))
+    except OSError as error:
+        raise UsageError(f"study file {path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of 5,000 digits
+        raise UsageError(f"study file {path} is not valid TOML: {error}") from error
+    names = {_RENAMED.get(field.name, field.name) for field in dataclasses.fields(Plan)}
+    _refuse_unknown(path, set(tables), names)
+    try:
+        return _fields(path, tables)
+    except UsageError as error:
+        raise UsageError(f"study file {path}: {error}") from error
+
+
+def _fields(path: Path, tables: Mapping[str, Any]) -> dict[str, Any]:
+    special = ("dataset", "space", "try")
+    fields = {key: value for key, value in tables.items() if key not in special}
+    settings = recipe_of(fields.get("objective", LENET5)).settings
+    if "batch_size" in fields and "batch_size" not in settings:
+        raise UsageError(
+            f"batch_size is for objective {LENET5}: write it below [space] for another"
+        )
+    if isinstance(tables.get("space"), str):
+        fields = {**named(tables["space"]), **fields}
+    elif "space" in tables:
+        fields["space"] = parse(_table(tables, "space"))
+    if "dataset" in tables:
+        fields["data"] = _request(path, _table(tables, "dataset"))
+    if "try" in tables:
+        known = tables["try"]
+        if not isinstance(known, list) or not all(isinstance(each, dict) for each in known):
+            raise UsageError("try must be a list of configurations, as in [{lr = 0.01}]")
+        fields["known"] = tuple(known)
+    return fields
+
+
+def _request(path: Path, table: Mapping[str, Any]) -> DatasetRequest:
+    known = {"name", "data", "gray", "strict"}
+    _refuse_unknown(path, set(table), known, "dataset.")
+    kinds = {"name": str, "data": str, "gray": bool, "strict": bool}
+    words = {str: "a string", bool: "true or false"}
+    for key, value in table.items():
+        if not isinstance(value, kinds[key]):
+            raise UsageError(f"dataset.{key} must be {words[kinds[key]]}")
+    name = table.get("name")
+    if name not in DATASET_NAMES:
+        raise UsageError("dataset.name must be one of " + ", ".join(DATASET_NAMES))
+    data: Path | None = path.parent / with_home(table["data"]) if "data" in table else None
+    return DatasetRequest(str(name), data, table.get("gray", False), table.get("strict", False))
+
+
+def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    names = ", or the name of a space: " + ", ".join(NAMED) if name == "space" else ""
+    table = tables[name]
+    if not isinstance(table, dict):
+        raise UsageError(f"[{name}] must be a table{names}")
+    return table
+
+
+def _refuse_unknown(path: Path, keys: set[str], known: set[str], prefix: str = "") -> None:
+    unknown = ", ".join(prefix + key for key in sorted(keys - known))
+    if unknown:
+        raise UsageError(
+            f"study file {path} has an unknown key: {unknown}; there are "
+            f"{', '.join(prefix + key for key in sorted(known))}"
+        )

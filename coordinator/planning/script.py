@@ -47,7 +47,9 @@ def _objective(file: Path, module: Any, chosen: str | None) -> str:
         raise UsageError(NO_OBJECTIVE)
     if chosen not in found:
         names = ", ".join(f"{file.name}:{name}" for name in found)
-        reason = "several functions could be the objective" if chosen is None else "no such function"
+        reason = (
+            "several functions could be the objective" if chosen is None else "no such function"
+        )
         raise UsageError(f"{reason}: name one of {names}")
     return f"{file.name}:{chosen}"
 

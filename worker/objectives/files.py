@@ -20,9 +20,7 @@ from hyperhive.worker.objectives.api import Objective
 from hyperhive.worker.objectives.command import Command
 from hyperhive.worker.objectives.function import FunctionObjective, arguments
 
-NO_OBJECTIVE = (
-    "it has no function that takes (config, trial) or (config), and no hyperhive.command"
-)
+NO_OBJECTIVE = "it has no function that takes (config, trial) or (config), and no hyperhive.command"
 _PREFIX = "_hyperhive_objectives_"
 
 

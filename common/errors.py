@@ -7,6 +7,7 @@ HyperhiveError
 │   ├── DatasetError
 │   ├── CheckpointError
 │   ├── DeviceError
+│   ├── ObjectiveError    a function of the user's cannot be loaded
 │   ├── SourceError       a camera, stream or file of predict-cam
 │   ├── NoModel
 │   ├── OutputError
@@ -47,6 +48,10 @@ class CheckpointError(InputError):
 
 class DeviceError(InputError):
     """The requested device is missing, or cannot do the work."""
+
+
+class ObjectiveError(InputError):
+    """An objective of the user's is no such thing, or cannot be loaded here."""
 
 
 class SourceError(InputError):

@@ -32,8 +32,13 @@ class LogFormatter(logging.Formatter):
         return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
-def log_handler(form: str = "%(message)s") -> logging.Handler:
-    """Return what writes a log to standard error, each record in this form."""
-    handler = logging.StreamHandler()
+def log_handler(form: str = "%(message)s", file: str | None = None) -> logging.Handler:
+    """Return what writes a log, each record in this form, to a file or to standard error.
+
+    The file is made, or appended to, with the first record.
+    """
+    handler: logging.Handler = logging.StreamHandler()
+    if file is not None:
+        handler = logging.FileHandler(file, encoding="utf-8", delay=True)
     handler.setFormatter(LogFormatter(form, "%H:%M:%S"))
     return handler

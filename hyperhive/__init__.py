@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hyperhive.store.store import Store
     from hyperhive.worker.objectives.api import Context, Outcome, Stopped
+    from hyperhive.worker.objectives.command import command
 
 __version__ = "0.1.0"
-__all__ = ["Context", "Outcome", "Stopped", "Store", "__version__"]
+__all__ = ["Context", "Outcome", "Stopped", "Store", "__version__", "command"]
 
 _HOMES = {
     "Context": "hyperhive.worker.objectives.api",
     "Outcome": "hyperhive.worker.objectives.api",
     "Stopped": "hyperhive.worker.objectives.api",
     "Store": "hyperhive.store.store",
+    "command": "hyperhive.worker.objectives.command",
 }
 
 

@@ -1,8 +1,10 @@
 """The command ``hyperhive worker``: its options, and what each of its processes sets up."""
 
+import io
 import logging
 import os
-from typing import Optional
+import sys
+from typing import List, Optional
 
 import typer
 
@@ -29,6 +31,13 @@ _LEASE = typer.Option(
 )
 _GRACE = typer.Option(
     WorkerSettings.grace, min=0.0, help="Seconds to finish the current trial after Ctrl-C."
+)
+_OBJECTIVES = typer.Option(
+    [],
+    "--objectives",
+    metavar="FILE.py",
+    help="Also run the functions of this file, as FILE.py:FUNCTION; may be repeated. Each slot "
+    "imports it once, when it starts: start the worker again after a change.",
 )
 _ALLOW_PICKLED = typer.Option(
     False,
@@ -75,6 +84,7 @@ def worker(
     slots: Optional[int] = _SLOTS,
     lease: float = _LEASE,
     grace: float = _GRACE,
+    objectives: List[str] = _OBJECTIVES,
     allow_pickled: bool = _ALLOW_PICKLED,
     pause_on_battery: bool = _PAUSE_ON_BATTERY,
     max_temp: Optional[float] = _MAX_TEMP,
@@ -95,6 +105,7 @@ def worker(
         slots=slots,
         lease=lease,
         grace=grace,
+        objectives=tuple(objectives),
         allow_pickled=allow_pickled,
         pause_on_battery=pause_on_battery,
         max_temp=max_temp,
@@ -103,19 +114,24 @@ def worker(
         verbose=verbose,
         while_stdin_open=while_stdin_open,
     )
-    _set_up_logging(verbose, "worker")
+    set_up_logging(settings, "worker")
     from hyperhive.worker.slots import run_slots
 
-    run_slots(settings, save_login, _set_up_slot)
+    run_slots(settings, save_login, set_up_slot)
 
 
-def _set_up_slot(settings: WorkerSettings, name: str) -> None:
+def set_up_slot(settings: WorkerSettings, name: str) -> None:
     """Set up a slot's process, before it imports PyTorch, which reads the number of threads."""
     accept_any_character()
-    _set_up_logging(settings.verbose, name)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what an objective prints is seen at once
+        sys.stdout.reconfigure(line_buffering=True)
+    set_up_logging(settings, name)
     os.environ["OMP_NUM_THREADS"] = str(threads_of_slot(settings.device))
 
 
-def _set_up_logging(verbose: bool, name: str) -> None:
-    handler = log_handler(f"%(asctime)s {name}  %(message)s")
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
+def set_up_logging(settings: WorkerSettings, name: str) -> None:
+    """Set up the log of a process that has this name in it."""
+    handler = log_handler(f"%(asctime)s {name}  %(message)s", settings.log)
+    level = logging.DEBUG if settings.verbose else logging.INFO
+    level = level if settings.log is None else logging.WARNING
+    logging.basicConfig(level=level, handlers=[handler])

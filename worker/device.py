@@ -13,8 +13,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hyperhive.common.extras import require_installed
 from hyperhive.common.text import of_error
+
+_ACCELERATORS = ("nvidiactl", "nvhost-ctrl", "nvmap", "nvgpu", "dxg", "kfd")
+"""What Linux has in /dev with CUDA (a PC, a Jetson, Windows's own Linux) or ROCm."""
+
+
+def may_have_accelerator(devices: Path = Path("/dev")) -> bool:
+    """Return False where PyTorch would surely find only the CPU; asking it takes seconds.
+
+    Args:
+        devices: Linux's folder of devices.
+    """
+    return sys.platform != "linux" or any((devices / name).exists() for name in _ACCELERATORS)
 
 
 def default_slots(kind: str) -> int:
@@ -60,11 +71,9 @@ def versions() -> dict[str, str]:
 
 
 def installed() -> dict[str, str]:
-    """Return the versions of Python and PyTorch, without importing torch where possible.
-
-    Raises ``ModuleNotFoundError`` if PyTorch is not installed.
-    """
-    require_installed("torch")
+    """Return the versions of Python and PyTorch, if that is there; imports torch if it must."""
+    if importlib.util.find_spec("torch") is None:
+        return {"python": platform.python_version()}
     try:
         torch = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:  # a build that pip does not know

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import time
 import traceback
 from typing import Any, Callable, Mapping
 
 from hyperhive.common.errors import ConfigError, DatasetError, DeviceError, HyperhiveError
-from hyperhive.common.signals import StopRequest
+from hyperhive.common.signals import StopRequest, end_process
 from hyperhive.common.text import of_error, storable
 from hyperhive.common.values import is_number
 from hyperhive.common.wording import in_words
@@ -33,6 +34,7 @@ from hyperhive.worker.device import is_device_failure
 from hyperhive.worker.heartbeat import Heartbeat, Held
 from hyperhive.worker.identity import Identity
 from hyperhive.worker.objectives.api import Context, Objective, Outcome, Stopped
+from hyperhive.worker.objectives.goal import scored
 from hyperhive.worker.outbox import Entry, Outbox
 from hyperhive.worker.pausing import PausePolicy, pause_if_needed
 from hyperhive.worker.settings import WorkerSettings
@@ -221,7 +223,8 @@ class Worker:
             trial=held.trial,
             store=store,
         )
-        return _called(self._objectives[str(held.trial.objective)], held.trial.config, context)
+        objective = self._objectives[str(held.trial.objective)]
+        return scored(_called(objective, held.trial.config, context), held.trial)
 
     def _settle(self, store: Store, held: Held, error: Exception) -> None:
         """Tell the store how a trial without a result ended.
@@ -254,7 +257,10 @@ class Worker:
                 log.error("%s: no other worker could do better: %s", name, text)
             else:
                 store.queue.fail(trial, ErrorKind.OBJECTIVE, text)
-                log.error("%s: failed\n%s", name, _traceback(error))
+                # An error of ours says all in its sentence.
+                is_ours = isinstance(error, HyperhiveError)
+                where = f": {text}" if is_ours else f"\n{_traceback(error)}"
+                log.error("%s: failed%s", name, where)
         except LeaseLost:
             log.warning("%s: no longer this worker's; %s", name, _why_lost(store, trial))
 
@@ -274,17 +280,35 @@ def _called(objective: Objective, config: Mapping[str, Any], context: Context) -
 
     A real request to stop is never raised here: see ``_slot`` in ``worker/slots.py``.
     """
+    process, name = os.getpid(), context.trial.objective
     try:
-        return objective(config, context)
-    except Exception:
-        raise
-    except SystemExit as error:
-        raise RuntimeError(f"the objective called sys.exit({error})") from error
-    except BaseException as error:  # KeyboardInterrupt, GeneratorExit, or a package's own
-        raise RuntimeError(f"the objective raised {of_error(error)}") from error
+        outcome = objective(config, context)
+    except BaseException as error:
+        _end_fork(process, error)
+        if isinstance(error, Exception):
+            raise
+        if isinstance(error, SystemExit):
+            raise RuntimeError(f"objective {name} called sys.exit({error})") from error
+        # KeyboardInterrupt, GeneratorExit, or a package's own
+        raise RuntimeError(f"objective {name} raised {of_error(error)}") from error
+    _end_fork(process)
+    return outcome
 
 
-def _traceback(error: Exception) -> str:
+def _end_fork(process: int, error: BaseException | None = None) -> None:
+    """End this process if the objective forked it: the trial is that of the process it began in."""
+    if os.getpid() == process:
+        return
+    code = 0
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        log.error("a process that the objective forked: failed\n%s", _traceback(error))
+        code = 1
+    end_process(code)
+
+
+def _traceback(error: BaseException) -> str:
     """Return an error's traceback for the log, without most of a text that quotes its data."""
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     return "".join(storable(line, LONGEST_MESSAGE) for line in lines).rstrip()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hyperhive.worker.objectives.given import Given
+
 
 @dataclass(frozen=True)
 class WorkerSettings:
@@ -16,6 +18,8 @@ class WorkerSettings:
         slots: how many trials to run at once; None for the device's default.
         lease: seconds without a heartbeat until others may take the trial.
         grace: seconds that a stopping worker may take to finish its trial.
+        objectives: the files whose functions it can run.
+        given: a function that the program gave that starts it.
         allow_pickled: also run the jobs of hyperopt's ``fmin``, which bring their code.
         pause_on_battery: pause while the machine runs on its battery.
         max_temp: pause above this temperature, in degrees Celsius; None for no limit.
@@ -23,6 +27,7 @@ class WorkerSettings:
         first_come: take trials in the order they were posted, and run no second copies.
         verbose: log at level DEBUG.
         while_stdin_open: stop in good order when standard input ends.
+        log: the file for its log, and then only for warnings; None for standard error.
     """
 
     mongo: str | None = None
@@ -31,6 +36,8 @@ class WorkerSettings:
     slots: int | None = None
     lease: float = 60.0
     grace: float = 10.0
+    objectives: tuple[str, ...] = ()
+    given: Given | None = None
     allow_pickled: bool = False
     pause_on_battery: bool = False
     max_temp: float | None = None
@@ -38,3 +45,4 @@ class WorkerSettings:
     first_come: bool = False
     verbose: bool = False
     while_stdin_open: bool = False
+    log: str | None = None

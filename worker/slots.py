@@ -10,16 +10,18 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+import time
 from dataclasses import replace
 from typing import Callable, NoReturn
 
 from hyperhive.common import files, paths
 from hyperhive.common.errors import HyperhiveError, UsageError
+from hyperhive.common.extras import require_installed
 from hyperhive.common.signals import StopRequest, end_process
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.server import login
 from hyperhive.store.server.choice import named
-from hyperhive.worker.device import default_slots, describe, installed
+from hyperhive.worker.device import default_slots, describe, installed, may_have_accelerator
 from hyperhive.worker.outbox import default_directory
 from hyperhive.worker.pool import EXPECTED_ERROR, Pool
 from hyperhive.worker.settings import WorkerSettings
@@ -30,6 +32,8 @@ SetUp = Callable[[WorkerSettings, str], None]
 """Sets up a process that has this name in its log: its logging and environment variables."""
 
 _PING_TIMEOUT_S = 2.0
+_DEAF_S = 5.0
+"""How long an objective may take to end when it should."""
 
 
 def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoReturn:
@@ -57,7 +61,8 @@ def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoRe
     receiver, sender = multiprocessing.Pipe(duplex=False)
     pool = Pool(_slot, (settings, sender, set_up), slots)
     if settings.while_stdin_open:
-        threading.Thread(target=_stop_with_input, args=(pool,), daemon=True).start()
+        patience = settings.grace + _DEAF_S
+        threading.Thread(target=_stop_with_input, args=(pool, patience), daemon=True).start()
     if pool.run():
         end_process(0)
     # Most errors are the same in every slot: log each once.
@@ -74,9 +79,11 @@ def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoRe
 
 def _checked(settings: WorkerSettings, save_login: bool) -> WorkerSettings:
     """Return the settings with the login and the device that they stand for, or raise."""
+    from hyperhive.worker.objectives.files import checked
     from hyperhive.worker.pausing import PausePolicy
 
     PausePolicy.of(settings)
+    settings = replace(settings, objectives=checked(settings.objectives))
     _lower_priority(settings.nice)
     files.require_writable(
         default_directory(),
@@ -85,7 +92,7 @@ def _checked(settings: WorkerSettings, save_login: bool) -> WorkerSettings:
         may_be_full=True,  # results are kept in memory until there is room
     )
     mongo = _login(settings.mongo, save_login)
-    return replace(settings, mongo=mongo, device=_device_kind(settings.device))
+    return replace(settings, mongo=mongo, device=_device_kind(settings))
 
 
 def _lower_priority(by: int) -> None:
@@ -125,21 +132,37 @@ def _check_login(uri: str) -> None:
         store.ping()
 
 
-def _device_kind(choice: str) -> str:
-    """Return ``cpu``, ``cuda`` or ``mps``; does not import torch, which is slow, for ``cpu``."""
-    installed()
-    if choice == "cpu":
-        return choice
+def _device_kind(settings: WorkerSettings) -> str:
+    """Return ``cpu``, ``cuda`` or ``mps``; does not import torch, which is slow, for ``cpu``.
+
+    Raises ``ModuleNotFoundError`` if PyTorch is missing, and the choice or the only objective needs
+    it.
+    """
+    from hyperhive.worker.objectives.registry import needs_torch
+
+    if needs_torch(settings) or settings.device not in ("auto", "cpu"):
+        require_installed("torch")
+    is_auto = settings.device == "auto"
+    can_ask = may_have_accelerator() and "torch" in installed()
+    if settings.device == "cpu" or (is_auto and not can_ask):
+        return "cpu"
     from hyperhive.model.device import choose
 
-    return choose(choice).type
+    return choose(settings.device).type
 
 
-def _stop_with_input(pool: Pool) -> None:
-    """Stop in good order when standard input ends: the system closes it with its writer."""
+def _stop_with_input(pool: Pool, patience: float) -> None:
+    """Stop when standard input ends: the system closes it with its writer.
+
+    Nobody is there to stop slots whose objective does not ask whether it should: after ``patience``
+    seconds they are killed.
+    """
     while os.read(0, 1):
         pass
-    log.warning("the command that started this worker has ended")
+    log.info("the program that started this worker has ended, or needs it no longer")
+    pool.stop()
+    time.sleep(patience)
+    pool.stop()
     pool.stop()
 
 
@@ -161,7 +184,7 @@ def _slot(
     signal.signal(signal.SIGTERM, stop.on_signal)
     threading.Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
     try:
-        _work(settings, stop)
+        _work(settings, stop, number)
     except HyperhiveError as error:
         log.debug("where the error was raised:", exc_info=True)  # seen with --verbose
         try:
@@ -173,15 +196,17 @@ def _slot(
         ending.code = 0
 
 
-def _work(settings: WorkerSettings, stop: StopRequest) -> None:
+def _work(settings: WorkerSettings, stop: StopRequest, number: int) -> None:
     from hyperhive.store.workers import new_worker_id
     from hyperhive.worker.identity import Identity
     from hyperhive.worker.loop import Worker
-    from hyperhive.worker.objectives.registry import registered
+    from hyperhive.worker.objectives.registry import available
     from hyperhive.worker.outbox import Outbox
 
     name = new_worker_id(login.device_of(settings.mongo))
-    objectives = registered(settings.allow_pickled)
+    objectives = available(settings)
+    if number == 1 and settings.objectives:
+        log.info("objectives: %s", ", ".join(sorted(objectives)))
     identity = Identity(
         name, settings.study, describe(settings.device), installed(), tuple(objectives)
     )

@@ -51,9 +51,10 @@ class Fleet:
     @property
     def waiting(self) -> list[str]:
         """Why trials wait, a line for each study where nobody takes some, or one for them all."""
-        is_open = any(study.is_open for study in self.studies)
         if not self.here:
-            return [no_worker(bool(self.silent))] if is_open else []
+            open_trials = [each.trials for each in self.studies if each.is_open]
+            objectives = {trial.objective for trials in open_trials for trial in trials}
+            return [no_worker(bool(self.silent), objectives)] if open_trials else []
         reasons = [
             (study.title, why_waiting(study.name, study.trials, self.here, True))
             for study in self.studies

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from hyperhive.coordinator.views.wording import no_worker
+from hyperhive.coordinator.views.wording import file_of, no_worker
 from hyperhive.store.store import GIVE_UP_AFTER_S
 from hyperhive.store.trials.trial import HYPEROPT, Status, Trial
 from hyperhive.store.workers import WorkerRecord
@@ -25,7 +25,7 @@ def why_waiting(
         had_workers: whether any were here before.
     """
     if not here:
-        return no_worker(had_workers)
+        return no_worker(had_workers, (trial.objective for trial in trials))
     workers = [worker for worker in here if worker.study in (None, study)]
     if not workers:
         with_it = f", or with --study {study}" if study else ""
@@ -50,6 +50,12 @@ def _lacking(trials: Sequence[Trial], workers: Sequence[WorkerRecord]) -> str:
     without = f"{_here(workers)} without it"
     if objective == HYPEROPT:
         return f"{_wait(trials)} for a worker with --allow-pickled-objectives: {without}"
+    file = file_of(objective)
+    if file is not None:
+        return (
+            f"{_wait(trials)} for objective {objective}: {without}; start "
+            f"`hyperhive worker --objectives {file}` there, with the path of that file"
+        )
     return (
         f"{_wait(trials)} for objective {objective}: {without}; install its package there (entry "
         "point hyperhive.objectives) and start them again"

@@ -5,15 +5,21 @@ Importing this needs neither hyperopt nor NumPy: ``hyperhive best`` runs on smal
 
 from __future__ import annotations
 
-from typing import Mapping
+import itertools
+import shlex
+from typing import Iterable, Mapping
 
 from rich.text import Text
 
 from hyperhive.common.text import printable
+from hyperhive.common.values import number
 from hyperhive.common.wording import in_words, percent
 from hyperhive.coordinator.views.study_state import StudyState
 from hyperhive.store.trials.trial import Status, Trial
 from hyperhive.store.workers import WorkerRecord
+
+_MOST_SHOWN = 4
+"""Of the values that a function reports: a view has a line for a trial."""
 
 
 def state(study: StudyState) -> str:
@@ -76,12 +82,19 @@ def outcome(trial: Trial) -> str:
 
 
 def doing(trial: Trial) -> str:
-    """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2 %``."""
-    text = trial.title
-    if trial.epoch is None or trial.epochs is None:  # it has just started, or is another objective
+    """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2 %``.
+
+    A function of one's own reports a step and metrics: ``trial 7: step 3, accuracy 0.612``.
+    """
+    text, progress = trial.title, trial.progress or {}
+    if trial.epoch is not None and trial.epochs is not None:
+        text += f": epoch {trial.epoch} of {trial.epochs}"
+        accuracy = trial.latest_accuracy
+        return text if accuracy is None else f"{text}, {percent(accuracy)}"
+    if number(progress.get("step")) is None:  # it has just started, or is another objective
         return text
-    text += f": epoch {trial.epoch} of {trial.epochs}"
-    return text if trial.latest_accuracy is None else f"{text}, {percent(trial.latest_accuracy)}"
+    shown = {"step": progress["step"], **progress}
+    return f"{text}: {in_words(dict(itertools.islice(shown.items(), _MOST_SHOWN)))}"
 
 
 def occupation(worker: WorkerRecord, work: str) -> str:
@@ -106,13 +119,24 @@ def report_of(worker: WorkerRecord, trial: Trial | None, is_silent: bool) -> str
     return text
 
 
-def no_worker(had_workers: bool) -> str:
-    """Return what is wrong, and what to do, when nobody works."""
+def no_worker(had_workers: bool, objectives: Iterable[str | None] = ()) -> str:
+    """Return what is wrong, and what to do, when nobody works.
+
+    ``objectives`` are those of the trials: a worker needs the files of those that are in files.
+    """
     problem = "all workers are gone" if had_workers else "no worker yet"
+    files = sorted({file for file in map(file_of, objectives) if file is not None})
+    command = " ".join(["hyperhive worker", *(f"--objectives {file}" for file in files)])
     return (
-        f"{problem}: run `hyperhive worker` here; other machines can help if the MongoDB is shared "
+        f"{problem}: run `{command}` here; other machines can help if the MongoDB is shared "
         "(`hyperhive mongo share`)"
     )
+
+
+def file_of(objective: str | None) -> str | None:
+    """Return the file of an objective ``digits.py:train``, for a shell; None for any other."""
+    file, colon, _ = (objective or "").rpartition(":")
+    return shlex.quote(file) if colon and file.endswith(".py") else None
 
 
 def ago(seconds: float) -> str:

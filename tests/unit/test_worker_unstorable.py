@@ -78,9 +78,9 @@ def raising(error: BaseException) -> Any:
     [
         (ValueError(f"cannot parse {A_FILE}"), "ValueError: cannot parse /data/caf\\xe9.csv"),
         (Wordless(), "Wordless: <"),
-        (KeyboardInterrupt(), "RuntimeError: the objective raised KeyboardInterrupt"),
-        (SystemExit(7), "RuntimeError: the objective called sys.exit(7)"),
-        (GeneratorExit("x"), "RuntimeError: the objective raised GeneratorExit: x"),
+        (KeyboardInterrupt(), "RuntimeError: objective lenet5 raised KeyboardInterrupt"),
+        (SystemExit(7), "RuntimeError: objective lenet5 called sys.exit(7)"),
+        (GeneratorExit("x"), "RuntimeError: objective lenet5 raised GeneratorExit: x"),
         (NoException("gone"), "NoException: gone"),
     ],
     ids=lambda value: type(value).__name__,

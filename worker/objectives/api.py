@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
+from hyperhive.common.errors import HyperhiveError
+
 if TYPE_CHECKING:  # these load PyMongo and NumPy, which an objective of one's own may not need
     from hyperhive.model.data.dataset import Dataset
     from hyperhive.store.store import Store
@@ -15,13 +17,18 @@ class Stopped(Exception):
     """An objective raises this when it ends early because ``should_stop`` returned true."""
 
 
+class BadResult(HyperhiveError):
+    """An objective returned, or reported, what is no result."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What an objective found.
 
     ``result`` is a result as hyperopt defines it: plain JSON with ``status``, and with ``loss`` if
-    the status is ``ok``. ``weights`` are the bytes of a safetensors file, or None. Raises
-    ``ValueError`` for any other result.
+    the status is ``ok``; where the study has another metric as its goal, that metric is enough.
+    ``weights`` are the bytes of a safetensors file, or None. Raises ``ValueError`` for a result
+    without a status.
 
     All else in a result is optional. A study uses:
 
@@ -37,9 +44,8 @@ class Outcome:
     weights: bytes | None = None
 
     def __post_init__(self) -> None:
-        status, loss = self.result.get("status"), self.result.get("loss")
-        if status is None or (status == "ok" and not isinstance(loss, (int, float))):
-            raise ValueError("an objective's result needs a status and a loss that is a number")
+        if self.result.get("status") is None:
+            raise ValueError("an objective's result needs a status")
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import math
+import os
 from typing import Any, Callable, Mapping
 
-from hyperhive.common.errors import HyperhiveError
 from hyperhive.common.values import is_number, number
-from hyperhive.worker.objectives.api import Context, Outcome, Stopped
+from hyperhive.worker.objectives.api import BadResult, Context, Outcome, Stopped
+from hyperhive.worker.objectives.goal import WORST_LOSS
 
-_MOST_REPORTS = 10_000
-"""The history of a trial is kept with its result, whose size is limited."""
+_MOST_NUMBERS = 100_000
+"""Of the reports that are kept with a result, whose size is limited: about 3 MB."""
+
+_DEEPEST = 50
+"""Levels of a result; the database has a limit of its own, of 100."""
 
 _UNKNOWN_S = 1.0
 """A function does not say how long it will take. With any time left, a worker that must pause holds
 it at a report, and one that is stopped lets it run for the whole grace."""
-
-
-class BadResult(HyperhiveError):
-    """An objective returned, or reported, what is no result: another run would not help."""
 
 
 class RunningTrial:
@@ -29,7 +31,9 @@ class RunningTrial:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._last_step: float = -math.inf
+        self._process = os.getpid()
+        self._last_step = -math.inf
+        self._kept = 0
         self.number: int = context.trial.tid
         self.device: str = context.device
         self.history: list[dict[str, Any]] = []
@@ -38,6 +42,8 @@ class RunningTrial:
     def report(self, step: float, **metrics: Any) -> None:
         """Report metrics after a step, such as an epoch; they are shown live and kept.
 
+        Of a hundred thousand numbers and more, every second report is forgotten.
+
         Args:
             step: rises from report to report.
             metrics: a number each, of Python's, NumPy's or PyTorch's.
@@ -45,21 +51,19 @@ class RunningTrial:
         Raises ``Stopped`` if the trial has to end; let it pass. Raises ``BadResult`` for a step
         that does not rise, and for a metric that is no number.
         """
-        at = number(plain(step))
-        if at is None or at <= self._last_step:
-            raise BadResult(
-                f"trial.report: step {step!r} came after {self._last_step:g}: steps must be "
-                "numbers that rise"
-            )
-        values = {name: plain(value) for name, value in metrics.items()}
-        for name, value in values.items():
+        if os.getpid() != self._process:
+            raise RuntimeError("trial.report works only in the process in which the function began")
+        entry = {name: _scalar(value) for name, value in {"step": step, **metrics}.items()}
+        for name, value in entry.items():
             if not is_number(value):
-                raise BadResult(f"trial.report: {name} must be a number, not {_kind(value)}")
-        if len(self.history) == _MOST_REPORTS:
-            raise BadResult(f"trial.report: more than {_MOST_REPORTS:,} reports; report less often")
+                raise self._refusal(f"reported {_kind(value)} as {name}: it must be a number")
+        at = number(entry["step"])
+        if at is None or at <= self._last_step:
+            raise self._refusal(
+                f"reported step {entry['step']} after step {self._last_step:g}: steps must rise"
+            )
         self._last_step = at
-        entry = {"step": plain(step), **values}
-        self.history.append(entry)
+        self._keep(entry)
         self._context.report(entry, _UNKNOWN_S)
         if self.should_stop():
             raise Stopped
@@ -69,6 +73,16 @@ class RunningTrial:
         self.was_told_to_stop = self.was_told_to_stop or self._context.should_stop()
         return self.was_told_to_stop
 
+    def _keep(self, entry: dict[str, Any]) -> None:
+        self.history.append(entry)
+        self._kept += len(entry)
+        if self._kept > _MOST_NUMBERS:
+            self.history = self.history[::-2][::-1]  # the last one stays
+            self._kept = sum(map(len, self.history))
+
+    def _refusal(self, said: str) -> BadResult:
+        return BadResult(f"{self._context.trial.objective} {said}")
+
 
 class FunctionObjective:
     """Runs a function of a configuration and a trial.
@@ -76,55 +90,102 @@ class FunctionObjective:
     The function returns its loss, or a dictionary with ``loss`` and whatever else is to be kept.
 
     Args:
-        name: of the objective, for messages.
         function: is called with the configuration, as the search space describes it, and with a
-            ``RunningTrial``.
+            ``RunningTrial`` if it takes two arguments.
+
+    Raises ``TypeError`` if it takes neither one argument nor two.
     """
 
-    def __init__(self, name: str, function: Callable[[Any, RunningTrial], Any]) -> None:
-        self._name = name
+    def __init__(self, function: Callable[..., Any]) -> None:
+        count = arguments(function)
+        if count is None:
+            raise TypeError(f"{function!r} takes neither (config) nor (config, trial)")
         self._function = function
+        self._takes_trial = count == 2
 
     def __call__(self, config: Mapping[str, Any], context: Context) -> Outcome:
         """Run the function; raises whatever it raises, and ``BadResult`` for what is no result."""
         trial = RunningTrial(context)
-        returned = self._function(config, trial)
+        own = copy.deepcopy(dict(config))  # the function may change it
+        returned = self._function(own, trial) if self._takes_trial else self._function(own)
         if trial.was_told_to_stop:  # so what it returned may be half done
             raise Stopped
-        return Outcome(self._result(plain(returned), trial))
-
-    def _result(self, returned: Any, trial: RunningTrial) -> dict[str, Any]:
-        found = {"loss": returned} if is_number(returned) else returned
-        if not isinstance(found, dict):
-            raise BadResult(
-                f"{self._name} returned {_kind(found)}: it must return its loss, a number, or a "
-                'dictionary such as {"loss": 0.1}'
-            )
-        if not is_number(found.get("loss")):
-            said = _kind(found["loss"]) + " as its loss" if "loss" in found else "no loss"
-            raise BadResult(
-                f"{self._name} returned {said}: the dictionary must have a number, loss, that is "
-                "to be small"
-            )
-        result = {"status": "ok", **found, "diverged": not math.isfinite(found["loss"])}
-        return {**result, "history": trial.history} if trial.history else result
+        return Outcome(_result(str(context.trial.objective), returned, trial))
 
 
-def plain(value: Any) -> Any:
-    """Return a value with the numbers of NumPy and PyTorch in it as Python's."""
+def arguments(function: Callable[..., Any]) -> int | None:
+    """Return 2 for a function of ``(config, trial)``, 1 for one of ``(config)``, None for others.
+
+    A second argument that need not be given is the trial only if that is its name.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a function written in C need not have one
+        return 2
+    if _takes(signature, 2):
+        second = list(signature.parameters.values())[1:2]
+        is_trial = not _takes(signature, 1) or not second or second[0].name == "trial"
+        if is_trial or second[0].kind is inspect.Parameter.VAR_POSITIONAL:
+            return 2
+    return 1 if _takes(signature, 1) else None
+
+
+def _takes(signature: inspect.Signature, count: int) -> bool:
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def _result(name: str, returned: Any, trial: RunningTrial) -> dict[str, Any]:
+    """Return a function's result as ``Outcome`` describes it, with what was reported."""
+    scalar = _scalar(returned)
+    found = {"loss": scalar} if is_number(scalar) else returned
+    if not isinstance(found, Mapping):
+        raise BadResult(
+            f"{name} returned {_kind(found)}: it must return its loss, a number, or a dictionary "
+            'such as {"loss": 0.1}'
+        )
+    result = {"status": "ok", **_plain(name, found, ())}
+    if result["status"] not in ("ok", "fail"):
+        raise BadResult(f"{name} returned {_kind(result['status'])} as its status: omit it")
+    if is_number(result.get("loss")) and number(result["loss"]) is None:
+        result.update(loss=WORST_LOSS, diverged=True)
+    return {**result, "history": trial.history} if trial.history else result
+
+
+def _plain(name: str, value: Any, path: tuple[str, ...]) -> Any:
+    """Return what a function returned as plain JSON; raises ``BadResult`` if it is none."""
+    where = f" in {'.'.join(path[:5])}" if path else ""
+    if len(path) > _DEEPEST:
+        raise BadResult(f"{name} returned what contains itself, or is nested too deep{where}")
     if isinstance(value, Mapping):
-        return {name: plain(part) for name, part in value.items()}
+        for key in value:
+            if not isinstance(key, str):
+                raise BadResult(
+                    f"{name} returned a dictionary with the key {key!r:.40}{where}: "
+                    "keys must be text"
+                )
+        return {str(key): _plain(name, part, (*path, str(key))) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
-    if hasattr(value, "item"):
-        numbers = value.numel() if hasattr(value, "numel") else value.size
-        return value.item() if numbers == 1 else value
-    return value
+        return [_plain(name, part, (*path, str(index))) for index, part in enumerate(value)]
+    scalar = _scalar(value)
+    if scalar is None or isinstance(scalar, (bool, int, float, str)):
+        return scalar
+    raise BadResult(
+        f"{name} returned {_kind(value)}{where}: a result may hold numbers, text, lists and "
+        "dictionaries"
+    )
+
+
+def _scalar(value: Any) -> Any:
+    """Return a number of NumPy's or PyTorch's as Python's, anything else unchanged."""
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
 
 
 def _kind(value: Any) -> str:
     if value is None:
         return "nothing (None)"
-    shape = getattr(value, "shape", None)
-    kind = type(value).__name__
-    return f"{kind} of shape {list(shape)}" if shape is not None else f"{kind} {value!r:.40}"
+    kind, shape = type(value).__name__, getattr(value, "shape", None)
+    return f"{kind} {value!r:.40}" if shape is None else f"{kind} of shape {list(shape)}"

@@ -2,13 +2,15 @@
 
 A trial names its objective (``["objective", "lenet5"]``) and has a configuration as plain JSON; the
 worker looks the name up here, so no code comes from the database. Packages add objectives of their
-own with the entry point group ``hyperhive.objectives``. The jobs of hyperopt's ``fmin`` are an
+own with the entry point group ``hyperhive.objectives``, a worker's owner adds a file of functions,
+and a program gives a function to the workers that it starts. The jobs of hyperopt's ``fmin`` are an
 exception: they bring their code as a pickle. Only a worker with ``--allow-pickled-objectives``
 claims them.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import sys
 from typing import Any, Mapping
@@ -16,6 +18,8 @@ from typing import Any, Mapping
 from hyperhive.common.errors import DeviceError
 from hyperhive.store.trials.trial import HYPEROPT, LENET5
 from hyperhive.worker.objectives.api import Context, Objective, Outcome
+from hyperhive.worker.objectives.files import load
+from hyperhive.worker.settings import WorkerSettings
 
 if sys.version_info >= (3, 10):
     from importlib.metadata import entry_points
@@ -32,16 +36,37 @@ log = logging.getLogger(__name__)
 GROUP = "hyperhive.objectives"
 
 
+def available(settings: WorkerSettings) -> dict[str, Objective]:
+    """Return what a worker with these settings can run, by name.
+
+    Raises ``ObjectiveError`` or ``DeviceError`` for a file or a function that fails here.
+    """
+    objectives = registered(settings.allow_pickled)
+    for file in settings.objectives:
+        objectives.update(load(file))
+    if settings.given is not None:
+        objectives[settings.given.name] = settings.given.load()
+    return objectives
+
+
+def needs_torch(settings: WorkerSettings) -> bool:
+    """Return whether a worker with these settings has nothing to run but LeNet-5."""
+    others = settings.objectives or settings.given or settings.allow_pickled
+    return not (others or list(entry_points(group=GROUP)))
+
+
 def registered(allow_pickled: bool = False) -> dict[str, Objective]:
-    """Return the objectives of this installation by name, ``lenet5`` among them.
+    """Return the objectives of this installation by name, with PyTorch ``lenet5`` among them.
 
     With ``allow_pickled``, also the objective that runs the code that hyperopt's jobs bring.
     """
     objectives: dict[str, Objective] = {
         point.name: point.load() for point in entry_points(group=GROUP)
     }
-    objectives[LENET5] = _LeNet5()
-    objectives.pop(HYPEROPT, None)  # no package may claim hyperopt's jobs
+    for taken in (HYPEROPT, LENET5):  # no package may claim hyperopt's jobs, or LeNet-5
+        objectives.pop(taken, None)
+    if importlib.util.find_spec("torch") is not None:
+        objectives[LENET5] = _LeNet5()
     if allow_pickled:
         from hyperhive.worker.objectives.hyperopt_job import PickledObjective
 

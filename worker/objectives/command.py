@@ -1,0 +1,252 @@
+"""A program as an objective: ``hyperhive.command("./train.sh --lr {lr}")``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+from hyperhive.common.errors import ConfigError, DeviceError, HyperhiveError, UsageError
+from hyperhive.common.text import printable
+from hyperhive.common.values import is_number
+from hyperhive.worker.objectives.api import BadResult, Stopped
+from hyperhive.worker.objectives.function import RunningTrial
+
+_FIELD = re.compile(r"\{([^{}\s\"':,]+)\}")
+_ASK_EVERY_S = 0.2
+_END_S = 5.0
+"""How long a program may take to end after SIGTERM."""
+_LONGEST_LINE = 1 << 20
+_LAST_LINES = 5
+_LAST_CHARACTERS = 500
+_HAS_GROUPS = os.name == "posix"
+_KILL_WITH_WORKER = "read _ || kill -s KILL -- -$0"
+"""A shell's script: its standard input ends, without a line, when the worker is gone."""
+
+
+class CommandFailed(HyperhiveError):
+    """A program ended without success."""
+
+
+class Command:
+    """A function of a configuration and a trial that runs a program.
+
+    ``{lr}`` and ``{optimizer.kind}`` in the command stand for values of the configuration: numbers
+    and text as they are, anything else as JSON. The command is split into words as a shell does it,
+    before the values are put in; there is no shell. The program's last line that is a number, or an
+    object of JSON, is what it found; an object with ``step`` is a report, at once.
+
+    Raises ``UsageError`` for a command that is no text, has no program, or an open quotation.
+    """
+
+    def __init__(self, command: str) -> None:
+        if not isinstance(command, str):  # shlex would read standard input for None
+            raise UsageError(f"the command must be text, not {command!r:.80}")
+        try:
+            self._words = shlex.split(command)
+        except ValueError as error:
+            raise UsageError(f"the command {command!r} cannot be split: {error}") from error
+        if not self._words:
+            raise UsageError("the command is empty: it must begin with a program")
+
+    def require_program(self) -> None:
+        """Raise ``DeviceError`` if this machine lacks the program, or may not run it."""
+        if not _FIELD.search(self._words[0]):
+            _program(self._words[0])
+
+    def __call__(self, config: Mapping[str, Any], trial: RunningTrial) -> Any:
+        """Run the program to its end; return its loss, or a dictionary.
+
+        Raises ``ConfigError`` for a field that the configuration lacks, ``DeviceError`` without the
+        program, ``CommandFailed``, ``BadResult``, and ``Stopped`` when the trial has to end.
+        """
+        words = [_FIELD.sub(lambda found: _value(config, found[1]), word) for word in self._words]
+        if any("\0" in word for word in words):
+            raise ConfigError(
+                "a value of the configuration has a character NUL: no program takes it"
+            )
+        found = None
+        with _running([_program(words[0]), *words[1:]]) as program:
+            for line in program.lines(trial):
+                parsed = _parsed(line)
+                if parsed is None:
+                    sys.stdout.write(printable(line) + "\n")
+                if isinstance(parsed, dict) and "step" in parsed:
+                    metrics = {str(name): each for name, each in parsed.items() if name != "step"}
+                    trial.report(parsed["step"], **metrics)
+                found = found if parsed is None else parsed
+            program.require_success(words[0])
+        if found is None:
+            raise BadResult(
+                f"{words[0]} printed no result: its last line must be its loss, or JSON such as "
+                '{"loss": 0.1}'
+            )
+        return found
+
+
+def command(line: str) -> Command:
+    """Return an objective that runs a program: see ``Command``."""
+    return Command(line)
+
+
+class _Program:
+    """A program that runs: its lines, and the end of its process group."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._errors: deque[str] = deque(maxlen=_LAST_LINES)
+        self._reading = threading.Thread(target=self._read_errors, daemon=True)
+        self._reading.start()
+        threading.Thread(target=self._read_output, daemon=True).start()
+
+    def lines(self, trial: RunningTrial) -> Iterator[str]:
+        """Yield each line of standard output as it comes; raises ``Stopped``."""
+        has_ended = False
+        while True:
+            if trial.should_stop():
+                raise Stopped
+            try:
+                line = self._lines.get(timeout=_ASK_EVERY_S)
+            except queue.Empty:
+                if has_ended:  # what it left running still has its standard output
+                    return
+                has_ended = self._process.poll() is not None
+                continue
+            if line is None:
+                break
+            yield line
+        while self._process.poll() is None:  # it has closed its standard output, and goes on
+            if trial.should_stop():
+                raise Stopped
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_ASK_EVERY_S)
+
+    def require_success(self, name: str) -> None:
+        """Raise ``CommandFailed``, with the last lines of standard error, unless it ended well."""
+        code = self._process.wait()
+        if code == 0:
+            return
+        how = (
+            f"was killed by {signal.Signals(-code).name}"
+            if code < 0
+            else f"ended with exit code {code}"
+        )
+        self._reading.join(_END_S)  # what it left running may still have its standard error
+        last = "; ".join(self._errors)[-_LAST_CHARACTERS:]
+        raise CommandFailed(f"{name} {how}" + (f": {last}" if last else ""))
+
+    def end(self) -> None:
+        """End it, and all that it started."""
+        if self._process.poll() is None:
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_S)
+        self._signal(signal.SIGKILL if _HAS_GROUPS else signal.SIGTERM)
+        self._process.wait()
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing of it is left
+            if _HAS_GROUPS:
+                os.killpg(self._process.pid, number)
+            else:
+                self._process.terminate()
+
+    def _read_output(self) -> None:
+        for line in _lines(self._process.stdout):
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def _read_errors(self) -> None:
+        for line in _lines(self._process.stderr):
+            sys.stderr.write(printable(line) + "\n")
+            if line.strip():
+                self._errors.append(printable(line.strip()))
+
+
+@contextlib.contextmanager
+def _running(command: list[str]) -> Iterator[_Program]:
+    """Run a program while the context is open, or this process lives, and no longer."""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=_HAS_GROUPS,  # a process group, which can be ended as a whole
+        )
+    except OSError as error:
+        raise DeviceError(f"{command[0]} cannot be run here: {error.strerror}") from error
+    with contextlib.ExitStack() as ending:
+        program = _Program(process)
+        if _HAS_GROUPS:
+            ending.enter_context(_killed_with_this_process(process.pid))
+        ending.callback(program.end)
+        yield program
+
+
+@contextlib.contextmanager
+def _killed_with_this_process(group: int) -> Iterator[None]:
+    """Kill a process group if this process ends, even by SIGKILL, while the context is open."""
+    watch = subprocess.Popen(
+        ["/bin/sh", "-c", _KILL_WITH_WORKER, str(group)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        watch.communicate(b"\n")
+
+
+def _program(name: str) -> str:
+    """Return where a program is: on the PATH, else in the working folder."""
+    found = shutil.which(name)
+    if found is None and not Path(name).is_file():
+        raise DeviceError(f"there is no program {name} here: install it, or give its path")
+    if found is None and not os.access(name, os.X_OK):
+        raise DeviceError(f"the program {name} may not be run: chmod +x {shlex.quote(name)}")
+    return found or str(Path(name).absolute())
+
+
+def _value(config: Mapping[str, Any], field: str) -> str:
+    """Return the value of a field, such as ``optimizer.kind``, as a word of the command."""
+    value: Any = config
+    for part in field.split("."):
+        if isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, Mapping) and part in value:
+            value = value[part]
+        else:
+            has = ", ".join(map(str, config))
+            raise ConfigError(f"the command has {{{field}}}, which its configuration lacks: {has}")
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _parsed(line: str) -> Any:
+    """Return a line's number or JSON object, None if it is neither."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        with contextlib.suppress(ValueError):
+            return float(line)  # nan, as Python prints it
+        return None
+    return value if isinstance(value, dict) or is_number(value) else None
+
+
+def _lines(stream: Any) -> Iterator[str]:
+    """Yield the lines of a pipe from a program, and close it at its end."""
+    with stream:
+        for line in iter(lambda: stream.readline(_LONGEST_LINE), b""):
+            yield line.decode(errors="replace").rstrip("\r\n")

@@ -1,0 +1,115 @@
+"""Objectives from a file of the user's: its public functions, and its commands.
+
+``digits.py:train`` is the function ``train`` of a file ``digits.py``. The worker's owner names the
+file; a trial names only the objective, so no code comes from the database.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import traceback
+import types
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import Any, Iterable
+
+from hyperhive.common.errors import ObjectiveError
+from hyperhive.worker.objectives.api import Objective
+from hyperhive.worker.objectives.command import Command
+from hyperhive.worker.objectives.function import FunctionObjective, arguments
+
+_PREFIX = "_hyperhive_objectives_"
+
+
+def checked(files: Iterable[str]) -> tuple[str, ...]:
+    """Return the absolute paths of files of objectives; imports none of them.
+
+    Raises ``ObjectiveError`` for what is no file with a valid Python source, and for two files of
+    the same name, ``OSError`` for a file that cannot be read.
+    """
+    paths = [Path(file) for file in files]
+    for path in paths:
+        said = _wrong_with(path)
+        if said is not None:
+            raise ObjectiveError(f"--objectives {path}: {said}")
+        if sum(path.name == other.name for other in paths) > 1:
+            raise ObjectiveError(
+                f"--objectives: several files are named {path.name}, and so would be their "
+                "objectives: rename one"
+            )
+    return tuple(str(path.absolute()) for path in paths)
+
+
+def _wrong_with(path: Path) -> str | None:
+    if path.is_dir():
+        return "this is a folder: name the Python file in it"
+    if not path.exists():
+        return f"there is no such file in {Path.cwd()}"
+    if path.suffix != ".py":
+        return "this is no Python file, whose name ends with .py"
+    try:
+        ast.parse(path.read_bytes(), str(path))
+    except SyntaxError as error:
+        return f"line {error.lineno}: {error.msg}"
+    except (ValueError, RecursionError) as error:
+        return f"this is no Python source: {error}"
+    return None
+
+
+def load(file: str) -> dict[str, Objective]:
+    """Import a file and return its objectives, by names such as ``digits.py:train``.
+
+    It is imported under a name of its own, so ``if __name__ == "__main__":`` does not run; modules
+    beside it can be imported as if it were run as a program. Raises ``ObjectiveError`` if the
+    import fails or the file has no objective, and if this machine lacks a command's program
+    ``DeviceError``.
+    """
+    path = Path(file)
+    found = {name: value for name, value in _public(_imported(path)).items() if _fits(value)}
+    if not found:
+        raise ObjectiveError(
+            f"--objectives {path}: it has no function that takes (config, trial) or (config), and "
+            "no hyperhive.command"
+        )
+    for value in found.values():
+        if isinstance(value, Command):
+            value.require_program()
+    return {f"{path.name}:{name}": FunctionObjective(value) for name, value in found.items()}
+
+
+def _imported(path: Path) -> Any:
+    sys.path.insert(0, str(path.parent))
+    module = types.ModuleType(_PREFIX + path.stem)
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses and pickle look there
+    try:
+        SourceFileLoader(module.__name__, str(path)).exec_module(module)
+    except BaseException as error:  # also sys.exit: the file is the user's
+        lines = [
+            each.lineno
+            for each in traceback.extract_tb(error.__traceback__)
+            if each.filename == str(path)
+        ]
+        where = f"line {lines[-1]}: " if lines else ""
+        words = traceback.format_exception_only(type(error), error)[-1].strip()
+        raise ObjectiveError(
+            f"--objectives {path}: it cannot be imported here: {where}{words}"
+        ) from error
+    return module
+
+
+def _public(module: Any) -> dict[str, Any]:
+    """Return the public functions that a module defines, and its commands, by name."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        if isinstance(value, Command)
+        or (inspect.isfunction(value) and value.__module__ == module.__name__)
+    }
+
+
+def _fits(value: Any) -> bool:
+    return arguments(value) is not None

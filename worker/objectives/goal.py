@@ -1,0 +1,42 @@
+"""The loss of a trial: what its study's goal makes of an objective's result."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from hyperhive.common.values import is_number, mapping, number, sequence
+from hyperhive.store.trials.trial import REFIT, Goal, Trial
+from hyperhive.worker.objectives.api import BadResult, Outcome
+
+WORST_LOSS = math.inf
+"""The loss of a result whose metric is not finite, whichever way it was to go."""
+
+
+def scored(outcome: Outcome, trial: Trial) -> Outcome:
+    """Return an outcome with the loss that the trial's goal makes of it; all else is kept.
+
+    The metric is looked for in the result, then in its last report. A loss that the objective has
+    returned beside it is kept as ``reported_loss``. An objective that says that it has failed needs
+    no loss, and a refit is compared with nothing. Raises ``BadResult`` if the metric is missing or
+    no number.
+    """
+    result, goal = outcome.result, trial.goal
+    if result["status"] != "ok" or trial.purpose == REFIT:
+        return outcome
+    reported = [mapping(entry) for entry in sequence(result.get("history"))[-1:]]
+    found = dict(*reported, **result).get(goal.metric)
+    has_diverged = bool(result.get("diverged"))
+    if not (is_number(found) or has_diverged):
+        said = f"{found!r:.40} as its {goal.metric}" if found is not None else f"no {goal.metric}"
+        raise BadResult(
+            f"{trial.objective} returned {said}: its study is to {goal.direction} that, so it must "
+            "be there, as a number"
+        )
+    if goal == Goal() and is_number(found):
+        return outcome
+    value = number(found)
+    loss = WORST_LOSS if value is None else -value if goal.direction == "maximize" else value
+    kept = {"reported_loss": result["loss"]} if "loss" in result else {}
+    diverged = {"diverged": has_diverged or value is None}
+    return replace(outcome, result={**result, **kept, **diverged, "loss": loss})

@@ -20,7 +20,7 @@ from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Draft, Trial
 
 _OF_IMAGES = ("validation",)
-_MAY_CHANGE = ("trials", "target", "max_time", "patience", "known")
+MAY_CHANGE = ("trials", "target", "max_time", "patience", "known")
 """What a study may be started again with: these decide only how long it searches."""
 
 
@@ -44,8 +44,8 @@ class Study:
     def stored(cls, name: str, spec: Mapping[str, Any]) -> Study:
         """Return a study by its specification in the store. Raises ``UsageError``."""
         fields = {key: value for key, value in spec.items() if key not in ("dataset", "space")}
-        unknown = set(fields) - {field.name for field in dataclasses.fields(Plan)}
-        if unknown:
+        known = {field.name for field in dataclasses.fields(Plan)} - {"name", "data"}
+        if set(fields) - known:
             raise UsageError(f"study {name} was made by a newer hyperhive: use that one")
         fields["known"] = tuple(fields.get("known", ()))
         space, card = parse(spec["space"]), dict(spec.get("dataset", {}))
@@ -88,7 +88,7 @@ class Study:
 
     def is_extended_by(self, other: Study) -> bool:
         """Return whether another study differs only in how long it searches, and not by less."""
-        fields = {name: getattr(other.plan, name) for name in _MAY_CHANGE}
+        fields = {name: getattr(other.plan, name) for name in MAY_CHANGE}
         longer = dataclasses.replace(self, plan=dataclasses.replace(self.plan, **fields))
         same = longer.spec() == other.spec()
         known = len(self.plan.known)

@@ -62,7 +62,7 @@ _COMMANDS = [
     (
         "study",
         "hyperhive.coordinator.cli.study:study_app",
-        "End a study early, or delete it.",
+        "End a study, delete it, or bring its results out and in.",
     ),
     (
         "mongo",

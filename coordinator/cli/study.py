@@ -1,4 +1,4 @@
-"""The commands ``hyperhive study``: end or delete a study that is in the store."""
+"""The commands ``hyperhive study``: what can be done with a study that is in the store."""
 
 import functools
 import logging
@@ -10,9 +10,12 @@ import typer
 from hyperhive.common.console import console, tell
 from hyperhive.common.streams import log_handler
 from hyperhive.coordinator.cli.coordinator import MODELS, TIMEOUT
+from hyperhive.coordinator.cli.results import compare, export, import_
 from hyperhive.store.cli import MONGO, MONGOD, server
 
-study_app = typer.Typer(no_args_is_help=True, help="End a study early, or delete it.")
+study_app = typer.Typer(
+    no_args_is_help=True, help="End a study, delete it, or bring its results out and in."
+)
 NAME = typer.Argument(
     help="The name of the study, or the exp_key of hyperopt's fmin, as `hyperhive status` shows it."
 )
@@ -102,3 +105,8 @@ def delete(
             typer.confirm(f"Delete study {name} and its {trials} trials?", abort=True)
         store.delete_study(name)
     tell(f"study {name} deleted")
+
+
+study_app.command("export")(export)
+study_app.command("import")(import_)
+study_app.command("compare")(compare)

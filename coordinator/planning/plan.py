@@ -72,12 +72,7 @@ class Plan:
     known: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        is_name = isinstance(self.name, str) and _NAME.fullmatch(self.name) is not None
-        _require(
-            is_name,
-            "a study's name must be 1 to 64 letters, digits, '.', '_' or '-', and start with a "
-            "letter or digit",
-        )
+        require_name(self.name)
         for field, words in _WORDS.items():
             chosen = getattr(self, field)
             _require(chosen in words, f"{field} must be one of {', '.join(words)}")
@@ -150,6 +145,15 @@ class Plan:
 
 _WORDS = {"algorithm": ALGORITHMS, "augment": AUGMENTATIONS, "direction": DIRECTIONS}
 _COUNTS = {"trials": 1, "seed": 0, "batch_size": 1, "startup": 1, "max_attempts": 1}
+
+
+def require_name(name: Any) -> None:
+    """Raise ``UsageError`` if a study cannot have this name."""
+    _require(
+        isinstance(name, str) and _NAME.fullmatch(name) is not None,
+        "a study's name must be 1 to 64 letters, digits, '.', '_' or '-', and start with a "
+        "letter or digit",
+    )
 
 
 def study_name(text: str, prefix: str = "", suffix: str = "") -> str:

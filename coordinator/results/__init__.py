@@ -1,0 +1,1 @@
+"""A study's results in and out: as a table, as a file, beside other studies, as hyperopt's."""

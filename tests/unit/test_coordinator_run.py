@@ -635,6 +635,8 @@ def test_the_panel_shows_what_each_worker_does(store: Store) -> None:
     shown = plain(panel(snapshot(store)))
     assert "0 of 3 done, 1 running, 0 waiting, 0 failed" in shown
     assert "trial 0: epoch 3 of 9, 61.2 %" in shown
+    store.queue.heartbeat(trial, {"step": 3, "accuracy": 0.6125, "loss": 1.0, "a": 1, "b": 2})
+    assert "trial 0: step 3, accuracy 0.6125, loss 1, a 1\n" in plain(panel(snapshot(store)))
     assert "no worker yet" not in shown
 
 

@@ -74,6 +74,20 @@ def test_an_objective_that_no_worker_has_is_named(store: Store) -> None:
     assert why(store) is None
 
 
+def test_the_file_of_an_objective_is_named(store: Store) -> None:
+    """A function of a file waits for that file: where workers are without it, and where none is."""
+    waiting(store, 2, "my digits.py:train")
+    command = "`hyperhive worker --objectives 'my digits.py'`"
+    assert (why(store) or "").startswith(f"no worker yet: run {command} here; ")
+    here(store, "w1")
+    assert why(store) == (
+        "2 trials wait for objective my digits.py:train: 1 worker is here without it; start "
+        f"{command} there, with the path of that file"
+    )
+    here(store, "w1", objectives=["lenet5", "my digits.py:train"])
+    assert why(store) is None
+
+
 def test_a_worker_of_an_older_version_may_have_the_objective(store: Store) -> None:
     """It does not report its objectives, so nothing is known against it."""
     waiting(store, 1, "mine")

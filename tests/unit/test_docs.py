@@ -16,6 +16,7 @@ from hyperhive.coordinator.planning.study_file import read_file
 from hyperhive.coordinator.spaces.search_space import to_json
 from hyperhive.coordinator.study import Study
 from hyperhive.inference.cli import app as predict_app
+from hyperhive.worker.objectives.files import load
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
@@ -88,16 +89,21 @@ def test_the_study_file_is_valid(tmp_path: Path) -> None:
 
 
 def test_the_objective_of_ones_own_runs(tmp_path: Path) -> None:
-    """The example in docs/studies.md is an objective, which its study file searches."""
-    blocks = _FENCED.findall((REPOSITORY / "docs" / "studies.md").read_text())
+    """The examples in docs/objectives.md are objectives; a study file searches the package's."""
+    blocks = _FENCED.findall((REPOSITORY / "docs" / "objectives.md").read_text())
     names: dict[str, Any] = {}
-    exec(next(block for block in blocks if "def train" in block), names)
+    exec(next(block for block in blocks if "Outcome" in block), names)
     file = tmp_path / "mine.toml"
     file.write_text(next(block for block in blocks if 'objective = "mine"' in block))
     study = Study(Plan(name="s", **read_file(file)), "hash", {})
     outcome = names["train"](study.config({"hidden": 48.0}), None)
     assert isinstance(outcome, Outcome)
     assert outcome.result["loss"] == (64 - 48) ** 2
+    for number, block in enumerate(block for block in blocks if "# digits.py" in block):
+        file = tmp_path / f"digits{number}.py"
+        file.write_text(block.replace("./train.sh", "echo"))
+        assert list(load(str(file))) == [f"digits{number}.py:train"]
+    assert number == 1
 
 
 def test_the_held_values_of_the_example_are_valid(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def test_a_study_of_ones_own_objective_ends_well(home: Home, mongo_uri: str) -> 
         assert words in done.stdout
         assert ": loss 0.047 (hidden 64)\n" in done.stdout
         assert "model    none for predict-cam: objective mine delivers no weights\n" in done.stdout
-    assert "loss 0.047" in home.call("status", **where).stdout
+    wide = {"COLUMNS": "200"}  # a narrow table breaks its cells into lines
+    assert "loss 0.047" in home.call("status", **where, **wide).stdout
     best = home.call("best", **where)
     assert (best.returncode, best.stderr) == (0, "")
     assert "loss 0.047 (hidden 64)" in best.stdout

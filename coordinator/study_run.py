@@ -159,6 +159,11 @@ class StudyRun:
         """Return the trial whose weights are kept: the refit if there is one, else the winner."""
         refit = self._search.refit(winner) if self._search.refits else None
         if refit is None:
+            if winner.imported and self._study.plan.recipe.makes_model:
+                raise StudyFailed(
+                    f"the best, trial {winner.tid}, was imported, and no weights with it: start "
+                    "again without --no-refit, and it is trained again"
+                )
             return winner
         if refit.artifact is None and winner.artifact is not None:
             reason = "it delivered none" if best_of([refit]) else why_nothing([refit])

@@ -18,6 +18,7 @@ from hyperhive.coordinator.planning.plan import require_name
 from hyperhive.coordinator.results.ended import Added, EndedTrial
 from hyperhive.coordinator.results.export import VERSION
 from hyperhive.coordinator.results.table import PURPOSES, STATUS
+from hyperhive.coordinator.spaces.search_space import parameters
 from hyperhive.coordinator.study import Study
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import Unstorable
@@ -101,7 +102,7 @@ def _exported(contents: Any, name: str | None) -> ExportedStudy:
         is_double = numbers[entry["purpose"], entry["tid"]] > 1
         _require(not is_double, f"trials[{i}]: another trial has the number {entry['tid']} too")
     ended = [(i, e) for i, e in enumerate(entries) if e["status"] in ("done", "failed")]
-    labels = sorted({label for _, entry in ended for label in entry["vals"]})
+    labels = list(parameters(study.plan.space))
     read = [(i, _ended(entry, labels, f"trials[{i}]")) for i, entry in ended]
     for i, trial in read:
         trial.require_storable(f"trials[{i}]")
@@ -152,12 +153,17 @@ def _ended(entry: Mapping[str, Any], labels: list[str], where: str) -> EndedTria
         has_kind = error.get("kind") in kinds
         _require(has_kind, f"{where}.error.kind must be one of {', '.join(kinds)}")
         _require(isinstance(error.get("message"), str), f"{where}.error.message must be text")
+    vals = entry["vals"]
+    for label in vals:
+        _require(label in labels, f"{where}.vals.{label} is not in the search space of spec")
+    if vals:  # a label without a value is one of a choice that went another way
+        vals = {**dict.fromkeys(labels), **vals}
     worker = entry.get("worker")
     _require(worker is None or isinstance(worker, str), f"{where}.worker must be text or null")
     return EndedTrial(
         tid=entry["tid"],
         config=entry["config"],
-        vals={label: entry["vals"].get(label) for label in labels},
+        vals=vals,
         result=result,
         error=error,
         purpose=entry["purpose"],

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import Any, Container, Dict, Iterable, Mapping, Sequence
 
 from hyperhive.common.errors import InputError
-from hyperhive.common.values import mapping, text
+from hyperhive.common.values import flattened, mapping, text
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Status, Trial
 
@@ -71,7 +71,7 @@ def dataframe(table: Sequence[Mapping[str, Any]]) -> Any:
 
 def config_of(trial: Trial) -> Row:
     """Return a trial's configuration, flattened: ``config.optimizer.kind``. A list is one value."""
-    return _flat(trial.config, "config")
+    return flattened(trial.config, "config.")
 
 
 def device_of(trial: Trial, devices: Mapping[str, str]) -> str | None:
@@ -128,12 +128,6 @@ def _last(trial: Trial, devices: Mapping[str, str]) -> Row:
         *(device_of(trial, devices), trial.owner, trial.attempts, error),
     )
     return dict(zip(LAST, cells))
-
-
-def _flat(value: Any, name: str) -> Row:
-    if not isinstance(value, Mapping):
-        return {name: value}
-    return {n: v for key, part in value.items() for n, v in _flat(part, f"{name}.{key}").items()}
 
 
 def _place(purpose: str) -> int:

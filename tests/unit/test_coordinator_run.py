@@ -27,6 +27,9 @@ from hyperhive.coordinator.evaluation import calibrate
 from hyperhive.coordinator.model_maker import PICTURE_FILE, ModelMaker
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of
+from hyperhive.coordinator.results.ended import add
+from hyperhive.coordinator.results.export import as_json
+from hyperhive.coordinator.results.exported import read
 from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.spaces.named import ROBUST
 from hyperhive.coordinator.study import Study
@@ -186,6 +189,26 @@ def test_a_model_that_could_not_be_published_is_published_later(
         store.model("s")
     publishing.look(snapshot(store).study)
     assert store.model("s").card["trial"] == best.tid
+
+
+def test_the_winner_of_an_imported_study_is_trained_again(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """Its weights were not exported: the refit gives the model, and without one there is none."""
+    before = only_search(store, mongo_uri)
+    file = tmp_path / "s.json"
+    file.write_bytes(as_json(store, "s"))
+    store.delete_study("s")
+    exported = read(file)
+    add(store, exported.study, exported.trials)
+    with pytest.raises(StudyFailed, match="was imported, and no weights with it: start again"):
+        run(store, mongo_uri, tmp_path, refit=False)
+    result = run(store, mongo_uri, tmp_path)
+    assert result.card is not None
+    best = best_of(before)
+    assert best is not None
+    assert (result.card.trial, result.card.test_accuracy is None) == (best.tid, False)
+    assert [trial.imported for trial in store.trials.find("s", SEARCH)] == [True] * len(before)
 
 
 # -- how a study ends --------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def test_the_command_prints_a_column_for_each_study(
     searched(store, "a", [0.5, 0.25])
     searched(store, "b", [0.4])
     study(store, "c")
-    said = home.call("study", "compare", "a", "b", "c", HYPERHIVE_MONGO=mongo_uri).stdout
+    said = home.run("study", "compare", "a", "b", "c", HYPERHIVE_MONGO=mongo_uri).stdout
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.splitlines()]
     table = {cells[0]: cells[1:] for cells in lines if cells}
     assert table["trials"] == ["2 done, 0 failed", "1 done, 0 failed", "0 done, 0 failed"]

@@ -97,7 +97,10 @@ def embedded_server(
             with holding(server.start_lock, portalocker.LOCK_EX):
                 portalocker.unlock(users)
                 if is_unlocked(server.users_lock):
-                    server.stop()
+                    if threading.main_thread().is_alive():
+                        server.stop()
+                    else:  # Python ends: from 3.12 on, PyMongo can start no thread any more
+                        server.end_unused()
 
 
 def stop(directory: Path | None = None) -> bool:

@@ -36,16 +36,18 @@ class StopSignals:
     terminal or an SSH connection was closed; under ``nohup`` it stays ignored.
 
     Use it as a context manager in the main thread. ``signal_number`` is the first signal, or 0.
+    With ``only_ctrl_c`` the other signals keep the effect that they have.
     """
 
-    def __init__(self, restore: bool = False) -> None:
+    def __init__(self, restore: bool = False, only_ctrl_c: bool = False) -> None:
         self.stop = threading.Event()
         self.signal_number = 0
         self._is_to_restore = restore
+        self._numbers = [signal.SIGINT] if only_ctrl_c else _SIGNALS
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        for number in _SIGNALS:
+        for number in self._numbers:
             if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._on_signal)
         return self

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any, Mapping
+
+from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.history import known_at, latest_claim
 from hyperhive.coordinator.ranking import ranking
 from hyperhive.coordinator.study import Study
@@ -54,12 +57,13 @@ class SearchTrials:
         self._take(trials)
 
     def look(self) -> None:
-        """Read the unfinished trials again.
+        """Read the unfinished trials again, and those that somebody else has posted.
 
         One that is gone was deleted, or somebody wrote into it: another is posted in its place.
         """
-        asked = list(self._unfinished)
-        trials = self._store.trials.find(self._study.name, SEARCH, asked)
+        asked, last = list(self._unfinished), self._next_tid() - 1
+        found = self._store.trials.find(self._study.name, SEARCH, asked, above=last)
+        trials = [trial for trial in found if trial.tid not in self._finished]
         if trials != list(self._unfinished.values()):
             self._unfinished, self._ordered = {}, None
             self._take(trials)
@@ -74,17 +78,38 @@ class SearchTrials:
 
     def post_known(self) -> None:
         """Post the configurations that the plan wants to be run first, unless they are there."""
-        for tid, config in enumerate(self._study.plan.known):
-            if tid not in self._finished and tid not in self._unfinished:
-                self._post(self._study.known(tid, config))
+        for config in self._study.plan.known:
+            self.enqueue(config)
 
-    def _post(self, draft: Draft) -> None:
-        self._store.queue.post(draft)
+    def enqueue(self, config: Mapping[str, Any]) -> tuple[int, bool]:
+        """Post a configuration, unless a trial has it; return its number, and whether it is new.
+
+        It can be repeated after ``StoreUnavailable``. Raises ``UsageError`` for a configuration
+        that no trial could have, and if the budget has no room for it.
+        """
+        is_new = False
+        while True:
+            self.look()
+            draft = self._study.known(self._next_tid(), config)
+            same = [trial.tid for trial in self.all() if trial.config == draft.config]
+            if same:
+                return same[0], is_new
+            budget = self._study.plan.trials
+            if draft.tid >= budget:
+                raise UsageError(
+                    f"study {self._study.name} has no room for another trial: its {budget} trials "
+                    "are posted; start it with more"
+                )
+            is_new = self._post(draft)
+
+    def _post(self, draft: Draft) -> bool:
+        is_new = self._store.queue.post(draft)
         # Read it back: another coordinator may have posted this number first, or hyperopt itself.
         posted = self._store.trials.find(self._study.name, SEARCH, [draft.tid])
         self._take(posted)
         if not posted:
             self._not_ours.add(draft.tid)
+        return is_new
 
     def drop_weights(self) -> bool:
         """Drop the weights of all finished trials but the best ``WEIGHTS_KEPT``.

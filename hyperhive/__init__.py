@@ -10,19 +10,38 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hyperopt import hp
+
+    from hyperhive.coordinator.api.searching import search
+    from hyperhive.coordinator.api.study import Study, open_study
     from hyperhive.store.store import Store
     from hyperhive.worker.objectives.api import Context, Outcome, Stopped
     from hyperhive.worker.objectives.command import command
 
 __version__ = "0.1.0"
-__all__ = ["Context", "Outcome", "Stopped", "Store", "__version__", "command"]
+__all__ = [
+    "Context",
+    "Outcome",
+    "Stopped",
+    "Store",
+    "Study",
+    "__version__",
+    "command",
+    "hp",
+    "open_study",
+    "search",
+]
 
 _HOMES = {
     "Context": "hyperhive.worker.objectives.api",
     "Outcome": "hyperhive.worker.objectives.api",
     "Stopped": "hyperhive.worker.objectives.api",
     "Store": "hyperhive.store.store",
+    "Study": "hyperhive.coordinator.api.study",
     "command": "hyperhive.worker.objectives.command",
+    "hp": "hyperopt",
+    "open_study": "hyperhive.coordinator.api.study",
+    "search": "hyperhive.coordinator.api.searching",
 }
 
 
@@ -30,7 +49,15 @@ def __getattr__(name: str) -> Any:
     """Import a public name from the module that defines it."""
     if name not in _HOMES:
         raise AttributeError(f"module 'hyperhive' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    try:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        from hyperhive.common.extras import advice
+
+        sentence = advice(error)
+        if sentence is None:
+            raise
+        raise ModuleNotFoundError(sentence, name=error.name) from error
 
 
 def __dir__() -> list[str]:

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 import hyperhive
 from hyperhive.common.errors import HyperhiveError
+from hyperhive.common.extras import advice
 from hyperhive.common.streams import accept_any_character
 from hyperhive.common.text import printable, with_home
 
@@ -70,17 +71,6 @@ _COMMANDS = [
         "The private MongoDB server of this machine, and access to a shared one.",
     ),
 ]
-
-_EXTRAS = {
-    "torch": "torch",
-    "cv2": "camera",
-    "hyperopt": "coordinator",
-    "onnx": "export",
-    "matplotlib": "coordinator",
-    "sklearn": "coordinator",
-    "cryptography": "share",
-}
-"""Modules that are not installed everywhere, and the extra that brings each."""
 
 _OF_A_FILE = {
     errno.EACCES,
@@ -219,8 +209,8 @@ def _sentence(error: Exception) -> Optional[str]:
     """Return what to tell the user of an error that the user can fix, None for any other."""
     if isinstance(error, HyperhiveError):
         return str(error)
-    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
-        return f"this needs {error.name}: pip install 'hyperhive[{_EXTRAS[error.name]}]'"
+    if isinstance(error, ModuleNotFoundError):
+        return advice(error)
     if isinstance(error, OSError) and error.errno in _OF_A_FILE | _OF_A_DISK:
         if error.filename is not None:
             return f"{error.filename}: {error.strerror}"

@@ -27,9 +27,22 @@ def _mongo_option(meaning: str, without: str) -> Any:
 
 def _resolve(given: Optional[str]) -> Optional[str]:
     """Return the standard URI; typer cannot read the annotations of ``login.resolve`` on 3.8."""
-    if given is None:
-        return None
-    source = next((name for name in VARIABLES if os.environ.get(name) == given), "--mongo")
+    return None if given is None else _uri(given, "--mongo")
+
+
+def address_of(given: Optional[str]) -> Optional[str]:
+    """Return for a program what ``--mongo`` is for a command: the given address, or a variable's.
+
+    None if there is neither. Raises ``BadAddress``, ``UsageError``.
+    """
+    if given is not None:
+        return _uri(given, "store")
+    found = next(filter(None, map(os.environ.get, VARIABLES)), None)
+    return None if found is None else _uri(found, "store")
+
+
+def _uri(given: str, option: str) -> str:
+    source = next((name for name in VARIABLES if os.environ.get(name) == given), option)
     if not given.strip():
         raise UsageError(f"{source} is empty: give it a MongoDB address, or omit it")
     from hyperhive.store.server import login

@@ -95,12 +95,12 @@ class StopRules:
         if self.target is not None:
             reached = [trial for trial in done if self.target.is_met(trial)]
             if reached:
-                return self.target.reached(min(reached, key=_end))
+                return self.target.reached(min(reached, key=end_of))
         if self.max_time is not None and spent >= self.max_time:
             return f"the time is over: it was {_time_in_words(self.max_time)} (max_time)"
         best = best_of(done)
         if self.patience is not None and best is not None:
-            later = sum(_end(trial) > _end(best) for trial in done)
+            later = sum(end_of(trial) > end_of(best) for trial in done)
             if later >= self.patience:
                 return f"{later} trials ended without a better one than {best.title} (patience)"
         return None
@@ -132,7 +132,7 @@ def _time_in_words(seconds: float) -> str:
     return f"{seconds / _UNITS[unit]:g} {unit}"
 
 
-def _end(trial: Trial) -> tuple[Any, int]:
+def end_of(trial: Trial) -> tuple[Any, int]:
     """Return what orders trials by their end; results that were delivered at once by number."""
     at = trial.refresh_time
     return (at.timestamp() if at is not None else 0.0, trial.tid)

@@ -98,7 +98,10 @@ def embedded_server(
             with locked(server.start_lock, ALONE):
                 unlock(users)
                 if is_unlocked(server.users_lock):
-                    server.stop()
+                    if threading.main_thread().is_alive():
+                        server.stop()
+                    else:  # Python ends: from 3.12 on, PyMongo can start no thread any more
+                        server.end_unused()
 
 
 def stop(directory: Path | None = None) -> bool:

@@ -62,13 +62,26 @@ class TrialReader:
         return None if document is None else Trial.from_document(document)
 
     def find(
-        self, study: str, purpose: str | None = None, tids: Iterable[int] | None = None
+        self,
+        study: str,
+        purpose: str | None = None,
+        tids: Iterable[int] | None = None,
+        above: int | None = None,
     ) -> list[Trial]:
-        """Return a study's trials by tid, only of one purpose and only these tids if given."""
+        """Return a study's trials by tid.
+
+        Args:
+            study: its name.
+            purpose: the only one, if given.
+            tids: the only ones, if given.
+            above: if given with ``tids``, all above this one too.
+        """
         keys = experiment_keys(study) if purpose is None else [experiment_key(study, purpose)]
         which: _Document = {"exp_key": {"$in": keys}, **A_STUDYS}
         if tids is not None:
             which["tid"] = {"$in": list(tids)}
+        if above is not None:
+            which["$or"] = [{"tid": which.pop("tid")}, {"tid": {"$gt": above}}]
         with self._guard():
             documents = list(self._jobs.find(which).sort("tid", ASCENDING))
         return [Trial.from_document(document) for document in documents]

@@ -110,7 +110,7 @@ class FunctionObjective:
         returned = self._function(own, trial) if self._takes_trial else self._function(own)
         if trial.was_told_to_stop:  # so what it returned may be half done
             raise Stopped
-        return Outcome(_result(str(context.trial.objective), returned, trial))
+        return Outcome(result_of(str(context.trial.objective), returned, trial))
 
 
 def arguments(function: Callable[..., Any]) -> int | None:
@@ -138,8 +138,11 @@ def _takes(signature: inspect.Signature, count: int) -> bool:
     return True
 
 
-def _result(name: str, returned: Any, trial: RunningTrial) -> dict[str, Any]:
-    """Return a function's result as ``Outcome`` describes it, with what was reported."""
+def result_of(name: str, returned: Any, trial: RunningTrial) -> dict[str, Any]:
+    """Return a function's result as ``Outcome`` describes it, with what was reported.
+
+    Raises ``BadResult``, which begins with ``name``, for what is no result.
+    """
     scalar = _scalar(returned)
     found = {"loss": scalar} if is_number(scalar) else returned
     if not isinstance(found, Mapping):

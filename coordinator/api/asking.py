@@ -1,0 +1,217 @@
+"""Ask and tell: a program takes a study's trials one by one, and says what each has given."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from pathlib import Path
+from typing import Any, Mapping
+
+from hyperhive.common.errors import UsageError
+from hyperhive.common.text import storable
+from hyperhive.coordinator.api.connection import patiently
+from hyperhive.coordinator.api.leases import DEVICE, Leases
+from hyperhive.coordinator.api.plans import ASK
+from hyperhive.coordinator.search_trials import SearchTrials
+from hyperhive.coordinator.study import Study
+from hyperhive.coordinator.study_run import StudyFailed, StudyRun
+from hyperhive.model.data.cache import DatasetCache
+from hyperhive.store.encoding import LARGEST_RESULT, encoded
+from hyperhive.store.errors import LeaseLost, StoreUnavailable, StudyWithdrawn
+from hyperhive.store.store import Store
+from hyperhive.store.trials.trial import ErrorKind, Status, Trial
+from hyperhive.store.trials.updates import LONGEST_MESSAGE
+from hyperhive.worker.claiming import Claimer
+from hyperhive.worker.heartbeat import Held
+from hyperhive.worker.objectives.api import Context, Outcome
+from hyperhive.worker.objectives.function import RunningTrial, result_of
+from hyperhive.worker.objectives.goal import scored
+
+_POLL_S = 0.2
+_LARGEST_PROGRESS = 1 << 20
+
+
+class AskedTrial(RunningTrial):
+    """A trial that a program has asked for: ``config``, ``number``, ``report``, ``should_stop``.
+
+    It is what a function of ``(config, trial)`` gets from a worker.
+    """
+
+    def __init__(self, held: Held, context: Context) -> None:
+        super().__init__(context)
+        self.config: dict[str, Any] = dict(held.trial.config)
+        self.held = held
+        self.told: dict[str, Any] | None = None
+        """What its study was told of it, once that has arrived."""
+        self.study: Any = None
+        """The study, which must not be collected, and give its trials back, while one is in use."""
+
+    def __repr__(self) -> str:
+        return f"<trial {self.number}: {self.config}>"
+
+
+class Asker:
+    """Takes the trials of one study for this program.
+
+    Whatever it does to the study is in the store at once, so that the program may be killed at any
+    moment, and any number of programs may ask.
+
+    Args:
+        store: where the study is.
+        name: of the study.
+        leases: keeps what is asked.
+    """
+
+    def __init__(self, store: Store, name: str, leases: Leases) -> None:
+        self._store = store
+        self._name = name
+        self._leases = leases
+        objectives = leases.identity.objectives or ()
+        self._claimer = Claimer(leases.identity, objectives, leases.lease, first_come=True)
+        self._study: Study | None = None
+        self._trials: SearchTrials | None = None
+
+    def ask(self) -> AskedTrial | None:
+        """Return a trial to run, None once there is none left for this program; see ``Study``."""
+        while True:
+            self._leases.raise_failure()
+            trials = patiently(self._look)
+            if trials is None:
+                return None
+            claimed = patiently(lambda: self._claimer.next_trial(self._store))
+            if claimed is not None:
+                self._claimer.confirm()
+                return self._held(claimed)
+            if patiently(lambda: self._post_next(trials)):  # noqa: B023 - it is called at once
+                continue
+            if not any(trial.status is Status.NEW for trial in trials.unfinished):
+                return None
+            time.sleep(_POLL_S)  # a trial that has failed waits some seconds for its next attempt
+
+    def tell(self, trial: AskedTrial, found: Any) -> None:
+        """Deliver a result: see ``Study.tell``."""
+        result = result_of("the program", found, trial)
+        outcome = scored(Outcome(result), trial.held.trial).result
+        encoded("the result", outcome, LARGEST_RESULT)
+        if self._was_told(trial, outcome):
+            return
+        held = trial.held.trial
+        finish = self._store.queue.finish
+        try:
+            counts = patiently(lambda: finish(held.id, str(held.token), outcome))
+        except LeaseLost as error:
+            raise LeaseLost(
+                f"{held.full_title} is no longer in the store: it was deleted, or its study ended "
+                "without it"
+            ) from error
+        self._leases.release(trial.held)
+        if not counts:
+            raise LeaseLost(
+                f"{held.full_title} has ended already, with another's result or because it was "
+                "cancelled: this one is kept, and does not count"
+            )
+        trial.told = outcome
+        patiently(self._look)
+
+    def tell_error(self, trial: AskedTrial, why: str) -> None:
+        """Report that an attempt has failed: see ``Study.tell``."""
+        error = {"error": storable(why, LONGEST_MESSAGE)}
+        if self._was_told(trial, error):
+            return
+        is_repeated = False
+
+        def fail() -> None:
+            nonlocal is_repeated
+            try:
+                self._store.queue.fail(trial.held.trial, ErrorKind.OBJECTIVE, error["error"])
+            except StoreUnavailable:
+                is_repeated = True
+                raise
+            except LeaseLost:
+                # The first request may have arrived, and only its reply was lost.
+                if not (is_repeated and self._has_failed(trial.held.trial, error["error"])):
+                    raise
+
+        patiently(fail)
+        self._leases.release(trial.held)
+        trial.told = error
+        patiently(self._look)
+
+    def _was_told(self, trial: AskedTrial, what: Mapping[str, Any]) -> bool:
+        if trial.told is not None and trial.told != what:
+            raise UsageError(f"{trial.held.trial.full_title} was told before, and with another end")
+        return trial.told is not None
+
+    def _has_failed(self, trial: Trial, why: str) -> bool:
+        now = self._store.trials.get(trial.id)
+        return now is not None and now.error is not None and now.error["message"] == why
+
+    def _look(self) -> SearchTrials | None:
+        """Read the study again; return its trials, None if it has ended, and end it if it must.
+
+        Raises ``NotFound``, ``StudyWithdrawn``.
+        """
+        stored = self._store.study(self._name)
+        if stored.cancelled:
+            raise StudyWithdrawn(f"study {self._name} was cancelled")
+        study = Study.stored(self._name, stored.spec)
+        if self._trials is None or study != self._study:
+            self._study, self._trials = study, SearchTrials(self._store, study)
+            self._trials.load()
+        if stored.result is not None:
+            return None
+        self._store.sweep()
+        self._trials.look()
+        is_finishing = stored.finishing or self._stops(study, self._trials)
+        if is_finishing or len(self._trials.finished) >= study.plan.trials:
+            self._conclude(study)
+            return None
+        self._trials.post_known()
+        return self._trials
+
+    def _stops(self, study: Study, trials: SearchTrials) -> bool:
+        """Return whether a rule of the study ends it, and note that in the store."""
+        rules = study.plan.rules
+        spent = 0.0 if rules.max_time is None else self._store.studies.spend(self._name)
+        why = rules.why_stop(trials.finished, spent)
+        if why is not None:
+            self._store.studies.finish(self._name, why)
+        return why is not None
+
+    def _conclude(self, study: Study) -> None:
+        """Give a study that no coordinator runs its result, as a coordinator would."""
+        if study.plan.objective != ASK:
+            return
+        nobody = threading.Event()
+        run = StudyRun(
+            self._store, study, None, Path(), refit=False, watch=lambda _: None, stop=nobody
+        )
+        try:
+            run.run()
+        except StudyFailed:  # there is no best trial, and the failed ones say why
+            return
+
+    def _post_next(self, trials: SearchTrials) -> bool:
+        """Post a trial if the budget has room; return whether it had."""
+        has_room = self._study is not None and len(trials.all()) < self._study.plan.trials
+        if has_room:
+            trials.post_next()
+        return has_room
+
+    def _held(self, trial: Trial) -> AskedTrial:
+        held, leases = self._leases.hold(trial), self._leases
+
+        def report(progress: Mapping[str, Any], _: float) -> None:
+            encoded("the reported progress", progress, _LARGEST_PROGRESS)
+            leases.report(held, progress)
+
+        context = Context(
+            device=DEVICE,
+            dataset=functools.partial(DatasetCache().get, fetch=self._store.datasets.fetch),
+            report=report,
+            should_stop=lambda: held.lost.is_set() or held.cancelled.is_set(),
+            trial=trial,
+            store=self._store,
+        )
+        return AskedTrial(held, context)

@@ -1,0 +1,29 @@
+"""Configurations that a person wants to be run: posted at once, beside those that are suggested."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.api.connection import patiently
+from hyperhive.coordinator.search_trials import SearchTrials
+from hyperhive.coordinator.study import Study
+from hyperhive.store.errors import StudyWithdrawn
+from hyperhive.store.store import Store
+
+
+def enqueue(store: Store, name: str, config: Mapping[str, Any]) -> tuple[int, bool]:
+    """Post a configuration of a study; return its number, and False if it was there already.
+
+    Raises ``NotFound``, ``StudyWithdrawn``, ``UsageError`` for a configuration that is not in the
+    space, and if the study has ended or its budget has no room.
+    """
+    stored = patiently(lambda: store.study(name))
+    if stored.cancelled:
+        raise StudyWithdrawn(f"study {name} was cancelled, and takes no more trials")
+    if stored.finishing or stored.result is not None:
+        raise UsageError(f"study {name} has ended: start it again with more trials first")
+    study = Study.stored(name, stored.spec)
+    trials = SearchTrials(store, study)
+    patiently(trials.load)
+    return patiently(lambda: trials.enqueue(config))

@@ -1,0 +1,60 @@
+"""What a function given from Python is called, in the store and by people."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from hyperhive.coordinator.planning.plan import study_name
+from hyperhive.store.trials.trial import HYPEROPT, LENET5
+
+_ASKED = "train"
+"""The name of a function that has none of its own."""
+
+
+def objective_name(function: Any) -> str:
+    """Return the name of the objective that a function is: ``digits.py:train``, else ``train``.
+
+    The first is what a worker with ``--objectives digits.py`` calls it. A function of a notebook or
+    a REPL has no file, and a lambda or an inner function no name in its file.
+    """
+    file, name = _file(function), _name(function)
+    if file is not None and name is not None:
+        return f"{file.name}:{name}"
+    own = name or getattr(function, "__name__", _ASKED)
+    taken = not own.isidentifier() or own in (HYPEROPT, LENET5)
+    return _ASKED if taken else own
+
+
+def fresh_name(objective: str) -> str:
+    """Return a name for a new study that no other has: ``digits-20260131-174501-3fa2``."""
+    file, _, function = objective.rpartition(":")
+    moment = time.strftime("%Y%m%d-%H%M%S")
+    return study_name(Path(file).stem or function, suffix=f"-{moment}-{uuid.uuid4().hex[:4]}")
+
+
+def _file(function: Any) -> Path | None:
+    """Return the Python file that defines a function; None for one of a notebook or a REPL."""
+    if inspect.isfunction(function):
+        file = function.__code__.co_filename
+        module = sys.modules.get(function.__module__)
+    else:  # a hyperhive.command has no code of its own: it stands in the program, or nowhere known
+        module = sys.modules["__main__"]
+        file = str(getattr(module, "__file__", None))
+    # IPython writes cells into files while it debugs.
+    is_in_a_file = getattr(module, "__file__", None) is not None
+    path = Path(file)
+    return path if is_in_a_file and path.suffix == ".py" and path.is_file() else None
+
+
+def _name(function: Any) -> str | None:
+    """Return the name under which a function is found in its file, None if it is not."""
+    if inspect.isfunction(function):
+        name = function.__qualname__
+        return name if name.isidentifier() else None
+    program = vars(sys.modules["__main__"])
+    return next((name for name, value in program.items() if value is function), None)

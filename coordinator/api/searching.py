@@ -1,0 +1,223 @@
+"""``hyperhive.search``: a search from its beginning to its end, in the program that has it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+from hyperhive.common.console import Screen, tell
+from hyperhive.common.errors import ObjectiveError, UsageError
+from hyperhive.common.signals import StopSignals
+from hyperhive.coordinator.api.connection import Connection
+from hyperhive.coordinator.api.naming import fresh_name, objective_name
+from hyperhive.coordinator.api.plans import plan_of
+from hyperhive.coordinator.api.study import Study
+from hyperhive.coordinator.api.trial import StudyTrial
+from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.planning.stop_rules import end_of
+from hyperhive.coordinator.search import Interrupted
+from hyperhive.coordinator.study import Study as PlannedStudy
+from hyperhive.coordinator.study_run import StudyRun, open_study
+from hyperhive.coordinator.views.study_state import Snapshot, Watch
+from hyperhive.coordinator.views.summary import Result, summary
+from hyperhive.coordinator.views.terminal import showing
+from hyperhive.store.trials.trial import SEARCH, Trial
+from hyperhive.worker.local import LocalWorkers, local_workers
+from hyperhive.worker.objectives.function import arguments
+
+OnTrialEnd = Callable[[Study, StudyTrial], Any]
+
+
+def search(
+    train: Callable[..., Any],
+    space: Any,
+    trials: int = 50,
+    *,
+    name: str | None = None,
+    store: str | None = None,
+    workers: int | None = None,
+    algorithm: str = "tpe",
+    seed: int = 0,
+    startup: int = 10,
+    max_attempts: int = 3,
+    metric: str = "loss",
+    direction: str = "minimize",
+    target: float | str | None = None,
+    max_time: float | str | None = None,
+    patience: int | None = None,
+    try_first: Sequence[Mapping[str, Any]] = (),
+    on_trial_end: OnTrialEnd | None = None,
+    progress: bool = True,
+) -> Study:
+    """Search a function's best configuration, with workers of this machine; return the study.
+
+    Args:
+        train: called with ``(config, trial)`` or ``(config)``; returns its loss, or a dictionary
+            with it. Or a ``hyperhive.command``.
+        space: what ``hp`` returns in a dictionary, or JSON as in a study file.
+        trials: how many configurations to try.
+        name: of the study; one that is in the store is resumed, or extended by more ``trials``.
+            By default a new study with a name of its own.
+        store: a MongoDB URI, or the path of a file that contains one. By default the server that
+            ``hyperhive coordinator`` would use.
+        workers: how many on this machine; one per core by default, or one on a GPU. With 0, those
+            elsewhere do it: ``hyperhive worker --objectives FILE``.
+        algorithm: ``tpe``, ``random`` or ``anneal``.
+        seed: of suggestions.
+        startup: how many finished trials the algorithm begins with.
+        max_attempts: how often a trial may be started.
+        metric: the number of a result that makes a trial good.
+        direction: ``minimize`` or ``maximize``.
+        target: ends the search: a number, or a text such as ``"accuracy >= 0.97"``.
+        max_time: ends the search: seconds, or a text such as ``"2 h"``.
+        patience: ends the search when so many trials have ended after the best one.
+        try_first: configurations to run first.
+        on_trial_end: called with the study and each trial that ends meanwhile, in order. An error
+            in it ends this call; ``study.stop()`` ends the search.
+        progress: whether to show the search.
+
+    Raises ``UsageError`` for what cannot be searched, ``StudyFailed`` if no trial has a result,
+    ``WorkersFailed``, ``StoreError``, and ``KeyboardInterrupt``; the study then stays.
+    """
+    if arguments(train) is None:
+        raise ObjectiveError(f"a search needs a function of (config, trial), not {train!r:.80}")
+    if workers is not None and (not isinstance(workers, int) or workers < 0):
+        raise UsageError("workers must be a whole number, 0 or more")
+    objective = objective_name(train)
+    plan = plan_of(
+        fresh_name(objective) if name is None else name,
+        objective,
+        space,
+        trials,
+        algorithm=algorithm,
+        seed=seed,
+        startup=startup,
+        max_attempts=max_attempts,
+        metric=metric,
+        direction=direction,
+        target=target,
+        max_time=max_time,
+        patience=patience,
+        try_first=try_first,
+    )
+    study = Study(plan.name, Connection(store, begins=True))
+    try:
+        _search(study, plan, train, workers, on_trial_end, progress)
+    except BaseException:
+        study.close()
+        raise
+    return study
+
+
+def _search(
+    study: Study,
+    plan: Plan,
+    train: Callable[..., Any],
+    workers: int | None,
+    on_trial_end: OnTrialEnd | None,
+    progress: bool,
+) -> None:
+    """Run a study to its end, with local workers unless it has ended before."""
+    # A notebook gets plain lines: rich would make each of them an output of its own.
+    console = Screen(force_jupyter=False) if progress else None
+    local = None
+    try:
+        with contextlib.ExitStack() as running:
+            stop = running.enter_context(_until_ctrl_c())
+            if workers != 0 and not _has_ended(study, plan):
+                # Before the study is made: a function that cannot be given leaves none behind.
+                own = local_workers(train, plan.objective, study.uri, workers, plan.name)
+                local = running.enter_context(own)
+            planned = open_study(study.store, plan, None)
+            watching = _Watching(study, local, on_trial_end, console)
+            watch = running.enter_context(watching.shown())
+            folder = Path("models") / plan.name
+            result = StudyRun(study.store, planned, None, folder, True, watch, stop).run()
+    except Interrupted:
+        how = f"study {plan.name} stays: search with name={plan.name!r} goes on with it"
+        if console is not None:
+            tell(f"stopped; {how}", to=console)
+        raise KeyboardInterrupt(how) from None
+    watching.end(result)
+
+
+def _has_ended(study: Study, plan: Plan) -> bool:
+    """Return whether exactly this study is in the store, and has its result."""
+    stored = study.store.studies.get(plan.name)
+    if stored is None or stored.result is None:
+        return False
+    return PlannedStudy.stored(plan.name, stored.spec).spec() == PlannedStudy.of(plan, None).spec()
+
+
+@contextlib.contextmanager
+def _until_ctrl_c() -> Iterator[threading.Event]:
+    """Give an event that Ctrl-C sets; only the main thread hears of signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield threading.Event()
+        return
+    with StopSignals(only_ctrl_c=True) as signals:
+        yield signals.stop
+
+
+class _Watching:
+    """What a program sees of its search: the view, and each trial that ends.
+
+    Args:
+        study: as the program has it.
+        local: this machine's workers, if it has started some.
+        on_trial_end: see ``search``.
+        console: where to show the search; None for nowhere.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        local: LocalWorkers | None,
+        on_trial_end: OnTrialEnd | None,
+        console: Screen | None,
+    ) -> None:
+        self._study = study
+        self._local = local
+        self._on_trial_end = on_trial_end
+        self._console = console
+        self._ended = {t.id for t in self._trials() if t.is_final}
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[Watch]:
+        """Give the function that shows a search, as fits the console."""
+        if self._console is None:
+            yield self._look
+            return
+        tell(f"study {self._study.name} on {self._study.store.address}", to=self._console)
+        with showing(self._console) as show:
+
+            def watch(snapshot: Snapshot) -> None:
+                self._look(snapshot)
+                # Nobody needs to be told to start workers while ours are starting.
+                if self._local is None or snapshot.had_workers:
+                    show(snapshot)
+
+            yield watch
+
+    def end(self, result: Result) -> None:
+        """Tell how the search ended; a late result may have come since it was last looked at."""
+        self._pass_on(self._trials())
+        if self._console is not None:
+            self._console.print(summary(result), soft_wrap=True)
+
+    def _look(self, snapshot: Snapshot) -> None:
+        if self._local is not None:
+            self._local.raise_if_failed()
+        self._pass_on(snapshot.study.searched)
+
+    def _pass_on(self, trials: Sequence[Trial]) -> None:
+        ended = [trial for trial in trials if trial.is_final and trial.id not in self._ended]
+        for trial in sorted(ended, key=end_of):
+            self._ended.add(trial.id)
+            if self._on_trial_end is not None:
+                self._on_trial_end(self._study, StudyTrial.of(trial))
+
+    def _trials(self) -> list[Trial]:
+        return self._study.store.trials.find(self._study.name, SEARCH)

@@ -1,0 +1,248 @@
+"""A study as a program holds it: ``hyperhive.Study`` and ``hyperhive.open_study``."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from pathlib import Path
+from typing import Any, Mapping
+
+from hyperhive.common import files
+from hyperhive.common.errors import HyperhiveError, UsageError
+from hyperhive.common.wording import in_words
+from hyperhive.coordinator.api.asking import AskedTrial, Asker
+from hyperhive.coordinator.api.connection import Connection
+from hyperhive.coordinator.api.enqueueing import enqueue
+from hyperhive.coordinator.api.leases import Leases
+from hyperhive.coordinator.api.plans import ASK, plan_of
+from hyperhive.coordinator.api.trial import StudyTrial
+from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.ranking import best_of
+from hyperhive.coordinator.results.export import as_csv, as_json, require_target
+from hyperhive.coordinator.results.table import dataframe, rows
+from hyperhive.coordinator.study import Study as PlannedStudy
+from hyperhive.coordinator.study_run import open_study as open_planned
+from hyperhive.store.store import Store
+from hyperhive.store.studies import StoredStudy
+from hyperhive.store.trials.trial import SEARCH
+
+LEASE_S = 60.0
+
+
+class Study:
+    """A study in the store, as it is there now: each attribute is read when it is asked for.
+
+    ``hyperhive.search`` and ``hyperhive.open_study`` make it. A private server stays up until
+    ``close``, the end of a ``with`` block, or until nothing refers to the study. Everything may
+    raise a ``StoreError``, ``NotFound`` if the study was deleted.
+    """
+
+    def __init__(self, name: str, connection: Connection, lease: float = LEASE_S) -> None:
+        self._name = name
+        self._connection = connection
+        self._lease = lease
+        self._asker: Asker | None = None
+        self._leases: Leases | None = None
+        self._is_closed = False
+        # In a thread: garbage is collected in any thread, the server's own one included.
+        self._collected = weakref.finalize(self, _close_in_a_thread, connection)
+        self._collected.atexit = False  # the connection sees to that itself
+
+    # -- what is there --------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    @property
+    def space(self) -> Any:
+        """The search space as JSON, which ``open_study`` takes too."""
+        return self._stored().spec["space"]
+
+    @property
+    def trials(self) -> list[StudyTrial]:
+        """All trials of its search, by number."""
+        self._stored()  # raises NotFound
+        return [StudyTrial.of(trial) for trial in self.store.trials.find(self._name, SEARCH)]
+
+    @property
+    def best(self) -> StudyTrial | None:
+        """The trial with the lowest loss, None while there is none with a loss."""
+        self._stored()
+        best = best_of(self.store.trials.find(self._name, SEARCH))
+        return None if best is None else StudyTrial.of(best)
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Which rule ended it early, in words; None if none did."""
+        return self._stored().finish_reason
+
+    def dataframe(self) -> Any:
+        """Return its trials as a ``pandas.DataFrame``, a row each. Needs pandas."""
+        return dataframe(rows(self.store, self._name))
+
+    def export(self, path: str | Path) -> None:
+        """Write its trials to a ``.csv`` file, or all of it to a ``.json`` file to be imported."""
+        target = Path(path)
+        written = {".csv": as_csv, ".json": as_json}.get(target.suffix.lower())
+        if written is None:
+            raise UsageError(f"{target} must end with .csv or .json: that says how it is written")
+        require_target(target)
+        files.write(target, written(self.store, self._name))
+
+    # -- what a program may do with it ----------------------------------------------------------
+
+    def enqueue(self, config: Mapping[str, Any]) -> int:
+        """Have a configuration run next; return the number of its trial.
+
+        A trial that has this configuration already is not posted again, so this can be repeated.
+        Raises ``UsageError`` for a configuration that is not in the space, and if the study has
+        ended or its budget has no room.
+        """
+        number, _ = enqueue(self.store, self._name, config)
+        return number
+
+    def stop(self, reason: str = "stopped by a program") -> None:
+        """End the search with the trials that have ended; whoever runs it comes to its end."""
+        self.store.studies.finish(self._name, reason)
+
+    def ask(self) -> AskedTrial | None:
+        """Take a trial to run, and keep its lease until it is told.
+
+        The first one that waits or that a lost program has left behind is taken; if there is none,
+        the next one is suggested. Returns None when nothing is left to do: the budget is used up, a
+        rule has ended the study, or only other programs have trials that have not ended. Waits
+        while a trial that has failed waits for its next attempt. Raises ``StudyWithdrawn``.
+        """
+        if self._asker is None:
+            objective = PlannedStudy.stored(self._name, self._stored().spec).plan.objective
+            self._leases = Leases(self._connection.uri, self._name, objective, self._lease)
+            self._connection.open.callback(self._leases.close)
+            self._asker = Asker(self.store, self._name, self._leases)
+        asked = self._asker.ask()
+        if asked is not None:
+            asked.study = self
+        return asked
+
+    def tell(self, trial: AskedTrial, found: Any = None, *, error: str | None = None) -> None:
+        """Say what a trial has given: its loss, or a dictionary as a function returns it.
+
+        It can be repeated if it raises ``StoreUnavailable``, and counts once. After the lease was
+        lost it counts if nobody else has delivered a result. With ``error``, the attempt has
+        failed, and the trial is taken again until its ``max_attempts``. Raises ``BadResult`` for
+        what is no result, which can then be told right, and ``LeaseLost`` if it does not count.
+        """
+        if self._asker is None:
+            raise UsageError("study.tell takes a trial that this study's ask has returned")
+        if error is not None:
+            self._asker.tell_error(trial, str(error))
+        else:
+            self._asker.tell(trial, found)
+
+    # -- its life -------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> Store:
+        """The store that it is in; raises ``UsageError`` once it is closed."""
+        if self._is_closed:
+            raise UsageError(
+                f"study {self._name} was closed: hyperhive.open_study({self._name!r}) opens it"
+            )
+        return self._connection.store
+
+    @property
+    def uri(self) -> str:
+        """The URI of its server, with the login."""
+        return self._connection.uri
+
+    def close(self) -> None:
+        """Give back what was asked and not told, and let a private server go; safe to repeat."""
+        self._is_closed = True
+        self._collected.detach()
+        self._connection.close()
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        try:
+            return self._described()
+        except HyperhiveError as error:
+            return f"study {self._name}: {error}"
+
+    def _described(self) -> str:
+        stored, trials = self._stored(), self.trials
+        ended = sum(trial.state in ("done", "diverged", "failed") for trial in trials)
+        state = "cancelled" if stored.cancelled else "ended" if stored.result else "open"
+        lines = [f"study {self._name} ({state}): {ended} of {stored.spec['trials']} trials ended"]
+        if stored.finish_reason is not None:
+            lines.append(f"ended by: {stored.finish_reason}")
+        best = best_of(self.store.trials.find(self._name, SEARCH))
+        if best is not None:
+            found = {**best.metrics, "loss": best.loss}
+            lines.append(f"best: trial {best.tid}, {in_words(found)}")
+            lines.append(f"      {in_words(best.hyperparameters)}")
+        return "\n".join(lines)
+
+    def _stored(self) -> StoredStudy:
+        return self.store.study(self._name)
+
+
+def open_study(
+    name: str,
+    space: Any = None,
+    *,
+    objective: str = ASK,
+    store: str | None = None,
+    lease: float = LEASE_S,
+    **settings: Any,
+) -> Study:
+    """Open a study of the store; with a space, make it if it is not there.
+
+    Args:
+        name: of the study.
+        space: what ``hp`` returns, a dictionary with such in it, or JSON as in a study file.
+        objective: what workers call its function, such as ``"digits.py:train"``. By default no
+            worker has it, and programs ask for its trials.
+        store: a MongoDB URI, or the path of a file that contains one. By default the server that
+            ``hyperhive coordinator`` would use.
+        lease: seconds after which what this program has asked goes to others, if it dies.
+        settings: as in ``hyperhive.search``, from ``trials`` to ``try_first``.
+
+    Raises ``NotFound``, ``StudyChanged`` for another space or other settings than the study's,
+    ``UsageError`` for a space or a setting that no study can have.
+    """
+    if not lease >= 1:
+        raise UsageError("lease must be 1 second or more")
+    if space is not None:
+        return _made(plan_of(name, objective, space, **settings), store, lease)
+    given = [*settings, *(["objective"] if objective != ASK else [])]
+    if given:
+        raise UsageError(
+            f"a study that is there has its {', '.join(given)}: omit that, or give its space too"
+        )
+    connection = Connection(store, begins=False)
+    try:
+        connection.store.study(name)
+        return Study(name, connection, lease)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _made(plan: Plan, store: str | None, lease: float) -> Study:
+    connection = Connection(store, begins=True)
+    try:
+        open_planned(connection.store, plan, None)
+        return Study(plan.name, connection, lease)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _close_in_a_thread(connection: Connection) -> None:
+    threading.Thread(target=connection.close, name="closing a study").start()

@@ -7,7 +7,7 @@ from typing import Any, Iterable
 from rich.console import Console
 from rich.segment import Segment
 
-from hyperhive.common.text import printable
+from hyperhive.common.text import printable, printable_lines
 
 
 class Screen(Console):
@@ -24,7 +24,9 @@ class Screen(Console):
     def render(self, *args: Any, **named: Any) -> Iterable[Segment]:
         """Render as rich does, with what cannot be printed escaped."""
         for segment in super().render(*args, **named):
-            yield segment if segment.control else segment._replace(text=_lines(segment.text))
+            yield (
+                segment if segment.control else segment._replace(text=printable_lines(segment.text))
+            )
 
     @property
     def redraws(self) -> bool:
@@ -38,11 +40,6 @@ class Screen(Console):
 console = Screen()
 
 
-def tell(sentence: str, style: str = "", to: Console = console) -> None:
+def tell(sentence: str, style: str = "", to: Screen = console) -> None:
     """Print one line literally: names and paths in it may hold markup or control characters."""
-    to.print(printable(sentence), style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def _lines(text: str) -> str:
-    """Return printable text; its line ends are rich's own."""
-    return "\n".join(map(printable, text.split("\n")))
+    to.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -11,6 +11,8 @@ from typing import Iterator
 
 from PIL import ImageFont
 
+from hyperhive.common.text import escaped as escape
+
 _FOLDERS = {
     "win32": ["~/AppData/Local/Microsoft/Windows/Fonts", "C:/Windows/Fonts"],
     "darwin": ["~/Library/Fonts", "/Library/Fonts", "/System/Library/Fonts"],
@@ -47,9 +49,7 @@ def lacking(font: ImageFont.FreeTypeFont, text: str) -> set[str]:
 
 def escaped(text: str, letters: set[str]) -> str:
     r"""Return text with these letters as their escapes: ``\u7a7a``."""
-    return "".join(
-        each.encode("unicode_escape").decode("ascii") if each in letters else each for each in text
-    )
+    return "".join(escape(each) if each in letters else each for each in text)
 
 
 def _shape(font: ImageFont.FreeTypeFont, letter: str) -> tuple[object, bytes]:

@@ -7,7 +7,7 @@ import logging
 import sys
 from typing import Any
 
-from hyperhive.common.text import printable
+from hyperhive.common.text import printable, printable_lines
 
 
 def accept_any_character() -> None:
@@ -29,7 +29,7 @@ class LogFormatter(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         """Return the traceback."""
-        return "\n".join(map(printable, super().formatException(ei).split("\n")))
+        return printable_lines(super().formatException(ei))
 
 
 def log_handler(form: str = "%(message)s", file: str | None = None) -> logging.Handler:

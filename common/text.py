@@ -17,13 +17,28 @@ def printable(text: str) -> str:
     What cannot be printed is escaped: a control character is ``\x1b``, a byte of a file name that
     is not UTF-8 is ``\xe9``.
     """
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else escaped(letter) for letter in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return text that is safe in a terminal, with its line ends."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def storable(text: str, most: int) -> str:
     """Return text as the database takes it: valid UTF-8, and no more than ``most`` characters."""
-    cut = text if len(text) <= most else text[: most - 1] + "…"
-    return "".join(_escaped(letter) if "\ud800" <= letter <= "\udfff" else letter for letter in cut)
+    begin = text[: most + 1]  # it may be long, and escapes make it only longer
+    return shortened(
+        "".join(escaped(letter) if "\ud800" <= letter <= "\udfff" else letter for letter in begin),
+        most,
+    )
+
+
+def shortened(text: str, most: int) -> str:
+    """Return text of no more than ``most`` characters; an ellipsis stands for what is cut."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def of_error(error: BaseException) -> str:
@@ -56,7 +71,8 @@ def with_home(text: str) -> str:
     return (found.group(1) or "") + os.path.expanduser("~") + text[found.end() :]
 
 
-def _escaped(letter: str) -> str:
+def escaped(letter: str) -> str:
+    r"""Return the escape that stands for a character: ``\x1b``, ``\u7a7a``."""
     if "\udc80" <= letter <= "\udcff":  # how Python represents a byte that is not UTF-8
         return f"\\x{os.fsencode(letter)[0]:02x}"
     return letter.encode("unicode_escape").decode("ascii")

@@ -19,7 +19,7 @@ def is_fraction(value: Any) -> bool:
 
 
 def is_count(value: Any) -> bool:
-    """Return whether a value is a whole number from 0, or None: a card may lack it."""
+    """Return whether a value is a whole number of 0 or more, or None: a card may lack it."""
     return value is None or (type(value) is int and value >= 0)
 
 

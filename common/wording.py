@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from hyperhive.common.text import printable
+from hyperhive.common.text import printable, shortened
 
 _LONGEST = 40
 """Characters of one value that is no number."""
@@ -33,5 +33,4 @@ def _word(value: Any) -> str:
         # 12.0 is what hyperopt's quniform gives for 12; %g writes a whole number of five digits
         # as 1.2e+04.
         return f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}"
-    text = printable(str(value))
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return shortened(printable(str(value)), _LONGEST)

@@ -276,7 +276,7 @@ class Sweep:
     @property
     def workers(self) -> list[WorkerRecord]:
         """The workers that would take the study's trials, if they have its objective."""
-        return [worker for worker in self.here if worker.study in (None, self._study)]
+        return [worker for worker in self.here if worker.takes(self._study)]
 
     def run_if_due(self, trials: Iterable[Trial]) -> bool:
         """Sweep if the last sweep was long enough ago; return whether it did.

@@ -19,6 +19,7 @@ from hyperhive.common.files import require_writable
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.planning.plan import Plan, study_name
 from hyperhive.coordinator.planning.recipes import recipe_of
+from hyperhive.coordinator.planning.script import is_script, read_script
 from hyperhive.coordinator.planning.study_file import read_file
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Interrupted
@@ -127,7 +128,7 @@ def plan_of(options: StudyOptions) -> Plan:
     """Return what the study file and the flags describe; a flag wins. Raises ``UsageError``."""
     fields: dict[str, Any] = {}
     if options.file is not None:
-        fields = read_file(options.file)
+        fields = read_script(options.file) if is_script(options.file) else read_file(options.file)
         _require_valid(f"study file {options.file}", fields)
     if options.dataset is not None or options.data is not None:
         name = options.dataset or "folder"

@@ -1,6 +1,6 @@
 """Choose between two scikit-learn models, and tune the one that is chosen. Needs no PyTorch.
 
-python classifiers.py
+Run `python classifiers.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Search a neural network for scikit-learn's handwritten digits.
 
-    python digits.py
+Run `python digits.py`.
 
 Other machines can help: README.md, "Your own function". Needs scikit-learn.
 """

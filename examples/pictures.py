@@ -1,6 +1,6 @@
 """Search a PyTorch network of one's own on a folder of images, one folder per class.
 
-    python pictures.py my-pictures/
+Run `python pictures.py my-pictures/`.
 
 Needs PyTorch and torchvision.
 """

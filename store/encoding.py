@@ -85,7 +85,7 @@ def _where(document: Mapping[str, Any]) -> str:
 
 
 def _short(text: str) -> str:
-    """Return the begin and the end of a text: an error names the type at its end."""
+    """Return the beginning and the end of a text: an error names the type at its end."""
     cut = text if len(text) <= _WORDS else f"{text[: _WORDS // 2]} … {text[-_WORDS // 2 :]}"
     return printable(cut)
 

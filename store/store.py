@@ -169,10 +169,10 @@ class Store:
     def sweep(self) -> int:
         """End the trials that would wait without an end; return how many ended.
 
-        These are trials that dead workers left behind (``TrialQueue.expire``), and trials at which
-        every worker that there was in the last ``GIVE_UP_AFTER_S`` has failed, of those that work
-        for the study and have the objective. They end with the last of these errors. A trial gets
-        that long after each failure: a worker that starts meanwhile tries it too.
+        These are the trials that dead workers left behind (``TrialQueue.expire``), and those at
+        which every worker has failed that was here in the last ``GIVE_UP_AFTER_S``, works for the
+        study and has the objective. Those end with the last error. A trial waits that long after
+        each failure, so that a worker that starts meanwhile can try it too.
         """
         ended = self.queue.expire()
         kept = self.trials.kept_from_workers(GIVE_UP_AFTER_S)

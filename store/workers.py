@@ -62,6 +62,10 @@ class WorkerRecord:
         """Return whether it has an objective, as far as is known."""
         return self.objectives is None or objective in self.objectives
 
+    def takes(self, study: str) -> bool:
+        """Return whether it takes trials of a study, or jobs of an experiment of hyperopt's."""
+        return self.study in (None, study)
+
     def works_for(self, trial: Trial) -> bool:
         """Return whether it takes trials of that one's study, and has its objective."""
         is_its_study = self.study is None or trial.exp_key in experiment_keys(self.study)

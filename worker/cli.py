@@ -123,8 +123,11 @@ def worker(
 def set_up_slot(settings: WorkerSettings, name: str) -> None:
     """Set up a slot's process, before it imports PyTorch, which reads the number of threads."""
     accept_any_character()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # what an objective prints is seen at once
-        sys.stdout.reconfigure(line_buffering=True)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What an objective prints is seen at once, and slots do not cut each other's lines,
+            # whatever PYTHONUNBUFFERED says.
+            stream.reconfigure(line_buffering=True, write_through=False)
     set_up_logging(settings, name)
     os.environ["OMP_NUM_THREADS"] = str(threads_of_slot(settings.device))
 

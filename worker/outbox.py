@@ -13,14 +13,14 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 import bson
 import bson.errors
-import portalocker
 
 from hyperhive.common import files, paths
 from hyperhive.common.errors import InputError
+from hyperhive.common.locks import ALONE, AT_ONCE, LOCK_IS_HELD, locked
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import (
     BadCertificate,
@@ -135,9 +135,9 @@ class Outbox:
         if self._is_locked:
             _remove_if_empty(self._folder)
         self._lock.close()
-        if lost is not None and not any(raised):
-            raise lost
         if lost is not None:
+            if not any(raised):
+                raise lost
             log.error("%s", lost)
 
     def _save_again(self) -> ResultLost | None:
@@ -160,34 +160,36 @@ class Outbox:
             # Before the lock is taken, another worker may take this folder for a dead worker's and
             # remove it. Then it is made again.
             with contextlib.suppress(FileNotFoundError):
-                self._lock.enter_context(_locked(self._folder, wait=True))
+                self._lock.enter_context(locked(self._folder / _LOCK, ALONE))
                 self._is_locked = (self._folder / _LOCK).exists()
                 if not self._is_locked:
                     self._lock.close()
 
-    def add(self, entry: Entry, trial: str = "a trial") -> None:
+    def add(self, entry: Entry, trial: str) -> None:
         """Keep a result until it is delivered: synced on disk, or in memory if the disk is full.
 
         ``trial`` is what people call its trial. Raises ``Unstorable`` for a result that the store
         could not hold.
         """
-        self._save(entry, trial)
-        if self._unsaved and self._unsaved[-1].entry is entry:
+        reason = self._save(entry, trial)
+        if reason is not None:
             log.error(
                 "the outbox %s cannot be written (%s): this result is kept in memory only, so "
                 "leave the worker running until it is delivered",
                 self._folder,
-                self._unsaved[-1].reason,
+                reason,
             )
 
-    def _save(self, entry: Entry, trial: str) -> None:
-        path = self._folder / (entry.token + ".bson")
-        encoded = entry.encode()
+    def _save(self, entry: Entry, trial: str) -> OSError | None:
+        """Write a result, or keep it in memory only and return why it cannot be written."""
+        data = entry.encode()
         try:
             self._make()
-            files.write(path, encoded, durable=True)
+            files.write(self._folder / (entry.token + ".bson"), data, durable=True)
         except OSError as error:
             self._unsaved.append(_Unsaved(entry, trial, error))
+            return error
+        return None
 
     def deliver(self, store: Store) -> None:
         """Deliver every result that this outbox holds for this store.
@@ -207,14 +209,14 @@ class Outbox:
             if folder == self._folder or not folder.is_dir():
                 continue
             try:
-                with _locked(folder):
+                with locked(folder / _LOCK, AT_ONCE):
                     for partial in folder.glob("*.part"):  # its writer died while writing
                         partial.unlink()
                     _deliver_folder(folder, store)
                     # Nobody else corrects what the dead worker last reported.
                     store.workers.correct(folder.name, _count(folder))
                     _remove_if_empty(folder)
-            except (portalocker.LockException, FileNotFoundError):
+            except (*LOCK_IS_HELD, FileNotFoundError):
                 continue  # its worker lives, or another worker was faster
             except OSError as error:  # the disk is full, or has become read-only
                 log.error("%s: its results stay there for now: %s", folder, error)
@@ -268,15 +270,6 @@ def _deliver(entry: Entry, store: Store) -> bool:
             "%s: another worker's result came first; this one is stored as late", trial.full_title
         )
     return True
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Hold a folder's lock. If another process has it, wait, or raise ``LockException``."""
-    flags = portalocker.LOCK_EX if wait else portalocker.LOCK_EX | portalocker.LOCK_NB
-    with (folder / _LOCK).open("a") as file:
-        portalocker.lock(file, flags)
-        yield
 
 
 def _remove_if_empty(folder: Path) -> None:

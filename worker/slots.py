@@ -159,7 +159,7 @@ def _stop_with_input(pool: Pool, patience: float) -> None:
     """
     while os.read(0, 1):
         pass
-    log.info("the program that started this worker has ended, or needs it no longer")
+    log.info("the command that started this worker has ended")
     pool.stop()
     time.sleep(patience)
     pool.stop()

@@ -11,7 +11,9 @@ from hyperhive.common.console import console
 from hyperhive.common.streams import log_handler
 from hyperhive.store.cli import MONGO, MONGOD, server
 
-FILE = typer.Argument(None, metavar="STUDY.toml", help="A study file.")
+FILE = typer.Argument(
+    None, metavar="FILE", help="A study file (TOML), or a Python file with a function and a space."
+)
 NAME = typer.Option(None, help="The study's name. [that of the data set]")
 DATASET = typer.Option(None, help="simpsons, simpsons-gray, digits, or folder (with --data).")
 DATA = typer.Option(None, help="A folder or zip file with the images.")

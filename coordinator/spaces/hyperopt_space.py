@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable
+from typing import Any, Callable, Mapping
 
 from hyperopt import hp
 from hyperopt.pyll.base import Apply, Literal, as_apply
@@ -59,6 +59,22 @@ def _drawn(parameter: Parameter) -> Any:
         arguments["low"] = math.log(arguments["low"])
         arguments["high"] = math.log(arguments["high"])
     return getattr(hp, parameter.distribution)(parameter.label, *arguments.values())
+
+
+def from_python(space: Any) -> Node:
+    """Return the tree of a space as Python gives it: with expressions of hyperopt's, or as JSON.
+
+    Raises ``UsageError``.
+    """
+    return from_hyperopt(space) if _has_expression(space) else parse(space)
+
+
+def _has_expression(space: Any) -> bool:
+    if isinstance(space, Mapping):
+        return any(map(_has_expression, space.values()))
+    if isinstance(space, (list, tuple)):
+        return any(map(_has_expression, space))
+    return isinstance(space, Apply)
 
 
 def from_hyperopt(space: Any) -> Node:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict
 
-from hyperhive.common.text import printable
+from hyperhive.common.text import printable, shortened
 from hyperhive.common.wording import percent
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
@@ -250,5 +250,4 @@ def _worker(worker: WorkerRecord, held: dict[str, Trial], is_silent: bool) -> _J
 
 
 def _text(value: object) -> str:
-    text = printable(str(value))
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return shortened(printable(str(value)), _LONGEST)

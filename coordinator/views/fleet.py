@@ -112,7 +112,7 @@ class FleetReader:
             self._store.address,
             tuple(map(_shown, states.values())),
             here,
-            tuple(each for each in here if self._only is None or each.study in (None, self._only)),
+            tuple(each for each in here if self._only is None or each.takes(self._only)),
             tuple(self._store.workers.silent(self._only)),
             frozenset(trial.id for trial in self._store.trials.overdue()),
         )

@@ -139,7 +139,7 @@ class Snapshot:
     @property
     def workers(self) -> list[WorkerRecord]:
         """The workers that would take its trials, if they have its objective."""
-        return [worker for worker in self.here if worker.study in (None, self.study.name)]
+        return [worker for worker in self.here if worker.takes(self.study.name)]
 
 
 Watch = Callable[[Snapshot], None]

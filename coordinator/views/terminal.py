@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Iterator
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -40,7 +40,7 @@ def showing(console: Screen) -> Iterator[Watch]:
 class Lines:
     """Writes a line when a trial ends or the phase changes: for logs and pipes."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Screen) -> None:
         self._console = console
         self._written: set[Any] = set()  # ids
         self._count = 0  # of the search

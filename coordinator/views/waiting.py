@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
+from hyperhive.common.text import shortened
 from hyperhive.coordinator.views.wording import file_of, no_worker
 from hyperhive.store.store import GIVE_UP_AFTER_S
 from hyperhive.store.trials.trial import HYPEROPT, Status, Trial
@@ -26,7 +27,7 @@ def why_waiting(
     """
     if not here:
         return no_worker(had_workers, (trial.objective for trial in trials))
-    workers = [worker for worker in here if worker.study in (None, study)]
+    workers = [worker for worker in here if worker.takes(study)]
     if not workers:
         with_it = f", or with --study {study}" if study else ""
         return f"{_here(here)} for other studies only: start one without --study{with_it}"
@@ -65,7 +66,7 @@ def _lacking(trials: Sequence[Trial], workers: Sequence[WorkerRecord]) -> str:
 def _failed(trials: Sequence[Trial]) -> str:
     names = ", ".join(trial.title for trial in trials)
     messages = [trial.error["message"] for trial in trials if trial.error is not None]
-    last = f" ({messages[-1][:_LONGEST]})" if messages else ""
+    last = f" ({shortened(messages[-1], _LONGEST)})" if messages else ""
     return (
         f"every worker here has failed at {names}{last}: without another worker, it fails "
         f"{GIVE_UP_AFTER_S:.0f} s after that"

@@ -1,6 +1,6 @@
 """Search the hyperparameters of a program, which may be written in any language.
 
-python search.py
+Run `python search.py`.
 """
 
 from __future__ import annotations

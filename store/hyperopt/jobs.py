@@ -88,9 +88,8 @@ class MongoJobs(mongoexp.MongoJobs):
     def reopened(cls, key: str, address: str) -> MongoJobs:
         """Return this process's connection of a key, or a new one to the same database.
 
-        A pickle holds no login. So the login is the one that ``hyperhive worker --save-login``
-        kept, or that of this machine's private server, if it is for this database; else there is
-        none. Raises ``StoreError``.
+        A pickle holds no login. So this takes the saved login, or that of this machine's private
+        server, whichever is for this database, else none. Raises ``StoreError``.
         """
         known = _OPEN.get(key)
         if known is not None:

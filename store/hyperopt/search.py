@@ -78,8 +78,8 @@ class Search:
         count = sum(self._store.queue.withdraw(trial, reason) for trial in waiting)
         if count:
             log.warning(
-                "%s ends, as %s: %d of its jobs waited and are withdrawn; those that run are "
-                "waited for",
+                "%s ends, as %s: its waiting jobs (%d) are withdrawn, and it waits for those that "
+                "run",
                 self._name,
                 why,
                 count,
@@ -99,13 +99,12 @@ class Search:
 
     def _why_nobody_runs(self, trial: Trial) -> str | None:
         here = self._store.workers.present(self._exp_key)
-        able = [worker for worker in here if worker.has(HYPEROPT)]
         advice = "run `hyperhive worker --allow-pickled-objectives`"
         if not here:
             return f"no worker is here: {advice}"
-        if not able:
-            return f"none of the {len(here)} workers here runs hyperopt's jobs: {advice}"
-        if any(worker.id not in trial.excluded for worker in able):
+        if not any(worker.has(HYPEROPT) for worker in here):
+            return f"no worker here runs hyperopt's jobs: {advice}"
+        if any(worker.can_run(trial) for worker in here):
             return None
         error = (trial.error or {}).get("message", "no reason was given")
         return (

@@ -22,7 +22,7 @@ from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, SONify, spec_from_mis
 from hyperopt.mongoexp import MongoCtrl, ReserveTimeout
 
 from hyperhive.common.text import of_error
-from hyperhive.store.encoding import LARGEST_RESULT, encoded
+from hyperhive.store.encoding import LARGEST_RESULT, encoded, why
 from hyperhive.store.errors import Unstorable
 from hyperhive.store.hyperopt.attachments import as_bytes
 from hyperhive.store.hyperopt.trials import MongoTrials
@@ -60,6 +60,8 @@ def _plain(result: _Document) -> _Document:
     for name, value in result.items():
         try:
             plain[name] = SONify(value)
+        except RecursionError as error:
+            raise Unstorable(f"the result cannot be stored: {name!r:.80}: {why(error)}") from None
         except Exception as error:  # its text is the part that failed, and all that this is in
             kind = type(error.args[1])
             raise Unstorable(

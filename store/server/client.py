@@ -34,6 +34,14 @@ Guard = Callable[[], "contextlib.AbstractContextManager[None]"]
 
 _OF_THE_SERVER = ("tls", "ssl", "tlscafile", "tlsca", "replicaset", "directconnection")
 
+_ACTIONS = {
+    "delete": "remove",
+    "aggregate": "find",
+    "distinct": "find",
+    "findAndModify": "update",
+}
+"""The action that a command needs in its collection, where it has another name."""
+
 # The server quotes the whole command that it refuses, even a trial's history.
 _COMMAND = re.compile(r"command \{ (\w+): (\"[^\"]*\"|\w+)?.*", re.DOTALL)
 
@@ -160,7 +168,7 @@ def _not_allowed(place: Place, error: mongo.OperationFailure) -> NotAllowed:
     """Return the error for a request that this user's role does not allow; it says which would."""
     command = _COMMAND.search(str(error))
     name, collection = (command[1], (command[2] or "").strip('"')) if command else ("", "")
-    action = "remove" if name == "delete" else "find" if name == "aggregate" else name
+    action = _ACTIONS.get(name, name)
     able = [role for role in ROLES if action in PRIVILEGES[role].get(collection, ())]
     login = f"the login of a {' or '.join(able)}" if able else "an administrator's login"
     request = _COMMAND.sub(r"command \1 \2", _reason(error))

@@ -21,16 +21,17 @@ import time
 from pathlib import Path
 from typing import Callable, Iterator
 
-import portalocker
+from portalocker import unlock
 from pymongo import errors as mongo
 
 from hyperhive.common import files, paths
+from hyperhive.common.locks import ALONE, AT_ONCE, LOCK_IS_HELD, SHARED, is_unlocked, locked
 from hyperhive.store.errors import ServerFailed, StoreError
 from hyperhive.store.server import mongod as process
 from hyperhive.store.server.address import DEFAULT_DATABASE
 from hyperhive.store.server.binary import find_mongod
-from hyperhive.store.server.embedded_files import ADMIN, USER, Login, Note, holding
-from hyperhive.store.server.mongod import Mongod, client, free_port, is_unlocked, require_free
+from hyperhive.store.server.embedded_files import ADMIN, USER, Login, Note
+from hyperhive.store.server.mongod import Mongod, client, free_port, require_free
 
 log = logging.getLogger(__name__)
 
@@ -85,17 +86,17 @@ def embedded_server(
     server = _Server(directory or default_directory())
     server.make_directory()
     with contextlib.ExitStack() as using:
-        with holding(server.start_lock, portalocker.LOCK_EX):
+        with locked(server.start_lock, ALONE):
             is_used = not is_unlocked(server.users_lock)
             # All users share one lock; the last one to leave finds it unlocked, stops the server.
-            users = using.enter_context(holding(server.users_lock, portalocker.LOCK_SH))
+            users = using.enter_context(locked(server.users_lock, SHARED))
             server.run(mongod, port, is_used)
         try:
             with _bringing_back(server, mongod, on_stop):
                 yield server.uri()
         finally:
-            with holding(server.start_lock, portalocker.LOCK_EX):
-                portalocker.unlock(users)
+            with locked(server.start_lock, ALONE):
+                unlock(users)
                 if is_unlocked(server.users_lock):
                     if threading.main_thread().is_alive():
                         server.stop()
@@ -109,7 +110,7 @@ def stop(directory: Path | None = None) -> bool:
     if not server.start_lock.exists():
         return False  # none ever ran here
     server.make_directory()
-    with holding(server.start_lock, portalocker.LOCK_EX):
+    with locked(server.start_lock, ALONE):
         if server.answers():
             server.stop()
             return True
@@ -125,15 +126,15 @@ def keep(directory: Path) -> None:
     """
     server = _Server(directory)
     try:
-        with holding(server.keeper_lock, portalocker.LOCK_EX | portalocker.LOCK_NB) as keeper:
+        with locked(server.keeper_lock, AT_ONCE) as keeper:
             while server.users_lock.exists():
                 time.sleep(_WATCH_EVERY_S)
-                with holding(server.start_lock, portalocker.LOCK_EX):
+                with locked(server.start_lock, ALONE):
                     if is_unlocked(server.users_lock):
                         server.end_unused()
-                        portalocker.unlock(keeper)  # before the next user can look for a keeper
+                        unlock(keeper)  # before the next user can look for a keeper
                         return
-    except portalocker.LockException:
+    except LOCK_IS_HELD:
         return
 
 
@@ -148,7 +149,7 @@ def _bringing_back(
         pause, was_stopped = _WATCH_EVERY_S, False
         while not ended.wait(pause):
             try:
-                with holding(server.start_lock, portalocker.LOCK_EX):
+                with locked(server.start_lock, ALONE):
                     if server.was_killed():
                         log.warning("mongod was killed and is being started again")
                         server.start(find_mongod(mongod), None, is_used=True)
@@ -157,7 +158,7 @@ def _bringing_back(
                     on_stop()
                 was_stopped = is_stopped
                 pause = _WATCH_EVERY_S
-            except (StoreError, OSError, portalocker.LockException) as error:
+            except (StoreError, OSError, *LOCK_IS_HELD) as error:
                 log.error("%s", error)
                 pause = min(2 * pause, _WATCH_LIMIT_S)
 

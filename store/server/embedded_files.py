@@ -1,14 +1,11 @@
-"""The files beside the private server's data: its login, its port, and locks."""
+"""The files beside the private server's data: its login and its port."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import secrets
 from pathlib import Path
-from typing import Any, Iterator
-
-import portalocker
+from typing import Any
 
 from hyperhive.common import files, paths
 from hyperhive.store.errors import ServerFailed
@@ -86,11 +83,3 @@ class Note:
     def remove(self) -> None:
         """Remove the note, if it exists."""
         self._file.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def holding(path: Path, how: portalocker.LockFlags) -> Iterator[Any]:
-    """Hold a lock on a file; the system releases it when the process dies, in whatever way."""
-    with path.open("a") as file:
-        portalocker.lock(file, how)
-        yield file

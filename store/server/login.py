@@ -140,18 +140,21 @@ def device_of(uri: str | None) -> str | None:
     ``invite`` makes a user of the database that the line names, so the line has no ``authSource``.
     A login that several machines share, such as compose.yaml's ``worker``, names no device.
     """
-    login = (uri or "").partition("://")[2].rpartition("@")[0]
-    user = unquote(login.partition(":")[0])
+    user, _ = _user_and_password(uri or "")
     is_invited = DEVICE_NAME.fullmatch(user) and "authsource=" not in (uri or "").lower()
     return user if is_invited and user not in ROLES else None
 
 
 def user_of(uri: str) -> tuple[str, str]:
     """Return the user and the password of a URI; raises ``BadAddress`` if it has none."""
-    login = uri.partition("://")[2].rpartition("@")[0]
-    user, _, password = login.partition(":")
+    user, password = _user_and_password(uri)
     if not (user and password):
         raise BadAddress("the MongoDB address has no login: put USER:PASSWORD@ before the host")
+    return user, password
+
+
+def _user_and_password(uri: str) -> tuple[str, str]:
+    user, _, password = uri.partition("://")[2].rpartition("@")[0].partition(":")
     return unquote(user), unquote(password)
 
 

@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import portalocker
 import pymongo
 from pymongo import errors as mongo
 
+from hyperhive.common.locks import is_unlocked
 from hyperhive.store.errors import ServerFailed
 
 START_TIMEOUT_S = 60.0
@@ -148,16 +148,6 @@ def client(uri: str) -> Any:
     """Return a client of a server on this machine."""
     # Two seconds are plenty on loopback, and enough to tell a dead server from a slow one.
     return pymongo.MongoClient(uri, serverSelectionTimeoutMS=2000, socketTimeoutMS=10000)
-
-
-def is_unlocked(path: Path) -> bool:
-    """Return whether no process holds a lock on a file."""
-    with path.open("a") as file:
-        try:
-            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
-        except (portalocker.LockException, portalocker.AlreadyLocked):
-            return False
-        return True
 
 
 def free_port() -> int:

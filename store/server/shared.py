@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Iterator
 from urllib.parse import quote
 
-import portalocker
-
 from hyperhive.common import files, paths
 from hyperhive.common.errors import UsageError
+from hyperhive.common.locks import AT_ONCE, LOCK_IS_HELD, locked
 from hyperhive.store.errors import NoServerBinary, ServerFailed
 from hyperhive.store.server import login
 from hyperhive.store.server.address import DEFAULT_DATABASE, Address, address
@@ -134,25 +133,23 @@ def _own_addresses(host: str, port: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(own))
 
 
-def current_mongod(given: str | None, is_local: bool) -> Path:
-    """Return the mongod to share.
+def current_mongod(given: str | None, is_local: bool) -> tuple[Path, str]:
+    """Return the mongod to share, and its version.
 
     Raises ``NoServerBinary`` if there is none, or none that may be opened to a network.
     """
-    if is_local:
-        return find_mongod(given)
-    if given is None and shutil.which("mongod") is None:
+    if not is_local and given is None and shutil.which("mongod") is None:
         raise NoServerBinary(
             "no mongod is installed that may be opened to a network (that of the extra mongod is "
             f"too old): {_INSTALL}"
         )
     binary = find_mongod(given)
     version = version_of(binary)
-    if tuple(map(int, version.split(".")[:2])) < _OLDEST:
+    if not is_local and tuple(map(int, version.split(".")[:2])) < _OLDEST:
         raise NoServerBinary(
             f"{binary} is MongoDB {version}, which is too old to be opened to a network: {_INSTALL}"
         )
-    return binary
+    return binary, version
 
 
 def version_of(mongod: Path) -> str:
@@ -178,13 +175,14 @@ class SharedServer:
     Args:
         folder: of its files.
         binary: its mongod.
+        version: of that.
         listening: where it listens.
     """
 
-    def __init__(self, folder: Path, binary: Path, listening: Listen) -> None:
+    def __init__(self, folder: Path, binary: Path, version: str, listening: Listen) -> None:
         self.folder = folder
         self.is_local = listening.is_local
-        self.version = version_of(binary)
+        self.version = version
         self._binary = binary
         self._listening = listening
         self._mongod = Mongod(folder)
@@ -293,7 +291,7 @@ def shared_server(host: str | None, port: int | None, mongod: str | None) -> Ite
         _end_what_is_left(folder)
         _require_no_other_login(folder)
         listening = listen(host, port)
-        server = SharedServer(folder, current_mongod(mongod, listening.is_local), listening)
+        server = SharedServer(folder, *current_mongod(mongod, listening.is_local), listening)
         server.start()
         try:
             yield server
@@ -306,8 +304,9 @@ def _end_what_is_left(folder: Path) -> None:
     left = Mongod(folder)
     if left.is_running():
         left.terminate()
+        _, port = _of_the_last_run()
         deadline = time.monotonic() + START_TIMEOUT_S
-        while _listens(_of_the_last_run()[1]) and time.monotonic() < deadline:
+        while _listens(port) and time.monotonic() < deadline:
             time.sleep(0.05)
 
 
@@ -328,11 +327,11 @@ def _require_no_other_login(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system releases however the process ends."""
-    with (folder / "share.lock").open("a") as file:
+    """Hold the folder's lock. Raises ``ServerFailed`` if another process has it."""
+    with contextlib.ExitStack() as held:
         try:
-            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
-        except (portalocker.LockException, portalocker.AlreadyLocked):
+            held.enter_context(locked(folder / "share.lock", AT_ONCE))
+        except LOCK_IS_HELD:
             raise ServerFailed(
                 f"`hyperhive mongo share` runs already (its files: {folder})"
             ) from None

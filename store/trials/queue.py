@@ -249,7 +249,8 @@ class TrialQueue(TrialWriter):
         the lease has passed to another worker or the trial was given up (``worker_lost``,
         ``device``). Delivering an accepted result again changes nothing and returns True. A result
         that comes after another's, or after a cancel, is kept under ``late`` and never counted.
-        Raises ``LeaseLost`` if this token was never issued for this trial, or if it was withdrawn.
+        Raises ``LeaseLost`` if this token was never issued for this trial, or if the trial was
+        deleted.
         """
         which = {"_id": trial_id, "issued.token": token, "$or": [_UNENDED, _LOST]}
         if self._update(which, finished_by(token, result, artifact)) is not None:

@@ -124,7 +124,7 @@ class TrialReader:
         return [Trial.from_document(document) for document in documents]
 
     def kept_from_workers(self, seconds: float) -> list[Trial]:
-        """Return the trials that nobody runs and some workers may not take, for ``seconds`` now."""
+        """Return the trials that some workers may not take, and nobody has run for ``seconds``."""
         last_change = {"$lte": ["$refresh_time", from_now(-seconds)]}
         which = {
             "$and": [
@@ -153,8 +153,8 @@ class TrialReader:
         """Return the jobs of hyperopt's experiment that wait or run, the oldest first."""
         states = {"$in": [int(Status.NEW), int(Status.RUNNING)]}
         with self._guard():
-            documents = list(self._jobs.find({"state": states, "exp_key": exp_key, **A_JOB}))
-        documents.sort(key=lambda document: str(document["_id"]))
+            jobs = self._jobs.find({"state": states, "exp_key": exp_key, **A_JOB})
+            documents = list(jobs.sort("_id", ASCENDING))
         return [Trial.from_document(document) for document in documents]
 
     def cancel_requests(self, ids: Iterable[Any]) -> dict[Any, bool]:

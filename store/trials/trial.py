@@ -27,7 +27,7 @@ class ErrorKind(str, enum.Enum):
     WORKER_LOST = "worker_lost"  # its workers vanished until no attempt was left
     CANCELLED = "cancelled"  # somebody asked for its end, or nobody waits for it
     BAD_PAYLOAD = "bad_payload"  # no worker can run its configuration, or store its result
-    DEVICE = "device"  # the device of every worker that there was failed at it
+    DEVICE = "device"  # every worker's device failed at it
 
 
 SEARCH, BASELINE, REFIT = "search", "baseline", "refit"

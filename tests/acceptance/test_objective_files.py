@@ -119,3 +119,24 @@ def test_a_killed_worker_takes_its_program_with_it(
     for slot in slots:
         os.kill(slot, signal.SIGKILL)
     home.is_empty()
+
+
+def test_a_worker_needs_no_pytorch_for_a_function(
+    home: Home, folder: Path, mongo_uri: str, store: Store
+) -> None:
+    """It lacks LeNet-5 then; a worker that has nothing else to run says what to install."""
+    (folder / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
+    home.environment["PYTHONPATH"] += os.pathsep + str(folder)
+    where = {"HYPERHIVE_MONGO": mongo_uri}
+    refused = home.run("worker", "--slots", "1", **where)
+    assert refused.returncode == 1
+    assert refused.stderr.endswith("error: this needs torch: pip install 'hyperhive[torch]'\n")
+    post(store, "digits.py:train", x=1)
+    worker = home.start("worker", "--objectives", "digits.py", "--slots", "1", **where)
+    (trial,) = ended(store, "s")
+    assert trial.loss == 0.25
+    (record,) = store.workers.present()
+    assert record.objectives == {"digits.py:train", "digits.py:waits"}
+    assert set(record.versions) == {"python"}
+    worker.signal(signal.SIGTERM)
+    assert worker.end() == 0

@@ -349,7 +349,9 @@ def test_22_a_worker_refuses_what_is_planted_in_its_outbox(
     store.queue.post(draft("s", 1))
     outbox, here = fleet.outbox, store.identity()
     with Outbox("dead", outbox) as dead:
-        dead.add(Entry(trial.id, str(trial.token), {"status": "ok", "loss": 0.5}, weights(), here))
+        dead.add(
+            Entry(trial.id, str(trial.token), {"status": "ok", "loss": 0.5}, weights(), here), ""
+        )
     honest = {"trial_id": trial.id, "token": trial.token, "result": {}, "weights": None}
     honest["store"] = here
     hostile = [

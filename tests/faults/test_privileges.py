@@ -183,6 +183,27 @@ def refusal(user: Store, deed: str) -> str:
     raise AssertionError("it is allowed to " + deed)
 
 
+@pytest.mark.parametrize(
+    ("act", "login"),
+    [
+        (lambda s: s.studies.spend("s"), "the login of a coordinator"),
+        (lambda s: s.queue.claim("w", new_token(), ["f"]), "the login of a coordinator or worker"),
+        (lambda s: s.queue.remove("s"), "the login of a coordinator"),
+        (lambda s: s.database.uploads.distinct("_id"), "the login of a coordinator"),
+        (lambda s: s.database.uploads.count_documents({}), "the login of a coordinator"),
+        (lambda s: s.database.drop_collection("jobs"), "an administrator's login"),
+    ],
+    ids=("findAndModify of studies", "of jobs", "delete", "distinct", "aggregate", "drop"),
+)
+def test_21_a_refusal_names_the_login_that_may(
+    store: Store, users: dict[str, Store], act: Deed, login: str
+) -> None:
+    """The error tells which role's login to use, by the command that the server refused."""
+    prepare(store)
+    with pytest.raises(NotAllowed, match=f"use {login} in place"), users[VIEWER].guard():
+        act(users[VIEWER])
+
+
 def test_21_what_a_role_may_do_it_can(store: Store, users: dict[str, Store]) -> None:
     """The table holds in both directions: each role can do what the table says."""
     for deed, (roles, act) in DEEDS.items():

@@ -1,4 +1,4 @@
-"""An objective's attachments reach the store, however long the server is away."""
+"""What an objective returns: its attachments reach the store, what cannot be stored is told."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 from support.hyperopt_jobs import document
 
 from hyperhive.mongoexp import MongoCtrl, MongoJobs, MongoTrials
-from hyperhive.store.errors import StoreUnavailable
+from hyperhive.store.errors import StoreUnavailable, Unstorable
+from hyperhive.store.hyperopt.worker import _plain
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import HYPEROPT, Trial
 from hyperhive.store.trials.updates import new_token
@@ -79,3 +80,17 @@ def test_a_worker_that_stops_waits_no_longer(
     lose_replies(jobs, monkeypatch, 9)
     with pytest.raises(Stopped):
         attach(jobs, trial, stops=True)
+
+
+@pytest.mark.parametrize("levels", [None, 5000], ids=["endless", "deep"])
+def test_a_result_of_too_many_levels_is_told_as_that(levels: int | None) -> None:
+    """The conversion of hyperopt's fails at it as it does at a wrong type."""
+    result: list[Any] = []
+    innermost = result
+    for _ in range(levels or 0):
+        innermost.append([])
+        innermost = innermost[0]
+    if levels is None:
+        result.append(result)
+    with pytest.raises(Unstorable, match="'tree': it contains itself, or is nested too deep"):
+        _plain({"loss": 0.5, "tree": result})

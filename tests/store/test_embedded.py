@@ -19,17 +19,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Iterator
 
-import portalocker
 import pymongo
 import pytest
 from pymongo.errors import OperationFailure
 from support.home import until
 
+from hyperhive.common.locks import ALONE, locked
 from hyperhive.store.errors import LoginRefused, NoServerBinary, ServerFailed
 from hyperhive.store.server import embedded, mongod
 from hyperhive.store.server.binary import find_mongod
 from hyperhive.store.server.embedded import embedded_server, running_uri, stop
-from hyperhive.store.server.embedded_files import holding
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import Draft
 
@@ -518,7 +517,7 @@ def test_a_killed_server_is_not_brought_back_elsewhere(
 ) -> None:
     """If its port was taken meanwhile, that is logged; it comes back once the port is free."""
     with embedded_server(directory) as uri:
-        with holding(directory / "start.lock", portalocker.LOCK_EX):  # nobody may be faster
+        with locked(directory / "start.lock", ALONE):  # nobody may be faster
             kill_all(directory)
             taken = socket.create_server(("127.0.0.1", port_of(uri)))
         with taken:

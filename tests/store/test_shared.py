@@ -98,7 +98,7 @@ def test_an_old_mongod_is_not_opened_to_a_network(tmp_path: Path, version: str) 
     path = mongod(tmp_path, f"db version v{version}")
     with pytest.raises(NoServerBinary, match=rf"{path} is MongoDB {version}, .* 7\.0 or newer"):
         current_mongod(str(path), is_local=False)
-    assert current_mongod(str(path), is_local=True) == path
+    assert current_mongod(str(path), is_local=True) == (path, version)
 
 
 @pytest.mark.parametrize("version", ["7.0.0", "8.0.17", "10.1.2"])
@@ -107,9 +107,9 @@ def test_a_current_mongod_is_taken(
 ) -> None:
     """Given with --mongod or installed, whichever way."""
     path = mongod(tmp_path, f"db version v{version}\nBuild Info: {{}}")
-    assert current_mongod(str(path), is_local=False) == path
+    assert current_mongod(str(path), is_local=False) == (path, version)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert current_mongod(None, is_local=False) == path
+    assert current_mongod(None, is_local=False) == (path, version)
 
 
 def test_the_mongod_of_the_extra_is_not_opened_to_a_network(

@@ -25,7 +25,6 @@ FOLDER_MODULES = 15
 REASONS: dict[str, str] = {
     "coordinator/api/searching.py:search": "one line per argument, and what it means",
     "coordinator/cli/coordinator.py:coordinator": "one line per option",
-    "store/trials/trial.py:Trial.from_document": "one line per field",
     "worker/cli.py:worker": "one line per option",
     "inference/cli.py:predict": "one line per option, and only one statement, which passes them on",
 }

@@ -22,6 +22,7 @@ def test_stored_text_is_utf8_and_bounded():
     assert stored.endswith("…")
     assert storable("a\ud800b", 50).encode() == b"a\\ud800b"
     assert storable("空", 50) == "空"
+    assert storable("\ud800" * 50, 50) == "\\ud800" * 8 + "\\…"
 
 
 def test_names_are_compared_in_the_composed_form():

@@ -6,6 +6,7 @@ import importlib.metadata
 import multiprocessing
 import os
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from hyperhive.worker.device import (
     describe,
     installed,
     is_device_failure,
+    may_have_accelerator,
     versions,
 )
 from hyperhive.worker.objectives.registry import registered
@@ -135,3 +137,11 @@ def test_a_device_whose_pytorch_does_not_load_gives_its_trials_to_others(
 def test_lenet5_is_registered() -> None:
     """A worker of this installation can run trials of the objective lenet5."""
     assert callable(registered()["lenet5"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists devices")
+def test_a_machine_without_a_gpu_need_not_ask_pytorch(tmp_path: Path) -> None:
+    """PyTorch is imported to choose a device only where the system has one to choose."""
+    assert not may_have_accelerator(tmp_path)
+    (tmp_path / "nvidiactl").touch()
+    assert may_have_accelerator(tmp_path)

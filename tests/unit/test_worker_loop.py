@@ -486,7 +486,9 @@ def test_a_worker_first_delivers_what_the_dead_left(
     trial = store.queue.claim("dead", new_token(), ["lenet5"])
     assert trial is not None
     with Outbox("dead", tmp_path) as outbox:
-        outbox.add(Entry(trial.id, str(trial.token), FOUND.result, FOUND.weights, store.identity()))
+        outbox.add(
+            Entry(trial.id, str(trial.token), FOUND.result, FOUND.weights, store.identity()), ""
+        )
     with living(mongo_uri, tmp_path, raising(AssertionError("never run again"))):
         until(lambda: the_trial(store).status is Status.DONE, "the delivery")
     assert the_trial(store).attempts == 1

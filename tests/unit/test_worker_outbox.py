@@ -12,9 +12,9 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any, Iterator
 
-import portalocker
 import pytest
 
+from hyperhive.common.locks import AT_ONCE, LOCK_IS_HELD, locked
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import Draft, Status, Trial
@@ -23,7 +23,6 @@ from hyperhive.worker.outbox import (
     Entry,
     Outbox,
     ResultLost,
-    _locked,
     _remove_if_empty,
     default_directory,
 )
@@ -47,7 +46,7 @@ with Outbox(name, Path(folder)) as outbox:
     if how == "disk full":
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (64, resource.RLIM_INFINITY))
-    outbox.add(entry)
+    outbox.add(entry, "s, trial 0")
     if how == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     print("added", flush=True)
@@ -126,7 +125,7 @@ def process(
 def test_a_result_is_delivered_with_its_weights(store: Store, trial: Trial, tmp_path: Path) -> None:
     """A delivered result counts, its weights are in the store, and no file is left."""
     with Outbox("w", tmp_path) as outbox:
-        outbox.add(entry(store, trial))
+        outbox.add(entry(store, trial), "s, trial 0")
         assert files(tmp_path) == {"lock", f"{trial.token}.bson"}
         outbox.deliver(store)
         assert files(tmp_path) == {"lock"}
@@ -141,7 +140,7 @@ def test_a_result_is_delivered_with_its_weights(store: Store, trial: Trial, tmp_
 def test_a_result_without_weights_is_delivered(store: Store, trial: Trial, tmp_path: Path) -> None:
     """A diverged trial has no weights; its result counts too."""
     with Outbox("w", tmp_path) as outbox:
-        outbox.add(entry(store, trial, weights=None))
+        outbox.add(entry(store, trial, weights=None), "s, trial 0")
         outbox.deliver(store)
     assert now(store, trial).status is Status.DONE
     assert now(store, trial).artifact is None
@@ -151,7 +150,7 @@ def test_a_result_without_weights_is_delivered(store: Store, trial: Trial, tmp_p
 def test_a_result_waits_for_the_server(store: Store, trial: Trial, tmp_path: Path) -> None:
     """A failed delivery leaves the result for the next worker, even after the process's end."""
     with Outbox("w", tmp_path) as outbox:
-        outbox.add(entry(store, trial))
+        outbox.add(entry(store, trial), "s, trial 0")
         with Store(UNREACHABLE, timeout=0.1) as away, pytest.raises(StoreUnavailable):
             outbox.deliver(away)
     assert now(store, trial).status is Status.RUNNING
@@ -242,7 +241,7 @@ def test_results_kept_in_memory_survive_a_server_that_is_away(
     """A failed delivery drops no result from memory, and each is delivered once."""
     with Outbox("w", tmp_path) as outbox:
         with unwritable(tmp_path / "w"):
-            outbox.add(entry(store, trial))
+            outbox.add(entry(store, trial), "s, trial 0")
         assert files(tmp_path) == {"lock"}
         with Store(UNREACHABLE, timeout=0.1) as away, pytest.raises(StoreUnavailable):
             outbox.deliver(away)
@@ -259,7 +258,7 @@ def test_a_result_for_another_store_waits_for_it(
     """A store is recognized by its identity, wherever it moves; no other store gets its results."""
     with Outbox("w", tmp_path) as outbox:
         with contextlib.nullcontext() if on_disk else unwritable(tmp_path / "w"):
-            outbox.add(entry(store, trial, store="that one"))
+            outbox.add(entry(store, trial, store="that one"), "s, trial 0")
         outbox.deliver(store)
         assert outbox.waiting() == 1
         assert store.client.hyperhive.fs.files.count_documents({}) == 0
@@ -276,10 +275,10 @@ def test_an_outbox_is_made_once_there_is_room(store: Store, trial: Trial, tmp_pa
     root.write_text("in the way")
     with Outbox("w", root) as outbox:
         assert outbox.waiting() == 0
-        outbox.add(entry(store, trial))
+        outbox.add(entry(store, trial), "s, trial 0")
         assert outbox.waiting() == 1
         root.unlink()
-        outbox.add(entry(store, trial, token="another"))
+        outbox.add(entry(store, trial, token="another"), "s, trial 0")
         assert {path.suffix for path in (root / "w").iterdir()} == {"", ".bson"}
         assert outbox.waiting() == 2
         with Outbox("other", root) as other:
@@ -332,7 +331,7 @@ def test_a_result_that_is_lost_is_told(
 def test_a_result_of_a_deleted_trial_is_dropped(store: Store, trial: Trial, tmp_path: Path) -> None:
     """The study was deleted, so the result is of no use."""
     with Outbox("w", tmp_path) as outbox:
-        outbox.add(entry(store, trial))
+        outbox.add(entry(store, trial), "s, trial 0")
         store.delete_study("s")
         outbox.deliver(store)
         assert outbox.waiting() == 0
@@ -347,7 +346,7 @@ def test_a_late_result_is_delivered_and_not_counted(
     other = claim(store, "other")
     store.queue.finish(other.id, str(other.token), {"status": "ok", "loss": 0.75})
     with Outbox("w", tmp_path) as outbox:
-        outbox.add(entry(store, trial))
+        outbox.add(entry(store, trial), "s, trial 0")
         outbox.deliver(store)
     assert (now(store, trial).winner, now(store, trial).late) == (other.token, 1)
     assert list(tmp_path.iterdir()) == []
@@ -358,7 +357,7 @@ def test_one_damaged_file_does_not_hold_up_the_rest(
 ) -> None:
     """A file that cannot be read (a worn SD card) stays; the others are delivered."""
     with Outbox("dead", tmp_path) as outbox:
-        outbox.add(entry(store, trial))
+        outbox.add(entry(store, trial), "s, trial 0")
     (tmp_path / "dead" / "0-damaged.bson").write_bytes(b"\x00\x01 not what was written")
     with Outbox("w", tmp_path) as outbox:
         outbox.deliver_for_the_dead(store)
@@ -383,7 +382,7 @@ def test_an_entry_is_whole_before_it_has_its_name(
 ) -> None:
     """A file with its final name is complete; a partial file is not taken for a result."""
     with Outbox("w", tmp_path) as outbox:
-        outbox.add(entry(store, trial))
+        outbox.add(entry(store, trial), "s, trial 0")
         (file,) = (tmp_path / "w").glob("*.bson")
         assert stat.S_ISREG(file.stat().st_mode)
         assert Entry.decode(file.read_bytes()) == entry(store, trial)
@@ -397,13 +396,13 @@ def test_an_outbox_that_another_worker_removes_is_made_again(tmp_path: Path) -> 
     folder = tmp_path / "w"
     with futures.ThreadPoolExecutor(1) as pool:
         folder.mkdir()
-        with _locked(folder):
+        with locked(folder / "lock", AT_ONCE):
             made = pool.submit(Outbox("w", tmp_path).__enter__)
             with pytest.raises(futures.TimeoutError):
                 made.result(0.2)
             _remove_if_empty(folder)
         outbox = made.result(10)
-    with pytest.raises(portalocker.LockException), _locked(folder):
+    with pytest.raises(LOCK_IS_HELD), locked(folder / "lock", AT_ONCE):
         pass
     outbox.__exit__()
     assert not folder.exists()

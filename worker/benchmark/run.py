@@ -8,7 +8,7 @@ from typing import Callable
 from rich.console import Group
 
 from hyperhive.store.errors import NoServer
-from hyperhive.store.server.choice import named, opened
+from hyperhive.store.server.choice import opened
 from hyperhive.store.server.login import device_of
 from hyperhive.store.store import Store
 from hyperhive.worker.benchmark.settings import BenchmarkSettings
@@ -24,12 +24,12 @@ def measure_and_show(settings: BenchmarkSettings, show: Show, tell: Tell) -> Non
 
     Raises ``StoreError`` before the measuring if this login cannot store the figures.
     """
-    has_store = True
+    uri: str | None
     try:
         with opened(settings.mongo) as uri, Store(uri) as store:
             store.benchmarks.require_access()
     except NoServer:
-        has_store = False
+        uri = None
     import torch
 
     from hyperhive.model.device import choose
@@ -38,9 +38,9 @@ def measure_and_show(settings: BenchmarkSettings, show: Show, tell: Tell) -> Non
     device = choose(settings.device)
     torch.set_num_threads(threads_of_slot(device.type))
     host = platform.node().partition(".")[0] or "this machine"
-    name = settings.name or device_of(named(settings.mongo)) or host
+    name = settings.name or device_of(uri) or host
     measured = measure(name, device, tell)
-    if not has_store:
+    if uri is None:
         show(comparison([measured]))
         tell("not stored: pass --mongo to compare this device with others")
         return

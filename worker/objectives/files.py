@@ -20,6 +20,7 @@ from hyperhive.worker.objectives.api import Objective
 from hyperhive.worker.objectives.command import Command
 from hyperhive.worker.objectives.function import FunctionObjective, arguments
 
+NO_OBJECTIVE = "it has no function that takes (config, trial) or (config), and no hyperhive.command"
 _PREFIX = "_hyperhive_objectives_"
 
 
@@ -67,19 +68,20 @@ def load(file: str) -> dict[str, Objective]:
     ``DeviceError``.
     """
     path = Path(file)
-    found = {name: value for name, value in _public(_imported(path)).items() if _fits(value)}
-    if not found:
-        raise ObjectiveError(
-            f"--objectives {path}: it has no function that takes (config, trial) or (config), and "
-            "no hyperhive.command"
-        )
+    try:
+        found = functions(imported(path))
+        if not found:
+            raise ObjectiveError(NO_OBJECTIVE)
+    except ObjectiveError as error:
+        raise ObjectiveError(f"--objectives {path}: {error}") from error
     for value in found.values():
         if isinstance(value, Command):
             value.require_program()
     return {f"{path.name}:{name}": FunctionObjective(value) for name, value in found.items()}
 
 
-def _imported(path: Path) -> Any:
+def imported(path: Path) -> Any:
+    """Return a file's module, see ``load``; raises ``ObjectiveError`` if its import fails."""
     sys.path.insert(0, str(path.parent))
     module = types.ModuleType(_PREFIX + path.stem)
     module.__file__ = str(path)
@@ -94,22 +96,16 @@ def _imported(path: Path) -> Any:
         ]
         where = f"line {lines[-1]}: " if lines else ""
         words = traceback.format_exception_only(type(error), error)[-1].strip()
-        raise ObjectiveError(
-            f"--objectives {path}: it cannot be imported here: {where}{words}"
-        ) from error
+        raise ObjectiveError(f"it cannot be imported here: {where}{words}") from error
     return module
 
 
-def _public(module: Any) -> dict[str, Any]:
-    """Return the public functions that a module defines, and its commands, by name."""
+def functions(module: Any) -> dict[str, Any]:
+    """Return the public functions of a module that can be objectives, and its commands, by name."""
     return {
         name: value
         for name, value in vars(module).items()
-        if not name.startswith("_")
+        if not name.startswith("_") and arguments(value) is not None
         if isinstance(value, Command)
         or (inspect.isfunction(value) and value.__module__ == module.__name__)
     }
-
-
-def _fits(value: Any) -> bool:
-    return arguments(value) is not None

@@ -18,7 +18,9 @@ from typing import Any, Mapping
 from hyperhive.common.errors import DeviceError
 from hyperhive.store.trials.trial import HYPEROPT, LENET5
 from hyperhive.worker.objectives.api import Context, Objective, Outcome
+from hyperhive.worker.objectives.command import Command
 from hyperhive.worker.objectives.files import load
+from hyperhive.worker.objectives.function import FunctionObjective
 from hyperhive.worker.settings import WorkerSettings
 
 if sys.version_info >= (3, 10):
@@ -60,8 +62,10 @@ def registered(allow_pickled: bool = False) -> dict[str, Objective]:
 
     With ``allow_pickled``, also the objective that runs the code that hyperopt's jobs bring.
     """
+    loaded = {point.name: point.load() for point in entry_points(group=GROUP)}
     objectives: dict[str, Objective] = {
-        point.name: point.load() for point in entry_points(group=GROUP)
+        name: FunctionObjective(each) if isinstance(each, Command) else each
+        for name, each in loaded.items()
     }
     for taken in (HYPEROPT, LENET5):  # no package may claim hyperopt's jobs, or LeNet-5
         objectives.pop(taken, None)

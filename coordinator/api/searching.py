@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
@@ -184,9 +185,8 @@ class _Watching:
 
             def watch(snapshot: Snapshot) -> None:
                 self._look(snapshot)
-                # Nobody needs to be told to start workers while ours are starting.
-                if self._local is None or snapshot.had_workers:
-                    show(snapshot)
+                are_starting = self._local is not None and not snapshot.had_workers
+                show(replace(snapshot, are_starting=are_starting))
 
             yield watch
 

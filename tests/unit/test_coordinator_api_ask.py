@@ -12,8 +12,8 @@ from support.thread_workers import claim
 import hyperhive
 from hyperhive import Study, hp
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.study_run import open_study as opened_by_coordinator
 from hyperhive.coordinator.api.plans import plan_of
+from hyperhive.coordinator.study_run import open_study as opened_by_coordinator
 from hyperhive.store.errors import LeaseLost, NotFound, StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import SEARCH, ErrorKind, Status

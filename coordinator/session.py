@@ -40,6 +40,9 @@ from hyperhive.store.trials.trial import LENET5, SEARCH
 Connect = Callable[[], ContextManager[str]]
 """Opens the server that the options name, and gives its URI."""
 
+WhenDone = Callable[[str, Result], None]
+"""Gets the name of a study that has come to its end, and its result."""
+
 
 _PLAN_FLAGS = ("name", "trials", "algorithm", "seed", "target", "max_time", "patience")
 
@@ -68,6 +71,7 @@ class StudyOptions:
     refit: bool
     timeout: float | None
     models: Path
+    when_done: WhenDone
 
 
 def run(options: StudyOptions, connect: Connect, console: Screen) -> bool:
@@ -79,7 +83,10 @@ def run(options: StudyOptions, connect: Connect, console: Screen) -> bool:
         require_models(options.models / plan.name)
         dataset = loading(lambda progress: load(request, progress), console).dataset
     with StopSignals() as signals, connect() as uri:
-        shown = ShownSearch(plan, dataset, options.models, options.refit, options.timeout)
+        shown = ShownSearch(
+            *(plan, dataset, options.models, options.refit, options.timeout),
+            when_done=options.when_done,
+        )
         return shown.run(uri, signals, console)
 
 
@@ -91,6 +98,7 @@ class FinishOptions:
     refit: bool | None
     timeout: float | None
     models: Path
+    when_done: WhenDone = lambda study, result: None
 
 
 def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
@@ -119,7 +127,9 @@ def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
         refit = stored.refits if options.refit is None else options.refit
         resume = "run the same command again and it goes on from here"
         shown = ShownSearch(
-            study.plan, dataset, options.models, refit, options.timeout, resume=resume
+            *(study.plan, dataset, options.models, refit, options.timeout),
+            resume=resume,
+            when_done=options.when_done,
         )
         return shown.show(store, study, signals, console, finishes=stored.result is None)
 
@@ -207,6 +217,7 @@ class ShownSearch:
         timeout: see ``StudyRun``.
         check: called at every look; what it raises ends the run.
         resume: what is printed about going on, when the run was stopped.
+        when_done: called at the end of a study that had not ended before.
     """
 
     plan: Plan
@@ -216,6 +227,7 @@ class ShownSearch:
     timeout: float | None = None
     check: Callable[[], None] = lambda: None
     resume: str = "start the same study again and it goes on from here"
+    when_done: WhenDone = lambda study, result: None
 
     def run(self, uri: str, signals: StopSignals, console: Screen) -> bool:
         """Run the study to its end; return False if it was stopped before."""
@@ -236,6 +248,7 @@ class ShownSearch:
         Ctrl-C on a terminal lets the user choose whether it finishes or stops; anything else stops
         it. Returns False if it was stopped.
         """
+        had_ended = store.study(study.name).result is not None
         tell(f"study {study.name} on {store.address}", to=console)
         result, has_best = self._attempt(store, study, signals, console, finishes)
         if result is None and has_best and not finishes and _is_to_finish(signals, console):
@@ -245,6 +258,8 @@ class ShownSearch:
             tell(f"stopped; {self.resume}", to=console)
             return False
         console.print(summary(result), soft_wrap=True)
+        if not had_ended:
+            self.when_done(study.name, result)
         return True
 
     def _attempt(

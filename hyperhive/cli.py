@@ -63,7 +63,7 @@ _COMMANDS = [
     (
         "study",
         "hyperhive.coordinator.cli.study:study_app",
-        "End a study, delete it, or bring its results out and in.",
+        "Have a study try more, end it, delete it, or bring its results out and in.",
     ),
     (
         "mongo",

@@ -25,7 +25,7 @@ def objective_name(function: Any) -> str:
     file, name = _file(function), _name(function)
     if file is not None and name is not None:
         return f"{file.name}:{name}"
-    own = name or getattr(function, "__name__", _ASKED)
+    own = name or str(getattr(function, "__name__", _ASKED))
     taken = not own.isidentifier() or own in (HYPEROPT, LENET5)
     return _ASKED if taken else own
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from hyperopt.pyll.base import Apply
-
 from hyperhive.coordinator.planning.plan import Plan
-from hyperhive.coordinator.spaces.hyperopt_space import from_hyperopt
-from hyperhive.coordinator.spaces.parsing import parse
-from hyperhive.coordinator.spaces.search_space import Node
+from hyperhive.coordinator.spaces.hyperopt_space import from_python
 
 ASK = "ask-and-tell"
 """The objective of studies whose trials programs ask for: no worker has it."""
@@ -39,7 +35,7 @@ def plan_of(
     return Plan(
         name=name,
         objective=objective,
-        space=node_of(space),
+        space=from_python(space),
         trials=trials,
         algorithm=algorithm,
         seed=seed,
@@ -52,17 +48,3 @@ def plan_of(
         patience=patience,
         known=tuple(try_first),
     )
-
-
-def node_of(space: Any) -> Node:
-    """Return the tree of a space. Raises ``UsageError``, which names the label."""
-    return from_hyperopt(space) if _is_hyperopts(space) else parse(space)
-
-
-def _is_hyperopts(part: Any) -> bool:
-    """Return whether anything in a space is an expression of hyperopt's."""
-    if isinstance(part, Mapping):
-        return any(map(_is_hyperopts, part.values()))
-    if isinstance(part, (list, tuple)):
-        return any(map(_is_hyperopts, part))
-    return isinstance(part, Apply)

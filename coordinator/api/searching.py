@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
@@ -56,52 +57,30 @@ def search(
     Args:
         train: called with ``(config, trial)`` or ``(config)``; returns its loss, or a dictionary
             with it. Or a ``hyperhive.command``.
-        space: what ``hp`` returns in a dictionary, or JSON as in a study file.
-        trials: how many configurations to try.
-        name: of the study; one that is in the store is resumed, or extended by more ``trials``.
-            By default a new study with a name of its own.
-        store: a MongoDB URI, or the path of a file that contains one. By default the server that
-            ``hyperhive coordinator`` would use.
-        workers: how many on this machine; one per core by default, or one on a GPU. With 0, those
+        space: what ``hp`` returns, in a dictionary, or JSON as in a study file.
+        trials: how many configurations to try. docs/studies.md has the settings not listed here.
+        name: of a study to make, resume or extend; by default a new one with a name of its own.
+        store: a MongoDB URI or a file with it; by default the server of ``hyperhive coordinator``.
+        workers: how many on this machine; by default one per core, or one on a GPU. With 0, those
             elsewhere do it: ``hyperhive worker --objectives FILE``.
-        algorithm: ``tpe``, ``random`` or ``anneal``.
-        seed: of suggestions.
-        startup: how many finished trials the algorithm begins with.
-        max_attempts: how often a trial may be started.
-        metric: the number of a result that makes a trial good.
-        direction: ``minimize`` or ``maximize``.
-        target: ends the search: a number, or a text such as ``"accuracy >= 0.97"``.
+        target: ends the search: a loss, or a text such as ``"accuracy >= 0.97"``.
         max_time: ends the search: seconds, or a text such as ``"2 h"``.
         patience: ends the search when so many trials have ended after the best one.
         try_first: configurations to run first.
-        on_trial_end: called with the study and each trial that ends meanwhile, in order. An error
-            in it ends this call; ``study.stop()`` ends the search.
+        on_trial_end: called with the study and each trial, as they end. An error in it ends this
+            call; ``study.stop()`` ends the search.
         progress: whether to show the search.
 
     Raises ``UsageError`` for what cannot be searched, ``StudyFailed`` if no trial has a result,
-    ``WorkersFailed``, ``StoreError``, and ``KeyboardInterrupt``; the study then stays.
+    ``WorkersFailed``, ``StoreError``, ``KeyboardInterrupt``: the study then stays as it is.
     """
-    if arguments(train) is None:
-        raise ObjectiveError(f"a search needs a function of (config, trial), not {train!r:.80}")
-    if workers is not None and (not isinstance(workers, int) or workers < 0):
-        raise UsageError("workers must be a whole number, 0 or more")
+    _require_usable(train, workers)
     objective = objective_name(train)
-    plan = plan_of(
-        fresh_name(objective) if name is None else name,
-        objective,
-        space,
-        trials,
-        algorithm=algorithm,
-        seed=seed,
-        startup=startup,
-        max_attempts=max_attempts,
-        metric=metric,
-        direction=direction,
-        target=target,
-        max_time=max_time,
-        patience=patience,
-        try_first=try_first,
-    )
+    drawn: Any = {"algorithm": algorithm, "seed": seed, "startup": startup}
+    goal: Any = {"metric": metric, "direction": direction, "max_attempts": max_attempts}
+    ends: Any = {"target": target, "max_time": max_time, "patience": patience}
+    chosen = fresh_name(objective) if name is None else name
+    plan = plan_of(chosen, objective, space, trials, **drawn, **goal, **ends, try_first=try_first)
     study = Study(plan.name, Connection(store, begins=True))
     try:
         _search(study, plan, train, workers, on_trial_end, progress)
@@ -109,6 +88,17 @@ def search(
         study.close()
         raise
     return study
+
+
+def _require_usable(train: Any, workers: Any) -> None:
+    if not callable(train) or arguments(train) is None:
+        raise ObjectiveError(
+            f"search needs a function of (config, trial), and {train!r:.80} is none"
+        )
+    if workers is not None and (
+        isinstance(workers, bool) or not isinstance(workers, int) or workers < 0
+    ):
+        raise UsageError("workers must be a whole number, 0 or more")
 
 
 def _search(
@@ -195,9 +185,8 @@ class _Watching:
 
             def watch(snapshot: Snapshot) -> None:
                 self._look(snapshot)
-                # Nobody needs to be told to start workers while ours are starting.
-                if self._local is None or snapshot.had_workers:
-                    show(snapshot)
+                are_starting = self._local is not None and not snapshot.had_workers
+                show(replace(snapshot, are_starting=are_starting))
 
             yield watch
 

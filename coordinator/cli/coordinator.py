@@ -9,6 +9,7 @@ import typer
 
 from hyperhive.common.console import console
 from hyperhive.common.streams import log_handler
+from hyperhive.coordinator.cli.when_done import WHEN_DONE, runner
 from hyperhive.store.cli import MONGO, MONGOD, server
 
 FILE = typer.Argument(
@@ -65,6 +66,7 @@ def coordinator(
     refit: bool = REFIT,
     timeout: Optional[float] = TIMEOUT,
     models: Path = MODELS,
+    when_done: Optional[str] = WHEN_DONE,
     mongo: Optional[str] = MONGO,
     mongod: Optional[str] = MONGOD,
 ) -> None:
@@ -94,6 +96,7 @@ def coordinator(
         refit=refit,
         timeout=timeout,
         models=models,
+        when_done=runner(when_done),
     )
     if not session.run(options, functools.partial(server, mongo, mongod, begins=True), console):
         raise typer.Exit(1)

@@ -10,11 +10,14 @@ import typer
 from hyperhive.common.console import console, tell
 from hyperhive.common.streams import log_handler
 from hyperhive.coordinator.cli.coordinator import MODELS, TIMEOUT
+from hyperhive.coordinator.cli.enqueue import enqueue
 from hyperhive.coordinator.cli.results import compare, export, import_
+from hyperhive.coordinator.cli.when_done import WHEN_DONE, runner
 from hyperhive.store.cli import MONGO, MONGOD, server
 
 study_app = typer.Typer(
-    no_args_is_help=True, help="End a study, delete it, or bring its results out and in."
+    no_args_is_help=True,
+    help="Have a study try more, end it, delete it, or bring its results out and in.",
 )
 NAME = typer.Argument(
     help="The name of the study, or the exp_key of hyperopt's fmin, as `hyperhive status` shows it."
@@ -33,6 +36,7 @@ def finish(
     refit: Optional[bool] = REFIT,
     timeout: Optional[float] = TIMEOUT,
     models: Path = MODELS,
+    when_done: Optional[str] = WHEN_DONE,
     mongo: Optional[str] = MONGO,
     mongod: Optional[str] = MONGOD,
 ) -> None:
@@ -45,7 +49,7 @@ def finish(
     logging.basicConfig(level=logging.WARNING, handlers=[log_handler()])
     from hyperhive.coordinator import session
 
-    options = session.FinishOptions(name, refit, timeout, models)
+    options = session.FinishOptions(name, refit, timeout, models, runner(when_done))
     if not session.finish(options, functools.partial(server, mongo, mongod), console):
         raise typer.Exit(1)
 
@@ -107,6 +111,7 @@ def delete(
     tell(f"study {name} deleted")
 
 
+study_app.command()(enqueue)
 study_app.command("export")(export)
 study_app.command("import")(import_)
 study_app.command("compare")(compare)

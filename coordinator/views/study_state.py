@@ -128,6 +128,7 @@ class Snapshot:
         here: the workers that are here, also those of other studies.
         had_workers: whether there has been a worker since the search started.
         is_reachable: whether the store answers.
+        are_starting: whether workers were started here that have not reported yet.
     """
 
     study: StudyState
@@ -135,6 +136,7 @@ class Snapshot:
     here: tuple[WorkerRecord, ...] = ()
     had_workers: bool = False
     is_reachable: bool = True
+    are_starting: bool = False
 
     @property
     def workers(self) -> list[WorkerRecord]:

@@ -98,7 +98,7 @@ def panel(snapshot: Snapshot) -> Group:
 
 
 def _waiting(snapshot: Snapshot) -> str | None:
-    if not snapshot.is_reachable:
+    if not snapshot.is_reachable or snapshot.are_starting:
         return None
     study = snapshot.study
     return why_waiting(study.name, study.trials, snapshot.here, snapshot.had_workers)

@@ -23,6 +23,7 @@ FILE_LINES = 400
 FOLDER_MODULES = 15
 
 REASONS: dict[str, str] = {
+    "coordinator/api/searching.py:search": "one line per argument, and what it means",
     "coordinator/cli/coordinator.py:coordinator": "one line per option",
     "worker/cli.py:worker": "one line per option",
     "inference/cli.py:predict": "one line per option, and only one statement, which passes them on",

@@ -1,4 +1,4 @@
-"""How long a study still takes: its search, the baseline and the refit, from its trials alone."""
+"""How long a study still takes: its search, the baselines and the refit, from its trials alone."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_a_configuration_is_posted_once_and_says_its_number(study: Any, store: S
 
 def test_what_cannot_be_run_is_refused(study: Any, store: Store) -> None:
     """A value out of bounds, no room, a study that has ended or was cancelled."""
-    with pytest.raises(UsageError, match="lr must be from 0.0001 to 1, not 2"):
+    with pytest.raises(UsageError, match=r"lr must be from 0.0001 to 1, not 2"):
         study.enqueue({**ADAM, "lr": 2})
     for number in range(3):
         study.enqueue({**ADAM, "lr": 0.1 + number / 10})

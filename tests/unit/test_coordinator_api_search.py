@@ -173,7 +173,7 @@ def test_workers_that_cannot_start_say_why(
     blocked.write_text("")
     monkeypatch.setattr("hyperhive.worker.local._log_file", lambda: tmp_path / "log")
     monkeypatch.setenv("XDG_DATA_HOME", str(blocked))
-    with pytest.raises(WorkersFailed, match="ended: .*blocked"):
+    with pytest.raises(WorkersFailed, match=r"ended: .*blocked"):
         hyperhive.search(square, SPACE, 2, store=mongo_uri, workers=1, progress=False)
 
 

@@ -176,7 +176,7 @@ def coordinator(fleet: Fleet, rule: str, uri: str | None = None) -> Program:
     ("rule", "reason"),
     [
         ("patience = 8", "(patience)"),
-        ("target = 0.02", "target reached: "),
+        ("target = 0.07", "target reached: "),
         ("max_time = 6", "(max_time)"),
     ],
 )

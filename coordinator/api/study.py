@@ -7,6 +7,8 @@ import weakref
 from pathlib import Path
 from typing import Any, Mapping
 
+from hyperopt import Trials
+
 from hyperhive.common import files
 from hyperhive.common.errors import HyperhiveError, UsageError
 from hyperhive.common.wording import in_words
@@ -18,8 +20,11 @@ from hyperhive.coordinator.api.plans import ASK, dataset_of, plan_of
 from hyperhive.coordinator.api.trial import StudyTrial
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of
+from hyperhive.coordinator.results.ended import add
 from hyperhive.coordinator.results.export import as_csv, as_json, require_target
+from hyperhive.coordinator.results.hyperopt_trials import from_hyperopt_trials, to_hyperopt_trials
 from hyperhive.coordinator.results.table import dataframe, rows
+from hyperhive.coordinator.spaces.search_space import to_json
 from hyperhive.coordinator.stored_model import from_store
 from hyperhive.coordinator.study import Study as PlannedStudy
 from hyperhive.coordinator.study_run import open_study as open_planned
@@ -107,6 +112,10 @@ class Study:
         require_target(target)
         files.write(target, written(self.store, self._name))
 
+    def to_hyperopt(self) -> Trials:
+        """Return its ended trials as hyperopt's ``Trials``, which ``fmin`` goes on with."""
+        return to_hyperopt_trials(self.store, self._name)
+
     def save_model(self, folder: str | Path | None = None) -> Path:
         """Write the files of its model, the best one so far; return the folder.
 
@@ -129,6 +138,23 @@ class Study:
         """
         number, _ = enqueue(self.store, self._name, config)
         return number
+
+    def add(self, trials: Trials) -> int:
+        """Add the ended trials of hyperopt's ``Trials``; return how many are new.
+
+        They keep their numbers, count as trials of the budget, and teach the algorithm. It can be
+        repeated. Raises ``UsageError`` for trials of another space, and if numbers of theirs are
+        those of other trials here.
+        """
+        planned = PlannedStudy.stored(self._name, self._stored().spec)
+        ended = from_hyperopt_trials(trials, to_json(planned.plan.space))
+        added = add(self.store, planned, ended)
+        if added.taken:
+            raise UsageError(
+                f"study {self._name} has other trials with {added.taken} of these numbers: add "
+                "hyperopt's trials to a study before it has trials of its own"
+            )
+        return added.new
 
     def stop(self, reason: str = "stopped by a program") -> None:
         """End the search with the trials that have ended; whoever runs it comes to its end."""

@@ -21,7 +21,7 @@ from hyperhive.common.errors import UsageError
 from hyperhive.common.values import is_number
 from hyperhive.coordinator.ranking import finite_loss
 from hyperhive.coordinator.results.ended import EndedTrial
-from hyperhive.coordinator.spaces.hyperopt_space import from_hyperopt
+from hyperhive.coordinator.spaces.hyperopt_space import from_python
 from hyperhive.coordinator.spaces.search_space import (
     Choice,
     Node,
@@ -63,7 +63,7 @@ def from_hyperopt_trials(trials: Trials, space: Any) -> list[EndedTrial]:
     Raises ``UsageError`` for a space that a study cannot have, and for a trial that has other
     labels than the space.
     """
-    root = from_hyperopt(space)
+    root = from_python(space)
     return [_ended(d, root) for d in trials.trials if d["state"] == JOB_STATE_DONE]
 
 

@@ -21,8 +21,7 @@ def run(home: Home, example: str, *arguments: str) -> str:
         cwd=str(home.work),
         env=home.environment,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=PATIENCE_S,
     )

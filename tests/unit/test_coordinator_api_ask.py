@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 from typing import Any, Callable, Iterator
 
+import numpy as np
 import pytest
+from hyperopt import Trials, fmin, rand
 from support.home import until
 from support.thread_workers import claim
 
@@ -54,6 +56,36 @@ def test_a_loop_of_ask_and_tell_ends_with_the_budget(opened: Opened, store: Stor
     stored = store.study("s")
     assert stored.result is not None
     assert stored.result["winner"] == study.best.number
+
+
+def searched(evaluations: int, seed: int) -> Trials:
+    """Return the trials of a random search of hyperopt's."""
+    trials = Trials()
+    fmin(
+        lambda config: config["x"] ** 2,
+        SPACE,
+        algo=rand.suggest,
+        max_evals=evaluations,
+        trials=trials,
+        rstate=np.random.default_rng(seed),
+        show_progressbar=False,
+    )
+    return trials
+
+
+def test_hyperopts_trials_come_into_a_study_and_out_of_it(opened: Opened) -> None:
+    """Fmin's trials count and teach; the study's can be given to fmin again."""
+    trials = searched(4, seed=0)
+    study = opened(trials=6)
+    assert (study.add(trials), study.add(trials)) == (4, 0)
+    asked = study.ask()
+    assert asked is not None
+    assert asked.number == 4
+    study.tell(asked, 1.0)
+    again = study.to_hyperopt()
+    assert again.losses() == [*trials.losses(), 1.0]
+    with pytest.raises(UsageError, match="has other trials with 1 of these numbers"):
+        study.add(searched(1, seed=1))
 
 
 def test_a_study_that_has_ended_can_be_extended(opened: Opened) -> None:

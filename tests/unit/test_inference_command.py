@@ -269,6 +269,7 @@ def video(pictures: list[tuple[str, np.ndarray]], tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_every_frame_of_a_video_is_labelled(
     model: Path, video: Path, predictor: Predictor, pictures: list[tuple[str, np.ndarray]]
 ) -> None:
@@ -522,6 +523,7 @@ def test_an_interrupted_series_is_kept(model: Path, many: Path) -> None:
         sheet.load()
 
 
+@pytest.mark.long
 def test_it_is_headless_where_there_is_no_display(model: Path, folder: Path) -> None:
     """Without a display, and with one that does not answer, --show costs one sentence only."""
     pytest.importorskip("cv2", reason="no OpenCV: there are no windows at all")

@@ -330,6 +330,7 @@ def test_a_models_file_is_described_and_exported(tmp_path: Path, dataset: Datase
     assert model_files.read(tmp_path / "model.onnx")[1].trial == 7
 
 
+@pytest.mark.long
 def test_best_needs_only_what_a_device_has(
     store: Store, mongo_uri: str, tmp_path: Path, dataset: Dataset
 ) -> None:

@@ -142,6 +142,7 @@ def test_simpsons_mnist_is_read_from_its_archive(
     assert np.bincount(dataset.test_labels).tolist() == [200] * 10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["rgb", "grayscale"])
 def test_simpsons_images_are_theirs_pixel_for_pixel(
     tmp_path: Path, simpsons_zip: Path, form: str

@@ -24,7 +24,6 @@ from hyperhive import hp
 
 def train(config, trial):
     while not pathlib.Path({go!r}).exists():
-        trial.report(1, x=config["x"])
         time.sleep(0.05)
     return {{"loss": (config["x"] - 1) ** 2}}
 

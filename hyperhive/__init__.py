@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hyperhive import hp
     from hyperhive.coordinator.api.searching import search
     from hyperhive.coordinator.api.study import Study, open_study
+    from hyperhive.inference.models.file import load_model
     from hyperhive.store.store import Store
     from hyperhive.worker.objectives.api import Context, Outcome, Stopped
     from hyperhive.worker.objectives.command import command
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "command",
     "hp",
+    "load_model",
     "open_study",
     "search",
 ]
@@ -38,6 +40,7 @@ _HOMES = {
     "Store": "hyperhive.store.store",
     "Study": "hyperhive.coordinator.api.study",
     "command": "hyperhive.worker.objectives.command",
+    "load_model": "hyperhive.inference.models.file",
     "open_study": "hyperhive.coordinator.api.study",
     "search": "hyperhive.coordinator.api.searching",
 }

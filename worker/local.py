@@ -1,4 +1,4 @@
-"""Workers on this machine for a function of the program that starts them.
+"""Workers on this machine that a program starts, for a function of its own or by name.
 
 ``local_workers`` starts one process, ``python -m hyperhive.worker.local``, and gives it the
 function through its standard input. That process runs the slots of an ordinary worker.
@@ -64,7 +64,7 @@ class LocalWorkers:
 
 @contextlib.contextmanager
 def local_workers(
-    function: Callable[..., Any],
+    function: Callable[..., Any] | None,
     name: str,
     uri: str,
     count: int | None = None,
@@ -77,15 +77,16 @@ def local_workers(
     some seconds later, and other workers get its trial when its lease is over.
 
     Args:
-        function: of ``(config, trial)`` or ``(config)``, or a ``hyperhive.command``.
-        name: of the objective that it is; the workers also have those of this installation.
+        function: of ``(config, trial)`` or ``(config)``, or a ``hyperhive.command``. None if the
+            objective is one of this installation's, which these workers have in any case.
+        name: of the objective that it is.
         uri: of the server.
         count: how many; None for one per core on a CPU, one on a GPU.
         study: the one they work for; None for any.
 
     Raises what ``Given.of`` raises.
     """
-    given = Given.of(function, name)
+    given = None if function is None else Given.of(function, name)
     file = _log_file()
     settings = {"mongo": uri, "slots": count, "study": study, "log": str(file)}
     with _process() as process:
@@ -125,15 +126,15 @@ def _process() -> Iterator[subprocess.Popen[bytes]]:
             reader.join(1.0)  # what the function has left running may keep the pipes open
 
 
-def _send(pipe: Any, given: Given, settings: Mapping[str, Any]) -> None:
+def _send(pipe: Any, given: Given | None, settings: Mapping[str, Any]) -> None:
     header = {
         "settings": settings,
-        "name": given.name,
+        "name": given and given.name,
         "path": list(map(str, sys.path)),
         "folder": os.getcwd(),
-        "bytes": len(given.pickled),
+        "bytes": len(given.pickled) if given else 0,
     }
-    pipe.write(json.dumps(header).encode() + b"\n" + given.pickled)
+    pipe.write(json.dumps(header).encode() + b"\n" + (given.pickled if given else b""))
     pipe.flush()
 
 
@@ -181,7 +182,7 @@ def main() -> None:
     sys.path[:] = header["path"]  # the slots get it too
     settings = WorkerSettings(
         **header["settings"],
-        given=Given(header["name"], pickled),
+        given=Given(header["name"], pickled) if pickled else None,
         grace=0.0,
         while_stdin_open=True,
     )

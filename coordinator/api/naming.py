@@ -19,9 +19,13 @@ _ASKED = "train"
 def objective_name(function: Any) -> str:
     """Return the name of the objective that a function is: ``digits.py:train``, else ``train``.
 
+    A text is a name already.
+
     The first is what a worker with ``--objectives digits.py`` calls it. A function of a notebook or
     a REPL has no file, and a lambda or an inner function no name in its file.
     """
+    if isinstance(function, str):
+        return function
     file, name = _file(function), _name(function)
     if file is not None and name is not None:
         return f"{file.name}:{name}"
@@ -30,11 +34,15 @@ def objective_name(function: Any) -> str:
     return _ASKED if taken else own
 
 
-def fresh_name(objective: str) -> str:
-    """Return a name for a new study that no other has: ``digits-20260131-174501-3fa2``."""
+def fresh_name(objective: str, data: str | Path | None = None) -> str:
+    """Return a name for a new study that no other has: ``digits-20260131-174501-3fa2``.
+
+    It begins with the name of the objective's file, or of the images.
+    """
     file, _, function = objective.rpartition(":")
+    called = Path(data).resolve().stem if data is not None else Path(file).stem or function
     moment = time.strftime("%Y%m%d-%H%M%S")
-    return study_name(Path(file).stem or function, suffix=f"-{moment}-{uuid.uuid4().hex[:4]}")
+    return study_name(called, suffix=f"-{moment}-{uuid.uuid4().hex[:4]}")
 
 
 def _file(function: Any) -> Path | None:

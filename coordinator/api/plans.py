@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Mapping, Sequence
 
+from hyperhive.common.console import Screen
+from hyperhive.common.errors import UsageError
+from hyperhive.common.text import with_home
 from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.planning.recipes import recipe_of
+from hyperhive.coordinator.session import loading
 from hyperhive.coordinator.spaces.hyperopt_space import from_python
+from hyperhive.coordinator.spaces.named import named
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.loading import NAMES, DatasetRequest, load
 
 ASK = "ask-and-tell"
 """The objective of studies whose trials programs ask for: no worker has it."""
@@ -17,6 +26,8 @@ def plan_of(
     space: Any,
     trials: int = 50,
     *,
+    data: str | Path | None = None,
+    validation: float = 0.2,
     algorithm: str = "tpe",
     seed: int = 0,
     startup: int = 10,
@@ -30,12 +41,20 @@ def plan_of(
 ) -> Plan:
     """Return a plan; its fields say what the arguments mean. Raises ``UsageError``.
 
-    ``space`` holds what hyperopt's ``hp`` returns, or is JSON as in a study file.
+    ``space`` holds what hyperopt's ``hp`` returns, is JSON as in a study file, or the name of a
+    space. ``data`` names a data set, or is the path of a folder or zip with images.
     """
+    if recipe_of(objective).needs_images and data is None:
+        raise UsageError(
+            f'which images? Objective {objective} needs data="digits", data="simpsons", or the '
+            "path of a folder of class folders"
+        )
     return Plan(
         name=name,
         objective=objective,
-        space=from_python(space),
+        **_space(objective, space),
+        data=None if data is None else _request(data, seed),
+        validation=validation,
         trials=trials,
         algorithm=algorithm,
         seed=seed,
@@ -48,3 +67,29 @@ def plan_of(
         patience=patience,
         known=tuple(try_first),
     )
+
+
+def dataset_of(plan: Plan, console: Screen | None) -> Dataset | None:
+    """Load the data set that a plan asks for, if any; raises ``DatasetError``.
+
+    The console, if there is one, is told what is in it.
+    """
+    request = plan.data
+    if request is None:
+        return None
+    return loading(lambda progress: load(request, progress), console or Screen(quiet=True)).dataset
+
+
+def _space(objective: str, space: Any) -> dict[str, Any]:
+    """Return the fields of a plan that describe its space: LeNet-5's has a default."""
+    if isinstance(space, str):
+        return named(space)
+    if space is None and recipe_of(objective).needs_images:
+        return {}
+    return {"space": from_python(space)}
+
+
+def _request(data: str | Path, seed: int) -> DatasetRequest:
+    if data in NAMES and data != "folder":
+        return DatasetRequest(str(data), seed=seed)
+    return DatasetRequest("folder", Path(with_home(str(data))), seed=seed)

@@ -13,7 +13,7 @@ from hyperhive.common.errors import ObjectiveError, UsageError
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.api.connection import Connection
 from hyperhive.coordinator.api.naming import fresh_name, objective_name
-from hyperhive.coordinator.api.plans import plan_of
+from hyperhive.coordinator.api.plans import dataset_of, plan_of
 from hyperhive.coordinator.api.study import Study
 from hyperhive.coordinator.api.trial import StudyTrial
 from hyperhive.coordinator.planning.plan import Plan
@@ -24,18 +24,22 @@ from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.study_state import Snapshot, Watch
 from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.coordinator.views.terminal import showing
+from hyperhive.model.data.dataset import Dataset
 from hyperhive.store.trials.trial import SEARCH, Trial
 from hyperhive.worker.local import LocalWorkers, local_workers
 from hyperhive.worker.objectives.function import arguments
+from hyperhive.worker.objectives.registry import registered
 
 OnTrialEnd = Callable[[Study, StudyTrial], Any]
 
 
 def search(
-    train: Callable[..., Any],
-    space: Any,
+    train: Callable[..., Any] | str,
+    space: Any = None,
     trials: int = 50,
     *,
+    data: str | Path | None = None,
+    validation: float = 0.2,
     name: str | None = None,
     store: str | None = None,
     workers: int | None = None,
@@ -56,9 +60,11 @@ def search(
 
     Args:
         train: called with ``(config, trial)`` or ``(config)``; returns its loss, or a dictionary
-            with it. Or a ``hyperhive.command``.
-        space: what ``hp`` returns, in a dictionary, or JSON as in a study file.
+            with it. Or a ``hyperhive.command``, or the name of an objective: ``"lenet5"``.
+        space: what ``hp`` returns, in a dictionary, or JSON as in a study file. LeNet-5 has two by
+            name: ``"classic"``, its default, and ``"robust"``.
         trials: how many configurations to try. docs/studies.md has the settings not listed here.
+        data: of a study of images: ``"digits"``, ``"simpsons"``, a folder of class folders, a zip.
         name: of a study to make, resume or extend; by default a new one with a name of its own.
         store: a MongoDB URI or a file with it; by default the server of ``hyperhive coordinator``.
         workers: how many on this machine; by default one per core, or one on a GPU. With 0, those
@@ -79,19 +85,19 @@ def search(
     drawn: Any = {"algorithm": algorithm, "seed": seed, "startup": startup}
     goal: Any = {"metric": metric, "direction": direction, "max_attempts": max_attempts}
     ends: Any = {"target": target, "max_time": max_time, "patience": patience}
-    chosen = fresh_name(objective) if name is None else name
-    plan = plan_of(chosen, objective, space, trials, **drawn, **goal, **ends, try_first=try_first)
-    study = Study(plan.name, Connection(store, begins=True))
-    try:
-        _search(study, plan, train, workers, on_trial_end, progress)
-    except BaseException:
-        study.close()
-        raise
-    return study
+    rest: Any = {"data": data, "validation": validation, "try_first": try_first}
+    chosen = fresh_name(objective, data) if name is None else name
+    plan = plan_of(chosen, objective, space, trials, **drawn, **goal, **ends, **rest)
+    return _searched(plan, store, train, workers, on_trial_end, progress)
 
 
 def _require_usable(train: Any, workers: Any) -> None:
-    if not callable(train) or arguments(train) is None:
+    if isinstance(train, str):
+        if workers != 0 and train not in registered():
+            raise ObjectiveError(
+                f"this machine has no objective {train}: it has {', '.join(sorted(registered()))}"
+            )
+    elif not callable(train) or arguments(train) is None:
         raise ObjectiveError(
             f"search needs a function of (config, trial), and {train!r:.80} is none"
         )
@@ -101,30 +107,51 @@ def _require_usable(train: Any, workers: Any) -> None:
         raise UsageError("workers must be a whole number, 0 or more")
 
 
-def _search(
-    study: Study,
+def _searched(
     plan: Plan,
-    train: Callable[..., Any],
+    store: str | None,
+    train: Callable[..., Any] | str,
     workers: int | None,
     on_trial_end: OnTrialEnd | None,
     progress: bool,
-) -> None:
-    """Run a study to its end, with local workers unless it has ended before."""
+) -> Study:
+    """Return a plan's study, run to its end; it is closed if that fails."""
     # A notebook gets plain lines: rich would make each of them an output of its own.
     console = Screen(force_jupyter=False) if progress else None
+    dataset = dataset_of(plan, console)
+    study = Study(plan.name, Connection(store, begins=True))
+    try:
+        _search(study, plan, dataset, train, workers, on_trial_end, console)
+    except BaseException:
+        study.close()
+        raise
+    return study
+
+
+def _search(
+    study: Study,
+    plan: Plan,
+    dataset: Dataset | None,
+    train: Callable[..., Any] | str,
+    workers: int | None,
+    on_trial_end: OnTrialEnd | None,
+    console: Screen | None,
+) -> None:
+    """Run a study to its end, with local workers unless it has ended before."""
     local = None
     try:
         with contextlib.ExitStack() as running:
             stop = running.enter_context(_until_ctrl_c())
-            if workers != 0 and not _has_ended(study, plan):
+            if workers != 0 and not _has_ended(study, PlannedStudy.of(plan, dataset)):
                 # Before the study is made: a function that cannot be given leaves none behind.
-                own = local_workers(train, plan.objective, study.uri, workers, plan.name)
+                function = None if isinstance(train, str) else train
+                own = local_workers(function, plan.objective, study.uri, workers, plan.name)
                 local = running.enter_context(own)
-            planned = open_study(study.store, plan, None)
+            planned = open_study(study.store, plan, dataset)
             watching = _Watching(study, local, on_trial_end, console)
             watch = running.enter_context(watching.shown())
             folder = Path("models") / plan.name
-            result = StudyRun(study.store, planned, None, folder, True, watch, stop).run()
+            result = StudyRun(study.store, planned, dataset, folder, True, watch, stop).run()
     except Interrupted:
         how = f"study {plan.name} stays: search with name={plan.name!r} goes on with it"
         if console is not None:
@@ -133,12 +160,12 @@ def _search(
     watching.end(result)
 
 
-def _has_ended(study: Study, plan: Plan) -> bool:
+def _has_ended(study: Study, planned: PlannedStudy) -> bool:
     """Return whether exactly this study is in the store, and has its result."""
-    stored = study.store.studies.get(plan.name)
+    stored = study.store.studies.get(study.name)
     if stored is None or stored.result is None:
         return False
-    return PlannedStudy.stored(plan.name, stored.spec).spec() == PlannedStudy.of(plan, None).spec()
+    return PlannedStudy.stored(study.name, stored.spec).spec() == planned.spec()
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from hyperhive.coordinator.api.asking import AskedTrial, Asker
 from hyperhive.coordinator.api.connection import Connection
 from hyperhive.coordinator.api.enqueueing import enqueue
 from hyperhive.coordinator.api.leases import Leases
-from hyperhive.coordinator.api.plans import ASK, plan_of
+from hyperhive.coordinator.api.plans import ASK, dataset_of, plan_of
 from hyperhive.coordinator.api.trial import StudyTrial
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of
@@ -25,8 +25,13 @@ from hyperhive.coordinator.results.export import as_csv, as_json, require_target
 from hyperhive.coordinator.results.hyperopt_trials import from_hyperopt_trials, to_hyperopt_trials
 from hyperhive.coordinator.results.table import dataframe, rows
 from hyperhive.coordinator.spaces.search_space import to_json
+from hyperhive.coordinator.stored_model import from_store
 from hyperhive.coordinator.study import Study as PlannedStudy
 from hyperhive.coordinator.study_run import open_study as open_planned
+from hyperhive.model import model_files
+from hyperhive.model.data.cache import DatasetCache
+from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.model_files import WEIGHTS_FILE
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trials.trial import SEARCH
@@ -83,6 +88,17 @@ class Study:
         """Which rule ended it early, in words; None if none did."""
         return self._stored().finish_reason
 
+    @property
+    def dataset(self) -> Dataset | None:
+        """The images of a study of images, None of another; from this machine's copy or the store.
+
+        ``test_images`` are those on which its model was tested, and never trained.
+        """
+        content_hash = PlannedStudy.stored(self._name, self._stored().spec).dataset_hash
+        if content_hash is None:
+            return None
+        return DatasetCache().get(content_hash, self.store.datasets.fetch)
+
     def dataframe(self) -> Any:
         """Return its trials as a ``pandas.DataFrame``, a row each. Needs pandas."""
         return dataframe(rows(self.store, self._name))
@@ -99,6 +115,17 @@ class Study:
     def to_hyperopt(self) -> Trials:
         """Return its ended trials as hyperopt's ``Trials``, which ``fmin`` goes on with."""
         return to_hyperopt_trials(self.store, self._name)
+
+    def save_model(self, folder: str | Path | None = None) -> Path:
+        """Write the files of its model, the best one so far; return the folder.
+
+        ``search`` has written them to ``models/NAME/``, which is the default. Raises ``NotFound``
+        for a study without a model.
+        """
+        model = from_store(self.store, self._name)
+        where = Path("models") / self._name if folder is None else Path(folder)
+        model_files.write(where / WEIGHTS_FILE, model.packed, model.card)
+        return where
 
     # -- what a program may do with it ----------------------------------------------------------
 
@@ -237,7 +264,7 @@ def open_study(
         store: a MongoDB URI, or the path of a file that contains one. By default the server that
             ``hyperhive coordinator`` would use.
         lease: seconds after which what this program has asked goes to others, if it dies.
-        settings: as in ``hyperhive.search``, from ``trials`` to ``try_first``.
+        settings: as in ``hyperhive.search``: how to search, when to end, which images.
 
     Raises ``NotFound``, ``StudyChanged`` for another space or other settings than the study's,
     ``UsageError`` for a space or a setting that no study can have.
@@ -261,9 +288,10 @@ def open_study(
 
 
 def _made(plan: Plan, store: str | None, lease: float) -> Study:
+    dataset = dataset_of(plan, None)
     connection = Connection(store, begins=True)
     try:
-        open_planned(connection.store, plan, None)
+        open_planned(connection.store, plan, dataset)
         return Study(plan.name, connection, lease)
     except BaseException:
         connection.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hyperhive.common.values import sequence
@@ -31,7 +31,7 @@ class StudyTrial:
     config: dict[str, Any]
     loss: float | None
     metrics: dict[str, float]
-    history: list[dict[str, Any]]
+    history: list[dict[str, Any]] = field(repr=False)
     error: str | None
     worker: str | None
     seconds: float | None

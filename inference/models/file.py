@@ -73,6 +73,15 @@ def locate(path: Path | None, engine: str = AUTO) -> Path:
     return path
 
 
+def load_model(path: str | Path, device: str = "cpu") -> Predictor:
+    """Return the model in a folder such as ``models/NAME``, or of one of its files.
+
+    Its ``predict`` classifies pictures of any size. Raises ``CheckpointError`` if there is none, or
+    one that cannot be trusted, ``DeviceError``.
+    """
+    return from_file(Path(path), device).predictor
+
+
 def from_file(path: Path | None, device: str = "cpu") -> Chosen:
     """Return the model of a file or folder; see ``locate``.
 

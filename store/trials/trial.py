@@ -178,6 +178,8 @@ class Trial:
         """
         history = sequence(self.result.get("history"))
         reported = numbers(history[-1]) if history else {}
+        if self.objective == LENET5:
+            reported.pop("number", None)  # the epoch's
         returned = numbers(self.result)
         if "reported_loss" in returned:
             returned["loss"] = returned["reported_loss"]

@@ -23,6 +23,7 @@ FILE_LINES = 400
 FOLDER_MODULES = 15
 
 REASONS: dict[str, str] = {
+    "coordinator/api/plans.py:plan_of": "one line per argument, and the field that it is",
     "coordinator/api/searching.py:search": "one line per argument, and what it means",
     "coordinator/cli/coordinator.py:coordinator": "one line per option",
     "worker/cli.py:worker": "one line per option",

@@ -11,7 +11,7 @@ from rich.text import Text
 from hyperhive.common.errors import UsageError
 from hyperhive.common.extras import require_installed
 from hyperhive.coordinator.views.fleet import FleetReader
-from hyperhive.coordinator.views.wording import counts, facts, hyperparameters, outcome
+from hyperhive.coordinator.views.wording import counts, facts, judged
 from hyperhive.store.store import Store
 
 
@@ -29,7 +29,7 @@ def describe(store: Store, name: str, is_export: bool) -> Text:
     best = state.best
     result = "none yet"
     if best is not None:
-        result = f"trial {best.tid}: {outcome(best)} ({hyperparameters(best)})"
+        result = f"trial {best.tid}: {judged(best)}"
     return facts(
         {"fmin": f"{state.title} on {store.address}", "state": counts(state), "best": result}
     )

@@ -44,7 +44,8 @@ WhenDone = Callable[[str, Result], None]
 """Gets the name of a study that has come to its end, and its result."""
 
 
-_PLAN_FLAGS = ("name", "trials", "algorithm", "seed", "target", "max_time", "patience")
+_PLAN_FLAGS = ("name", "trials", "algorithm", "seed", "metric", "direction")
+_RULES = ("target", "max_time", "patience")
 
 
 class NothingToFinish(InputError):
@@ -65,6 +66,8 @@ class StudyOptions:
     algorithm: str | None
     space: str | None
     seed: int | None
+    metric: str | None
+    direction: str | None
     target: str | None
     max_time: str | None
     patience: int | None
@@ -150,10 +153,10 @@ def plan_of(options: StudyOptions) -> Plan:
             "which images? Pass --dataset simpsons or --dataset digits, --data PATH for a folder "
             "of class folders, or a study file"
         )
-    for flag in _PLAN_FLAGS:
-        if getattr(options, flag) is not None:
-            value = getattr(options, flag)
-            fields[flag] = value if flag in ("name", "algorithm") else _as_in_a_file(value)
+    for flag in (*_PLAN_FLAGS, *_RULES):
+        value = getattr(options, flag)
+        if value is not None:
+            fields[flag] = _as_in_a_file(value) if flag in _RULES else value
             _require_valid(f"--{flag.replace('_', '-')}", {flag: fields[flag]})
     if options.space is not None:
         fields.update(named(options.space))

@@ -18,7 +18,7 @@ from hyperhive.common.files import require_writable
 from hyperhive.common.wording import in_words, percent
 from hyperhive.coordinator import experiment
 from hyperhive.coordinator.ranking import best_of
-from hyperhive.coordinator.views.wording import facts, hyperparameters, outcome
+from hyperhive.coordinator.views.wording import facts, judged
 from hyperhive.model import model_files
 from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.data.cache import DatasetCache
@@ -139,7 +139,7 @@ def describe_trial(store: Store, name: str, trial: Trial) -> Text:
     lines = {
         "study": f"{name} on {store.address}",
         "state": f"trial {trial.tid}" + ("" if result else _so_far(study.cancelled)),
-        "best": f"{outcome(trial)} ({hyperparameters(trial)})",
+        "best": judged(trial),
         "model": "none yet" if reason is None else f"none for predict-cam: {reason}",
     }
     if result.get("weights"):

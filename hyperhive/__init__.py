@@ -10,8 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hyperopt import hp
-
+    from hyperhive import hp
     from hyperhive.coordinator.api.searching import search
     from hyperhive.coordinator.api.study import Study, open_study
     from hyperhive.store.store import Store
@@ -39,7 +38,6 @@ _HOMES = {
     "Store": "hyperhive.store.store",
     "Study": "hyperhive.coordinator.api.study",
     "command": "hyperhive.worker.objectives.command",
-    "hp": "hyperopt",
     "open_study": "hyperhive.coordinator.api.study",
     "search": "hyperhive.coordinator.api.searching",
 }
@@ -47,6 +45,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name from the module that defines it."""
+    if name == "hp":
+        return importlib.import_module("hyperhive.hp")
     if name not in _HOMES:
         raise AttributeError(f"module 'hyperhive' has no attribute {name!r}")
     try:

@@ -15,7 +15,16 @@ from pathlib import Path
 
 from hyperhive.common.text import of_error
 
-_ACCELERATORS = ("nvidiactl", "nvhost-ctrl", "nvmap", "nvgpu", "dxg", "kfd")
+_ACCELERATORS = (
+    "nvidiactl",
+    "nvidia0",
+    "nvhost-ctrl",
+    "nvhost-gpu",
+    "nvmap",
+    "nvgpu",
+    "dxg",
+    "kfd",
+)
 """What Linux has in /dev with CUDA (a PC, a Jetson, Windows's own Linux) or ROCm."""
 
 

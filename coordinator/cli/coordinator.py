@@ -31,6 +31,8 @@ SPACE = typer.Option(
     "rotated, shifted, blurred and in other light. [classic]",
 )
 SEED = typer.Option(None, help="The seed of suggestions, weights and splits. [0]")
+METRIC = typer.Option(None, help="What makes a trial good, by its name in the results. [loss]")
+DIRECTION = typer.Option(None, help="Whether it is to be small or large: minimize or maximize.")
 TARGET = typer.Option(
     None,
     help='Stop at the first trial that is this good: a loss such as 0.1, or "accuracy >= 0.97".',
@@ -60,6 +62,8 @@ def coordinator(
     algorithm: Optional[str] = ALGORITHM,
     space: Optional[str] = SPACE,
     seed: Optional[int] = SEED,
+    metric: Optional[str] = METRIC,
+    direction: Optional[str] = DIRECTION,
     target: Optional[str] = TARGET,
     max_time: Optional[str] = MAX_TIME,
     patience: Optional[int] = PATIENCE,
@@ -90,6 +94,8 @@ def coordinator(
         algorithm=algorithm,
         space=space,
         seed=seed,
+        metric=metric,
+        direction=direction,
         target=target,
         max_time=max_time,
         patience=patience,

@@ -58,9 +58,9 @@ def finish(
 def cancel(name: str = NAME, mongo: Optional[str] = MONGO, mongod: Optional[str] = MONGOD) -> None:
     """End a study now, even while it runs: its coordinator ends, its workers go on with others.
 
-    Its results stay in the store. It gets no test and no model: `hyperhive study finish` ends it
-    with both. NAME may also be the exp_key of an experiment of hyperopt's: its waiting jobs end,
-    and its fmin returns once those that run have ended.
+    Its results and its best model so far stay in the store. It gets no refit and no test:
+    `hyperhive study finish` ends it with both. NAME may also be the exp_key of an experiment of
+    hyperopt's: its waiting jobs end, and its fmin returns once those that run have ended.
     """
     from hyperhive.store.store import Store
 

@@ -143,7 +143,7 @@ def content(fleet: Fleet, chosen: StudyState | None) -> _Json:
         "studies": [_line(study) for study in reversed(fleet.studies)],
         "study": chosen and _details(chosen),
         "workers": [_worker(worker, held, worker in fleet.silent) for worker in workers],
-        "no_worker": "; ".join(map(_text, fleet.waiting)) or None,
+        "waiting": "; ".join(map(_text, fleet.waiting)) or None,
         "incidents": [
             _text(f"{study.title}: {line}")
             for study in fleet.studies

@@ -111,7 +111,8 @@ def _draw_image(
 ) -> None:
     image = dataset.test_images[index]
     axes.imshow(image if dataset.channels == 3 else image[..., 0], cmap="gray", vmin=0, vmax=255)
-    axes.set(xticks=[], yticks=[])
+    for axis in (axes.xaxis, axes.yaxis):  # one without ticks would be laid out all the same
+        axis.set_visible(False)
     predicted = int(answers.predicted[index])
     label = int(dataset.test_labels[index])
     right = predicted == label

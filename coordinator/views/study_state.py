@@ -64,7 +64,7 @@ class StudyState:
 
     @cached_property
     def others(self) -> tuple[Trial, ...]:
-        """The trials that are not of the search: the baseline, and the refit of the best."""
+        """The trials that are not of the search: the baselines, and the refit of the best."""
         return tuple(trial for trial in self.trials if trial.purpose != SEARCH)
 
     @cached_property

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from hyperhive.common.wording import in_words, percent
 from hyperhive.coordinator.planning.recipes import recipe_of
-from hyperhive.coordinator.views.wording import facts, hyperparameters, outcome
+from hyperhive.coordinator.views.wording import facts, hyperparameters, judged
 from hyperhive.model.calibration import CORRECT_KEPT, MEMBERS_KEPT, Calibration, fewest
 from hyperhive.model.card import Card
 from hyperhive.model.config import USUAL
@@ -74,8 +74,7 @@ def summary(result: Result) -> Text:
 
 def _best(result: Result) -> str:
     """Return the winner's hyperparameters, and how good it is where no later line says so."""
-    chosen = hyperparameters(result.winner)
-    return chosen if result.card is not None else f"{outcome(result.winner)} ({chosen})"
+    return hyperparameters(result.winner) if result.card else judged(result.winner)
 
 
 def _model(result: Result, card: Card, folder: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.coordinator.views.wording import (
     counts,
     doing,
-    hyperparameters,
+    judged,
     literal,
     named,
     occupation,
@@ -65,8 +65,7 @@ class Lines:
             self._write(self._ending(trial, study))
 
     def _ending(self, trial: Trial, study: StudyState) -> str:
-        chosen = hyperparameters(trial)
-        words = f"{trial.title}: {outcome(trial)}{f' ({chosen})' if chosen else ''}"
+        words = f"{trial.title}: {judged(trial)}"
         if trial.purpose != SEARCH:
             return words
         self._count += 1

@@ -1,4 +1,4 @@
-"""How long a study still takes: its search, the baseline and the refit, from its trials alone."""
+"""How long a study still takes: its search, the baselines and the refit, from its trials alone."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ class _Paces:
             (trial.refresh_time, trial.book_time, trial)
             for trial in trials
             if trial.status is Status.DONE and trial.refresh_time and trial.book_time
+            if not trial.imported  # another machine's pace
         ]
         ended.sort(key=lambda each: each[0])
         self._timed = [(trial, _seconds(start, end)) for end, start, trial in ended]

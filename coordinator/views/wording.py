@@ -81,12 +81,19 @@ def outcome(trial: Trial) -> str:
     return "done" if trial.loss is None else in_words({"loss": trial.loss})
 
 
-def doing(trial: Trial) -> str:
+def judged(trial: Trial) -> str:
+    """Return how a trial ended, with its hyperparameters if it has any: ``loss 0.1 (lr 0.01)``."""
+    chosen = hyperparameters(trial)
+    return f"{outcome(trial)} ({chosen})" if chosen else outcome(trial)
+
+
+def doing(trial: Trial, name: str | None = None) -> str:
     """Return what a worker does with a trial: ``trial 7: epoch 3 of 21, 61.2 %``.
 
     A function of one's own reports a step and metrics: ``trial 7: step 3, accuracy 0.612``.
+    ``name`` is what the trial is called, by default its title.
     """
-    text, progress = trial.title, trial.progress or {}
+    text, progress = name or trial.title, trial.progress or {}
     if trial.epoch is not None and trial.epochs is not None:
         text += f": epoch {trial.epoch} of {trial.epochs}"
         accuracy = trial.latest_accuracy
@@ -111,7 +118,7 @@ def report_of(worker: WorkerRecord, trial: Trial | None, is_silent: bool) -> str
         trial: the one that it holds, if it holds one.
         is_silent: whether it has not been heard of for too long.
     """
-    text = occupation(worker, f"{trial.study}, {doing(trial)}".lstrip(", ") if trial else "")
+    text = occupation(worker, doing(trial, trial.full_title) if trial else "")
     if is_silent:
         text = "silent: killed, asleep or cut off"
     if worker.undelivered:

@@ -271,6 +271,7 @@ def test_a_workers_log_shows_what_its_objective_says(
     assert "second line" in error["message"]
 
 
+@pytest.mark.long
 def test_predict_cams_warnings_are_harmless(home: Home) -> None:
     """A name in a warning is one line, escaped: on standard error too."""
     save_model(home.work / "model", *drawn())

@@ -56,6 +56,7 @@ def lease_end(trial: Trial) -> datetime:
     return trial.lease_until
 
 
+@pytest.mark.long
 def test_14_workers_with_wrong_clocks_work_like_others(
     home: Home, shim: Path, store: Store, mongo_uri: str
 ) -> None:

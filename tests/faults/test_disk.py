@@ -100,6 +100,7 @@ def worker_on_small_disks(fleet: Fleet, home: Home, *folders: Path, size: str) -
     return on_small_disks(home, list(folders), size, *command, **variables)
 
 
+@pytest.mark.long
 def test_18_what_does_not_fit_on_the_disk_is_delivered_and_used(
     own_fleet: Fleet, home: Home
 ) -> None:
@@ -141,6 +142,7 @@ def test_18_a_worker_starts_on_a_disk_that_is_full(fleet: Fleet, home: Home) -> 
         assert worker.is_running()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("signals", [1, 2])
 def test_18_a_result_that_is_lost_at_the_end_is_told(
     own_fleet: Fleet, home: Home, signals: int

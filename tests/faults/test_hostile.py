@@ -289,6 +289,7 @@ def left_in_good_order(worker: Program) -> None:
     assert "a new one starts" not in worker.said()
 
 
+@pytest.mark.long
 def test_22_a_worker_refuses_planted_trials_and_goes_on(
     home: Home, store: Store, mongo_uri: str, planted: Path
 ) -> None:

@@ -436,7 +436,8 @@ def _obeys_the_laws_of_change(old: dict[str, Any], new: dict[str, Any]) -> None:
 @pytest.mark.timeout(3600)  # shrinking a counterexample takes minutes, and so does the long form
 def test_the_store_agrees_with_the_model(stores: list[Store]) -> None:
     """Through random lives of up to four trials at a time, store and model never differ."""
-    run_state_machine_as_test(lambda: Lifetimes(stores[:CLIENTS]))
+    half = settings(max_examples=settings.default.max_examples // 2)
+    run_state_machine_as_test(lambda: Lifetimes(stores[:CLIENTS]), settings=half)
 
 
 @pytest.mark.long

@@ -83,18 +83,18 @@ def claim(store: Store) -> Trial:
 def test_05_a_claim_whose_reply_is_lost_is_found_by_its_token(
     store: Store, mongo_uri: str, between: Proxy
 ) -> None:
-    """Of 30 claims that seemed to fail each is found again, and no trial was claimed twice."""
-    quick.post(store, 30)
+    """Of 10 claims that seemed to fail each is found again, and no trial was claimed twice."""
+    quick.post(store, 10)
     between.drop = proxy.claim
     found = []
-    for _ in range(30):
+    for _ in range(10):
         token = new_token()
         with Store(between.uri(mongo_uri)) as through, pytest.raises(StoreUnavailable):
             through.queue.claim("w", token, ["quick"])
         found.append(store.queue.claimed(token))
-    assert between.dropped == {"claim": 30}
+    assert between.dropped == {"claim": 10}
     assert [trial and (trial.tid, trial.attempts) for trial in found] == [
-        (tid, 1) for tid in range(30)
+        (tid, 1) for tid in range(10)
     ]
 
 
@@ -146,23 +146,23 @@ def losing_each_claim_and_finish() -> proxy.Drop:
 
 
 def test_05_a_worker_whose_replies_are_lost_does_each_trial_once(fleet: Fleet) -> None:
-    """Each of 30 claims and 30 finishes seems to fail, and yet no trial is claimed or run twice.
+    """Each of 10 claims and 10 finishes seems to fail, and yet no trial is claimed or run twice.
 
     The answer to what is asked behind a claim, which store this is, is lost at times too: that does
     not make the worker forget the claim.
     """
     with fleet.store() as store, Proxy.of(fleet.uri, losing_each_claim_and_finish()) as between:
-        quick.post(store, 30, attempts=1)
+        quick.post(store, 10, attempts=1)
         worker = fleet.worker(uri=between.uri(fleet.uri))
         quick.all_done_once(store)
         until(lambda: not fleet.undelivered(), "the delivery of all results")
-        assert (between.dropped["claim"] >= 30, between.dropped["finish"]) == (True, 30)
-        assert between.dropped["find"] >= 10
+        assert (between.dropped["claim"] >= 10, between.dropped["finish"]) == (True, 10)
+        assert between.dropped["find"] >= 3
         issued = store.client.hyperhive.jobs.find({}, {"issued": 1})
         assert {len(document["issued"]) for document in issued} == {1}
         assert worker.is_running()
         store.collect_orphans(0)  # a result that was delivered twice was uploaded twice
-        assert store.client.hyperhive.fs.files.count_documents({}) == 30
+        assert store.client.hyperhive.fs.files.count_documents({}) == 10
 
 
 @pytest.mark.long

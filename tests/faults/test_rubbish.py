@@ -102,7 +102,9 @@ class Vandal:
         return not self._left
 
 
-@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize(
+    "when", ["done", *(pytest.param(w, marks=pytest.mark.long) for w in WHEN if w != "done")]
+)
 def test_21_rubbish_in_a_trial_stops_nobody(
     store: Store, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

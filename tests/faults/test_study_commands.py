@@ -65,6 +65,7 @@ def test_a_live_study_is_deleted(home: Home, fleet: Fleet) -> None:
     assert "there is no study 's'" in unknown.stderr
 
 
+@pytest.mark.long
 def test_a_coordinator_without_workers_ends_after_its_timeout(home: Home, fleet: Fleet) -> None:
     """It says what it waits for, and after its timeout what to do; nothing is lost."""
     ended = fleet.search("s", 3, "--timeout", "1")

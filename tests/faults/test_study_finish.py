@@ -74,6 +74,7 @@ def test_a_live_study_is_finished(home: Home, fleet: Fleet) -> None:
     assert "Traceback" not in worker.said() + coordinator.said() + done.stderr
 
 
+@pytest.mark.long
 def test_a_study_without_a_result_is_not_finished(home: Home, fleet: Fleet) -> None:
     """One sentence, and the study goes on: nobody has run its first trial yet."""
     assert fleet.search("s", 2, "--timeout", "0.1").returncode == 1
@@ -211,6 +212,7 @@ def test_ctrl_c_again_stops_and_the_study_goes_on_later(
         assert len(searched(store)) == 5
 
 
+@pytest.mark.long
 def test_without_a_terminal_a_signal_stops_at_once(home: Home, fleet: Fleet) -> None:
     """Scripts are never asked."""
     fleet.worker(seconds="0.2")

@@ -88,6 +88,7 @@ def test_a_worker_without_an_outbox(home: Home, mongo_uri: str, has_uri: bool) -
     home.is_empty()
 
 
+@pytest.mark.long
 def test_a_worker_that_may_not_read_the_private_server(home: Home) -> None:
     """The login of another user's server ends the worker in a sentence; no slot is restarted."""
     home.mongo.mkdir(parents=True)

@@ -65,6 +65,7 @@ def test_a_pickle_holds_no_login(store: Store, mongo_uri: str, tmp_path: Path) -
     assert "MongoTrials(ADDRESS, exp_key)" in last
 
 
+@pytest.mark.long
 def test_another_process_connects_with_the_saved_login(
     store: Store, admin_uri: str, mongo_uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

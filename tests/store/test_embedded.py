@@ -567,6 +567,7 @@ def test_files_of_an_interrupted_initialisation_are_made_again(fresh: Path) -> N
     assert json.loads((fresh / "login.json").read_text())["ready"] is True
 
 
+@pytest.mark.long
 @KILLED_IN_INITIALISATION
 def test_a_run_killed_in_initialisation_costs_nothing(
     fresh: Path, command: str, time_of_it: str

@@ -357,13 +357,13 @@ def test_a_fleet_without_studies_or_workers_says_so(store: Store) -> None:
     assert looked(Dashboard(FleetReader(store)))["fleet"]["study"] is None
     opened(store, "s")
     fleet = looked(Dashboard(FleetReader(store)))["fleet"]
-    assert fleet["no_worker"].startswith("no worker yet: run `hyperhive worker`")
+    assert fleet["waiting"].startswith("no worker yet: run `hyperhive worker`")
     store.workers.report("mac", None, "mps", {}, None)
     store.client.hyperhive.workers.update_many(
         {}, [{"$set": {"last_seen": {"$subtract": ["$$NOW", 300_000]}}}]
     )
     fleet = looked(Dashboard(FleetReader(store)))["fleet"]
-    assert fleet["no_worker"].startswith("all workers are gone: run")
+    assert fleet["waiting"].startswith("all workers are gone: run")
     assert fleet["workers"][0]["does"] == "silent: killed, asleep or cut off"
     assert fleet["workers"][0]["heard"] == "last heard of 5 min ago"
 

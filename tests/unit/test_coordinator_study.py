@@ -317,6 +317,38 @@ def test_a_spec_has_augmentation_only_if_there_is_any() -> None:
     assert differences(classic.spec(), robust.spec()) == ["augment was None and is 'camera'"]
 
 
+SPEC_OF_BEFORE: dict[str, Any] = {
+    "trials": 12,
+    "algorithm": "tpe",
+    "seed": 0,
+    "validation": 0.2,
+    "batch_size": 64,
+    "startup": 10,
+    "max_attempts": 3,
+    "objective": "lenet5",
+    "space": {
+        "learning_rate": {"distribution": "loguniform", "low": 0.001, "high": 0.1},
+        "epochs": {"distribution": "quniform", "low": 5, "high": 5, "step": 1},
+        "momentum": 0.9,
+    },
+    "dataset": {**tiny().card(), "content_hash": tiny().content_hash},
+}
+
+
+def test_a_specification_of_the_version_before_is_that_of_now() -> None:
+    """Its study is resumed by a plan that says the same, and so is one of another objective."""
+    rate = SPEC_OF_BEFORE["space"]["learning_rate"]
+    space = parse({"learning_rate": rate, "epochs": 5, "momentum": 0.9})
+    now = Study.of(plan(trials=12, space=space), tiny())
+    before = Study.stored("s", SPEC_OF_BEFORE)
+    assert before.spec() == now.spec()
+    assert before.config({"learning_rate": 0.02}) == now.config({"learning_rate": 0.02})
+    assert now.spec() == {**SPEC_OF_BEFORE, "space": {**SPEC_OF_BEFORE["space"], "epochs": 5}}
+    own = {**SPEC_OF_BEFORE, "objective": "mine", "space": {"hidden": rate}}
+    mine = Study.of(plan(trials=12, objective="mine", space=parse({"hidden": rate})), tiny())
+    assert Study.stored("s", own).spec() == mine.spec()
+
+
 def test_a_space_may_search_the_batch_size() -> None:
     """A searched batch size wins over the plan's."""
     size = {"distribution": "quniform", "low": 16, "high": 128, "step": 16}

@@ -97,6 +97,7 @@ def test_help_imports_no_command() -> None:
         "hyperhive.cli",
         "hyperhive.common",
         "hyperhive.common.errors",
+        "hyperhive.common.extras",
         "hyperhive.common.streams",
         "hyperhive.common.text",
     }

@@ -293,6 +293,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.long
 def test_credentials_reach_no_output(server: MjpegServer, tmp_path: Path) -> None:
     """The login of an address on standard input is in no file, no file name and on no screen.
 

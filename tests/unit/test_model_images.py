@@ -232,6 +232,7 @@ def test_four_inks_become_rgb() -> None:
     assert max(green, blue) < 30
 
 
+@pytest.mark.long
 def test_damaged_images_leave_the_console_alone(tmp_path: Path) -> None:
     """Neither Pillow's warnings and log nor libtiff's own lines come out; reasons are returned."""
     random = np.random.RandomState(1)

@@ -157,19 +157,6 @@ def test_data_sets_of_earlier_versions_keep_their_hash(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["simpsons", "simpsons-gray"])
-def test_simpsons_mnist_keeps_its_hash(simpsons_zip: Path, name: str) -> None:
-    """The data set of most stored studies is the same as before."""
-    loaded = load(DatasetRequest(name, simpsons_zip), lambda done, total: None)
-    assert (
-        loaded.dataset.content_hash[:12]
-        == {
-            "simpsons": "24cb0cc71c6c",
-            "simpsons-gray": "75413d2ceeb7",
-        }[name]
-    )
-
-
 def test_the_faces_keep_their_hash(faces_zip: Path) -> None:
     """A data set of class folders in a zip is the same as before."""
     assert read(faces_zip, gray=True).dataset.content_hash[:12] == "04942c92de7e"

@@ -97,6 +97,7 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     assert "KilMode" in complaints[1]
 
 
+@pytest.mark.long
 def test_launchds_command_is_a_worker_that_stops_in_order(
     home: Home, store: Store, mongo_uri: str, agent: dict[str, Any]
 ) -> None:

@@ -6,9 +6,13 @@ function of a notebook or of the program itself with all that the function needs
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import io
 import pickle
+import sys
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Callable, Iterator
 
 from hyperhive.common.errors import ObjectiveError, UsageError
@@ -72,7 +76,23 @@ def _cloudpickle() -> Callable[[Any], bytes]:
         raise UsageError(
             "a function of your own needs cloudpickle: pip install 'hyperhive[coordinator]'"
         ) from error
-    dumps: Callable[[Any], bytes] = cloudpickle.dumps
+
+    class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
+        """Pickles a module of a class of its own by name, as ``torch.classes`` is one."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            """Return how an object is made again."""
+            if isinstance(obj, ModuleType) and type(obj) is not ModuleType:
+                name = obj.__name__
+                if sys.modules.get(name) is obj:
+                    return importlib.import_module, (name,)
+            return super().reducer_override(obj)
+
+    def dumps(value: Any) -> bytes:
+        pickled = io.BytesIO()
+        Pickler(pickled).dump(value)
+        return pickled.getvalue()
+
     return dumps
 
 

@@ -42,8 +42,8 @@ function showStudies(studies, shown) {
 }
 
 function showWorkers(fleet) {
-  element("fleet").hidden = !fleet.workers.length && !fleet.no_worker;
-  write(element("no-worker"), fleet.no_worker);
+  element("fleet").hidden = !fleet.workers.length && !fleet.waiting;
+  write(element("no-worker"), fleet.waiting);
   const create = () => {
     const head = make("div", "head", make("span", "name"), make("span", "quiet heard"));
     return make("li", "", head, make("p", "quiet device"), make("p", "does"));

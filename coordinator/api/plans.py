@@ -7,9 +7,6 @@ from typing import Any, Mapping, Sequence
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.spaces.hyperopt_space import from_python
 
-ASK = "ask-and-tell"
-"""The objective of studies whose trials programs ask for: no worker has it."""
-
 
 def plan_of(
     name: str,

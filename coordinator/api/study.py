@@ -14,7 +14,7 @@ from hyperhive.coordinator.api.asking import AskedTrial, Asker
 from hyperhive.coordinator.api.connection import Connection
 from hyperhive.coordinator.api.enqueueing import enqueue
 from hyperhive.coordinator.api.leases import Leases
-from hyperhive.coordinator.api.plans import ASK, plan_of
+from hyperhive.coordinator.api.plans import plan_of
 from hyperhive.coordinator.api.trial import StudyTrial
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of
@@ -24,7 +24,7 @@ from hyperhive.coordinator.study import Study as PlannedStudy
 from hyperhive.coordinator.study_run import open_study as open_planned
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
-from hyperhive.store.trials.trial import SEARCH
+from hyperhive.store.trials.trial import ASK, SEARCH
 
 LEASE_S = 60.0
 

@@ -140,8 +140,9 @@ def describe_trial(store: Store, name: str, trial: Trial) -> Text:
         "study": f"{name} on {store.address}",
         "state": f"trial {trial.tid}" + ("" if result else _so_far(study.cancelled)),
         "best": judged(trial),
-        "model": "none yet" if reason is None else f"none for predict-cam: {reason}",
     }
+    if "dataset" in study.spec:  # nothing else can end with a model
+        lines["model"] = "none yet" if reason is None else f"none for predict-cam: {reason}"
     if result.get("weights"):
         lines["weights"] = f"{OTHER_WEIGHTS_FILE} in the study's folder, where its coordinator ran"
     return facts(lines)

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.home import REPOSITORY, Home, Program
+from support.home import Home, Program
 
-EXAMPLE = REPOSITORY / "examples" / "digits.py"
 WITHOUT_GUARD = """
 import hyperhive
 
@@ -60,20 +59,6 @@ def python(home: Home, *arguments: str, **how: Any) -> subprocess.CompletedProce
         timeout=300,
         **how,
     )
-
-
-@pytest.mark.long
-def test_the_example_runs_as_written(home: Home) -> None:
-    """Only with fewer trials; no server and no worker stays when it has ended."""
-    text = EXAMPLE.read_text().replace("trials=50", "trials=4")
-    ended = python(home, str(script(home, "digits.py", text)))
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stderr == ""
-    assert "[4/4] trial " in ended.stdout
-    last = ended.stdout.splitlines()[-1]
-    assert last.startswith("{'")
-    assert "'optimizer': {'kind': '" in last
-    home.is_empty()
 
 
 @pytest.mark.long

@@ -12,7 +12,6 @@ from hyperhive.common.errors import UsageError
 from hyperhive.common.text import storable
 from hyperhive.coordinator.api.connection import patiently
 from hyperhive.coordinator.api.leases import DEVICE, Leases
-from hyperhive.coordinator.api.plans import ASK
 from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyFailed, StudyRun
@@ -20,7 +19,7 @@ from hyperhive.model.data.cache import DatasetCache
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import LeaseLost, StoreUnavailable, StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import ErrorKind, Status, Trial
+from hyperhive.store.trials.trial import ASK, ErrorKind, Status, Trial
 from hyperhive.store.trials.updates import LONGEST_MESSAGE
 from hyperhive.worker.claiming import Claimer
 from hyperhive.worker.heartbeat import Held

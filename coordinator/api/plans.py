@@ -16,9 +16,6 @@ from hyperhive.coordinator.spaces.named import named
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import NAMES, DatasetRequest, load
 
-ASK = "ask-and-tell"
-"""The objective of studies whose trials programs ask for: no worker has it."""
-
 
 def plan_of(
     name: str,

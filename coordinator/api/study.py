@@ -16,7 +16,7 @@ from hyperhive.coordinator.api.asking import AskedTrial, Asker
 from hyperhive.coordinator.api.connection import Connection
 from hyperhive.coordinator.api.enqueueing import enqueue
 from hyperhive.coordinator.api.leases import Leases
-from hyperhive.coordinator.api.plans import ASK, dataset_of, plan_of
+from hyperhive.coordinator.api.plans import dataset_of, plan_of
 from hyperhive.coordinator.api.trial import StudyTrial
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of
@@ -34,7 +34,7 @@ from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.model_files import WEIGHTS_FILE
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
-from hyperhive.store.trials.trial import SEARCH
+from hyperhive.store.trials.trial import ASK, SEARCH
 
 LEASE_S = 60.0
 

@@ -7,7 +7,7 @@ from typing import Sequence
 from hyperhive.common.text import shortened
 from hyperhive.coordinator.views.wording import file_of, no_worker
 from hyperhive.store.store import GIVE_UP_AFTER_S
-from hyperhive.store.trials.trial import HYPEROPT, Status, Trial
+from hyperhive.store.trials.trial import ASK, HYPEROPT, Status, Trial
 from hyperhive.store.workers import WorkerRecord
 
 _LONGEST = 100
@@ -51,6 +51,8 @@ def _lacking(trials: Sequence[Trial], workers: Sequence[WorkerRecord]) -> str:
     without = f"{_here(workers)} without it"
     if objective == HYPEROPT:
         return f"{_wait(trials)} for a worker with --allow-pickled-objectives: {without}"
+    if objective == ASK:
+        return f"{_wait(trials)} for a program that asks (study.ask): workers do not take them"
     file = file_of(objective)
     if file is not None:
         return (

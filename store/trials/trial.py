@@ -39,6 +39,9 @@ UNTUNED_TID, USUAL_TID = 0, 1
 LENET5 = "lenet5"
 """The name of the objective that trains LeNet-5, the only one that hyperhive brings itself."""
 
+ASK = "ask-and-tell"
+"""The objective of a study whose trials programs ask for: no worker has it."""
+
 _OF_THE_STUDY = ("dataset", "schedule", "seed", "split_seed", "train_on_all", "validation_fraction")
 """The keys of LeNet-5's configurations that say which data and which random numbers it gets."""
 

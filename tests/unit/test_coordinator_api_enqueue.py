@@ -12,12 +12,12 @@ from support.thread_workers import working
 
 import hyperhive
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.api.plans import ASK, plan_of
+from hyperhive.coordinator.api.plans import plan_of
 from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.study_run import open_study
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Trial
+from hyperhive.store.trials.trial import ASK, SEARCH, Trial
 
 SPACE = {
     "lr": {"distribution": "loguniform", "low": 1e-4, "high": 1},

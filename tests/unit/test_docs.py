@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 import sys
 from pathlib import Path
 from typing import Any, Iterator
+from unittest import mock
 
 import pytest
 import typer
 
 from hyperhive import Outcome, cli
 from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.planning.script import read_script
 from hyperhive.coordinator.planning.study_file import read_file
-from hyperhive.coordinator.spaces.search_space import to_json
+from hyperhive.coordinator.spaces.named import CLASSIC
+from hyperhive.coordinator.spaces.search_space import parameters
 from hyperhive.coordinator.study import Study
 from hyperhive.inference.cli import app as predict_app
-from hyperhive.worker.objectives.files import load
+from hyperhive.model.data.loading import DatasetRequest
+from hyperhive.worker.objectives.files import imported, load
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
+PAGES = sorted(
+    page for folder in ("", "docs/", "examples/") for page in REPOSITORY.glob(folder + "*.md")
+)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"^ {4}(.*)$", re.MULTILINE)
@@ -79,14 +86,22 @@ def test_commands_are_valid(page: Path) -> None:
 
 
 def test_the_study_file_is_valid(tmp_path: Path) -> None:
-    """The example in docs/studies.md describes the default search on one's own images."""
+    """The example in docs/studies.md describes the default search on one's own images.
+
+    It has all that a file may say; what is no default is behind a ``#``.
+    """
     text = (REPOSITORY / "docs" / "studies.md").read_text()
+    block = next(block for block in _FENCED.findall(text) if "[dataset]" in block)
     file = tmp_path / "pets.toml"
-    file.write_text(next(block for block in _FENCED.findall(text) if "[dataset]" in block))
+    file.write_text(block)
     plan = Plan(**read_file(file))
     default = Plan("pets", plan.data, trials=40)
     assert plan == default
     assert plan.data.data == tmp_path / "my-pictures"
+    file.write_text(re.sub(r"^# (?=\w+ = )", "", block, flags=re.MULTILINE))
+    fields = read_file(file)
+    assert set(fields) == {field.name for field in dataclasses.fields(Plan)}
+    assert Plan(**fields) != plan
 
 
 def test_the_objective_of_ones_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +111,8 @@ def test_the_objective_of_ones_own_runs(tmp_path: Path, monkeypatch: pytest.Monk
     exec(next(block for block in blocks if "Outcome" in block), names)
     file = tmp_path / "mine.toml"
     file.write_text(next(block for block in blocks if 'objective = "mine"' in block))
-    study = Study(Plan(name="s", **read_file(file)), "hash", {})
+    study = Study(Plan(name="s", **read_file(file)))
+    assert study.config({"hidden": 48.0}) == {"hidden": 48}
     outcome = names["train"](study.config({"hidden": 48.0}), None)
     assert isinstance(outcome, Outcome)
     assert outcome.result["loss"] == (64 - 48) ** 2
@@ -108,13 +124,34 @@ def test_the_objective_of_ones_own_runs(tmp_path: Path, monkeypatch: pytest.Monk
     assert number == 1
 
 
-def test_the_held_values_of_the_example_are_valid(tmp_path: Path) -> None:
-    """The example of a space with values that are held still can be read."""
-    blocks = _FENCED.findall((REPOSITORY / "docs" / "studies.md").read_text())
-    file = tmp_path / "held.toml"
-    file.write_text(next(block for block in blocks if "epochs = 5" in block))
-    space = to_json(read_file(file)["space"])
-    assert (space["epochs"], space["momentum"]) == (5, 0.9)
+def test_the_spaces_of_lenet5_are_as_the_page_says(tmp_path: Path) -> None:
+    """The first is ``classic``; of the second, LeNet-5 can be trained with what is held still."""
+    text = (REPOSITORY / "docs" / "spaces.md").read_text().partition("## LeNet-5")[2]
+    file = tmp_path / "space.toml"
+    read = []
+    for block in _FENCED.findall(text):
+        file.write_text(block)
+        read.append(read_file(file)["space"])
+    classic, own = read
+    assert classic == CLASSIC
+    study = Study(Plan("s", DatasetRequest("digits"), space=own), "hash", {})
+    config = study.config({"learning_rate": 0.01})
+    assert (config["epochs"], config["momentum"], config["augment"]) == (5, 0.9, "camera")
+
+
+def test_the_readme_s_function_can_be_searched(tmp_path: Path) -> None:
+    """Its block of code is a file that the coordinator and a worker take, and it runs."""
+    blocks = _FENCED.findall((REPOSITORY / "README.md").read_text())
+    file = tmp_path / "digits.py"
+    code = next(block for block in blocks if block.startswith("# digits.py"))
+    assert code.count("        ...\n") == 1
+    file.write_text(code.replace("        ...\n", "        accuracy = 0.75\n"))
+    fields = read_script(file)
+    assert fields["objective"] == "digits.py:train"
+    assert sorted(parameters(fields["space"])) == ["epochs", "lr", "momentum", "optimizer"]
+    train, trial = imported(file).train, mock.Mock()
+    assert train({"epochs": 2}, trial) == {"loss": 0.25, "accuracy": 0.75}
+    trial.report.assert_called_with(2, accuracy=0.75)
 
 
 def test_an_invalid_command_is_found() -> None:

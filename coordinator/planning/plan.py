@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.planning.recipes import Recipe, recipe_of
 from hyperhive.coordinator.planning.stop_rules import StopRules
 from hyperhive.coordinator.spaces.known_points import values_of
 from hyperhive.coordinator.spaces.named import CLASSIC
-from hyperhive.coordinator.spaces.search_space import Node, Table
+from hyperhive.coordinator.spaces.search_space import Choice, Fixed, Node, Table
 from hyperhive.model.config import AUGMENTATIONS
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.trials.trial import HYPEROPT, LENET5, Goal
@@ -117,13 +117,9 @@ class Plan:
         )
 
     def _require_space(self) -> None:
-        if not isinstance(self.space, Table):
-            raise UsageError(
-                "search space: it must be a table of named parameters, as in "
-                '{x = {distribution = "uniform", low = 0, high = 1}}'
-            )
+        tables = list(_tables(self.space))
         gives = GIVEN if self.data is not None or self.recipe.needs_images else ()
-        taken = [name for name in self.space.parts if name in gives]
+        taken = [name for name in gives if any(name in table for table in tables)]
         if taken:
             raise UsageError(
                 f"search space, {taken[0]}: a study of images gives its trials {', '.join(GIVEN)}: "
@@ -154,6 +150,22 @@ def require_name(name: Any) -> None:
         "a study's name must be 1 to 64 letters, digits, '.', '_' or '-', and start with a "
         "letter or digit",
     )
+
+
+def _tables(space: Node) -> Iterator[Mapping[str, Any]]:
+    """Return the tables of which each configuration is one; raises ``UsageError`` for others."""
+    if isinstance(space, Table):
+        yield space.parts
+    elif isinstance(space, Fixed) and isinstance(space.value, Mapping):
+        yield space.value
+    elif isinstance(space, Choice):
+        for option in space.options:
+            yield from _tables(option)
+    else:
+        raise UsageError(
+            "search space: it must be a table of named parameters, as in "
+            '{x = {distribution = "uniform", low = 0, high = 1}}, or a choice of such tables'
+        )
 
 
 def study_name(text: str, prefix: str = "", suffix: str = "") -> str:

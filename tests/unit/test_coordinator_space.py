@@ -7,9 +7,11 @@ from typing import Any
 
 import bson
 import pytest
+from hyperopt import hp
 
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.spaces.hyperopt_space import from_python
 from hyperhive.coordinator.spaces.known_points import values_of
 from hyperhive.coordinator.spaces.named import CLASSIC, NAMED, named
 from hyperhive.coordinator.spaces.parsing import parse
@@ -239,3 +241,18 @@ def test_a_known_point_must_be_in_the_space(config: dict[str, Any], message: str
     """The refusal names the place, before the study begins."""
     with pytest.raises(UsageError, match=message):
         Plan("s", space=CONDITIONAL, objective="mine", known=(config,))
+
+
+def test_a_space_may_be_a_choice_of_tables() -> None:
+    """As in hyperopt's first example: what belongs to a case is in its table."""
+    cases = [
+        {"case": 1, "c1": hp.lognormal("c1", 0, 1)},
+        {"case": 2, "c2": hp.uniform("c2", -10, 10)},
+    ]
+    plan = Plan("s", space=from_python(hp.choice("a", cases)), objective="mine")
+    study = Study(plan)
+    assert study.config({"a": 1, "c2": -3.0}) == {"case": 2, "c2": -3.0}
+    assert Study.stored("s", study.spec()).plan == plan
+    for space in (hp.uniform("x", 0, 1), hp.choice("a", [{"x": 1}, 2])):
+        with pytest.raises(UsageError, match="must be a table of named parameters"):
+            Plan("s", space=from_python(space), objective="mine")

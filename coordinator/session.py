@@ -7,7 +7,7 @@ import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Iterator
+from typing import Any, Callable, ContextManager, Iterator, Mapping
 
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
@@ -148,11 +148,7 @@ def plan_of(options: StudyOptions) -> Plan:
         fields["data"] = DatasetRequest(name, options.data, options.gray, options.strict)
     elif options.gray or options.strict:
         raise UsageError("--gray and --strict go with --dataset or --data")
-    if "data" not in fields and recipe_of(fields.get("objective", LENET5)).needs_images:
-        raise UsageError(
-            "which images? Pass --dataset simpsons or --dataset digits, --data PATH for a folder "
-            "of class folders, or a study file"
-        )
+    _require_whole(fields, options)
     for flag in (*_PLAN_FLAGS, *_RULES):
         value = getattr(options, flag)
         if value is not None:
@@ -165,6 +161,22 @@ def plan_of(options: StudyOptions) -> Plan:
         fields["data"] = replace(fields["data"], seed=fields.get("seed", 0))
     fields.setdefault("name", study_name(_default_name(options.file, fields.get("data"))))
     return Plan(**fields)
+
+
+def _require_whole(fields: Mapping[str, Any], options: StudyOptions) -> None:
+    """Raise ``UsageError`` if a study has nothing to search on, or nothing to search."""
+    objective = fields.get("objective", LENET5)
+    if not recipe_of(objective).needs_images:
+        if "space" not in fields and options.space is None:
+            raise UsageError(
+                f"study file {options.file}: objective {objective} needs a search space: write "
+                "[space] with its parameters"
+            )
+    elif "data" not in fields:
+        raise UsageError(
+            "which images? Pass --dataset simpsons or --dataset digits, --data PATH for a folder "
+            "of class folders, or a study file"
+        )
 
 
 def _as_in_a_file(value: Any) -> Any:

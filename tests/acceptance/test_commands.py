@@ -64,6 +64,7 @@ step = 16
 FILES = {
     "all-held.toml": HELD,
     "not-mine.toml": MINE,
+    "no-space.toml": 'objective = "digits.py:train"',
     "unknown-key.toml": "trails = 3\n",
     "bad-range.toml": '[dataset]\nname = "digits"\n' + SPACE,
     "bad-value.toml": 'trials = "many"\n[dataset]\nname = "digits"\n',
@@ -175,6 +176,7 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
         ("coordinator --data small", 1, "class cats has 1 training image beside its test images"),
         ("demo --data small", 1, "class cats has 1 training image beside its test images: add"),
         ("coordinator all-held.toml", 2, "nothing is searched, and all trials would be the same"),
+        ("coordinator no-space.toml", 2, "digits.py:train needs a search space: write [space]"),
         ("coordinator not-mine.toml", 2, "batch_size is for objective lenet5: write it below"),
         ("coordinator --data corrupt.zip", 1, "neither a folder nor a readable zip file"),
         ("coordinator --data nowhere", 1, "there is no folder or zip file at nowhere"),

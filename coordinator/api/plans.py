@@ -81,8 +81,13 @@ def _space(objective: str, space: Any) -> dict[str, Any]:
     """Return the fields of a plan that describe its space: LeNet-5's has a default."""
     if isinstance(space, str):
         return named(space)
-    if space is None and recipe_of(objective).needs_images:
-        return {}
+    if space is None:
+        if recipe_of(objective).needs_images:
+            return {}
+        raise UsageError(
+            f"objective {objective} needs a search space, such as "
+            '{"lr": hp.loguniform("lr", -9, -2)}'
+        )
     return {"space": from_python(space)}
 
 

@@ -164,7 +164,7 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
         ("coordinator --dataset digits --name a/b", 2, "--name: a study's name must be 1 to 64"),
         ("coordinator missing.toml", 2, "missing.toml cannot be read: No such file or directory"),
         ("coordinator unknown-key.toml", 2, "unknown-key.toml has an unknown key: trails"),
-        ("coordinator bad-range.toml", 2, "epochs: low and high must be numbers, low below high"),
+        ("coordinator bad-range.toml", 2, "search space, epochs: low must be below high"),
         (
             "coordinator bad-value.toml",
             2,

@@ -305,8 +305,14 @@ def test_a_browser_shows_the_labels_as_text(
     with labelling(broadcast, HOSTILE):
         for seconds in (5, 20, 80):  # after which it prints the page: a busy machine needs longer
             shown = subprocess.run(
-                [str(CHROMIUM), *flags.split(), f"--timeout={1000 * seconds}", profile]
-                + ["--dump-dom", url],
+                [
+                    str(CHROMIUM),
+                    *flags.split(),
+                    f"--timeout={1000 * seconds}",
+                    profile,
+                    "--dump-dom",
+                    url,
+                ],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,

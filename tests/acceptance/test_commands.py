@@ -219,8 +219,15 @@ def test_a_refused_command_has_no_output(home: Home) -> None:
     ("command", "lacks", "said"),
     [
         ("coordinator --dataset digits", "hyperopt", "hyperhive[coordinator]"),
-        ("coordinator --dataset digits", "sklearn", "hyperhive[coordinator]"),
-        ("coordinator --dataset digits", "matplotlib", "hyperhive[coordinator]"),
+        *(
+            pytest.param(
+                "coordinator --dataset digits",
+                lacking,
+                "hyperhive[coordinator]",
+                marks=pytest.mark.long,
+            )
+            for lacking in ("sklearn", "matplotlib")
+        ),
         ("worker", "torch", "hyperhive[torch]"),
     ],
 )

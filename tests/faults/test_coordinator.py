@@ -13,26 +13,20 @@ from support.home import until
 from hyperhive.store.trials.trial import SEARCH
 
 
-@pytest.mark.parametrize(
-    ("trials", "kills"),
-    [(6, [4]), pytest.param(12, [2, 5, 8], marks=pytest.mark.long)],
-    ids=["once", "three times"],
-)
-def test_03_a_coordinator_killed_while_posting(
-    own_fleet: Fleet, trials: int, kills: list[int]
-) -> None:
+@pytest.mark.long
+def test_03_a_coordinator_killed_while_posting(own_fleet: Fleet) -> None:
     """No tid is missing or doubled, and the configurations are those of an undisturbed study.
 
     With one worker TPE suggests the same sequence, kill -9 of the coordinator and of mongod or not.
     """
-    fleet = own_fleet
+    fleet, trials = own_fleet, 12
     worker = fleet.worker(seconds="0.1")
     assert fleet.search("calm", trials, algorithm="tpe").returncode == 0
     with fleet.store() as store:
-        for posted in kills:
+        for posted in (2, 5, 8):
             coordinator = fleet.coordinator("s", trials, algorithm="tpe")
             until(lambda n=posted: len(store.trials.find("s", SEARCH)) >= n, "the next post")
-            if posted in (4, 5):
+            if posted == 5:
                 os.kill(fleet.mongod(), signal.SIGKILL)
                 until(lambda: answers(store), "the server")
             coordinator.signal(signal.SIGKILL)

@@ -50,6 +50,7 @@ def ended_well(store: Store, trials: list[Trial]) -> dict[str, Any]:
     return card
 
 
+@pytest.mark.long
 def test_a_live_study_is_finished(home: Home, fleet: Fleet) -> None:
     """Its coordinator ends as at the normal end, and so does the command, with the same model."""
     worker = fleet.worker(seconds="0.2")

@@ -57,7 +57,9 @@ def pictured(path: Path, classes: list[str], name: str = "pets") -> Figure:
     return saved[0]
 
 
-@pytest.mark.parametrize("classes", NAMES)
+@pytest.mark.parametrize(
+    "classes", [11, *(pytest.param(few, marks=pytest.mark.long) for few in NAMES if few != 11)]
+)
 def test_no_title_reaches_the_next_one(tmp_path: Path, classes: int) -> None:
     """Titles of pictures, the heading and the legend stay apart, in the picture, and warn not."""
     with warnings.catch_warnings():

@@ -86,6 +86,10 @@ class Study:
         general = ("trials", "algorithm", "seed", "startup", "max_attempts", "objective")
         return (*general, *of_images, *settings)
 
+    def lasting(self) -> dict[str, Any]:
+        """Return its specification without what may change, see ``MAY_CHANGE``."""
+        return {key: value for key, value in self.spec().items() if key not in MAY_CHANGE}
+
     def is_extended_by(self, other: Study) -> bool:
         """Return whether another study differs only in how long it searches, and not by less."""
         fields = {name: getattr(other.plan, name) for name in MAY_CHANGE}

@@ -44,6 +44,12 @@ def open_study(store: Store, plan: Plan, dataset: Dataset | None) -> Study:
     store.ensure_indexes()
     if dataset is not None and not store.datasets.has(dataset.content_hash):
         store.datasets.publish(dataset.content_hash, dataset.pack(), dataset.card())
+    open_specified(store, study)
+    return study
+
+
+def open_specified(store: Store, study: Study) -> None:
+    """Create a study, extend the one that is there, or find that it is the same; see above."""
     stored = store.studies.open(study.name, study.spec())
     if stored.cancelled:
         raise StudyWithdrawn(
@@ -52,11 +58,12 @@ def open_study(store: Store, plan: Plan, dataset: Dataset | None) -> Study:
         )
     before = Study.stored(study.name, stored.spec)  # what an earlier version wrote, as we write it
     if before.spec() == study.spec():
-        return study
+        return
     if before.is_extended_by(study):
         store.studies.extend(study.name, study.spec())
-        return study
-    differing = "; ".join(differences(before.spec(), study.spec()))
+        return
+    lasting = differences(before.lasting(), study.lasting())
+    differing = "; ".join(lasting or differences(before.spec(), study.spec()))
     raise StudyChanged(
         f"study {study.name} is in the store with another specification ({differing}): choose "
         "another name, or the same specification (only its trials and known configurations may "

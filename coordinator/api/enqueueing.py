@@ -21,9 +21,13 @@ def enqueue(store: Store, name: str, config: Mapping[str, Any]) -> tuple[int, bo
     stored = patiently(lambda: store.study(name))
     if stored.cancelled:
         raise StudyWithdrawn(f"study {name} was cancelled, and takes no more trials")
-    if stored.finishing or stored.result is not None:
-        raise UsageError(f"study {name} has ended: start it again with more trials first")
     study = Study.stored(name, stored.spec)
+    study.known(0, config)  # a mistake in it is told first
+    if stored.finishing or stored.result is not None:
+        raise UsageError(
+            f"study {name} has ended: start it again with more trials, and with this configuration "
+            "in `try` (in Python: try_first)"
+        )
     trials = SearchTrials(store, study)
     patiently(trials.load)
     return patiently(lambda: trials.enqueue(config))

@@ -34,6 +34,19 @@ def objective_name(function: Any) -> str:
     return _ASKED if taken else own
 
 
+def given_name(function: Any) -> str:
+    """Return the name of a function that only the workers get that its program starts.
+
+    It is not what a worker with ``--objectives`` calls a function: such a worker has a copy of the
+    file, which may be another version.
+    """
+    name = objective_name(function)
+    if isinstance(function, str):
+        return name
+    file, _, own = name.rpartition(":")
+    return f"{Path(file).stem or 'python'}:{own}"
+
+
 def fresh_name(objective: str, data: str | Path | None = None) -> str:
     """Return a name for a new study that no other has: ``digits-20260131-174501-3fa2``.
 

@@ -12,7 +12,7 @@ from hyperhive.common.console import Screen, tell
 from hyperhive.common.errors import ObjectiveError, UsageError
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.api.connection import Connection
-from hyperhive.coordinator.api.naming import fresh_name, objective_name
+from hyperhive.coordinator.api.naming import fresh_name, given_name, objective_name
 from hyperhive.coordinator.api.plans import dataset_of, plan_of
 from hyperhive.coordinator.api.study import Study
 from hyperhive.coordinator.api.trial import StudyTrial
@@ -81,7 +81,7 @@ def search(
     ``WorkersFailed``, ``StoreError``, ``KeyboardInterrupt``: the study then stays as it is.
     """
     _require_usable(train, workers)
-    objective = objective_name(train)
+    objective = objective_name(train) if workers == 0 else given_name(train)
     drawn: Any = {"algorithm": algorithm, "seed": seed, "startup": startup}
     goal: Any = {"metric": metric, "direction": direction, "max_attempts": max_attempts}
     ends: Any = {"target": target, "max_time": max_time, "patience": patience}

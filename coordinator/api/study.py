@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -27,6 +28,7 @@ from hyperhive.coordinator.results.table import dataframe, rows
 from hyperhive.coordinator.spaces.search_space import to_json
 from hyperhive.coordinator.stored_model import from_store
 from hyperhive.coordinator.study import Study as PlannedStudy
+from hyperhive.coordinator.study_run import open_specified
 from hyperhive.coordinator.study_run import open_study as open_planned
 from hyperhive.model import model_files
 from hyperhive.model.data.cache import DatasetCache
@@ -37,6 +39,14 @@ from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trials.trial import ASK, SEARCH
 
 LEASE_S = 60.0
+_EXTENDS = {
+    "trials": "trials",
+    "target": "target",
+    "max_time": "max_time",
+    "patience": "patience",
+    "try_first": "known",
+}
+"""What may be given for a study that is there, and the field of its plan."""
 
 
 class Study:
@@ -186,7 +196,7 @@ class Study:
         failed, and the trial is taken again until its ``max_attempts``. Raises ``BadResult`` for
         what is no result, which can then be told right, and ``LeaseLost`` if it does not count.
         """
-        if self._asker is None:
+        if self._asker is None or not isinstance(trial, AskedTrial):
             raise UsageError("study.tell takes a trial that this study's ask has returned")
         if error is not None:
             self._asker.tell_error(trial, str(error))
@@ -264,7 +274,8 @@ def open_study(
         store: a MongoDB URI, or the path of a file that contains one. By default the server that
             ``hyperhive coordinator`` would use.
         lease: seconds after which what this program has asked goes to others, if it dies.
-        settings: as in ``hyperhive.search``: how to search, when to end, which images.
+        settings: as in ``hyperhive.search``: how to search, when to end, which images. Without a
+            space: those that extend the study, ``trials``, ``try_first`` and what ends it.
 
     Raises ``NotFound``, ``StudyChanged`` for another space or other settings than the study's,
     ``UsageError`` for a space or a setting that no study can have.
@@ -273,14 +284,25 @@ def open_study(
         raise UsageError("lease must be 1 second or more")
     if space is not None:
         return _made(plan_of(name, objective, space, **settings), store, lease)
-    given = [*settings, *(["objective"] if objective != ASK else [])]
+    given = [*(set(settings) - set(_EXTENDS)), *(["objective"] if objective != ASK else [])]
     if given:
         raise UsageError(
             f"a study that is there has its {', '.join(given)}: omit that, or give its space too"
         )
+    return _found(name, store, lease, settings)
+
+
+def _found(name: str, store: str | None, lease: float, settings: Mapping[str, Any]) -> Study:
+    """Return a study that is there, extended as the settings say."""
     connection = Connection(store, begins=False)
     try:
-        connection.store.study(name)
+        planned = PlannedStudy.stored(name, connection.store.study(name).spec)
+        changes = {_EXTENDS[name]: value for name, value in settings.items()}
+        if "known" in changes:
+            changes["known"] = (*planned.plan.known, *changes["known"])
+        if changes:
+            plan = replace(planned.plan, **changes)
+            open_specified(connection.store, replace(planned, plan=plan))
         return Study(name, connection, lease)
     except BaseException:
         connection.close()

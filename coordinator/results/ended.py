@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Mapping, Sequence
 
-from hyperhive.coordinator.study import MAY_CHANGE, Study, differences
+from hyperhive.coordinator.study import Study, differences
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store
@@ -84,7 +84,7 @@ def add(store: Store, study: Study, trials: Sequence[EndedTrial]) -> Added:
 def _open(store: Store, study: Study) -> None:
     stored = store.studies.open(study.name, study.spec())
     before = Study.stored(study.name, stored.spec)  # what an earlier version wrote, as we write it
-    differing = differences(_lasting(before), _lasting(study))
+    differing = differences(before.lasting(), study.lasting())
     if differing:
         raise StudyChanged(
             f"study {study.name} is in the store with another specification "
@@ -95,7 +95,3 @@ def _open(store: Store, study: Study) -> None:
             f"study {study.name} was cancelled: choose another name with --name, or run `hyperhive "
             f"study delete {study.name}` first"
         )
-
-
-def _lasting(study: Study) -> dict[str, Any]:
-    return {key: value for key, value in study.spec().items() if key not in MAY_CHANGE}

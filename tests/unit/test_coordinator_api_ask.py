@@ -58,6 +58,12 @@ def test_a_loop_of_ask_and_tell_ends_with_the_budget(opened: Opened, store: Stor
     assert stored.result["winner"] == study.best.number
 
 
+def end_leases(store: Store) -> None:
+    """End the leases of all trials, once their program has renewed them: it does so at once."""
+    until(lambda: store.workers.present("s"), "the first renewal")
+    store.database.jobs.update_many({}, [{"$set": {"lease_until": "$$NOW"}}])
+
+
 def searched(evaluations: int, seed: int) -> Trials:
     """Return the trials of a random search of hyperopt's."""
     trials = Trials()
@@ -86,6 +92,20 @@ def test_hyperopts_trials_come_into_a_study_and_out_of_it(opened: Opened) -> Non
     assert again.losses() == [*trials.losses(), 1.0]
     with pytest.raises(UsageError, match="has other trials with 1 of these numbers"):
         study.add(searched(1, seed=1))
+
+
+def test_a_study_is_extended_by_its_name(opened: Opened) -> None:
+    """What is not given stays; what cannot change is refused without what can."""
+    study = opened(trials=1, seed=7, metric="accuracy", direction="maximize")
+    longer = opened(None, trials=3, target="accuracy >= 0.9", try_first=[{"x": 0.5, "kind": "a"}])
+    asked = [longer.ask() for _ in range(3)]
+    assert 0.5 in [trial.config["x"] for trial in asked if trial is not None]
+    with pytest.raises(UsageError, match="has its seed: omit that"):
+        opened(None, seed=8)
+    with pytest.raises(StudyChanged, match=r"\(seed was 7 and is 8\)"):
+        opened(trials=9, seed=8, metric="accuracy", direction="maximize", target=0.5)
+    with pytest.raises(UsageError, match="takes a trial that this study's ask has returned"):
+        study.tell(0, 0.5)  # type: ignore[arg-type]
 
 
 def test_a_study_that_has_ended_can_be_extended(opened: Opened) -> None:
@@ -247,7 +267,7 @@ def test_a_result_after_the_lease_counts_unless_another_came_first(
     first, second = study.ask(), study.ask()
     assert first is not None
     assert second is not None
-    store.database.jobs.update_many({}, [{"$set": {"lease_until": "$$NOW"}}])
+    end_leases(store)
     objective = "ask-and-tell"
     taken = [claim(store, "other", objective=objective) for _ in range(2)]
     study.tell(first, 1)  # nobody has delivered yet
@@ -267,8 +287,8 @@ def test_opening_says_what_is_wrong(opened: Opened, store: Store, mongo_uri: str
     opened(trials=3)
     with pytest.raises(StudyChanged, match="seed was 0 and is 1"):
         opened(trials=3, seed=1)
-    with pytest.raises(UsageError, match="a study that is there has its trials"):
-        opened(None, trials=4)
+    with pytest.raises(UsageError, match="a study that is there has its seed"):
+        opened(None, seed=4)
     with pytest.raises(TypeError, match="budget"):
         opened(budget=3)
 
@@ -278,7 +298,7 @@ def test_a_lost_program_is_ended_by_the_next_that_asks(opened: Opened, store: St
     study = opened(trials=1, max_attempts=1)
     other = opened(None)
     assert other.ask() is not None
-    store.database.jobs.update_many({}, [{"$set": {"lease_until": "$$NOW"}}])
+    end_leases(store)
     assert study.ask() is None
     [lost] = store.trials.find("s", SEARCH)
     assert (lost.error or {})["kind"] == ErrorKind.WORKER_LOST.value

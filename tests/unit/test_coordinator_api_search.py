@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.thread_workers import working
 
 import hyperhive
 from hyperhive import hp
 from hyperhive.common.errors import ObjectiveError, UsageError
-from hyperhive.coordinator.api.naming import fresh_name, objective_name
+from hyperhive.coordinator.api.naming import fresh_name, given_name, objective_name
 from hyperhive.coordinator.study_run import StudyFailed
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Status
+from hyperhive.store.trials.trial import Status, Trial
 from hyperhive.worker.local import WorkersFailed
 
 SPACE = {"x": hp.uniform("x", -5, 5)}
@@ -185,8 +186,23 @@ def test_a_function_is_named_by_the_file_that_has_it() -> None:
     exec("def fit(config): return 0", scope)  # as a notebook or a REPL does
     assert objective_name(scope["fit"]) == "fit"
     assert objective_name(hyperhive.command("true")) == "train"
+    assert given_name(square) == "test_coordinator_api_search:square"
+    assert given_name("lenet5") == "lenet5"
     assert fresh_name("digits.py:train").startswith("digits-2")
     assert fresh_name("fit") != fresh_name("fit")
+
+
+def test_only_its_own_workers_get_a_function(store: Store, mongo_uri: str) -> None:
+    """A worker elsewhere that has a file of the same name may have another version of it."""
+
+    def other_version(store: Store, trial: Trial) -> None:
+        store.queue.finish(trial.id, str(trial.token), {"status": "ok", "loss": -100.0})
+
+    with working(mongo_uri, other_version, objective=objective_name(square)):
+        study = hyperhive.search(square, SPACE, 4, store=mongo_uri, workers=1, progress=False)
+    assert study.best is not None
+    assert study.best.loss >= 0
+    study.close()
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from hyperhive.store.cli import MONGO, MONGOD, server
 FILE = typer.Argument(
     None, metavar="FILE", help="A study file (TOML), or a Python file with a function and a space."
 )
-NAME = typer.Option(None, help="The study's name. [that of the data set]")
+NAME = typer.Option(None, help="The study's name. [that of the data set, or of the Python file]")
 DATASET = typer.Option(None, help="simpsons, simpsons-gray, digits, or folder (with --data).")
 DATA = typer.Option(None, help="A folder or zip file with the images.")
 GRAY = typer.Option(False, "--gray", help="Read a folder's images as grey.")

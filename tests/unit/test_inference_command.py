@@ -565,7 +565,7 @@ def test_images_need_neither_opencv_nor_httpx(model: Path, folder: Path) -> None
         "for source in ('0', 'http://x/'):\n"
         f"  sys.argv = ['predict-cam', source, '--model', {str(model)!r}]\n"
         "  try: cli.predict_cam()\n"
-        "  except SystemExit as stop: print('exit code', stop.code)\n"
+        "  except SystemExit as stop: print('exit code', stop.code, file=sys.stderr)\n"
     )
     camera, address = run_python(code).split("exit code 1\n")[:2]
     assert camera.startswith("error: videos and cameras need OpenCV")

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 from support.lenets import load_model
 from support.printed import plain
 from support.thread_workers import Act, claimed, deliver, loss_of, working
 
+from hyperhive.common.console import Screen
 from hyperhive.common.errors import CheckpointError
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.best_so_far import BestModelPublisher
@@ -624,7 +624,7 @@ def test_a_log_has_a_line_for_each_trial_that_ends(store: Store, mongo_uri: str)
     only_search(store, mongo_uri)
     done = snapshot(store)
     empty = Snapshot(StudyState("s", 3, ()), "searching")
-    console = Console(width=80, force_terminal=False)
+    console = Screen(width=80, force_terminal=False)
     lines = Lines(console)
     with console.capture() as capture:
         for each in (empty, done, done):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
-from rich.console import Console
 from support.clients import here
 from support.printed import plain
 from support.thread_workers import claimed, report
 
+from hyperhive.common.console import Screen
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.search import Interrupted, NoWorker, Search
 from hyperhive.coordinator.study import Study
@@ -154,7 +154,7 @@ def test_coordinator_status_and_dashboard_give_the_same_reason(store: Store) -> 
     last = snapshots(store, study(store))[-1]
     assert [trial.status for trial in store.trials.find("s")] == [Status.NEW]
     reason = f"1 trial waits {LACKING}"
-    console = Console(width=300)
+    console = Screen(width=300)
     with console.capture() as log:
         Lines(console).show(last)
     assert f"s: {reason}" in log.get()

@@ -454,7 +454,9 @@ def test_a_study_in_which_all_diverged_says_so(
     with pytest.raises(StudyFailed) as failed:
         run(store, mongo_uri, tmp_path, act)
     assert str(failed.value) == (
-        "study s has no result: 3 of 3 diverged: lower the learning rate's bounds"
+        "study s has no result: 3 of 3 diverged: lower the learning rate's bounds; its 3 trials "
+        "are not run again: start it with more trials (`--trials 6`, in Python `trials=6`), under "
+        "another name (`--name`, `name=`), or after `hyperhive study delete s`"
     )
     assert list(tmp_path.iterdir()) == []
 

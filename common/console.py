@@ -13,8 +13,12 @@ from hyperhive.common.text import printable, printable_lines
 class Screen(Console):
     r"""Prints nothing raw: a control character in a name is ``\x1b``, in a table too.
 
-    A string is one line.
+    A string is one line, and no markup: ``:train:`` is no emoji, in a table neither.
     """
+
+    def __init__(self, **named: Any) -> None:
+        """Make a console as rich does."""
+        super().__init__(markup=False, emoji=False, highlight=False, **named)
 
     def print(self, *objects: Any, **named: Any) -> None:
         """Print as rich does."""
@@ -42,4 +46,4 @@ console = Screen()
 
 def tell(sentence: str, style: str = "", to: Screen = console) -> None:
     """Print one line literally: names and paths in it may hold markup or control characters."""
-    to.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
+    to.print(sentence, style=style, soft_wrap=True)

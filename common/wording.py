@@ -19,6 +19,11 @@ def percent(share: float | None, decimals: int = 1) -> str:
     return f"{min(100 * share, 100 - 10**-decimals):.{decimals}f} %"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number of things, ``1 trial`` or ``3 trials``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def in_words(values: Mapping[str, Any]) -> str:
     """Return named values of any types as one line: ``learning rate 0.0312, activation relu``."""
     return ", ".join(

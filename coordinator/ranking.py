@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Iterable
 
+from hyperhive.common.wording import counted
 from hyperhive.store.trials.trial import ErrorKind, Trial
 
 
@@ -29,11 +30,14 @@ def why_nothing(trials: list[Trial]) -> str:
     """Return one clause that says why none of these trials has a usable result."""
     diverged = sum(trial.diverged for trial in trials)
     errors = [trial.error for trial in trials if trial.error is not None]
+    if not trials:
+        return "none of its trials has ended"
     if errors:
-        kind = ErrorKind(errors[0]["kind"]).value
-        return "the first of {} errors was: {} ({})".format(len(errors), errors[0]["message"], kind)
+        kind, message = ErrorKind(errors[0]["kind"]).value, errors[0]["message"]
+        which = "only error" if len(errors) == 1 else f"first of {len(errors)} errors"
+        return f"the {which} was: {message} ({kind})"
     if not diverged:
-        return f"no loss among {len(trials)} results is a finite number"
+        return f"no loss among {counted(len(trials), 'result')} is a finite number"
     has_rate = any("learning_rate" in trial.config for trial in trials)
     advice = ": lower the learning rate's bounds" if has_rate else ""
     return f"{diverged} of {len(trials)} diverged{advice}"

@@ -8,6 +8,7 @@ import time
 from typing import Any, Callable, Iterable, TypeVar
 
 from hyperhive.common.errors import InputError
+from hyperhive.common.wording import counted
 from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch, refit_length
@@ -98,7 +99,9 @@ class Search:
         # A lost worker's result may have come after its trial was given up: read all once more.
         self.persist(self._trials.load)
         if self._sweep.finishes:
-            ended = f"with the {len(self._trials.finished)} trials that have ended"
+            count = len(self._trials.finished)
+            have = "has" if count == 1 else "have"
+            ended = f"with the {counted(count, 'trial')} that {have} ended"
             self._watch(self._snapshot(f"{self.finish_reason or 'ending early'}, {ended}"))
         self.persist(self._drop_weights)
         return self._trials.finished

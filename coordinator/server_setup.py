@@ -100,7 +100,12 @@ def make_ready(server: SharedServer) -> Iterator[str]:
             store.roles.admit(name, password, COORDINATOR, WORKER)
         yield f"MongoDB {server.version} runs at {store.address}; Ctrl-C ends it and keeps its data"
     yield f"its files and its administrator's login are in {server.folder}"
-    yield f"the commands of this machine use it from now on ({login.save(server.own)})"
+    saved = login.save(server.own)
+    yield f"the commands of this machine use it from now on ({saved})"
+    yield (
+        "studies of this machine's private server stay there: to go back to them, end this and "
+        f"delete {saved}"
+    )
     if server.is_local:
         yield "only this machine can reach it: pass --host with its address in your network"
     yield "to let a device in, for example one that you call nano: hyperhive mongo invite nano"

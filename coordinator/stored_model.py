@@ -15,7 +15,7 @@ from rich.text import Text
 
 from hyperhive.common.errors import InputError, UsageError
 from hyperhive.common.files import require_writable
-from hyperhive.common.wording import in_words, percent
+from hyperhive.common.wording import counted, in_words, percent
 from hyperhive.coordinator import experiment
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.views.wording import facts, judged
@@ -136,10 +136,14 @@ def describe_trial(store: Store, name: str, trial: Trial) -> Text:
     study = store.study(name)
     result = study.result or {}
     reason = result.get("why_no_model")
+    state = f"trial {trial.tid}{_so_far(study.cancelled)}"
+    if result:
+        ended = [each for each in store.trials.find(name, SEARCH) if each.is_final]
+        state = f"ended, {counted(len(ended), 'trial')}"
     lines = {
         "study": f"{name} on {store.address}",
-        "state": f"trial {trial.tid}" + ("" if result else _so_far(study.cancelled)),
-        "best": judged(trial),
+        "state": state,
+        "best": f"trial {trial.tid}: {judged(trial)}",
     }
     if "dataset" in study.spec:  # nothing else can end with a model
         lines["model"] = "none yet" if reason is None else f"none for predict-cam: {reason}"

@@ -10,6 +10,7 @@ from typing import Any
 from hyperhive.common import files
 from hyperhive.common.errors import InputError, UsageError
 from hyperhive.common.values import number
+from hyperhive.common.wording import counted
 from hyperhive.coordinator.best_so_far import BestModelPublisher
 from hyperhive.coordinator.model_maker import ModelMaker, NotAModel
 from hyperhive.coordinator.planning.plan import Plan
@@ -125,7 +126,7 @@ class StudyRun:
             return concluded
         winner = best_of(trials)
         if winner is None:
-            raise StudyFailed(f"study {self._study.name} has no result: {why_nothing(trials)}")
+            raise StudyFailed(self._no_result(trials))
         return self._ended(winner, trials)
 
     def _ended(self, winner: Trial, trials: list[Trial]) -> Result:
@@ -156,6 +157,16 @@ class StudyRun:
         self._conclude(ended, model.weights, len(trials))
         # Last: if drawing fails, the study is concluded and its one test is done.
         return dataclasses.replace(ended, picture=self._maker.draw(trials, ended, model))
+
+    def _no_result(self, trials: list[Trial]) -> str:
+        name, more = self._study.name, 2 * self._study.plan.trials
+        are = "is" if len(trials) == 1 else "are"
+        return (
+            f"study {name} has no result: {why_nothing(trials)}; its "
+            f"{counted(len(trials), 'trial')} {are} not run again: start it with more trials "
+            f"(`--trials {more}`, in Python `trials={more}`), under another name (`--name`, "
+            f"`name=`), or after `hyperhive study delete {name}`"
+        )
 
     def _look(self, snapshot: Snapshot) -> None:
         if self._maker is not None:

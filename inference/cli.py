@@ -237,7 +237,4 @@ def _hush_opencv() -> None:
 
 
 def _console(stream: IO[str], quiet: bool = False) -> Screen:
-    """Return a console that prints names literally: they may hold markup."""
-    return Screen(
-        file=stream, quiet=quiet, highlight=False, markup=False, emoji=False, soft_wrap=True
-    )
+    return Screen(file=stream, quiet=quiet, soft_wrap=True)

@@ -18,6 +18,7 @@ from hyperhive.store.trials.trial import Trial, experiment_keys
 PRESENCE_S = 45.0
 """A worker that has not reported for this long counts as gone. It reports four times as often."""
 _FORGET_AFTER_S = 24 * 3600
+_ID = re.compile(r"(.+)-\d+-[0-9a-f]{6}")
 
 
 def new_worker_id(device: str | None = None) -> str:
@@ -28,6 +29,12 @@ def new_worker_id(device: str | None = None) -> str:
     """
     host = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname().split(".")[0]) or "worker"
     return f"{device or host}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+
+
+def host_of(worker: str) -> str | None:
+    """Return the device or host in an id that ``new_worker_id`` made; None for any other id."""
+    made = _ID.fullmatch(worker)
+    return made and made.group(1)
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ class Study:
             )
         return added.new
 
-    def stop(self, reason: str = "stopped by a program") -> None:
+    def stop(self, reason: str = "a program stopped it") -> None:
         """End the search with the trials that have ended; whoever runs it comes to its end."""
         self.store.studies.finish(self._name, reason)
 

@@ -13,6 +13,7 @@ from hyperhive.coordinator.results.table import device_of, seconds_of
 from hyperhive.coordinator.study import Study
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import SEARCH, Goal, Status, Trial
+from hyperhive.store.workers import host_of
 
 _WORKERS_ARE_KEPT_S = 24 * 3600.0
 
@@ -31,7 +32,7 @@ class Standing:
         median: of the same.
         seconds: that its ended trials took, added up.
         span: seconds from the start of the first to the end of the last of these.
-        devices: how many of its trials ended on each device, by its description.
+        devices: how many of its trials ended on each device, by its description and host.
         trials_to_reach: how many trials had ended when one was as good as the worst of the studies'
             best trials; None if the studies cannot be ranked, or none has.
     """
@@ -63,6 +64,15 @@ class Comparison:
     standings: tuple[Standing, ...]
     why_not_ranked: str | None
 
+    @property
+    def leaders(self) -> set[str]:
+        """The names of the studies that have the best trial of all; none if they are not ranked."""
+        losses = {each.name: each.best.loss for each in self.standings if each.best}
+        known = {name: loss for name, loss in losses.items() if loss is not None}
+        if self.why_not_ranked is not None:
+            return set()
+        return {name for name, loss in known.items() if loss == min(known.values())}
+
 
 def compare(store: Store, names: Sequence[str]) -> Comparison:
     """Compare studies by the trials of their searches that have ended.
@@ -92,7 +102,7 @@ def _standing(study: Study, trials: Sequence[Trial], devices: Mapping[str, str])
     starts = [trial.book_time for trial in trials if trial.book_time]
     ends = [trial.refresh_time for trial in trials if trial.refresh_time]
     done = sum(trial.status is Status.DONE for trial in trials)
-    ran_on = [device_of(trial, devices) for trial in trials]
+    ran_on = [_device(trial, devices) for trial in trials]
     return Standing(
         name=study.name,
         goal=goal,
@@ -105,6 +115,12 @@ def _standing(study: Study, trials: Sequence[Trial], devices: Mapping[str, str])
         span=(max(ends) - min(starts)).total_seconds() if starts and ends else 0.0,
         devices=Counter(device for device in ran_on if device is not None),
     )
+
+
+def _device(trial: Trial, devices: Mapping[str, str]) -> str | None:
+    """Return the device that a trial ran on, with its host if its worker's id tells that."""
+    device, host = device_of(trial, devices), host_of(trial.owner or "")
+    return device if host is None or device == trial.owner else f"{device} on {host}"
 
 
 def _value(trial: Trial, goal: Goal) -> float:

@@ -70,6 +70,9 @@ def read(path: Path, name: str | None = None) -> ExportedStudy:
     except (UsageError, Unstorable) as error:
         raise UsageError(f"{path}: {storable(str(error), _LONGEST)}") from error
     except (ValueError, RecursionError) as error:  # no UTF-8, a number of 5,000 digits, "[[[[..."
+        if path.suffix.lower() == ".csv":
+            why = "a CSV lacks the search space: export the study with --json"
+            raise UsageError(f"{path} cannot be imported: {why}") from error
         raise UsageError(f"{path} is no valid JSON: {error}") from error
 
 

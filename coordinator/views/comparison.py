@@ -19,7 +19,8 @@ def report(comparison: Comparison) -> Group:
     table = Table(title="studies side by side", title_justify="left")
     table.add_column("", no_wrap=True)
     for each in comparison.standings:
-        table.add_column(Text(printable(each.name)), overflow="fold")
+        name = f"{each.name} (the best)" if each.name in comparison.leaders else each.name
+        table.add_column(Text(printable(name)), overflow="fold")
     lines: dict[str, Callable[[Standing], str]] = {
         "trials": lambda each: f"{each.done} done, {each.failed} failed",
         "best": _best,

@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterable, Mapping
 
 from hyperhive.common.values import mapping, number
 from hyperhive.coordinator.views.study_state import StudyState, at_work, refit_length
-from hyperhive.coordinator.views.waiting import why_waiting
+from hyperhive.coordinator.views.waiting import is_asked_for, why_waiting
 from hyperhive.coordinator.views.wording import no_worker
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StudySummary
@@ -51,16 +51,18 @@ class Fleet:
     @property
     def waiting(self) -> list[str]:
         """Why trials wait, a line for each study where nobody takes some, or one for them all."""
+        studies = [study for study in self.studies if study.is_open]
+        together = []
         if not self.here:
-            open_trials = [each.trials for each in self.studies if each.is_open]
-            objectives = {trial.objective for trials in open_trials for trial in trials}
-            return [no_worker(bool(self.silent), objectives)] if open_trials else []
+            need_workers = [study for study in studies if not is_asked_for(study.trials)]
+            studies = [study for study in studies if study not in need_workers]
+            objectives = {trial.objective for study in need_workers for trial in study.trials}
+            together = [no_worker(bool(self.silent), objectives)] if need_workers else []
         reasons = [
             (study.title, why_waiting(study.name, study.trials, self.here, True))
-            for study in self.studies
-            if study.is_open
+            for study in studies
         ]
-        return [f"{name}: {reason}" for name, reason in reasons if reason is not None]
+        return [f"{name}: {reason}" for name, reason in reasons if reason is not None] + together
 
 
 class FleetReader:

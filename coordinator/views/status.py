@@ -90,7 +90,7 @@ def _workers(fleet: Fleet) -> Table:
 
 
 def _incidents(fleet: Fleet) -> Table:
-    table = Table(title="what went wrong, and was recovered", title_justify="left")
+    table = Table(title="what went wrong", title_justify="left")
     table.add_column("study", no_wrap=True)
     table.add_column("what", overflow="fold")
     for study in fleet.studies:

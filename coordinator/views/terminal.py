@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from hyperhive.common.console import Screen, tell
+from hyperhive.coordinator.views.incidents import error_of, failed_itself
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch, at_work
 from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.coordinator.views.wording import (
@@ -24,7 +25,10 @@ from hyperhive.coordinator.views.wording import (
     outcome,
     time_left,
 )
-from hyperhive.store.trials.trial import SEARCH, Trial
+from hyperhive.store.trials.trial import SEARCH, Status, Trial
+
+_MOST_FAILING = 3
+"""Trials that will be tried again, of those in the panel."""
 
 
 @contextlib.contextmanager
@@ -38,11 +42,11 @@ def showing(console: Screen) -> Iterator[Watch]:
 
 
 class Lines:
-    """Writes a line when a trial ends or the phase changes: for logs and pipes."""
+    """Writes a line when a trial or an attempt ends or the phase changes: for logs and pipes."""
 
     def __init__(self, console: Screen) -> None:
         self._console = console
-        self._written: set[Any] = set()  # ids
+        self._written: set[Any] = set()  # ids; of attempts that failed, with the number
         self._count = 0  # of the search
         self._is_started = False
         self._phase: str | None = None
@@ -61,6 +65,11 @@ class Lines:
         if phase != self._phase:
             self._phase = phase
             self._write(f"{study.name}: {phase}")
+        for trial in _failing(snapshot):
+            attempt = (trial.id, trial.attempts)
+            if attempt not in self._written:
+                self._written.add(attempt)
+                self._write(_attempt(trial))
         for trial in ended:
             self._write(self._ending(trial, study))
 
@@ -90,10 +99,22 @@ def panel(snapshot: Snapshot) -> Group:
     best = study.best
     if best is not None:
         lines += literal(f"best so far {outcome(best)} ({named(best)})", style="green")
+    lines += literal(*map(_attempt, _failing(snapshot)[:_MOST_FAILING]), style="yellow")
     waiting = _waiting(snapshot)
     if waiting is not None:
         lines += literal(waiting, style="yellow")
     return Group(head, *lines, _workers(snapshot))
+
+
+def _failing(snapshot: Snapshot) -> list[Trial]:
+    """Return the trials that wait for their next attempt, because the objective has failed."""
+    trials = snapshot.study.trials
+    return [trial for trial in trials if trial.status is Status.NEW and failed_itself(trial)]
+
+
+def _attempt(trial: Trial) -> str:
+    attempt = f"attempt {trial.attempts} of {trial.max_attempts}"
+    return f"{trial.title}: {attempt} failed ({error_of(trial)})"
 
 
 def _waiting(snapshot: Snapshot) -> str | None:

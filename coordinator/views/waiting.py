@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+import shlex
+from typing import Iterable, Sequence
 
 from hyperhive.common.text import shortened
+from hyperhive.common.wording import counted
+from hyperhive.coordinator.views.incidents import error_of
 from hyperhive.coordinator.views.wording import file_of, no_worker
 from hyperhive.store.store import GIVE_UP_AFTER_S
 from hyperhive.store.trials.trial import ASK, HYPEROPT, Status, Trial
 from hyperhive.store.workers import WorkerRecord
 
-_LONGEST = 100
-"""Characters of an error's message: a worker wrote it."""
+_LONGEST_HASH = 8
+_MOST_WORKERS = 3
+"""Of those that have the same file: the sentence is to be read."""
 
 
 def why_waiting(
@@ -19,19 +23,23 @@ def why_waiting(
 ) -> str | None:
     """Return why nobody takes some of a study's trials, and what to do; None if somebody will.
 
+    If somebody will, it may still say that workers have different files of the same name.
+
     Args:
         study: its name, or the key of an experiment of hyperopt's.
         trials: of the study, in any state.
         here: the workers that are here, also those of other studies.
         had_workers: whether any were here before.
     """
+    waiting = [trial for trial in trials if trial.status is Status.NEW]
+    if is_asked_for(trials):
+        return _asked_for(waiting)
     if not here:
         return no_worker(had_workers, (trial.objective for trial in trials))
     workers = [worker for worker in here if worker.takes(study)]
     if not workers:
         with_it = f", or with --study {study}" if study else ""
         return f"{_here(here)} for other studies only: start one without --study{with_it}"
-    waiting = [trial for trial in trials if trial.status is Status.NEW]
     lacking = [trial for trial in waiting if not any(w.has(trial.objective) for w in workers)]
     if lacking:
         return _lacking(lacking, workers)
@@ -39,7 +47,44 @@ def why_waiting(
     if failed:
         return _failed(failed)
     paused = [trial for trial in waiting if all(w.paused for w in _able(workers, trial))]
-    return _paused(paused, _able(workers, paused[0])) if paused else None
+    if paused:
+        return _paused(paused, _able(workers, paused[0]))
+    files = {file_of(trial.objective) for trial in trials}
+    return next(
+        filter(None, (_differing(file, workers) for file in sorted(filter(None, files)))), None
+    )
+
+
+def is_asked_for(trials: Sequence[Trial]) -> bool:
+    """Return whether programs ask for all of these trials, so that no worker takes one."""
+    return bool(trials) and all(trial.objective == ASK for trial in trials)
+
+
+def _asked_for(waiting: Sequence[Trial]) -> str | None:
+    if not waiting:
+        return None
+    return f"{_wait(waiting)} for a program that asks (study.ask): workers do not take them"
+
+
+def _differing(file: str, workers: Iterable[WorkerRecord]) -> str | None:
+    """Return that workers differ in a file, if they do; its hash is among their versions."""
+    having: dict[str, list[str]] = {}
+    for worker in workers:
+        if file in worker.versions:
+            found = shortened(str(worker.versions[file]), _LONGEST_HASH)
+            having.setdefault(found, []).append(worker.id)
+    if len(having) < 2:
+        return None
+    which = ", ".join(f"{found} on {_some(ids)}" for found, ids in having.items())
+    return (
+        f"{file} differs between the workers here ({which}): copy one to all, and start them again"
+    )
+
+
+def _some(workers: Sequence[str]) -> str:
+    more = len(workers) - _MOST_WORKERS
+    names = " and ".join(workers[:_MOST_WORKERS])
+    return f"{names} and {more} more" if more > 0 else names
 
 
 def _able(workers: Sequence[WorkerRecord], trial: Trial) -> list[WorkerRecord]:
@@ -51,13 +96,11 @@ def _lacking(trials: Sequence[Trial], workers: Sequence[WorkerRecord]) -> str:
     without = f"{_here(workers)} without it"
     if objective == HYPEROPT:
         return f"{_wait(trials)} for a worker with --allow-pickled-objectives: {without}"
-    if objective == ASK:
-        return f"{_wait(trials)} for a program that asks (study.ask): workers do not take them"
     file = file_of(objective)
     if file is not None:
         return (
             f"{_wait(trials)} for objective {objective}: {without}; start "
-            f"`hyperhive worker --objectives {file}` there, with the path of that file"
+            f"`hyperhive worker --objectives {shlex.quote(file)}` there, with the path of that file"
         )
     return (
         f"{_wait(trials)} for objective {objective}: {without}; install its package there (entry "
@@ -67,8 +110,8 @@ def _lacking(trials: Sequence[Trial], workers: Sequence[WorkerRecord]) -> str:
 
 def _failed(trials: Sequence[Trial]) -> str:
     names = ", ".join(trial.title for trial in trials)
-    messages = [trial.error["message"] for trial in trials if trial.error is not None]
-    last = f" ({shortened(messages[-1], _LONGEST)})" if messages else ""
+    errors = [error_of(trial) for trial in trials if trial.error is not None]
+    last = f" ({errors[-1]})" if errors else ""
     return (
         f"every worker here has failed at {names}{last}: without another worker, it fails "
         f"{GIVE_UP_AFTER_S:.0f} s after that"
@@ -81,8 +124,8 @@ def _paused(trials: Sequence[Trial], workers: Sequence[WorkerRecord]) -> str:
 
 
 def _wait(trials: Sequence[Trial]) -> str:
-    return "1 trial waits" if len(trials) == 1 else f"{len(trials)} trials wait"
+    return f"{counted(len(trials), 'trial')} {'waits' if len(trials) == 1 else 'wait'}"
 
 
 def _here(workers: Sequence[WorkerRecord]) -> str:
-    return "1 worker is here" if len(workers) == 1 else f"{len(workers)} workers are here"
+    return f"{counted(len(workers), 'worker')} {'is' if len(workers) == 1 else 'are'} here"

@@ -133,7 +133,9 @@ def no_worker(had_workers: bool, objectives: Iterable[str | None] = ()) -> str:
     """
     problem = "all workers are gone" if had_workers else "no worker yet"
     files = sorted({file for file in map(file_of, objectives) if file is not None})
-    command = " ".join(["hyperhive worker", *(f"--objectives {file}" for file in files)])
+    command = " ".join(
+        ["hyperhive worker", *(f"--objectives {shlex.quote(file)}" for file in files)]
+    )
     return (
         f"{problem}: run `{command}` here; other machines can help if the MongoDB is shared "
         "(`hyperhive mongo share`)"
@@ -141,9 +143,9 @@ def no_worker(had_workers: bool, objectives: Iterable[str | None] = ()) -> str:
 
 
 def file_of(objective: str | None) -> str | None:
-    """Return the file of an objective ``digits.py:train``, for a shell; None for any other."""
+    """Return the file of an objective ``digits.py:train``, ``digits.py``; None for any other."""
     file, colon, _ = (objective or "").rpartition(":")
-    return shlex.quote(file) if colon and file.endswith(".py") else None
+    return file if colon and file.endswith(".py") else None
 
 
 def ago(seconds: float) -> str:

@@ -170,12 +170,18 @@ def _not_allowed(place: Place, error: mongo.OperationFailure) -> NotAllowed:
     name, collection = (command[1], (command[2] or "").strip('"')) if command else ("", "")
     action = _ACTIONS.get(name, name)
     able = [role for role in ROLES if action in PRIVILEGES[role].get(collection, ())]
-    login = f"the login of a {' or '.join(able)}" if able else "an administrator's login"
+    login, invite = "an administrator's login", ""
+    if able:
+        login = f"the login of a {' or '.join(able)}"
+        least = able[-1]
+        invite = (
+            f" (`hyperhive mongo invite NAME --role {least}` on the server's machine makes one)"
+        )
     request = _COMMAND.sub(r"command \1 \2", _reason(error))
     return NotAllowed(
         f"MongoDB at {place.where} says this user may not do that ({request}): use {login} in "
-        f"place of the one in {place.source}, or run `hyperhive mongo init` again if hyperhive was "
-        "updated"
+        f"place of the one in {place.source}{invite}, or run `hyperhive mongo init` again if "
+        "hyperhive was updated"
     )
 
 
@@ -183,10 +189,14 @@ def _no_connection(place: Place, reason: str) -> StoreError:
     """Return the error for a server that was not reached, or is not trusted."""
     where = place.where
     if _UNTRUSTED not in reason:
-        return StoreUnavailable(
-            f"MongoDB at {where} does not answer: start it, or check the host in {place.source} "
-            f"({reason})"
-        )
+        cure = f"start it, or check the host in {place.source}"
+        if place.is_saved:
+            cure = (
+                "start it (`hyperhive mongo share`, if it was shared from this machine), check the "
+                f"host in {place.source}, or delete that file to go back to this machine's private "
+                "server"
+            )
+        return StoreUnavailable(f"MongoDB at {where} does not answer: {cure} ({reason})")
     if any(word in reason for word in _OUT_OF_TIME):
         # Waiting may help: a Jetson has no clock battery and starts in 1970, until NTP answers.
         return StoreUnavailable(

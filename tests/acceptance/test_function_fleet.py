@@ -72,7 +72,7 @@ def test_both_devices_search_a_function(
     best = min(searched(store, "parabola", 6), key=lambda trial: float(str(trial.loss)))
     assert "[6/6] trial " in coordinator.said()
     said = home.call("best", "parabola", **where).stdout
-    assert f"state    trial {best.tid}\nbest     loss " in said
+    assert f"state    ended, 6 trials\nbest     trial {best.tid}: loss " in said
     assert "model" not in said
 
 

@@ -52,6 +52,7 @@ def test_a_fleet_without_docker(home: Home, device: Home, shared: Path) -> None:
     port = str(free_port())
     server = share(home, "--host", "127.0.0.1", "--port", port)
     assert f"runs at 127.0.0.1:{port}/hyperhive" in server.said()
+    assert "studies of this machine's private server stay there: to go back" in server.said()
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in shared.glob("*.*")}
     assert {modes[name] for name in ("admin.uri", "ca.key", "mongo.pem", "owner.password")} == {
         0o600
@@ -121,7 +122,8 @@ def test_the_next_share_goes_on(home: Home, device: Home, shared: Path) -> None:
     ended = home.call("status")
     assert ended.returncode == 1
     assert "does not answer: start it" in ended.stderr
-    assert "login.uri, the saved login" in ended.stderr
+    assert "`hyperhive mongo share`, if it was shared from this machine" in ended.stderr
+    assert "login.uri, the saved login, or delete that file to go back" in ended.stderr
 
 
 def test_a_start_that_was_killed_has_made_nothing(home: Home, shared: Path) -> None:

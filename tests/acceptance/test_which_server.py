@@ -160,6 +160,7 @@ def test_a_workers_login_cannot_search(home: Home, admin: Store, admin_uri: str)
     assert done.returncode == 1
     assert is_one_line(done.stderr)
     assert f"use the login of a coordinator in place of the one in {path}" in done.stderr
+    assert "`hyperhive mongo invite NAME --role coordinator`" in done.stderr
 
 
 def test_a_private_server_that_has_run_is_read(home: Home) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.store.errors import BadAddress
+from hyperhive.store.errors import BadAddress, StoreUnavailable
 from hyperhive.store.server.address import Address, address, place
 from hyperhive.store.store import Store
 
@@ -122,3 +122,14 @@ def test_a_slot_knows_where_its_address_came_from() -> None:
     assert arrived == sent
     assert place(arrived) == place(sent)
     assert (place(arrived).source, place(arrived).is_saved) == ("some file", True)
+
+
+def test_a_server_that_is_off_has_the_cure_for_a_saved_login() -> None:
+    """It may be the server that this machine shares, or one that is no longer wanted."""
+    uri, file = "mongodb://127.0.0.1:1/hyperhive", "/home/me/login.uri, the saved login"
+    for is_saved in (False, True):
+        store = Store(Address(uri, file, is_saved), timeout=0.5)
+        with store, pytest.raises(StoreUnavailable, match="does not answer: start it") as away:
+            store.ping()
+        words = ("`hyperhive mongo share`", f"{file}, or delete that file to go back to this")
+        assert [word in str(away.value) for word in words] == [is_saved, is_saved]

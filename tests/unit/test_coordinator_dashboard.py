@@ -346,7 +346,8 @@ def test_the_page_shows_studies_trials_and_workers(store: Store) -> None:
     assert (worker["name"], worker["device"]) == ("mac", "mps (Apple M2)")
     assert worker["heard"].startswith("last heard of ")
     assert fleet["incidents"] == [
-        SCRIPT + ": taken again after a worker was lost, stopped or failed: trial 5"
+        SCRIPT + ": 1 trial failed (the last error: <b>no</b>)",
+        SCRIPT + ": taken again after a worker was lost or stopped, or an attempt failed: trial 5",
     ]
     other = looked(Dashboard(FleetReader(store)), "ended")["fleet"]["study"]
     assert (other["name"], other["test"], other["best"]) == ("ended", "72.1 %", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import math
 import signal
@@ -15,11 +16,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 from support.lenets import load_model
 from support.printed import plain
 from support.thread_workers import Act, claimed, deliver, loss_of, working
 
+from hyperhive.common.console import Screen
 from hyperhive.common.errors import CheckpointError
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.best_so_far import BestModelPublisher
@@ -453,7 +454,9 @@ def test_a_study_in_which_all_diverged_says_so(
     with pytest.raises(StudyFailed) as failed:
         run(store, mongo_uri, tmp_path, act)
     assert str(failed.value) == (
-        "study s has no result: 3 of 3 diverged: lower the learning rate's bounds"
+        "study s has no result: 3 of 3 diverged: lower the learning rate's bounds; its 3 trials "
+        "are not run again: start it with more trials (`--trials 6`, in Python `trials=6`), under "
+        "another name (`--name`, `name=`), or after `hyperhive study delete s`"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -556,11 +559,11 @@ def test_status_shows_studies_trials_and_workers(store: Store, mongo_uri: str) -
         status_report(store, "nope")
 
 
-def test_status_shows_what_went_wrong_and_was_recovered(store: Store) -> None:
+def test_status_shows_what_went_wrong(store: Store) -> None:
     """Expired leases, trials run again, late results and failed devices, with their trials."""
     open_study(store, plan(name="calm"), tiny())
     open_study(store, plan(), tiny())
-    assert "recovered" not in plain(status_report(store, None))
+    assert "went wrong" not in plain(status_report(store, None))
     for tid in range(3):
         store.queue.post(Draft("s", tid, {"learning_rate": 0.01}, {}, objective="lenet5"))
     silent = claimed(store, lease=0.0)
@@ -570,7 +573,9 @@ def test_status_shows_what_went_wrong_and_was_recovered(store: Store) -> None:
     store.queue.claim("w2", new_token(), ["lenet5"], lease=0.0)
     store.workers.report("nano-12", None, "cpu", {}, None, undelivered=2)
     shown = plain(status_report(store, None))
-    assert "taken again after a worker was lost, stopped or failed: trials 0, 1" in shown
+    assert (
+        "taken again after a worker was lost or stopped, or an attempt failed: trials 0, 1" in shown
+    )
     assert "second result kept, not counted: trial 0" in shown
     assert "silent worker, the next free one takes it: trial 1" in shown
     assert "the device of a worker failed, others may take it: trial 1" in shown
@@ -585,6 +590,45 @@ def test_status_shows_what_went_wrong_and_was_recovered(store: Store) -> None:
     assert "silent worker, the next" not in plain(status_report(store, None))
     store.cancel_study("s")
     assert "s (cancelled)" in plain(status_report(store, None))
+
+
+def test_status_tells_the_errors_of_trials(store: Store) -> None:
+    """How many have failed and the last error; one that runs again names the objective's error."""
+    open_study(store, plan(), tiny())
+    for tid, attempts in enumerate((1, 1, 3)):
+        draft = Draft("s", tid, {"learning_rate": 0.01}, {}, "lenet5", max_attempts=attempts)
+        store.queue.post(draft)
+        store.queue.fail(claimed(store), ErrorKind.OBJECTIVE, f"KeyError: ':train: {tid}'")
+    shown = plain(status_report(store, None))
+    assert "2 trials failed (the last error: KeyError: ':train: 1')" in shown
+    assert (
+        "an attempt failed, and is made again (the last error: KeyError: ':train: 2'): trial 2"
+        in shown
+    )
+    assert "lost" not in shown
+    store.cancel_study("s")
+    assert "2 trials failed" in plain(status_report(store, None))
+
+
+def test_an_attempt_that_fails_is_shown_at_once(store: Store) -> None:
+    """In a log it is told once for each attempt; the panel shows what waits for its next."""
+    store.queue.post(Draft("s", 0, {}, {}, "lenet5"))
+    told = Screen(file=io.StringIO(), width=200)
+    lines = Lines(told)
+    for _ in range(3):
+        store.database.jobs.update_one({}, {"$set": {"not_before": None}})
+        store.queue.fail(claimed(store), ErrorKind.OBJECTIVE, "KeyError: ':train:'")
+        for _ in range(2):
+            lines.show(snapshot(store))
+            if store.trials.find("s")[0].attempts == 2:
+                shown = "trial 0: attempt 2 of 3 failed (KeyError: ':train:')"
+                assert shown in plain(panel(snapshot(store)))
+    failed = "failed (KeyError: ':train:')"
+    assert told.file.getvalue().splitlines()[1:] == [  # type: ignore[attr-defined]
+        f"trial 0: attempt 1 of 3 {failed}",
+        f"trial 0: attempt 2 of 3 {failed}",
+        f"[1/3] trial 0: {failed}; best none yet",
+    ]
 
 
 def test_status_shows_a_second_copy(store: Store) -> None:
@@ -604,7 +648,7 @@ def test_status_shows_a_second_copy(store: Store) -> None:
     assert "s, trial 0: epoch 2 of 30" in shown
     (line,) = [line for line in shown.splitlines() if "mac-1" in line]
     assert "s, second copy of trial 0: epoch 9 of 30" in line
-    assert "recovered" not in shown
+    assert "went wrong" not in shown
 
 
 def test_status_names_studies_in_full_on_a_narrow_console(store: Store, mongo_uri: str) -> None:
@@ -624,7 +668,7 @@ def test_a_log_has_a_line_for_each_trial_that_ends(store: Store, mongo_uri: str)
     only_search(store, mongo_uri)
     done = snapshot(store)
     empty = Snapshot(StudyState("s", 3, ()), "searching")
-    console = Console(width=80, force_terminal=False)
+    console = Screen(width=80, force_terminal=False)
     lines = Lines(console)
     with console.capture() as capture:
         for each in (empty, done, done):

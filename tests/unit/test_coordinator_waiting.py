@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
-from rich.console import Console
 from support.clients import here
 from support.printed import plain
 from support.thread_workers import claimed, report
 
+from hyperhive.common.console import Screen
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.search import Interrupted, NoWorker, Search
 from hyperhive.coordinator.study import Study
@@ -21,7 +21,7 @@ from hyperhive.coordinator.views.terminal import Lines, panel
 from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import HYPEROPT, SEARCH, Draft, Status, Trial
+from hyperhive.store.trials.trial import ASK, HYPEROPT, SEARCH, Draft, Status, Trial
 
 LACKING = "for objective mine: 2 workers are here without it; install its package there"
 
@@ -86,6 +86,37 @@ def test_the_file_of_an_objective_is_named(store: Store) -> None:
     )
     here(store, "w1", objectives=["lenet5", "my digits.py:train"])
     assert why(store) is None
+
+
+def test_workers_with_different_files_are_named(store: Store) -> None:
+    """Only those that are here, and only the file of the study's own objective."""
+    waiting(store, 1, "boost.py:train")
+    for worker, seen in {"vm-1": "3f2a91bc", "vm-2": "3f2a91bc", "nano-1": "91bcaa07"}.items():
+        objectives, files = ["boost.py:train"], {"boost.py": seen, "other.py": worker}
+        store.workers.report(worker, None, "cpu", files, None, objectives=objectives)
+        differs = "boost.py differs between the workers here" in (why(store) or "")
+        assert differs == (worker == "nano-1")
+    assert why(store) == (
+        "boost.py differs between the workers here (91bcaa07 on nano-1, 3f2a91bc on vm-1 and vm-2)"
+        ": copy one to all, and start them again"
+    )
+    store.workers.leave("nano-1")
+    assert why(store) is None
+
+
+def test_what_programs_ask_for_waits_for_no_worker(store: Store) -> None:
+    """Whether workers are here or not; a study of workers beside it is told of in its own words."""
+    waiting(store, 2, ASK)
+    reason = "2 trials wait for a program that asks (study.ask): workers do not take them"
+    assert why(store) == reason
+    here(store, "w1", study="t")
+    assert why(store) == reason
+    store.workers.leave("w1")
+    study(store, ASK)
+    assert FleetReader(store).read().waiting == [f"s: {reason}"]
+    store.studies.open("t", Study(Plan("t", DatasetRequest("digits")), "hash", {}).spec())
+    told = FleetReader(store).read().waiting
+    assert [line.split(":")[0] for line in told] == ["s", "no worker yet"]
 
 
 def test_a_worker_of_an_older_version_may_have_the_objective(store: Store) -> None:
@@ -154,7 +185,7 @@ def test_coordinator_status_and_dashboard_give_the_same_reason(store: Store) -> 
     last = snapshots(store, study(store))[-1]
     assert [trial.status for trial in store.trials.find("s")] == [Status.NEW]
     reason = f"1 trial waits {LACKING}"
-    console = Console(width=300)
+    console = Screen(width=300)
     with console.capture() as log:
         Lines(console).show(last)
     assert f"s: {reason}" in log.get()

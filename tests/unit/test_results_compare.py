@@ -11,6 +11,7 @@ from hyperhive.coordinator.results.compare import compare
 from hyperhive.store.errors import NotFound
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import Goal
+from hyperhive.store.workers import new_worker_id
 
 
 def searched(store: Store, name: str, losses: list[float]) -> None:
@@ -34,6 +35,17 @@ def test_studies_are_compared_by_what_they_found(store: Store) -> None:
     assert (a.trials_to_reach, b.trials_to_reach) == (2, 2)
     assert (a.devices, b.devices) == ({"wa": 4}, {"wb": 2, "w": 1})
     assert a.span >= a.seconds >= 0
+
+
+def test_devices_have_their_hosts_where_workers_have(store: Store) -> None:
+    """The host, or the name under which a device was invited, is in the id of its worker."""
+    study(store)
+    for tid, device in enumerate(["nano", "vm-1"]):
+        worker = new_worker_id(device)
+        store.workers.report(worker, None, "cpu", {}, None)
+        done(store, tid, adam(0.1), result={"loss": 1.0}, worker=worker)
+    standing = compare(store, ["s", "s"]).standings[0]
+    assert standing.devices == {"cpu on nano": 1, "cpu on vm-1": 1}
 
 
 def test_a_metric_to_be_maximised_is_shown_as_it_is(store: Store) -> None:
@@ -81,6 +93,8 @@ def test_the_command_prints_a_column_for_each_study(
     said = home.run("study", "compare", "a", "b", "c", HYPERHIVE_MONGO=mongo_uri).stdout
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.splitlines()]
     table = {cells[0]: cells[1:] for cells in lines if cells}
+    heads = [cell.strip() for cell in said.splitlines()[2].split("┃")[1:-1]]
+    assert heads == ["", "a (the best)", "b", "c"]
     assert table["trials"] == ["2 done, 0 failed", "1 done, 0 failed", "0 done, 0 failed"]
     assert table["best"] == ["trial 1: loss 0.25", "trial 0: loss 0.4", "no result"]
     assert table["trials to the worst one's best"] == ["2", "1", "none did"]

@@ -59,6 +59,14 @@ def spec(**fields: Any) -> dict[str, Any]:
     return {**FILE, "spec": {**SPEC, **fields}}
 
 
+def test_a_csv_is_told_from_damaged_json(tmp_path: Path) -> None:
+    """It says which export can be imported."""
+    path = tmp_path / "s.CSV"
+    path.write_text("tid,loss\n0,0.5\n")
+    with pytest.raises(UsageError, match=r"s\.CSV cannot be imported: .* with --json"):
+        read(path)
+
+
 FAILED = {"status": "failed", "result": None}
 DEEP = b"[" * 200_000
 

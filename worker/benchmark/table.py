@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Callable, Optional, Sequence
 
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 
 from hyperhive.store.benchmarks import Benchmark
@@ -37,7 +36,7 @@ def _speeds(devices: Sequence[Benchmark]) -> Table:
     table.add_column("classifying\np95", justify="right")
     columns.append(_cells(devices, lambda device: device.latency_p95, "{:,.2f}", less=True))
     for device, *cells in zip(devices, *columns):
-        name = escape(f"{device.name}\n{device.device}")
+        name = f"{device.name}\n{device.device}"
         table.add_row(name, str(device.slots or ""), *cells)
     return table
 
@@ -78,8 +77,8 @@ def _versions(devices: Sequence[Benchmark]) -> Table:
     kinds = sorted({kind for device in devices for kind in device.versions})
     table = Table(title="the devices", title_justify="left")
     for column in ("device", *kinds):
-        table.add_column(escape(column))
+        table.add_column(column)
     for device in devices:
         versions = [device.versions.get(kind, "") for kind in kinds]
-        table.add_row(*map(escape, (device.name, *versions)))
+        table.add_row(device.name, *versions)
     return table

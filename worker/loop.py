@@ -34,6 +34,7 @@ from hyperhive.worker.identity import Identity
 from hyperhive.worker.objectives import traces
 from hyperhive.worker.objectives.api import BadResult, Context, Objective, Outcome, Stopped
 from hyperhive.worker.objectives.goal import scored
+from hyperhive.worker.objectives.lacking import Lacking
 from hyperhive.worker.outbox import Entry, Outbox
 from hyperhive.worker.pausing import PausePolicy, pause_if_needed
 from hyperhive.worker.settings import WorkerSettings
@@ -61,6 +62,7 @@ class Worker:
         policy: when to pause; by default what the settings say.
         find_server: returns the server's URI, or None while there is no server; by default what
             the settings say. It is asked before each connection.
+        lacking: says what an idle worker cannot take; None if another slot says that.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Worker:
         stop: StopRequest,
         policy: PausePolicy | None = None,
         find_server: Callable[[], str | None] | None = None,
+        lacking: Lacking | None = None,
     ) -> None:
         self._settings = settings
         self._identity = identity
@@ -80,6 +83,7 @@ class Worker:
         self._stop = stop
         self._policy = policy or PausePolicy.of(settings)
         self._find_server = find_server or self._server_of_settings
+        self._lacking = lacking
         self._datasets = DatasetCache()
         self._claimer = Claimer(identity, objectives, settings.lease, settings.first_come)
         self._traceback = ""  # the last one in the log
@@ -165,6 +169,8 @@ class Worker:
             if self.run_one(store, heartbeat):
                 pause = _FIRST_POLL_S
             else:
+                if self._lacking is not None:
+                    self._lacking.look(store)
                 self._stop.asked.wait(pause)
                 pause = min(2 * pause, _POLL_LIMIT_S)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from typing import Any
 
-from hyperhive.common.text import printable, printable_lines
+from hyperhive.common.text import printable_lines
 
 
 def accept_any_character() -> None:
@@ -21,15 +20,14 @@ def accept_any_character() -> None:
 
 
 class LogFormatter(logging.Formatter):
-    """Formats a record as one printable line; a traceback follows it, line by line."""
+    """Formats a record as printable lines; all but the first are indented.
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """Return the line without the traceback."""
-        return printable(super().formatMessage(record))
+    So no text in a record, whoever wrote it, looks like another record.
+    """
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
-        """Return the traceback."""
-        return printable_lines(super().formatException(ei))
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a record, with its traceback."""
+        return printable_lines(super().format(record)).replace("\n", "\n    ")
 
 
 def log_handler(form: str = "%(message)s", file: str | None = None) -> logging.Handler:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class Identity:
     """A worker process: its id, the one study it works for (or any), its device and versions.
 
+    ``versions`` has those of packages, and for each file of objectives the digest of its bytes.
     ``objectives`` are the names of the objectives that it can run; None if that is not known.
     """
 

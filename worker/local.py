@@ -53,10 +53,13 @@ class LocalWorkers:
         """Raise ``WorkersFailed``, which says why, if they have ended."""
         if self.is_running():
             return
-        said = self.log.read_text(encoding="utf-8") if self.log.exists() else ""
-        last = said.strip().rpartition("\n")[2]
-        reason = last.partition("  ")[2] or f"exit code {self._process.returncode}"
-        raise WorkersFailed(f"this machine's workers ended: {reason}")
+        code = self._process.returncode
+        if not self.log.exists():
+            raise WorkersFailed(f"this machine's workers ended: exit code {code}")
+        lines = self.log.read_text(encoding="utf-8").splitlines()
+        records = [line for line in lines if line[:1].isdigit()]  # the other lines are indented
+        reason = records[-1].partition("  ")[2] if records else f"exit code {code}"
+        raise WorkersFailed(f"this machine's workers ended: {reason} (their log: {self.log})")
 
 
 # -- in the program that has the function ----------------------------------------------------------

@@ -6,12 +6,11 @@ import functools
 import logging
 import os
 import time
-import traceback
 from typing import Any, Callable, Mapping
 
 from hyperhive.common.errors import ConfigError, DatasetError, DeviceError, HyperhiveError
 from hyperhive.common.signals import StopRequest, end_process
-from hyperhive.common.text import of_error, storable
+from hyperhive.common.text import of_error
 from hyperhive.common.values import is_number
 from hyperhive.common.wording import in_words
 from hyperhive.model.data.cache import DatasetCache
@@ -28,13 +27,14 @@ from hyperhive.store.server.client import revoked
 from hyperhive.store.server.embedded import running_uri
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import ErrorKind, Trial
-from hyperhive.store.trials.updates import LONGEST_MESSAGE
 from hyperhive.worker.claiming import Claimer
 from hyperhive.worker.device import is_device_failure
 from hyperhive.worker.heartbeat import Heartbeat, Held
 from hyperhive.worker.identity import Identity
-from hyperhive.worker.objectives.api import Context, Objective, Outcome, Stopped
+from hyperhive.worker.objectives import traces
+from hyperhive.worker.objectives.api import BadResult, Context, Objective, Outcome, Stopped
 from hyperhive.worker.objectives.goal import scored
+from hyperhive.worker.objectives.lacking import Lacking
 from hyperhive.worker.outbox import Entry, Outbox
 from hyperhive.worker.pausing import PausePolicy, pause_if_needed
 from hyperhive.worker.settings import WorkerSettings
@@ -62,6 +62,7 @@ class Worker:
         policy: when to pause; by default what the settings say.
         find_server: returns the server's URI, or None while there is no server; by default what
             the settings say. It is asked before each connection.
+        lacking: says what an idle worker cannot take; None if another slot says that.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Worker:
         stop: StopRequest,
         policy: PausePolicy | None = None,
         find_server: Callable[[], str | None] | None = None,
+        lacking: Lacking | None = None,
     ) -> None:
         self._settings = settings
         self._identity = identity
@@ -81,8 +83,10 @@ class Worker:
         self._stop = stop
         self._policy = policy or PausePolicy.of(settings)
         self._find_server = find_server or self._server_of_settings
+        self._lacking = lacking
         self._datasets = DatasetCache()
         self._claimer = Claimer(identity, objectives, settings.lease, settings.first_come)
+        self._traceback = ""  # the last one in the log
         self._place: Place | None = None  # the server that accepted this worker's login
 
     def _server_of_settings(self) -> str | None:
@@ -165,6 +169,8 @@ class Worker:
             if self.run_one(store, heartbeat):
                 pause = _FIRST_POLL_S
             else:
+                if self._lacking is not None:
+                    self._lacking.look(store)
                 self._stop.asked.wait(pause)
                 pause = min(2 * pause, _POLL_LIMIT_S)
 
@@ -232,8 +238,7 @@ class Worker:
         What the heartbeat learned goes before the error: an objective that was told to stop may
         raise anything.
         """
-        words = str(error) if isinstance(error, HyperhiveError) else of_error(error)
-        text = storable(words, LONGEST_MESSAGE)
+        text = traces.in_words(error)
         trial, name = held.trial, held.trial.full_title
         try:
             if held.lost.is_set():
@@ -255,14 +260,24 @@ class Worker:
             elif isinstance(error, (ConfigError, DatasetError, NotFound, CorruptBlob, Unstorable)):
                 store.queue.fail(trial, ErrorKind.BAD_PAYLOAD, text)
                 log.error("%s: no other worker could do better: %s", name, text)
+            elif isinstance(error, BadResult):
+                store.queue.fail(trial, ErrorKind.BAD_PAYLOAD, text)
+                log.error("%s: failed, and is not tried again: %s", name, text)
             else:
                 store.queue.fail(trial, ErrorKind.OBJECTIVE, text)
-                # An error of ours says all in its sentence.
-                is_ours = isinstance(error, HyperhiveError)
-                where = f": {text}" if is_ours else f"\n{_traceback(error)}"
-                log.error("%s: failed%s", name, where)
+                log.error("%s: failed: %s%s", name, text, self._new_traceback(error))
         except LeaseLost:
             log.warning("%s: no longer this worker's; %s", name, _why_lost(store, trial))
+
+    def _new_traceback(self, error: Exception) -> str:
+        """Return what the log says after an error; nothing if it has just said that, or need not.
+
+        An error of ours says all in its sentence.
+        """
+        if isinstance(error, HyperhiveError):
+            return ""
+        before, self._traceback = self._traceback, f"\n{traces.traceback_of(error)}"
+        return "" if self._traceback == before else self._traceback
 
 
 def _why_lost(store: Store, trial: Trial) -> str:
@@ -303,12 +318,6 @@ def _end_fork(process: int, error: BaseException | None = None) -> None:
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
     elif error is not None:
-        log.error("a process that the objective forked: failed\n%s", _traceback(error))
+        log.error("a process that the objective forked: failed\n%s", traces.traceback_of(error))
         code = 1
     end_process(code)
-
-
-def _traceback(error: BaseException) -> str:
-    """Return an error's traceback for the log, without most of a text that quotes its data."""
-    lines = traceback.format_exception(type(error), error, error.__traceback__)
-    return "".join(storable(line, LONGEST_MESSAGE) for line in lines).rstrip()

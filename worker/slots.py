@@ -200,17 +200,21 @@ def _work(settings: WorkerSettings, stop: StopRequest, number: int) -> None:
     from hyperhive.store.workers import new_worker_id
     from hyperhive.worker.identity import Identity
     from hyperhive.worker.loop import Worker
+    from hyperhive.worker.objectives.files import digests
+    from hyperhive.worker.objectives.lacking import Lacking
     from hyperhive.worker.objectives.registry import available
     from hyperhive.worker.outbox import Outbox
 
     name = new_worker_id(login.device_of(settings.mongo))
+    versions = {**installed(), **digests(settings.objectives)}  # before the files are imported
     objectives = available(settings)
     if number == 1 and settings.objectives:
         log.info("objectives: %s", ", ".join(sorted(objectives)))
     identity = Identity(
-        name, settings.study, describe(settings.device), installed(), tuple(objectives)
+        name, settings.study, describe(settings.device), versions, tuple(objectives)
     )
-    Worker(settings, identity, objectives, Outbox(name), stop).run()
+    lacking = Lacking(objectives, settings.study) if number == 1 else None
+    Worker(settings, identity, objectives, Outbox(name), stop, lacking=lacking).run()
 
 
 def _stop_with_parent(stop: StopRequest) -> None:

@@ -28,6 +28,7 @@ from hyperhive.worker.objectives.function import RunningTrial, result_of
 from hyperhive.worker.objectives.goal import scored
 
 _POLL_S = 0.2
+_TOLD = "the program told"
 _LARGEST_PROGRESS = 1 << 20
 
 
@@ -38,7 +39,7 @@ class AskedTrial(RunningTrial):
     """
 
     def __init__(self, held: Held, context: Context) -> None:
-        super().__init__(context)
+        super().__init__(context, "the program")
         self.config: dict[str, Any] = dict(held.trial.config)
         self.held = held
         self.told: dict[str, Any] | None = None
@@ -90,8 +91,9 @@ class Asker:
 
     def tell(self, trial: AskedTrial, found: Any) -> None:
         """Deliver a result: see ``Study.tell``."""
-        result = result_of("the program", found, trial)
-        outcome = scored(Outcome(result), trial.held.trial).result
+        goal = trial.held.trial.goal
+        result = result_of(_TOLD, found, goal, trial.history)
+        outcome = scored(Outcome(result), trial.held.trial, _TOLD).result
         encoded("the result", outcome, LARGEST_RESULT)
         if self._was_told(trial, outcome):
             return

@@ -189,7 +189,7 @@ class Study:
         return asked
 
     def tell(self, trial: AskedTrial, found: Any = None, *, error: str | None = None) -> None:
-        """Say what a trial has given: its loss, or a dictionary as a function returns it.
+        """Say what a trial has given: its loss or metric, or a dictionary as a function returns it.
 
         It can be repeated if it raises ``StoreUnavailable``, and counts once. After the lease was
         lost it counts if nobody else has delivered a result. With ``error``, the attempt has

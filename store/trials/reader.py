@@ -6,6 +6,7 @@ neither listed nor counted as the study's trials.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Dict, Iterable, Mapping
 
 from pymongo import ASCENDING
@@ -137,6 +138,35 @@ class TrialReader:
         with self._guard():
             documents = list(self._jobs.find(which))
         return [Trial.from_document(document) for document in documents]
+
+    def waiting_for_others(
+        self, objectives: Iterable[str], study: str | None
+    ) -> list[tuple[str, str, int]]:
+        """Return how many trials wait for other objectives than these: study, objective, count.
+
+        A job of hyperopt's has its experiment in place of a study. If one is named, only its trials
+        count.
+        """
+        which: _Document = {
+            "state": int(Status.NEW),
+            "misc.cmd": {"$nin": [command(name) for name in objectives]},
+            **_OURS,
+        }
+        if study is not None:
+            which.update(_of(experiment_keys(study)))
+        same = {"exp_key": "$exp_key", "misc": {"cmd": "$misc.cmd"}}
+        with self._guard():
+            groups = list(
+                self._jobs.aggregate(
+                    [{"$match": which}, {"$group": {"_id": same, "count": {"$sum": 1}}}]
+                )
+            )
+        found: Counter[tuple[str, str]] = Counter()
+        for group in groups:
+            trial = Trial.from_document({"_id": None, **group["_id"]})
+            if trial.objective is not None:
+                found[trial.study, trial.objective] += group["count"]
+        return [(study, objective, count) for (study, objective), count in sorted(found.items())]
 
     def keys(self) -> list[str]:
         """Return the keys of all experiments and studies that have trials; "" stands for no key."""

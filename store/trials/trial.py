@@ -26,7 +26,7 @@ class ErrorKind(str, enum.Enum):
     OBJECTIVE = "objective"  # the objective failed in its last attempt
     WORKER_LOST = "worker_lost"  # its workers vanished until no attempt was left
     CANCELLED = "cancelled"  # somebody asked for its end, or nobody waits for it
-    BAD_PAYLOAD = "bad_payload"  # no worker can run its configuration, or store its result
+    BAD_PAYLOAD = "bad_payload"  # no worker can run its configuration, or has a result to store
     DEVICE = "device"  # every worker's device failed at it
 
 

@@ -155,8 +155,27 @@ def test_why_the_workers_ended_is_told(store: Store, mongo_uri: str) -> None:
             workers.raise_if_failed()
     assert str(failed.value) == (
         "this machine's workers ended: objective train cannot be loaded in its worker: "
-        "ZeroDivisionError: integer division or modulo by zero"
+        f"ZeroDivisionError: integer division or modulo by zero (their log: {workers.log})"
     )
+
+
+def test_the_log_has_the_traceback_of_the_function(store: Store, mongo_uri: str) -> None:
+    """Line by line; the trial's error has the place."""
+
+    def train(config: Any) -> Any:
+        return config["y"]
+
+    store.queue.post(Draft("s", 0, {"x": 1}, {}, objective="train", max_attempts=1))
+    with local_workers(train, "train", mongo_uri, 1) as workers:
+        until(lambda: store.trials.find("s")[0].status is Status.ERROR, "the trial's end")
+    line = train.__code__.co_firstlineno + 1
+    said = f"KeyError: 'y' (test_local_workers.py, line {line}, in train)"
+    assert (store.trials.find("s")[0].error or {})["message"] == said
+    lines = workers.log.read_text().splitlines()
+    assert lines[0].endswith(f"slot 1  s, trial 0: failed: {said}")
+    assert lines[1] == "    Traceback (most recent call last):"
+    assert lines[2].endswith(f'test_local_workers.py", line {line}, in train')
+    assert lines[-1] == "    KeyError: 'y'"
 
 
 def test_a_function_that_cannot_be_given_is_refused() -> None:

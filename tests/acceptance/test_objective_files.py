@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 from pathlib import Path
@@ -59,6 +60,22 @@ def test_a_worker_runs_the_functions_of_a_file(
     assert "training with 1\n" in worker.said()
     worker.signal(signal.SIGTERM)
     assert worker.end() == 0
+
+
+def test_a_worker_says_which_copy_it_has_and_what_it_lacks(
+    home: Home, folder: Path, mongo_uri: str, store: Store
+) -> None:
+    """Each slot reports the copy of the file; one slot says what trials wait for."""
+    post(store, "boost.py:train")
+    command = ("worker", "--objectives", "digits.py", "--slots", "2", "--device", "cpu")
+    worker = home.start(*command, HYPERHIVE_MONGO=mongo_uri)
+    until(lambda: len(store.workers.present()) == 2, "both slots")
+    digest = hashlib.sha256(DIGITS.encode()).hexdigest()[:8]
+    assert {each.versions["digits.py"] for each in store.workers.present()} == {digest}
+    worker.says("1 trial of study s waits for boost.py:train, which this worker does not have")
+    worker.signal(signal.SIGTERM)
+    assert worker.end() == 0
+    assert worker.said().count("boost.py:train") == 1
 
 
 def test_a_stopped_worker_ends_the_program_and_gives_its_trial_back(
@@ -137,6 +154,6 @@ def test_a_worker_needs_no_pytorch_for_a_function(
     assert trial.loss == 0.25
     (record,) = store.workers.present()
     assert record.objectives == {"digits.py:train", "digits.py:waits"}
-    assert set(record.versions) == {"python"}
+    assert set(record.versions) == {"python", "digits.py"}
     worker.signal(signal.SIGTERM)
     assert worker.end() == 0

@@ -337,6 +337,7 @@ def a_workers_work(store: Store, user: Store) -> None:
     user.ping()
     assert user.identity() == store.identity()
     user.workers.report("w", None, "cpu", {}, None)
+    assert user.trials.waiting_for_others([], "s") == [("s", "lenet5", 4)]
 
     def claim() -> Any:
         token = new_token()

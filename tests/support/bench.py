@@ -14,6 +14,7 @@ from hyperhive.worker.heartbeat import Heartbeat
 from hyperhive.worker.identity import Identity
 from hyperhive.worker.loop import Worker
 from hyperhive.worker.objectives.api import Context, Objective, Outcome
+from hyperhive.worker.objectives.lacking import Lacking
 from hyperhive.worker.outbox import Outbox
 from hyperhive.worker.pausing import PausePolicy
 from hyperhive.worker.settings import WorkerSettings
@@ -32,6 +33,7 @@ class Bench:
         policy: when the worker must pause.
         first_come: as in ``WorkerSettings``.
         lease: in seconds.
+        lacking: says what the worker lacks.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Bench:
         policy: PausePolicy | None = None,
         first_come: bool = False,
         lease: float = LEASE,
+        lacking: Lacking | None = None,
     ) -> None:
         self.stop = StopRequest()
         self.uri: str | None = uri
@@ -58,6 +61,7 @@ class Bench:
             self.stop,
             policy,
             find_server=lambda: self.uri,
+            lacking=lacking,
         )
 
     def __enter__(self) -> Bench:

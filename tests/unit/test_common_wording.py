@@ -57,13 +57,13 @@ def test_values_of_any_type_are_named() -> None:
     assert in_words({"loss": float("nan")}) == "loss nan"
 
 
-def test_a_log_has_one_printable_line_for_each_message() -> None:
-    """Also what an error says, whose traceback keeps its own lines."""
+def test_no_text_in_a_log_looks_like_another_record() -> None:
+    """A message and a traceback keep their lines, which are indented; what controls is escaped."""
     handler = log_handler("%(message)s")
     out = handler.stream = io.StringIO()  # type: ignore[attr-defined]
     logger = logging.Logger("own")
     logger.addHandler(handler)
-    logger.info("na\x1b[2Jme\nsecond %s", "\x07")
+    logger.info("na\x1b[2Jme\nsecond %s", "\x07\r\x85\u2028")
     try:
         raise ValueError("cl\x1b[2Jear\nsecond")
     except ValueError:
@@ -71,12 +71,13 @@ def test_a_log_has_one_printable_line_for_each_message() -> None:
     said = out.getvalue()
     assert not set(said) - {"\n"} & set(map(chr, range(32)))
     lines = said.splitlines()
-    assert lines[:3] == [
-        r"na\x1b[2Jme\nsecond \x07",
+    assert lines[:4] == [
+        r"na\x1b[2Jme",
+        r"    second \x07\r\x85\u2028",
         "failed",
-        "Traceback (most recent call last):",
+        "    Traceback (most recent call last):",
     ]
-    assert lines[-2:] == [r"ValueError: cl\x1b[2Jear", "second"]
+    assert lines[-2:] == [r"    ValueError: cl\x1b[2Jear", "    second"]
 
 
 def printed(*objects: Any, **options: Any) -> str:

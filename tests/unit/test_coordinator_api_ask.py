@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from typing import Any, Callable, Iterator
 
 import numpy as np
@@ -139,12 +140,26 @@ def test_reports_are_kept_and_make_the_metric(opened: Opened) -> None:
     assert trial is not None
     trial.report(1, accuracy=0.5)
     trial.report(2, accuracy=0.75)
-    with pytest.raises(BadResult, match="the program returned nothing"):
-        study.tell(trial, None)
+    for found, said in (
+        (None, "nothing (None): it must be the accuracy"),
+        ({"accuracy": ""}, "''"),
+    ):
+        with pytest.raises(BadResult, match=re.escape(f"the program told {said}")):
+            study.tell(trial, found)
+    with pytest.raises(BadResult, match="the program reported step 1 after step 2"):
+        trial.report(1)
     study.tell(trial, {"note": "done"})
     [ended] = study.trials
     assert (ended.loss, ended.metrics) == (-0.75, {"accuracy": 0.75})
     assert [entry["step"] for entry in ended.history] == [1, 2]
+
+
+def test_a_number_that_is_told_is_the_metric(opened: Opened) -> None:
+    """As a number that a function returns."""
+    study = opened(trials=1, metric="yield", direction="maximize")
+    study.tell(study.ask(), 0.75)
+    [ended] = study.trials
+    assert (ended.loss, ended.metrics) == (-0.75, {"yield": 0.75})
 
 
 def test_a_trial_that_failed_is_asked_again_until_its_attempts_are_used_up(

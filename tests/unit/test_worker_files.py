@@ -9,7 +9,8 @@ from typing import Any, Iterator
 import pytest
 
 from hyperhive.common.errors import DeviceError, ObjectiveError
-from hyperhive.worker.objectives.files import checked, load
+from hyperhive.store.trials.trial import Goal
+from hyperhive.worker.objectives.files import checked, digests, load
 
 DIGITS = """
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def test_public_functions_and_commands_become_objectives(folder: Path) -> None:
     assert sorted(objectives) == ["digits.py:echo", "digits.py:only", "digits.py:train"]
     assert "digits" not in sys.modules
     context: Any = type("Context", (), {"device": "cpu"})()
-    context.trial = type("Trial", (), {"tid": 0, "objective": "digits.py:train"})()
+    context.trial = type("Trial", (), {"tid": 0, "objective": "digits.py:train", "goal": Goal()})()
     context.should_stop = lambda: False
     losses = {name: each({"x": 4}, context).result["loss"] for name, each in objectives.items()}
     assert losses == {"digits.py:echo": 4, "digits.py:only": 3, "digits.py:train": 5}
@@ -124,3 +125,13 @@ def test_a_command_without_its_program_is_refused(folder: Path) -> None:
     )
     with pytest.raises(DeviceError, match="there is no program no-such-one here"):
         load(str(folder / "digits.py"))
+
+
+def test_a_copy_that_differs_has_another_digest(folder: Path) -> None:
+    """So others see it in the worker's record; a file that has gone has none."""
+    file = folder / "digits.py"
+    file.write_bytes(b"abc")
+    files = [str(file), str(folder / "gone.py")]
+    assert digests(files) == {"digits.py": "ba7816bf"}
+    file.write_bytes(b"abd")
+    assert digests(files) != {"digits.py": "ba7816bf"}

@@ -225,12 +225,12 @@ def _containing_itself() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("returned", "said"),
     [
-        (None, "digits.py:train returned nothing (None): it must return its loss, a number, or a"),
-        ("0.5", "returned str '0.5': it must return its loss"),
-        (True, "returned bool True: it must return its loss"),
-        ([0.5], "returned list [0.5]: it must return its loss"),
-        (torch.zeros(1), "returned Tensor of shape [1]: it must return its loss"),
-        (np.zeros((2, 3)), "returned ndarray of shape [2, 3]: it must return its loss"),
+        (None, "digits.py:train returned nothing (None): it must be the loss, a number, or a"),
+        ("0.5", "returned str '0.5': it must be the loss"),
+        (True, "returned bool True: it must be the loss"),
+        ([0.5], "returned list [0.5]: it must be the loss"),
+        (torch.zeros(1), "returned Tensor of shape [1]: it must be the loss"),
+        (np.zeros((2, 3)), "returned ndarray of shape [2, 3]: it must be the loss"),
         ({}, "digits.py:train returned no loss: its study is to minimize that"),
         ({"accuracy": 1.0}, "returned no loss: its study is to minimize that"),
         ({"loss": "low"}, "returned 'low' as its loss: its study is to minimize that"),
@@ -268,11 +268,16 @@ ACCURATE = Goal("accuracy", "maximize")
         (ACCURATE, {"accuracy": 0.75}, {"loss": -0.75}),
         (ACCURATE, {"accuracy": 0.75, "loss": 2.0}, {"loss": -0.75, "reported_loss": 2.0}),
         (Goal("error"), {"error": 0.25, "loss": 2.0}, {"loss": 0.25, "reported_loss": 2.0}),
+        (ACCURATE, 0.75, {"accuracy": 0.75, "loss": -0.75}),
+        (Goal("error"), np.float32(0.25), {"error": 0.25, "loss": 0.25}),
         (Goal("loss", "maximize"), 0.75, {"loss": -0.75, "reported_loss": 0.75}),
     ],
 )
 def test_the_loss_is_made_from_the_goal(goal: Goal, returned: Any, made: dict[str, Any]) -> None:
-    """A metric that is to be large is negated; a loss of the function's own is kept beside it."""
+    """A metric that is to be large is negated; a loss of the function's own is kept beside it.
+
+    A number alone is the metric.
+    """
     result = result_of(returning(returned), FakeContext(goal=goal))
     expected = {**(returned if isinstance(returned, dict) else {}), **made}
     assert result == {"status": "ok", "diverged": False, **expected}
@@ -286,7 +291,7 @@ def test_a_metric_that_was_only_reported_is_found() -> None:
         trial.report(2, accuracy=0.75)
         return config["returned"]
 
-    for returned, loss in ((2.0, -0.75), ({"accuracy": 0.5}, -0.5)):
+    for returned, loss in (({}, -0.75), ({"accuracy": 0.5}, -0.5), (0.25, -0.25)):
         context = FakeContext(goal=ACCURATE)
         assert result_of(train, context, {"returned": returned})["loss"] == loss
 
@@ -302,7 +307,7 @@ def test_a_metric_that_is_not_finite_is_the_worst(goal: Goal, value: float) -> N
 def test_a_missing_metric_is_named() -> None:
     """The sentence has the objective, the metric and what the study is to do with it."""
     with pytest.raises(BadResult) as refused:
-        result_of(returning(0.5), FakeContext(goal=ACCURATE))
+        result_of(returning({"loss": 0.5}), FakeContext(goal=ACCURATE))
     assert str(refused.value) == (
         "digits.py:train returned no accuracy: its study is to maximize that, so it must be there, "
         "as a number"

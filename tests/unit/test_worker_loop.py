@@ -139,7 +139,33 @@ def test_an_objective_that_fails_is_tried_again_and_then_blamed(store: Store, st
     assert bench.run_one()
     trial = the_trial(store)
     assert (trial.status, trial.attempts) == (Status.ERROR, 2)
-    assert trial.error == {"kind": "objective", "message": "ValueError: no such layer"}
+    line = raising.__code__.co_firstlineno + 2
+    said = f"ValueError: no such layer (test_worker_loop.py, line {line}, in objective)"
+    assert trial.error == {"kind": "objective", "message": said}
+
+
+def test_the_log_has_an_objectives_traceback_once(
+    store: Store, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It begins in the objective; the next attempt with the same error is one line."""
+    post(store)
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        raise ValueError("no such layer")
+
+    bench = start(objective)
+    bench.run_one()
+    now_due(store)
+    bench.run_one()
+    first, second = caplog.messages
+    assert first.startswith("s, trial 0: failed: ValueError: no such layer (test_worker_loop.py, l")
+    lines = first.splitlines()
+    assert (lines[1], lines[-1]) == (
+        "Traceback (most recent call last):",
+        "ValueError: no such layer",
+    )
+    assert f'File "{__file__}"' in lines[2]
+    assert second == lines[0]
 
 
 def test_a_configuration_that_no_worker_can_run_ends_at_once(store: Store, start: Start) -> None:
@@ -180,20 +206,20 @@ def test_a_failed_device_hands_its_trial_to_another(
 
 
 @pytest.mark.parametrize("result", [{"status": "ok", "loss": object()}, {"status": "ok"}, {}])
-def test_an_objective_that_returns_no_result_is_blamed(
+def test_an_objective_that_returns_no_result_is_not_tried_again(
     store: Store, start: Start, result: dict[str, Any]
 ) -> None:
-    """A result without a loss, or one that cannot be stored, is a failure of the objective."""
-    post(store, max_attempts=1)
+    """Another attempt would return the same."""
+    post(store, max_attempts=3)
 
     def objective(config: Mapping[str, Any], context: Context) -> Outcome:
         return Outcome(result)
 
     start(objective).run_one()
     trial = the_trial(store)
-    assert trial.status is Status.ERROR
+    assert (trial.status, trial.attempts) == (Status.ERROR, 1)
     assert trial.error is not None
-    assert trial.error["kind"] == "objective"
+    assert trial.error["kind"] == "bad_payload"
 
 
 # -- stopping, cancelling, losing --------------------------------------------------------------

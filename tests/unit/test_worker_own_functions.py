@@ -110,8 +110,8 @@ def test_a_refused_result_is_said_once_in_a_sentence(
         trial = run(lambda config: None)
     assert trial.status is Status.ERROR
     said = str((trial.error or {})["message"])
-    assert said.startswith("lenet5 returned nothing (None): it must return its loss, a number, or")
-    assert caplog.messages == [f"s, trial 0: failed: {said}"]
+    assert said.startswith("lenet5 returned nothing (None): it must be the loss, a number, or")
+    assert caplog.messages == [f"s, trial 0: failed, and is not tried again: {said}"]
 
 
 def test_the_goal_travels_with_the_trial(run: Run) -> None:

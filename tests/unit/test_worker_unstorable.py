@@ -92,6 +92,7 @@ def test_whatever_an_objective_raises_is_its_trials_error(
     trial = run(raising(error))
     assert (trial.status, trial.attempts) == (Status.NEW, 1)
     assert said in (trial.error or {})["message"]
+    assert (trial.error or {})["message"].endswith(", in objective)")
 
 
 @pytest.mark.parametrize("kind", [ValueError, RuntimeError, MemoryError])

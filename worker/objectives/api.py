@@ -18,7 +18,7 @@ class Stopped(Exception):
 
 
 class BadResult(HyperhiveError):
-    """An objective returned, or reported, what is no result."""
+    """An objective returned, or reported, what is no result: another attempt would do the same."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Outcome:
 
     ``result`` is a result as hyperopt defines it: plain JSON with ``status``, and with ``loss`` if
     the status is ``ok``; where the study has another metric as its goal, that metric is enough.
-    ``weights`` are the bytes of a safetensors file, or None. Raises ``ValueError`` for a result
+    ``weights`` are the bytes of a safetensors file, or None. Raises ``BadResult`` for a result
     without a status.
 
     All else in a result is optional. A study uses:
@@ -45,7 +45,7 @@ class Outcome:
 
     def __post_init__(self) -> None:
         if self.result.get("status") is None:
-            raise ValueError("an objective's result needs a status")
+            raise BadResult("an objective's result needs a status")
 
 
 @dataclass(frozen=True)

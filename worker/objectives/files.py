@@ -7,6 +7,7 @@ file; a trial names only the objective, so no code comes from the database.
 from __future__ import annotations
 
 import ast
+import hashlib
 import inspect
 import sys
 import traceback
@@ -57,6 +58,19 @@ def _wrong_with(path: Path) -> str | None:
     except (ValueError, RecursionError) as error:
         return f"this is no Python source: {error}"
     return None
+
+
+def digests(files: Iterable[str]) -> dict[str, str]:
+    """Return the beginning of the SHA-256 of each file's bytes, by name: ``digits.py``.
+
+    So anybody can see whether workers have the same copy. ``load`` says what is wrong with a file
+    that is no longer there.
+    """
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+        for path in map(Path, files)
+        if path.is_file()
+    }
 
 
 def load(file: str) -> dict[str, Objective]:

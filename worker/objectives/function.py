@@ -6,9 +6,10 @@ import copy
 import inspect
 import math
 import os
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, Sequence
 
 from hyperhive.common.values import is_number, number
+from hyperhive.store.trials.trial import Goal
 from hyperhive.worker.objectives.api import BadResult, Context, Outcome, Stopped
 from hyperhive.worker.objectives.goal import WORST_LOSS
 
@@ -27,10 +28,15 @@ class RunningTrial:
     """The trial that a function is called for.
 
     ``number`` counts the study's trials from 0, ``device`` is ``cpu``, ``cuda`` or ``mps``.
+
+    Args:
+        context: of the trial.
+        who: what runs it, for the beginning of a sentence; by default its objective.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, who: str | None = None) -> None:
         self._context = context
+        self._who = who or str(context.trial.objective)
         self._process = os.getpid()
         self._last_step = -math.inf
         self._kept = 0
@@ -81,13 +87,14 @@ class RunningTrial:
             self._kept = sum(map(len, self.history))
 
     def _refusal(self, said: str) -> BadResult:
-        return BadResult(f"{self._context.trial.objective} {said}")
+        return BadResult(f"{self._who} {said}")
 
 
 class FunctionObjective:
     """Runs a function of a configuration and a trial.
 
-    The function returns its loss, or a dictionary with ``loss`` and whatever else is to be kept.
+    The function returns what its study is to make small or large, by default its loss, or a
+    dictionary with that and whatever else is to be kept.
 
     Args:
         function: is called with the configuration, as the search space describes it, and with a
@@ -110,7 +117,8 @@ class FunctionObjective:
         returned = self._function(own, trial) if self._takes_trial else self._function(own)
         if trial.was_told_to_stop:  # so what it returned may be half done
             raise Stopped
-        return Outcome(result_of(str(context.trial.objective), returned, trial))
+        said, goal = f"{context.trial.objective} returned", context.trial.goal
+        return Outcome(result_of(said, returned, goal, trial.history))
 
 
 def arguments(function: Callable[..., Any]) -> int | None:
@@ -138,47 +146,48 @@ def _takes(signature: inspect.Signature, count: int) -> bool:
     return True
 
 
-def result_of(name: str, returned: Any, trial: RunningTrial) -> dict[str, Any]:
-    """Return a function's result as ``Outcome`` describes it, with what was reported.
+def result_of(
+    said: str, returned: Any, goal: Goal, history: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return a function's result as ``Outcome`` describes it, with the history of its reports.
 
-    Raises ``BadResult``, which begins with ``name``, for what is no result.
+    A number is the metric of the goal. Raises ``BadResult``, which begins with ``said``, for what
+    is no result: ``digits.py:train returned``.
     """
     scalar = _scalar(returned)
-    found = {"loss": scalar} if is_number(scalar) else returned
+    found = {goal.metric: scalar} if is_number(scalar) else returned
     if not isinstance(found, Mapping):
         raise BadResult(
-            f"{name} returned {_kind(found)}: it must return its loss, a number, or a dictionary "
-            'such as {"loss": 0.1}'
+            f"{said} {_kind(found)}: it must be the {goal.metric}, a number, or a dictionary such "
+            f'as {{"{goal.metric}": 0.1}}'
         )
-    result = {"status": "ok", **_plain(name, found, ())}
+    result = {"status": "ok", **_plain(said, found, ())}
     if result["status"] not in ("ok", "fail"):
-        raise BadResult(f"{name} returned {_kind(result['status'])} as its status: omit it")
+        raise BadResult(f"{said} {_kind(result['status'])} as its status: omit it")
     if is_number(result.get("loss")) and number(result["loss"]) is None:
         result.update(loss=WORST_LOSS, diverged=True)
-    return {**result, "history": trial.history} if trial.history else result
+    return {**result, "history": list(history)} if history else result
 
 
-def _plain(name: str, value: Any, path: tuple[str, ...]) -> Any:
+def _plain(said: str, value: Any, path: tuple[str, ...]) -> Any:
     """Return what a function returned as plain JSON; raises ``BadResult`` if it is none."""
     where = f" in {'.'.join(path[:5])}" if path else ""
     if len(path) > _DEEPEST:
-        raise BadResult(f"{name} returned what contains itself, or is nested too deep{where}")
+        raise BadResult(f"{said} what contains itself, or is nested too deep{where}")
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
                 raise BadResult(
-                    f"{name} returned a dictionary with the key {key!r:.40}{where}: "
-                    "keys must be text"
+                    f"{said} a dictionary with the key {key!r:.40}{where}: keys must be text"
                 )
-        return {str(key): _plain(name, part, (*path, str(key))) for key, part in value.items()}
+        return {str(key): _plain(said, part, (*path, str(key))) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(name, part, (*path, str(index))) for index, part in enumerate(value)]
+        return [_plain(said, part, (*path, str(index))) for index, part in enumerate(value)]
     scalar = _scalar(value)
     if scalar is None or isinstance(scalar, (bool, int, float, str)):
         return scalar
     raise BadResult(
-        f"{name} returned {_kind(value)}{where}: a result may hold numbers, text, lists and "
-        "dictionaries"
+        f"{said} {_kind(value)}{where}: a result may hold numbers, text, lists and dictionaries"
     )
 
 

@@ -13,13 +13,13 @@ WORST_LOSS = math.inf
 """The loss of a result whose metric is not finite, whichever way it was to go."""
 
 
-def scored(outcome: Outcome, trial: Trial) -> Outcome:
+def scored(outcome: Outcome, trial: Trial, said: str | None = None) -> Outcome:
     """Return an outcome with the loss that the trial's goal makes of it; all else is kept.
 
     The metric is looked for in the result, then in its last report. A loss that the objective has
     returned beside it is kept as ``reported_loss``. An objective that says that it has failed needs
     no loss, and a refit is compared with nothing. Raises ``BadResult`` if the metric is missing or
-    no number.
+    no number; it begins with ``said``, by default ``digits.py:train returned``.
     """
     result, goal = outcome.result, trial.goal
     if result["status"] != "ok" or trial.purpose == REFIT:
@@ -28,10 +28,10 @@ def scored(outcome: Outcome, trial: Trial) -> Outcome:
     found = dict(*reported, **result).get(goal.metric)
     has_diverged = bool(result.get("diverged"))
     if not (is_number(found) or has_diverged):
-        said = f"{found!r:.40} as its {goal.metric}" if found is not None else f"no {goal.metric}"
+        what = f"{found!r:.40} as its {goal.metric}" if found is not None else f"no {goal.metric}"
         raise BadResult(
-            f"{trial.objective} returned {said}: its study is to {goal.direction} that, so it must "
-            "be there, as a number"
+            f"{said or f'{trial.objective} returned'} {what}: its study is to {goal.direction} "
+            "that, so it must be there, as a number"
         )
     if goal == Goal() and is_number(found):
         return outcome

@@ -26,11 +26,29 @@ from hyperhive.coordinator.spaces.search_space import (
 _EXAMPLE = '{distribution = "uniform", low = 0, high = 0.9}'
 
 
+_DEEPEST = 50
+
+
 def parse(space: Any) -> Node:
     """Return the tree of a space as JSON; raises ``UsageError``, which names the label."""
+    _require_shallow(space)
     root = _parsed(space, "", None)
     _require_one_meaning(root)
     return root
+
+
+def _require_shallow(space: Any) -> None:
+    """Require what the database can hold: it has a limit of 100 levels, and a trial adds some."""
+    level = [space]
+    for _ in range(_DEEPEST):
+        level = [
+            part
+            for each in level
+            if isinstance(each, (Mapping, list, tuple))
+            for part in (each.values() if isinstance(each, Mapping) else each)
+        ]
+    if level:
+        raise UsageError(f"search space: it is nested more than {_DEEPEST} levels deep")
 
 
 def _require_one_meaning(root: Node) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from typing import Any
@@ -174,6 +175,10 @@ UNIFORM = {"distribution": "uniform", "low": 0, "high": 1}
         ({"x": UNIFORM, "f": print}, "f: .* is no JSON value"),
         ({"x": UNIFORM, "f": 2**63}, "f: .* is no JSON value"),
         ({"x": UNIFORM, 1: 2}, "keys must be text"),
+        (
+            {"x": UNIFORM, "y": functools.reduce(lambda inner, _: [inner], range(999))},
+            "levels deep",
+        ),
     ],
 )
 def test_a_space_that_cannot_be_is_refused_by_its_label(space: Any, sentence: str) -> None:

@@ -6,7 +6,7 @@ import math
 from typing import Iterable
 
 from hyperhive.common.wording import counted
-from hyperhive.store.trials.trial import ErrorKind, Trial
+from hyperhive.store.trials.trial import Trial
 
 
 def best_of(trials: Iterable[Trial]) -> Trial | None:
@@ -33,9 +33,8 @@ def why_nothing(trials: list[Trial]) -> str:
     if not trials:
         return "none of its trials has ended"
     if errors:
-        kind, message = ErrorKind(errors[0]["kind"]).value, errors[0]["message"]
         which = "only error" if len(errors) == 1 else f"first of {len(errors)} errors"
-        return f"the {which} was: {message} ({kind})"
+        return f"the {which} was: {errors[0]['message']}"
     if not diverged:
         return f"no loss among {counted(len(trials), 'result')} is a finite number"
     has_rate = any("learning_rate" in trial.config for trial in trials)

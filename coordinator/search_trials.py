@@ -79,7 +79,8 @@ class SearchTrials:
     def post_known(self) -> None:
         """Post the configurations that the plan wants to be run first, unless they are there."""
         for config in self._study.plan.known:
-            self.enqueue(config)
+            if len(self.all()) < self._study.plan.trials:
+                self.enqueue(config)
 
     def enqueue(self, config: Mapping[str, Any]) -> tuple[int, bool]:
         """Post a configuration, unless a trial has it; return its number, and whether it is new.
@@ -95,7 +96,7 @@ class SearchTrials:
             if same:
                 return same[0], is_new
             budget = self._study.plan.trials
-            if draft.tid >= budget:
+            if len(self.all()) >= budget:
                 raise UsageError(
                     f"study {self._study.name} has no room for another trial: its {budget} trials "
                     "are posted; start it with more"

@@ -167,6 +167,8 @@ def _require_whole(fields: Mapping[str, Any], options: StudyOptions) -> None:
     """Raise ``UsageError`` if a study has nothing to search on, or nothing to search."""
     objective = fields.get("objective", LENET5)
     if not recipe_of(objective).needs_images:
+        if options.space is not None:
+            raise UsageError(f"--space names a space of {LENET5}, and the objective is {objective}")
         if "space" not in fields and options.space is None:
             raise UsageError(
                 f"study file {options.file}: objective {objective} needs a search space: write "

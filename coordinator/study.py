@@ -92,12 +92,15 @@ class Study:
 
     def is_extended_by(self, other: Study) -> bool:
         """Return whether another study differs only in how long it searches, and not by less."""
-        fields = {name: getattr(other.plan, name) for name in MAY_CHANGE}
-        longer = dataclasses.replace(self, plan=dataclasses.replace(self.plan, **fields))
-        same = longer.spec() == other.spec()
         known = len(self.plan.known)
         keeps_known = other.plan.known[:known] == self.plan.known
-        return same and keeps_known and other.plan.trials >= self.plan.trials
+        is_longer = keeps_known and other.plan.trials >= self.plan.trials
+        return is_longer and self.lasting() == other.lasting()
+
+    def has_no_room_after(self, ended: Study) -> bool:
+        """Return whether it knows more configurations than that study, but has no trial more."""
+        more = len(self.plan.known) > len(ended.plan.known)
+        return more and self.plan.trials <= ended.plan.trials
 
     def config(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration of a trial with these values of the search space.

@@ -60,6 +60,11 @@ def open_specified(store: Store, study: Study) -> None:
     before = Study.stored(study.name, stored.spec)  # what an earlier version wrote, as we write it
     if before.spec() == study.spec():
         return
+    if stored.result is not None and study.has_no_room_after(before):
+        raise StudyChanged(
+            f"study {study.name} has run its {before.plan.trials} trials: start it with more, for "
+            "the configurations that are to be tried too"
+        )
     if before.is_extended_by(study):
         store.studies.extend(study.name, study.spec())
         return
@@ -230,7 +235,8 @@ class StudyRun:
         }
         self._search.withdraw_unfinished()  # another coordinator may just have posted one
         # A rule ended it, or its budget: the same command again is to find it as it is.
-        kept = None if ended.finish_reason else trials
+        budget = max(trials, len(self._study.plan.known))  # a plan has room for what it knows
+        kept = None if ended.finish_reason else budget
         self._search.persist(lambda: self._store.studies.conclude(self._study.name, result, kept))
 
     def _drawn(self, trials: list[Trial]) -> str | None:

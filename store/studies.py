@@ -150,10 +150,13 @@ class Studies:
     def finish(self, name: str, why: str | None = None) -> None:
         """Mark a study: it is to end with the trials that it has. Raises ``NotFound``.
 
-        The first reason that is given stays.
+        The first reason that is given stays, and a study that has ended is not changed.
         """
         reason = {"$ifNull": ["$finish_reason", {"$literal": why}]}
-        self._update(name, [{"$set": {"finishing": True, "finish_reason": reason}}])
+        has_ended = {"$ne": [{"$ifNull": ["$result", None]}, None]}
+        fields = {"finishing": True, "finish_reason": reason}
+        changes = {n: {"$cond": [has_ended, f"${n}", each]} for n, each in fields.items()}
+        self._update(name, [{"$set": changes}])
 
     def spend(self, name: str) -> float:
         """Add the time since the last call to a study's; return the seconds it has run so far.

@@ -15,6 +15,7 @@ from hyperhive.coordinator.api.leases import DEVICE, Leases
 from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyFailed, StudyRun
+from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import LeaseLost, StoreUnavailable, StudyWithdrawn
@@ -49,6 +50,12 @@ class AskedTrial(RunningTrial):
 
     def __repr__(self) -> str:
         return f"<trial {self.number}: {self.config}>"
+
+
+def _require_server(snapshot: Snapshot) -> None:
+    """Raise ``StoreUnavailable`` where a coordinator would wait for ever: see ``patiently``."""
+    if not snapshot.is_reachable:
+        raise StoreUnavailable(snapshot.phase)
 
 
 class Asker:
@@ -186,7 +193,7 @@ class Asker:
             return
         nobody = threading.Event()
         run = StudyRun(
-            self._store, study, None, Path(), refit=False, watch=lambda _: None, stop=nobody
+            self._store, study, None, Path(), refit=False, watch=_require_server, stop=nobody
         )
         try:
             run.run()

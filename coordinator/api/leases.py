@@ -127,6 +127,7 @@ class Leases:
             trial = store.queue.heartbeat(held.trial, held.progress, self.lease)
         except LeaseLost:
             held.lost.set()
+            self.release(held)
             return
         if trial.cancel_requested:
             held.cancelled.set()

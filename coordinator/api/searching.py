@@ -101,6 +101,11 @@ def _require_usable(train: Any, workers: Any) -> None:
         raise ObjectiveError(
             f"search needs a function of (config, trial), and {train!r:.80} is none"
         )
+    if workers == 0 and callable(train) and ":" not in objective_name(train):
+        raise UsageError(
+            "workers=0 leaves the trials to workers with --objectives FILE: that takes a function "
+            "with a name in a file, not one of a notebook, a REPL or another function"
+        )
     if workers is not None and (
         isinstance(workers, bool) or not isinstance(workers, int) or workers < 0
     ):

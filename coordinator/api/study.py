@@ -61,6 +61,7 @@ class Study:
         self._name = name
         self._connection = connection
         self._lease = lease
+        self._asking = threading.Lock()  # a program's threads may ask and tell
         self._asker: Asker | None = None
         self._leases: Leases | None = None
         self._is_closed = False
@@ -178,12 +179,13 @@ class Study:
         rule has ended the study, or only other programs have trials that have not ended. Waits
         while a trial that has failed waits for its next attempt. Raises ``StudyWithdrawn``.
         """
-        if self._asker is None:
-            objective = PlannedStudy.stored(self._name, self._stored().spec).plan.objective
-            self._leases = Leases(self._connection.uri, self._name, objective, self._lease)
-            self._connection.open.callback(self._leases.close)
-            self._asker = Asker(self.store, self._name, self._leases)
-        asked = self._asker.ask()
+        with self._asking:
+            if self._asker is None:
+                objective = PlannedStudy.stored(self._name, self._stored().spec).plan.objective
+                self._leases = Leases(self._connection.uri, self._name, objective, self._lease)
+                self._connection.open.callback(self._leases.close)
+                self._asker = Asker(self.store, self._name, self._leases)
+            asked = self._asker.ask()
         if asked is not None:
             asked.study = self
         return asked
@@ -198,10 +200,11 @@ class Study:
         """
         if self._asker is None or not isinstance(trial, AskedTrial):
             raise UsageError("study.tell takes a trial that this study's ask has returned")
-        if error is not None:
-            self._asker.tell_error(trial, str(error))
-        else:
-            self._asker.tell(trial, found)
+        with self._asking:
+            if error is not None:
+                self._asker.tell_error(trial, str(error))
+            else:
+                self._asker.tell(trial, found)
 
     # -- its life -------------------------------------------------------------------------------
 
@@ -299,7 +302,8 @@ def _found(name: str, store: str | None, lease: float, settings: Mapping[str, An
         planned = PlannedStudy.stored(name, connection.store.study(name).spec)
         changes = {_EXTENDS[name]: value for name, value in settings.items()}
         if "known" in changes:
-            changes["known"] = (*planned.plan.known, *changes["known"])
+            known = planned.plan.known
+            changes["known"] = (*known, *(each for each in changes["known"] if each not in known))
         if changes:
             plan = replace(planned.plan, **changes)
             open_specified(connection.store, replace(planned, plan=plan))

@@ -10,7 +10,7 @@ from typing import Any, Callable, Mapping, Sequence
 from hyperhive.common.errors import UsageError
 from hyperhive.common.values import number
 from hyperhive.common.wording import in_words
-from hyperhive.coordinator.ranking import best_of
+from hyperhive.coordinator.ranking import best_of, ranking
 from hyperhive.store.trials.trial import Goal, Status, Trial
 
 _SIDES: Mapping[str, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge}
@@ -93,7 +93,7 @@ class StopRules:
         """
         done = [trial for trial in ended if trial.status is Status.DONE]
         if self.target is not None:
-            reached = [trial for trial in done if self.target.is_met(trial)]
+            reached = [trial for trial in ranking(done) if self.target.is_met(trial)]
             if reached:
                 return self.target.reached(min(reached, key=end_of))
         if self.max_time is not None and spent >= self.max_time:

@@ -11,6 +11,7 @@ from hyperopt.pyll.base import Apply, Literal, as_apply
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.search_space import (
+    DISTRIBUTIONS,
     Choice,
     Fixed,
     Node,
@@ -66,7 +67,25 @@ def from_python(space: Any) -> Node:
 
     Raises ``UsageError``.
     """
-    return from_hyperopt(space) if _has_expression(space) else parse(space)
+    if not _has_expression(space):
+        return parse(space)
+    _require_no_json(space)
+    return from_hyperopt(space)
+
+
+def _require_no_json(space: Any) -> None:
+    """Raise ``UsageError`` for a parameter as JSON beside hp's: it would not be searched."""
+    if isinstance(space, Mapping):
+        needed = DISTRIBUTIONS.get(str(space.get("distribution")), ("distribution",))
+        if {"distribution", *needed} <= set(space) and str(space["distribution"]) in DISTRIBUTIONS:
+            raise UsageError(
+                f"search space: {dict(space)!r:.80} stands beside expressions of hp: write all of "
+                "it with hp, or all of it as JSON"
+            )
+    parts = space.values() if isinstance(space, Mapping) else space
+    if isinstance(space, (Mapping, list, tuple)):
+        for part in parts:
+            _require_no_json(part)
 
 
 def _has_expression(space: Any) -> bool:

@@ -55,7 +55,7 @@ def _of_table(space: Table, config: Any, where: str) -> dict[str, float]:
     values: dict[str, float] = {}
     for name, part in space.parts.items():
         if name in config:
-            values.update(values_of(part, config[name], _joined(where, name)))
+            _add(values, values_of(part, config[name], _joined(where, name)))
         elif not isinstance(part, Fixed):
             raise UsageError(f"{_joined(where, name)} is missing")
     return values
@@ -66,7 +66,7 @@ def _of_series(space: Series, config: Any, where: str) -> dict[str, float]:
         raise UsageError(f"{where} must be a list of {len(space.parts)} values")
     values: dict[str, float] = {}
     for index, part in enumerate(space.parts):
-        values.update(values_of(part, config[index], f"{where}[{index}]"))
+        _add(values, values_of(part, config[index], f"{where}[{index}]"))
     return values
 
 
@@ -96,11 +96,20 @@ def _drawable(parameter: Parameter, value: Any, where: str) -> float:
     margin = arguments.get("step", 0) / 2 + 1e-9 * abs(value)
     if low is not None and not low - margin <= value <= (high or 0) + margin:
         raise UsageError(f"{where} must be from {low:g} to {high:g}, not {value:g}")
+    if parameter.distribution == "randint" and value >= (high or 0):
+        raise UsageError(f"{where} must be below {high:g}, not {value:g}")
     if is_whole(parameter) and value != int(value):
         raise UsageError(f"{where} must be a whole number, not {value:g}")
     if "lognormal" in parameter.distribution and value < 0:
         raise UsageError(f"{where} must be 0 or more, not {value:g}")
     return int(value) if parameter.distribution == "randint" else float(value)
+
+
+def _add(values: dict[str, float], more: Mapping[str, float]) -> None:
+    """Add values; one parameter that stands in several places has one value."""
+    for label, value in more.items():
+        if values.setdefault(label, value) != value:
+            raise UsageError(f"{label} has two values, {values[label]:g} and {value:g}")
 
 
 def _joined(where: str, name: str) -> str:

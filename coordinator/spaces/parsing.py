@@ -10,6 +10,7 @@ from hyperhive.common.values import number
 from hyperhive.coordinator.spaces.search_space import (
     BOUNDS,
     DISTRIBUTIONS,
+    LARGEST_LOG,
     LOG_BOUNDS,
     NORMAL,
     WHOLE,
@@ -147,6 +148,11 @@ def _require_sense(parameter: Parameter, where: str) -> None:
         raise UsageError(f"{at}low must be below high")
     if "loguniform" in parameter.distribution and arguments.get("low", 1) <= 0:
         raise UsageError(f"{at}low of {parameter.distribution} must be above 0")
+    if arguments.get("log_high", 0) > LARGEST_LOG:
+        raise UsageError(
+            f"{at}log_high is a natural logarithm, and {arguments['log_high']:g} is too large: for "
+            f"values up to that, log_high is {math.log(arguments['log_high']):.4g}"
+        )
     if parameter.distribution in WHOLE and not all(
         float(bound).is_integer() for bound in arguments.values()
     ):

@@ -55,6 +55,8 @@ DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
 and ``log_high`` instead, the bounds of the natural logarithm: a bound from hyperopt's API keeps its
 last digit in this way.
 """
+LARGEST_LOG = 709.0
+"""``exp`` of more is no float."""
 WHOLE = ("uniformint", "randint")
 OURS = {"distribution", "choices", "value", "table"}
 
@@ -114,7 +116,7 @@ def to_json(node: Node, key: str | None = None) -> Any:
         return [to_json(part) for part in node.parts]
     if isinstance(node, Table):
         parts = {name: to_json(part, name) for name, part in node.parts.items()}
-        return {"table": parts} if OURS & set(parts) else parts
+        return {"table": parts} if _is_ours(parts) else parts
     label = {} if node.label == key else {"label": node.label}
     if isinstance(node, Parameter):
         return {"distribution": node.distribution, **node.arguments, **label}
@@ -166,15 +168,21 @@ def _active(node: Node, values: Mapping[str, Any]) -> Iterator[str]:
         value = values[node.label]
         yield node.label
         if isinstance(node, Choice):
-            if value != int(value) or value < 0:
-                raise IndexError(value)
+            _require_index(value, 0, len(node.options))
             yield from _active(node.options[int(value)], values)
+        elif node.distribution == "randint":
+            _require_index(value, *(int(bound) for bound in node.arguments.values()))
     elif isinstance(node, Table):
         for part in node.parts.values():
             yield from _active(part, values)
     elif isinstance(node, Series):
         for part in node.parts:
             yield from _active(part, values)
+
+
+def _require_index(value: float, low: int, high: int) -> None:
+    if value != int(value) or not low <= value < high:
+        raise IndexError(value)
 
 
 def is_whole(parameter: Parameter) -> bool:
@@ -224,7 +232,9 @@ def _notable(each: Parameter | Choice) -> list[float]:
         middle = arguments["mu"]
         low, high = middle - 3 * arguments["sigma"], middle + 3 * arguments["sigma"]
         values = [middle, low, high]
-        values = [math.exp(value) for value in values] if "log" in name else values
+        values = (
+            [math.exp(min(value, LARGEST_LOG)) for value in values] if "log" in name else values
+        )
     else:
         low, high = (
             math.exp(arguments[f"log_{bound}"]) if f"log_{bound}" in arguments else arguments[bound]
@@ -237,7 +247,13 @@ def _notable(each: Parameter | Choice) -> list[float]:
     return values if step is None else [round(value / step) * step for value in values]
 
 
+def _is_ours(table: Mapping[str, Any]) -> bool:
+    """Return whether a table would be read as a parameter, or refused as half of one."""
+    halves = any(set(needed) <= set(table) for needed in (BOUNDS, NORMAL))
+    return halves or bool(OURS & set(table))
+
+
 def _looks_like_ours(value: Any) -> bool:
     if isinstance(value, Mapping):
-        return bool(OURS & set(value)) or any(map(_looks_like_ours, value.values()))
+        return _is_ours(value) or any(map(_looks_like_ours, value.values()))
     return isinstance(value, list) and any(map(_looks_like_ours, value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import threading
 from typing import Any, Callable, Iterator
 
 import numpy as np
@@ -93,6 +94,24 @@ def test_hyperopts_trials_come_into_a_study_and_out_of_it(opened: Opened) -> Non
     assert again.losses() == [*trials.losses(), 1.0]
     with pytest.raises(UsageError, match="has other trials with 1 of these numbers"):
         study.add(searched(1, seed=1))
+
+
+def test_threads_of_a_program_may_ask_and_tell(opened: Opened) -> None:
+    """No two of them get one trial."""
+    study = opened(trials=12)
+    asked = []
+
+    def work() -> None:
+        while (trial := study.ask()) is not None:
+            asked.append(trial.number)
+            study.tell(trial, trial.config["x"] ** 2)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(asked) == list(range(12))
 
 
 def test_a_study_is_extended_by_its_name(opened: Opened) -> None:

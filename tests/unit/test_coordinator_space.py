@@ -215,6 +215,7 @@ def test_every_algorithm_searches_a_conditional_space(algorithm: str) -> None:
         {"lr": 0.01, "layers": 1, "optimizer": 1},
         {"lr": 0.01, "layers": 1, "optimizer": 2},
         {"lr": 0.01, "layers": 1, "optimizer": 0.5},
+        {"lr": 0.01, "layers": 4, "optimizer": 0},
         {"lr": "0.01", "layers": 1, "optimizer": 0},
     ],
 )
@@ -233,6 +234,7 @@ def test_values_that_the_space_cannot_have_teach_nothing(vals: dict[str, Any]) -
         ({"lr": 0.01, "layers": 1, "optimizer": {"kind": "rmsprop"}}, "none of the 2 choices"),
         ({"lr": 1, "layers": 1, "optimizer": {"kind": "adam"}}, "lr must be from 0.0001 to 0.1"),
         ({"lr": 0.01, "layers": 1.5, "optimizer": {"kind": "adam"}}, "layers must be a whole"),
+        ({"lr": 0.01, "layers": 4, "optimizer": {"kind": "adam"}}, "layers must be below 4"),
         ({"lr": "x", "layers": 1, "optimizer": {"kind": "adam"}}, "lr must be a number, not 'x'"),
         ({"lr": 0.01, "layers": 1, "optimizer": {"kind": "adam"}, "x": 1}, "x is not in the"),
     ],

@@ -18,9 +18,11 @@ from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.store.errors import StudyChanged
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Trial
+from hyperhive.store.trials.trial import SEARCH, Draft, Trial
+from hyperhive.store.trials.updates import new_token
 
 KNOWN = ({"x": 0.5}, {"x": 0.25})
+MORE = ({"x": 0.1},)
 
 
 def plan(**changed: Any) -> Plan:
@@ -108,6 +110,35 @@ def test_a_time_ends_a_study_and_a_stop_does_not_start_it_again(
     stored = store.study("s")
     assert stored.finish_reason == "the time is over: it was 2 s (max_time)"
     assert before >= 1
+
+
+def test_a_study_with_known_configurations_can_be_finished_and_go_on(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """Finished with fewer trials than it knows configurations, it can be read and extended."""
+    run(store, mongo_uri, tmp_path, trials=1, known=KNOWN[:1])
+    run(store, mongo_uri, tmp_path, trials=2, known=KNOWN[:1])
+    with pytest.raises(StudyChanged, match="has run its 2 trials: start it with more"):
+        open_study(store, plan(trials=2, known=KNOWN), None)
+    open_study(store, plan(trials=9, known=KNOWN + MORE), None)
+    store.studies.finish("s")
+    run(store, mongo_uri, tmp_path, trials=9, known=KNOWN + MORE)
+    assert store.study("s").spec["trials"] == 3
+    again = run(store, mongo_uri, tmp_path, trials=4, known=KNOWN + MORE)
+    assert again.winner.loss == min(losses(store)) <= 0.1
+    store.studies.finish("s", "too late")
+    assert store.study("s").finish_reason is None
+
+
+def test_a_trial_that_cannot_be_ranked_reaches_no_target(store: Store) -> None:
+    """A trial that says it failed is never the best, so it ends no search."""
+    open_study(store, plan(target="accuracy >= 0.9"), None)
+    store.queue.post(Draft("s", 0, {"x": 0.5}, {"x": 0.5}, objective="mine"))
+    trial = store.queue.claim("w", new_token(), ["mine"])
+    assert trial is not None
+    store.queue.finish(trial.id, str(trial.token), {"status": "fail", "accuracy": 1.0})
+    rules = plan(target="accuracy >= 0.9").rules
+    assert rules.why_stop(store.trials.find("s", SEARCH), 0.0) is None
 
 
 def test_a_study_may_not_search_less(store: Store) -> None:

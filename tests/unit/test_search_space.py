@@ -14,7 +14,7 @@ from hyperopt.base import JOB_STATE_DONE, STATUS_OK, Domain
 from hyperopt.pyll import scope
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.spaces.hyperopt_space import from_hyperopt, to_hyperopt
+from hyperhive.coordinator.spaces.hyperopt_space import from_hyperopt, from_python, to_hyperopt
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.search_space import configuration, parameters, to_json
 
@@ -195,12 +195,24 @@ def test_a_space_that_cannot_be_is_refused_by_its_label(space: Any, sentence: st
         ({"x": hp.uniform("x", 0, 1), "y": hp.uniform("x", 0, 2)}, "have the label 'x'"),
         ({"x": hp.choice("x", [print, 2])}, "is no JSON value"),
         ({"x": hp.randint("x", 3, 3)}, "x: low must be below high"),
+        ({"x": hp.loguniform("x", 1, 1000)}, "log_high is a natural logarithm, and 1000 is too"),
+        ({"x": hp.uniform("x", 0, 1), "y": UNIFORM}, "stands beside expressions of hp"),
     ],
 )
 def test_what_hyperopts_graph_may_hold_and_a_space_may_not(space: Any, sentence: str) -> None:
     """A computation, and what is no JSON, belong into the objective."""
     with pytest.raises(UsageError, match=sentence):
-        from_hyperopt(space)
+        from_python(space)
+
+
+def test_half_a_parameter_is_a_value_where_it_is_written_so() -> None:
+    """The form that the refusal recommends comes back from the store as it was."""
+    crop, noise = {"low": 0, "high": 1}, {"mu": 0, "sigma": 1}
+    tree = parse({"x": UNIFORM, "crop": {"table": crop}, "noise": {"value": noise}})
+    assert parse(json.loads(json.dumps(to_json(tree)))) == tree
+    assert configuration(tree, {"x": 0.5})["crop"] == crop
+    mixed = from_python({"x": hp.uniform("x", 0, 1), "crop": crop})
+    assert parse(to_json(mixed)) == mixed
 
 
 def test_words_of_ours_may_be_names_and_values() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("cloudpickle")  # an old device has none
+
 from hyperhive.worker.objectives.given import Given
 
 

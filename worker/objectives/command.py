@@ -190,9 +190,10 @@ def _running(command: list[str]) -> Iterator[_Program]:
         raise DeviceError(f"{command[0]} cannot be run here: {error.strerror}") from error
     with contextlib.ExitStack() as ending:
         program = _Program(process)
+        ending.callback(program.end)  # also if its watch cannot be started
         if _HAS_GROUPS:
             ending.enter_context(_killed_with_this_process(process.pid))
-        ending.callback(program.end)
+            ending.callback(program.end)  # before the watch ends
         yield program
 
 

@@ -102,6 +102,8 @@ def imported(path: Path) -> Any:
     sys.modules[module.__name__] = module  # dataclasses and pickle look there
     try:
         SourceFileLoader(module.__name__, str(path)).exec_module(module)
+    except KeyboardInterrupt:
+        raise
     except BaseException as error:  # also sys.exit: the file is the user's
         lines = [
             each.lineno

@@ -33,7 +33,7 @@ def scored(outcome: Outcome, trial: Trial, said: str | None = None) -> Outcome:
             f"{said or f'{trial.objective} returned'} {what}: its study is to {goal.direction} "
             "that, so it must be there, as a number"
         )
-    if goal == Goal() and is_number(found):
+    if goal == Goal() and is_number(result.get("loss")):
         return outcome
     value = number(found)
     loss = WORST_LOSS if value is None else -value if goal.direction == "maximize" else value

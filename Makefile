@@ -49,12 +49,13 @@ certs:
 DEVICE_TESTS = tests/store tests/unit/test_worker_*.py tests/unit/test_model_*.py \
   tests/unit/test_inference_*.py --ignore tests/store/test_embedded.py
 FLOOR_TESTS ?= $(DEVICE_TESTS)
+STUDY_LANES ?= device floor
 test-device: $(call STAMP,test) .venv-device/.installed .venv-floor/.installed
 	mongod=$$($(BIN)/python -c 'from hyperhive.store.server.binary import find_mongod as f; print(f().parent)') && \
 	export PATH="$$mongod:$$PATH" && \
 	.venv-device/bin/python -m pytest -n 3 --dist loadfile $(DEVICE_TESTS) && \
 	.venv-floor/bin/python -m pytest -n 3 --dist loadfile $(FLOOR_TESTS)
-	for lane in device floor; do \
+	for lane in $(STUDY_LANES); do \
 	  HYPERHIVE_DEVICE_PYTHON=$(CURDIR)/.venv-$$lane/bin/python $(BIN)/python -m pytest \
 	    tests/acceptance/test_fleet.py tests/unit/test_inference_models.py -k "old_python or old_torch" \
 	    || exit 1; \

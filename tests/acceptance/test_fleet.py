@@ -158,6 +158,7 @@ def test_an_idle_worker_leaves_when_told(shared_home: Home, worker: Program) -> 
     assert list((shared_home.mongo.parent / "outbox").rglob("*.bson")) == []
 
 
+@pytest.mark.long
 def test_a_worker_gives_its_trial_back_at_sigterm(home: Home, store: Store, mongo_uri: str) -> None:
     """A trial that cannot end within the grace is handed back, unharmed, and the worker exits 0."""
     data = digits()

@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from support.home import Home
 
 PLUGIN = Path(__file__).resolve().parents[1] / "support" / "plugin"
@@ -26,6 +27,7 @@ step = 16
 """
 
 
+@pytest.mark.long
 def test_a_study_of_ones_own_objective_ends_well(home: Home, mongo_uri: str) -> None:
     """A loss is all that the objective returns, and all that a study needs.
 

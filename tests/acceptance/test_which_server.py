@@ -57,6 +57,7 @@ def join(home: Home, uri: str) -> Path:
     return path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", READING, ids=NAMES)
 def test_a_reading_command_makes_no_server(home: Home, command: list[str]) -> None:
     """Where no server has run it says what to do in one sentence, and leaves nothing behind."""

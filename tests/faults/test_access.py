@@ -96,6 +96,7 @@ def test_20_a_wrong_login_is_refused(store: Store, mongo_uri: str, login: str, o
 WRONG, NONE = ("hyperhive:hunter2@", "refused the login"), ("", "requires a login")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "login", "said"),
     [

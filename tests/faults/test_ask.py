@@ -204,6 +204,7 @@ def test_a_killed_coordinator_ends_by_its_rule_all_the_same(
     assert store.study("s").result == stored.result
 
 
+@pytest.mark.long
 def test_a_coordinator_killed_between_known_points_posts_each_once(
     fleet: Fleet, store: Store, mongo_uri: str, between: Proxy
 ) -> None:
@@ -223,6 +224,7 @@ def test_a_coordinator_killed_between_known_points_posts_each_once(
     assert [trial.config["learning_rate"] for trial in searched(store)][:4] == rates
 
 
+@pytest.mark.long
 def test_nothing_of_a_killed_program_stays(home: Home, tmp_path: Any) -> None:
     """A program with a private server that is killed leaves neither server nor workers."""
     script = home.work / "killed.py"

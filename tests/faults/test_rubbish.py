@@ -102,6 +102,7 @@ class Vandal:
         return not self._left
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "when", ["done", *(pytest.param(w, marks=pytest.mark.long) for w in WHEN if w != "done")]
 )

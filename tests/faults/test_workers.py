@@ -156,6 +156,7 @@ def test_12_a_poison_trial_ends_after_its_attempts(fleet: Fleet) -> None:
     assert "slot 1 ended (killed by SIGKILL); a new one starts in 1 s" in worker.said()
 
 
+@pytest.mark.long
 def test_13_workers_stopped_at_random_lose_nothing(fleet: Fleet) -> None:
     """Each ends within its grace; its trial is done, or given back with its attempt refunded.
 
@@ -213,6 +214,7 @@ def deliver_after_an_outage(fleet: Fleet, **faults: str) -> None:
         check(store, "s", 1, fleet.audit, fleet.outbox)
 
 
+@pytest.mark.long
 def test_15_an_outage_longer_than_the_lease(own_fleet: Fleet) -> None:
     """Training goes on without the server; the next worker delivers, whatever its study."""
     deliver_after_an_outage(own_fleet)

@@ -170,6 +170,7 @@ def test_a_pickle_that_cannot_be_read_fails_its_trial(store: Store, tmp_path: Pa
     assert "cannot be unpickled here" in job["error"][1]
 
 
+@pytest.mark.long
 def test_hyperopts_plots_are_drawn(store: Store, tmp_path: Path) -> None:
     """The plots of hyperopt, of history and variables, accept our trials."""
     pyplot = pytest.importorskip("matplotlib.pyplot")

@@ -41,6 +41,7 @@ def test_a_copy_goes_on_with_the_same_connection(
     assert (len(other), len(trials)) == (2, 1)
 
 
+@pytest.mark.long
 def test_a_pickle_holds_no_login(store: Store, mongo_uri: str, tmp_path: Path) -> None:
     """Another process reads the trials without a server, and is told what a connection needs."""
     login, _, _ = mongo_uri.partition("://")[2].partition("@")

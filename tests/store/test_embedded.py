@@ -462,6 +462,7 @@ def test_a_killed_server_can_be_stopped(directory: Path, monkeypatch: pytest.Mon
         assert mongods(directory) == []
 
 
+@pytest.mark.long
 def test_a_stopped_server_is_found_where_it_was(directory: Path) -> None:
     """Started again by another process, it has the address that its users still ask."""
     with embedded_server(directory) as uri:
@@ -476,6 +477,7 @@ def test_a_stopped_server_is_found_where_it_was(directory: Path) -> None:
         assert later == uri
 
 
+@pytest.mark.long
 def test_a_user_is_told_once_that_its_server_was_stopped(directory: Path) -> None:
     """The function it gave is called, and again only if the server ran meanwhile."""
     told: list[str] = []

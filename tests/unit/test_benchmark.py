@@ -63,6 +63,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.long
 def test_a_device_is_measured_without_a_data_set(quick: None) -> None:
     """Both batch sizes and single images are timed; the versions they depend on are named."""
     sentences: list[str] = []

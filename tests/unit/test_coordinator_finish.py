@@ -248,6 +248,7 @@ def test_the_end_is_shared_out_as_at_the_end_of_a_search(store: Store, mongo_uri
 # -- afterwards ----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_finished_study_goes_on_with_more_trials(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:

@@ -224,6 +224,7 @@ def test_weights_of_another_network_are_kept(
     assert path.read_bytes() == OTHER_NETWORK
 
 
+@pytest.mark.long
 def test_weights_of_a_lenet5_become_a_model(store: Store, mongo_uri: str, tmp_path: Path) -> None:
     """Of any objective whose results say what a card needs: tested, calibrated and drawn.
 

@@ -87,6 +87,7 @@ def test_names_that_differ_at_their_ends_stay_different() -> None:
     assert letters.fitted("short", 60) == "short"
 
 
+@pytest.mark.long
 def test_the_settings_of_the_user_are_not_used(tmp_path: Path) -> None:
     """Settings that need LaTeX, or hide the axes, change nothing."""
     with Image.open(pictured(tmp_path / "a.png", NAMES[3]) and tmp_path / "a.png") as usual:
@@ -98,6 +99,7 @@ def test_the_settings_of_the_user_are_not_used(tmp_path: Path) -> None:
         assert (np.asarray(picture) == expected).all()
 
 
+@pytest.mark.long
 def test_a_picture_is_there_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

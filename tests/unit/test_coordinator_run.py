@@ -332,6 +332,7 @@ def test_a_winner_whose_weights_cannot_be_used_leaves_no_calibration(
     assert "predict-cam never answers it" in plain(summary(result))
 
 
+@pytest.mark.long
 def test_the_picture_shows_what_is_unknown(store: Store, mongo_uri: str, tmp_path: Path) -> None:
     """Test images that predict-cam would call unknown have a grey frame."""
     data = tiny()
@@ -423,6 +424,7 @@ def test_a_study_that_was_random_search_says_so(
         assert said is None or said in shown
 
 
+@pytest.mark.long
 def test_a_failed_baseline_does_not_fail_the_study(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:

@@ -505,6 +505,7 @@ def many(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "many"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_an_interrupted_series_is_kept(model: Path, many: Path) -> None:
     """Ctrl-C ends it early and in good order: the results so far are complete."""
@@ -556,6 +557,7 @@ def test_help_needs_nothing_heavy() -> None:
     assert run_python(f"import sys, hyperhive.inference.cli; print(sorted({heavy}))") == "[]\n"
 
 
+@pytest.mark.long
 def test_images_need_neither_opencv_nor_httpx(model: Path, folder: Path) -> None:
     """Without, images are classified, and a camera and an address are told in a sentence."""
     code = (

@@ -154,6 +154,7 @@ def test_the_command_needs_neither_torch_nor_the_coordinators_libraries(
     assert labels(Path("predictions")) == labels(Path("direct"))
 
 
+@pytest.mark.long
 def test_torch_comes_before_opencv(forms: Path, video: Path) -> None:
     """If PyTorch computes, it is imported before OpenCV: on a Jetson the other order fails."""
     code = (

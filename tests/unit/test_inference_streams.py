@@ -324,6 +324,7 @@ def test_credentials_reach_no_output(server: MjpegServer, tmp_path: Path) -> Non
     assert "s3cret" not in out
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells who is connected")
 def test_ctrl_c_ends_an_open_that_hangs(deaf: int, tmp_path: Path) -> None:
     """While opening a stream blocks in FFmpeg, the process ends at once and in good order."""

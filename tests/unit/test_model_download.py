@@ -113,6 +113,7 @@ class Recorder:
         self.steps.append((done, total))
 
 
+@pytest.mark.long
 def test_the_true_archive_is_downloaded_checked_and_kept(
     serve: Callable[[bytes], Site], simpsons_zip: Path, cache: Path
 ) -> None:

@@ -38,6 +38,7 @@ def as_input(shown: list[np.ndarray]) -> np.ndarray:
     return np.stack([fit(frame, 3) for frame in shown])
 
 
+@pytest.mark.long
 def test_cards_in_a_room_are_members_of_few_drawings() -> None:
     """New cards that a camera sees are members, 9 of 10; 7 of 10 strangers are not (2 seeds)."""
     kept, refused = [], []

@@ -92,7 +92,9 @@ def suggestions(domain: Domain, history: list[dict[str, Any]], seed: int) -> dic
     return dict(new["misc"]["vals"])
 
 
-@pytest.mark.parametrize("first", range(0, 200, 25))
+@pytest.mark.parametrize(
+    "first", [0, *(pytest.param(first, marks=pytest.mark.long) for first in range(25, 200, 25))]
+)
 def test_a_space_through_json_gives_the_same_suggestions(first: int) -> None:
     """For 200 random spaces: the same values, at random and by TPE; the same configuration."""
     for seed in range(first, first + 25):

@@ -119,7 +119,7 @@ def test_what_is_missing_is_named(store: Store, mongo_uri: str) -> None:
         ("lenet5", {}, 'which images? Objective lenet5 needs data="digits"'),
         ("lenet-5", {}, "this machine has no objective lenet-5: it has lenet5"),
         ("lenet5", {"data": "no-such-folder"}, "no-such-folder"),
-        (lambda config: 0, {}, "objective train needs a search space"),
+        (lambda config: 0, {}, "objective python:train needs a search space"),
     ]:
         with pytest.raises(HyperhiveError, match=words.replace("?", r"\?")):
             refused(train, store=mongo_uri, **how)

@@ -25,6 +25,11 @@ max_attempts = {attempts}
 
 [dataset]
 name = "digits"
+
+[space]
+learning_rate = {{ distribution = "loguniform", low = 0.001, high = 0.1 }}
+epochs = {{ distribution = "quniform", low = 2, high = 30, step = 1 }}
+momentum = {{ distribution = "uniform", low = 0.0, high = 0.95 }}
 """
 
 

@@ -37,6 +37,8 @@ algorithm = "random"
 objective = "bare"
 [dataset]
 name = "digits"
+[space]
+x = { distribution = "uniform", low = 0, high = 1 }
 """
 WRONG = "hunter2hunter2"
 

@@ -38,7 +38,7 @@ objective = "bare"
 [dataset]
 name = "digits"
 [space]
-x = { distribution = "uniform", low = 0, high = 1 }
+learning_rate = { distribution = "uniform", low = 0, high = 1 }
 """
 WRONG = "hunter2hunter2"
 

@@ -125,17 +125,17 @@ class ModelMaker:
         path = self._folder / PICTURE_FILE
         return draw(path, trials, ended.winner, baselines(ended), self._dataset, answers)
 
-    def picture(self, trials: list[Trial], ended: Result, weights: BlobRef) -> Path | None:
+    def picture(self, trials: list[Trial], ended: Result, card: Card, weights: BlobRef) -> Path:
         """Return the picture of a model that was made before; it is drawn if it is not there.
 
         Drawing it failed then, or this is another folder.
         """
         path = self._folder / PICTURE_FILE
-        if ended.card is None or path.exists():
-            return path if ended.card else None
+        if path.exists():
+            return path
         packed = self._store.blobs.get(weights)
-        evaluation = self._evaluation(packed, ended.card)
-        return self.draw(trials, ended, Model(packed, weights, ended.card, evaluation))
+        evaluation = self._evaluation(packed, card)
+        return self.draw(trials, ended, Model(packed, weights, card, evaluation))
 
     def _card(self, winner: Trial, source: Trial, weights: BlobRef) -> Card:
         """Return the card; raises ``NotAModel`` if the trials' results lack what it needs."""

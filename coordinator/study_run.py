@@ -286,7 +286,7 @@ class StudyRun:
         )
         if not card:
             return ended
-        picture = self._its_maker().picture(trials, ended, weights)
+        picture = self._its_maker().picture(trials, ended, card, weights)
         return dataclasses.replace(ended, picture=picture)
 
     def _its_maker(self) -> ModelMaker:

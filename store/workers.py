@@ -17,7 +17,8 @@ from hyperhive.store.trials.trial import Trial, experiment_keys
 
 PRESENCE_S = 45.0
 """A worker that has not reported for this long counts as gone. It reports four times as often."""
-_FORGET_AFTER_S = 24 * 3600
+KEPT_S = 24 * 3600
+"""The store forgets a worker that has not reported for this long."""
 _ID = re.compile(r"(.+)-\d+-[0-9a-f]{6}")
 
 
@@ -93,9 +94,7 @@ class Workers:
     def ensure_indexes(self) -> None:
         """Let the server delete workers' records a day after their last report."""
         with self._guard():
-            self._workers.create_index(
-                [("last_seen", ASCENDING)], expireAfterSeconds=_FORGET_AFTER_S
-            )
+            self._workers.create_index([("last_seen", ASCENDING)], expireAfterSeconds=KEPT_S)
 
     def report(
         self,

@@ -17,7 +17,7 @@ from hyperhive.worker.pausing import PausePolicy, pause_holding
 log = logging.getLogger(__name__)
 
 _LOG_EVERY_S = 10.0
-_LARGEST_PROGRESS = 1 << 20
+LARGEST_PROGRESS = 1 << 20
 """Bytes of BSON. It is sent with every heartbeat, and kept beside the result."""
 
 
@@ -64,7 +64,7 @@ class TrialRun:
         Raises ``Unstorable``, in the objective, for progress that the store could not hold: the
         heartbeat, which sends it, has no one to tell.
         """
-        encoded("the reported progress", progress, _LARGEST_PROGRESS)
+        encoded("the reported progress", progress, LARGEST_PROGRESS)
         reported_at = time.monotonic()
         # A pause says nothing about the device's pace.
         worked_s = reported_at - self._started_at - self._paused_s

@@ -27,10 +27,10 @@ from hyperhive.worker.heartbeat import Held
 from hyperhive.worker.objectives.api import Context, Outcome
 from hyperhive.worker.objectives.function import RunningTrial, result_of
 from hyperhive.worker.objectives.goal import scored
+from hyperhive.worker.trial_run import LARGEST_PROGRESS
 
 _POLL_S = 0.2
 _TOLD = "the program told"
-_LARGEST_PROGRESS = 1 << 20
 
 
 class AskedTrial(RunningTrial):
@@ -211,7 +211,7 @@ class Asker:
         held, leases = self._leases.hold(trial), self._leases
 
         def report(progress: Mapping[str, Any], _: float) -> None:
-            encoded("the reported progress", progress, _LARGEST_PROGRESS)
+            encoded("the reported progress", progress, LARGEST_PROGRESS)
             leases.report(held, progress)
 
         context = Context(

@@ -8,14 +8,13 @@ from statistics import mean, median
 from typing import Mapping, Sequence
 
 from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.planning.stop_rules import end_of
 from hyperhive.coordinator.ranking import ranking
 from hyperhive.coordinator.results.table import device_of, seconds_of
 from hyperhive.coordinator.study import Study
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import SEARCH, Goal, Status, Trial
-from hyperhive.store.workers import host_of
-
-_WORKERS_ARE_KEPT_S = 24 * 3600.0
+from hyperhive.store.workers import KEPT_S, host_of
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
         raise UsageError("name two studies or more to compare")
     studies = [Study.stored(name, store.study(name).spec) for name in names]
     trials = [[t for t in store.trials.find(name, SEARCH) if t.is_final] for name in names]
-    devices = {each.id: each.device for each in store.workers.recent(_WORKERS_ARE_KEPT_S)}
+    devices = {each.id: each.device for each in store.workers.recent(KEPT_S)}
     standings = [_standing(*each, devices) for each in zip(studies, trials)]
     why = _why_not_ranked(studies)
     if why is None:
@@ -145,9 +144,5 @@ def _why_not_ranked(studies: Sequence[Study]) -> str | None:
 def _trials_to_reach(trials: Sequence[Trial], bar: float | None) -> int | None:
     """Return how many trials had ended when the first was as good as ``bar``, a loss."""
     good = {trial.tid for trial in ranking(trials) if bar is not None and (trial.loss or 0) <= bar}
-    by_end = sorted(trials, key=lambda trial: (_end(trial), trial.tid))
+    by_end = sorted(trials, key=end_of)
     return next((n for n, trial in enumerate(by_end, 1) if trial.tid in good), None)
-
-
-def _end(trial: Trial) -> float:
-    return trial.refresh_time.timestamp() if trial.refresh_time else 0.0

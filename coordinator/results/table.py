@@ -9,6 +9,7 @@ from hyperhive.common.errors import InputError
 from hyperhive.common.values import flattened, mapping, text
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Status, Trial
+from hyperhive.store.workers import KEPT_S
 
 Row = Dict[str, Any]
 
@@ -23,8 +24,6 @@ STATUS = {
 FIRST = ("number", "purpose", "status", "loss")
 LAST = ("started", "finished", "seconds", "device", "worker", "attempts", "error")
 """The columns of every table; between them are those that differ from study to study."""
-
-_WORKERS_ARE_KEPT_S = 24 * 3600.0
 
 
 class MissingPackage(InputError):
@@ -46,7 +45,7 @@ def rows(store: Store, study: str) -> list[Row]:
     """
     store.study(study)
     trials = store.trials.find(study)
-    devices = {each.id: each.device for each in store.workers.recent(_WORKERS_ARE_KEPT_S)}
+    devices = {each.id: each.device for each in store.workers.recent(KEPT_S)}
     ordered = sorted(trials, key=lambda trial: (_place(trial.purpose), trial.tid))
     labels = {label for trial in trials for label in _not_as_configured(trial)}
     parts = [

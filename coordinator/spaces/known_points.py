@@ -18,6 +18,7 @@ from hyperhive.coordinator.spaces.search_space import (
     Series,
     Table,
     is_whole,
+    joined,
 )
 
 
@@ -49,15 +50,15 @@ def values_of(space: Node, config: Any, where: str = "") -> dict[str, float]:
 def _of_table(space: Table, config: Any, where: str) -> dict[str, float]:
     if not isinstance(config, Mapping):
         raise UsageError(f"{where or 'a known point'} must be a table, not {config!r:.60}")
-    unknown = [_joined(where, str(name)) for name in config if name not in space.parts]
+    unknown = [joined(where, str(name)) for name in config if name not in space.parts]
     if unknown:
         raise UsageError(f"{unknown[0]} is not in the search space")
     values: dict[str, float] = {}
     for name, part in space.parts.items():
         if name in config:
-            _add(values, values_of(part, config[name], _joined(where, name)))
+            _add(values, values_of(part, config[name], joined(where, name)))
         elif not isinstance(part, Fixed):
-            raise UsageError(f"{_joined(where, name)} is missing")
+            raise UsageError(f"{joined(where, name)} is missing")
     return values
 
 
@@ -110,7 +111,3 @@ def _add(values: dict[str, float], more: Mapping[str, float]) -> None:
     for label, value in more.items():
         if values.setdefault(label, value) != value:
             raise UsageError(f"{label} has two values, {values[label]:g} and {value:g}")
-
-
-def _joined(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name

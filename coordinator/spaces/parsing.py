@@ -21,6 +21,7 @@ from hyperhive.coordinator.spaces.search_space import (
     Series,
     Table,
     is_whole,
+    joined,
     searched,
 )
 
@@ -98,7 +99,7 @@ def _table(parts: Any, where: str) -> Node:
     for name in parts:
         _require_key(name, where)
     return _simplest(
-        Table({name: _parsed(part, _joined(where, name), name) for name, part in parts.items()})
+        Table({name: _parsed(part, joined(where, name), name) for name, part in parts.items()})
     )
 
 
@@ -241,10 +242,6 @@ def _is_finite(value: Any) -> bool:
 
 def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _joined(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
 
 
 def _at(where: str) -> str:

@@ -247,6 +247,11 @@ def _notable(each: Parameter | Choice) -> list[float]:
     return values if step is None else [round(value / step) * step for value in values]
 
 
+def joined(where: str, name: str) -> str:
+    """Return the path of a part of a table: ``optimizer.kind``."""
+    return f"{where}.{name}" if where else name
+
+
 def _is_ours(table: Mapping[str, Any]) -> bool:
     """Return whether a table would be read as a parameter, or refused as half of one."""
     halves = any(set(needed) <= set(table) for needed in (BOUNDS, NORMAL))

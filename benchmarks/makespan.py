@@ -39,7 +39,7 @@ from hyperhive.coordinator.study import Study
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Status
+from hyperhive.store.trials.terms import Status
 from hyperhive.worker.identity import Identity
 from hyperhive.worker.loop import Worker
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped

@@ -23,7 +23,8 @@ from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.lenet import LeNet5
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, Status
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
 from hyperhive.worker.heartbeat import Heartbeat
 from hyperhive.worker.identity import Identity
 from hyperhive.worker.loop import Worker

@@ -13,7 +13,8 @@ from typing import Iterable
 
 from hyperhive.coordinator.ranking import finite_loss
 from hyperhive.coordinator.suggest import Observation
-from hyperhive.store.trials.trial import ErrorKind, Status, Trial
+from hyperhive.store.trials.terms import ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 
 
 def latest_claim(trials: Iterable[Trial]) -> datetime | None:

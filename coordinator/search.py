@@ -15,7 +15,9 @@ from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch,
 from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.store.errors import NotFound, StoreUnavailable, StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import BASELINE, Draft, Status, Trial, experiment_keys
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import BASELINE, Status, experiment_keys
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
 POLL_S = 0.1

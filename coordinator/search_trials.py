@@ -11,7 +11,9 @@ from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Suggester
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Draft, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import SEARCH
+from hyperhive.store.trials.trial import Trial
 
 WEIGHTS_KEPT = 10
 """The number of best trials whose weights stay in the store; the others' are dropped."""

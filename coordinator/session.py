@@ -35,7 +35,7 @@ from hyperhive.model.data.download import Progress
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import LENET5, SEARCH
+from hyperhive.store.trials.terms import LENET5, SEARCH
 
 Connect = Callable[[], ContextManager[str]]
 """Opens the server that the options name, and gives its URI."""

@@ -26,7 +26,8 @@ from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.model_files import OTHER_WEIGHTS_FILE, WEIGHTS_FILE
 from hyperhive.store.errors import NotFound, StoreError
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Trial
+from hyperhive.store.trials.terms import SEARCH
+from hyperhive.store.trials.trial import Trial
 
 
 class NotCheckable(InputError):

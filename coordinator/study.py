@@ -17,7 +17,9 @@ from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.search_space import configuration, parameters, to_json
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest
-from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Draft, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH
+from hyperhive.store.trials.trial import Trial
 
 _OF_IMAGES = ("validation",)
 MAY_CHANGE = ("trials", "target", "max_time", "patience", "known")

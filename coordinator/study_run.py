@@ -26,7 +26,8 @@ from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import NotFound, StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
-from hyperhive.store.trials.trial import SEARCH, UNTUNED_TID, USUAL_TID, Trial
+from hyperhive.store.trials.terms import SEARCH, UNTUNED_TID, USUAL_TID
+from hyperhive.store.trials.trial import Trial
 
 
 class StudyFailed(InputError):

@@ -13,7 +13,8 @@ from pymongo import ASCENDING
 
 from hyperhive.common.values import mapping, number, text, whole
 from hyperhive.store.server.client import Guard
-from hyperhive.store.trials.trial import Trial, experiment_keys
+from hyperhive.store.trials.terms import experiment_keys
+from hyperhive.store.trials.trial import Trial
 
 PRESENCE_S = 45.0
 """A worker that has not reported for this long counts as gone. It reports four times as often."""

@@ -17,7 +17,8 @@ from typing import Any, Iterable, Mapping
 
 from hyperhive.common.values import number
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Trial
+from hyperhive.store.trials.terms import SEARCH
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 from hyperhive.store.workers import Pace
 from hyperhive.worker.identity import Identity

@@ -26,7 +26,8 @@ from hyperhive.store.server.address import Place
 from hyperhive.store.server.client import revoked
 from hyperhive.store.server.embedded import running_uri
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import ErrorKind, Trial
+from hyperhive.store.trials.terms import ErrorKind
+from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.claiming import Claimer
 from hyperhive.worker.device import is_device_failure
 from hyperhive.worker.heartbeat import Heartbeat, Held

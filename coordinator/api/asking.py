@@ -20,7 +20,8 @@ from hyperhive.model.data.cache import DatasetCache
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import LeaseLost, StoreUnavailable, StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import ASK, ErrorKind, Status, Trial
+from hyperhive.store.trials.terms import ASK, ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import LONGEST_MESSAGE
 from hyperhive.worker.claiming import Claimer
 from hyperhive.worker.heartbeat import Held

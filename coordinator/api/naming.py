@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive.coordinator.planning.plan import study_name
-from hyperhive.store.trials.trial import HYPEROPT, LENET5
+from hyperhive.store.trials.terms import HYPEROPT, LENET5
 
 _ASKED = "train"
 """The name of a function that has none of its own."""

@@ -25,7 +25,8 @@ from hyperhive.coordinator.views.study_state import Snapshot, Watch
 from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.coordinator.views.terminal import showing
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.store.trials.trial import SEARCH, Trial
+from hyperhive.store.trials.terms import SEARCH
+from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.local import LocalWorkers, local_workers
 from hyperhive.worker.objectives.function import arguments
 from hyperhive.worker.objectives.registry import registered

@@ -36,7 +36,7 @@ from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.model_files import WEIGHTS_FILE
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
-from hyperhive.store.trials.trial import ASK, SEARCH
+from hyperhive.store.trials.terms import ASK, SEARCH
 
 LEASE_S = 60.0
 _EXTENDS = {

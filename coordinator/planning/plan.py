@@ -14,7 +14,8 @@ from hyperhive.coordinator.spaces.named import CLASSIC
 from hyperhive.coordinator.spaces.search_space import Choice, Fixed, Node, Table
 from hyperhive.model.config import AUGMENTATIONS
 from hyperhive.model.data.loading import DatasetRequest
-from hyperhive.store.trials.trial import HYPEROPT, LENET5, Goal
+from hyperhive.store.trials.draft import Goal
+from hyperhive.store.trials.terms import HYPEROPT, LENET5
 
 ALGORITHMS = ("tpe", "random", "anneal")
 DIRECTIONS = ("minimize", "maximize")

@@ -12,7 +12,8 @@ from typing import Any, Callable, Mapping
 from hyperhive.common.errors import ConfigError, UsageError
 from hyperhive.coordinator.spaces.search_space import Node, samples
 from hyperhive.model import config
-from hyperhive.store.trials.trial import LENET5, Trial
+from hyperhive.store.trials.terms import LENET5
+from hyperhive.store.trials.trial import Trial
 
 
 @dataclass(frozen=True)

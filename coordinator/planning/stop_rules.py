@@ -11,7 +11,9 @@ from hyperhive.common.errors import UsageError
 from hyperhive.common.values import number
 from hyperhive.common.wording import in_words
 from hyperhive.coordinator.ranking import best_of, ranking
-from hyperhive.store.trials.trial import Goal, Status, Trial
+from hyperhive.store.trials.draft import Goal
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 
 _SIDES: Mapping[str, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge}
 _TARGET = re.compile(r"\s*([^\s<>=]+)\s*(<=|>=)\s*(\S+)\s*")

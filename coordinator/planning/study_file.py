@@ -16,7 +16,7 @@ from hyperhive.coordinator.spaces.named import NAMED, named
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.model.data.loading import NAMES as DATASET_NAMES
 from hyperhive.model.data.loading import DatasetRequest
-from hyperhive.store.trials.trial import LENET5
+from hyperhive.store.trials.terms import LENET5
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -13,7 +13,9 @@ from hyperhive.coordinator.ranking import ranking
 from hyperhive.coordinator.results.table import device_of, seconds_of
 from hyperhive.coordinator.study import Study
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Goal, Status, Trial
+from hyperhive.store.trials.draft import Goal
+from hyperhive.store.trials.terms import SEARCH, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import KEPT_S, host_of
 
 

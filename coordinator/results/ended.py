@@ -10,7 +10,7 @@ from hyperhive.coordinator.study import Study, differences
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH
+from hyperhive.store.trials.terms import SEARCH
 
 
 @dataclass(frozen=True)

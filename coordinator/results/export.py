@@ -15,7 +15,8 @@ from hyperhive.common.errors import OutputError
 from hyperhive.common.text import printable
 from hyperhive.coordinator.results.table import FIRST, LAST, STATUS, iso, rows
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Status, Trial
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 
 VERSION = 1
 """Of the JSON: the value of its key ``hyperhive``."""

@@ -22,7 +22,7 @@ from hyperhive.coordinator.spaces.search_space import parameters
 from hyperhive.coordinator.study import Study
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import Unstorable
-from hyperhive.store.trials.trial import REFIT, ErrorKind, Status
+from hyperhive.store.trials.terms import REFIT, ErrorKind, Status
 
 LARGEST_FILE = 100 << 20
 """Bytes. In memory it takes up to 30 times as much."""

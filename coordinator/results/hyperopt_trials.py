@@ -31,7 +31,8 @@ from hyperhive.coordinator.spaces.search_space import (
 )
 from hyperhive.coordinator.study import Study
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Status, Trial
+from hyperhive.store.trials.terms import SEARCH, Status
+from hyperhive.store.trials.trial import Trial
 
 
 def to_hyperopt_trials(store: Store, study: str) -> Trials:

@@ -8,7 +8,8 @@ from typing import Any, Container, Dict, Iterable, Mapping, Sequence
 from hyperhive.common.errors import InputError
 from hyperhive.common.values import flattened, mapping, text
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Status, Trial
+from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import KEPT_S
 
 Row = Dict[str, Any]

@@ -25,7 +25,8 @@ from hyperhive.coordinator.views.wording import (
     time_left,
 )
 from hyperhive.store.errors import StoreError
-from hyperhive.store.trials.trial import Status, Trial
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
 REFRESH_S = 2.0

@@ -13,7 +13,8 @@ from hyperhive.coordinator.views.waiting import is_asked_for, why_waiting
 from hyperhive.coordinator.views.wording import no_worker
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StudySummary
-from hyperhive.store.trials.trial import HYPEROPT, Trial, experiment_key, experiment_keys
+from hyperhive.store.trials.terms import HYPEROPT, experiment_key, experiment_keys
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
 COMPARE_EVERY_S = 60.0

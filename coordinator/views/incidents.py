@@ -6,7 +6,8 @@ from typing import Container, Sequence
 
 from hyperhive.common.text import shortened
 from hyperhive.common.wording import counted
-from hyperhive.store.trials.trial import SEARCH, ErrorKind, Status, Trial
+from hyperhive.store.trials.terms import SEARCH, ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 
 LONGEST_ERROR = 100
 """Characters of an error's message: a worker wrote it."""

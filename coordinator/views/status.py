@@ -21,7 +21,7 @@ from hyperhive.coordinator.views.wording import (
     state,
 )
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Status
+from hyperhive.store.trials.terms import Status
 
 
 def report(store: Store, name: str | None) -> Group:

@@ -14,7 +14,8 @@ from typing import Callable, Iterable, Mapping
 
 from hyperhive.coordinator.ranking import ranking
 from hyperhive.coordinator.views.time_left import seconds_left
-from hyperhive.store.trials.trial import BASELINE, SEARCH, UNTUNED_TID, USUAL_TID, Status, Trial
+from hyperhive.store.trials.terms import BASELINE, SEARCH, UNTUNED_TID, USUAL_TID, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
 

@@ -25,7 +25,8 @@ from hyperhive.coordinator.views.wording import (
     outcome,
     time_left,
 )
-from hyperhive.store.trials.trial import SEARCH, Status, Trial
+from hyperhive.store.trials.terms import SEARCH, Status
+from hyperhive.store.trials.trial import Trial
 
 _MOST_FAILING = 3
 """Trials that will be tried again, of those in the panel."""

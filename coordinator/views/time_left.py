@@ -10,7 +10,8 @@ from hyperhive.common.values import number
 from hyperhive.coordinator.planning.recipes import refit_of
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.store.trials.copies import CLEARLY_LATER
-from hyperhive.store.trials.trial import REFIT, SEARCH, Status, Trial
+from hyperhive.store.trials.terms import REFIT, SEARCH, Status
+from hyperhive.store.trials.trial import Trial
 
 _RECENT = 20
 """So many latest trials tell how long the next ones take."""

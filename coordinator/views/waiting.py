@@ -10,7 +10,8 @@ from hyperhive.common.wording import counted
 from hyperhive.coordinator.views.incidents import error_of
 from hyperhive.coordinator.views.wording import file_of, no_worker
 from hyperhive.store.store import GIVE_UP_AFTER_S
-from hyperhive.store.trials.trial import ASK, HYPEROPT, Status, Trial
+from hyperhive.store.trials.terms import ASK, HYPEROPT, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
 _LONGEST_HASH = 8

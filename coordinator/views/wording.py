@@ -15,7 +15,8 @@ from hyperhive.common.text import printable
 from hyperhive.common.values import number
 from hyperhive.common.wording import in_words, percent
 from hyperhive.coordinator.views.study_state import StudyState
-from hyperhive.store.trials.trial import Status, Trial
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
 _MOST_SHOWN = 4

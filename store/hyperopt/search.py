@@ -13,7 +13,8 @@ from typing import Any, Sequence
 
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import HYPEROPT, Status, Trial
+from hyperhive.store.trials.terms import HYPEROPT, Status
+from hyperhive.store.trials.trial import Trial
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Sequence
 
-from hyperhive.store.trials.trial import Status, command, experiment_keys
+from hyperhive.store.trials.terms import Status, command, experiment_keys
 from hyperhive.store.trials.updates import CHANGES_HANDS, RISE, from_now, issued, literal
 
 _Document = Dict[str, Any]

@@ -34,16 +34,10 @@ from pymongo import ASCENDING, DESCENDING
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.trials import copies
+from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.reader import A_JOB, A_STUDYS
-from hyperhive.store.trials.trial import (
-    Draft,
-    ErrorKind,
-    Status,
-    Trial,
-    command,
-    experiment_key,
-    experiment_keys,
-)
+from hyperhive.store.trials.terms import ErrorKind, Status, command, experiment_key, experiment_keys
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import (
     LEASE_IS_OVER,
     REFUNDED,

@@ -12,14 +12,8 @@ from typing import Any, Dict, Iterable, Mapping
 from pymongo import ASCENDING
 
 from hyperhive.store.server.client import Guard
-from hyperhive.store.trials.trial import (
-    HYPEROPT,
-    Status,
-    Trial,
-    command,
-    experiment_key,
-    experiment_keys,
-)
+from hyperhive.store.trials.terms import HYPEROPT, Status, command, experiment_key, experiment_keys
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import LEASE_IS_OVER, from_now
 
 _Document = Dict[str, Any]

@@ -2,122 +2,32 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, Mapping
+from typing import Any, Mapping
 
 from hyperhive.common.values import date, flattened, mapping, number, numbers, sequence, text, whole
+from hyperhive.store.trials.draft import NO_PRUNER, Goal
 from hyperhive.store.trials.job_schema import malformed_field
-
-
-class Status(enum.IntEnum):
-    """hyperopt's four job states, by the numbers its schema uses."""
-
-    NEW = 0  # waits for a worker: posted, or handed back
-    RUNNING = 1  # a worker holds a lease on it; once the lease is over, any worker may take it
-    DONE = 2  # has its one result that counts; immutable
-    ERROR = 3  # ended without a result, see ErrorKind; WORKER_LOST, DEVICE can still be finished
-
-
-class ErrorKind(str, enum.Enum):
-    """Why a trial ended in ``Status.ERROR``."""
-
-    OBJECTIVE = "objective"  # the objective failed in its last attempt
-    WORKER_LOST = "worker_lost"  # its workers vanished until no attempt was left
-    CANCELLED = "cancelled"  # somebody asked for its end, or nobody waits for it
-    BAD_PAYLOAD = "bad_payload"  # no worker can run its configuration, or has a result to store
-    DEVICE = "device"  # every worker's device failed at it
-
-
-SEARCH, BASELINE, REFIT = "search", "baseline", "refit"
-"""What a trial is for: the search, the accuracy without tuning, the winner trained on all data."""
-
-UNTUNED_TID, USUAL_TID = 0, 1
-"""The tids of the trials of purpose BASELINE: see ``hyperhive.model.config``."""
-
-LENET5 = "lenet5"
-"""The name of the objective that trains LeNet-5, the only one that hyperhive brings itself."""
-
-ASK = "ask-and-tell"
-"""The objective of a study whose trials programs ask for: no worker has it."""
+from hyperhive.store.trials.terms import (
+    BASELINE,
+    HYPEROPT,
+    HYPEROPTS_COMMAND,
+    LENET5,
+    REFIT,
+    SEARCH,
+    USUAL_TID,
+    ErrorKind,
+    Status,
+    experiment_key,
+    objective_of,
+)
 
 _OF_THE_STUDY = ("dataset", "schedule", "seed", "split_seed", "train_on_all", "validation_fraction")
 """The keys of LeNet-5's configurations that say which data and which random numbers it gets."""
 
-HYPEROPT = "hyperopt"
-"""The name of the objective of a job that hyperopt's ``fmin`` posted: its code is a pickle."""
 _NO_METRICS = ("step", "epoch", "seconds", "history", "reported_loss")
-_HYPEROPTS_COMMAND = ["domain_attachment", "FMinIter_Domain"]  # hyperopt.base.Domain.cmd
 _NO_TID = -1
-
-
-def command(objective: str) -> list[str]:
-    """Return hyperopt's ``misc.cmd`` for a trial of an objective."""
-    return _HYPEROPTS_COMMAND if objective == HYPEROPT else ["objective", objective]
-
-
-def _objective(cmd: Any) -> str | None:
-    """Return the objective that a ``misc.cmd`` names; None if we cannot run it."""
-    if cmd == _HYPEROPTS_COMMAND:
-        return HYPEROPT
-    return str(cmd[1]) if sequence(cmd)[:1] == ["objective"] and len(cmd) > 1 else None
-
-
-def experiment_key(study: str, purpose: str = SEARCH) -> str:
-    """Return hyperopt's ``exp_key`` for a study's trials of one purpose.
-
-    The key of a study's search trials is the study's name alone, so hyperopt's own tools, given
-    that name, see exactly the trials of the search.
-    """
-    return study if purpose == SEARCH else f"{study}/{purpose}"
-
-
-def experiment_keys(study: str) -> list[str]:
-    """Return the experiment keys of all purposes of a study."""
-    return [experiment_key(study, purpose) for purpose in (SEARCH, BASELINE, REFIT)]
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What makes a trial better: a metric of its result, and which way.
-
-    A worker makes ``result.loss`` from it: the metric's value, negated to maximize. Everybody else
-    only minimizes that loss.
-    """
-
-    metric: str = "loss"
-    direction: Literal["minimize", "maximize"] = "minimize"
-
-    @classmethod
-    def from_document(cls, stored: Any) -> Goal:
-        """Return the goal that ``misc`` names, the default if it is missing or malformed."""
-        metric, direction = (mapping(stored).get(name) for name in ("metric", "direction"))
-        if isinstance(metric, str) and metric and direction in ("minimize", "maximize"):
-            return cls(metric, direction)
-        return cls()
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A trial that is not yet posted.
-
-    ``vals`` has the values from the search space by hyperopt's labels: the index of a choice as an
-    int, None for a label that this trial has no value of, because a choice went another way.
-    ``config`` is what the objective is called with, as plain JSON. ``tid`` is unique within
-    ``(study, purpose)``. ``cost`` is the trial's relative work, in a unit that all trials of the
-    study share. Without it a trial counts as neither long nor short, and gets no second copy.
-    """
-
-    study: str
-    tid: int
-    config: Mapping[str, Any]
-    vals: Mapping[str, Any]
-    objective: str
-    purpose: str = SEARCH
-    max_attempts: int = 3
-    cost: float | None = None
-    goal: Goal = Goal()
 
 
 @dataclass(frozen=True)
@@ -137,7 +47,9 @@ class Trial:
     the Trial that ``claim`` returned and passes it back with every transition. ``claims`` is how
     often the trial was claimed, without copies; ``late`` is how many results came too late;
     ``version`` rises with every transition but a heartbeat. ``vals`` has no label of a choice that
-    went another way. Times are the server's, of an ``imported`` trial those of where it ran.
+    went another way. ``rungs`` has the losses by which others may be pruned,
+    ``artifacts`` where its files are. Times are the server's, of an ``imported`` trial those of
+    where it ran.
     docs/trials.md explains the stored fields.
     """
 
@@ -171,6 +83,10 @@ class Trial:
     copy: Copy | None
     cost: float | None
     goal: Goal
+    pruner: str
+    rungs: dict[str, float]
+    seed: int | None
+    artifacts: tuple[dict[str, Any], ...]
     imported: bool
 
     @property
@@ -199,6 +115,11 @@ class Trial:
     def diverged(self) -> bool:
         """Whether its worker reported that training diverged."""
         return bool(self.result.get("diverged"))
+
+    @property
+    def pruned(self) -> bool:
+        """Whether its worker ended it early, because it was worse than others at the same point."""
+        return self.result.get("pruned") is True
 
     @property
     def epoch(self) -> int | None:
@@ -334,17 +255,26 @@ class Trial:
             copy=_copy(document) if status is Status.RUNNING else None,
             cost=number(document.get("cost")),
             goal=Goal.from_document(misc.get("goal")),
+            pruner=text(misc.get("pruner")) or NO_PRUNER,
+            rungs=numbers(mapping(document.get("rungs"))),
+            seed=_seed(misc.get("seed")),
+            artifacts=tuple(map(mapping, sequence(document.get("artifacts")))),
             imported=misc.get("imported") is True,
         )
 
 
 def _place(exp_key: Any, cmd: Any) -> tuple[str, str, str | None]:
     """Return a trial's study, purpose and objective; hyperopt's experiments have any name."""
-    key, objective = text(exp_key) or "", _objective(cmd)
+    key, objective = text(exp_key) or "", objective_of(cmd)
     if objective == HYPEROPT:
         return key, SEARCH, objective
     study, _, purpose = key.partition("/")
     return study, purpose or SEARCH, objective
+
+
+def _seed(stored: Any) -> int | None:
+    seed = whole(stored, -1)
+    return None if seed < 0 else seed
 
 
 def _first_values(vals: Any) -> dict[str, Any]:
@@ -356,7 +286,7 @@ def _first_values(vals: Any) -> dict[str, Any]:
 def _tid(document: Mapping[str, Any]) -> Any:
     """Return a trial's number; a job of hyperopt's may have text instead."""
     tid = document.get("tid")
-    is_hyperopts = mapping(document.get("misc")).get("cmd") == _HYPEROPTS_COMMAND
+    is_hyperopts = mapping(document.get("misc")).get("cmd") == HYPEROPTS_COMMAND
     return tid if is_hyperopts and isinstance(tid, str) else max(whole(tid, _NO_TID), _NO_TID)
 
 

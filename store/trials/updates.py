@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any, Dict, Mapping
 
 from hyperhive.common.text import storable
-from hyperhive.store.trials.trial import Draft, ErrorKind, Goal, Status, command, experiment_key
+from hyperhive.store.trials.draft import NO_PRUNER, Draft, Goal
+from hyperhive.store.trials.terms import ErrorKind, Status, command, experiment_key
 
 _Document = Dict[str, Any]
 
@@ -51,7 +52,11 @@ def new_token() -> str:
 def new_document(draft: Draft) -> _Document:
     """Return a NEW trial: the fields of hyperopt's schema (``hyperopt.base.Trials``) and ours."""
     values = {label: [] if value is None else [value] for label, value in draft.vals.items()}
-    goal = {} if draft.goal == Goal() else {"goal": asdict(draft.goal)}
+    also: _Document = {} if draft.goal == Goal() else {"goal": asdict(draft.goal)}
+    if draft.pruner != NO_PRUNER:
+        also["pruner"] = draft.pruner
+    if draft.seed is not None:
+        also["seed"] = draft.seed
     return {
         "tid": draft.tid,
         "exp_key": experiment_key(draft.study, draft.purpose),
@@ -63,7 +68,7 @@ def new_document(draft: Draft) -> _Document:
             "cmd": command(draft.objective),
             "idxs": {label: [draft.tid] * len(value) for label, value in values.items()},
             "vals": values,
-            **goal,
+            **also,
         },
         "owner": None,
         "version": 0,
@@ -113,6 +118,8 @@ def new_life(max_attempts: int = 3) -> _Document:
         "late": [],
         "error": None,
         "artifact": None,
+        "artifacts": [],
+        "rungs": None,
         "progress": None,
         "pace": None,
         "copy": None,

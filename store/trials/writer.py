@@ -10,7 +10,8 @@ from pymongo.errors import DuplicateKeyError
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.server.client import Guard
 from hyperhive.store.trials.job_schema import CAN_LIVE
-from hyperhive.store.trials.trial import Status, Trial
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import either, literal
 
 _Document = Dict[str, Any]

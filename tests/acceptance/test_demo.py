@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support.home import Home
 
-from hyperhive.store.trials.trial import Status
+from hyperhive.store.trials.terms import Status
 
 
 @pytest.mark.long

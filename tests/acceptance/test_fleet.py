@@ -16,7 +16,9 @@ from support.home import Home, Program, parent, slot, until
 from hyperhive.model.data.loading import digits
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Draft, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH, Status
+from hyperhive.store.trials.trial import Trial
 
 # Read here: the tests' home hides the user's own settings from what they run.
 DEVICE_PYTHON = os.environ.get("HYPERHIVE_DEVICE_PYTHON")

@@ -14,7 +14,8 @@ from support.fleet import ended
 from support.home import REPOSITORY, Home, Program, until
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Status, Trial
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 
 BOTH = """
 import pathlib

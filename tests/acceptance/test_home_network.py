@@ -22,7 +22,8 @@ from hyperhive.coordinator.server_setup import NoUsers, prepare
 from hyperhive.store.errors import LoginRefused, LoginRevoked, StoreUnavailable
 from hyperhive.store.server.privileges import ROLES, WORKER
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, Status
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
 from hyperhive.worker.identity import Identity
 from hyperhive.worker.loop import Worker
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped

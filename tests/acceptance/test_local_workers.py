@@ -14,7 +14,8 @@ from support.home import Home, until
 
 from hyperhive.common.errors import ObjectiveError
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, Status
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
 from hyperhive.worker.local import WorkersFailed, local_workers
 
 SCRIPT = """

@@ -12,7 +12,8 @@ from support.fleet import ended, running
 from support.home import Home, until
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, Status
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
 
 DIGITS = """
 import hyperhive

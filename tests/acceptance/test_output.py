@@ -23,7 +23,9 @@ from hyperhive.coordinator.model_maker import PICTURE_FILE
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.lenet import LeNet5
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import BASELINE, Draft, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import BASELINE, Status
+from hyperhive.store.trials.trial import Trial
 
 HOSTILE = "\x1b[2J [red]空[x]\nkö"
 """A name that clears the screen, is markup, has letters that encodings lack, and two lines."""

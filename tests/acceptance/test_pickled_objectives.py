@@ -22,7 +22,8 @@ from support.home import REPOSITORY, Home, Program, until
 
 from hyperhive.mongoexp import MongoJobs, MongoTrials
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, Status
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
 
 ALLOWED = "--allow-pickled-objectives"
 

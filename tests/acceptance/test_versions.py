@@ -18,7 +18,7 @@ from support.home import REPOSITORY, Home
 
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Status
+from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH, Status
 
 pytestmark = pytest.mark.long
 

@@ -29,7 +29,8 @@ sys.path.insert(0, str(stand_ins.REPOSITORY))
 
 from hyperhive.store.errors import StoreError, StoreUnavailable
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Status, Trial
+from hyperhive.store.trials.terms import SEARCH, Status
+from hyperhive.store.trials.trial import Trial
 
 OWNER = "1234"
 """The user that runs everything: neither root nor the user of the image."""

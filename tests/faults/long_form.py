@@ -23,7 +23,7 @@ from support.writers import kill_under_load
 from hyperhive.common.wording import percent
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Status
+from hyperhive.store.trials.terms import SEARCH, Status
 
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1_000_000))
 REPORT = REPOSITORY / "docs" / "reliability.md"

@@ -30,7 +30,8 @@ from hyperhive.store.server.binary import find_mongod
 from hyperhive.store.server.privileges import PRIVILEGES, WORKER
 from hyperhive.store.server.roles import role_name
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, Status
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
 
 SECRET = "s3cr3t-sesame"
 WORKER_ROLE, WORKER_PRIVILEGES = role_name(WORKER), PRIVILEGES[WORKER]

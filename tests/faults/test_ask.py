@@ -16,7 +16,8 @@ from support.proxy import Proxy
 import hyperhive
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Status, Trial
+from hyperhive.store.trials.terms import SEARCH, Status
+from hyperhive.store.trials.trial import Trial
 
 SPACE = {"learning_rate": {"distribution": "uniform", "low": 0, "high": 1}}
 ASKER = """

@@ -16,7 +16,8 @@ from support.fleet import Fleet, draft, ended, running
 from support.home import Home, until
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Status, Trial
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 
 SHIM = Path(__file__).with_name("clock.c")

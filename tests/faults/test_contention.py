@@ -11,7 +11,8 @@ from support.clients import at_once, claim, ended, finish, happened, only, post,
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Status, Trial
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 
 ROUNDS = 20
 

@@ -10,7 +10,7 @@ from support.books import check, check_result
 from support.fleet import Fleet, answers
 from support.home import until
 
-from hyperhive.store.trials.trial import SEARCH
+from hyperhive.store.trials.terms import SEARCH
 
 
 @pytest.mark.long

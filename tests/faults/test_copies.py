@@ -11,7 +11,9 @@ from support.fleet import Fleet, draft, ended, running
 from support.home import until
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 
 EPOCHS = 20
 

@@ -18,7 +18,7 @@ from hyperhive.coordinator.views.dashboard import Dashboard
 from hyperhive.coordinator.views.dashboard_page import DashboardOptions, listen
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft
+from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.updates import new_token
 
 NAME = "<img src=x onerror=document.title='harmed'><script>document.title='harmed'"

@@ -20,7 +20,8 @@ from support.proxy import Command, Proxy
 
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.store.trials.trial import Draft, Status
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
 
 MOUNT = "mount -t tmpfs -o mode=0700,{} tmpfs '{}'"
 

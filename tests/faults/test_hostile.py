@@ -39,7 +39,9 @@ from hyperhive.model.lenet import LeNet5
 from hyperhive.model.model_files import CARD_FILE, WEIGHTS_FILE
 from hyperhive.store.errors import CorruptBlob
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.outbox import Entry, Outbox
 

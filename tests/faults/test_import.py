@@ -17,7 +17,7 @@ from support.results import adam, done, study
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.results.export import as_json
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Status
+from hyperhive.store.trials.terms import SEARCH, Status
 
 TRIALS = 12
 

@@ -27,8 +27,10 @@ from support.life import FINAL, Life, Lives
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
+from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.queue import TrialQueue
-from hyperhive.store.trials.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.terms import ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 
 OURS = ["lenet5"]
 COST = 1000

@@ -20,7 +20,9 @@ from support.proxy import Command, Proxy
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import OPERATION_TIMEOUT_S, Store
-from hyperhive.store.trials.trial import SEARCH, Draft, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import SEARCH, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 
 TIMEOUT_S = 0.5

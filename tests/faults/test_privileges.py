@@ -16,7 +16,8 @@ from hyperhive.store.errors import NotAllowed, NotFound
 from hyperhive.store.server.privileges import COORDINATOR, PRIVILEGES, ROLES, VIEWER, WORKER
 from hyperhive.store.server.roles import role_name
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, ErrorKind
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import ErrorKind
 from hyperhive.store.trials.updates import new_token
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"

@@ -19,7 +19,8 @@ from hyperhive.coordinator.suggest import Observation, Suggester
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import LeaseLost, Unstorable
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import ErrorKind, Status, Trial
+from hyperhive.store.trials.terms import ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 
 # -- fault 10: a late finish in each state ----------------------------------------------------

@@ -23,7 +23,9 @@ from hyperhive.coordinator.views.status import report
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 
 RUBBISH: list[dict[str, Any]] = [

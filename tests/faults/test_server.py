@@ -17,7 +17,7 @@ from support.writers import WRITERS, kill_under_load
 
 from hyperhive.store import store as store_module
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Status
+from hyperhive.store.trials.terms import Status
 
 
 def test_02_mongod_killed_under_load_keeps_acknowledged_writes(tmp_path: Path) -> None:

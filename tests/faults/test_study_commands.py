@@ -8,7 +8,7 @@ import pytest
 from support.fleet import Fleet, running
 from support.home import Home, until
 
-from hyperhive.store.trials.trial import ErrorKind, Status
+from hyperhive.store.trials.terms import ErrorKind, Status
 
 
 def test_a_live_study_is_cancelled(home: Home, fleet: Fleet) -> None:

@@ -16,7 +16,8 @@ from support.home import Home, until
 
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import REFIT, SEARCH, Status, Trial
+from hyperhive.store.trials.terms import REFIT, SEARCH, Status
+from hyperhive.store.trials.trial import Trial
 
 
 def searched(store: Store) -> list[Trial]:

@@ -16,7 +16,8 @@ from support.home import slot, until
 from support.plugin.hyperhive_faults import STEPS
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import ErrorKind, Status, Trial
+from hyperhive.store.trials.terms import ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 
 
 def documents(store: Store, study: str = "s") -> list[dict[str, Any]]:

@@ -22,7 +22,8 @@ from hyperhive.store.hyperopt import attachments, leases
 from hyperhive.store.hyperopt.address import standard_uri
 from hyperhive.store.server.client import with_login
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import HYPEROPT, Draft, Status
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import HYPEROPT, Status
 from hyperhive.store.trials.updates import new_token
 
 

@@ -11,7 +11,7 @@ from hyperopt.base import JOB_STATE_DONE, Domain, miscs_to_idxs_vals
 
 from hyperhive.mongoexp import MongoJobs, MongoTrials
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, Goal
+from hyperhive.store.trials.draft import Draft, Goal
 from hyperhive.store.trials.updates import new_token
 
 SPACE = {

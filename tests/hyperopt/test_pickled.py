@@ -11,7 +11,8 @@ from hyperhive.mongoexp import MongoCtrl, MongoJobs, MongoTrials
 from hyperhive.store.errors import StoreUnavailable, Unstorable
 from hyperhive.store.hyperopt.worker import _plain
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import HYPEROPT, Trial
+from hyperhive.store.trials.terms import HYPEROPT
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.objectives import hyperopt_job as pickled
 from hyperhive.worker.objectives.api import Context, Stopped

@@ -18,7 +18,8 @@ from hyperhive.mongoexp import MongoJobs
 from hyperhive.store.errors import NotFound
 from hyperhive.store.server.client import with_login
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import HYPEROPT, Draft, ErrorKind, Status
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import HYPEROPT, ErrorKind, Status
 from hyperhive.store.trials.updates import new_token
 
 

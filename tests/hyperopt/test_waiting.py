@@ -18,7 +18,8 @@ from hyperhive.mongoexp import MongoJobs, MongoTrials
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.hyperopt import search
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import HYPEROPT, Trial
+from hyperhive.store.trials.terms import HYPEROPT
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 
 SPACE = hp.uniform("x", 0, 1)

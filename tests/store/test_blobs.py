@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import CorruptBlob, NotFound
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft
+from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.updates import new_token
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH, ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 
 OURS = ["lenet5"]

@@ -7,7 +7,8 @@ import pytest
 from hyperhive.store.errors import CorruptBlob, NotFound
 from hyperhive.store.store import Store
 from hyperhive.store.studies import BREAK_S
-from hyperhive.store.trials.trial import Draft, ErrorKind
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import ErrorKind
 from hyperhive.store.trials.updates import new_token
 from hyperhive.store.workers import PRESENCE_S, Pace, new_worker_id
 

@@ -30,7 +30,7 @@ from hyperhive.store.server import embedded, mongod
 from hyperhive.store.server.binary import find_mongod
 from hyperhive.store.server.embedded import embedded_server, running_uri, stop
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft
+from hyperhive.store.trials.draft import Draft
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,8 @@ import pytest
 
 from hyperhive.store.errors import Unstorable
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, ErrorKind
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import ErrorKind
 from hyperhive.store.trials.updates import new_token
 
 NAME = os.fsdecode(b"caf\xe9")

@@ -11,7 +11,9 @@ import pytest
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.objectives.api import Outcome
 

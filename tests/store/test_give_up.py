@@ -8,7 +8,8 @@ import pytest
 from support.clients import claim, finish, here, only, post, raw
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import HYPEROPT, ErrorKind, Status, Trial
+from hyperhive.store.trials.terms import HYPEROPT, ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 
 LONG_AGO = {"$subtract": ["$$NOW", 3_600_000]}

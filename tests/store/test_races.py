@@ -10,7 +10,7 @@ from functools import partial
 from support.clients import at_once, claim, counts_of, finish, happened, only, post, try_claim
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Status
+from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.updates import new_token
 
 ROUNDS = 20

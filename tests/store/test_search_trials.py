@@ -10,8 +10,10 @@ from support.clients import claim, finish, only, post, raw
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
+from hyperhive.store.trials.draft import Draft, Goal
 from hyperhive.store.trials.job_schema import malformed_field
-from hyperhive.store.trials.trial import Draft, ErrorKind, Goal, Status, Trial
+from hyperhive.store.trials.terms import ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 
 ACCURATE = Goal("accuracy", "maximize")
 BEGAN = datetime(2026, 1, 2, 3, tzinfo=timezone.utc)

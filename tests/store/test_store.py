@@ -27,7 +27,7 @@ from hyperhive.store.errors import (
 )
 from hyperhive.store.server.address import address
 from hyperhive.store.store import OPERATION_TIMEOUT_S, Store
-from hyperhive.store.trials.trial import Draft
+from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.updates import new_token
 
 SECRET = "s3cr3t-sesame"

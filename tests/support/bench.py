@@ -9,7 +9,9 @@ from typing import Any, Iterator, Mapping
 
 from hyperhive.common.signals import StopRequest
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Draft, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import SEARCH
+from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.heartbeat import Heartbeat
 from hyperhive.worker.identity import Identity
 from hyperhive.worker.loop import Worker

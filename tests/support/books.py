@@ -15,7 +15,8 @@ from typing import Any
 from hyperhive.coordinator.search_trials import WEIGHTS_KEPT
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Status, Trial, experiment_keys
+from hyperhive.store.trials.terms import SEARCH, Status, experiment_keys
+from hyperhive.store.trials.trial import Trial
 from support.home import until
 from support.plugin.hyperhive_faults import loss_of
 

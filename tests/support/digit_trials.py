@@ -6,7 +6,8 @@ from typing import Any
 
 from hyperhive.model.data.loading import digits
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.trial import Trial
 
 
 def post(store: Store, study: str, tid: int = 0, **changes: Any) -> None:

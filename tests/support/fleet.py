@@ -11,7 +11,9 @@ from typing import Any, Callable, Iterator, Mapping
 
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Draft, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import SEARCH, Status
+from hyperhive.store.trials.trial import Trial
 from support.home import Home, Program, until
 
 PLUGIN = Path(__file__).resolve().parent / "plugin"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import List
 
 from hyperhive.store.errors import LeaseLost
-from hyperhive.store.trials.trial import ErrorKind, Status
+from hyperhive.store.trials.terms import ErrorKind, Status
 
 FINAL = (Status.DONE, Status.ERROR)
 

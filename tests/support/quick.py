@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Status, Trial
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 from support.fleet import draft, ended
 
 

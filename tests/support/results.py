@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, ErrorKind, Goal, Trial
+from hyperhive.store.trials.draft import Draft, Goal
+from hyperhive.store.trials.terms import ErrorKind
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 
 SPACE = {

@@ -8,7 +8,8 @@ import threading
 from typing import Any, Callable, Iterator
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import LENET5, Trial
+from hyperhive.store.trials.terms import LENET5
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 
 Act = Callable[[Store, Trial], None]

@@ -11,7 +11,7 @@ from pathlib import Path
 from hyperhive.store.errors import LeaseLost, StoreUnavailable
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Status
+from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.updates import new_token
 from support.fleet import answers, draft
 from support.home import until

@@ -20,7 +20,7 @@ from hyperhive.coordinator.api.plans import plan_of
 from hyperhive.coordinator.study_run import open_study as opened_by_coordinator
 from hyperhive.store.errors import LeaseLost, NotFound, StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, ErrorKind, Status
+from hyperhive.store.trials.terms import SEARCH, ErrorKind, Status
 from hyperhive.worker.objectives.api import BadResult, Stopped
 
 SPACE = {"x": hp.uniform("x", -5, 5), "kind": hp.choice("kind", ["a", "b"])}

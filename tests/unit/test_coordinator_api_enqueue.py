@@ -17,7 +17,8 @@ from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.study_run import open_study
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import ASK, SEARCH, Trial
+from hyperhive.store.trials.terms import ASK, SEARCH
+from hyperhive.store.trials.trial import Trial
 
 SPACE = {
     "lr": {"distribution": "loguniform", "low": 1e-4, "high": 1},

@@ -17,7 +17,8 @@ from hyperhive.common.errors import ObjectiveError, UsageError
 from hyperhive.coordinator.api.naming import fresh_name, given_name, objective_name
 from hyperhive.coordinator.study_run import StudyFailed
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Status, Trial
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.local import WorkersFailed
 
 SPACE = {"x": hp.uniform("x", -5, 5)}

@@ -28,7 +28,9 @@ from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import NotAllowed, NotFound
 from hyperhive.store.server.client import with_login
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import BASELINE, REFIT, Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import BASELINE, REFIT, ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 from hyperhive.web.server import PageServer
 

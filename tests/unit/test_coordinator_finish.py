@@ -24,7 +24,8 @@ from hyperhive.coordinator.views.status import report as status_report
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.store.errors import LeaseLost, NotFound, StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import REFIT, SEARCH, Status, Trial
+from hyperhive.store.trials.terms import REFIT, SEARCH, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.claiming import _is_near_end
 
 

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from hyperhive.coordinator.history import known_at, latest_claim
-from hyperhive.store.trials.trial import ErrorKind, Status, Trial
+from hyperhive.store.trials.terms import ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
 

@@ -36,7 +36,8 @@ from hyperhive.model.lenet import LeNet5
 from hyperhive.model.model_files import OTHER_WEIGHTS_FILE, WEIGHTS_FILE
 from hyperhive.store.errors import NotFound
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, ErrorKind, Trial
+from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH, ErrorKind
+from hyperhive.store.trials.trial import Trial
 
 HIDDEN = {"distribution": "quniform", "low": 16, "high": 128, "step": 16}
 LOSSES = {16: 0.31, 32: 0.2, 48: 0.11, 64: 0.047, 80: 0.09, 96: 0.1, 112: 0.13, 128: 0.4}

@@ -53,7 +53,9 @@ from hyperhive.model.model_files import CARD_FILE, WEIGHTS_FILE
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import NotFound, StoreUnavailable, StudyChanged
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Draft, ErrorKind, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH, ErrorKind
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 
 TEST_IMAGES = 24

@@ -20,7 +20,8 @@ from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, ErrorKind, Status, Trial
+from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH, ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 
 
 @pytest.fixture(autouse=True)

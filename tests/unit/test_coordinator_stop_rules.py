@@ -18,7 +18,9 @@ from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.store.errors import StudyChanged
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Draft, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import SEARCH
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 
 KNOWN = ({"x": 0.5}, {"x": 0.25})

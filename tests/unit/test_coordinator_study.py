@@ -20,7 +20,7 @@ from hyperhive.coordinator.study import Study, differences
 from hyperhive.model.config import UNTUNED, USUAL, TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset
-from hyperhive.store.trials.trial import BASELINE
+from hyperhive.store.trials.terms import BASELINE
 
 EVERY_KEY = """
 name = "every-key"

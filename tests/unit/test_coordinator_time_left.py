@@ -10,7 +10,8 @@ import pytest
 
 from hyperhive.coordinator.views.study_state import StudyState, refit_length
 from hyperhive.coordinator.views.wording import time_left
-from hyperhive.store.trials.trial import BASELINE, REFIT, SEARCH, Copy, Status, Trial
+from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH, Status
+from hyperhive.store.trials.trial import Copy, Trial
 
 START = datetime(2026, 11, 22, tzinfo=timezone.utc)
 

@@ -21,7 +21,9 @@ from hyperhive.coordinator.views.terminal import Lines, panel
 from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import ASK, HYPEROPT, SEARCH, Draft, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import ASK, HYPEROPT, SEARCH, Status
+from hyperhive.store.trials.trial import Trial
 
 LACKING = "for objective mine: 2 workers are here without it; install its package there"
 

@@ -20,7 +20,9 @@ from hyperhive.coordinator.views.study_state import Snapshot, StudyState
 from hyperhive.coordinator.views.terminal import Lines, panel
 from hyperhive.coordinator.views.wording import doing, named, outcome
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import BASELINE, REFIT, Draft, ErrorKind, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import BASELINE, REFIT, ErrorKind
+from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.trial_run import progress_in_words
 
 VALS = {"batch_size": 512.0, "learning_rate": 0.03, "hidden_units": 64.0, "activation": "relu"}

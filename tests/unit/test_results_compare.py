@@ -10,7 +10,7 @@ from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.results.compare import compare
 from hyperhive.store.errors import NotFound
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Goal
+from hyperhive.store.trials.draft import Goal
 from hyperhive.store.workers import new_worker_id
 
 

@@ -25,7 +25,8 @@ from hyperhive.coordinator.results.table import rows
 from hyperhive.coordinator.study import Study
 from hyperhive.store.errors import StudyChanged, StudyWithdrawn, Unstorable
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import SEARCH, Draft, Goal, Status
+from hyperhive.store.trials.draft import Draft, Goal
+from hyperhive.store.trials.terms import SEARCH, Status
 
 TRIAL = {
     "tid": 0,

@@ -9,7 +9,9 @@ import pytest
 from support.clients import counts_of
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import Pace
 from hyperhive.worker.claiming import Claimer, pace_of
 from hyperhive.worker.identity import Identity

@@ -9,7 +9,7 @@ from typing import Any, Iterator
 import pytest
 
 from hyperhive.common.errors import DeviceError, ObjectiveError
-from hyperhive.store.trials.trial import Goal
+from hyperhive.store.trials.draft import Goal
 from hyperhive.worker.objectives.files import checked, digests, load
 
 DIGITS = """

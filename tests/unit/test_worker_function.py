@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from hyperhive.store.trials.trial import REFIT, SEARCH, Goal
+from hyperhive.store.trials.draft import Goal
+from hyperhive.store.trials.terms import REFIT, SEARCH
 from hyperhive.worker.objectives import function as function_module
 from hyperhive.worker.objectives.api import BadResult, Outcome, Stopped
 from hyperhive.worker.objectives.function import FunctionObjective, RunningTrial, arguments

@@ -12,7 +12,9 @@ from support.home import until
 
 from hyperhive.store.errors import LoginRefused
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, ErrorKind, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import ErrorKind, Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.heartbeat import Heartbeat
 from hyperhive.worker.identity import Identity

@@ -10,7 +10,8 @@ from support.bench import living, succeeds
 from support.home import until
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import ASK, HYPEROPT, Draft
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import ASK, HYPEROPT
 from hyperhive.worker.objectives import lacking
 from hyperhive.worker.objectives.lacking import Lacking
 

@@ -16,7 +16,9 @@ from hyperhive.common.errors import ConfigError, DeviceError
 from hyperhive.store.errors import LoginRefused, StoreUnavailable
 from hyperhive.store.server.address import place
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 from hyperhive.worker import loop
 from hyperhive.worker.objectives.api import Context, Objective, Outcome, Stopped

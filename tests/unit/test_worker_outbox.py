@@ -17,7 +17,9 @@ import pytest
 from hyperhive.common.locks import AT_ONCE, LOCK_IS_HELD, locked
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, Status, Trial
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.outbox import (
     Entry,

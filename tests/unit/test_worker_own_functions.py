@@ -15,7 +15,9 @@ from support.bench import Bench, post, the_trial
 from support.home import until
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Goal, Status, Trial
+from hyperhive.store.trials.draft import Goal
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.objectives.function import FunctionObjective, RunningTrial
 
 Run = Callable[..., Trial]

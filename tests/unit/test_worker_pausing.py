@@ -17,7 +17,8 @@ from support.printed import plain
 from hyperhive import cli
 from hyperhive.coordinator.views.status import report as status_report
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Draft, Status
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.updates import new_token
 from hyperhive.worker import sensors
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped

@@ -13,7 +13,8 @@ import pytest
 from support.bench import Bench, post, succeeds, the_trial
 
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Status, Trial
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import LONGEST_MESSAGE
 from hyperhive.worker.objectives.api import Context, Outcome
 

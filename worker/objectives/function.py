@@ -9,7 +9,7 @@ import os
 from typing import Any, Callable, Mapping, Sequence
 
 from hyperhive.common.values import is_number, number
-from hyperhive.store.trials.trial import Goal
+from hyperhive.store.trials.draft import Goal
 from hyperhive.worker.objectives.api import BadResult, Context, Outcome, Stopped
 from hyperhive.worker.objectives.goal import WORST_LOSS
 

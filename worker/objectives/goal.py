@@ -6,7 +6,9 @@ import math
 from dataclasses import replace
 
 from hyperhive.common.values import is_number, mapping, number, sequence
-from hyperhive.store.trials.trial import REFIT, Goal, Trial
+from hyperhive.store.trials.draft import Goal
+from hyperhive.store.trials.terms import REFIT
+from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.objectives.api import BadResult, Outcome
 
 WORST_LOSS = math.inf

@@ -9,7 +9,7 @@ from typing import Iterable
 
 from hyperhive.common.text import shortened
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import ASK, HYPEROPT, LENET5
+from hyperhive.store.trials.terms import ASK, HYPEROPT, LENET5
 
 log = logging.getLogger(__name__)
 

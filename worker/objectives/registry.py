@@ -16,7 +16,7 @@ import sys
 from typing import Any, Mapping
 
 from hyperhive.common.errors import DeviceError
-from hyperhive.store.trials.trial import HYPEROPT, LENET5
+from hyperhive.store.trials.terms import HYPEROPT, LENET5
 from hyperhive.worker.objectives.api import Context, Objective, Outcome
 from hyperhive.worker.objectives.command import Command
 from hyperhive.worker.objectives.files import load

@@ -201,7 +201,7 @@ class Study:
         if self._asker is None or not isinstance(trial, AskedTrial):
             raise UsageError("study.tell takes a trial that this study's ask has returned")
         with self._asking:
-            if error is not None:
+            if error is not None and not trial.pruner.has_pruned:
                 self._asker.tell_error(trial, str(error))
             else:
                 self._asker.tell(trial, found)

@@ -41,6 +41,11 @@ MAX_TIME = typer.Option(
     None, metavar="TIME", help='Stop after this time: "90 min", "2 h", or seconds.'
 )
 PATIENCE = typer.Option(None, help="Stop after this many trials without a better one.")
+PRUNER = typer.Option(
+    None,
+    help="End trials early that are worse than others at the same point: none, median or asha. "
+    "[none]",
+)
 REFIT = typer.Option(True, help="Train the winner on training and validation data before the test.")
 TIMEOUT = typer.Option(
     None,
@@ -67,6 +72,7 @@ def coordinator(
     target: Optional[str] = TARGET,
     max_time: Optional[str] = MAX_TIME,
     patience: Optional[int] = PATIENCE,
+    pruner: Optional[str] = PRUNER,
     refit: bool = REFIT,
     timeout: Optional[float] = TIMEOUT,
     models: Path = MODELS,
@@ -99,6 +105,7 @@ def coordinator(
         target=target,
         max_time=max_time,
         patience=patience,
+        pruner=pruner,
         refit=refit,
         timeout=timeout,
         models=models,

@@ -29,13 +29,17 @@ class FakeTrial:
 
 
 class FakeContext:
-    """A context without a worker: it keeps what is reported, and asks to stop after some looks."""
+    """A context without a worker: it keeps what is reported, and asks to stop after some looks.
 
-    def __init__(self, looks: int = 1000, **of_trial: Any) -> None:
+    With ``prunes``, it asks because the trial is pruned.
+    """
+
+    def __init__(self, looks: int = 1000, prunes: bool = False, **of_trial: Any) -> None:
         self.device = "cpu"
         self.trial = FakeTrial(**of_trial)
         self.reported: list[Mapping[str, Any]] = []
         self._looks = looks
+        self._prunes = prunes
 
     def report(self, progress: Mapping[str, Any], seconds_left: float) -> None:
         """Keep progress."""
@@ -45,6 +49,10 @@ class FakeContext:
         """Return whether it was asked often enough."""
         self._looks -= 1
         return self._looks < 0
+
+    def is_pruned(self) -> bool:
+        """Return whether it asked to stop because the trial is pruned."""
+        return self._prunes and self._looks < 0
 
 
 def result_of(

@@ -64,6 +64,9 @@ class Context:
         should_stop: call it often; when it returns true, raise ``Stopped``.
         trial: the trial to run.
         store: the store that the trial is in.
+        is_pruned: tells, once ``should_stop`` has returned true, whether that is because others
+            were better at the same point. Then an objective may return in place of raising
+            ``Stopped``: its outcome is kept, but for the weights, with the last reported value.
     """
 
     device: str
@@ -72,6 +75,7 @@ class Context:
     should_stop: Callable[[], bool]
     trial: Trial
     store: Store
+    is_pruned: Callable[[], bool] = lambda: False
 
 
 Objective = Callable[[Mapping[str, Any], Context], Outcome]

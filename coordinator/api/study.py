@@ -242,7 +242,7 @@ class Study:
 
     def _described(self) -> str:
         stored, trials = self._stored(), self.trials
-        ended = sum(trial.state in ("done", "diverged", "failed") for trial in trials)
+        ended = sum(trial.state not in ("waiting", "running") for trial in trials)
         state = "cancelled" if stored.cancelled else "ended" if stored.result else "open"
         lines = [f"study {self._name} ({state}): {ended} of {stored.spec['trials']} trials ended"]
         if stored.finish_reason is not None:

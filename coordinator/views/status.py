@@ -17,6 +17,7 @@ from hyperhive.coordinator.views.wording import (
     named,
     others,
     outcome,
+    pruned,
     report_of,
     state,
 )
@@ -57,7 +58,7 @@ def _row(study: StudyState) -> list[Text]:
     count, best, test = study.counts, study.best, study.test_accuracy
     return literal(
         study.title + (f" ({state(study)})" if state(study) else ""),
-        done(study),
+        done(study) + pruned(study),
         *(str(count[each]) for each in (Status.RUNNING, Status.NEW, Status.ERROR)),
         "" if best is None else outcome(best),
         "" if test is None else percent(test),

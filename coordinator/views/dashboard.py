@@ -199,11 +199,7 @@ def _chart(study: StudyState) -> _Json:
     """Return what the chart draws: points are a tid and an accuracy, 0 to 1, by tid."""
     points = _points(measured(study.searched))
     best = _points(measured(study.ranked[:1]))
-    bad = [
-        trial.tid
-        for trial in study.searched
-        if trial.status is Status.ERROR or trial.diverged or trial.pruned
-    ]
+    bad = [trial.tid for trial in study.searched if trial.status is Status.ERROR or trial.diverged]
     together = -(-len(points) // _POINTS) or 1
     return {
         "last": max([study.budget - 1, *(trial.tid for trial in study.searched[-1:])]),
@@ -216,9 +212,7 @@ def _chart(study: StudyState) -> _Json:
         "bad": bad[:: -(-len(bad) // _POINTS) or 1],
         "untuned": study.untuned_accuracy,
         "usual": study.usual_accuracy,
-        "text": _chart_in_words(
-            study, [accuracy for _, accuracy in points], len(bad) - study.pruned
-        ),
+        "text": _chart_in_words(study, [accuracy for _, accuracy in points], len(bad)),
     }
 
 

@@ -82,9 +82,10 @@ class Pruner:
             return
         self.has_pruned = rule.prunes(*stands)
         if self.has_pruned:
+            point = f"{rung} of its length" if "/" in rung else rung
             log.info(
                 "%s: ending it early (%s): at %s, %d of %d others were better",
-                *(trial.full_title, trial.pruner, rung, stands.better, stands.others),
+                *(trial.full_title, trial.pruner, point, stands.better, stands.others),
             )
 
     def outcome(self, found: Mapping[str, Any]) -> Outcome:

@@ -133,6 +133,15 @@ def test_reports_are_shown_live_and_kept() -> None:
     assert all(type(value) in (int, float) for entry in history for value in entry.values())
 
 
+def test_a_report_may_say_how_many_steps_there_are() -> None:
+    """That is told the worker, and is no metric."""
+    context = FakeContext()
+    trial = RunningTrial(context)  # type: ignore[arg-type]
+    trial.report(np.int64(1), of=np.int64(30), loss=0.5)
+    assert context.reported == [{"step": 1, "of": 30, "loss": 0.5}]
+    assert trial.history == [{"step": 1, "loss": 0.5}]
+
+
 @pytest.mark.parametrize(
     ("step", "metrics", "said"),
     [
@@ -142,6 +151,8 @@ def test_reports_are_shown_live_and_kept() -> None:
         (True, {}, "reported bool True as step: it must be a number"),
         (4, {"accuracy": "high"}, "digits.py:train reported str 'high' as accuracy: it must be"),
         (4, {"accuracy": None}, "reported nothing (None) as accuracy: it must be a number"),
+        (4, {"of": "ten"}, "reported str 'ten' as of: it must be a number"),
+        (4, {"of": 0}, "digits.py:train reported a step of 0: that must be above 0"),
         (4, {"loss": np.zeros(3)}, "reported ndarray of shape [3] as loss: it must be a number"),
     ],
 )

@@ -62,7 +62,7 @@ def reporting(losses: Sequence[Any], asks: bool = False, of: float | None = None
 
     def train(config: Mapping[str, Any], trial: RunningTrial) -> float:
         for step, loss in enumerate(losses, 1):
-            trial.report(step, of, loss=loss)
+            trial.report(step, of=of, loss=loss)
             if asks and trial.should_stop():
                 return 0.0
         return 0.0

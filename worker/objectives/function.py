@@ -46,7 +46,7 @@ class RunningTrial:
         self.history: list[dict[str, Any]] = []
         self.was_told_to_stop = False
 
-    def report(self, step: float, of: float | None = None, **metrics: Any) -> None:
+    def report(self, step: float, *, of: float | None = None, **metrics: Any) -> None:
         """Report metrics after a step, such as an epoch; they are shown live and kept.
 
         Of a hundred thousand numbers and more, every second report is forgotten.

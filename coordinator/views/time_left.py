@@ -147,10 +147,8 @@ def _search_left(
     trials: Sequence[Trial], unposted: int, hands: list[_Hand], paces: _Paces
 ) -> float:
     """Return the time until all trials have ended but a refit that waits."""
-    latest, share = (
-        [each for each in trials if each.purpose == SEARCH][-_RECENT:],
-        paces.usual_share,
-    )
+    latest = [each for each in trials if each.purpose == SEARCH][-_RECENT:]
+    share = paces.usual_share
     usual = share * _mean(map(paces.cost, latest or trials))
     waiting = [each for each in trials if each.status is Status.NEW and each.purpose != REFIT]
     one_by_one = min(max(unposted, 0), _DEALT)

@@ -24,6 +24,7 @@ from hyperhive.coordinator.views.study_state import measured
 from hyperhive.coordinator.views.wording import hyperparameters
 from hyperhive.model.calibration import Calibration
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.interval import wilson_interval
 from hyperhive.model.metrics import Evaluation
 from hyperhive.store.trials.trial import Trial
 
@@ -94,9 +95,10 @@ def draw(
 def _draw_images(
     figure: SubFigure, canvas: FigureCanvasAgg, dataset: Dataset, answers: Answers
 ) -> None:
+    low, high = map(percent, wilson_interval(answers.accuracy, len(dataset.test_labels)))
     said = (
         f"{percent(answers.accuracy)} of {len(dataset.test_labels):,} unseen images classified "
-        "correctly"
+        f"correctly ({low.replace(' %', '')} to {high})"
     )
     title = Lettering(canvas, 15, "bold")
     room = _WIDTH - 2 * _GAP - title.width(f": {said}")

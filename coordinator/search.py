@@ -225,6 +225,7 @@ class Search:
             self._watch(self._snapshot(phase))
             self._pause(POLL_S)
             trials = self.persist(lambda: self._look_at_others(drafts))
+        self.persist(self._sweep.require_study)  # they may have ended because it was cancelled
         return trials
 
     def _look_at_others(self, drafts: Sequence[Draft]) -> list[Trial]:

@@ -21,10 +21,9 @@ from hyperhive.common.text import printable
 from hyperhive.common.wording import percent
 from hyperhive.coordinator.ranking import ranking
 from hyperhive.coordinator.views.study_state import measured
-from hyperhive.coordinator.views.wording import hyperparameters
+from hyperhive.coordinator.views.wording import hyperparameters, interval
 from hyperhive.model.calibration import Calibration
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.interval import wilson_interval
 from hyperhive.model.metrics import Evaluation
 from hyperhive.store.trials.trial import Trial
 
@@ -95,10 +94,10 @@ def draw(
 def _draw_images(
     figure: SubFigure, canvas: FigureCanvasAgg, dataset: Dataset, answers: Answers
 ) -> None:
-    low, high = map(percent, wilson_interval(answers.accuracy, len(dataset.test_labels)))
+    count = len(dataset.test_labels)
     said = (
-        f"{percent(answers.accuracy)} of {len(dataset.test_labels):,} unseen images classified "
-        f"correctly ({low.replace(' %', '')} to {high})"
+        f"{percent(answers.accuracy)} of {count:,} unseen images classified correctly "
+        f"({interval(answers.accuracy, count)})"
     )
     title = Lettering(canvas, 15, "bold")
     room = _WIDTH - 2 * _GAP - title.width(f": {said}")

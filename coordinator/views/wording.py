@@ -188,22 +188,19 @@ def time_left(seconds: float | None) -> str:
     return f"about {seconds / 60:.0f} min left"
 
 
-def interval(share: float | None, images: int) -> str:
-    """Return how sure a measured accuracy is: ``95 % interval 74.3 to 78.0 % (2,000 images)``.
-
-    Nothing if it is unknown, or on how many images it was measured.
-    """
-    if share is None or images < 1:
-        return ""
-    low, high = map(percent, wilson_interval(share, images))
-    return f"95 % interval {low.replace(' %', '')} to {high} ({counted(images, 'image')})"
+def interval(accuracy: float, images: int) -> str:
+    """Return how sure an accuracy is that was measured: ``95 % interval 74.3 to 78.0 %``."""
+    low, high = map(percent, wilson_interval(accuracy, images))
+    return f"95 % interval {low.replace(' %', '')} to {high}"
 
 
 def on_test_images(card: Card, remark: str = "") -> str:
-    """Return how good a model is on test images it has not seen, and how sure that is."""
-    sure = interval(card.test_accuracy, card.test_images)
+    """Return how good a model is on the test images, and how sure that is."""
     said = f"{percent(card.test_accuracy)} of test images{remark}"
-    return f"{said}, {sure}" if sure else said
+    if card.test_accuracy is None or card.test_images < 1:
+        return said
+    sure = interval(card.test_accuracy, card.test_images)
+    return f"{said}, {sure} ({counted(card.test_images, 'image')})"
 
 
 def literal(*texts: str, style: str = "") -> list[Text]:

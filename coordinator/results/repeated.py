@@ -59,7 +59,11 @@ class Repeated:
     @property
     def deviation(self) -> float | None:
         """The standard deviation of the values, that of a sample (n - 1); None of fewer than 2."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else None
+        if self.mean is None or len(self.values) < 2:
+            return None
+        # Not statistics.stdev: the square of a loss that exploded is no float.
+        apart = math.hypot(*(value - self.mean for value in self.values))
+        return apart / math.sqrt(len(self.values) - 1)
 
     @classmethod
     def of(cls, trial: Trial, repeats: Iterable[Trial]) -> Repeated:
@@ -148,7 +152,8 @@ def in_full(one: Repeated) -> str:
     least, most = (_figure(one, pick(one.values, default=0.0)) for pick in (min, max))
     both = f" ({least.replace(' %', '')} to {most})" if len(one.values) > 1 else ""
     searched = "" if one.searched is None else f"; {_figure(one, one.searched)} in the search"
-    return f"{one.metric.replace('_', ' ')} {in_short(one, both)}{searched}"
+    metric = "" if one.mean is None else one.metric.replace("_", " ") + " "
+    return f"{metric}{in_short(one, both)}{searched}"
 
 
 def in_short(one: Repeated, both: str = "") -> str:

@@ -136,6 +136,11 @@ def test_what_they_gave_is_said_with_its_spread() -> None:
     said = "0.25 over 1 repeat, 1 repeat diverged, 1 repeat failed"
     assert told([one, other])["others"] == f"trial 4: {said}"
     assert in_full(other) == f"loss {said}"
+    exploded = Repeated(4, "loss", 1.0, (), (math.inf, math.inf), failed=0)
+    assert in_full(exploded) == "2 repeats diverged; 1 in the search"
+    assert Repeated(4, "loss", 1.0, (1e300, 3e300), (1e300, 3e300), 0).deviation == pytest.approx(
+        2**0.5 * 1e300
+    )
     assert told([]) == {}
 
 

@@ -154,21 +154,17 @@ def run(store: Store, folder: Path, watch: Watch = lambda snapshot: None) -> Res
 def test_lost_replies_lose_no_repeat(
     store: Store, mongo_uri: str, between: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the posts, and of what the study has come to, every second reply is lost."""
+    """That to the post of one, and the first to each decision of the study."""
     monkeypatch.setattr("hyperhive.coordinator.search._RECONNECT_S", 0.01)
-    lost: dict[str, int] = {"post": 0, "settled": 0}
-
-    def drops(command: Any) -> bool:
-        kinds = {"post": proxy.post(command), "settled": "settled." in str(command.get("update"))}
-        for each, is_one in kinds.items():
-            lost[each] += is_one
-        return any(is_one and lost[each] % 2 == 1 for each, is_one in kinds.items())
-
-    between.drop = drops
+    settled = proxy.every_second(lambda command: "settled." in str(command.get("update")))
+    second_repeat = PLAN.trials + 1
+    between.drop = lambda command: (
+        settled(command) or (proxy.post(command) and between.carried["post"] == second_repeat)
+    )
     with working(mongo_uri, deliver, objective="noisy"), Store(between.uri(mongo_uri)) as through:
         result = run(through, tmp_path)
-    assert lost["post"] >= 10
-    assert lost["settled"] == 4
+    assert between.dropped == {"post": 1, "findAndModify": 2}
+    assert between.carried["post"] == PLAN.trials + 6
     each_ran_once(store)
     assert len(result.repeated) == 3
     assert result.winner.tid == result.repeated[0].trial

@@ -89,10 +89,10 @@ class Plan:
         named = isinstance(self.objective, str) and self.objective not in ("", HYPEROPT)
         _require(named, "objective must be the name under which workers know what a trial runs")
         _require(self.repeats < REPEATS_END, f"repeats must be below {REPEATS_END}")
-        is_asked = self.repeats > 0 and self.objective == ASK
         _require(
-            not is_asked,
-            "repeats must be 0 for a study whose trials programs ask for: nobody would run them",
+            self.repeats == 0 or self.objective != ASK,
+            "repeats are for workers, and programs ask for this study's trials: omit repeats, or "
+            "name an objective that workers have",
         )
         is_share = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
         _require(is_share, "validation must be a number between 0 and 1")
@@ -151,7 +151,11 @@ class Plan:
 
 _WORDS = {"algorithm": ALGORITHMS, "augment": AUGMENTATIONS, "direction": DIRECTIONS}
 _COUNTS = {
-    **{"trials": 1, "seed": 0, "batch_size": 1, "startup": 1, "max_attempts": 1},
+    "trials": 1,
+    "seed": 0,
+    "batch_size": 1,
+    "startup": 1,
+    "max_attempts": 1,
     "repeats": 0,
 }
 

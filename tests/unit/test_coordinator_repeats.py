@@ -27,6 +27,8 @@ from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyRun, open_study
+from hyperhive.coordinator.views.dashboard import content
+from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.status import report as status_report
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.coordinator.views.summary import Result, summary
@@ -192,7 +194,7 @@ def test_a_number_of_repeats_that_no_study_can_have_is_refused(repeats: Any) -> 
     """In one sentence, as all that a plan cannot have."""
     with pytest.raises(UsageError, match="repeats must be"):
         plan(repeats=repeats)
-    with pytest.raises(UsageError, match="repeats must be 0 for a study whose trials programs ask"):
+    with pytest.raises(UsageError, match="repeats are for workers, and programs ask for"):
         plan(repeats=1, objective="ask-and-tell")
 
 
@@ -232,6 +234,9 @@ def test_a_lucky_trial_loses(store: Store, mongo_uri: str, tmp_path: Path) -> No
     assert "5 of 5" in shown
     assert f"repeats: {said}" in shown
     assert "best trial 1: x 0.2" in shown
+    fleet = FleetReader(store).read()
+    page = content(fleet, fleet.studies[0])["study"]
+    assert (page["repeats"], page["best"]["trial"], page["others"]) == (said, 1, "")
 
 
 def test_if_no_repeat_gives_a_result_the_best_of_the_search_wins(

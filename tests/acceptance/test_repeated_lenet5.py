@@ -11,7 +11,7 @@ from hyperhive.store.trials.terms import REPEAT, SEARCH, Status
 
 STUDY = """
 name = "digits"
-trials = 4
+trials = 3
 algorithm = "random"
 
 [dataset]
@@ -19,7 +19,7 @@ name = "digits"
 
 [space]
 learning_rate = { distribution = "loguniform", low = 0.02, high = 0.1 }
-epochs = { distribution = "quniform", low = 2, high = 4, step = 1 }
+epochs = { distribution = "quniform", low = 1, high = 2, step = 1 }
 momentum = { distribution = "uniform", low = 0.5, high = 0.9 }
 """
 

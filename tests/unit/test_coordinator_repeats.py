@@ -194,6 +194,10 @@ def test_a_number_of_repeats_that_no_study_can_have_is_refused(repeats: Any) -> 
     """In one sentence, as all that a plan cannot have."""
     with pytest.raises(UsageError, match="repeats must be"):
         plan(repeats=repeats)
+
+
+def test_a_study_that_programs_ask_has_no_repeats() -> None:
+    """Nobody would run them; it is said before the study is made."""
     with pytest.raises(UsageError, match="repeats are for workers, and programs ask for"):
         plan(repeats=1, objective="ask-and-tell")
 

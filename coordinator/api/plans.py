@@ -37,6 +37,7 @@ def plan_of(
     patience: int | None = None,
     try_first: Sequence[Mapping[str, Any]] = (),
     pruner: str = NO_PRUNER,
+    repeats: int = 0,
 ) -> Plan:
     """Return a plan; its fields say what the arguments mean. Raises ``UsageError``.
 
@@ -66,6 +67,7 @@ def plan_of(
         patience=patience,
         known=tuple(try_first),
         pruner=pruner,
+        repeats=repeats,
     )
 
 

@@ -55,6 +55,7 @@ def search(
     patience: int | None = None,
     try_first: Sequence[Mapping[str, Any]] = (),
     pruner: str = "none",
+    repeats: int = 0,
     on_trial_end: OnTrialEnd | None = None,
     progress: bool = True,
 ) -> Study:
@@ -76,6 +77,7 @@ def search(
         patience: ends the search when so many trials have ended after the best one.
         try_first: configurations to run first.
         pruner: ends trials early that are worse than others: ``"none"``, ``"median"``, ``"asha"``.
+        repeats: how often each of the best few is run again, under other seeds; the mean decides.
         on_trial_end: called with the study and each trial, as they end. An error in it ends this
             call; ``study.stop()`` ends the search.
         progress: whether to show the search.
@@ -85,10 +87,10 @@ def search(
     """
     _require_usable(train, workers)
     objective = objective_name(train) if workers == 0 else given_name(train)
-    drawn: Any = {"algorithm": algorithm, "seed": seed, "startup": startup}
+    drawn: Any = {"algorithm": algorithm, "seed": seed, "startup": startup, "pruner": pruner}
     goal: Any = {"metric": metric, "direction": direction, "max_attempts": max_attempts}
     ends: Any = {"target": target, "max_time": max_time, "patience": patience}
-    rest: Any = {"data": data, "validation": validation, "try_first": try_first, "pruner": pruner}
+    rest: Any = {"data": data, "validation": validation, "try_first": try_first, "repeats": repeats}
     chosen = fresh_name(objective, data) if name is None else name
     plan = plan_of(chosen, objective, space, trials, **drawn, **goal, **ends, **rest)
     return _searched(plan, store, train, workers, on_trial_end, progress)

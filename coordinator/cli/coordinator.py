@@ -46,6 +46,10 @@ PRUNER = typer.Option(
     help="End trials early that are worse than others at the same point: none, median or asha. "
     "[none]",
 )
+REPEATS = typer.Option(
+    None,
+    help="Run each of the best 3 so often again, under other seeds; the best mean wins. [0]",
+)
 REFIT = typer.Option(True, help="Train the winner on training and validation data before the test.")
 TIMEOUT = typer.Option(
     None,
@@ -73,6 +77,7 @@ def coordinator(
     max_time: Optional[str] = MAX_TIME,
     patience: Optional[int] = PATIENCE,
     pruner: Optional[str] = PRUNER,
+    repeats: Optional[int] = REPEATS,
     refit: bool = REFIT,
     timeout: Optional[float] = TIMEOUT,
     models: Path = MODELS,
@@ -106,6 +111,7 @@ def coordinator(
         max_time=max_time,
         patience=patience,
         pruner=pruner,
+        repeats=repeats,
         refit=refit,
         timeout=timeout,
         models=models,

@@ -43,7 +43,7 @@ class Order:
         return self.name in _names(worker)
 
     def reason(self, holds: bool) -> str:
-        """Return why a worker is paused, for its record; ``holds`` says if it still runs a trial."""
+        """Return why a worker is paused, for its record; ``holds``: it still runs a trial."""
         by = f"by {self.by}"
         if self.wish is Wish.PAUSE:
             return f"soon, {by}" if holds else by

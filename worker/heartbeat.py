@@ -94,6 +94,8 @@ class Heartbeat:
         self._got_through = False
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self.failure: BaseException | None = None
+        self.began = threading.Event()
+        """Set after the first beat. A worker that claimed before it would hold a trial unseen."""
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()
@@ -161,6 +163,7 @@ class Heartbeat:
             with self._connect() as store:
                 while not self._ended.is_set():
                     self.beat(store)
+                    self.began.set()
                     self._wake.wait(min(self._lease / 4, PRESENCE_S / 4))
                     self._wake.clear()
                 if self._got_through:  # else the server is away, and the record expires by itself
@@ -171,6 +174,8 @@ class Heartbeat:
                 self.failure = error
                 if self._held is not None:
                     self._held.lost.set()
+        finally:
+            self.began.set()
 
     def beat(self, store: Store) -> None:
         """Beat once: renew the held trial's lease and read its order, then update the record."""

@@ -152,6 +152,7 @@ class Worker:
                     orders=self._orders,
                 )
                 with heartbeat:
+                    heartbeat.began.wait()
                     self._work(store, heartbeat)
         except StoreUnavailable as error:
             if self._find_server() is None:  # it ends with the last command that uses it

@@ -204,12 +204,14 @@ def test_an_unknown_name_is_refused_with_those_that_are_known(store: Store) -> N
     here(store, "nano-12-abcdef")
     store.workers.leave("nano-12-abcdef")
     here(store, "w")
-    with pytest.raises(NotFound, match="those that have are nano, w$"):
+    with pytest.raises(NotFound, match=r"those that have are nano, w$"):
         ordered(store, Wish.PAUSE, "nan")
-    with pytest.raises(NotFound, match="those that have are nano, w$"):
+    with pytest.raises(NotFound, match=r"those that have are nano, w$"):
         withdraw(store, "nan")
     assert store.orders.all() == []
-    assert ordered(store, Wish.PAUSE, "nano")[0] == "nano: no worker is here now"
+    assert ordered(store, Wish.PAUSE, "nano")[0] == (
+        "nano: no worker is here now; those that start or come back obey"
+    )
     assert withdraw(store, "nano") == "nano takes trials again"
     assert withdraw(store, "nano") == "nano was not paused"
 

@@ -81,7 +81,7 @@ class Giving:
             if not open_ or stop.wait(_LOOK_EVERY_S):
                 break
         if not ids:
-            yield f"{order.name}: no worker is here now"
+            yield f"{order.name}: no worker is here now; those that start or come back obey"
         yield f"`hyperhive worker resume {order.name}` lets it take trials again"
 
     def _workers(self) -> list[WorkerRecord]:

@@ -35,6 +35,7 @@ def logins(admin_uri: str) -> Iterator[dict[str, str]]:
             admin.roles.revoke(name)
 
 
+@pytest.mark.long
 def test_a_coordinator_pauses_a_device_and_nobody_else_may(
     home: Home, fleet: Fleet, logins: dict[str, str]
 ) -> None:

@@ -102,7 +102,7 @@ class Giving:
     def _does(self, worker: WorkerRecord, order: Order | None) -> str | None:
         """Return what a worker does about its order, None if it does not obey yet."""
         if worker.order is None:
-            if worker.objectives == {ASK}:
+            if worker.objectives == frozenset([ASK]):
                 return "a program that asks for its trials (study.ask): orders are not for it"
             return "reads no orders: update hyperhive there, and run `hyperhive mongo init` again"
         if order is None or worker.order != order.token:

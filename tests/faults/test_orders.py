@@ -110,7 +110,7 @@ def test_a_worker_killed_with_a_trial_that_it_was_to_hand_back(fleet: Fleet) -> 
             until(lambda: store.workers.present()[0].paused, "the order read")
             fleet.kill(worker)
         store.workers.leave(str(trial.owner))
-        assert next(giver) == f"{trial.owner}: gone"
+        assert next(giver) == f"{trial.owner}: gone; if it comes back it obeys"
         again = fleet.worker()
         until(lambda: any(each.order for each in store.workers.present()), "the next one's pause")
         withdraw(store, DEVICE)

@@ -224,13 +224,15 @@ def test_workers_that_read_no_orders_are_named(store: Store) -> None:
     here(store, "nano-12-abcdef")
     here(store, "nano-13-abcdef", objectives=[ASK])
     here(store, "nano-14-abcdef", order="")
-    giver = Giving(store, "nano").order(Wish.PAUSE, threading.Event())
+    giving = Giving(store, "nano")
+    giver = giving.order(Wish.PAUSE, threading.Event())
     assert next(giver).startswith("nano-12-abcdef: reads no orders: update hyperhive there")
     assert next(giver).startswith("nano-13-abcdef: a program that asks for its trials")
     assert next(giver).startswith("waiting for nano-14-abcdef;")
     store.workers.leave("nano-14-abcdef")
-    assert next(giver) == "nano-14-abcdef: gone"
+    assert next(giver) == "nano-14-abcdef: gone; if it comes back it obeys"
     assert len(list(giver)) == 1
+    assert not giving.is_obeyed
 
 
 def test_a_wait_ends_when_it_is_interrupted_or_the_device_resumed(store: Store) -> None:

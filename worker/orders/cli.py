@@ -17,7 +17,7 @@ def pause(name: str = NAME, mongo: Optional[str] = MONGO) -> None:
 
     A trial that can end within the worker's --grace is finished; any other is handed back, at no
     cost to its attempts. The order also holds for workers that start there later. The command
-    waits until no worker of the device holds a trial.
+    waits until no worker of the device holds a trial: if one may, its exit code is 1.
     """
     _order("pause", name, mongo)
 
@@ -49,5 +49,8 @@ def _order(wish: str, name: str, mongo: Optional[str]) -> None:
     from hyperhive.worker.orders.giving import Giving
 
     with StopSignals() as signals, server(mongo, None) as uri, Store(uri) as store:
-        for sentence in Giving(store, name).order(Wish(wish), signals.stop):
+        giving = Giving(store, name)
+        for sentence in giving.order(Wish(wish), signals.stop):
             tell(sentence)
+    if not giving.is_obeyed:
+        raise typer.Exit(1)

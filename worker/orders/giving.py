@@ -56,6 +56,8 @@ class Giving:
         self._held: dict[str, str] = {}
         """The trial that each worker ran when it was last seen with one."""
         self._told: set[str] = set()
+        self.is_obeyed = False
+        """Whether all the workers that are here obey, once ``order`` has ended."""
 
     def order(self, wish: Wish, stop: threading.Event) -> Iterator[str]:
         """Give the order; yield what each worker does, in a sentence.
@@ -73,13 +75,15 @@ class Giving:
             workers = self._workers()
             yield from self._news(workers, orders)
             ids = {worker.id for worker in workers}
-            yield from (f"{gone}: gone" for gone in sorted(waited_for - ids - self._told))
+            for gone in sorted(waited_for - ids - self._told):
+                yield f"{gone}: gone; if it comes back it obeys"
             open_ = ids - self._told
             if open_ and not waited_for:
                 yield f"waiting for {', '.join(sorted(open_))}; Ctrl-C leaves the order in place"
             waited_for = open_
             if not open_ or stop.wait(_LOOK_EVERY_S):
                 break
+        self.is_obeyed = not open_ and all(worker.order is not None for worker in workers)
         if not ids:
             yield f"{order.name}: no worker is here now; those that start or come back obey"
         yield f"`hyperhive worker resume {order.name}` lets it take trials again"

@@ -54,6 +54,7 @@ class WorkerRecord:
     ``trial`` is the label of the trial that it runs. ``undelivered`` counts the results that wait
     on its device, including those for other stores. ``paused`` is the reason if it is pausing.
     ``objectives`` are the names of those that it can run; None if its version does not report them.
+    ``order`` is the token of the order that it obeys, "" without one; None if it reads no orders.
     """
 
     id: str
@@ -66,6 +67,7 @@ class WorkerRecord:
     pace: Pace | None
     seconds_ago: float
     objectives: frozenset[str] | None = None
+    order: str | None = None
 
     def has(self, objective: str | None) -> bool:
         """Return whether it has an objective, as far as is known."""
@@ -108,6 +110,7 @@ class Workers:
         paused: str | None = None,
         pace: Pace | None = None,
         objectives: Iterable[str] | None = None,
+        order: str | None = None,
     ) -> None:
         """Report that a worker is alive, what it does, and how fast it is."""
         record = {
@@ -119,6 +122,7 @@ class Workers:
             "paused": paused,
             "pace": None if pace is None else _as_document(pace),
             "objectives": None if objectives is None else sorted(objectives),
+            "order": order,
         }
         report = {"record": {"$literal": record}, "last_seen": "$$NOW", "left": None}
         with self._guard():
@@ -184,6 +188,7 @@ def _from_document(document: Mapping[str, Any]) -> WorkerRecord:
         pace=_pace(record.get("pace")),
         seconds_ago=document["age"] / 1000,
         objectives=_objectives(record.get("objectives")),
+        order=text(record.get("order")),
     )
 
 

@@ -17,6 +17,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "studies": ("find", "insert", "update", "remove"),
         "datasets": ("find", "insert"),
         "workers": ("find",),
+        "orders": ("find", "insert", "update", "remove"),
         "benchmarks": ("find",),
         "uploads": ("find", "insert", "update", "remove"),
         "fs.files": ("find", "insert", "remove", "listIndexes"),
@@ -28,6 +29,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "studies": ("find",),  # for predict-cam --study on a device with a camera
         "datasets": ("find",),
         "workers": ("find", "insert", "update"),
+        "orders": ("find",),
         "benchmarks": ("find", "insert", "update"),
         "uploads": ("insert", "update"),
         # PyMongo lists GridFS's indexes before the first upload, and makes those that are missing.

@@ -83,8 +83,9 @@ RULES: Mapping[str, Rule] = {
 """The rules by name.
 
 ``median`` ends a trial that is worse than the median of those that ran to their end, once there are
-five: D. Golovin et al., "Google Vizier: A Service for Black-Box Optimization", KDD 2017, 3.2. With
-an even number of them, worse than the median means worse than more than half.
+five: after D. Golovin et al., "Google Vizier: A Service for Black-Box Optimization", KDD 2017,
+which takes the others' mean values so far; here, as in Optuna's ``MedianPruner``, their best so far
+are compared. With an even number of them, below the median means worse than more than half.
 
 ``asha`` lets the best third of all go on at each rung, rounded up, and the first two: L. Li et al.,
 "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, in the variant that stops

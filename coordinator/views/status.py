@@ -18,7 +18,6 @@ from hyperhive.coordinator.views.wording import (
     named,
     others,
     outcome,
-    pruned,
     report_of,
     state,
 )
@@ -59,7 +58,7 @@ def _row(study: StudyState) -> list[Text]:
     count, best, test = study.counts, study.best, study.test_accuracy
     return literal(
         study.title + (f" ({state(study)})" if state(study) else ""),
-        done(study) + pruned(study),
+        done(study),
         *(str(count[each]) for each in (Status.RUNNING, Status.NEW, Status.ERROR)),
         "" if best is None else outcome(best),
         "" if test is None else percent(test),
@@ -74,7 +73,9 @@ def _details(fleet: Fleet) -> Table:
     for study in fleet.studies:
         best = [f"best {named(study.best)}"] if study.best else []
         repeats = [f"{label}: {said}" for label, said in told(study.given).items()]
-        for line in filter(None, (*best, *repeats, others(study))):
+        pruned = f"{study.pruned} of {study.counts[Status.DONE]} were pruned"
+        lines = (*best, pruned if study.pruned else "", *repeats, others(study))
+        for line in filter(None, lines):
             table.add_row(*literal(study.title, line))
     return table
 

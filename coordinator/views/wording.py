@@ -44,8 +44,9 @@ def state(study: StudyState) -> str:
 def counts(study: StudyState) -> str:
     """Return how many trials of a study's search are in each state."""
     count = study.counts
+    pruned = f" ({study.pruned} pruned)" if study.pruned else ""
     return (
-        f"{done(study)} done{pruned(study)}, {count[Status.RUNNING]} running, "
+        f"{done(study)} done{pruned}, {count[Status.RUNNING]} running, "
         f"{count[Status.NEW]} waiting, {count[Status.ERROR]} failed"
     )
 
@@ -75,11 +76,6 @@ def done(study: StudyState) -> str:
     """Return how many trials of a study's search are done, and of how many if that is known."""
     count = str(study.counts[Status.DONE])
     return count if study.is_experiment else f"{count} of {study.budget}"
-
-
-def pruned(study: StudyState) -> str:
-    """Return how many of them were pruned, as an addition: ``(12 pruned)``; nothing if none was."""
-    return f" ({study.pruned} pruned)" if study.pruned else ""
 
 
 def hyperparameters(trial: Trial) -> str:

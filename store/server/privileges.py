@@ -18,6 +18,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "datasets": ("find", "insert"),
         "workers": ("find",),
         "benchmarks": ("find",),
+        "objectives": ("find", "insert", "update", "remove"),
         "uploads": ("find", "insert", "update", "remove"),
         "fs.files": ("find", "insert", "remove", "listIndexes"),
         "fs.chunks": ("find", "insert", "remove", "listIndexes"),
@@ -29,6 +30,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "datasets": ("find",),
         "workers": ("find", "insert", "update"),
         "benchmarks": ("find", "insert", "update"),
+        "objectives": ("find",),
         "uploads": ("insert", "update"),
         # PyMongo lists GridFS's indexes before the first upload, and makes those that are missing.
         "fs.files": ("find", "insert", "listIndexes"),
@@ -41,6 +43,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "datasets": ("find",),
         "workers": ("find",),
         "benchmarks": ("find",),
+        "objectives": ("find",),
         "fs.files": ("find",),
         "fs.chunks": ("find",),
     },

@@ -38,9 +38,8 @@ def publish(path: Path = PATH, mongo: Optional[str] = MONGO) -> None:
     which = "its objective is" if len(entry.objectives) == 1 else "its objectives are"
     was = f"published {path} as" if done.is_new else f"{path} was published before, as"
     tell(f"{was} {entry.title}: {which} {objectives}; workers that trust key {done.key} run it")
-    needs = [*entry.requires, *([f"Python {entry.python}"] if entry.python else [])]
-    if needs:
-        tell(f"a worker needs {', '.join(needs)}")
+    if entry.needs:
+        tell(f"a worker needs {entry.needs}")
 
 
 @objectives_app.command("list")

@@ -33,8 +33,7 @@ def lines(store: Store) -> Iterator[str]:
             continue
         yield f"{key}:" if catalog.entries else f"{key}: nothing"
         for entry in catalog.entries:
-            needs = [*entry.requires, *([f"Python {entry.python}"] if entry.python else [])]
-            needed = f", needs {', '.join(needs)}" if needs else ""
+            needed = f", needs {entry.needs}" if entry.needs else ""
             yield f"  {entry.title}: {', '.join(entry.objectives)}{needed}"
     if is_empty:
         yield f"nothing is published on {store.address}"

@@ -8,9 +8,10 @@ from pathlib import Path
 from hyperhive.common.errors import NotTrusted, UsageError
 from hyperhive.coordinator.publishing import key as keys
 from hyperhive.coordinator.publishing.source import read
-from hyperhive.store.signed.catalog import Catalog, Entry
+from hyperhive.store.signed.catalog import Entry
 from hyperhive.store.signed.keys import short
-from hyperhive.store.signed.seen import Seen, accepted
+from hyperhive.store.signed.seen import Seen
+from hyperhive.store.signed.seen import read as read_catalog
 from hyperhive.store.store import Store
 
 
@@ -21,8 +22,7 @@ def pinned(objective: str, file: Path, store: Store) -> str:
     ``UsageError`` if what was published differs from what is here, ``NotTrusted`` if somebody has
     changed this user's catalog.
     """
-    catalog = _catalog(store)
-    mine = [entry for entry in catalog or () if _is_of(entry, objective, file)]
+    mine = [entry for entry in _entries(store) if _is_of(entry, objective, file)]
     for entry in mine:
         if read(_published(entry, file))[0].sha256 == entry.sha256:
             return f"{objective}@{entry.version}"
@@ -36,20 +36,17 @@ def pinned(objective: str, file: Path, store: Store) -> str:
     return objective
 
 
-def _catalog(store: Store) -> Catalog | None:
-    """Return this user's catalog in a store, None if it has none."""
+def _entries(store: Store) -> tuple[Entry, ...]:
+    """Return what this user has published in a store."""
     identity = store.identity()
     key = keys.existing(identity)
-    stored = None if key is None else store.catalogs.get(key.public)
-    if key is None or stored is None:
-        return None
+    if key is None:
+        return ()
     seen = Seen()
-    try:
-        return accepted(stored, str(identity), seen)
-    except NotTrusted as error:
-        if seen.is_revoked(key.public):
-            return None
-        raise NotTrusted(f"key {short(key.public)}: {error}") from error
+    reading = read_catalog(store.catalogs, key.public, str(identity), seen)
+    if reading.refusal is not None and not seen.is_revoked(key.public):
+        raise NotTrusted(f"key {short(key.public)}: {reading.refusal}")
+    return reading.catalog.entries
 
 
 def _is_of(entry: Entry, objective: str, file: Path) -> bool:

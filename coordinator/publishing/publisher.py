@@ -8,6 +8,7 @@ leaves the catalog as it was. Each command can be repeated after a lost reply.
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable
@@ -17,10 +18,10 @@ from hyperhive.coordinator.publishing import key as keys
 from hyperhive.coordinator.publishing.key import SigningKey
 from hyperhive.coordinator.publishing.source import read
 from hyperhive.store.errors import CorruptBlob, NotFound
+from hyperhive.store.signed import seen
 from hyperhive.store.signed.catalog import MOST_CATALOG_BYTES, Catalog, Entry
-from hyperhive.store.signed.catalogs import StoredCatalog
 from hyperhive.store.signed.keys import short
-from hyperhive.store.signed.seen import Seen, accepted
+from hyperhive.store.signed.seen import Reading, Seen
 from hyperhive.store.store import Store
 
 
@@ -38,7 +39,7 @@ class Publisher:
 
     Args:
         store: is made ready, if this login may do that.
-        warn: is told what a person must know.
+        warn: is told what a person must know, each thing once.
 
     Raises ``StoreError``.
     """
@@ -48,7 +49,7 @@ class Publisher:
         self._store = store
         self._identity = str(store.identity())
         self._seen = Seen()
-        self._warn = warn
+        self._warn = functools.lru_cache(maxsize=None)(warn)
 
     def key(self) -> SigningKey:
         """Return the key to sign with: a new one if there is none, or if it was revoked."""
@@ -63,8 +64,7 @@ class Publisher:
         """Publish a file or a folder; safe to repeat. Raises ``UsageError`` for any other thing."""
         entry, package = read(path)
         key = self.key()
-        _, catalog = self._read(key)
-        if entry in catalog.entries and self._is_stored(entry):
+        if entry in self._read(key).catalog.entries and self._is_stored(entry):
             return Publication(entry, key.public, is_new=False)
         self._store.catalogs.upload(package)
         self._change(key, lambda catalog: catalog.having(entry))
@@ -76,7 +76,7 @@ class Publisher:
         Raises ``NotFound``.
         """
         key = keys.existing(self._identity)
-        entries = () if key is None else self._read(key)[1].entries
+        entries = () if key is None else self._read(key).catalog.entries
         titles = [entry.title for entry in entries]
         if key is None or title not in titles:
             raise NotFound(
@@ -96,32 +96,26 @@ class Publisher:
         keys.forget(self._identity, key.public)
         return key.public
 
-    def _read(self, key: SigningKey) -> tuple[StoredCatalog | None, Catalog]:
-        """Return the catalog as it is in the store, and the one that a change starts from.
+    def _read(self, key: SigningKey) -> Reading:
+        """Return the catalog that a change starts from.
 
         That is an empty one if somebody has replaced it: what it lists may be old.
         """
-        stored = self._store.catalogs.get(key.public)
-        serial = self._seen.serial(key.public, self._identity)
-        empty = Catalog(self._identity, serial)
-        if stored is None and serial == 0:
-            return None, empty
-        try:
-            if stored is None:
-                raise NotTrusted("its catalog is gone from the store")
-            return stored, accepted(stored, self._identity, self._seen)
-        except NotTrusted as error:
-            if not self._seen.is_revoked(key.public):
-                self._warn(
-                    f"key {short(key.public)}: {error}. Its catalog is empty now: publish again "
-                    "what workers are to run"
-                )
-            return stored, empty
+        reading = seen.read(self._store.catalogs, key.public, self._identity, self._seen)
+        refusal = reading.refusal
+        if reading.stored is None and reading.catalog.serial > 0:
+            refusal = "its catalog is gone from the store"
+        if refusal is not None and not self._seen.is_revoked(key.public):
+            self._warn(
+                f"key {short(key.public)}: {refusal}. Its catalog is empty now: publish again what "
+                "workers are to run"
+            )
+        return reading
 
     def _change(self, key: SigningKey, change: Callable[[Catalog], Catalog]) -> None:
         while True:
-            stored, catalog = self._read(key)
-            changed = replace(change(catalog), serial=catalog.serial + 1)
+            reading = self._read(key)
+            changed = replace(change(reading.catalog), serial=reading.catalog.serial + 1)
             signed = changed.encode()
             if len(signed) > MOST_CATALOG_BYTES:
                 raise UsageError(
@@ -129,7 +123,7 @@ class Publisher:
                 )
             packages = {entry.sha256 for entry in changed.entries}
             signature = key.sign(signed)
-            if self._store.catalogs.put(key.public, signed, signature, packages, stored):
+            if self._store.catalogs.put(key.public, signed, signature, packages, reading.stored):
                 break
         with contextlib.suppress(NotTrusted):  # it has just been revoked
             self._seen.accept(key.public, changed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 from hyperhive.common.errors import NotTrusted
 from hyperhive.common.values import is_sha256
@@ -57,6 +57,12 @@ class Entry:
         """The names of its objectives, ``digits.py:train@1f2e3d4c5b6a``."""
         return tuple(f"{function}@{self.version}" for function in self.functions)
 
+    @property
+    def needs(self) -> str:
+        """What a worker needs for it, for people; "" for nothing."""
+        python = [f"Python {self.python}"] if self.python else []
+        return ", ".join((*self.requires, *python))
+
 
 @dataclass(frozen=True)
 class Catalog:
@@ -70,16 +76,14 @@ class Catalog:
     revoked: bool = False
     entries: tuple[Entry, ...] = ()
 
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self.entries)
-
     def having(self, entry: Entry) -> Catalog:
         """Return a catalog that has this entry too, as its last one."""
-        return replace(self.lacking(entry.title), entries=(*self.lacking(entry.title), entry))
+        return replace(self, entries=(*self.lacking(entry.title).entries, entry))
 
     def lacking(self, title: str) -> Catalog:
         """Return a catalog without the entry of this title."""
-        return replace(self, entries=tuple(each for each in self if each.title != title))
+        rest = tuple(entry for entry in self.entries if entry.title != title)
+        return replace(self, entries=rest)
 
     def encode(self) -> bytes:
         """Return the bytes that are signed."""

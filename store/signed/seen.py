@@ -16,7 +16,9 @@ from hyperhive.common import files, paths
 from hyperhive.common.errors import NotTrusted
 from hyperhive.common.locks import ALONE, locked
 from hyperhive.store.signed.catalog import Catalog, verified
-from hyperhive.store.signed.catalogs import StoredCatalog
+from hyperhive.store.signed.catalogs import Catalogs, StoredCatalog
+
+_TRIES = 3
 
 
 def folder() -> Path:
@@ -78,17 +80,15 @@ class Seen:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[_State]:
         """Give what is on the disk, while no other process can change it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locked(self._path.with_suffix(".lock"), ALONE):
-            if not self._path.exists():
-                yield _State()
-                return
+        with contextlib.ExitStack() as stack:
             try:
-                state = _State(**json.loads(self._path.read_bytes()))
-                counts = [count for at in state.serials.values() for count in at.values()]
-                is_right = all(isinstance(key, str) for key in state.revoked)
-                if not (is_right and all(type(count) is int for count in counts)):
-                    raise ValueError("a value has the wrong type")
+                self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                stack.enter_context(locked(self._path.with_suffix(".lock"), ALONE))
+                known = json.loads(self._path.read_bytes()) if self._path.exists() else {}
+                state = _State(**known)
+                _require_types(state)
+            except OSError as error:
+                raise NotTrusted(f"{self._path} cannot be used ({error.strerror})") from error
             except (ValueError, TypeError, AttributeError) as error:
                 raise NotTrusted(
                     f"{self._path} is damaged: restore it, or delete it to trust again whatever "
@@ -100,12 +100,55 @@ class Seen:
         files.write(self._path, json.dumps(asdict(state)).encode(), durable=True)
 
 
-def accepted(stored: StoredCatalog, identity: str, seen: Seen) -> Catalog:
-    """Return a catalog of the store of this identity that may be believed.
+def _require_types(state: _State) -> None:
+    counts = [count for at in state.serials.values() for count in at.values()]
+    is_right = all(isinstance(key, str) for key in state.revoked)
+    if not (is_right and all(type(count) is int for count in counts)):
+        raise ValueError("a value has the wrong type")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A key's catalog as it is stored, and as it may be believed; or why not, after a key.
+
+    Without a catalog in the store, ``catalog`` is an empty one.
+    """
+
+    stored: StoredCatalog | None
+    catalog: Catalog
+    refusal: str | None = None
+
+
+def read(catalogs: Catalogs, key: str, identity: str, seen: Seen) -> Reading:
+    """Return a key's catalog in the store of this identity, if it may be believed.
 
     Its key has signed it for this store, was never seen to be revoked, and has signed no newer one
-    that was seen here. Raises ``NotTrusted`` for any other, in words that follow a key.
+    that was seen here.
     """
-    catalog = verified(stored.key, stored.signed, stored.signature, identity)
-    seen.accept(stored.key, catalog)
-    return catalog
+    reading = _read(catalogs, key, identity, seen)
+    for _ in range(_TRIES):
+        if reading.refusal is None:
+            break
+        before = reading.stored
+        reading = _read(catalogs, key, identity, seen)
+        if reading.stored == before:
+            break
+        # Else another process of this user may have seen a newer one since that was read.
+    return reading
+
+
+def _read(catalogs: Catalogs, key: str, identity: str, seen: Seen) -> Reading:
+    try:
+        serial = seen.serial(key, identity)  # first: what is in the store is not older
+    except NotTrusted as error:
+        return Reading(None, Catalog(identity), str(error))
+    empty = Catalog(identity, serial)
+    stored = catalogs.get(key)
+    if stored is None:
+        return Reading(None, empty)
+    try:
+        catalog = verified(key, stored.signed, stored.signature, identity)
+        seen.accept(key, catalog)
+    except NotTrusted as error:
+        return Reading(stored, empty, str(error))
+    return Reading(stored, catalog)

@@ -23,7 +23,16 @@ from hyperhive.store.trials.updates import new_token
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 SECRET = "s3cr3t-sesame"
 NONE: tuple[str, ...] = ()
-COLLECTIONS = ("jobs", "studies", "datasets", "workers", "benchmarks", "meta", "uploads")
+COLLECTIONS = (
+    "jobs",
+    "studies",
+    "datasets",
+    "workers",
+    "benchmarks",
+    "objectives",
+    "meta",
+    "uploads",
+)
 FIGURES = Benchmark("nano", "cpu", 1, {}, None, None, {})
 C, CW, W = (COORDINATOR,), (COORDINATOR, WORKER), (WORKER,)
 
@@ -62,6 +71,13 @@ DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
         NONE,
         lambda s: list(s.database.jobs.aggregate([{"$out": "datasets"}])),
     ),
+    "publish code": (C, lambda s: s.catalogs.upload(b"x")),
+    "write a catalog": (C, lambda s: s.catalogs.put("ed25519:k", b"", b"", [], None)),
+    "change a catalog": (
+        C,
+        lambda s: s.database.objectives.update_one({}, {"$set": {"signature": b""}}),
+    ),
+    "delete code": (C, lambda s: s.database.objectives.delete_one({})),
     "upload weights": (CW, lambda s: s.blobs.put(b"x", "mine")),
     "change weights or data": (
         NONE,
@@ -158,6 +174,7 @@ def prepare(store: Store) -> None:
     store.studies.open("s", {})
     store.datasets.publish("set", b"x", {"name": "set"})
     store.workers.report("w", None, "cpu", {}, None)
+    store.catalogs.upload(b"code")
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -311,6 +328,10 @@ def a_coordinators_work(store: Store, user: Store) -> None:
     assert user.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     assert user.workers.present() == []
     assert user.benchmarks.all() == []
+    user.catalogs.upload(b"code")
+    assert user.catalogs.put("ed25519:k", b"", b"", [], None)
+    assert user.catalogs.put("ed25519:k", b"", b"2", [], user.catalogs.get("ed25519:k"))
+    user.catalogs.collect()
     trial = store.queue.claim("w", new_token(), ["lenet5"])
     assert trial is not None
     artifact = store.blobs.put(b"weights", "weights").as_document()
@@ -357,6 +378,7 @@ def a_workers_work(store: Store, user: Store) -> None:
     store.datasets.publish("set", b"x", {})
     assert user.datasets.fetch("set") == b"x"
     assert user.studies.all() == []
+    assert user.catalogs.signatures(["ed25519:k"]) == {}
     assert [worker.id for worker in user.workers.present()] == ["w"]
     user.workers.leave("w")
     assert user.workers.present() == []
@@ -378,6 +400,7 @@ def a_viewers_work(store: Store, user: Store) -> None:
     assert user.workers.silent() == []
     assert user.benchmarks.all() == []
     assert user.datasets.fetch("set") == b"x"
+    assert user.catalogs.all() == []
 
 
 WORK = {

@@ -56,6 +56,8 @@ class Code:
         """Let what is imported come from the package first."""
         names = {path.stem for path in self._folder.iterdir()}
         others = _put_aside(names)
+        # Python's own compiled copies would be files that nobody has signed.
+        before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         sys.modules.update(self._modules)
         sys.path.insert(0, str(self._folder))
         try:
@@ -63,14 +65,11 @@ class Code:
         finally:
             self._modules.update(_put_aside(names))
             sys.modules.update(others)
+            sys.dont_write_bytecode = before
             sys.path[:] = [each for each in sys.path if each != str(self._folder)]
 
     def _loaded(self, function: str) -> FunctionObjective:
         file, _, name = function.rpartition(":")
-        # Python's own compiled copies are files that nobody has signed. Programs that the code
-        # starts must not leave any either.
-        sys.dont_write_bytecode = True
-        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         found = functions(imported(self._folder / file, self._entry.version)).get(name)
         if found is None:
             raise ObjectiveError(f"{file} has no function {name} that takes a configuration")

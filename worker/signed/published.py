@@ -7,12 +7,12 @@ import logging
 import time
 from typing import Any, Iterable, Mapping
 
-from hyperhive.common.errors import DeviceError, HyperhiveError, NotTrusted
+from hyperhive.common.errors import DeviceError, HyperhiveError
 from hyperhive.common.text import shortened
 from hyperhive.store.errors import NotAllowed, StoreUnavailable
-from hyperhive.store.signed.catalog import Catalog, Entry
+from hyperhive.store.signed.catalog import Entry
 from hyperhive.store.signed.keys import short
-from hyperhive.store.signed.seen import Seen, accepted
+from hyperhive.store.signed.seen import Seen, read
 from hyperhive.store.store import Store
 from hyperhive.worker.objectives.api import Context, Objective, Outcome
 from hyperhive.worker.signed.code import Code
@@ -29,8 +29,8 @@ _MOST_REFUSED = 20
 class Published:
     """Keeps a worker's objectives as the catalogs of its keys have them.
 
-    Nothing in the store is believed: see ``accepted``. What is refused is not offered,
-    and is told.
+    Nothing in the store is believed: see ``hyperhive.store.signed.seen``. What is refused is not
+    offered, and is told.
 
     Args:
         keys: that the worker was given.
@@ -76,7 +76,7 @@ class Published:
         try:
             signatures = store.catalogs.signatures(self._keys)
         except NotAllowed as error:  # the roles of an older hyperhive
-            self._offer({}, {short(key): str(error) for key in self._keys})
+            self._offer({}, {_named(key): str(error) for key in self._keys})
             return
         if signatures != self._signatures:
             entries: dict[str, Entry] = {}
@@ -90,21 +90,17 @@ class Published:
         self, store: Store, key: str, entries: dict[str, Entry], refused: dict[str, str]
     ) -> None:
         """Add what a key has published in this store, or why that is refused."""
-        try:
-            for entry in self._catalog(store, key):
-                reason = lacking(entry)
-                for name in entry.objectives:
-                    if reason is not None:
-                        refused[name] = reason
-                    elif entries.setdefault(name, entry).sha256 != entry.sha256:
-                        refused[name] = "two keys have published different code under this name"
-        except NotTrusted as error:
-            refused[short(key)] = str(error)
-
-    def _catalog(self, store: Store, key: str) -> Catalog:
-        stored = store.catalogs.get(key)
-        identity = str(store.identity())
-        return Catalog(identity) if stored is None else accepted(stored, identity, self._seen)
+        reading = read(store.catalogs, key, str(store.identity()), self._seen)
+        if reading.refusal is not None:
+            refused[_named(key)] = reading.refusal
+            return
+        for entry in reading.catalog.entries:
+            reason = lacking(entry)
+            for name in entry.objectives:
+                if reason is not None:
+                    refused[name] = reason
+                elif entries.setdefault(name, entry).sha256 != entry.sha256:
+                    refused[name] = "two keys have published different code under this name"
 
     def _offer(self, entries: Mapping[str, Entry], refused: Mapping[str, str]) -> None:
         """Offer these objectives and no others that are published."""
@@ -114,7 +110,7 @@ class Published:
         if self._tells:
             for what in sorted(refused):
                 if self._refused.get(what) != refused[what]:
-                    log.warning("%s is not run here: %s", what, refused[what])
+                    log.warning("%s is refused: %s", what, refused[what])
             for name in sorted(set(offered) - set(self._entries)):
                 log.info("objective %s is published", name)
             for name in sorted(set(self._entries) - set(offered)):
@@ -143,6 +139,10 @@ class Published:
                 self._refused[name] = str(error)
                 self._objectives.pop(name, None)
                 self._has_changed = True
-            raise DeviceError(f"{name} is not run here: {error}") from error
+            raise DeviceError(f"{name} is refused here: {error}") from error
         with code.importing():
             return objective(config, context)
+
+
+def _named(key: str) -> str:
+    return f"key {short(key)}"

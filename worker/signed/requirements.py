@@ -8,21 +8,19 @@ import platform
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from hyperhive.common.errors import NotTrusted
 from hyperhive.store.signed.catalog import Entry
 
 
 def lacking(entry: Entry) -> str | None:
-    """Return what this device lacks for an entry's code, as words after "it"; None if it has all.
+    """Return what this device lacks for an entry's code, in words; None if it has all.
 
-    Extras in a requirement are not looked into. Raises ``NotTrusted`` for a requirement that is
-    none.
+    Extras in a requirement are not looked into.
     """
     try:
         python = SpecifierSet(entry.python)
         requirements = list(map(Requirement, entry.requires))
     except (InvalidRequirement, InvalidSpecifier) as error:
-        raise NotTrusted(f"its requirements cannot be read ({error}): publish again") from error
+        return f"its requirements cannot be read ({error})"
     missing = [] if _fits(python, platform.python_version()) else [f"Python {entry.python}"]
     missing += [_named(each) for each in requirements if not _is_met(each)]
     return f"it lacks {', '.join(missing)}" if missing else None

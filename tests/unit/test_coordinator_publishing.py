@@ -86,6 +86,7 @@ def test_a_folder_is_one_package(tmp_path: Path) -> None:
         (SOURCE.replace("# dependencies = [", "# dependencies = ["[:-1]), "`# /// script`: "),
         ("#" * 10_000_001, "has 10.0 MB, and what is published may have 10 MB at most"),
     ],
+    ids=("nothing in it", "syntax", "python", "address", "toml", "large"),
 )
 def test_what_cannot_be_published_is_one_sentence(tmp_path: Path, source: str, said: str) -> None:
     """It says what is wrong with the file."""

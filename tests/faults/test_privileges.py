@@ -19,6 +19,7 @@ from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import ErrorKind
 from hyperhive.store.trials.updates import new_token
+from hyperhive.worker.signed.published import Published
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 SECRET = "s3cr3t-sesame"
@@ -279,13 +280,18 @@ def test_21_a_role_of_an_older_hyperhive_is_told_what_to_run(
 ) -> None:
     """A worker's role without a right that was added later gets an error that names init."""
     prepare(store)
-    older = {name: PRIVILEGES[WORKER][name] for name in PRIVILEGES[WORKER] if name != "benchmarks"}
+    later = ("benchmarks", "objectives")
+    older = {name: PRIVILEGES[WORKER][name] for name in PRIVILEGES[WORKER] if name not in later}
     set_privileges(admin, WORKER, older)
     try:
         for ask in (lambda: users[WORKER].benchmarks.keep(FIGURES), users[WORKER].benchmarks.all):
             with pytest.raises(NotAllowed, match="run `hyperhive mongo init` again") as refused:
                 ask()
             assert "\n" not in str(refused.value)
+        published = Published(["ed25519:key"], {})  # the worker goes on without what is published
+        assert published.look(users[WORKER])
+        ((_, reason),) = published.refused
+        assert "run `hyperhive mongo init` again" in reason
     finally:
         admin.roles.ensure()
     users[WORKER].benchmarks.keep(FIGURES)

@@ -78,11 +78,12 @@ class Scene:
         return entry, package
 
     @contextlib.contextmanager
-    def device(self, posts: str | None = None) -> Iterator[Bench]:
+    def device(self, posts: str | None = None, also: str | None = None) -> Iterator[Bench]:
         """Run a worker that trusts the key, while a trial waits for an objective."""
+        trusted = tuple(filter(None, (self.key, also)))
         self.store.queue.post(Draft("s", 0, {}, {}, objective=posts or self.name))
         lacking = Lacking((), "s")
-        with living(self.uri, self.folder, succeeds, keys=(self.key,), lacking=lacking) as (it, _):
+        with living(self.uri, self.folder, succeeds, keys=trusted, lacking=lacking) as (it, _):
             yield it
 
     def is_told(self, why: str) -> None:
@@ -286,6 +287,19 @@ def test_30_a_name_that_no_catalog_has_is_not_offered(
         assert name not in worker.objectives
 
 
+def test_30_other_code_under_the_same_name_is_refused(scene: Scene) -> None:
+    """A second key whose code has a hash with the same beginning replaces nothing."""
+    same = Entry("digits.py", scene.entry.version + "0" * 52, 1, scene.entry.functions)
+    second, identity = keys.made("second"), str(scene.store.identity())
+    signed = Catalog(identity, 1, entries=(same,)).encode()
+    assert same.objectives == scene.entry.objectives
+    scene.attacker.catalogs.put(second.public, signed, second.sign(signed), [], None)
+    scene.key, first = second.public, scene.key
+    with scene.device(also=first) as worker:
+        scene.is_told("two keys have published different code under this name")
+        assert scene.name not in worker.objectives
+
+
 def test_30_a_copy_that_was_changed_on_the_disk_is_not_run(
     scene: Scene, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -296,13 +310,17 @@ def test_30_a_copy_that_was_changed_on_the_disk_is_not_run(
     source = EVIL.format(mark=str(scene.mark))
     copy.write_text(source)
     (copy.parent / "pathlib.py").write_text(source)
+    killed = copy.parent.with_suffix(".part")  # what a worker leaves that is killed while it writes
+    killed.mkdir()
+    (killed / "pathlib.py").write_text(source)
     scene.store.queue.post(Draft("s", 1, {}, {}, objective=scene.name))
     with scene.device():
         until(lambda: scene.store.trials.find("s")[1].is_final, "the second trial")
     assert [trial.loss for trial in scene.store.trials.find("s")] == [0.5, 0.5]
     assert "was changed on this disk: it is not run, and fetched again" in caplog.text
     assert not scene.mark.exists()
-    assert sorted(os.listdir(copy.parent)) == ["digits.py"]
+    assert os.listdir(copy.parent) == ["digits.py"]
+    assert not killed.exists()
 
 
 @pytest.mark.parametrize(

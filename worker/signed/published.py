@@ -24,6 +24,10 @@ _LOOK_EVERY_S = 5.0
 _LONGEST = 200
 """Characters of a reason in the worker's record."""
 _MOST_REFUSED = 20
+_OLD_ROLES = (
+    "this login may not read what is published: run `hyperhive mongo init` again with an "
+    "administrator's login"
+)
 
 
 class Published:
@@ -75,8 +79,8 @@ class Published:
     def _compare(self, store: Store) -> None:
         try:
             signatures = store.catalogs.signatures(self._keys)
-        except NotAllowed as error:  # the roles of an older hyperhive
-            self._offer({}, {_named(key): str(error) for key in self._keys})
+        except NotAllowed:  # the roles of an older hyperhive
+            self._offer({}, dict.fromkeys(map(_named, self._keys), _OLD_ROLES))
             return
         if signatures != self._signatures:
             entries: dict[str, Entry] = {}

@@ -102,19 +102,20 @@ class Publisher:
         That is an empty one if somebody has replaced it: what it lists may be old.
         """
         reading = seen.read(self._store.catalogs, key.public, self._identity, self._seen)
-        refusal = reading.refusal
-        if reading.stored is None and reading.catalog.serial > 0:
-            refusal = "its catalog is gone from the store"
-        if refusal is not None and not self._seen.is_revoked(key.public):
+        if reading.refusal is not None and not self._seen.is_revoked(key.public):
             self._warn(
-                f"key {short(key.public)}: {refusal}. Its catalog is empty now: publish again what "
-                "workers are to run"
+                f"key {short(key.public)}: {reading.refusal}. What it listed is not taken over: "
+                "publish again what workers are to run"
             )
         return reading
 
     def _change(self, key: SigningKey, change: Callable[[Catalog], Catalog]) -> None:
         while True:
             reading = self._read(key)
+            if self._seen.is_revoked(key.public):  # a later catalog would take that back
+                raise NotTrusted(
+                    f"key {short(key.public)} has just been revoked: run the command again"
+                )
             changed = replace(change(reading.catalog), serial=reading.catalog.serial + 1)
             signed = changed.encode()
             if len(signed) > MOST_CATALOG_BYTES:

@@ -111,7 +111,7 @@ def _require_types(state: _State) -> None:
 class Reading:
     """A key's catalog as it is stored, and as it may be believed; or why not, after a key.
 
-    Without a catalog in the store, ``catalog`` is an empty one.
+    ``catalog`` is an empty one if there is none in the store, or none to believe.
     """
 
     stored: StoredCatalog | None
@@ -145,7 +145,7 @@ def _read(catalogs: Catalogs, key: str, identity: str, seen: Seen) -> Reading:
     empty = Catalog(identity, serial)
     stored = catalogs.get(key)
     if stored is None:
-        return Reading(None, empty)
+        return Reading(None, empty, "its catalog is gone from the store" if serial else None)
     try:
         catalog = verified(key, stored.signed, stored.signature, identity)
         seen.accept(key, catalog)

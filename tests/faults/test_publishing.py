@@ -11,6 +11,7 @@ import pytest
 from support.home import Home, until
 from support.proxy import Command, Proxy
 
+from hyperhive.common.errors import NotTrusted
 from hyperhive.coordinator.publishing.publisher import Publisher
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.signed.catalog import verified
@@ -108,6 +109,26 @@ def test_31_two_publishers_at_once_lose_nothing(
     assert errors == []
     names = sorted(title.partition("@")[0] for title in published(store))
     assert names == sorted(f"file{number}.py" for number in range(len(stores)))
+
+
+def test_31_a_revocation_is_not_taken_back(store: Store, mongo_uri: str, file: Path) -> None:
+    """By a publisher that read the catalog before the key was revoked."""
+    done = Publisher(store, pytest.fail).publish(file)
+    file.write_text(SOURCE.format(loss=2))
+
+    def revoke(command: Command) -> bool:
+        if is_upload(command):
+            Publisher(store, pytest.fail).revoke()
+        return False
+
+    with Proxy.of(mongo_uri, revoke) as proxy, Store(proxy.uri(mongo_uri)) as late:
+        publisher = Publisher(late, pytest.fail)
+        with pytest.raises(NotTrusted, match="has just been revoked: run the command again"):
+            publisher.publish(file)
+    stored = store.catalogs.get(done.key)
+    assert stored is not None
+    assert verified(done.key, stored.signed, stored.signature, store.identity()).revoked
+    assert Publisher(store, pytest.fail).publish(file).key != done.key
 
 
 def test_31_packages_that_no_catalog_names_are_deleted(store: Store, file: Path) -> None:

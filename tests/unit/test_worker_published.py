@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any, Callable
+from unittest import mock
 
 import pytest
-from support.bench import living, succeeds
+from support.bench import Bench, living, succeeds
 from support.home import until
 
 from hyperhive.common.console import Screen
 from hyperhive.coordinator.publishing.publisher import Publication, Publisher
 from hyperhive.coordinator.views.status import report
 from hyperhive.coordinator.views.waiting import why_waiting
+from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
 from hyperhive.worker.signed import published
 
 MAIN = """
@@ -119,3 +123,27 @@ def test_code_that_cannot_be_imported_is_given_back(
     assert "it cannot be imported here: line 1: ModuleNotFoundError" in why
     trial = store.trials.find("s")[0]
     assert (trial.attempts, list(trial.excluded)) == (0, ["me"])
+
+
+def test_a_trial_of_code_that_was_withdrawn_meanwhile_is_given_back(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """A claim whose reply was lost may have taken it, before the objective was withdrawn."""
+    with Bench(mongo_uri, tmp_path / "outbox", succeeds) as bench:
+        bench.objectives["digits.py:train@1f2e3d4c5b6a"] = succeeds
+        post(store, "digits.py:train@1f2e3d4c5b6a")
+        away = mock.patch.object(bench.store.queue, "claim", lost(bench.store.queue.claim))
+        with away, pytest.raises(StoreUnavailable):
+            bench.run_one()
+        del bench.objectives["digits.py:train@1f2e3d4c5b6a"]
+        assert bench.run_one()
+    (trial,) = store.trials.find("s")
+    assert (trial.status, trial.attempts, list(trial.excluded)) == (Status.NEW, 0, ["me"])
+
+
+def lost(claim: Callable[..., Any]) -> Callable[..., Any]:
+    def claims(*arguments: Any) -> None:
+        claim(*arguments)
+        raise StoreUnavailable("the reply was lost")
+
+    return claims

@@ -15,6 +15,7 @@ from hyperhive.common.errors import NotTrusted
 from hyperhive.coordinator.publishing.publisher import Publisher
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.signed.catalog import verified
+from hyperhive.store.signed.package import MOST_BYTES, packed, unpacked
 from hyperhive.store.store import Store
 
 SOURCE = "def train(config):\n    return {loss}\n"
@@ -144,3 +145,13 @@ def test_31_packages_that_no_catalog_names_are_deleted(store: Store, file: Path)
     assert packages() == {first.sha256, second.sha256}
     store.catalogs.collect(older_than=0)
     assert packages() == {second.sha256}
+
+
+def test_31_the_largest_package_arrives(store: Store, file: Path) -> None:
+    """It fits into one document, and comes back unchanged."""
+    size = MOST_BYTES - len(packed({file.name: b""}))
+    file.write_bytes(SOURCE.format(loss=1).encode().ljust(size, b"#"))
+    entry = Publisher(store, pytest.fail).publish(file).entry
+    assert entry.length == MOST_BYTES
+    package = store.catalogs.download(entry.sha256, entry.length)
+    assert unpacked(package) == {file.name: file.read_bytes()}

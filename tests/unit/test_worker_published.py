@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Callable
 from unittest import mock
 
@@ -60,9 +61,15 @@ def publish(store: Store, folder: Path, loss: int) -> Publication:
 
 
 def test_a_worker_runs_each_version_with_its_own_modules(
-    store: Store, mongo_uri: str, tmp_path: Path
+    store: Store, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In turn, in one process; what is published while it runs is offered without a restart."""
+    """In turn, in one process; what is published while it runs is offered without a restart.
+
+    A module of that name that the worker has from elsewhere is not taken for the package's.
+    """
+    elsewhere = ModuleType("helper")
+    monkeypatch.setattr(elsewhere, "LOSS", 100, raising=False)
+    monkeypatch.setitem(sys.modules, "helper", elsewhere)
     before = set(sys.modules), list(sys.path)
     first = publish(store, tmp_path / "mnist", 1)
     (one,) = first.entry.objectives
@@ -73,8 +80,9 @@ def test_a_worker_runs_each_version_with_its_own_modules(
         post(store, one, two, one, two)
         until(lambda: all(each.is_final for each in store.trials.find("s")), "all trials")
     assert [trial.loss for trial in store.trials.find("s")] == [2, 4, 2, 4]
-    left = {name for name in set(sys.modules) - before[0] if name in ("helper", "late", "digits")}
+    left = {name for name in set(sys.modules) - before[0] if name in ("late", "digits")}
     assert (left, sys.path) == (set(), before[1])
+    assert sys.modules["helper"] is elsewhere
 
 
 def reported(store: Store) -> frozenset[str]:

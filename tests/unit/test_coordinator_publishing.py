@@ -9,9 +9,14 @@ import pytest
 
 from hyperhive.common.errors import NotTrusted, UsageError
 from hyperhive.coordinator.publishing import key as keys
+from hyperhive.coordinator.publishing.listing import lines
+from hyperhive.coordinator.publishing.pinning import pinned
+from hyperhive.coordinator.publishing.publisher import Publisher
 from hyperhive.coordinator.publishing.source import read
+from hyperhive.store.errors import NotFound
 from hyperhive.store.signed.keys import bytes_of, has_signed, text_of
 from hyperhive.store.signed.package import packed, unpacked, wrong_path
+from hyperhive.store.store import Store
 
 SOURCE = """# /// script
 # requires-python = ">=3.8"
@@ -150,3 +155,66 @@ def test_a_key_is_made_once_for_each_store(tmp_path: Path, monkeypatch: pytest.M
     assert {file.parent.name for file in files} == {"objectives"}
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert files[0].parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def publisher(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publisher:
+    """Give what a user without a key publishes with."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return Publisher(store, pytest.fail)
+
+
+def test_a_study_takes_the_version_that_is_on_the_disk(
+    store: Store, publisher: Publisher, tmp_path: Path
+) -> None:
+    """Of a file or of its folder; none that differs, and none at all if nothing is published."""
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    file, helper = folder / "digits.py", folder / "helper.py"
+    file.write_text("def train(config, trial):\n    return 0\n")
+    helper.write_text("LOSS = 1\n")
+    name = "digits.py:train"
+    assert pinned(name, file, store) == name
+
+    first = publisher.publish(folder).entry
+    assert pinned(name, file, store) == f"{name}@{first.version}"
+    helper.write_text("LOSS = 2\n")
+    with pytest.raises(UsageError, match=r"digits\.py differs from what was published as mnist@"):
+        pinned(name, file, store)
+    second = publisher.publish(folder).entry
+    assert pinned(name, file, store) == f"{name}@{second.version}"
+    helper.write_text("LOSS = 1\n")
+    assert pinned(name, file, store) == f"{name}@{first.version}"
+    assert pinned("other.py:train", folder / "other.py", store) == "other.py:train"
+
+    publisher.withdraw(first.title)
+    publisher.withdraw(second.title)
+    assert pinned(name, file, store) == name
+    publisher.publish(file)
+    store.database["objectives"].update_many({}, {"$set": {"signature": b"x"}})
+    with pytest.raises(NotTrusted, match="was changed by somebody without the key"):
+        pinned(name, file, store)
+    with pytest.raises(NotFound, match="not published mnist@1 here: published is nothing"):
+        Publisher(store, [].append).withdraw("mnist@1")
+
+
+def test_what_is_listed_is_what_was_signed(
+    store: Store, publisher: Publisher, tmp_path: Path
+) -> None:
+    """A catalog that its key did not sign is named, and shows nothing of what is in it."""
+    assert list(lines(store)) == [f"nothing is published on {store.address}"]
+    file = tmp_path / "digits.py"
+    file.write_text(SOURCE)
+    done = publisher.publish(file)
+    listed = "\n".join(lines(store))
+    assert listed.startswith(f"key {done.key}, this user's:\n  {done.entry.title}: ")
+    assert listed.endswith(f"{done.entry.objectives[2]}, needs {done.entry.needs}")
+    catalogs = store.database["objectives"]
+    before = catalogs.find_one_and_update({"_id": done.key}, {"$set": {"signature": b"x"}})
+    (line,) = lines(store)
+    assert line.endswith(
+        "this user's: its catalog in the store was changed by somebody without the key"
+    )
+    catalogs.replace_one({"_id": done.key}, before)
+    publisher.revoke()
+    assert list(lines(store)) == [f"key {done.key}: revoked"]

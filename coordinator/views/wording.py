@@ -142,8 +142,9 @@ def no_worker(had_workers: bool, objectives: Iterable[str | None] = ()) -> str:
     command = " ".join(
         ["hyperhive worker", *(f"--objectives {shlex.quote(file)}" for file in files), *trust]
     )
+    which = ", with the KEY of `hyperhive objectives list`" if trust else ""
     return (
-        f"{problem}: run `{command}` here; other machines can help if the MongoDB is shared "
+        f"{problem}: run `{command}` here{which}; other machines can help if the MongoDB is shared "
         "(`hyperhive mongo share`)"
     )
 

@@ -37,7 +37,7 @@ _COMMANDS = [
     ),
     (
         "worker",
-        "hyperhive.worker.cli:worker",
+        "hyperhive.worker.cli:worker_app",
         "Claim trials of a coordinator's study and train them on this machine.",
     ),
     (

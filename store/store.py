@@ -16,6 +16,7 @@ from hyperhive.store.benchmarks import Benchmarks
 from hyperhive.store.blobs import Blobs
 from hyperhive.store.datasets import Datasets
 from hyperhive.store.errors import NotAllowed, NotFound
+from hyperhive.store.orders import Orders
 from hyperhive.store.server.address import DEFAULT_DATABASE, place
 from hyperhive.store.server.client import (
     Guard,
@@ -41,7 +42,7 @@ _GOODBYE_S = 0.5
 
 
 class Store:
-    """A hyperhive database: trials, studies, workers, devices, data, weights, code, users.
+    """A hyperhive database: trials, studies, workers, orders, devices, data, weights, code, users.
 
     Use it as a context manager, or call ``close``. Every method of its parts may raise a
     ``StoreError``: ``StoreUnavailable`` if the server does not answer in time, ``LoginRefused`` or
@@ -66,6 +67,7 @@ class Store:
         self.trials = TrialReader(self.database, self.guard)
         self.studies = Studies(self.database, self.guard)
         self.workers = Workers(self.database, self.guard)
+        self.orders = Orders(self.database, self.guard)
         self.benchmarks = Benchmarks(self.database, self.guard)
         self.blobs = Blobs(self.database, self.guard)
         self.datasets = Datasets(self.database, self.guard, self.blobs)

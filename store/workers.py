@@ -56,6 +56,7 @@ class WorkerRecord:
     on its device, including those for other stores. ``paused`` is the reason if it is pausing.
     ``objectives`` are the names of those that it can run; None if its version does not report them.
     ``refused`` are the published objectives and the keys that it refuses, each with the reason.
+    ``order`` is the token of the order that it obeys, "" without one; None if it reads no orders.
     """
 
     id: str
@@ -69,6 +70,7 @@ class WorkerRecord:
     seconds_ago: float
     objectives: frozenset[str] | None = None
     refused: tuple[tuple[str, str], ...] = ()
+    order: str | None = None
 
     def has(self, objective: str | None) -> bool:
         """Return whether it has an objective, as far as is known."""
@@ -112,6 +114,7 @@ class Workers:
         pace: Pace | None = None,
         objectives: Iterable[str] | None = None,
         refused: Iterable[tuple[str, str]] = (),
+        order: str | None = None,
     ) -> None:
         """Report that a worker is alive, what it does, and how fast it is."""
         record = {
@@ -124,6 +127,7 @@ class Workers:
             "pace": None if pace is None else _as_document(pace),
             "objectives": None if objectives is None else sorted(objectives),
             "refused": [list(each) for each in refused],
+            "order": order,
         }
         report = {"record": {"$literal": record}, "last_seen": "$$NOW", "left": None}
         with self._guard():
@@ -190,6 +194,7 @@ def _from_document(document: Mapping[str, Any]) -> WorkerRecord:
         seconds_ago=document["age"] / 1000,
         objectives=_objectives(record.get("objectives")),
         refused=_refused(record.get("refused")),
+        order=text(record.get("order")),
     )
 
 

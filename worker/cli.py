@@ -1,4 +1,4 @@
-"""The command ``hyperhive worker``: its options, and what each of its processes sets up."""
+"""The commands ``hyperhive worker``, and what each process of a worker sets up."""
 
 import io
 import logging
@@ -8,9 +8,11 @@ from typing import List, Optional
 
 import typer
 
+from hyperhive.common.errors import UsageError
 from hyperhive.common.streams import accept_any_character, log_handler
 from hyperhive.store.cli import MONGO
 from hyperhive.worker.device import threads_of_slot
+from hyperhive.worker.orders.cli import drain, pause, resume
 from hyperhive.worker.settings import WorkerSettings
 
 _SAVE_LOGIN = typer.Option(
@@ -83,8 +85,14 @@ _VERBOSE = typer.Option(False, "--verbose", "-v", help="Log more.")
 # For a command that starts a worker: the worker ends with it, even if it is killed.
 _WHILE_STDIN_OPEN = typer.Option(False, "--while-stdin-open", hidden=True)
 
+worker_app = typer.Typer(
+    invoke_without_command=True, subcommand_metavar="[pause|drain|resume NAME]"
+)
 
+
+@worker_app.callback()
 def worker(
+    context: typer.Context,
     mongo: Optional[str] = MONGO,
     save_login: bool = _SAVE_LOGIN,
     study: Optional[str] = _STUDY,
@@ -107,6 +115,9 @@ def worker(
     Ctrl-C or SIGTERM stops it. Once: it finishes its trial if that can be done soon, else gives it
     back for another worker. Twice: it gives it back at once. Three times: it kills its slots.
     """
+    if context.invoked_subcommand is not None:
+        _refuse_options(context)
+        return
     settings = WorkerSettings(
         mongo=mongo,
         study=study,
@@ -128,6 +139,21 @@ def worker(
     from hyperhive.worker.slots import run_slots
 
     run_slots(settings, save_login, set_up_slot)
+
+
+for _command in (pause, drain, resume):
+    worker_app.command()(_command)
+
+
+def _refuse_options(context: typer.Context) -> None:
+    """Raise ``UsageError`` for an option of a worker in a command that starts none."""
+    command = context.invoked_subcommand
+    for option in context.command.params:
+        source = context.get_parameter_source(str(option.name))
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                f"{option.opts[0]} before {command} is for a worker: write options behind {command}"
+            )
 
 
 def set_up_slot(settings: WorkerSettings, name: str) -> None:

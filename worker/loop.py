@@ -23,6 +23,7 @@ from hyperhive.store.errors import (
     StoreUnavailable,
     Unstorable,
 )
+from hyperhive.store.orders import Order
 from hyperhive.store.server.address import Place
 from hyperhive.store.server.client import revoked
 from hyperhive.store.server.embedded import running_uri
@@ -37,8 +38,9 @@ from hyperhive.worker.objectives import traces
 from hyperhive.worker.objectives.api import BadResult, Context, Objective, Outcome, Stopped
 from hyperhive.worker.objectives.goal import scored
 from hyperhive.worker.objectives.lacking import Lacking
+from hyperhive.worker.orders.reading import OrderReader
 from hyperhive.worker.outbox import Entry, Outbox
-from hyperhive.worker.pausing import PausePolicy, pause_if_needed
+from hyperhive.worker.pausing import PausePolicy, obey, pause_if_needed
 from hyperhive.worker.settings import WorkerSettings
 from hyperhive.worker.trial_run import TrialRun
 
@@ -92,6 +94,7 @@ class Worker:
         self._find_server = find_server or self._server_of_settings
         self._lacking = lacking
         self._published = published
+        self._orders = OrderReader(identity.worker)
         self._datasets = DatasetCache()
         self._claimer = Claimer(identity, objectives, settings.lease, settings.first_come)
         self._traceback = ""  # the last one in the log
@@ -153,8 +156,10 @@ class Worker:
                     lease=self._settings.lease,
                     undelivered=self._outbox.waiting,
                     pace=lambda: self._claimer.pace,
+                    orders=self._orders,
                 )
                 with heartbeat:
+                    heartbeat.began.wait()
                     self._work(store, heartbeat)
         except StoreUnavailable as error:
             if self._find_server() is None:  # it ends with the last command that uses it
@@ -194,14 +199,22 @@ class Worker:
             heartbeat.identify(self._identity)
 
     def _pause_without_a_trial(self, store: Store, heartbeat: Heartbeat) -> None:
-        """Claim nothing while the worker must pause."""
+        """Claim nothing while the worker must pause: by an order, or for its machine's sake."""
 
-        def ends_early() -> bool:
+        def in_force() -> Order | None:
             heartbeat.raise_failure()
-            store.ping()  # raises if the server is away: that ends the session
-            return False
+            return self._orders.read(store)  # raises if the server is away: that ends the session
 
-        pause_if_needed(self._policy, heartbeat, self._stop, ends_early)
+        def is_ordered() -> bool:
+            return in_force() is not None
+
+        order = in_force()
+        while not self._stop.asked.is_set() and (
+            order is not None or pause_if_needed(self._policy, heartbeat, self._stop, is_ordered)
+        ):
+            if order is not None:
+                obey(order, self._policy, heartbeat, self._stop, in_force)
+            order = in_force()
 
     # -- one trial ------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from hyperhive.coordinator.views.wording import file_of, no_worker
 from hyperhive.store.store import GIVE_UP_AFTER_S
 from hyperhive.store.trials.terms import ASK, HYPEROPT, Status, is_published
 from hyperhive.store.trials.trial import Trial
-from hyperhive.store.workers import WorkerRecord
+from hyperhive.store.workers import WorkerRecord, host_of
 
 _LONGEST_HASH = 8
 _MOST_WORKERS = 3
@@ -132,8 +132,12 @@ def _failed(trials: Sequence[Trial]) -> str:
 
 
 def _paused(trials: Sequence[Trial], workers: Sequence[WorkerRecord]) -> str:
-    reason = workers[0].paused
-    return f"{_wait(trials)} while every worker here that could run it is paused: {reason}"
+    sentence = f"{_wait(trials)} while every worker here that could run it is paused"
+    ordered = [worker for worker in workers if worker.order]
+    if not ordered:
+        return f"{sentence}: {workers[0].paused}"
+    name = host_of(ordered[0].id) or ordered[0].id
+    return f"{sentence} ({ordered[0].paused}): `hyperhive worker resume {name}` lets it go on"
 
 
 def _wait(trials: Sequence[Trial]) -> str:

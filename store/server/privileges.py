@@ -17,6 +17,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "studies": ("find", "insert", "update", "remove"),
         "datasets": ("find", "insert"),
         "workers": ("find",),
+        "orders": ("find", "insert", "update", "remove"),
         "benchmarks": ("find",),
         "objectives": ("find", "insert", "update", "remove"),
         "uploads": ("find", "insert", "update", "remove"),
@@ -29,6 +30,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "studies": ("find",),  # for predict-cam --study on a device with a camera
         "datasets": ("find",),
         "workers": ("find", "insert", "update"),
+        "orders": ("find",),
         "benchmarks": ("find", "insert", "update"),
         "objectives": ("find",),
         "uploads": ("insert", "update"),

@@ -34,6 +34,9 @@ of the best configurations run again under another seed."""
 
 PURPOSES = (SEARCH, BASELINE, REPEAT, REFIT)
 
+REPEATS_END = 1000
+"""Above every number of a repeat: the tid of repeat 2 of trial 17 is 17002."""
+
 UNTUNED_TID, USUAL_TID = 0, 1
 """The tids of the trials of purpose BASELINE: see ``hyperhive.model.config``."""
 
@@ -58,6 +61,11 @@ _PUBLISHED = re.compile(rf".+\.py:\w+@[0-9a-f]{{{HASH_LENGTH}}}", re.DOTALL)
 def is_published(objective: str | None) -> bool:
     """Return whether an objective is one of published code: ``digits.py:train@1f2e3d4c5b6a``."""
     return _PUBLISHED.fullmatch(objective or "") is not None
+
+
+def repeat_tid(tid: int, number: int) -> int:
+    """Return the tid of a repeat of a trial of the search; ``number`` is from 1 on."""
+    return REPEATS_END * tid + number
 
 
 def command(objective: str) -> list[str]:

@@ -15,6 +15,8 @@ from hyperhive.store.trials.terms import (
     HYPEROPTS_COMMAND,
     LENET5,
     REFIT,
+    REPEAT,
+    REPEATS_END,
     SEARCH,
     USUAL_TID,
     ErrorKind,
@@ -160,7 +162,7 @@ class Trial:
 
     @property
     def title(self) -> str:
-        """The trial's name for people, within its study: ``trial 7``, ``the refit of trial 7``."""
+        """The trial's name for people, within its study: ``trial 7``, ``repeat 2 of trial 7``."""
         titles = {
             SEARCH: f"trial {self.tid}",
             BASELINE: "the baseline with usual settings"
@@ -168,6 +170,9 @@ class Trial:
             else "the untuned baseline",
             REFIT: f"the refit of trial {self.tid}",
         }
+        if self.purpose == REPEAT:
+            tid, number = divmod(self.tid, REPEATS_END)
+            titles[REPEAT] = f"repeat {number} of trial {tid}"
         title = titles.get(self.purpose, f"{self.purpose} trial {self.tid}")
         return f"second copy of {title}" if self.is_copy else title
 

@@ -6,19 +6,24 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 
 import pytest
+from support.bench import living, succeeds
+from support.home import until
 
 from hyperhive.store.benchmarks import Benchmark
 from hyperhive.store.errors import NotAllowed, NotFound
+from hyperhive.store.orders import Wish
 from hyperhive.store.server.privileges import COORDINATOR, PRIVILEGES, ROLES, VIEWER, WORKER
 from hyperhive.store.server.roles import role_name
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import ErrorKind
 from hyperhive.store.trials.updates import new_token
+from hyperhive.worker.orders.giving import Giving
 from hyperhive.worker.signed.published import Published
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
@@ -29,6 +34,7 @@ COLLECTIONS = (
     "studies",
     "datasets",
     "workers",
+    "orders",
     "benchmarks",
     "objectives",
     "meta",
@@ -91,6 +97,9 @@ DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
     "forget an upload": (C, lambda s: s.database.uploads.delete_one({})),
     "report as a worker": (W, lambda s: s.workers.report("x", None, "cpu", {}, None)),
     "delete a worker's record": (NONE, lambda s: s.database.workers.delete_one({})),
+    "order a device to pause": (C, lambda s: s.orders.give("mac", Wish.PAUSE, "x")),
+    "change an order": (C, lambda s: s.orders.give("nano", Wish.DRAIN, "x")),
+    "resume a device": (C, lambda s: s.orders.withdraw("nano")),
     "keep a device's figures": (W, lambda s: s.benchmarks.keep(FIGURES)),
     "delete a device's figures": (NONE, lambda s: s.database.benchmarks.delete_one({})),
     "change the store's identity": (NONE, lambda s: s.database.meta.update_one({}, {"$set": {}})),
@@ -176,6 +185,7 @@ def prepare(store: Store) -> None:
     store.datasets.publish("set", b"x", {"name": "set"})
     store.workers.report("w", None, "cpu", {}, None)
     store.catalogs.upload(b"code")
+    store.orders.give("nano", Wish.PAUSE, "x")
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -298,6 +308,30 @@ def test_21_a_role_of_an_older_hyperhive_is_told_what_to_run(
     assert store.benchmarks.all() == [FIGURES]
 
 
+def test_21_a_worker_whose_role_is_older_than_orders_works_on(
+    store: Store, admin: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says once what to do, and obeys as soon as that was done."""
+    prepare(store)
+    store.orders.give("me", Wish.PAUSE, "x")
+    older = {name: PRIVILEGES[WORKER][name] for name in PRIVILEGES[WORKER] if name != "orders"}
+    uri = f"mongodb://nano:{admin.roles.invite('nano')}@{admin.address}"
+    set_privileges(admin, WORKER, older)
+    try:
+        with living(uri, tmp_path / "o", succeeds) as (_, errors):
+            until(lambda: store.trials.find("s")[0].is_final, "the trial's end")
+            assert "me: reads no orders" in "".join(
+                Giving(store, "me").order(Wish.PAUSE, threading.Event())
+            )
+            admin.roles.ensure()
+            until(lambda: any(each.order for each in store.workers.present()), "a pause")
+    finally:
+        admin.roles.ensure()
+        admin.roles.revoke("nano")
+    assert errors == []
+    assert caplog.text.count("run `hyperhive mongo init` again") == 1
+
+
 def set_privileges(admin: Store, role: str, privileges: Mapping[str, tuple[str, ...]]) -> None:
     """Change a role's privileges until it is brought up to date."""
     admin.database.command(
@@ -333,6 +367,9 @@ def a_coordinators_work(store: Store, user: Store) -> None:
     user.studies.open("s", {"trials": 1})
     assert user.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     assert user.workers.present() == []
+    order = user.orders.give("nano", Wish.PAUSE, "x")
+    assert user.orders.all() == [order]
+    assert user.orders.withdraw("nano")
     assert user.benchmarks.all() == []
     user.catalogs.upload(b"code")
     assert user.catalogs.put("ed25519:k", b"", b"", [], None)
@@ -365,6 +402,7 @@ def a_workers_work(store: Store, user: Store) -> None:
     user.ping()
     assert user.identity() == store.identity()
     user.workers.report("w", None, "cpu", {}, None)
+    assert user.orders.of("w") is None
     assert user.trials.waiting_for_others([], "s") == [("s", "lenet5", 4)]
 
     def claim() -> Any:

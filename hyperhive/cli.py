@@ -66,6 +66,11 @@ _COMMANDS = [
         "Have a study try more, end it, delete it, or bring its results out and in.",
     ),
     (
+        "objectives",
+        "hyperhive.coordinator.cli.objectives:objectives_app",
+        "Publish code for the workers that trust your key, and withdraw it.",
+    ),
+    (
         "mongo",
         "hyperhive.coordinator.cli.mongo:mongo_app",
         "The private MongoDB server of this machine, and access to a shared one.",

@@ -26,6 +26,7 @@ from hyperhive.store.server.client import (
     translated_errors,
 )
 from hyperhive.store.server.roles import Roles
+from hyperhive.store.signed.catalogs import Catalogs
 from hyperhive.store.studies import StoredModel, StoredStudy, Studies
 from hyperhive.store.trials.queue import TrialQueue
 from hyperhive.store.trials.reader import TrialReader
@@ -41,7 +42,7 @@ _GOODBYE_S = 0.5
 
 
 class Store:
-    """A hyperhive database: trials, studies, workers, orders, devices, data, weights, users.
+    """A hyperhive database: trials, studies, workers, orders, devices, data, weights, code, users.
 
     Use it as a context manager, or call ``close``. Every method of its parts may raise a
     ``StoreError``: ``StoreUnavailable`` if the server does not answer in time, ``LoginRefused`` or
@@ -70,6 +71,7 @@ class Store:
         self.benchmarks = Benchmarks(self.database, self.guard)
         self.blobs = Blobs(self.database, self.guard)
         self.datasets = Datasets(self.database, self.guard, self.blobs)
+        self.catalogs = Catalogs(self.database, self.guard)
         self.roles = Roles(self.database, self.guard)
 
     def ping(self) -> None:

@@ -18,7 +18,8 @@ from hyperhive.worker.settings import WorkerSettings
 _SAVE_LOGIN = typer.Option(
     False,
     "--save-login",
-    help="Keep the MongoDB URI in a file that only this user can read, for later workers.",
+    help="Keep the MongoDB URI and the keys of --trust, for later workers, in files that only this "
+    "user can read.",
 )
 _STUDY = typer.Option(None, help="Work for this study only.")
 _DEVICE = typer.Option(WorkerSettings.device, help="Where to train: auto, cpu, cuda or mps.")
@@ -40,6 +41,13 @@ _OBJECTIVES = typer.Option(
     metavar="FILE.py",
     help="Also run the functions of this file, as FILE.py:FUNCTION; may be repeated. Each slot "
     "imports it once, when it starts: start the worker again after a change.",
+)
+_TRUST = typer.Option(
+    [],
+    "--trust",
+    metavar="KEY",
+    help="Also run what `hyperhive objectives publish` signs with this key, also later; may be "
+    "repeated. The line of `hyperhive mongo invite` has it, and --save-login keeps it.",
 )
 _ALLOW_PICKLED = typer.Option(
     False,
@@ -93,6 +101,7 @@ def worker(
     lease: float = _LEASE,
     grace: float = _GRACE,
     objectives: List[str] = _OBJECTIVES,
+    trust: List[str] = _TRUST,
     allow_pickled: bool = _ALLOW_PICKLED,
     pause_on_battery: bool = _PAUSE_ON_BATTERY,
     max_temp: Optional[float] = _MAX_TEMP,
@@ -117,6 +126,7 @@ def worker(
         lease=lease,
         grace=grace,
         objectives=tuple(objectives),
+        trust=tuple(trust),
         allow_pickled=allow_pickled,
         pause_on_battery=pause_on_battery,
         max_temp=max_temp,
@@ -156,6 +166,9 @@ def set_up_slot(settings: WorkerSettings, name: str) -> None:
             stream.reconfigure(line_buffering=True, write_through=False)
     set_up_logging(settings, name)
     os.environ["OMP_NUM_THREADS"] = str(threads_of_slot(settings.device))
+    if settings.trust:
+        # What published code starts in its folder must leave no files there: nobody signed them.
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 def set_up_logging(settings: WorkerSettings, name: str) -> None:

@@ -146,6 +146,11 @@ class Heartbeat:
         self._paused = reason
         self._wake.set()
 
+    def identify(self, identity: Identity) -> None:
+        """State from the next beat on, which is soon, that the worker is this."""
+        self._identity = identity
+        self._wake.set()
+
     def raise_failure(self) -> None:
         """Raise the error that ended the heartbeat, if any: a worker must not go on without it."""
         if self.failure is not None:

@@ -6,7 +6,8 @@ import functools
 import logging
 import os
 import time
-from typing import Any, Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from hyperhive.common.errors import ConfigError, DatasetError, DeviceError, HyperhiveError
 from hyperhive.common.signals import StopRequest, end_process
@@ -44,6 +45,9 @@ from hyperhive.worker.pruning.pruner import Pruner
 from hyperhive.worker.settings import WorkerSettings
 from hyperhive.worker.trial_run import TrialRun
 
+if TYPE_CHECKING:  # it loads what checks signatures
+    from hyperhive.worker.signed.published import Published
+
 log = logging.getLogger(__name__)
 
 _RECONNECT_LIMIT_S = 5.0
@@ -60,13 +64,14 @@ class Worker:
     Args:
         settings: the command line's choices; ``device`` is a device, not ``auto``.
         identity: what the worker says about itself.
-        objectives: what it can run, by name.
+        objectives: what it can run, by name; ``published`` adds to it and removes from it.
         outbox: keeps results until they are delivered.
         stop: the request to stop.
         policy: when to pause; by default what the settings say.
         find_server: returns the server's URI, or None while there is no server; by default what
             the settings say. It is asked before each connection.
         lacking: says what an idle worker cannot take; None if another slot says that.
+        published: what keys that the worker was given have published; None without such a key.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class Worker:
         policy: PausePolicy | None = None,
         find_server: Callable[[], str | None] | None = None,
         lacking: Lacking | None = None,
+        published: Published | None = None,
     ) -> None:
         self._settings = settings
         self._identity = identity
@@ -88,6 +94,7 @@ class Worker:
         self._policy = policy or PausePolicy.of(settings)
         self._find_server = find_server or self._server_of_settings
         self._lacking = lacking
+        self._published = published
         self._orders = OrderReader(identity.worker)
         self._datasets = DatasetCache()
         self._claimer = Claimer(identity, objectives, settings.lease, settings.first_come)
@@ -173,6 +180,7 @@ class Worker:
                 self._pause_without_a_trial(store, heartbeat)
             if self._stop.asked.is_set():
                 return
+            self._renew_objectives(store, heartbeat)
             if self.run_one(store, heartbeat):
                 pause = _FIRST_POLL_S
             else:
@@ -180,6 +188,16 @@ class Worker:
                     self._lacking.look(store)
                 self._stop.asked.wait(pause)
                 pause = min(2 * pause, _POLL_LIMIT_S)
+
+    def _renew_objectives(self, store: Store, heartbeat: Heartbeat) -> None:
+        """Offer what is published now, and say so in the worker's record."""
+        if self._published is not None and self._published.look(store):
+            self._identity = replace(
+                self._identity,
+                objectives=tuple(self._objectives),
+                refused=self._published.refused,
+            )
+            heartbeat.identify(self._identity)
 
     def _pause_without_a_trial(self, store: Store, heartbeat: Heartbeat) -> None:
         """Claim nothing while the worker must pause: by an order, or for its machine's sake."""
@@ -248,7 +266,9 @@ class Worker:
             store=store,
             is_pruned=run.is_pruned,
         )
-        objective = self._objectives[str(held.trial.objective)]
+        objective = self._objectives.get(str(held.trial.objective))
+        if objective is None:  # an earlier claim, whose reply was lost, took the trial
+            raise DeviceError(f"{held.trial.objective} is no longer offered here")
         try:
             outcome = _called(objective, held.trial.config, context)
         except Exception as error:

@@ -19,6 +19,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "workers": ("find",),
         "orders": ("find", "insert", "update", "remove"),
         "benchmarks": ("find",),
+        "objectives": ("find", "insert", "update", "remove"),
         "uploads": ("find", "insert", "update", "remove"),
         "fs.files": ("find", "insert", "remove", "listIndexes"),
         "fs.chunks": ("find", "insert", "remove", "listIndexes"),
@@ -31,6 +32,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "workers": ("find", "insert", "update"),
         "orders": ("find",),
         "benchmarks": ("find", "insert", "update"),
+        "objectives": ("find",),
         "uploads": ("insert", "update"),
         # PyMongo lists GridFS's indexes before the first upload, and makes those that are missing.
         "fs.files": ("find", "insert", "listIndexes"),
@@ -43,6 +45,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "datasets": ("find",),
         "workers": ("find",),
         "benchmarks": ("find",),
+        "objectives": ("find",),
         "fs.files": ("find",),
         "fs.chunks": ("find",),
     },

@@ -24,11 +24,22 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import ErrorKind
 from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.orders.giving import Giving
+from hyperhive.worker.signed.published import Published
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 SECRET = "s3cr3t-sesame"
 NONE: tuple[str, ...] = ()
-COLLECTIONS = ("jobs", "studies", "datasets", "workers", "orders", "benchmarks", "meta", "uploads")
+COLLECTIONS = (
+    "jobs",
+    "studies",
+    "datasets",
+    "workers",
+    "orders",
+    "benchmarks",
+    "objectives",
+    "meta",
+    "uploads",
+)
 FIGURES = Benchmark("nano", "cpu", 1, {}, None, None, {})
 C, CW, W = (COORDINATOR,), (COORDINATOR, WORKER), (WORKER,)
 
@@ -67,6 +78,13 @@ DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
         NONE,
         lambda s: list(s.database.jobs.aggregate([{"$out": "datasets"}])),
     ),
+    "publish code": (C, lambda s: s.catalogs.upload(b"x")),
+    "write a catalog": (C, lambda s: s.catalogs.put("ed25519:k", b"", b"", [], None)),
+    "change a catalog": (
+        C,
+        lambda s: s.database.objectives.update_one({}, {"$set": {"signature": b""}}),
+    ),
+    "delete code": (C, lambda s: s.database.objectives.delete_one({})),
     "upload weights": (CW, lambda s: s.blobs.put(b"x", "mine")),
     "change weights or data": (
         NONE,
@@ -166,6 +184,7 @@ def prepare(store: Store) -> None:
     store.studies.open("s", {})
     store.datasets.publish("set", b"x", {"name": "set"})
     store.workers.report("w", None, "cpu", {}, None)
+    store.catalogs.upload(b"code")
     store.orders.give("nano", Wish.PAUSE, "x")
 
 
@@ -271,13 +290,18 @@ def test_21_a_role_of_an_older_hyperhive_is_told_what_to_run(
 ) -> None:
     """A worker's role without a right that was added later gets an error that names init."""
     prepare(store)
-    older = {name: PRIVILEGES[WORKER][name] for name in PRIVILEGES[WORKER] if name != "benchmarks"}
+    later = ("benchmarks", "objectives")
+    older = {name: PRIVILEGES[WORKER][name] for name in PRIVILEGES[WORKER] if name not in later}
     set_privileges(admin, WORKER, older)
     try:
         for ask in (lambda: users[WORKER].benchmarks.keep(FIGURES), users[WORKER].benchmarks.all):
             with pytest.raises(NotAllowed, match="run `hyperhive mongo init` again") as refused:
                 ask()
             assert "\n" not in str(refused.value)
+        published = Published(["ed25519:key"], {})  # the worker goes on without what is published
+        assert published.look(users[WORKER])
+        ((_, reason),) = published.refused
+        assert "run `hyperhive mongo init` again" in reason
     finally:
         admin.roles.ensure()
     users[WORKER].benchmarks.keep(FIGURES)
@@ -347,6 +371,10 @@ def a_coordinators_work(store: Store, user: Store) -> None:
     assert user.orders.all() == [order]
     assert user.orders.withdraw("nano")
     assert user.benchmarks.all() == []
+    user.catalogs.upload(b"code")
+    assert user.catalogs.put("ed25519:k", b"", b"", [], None)
+    assert user.catalogs.put("ed25519:k", b"", b"2", [], user.catalogs.get("ed25519:k"))
+    user.catalogs.collect()
     trial = store.queue.claim("w", new_token(), ["lenet5"])
     assert trial is not None
     artifact = store.blobs.put(b"weights", "weights").as_document()
@@ -394,6 +422,7 @@ def a_workers_work(store: Store, user: Store) -> None:
     store.datasets.publish("set", b"x", {})
     assert user.datasets.fetch("set") == b"x"
     assert user.studies.all() == []
+    assert user.catalogs.signatures(["ed25519:k"]) == {}
     assert [worker.id for worker in user.workers.present()] == ["w"]
     user.workers.leave("w")
     assert user.workers.present() == []
@@ -415,6 +444,7 @@ def a_viewers_work(store: Store, user: Store) -> None:
     assert user.workers.silent() == []
     assert user.benchmarks.all() == []
     assert user.datasets.fetch("set") == b"x"
+    assert user.catalogs.all() == []
 
 
 WORK = {

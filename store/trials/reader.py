@@ -45,11 +45,13 @@ that do not count, and whatever the function of a job returned beside its loss."
 class AtRung(NamedTuple):
     """How a trial stands among the others that have reached a rung.
 
-    ``others`` is how many have a loss there, ``better`` how many of them a lower one.
+    ``others`` is how many have a loss there, ``better`` how many of them a lower one, ``equal`` the
+    same.
     """
 
-    others: int
-    better: int
+    others: int = 0
+    better: int = 0
+    equal: int = 0
 
 
 class TrialReader:
@@ -118,16 +120,18 @@ class TrialReader:
         if only_full:
             which.update({"state": int(Status.DONE), "result.pruned": {"$ne": True}})
         is_number = {"$in": [{"$type": "$loss"}, ["int", "long", "double"]]}
-        is_better = {"$cond": [{"$lt": ["$loss", loss]}, 1, 0]}
+        better, equal = ({"$cond": [{how: ["$loss", loss]}, 1, 0]} for how in ("$lt", "$eq"))
+        counts = {"others": {"$sum": 1}, "better": {"$sum": better}, "equal": {"$sum": equal}}
         stages: list[_Document] = [
             {"$match": which},
             {"$project": {"_id": 0, "loss": "$rungs." + rung}},
             {"$match": {"$expr": is_number, "loss": {"$gte": -math.inf}}},  # a NaN is not
-            {"$group": {"_id": None, "others": {"$sum": 1}, "better": {"$sum": is_better}}},
+            {"$group": {"_id": None, **counts}},
+            {"$project": {"_id": 0}},
         ]
         with self._guard():
             counted = list(self._jobs.aggregate(stages))
-        return AtRung(counted[0]["others"], counted[0]["better"]) if counted else AtRung(0, 0)
+        return AtRung(**counted[0]) if counted else AtRung()
 
     def is_posted(self, study: str, purpose: str, tid: int) -> bool:
         """Return whether a trial was posted, whatever its state is now."""

@@ -65,9 +65,9 @@ def test_a_trial_is_compared_with_the_others_of_its_study(store: Store) -> None:
     store.queue.reach(held(store, 0, purpose=BASELINE), "1/9", 0.125)
     store.queue.post(Draft("t", 0, {}, {}, objective="lenet5"))
     store.queue.reach(claim(store), "1/9", 0.125)
-    assert store.trials.at_rung(mine, "1/9", 0.5, only_full=False) == (4, 1)
-    assert store.trials.at_rung(mine, "1/9", math.inf, only_full=False) == (4, 3)
-    assert store.trials.at_rung(mine, "step 3", 0.5, only_full=False) == (0, 0)
+    assert store.trials.at_rung(mine, "1/9", 0.5, only_full=False) == (4, 1, 1)
+    assert store.trials.at_rung(mine, "1/9", math.inf, only_full=False) == (4, 3, 1)
+    assert store.trials.at_rung(mine, "step 3", 0.5, only_full=False) == (0, 0, 0)
 
 
 def test_only_trials_that_ran_to_their_end_count_where_only_they_may(store: Store) -> None:
@@ -78,8 +78,8 @@ def test_only_trials_that_ran_to_their_end_count_where_only_they_may(store: Stor
         store.queue.reach(trial, "1/9", 0.25)
     finish(store, full)
     store.queue.finish(pruned.id, str(pruned.token), {"loss": 0.25, "pruned": True})
-    assert store.trials.at_rung(mine, "1/9", 0.5, only_full=True) == (1, 1)
-    assert store.trials.at_rung(mine, "1/9", 0.5, only_full=False) == (3, 3)
+    assert store.trials.at_rung(mine, "1/9", 0.5, only_full=True) == (1, 1, 0)
+    assert store.trials.at_rung(mine, "1/9", 0.5, only_full=False) == (3, 3, 0)
 
 
 RUBBISH = ["0.1", None, True, [0.1], {"a": 0.1}, math.nan, {"1/9": 0.1}]
@@ -95,6 +95,6 @@ def test_rubbish_at_a_rung_counts_for_nothing(store: Store) -> None:
         held(store, tid)
         store.database.jobs.update_one({"tid": tid}, {"$set": {"rungs": value, "result": value}})
         assert only(store, tid).rungs == {} or value == {"a": 0.1}
-    assert store.trials.at_rung(mine, "1/9", 0.5, only_full=False) == (0, 0)
+    assert store.trials.at_rung(mine, "1/9", 0.5, only_full=False) == (0, 0, 0)
     store.database.jobs.update_one({"tid": 0}, {"$set": {"rungs": [1, "x"]}})
     assert store.queue.reach(mine, "1/9", 0.5).rungs == {"1/9": 0.5}

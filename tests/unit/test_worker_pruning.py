@@ -14,6 +14,7 @@ from support.clients import Gate, raw
 
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import ASHA, MEDIAN, Goal
+from hyperhive.store.trials.reader import AtRung
 from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
@@ -123,16 +124,16 @@ def test_the_share_is_known_from_what_is_reported(
 @pytest.mark.parametrize(
     ("rule", "goes_on", "ends"),
     [
-        (MEDIAN, [(0, 0), (4, 4), (5, 2), (6, 3), (7, 3)], [(5, 3), (6, 4), (7, 4)]),
-        (ASHA, [(0, 0), (1, 1), (2, 0), (3, 1), (8, 2), (9, 3)], [(2, 1), (3, 2), (8, 3), (9, 4)]),
+        (MEDIAN, [(0, 0), (4, 4), (5, 2), (6, 3), (7, 3, 4)], [(5, 3), (6, 4), (7, 4)]),
+        (ASHA, [(0, 0), (5, 0, 5), (5, 1, 1), (8, 2, 1)], [(1, 1), (4, 1), (8, 3), (8, 2, 2)]),
     ],
 )
 def test_a_rule_prunes_what_is_worse_than_enough_others(
-    rule: str, goes_on: list[tuple[int, int]], ends: list[tuple[int, int]]
+    rule: str, goes_on: list[tuple[int, ...]], ends: list[tuple[int, ...]]
 ) -> None:
-    """Each pair is how many others there are, and how many of them are better."""
-    assert [RULES[rule].prunes(*each) for each in goes_on] == [False] * len(goes_on)
-    assert [RULES[rule].prunes(*each) for each in ends] == [True] * len(ends)
+    """Each has how many others there are, and how many of them are better, and equal."""
+    assert [RULES[rule].prunes(*AtRung(*each)) for each in goes_on] == [False] * len(goes_on)
+    assert [RULES[rule].prunes(*AtRung(*each)) for each in ends] == [True] * len(ends)
 
 
 # -- a trial that is pruned --------------------------------------------------------------------

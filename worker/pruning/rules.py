@@ -32,14 +32,14 @@ class Rule:
         factor: from one step to the next at which it is compared, if its length is not known: those
             are 1 and the powers of this.
         only_full: whether it is compared only with trials that ran to their end.
-        prunes: given how many others are compared with it and how many of them are better, tells
-            whether it ends.
+        prunes: given how many others are compared with it, how many of them are better and how many
+            equal, tells whether it ends.
     """
 
     shares: tuple[Fraction, ...]
     factor: int
     only_full: bool
-    prunes: Callable[[int, int], bool]
+    prunes: Callable[[int, int, int], bool]
 
     def rung(self, share: float | None, step: float | None) -> str | None:
         """Return the last rung that a trial has reached; None if it has reached none.
@@ -62,13 +62,15 @@ class Rule:
         return f"step {power}"
 
 
-def _is_below_median(others: int, better: int) -> bool:
+def _is_below_median(others: int, better: int, equal: int) -> bool:
     return others >= _FEWEST_FULL and 2 * better > others
 
 
-def _is_below_best_third(others: int, better: int) -> bool:
-    count = others + 1
-    return count >= _REDUCTION and better >= -(-count // _REDUCTION)  # rounded up
+def _is_below_best_third(others: int, better: int, equal: int) -> bool:
+    # Where many are equal, as at chance, being among them says little: half of them count as
+    # better, but that alone ends no trial.
+    best_third = max(1, (others + 1) // _REDUCTION)
+    return better >= 1 and better + equal / 2 >= best_third
 
 
 RULES: Mapping[str, Rule] = {
@@ -87,8 +89,8 @@ five: after D. Golovin et al., "Google Vizier: A Service for Black-Box Optimizat
 which takes the others' mean values so far; here, as in Optuna's ``MedianPruner``, their best so far
 are compared. With an even number of them, below the median means worse than more than half.
 
-``asha`` lets the best third of all go on at each rung, rounded up, and the first two: L. Li et al.,
-"A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, in the variant that stops
+``asha`` lets the best third of all go on at each rung, rounded down, but always the best: L. Li et
+al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, in the variant that stops
 trials rather than pauses them. It compares with trials that run, and with those that it has ended,
 so nobody waits for a slower device.
 """

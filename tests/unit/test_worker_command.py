@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import pytest
 from support.home import until
@@ -24,10 +26,18 @@ PYTHON = sys.executable
 
 
 class Trial:
-    """A running trial, and its reports."""
+    """A running trial, its reports, and the files that a program left for it."""
 
     def __init__(self) -> None:
         self.reports: list[dict[str, Any]] = []
+        self.left: dict[str, bytes] = {}
+
+    @contextlib.contextmanager
+    def files_left(self) -> Iterator[Path]:
+        """Give a folder, and keep what is in it in the end."""
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+            self.left = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
     def report(self, step: float, **metrics: Any) -> None:
         """Keep a report."""
@@ -240,8 +250,9 @@ def test_a_program_dies_with_its_worker(tmp_path: Path) -> None:
         [
             PYTHON,
             "-c",
-            "import hyperhive, sys, types\n"
-            "trial = types.SimpleNamespace(should_stop=lambda: False)\n"
+            "import contextlib, hyperhive, sys, types\n"
+            "left = lambda: contextlib.nullcontext('')\n"
+            "trial = types.SimpleNamespace(should_stop=lambda: False, files_left=left)\n"
             "hyperhive.command(sys.argv[1])({}, trial)",
             f"{PYTHON} {tmp_path / 'program.py'}",
         ],

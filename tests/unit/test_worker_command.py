@@ -177,6 +177,20 @@ def test_an_object_with_a_step_is_a_report_at_once(tmp_path: Path) -> None:
     assert trial.reports == [{"step": 1, "accuracy": 0.5}]
 
 
+def test_what_a_program_leaves_is_kept() -> None:
+    """In the folder that a variable names, beside all other variables."""
+    trial = Trial()
+    leaves = """
+        import os, pathlib
+        folder = pathlib.Path(os.environ["HYPERHIVE_ARTIFACTS"])
+        (folder / "path.txt").write_text(os.environ["PATH"])
+        print(1)
+    """
+    for _ in range(2):
+        assert run(leaves, trial=trial) == 1
+        assert trial.left == {"path.txt": os.environ["PATH"].encode()}
+
+
 def test_a_program_without_a_result_is_refused() -> None:
     """It says what the last line must be."""
     with pytest.raises(BadResult, match="printed no result: its last line must be its loss, or"):

@@ -15,7 +15,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import bson
 import bson.errors
@@ -252,6 +252,20 @@ class Outbox:
 
     def deliver_for_the_dead(self, store: Store) -> None:
         """Deliver the results of workers that died before they could deliver them."""
+
+        def deliver(folder: Path) -> None:
+            _deliver_folder(folder, store)
+            # Nobody else corrects what the dead worker last reported.
+            store.workers.correct(folder.name, _count(folder))
+
+        self._for_each_dead(deliver)
+
+    def clean_up_for_the_dead(self) -> None:
+        """Delete what dead processes left behind without a result."""
+        self._for_each_dead(lambda _: None)
+
+    def _for_each_dead(self, act: Callable[[Path], None]) -> None:
+        """Clean the folder of each process that has died, then act on it."""
         for folder in sorted(self._root.glob("*")):
             if folder == self._folder or not folder.is_dir():
                 continue
@@ -260,9 +274,7 @@ class Outbox:
                     for partial in folder.glob("*.part"):  # its writer died while writing
                         partial.unlink()
                     _delete_files_without_result(folder)
-                    _deliver_folder(folder, store)
-                    # Nobody else corrects what the dead worker last reported.
-                    store.workers.correct(folder.name, _count(folder))
+                    act(folder)
                     _remove_if_empty(folder)
             except (*LOCK_IS_HELD, FileNotFoundError):
                 continue  # its worker lives, or another worker was faster

@@ -185,8 +185,9 @@ class Study:
                 objective = PlannedStudy.stored(self._name, self._stored().spec).plan.objective
                 self._leases = Leases(self._connection.uri, self._name, objective, self._lease)
                 self._connection.open.callback(self._leases.close)
-                # Entered by the first trial that saves a file, if any does.
+                # Its folder is made when a trial saves its first file.
                 outbox = self._connection.open.push(Outbox(self._leases.identity.worker))
+                outbox.clean_up_for_the_dead()
                 self._asker = Asker(self.store, self._name, self._leases, outbox)
             asked = self._asker.ask()
         if asked is not None:

@@ -24,18 +24,15 @@ DATA = os.urandom(3_000_000)  # three requests
 
 
 class Source(io.BytesIO):
-    """An open file that does something before its third megabyte is read."""
+    """An open file of three megabytes; something happens before the third, and at its end."""
 
-    def __init__(self, data: bytes, act: Callable[[], Any]) -> None:
-        super().__init__(data)
-        self._act = act
-        self._reads = 0
+    def __init__(self, *acts: Callable[[], Any]) -> None:
+        super().__init__(DATA)
+        self._acts = [lambda: None, lambda: None, *acts, lambda: None]
 
     def read(self, size: int | None = -1) -> bytes:
         """Read as any file."""
-        self._reads += 1
-        if self._reads == 3:
-            self._act()
+        self._acts.pop(0)()
         return super().read(size)
 
 
@@ -104,17 +101,15 @@ def test_a_slow_upload_stays_young(store: Store, monkeypatch: pytest.MonkeyPatch
         store.database.uploads.update_many({}, [{"$set": {"renewed": passed}}])
         assert len(store.blobs.uploads_older_than(3600)) == 2
 
-    source = Source(DATA, two_hours_pass)
-    second = put(store, source=source, beside=[first])
-    assert store.collect_orphans() == 0
+    second = put(store, source=Source(two_hours_pass, store.collect_orphans), beside=[first])
+    assert store.blobs.get(first) == b"first"
     assert store.blobs.get(second) == DATA
 
 
 def test_an_upload_that_was_collected_meanwhile_is_repeated(store: Store) -> None:
     """A laptop slept in it for hours: nothing may refer to what is left of it."""
-    source = Source(DATA, lambda: store.collect_orphans(0))
     with pytest.raises(StoreUnavailable, match="has to be repeated"):
-        put(store, source=source)
+        put(store, source=Source(lambda: store.collect_orphans(0)))
 
 
 # -- references ---------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pickle
+import signal
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -17,7 +19,7 @@ from hyperhive.coordinator.api.study import Study
 from hyperhive.store.errors import CorruptBlob, NotFound
 from hyperhive.store.store import Store
 from hyperhive.worker.objectives.api import BadResult
-from hyperhive.worker.outbox import default_directory
+from hyperhive.worker.outbox import Outbox, default_directory
 
 SPACE = {"x": {"distribution": "uniform", "low": 0, "high": 1}}
 
@@ -106,6 +108,22 @@ def test_a_trial_that_was_told_an_error_keeps_no_file(store: Store, mongo_uri: s
         trial.save("b", b"2")
         study.tell(trial, 0.5)
         assert [each.artifacts for each in study.trials] == [{}, {"b": 1}]
+    assert list(default_directory().glob("*")) == []
+
+
+def test_01_what_a_killed_program_saved_is_deleted(store: Store, mongo_uri: str) -> None:
+    """By the next program that asks, or the next worker; what another saves now is left alone."""
+    lives = Outbox("lives")
+    lives.files("token").save("a", b"1")
+    if os.fork() == 0:
+        Outbox("dead").files("token").save("a", b"2")
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.wait()
+    assert len(list(default_directory().glob("*"))) == 2
+    with hyperhive.open_study("s", SPACE, trials=1, store=mongo_uri) as study:
+        study.ask()
+        assert [path.name for path in default_directory().glob("*")] == ["lives"]
+    lives.__exit__()
     assert list(default_directory().glob("*")) == []
 
 

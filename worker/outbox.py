@@ -23,12 +23,9 @@ import bson.errors
 from hyperhive.common import files, paths
 from hyperhive.common.errors import InputError
 from hyperhive.common.locks import ALONE, AT_ONCE, LOCK_IS_HELD, locked
-from hyperhive.store.artifacts import Artifact
-from hyperhive.store.blobs import BlobRef
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import (
     BadCertificate,
-    CorruptBlob,
     LeaseLost,
     LoginRefused,
     NotAllowed,
@@ -36,8 +33,7 @@ from hyperhive.store.errors import (
     StoreUnavailable,
 )
 from hyperhive.store.store import Store
-from hyperhive.store.trials.trial import Trial
-from hyperhive.worker.objectives.saving import SavedFile, SavedFiles
+from hyperhive.worker.objectives.saving import SavedFile, SavedFiles, upload
 
 log = logging.getLogger(__name__)
 
@@ -118,9 +114,17 @@ class Outbox:
     Args:
         worker: the worker's id, which is the name of its folder.
         directory: the outbox that all workers of this user share.
+        must_end: asked in a delivery of saved files, which may take long; if it returns true, the
+            delivery breaks off, and a later worker repeats it.
     """
 
-    def __init__(self, worker: str, directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        worker: str,
+        directory: Path | None = None,
+        must_end: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._must_end = must_end
         self._root = directory or default_directory()
         self._folder = self._root / worker
         self._unsaved: list[_Unsaved] = []
@@ -238,13 +242,14 @@ class Outbox:
     def deliver(self, store: Store) -> None:
         """Deliver every result that this outbox holds for this store.
 
-        Raises ``StoreUnavailable`` if the server goes away; results that were not delivered stay.
+        Raises ``StoreUnavailable`` if the server goes away, or this worker must end; results that
+        were not delivered stay.
         """
         for one in list(self._unsaved):
-            if _deliver(one.entry, store, self._files_of(one.entry.token)):
+            if self._deliver(one.entry, store, self._files_of(one.entry.token)):
                 self._unsaved.remove(one)
                 _delete(self._files_of(one.entry.token))
-        _deliver_folder(self._folder, store)
+        self._deliver_folder(self._folder, store)
 
     def waiting(self) -> int:
         """Return how many results of this user's workers wait on this device, for any store."""
@@ -254,7 +259,7 @@ class Outbox:
         """Deliver the results of workers that died before they could deliver them."""
 
         def deliver(folder: Path) -> None:
-            _deliver_folder(folder, store)
+            self._deliver_folder(folder, store)
             # Nobody else corrects what the dead worker last reported.
             store.workers.correct(folder.name, _count(folder))
 
@@ -281,6 +286,56 @@ class Outbox:
             except OSError as error:  # the disk is full, or has become read-only
                 log.error("%s: its results stay there for now: %s", folder, error)
 
+    def _deliver_folder(self, folder: Path, store: Store) -> None:
+        for path in sorted(folder.glob("*" + _ENTRY)):
+            try:
+                entry = Entry.decode(path.read_bytes())
+            except ValueError as error:
+                log.error("%s is damaged and stays where it is: %s", path, error)
+                continue
+            try:
+                if self._deliver(entry, store, path.with_suffix(_FILES)):
+                    path.unlink()  # before its files: an entry without them could not be delivered
+                    _delete(path.with_suffix(_FILES))
+            except (StoreUnavailable, LoginRefused, NotAllowed, BadCertificate):
+                raise
+            except StoreError as error:  # a fault of this entry: the others do not wait for it
+                log.error("%s cannot be delivered and stays where it is: %s", path, error)
+
+    def _deliver(self, entry: Entry, store: Store, folder: Path) -> bool:
+        """Deliver one result; return False if it must wait, for the store of its trial.
+
+        ``folder`` has the files that the trial saved.
+        """
+        if entry.store != store.identity():
+            return False
+        trial = store.trials.get(entry.trial_id)
+        if trial is None:
+            log.warning("a result was dropped: its trial was deleted from %s", store.address)
+            return True
+        weights = None
+        if entry.weights is not None:
+            weights = store.blobs.put(entry.weights, f"{trial.study}/{trial.tid}.safetensors")
+        artifact = None if weights is None else weights.as_document()
+        # A trial that has a result does not change.
+        files = entry.files if trial.winner is None else ()
+        artifacts = upload(store, trial, files, folder, weights, self._must_end)
+        try:
+            counts = store.queue.finish(
+                entry.trial_id, entry.token, entry.result, artifact, artifacts
+            )
+        except LeaseLost as error:
+            if store.trials.get(entry.trial_id) is None:  # it was deleted since it was read above
+                return self._deliver(entry, store, folder)
+            log.warning("a result stays in the outbox: %s", error)
+            return False
+        if not counts:
+            log.info(
+                "%s: another worker's result came first; this one is stored as late",
+                trial.full_title,
+            )
+        return True
+
 
 def _count(folder: Path) -> int:
     """Return how many results a folder has; 0 if another worker is removing it."""
@@ -288,82 +343,6 @@ def _count(folder: Path) -> int:
         return sum(name.endswith(_ENTRY) for name in os.listdir(folder))
     except OSError:
         return 0
-
-
-def _deliver_folder(folder: Path, store: Store) -> None:
-    for path in sorted(folder.glob("*" + _ENTRY)):
-        try:
-            entry = Entry.decode(path.read_bytes())
-        except ValueError as error:
-            log.error("%s is damaged and stays where it is: %s", path, error)
-            continue
-        try:
-            if _deliver(entry, store, path.with_suffix(_FILES)):
-                path.unlink()  # before its files: an entry without them could not be delivered
-                _delete(path.with_suffix(_FILES))
-        except (StoreUnavailable, LoginRefused, NotAllowed, BadCertificate):
-            raise
-        except StoreError as error:  # a fault of this entry: the others do not wait for it
-            log.error("%s cannot be delivered and stays where it is: %s", path, error)
-
-
-def _deliver(entry: Entry, store: Store, folder: Path) -> bool:
-    """Deliver one result; return False if it must wait, for the store of its trial.
-
-    ``folder`` has the files that the trial saved.
-    """
-    if entry.store != store.identity():
-        return False
-    trial = store.trials.get(entry.trial_id)
-    if trial is None:
-        log.warning("a result was dropped: its trial was deleted from %s", store.address)
-        return True
-    weights = None
-    if entry.weights is not None:
-        weights = store.blobs.put(entry.weights, f"{trial.study}/{trial.tid}.safetensors")
-    artifact = None if weights is None else weights.as_document()
-    # A trial that has a result does not change.
-    files = entry.files if trial.winner is None else ()
-    artifacts = upload(store, trial, files, folder, weights)
-    try:
-        counts = store.queue.finish(entry.trial_id, entry.token, entry.result, artifact, artifacts)
-    except LeaseLost as error:
-        if store.trials.get(entry.trial_id) is None:  # it was deleted since it was read above
-            return _deliver(entry, store, folder)
-        log.warning("a result stays in the outbox: %s", error)
-        return False
-    if not counts:
-        log.info(
-            "%s: another worker's result came first; this one is stored as late", trial.full_title
-        )
-    return True
-
-
-def upload(
-    store: Store,
-    trial: Trial,
-    files: Sequence[SavedFile],
-    folder: Path,
-    weights: BlobRef | None = None,
-) -> list[dict[str, Any]]:
-    """Upload what a trial saved in a folder; return its artifacts as documents, for ``finish``.
-
-    If that breaks off, all is uploaded again the next time. ``weights`` are the trial's, uploaded
-    before. Raises ``CorruptBlob`` for a file that is damaged or gone.
-    """
-    artifacts: list[Artifact] = []
-    for saved in files:
-        beside = [*([] if weights is None else [weights]), *(each.blob for each in artifacts)]
-        name = f"{trial.study}/{trial.tid}/{saved.name}"
-        try:
-            with (folder / saved.file).open("rb") as file:
-                blob = store.blobs.put_file(file, name, saved.sha256, saved.length, beside)
-        except OSError as error:
-            raise CorruptBlob(
-                f"{saved.name}, which its trial saved, cannot be read ({error.strerror})"
-            ) from error
-        artifacts.append(Artifact(saved.name, blob))
-    return [each.as_document() for each in artifacts]
 
 
 def _delete_files_without_result(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -214,7 +215,8 @@ def _work(settings: WorkerSettings, stop: StopRequest, number: int) -> None:
         name, settings.study, describe(settings.device), versions, tuple(objectives)
     )
     lacking = Lacking(objectives, settings.study) if number == 1 else None
-    Worker(settings, identity, objectives, Outbox(name), stop, lacking=lacking).run()
+    outbox = Outbox(name, must_end=functools.partial(stop.ends, 0.0, settings.grace))
+    Worker(settings, identity, objectives, outbox, stop, lacking=lacking).run()
 
 
 def _stop_with_parent(stop: StopRequest) -> None:

@@ -28,7 +28,8 @@ from hyperhive.worker.heartbeat import Held
 from hyperhive.worker.objectives.api import Context, Outcome
 from hyperhive.worker.objectives.function import RunningTrial, result_of
 from hyperhive.worker.objectives.goal import scored
-from hyperhive.worker.outbox import Outbox, upload
+from hyperhive.worker.objectives.saving import upload
+from hyperhive.worker.outbox import Outbox
 from hyperhive.worker.trial_run import LARGEST_PROGRESS
 
 _POLL_S = 0.2

@@ -231,6 +231,24 @@ def test_a_result_in_memory_keeps_its_saved_files(
     assert in_store(store) == {"a": b"1"}
 
 
+def test_13_a_worker_that_must_end_breaks_off_its_delivery(
+    store: Store, trial: Trial, tmp_path: Path
+) -> None:
+    """However much is left to upload: the next worker delivers it."""
+    ends = [False, False, True]
+    with Outbox("w", tmp_path, must_end=lambda: ends.pop(0)) as outbox:
+        with outbox.saving(str(trial.token)) as saved:
+            saved.save("a", bytes(3_000_000))
+            outbox.add(entry(store, trial, saved), "s, trial 0")
+        with pytest.raises(StoreUnavailable, match="because this worker ends"):
+            outbox.deliver(store)
+        assert ends == []
+    with Outbox("w2", tmp_path) as outbox:
+        outbox.deliver_for_the_dead(store)
+    assert in_store(store) == {"a": bytes(3_000_000)}
+    assert store.collect_orphans(0) == 1
+
+
 @pytest.mark.parametrize("harm", ["changed", "gone"])
 def test_a_saved_file_that_was_damaged_is_not_delivered(
     store: Store, trial: Trial, tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: str

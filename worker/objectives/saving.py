@@ -10,12 +10,23 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Iterator, Mapping, Union
+from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence, Union
 
 from hyperhive.common import files
 from hyperhive.common.errors import DeviceError
 from hyperhive.common.wording import size
-from hyperhive.store.artifacts import LARGEST_FILE, LARGEST_TOTAL, MOST_FILES, NAME_RULE, is_name
+from hyperhive.store.artifacts import (
+    LARGEST_FILE,
+    LARGEST_TOTAL,
+    MOST_FILES,
+    NAME_RULE,
+    Artifact,
+    is_name,
+)
+from hyperhive.store.blobs import BlobRef
+from hyperhive.store.errors import CorruptBlob, StoreUnavailable
+from hyperhive.store.store import Store
+from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.objectives.api import BadResult
 
 Content = Union[bytes, str, "os.PathLike[str]"]
@@ -154,3 +165,49 @@ def _opened(name: str, content: Any) -> BinaryIO:
         f"the artifact {name} cannot be a {type(content).__name__}: give bytes, or the path of a "
         "file"
     )
+
+
+class _Source(io.BufferedReader):
+    """A saved file, which is read until this worker must end."""
+
+    def __init__(self, path: Path, must_end: Callable[[], bool]) -> None:
+        super().__init__(io.FileIO(str(path)))
+        self._must_end = must_end
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read as any file. Raises ``StoreUnavailable``."""
+        if self._must_end():
+            raise StoreUnavailable(
+                "a delivery was broken off, because this worker ends: the next one on this device "
+                "repeats it"
+            )
+        return super().read(size)
+
+
+def upload(
+    store: Store,
+    trial: Trial,
+    files: Sequence[SavedFile],
+    folder: Path,
+    weights: BlobRef | None = None,
+    must_end: Callable[[], bool] = lambda: False,
+) -> list[dict[str, Any]]:
+    """Upload what a trial saved in a folder; return its artifacts as documents, for ``finish``.
+
+    If that breaks off, all is uploaded again the next time. ``weights`` are the trial's, uploaded
+    before. Raises ``CorruptBlob`` for a file that is damaged or gone, and ``StoreUnavailable`` once
+    ``must_end`` returns true.
+    """
+    artifacts: list[Artifact] = []
+    for saved in files:
+        beside = [*([] if weights is None else [weights]), *(each.blob for each in artifacts)]
+        name = f"{trial.study}/{trial.tid}/{saved.name}"
+        try:
+            with _Source(folder / saved.file, must_end) as file:
+                blob = store.blobs.put_file(file, name, saved.sha256, saved.length, beside)
+        except OSError as error:
+            raise CorruptBlob(
+                f"{saved.name}, which its trial saved, cannot be read ({error.strerror})"
+            ) from error
+        artifacts.append(Artifact(saved.name, blob))
+    return [each.as_document() for each in artifacts]

@@ -1,11 +1,12 @@
-"""The search: post trials, watch them, keep the best; then run the refit and the baselines."""
+"""The search: post trials, watch them, keep the best; then run its repeats, refit and baselines."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 import time
-from typing import Any, Callable, Iterable, TypeVar
+from typing import Any, Callable, Iterable, Sequence, TypeVar
 
 from hyperhive.common.errors import InputError
 from hyperhive.common.wording import counted
@@ -13,7 +14,7 @@ from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch, refit_length
 from hyperhive.coordinator.views.waiting import why_waiting
-from hyperhive.store.errors import NotFound, StoreUnavailable, StudyWithdrawn
+from hyperhive.store.errors import LeaseLost, NotFound, StoreUnavailable, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import BASELINE, Status, experiment_keys
@@ -131,12 +132,24 @@ class Search:
         draft = self._study.refit(winner)
         if draft is None:
             return None
-        return self._run_extra(draft, "refitting the best on all training data")
+        self._state = dataclasses.replace(self._state, winner=winner.tid)
+        return self._run_others([draft], "refitting the best on all training data")[0]
 
     def baselines(self) -> list[Trial]:
         """Return the baselines, by tid, once they have ended. Raises ``Interrupted``."""
-        drafts = self._study.baselines()
-        return [self._run_extra(draft, "waiting for the baselines") for draft in drafts]
+        return self._run_others(self._study.baselines(), "waiting for the baselines")
+
+    def repeats(self, finalists: Sequence[Trial]) -> list[Trial]:
+        """Return the repeats of these trials, by tid, once they have ended.
+
+        All are posted at once, so that the workers share them. Their weights are dropped: the
+        winner keeps those of the search. Raises ``Interrupted``.
+        """
+        drafts = [draft for trial in finalists for draft in self._study.repeats(trial)]
+        which = f"the best {len(finalists)}" if len(finalists) > 1 else "the best"
+        repeats = self._run_others(drafts, f"repeating {which}")
+        self.persist(lambda: self._drop(repeats))
+        return repeats
 
     def persist(self, step: Callable[[], _T]) -> _T:
         """Do a step that is safe to repeat, again and again until the server answers."""
@@ -205,28 +218,45 @@ class Search:
         for draft in self._study.baselines():
             self._store.queue.post(draft)
 
-    def _run_extra(self, draft: Draft, phase: str) -> Trial:
-        """Post a trial that is not part of the search, and wait for its end."""
-        trial = self.persist(lambda: self._look_at_extra(draft))
-        while not trial.is_final:
+    def _run_others(self, drafts: Sequence[Draft], phase: str) -> list[Trial]:
+        """Post trials of one purpose that is not the search's; return them once all have ended."""
+        trials = self.persist(lambda: self._look_at_others(drafts))
+        while not all(trial.is_final for trial in trials):
             self._watch(self._snapshot(phase))
             self._pause(POLL_S)
-            trial = self.persist(lambda: self._look_at_extra(draft))
-        return trial
+            trials = self.persist(lambda: self._look_at_others(drafts))
+        self.persist(self._sweep.require_study)  # they may have ended because it was cancelled
+        return trials
 
-    def _look_at_extra(self, draft: Draft) -> Trial:
-        """Return the trial as it is now; post it if it is not there yet."""
-        self._store.queue.post(draft)
+    def _look_at_others(self, drafts: Sequence[Draft]) -> list[Trial]:
+        """Return the trials as they are now; post those that are not there yet."""
         self._look_around()
-        trials = self._store.trials.find(draft.study, draft.purpose, [draft.tid])
-        if not trials:
-            self._sweep.require_study()  # it was deleted, and this trial with it
+        trials = self._found(drafts)
+        there = {trial.tid for trial in trials}
+        missing = [draft for draft in drafts if draft.tid not in there]
+        if missing:
+            for draft in missing:
+                self._store.queue.post(draft)
+            self._sweep.require_study()  # it was deleted, and these trials with it
+            trials = self._found(drafts)
+        if len(trials) < len(drafts):
             raise NotFound(
-                f"the {draft.purpose} trial of study {draft.study} can no longer be read: somebody "
-                "wrote into it"
+                f"a {drafts[0].purpose} trial of study {self._study.name} can no longer be read: "
+                "somebody wrote into it"
             )
         self._know(trials)
-        return trials[0]
+        return trials
+
+    def _found(self, drafts: Sequence[Draft]) -> list[Trial]:
+        tids = [draft.tid for draft in drafts]
+        return self._store.trials.find(self._study.name, drafts[0].purpose, tids) if tids else []
+
+    def _drop(self, trials: Sequence[Trial]) -> None:
+        """Drop the weights and artifacts of trials whose result is all that is needed."""
+        for trial in trials:
+            if trial.has_files:
+                with contextlib.suppress(LeaseLost):  # it was deleted, or somebody wrote into it
+                    self._store.drop_weights(trial)
 
     # -- what is shown, and the pauses between --------------------------------------------------
 
@@ -243,6 +273,7 @@ class Search:
             self._state,
             trials=trials,
             budget=len(self._trials.finished) if self._sweep.finishes else self._study.plan.trials,
+            repeats=self._study.plan.repeats,
             refit=refit_length(self._sweep.refits, self._study.plan.validation),
             finishing=self._sweep.finishes,
         )

@@ -119,8 +119,7 @@ class SearchTrials:
         all_dropped = True
         best = {trial.tid for trial in ranking(self._finished.values())[:WEIGHTS_KEPT]}
         for trial in self.finished:
-            has_files = trial.artifact is not None or trial.artifacts
-            if trial.status is Status.DONE and has_files and trial.tid not in best:
+            if trial.status is Status.DONE and trial.has_files and trial.tid not in best:
                 try:
                     self._finished[trial.tid] = self._store.drop_weights(trial)
                     self._ordered = None

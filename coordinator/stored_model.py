@@ -17,8 +17,8 @@ from hyperhive.common.errors import InputError, UsageError
 from hyperhive.common.files import require_writable
 from hyperhive.common.wording import counted, in_words, percent
 from hyperhive.coordinator import experiment
-from hyperhive.coordinator.ranking import best_of
-from hyperhive.coordinator.views.wording import facts, judged
+from hyperhive.coordinator.results.repeated import Repeated, best_of_study, repeated_of, told
+from hyperhive.coordinator.views.wording import facts, judged, on_test_images
 from hyperhive.model import model_files
 from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.data.cache import DatasetCache
@@ -45,12 +45,16 @@ class BestOptions:
 
 @dataclass(frozen=True)
 class DescribedModel:
-    """A model: its safetensors file and card, where it lies, and its state in a few words."""
+    """A model: its safetensors file and card, where it lies, and its state in a few words.
+
+    ``repeated`` is what the repeats of its study's best trials gave, if there were any.
+    """
 
     packed: bytes
     card: Card
     where: str
     state: str
+    repeated: tuple[Repeated, ...] = ()
 
 
 def run(options: BestOptions, connect: Callable[[], ContextManager[str]]) -> Iterator[Text]:
@@ -115,11 +119,12 @@ def from_store(store: Store, name: str) -> DescribedModel:
 
     Raises ``NotFound`` if there is none, ``CheckpointError`` for one that cannot be trusted.
     """
-    model, cancelled = store.model(name), store.study(name).cancelled
+    model, study = store.model(name), store.study(name)
     card, packed = Card.from_json(model.card), store.blobs.get(model.weights)
     model_files.require_hash(packed, card.weights_sha256)
     where = f"study {name} on {store.address}"
-    return DescribedModel(packed, card, where, _state(card, model.is_final, cancelled))
+    state = _state(card, model.is_final, study.cancelled)
+    return DescribedModel(packed, card, where, state, repeated_of(study.result))
 
 
 def best_without_model(store: Store, name: str) -> Trial | None:
@@ -127,9 +132,10 @@ def best_without_model(store: Store, name: str) -> Trial | None:
 
     Not every objective makes models. Raises ``NotFound`` if there is no such study.
     """
-    if store.study(name).model is not None:
+    study = store.study(name)
+    if study.model is not None:
         return None
-    return best_of(store.trials.find(name, SEARCH))
+    return best_of_study(study, store.trials.find(name, SEARCH))
 
 
 def describe_trial(store: Store, name: str, trial: Trial) -> Text:
@@ -145,6 +151,7 @@ def describe_trial(store: Store, name: str, trial: Trial) -> Text:
         "study": f"{name} on {store.address}",
         "state": state,
         "best": f"trial {trial.tid}: {judged(trial)}",
+        **told(repeated_of(result)),
     }
     if "dataset" in study.spec:  # nothing else can end with a model
         lines["model"] = "none yet" if reason is None else f"none for predict-cam: {reason}"
@@ -171,7 +178,8 @@ def describe(model: DescribedModel) -> Text:
             "state": model.state,
             "config": _configuration(card.config),
             "tuned": f"{percent(card.validation_accuracy)} of validation images",
-            "test": f"{percent(card.test_accuracy)} of test images",
+            **told(model.repeated),
+            "test": on_test_images(card),
             "classes": "{}: {}".format(len(card.classes), ", ".join(card.classes)),
             "weights": f"{len(model.packed) / 1000:.0f} kB, SHA-256 {card.weights_sha256}",
         }

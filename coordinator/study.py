@@ -18,12 +18,13 @@ from hyperhive.coordinator.spaces.search_space import configuration, parameters,
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.trials.draft import Draft
-from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH
+from hyperhive.store.trials.terms import BASELINE, REFIT, REPEAT, SEARCH, repeat_tid
 from hyperhive.store.trials.trial import Trial
 
 _OF_IMAGES = ("validation",)
-MAY_CHANGE = ("trials", "target", "max_time", "patience", "known")
-"""What a study may be started again with: these decide only how long it searches."""
+MAY_CHANGE = ("trials", "target", "max_time", "patience", "known", "repeats")
+"""What a study may be started again with: these decide only how long it searches, and how sure of
+its winner it is to be."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,12 @@ class Study:
         return {key: value for key, value in self.spec().items() if key not in MAY_CHANGE}
 
     def is_extended_by(self, other: Study) -> bool:
-        """Return whether another study differs only in how long it searches, and not by less."""
+        """Return whether another study differs only in what may change, and does not do less."""
         known = len(self.plan.known)
         keeps_known = other.plan.known[:known] == self.plan.known
         is_longer = keeps_known and other.plan.trials >= self.plan.trials
-        return is_longer and self.lasting() == other.lasting()
+        is_as_sure = other.plan.repeats >= self.plan.repeats
+        return is_longer and is_as_sure and self.lasting() == other.lasting()
 
     def has_no_room_after(self, ended: Study) -> bool:
         """Return whether it knows more configurations than that study, but has no trial more."""
@@ -142,6 +144,24 @@ class Study:
             return None
         return self.draft(REFIT, winner.tid, {**winner.config, **changes}, winner.vals)
 
+    def repeats(self, trial: Trial) -> list[Draft]:
+        """Return the trials that run a trial of the search again, each under a seed of its own.
+
+        A study of images keeps its split: only initial weights, order and distortions differ.
+        """
+        tids = [repeat_tid(trial.tid, number) for number in range(1, self.plan.repeats + 1)]
+        return [self.draft(REPEAT, tid, self._reseeded(trial, tid), trial.vals) for tid in tids]
+
+    def _reseeded(self, trial: Trial, tid: int) -> dict[str, Any]:
+        has_seed = self.dataset_hash is not None  # otherwise a seed there is a hyperparameter
+        return {**trial.config, **({"seed": self._seed(REPEAT, tid)} if has_seed else {})}
+
+    def _seed(self, purpose: str, tid: int) -> int:
+        """Return the seed of a trial: the study's, and of a repeat one that comes of both."""
+        if purpose != REPEAT:
+            return self.plan.seed
+        return int(np.random.SeedSequence([self.plan.seed, tid]).generate_state(1)[0])
+
     def draft(
         self,
         purpose: str,
@@ -161,6 +181,7 @@ class Study:
             max_attempts=self.plan.max_attempts,
             cost=epochs if epochs is not None and epochs > 0 else None,
             goal=self.plan.goal,
+            seed=self._seed(purpose, tid),
         )
 
     def _complete(self, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One study from its plan to its result: open it, search, refit, test once, keep the weights."""
+"""One study from its plan to its result: open it, search, repeat, refit, test once, keep it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hyperhive.coordinator.best_so_far import BestModelPublisher
 from hyperhive.coordinator.model_maker import ModelMaker, NotAModel
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of, finite_loss, why_nothing
+from hyperhive.coordinator.results.repeated import Repeated, by_mean, finalists, repeated_of
 from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.study import Study, differences
 from hyperhive.coordinator.views.study_state import Snapshot, Watch
@@ -37,7 +38,7 @@ class StudyFailed(InputError):
 def open_study(store: Store, plan: Plan, dataset: Dataset | None) -> Study:
     """Publish the data set and create the study, or check that the existing one is the same.
 
-    A study may search longer: with more trials, other rules that stop it, or further known
+    A study may do more: with more trials or repeats, other rules that stop it, or further known
     configurations; that reopens it. Raises ``StudyChanged``, which says what differs, for any other
     change, ``StudyWithdrawn`` for a study that was cancelled, and, before the name is taken,
     ``DatasetError`` for data that no trial could use.
@@ -73,9 +74,9 @@ def open_specified(store: Store, study: Study) -> None:
     differing = "; ".join(lasting or differences(before.spec(), study.spec()))
     raise StudyChanged(
         f"study {study.name} is in the store with another specification ({differing}): choose "
-        "another name, or the same specification (only its trials and known configurations may "
-        f"grow, and the rules that stop it change; `hyperhive study finish {study.name}` ends it "
-        "with fewer trials)"
+        "another name, or the same specification (only its trials, repeats and known "
+        "configurations may grow, and the rules that stop it change; "
+        f"`hyperhive study finish {study.name}` ends it with fewer trials)"
     )
 
 
@@ -127,15 +128,41 @@ class StudyRun:
         if concluded is None:
             self._plan_refit()
             trials = self._search.run()
+            repeated = self._repeated(trials)
             concluded = self._concluded()  # another coordinator may have been faster
         if concluded is not None:
             return concluded
-        winner = best_of(trials)
+        winner = self._winner(repeated[0].trial) if repeated else best_of(trials)
         if winner is None:
             raise StudyFailed(self._no_result(trials))
-        return self._ended(winner, trials)
+        return self._ended(winner, trials, repeated)
 
-    def _ended(self, winner: Trial, trials: list[Trial]) -> Result:
+    def _repeated(self, trials: list[Trial]) -> tuple[Repeated, ...]:
+        """Have the best trials run again, and return what that gave, the best first.
+
+        The first to know which are the best, and then what their repeats gave, decides that for
+        all who run the study: a lost worker's result may come between two of them.
+        """
+        name, settle = self._study.name, self._store.studies.settle
+        best = [trial.tid for trial in finalists(trials)]
+        if not (best and self._study.plan.repeats):
+            return ()
+        tids = self._search.persist(lambda: settle(name, "finalists", best))
+        found = self._search.persist(lambda: self._store.trials.find(name, SEARCH, tids))
+        known = sorted(found, key=lambda trial: tids.index(trial.tid))
+        given = by_mean(known, self._search.repeats(known))
+        documents = [each.as_document() for each in given]
+        stored = self._search.persist(lambda: settle(name, "repeats", documents))
+        return repeated_of({"repeats": stored})
+
+    def _winner(self, tid: int) -> Trial:
+        """Return the trial of the search that won; raises ``NotFound`` if it cannot be read."""
+        name = self._study.name
+        for trial in self._search.persist(lambda: self._store.trials.find(name, SEARCH, [tid])):
+            return trial
+        raise NotFound(f"trial {tid}, the best of study {name}, is no longer in the store")
+
+    def _ended(self, winner: Trial, trials: list[Trial], repeated: tuple[Repeated, ...]) -> Result:
         """Conclude the study with its winner, and a model if its objective makes one."""
         accuracies = {trial.tid: trial.accuracy for trial in self._search.baselines()}
         source = self._source(winner)
@@ -145,6 +172,7 @@ class StudyRun:
             usual_accuracy=accuracies.get(USUAL_TID),
             drawn=self._drawn(trials),
             finish_reason=self._search.finish_reason,
+            repeated=repeated,
         )
         if self._maker is None:
             return self._end_without_model(ended, source, None, len(trials))
@@ -233,6 +261,7 @@ class StudyRun:
             "untuned_accuracy": ended.untuned_accuracy,
             "usual_accuracy": ended.usual_accuracy,
             "why_no_model": ended.why_no_model,
+            "repeats": [each.as_document() for each in ended.repeated],
         }
         self._search.withdraw_unfinished()  # another coordinator may just have posted one
         # A rule ended it, or its budget: the same command again is to find it as it is.
@@ -283,6 +312,7 @@ class StudyRun:
             finish_reason=stored.finish_reason,
             why_no_model=result.get("why_no_model"),
             weights=self._keep(weights) if weights and not card else None,
+            repeated=repeated_of(result),
             again=True,
         )
         if not card:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Mapping
 
 from hyperhive.common.errors import CheckpointError
-from hyperhive.common.values import is_fraction, is_sha256
+from hyperhive.common.values import is_fraction, is_sha256, sequence, whole
 from hyperhive.model.calibration import Calibration
 from hyperhive.model.data.dataset import Dataset
 
@@ -99,6 +99,11 @@ class Card:
         for what, is_valid in valid.items():
             if not is_valid:
                 raise CheckpointError(f"the model's card does not have {what}")
+
+    @property
+    def test_images(self) -> int:
+        """The number of test images, which its confusion counts; 0 if it was not tested."""
+        return sum(whole(count, 0) for row in sequence(self.confusion) for count in sequence(row))
 
     def sha256(self, suffix: str) -> str | None:
         """Return the hash of the model's file with this suffix; None if it has no such form."""

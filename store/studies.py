@@ -68,7 +68,7 @@ class StudySummary:
     ``result`` is None until the study has ended with one. ``created`` is the server's time; a study
     that was deleted and started again has another. ``finishing``, ``finish_reason`` and ``refits``
     are those of a ``StoredStudy``; ``validation`` is the share of the training images that
-    is held out.
+    is held out, ``repeats`` how often each of the best trials is run again.
     """
 
     name: str
@@ -80,6 +80,7 @@ class StudySummary:
     finish_reason: str | None
     refits: bool
     validation: float
+    repeats: int
 
     @property
     def has_ended(self) -> bool:
@@ -131,7 +132,7 @@ class Studies:
         """
         # A field that no result has: the server sends {} for a result, and nothing for null.
         fields = [
-            *("spec.trials", "spec.validation", "created", "cancelled"),
+            *("spec.trials", "spec.validation", "spec.repeats", "created", "cancelled"),
             *("finishing", "finish_reason", "refits", "result._", *parts),
         ]
         with self._guard():
@@ -140,7 +141,7 @@ class Studies:
 
     def extend(self, name: str, spec: Mapping[str, Any]) -> None:
         """Replace a study's specification and reopen it: its budget grew. Raises ``NotFound``."""
-        reopened = {"result": None, "finishing": False, "finish_reason": None}
+        reopened = {"result": None, "finishing": False, "finish_reason": None, "settled": None}
         self._set(name, {"spec": dict(spec), **reopened})
 
     def plan_refit(self, name: str, refits: bool) -> None:
@@ -157,6 +158,22 @@ class Studies:
         fields = {"finishing": True, "finish_reason": reason}
         changes = {n: {"$cond": [has_ended, f"${n}", each]} for n, each in fields.items()}
         self._update(name, [{"$set": changes}])
+
+    def settle(self, name: str, what: str, value: Any) -> Any:
+        """Note what the study has come to, and return it: what was noted first stays.
+
+        So all who run it come to the same end, though one of them sees a result that another did
+        not. It can be repeated, and is forgotten when the study is extended. Raises ``NotFound``.
+        """
+        field = f"settled.{what}"
+        changes = [{"$set": {field: {"$ifNull": [f"${field}", {"$literal": value}]}}}]
+        with self._guard():
+            document = self._studies.find_one_and_update(
+                {"_id": name}, changes, {field: 1}, return_document=ReturnDocument.AFTER
+            )
+        if document is None:
+            raise _is_gone(name)
+        return document["settled"][what]
 
     def spend(self, name: str) -> float:
         """Add the time since the last call to a study's; return the seconds it has run so far.
@@ -246,4 +263,5 @@ def _summary(document: Mapping[str, Any]) -> StudySummary:
         finish_reason=text(document.get("finish_reason")),
         refits=document.get("refits") is not False,
         validation=number(spec.get("validation")) or 0.0,
+        repeats=whole(spec.get("repeats"), 0),
     )

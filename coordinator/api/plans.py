@@ -35,6 +35,7 @@ def plan_of(
     max_time: float | str | None = None,
     patience: int | None = None,
     try_first: Sequence[Mapping[str, Any]] = (),
+    repeats: int = 0,
 ) -> Plan:
     """Return a plan; its fields say what the arguments mean. Raises ``UsageError``.
 
@@ -63,6 +64,7 @@ def plan_of(
         max_time=max_time,
         patience=patience,
         known=tuple(try_first),
+        repeats=repeats,
     )
 
 

@@ -54,6 +54,7 @@ def search(
     max_time: float | str | None = None,
     patience: int | None = None,
     try_first: Sequence[Mapping[str, Any]] = (),
+    repeats: int = 0,
     on_trial_end: OnTrialEnd | None = None,
     progress: bool = True,
 ) -> Study:
@@ -74,6 +75,7 @@ def search(
         max_time: ends the search: seconds, or a text such as ``"2 h"``.
         patience: ends the search when so many trials have ended after the best one.
         try_first: configurations to run first.
+        repeats: how often each of the best few is run again, under other seeds; the mean decides.
         on_trial_end: called with the study and each trial, as they end. An error in it ends this
             call; ``study.stop()`` ends the search.
         progress: whether to show the search.
@@ -86,7 +88,7 @@ def search(
     drawn: Any = {"algorithm": algorithm, "seed": seed, "startup": startup}
     goal: Any = {"metric": metric, "direction": direction, "max_attempts": max_attempts}
     ends: Any = {"target": target, "max_time": max_time, "patience": patience}
-    rest: Any = {"data": data, "validation": validation, "try_first": try_first}
+    rest: Any = {"data": data, "validation": validation, "try_first": try_first, "repeats": repeats}
     chosen = fresh_name(objective, data) if name is None else name
     plan = plan_of(chosen, objective, space, trials, **drawn, **goal, **ends, **rest)
     return _searched(plan, store, train, workers, on_trial_end, progress)

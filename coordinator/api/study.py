@@ -20,10 +20,10 @@ from hyperhive.coordinator.api.leases import Leases
 from hyperhive.coordinator.api.plans import dataset_of, plan_of
 from hyperhive.coordinator.api.trial import StudyTrial
 from hyperhive.coordinator.planning.plan import Plan
-from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.results.ended import add
 from hyperhive.coordinator.results.export import as_csv, as_json, require_target
 from hyperhive.coordinator.results.hyperopt_trials import from_hyperopt_trials, to_hyperopt_trials
+from hyperhive.coordinator.results.repeated import Repeated, best_of_study, repeated_of, told
 from hyperhive.coordinator.results.table import dataframe, rows
 from hyperhive.coordinator.spaces.search_space import to_json
 from hyperhive.coordinator.stored_model import from_store
@@ -46,6 +46,7 @@ _EXTENDS = {
     "max_time": "max_time",
     "patience": "patience",
     "try_first": "known",
+    "repeats": "repeats",
 }
 """What may be given for a study that is there, and the field of its plan."""
 
@@ -90,10 +91,21 @@ class Study:
 
     @property
     def best(self) -> StudyTrial | None:
-        """The trial with the lowest loss, None while there is none with a loss."""
-        self._stored()
-        best = best_of(self.store.trials.find(self._name, SEARCH))
+        """The trial with the lowest loss, None while there is none with a loss.
+
+        Of a study that has ended with repeats, the one that they chose.
+        """
+        best = best_of_study(self._stored(), self.store.trials.find(self._name, SEARCH))
         return None if best is None else StudyTrial.of(best, self)
+
+    @property
+    def repeats(self) -> list[Repeated]:
+        """What the repeats of its best trials gave, the winner's first; empty until it has ended.
+
+        Each has ``trial``, its number, ``values`` of the metric with ``mean`` and ``deviation``,
+        ``losses``, by the mean of which the winner was chosen, and ``failed``.
+        """
+        return list(repeated_of(self._stored().result))
 
     @property
     def finish_reason(self) -> str | None:
@@ -251,11 +263,12 @@ class Study:
         lines = [f"study {self._name} ({state}): {ended} of {stored.spec['trials']} trials ended"]
         if stored.finish_reason is not None:
             lines.append(f"ended by: {stored.finish_reason}")
-        best = best_of(self.store.trials.find(self._name, SEARCH))
+        best = best_of_study(stored, self.store.trials.find(self._name, SEARCH))
         if best is not None:
             found = {**best.metrics, "loss": best.loss}
             lines.append(f"best: trial {best.tid}, {in_words(found)}")
             lines.append(f"      {in_words(best.hyperparameters)}")
+        lines += [f"{label}: {said}" for label, said in told(repeated_of(stored.result)).items()]
         return "\n".join(lines)
 
     def _stored(self) -> StoredStudy:
@@ -282,7 +295,7 @@ def open_study(
             ``hyperhive coordinator`` would use.
         lease: seconds after which what this program has asked goes to others, if it dies.
         settings: as in ``hyperhive.search``: how to search, when to end, which images. Without a
-            space: those that extend the study, ``trials``, ``try_first`` and what ends it.
+            space: those that extend it, ``trials``, ``try_first``, ``repeats`` and what ends it.
 
     Raises ``NotFound``, ``StudyChanged`` for another space or other settings than the study's,
     ``UsageError`` for a space or a setting that no study can have.

@@ -28,8 +28,8 @@ def artifacts(
 
     Only the best trials of a search keep theirs.
     """
-    from hyperhive.coordinator.ranking import best_of
     from hyperhive.coordinator.results.artifacts import download_all, searched
+    from hyperhive.coordinator.results.repeated import best_of_study
     from hyperhive.coordinator.views.artifacts import report
     from hyperhive.store.errors import NotFound
     from hyperhive.store.store import Store
@@ -39,7 +39,7 @@ def artifacts(
         if to is None:
             console.print(report(name, trials))
             return
-        source = best_of(trials) if trial is None else trials[0]
+        source = best_of_study(store.study(name), trials) if trial is None else trials[0]
         if source is None:
             raise NotFound(f"study {name} has no best trial yet: name one with --trial")
         names = download_all(store, source, to)

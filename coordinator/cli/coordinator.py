@@ -41,6 +41,10 @@ MAX_TIME = typer.Option(
     None, metavar="TIME", help='Stop after this time: "90 min", "2 h", or seconds.'
 )
 PATIENCE = typer.Option(None, help="Stop after this many trials without a better one.")
+REPEATS = typer.Option(
+    None,
+    help="Run each of the best 3 so often again, under other seeds; the best mean wins. [0]",
+)
 REFIT = typer.Option(True, help="Train the winner on training and validation data before the test.")
 TIMEOUT = typer.Option(
     None,
@@ -67,6 +71,7 @@ def coordinator(
     target: Optional[str] = TARGET,
     max_time: Optional[str] = MAX_TIME,
     patience: Optional[int] = PATIENCE,
+    repeats: Optional[int] = REPEATS,
     refit: bool = REFIT,
     timeout: Optional[float] = TIMEOUT,
     models: Path = MODELS,
@@ -99,6 +104,7 @@ def coordinator(
         target=target,
         max_time=max_time,
         patience=patience,
+        repeats=repeats,
         refit=refit,
         timeout=timeout,
         models=models,

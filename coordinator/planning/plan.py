@@ -15,7 +15,7 @@ from hyperhive.coordinator.spaces.search_space import Choice, Fixed, Node, Table
 from hyperhive.model.config import AUGMENTATIONS
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.trials.draft import Goal
-from hyperhive.store.trials.terms import HYPEROPT, LENET5
+from hyperhive.store.trials.terms import ASK, HYPEROPT, LENET5, REPEATS_END
 
 ALGORITHMS = ("tpe", "random", "anneal")
 DIRECTIONS = ("minimize", "maximize")
@@ -49,6 +49,8 @@ class Plan:
         max_time: how long the search may run, in seconds or as a text such as "2 h".
         patience: how many trials may end after the best one.
         known: configurations to run first. A study file calls them ``try``.
+        repeats: how often each of the best few is run again, under other seeds, before one is
+            chosen. With 0 the best trial of the search is.
 
     Raises ``UsageError`` for a value that no study can have.
     """
@@ -71,6 +73,7 @@ class Plan:
     max_time: float | str | None = None
     patience: int | None = None
     known: tuple[Mapping[str, Any], ...] = ()
+    repeats: int = 0
 
     def __post_init__(self) -> None:
         require_name(self.name)
@@ -85,6 +88,12 @@ class Plan:
             _require(value < 2**32, f"{field} must be below 2**32")
         named = isinstance(self.objective, str) and self.objective not in ("", HYPEROPT)
         _require(named, "objective must be the name under which workers know what a trial runs")
+        _require(self.repeats < REPEATS_END, f"repeats must be below {REPEATS_END}")
+        _require(
+            self.repeats == 0 or self.objective != ASK,
+            "repeats are for workers, and programs ask for this study's trials: omit repeats, or "
+            "name an objective that workers have",
+        )
         is_share = isinstance(self.validation, (int, float)) and 0 < self.validation < 1
         _require(is_share, "validation must be a number between 0 and 1")
         is_metric = isinstance(self.metric, str) and self.metric != ""
@@ -141,7 +150,14 @@ class Plan:
 
 
 _WORDS = {"algorithm": ALGORITHMS, "augment": AUGMENTATIONS, "direction": DIRECTIONS}
-_COUNTS = {"trials": 1, "seed": 0, "batch_size": 1, "startup": 1, "max_attempts": 1}
+_COUNTS = {
+    "trials": 1,
+    "seed": 0,
+    "batch_size": 1,
+    "startup": 1,
+    "max_attempts": 1,
+    "repeats": 0,
+}
 
 
 def require_name(name: Any) -> None:

@@ -17,12 +17,12 @@ from hyperhive.common.values import is_number
 from hyperhive.coordinator.planning.plan import require_name
 from hyperhive.coordinator.results.ended import Added, EndedTrial
 from hyperhive.coordinator.results.export import VERSION
-from hyperhive.coordinator.results.table import PURPOSES, STATUS
+from hyperhive.coordinator.results.table import STATUS
 from hyperhive.coordinator.spaces.search_space import parameters
 from hyperhive.coordinator.study import Study
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import Unstorable
-from hyperhive.store.trials.terms import REFIT, ErrorKind, Status
+from hyperhive.store.trials.terms import PURPOSES, REFIT, ErrorKind, Status
 
 LARGEST_FILE = 100 << 20
 """Bytes. In memory it takes up to 30 times as much."""

@@ -8,13 +8,12 @@ from typing import Any, Container, Dict, Iterable, Mapping, Sequence
 from hyperhive.common.errors import InputError
 from hyperhive.common.values import flattened, mapping, text
 from hyperhive.store.store import Store
-from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH, Status
+from hyperhive.store.trials.terms import PURPOSES, Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import KEPT_S
 
 Row = Dict[str, Any]
 
-PURPOSES = (SEARCH, BASELINE, REFIT)
 STATUS = {
     Status.NEW: "waiting",
     Status.RUNNING: "running",
@@ -32,7 +31,7 @@ class MissingPackage(InputError):
 
 
 def rows(store: Store, study: str) -> list[Row]:
-    """Return a row for each trial of a study: those of the search, the baselines, the refit.
+    """Return a row for each trial of a study: the search, baselines, repeats, refit.
 
     All rows have the same columns, in the same order: ``FIRST``, ``metrics.NAME`` for what trials
     reported, ``config.PATH`` for what they were called with, ``values.LABEL`` for a hyperparameter

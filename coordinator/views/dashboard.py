@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict
 
 from hyperhive.common.text import printable, shortened
 from hyperhive.common.wording import percent
+from hyperhive.coordinator.results.repeated import told
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.study_state import StudyState, measured
@@ -175,6 +176,7 @@ def _details(study: StudyState) -> _Json:
         "others": _text(others(study)),
         "left": time_left(study.seconds_left()),
         "best": best and _ranked(best),
+        "repeats": _text(told(study.given).get("repeats", "")),
         "test": None if test is None else percent(test),
         "untuned": None if untuned is None else percent(untuned),
         "usual": None if usual is None else percent(usual),
@@ -198,7 +200,7 @@ def _ranked(trial: Trial) -> _Json:
 def _chart(study: StudyState) -> _Json:
     """Return what the chart draws: points are a tid and an accuracy, 0 to 1, by tid."""
     points = _points(measured(study.searched))
-    best = _points(measured(study.ranked[:1]))
+    best = _points(measured([study.best] if study.best else []))
     bad = [trial.tid for trial in study.searched if trial.status is Status.ERROR or trial.diverged]
     together = -(-len(points) // _POINTS) or 1
     return {

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Callable, Iterable, Mapping
 
-from hyperhive.common.values import mapping, number
+from hyperhive.common.values import mapping, number, whole
+from hyperhive.coordinator.results.repeated import repeated_of
 from hyperhive.coordinator.views.study_state import StudyState, at_work, refit_length
 from hyperhive.coordinator.views.waiting import is_asked_for, why_waiting
 from hyperhive.coordinator.views.wording import no_worker
@@ -20,8 +21,8 @@ from hyperhive.store.workers import WorkerRecord
 COMPARE_EVERY_S = 60.0
 """Seconds between two comparisons of finished trials: a late result is seen that much later."""
 
-_TEST_ACCURACY = "result.card.test_accuracy"
-"""The one part of a study's result that is shown here, by its name in the study's document."""
+_SHOWN = ("result.card.test_accuracy", "result.winner", "result.repeats")
+"""The parts of a study's result that are shown here, by their names in the study's document."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class FleetReader:
         Raises ``StoreError``, and ``NotFound`` if the one study is not there; what was read before
         is not lost by that.
         """
-        summaries = self._store.studies.summaries(self._only, (_TEST_ACCURACY,))
+        summaries = self._store.studies.summaries(self._only, _SHOWN)
         states = self._experiments(summaries)
         if self._only is not None and not summaries and not states:
             self._store.study(self._only)  # raises NotFound, which names the studies that exist
@@ -200,14 +201,18 @@ def _order(tid: Any) -> tuple[bool, Any]:
 
 
 def _state_of(summary: StudySummary, trials: tuple[Trial, ...]) -> StudyState:
-    card = mapping((summary.result or {}).get("card"))
+    result = summary.result or {}
+    winner = whole(result.get("winner"), -1)
     return StudyState(
         name=summary.name,
         budget=summary.budget,
         trials=trials,
         cancelled=summary.cancelled,
         has_ended=summary.has_ended,
-        test_accuracy=number(card.get("test_accuracy")),
+        test_accuracy=number(mapping(result.get("card")).get("test_accuracy")),
         refit=refit_length(summary.refits, summary.validation),
         finishing=summary.finishing,
+        repeats=summary.repeats,
+        winner=None if winner < 0 else winner,
+        given=repeated_of(result),
     )

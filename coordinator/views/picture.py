@@ -21,7 +21,7 @@ from hyperhive.common.text import printable
 from hyperhive.common.wording import percent
 from hyperhive.coordinator.ranking import ranking
 from hyperhive.coordinator.views.study_state import measured
-from hyperhive.coordinator.views.wording import hyperparameters
+from hyperhive.coordinator.views.wording import hyperparameters, interval
 from hyperhive.model.calibration import Calibration
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.metrics import Evaluation
@@ -94,9 +94,10 @@ def draw(
 def _draw_images(
     figure: SubFigure, canvas: FigureCanvasAgg, dataset: Dataset, answers: Answers
 ) -> None:
+    count = len(dataset.test_labels)
     said = (
-        f"{percent(answers.accuracy)} of {len(dataset.test_labels):,} unseen images classified "
-        "correctly"
+        f"{percent(answers.accuracy)} of {count:,} unseen images classified correctly "
+        f"({interval(answers.accuracy, count)})"
     )
     title = Lettering(canvas, 15, "bold")
     room = _WIDTH - 2 * _GAP - title.width(f": {said}")

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hyperhive.common.wording import percent
+from hyperhive.coordinator.results.repeated import told
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.study_state import StudyState
@@ -70,8 +71,9 @@ def _details(fleet: Fleet) -> Table:
     table.add_column("study", no_wrap=True)
     table.add_column("trials", overflow="fold")
     for study in fleet.studies:
-        lines = [f"best {named(study.best)}"] if study.best else []
-        for line in filter(None, (*lines, others(study))):
+        best = [f"best {named(study.best)}"] if study.best else []
+        repeats = [f"{label}: {said}" for label, said in told(study.given).items()]
+        for line in filter(None, (*best, *repeats, others(study))):
             table.add_row(*literal(study.title, line))
     return table
 

@@ -13,8 +13,9 @@ from functools import cached_property
 from typing import Callable, Iterable, Mapping
 
 from hyperhive.coordinator.ranking import ranking
+from hyperhive.coordinator.results.repeated import Repeated
 from hyperhive.coordinator.views.time_left import seconds_left
-from hyperhive.store.trials.terms import BASELINE, SEARCH, UNTUNED_TID, USUAL_TID, Status
+from hyperhive.store.trials.terms import BASELINE, REPEAT, SEARCH, UNTUNED_TID, USUAL_TID, Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
@@ -32,6 +33,9 @@ class StudyState:
         test_accuracy: of its model, 0 to 1, once the study has ended.
         refit: how many times as long as the best trial its refit takes; 0 without a refit.
         finishing: whether it is to end, or has ended, with the trials that it has.
+        repeats: how often each of the best trials is run again.
+        winner: the number of the trial that won; None until that is decided.
+        given: what its repeats gave, the winner's first, once it has ended.
         is_experiment: whether it is one of hyperopt's, posted by ``fmin``: it has a name and jobs,
             but no budget, model or end.
     """
@@ -44,6 +48,9 @@ class StudyState:
     test_accuracy: float | None = None
     refit: float = 1.25
     finishing: bool = False
+    repeats: int = 0
+    winner: int | None = None
+    given: tuple[Repeated, ...] = ()
     is_experiment: bool = False
 
     @property
@@ -65,8 +72,13 @@ class StudyState:
 
     @cached_property
     def others(self) -> tuple[Trial, ...]:
-        """The trials that are not of the search: the baselines, and the refit of the best."""
+        """The trials that are not of the search: the baselines, the repeats and the refit."""
         return tuple(trial for trial in self.trials if trial.purpose != SEARCH)
+
+    @cached_property
+    def repeated(self) -> tuple[Trial, ...]:
+        """The repeats of the best trials, as far as they were posted."""
+        return tuple(trial for trial in self.trials if trial.purpose == REPEAT)
 
     @cached_property
     def counts(self) -> Mapping[Status, int]:
@@ -86,8 +98,9 @@ class StudyState:
 
     @property
     def best(self) -> Trial | None:
-        """The best trial of the search so far."""
-        return self.ranked[0] if self.ranked else None
+        """The trial that won or, until that is decided, the best of the search so far."""
+        winners = (trial for trial in self.ranked if trial.tid == self.winner)
+        return next(winners, self.ranked[0] if self.ranked else None)
 
     @property
     def untuned_accuracy(self) -> float | None:
@@ -115,7 +128,7 @@ class StudyState:
 
     @cached_property
     def _left(self) -> float | None:
-        left = seconds_left(self.trials, self.budget, self.refit)
+        left = seconds_left(self.trials, self.budget, self.refit, self.repeats)
         return left if left is not None and math.isfinite(left) else None
 
 

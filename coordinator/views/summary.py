@@ -9,7 +9,8 @@ from rich.text import Text
 
 from hyperhive.common.wording import in_words, percent
 from hyperhive.coordinator.planning.recipes import recipe_of
-from hyperhive.coordinator.views.wording import facts, hyperparameters, judged
+from hyperhive.coordinator.results.repeated import Repeated, told
+from hyperhive.coordinator.views.wording import facts, hyperparameters, judged, on_test_images
 from hyperhive.model.calibration import CORRECT_KEPT, MEMBERS_KEPT, Calibration, fewest
 from hyperhive.model.card import Card
 from hyperhive.model.config import USUAL
@@ -32,6 +33,7 @@ class Result:
         picture: its file, None if it was not drawn.
         why_no_model: a clause, if a study of images has none.
         weights: the file with the weights of a winner that is no model.
+        repeated: what the repeats of the best trials gave, the winner's first.
         again: whether the study had ended before, so that nothing was run now.
     """
 
@@ -45,6 +47,7 @@ class Result:
     picture: Path | None = None
     why_no_model: str | None = None
     weights: Path | None = None
+    repeated: tuple[Repeated, ...] = ()
     again: bool = False
 
 
@@ -61,6 +64,7 @@ def summary(result: Result) -> Text:
         lines["ended by"] = result.finish_reason
     if result.drawn is not None:
         lines["drawn"] = result.drawn
+    lines.update(told(result.repeated))
     if result.card is None or result.folder is None:
         if result.weights is not None:
             lines["weights"] = str(result.weights)
@@ -91,7 +95,7 @@ def _model(result: Result, card: Card, folder: Path) -> dict[str, str]:
     return {
         **lines,
         "tuned": f"{percent(card.validation_accuracy)} of validation images",
-        "test": f"{percent(card.test_accuracy)} of test images{retrained}",
+        "test": on_test_images(card, retrained),
         "unknown": _unknown(card.calibration),
         "calibration": _calibration(card),
         "model": str(folder / WEIGHTS_FILE),
@@ -130,8 +134,7 @@ def _calibration(card: Card) -> str:
     if calibration.validated is not None:
         better = " show no better one" if calibration.temperature == 1 else ""
         chosen += f" ({calibration.validated:,} validation images{better})"
-    tested = sum(map(sum, card.confusion or []))
     return (
-        f"{chosen}; calibration error on {tested:,} test images "
+        f"{chosen}; calibration error on {card.test_images:,} test images "
         f"{percent(calibration.error_after)}, {percent(calibration.error_before)} without it"
     )

@@ -1,4 +1,4 @@
-"""How long a study still takes: its search, the baselines and the refit, from its trials alone."""
+"""How long a study still takes: search, baselines, repeats and refit, from its trials alone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Iterable, Mapping, NamedTuple, Sequence
 from hyperhive.common.values import number
 from hyperhive.coordinator.planning.recipes import refit_of
 from hyperhive.coordinator.ranking import best_of
+from hyperhive.coordinator.results.repeated import finalists
 from hyperhive.store.trials.copies import CLEARLY_LATER
-from hyperhive.store.trials.terms import REFIT, SEARCH, Status
+from hyperhive.store.trials.terms import REFIT, REPEAT, SEARCH, Status
 from hyperhive.store.trials.trial import Trial
 
 _RECENT = 20
@@ -31,7 +32,9 @@ class _Hand(NamedTuple):
     pace: float
 
 
-def seconds_left(trials: Sequence[Trial], budget: int, refit: float) -> float | None:
+def seconds_left(
+    trials: Sequence[Trial], budget: int, refit: float, repeats: int = 0
+) -> float | None:
     """Return the expected time until a study ends; None if no trial runs or nothing tells it.
 
     A worker's *pace* is its time per unit of cost, over its latest trials. What is to come is dealt
@@ -44,6 +47,7 @@ def seconds_left(trials: Sequence[Trial], budget: int, refit: float) -> float | 
         trials: all that the study has posted, by tid.
         budget: how many trials it searches.
         refit: how many times as long as the best trial its refit takes; 0 without a refit.
+        repeats: how often each of the best trials is run again.
     """
     paces = _Paces(trials)
     running = [trial for trial in trials if trial.status is Status.RUNNING]
@@ -51,7 +55,9 @@ def seconds_left(trials: Sequence[Trial], budget: int, refit: float) -> float | 
         return None
     hands = [hand for trial in running for hand in _hands(trial, paces, refit)]
     searched = [trial for trial in trials if trial.purpose == SEARCH]
-    left = _search_left(trials, budget - len(searched), hands, paces)
+    again = [] if any(trial.purpose == REPEAT for trial in trials) else finalists(searched)
+    extra = repeats * [*map(paces.cost, again)]
+    left = _search_left(trials, budget - len(searched), extra, hands, paces)
     if any(trial.purpose == REFIT and trial.status is not Status.NEW for trial in trials):
         return left
     return left + refit * _seconds_of_best(searched, hands, paces)
@@ -130,14 +136,21 @@ def _hands(trial: Trial, paces: _Paces, refit: float) -> list[_Hand]:
 
 
 def _search_left(
-    trials: Sequence[Trial], unposted: int, hands: list[_Hand], paces: _Paces
+    trials: Sequence[Trial],
+    unposted: int,
+    extra: Sequence[float],
+    hands: list[_Hand],
+    paces: _Paces,
 ) -> float:
-    """Return the time until all trials have ended but a refit that waits."""
+    """Return the time until all trials have ended but a refit that waits.
+
+    ``extra`` are the costs of trials that come after the ``unposted`` ones of the search.
+    """
     latest = [paces.cost(trial) for trial in trials if trial.purpose == SEARCH][-_RECENT:]
     usual = _mean(latest or map(paces.cost, trials))
     waiting = [each for each in trials if each.status is Status.NEW and each.purpose != REFIT]
     one_by_one = min(max(unposted, 0), _DEALT)
-    coming = [*map(paces.cost, waiting), *[usual] * one_by_one]
+    coming = [*map(paces.cost, waiting), *[usual] * one_by_one, *extra]
     rate = sum(1 / max(hand.pace, 1e-9) for hand in hands)
     shared_out = usual * (max(unposted, 0) - one_by_one) / rate
     queue = list(hands)

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import itertools
 import shlex
-from typing import Iterable, Mapping
+from collections import Counter
+from typing import TYPE_CHECKING, Iterable, Mapping, Sequence
 
 from rich.text import Text
 
 from hyperhive.common.text import printable
 from hyperhive.common.values import number
-from hyperhive.common.wording import in_words, percent
+from hyperhive.common.wording import counted, in_words, percent
 from hyperhive.coordinator.views.study_state import StudyState
-from hyperhive.store.trials.terms import Status
+from hyperhive.model.interval import wilson_interval
+from hyperhive.store.trials.terms import REPEAT, Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
+
+if TYPE_CHECKING:  # it would import NumPy
+    from hyperhive.model.card import Card
 
 _MOST_SHOWN = 4
 """Of the values that a function reports: a view has a line for a trial."""
@@ -31,6 +36,8 @@ def state(study: StudyState) -> str:
         return "fmin"
     if study.has_ended:
         return "ended"
+    if any(not trial.is_final for trial in study.repeated):
+        return "repeating the best"
     return "ending early" if study.finishing else ""
 
 
@@ -44,11 +51,24 @@ def counts(study: StudyState) -> str:
 
 
 def others(study: StudyState) -> str:
-    """Return what the trials do that are not of the search: ``the untuned baseline waits``."""
+    """Return what the trials do that are not of the search: ``the untuned baseline waits``.
+
+    Repeats are counted: ``4 of 9 repeats done, 2 running, 3 waiting``.
+    """
     states = {Status.NEW: "waits", Status.RUNNING: "runs", Status.ERROR: "failed"}
-    return ", ".join(
-        f"{trial.title} {states[trial.status]}" for trial in study.others if trial.status in states
-    )
+    single = [trial for trial in study.others if trial.purpose != REPEAT]
+    said = [f"{t.title} {states[t.status]}" for t in single if t.status in states]
+    return ", ".join(filter(None, (*said, _repeats(study.repeated))))
+
+
+def _repeats(trials: Sequence[Trial]) -> str:
+    """Return how many repeats are done, while some are not."""
+    count = Counter(trial.status for trial in trials)
+    if count[Status.DONE] == len(trials):
+        return ""
+    states = {Status.RUNNING: "running", Status.NEW: "waiting", Status.ERROR: "failed"}
+    others = [f"{count[status]} {word}" for status, word in states.items() if count[status]]
+    return ", ".join((f"{count[Status.DONE]} of {len(trials)} repeats done", *others))
 
 
 def done(study: StudyState) -> str:
@@ -166,6 +186,21 @@ def time_left(seconds: float | None) -> str:
     if seconds < 90:
         return f"about {seconds:.0f} s left"
     return f"about {seconds / 60:.0f} min left"
+
+
+def interval(accuracy: float, images: int) -> str:
+    """Return how sure an accuracy is that was measured: ``95 % interval 74.3 to 78.0 %``."""
+    low, high = map(percent, wilson_interval(accuracy, images))
+    return f"95 % interval {low.replace(' %', '')} to {high}"
+
+
+def on_test_images(card: Card, remark: str = "") -> str:
+    """Return how good a model is on the test images, and how sure that is."""
+    said = f"{percent(card.test_accuracy)} of test images{remark}"
+    if card.test_accuracy is None or card.test_images < 1:
+        return said
+    sure = interval(card.test_accuracy, card.test_images)
+    return f"{said}, {sure} ({counted(card.test_images, 'image')})"
 
 
 def literal(*texts: str, style: str = "") -> list[Text]:

@@ -33,6 +33,9 @@ of the best configurations run again under another seed."""
 
 PURPOSES = (SEARCH, BASELINE, REPEAT, REFIT)
 
+REPEATS_END = 1000
+"""Above every number of a repeat: the tid of repeat 2 of trial 17 is 17002."""
+
 UNTUNED_TID, USUAL_TID = 0, 1
 """The tids of the trials of purpose BASELINE: see ``hyperhive.model.config``."""
 
@@ -47,6 +50,11 @@ HYPEROPT = "hyperopt"
 
 HYPEROPTS_COMMAND = ["domain_attachment", "FMinIter_Domain"]
 """``hyperopt.base.Domain.cmd``, which hyperopt writes into its own jobs."""
+
+
+def repeat_tid(tid: int, number: int) -> int:
+    """Return the tid of a repeat of a trial of the search; ``number`` is from 1 on."""
+    return REPEATS_END * tid + number
 
 
 def command(objective: str) -> list[str]:

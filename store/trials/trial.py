@@ -15,6 +15,8 @@ from hyperhive.store.trials.terms import (
     HYPEROPTS_COMMAND,
     LENET5,
     REFIT,
+    REPEAT,
+    REPEATS_END,
     SEARCH,
     USUAL_TID,
     ErrorKind,
@@ -122,6 +124,11 @@ class Trial:
         return self.result.get("pruned") is True
 
     @property
+    def has_files(self) -> bool:
+        """Whether it says where weights or artifacts of it are."""
+        return self.artifact is not None or bool(self.artifacts)
+
+    @property
     def epoch(self) -> int | None:
         """The number of finished epochs that its worker last reported."""
         epoch = number((self.progress or {}).get("epoch"))
@@ -160,7 +167,7 @@ class Trial:
 
     @property
     def title(self) -> str:
-        """The trial's name for people, within its study: ``trial 7``, ``the refit of trial 7``."""
+        """The trial's name for people, within its study: ``trial 7``, ``repeat 2 of trial 7``."""
         titles = {
             SEARCH: f"trial {self.tid}",
             BASELINE: "the baseline with usual settings"
@@ -168,6 +175,9 @@ class Trial:
             else "the untuned baseline",
             REFIT: f"the refit of trial {self.tid}",
         }
+        if self.purpose == REPEAT:
+            tid, number = divmod(self.tid, REPEATS_END)
+            titles[REPEAT] = f"repeat {number} of trial {tid}"
         title = titles.get(self.purpose, f"{self.purpose} trial {self.tid}")
         return f"second copy of {title}" if self.is_copy else title
 

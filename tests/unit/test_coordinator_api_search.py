@@ -83,6 +83,24 @@ def test_a_named_study_is_resumed_extended_and_found_again(store: Store, mongo_u
     assert run(3) == [2]
 
 
+def by_luck(config: dict[str, Any], trial: Any) -> float:
+    """Be very good once, where x is 0: under the seed of the search."""
+    noise = trial.seed % 100 / 1000
+    return float(config["x"] + noise if config["x"] else 0 if trial.seed == 3 else 4)
+
+
+def test_repeats_run_a_function_under_other_seeds(store: Store, mongo_uri: str) -> None:
+    """What was only lucky in the search does not win."""
+    how: Any = {"seed": 3, "repeats": 3, "try_first": [{"x": 0.0}, {"x": 1.0}]}
+    with hyperhive.search(
+        by_luck, JSON_SPACE, 2, store=mongo_uri, workers=1, progress=False, **how
+    ) as study:
+        assert study.best is not None
+        assert (study.best.number, study.best.loss) == (1, 1.003)
+        winner, lucky = study.repeats
+        assert (winner.trial, len(set(winner.values)), lucky.values) == (1, 3, (4.0,) * 3)
+
+
 def test_a_callback_sees_each_end_once_and_may_end_the_search(
     store: Store, mongo_uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from hyperhive.coordinator.views.study_state import StudyState, refit_length
 from hyperhive.coordinator.views.wording import time_left
-from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH, Status
+from hyperhive.store.trials.terms import BASELINE, REFIT, REPEAT, SEARCH, Status
 from hyperhive.store.trials.trial import Copy, Trial
 
 START = datetime(2026, 11, 22, tzinfo=timezone.utc)
@@ -54,6 +54,14 @@ def test_one_worker_has_all_the_rest_to_do() -> None:
     state = [done(0, 100.0), runs(1, 40.0, units=4), waits(2)]
     assert left(*state, budget=4) == pytest.approx(60 + 100 + 100)
     assert left(*state, budget=4, refit=1.25) == pytest.approx(260 + 125)
+
+
+def test_repeats_are_counted_before_they_are_posted_and_after() -> None:
+    """They cost as much as the best trials so far; posted, they are trials that wait."""
+    state = [done(0, 200.0, 0.1, cost=20.0), done(1, 100.0), runs(2, 40.0, units=4)]
+    assert left(*state, budget=3, repeats=2) == pytest.approx(60 + 2 * (200 + 100))
+    posted = [waits(tid, purpose=REPEAT, cost=20.0) for tid in (1, 2)]
+    assert left(*state, *posted, budget=3, repeats=2) == pytest.approx(60 + 2 * 200)
 
 
 def test_trials_count_by_their_cost() -> None:

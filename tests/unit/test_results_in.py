@@ -99,7 +99,10 @@ DEEP = b"[" * 200_000
         ({**FILE, "trials": [TRIAL, 1]}, r"trials\[1\] must be an object"),
         (changed(tid=-1), r"trials\[0\].tid must be a whole number"),
         (changed(tid=1.0), r"trials\[0\].tid must be a whole number"),
-        (changed(purpose="x"), r"trials\[0\].purpose must be one of search, baseline, refit"),
+        (
+            changed(purpose="x"),
+            r"trials\[0\].purpose must be one of search, baseline, repeat, refit",
+        ),
         (changed(status=["done"]), r"trials\[0\].status must be one of waiting, running"),
         (changed(config=None), r"trials\[0\].config must be an object"),
         (changed(vals={"lr": "x"}), r"trials\[0\].vals.lr must be a number"),

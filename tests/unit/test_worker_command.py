@@ -28,6 +28,8 @@ PYTHON = sys.executable
 class Trial:
     """A running trial, its reports, and the files that a program left for it."""
 
+    seed = 5
+
     def __init__(self) -> None:
         self.reports: list[dict[str, Any]] = []
         self.left: dict[str, bytes] = {}
@@ -108,6 +110,12 @@ def test_a_field_that_the_configuration_lacks_is_named(field: str) -> None:
     assert str(refused.value) == (
         f"the command has {{{field}}}, which its configuration lacks: lr, optimizer, layers"
     )
+
+
+@pytest.mark.parametrize(("config", "seed"), [({}, 5), ({"trial": {"seed": 8}}, 8)])
+def test_a_program_may_be_given_the_trials_seed(config: dict[str, Any], seed: int) -> None:
+    """By a name of its own, which a value of the configuration may have too."""
+    assert hyperhive.command("echo {trial.seed}")(config, Trial()) == seed
 
 
 def test_a_character_that_no_program_takes_is_refused() -> None:

@@ -26,6 +26,7 @@ class FakeTrial:
     objective: str = "digits.py:train"
     goal: Goal = field(default_factory=Goal)
     purpose: str = SEARCH
+    seed: int | None = None
 
 
 class FakeContext:
@@ -75,6 +76,13 @@ def test_a_function_gets_its_own_configuration_and_its_trial() -> None:
 
     assert result_of(train, config=config) == {"status": "ok", "loss": 0.5}
     assert config == {"lr": 0.1, "optimizer": {"kind": "sgd"}}
+
+
+@pytest.mark.parametrize(("stored", "seed"), [(5, 5), (None, 0)])
+def test_a_function_gets_its_trials_seed(stored: int | None, seed: int) -> None:
+    """A coordinator of an earlier version gave none: then it is that of a study by default."""
+    context = FakeContext(seed=stored)
+    assert result_of(lambda config, trial: trial.seed, context)["loss"] == seed
 
 
 class _Callable:

@@ -27,6 +27,7 @@ ARTIFACTS = "HYPERHIVE_ARTIFACTS"
 """The variable that names the folder of the files that a program leaves to be saved."""
 
 _FIELD = re.compile(r"\{([^{}\s\"':,]+)\}")
+_SEED = "trial.seed"
 _ASK_EVERY_S = 0.2
 _END_S = 5.0
 """How long a program may take to end after SIGTERM."""
@@ -46,10 +47,11 @@ class Command:
     """A function of a configuration and a trial that runs a program.
 
     ``{lr}`` and ``{optimizer.kind}`` in the command stand for values of the configuration: numbers
-    and text as they are, anything else as JSON. The command is split into words as a shell does it,
-    before the values are put in; there is no shell. The program's last line that is a number, or an
-    object of JSON, is what it found; an object with ``step`` is a report, at once. The files that
-    it leaves in the folder ``$HYPERHIVE_ARTIFACTS`` are saved.
+    and text as they are, anything else as JSON; ``{trial.seed}`` for the trial's seed. The command
+    is split into words as a shell does it, before the values are put in; there is no shell. The
+    program's last line that is a number, or an object of JSON, is what it found; an object with
+    ``step`` is a report, at once. The files that it leaves in the folder ``$HYPERHIVE_ARTIFACTS``
+    are saved.
 
     Raises ``UsageError`` for a command that is no text, has no program, or an open quotation.
     """
@@ -75,7 +77,12 @@ class Command:
         Raises ``ConfigError`` for a field that the configuration lacks, ``DeviceError`` without the
         program, ``CommandFailed``, ``BadResult``, and ``Stopped`` when the trial has to end.
         """
-        words = [_FIELD.sub(lambda found: _value(config, found[1]), word) for word in self._words]
+
+        def value(found: re.Match[str]) -> str:
+            is_seed = found[1] == _SEED and "trial" not in config
+            return str(trial.seed) if is_seed else _value(config, found[1])
+
+        words = [_FIELD.sub(value, word) for word in self._words]
         if any("\0" in word for word in words):
             raise ConfigError(
                 "a value of the configuration has a character NUL: no program takes it"

@@ -33,6 +33,7 @@ class RunningTrial:
     """The trial that a function is called for.
 
     ``number`` counts the study's trials from 0, ``device`` is ``cpu``, ``cuda`` or ``mps``.
+    ``seed``, from 0 to 2**32 - 1, is the study's, and another one in each repeat.
 
     Args:
         context: of the trial.
@@ -46,6 +47,7 @@ class RunningTrial:
         self._last_step = -math.inf
         self._kept = 0
         self.number: int = context.trial.tid
+        self.seed: int = context.trial.seed or 0  # a coordinator of an earlier version gave none
         self.device: str = context.device
         self.history: list[dict[str, Any]] = []
         self.was_told_to_stop = False

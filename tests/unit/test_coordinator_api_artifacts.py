@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pickle
-import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from support.home import Home
+from support.home import REPOSITORY, Home
 
 import hyperhive
 from hyperhive.common.errors import OutputError, UsageError
@@ -21,6 +21,13 @@ from hyperhive.store.store import Store
 from hyperhive.worker.objectives.api import BadResult
 from hyperhive.worker.outbox import Outbox, default_directory
 
+KILLED = """
+import os, signal
+from hyperhive.worker.outbox import Outbox
+
+Outbox("dead").files("token").save("a", b"2")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 SPACE = {"x": {"distribution": "uniform", "low": 0, "high": 1}}
 
 
@@ -115,10 +122,7 @@ def test_01_what_a_killed_program_saved_is_deleted(store: Store, mongo_uri: str)
     """By the next program that asks, or the next worker; what another saves now is left alone."""
     lives = Outbox("lives")
     lives.files("token").save("a", b"1")
-    if os.fork() == 0:
-        Outbox("dead").files("token").save("a", b"2")
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.wait()
+    subprocess.run([sys.executable, "-c", KILLED], cwd=str(REPOSITORY))
     assert len(list(default_directory().glob("*"))) == 2
     with hyperhive.open_study("s", SPACE, trials=1, store=mongo_uri) as study:
         study.ask()

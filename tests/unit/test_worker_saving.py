@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import signal
 import subprocess
 import sys
 import tracemalloc
@@ -15,6 +13,7 @@ from typing import Any
 import bson
 import pytest
 from support.digit_trials import the_trial
+from support.home import REPOSITORY
 
 from hyperhive.common.errors import DeviceError
 from hyperhive.store.artifacts import artifacts_of
@@ -46,6 +45,21 @@ with Outbox("w", Path(sys.argv[1])) as outbox:
         except Exception as error:
             print(type(error).__name__, error)
         print([each.name for each in saved.all()], len(list(Path(sys.argv[1]).glob("w/*/*"))))
+"""
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bson import ObjectId
+from hyperhive.worker.outbox import Entry, Outbox
+
+folder, trial_id, token, identity = sys.argv[1:]
+outbox = Outbox("dead", Path(folder))
+outbox.files("another").save("a", b"of no result")
+saved = outbox.files(token)
+saved.save("a", b"1")
+result = {"status": "ok", "loss": 0.25}
+outbox.add(Entry(ObjectId(trial_id), token, result, None, identity, saved.all()), "s, trial 0")
+os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -157,7 +171,10 @@ def test_what_a_program_leaves_is_saved(saved: SavedFiles) -> None:
 def test_18_a_full_disk_fails_the_device_and_not_the_trial(tmp_path: Path) -> None:
     """The trial is given to another worker; nothing is left of the copy."""
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path)], stdout=subprocess.PIPE, check=True
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        cwd=str(REPOSITORY),
+        stdout=subprocess.PIPE,
+        check=True,
     )
     said, names = done.stdout.decode().splitlines()
     assert said == (
@@ -199,14 +216,8 @@ def test_01_what_a_killed_worker_saved_is_delivered_or_deleted(
     store: Store, trial: Trial, tmp_path: Path
 ) -> None:
     """With its result it is delivered; without one it is deleted."""
-    if os.fork() == 0:
-        outbox = Outbox("dead", tmp_path).__enter__()
-        outbox.files("another").save("a", b"of no result")
-        saved = outbox.files(str(trial.token))
-        saved.save("a", b"1")
-        outbox.add(entry(store, trial, saved), "s, trial 0")
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.wait()
+    facts = (tmp_path, trial.id, trial.token, store.identity())
+    subprocess.run([sys.executable, "-c", KILLED, *map(str, facts)], cwd=str(REPOSITORY))
     assert len(list((tmp_path / "dead").glob("*.files"))) == 2
     with Outbox("w", tmp_path) as outbox:
         outbox.deliver_for_the_dead(store)

@@ -8,6 +8,7 @@ HyperhiveError
 │   ├── CheckpointError
 │   ├── DeviceError
 │   ├── ObjectiveError    a function of the user's cannot be loaded
+│   ├── NotTrusted        code from the store that no trusted key has signed
 │   ├── SourceError       a camera, stream or file of predict-cam
 │   ├── NoModel
 │   ├── OutputError
@@ -52,6 +53,10 @@ class DeviceError(InputError):
 
 class ObjectiveError(InputError):
     """An objective of the user's is no such thing, or cannot be loaded here."""
+
+
+class NotTrusted(InputError):
+    """What the store holds is not what a key that is trusted here has signed."""
 
 
 class SourceError(InputError):

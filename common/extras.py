@@ -11,7 +11,6 @@ _EXTRAS = {
     "onnx": "export",
     "matplotlib": "coordinator",
     "sklearn": "coordinator",
-    "cryptography": "share",
 }
 """Modules that are not installed everywhere, and the extra that brings each."""
 

@@ -204,11 +204,12 @@ class Search:
             self._trials.load()  # or somebody wrote into a trial, though it had ended
 
     def _able(self) -> list[WorkerRecord]:
-        """Return the workers that have the study's objective."""
-        return [each for each in self._sweep.workers if each.has(self._study.plan.objective)]
+        """Return the workers that have the study's objective, and are not paused."""
+        objective = self._study.plan.objective
+        return [w for w in self._sweep.workers if w.has(objective) and w.paused is None]
 
     def _fits_nobody(self, trial: Trial) -> bool:
-        """Return whether every worker here that has the objective has failed at a trial."""
+        """Return whether every worker that could take a trial now has failed at it."""
         able = self._able()
         return bool(able) and not any(worker.can_run(trial) for worker in able)
 
@@ -371,5 +372,6 @@ class Sweep:
         """Return whether a worker runs a trial of the study, or could take what comes next."""
         key, _, _ = (worker.trial or "").rpartition("/")
         waiting = [trial for trial in trials if trial.status is Status.NEW]
-        could = any(worker.can_run(trial) for trial in waiting or trials)
+        # A worker that its machine pauses goes on by itself; one that was ordered to does not.
+        could = not worker.order and any(worker.can_run(trial) for trial in waiting or trials)
         return key in experiment_keys(self._study) or could or not trials

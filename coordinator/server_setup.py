@@ -6,10 +6,12 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 from urllib.parse import quote
 
 from hyperhive.common.errors import InputError, UsageError
+from hyperhive.coordinator.publishing import key as keys
+from hyperhive.coordinator.publishing.publisher import Publisher
 from hyperhive.store.errors import LoginRefused
 from hyperhive.store.server import login
 from hyperhive.store.server.client import with_login
@@ -121,6 +123,7 @@ class Invitation:
         host: ``HOST`` or ``HOST:PORT`` by which the device reaches the server; None if that is the
             address in ``uri``.
         uri: of the server, with an administrator's login.
+        makes_key: whether to make a key for this user, if there is none, for the device to trust.
 
     Raises ``UsageError`` for a name, a role or a host that cannot work.
     """
@@ -129,6 +132,7 @@ class Invitation:
     role: str
     host: str | None
     uri: str
+    makes_key: bool = False
 
     def __post_init__(self) -> None:
         if self.name in ROLES:
@@ -150,11 +154,12 @@ class Invitation:
     def send(self) -> tuple[str, list[str]]:
         """Make the device's login; return the line to paste there, and what to look out for."""
         portable = login.portable(self.uri)
+        warnings: list[str] = []
         with Store(self.uri) as store:
+            trust = self._trust(store, warnings.append)
             is_known = store.roles.has(self.name, self.role)
             password = store.roles.invite(self.name, self.role)
         device = with_login(portable, self.name, password, self._host_with_port())
-        warnings = []
         if is_known:
             warnings.append(f"{self.name} was invited before: its old login has ended")
         local = _LOCAL_NAME.match(device.partition("://")[2])
@@ -163,7 +168,18 @@ class Invitation:
                 f"the line says that the server is {local.group(1)}: if {self.name} reaches it by "
                 "another name or address, pass --host"
             )
-        return f"HYPERHIVE_MONGO={shlex.quote(device)} {COMMANDS[self.role]}", warnings
+        return f"HYPERHIVE_MONGO={shlex.quote(device)} {COMMANDS[self.role]}{trust}", warnings
+
+    def _trust(self, store: Store, warn: Callable[[str], None]) -> str:
+        """Return the option with the key that a worker is to trust, this user's; "" if none is.
+
+        Only the user whose machine shares the server gets a new key here. An administrator's login
+        may be used where nothing is kept, as in a container.
+        """
+        identity = store.identity()
+        if self.role != WORKER or not (self.makes_key or keys.existing(identity)):
+            return ""
+        return f" --trust {Publisher(store, warn).key().public}"
 
     def _host_with_port(self) -> str | None:
         """Return the host, with the port of the URI if it has none of its own."""

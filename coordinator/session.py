@@ -19,7 +19,7 @@ from hyperhive.common.files import require_writable
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.planning.plan import Plan, study_name
 from hyperhive.coordinator.planning.recipes import recipe_of
-from hyperhive.coordinator.planning.script import is_script, read_script
+from hyperhive.coordinator.planning.script import is_script, read_script, split
 from hyperhive.coordinator.planning.study_file import read_file
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Interrupted
@@ -87,11 +87,21 @@ def run(options: StudyOptions, connect: Connect, console: Screen) -> bool:
         require_models(options.models / plan.name)
         dataset = loading(lambda progress: load(request, progress), console).dataset
     with StopSignals() as signals, connect() as uri:
+        if options.file is not None and is_script(options.file):
+            plan = _pinned(plan, options.file, uri)
         shown = ShownSearch(
             *(plan, dataset, options.models, options.refit, options.timeout),
             when_done=options.when_done,
         )
         return shown.run(uri, signals, console)
+
+
+def _pinned(plan: Plan, script: Path, uri: str) -> Plan:
+    """Return a plan whose objective is the published version of a Python file, if it has one."""
+    from hyperhive.coordinator.publishing.pinning import pinned
+
+    with Store(uri) as store:
+        return replace(plan, objective=pinned(plan.objective, split(script)[0], store))
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ _COMMANDS = [
     ),
     (
         "worker",
-        "hyperhive.worker.cli:worker",
+        "hyperhive.worker.cli:worker_app",
         "Claim trials of a coordinator's study and train them on this machine.",
     ),
     (
@@ -64,6 +64,11 @@ _COMMANDS = [
         "study",
         "hyperhive.coordinator.cli.study:study_app",
         "Have a study try more, end it, delete it, or bring its results out and in.",
+    ),
+    (
+        "objectives",
+        "hyperhive.coordinator.cli.objectives:objectives_app",
+        "Publish code for the workers that trust your key, and withdraw it.",
     ),
     (
         "mongo",

@@ -17,6 +17,7 @@ from hyperhive.store.benchmarks import Benchmarks
 from hyperhive.store.blobs import Blobs
 from hyperhive.store.datasets import Datasets
 from hyperhive.store.errors import NotAllowed, NotFound
+from hyperhive.store.orders import Orders
 from hyperhive.store.server.address import DEFAULT_DATABASE, place
 from hyperhive.store.server.client import (
     Guard,
@@ -26,6 +27,7 @@ from hyperhive.store.server.client import (
     translated_errors,
 )
 from hyperhive.store.server.roles import Roles
+from hyperhive.store.signed.catalogs import Catalogs
 from hyperhive.store.studies import StoredModel, StoredStudy, Studies
 from hyperhive.store.trials.queue import TrialQueue
 from hyperhive.store.trials.reader import TrialReader
@@ -41,7 +43,7 @@ _GOODBYE_S = 0.5
 
 
 class Store:
-    """A hyperhive database: trials, studies, workers, devices, data, weights, artifacts, users.
+    """A hyperhive database: trials, studies, workers, orders, devices, files, code, users.
 
     Use it as a context manager, or call ``close``. Every method of its parts may raise a
     ``StoreError``: ``StoreUnavailable`` if the server does not answer in time, ``LoginRefused`` or
@@ -66,9 +68,11 @@ class Store:
         self.trials = TrialReader(self.database, self.guard)
         self.studies = Studies(self.database, self.guard)
         self.workers = Workers(self.database, self.guard)
+        self.orders = Orders(self.database, self.guard)
         self.benchmarks = Benchmarks(self.database, self.guard)
         self.blobs = Blobs(self.database, self.guard)
         self.datasets = Datasets(self.database, self.guard, self.blobs)
+        self.catalogs = Catalogs(self.database, self.guard)
         self.roles = Roles(self.database, self.guard)
 
     def ping(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Iterable, Mapping
 
 from pymongo import ASCENDING
 
-from hyperhive.common.values import mapping, number, text, whole
+from hyperhive.common.values import mapping, number, sequence, text, whole
 from hyperhive.store.server.client import Guard
 from hyperhive.store.trials.terms import experiment_keys
 from hyperhive.store.trials.trial import Trial
@@ -20,6 +20,7 @@ PRESENCE_S = 45.0
 """A worker that has not reported for this long counts as gone. It reports four times as often."""
 KEPT_S = 24 * 3600
 """The store forgets a worker that has not reported for this long."""
+_MOST_REFUSED = 20
 _ID = re.compile(r"(.+)-\d+-[0-9a-f]{6}")
 
 
@@ -54,6 +55,8 @@ class WorkerRecord:
     ``trial`` is the label of the trial that it runs. ``undelivered`` counts the results that wait
     on its device, including those for other stores. ``paused`` is the reason if it is pausing.
     ``objectives`` are the names of those that it can run; None if its version does not report them.
+    ``refused`` are the published objectives and the keys that it refuses, each with the reason.
+    ``order`` is the token of the order that it obeys, "" without one; None if it reads no orders.
     """
 
     id: str
@@ -66,6 +69,8 @@ class WorkerRecord:
     pace: Pace | None
     seconds_ago: float
     objectives: frozenset[str] | None = None
+    refused: tuple[tuple[str, str], ...] = ()
+    order: str | None = None
 
     def has(self, objective: str | None) -> bool:
         """Return whether it has an objective, as far as is known."""
@@ -108,6 +113,8 @@ class Workers:
         paused: str | None = None,
         pace: Pace | None = None,
         objectives: Iterable[str] | None = None,
+        refused: Iterable[tuple[str, str]] = (),
+        order: str | None = None,
     ) -> None:
         """Report that a worker is alive, what it does, and how fast it is."""
         record = {
@@ -119,6 +126,8 @@ class Workers:
             "paused": paused,
             "pace": None if pace is None else _as_document(pace),
             "objectives": None if objectives is None else sorted(objectives),
+            "refused": [list(each) for each in refused],
+            "order": order,
         }
         report = {"record": {"$literal": record}, "last_seen": "$$NOW", "left": None}
         with self._guard():
@@ -184,11 +193,18 @@ def _from_document(document: Mapping[str, Any]) -> WorkerRecord:
         pace=_pace(record.get("pace")),
         seconds_ago=document["age"] / 1000,
         objectives=_objectives(record.get("objectives")),
+        refused=_refused(record.get("refused")),
+        order=text(record.get("order")),
     )
 
 
 def _objectives(reported: Any) -> frozenset[str] | None:
     return frozenset(map(str, reported)) if isinstance(reported, list) else None
+
+
+def _refused(reported: Any) -> tuple[tuple[str, str], ...]:
+    pairs = [sequence(each) for each in sequence(reported)[:_MOST_REFUSED]]
+    return tuple((str(pair[0]), str(pair[1])) for pair in pairs if len(pair) == 2)
 
 
 def _as_document(pace: Pace) -> dict[str, Any]:

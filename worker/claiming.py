@@ -13,7 +13,7 @@ Each worker decides alone, from what is in the store: this works without a coord
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping
+from typing import Any, Collection, Mapping
 
 from hyperhive.common.values import number
 from hyperhive.store.store import Store
@@ -36,16 +36,20 @@ class Claimer:
 
     Args:
         identity: the worker.
-        objectives: the names of the objectives that it can run.
+        objectives: the names of the objectives that it can run, asked for at each claim.
         lease: of each trial, in seconds.
         first_come: always take the oldest trial, and no second copies.
     """
 
     def __init__(
-        self, identity: Identity, objectives: Iterable[str], lease: float, first_come: bool = False
+        self,
+        identity: Identity,
+        objectives: Collection[str],
+        lease: float,
+        first_come: bool = False,
     ) -> None:
         self._identity = identity
-        self._objectives = sorted(objectives)
+        self._objectives = objectives
         self._lease = lease
         self._first_come = first_come
         self._token: str | None = None
@@ -100,14 +104,20 @@ class Claimer:
         pace: float | None = None,
     ) -> Trial | None:
         return store.queue.claim(
-            self._identity.worker, token, self._objectives, study, self._lease, longest, pace
+            self._identity.worker,
+            token,
+            sorted(self._objectives),
+            study,
+            self._lease,
+            longest,
+            pace,
         )
 
     def _copy(self, store: Store, token: str, pace: Pace) -> Trial | None:
         return store.queue.copy(
             self._identity.worker,
             token,
-            self._objectives,
+            sorted(self._objectives),
             pace.study,
             pace.seconds_per_unit,
             self._lease,

@@ -1,4 +1,4 @@
-"""The command ``hyperhive worker``: its options, and what each of its processes sets up."""
+"""The commands ``hyperhive worker``, and what each process of a worker sets up."""
 
 import io
 import logging
@@ -8,15 +8,18 @@ from typing import List, Optional
 
 import typer
 
+from hyperhive.common.errors import UsageError
 from hyperhive.common.streams import accept_any_character, log_handler
 from hyperhive.store.cli import MONGO
 from hyperhive.worker.device import threads_of_slot
+from hyperhive.worker.orders.cli import drain, pause, resume
 from hyperhive.worker.settings import WorkerSettings
 
 _SAVE_LOGIN = typer.Option(
     False,
     "--save-login",
-    help="Keep the MongoDB URI in a file that only this user can read, for later workers.",
+    help="Keep the MongoDB URI and the keys of --trust, for later workers, in files that only this "
+    "user can read.",
 )
 _STUDY = typer.Option(None, help="Work for this study only.")
 _DEVICE = typer.Option(WorkerSettings.device, help="Where to train: auto, cpu, cuda or mps.")
@@ -38,6 +41,13 @@ _OBJECTIVES = typer.Option(
     metavar="FILE.py",
     help="Also run the functions of this file, as FILE.py:FUNCTION; may be repeated. Each slot "
     "imports it once, when it starts: start the worker again after a change.",
+)
+_TRUST = typer.Option(
+    [],
+    "--trust",
+    metavar="KEY",
+    help="Also run what `hyperhive objectives publish` signs with this key, also later; may be "
+    "repeated. The line of `hyperhive mongo invite` has it, and --save-login keeps it.",
 )
 _ALLOW_PICKLED = typer.Option(
     False,
@@ -75,8 +85,14 @@ _VERBOSE = typer.Option(False, "--verbose", "-v", help="Log more.")
 # For a command that starts a worker: the worker ends with it, even if it is killed.
 _WHILE_STDIN_OPEN = typer.Option(False, "--while-stdin-open", hidden=True)
 
+worker_app = typer.Typer(
+    invoke_without_command=True, subcommand_metavar="[pause|drain|resume NAME]"
+)
 
+
+@worker_app.callback()
 def worker(
+    context: typer.Context,
     mongo: Optional[str] = MONGO,
     save_login: bool = _SAVE_LOGIN,
     study: Optional[str] = _STUDY,
@@ -85,6 +101,7 @@ def worker(
     lease: float = _LEASE,
     grace: float = _GRACE,
     objectives: List[str] = _OBJECTIVES,
+    trust: List[str] = _TRUST,
     allow_pickled: bool = _ALLOW_PICKLED,
     pause_on_battery: bool = _PAUSE_ON_BATTERY,
     max_temp: Optional[float] = _MAX_TEMP,
@@ -98,6 +115,9 @@ def worker(
     Ctrl-C or SIGTERM stops it. Once: it finishes its trial if that can be done soon, else gives it
     back for another worker. Twice: it gives it back at once. Three times: it kills its slots.
     """
+    if context.invoked_subcommand is not None:
+        _refuse_options(context)
+        return
     settings = WorkerSettings(
         mongo=mongo,
         study=study,
@@ -106,6 +126,7 @@ def worker(
         lease=lease,
         grace=grace,
         objectives=tuple(objectives),
+        trust=tuple(trust),
         allow_pickled=allow_pickled,
         pause_on_battery=pause_on_battery,
         max_temp=max_temp,
@@ -120,6 +141,21 @@ def worker(
     run_slots(settings, save_login, set_up_slot)
 
 
+for _command in (pause, drain, resume):
+    worker_app.command()(_command)
+
+
+def _refuse_options(context: typer.Context) -> None:
+    """Raise ``UsageError`` for an option of a worker in a command that starts none."""
+    command = context.invoked_subcommand
+    for option in context.command.params:
+        source = context.get_parameter_source(str(option.name))
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                f"{option.opts[0]} before {command} is for a worker: write options behind {command}"
+            )
+
+
 def set_up_slot(settings: WorkerSettings, name: str) -> None:
     """Set up a slot's process, before it imports PyTorch, which reads the number of threads."""
     accept_any_character()
@@ -130,6 +166,9 @@ def set_up_slot(settings: WorkerSettings, name: str) -> None:
             stream.reconfigure(line_buffering=True, write_through=False)
     set_up_logging(settings, name)
     os.environ["OMP_NUM_THREADS"] = str(threads_of_slot(settings.device))
+    if settings.trust:
+        # What published code starts in its folder must leave no files there: nobody signed them.
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 def set_up_logging(settings: WorkerSettings, name: str) -> None:

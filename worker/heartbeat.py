@@ -12,11 +12,14 @@ import threading
 import time
 from typing import Any, Callable, Iterator, Mapping
 
+from hyperhive.common.signals import StopRequest
 from hyperhive.store.errors import LeaseLost, StoreUnavailable
+from hyperhive.store.orders import Order, Wish
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import PRESENCE_S, Pace
 from hyperhive.worker.identity import Identity
+from hyperhive.worker.orders.reading import OrderReader
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,20 @@ class Held:
         self.cancelled = threading.Event()
         self.pause_expired = False
         """Whether the worker has paused for longer than a trial should wait."""
+        self.order: Order | None = None
+        """The order that was in force at the last beat."""
+        self.pause: StopRequest | None = None
+        """If that is an order to pause: the request to end this trial, which is asked for."""
+
+    def obey(self, order: Order | None) -> None:
+        """Take an order, or learn that it was withdrawn: then the trial goes on."""
+        self.order = order
+        if order is None or order.wish is not Wish.PAUSE:
+            self.pause = None
+        elif self.pause is None:
+            pause = StopRequest()
+            pause.ask()
+            self.pause = pause
 
 
 class Heartbeat:
@@ -49,6 +66,7 @@ class Heartbeat:
         lease: in seconds.
         undelivered: counts the results that wait on this device.
         pace: returns how fast this worker is, None while that is unknown.
+        orders: reads the orders for this worker.
     """
 
     def __init__(
@@ -58,6 +76,7 @@ class Heartbeat:
         lease: float,
         undelivered: Callable[[], int] = lambda: 0,
         pace: Callable[[], Pace | None] = lambda: None,
+        orders: OrderReader | None = None,
     ) -> None:
         self._connect = connect
         self._identity = identity
@@ -66,6 +85,8 @@ class Heartbeat:
         self._pace = pace
         self._held: Held | None = None
         self._paused: str | None = None
+        self._obeyed: Order | None = None
+        self.orders = orders or OrderReader(identity.worker)
         self._guard = threading.Lock()
         self._wake = threading.Event()
         self._ended = threading.Event()
@@ -73,6 +94,8 @@ class Heartbeat:
         self._got_through = False
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self.failure: BaseException | None = None
+        self.began = threading.Event()
+        """Set after the first beat. A worker that claimed before it would hold a trial unseen."""
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()
@@ -108,8 +131,24 @@ class Heartbeat:
         finally:
             self._set_paused(None)
 
+    @contextlib.contextmanager
+    def obeying(self, order: Order) -> Iterator[None]:
+        """State in the worker's record that it obeys an order and holds no trial, which is so."""
+        self._obeyed = order
+        self._wake.set()
+        try:
+            yield
+        finally:
+            self._obeyed = None
+            self._wake.set()
+
     def _set_paused(self, reason: str | None) -> None:
         self._paused = reason
+        self._wake.set()
+
+    def identify(self, identity: Identity) -> None:
+        """State from the next beat on, which is soon, that the worker is this."""
+        self._identity = identity
         self._wake.set()
 
     def raise_failure(self) -> None:
@@ -129,6 +168,7 @@ class Heartbeat:
             with self._connect() as store:
                 while not self._ended.is_set():
                     self.beat(store)
+                    self.began.set()
                     self._wake.wait(min(self._lease / 4, PRESENCE_S / 4))
                     self._wake.clear()
                 if self._got_through:  # else the server is away, and the record expires by itself
@@ -139,21 +179,29 @@ class Heartbeat:
                 self.failure = error
                 if self._held is not None:
                     self._held.lost.set()
+        finally:
+            self.began.set()
 
     def beat(self, store: Store) -> None:
-        """Beat once: renew the lease of the held trial, if any, then update the worker's record."""
+        """Beat once: renew the held trial's lease and read its order, then update the record."""
         self._last_beat = time.monotonic()
         with self._guard:
             held = self._held
             try:
-                if held is not None and not held.lost.is_set():
-                    self._renew(held, store)
+                if held is not None:
+                    if not held.lost.is_set():
+                        self._renew(held, store)
+                    held.obey(self.orders.read(store))
                 label = None if held is None else held.trial.label
+                # An order that was read without a trial in hand is obeyed by the worker's own
+                # thread: only that knows that no claim is under way.
+                order = self._obeyed if held is None else held.order
                 store.workers.report(
                     trial=label,
                     undelivered=self._undelivered(),
-                    paused=self._paused,
+                    paused=self._paused if order is None else order.reason(held is not None),
                     pace=self._pace(),
+                    order=(order.token if order else "") if self.orders.may_read else None,
                     **vars(self._identity),
                 )
                 self._got_through = True

@@ -11,6 +11,7 @@ class Identity:
 
     ``versions`` has those of packages, and for each file of objectives the digest of its bytes.
     ``objectives`` are the names of the objectives that it can run; None if that is not known.
+    ``refused`` are the published objectives and the keys that it refuses, each with the reason.
     """
 
     worker: str
@@ -18,3 +19,4 @@ class Identity:
     device: str
     versions: dict[str, str]
     objectives: tuple[str, ...] | None = None
+    refused: tuple[tuple[str, str], ...] = ()

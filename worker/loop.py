@@ -6,7 +6,8 @@ import functools
 import logging
 import os
 import time
-from typing import Any, Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from hyperhive.common.errors import ConfigError, DatasetError, DeviceError, HyperhiveError
 from hyperhive.common.signals import StopRequest, end_process
@@ -22,6 +23,7 @@ from hyperhive.store.errors import (
     StoreUnavailable,
     Unstorable,
 )
+from hyperhive.store.orders import Order
 from hyperhive.store.server.address import Place
 from hyperhive.store.server.client import revoked
 from hyperhive.store.server.embedded import running_uri
@@ -37,10 +39,14 @@ from hyperhive.worker.objectives.api import BadResult, Context, Objective, Outco
 from hyperhive.worker.objectives.goal import scored
 from hyperhive.worker.objectives.lacking import Lacking
 from hyperhive.worker.objectives.saving import SavedFiles
+from hyperhive.worker.orders.reading import OrderReader
 from hyperhive.worker.outbox import Entry, Outbox
-from hyperhive.worker.pausing import PausePolicy, pause_if_needed
+from hyperhive.worker.pausing import PausePolicy, obey, pause_if_needed
 from hyperhive.worker.settings import WorkerSettings
 from hyperhive.worker.trial_run import TrialRun
+
+if TYPE_CHECKING:  # it loads what checks signatures
+    from hyperhive.worker.signed.published import Published
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +64,14 @@ class Worker:
     Args:
         settings: the command line's choices; ``device`` is a device, not ``auto``.
         identity: what the worker says about itself.
-        objectives: what it can run, by name.
+        objectives: what it can run, by name; ``published`` adds to it and removes from it.
         outbox: keeps results until they are delivered.
         stop: the request to stop.
         policy: when to pause; by default what the settings say.
         find_server: returns the server's URI, or None while there is no server; by default what
             the settings say. It is asked before each connection.
         lacking: says what an idle worker cannot take; None if another slot says that.
+        published: what keys that the worker was given have published; None without such a key.
     """
 
     def __init__(
@@ -77,6 +84,7 @@ class Worker:
         policy: PausePolicy | None = None,
         find_server: Callable[[], str | None] | None = None,
         lacking: Lacking | None = None,
+        published: Published | None = None,
     ) -> None:
         self._settings = settings
         self._identity = identity
@@ -86,6 +94,8 @@ class Worker:
         self._policy = policy or PausePolicy.of(settings)
         self._find_server = find_server or self._server_of_settings
         self._lacking = lacking
+        self._published = published
+        self._orders = OrderReader(identity.worker)
         self._datasets = DatasetCache()
         self._claimer = Claimer(identity, objectives, settings.lease, settings.first_come)
         self._traceback = ""  # the last one in the log
@@ -147,8 +157,10 @@ class Worker:
                     lease=self._settings.lease,
                     undelivered=self._outbox.waiting,
                     pace=lambda: self._claimer.pace,
+                    orders=self._orders,
                 )
                 with heartbeat:
+                    heartbeat.began.wait()
                     self._work(store, heartbeat)
         except StoreUnavailable as error:
             if self._find_server() is None:  # it ends with the last command that uses it
@@ -168,6 +180,7 @@ class Worker:
                 self._pause_without_a_trial(store, heartbeat)
             if self._stop.asked.is_set():
                 return
+            self._renew_objectives(store, heartbeat)
             if self.run_one(store, heartbeat):
                 pause = _FIRST_POLL_S
             else:
@@ -176,15 +189,33 @@ class Worker:
                 self._stop.asked.wait(pause)
                 pause = min(2 * pause, _POLL_LIMIT_S)
 
+    def _renew_objectives(self, store: Store, heartbeat: Heartbeat) -> None:
+        """Offer what is published now, and say so in the worker's record."""
+        if self._published is not None and self._published.look(store):
+            self._identity = replace(
+                self._identity,
+                objectives=tuple(self._objectives),
+                refused=self._published.refused,
+            )
+            heartbeat.identify(self._identity)
+
     def _pause_without_a_trial(self, store: Store, heartbeat: Heartbeat) -> None:
-        """Claim nothing while the worker must pause."""
+        """Claim nothing while the worker must pause: by an order, or for its machine's sake."""
 
-        def ends_early() -> bool:
+        def in_force() -> Order | None:
             heartbeat.raise_failure()
-            store.ping()  # raises if the server is away: that ends the session
-            return False
+            return self._orders.read(store)  # raises if the server is away: that ends the session
 
-        pause_if_needed(self._policy, heartbeat, self._stop, ends_early)
+        def is_ordered() -> bool:
+            return in_force() is not None
+
+        order = in_force()
+        while not self._stop.asked.is_set() and (
+            order is not None or pause_if_needed(self._policy, heartbeat, self._stop, is_ordered)
+        ):
+            if order is not None:
+                obey(order, self._policy, heartbeat, self._stop, in_force)
+            order = in_force()
 
     # -- one trial ------------------------------------------------------------------------------
 
@@ -236,7 +267,9 @@ class Worker:
             store=store,
             files=saved,
         )
-        objective = self._objectives[str(held.trial.objective)]
+        objective = self._objectives.get(str(held.trial.objective))
+        if objective is None:  # an earlier claim, whose reply was lost, took the trial
+            raise DeviceError(f"{held.trial.objective} is no longer offered here")
         return scored(_called(objective, held.trial.config, context), held.trial)
 
     def _settle(self, store: Store, held: Held, error: Exception) -> None:

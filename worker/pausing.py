@@ -9,6 +9,7 @@ from typing import Callable
 
 from hyperhive.common.errors import UsageError
 from hyperhive.common.signals import StopRequest
+from hyperhive.store.orders import Order
 from hyperhive.worker.heartbeat import Heartbeat, Held
 from hyperhive.worker.sensors import Sensors, sensors
 from hyperhive.worker.settings import WorkerSettings
@@ -29,7 +30,7 @@ class PausePolicy:
         sensors: reads this machine's battery and temperature.
         pause_on_battery: pause while the machine runs on its battery.
         max_temp: pause above this temperature, in degrees Celsius, until it is ``COOLER_BY`` below.
-        check_every: seconds between two looks at the sensors during a pause.
+        check_every: seconds between two looks during a pause, at the sensors or for an order.
         hold_limit: seconds that a trial is held during a pause, before it is given back.
 
     Raises ``UsageError`` if this machine lacks a sensor that the policy needs.
@@ -82,21 +83,23 @@ class PausePolicy:
 
 def pause_if_needed(
     policy: PausePolicy, heartbeat: Heartbeat, stop: StopRequest, ends_early: Callable[[], bool]
-) -> None:
+) -> bool:
     """Return at once if there is no reason to pause, else when the pause is over.
 
     A pause is over when the reason is gone, when the worker is asked to stop, or when
-    ``ends_early`` says so, which is asked at each look at the sensors. It may raise.
+    ``ends_early`` says so, which is asked at each look at the sensors. It may raise. Returns
+    whether that was why.
     """
     reason = policy.reason()
     if reason is None:
-        return
+        return False
     log.info("paused: %s", reason)
     with heartbeat.pausing(reason):
         while policy.reason() and not stop.asked.wait(policy.check_every):
             if ends_early():
-                return
+                return True
     log.info("the pause is over")
+    return False
 
 
 def pause_holding(policy: PausePolicy, heartbeat: Heartbeat, stop: StopRequest, held: Held) -> None:
@@ -108,6 +111,26 @@ def pause_holding(policy: PausePolicy, heartbeat: Heartbeat, stop: StopRequest, 
 
     def ends_early() -> bool:
         held.pause_expired = time.monotonic() > latest
-        return held.pause_expired or held.lost.is_set() or held.cancelled.is_set()
+        must_end = held.lost.is_set() or held.cancelled.is_set() or held.pause is not None
+        return held.pause_expired or must_end
 
     pause_if_needed(policy, heartbeat, stop, ends_early)
+
+
+def obey(
+    order: Order,
+    policy: PausePolicy,
+    heartbeat: Heartbeat,
+    stop: StopRequest,
+    in_force: Callable[[], Order | None],
+) -> None:
+    """Do nothing until another order is in force, or none, or the worker is asked to stop.
+
+    The worker must hold no trial. ``in_force`` reads the order; it may raise.
+    """
+    log.info("paused: %s", order.reason(False))
+    with heartbeat.obeying(order):
+        while not stop.asked.wait(policy.check_every):
+            if in_force() != order:
+                break
+    log.info("the pause is over")

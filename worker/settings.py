@@ -19,6 +19,7 @@ class WorkerSettings:
         lease: seconds without a heartbeat until others may take the trial.
         grace: seconds that a stopping worker may take to finish its trial.
         objectives: the files whose functions it can run.
+        trust: the keys whose published objectives it runs too.
         given: a function that the program gave that starts it.
         allow_pickled: also run the jobs of hyperopt's ``fmin``, which bring their code.
         pause_on_battery: pause while the machine runs on its battery.
@@ -37,6 +38,7 @@ class WorkerSettings:
     lease: float = 60.0
     grace: float = 10.0
     objectives: tuple[str, ...] = ()
+    trust: tuple[str, ...] = ()
     given: Given | None = None
     allow_pickled: bool = False
     pause_on_battery: bool = False

@@ -80,6 +80,7 @@ def run_slots(settings: WorkerSettings, save_login: bool, set_up: SetUp) -> NoRe
 
 def _checked(settings: WorkerSettings, save_login: bool) -> WorkerSettings:
     """Return the settings with the login and the device that they stand for, or raise."""
+    from hyperhive.store.signed.keys import bytes_of
     from hyperhive.worker.objectives.files import checked
     from hyperhive.worker.pausing import PausePolicy
 
@@ -92,8 +93,14 @@ def _checked(settings: WorkerSettings, save_login: bool) -> WorkerSettings:
         paths.advice("data"),
         may_be_full=True,  # results are kept in memory until there is room
     )
-    mongo = _login(settings.mongo, save_login)
-    return replace(settings, mongo=mongo, device=_device_kind(settings))
+    keys = tuple(dict.fromkeys(settings.trust))
+    for key in keys:
+        bytes_of(key)
+    mongo = _login(settings.mongo, save_login, keys)
+    if settings.mongo is None and mongo is not None:
+        keys = tuple(dict.fromkeys((*keys, *login.trusted())))
+    settings = replace(settings, mongo=mongo, trust=keys)
+    return replace(settings, device=_device_kind(settings))
 
 
 def _lower_priority(by: int) -> None:
@@ -104,8 +111,11 @@ def _lower_priority(by: int) -> None:
         os.nice(by)
 
 
-def _login(given: str | None, save: bool) -> str | None:
-    """Return the URI that was given or saved, checked; None for this machine's private server."""
+def _login(given: str | None, save: bool, keys: tuple[str, ...]) -> str | None:
+    """Return the URI that was given or saved, checked; None for this machine's private server.
+
+    ``keys`` are saved with a login.
+    """
     if given is None and save:
         raise UsageError(
             "--save-login found no login to save: paste the whole line of `hyperhive mongo "
@@ -121,7 +131,9 @@ def _login(given: str | None, save: bool) -> str | None:
         _check_login(uri)
         if save:
             files.require_writable(login.folder(), "the saved login", paths.advice("config"))
-            log.info("login saved in %s: next time, `hyperhive worker` is enough", login.save(uri))
+            log.info(
+                "login saved in %s: next time, `hyperhive worker` is enough", login.save(uri, keys)
+            )
     return uri
 
 
@@ -215,8 +227,13 @@ def _work(settings: WorkerSettings, stop: StopRequest, number: int) -> None:
         name, settings.study, describe(settings.device), versions, tuple(objectives)
     )
     lacking = Lacking(objectives, settings.study) if number == 1 else None
+    published = None
+    if settings.trust:
+        from hyperhive.worker.signed.published import Published
+
+        published = Published(settings.trust, objectives, tells=number == 1)
     outbox = Outbox(name, must_end=functools.partial(stop.ends, 0.0, settings.grace))
-    Worker(settings, identity, objectives, outbox, stop, lacking=lacking).run()
+    Worker(settings, identity, objectives, outbox, stop, lacking=lacking, published=published).run()
 
 
 def _stop_with_parent(stop: StopRequest) -> None:

@@ -32,7 +32,7 @@ class TrialRun:
         claimer: learns this worker's pace.
         policy: when the worker must pause.
         stop: the request to stop the worker.
-        grace: seconds that a stopping worker may take to finish the trial.
+        grace: seconds that a worker may take to finish the trial when it is to stop or pause.
     """
 
     def __init__(
@@ -70,7 +70,8 @@ class TrialRun:
         worked_s = reported_at - self._started_at - self._paused_s
         self._claimer.learn_pace(self._held.trial.study, progress, worked_s)
         self._heartbeat.report(self._held, progress)
-        if seconds_left > 0:  # a finished run delivers its result before any pause
+        # A finished run delivers its result before any pause, and one that is to end soon ends.
+        if seconds_left > 0 and self._held.pause is None:
             pause_holding(self._policy, self._heartbeat, self._stop, self._held)
             self._paused_s += time.monotonic() - reported_at
         now = time.monotonic()
@@ -89,13 +90,19 @@ class TrialRun:
         )
 
     def _must_give_back(self) -> bool:
-        """Return whether the worker stops and this trial would take too long; log which it is."""
-        must = self._stop.ends(self._expected_end, self._grace)
-        if self._stop.asked.is_set() and must not in self._told:
+        """Return whether the worker stops, or pauses by an order, before this trial could end.
+
+        Logs which it is.
+        """
+        pause = self._held.pause
+        requests = [self._stop] if pause is None else [self._stop, pause]
+        must = any(request.ends(self._expected_end, self._grace) for request in requests)
+        if (pause is not None or self._stop.asked.is_set()) and must not in self._told:
             self._told.append(must)
             left = self._expected_end - time.monotonic()
             known = f", {left:.0f} s left" if left > 0 else ""
-            doing = "giving it back" if must else "finishing it before this worker ends"
+            end = "ends" if self._stop.asked.is_set() else "pauses"
+            doing = "giving it back" if must else f"finishing it before this worker {end}"
             log.info("%s: %s%s", self._held.trial.full_title, doing, known)
         return must
 

@@ -67,13 +67,14 @@ def invite(
     """Give a device access: print the one line to paste there.
 
     The device gets a login of its own, which may do what its role needs and nothing else. The line
-    contains the certificate of the server's CA. If you invite the same name again, it gets a new
+    contains the certificate of the server's CA and, for a worker, the key with which you publish
+    (`hyperhive objectives`). If you invite the same name again, it gets a new
     password, and the old one stops working.
     """
     uri = _require(name, mongo)
     from hyperhive.coordinator.server_setup import Invitation
 
-    line, warnings = Invitation(name, role, host, uri).send()
+    line, warnings = Invitation(name, role, host, uri, makes_key=mongo is None).send()
     for warning in warnings:
         typer.echo(warning, err=True)
     typer.echo(line)

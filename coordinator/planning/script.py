@@ -13,7 +13,7 @@ from hyperhive.worker.objectives.function import arguments
 
 def is_script(path: Path) -> bool:
     """Return whether a study is in a Python file: ``digits.py``, or ``digits.py:train``."""
-    return _split(path)[0].suffix == ".py"
+    return split(path)[0].suffix == ".py"
 
 
 def read_script(path: Path) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def read_script(path: Path) -> dict[str, Any]:
 
     ``if __name__ == "__main__":`` in it does not run. Raises ``UsageError``.
     """
-    file, chosen = _split(path)
+    file, chosen = split(path)
     if not file.is_file():
         raise UsageError(f"study file {file} cannot be read: there is no such file")
     try:
@@ -31,7 +31,8 @@ def read_script(path: Path) -> dict[str, Any]:
         raise UsageError(f"study file {file}: {error}") from error
 
 
-def _split(path: Path) -> tuple[Path, str | None]:
+def split(path: Path) -> tuple[Path, str | None]:
+    """Return the file of ``digits.py:train``, and the function; None for the only one there is."""
     file, colon, function = str(path).rpartition(":")
     return (Path(file), function) if colon and file.endswith(".py") else (path, None)
 

@@ -10,9 +10,9 @@ from hyperhive.common.wording import counted
 from hyperhive.coordinator.views.incidents import error_of
 from hyperhive.coordinator.views.wording import file_of, no_worker
 from hyperhive.store.store import GIVE_UP_AFTER_S
-from hyperhive.store.trials.terms import ASK, HYPEROPT, Status
+from hyperhive.store.trials.terms import ASK, HYPEROPT, Status, is_published
 from hyperhive.store.trials.trial import Trial
-from hyperhive.store.workers import WorkerRecord
+from hyperhive.store.workers import WorkerRecord, host_of
 
 _LONGEST_HASH = 8
 _MOST_WORKERS = 3
@@ -97,6 +97,18 @@ def _lacking(trials: Sequence[Trial], workers: Sequence[WorkerRecord]) -> str:
     without = f"{_here(workers)} without it"
     if objective == HYPEROPT:
         return f"{_wait(trials)} for a worker with --allow-pickled-objectives: {without}"
+    if is_published(objective):
+        reasons = [
+            f"{worker.id} refuses {what}: {why}"
+            for worker in workers
+            for what, why in worker.refused
+            if what == objective or not is_published(what)
+        ]
+        why = "; ".join(reasons[:_MOST_WORKERS]) or (
+            f"{without}; it was withdrawn, or they were not given its key: start each with a line "
+            "of `hyperhive mongo invite`, or with --trust KEY (`hyperhive objectives list`)"
+        )
+        return f"{_wait(trials)} for objective {objective}: {why}"
     file = file_of(objective)
     if file is not None:
         return (
@@ -120,8 +132,12 @@ def _failed(trials: Sequence[Trial]) -> str:
 
 
 def _paused(trials: Sequence[Trial], workers: Sequence[WorkerRecord]) -> str:
-    reason = workers[0].paused
-    return f"{_wait(trials)} while every worker here that could run it is paused: {reason}"
+    sentence = f"{_wait(trials)} while every worker here that could run it is paused"
+    ordered = [worker for worker in workers if worker.order]
+    if not ordered:
+        return f"{sentence}: {workers[0].paused}"
+    name = host_of(ordered[0].id) or ordered[0].id
+    return f"{sentence} ({ordered[0].paused}): `hyperhive worker resume {name}` lets it go on"
 
 
 def _wait(trials: Sequence[Trial]) -> str:

@@ -17,7 +17,7 @@ from hyperhive.common.values import number
 from hyperhive.common.wording import counted, in_words, percent
 from hyperhive.coordinator.views.study_state import StudyState
 from hyperhive.model.interval import wilson_interval
-from hyperhive.store.trials.terms import REPEAT, Status
+from hyperhive.store.trials.terms import REPEAT, Status, is_published
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
@@ -142,6 +142,9 @@ def report_of(worker: WorkerRecord, trial: Trial | None, is_silent: bool) -> str
     text = occupation(worker, doing(trial, trial.full_title) if trial else "")
     if is_silent:
         text = "silent: killed, asleep or cut off"
+    refused = "; ".join(f"{what}: {why}" for what, why in worker.refused)
+    if refused:
+        text += f"; refuses {refused}"
     if worker.undelivered:
         text += f"; results that wait on its device: {worker.undelivered}"
     return text
@@ -153,18 +156,26 @@ def no_worker(had_workers: bool, objectives: Iterable[str | None] = ()) -> str:
     ``objectives`` are those of the trials: a worker needs the files of those that are in files.
     """
     problem = "all workers are gone" if had_workers else "no worker yet"
-    files = sorted({file for file in map(file_of, objectives) if file is not None})
+    names = list(objectives)
+    files = sorted({file for file in map(file_of, names) if file is not None})
+    trust = ["--trust KEY"] if any(map(is_published, names)) else []
     command = " ".join(
-        ["hyperhive worker", *(f"--objectives {shlex.quote(file)}" for file in files)]
+        ["hyperhive worker", *(f"--objectives {shlex.quote(file)}" for file in files), *trust]
     )
+    which = ", with the KEY of `hyperhive objectives list`" if trust else ""
     return (
-        f"{problem}: run `{command}` here; other machines can help if the MongoDB is shared "
+        f"{problem}: run `{command}` here{which}; other machines can help if the MongoDB is shared "
         "(`hyperhive mongo share`)"
     )
 
 
 def file_of(objective: str | None) -> str | None:
-    """Return the file of an objective ``digits.py:train``, ``digits.py``; None for any other."""
+    """Return the file of an objective ``digits.py:train``, ``digits.py``; None for any other.
+
+    Published code is no file of a worker's.
+    """
+    if is_published(objective):
+        return None
     file, colon, _ = (objective or "").rpartition(":")
     return file if colon and file.endswith(".py") else None
 

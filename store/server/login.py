@@ -11,6 +11,7 @@ import hashlib
 import re
 import ssl
 from pathlib import Path
+from typing import Iterable
 from urllib.parse import quote, unquote, unquote_plus
 
 from hyperhive.common import files, paths
@@ -44,11 +45,25 @@ def saved_file() -> Path:
     return folder() / "login.uri"
 
 
-def save(uri: str) -> Path:
-    """Save a login for this user's next workers; return the file, which only this user can read."""
+def save(uri: str, keys: Iterable[str] = ()) -> Path:
+    """Save a login for this user's next workers; return the file, which only this user can read.
+
+    ``keys`` are those whose published objectives these workers run, in place of all saved before.
+    """
     path = saved_file()
+    files.write_private(_keys_file(), "".join(f"{key}\n" for key in keys))
     files.write_private(path, portable(uri) + "\n")
     return path
+
+
+def trusted() -> tuple[str, ...]:
+    """Return the keys that were saved with the login. Raises ``OSError``."""
+    path = _keys_file()
+    return tuple(files.read_text(path).split()) if path.exists() else ()
+
+
+def _keys_file() -> Path:
+    return folder() / "trusted.keys"
 
 
 def saved() -> Address | None:

@@ -17,7 +17,9 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "studies": ("find", "insert", "update", "remove"),
         "datasets": ("find", "insert"),
         "workers": ("find",),
+        "orders": ("find", "insert", "update", "remove"),
         "benchmarks": ("find",),
+        "objectives": ("find", "insert", "update", "remove"),
         "uploads": ("find", "insert", "update", "remove"),
         "fs.files": ("find", "insert", "remove", "listIndexes"),
         "fs.chunks": ("find", "insert", "remove", "listIndexes"),
@@ -28,7 +30,9 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "studies": ("find",),  # for predict-cam --study on a device with a camera
         "datasets": ("find",),
         "workers": ("find", "insert", "update"),
+        "orders": ("find",),
         "benchmarks": ("find", "insert", "update"),
+        "objectives": ("find",),
         "uploads": ("insert", "update"),
         # Workers of earlier versions upload by PyMongo's GridFS, which lists its indexes before the
         # first upload, and makes those that are missing.
@@ -42,6 +46,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "datasets": ("find",),
         "workers": ("find",),
         "benchmarks": ("find",),
+        "objectives": ("find",),
         "fs.files": ("find",),
         "fs.chunks": ("find",),
     },

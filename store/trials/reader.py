@@ -6,6 +6,7 @@ neither listed nor counted as the study's trials.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any, Dict, Iterable, Mapping
 
@@ -54,6 +55,15 @@ class TrialReader:
         """Return one trial by its id, or None."""
         with self._guard():
             document = self._jobs.find_one({"_id": trial_id, **_OURS})
+        return None if document is None else Trial.from_document(document)
+
+    def labelled(self, label: str) -> Trial | None:
+        """Return the trial of a study that a worker's record names by its ``label``, or None."""
+        key, _, tid = label.rpartition("/")
+        if not re.fullmatch("[0-9]{1,9}", tid):
+            return None
+        with self._guard():
+            document = self._jobs.find_one({"exp_key": key, "tid": int(tid), **_OURS})
         return None if document is None else Trial.from_document(document)
 
     def find(

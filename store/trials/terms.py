@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import Any
 
 from hyperhive.common.values import sequence
@@ -50,6 +51,16 @@ HYPEROPT = "hyperopt"
 
 HYPEROPTS_COMMAND = ["domain_attachment", "FMinIter_Domain"]
 """``hyperopt.base.Domain.cmd``, which hyperopt writes into its own jobs."""
+
+
+HASH_LENGTH = 12
+"""Hexadecimal digits of a package's SHA-256 in the names of its objectives."""
+_PUBLISHED = re.compile(rf".+\.py:\w+@[0-9a-f]{{{HASH_LENGTH}}}", re.DOTALL)
+
+
+def is_published(objective: str | None) -> bool:
+    """Return whether an objective is one of published code: ``digits.py:train@1f2e3d4c5b6a``."""
+    return _PUBLISHED.fullmatch(objective or "") is not None
 
 
 def repeat_tid(tid: int, number: int) -> int:

@@ -6,25 +6,41 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 
 import pytest
 from gridfs import GridFSBucket
+from support.bench import living, succeeds
+from support.home import until
 
 from hyperhive.store.benchmarks import Benchmark
 from hyperhive.store.errors import NotAllowed, NotFound
+from hyperhive.store.orders import Wish
 from hyperhive.store.server.privileges import COORDINATOR, PRIVILEGES, ROLES, VIEWER, WORKER
 from hyperhive.store.server.roles import role_name
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import ErrorKind
 from hyperhive.store.trials.updates import new_token
+from hyperhive.worker.orders.giving import Giving
+from hyperhive.worker.signed.published import Published
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 SECRET = "s3cr3t-sesame"
 NONE: tuple[str, ...] = ()
-COLLECTIONS = ("jobs", "studies", "datasets", "workers", "benchmarks", "meta", "uploads")
+COLLECTIONS = (
+    "jobs",
+    "studies",
+    "datasets",
+    "workers",
+    "orders",
+    "benchmarks",
+    "objectives",
+    "meta",
+    "uploads",
+)
 FIGURES = Benchmark("nano", "cpu", 1, {}, None, None, {})
 C, CW, W = (COORDINATOR,), (COORDINATOR, WORKER), (WORKER,)
 
@@ -63,6 +79,13 @@ DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
         NONE,
         lambda s: list(s.database.jobs.aggregate([{"$out": "datasets"}])),
     ),
+    "publish code": (C, lambda s: s.catalogs.upload(b"x")),
+    "write a catalog": (C, lambda s: s.catalogs.put("ed25519:k", b"", b"", [], None)),
+    "change a catalog": (
+        C,
+        lambda s: s.database.objectives.update_one({}, {"$set": {"signature": b""}}),
+    ),
+    "delete code": (C, lambda s: s.database.objectives.delete_one({})),
     "upload weights": (CW, lambda s: s.blobs.put(b"x", "mine")),
     "change weights or data": (
         NONE,
@@ -75,6 +98,9 @@ DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
     "forget an upload": (C, lambda s: s.database.uploads.delete_one({})),
     "report as a worker": (W, lambda s: s.workers.report("x", None, "cpu", {}, None)),
     "delete a worker's record": (NONE, lambda s: s.database.workers.delete_one({})),
+    "order a device to pause": (C, lambda s: s.orders.give("mac", Wish.PAUSE, "x")),
+    "change an order": (C, lambda s: s.orders.give("nano", Wish.DRAIN, "x")),
+    "resume a device": (C, lambda s: s.orders.withdraw("nano")),
     "keep a device's figures": (W, lambda s: s.benchmarks.keep(FIGURES)),
     "delete a device's figures": (NONE, lambda s: s.database.benchmarks.delete_one({})),
     "change the store's identity": (NONE, lambda s: s.database.meta.update_one({}, {"$set": {}})),
@@ -159,6 +185,8 @@ def prepare(store: Store) -> None:
     store.studies.open("s", {})
     store.datasets.publish("set", b"x", {"name": "set"})
     store.workers.report("w", None, "cpu", {}, None)
+    store.catalogs.upload(b"code")
+    store.orders.give("nano", Wish.PAUSE, "x")
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -263,17 +291,46 @@ def test_21_a_role_of_an_older_hyperhive_is_told_what_to_run(
 ) -> None:
     """A worker's role without a right that was added later gets an error that names init."""
     prepare(store)
-    older = {name: PRIVILEGES[WORKER][name] for name in PRIVILEGES[WORKER] if name != "benchmarks"}
+    later = ("benchmarks", "objectives")
+    older = {name: PRIVILEGES[WORKER][name] for name in PRIVILEGES[WORKER] if name not in later}
     set_privileges(admin, WORKER, older)
     try:
         for ask in (lambda: users[WORKER].benchmarks.keep(FIGURES), users[WORKER].benchmarks.all):
             with pytest.raises(NotAllowed, match="run `hyperhive mongo init` again") as refused:
                 ask()
             assert "\n" not in str(refused.value)
+        published = Published(["ed25519:key"], {})  # the worker goes on without what is published
+        assert published.look(users[WORKER])
+        ((_, reason),) = published.refused
+        assert "run `hyperhive mongo init` again" in reason
     finally:
         admin.roles.ensure()
     users[WORKER].benchmarks.keep(FIGURES)
     assert store.benchmarks.all() == [FIGURES]
+
+
+def test_21_a_worker_whose_role_is_older_than_orders_works_on(
+    store: Store, admin: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says once what to do, and obeys as soon as that was done."""
+    prepare(store)
+    store.orders.give("me", Wish.PAUSE, "x")
+    older = {name: PRIVILEGES[WORKER][name] for name in PRIVILEGES[WORKER] if name != "orders"}
+    uri = f"mongodb://nano:{admin.roles.invite('nano')}@{admin.address}"
+    set_privileges(admin, WORKER, older)
+    try:
+        with living(uri, tmp_path / "o", succeeds) as (_, errors):
+            until(lambda: store.trials.find("s")[0].is_final, "the trial's end")
+            assert "me: reads no orders" in "".join(
+                Giving(store, "me").order(Wish.PAUSE, threading.Event())
+            )
+            admin.roles.ensure()
+            until(lambda: any(each.order for each in store.workers.present()), "a pause")
+    finally:
+        admin.roles.ensure()
+        admin.roles.revoke("nano")
+    assert errors == []
+    assert caplog.text.count("run `hyperhive mongo init` again") == 1
 
 
 def set_privileges(admin: Store, role: str, privileges: Mapping[str, tuple[str, ...]]) -> None:
@@ -319,7 +376,14 @@ def a_coordinators_work(store: Store, user: Store) -> None:
     user.studies.open("s", {"trials": 1})
     assert user.queue.post(Draft("s", 0, {}, {}, objective="lenet5"))
     assert user.workers.present() == []
+    order = user.orders.give("nano", Wish.PAUSE, "x")
+    assert user.orders.all() == [order]
+    assert user.orders.withdraw("nano")
     assert user.benchmarks.all() == []
+    user.catalogs.upload(b"code")
+    assert user.catalogs.put("ed25519:k", b"", b"", [], None)
+    assert user.catalogs.put("ed25519:k", b"", b"2", [], user.catalogs.get("ed25519:k"))
+    user.catalogs.collect()
     trial = store.queue.claim("w", new_token(), ["lenet5"])
     assert trial is not None
     artifact = store.blobs.put(b"weights", "weights").as_document()
@@ -342,6 +406,7 @@ def a_workers_work(store: Store, user: Store) -> None:
     with user.guard():  # as a worker of an earlier version uploads
         GridFSBucket(user.database).upload_from_stream("weights", b"weights")
     user.workers.report("w", None, "cpu", {}, None)
+    assert user.orders.of("w") is None
     assert user.trials.waiting_for_others([], "s") == [("s", "lenet5", 4)]
 
     def claim() -> Any:
@@ -361,6 +426,7 @@ def a_workers_work(store: Store, user: Store) -> None:
     store.datasets.publish("set", b"x", {})
     assert user.datasets.fetch("set") == b"x"
     assert user.studies.all() == []
+    assert user.catalogs.signatures(["ed25519:k"]) == {}
     assert [worker.id for worker in user.workers.present()] == ["w"]
     user.workers.leave("w")
     assert user.workers.present() == []
@@ -382,6 +448,7 @@ def a_viewers_work(store: Store, user: Store) -> None:
     assert user.workers.silent() == []
     assert user.benchmarks.all() == []
     assert user.datasets.fetch("set") == b"x"
+    assert user.catalogs.all() == []
 
 
 WORK = {

@@ -50,6 +50,7 @@ def test_a_trial_at_which_every_worker_failed_ends_with_the_last_error(store: St
         ("free or busy", {}),
         ("of an older version", {"objectives": None}),
         ("for this study only", {"study": "s"}),
+        ("ordered to pause", {"paused": "by anna@studio", "order": "token"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -146,3 +146,15 @@ def test_a_saved_login_needs_no_other_file(ca: Path) -> None:
     finally:
         path.unlink()
     assert login.saved() is None
+
+
+def test_keys_belong_to_the_login_that_they_were_saved_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next login that is saved replaces them too."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert login.trusted() == ()
+    login.save(URI, ["ed25519:one", "ed25519:two"])
+    assert login.trusted() == ("ed25519:one", "ed25519:two")
+    login.save(URI)
+    assert login.trusted() == ()

@@ -20,6 +20,7 @@ from hyperhive.worker.objectives.lacking import Lacking
 from hyperhive.worker.outbox import Outbox
 from hyperhive.worker.pausing import PausePolicy
 from hyperhive.worker.settings import WorkerSettings
+from hyperhive.worker.signed.published import Published
 
 LEASE = 2.0  # seconds; a beat may be late by three quarters of it
 IDENTITY = Identity("me", "s", "cpu", {})
@@ -36,6 +37,7 @@ class Bench:
         first_come: as in ``WorkerSettings``.
         lease: in seconds.
         lacking: says what the worker lacks.
+        keys: whose published objectives it runs too.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Bench:
         first_come: bool = False,
         lease: float = LEASE,
         lacking: Lacking | None = None,
+        keys: tuple[str, ...] = (),
     ) -> None:
         self.stop = StopRequest()
         self.uri: str | None = uri
@@ -55,15 +58,18 @@ class Bench:
         self.store = self._opened.enter_context(Store(uri, timeout=2.0))
         self.outbox = Outbox("me", folder)
         self._heartbeat = Heartbeat(lambda: Store(uri, timeout=2.0), IDENTITY, lease)
+        self.objectives: dict[str, Objective] = {"lenet5": objective}
+        published = Published(keys, self.objectives) if keys else None
         self.worker = Worker(
             WorkerSettings(uri, "s", "cpu", lease=lease, grace=grace, first_come=first_come),
             IDENTITY,
-            {"lenet5": objective},
+            self.objectives,
             self.outbox,
             self.stop,
             policy,
             find_server=lambda: self.uri,
             lacking=lacking,
+            published=published,
         )
 
     def __enter__(self) -> Bench:

@@ -37,7 +37,7 @@ class Growth:
 
 
 def worker(uri: str, outbox: Path, seconds: float) -> Growth:
-    """Claim once a second, as an idle worker comes to do, and beat as often as it does."""
+    """Look for an order and claim once a second, as an idle worker comes to do, and beat."""
     with Store(uri) as store:
         settings = WorkerSettings(uri, device="cpu")
         idle = Worker(settings, _IDENTITY, registered(), Outbox("idle", outbox), StopRequest())
@@ -47,10 +47,11 @@ def worker(uri: str, outbox: Path, seconds: float) -> Growth:
         def live(seconds: float) -> int:
             claims, beats = int(seconds), int(seconds / beat_every)
             for number in range(claims):
+                idle._pause_without_a_trial(store, heartbeat)
                 assert not idle.run_one(store, heartbeat)
                 if number * beats % claims < beats:
                     heartbeat.beat(store)
-            return claims + beats
+            return 2 * claims + beats
 
         return _growth(store, live, seconds)
 

@@ -61,7 +61,9 @@ def parse(program: str, *words: str) -> None:
         command = typer.main.get_command(predict_app)
     else:
         command, words = cli.load(words[0]), words[1:]
-        if hasattr(command, "commands"):
+        # `hyperhive worker` is a command, and a group of commands.
+        names_one = words and not words[0].startswith("-")
+        if hasattr(command, "commands") and (names_one or not command.invoke_without_command):
             command, words = command.commands[words[0]], words[1:]
     command.make_context(program, list(words))
 

@@ -94,10 +94,13 @@ def load(file: str) -> dict[str, Objective]:
     return {f"{path.name}:{name}": FunctionObjective(value) for name, value in found.items()}
 
 
-def imported(path: Path) -> Any:
-    """Return a file's module, see ``load``; raises ``ObjectiveError`` if its import fails."""
+def imported(path: Path, version: str = "") -> Any:
+    """Return a file's module, see ``load``; raises ``ObjectiveError`` if its import fails.
+
+    Modules of the same file in several versions have different names.
+    """
     sys.path.insert(0, str(path.parent))
-    module = types.ModuleType(_PREFIX + path.stem)
+    module = types.ModuleType(_PREFIX + path.stem + version)
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses and pickle look there
     try:

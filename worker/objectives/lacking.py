@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import shlex
 import time
-from typing import Iterable
+from typing import Collection
 
 from hyperhive.common.text import shortened
 from hyperhive.store.store import Store
-from hyperhive.store.trials.terms import ASK, HYPEROPT, LENET5
+from hyperhive.store.trials.terms import ASK, HYPEROPT, LENET5, is_published
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +23,12 @@ class Lacking:
     """Says once for each objective that trials wait for it, and how a worker gets it.
 
     Args:
-        objectives: the names of those that the worker has.
+        objectives: the names of those that the worker has, asked for at each look.
         study: the only one that it works for; None for any.
     """
 
-    def __init__(self, objectives: Iterable[str], study: str | None) -> None:
-        self._objectives = sorted(objectives)
+    def __init__(self, objectives: Collection[str], study: str | None) -> None:
+        self._objectives = objectives
         self._study = study
         self._said = {ASK}  # programs take those trials, and no worker
         self._next_look = 0.0
@@ -38,7 +38,7 @@ class Lacking:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _LOOK_EVERY_S
-        waiting = store.trials.waiting_for_others(self._objectives, self._study)
+        waiting = store.trials.waiting_for_others(sorted(self._objectives), self._study)
         for study, objective, count in waiting:
             if objective not in self._said and len(self._said) <= _MOST_SAID:
                 self._said.add(objective)
@@ -59,6 +59,11 @@ def _sentence(study: str, objective: str, count: int) -> str:
 
 
 def _cure(objective: str) -> str:
+    if is_published(objective):
+        return (
+            "it was withdrawn or is refused here, or this worker was not given its key; start it "
+            "with a new line of `hyperhive mongo invite`, which has --trust KEY"
+        )
     file, _, function = objective.rpartition(":")
     if function and file.endswith(".py"):
         return f"start it with --objectives {shlex.quote(file)}"

@@ -3,9 +3,10 @@
 A trial names its objective (``["objective", "lenet5"]``) and has a configuration as plain JSON; the
 worker looks the name up here, so no code comes from the database. Packages add objectives of their
 own with the entry point group ``hyperhive.objectives``, a worker's owner adds a file of functions,
-and a program gives a function to the workers that it starts. The jobs of hyperopt's ``fmin`` are an
-exception: they bring their code as a pickle. Only a worker with ``--allow-pickled-objectives``
-claims them.
+and a program gives a function to the workers that it starts. What is published under a key that the
+worker was given comes and goes while it runs (``hyperhive.worker.signed``). The jobs of hyperopt's
+``fmin`` are an exception: they bring their code as a pickle. Only a worker with
+``--allow-pickled-objectives`` claims them.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def available(settings: WorkerSettings) -> dict[str, Objective]:
 
 def needs_torch(settings: WorkerSettings) -> bool:
     """Return whether a worker with these settings has nothing to run but LeNet-5."""
-    others = settings.objectives or settings.given or settings.allow_pickled
+    others = settings.objectives or settings.given or settings.allow_pickled or settings.trust
     return not (others or list(entry_points(group=GROUP)))
 
 

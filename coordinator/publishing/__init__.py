@@ -1,0 +1,1 @@
+"""Publishing code for workers: the signing key, what is published, and its catalog."""

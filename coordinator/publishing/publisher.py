@@ -1,0 +1,138 @@
+"""Publishing: this user's catalog in a store, and each change of it.
+
+A change is one update of one document, if nobody has changed the catalog since it was read; else it
+is read again. A package is in the store before the catalog names it, so a publisher that is killed
+leaves the catalog as it was. Each command can be repeated after a lost reply.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Callable
+
+from hyperhive.common.errors import NotTrusted, UsageError
+from hyperhive.coordinator.publishing import key as keys
+from hyperhive.coordinator.publishing.key import SigningKey
+from hyperhive.coordinator.publishing.source import read
+from hyperhive.store.errors import CorruptBlob, NotFound
+from hyperhive.store.signed import seen
+from hyperhive.store.signed.catalog import MOST_CATALOG_BYTES, Catalog, Entry
+from hyperhive.store.signed.keys import short
+from hyperhive.store.signed.seen import Reading, Seen
+from hyperhive.store.store import Store
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What ``publish`` has done: ``is_new`` is false if all of it was in the store before."""
+
+    entry: Entry
+    key: str
+    is_new: bool
+
+
+class Publisher:
+    """This user's catalog in a store.
+
+    Args:
+        store: is made ready, if this login may do that.
+        warn: is told what a person must know, each thing once.
+
+    Raises ``StoreError``.
+    """
+
+    def __init__(self, store: Store, warn: Callable[[str], None]) -> None:
+        store.ensure_indexes()
+        self._store = store
+        self._identity = str(store.identity())
+        self._seen = Seen()
+        self._warn = functools.lru_cache(maxsize=None)(warn)
+
+    def key(self) -> SigningKey:
+        """Return the key to sign with: a new one if there is none, or if it was revoked."""
+        key = keys.made(self._identity)
+        self._read(key)
+        if self._seen.is_revoked(key.public):
+            keys.forget(self._identity, key.public)
+            key = keys.made(self._identity)
+        return key
+
+    def publish(self, path: Path) -> Publication:
+        """Publish a file or a folder; safe to repeat. Raises ``UsageError`` for any other thing."""
+        entry, package = read(path)
+        key = self.key()
+        if entry in self._read(key).catalog.entries and self._is_stored(entry):
+            return Publication(entry, key.public, is_new=False)
+        self._store.catalogs.upload(package)
+        self._change(key, lambda catalog: catalog.having(entry))
+        return Publication(entry, key.public, is_new=True)
+
+    def withdraw(self, title: str) -> None:
+        """Take what has this title, ``digits.py@1f2e3d4c5b6a``, out of the catalog.
+
+        Raises ``NotFound``.
+        """
+        key = keys.existing(self._identity)
+        entries = () if key is None else self._read(key).catalog.entries
+        titles = [entry.title for entry in entries]
+        if key is None or title not in titles:
+            raise NotFound(
+                f"this user has not published {title} here: published is "
+                f"{', '.join(titles) or 'nothing'}"
+            )
+        self._change(key, lambda catalog: catalog.lacking(title))
+
+    def revoke(self) -> str:
+        """Revoke this user's key for the store; return it. Safe to repeat. Raises ``NotFound``."""
+        key = keys.existing(self._identity)
+        if key is None:
+            raise NotFound("this user has no key for this store: there is nothing to revoke")
+        self._read(key)
+        if not self._seen.is_revoked(key.public):
+            self._change(key, lambda catalog: replace(catalog, revoked=True, entries=()))
+        keys.forget(self._identity, key.public)
+        return key.public
+
+    def _read(self, key: SigningKey) -> Reading:
+        """Return the catalog that a change starts from.
+
+        That is an empty one if somebody has replaced it: what it lists may be old.
+        """
+        reading = seen.read(self._store.catalogs, key.public, self._identity, self._seen)
+        if reading.refusal is not None and not self._seen.is_revoked(key.public):
+            self._warn(
+                f"key {short(key.public)}: {reading.refusal}. What it listed is not taken over: "
+                "publish again what workers are to run"
+            )
+        return reading
+
+    def _change(self, key: SigningKey, change: Callable[[Catalog], Catalog]) -> None:
+        while True:
+            reading = self._read(key)
+            if self._seen.is_revoked(key.public):  # a later catalog would take that back
+                raise NotTrusted(
+                    f"key {short(key.public)} has just been revoked: run the command again"
+                )
+            changed = replace(change(reading.catalog), serial=reading.catalog.serial + 1)
+            signed = changed.encode()
+            if len(signed) > MOST_CATALOG_BYTES:
+                raise UsageError(
+                    "too much is published with this key: withdraw what no study needs any more"
+                )
+            packages = {entry.sha256 for entry in changed.entries}
+            signature = key.sign(signed)
+            if self._store.catalogs.put(key.public, signed, signature, packages, reading.stored):
+                break
+        with contextlib.suppress(NotTrusted):  # it has just been revoked
+            self._seen.accept(key.public, changed)
+        self._store.catalogs.collect()
+
+    def _is_stored(self, entry: Entry) -> bool:
+        try:
+            self._store.catalogs.download(entry.sha256, entry.length)
+        except (NotFound, CorruptBlob):
+            return False
+        return True

@@ -1,0 +1,163 @@
+"""What is published: the files of a package, its objectives, and what it says that it needs.
+
+None of it runs: a machine that lacks the code's packages can publish it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+from typing import Any, Iterable, Iterator, Mapping
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from hyperhive.common.errors import UsageError
+from hyperhive.common.wording import counted
+from hyperhive.store.signed.catalog import Entry
+from hyperhive.store.signed.package import MOST_BYTES, digest, packed, wrong_path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_LEFT_OUT = "__pycache__"
+"""Left out of a folder, as is everything whose name begins with a dot."""
+_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+"""https://peps.python.org/pep-0723/#reference-implementation"""
+
+
+def read(path: Path) -> tuple[Entry, bytes]:
+    """Return a Python file, or a folder with some, as an entry of a catalog and its package.
+
+    A folder's objectives are in those of its own files, not those below, that have a function with
+    a parameter ``trial``, or a ``hyperhive.command``. Raises ``UsageError``, ``OSError``.
+    """
+    files = _files(path)
+    package = packed(files)
+    if len(package) > MOST_BYTES:
+        raise UsageError(
+            f"{path} has {len(package) / 1e6:.1f} MB, and what is published may have "
+            f"{MOST_BYTES / 1e6:.0f} MB at most: keep data out of it"
+        )
+    wrong = wrong_path(files)
+    if wrong is not None:
+        raise UsageError(f"{path} {wrong}")
+    sources = {name: _parsed(path, name, data) for name, data in files.items() if _is_top(name)}
+    found = {name: list(_functions(tree)) for name, tree in sources.items()}
+    if path.is_dir():
+        mains = [name for name, each in found.items() if any(is_sure for _, is_sure in each)]
+    else:
+        mains = [name for name, each in found.items() if each]
+    if not mains:
+        raise UsageError(f"{path} has no function of (config, trial), and no hyperhive.command")
+    functions = tuple(f"{name}:{function}" for name in mains for function, _ in found[name])
+    requires, python = _needs(path, [files[name] for name in mains])
+    name = path.resolve().name
+    return Entry(name, digest(package), len(package), functions, requires, python), package
+
+
+def _files(path: Path) -> dict[str, bytes]:
+    if path.is_dir():
+        if path.resolve().name.endswith(".py"):
+            raise UsageError(f"{path} is a folder whose name ends with .py: rename it")
+        return dict(_below(path, ""))
+    if path.suffix != ".py" or not path.is_file():
+        raise UsageError(f"{path} is no Python file, and no folder: there is nothing to publish")
+    return {path.name: path.read_bytes()}
+
+
+def _below(folder: Path, prefix: str) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(folder.iterdir()):
+        if path.name == _LEFT_OUT or path.name.startswith("."):
+            continue
+        if path.is_symlink():
+            raise UsageError(f"{path} is a link: what is published must be files and folders")
+        if path.is_dir():
+            yield from _below(path, f"{prefix}{path.name}/")
+        elif path.is_file():
+            yield prefix + path.name, path.read_bytes()
+
+
+def _is_top(name: str) -> bool:
+    return name.endswith(".py") and "/" not in name
+
+
+def _parsed(path: Path, name: str, data: bytes) -> ast.Module:
+    try:
+        return ast.parse(data, name)
+    except SyntaxError as error:
+        raise UsageError(f"{path}: {name}, line {error.lineno}: {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: {name} is no Python source: {error}") from error
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[str, bool]]:
+    """Yield the public functions that can be objectives, and the commands of a module.
+
+    With each, whether it is surely an objective: a helper may take one argument too.
+    """
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
+            if _takes(node.args, 1) or _takes(node.args, 2):
+                yield node.name, "trial" in names
+        elif isinstance(node, ast.Assign) and _is_command(node.value):
+            for target in node.targets:
+                if isinstance(target, ast.Name) and not target.id.startswith("_"):
+                    yield target.id, True
+
+
+def _takes(arguments: ast.arguments, count: int) -> bool:
+    """Return whether a function can be called with so many positional arguments."""
+    positional = len(arguments.posonlyargs) + len(arguments.args)
+    most = sys.maxsize if arguments.vararg else positional
+    return None not in arguments.kw_defaults and (
+        positional - len(arguments.defaults) <= count <= most
+    )
+
+
+def _is_command(value: ast.expr) -> bool:
+    if not isinstance(value, ast.Call):
+        return False
+    function = value.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return name == "command"
+
+
+def _needs(path: Path, sources: Iterable[bytes]) -> tuple[tuple[str, ...], str]:
+    """Return the requirements in these files' blocks of PEP 723, and their versions of Python."""
+    requires: list[str] = []
+    pythons: list[str] = []
+    for source in sources:
+        block = _block(path, source)
+        try:
+            for text in block.get("dependencies", ()):
+                requirement = Requirement(text)
+                if requirement.url is not None:
+                    raise UsageError(f"{path}: the dependency {text!r} has an address: omit it")
+                requires.append(str(requirement))
+            pythons.append(str(SpecifierSet(block.get("requires-python", ""))))
+        except (InvalidRequirement, InvalidSpecifier, TypeError, AttributeError) as error:
+            raise UsageError(f"{path}: its block `# /// script` has {error}") from error
+    return tuple(dict.fromkeys(requires)), ",".join(dict.fromkeys(filter(None, pythons)))
+
+
+def _block(path: Path, source: bytes) -> Mapping[str, Any]:
+    """Return the block ``# /// script`` of a file, as PEP 723 reads it."""
+    text = source.decode("utf-8", "replace").replace("\r\n", "\n")
+    blocks = [each for each in _BLOCK.finditer(text) if each["type"] == "script"]
+    if len(blocks) > 1:
+        raise UsageError(f"{path} has {counted(len(blocks), 'block')} `# /// script`: keep one")
+    if not blocks:
+        return {}
+    lines = blocks[0]["content"].splitlines(keepends=True)
+    toml = "".join(line[2:] if line[1:2] == " " else line[1:] for line in lines)
+    try:
+        block: dict[str, Any] = tomllib.loads(toml)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: its block `# /// script`: {error}") from error
+    return block

@@ -1,0 +1,1 @@
+"""Code that travels through the store, signed: keys, catalogs, packages, and what was seen."""

@@ -1,0 +1,220 @@
+"""What is published: files, folders, objectives, requirements; keys as people paste them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hyperhive.common.errors import NotTrusted, UsageError
+from hyperhive.coordinator.publishing import key as keys
+from hyperhive.coordinator.publishing.listing import lines
+from hyperhive.coordinator.publishing.pinning import pinned
+from hyperhive.coordinator.publishing.publisher import Publisher
+from hyperhive.coordinator.publishing.source import read
+from hyperhive.store.errors import NotFound
+from hyperhive.store.signed.keys import bytes_of, has_signed, text_of
+from hyperhive.store.signed.package import packed, unpacked, wrong_path
+from hyperhive.store.store import Store
+
+SOURCE = """# /// script
+# requires-python = ">=3.8"
+# dependencies = [
+#   "scikit-learn>=1.0",
+#   "tomli; python_version < '3.11'",
+# ]
+# ///
+import hyperhive
+import no_such_package
+
+
+def train(config, trial):
+    return 0
+
+
+def only(config):
+    return 0
+
+
+def helper(model, images, labels):
+    return 0
+
+
+def _private(config):
+    return 0
+
+
+echo = hyperhive.command("echo {x}")
+"""
+
+
+def test_a_file_is_read_and_not_run(tmp_path: Path) -> None:
+    """Its objectives are those that a worker finds in it; its requirements those of PEP 723."""
+    file = tmp_path / "digits.py"
+    file.write_text(SOURCE)
+    entry, package = read(file)
+    assert entry.name == "digits.py"
+    assert entry.functions == ("digits.py:train", "digits.py:only", "digits.py:echo")
+    assert entry.objectives[0] == f"digits.py:train@{entry.sha256[:12]}"
+    assert entry.needs.startswith("scikit-learn>=1.0, tomli")
+    assert entry.needs.endswith(", Python >=3.8")
+    assert unpacked(package) == {"digits.py": SOURCE.encode()}
+
+
+def test_a_folder_is_one_package(tmp_path: Path) -> None:
+    """A helper's functions of one argument are no objectives; hidden and compiled files stay."""
+    folder = tmp_path / "mnist"
+    for path in ("sub/data.txt", ".git/config", "__pycache__/helper.pyc", "sub/.hidden"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("x")
+    (folder / "digits.py").write_text(SOURCE)
+    (folder / "helper.py").write_text("def load(path):\n    return 0\n")
+    entry, package = read(folder)
+    assert entry.title == f"mnist@{entry.sha256[:12]}"
+    assert entry.functions == ("digits.py:train", "digits.py:only", "digits.py:echo")
+    assert sorted(unpacked(package)) == ["digits.py", "helper.py", "sub/data.txt"]
+    os.utime(folder / "helper.py", (0, 0))
+    assert read(folder)[0] == entry
+    os.symlink(folder / "helper.py", folder / "link.py")
+    with pytest.raises(UsageError, match=r"link\.py is a link"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("x = 1\n", "has no function of (config, trial)"),
+        ("def train(config:\n", "line 1: "),
+        (SOURCE.replace('">=3.8"', '">=three"'), "block `# /// script` has "),
+        (SOURCE.replace("scikit-learn>=1.0", "a @ https://h/a.whl"), "has an address: omit it"),
+        (SOURCE.replace("# dependencies = [", "# dependencies = ["[:-1]), "`# /// script`: "),
+        ("#" * 10_000_001, "has 10.0 MB, and what is published may have 10 MB at most"),
+    ],
+    ids=("nothing in it", "syntax", "python", "address", "toml", "large"),
+)
+def test_what_cannot_be_published_is_one_sentence(tmp_path: Path, source: str, said: str) -> None:
+    """It says what is wrong with the file."""
+    file = tmp_path / "digits.py"
+    file.write_text(source)
+    with pytest.raises(UsageError) as refused:
+        read(file)
+    assert said in str(refused.value)
+    assert str(file) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["a.py", "A.py"],
+        ["a", "a/b.py"],
+        ["ä.py", "a\u0308.py"],
+        ["a//b.py"],
+        ["a/.."],
+        ["a./b"],
+        ["con:stream"],
+        ["a\nb"],
+        [],
+    ],
+)
+def test_paths_mean_the_same_on_every_system(paths: list[str]) -> None:
+    """Two that are one file somewhere, or that are none somewhere, are refused."""
+    assert wrong_path(dict.fromkeys(paths, b"")) is not None
+    with pytest.raises(NotTrusted):
+        unpacked(packed(dict.fromkeys(paths, b"")))
+
+
+def test_a_file_that_is_there_twice_is_refused() -> None:
+    """A reader takes one of the two, and another reader perhaps the other."""
+    once = packed({"a.py": b"1"})
+    element = once[4:-1]
+    twice = (len(once) + len(element)).to_bytes(4, "little") + element * 2 + b"\0"
+    with pytest.raises(NotTrusted, match="twice"):
+        unpacked(twice)
+
+
+def test_a_key_with_a_typing_error_is_found() -> None:
+    """Any one letter; what is right is the same bytes again, and fits no other signature."""
+    text = text_of(bytes(range(32)))
+    assert bytes_of(text) == bytes(range(32))
+    for at in (8, 20, len(text) - 1):
+        for wrong in (text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :], text[:at]):
+            with pytest.raises(UsageError, match="typing error"):
+                bytes_of(wrong)
+
+
+def test_a_key_is_made_once_for_each_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else can read its file; a store's identity, which is anybody's, names no folder."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert keys.existing("../../x") is None
+    one, other = keys.made("../../x"), keys.made("y")
+    assert keys.made("../../x").public == one.public != other.public
+    assert has_signed(one.public, one.sign(b"data"), b"data")
+    assert not has_signed(other.public, one.sign(b"data"), b"data")
+    files = list(tmp_path.rglob("*.pem"))
+    assert {file.parent.name for file in files} == {"objectives"}
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert files[0].parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def publisher(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publisher:
+    """Give what a user without a key publishes with."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return Publisher(store, pytest.fail)
+
+
+def test_a_study_takes_the_version_that_is_on_the_disk(
+    store: Store, publisher: Publisher, tmp_path: Path
+) -> None:
+    """Of a file or of its folder; none that differs, and none at all if nothing is published."""
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    file, helper = folder / "digits.py", folder / "helper.py"
+    file.write_text("def train(config, trial):\n    return 0\n")
+    helper.write_text("LOSS = 1\n")
+    name = "digits.py:train"
+    assert pinned(name, file, store) == name
+
+    first = publisher.publish(folder).entry
+    assert pinned(name, file, store) == f"{name}@{first.version}"
+    helper.write_text("LOSS = 2\n")
+    with pytest.raises(UsageError, match=r"digits\.py differs from what was published as mnist@"):
+        pinned(name, file, store)
+    second = publisher.publish(folder).entry
+    assert pinned(name, file, store) == f"{name}@{second.version}"
+    helper.write_text("LOSS = 1\n")
+    assert pinned(name, file, store) == f"{name}@{first.version}"
+    assert pinned("other.py:train", folder / "other.py", store) == "other.py:train"
+
+    publisher.withdraw(first.title)
+    publisher.withdraw(second.title)
+    assert pinned(name, file, store) == name
+    publisher.publish(file)
+    store.database["objectives"].update_many({}, {"$set": {"signature": b"x"}})
+    with pytest.raises(NotTrusted, match="was changed by somebody without the key"):
+        pinned(name, file, store)
+    with pytest.raises(NotFound, match="not published mnist@1 here: published is nothing"):
+        Publisher(store, [].append).withdraw("mnist@1")
+
+
+def test_what_is_listed_is_what_was_signed(
+    store: Store, publisher: Publisher, tmp_path: Path
+) -> None:
+    """A catalog that its key did not sign is named, and shows nothing of what is in it."""
+    assert list(lines(store)) == [f"nothing is published on {store.address}"]
+    file = tmp_path / "digits.py"
+    file.write_text(SOURCE)
+    done = publisher.publish(file)
+    listed = "\n".join(lines(store))
+    assert listed.startswith(f"key {done.key}, this user's:\n  {done.entry.title}: ")
+    assert listed.endswith(f"{done.entry.objectives[2]}, needs {done.entry.needs}")
+    catalogs = store.database["objectives"]
+    before = catalogs.find_one_and_update({"_id": done.key}, {"$set": {"signature": b"x"}})
+    (line,) = lines(store)
+    assert line.endswith(
+        "this user's: its catalog in the store was changed by somebody without the key"
+    )
+    catalogs.replace_one({"_id": done.key}, before)
+    publisher.revoke()
+    assert list(lines(store)) == [f"key {done.key}: revoked"]

@@ -1,0 +1,1 @@
+"""Orders from the centre: how a worker reads them, and how a person gives them."""

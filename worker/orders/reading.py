@@ -1,0 +1,42 @@
+"""How a worker learns of the order that it has to obey."""
+
+from __future__ import annotations
+
+import logging
+
+from hyperhive.store.errors import NotAllowed
+from hyperhive.store.orders import Order
+from hyperhive.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class OrderReader:
+    """Reads a worker's order from the store, if the worker's login may.
+
+    The roles of a server that was made ready by an older hyperhive have no such right. The worker
+    then says once what to do, and works as it would without orders.
+
+    Args:
+        worker: its id.
+    """
+
+    def __init__(self, worker: str) -> None:
+        self._worker = worker
+        self.may_read = True
+        """Whether the login may, as far as is known."""
+
+    def read(self, store: Store) -> Order | None:
+        """Return the order in force. Raises ``StoreUnavailable``."""
+        try:
+            order = store.orders.of(self._worker)
+        except NotAllowed:
+            if self.may_read:
+                log.warning(
+                    "this worker cannot be paused from another machine, as its login may not read "
+                    "orders: run `hyperhive mongo init` again, or restart `hyperhive mongo share`"
+                )
+            self.may_read = False
+            return None
+        self.may_read = True
+        return order

@@ -19,8 +19,12 @@ def best_of(trials: Iterable[Trial]) -> Trial | None:
 
 
 def ranking(trials: Iterable[Trial]) -> list[Trial]:
-    """Return the trials that have a usable result, the best first."""
-    usable = [t for t in trials if finite_loss(t) is not None and not t.diverged]
+    """Return the trials that have a usable result, the best first.
+
+    One that was pruned has none: its loss is that of a part of it.
+    """
+    whole = [trial for trial in trials if not (trial.diverged or trial.pruned)]
+    usable = [trial for trial in whole if finite_loss(trial) is not None]
     return sorted(usable, key=lambda trial: (trial.loss, trial.tid))
 
 
@@ -32,12 +36,15 @@ def finite_loss(trial: Trial) -> float | None:
 def why_nothing(trials: list[Trial]) -> str:
     """Return one clause that says why none of these trials has a usable result."""
     diverged = sum(trial.diverged for trial in trials)
+    pruned = sum(trial.pruned for trial in trials)
     errors = [trial.error for trial in trials if trial.error is not None]
     if not trials:
         return "none of its trials has ended"
     if errors:
         which = "only error" if len(errors) == 1 else f"first of {len(errors)} errors"
         return f"the {which} was: {errors[0]['message']}"
+    if pruned:
+        return f"{pruned} of {counted(len(trials), 'result')} are of trials that were pruned"
     if not diverged:
         return f"no loss among {counted(len(trials), 'result')} is a finite number"
     has_rate = any("learning_rate" in trial.config for trial in trials)

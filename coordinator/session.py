@@ -44,7 +44,10 @@ WhenDone = Callable[[str, Result], None]
 """Gets the name of a study that has come to its end, and its result."""
 
 
-_PLAN_FLAGS = ("name", "trials", "algorithm", "seed", "metric", "direction", "repeats")
+_PLAN_FLAGS = (
+    *("name", "trials", "algorithm", "seed", "metric", "direction"),
+    *("pruner", "repeats"),
+)
 _RULES = ("target", "max_time", "patience")
 
 
@@ -71,6 +74,7 @@ class StudyOptions:
     target: str | None
     max_time: str | None
     patience: int | None
+    pruner: str | None
     repeats: int | None
     refit: bool
     timeout: float | None

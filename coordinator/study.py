@@ -17,7 +17,7 @@ from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.search_space import configuration, parameters, to_json
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest
-from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.draft import NO_PRUNER, Draft
 from hyperhive.store.trials.terms import BASELINE, REFIT, REPEAT, SEARCH, repeat_tid
 from hyperhive.store.trials.trial import Trial
 
@@ -181,6 +181,7 @@ class Study:
             max_attempts=self.plan.max_attempts,
             cost=epochs if epochs is not None and epochs > 0 else None,
             goal=self.plan.goal,
+            pruner=self.plan.pruner if purpose == SEARCH else NO_PRUNER,
             seed=self._seed(purpose, tid),
         )
 

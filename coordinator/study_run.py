@@ -171,6 +171,7 @@ class StudyRun:
             untuned_accuracy=accuracies.get(UNTUNED_TID),
             usual_accuracy=accuracies.get(USUAL_TID),
             drawn=self._drawn(trials),
+            pruned=self._pruned(trials),
             finish_reason=self._search.finish_reason,
             repeated=repeated,
         )
@@ -281,6 +282,10 @@ class StudyRun:
             f"(startup), and this study ended with {finished}"
         )
 
+    def _pruned(self, trials: list[Trial]) -> str | None:
+        pruned, rule = sum(trial.pruned for trial in trials), self._study.plan.pruner
+        return f"{pruned} of {len(trials)} trials ended early ({rule})" if pruned else None
+
     def _concluded(self) -> Result | None:
         """Return the result of a study that has ended, its model written; None if it has not."""
         stored = self._search.persist(lambda: self._store.studies.get(self._study.name))
@@ -307,6 +312,7 @@ class StudyRun:
             untuned_accuracy=number(result["untuned_accuracy"]),
             usual_accuracy=number(result.get("usual_accuracy")),  # an earlier version had none
             drawn=self._drawn(trials),
+            pruned=self._pruned(trials),
             card=card,
             folder=self._folder if card else None,
             finish_reason=stored.finish_reason,

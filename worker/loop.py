@@ -42,6 +42,7 @@ from hyperhive.worker.objectives.saving import SavedFiles
 from hyperhive.worker.orders.reading import OrderReader
 from hyperhive.worker.outbox import Entry, Outbox
 from hyperhive.worker.pausing import PausePolicy, obey, pause_if_needed
+from hyperhive.worker.pruning.pruner import Pruner
 from hyperhive.worker.settings import WorkerSettings
 from hyperhive.worker.trial_run import TrialRun
 
@@ -248,15 +249,18 @@ class Worker:
         seconds = time.monotonic() - claimed_at
         found = outcome.result.get("loss")
         loss = in_words({"loss": found}) if is_number(found) else "without a loss"
-        log.info("%s: done in %.1f s, %s", trial.full_title, seconds, loss)
+        how = "pruned" if outcome.result.get("pruned") is True else "done"
+        log.info("%s: %s in %.1f s, %s", trial.full_title, how, seconds, loss)
         return True
 
     def _run_objective(
         self, store: Store, held: Held, heartbeat: Heartbeat, saved: SavedFiles
     ) -> Outcome:
         """Run the trial's objective; raises ``Exception`` for whatever it raises."""
+        pruner = Pruner(held, store)
         run = TrialRun(
-            held, heartbeat, self._claimer, self._policy, self._stop, self._settings.grace
+            *(held, heartbeat, self._claimer, pruner),
+            *(self._policy, self._stop, self._settings.grace),
         )
         context = Context(
             device=self._settings.device,
@@ -266,11 +270,24 @@ class Worker:
             trial=held.trial,
             store=store,
             files=saved,
+            is_pruned=run.is_pruned,
         )
         objective = self._objectives.get(str(held.trial.objective))
         if objective is None:  # an earlier claim, whose reply was lost, took the trial
             raise DeviceError(f"{held.trial.objective} is no longer offered here")
-        return scored(_called(objective, held.trial.config, context), held.trial)
+        try:
+            outcome = _called(objective, held.trial.config, context)
+        except Exception as error:
+            if not pruner.has_pruned:
+                raise
+            if not isinstance(error, Stopped):
+                log.warning("%s: after it was pruned: %s", held.trial.full_title, of_error(error))
+            outcome = Outcome({"status": "ok", "history": [dict(held.progress or {})]})
+        if pruner.has_pruned:
+            if held.lost.is_set() or held.cancelled.is_set():
+                raise Stopped
+            outcome = pruner.outcome(outcome.result)
+        return scored(outcome, held.trial)
 
     def _settle(self, store: Store, held: Held, error: Exception) -> None:
         """Tell the store how a trial without a result ended.

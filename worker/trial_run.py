@@ -13,6 +13,7 @@ from hyperhive.store.encoding import encoded
 from hyperhive.worker.claiming import Claimer
 from hyperhive.worker.heartbeat import Heartbeat, Held
 from hyperhive.worker.pausing import PausePolicy, pause_holding
+from hyperhive.worker.pruning.pruner import Pruner
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +25,13 @@ LARGEST_PROGRESS = 1 << 20
 class TrialRun:
     """Passes an objective's progress on, pauses it, and tells it when to stop.
 
-    ``report`` and ``should_stop`` are those of the objective's ``Context``.
+    ``report``, ``should_stop`` and ``is_pruned`` are those of the objective's ``Context``.
 
     Args:
         held: the trial, as the heartbeat holds it.
         heartbeat: stores the progress.
         claimer: learns this worker's pace.
+        pruner: ends the trial early, if it is to.
         policy: when the worker must pause.
         stop: the request to stop the worker.
         grace: seconds that a worker may take to finish the trial when it is to stop or pause.
@@ -40,6 +42,7 @@ class TrialRun:
         held: Held,
         heartbeat: Heartbeat,
         claimer: Claimer,
+        pruner: Pruner,
         policy: PausePolicy,
         stop: StopRequest,
         grace: float,
@@ -47,6 +50,7 @@ class TrialRun:
         self._held = held
         self._heartbeat = heartbeat
         self._claimer = claimer
+        self._pruner = pruner
         self._policy = policy
         self._stop = stop
         self._grace = grace
@@ -70,8 +74,9 @@ class TrialRun:
         worked_s = reported_at - self._started_at - self._paused_s
         self._claimer.learn_pace(self._held.trial.study, progress, worked_s)
         self._heartbeat.report(self._held, progress)
+        self._pruner.look(progress)
         # A finished run delivers its result before any pause, and one that is to end soon ends.
-        if seconds_left > 0 and self._held.pause is None:
+        if seconds_left > 0 and self._held.pause is None and not self.is_pruned():
             pause_holding(self._policy, self._heartbeat, self._stop, self._held)
             self._paused_s += time.monotonic() - reported_at
         now = time.monotonic()
@@ -85,9 +90,14 @@ class TrialRun:
         return (
             self._held.lost.is_set()
             or self._held.cancelled.is_set()
+            or self.is_pruned()
             or self._held.pause_expired
             or self._must_give_back()
         )
+
+    def is_pruned(self) -> bool:
+        """Return whether the trial ends early, with what it has reported as its result."""
+        return self._pruner.has_pruned
 
     def _must_give_back(self) -> bool:
         """Return whether the worker stops, or pauses by an order, before this trial could end.
@@ -113,8 +123,9 @@ def progress_in_words(progress: Mapping[str, Any]) -> str:
     ``done`` is omitted: it is for the store, and an objective also says it in its own words.
     """
     rest = {key: value for key, value in progress.items() if key != "done" and value is not None}
-    if {"epoch", "epochs"} <= set(rest):
-        rest["epoch"] = f"{rest['epoch']} of {rest.pop('epochs')}"
+    for part, whole in (("epoch", "epochs"), ("step", "of")):
+        if {part, whole} <= set(rest):
+            rest[part] = f"{rest[part]} of {rest.pop(whole)}"
     accuracy = number(rest.get("validation_accuracy"))
     if accuracy is not None:
         rest["validation_accuracy"] = percent(accuracy)

@@ -30,6 +30,7 @@ from hyperhive.worker.objectives.function import RunningTrial, result_of
 from hyperhive.worker.objectives.goal import scored
 from hyperhive.worker.objectives.saving import upload
 from hyperhive.worker.outbox import Outbox
+from hyperhive.worker.pruning.pruner import Pruner
 from hyperhive.worker.trial_run import LARGEST_PROGRESS
 
 _POLL_S = 0.2
@@ -42,11 +43,12 @@ class AskedTrial(RunningTrial):
     It is what a function of ``(config, trial)`` gets from a worker.
     """
 
-    def __init__(self, held: Held, context: Context) -> None:
+    def __init__(self, held: Held, context: Context, pruner: Pruner) -> None:
         super().__init__(context, "the program")
         self.config: dict[str, Any] = dict(held.trial.config)
         self.held = held
         self.saved = context.files
+        self.pruner = pruner
         self.told: dict[str, Any] | None = None
         """What its study was told of it, once that has arrived."""
         self.study: Any = None
@@ -105,8 +107,11 @@ class Asker:
     def tell(self, trial: AskedTrial, found: Any) -> None:
         """Deliver a result: see ``Study.tell``."""
         goal = trial.held.trial.goal
-        result = result_of(_TOLD, found, goal, trial.history)
-        outcome = scored(Outcome(result), trial.held.trial, _TOLD).result
+        if trial.pruner.has_pruned:
+            ended = trial.pruner.outcome({"history": trial.history})
+        else:
+            ended = Outcome(result_of(_TOLD, found, goal, trial.history))
+        outcome = scored(ended, trial.held.trial, _TOLD).result
         encoded("the result", outcome, LARGEST_RESULT)
         if self._was_told(trial, outcome):
             return
@@ -225,18 +230,21 @@ class Asker:
 
     def _held(self, trial: Trial) -> AskedTrial:
         held, leases = self._leases.hold(trial), self._leases
+        pruner = Pruner(held, self._store)
 
         def report(progress: Mapping[str, Any], _: float) -> None:
             encoded("the reported progress", progress, LARGEST_PROGRESS)
             leases.report(held, progress)
+            pruner.look(progress)
 
         context = Context(
             device=DEVICE,
             dataset=functools.partial(DatasetCache().get, fetch=self._store.datasets.fetch),
             report=report,
-            should_stop=lambda: held.lost.is_set() or held.cancelled.is_set(),
+            should_stop=lambda: held.lost.is_set() or held.cancelled.is_set() or pruner.has_pruned,
             trial=trial,
             store=self._store,
             files=self._outbox.files(str(trial.token)),
+            is_pruned=lambda: pruner.has_pruned,
         )
-        return AskedTrial(held, context)
+        return AskedTrial(held, context, pruner)

@@ -15,6 +15,7 @@ from hyperhive.coordinator.spaces.hyperopt_space import from_python
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import NAMES, DatasetRequest, load
+from hyperhive.store.trials.draft import NO_PRUNER
 
 
 def plan_of(
@@ -35,6 +36,7 @@ def plan_of(
     max_time: float | str | None = None,
     patience: int | None = None,
     try_first: Sequence[Mapping[str, Any]] = (),
+    pruner: str = NO_PRUNER,
     repeats: int = 0,
 ) -> Plan:
     """Return a plan; its fields say what the arguments mean. Raises ``UsageError``.
@@ -64,6 +66,7 @@ def plan_of(
         max_time=max_time,
         patience=patience,
         known=tuple(try_first),
+        pruner=pruner,
         repeats=repeats,
     )
 

@@ -54,6 +54,7 @@ def search(
     max_time: float | str | None = None,
     patience: int | None = None,
     try_first: Sequence[Mapping[str, Any]] = (),
+    pruner: str = "none",
     repeats: int = 0,
     on_trial_end: OnTrialEnd | None = None,
     progress: bool = True,
@@ -75,6 +76,7 @@ def search(
         max_time: ends the search: seconds, or a text such as ``"2 h"``.
         patience: ends the search when so many trials have ended after the best one.
         try_first: configurations to run first.
+        pruner: ends trials early that are worse than others: ``"none"``, ``"median"``, ``"asha"``.
         repeats: how often each of the best few is run again, under other seeds; the mean decides.
         on_trial_end: called with the study and each trial, as they end. An error in it ends this
             call; ``study.stop()`` ends the search.
@@ -85,7 +87,7 @@ def search(
     """
     _require_usable(train, workers)
     objective = objective_name(train) if workers == 0 else given_name(train)
-    drawn: Any = {"algorithm": algorithm, "seed": seed, "startup": startup}
+    drawn: Any = {"algorithm": algorithm, "seed": seed, "startup": startup, "pruner": pruner}
     goal: Any = {"metric": metric, "direction": direction, "max_attempts": max_attempts}
     ends: Any = {"target": target, "max_time": max_time, "patience": patience}
     rest: Any = {"data": data, "validation": validation, "try_first": try_first, "repeats": repeats}

@@ -217,7 +217,7 @@ class Study:
         if self._asker is None or not isinstance(trial, AskedTrial):
             raise UsageError("study.tell takes a trial that this study's ask has returned")
         with self._asking:
-            if error is not None:
+            if error is not None and not trial.pruner.has_pruned:
                 self._asker.tell_error(trial, str(error))
             else:
                 self._asker.tell(trial, found)
@@ -258,7 +258,7 @@ class Study:
 
     def _described(self) -> str:
         stored, trials = self._stored(), self.trials
-        ended = sum(trial.state in ("done", "diverged", "failed") for trial in trials)
+        ended = sum(trial.state not in ("waiting", "running") for trial in trials)
         state = "cancelled" if stored.cancelled else "ended" if stored.result else "open"
         lines = [f"study {self._name} ({state}): {ended} of {stored.spec['trials']} trials ended"]
         if stored.finish_reason is not None:

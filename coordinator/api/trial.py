@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from hyperhive.common.errors import UsageError
 from hyperhive.common.values import sequence
 from hyperhive.coordinator.results.artifacts import download, read
-from hyperhive.coordinator.results.table import STATUS, seconds_of
+from hyperhive.coordinator.results.table import seconds_of, state_of
 from hyperhive.store.artifacts import artifacts_of
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import Trial
@@ -31,9 +31,10 @@ class StudyTrial:
 
     Args:
         number: counts the study's trials from 0.
-        state: ``waiting``, ``running``, ``done``, ``diverged`` or ``failed``.
+        state: ``waiting``, ``running``, ``done``, ``pruned``, ``diverged`` or ``failed``.
         config: what the function is called with.
-        loss: what the study minimizes; of a metric to maximize, its negative. None without one.
+        loss: what the study minimizes; of a metric to maximize, its negative. None without one, the
+            last reported one if it was pruned.
         metrics: what the function reported last and returned: its numbers, by name.
         history: what it reported, step by step.
         error: why it failed, or why its last attempt did.
@@ -58,7 +59,7 @@ class StudyTrial:
         """Return a trial of a study, which stays open while the trial is in use."""
         shown = cls(
             number=trial.tid,
-            state="diverged" if trial.diverged else STATUS[trial.status],
+            state=state_of(trial),
             config=trial.config,
             loss=trial.loss,
             metrics=trial.metrics,

@@ -41,6 +41,11 @@ MAX_TIME = typer.Option(
     None, metavar="TIME", help='Stop after this time: "90 min", "2 h", or seconds.'
 )
 PATIENCE = typer.Option(None, help="Stop after this many trials without a better one.")
+PRUNER = typer.Option(
+    None,
+    help="End trials early that are worse than others at the same point: none, median or asha. "
+    "[none]",
+)
 REPEATS = typer.Option(
     None,
     help="Run each of the best 3 so often again, under other seeds; the best mean wins. [0]",
@@ -71,6 +76,7 @@ def coordinator(
     target: Optional[str] = TARGET,
     max_time: Optional[str] = MAX_TIME,
     patience: Optional[int] = PATIENCE,
+    pruner: Optional[str] = PRUNER,
     repeats: Optional[int] = REPEATS,
     refit: bool = REFIT,
     timeout: Optional[float] = TIMEOUT,
@@ -104,6 +110,7 @@ def coordinator(
         target=target,
         max_time=max_time,
         patience=patience,
+        pruner=pruner,
         repeats=repeats,
         refit=refit,
         timeout=timeout,

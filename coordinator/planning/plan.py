@@ -14,7 +14,7 @@ from hyperhive.coordinator.spaces.named import CLASSIC
 from hyperhive.coordinator.spaces.search_space import Choice, Fixed, Node, Table
 from hyperhive.model.config import AUGMENTATIONS
 from hyperhive.model.data.loading import DatasetRequest
-from hyperhive.store.trials.draft import Goal
+from hyperhive.store.trials.draft import NO_PRUNER, PRUNERS, Goal
 from hyperhive.store.trials.terms import ASK, HYPEROPT, LENET5, REPEATS_END
 
 ALGORITHMS = ("tpe", "random", "anneal")
@@ -49,6 +49,7 @@ class Plan:
         max_time: how long the search may run, in seconds or as a text such as "2 h".
         patience: how many trials may end after the best one.
         known: configurations to run first. A study file calls them ``try``.
+        pruner: one of ``PRUNERS``: the rule by which workers end trials early.
         repeats: how often each of the best few is run again, under other seeds, before one is
             chosen. With 0 the best trial of the search is.
 
@@ -73,6 +74,7 @@ class Plan:
     max_time: float | str | None = None
     patience: int | None = None
     known: tuple[Mapping[str, Any], ...] = ()
+    pruner: str = NO_PRUNER
     repeats: int = 0
 
     def __post_init__(self) -> None:
@@ -149,7 +151,12 @@ class Plan:
                 raise UsageError(f"try[{index}]: {error}") from error
 
 
-_WORDS = {"algorithm": ALGORITHMS, "augment": AUGMENTATIONS, "direction": DIRECTIONS}
+_WORDS = {
+    "algorithm": ALGORITHMS,
+    "augment": AUGMENTATIONS,
+    "direction": DIRECTIONS,
+    "pruner": PRUNERS,
+}
 _COUNTS = {
     "trials": 1,
     "seed": 0,

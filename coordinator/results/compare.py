@@ -27,6 +27,7 @@ class Standing:
         name: of the study.
         goal: what makes its trials better.
         done: the number of trials of the search with a result, also one that cannot be ranked.
+        pruned: the number of those of them that were ended early.
         failed: the number of those that ended without one.
         best: its best trial; None if none can be ranked.
         mean: of the goal's metric over the trials that can be ranked; None if there are none.
@@ -41,6 +42,7 @@ class Standing:
     name: str
     goal: Goal
     done: int
+    pruned: int
     failed: int
     best: Trial | None
     mean: float | None
@@ -108,6 +110,7 @@ def _standing(study: Study, trials: Sequence[Trial], devices: Mapping[str, str])
         name=study.name,
         goal=goal,
         done=done,
+        pruned=sum(trial.pruned for trial in trials),
         failed=len(trials) - done,
         best=ranked[0] if ranked else None,
         mean=mean(values) if values else None,

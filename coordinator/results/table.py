@@ -38,10 +38,10 @@ def rows(store: Store, study: str) -> list[Row]:
     whose value is another in the configuration (a choice's is the index of its option), and
     ``LAST``. What a trial does not have is None.
 
-    ``status`` is ``done``, ``diverged``, ``failed``, ``running`` or ``waiting``. ``loss`` may be
-    NaN or infinite. ``started`` and ``finished`` are ISO 8601 in UTC, by the server's clock, of the
-    last attempt; ``seconds`` are from one to the other. ``device`` is the worker's id where nothing
-    describes its device. Raises ``NotFound`` if there is no such study.
+    ``status`` is one of ``state_of``. ``loss`` may be NaN or infinite, and is the last reported of
+    a trial that was pruned. ``started`` and ``finished`` are ISO 8601 in UTC, by the server's
+    clock, of the last attempt; ``seconds`` are from one to the other. ``device`` is the worker's id
+    where nothing describes its device. Raises ``NotFound`` if there is no such study.
     """
     store.study(study)
     trials = store.trials.find(study)
@@ -66,6 +66,13 @@ def dataframe(table: Sequence[Mapping[str, Any]]) -> Any:
             raise
         raise MissingPackage("a data frame needs pandas: pip install pandas") from error
     return pandas.DataFrame(list(table), columns=list(table[0]) if table else [*FIRST, *LAST])
+
+
+def state_of(trial: Trial) -> str:
+    """Return ``waiting``, ``running``, ``done``, ``pruned``, ``diverged`` or ``failed``."""
+    if trial.pruned:
+        return "pruned"
+    return "diverged" if trial.diverged else STATUS[trial.status]
 
 
 def config_of(trial: Trial) -> Row:
@@ -100,8 +107,7 @@ def iso(moment: datetime | None) -> str | None:
 
 
 def _first(trial: Trial) -> Row:
-    status = "diverged" if trial.diverged else STATUS[trial.status]
-    return dict(zip(FIRST, (trial.tid, trial.purpose, status, trial.loss)))
+    return dict(zip(FIRST, (trial.tid, trial.purpose, state_of(trial), trial.loss)))
 
 
 def _metrics(trial: Trial) -> Row:

@@ -22,7 +22,7 @@ def report(comparison: Comparison) -> Group:
         name = f"{each.name} (the best)" if each.name in comparison.leaders else each.name
         table.add_column(Text(printable(name)), overflow="fold")
     lines: dict[str, Callable[[Standing], str]] = {
-        "trials": lambda each: f"{each.done} done, {each.failed} failed",
+        "trials": _trials,
         "best": _best,
         "hyperparameters": lambda each: hyperparameters(each.best) if each.best else "",
         "mean, median": _middle,
@@ -37,6 +37,11 @@ def report(comparison: Comparison) -> Group:
     why = comparison.why_not_ranked
     sentence = f"these studies cannot be ranked against each other: {why}"
     return Group(table, *([] if why is None else literal(sentence, style="yellow")))
+
+
+def _trials(each: Standing) -> str:
+    pruned = f" ({each.pruned} pruned)" if each.pruned else ""
+    return f"{each.done} done{pruned}, {each.failed} failed"
 
 
 def _best(each: Standing) -> str:

@@ -239,6 +239,7 @@ def _chart_in_words(study: StudyState, accuracies: list[float], bad: int) -> str
         text += f" Untuned: {percent(study.untuned_accuracy)}."
     if study.usual_accuracy is not None:
         text += f" Usual settings: {percent(study.usual_accuracy)}."
+    text += f" {study.pruned} were pruned." if study.pruned else ""
     return text + (f" {bad} diverged or failed." if bad else "")
 
 

@@ -73,7 +73,9 @@ def _details(fleet: Fleet) -> Table:
     for study in fleet.studies:
         best = [f"best {named(study.best)}"] if study.best else []
         repeats = [f"{label}: {said}" for label, said in told(study.given).items()]
-        for line in filter(None, (*best, *repeats, others(study))):
+        pruned = f"{study.pruned} of {study.counts[Status.DONE]} were pruned"
+        lines = (*best, pruned if study.pruned else "", *repeats, others(study))
+        for line in filter(None, lines):
             table.add_row(*literal(study.title, line))
     return table
 

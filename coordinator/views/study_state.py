@@ -86,6 +86,11 @@ class StudyState:
         counted = Counter(trial.status for trial in self.searched)
         return {status: counted[status] for status in Status}
 
+    @cached_property
+    def pruned(self) -> int:
+        """The number of trials of the search that were ended early; they are among the done."""
+        return sum(trial.pruned for trial in self.searched if trial.status is Status.DONE)
+
     @property
     def ended(self) -> int:
         """The number of trials of the search that have ended, with a result or without."""
@@ -182,9 +187,11 @@ def at_work(trials: Iterable[Trial]) -> dict[str, Trial]:
 def measured(trials: Iterable[Trial]) -> list[tuple[Trial, float]]:
     """Return the trials that have a validation accuracy from 0 to 1, with it.
 
-    A trial that diverged has none, whatever its worker reported.
+    A trial that diverged has none, whatever its worker reported. Nor has one that was pruned: what
+    it had then is not what it could have come to.
     """
-    accuracies = [(trial, trial.accuracy) for trial in trials if not trial.diverged]
+    whole = [trial for trial in trials if not (trial.diverged or trial.pruned)]
+    accuracies = [(trial, trial.accuracy) for trial in whole]
     return [
         (trial, accuracy)
         for trial, accuracy in accuracies

@@ -28,6 +28,7 @@ class Result:
         usual_accuracy: the same of the baseline with usual settings.
         drawn: how the search chose its trials, if it was not as its algorithm does.
         finish_reason: the rule that ended the search before its last trial, in words.
+        pruned: how many of its trials were ended early, and by which rule.
         card: of the model, with its test accuracy; None if the study has no model.
         folder: holds the weights, their card and, if it was drawn, the picture.
         picture: its file, None if it was not drawn.
@@ -42,6 +43,7 @@ class Result:
     usual_accuracy: float | None = None
     drawn: str | None = None
     finish_reason: str | None = None
+    pruned: str | None = None
     card: Card | None = None
     folder: Path | None = None
     picture: Path | None = None
@@ -62,6 +64,8 @@ def summary(result: Result) -> Text:
     lines = {"best": f"trial {result.winner.tid}: {_best(result)}"}
     if result.finish_reason is not None:
         lines["ended by"] = result.finish_reason
+    if result.pruned is not None:
+        lines["pruned"] = result.pruned
     if result.drawn is not None:
         lines["drawn"] = result.drawn
     lines.update(told(result.repeated))

@@ -39,7 +39,8 @@ def seconds_left(
 
     A worker's *pace* is its time per unit of cost, over its latest trials. What is to come is dealt
     out as the workers would take it: each trial goes to the worker that is free first. Trials that
-    are not posted yet are expected to cost as much as the latest that were. A slow worker does not
+    are not posted yet are expected to cost as much as the latest that were, and of the search's no
+    more to be run than of those that ended last, some of which were pruned. A slow worker does not
     count in full at the end: a fast one would start a second copy (``store/trials/copies.py``).
     Then the refit of the best trial follows. The test of the model, some seconds, is left out.
 
@@ -64,9 +65,10 @@ def seconds_left(
 
 
 class _Paces:
-    """How fast workers are, by the trials that they have finished.
+    """How fast workers are, by the trials that they have finished, or run in part.
 
-    Where not all trials have a cost, each counts as 1.
+    Where not all trials have a cost, each counts as 1. One that has a cost, and was pruned nobody
+    knows where, tells nothing.
     """
 
     def __init__(self, trials: Sequence[Trial]) -> None:
@@ -76,6 +78,7 @@ class _Paces:
             for trial in trials
             if trial.status is Status.DONE and trial.refresh_time and trial.book_time
             if not trial.imported  # another machine's pace
+            if trial.share is not None or not self.have_costs
         ]
         ended.sort(key=lambda each: each[0])
         self._timed = [(trial, _seconds(start, end)) for end, start, trial in ended]
@@ -86,6 +89,17 @@ class _Paces:
     def cost(self, trial: Trial) -> float:
         """Return a trial's relative work."""
         return float(trial.cost or 1) if self.have_costs else 1.0
+
+    def run(self, trial: Trial) -> float:
+        """Return how much of a finished trial's relative work was run."""
+        return self.cost(trial) * (1.0 if trial.share is None else trial.share)
+
+    @property
+    def usual_share(self) -> float:
+        """How much of a trial of the search is run before it ends: of the latest that ended."""
+        latest = [trial for trial, _ in self._timed if trial.purpose == SEARCH][-_RECENT:]
+        cost = sum(map(self.cost, latest))
+        return sum(map(self.run, latest)) / cost if cost else 1.0
 
     def of(self, worker: str | None) -> float:
         """Return a worker's pace; that of all together if it has finished nothing."""
@@ -99,14 +113,14 @@ class _Paces:
         return number((progress or {}).get("done")) if self.have_costs else None
 
     def seconds(self, trial: Trial | None) -> float:
-        """Return how long a trial took, but no less than the latest ones; 0 if none has ended."""
-        latest = [seconds for _, seconds in self._timed[-_RECENT:]]
+        """Return how long a trial took, but no less than the latest whole ones; 0 without any."""
+        latest = [seconds for each, seconds in self._timed if not each.pruned][-_RECENT:]
         own = [seconds for each, seconds in self._timed if each is trial]
         return max([_mean(latest), *own])
 
     def _pace(self, timed: Sequence[tuple[Trial, float]]) -> float | None:
         latest = timed[-_RECENT:]
-        cost = sum(self.cost(trial) for trial, _ in latest)
+        cost = sum(self.run(trial) for trial, _ in latest)
         return sum(seconds for _, seconds in latest) / cost if cost else None
 
     def _told_by_progress(self, trials: Sequence[Trial]) -> float | None:
@@ -146,11 +160,16 @@ def _search_left(
 
     ``extra`` are the costs of trials that come after the ``unposted`` ones of the search.
     """
-    latest = [paces.cost(trial) for trial in trials if trial.purpose == SEARCH][-_RECENT:]
-    usual = _mean(latest or map(paces.cost, trials))
+    latest = [each for each in trials if each.purpose == SEARCH][-_RECENT:]
+    share = paces.usual_share
+    usual = share * _mean(map(paces.cost, latest or trials))
     waiting = [each for each in trials if each.status is Status.NEW and each.purpose != REFIT]
     one_by_one = min(max(unposted, 0), _DEALT)
-    coming = [*map(paces.cost, waiting), *[usual] * one_by_one, *extra]
+    coming = [
+        *(paces.cost(each) * (share if each.purpose == SEARCH else 1.0) for each in waiting),
+        *[usual] * one_by_one,
+        *extra,
+    ]
     rate = sum(1 / max(hand.pace, 1e-9) for hand in hands)
     shared_out = usual * (max(unposted, 0) - one_by_one) / rate
     queue = list(hands)

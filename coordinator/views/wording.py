@@ -44,8 +44,9 @@ def state(study: StudyState) -> str:
 def counts(study: StudyState) -> str:
     """Return how many trials of a study's search are in each state."""
     count = study.counts
+    pruned = f" ({study.pruned} pruned)" if study.pruned else ""
     return (
-        f"{done(study)} done, {count[Status.RUNNING]} running, "
+        f"{done(study)} done{pruned}, {count[Status.RUNNING]} running, "
         f"{count[Status.NEW]} waiting, {count[Status.ERROR]} failed"
     )
 
@@ -89,11 +90,18 @@ def named(trial: Trial) -> str:
 
 
 def outcome(trial: Trial) -> str:
-    """Return how a trial ended: its metric, its accuracy or its loss, or what went wrong."""
+    """Return how a trial ended: its metric, its accuracy or its loss, or what went wrong.
+
+    That of a trial that was pruned is the last that it had: ``pruned at 61.2 %``.
+    """
     if trial.status is Status.ERROR:
         return "failed ({})".format((trial.error or {}).get("message", "no reason given"))
     if trial.diverged:
         return "diverged"
+    return f"pruned at {_found(trial)}" if trial.pruned else _found(trial)
+
+
+def _found(trial: Trial) -> str:
     sought = trial.metrics.get(trial.goal.metric)
     if sought is not None and trial.goal.metric != "loss":
         return in_words({trial.goal.metric: sought})
@@ -122,6 +130,8 @@ def doing(trial: Trial, name: str | None = None) -> str:
     if number(progress.get("step")) is None:  # it has just started, or is another objective
         return text
     shown = {"step": progress["step"], **progress}
+    if "of" in shown:
+        shown["step"] = f"{progress['step']} of {shown.pop('of')}"
     return f"{text}: {in_words(dict(itertools.islice(shown.items(), _MOST_SHOWN)))}"
 
 

@@ -8,7 +8,9 @@ from typing import Any, Literal, Mapping
 from hyperhive.common.values import mapping
 from hyperhive.store.trials.terms import SEARCH
 
-NO_PRUNER = "none"
+NO_PRUNER, MEDIAN, ASHA = "none", "median", "asha"
+PRUNERS = (NO_PRUNER, MEDIAN, ASHA)
+"""The rules by which workers end trials early: see ``hyperhive.worker.pruning``."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ from hyperhive.store.trials.updates import (
     REFUNDED,
     RISE,
     asked_to_end,
+    at_rung,
     claimed_by,
     either,
     ended,
@@ -192,6 +193,15 @@ class TrialQueue(TrialWriter):
             "progress": literal(progress),
         }
         return self._update_held(trial, beaten, copies.heard_of(progress, lease))
+
+    def reach(self, trial: Trial, rung: str, loss: float) -> Trial:
+        """Store the best loss that a trial had when it reached a rung: see ``worker/pruning``.
+
+        The worker of its copy calls it too, and the last value stays. Raises ``LeaseLost`` if the
+        trial is no longer this worker's.
+        """
+        changes = at_rung(rung, loss)
+        return self._update_held(trial, changes, changes)
 
     def give_back(self, trial: Trial, device_error: str | None = None) -> Trial:
         """Hand the trial back and refund its attempt: this worker stops, or cannot run it.

@@ -6,9 +6,10 @@ neither listed nor counted as the study's trials.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from typing import Any, Dict, Iterable, Mapping
+from typing import Any, Dict, Iterable, Mapping, NamedTuple
 
 from pymongo import ASCENDING
 
@@ -39,6 +40,16 @@ _IN_SHORT: list[_Document] = [
 ]
 """The stages that leave out most of a trial's bytes: its history but for the last entry, results
 that do not count, and whatever the function of a job returned beside its loss."""
+
+
+class AtRung(NamedTuple):
+    """How a trial stands among the others that have reached a rung.
+
+    ``others`` is how many have a loss there, ``better`` how many of them a lower one.
+    """
+
+    others: int
+    better: int
 
 
 class TrialReader:
@@ -90,6 +101,33 @@ class TrialReader:
         with self._guard():
             documents = list(self._jobs.find(which).sort("tid", ASCENDING))
         return [Trial.from_document(document) for document in documents]
+
+    def at_rung(self, trial: Trial, rung: str, loss: float, only_full: bool) -> AtRung:
+        """Compare a trial's loss with those of the other trials of its study at a rung.
+
+        The server counts, so this takes some milliseconds with thousands of trials. What is no
+        number does not count: a worker may have written anything.
+
+        Args:
+            trial: the one that has reached the rung.
+            rung: its name in the field ``rungs``.
+            loss: of the trial; it may be infinite.
+            only_full: compare only with trials that are done and were not pruned.
+        """
+        which: _Document = {"exp_key": trial.exp_key, "_id": {"$ne": trial.id}, **A_STUDYS}
+        if only_full:
+            which.update({"state": int(Status.DONE), "result.pruned": {"$ne": True}})
+        is_number = {"$in": [{"$type": "$loss"}, ["int", "long", "double"]]}
+        is_better = {"$cond": [{"$lt": ["$loss", loss]}, 1, 0]}
+        stages: list[_Document] = [
+            {"$match": which},
+            {"$project": {"_id": 0, "loss": "$rungs." + rung}},
+            {"$match": {"$expr": is_number, "loss": {"$gte": -math.inf}}},  # a NaN is not
+            {"$group": {"_id": None, "others": {"$sum": 1}, "better": {"$sum": is_better}}},
+        ]
+        with self._guard():
+            counted = list(self._jobs.aggregate(stages))
+        return AtRung(counted[0]["others"], counted[0]["better"]) if counted else AtRung(0, 0)
 
     def is_posted(self, study: str, purpose: str, tid: int) -> bool:
         """Return whether a trial was posted, whatever its state is now."""

@@ -28,7 +28,7 @@ from hyperhive.store.trials.terms import (
 _OF_THE_STUDY = ("dataset", "schedule", "seed", "split_seed", "train_on_all", "validation_fraction")
 """The keys of LeNet-5's configurations that say which data and which random numbers it gets."""
 
-_NO_METRICS = ("step", "epoch", "seconds", "history", "reported_loss")
+_NO_METRICS = ("step", "epoch", "seconds", "history", "reported_loss", "pruned_at")
 _NO_TID = -1
 
 
@@ -127,6 +127,17 @@ class Trial:
     def has_files(self) -> bool:
         """Whether it says where weights or artifacts of it are."""
         return self.artifact is not None or bool(self.artifacts)
+
+    @property
+    def share(self) -> float | None:
+        """How much of a finished trial was run, 0 to 1; None if it was pruned at an unknown point.
+
+        That is so where its objective does not report how long it is.
+        """
+        if not self.pruned:
+            return 1.0
+        share = number(self.result.get("pruned_at"))
+        return share if share is not None and 0 <= share <= 1 else None
 
     @property
     def epoch(self) -> int | None:

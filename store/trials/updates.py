@@ -151,6 +151,7 @@ def claimed_by(worker: Any, token: str, lease: float, pace: float | None = None)
         "book_time": "$$NOW",
         "progress": None,
         "pace": pace,
+        "rungs": None,
         **CHANGES_HANDS,
     }
 
@@ -184,6 +185,13 @@ def finished_by(
         "lease_until": None,
         **CHANGES_HANDS,
     }
+
+
+def at_rung(rung: str, loss: float) -> _Document:
+    """Return the changes that keep a loss, by which others may be pruned, under a rung's name."""
+    # Any worker may have written anything there, and the server would refuse the whole update.
+    known = {"$cond": [{"$eq": [{"$type": "$rungs"}, "object"]}, "$rungs", {}]}
+    return {"rungs": {"$mergeObjects": [known, literal({rung: loss})]}, "version": RISE}
 
 
 def with_late_result(token: str, result: Mapping[str, Any]) -> _Document:

@@ -45,6 +45,7 @@ AHEAD = {"$add": ["$$NOW", 3_600_000]}
 CLIENTS = 3
 clients = st.integers(0, CLIENTS - 1)
 losses = st.sampled_from([0.25, 0.5, 0.75])
+rungs = st.sampled_from(["1/9", "step 3"])
 numbers = st.integers(0, 7)
 """The index of a trial among those that a rule may choose from, counted from the newest."""
 attempts = st.integers(1, 3)
@@ -144,6 +145,17 @@ class Lifetimes(RuleBasedStateMachine):
             return self.stores[client].queue.heartbeat(trial, report, HOUR).cancel_requested
 
         self._same(beat, partial(life.heartbeat, token, progress), times)
+
+    @precondition(lambda self: self.held)
+    @rule(client=clients, who=claimants, rung=rungs, loss=losses, times=twice)
+    def reach(self, client: int, who: Claimant, rung: str, loss: float, times: int) -> None:
+        """Any worker that ever claimed a trial says that it has reached a rung."""
+        token, trial, life = self._named(who)
+
+        def reach() -> None:
+            self.stores[client].queue.reach(trial, rung, loss)
+
+        self._same(reach, partial(life.reach, token, rung, loss), times)
 
     @rule(client=clients)
     def every_holder_there_ever_was_beats(self, client: int) -> None:
@@ -361,6 +373,7 @@ def _expected(life: Life) -> dict[str, Any]:
         "issued": list(life.issued.items()),
         "late": list(life.late.items()),
         "excluded": life.excluded,
+        "rungs": life.rungs,
     }
     if life.state is Status.RUNNING:
         seen["holder"] = (life.token, life.issued[str(life.token)])
@@ -392,6 +405,7 @@ def _stored(document: dict[str, Any]) -> dict[str, Any]:
         "issued": [(each["token"], each["worker"]) for each in document["issued"]],
         "late": [(each["token"], each["result"]["loss"]) for each in document["late"]],
         "excluded": set(document["excluded"]),
+        "rungs": document["rungs"] or {},
     }
     if state is Status.RUNNING:
         seen["holder"] = (document["token"], document["owner"])

@@ -116,4 +116,5 @@ def _ranked(trials: list[Trial]) -> list[Trial]:
         assert trial.loss is not None
         return trial.loss, trial.tid
 
-    return sorted((trial for trial in trials if trial.status is Status.DONE), key=key)
+    whole = [trial for trial in trials if trial.status is Status.DONE and not trial.pruned]
+    return sorted(whole, key=key)

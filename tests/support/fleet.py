@@ -22,7 +22,8 @@ STUDY = """
 name = "{name}"
 trials = {trials}
 algorithm = "{algorithm}"
-objective = "quick"
+objective = "{objective}"
+pruner = "{pruner}"
 startup = 3
 max_attempts = {attempts}
 
@@ -86,9 +87,10 @@ class Fleet:
         file = self.file(name, trials, **plan)
         return self.home.call("coordinator", file, *arguments, HYPERHIVE_MONGO=self.way)
 
-    def file(self, name: str, trials: int, algorithm: str = "random", attempts: int = 3) -> str:
+    def file(self, name: str, trials: int, **plan: Any) -> str:
         """Write a study file; return its path."""
-        text = STUDY.format(name=name, trials=trials, algorithm=algorithm, attempts=attempts)
+        usual = {"algorithm": "random", "attempts": 3, "objective": "quick", "pruner": "none"}
+        text = STUDY.format(name=name, trials=trials, **{**usual, **plan})
         file = self.home.work / (name + ".toml")
         file.write_text(text)
         return str(file)

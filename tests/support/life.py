@@ -30,6 +30,7 @@ class Life:
     cancel_requested: bool = False
     error: ErrorKind | None = None
     progress: int | None = None
+    rungs: dict[str, float] = field(default_factory=dict)
     winner: str | None = None
     loss: float | None = None
     issued: dict[str, str] = field(default_factory=dict)  # the worker, by token
@@ -88,6 +89,7 @@ class Life:
         self.issued[token] = worker
         self.fences[token] = self.fence
         self.progress = None
+        self.rungs = {}
 
     def begin_copy(self, worker: str, token: str) -> None:
         """Run a second time, parallel to the holder, whose claim does not change."""
@@ -107,6 +109,12 @@ class Life:
         else:
             self.progress = progress
         return self.cancel_requested
+
+    def reach(self, token: str, rung: str, loss: float) -> None:
+        """Keep the loss at a rung, of the holder's run or of its copy's."""
+        self._must_be_run_by(token)
+        self.rungs[rung] = loss
+        self.version += 1
 
     def finish(self, token: str, loss: float) -> bool:
         """Accept a result; return whether it counts."""

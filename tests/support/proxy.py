@@ -37,7 +37,7 @@ def kind(command: Command) -> str:
     if (name, collection) != ("findAndModify", "jobs"):
         return str(name)
     changes = command["update"][0]["$set"]
-    marks = {"issued": "claim", "winner": "finish", "late": "late"}
+    marks = {"issued": "claim", "winner": "finish", "late": "late", "rungs": "reach"}
     # What a claim and a heartbeat share comes last; a failure and its like set no progress.
     marks["progress"] = "heartbeat"
     return next((marks[mark] for mark in marks if mark in changes), str(name))
@@ -50,6 +50,7 @@ def _is(wanted: str, command: Command) -> bool:
 claim: Drop = functools.partial(_is, "claim")
 finish: Drop = functools.partial(_is, "finish")
 heartbeat: Drop = functools.partial(_is, "heartbeat")
+reach: Drop = functools.partial(_is, "reach")
 post: Drop = functools.partial(_is, "post")
 upload: Drop = functools.partial(_is, "upload")
 

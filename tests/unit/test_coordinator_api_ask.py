@@ -60,6 +60,27 @@ def test_a_loop_of_ask_and_tell_ends_with_the_budget(opened: Opened, store: Stor
     assert stored.result["winner"] == study.best.number
 
 
+def test_a_trial_is_pruned_whatever_is_told_of_it(opened: Opened, store: Store) -> None:
+    """The third is worse than two others at the same step: it ends with what it reported."""
+    study = opened(trials=3, pruner="asha")
+    stopped = []
+    for loss in (0.1, 0.2, 0.3):
+        trial = study.ask()
+        assert trial is not None
+        for step in (1, 2):
+            if not trial.should_stop():
+                trial.report(step, loss=loss + 1 / step)
+        stopped.append(trial.should_stop())
+        study.tell(trial, error="no matter") if stopped[-1] else study.tell(trial, loss)
+    assert stopped == [False, False, True]
+    assert [(trial.state, trial.loss) for trial in study.trials] == [
+        *[("done", 0.1), ("done", 0.2), ("pruned", 1.3)]
+    ]
+    assert study.best is not None
+    assert (study.best.number, study.ask()) == (0, None)
+    assert "3 of 3 trials ended" in repr(study)
+
+
 def end_leases(store: Store) -> None:
     """End the leases of all trials, once their program has renewed them: it does so at once."""
     until(lambda: store.workers.present("s"), "the first renewal")

@@ -37,6 +37,7 @@ direction = "maximize"
 target = "validation_accuracy >= 0.9"
 max_time = "2 h"
 patience = 5
+pruner = "asha"
 try = [{ epochs = 2, learning_rate = 0.05, momentum = 0.5 }]
 
 [dataset]
@@ -93,6 +94,7 @@ def test_a_file_may_set_every_field_of_a_plan(tmp_path: Path) -> None:
         target="validation_accuracy >= 0.9",
         max_time="2 h",
         patience=5,
+        pruner="asha",
         known=({"epochs": 2, "learning_rate": 0.05, "momentum": 0.5},),
         space=parse(
             {

@@ -33,7 +33,7 @@ def trial(tid: int, status: Status, seconds: float = 0.0, **fields: Any) -> Tria
 
 
 def done(tid: int, seconds: float, loss: float = 0.5, **fields: Any) -> Trial:
-    return trial(tid, Status.DONE, seconds, result={"loss": loss}, **fields)
+    return trial(tid, Status.DONE, seconds, **{"result": {"loss": loss}, **fields})
 
 
 def runs(tid: int, seconds: float, units: float | None = None, **fields: Any) -> Trial:
@@ -90,6 +90,22 @@ def test_a_winner_that_takes_longer_per_unit_is_refitted_as_slowly() -> None:
     slow = done(3, 100.0, loss=0.1)
     last = runs(4, 5.0, units=5)
     assert left(*quick, slow, last, budget=5, refit=1.25) == pytest.approx(5 + 125)
+
+
+def test_a_trial_that_was_pruned_counts_by_what_was_run() -> None:
+    """Its pace is that of its part, and as much of those to come is expected to be run."""
+
+    def pruned(tid: int, share: float | None, seconds: float) -> Trial:
+        result = {"loss": 0.5, "pruned": True, "pruned_at": share}
+        return done(tid, seconds, result=result)
+
+    running = runs(2, 0.0, units=0)
+    state = [done(0, 100.0), pruned(1, 0.2, 20.0), running]
+    assert left(*state, budget=4) == pytest.approx(100 + 0.6 * 100)
+    nobody_knows = [done(0, 100.0), pruned(1, None, 20.0), running]
+    assert left(*nobody_knows, budget=4) == pytest.approx(100 + 100)
+    without_costs = [dataclasses.replace(each, cost=None) for each in nobody_knows]
+    assert left(*without_costs, budget=4) == pytest.approx(60 + 60)
 
 
 def test_the_baseline_counts() -> None:

@@ -72,8 +72,9 @@ def test_public_functions_and_commands_become_objectives(folder: Path) -> None:
     assert sorted(objectives) == ["digits.py:echo", "digits.py:only", "digits.py:train"]
     assert "digits" not in sys.modules
     context: Any = type("Context", (), {"device": "cpu"})()
-    context.trial = type("Trial", (), {"tid": 0, "objective": "digits.py:train", "goal": Goal()})()
-    context.should_stop = lambda: False
+    of_trial = {"tid": 0, "seed": 0, "objective": "digits.py:train", "goal": Goal()}
+    context.trial = type("Trial", (), of_trial)()
+    context.should_stop = context.is_pruned = lambda: False
     losses = {name: each({"x": 4}, context).result["loss"] for name, each in objectives.items()}
     assert losses == {"digits.py:echo": 4, "digits.py:only": 3, "digits.py:train": 5}
 

@@ -30,13 +30,17 @@ class FakeTrial:
 
 
 class FakeContext:
-    """A context without a worker: it keeps what is reported, and asks to stop after some looks."""
+    """A context without a worker: it keeps what is reported, and asks to stop after some looks.
 
-    def __init__(self, looks: int = 1000, **of_trial: Any) -> None:
+    With ``prunes``, it asks because the trial is pruned.
+    """
+
+    def __init__(self, looks: int = 1000, prunes: bool = False, **of_trial: Any) -> None:
         self.device = "cpu"
         self.trial = FakeTrial(**of_trial)
         self.reported: list[Mapping[str, Any]] = []
         self._looks = looks
+        self._prunes = prunes
 
     def report(self, progress: Mapping[str, Any], seconds_left: float) -> None:
         """Keep progress."""
@@ -46,6 +50,10 @@ class FakeContext:
         """Return whether it was asked often enough."""
         self._looks -= 1
         return self._looks < 0
+
+    def is_pruned(self) -> bool:
+        """Return whether it asked to stop because the trial is pruned."""
+        return self._prunes and self._looks < 0
 
 
 def result_of(
@@ -133,6 +141,15 @@ def test_reports_are_shown_live_and_kept() -> None:
     assert all(type(value) in (int, float) for entry in history for value in entry.values())
 
 
+def test_a_report_may_say_how_many_steps_there_are() -> None:
+    """That is told the worker, and is no metric."""
+    context = FakeContext()
+    trial = RunningTrial(context)  # type: ignore[arg-type]
+    trial.report(np.int64(1), of=np.int64(30), loss=0.5)
+    assert context.reported == [{"step": 1, "of": 30, "loss": 0.5}]
+    assert trial.history == [{"step": 1, "loss": 0.5}]
+
+
 @pytest.mark.parametrize(
     ("step", "metrics", "said"),
     [
@@ -142,6 +159,8 @@ def test_reports_are_shown_live_and_kept() -> None:
         (True, {}, "reported bool True as step: it must be a number"),
         (4, {"accuracy": "high"}, "digits.py:train reported str 'high' as accuracy: it must be"),
         (4, {"accuracy": None}, "reported nothing (None) as accuracy: it must be a number"),
+        (4, {"of": "ten"}, "reported str 'ten' as of: it must be a number"),
+        (4, {"of": 0}, "digits.py:train reported a step of 0: that must be above 0"),
         (4, {"loss": np.zeros(3)}, "reported ndarray of shape [3] as loss: it must be a number"),
     ],
 )

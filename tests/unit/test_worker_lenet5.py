@@ -29,7 +29,7 @@ DATASET = dark_and_light()
 class Bench:
     """A context that records what an objective does with it."""
 
-    def __init__(self, stop_after: float = float("inf")) -> None:
+    def __init__(self, stop_after: float = float("inf"), prunes: bool = False) -> None:
         self.reports: list[tuple[Mapping[str, Any], float]] = []
         self.asked: list[str] = []
         self.context = Context(
@@ -40,6 +40,7 @@ class Bench:
             None,  # type: ignore[arg-type]  # LeNet-5 uses neither the trial
             None,  # type: ignore[arg-type]  # nor the store
             None,  # type: ignore[arg-type]  # nor saved files
+            lambda: prunes,
         )
 
 
@@ -124,6 +125,16 @@ def test_a_training_that_must_stop_stops() -> None:
     with pytest.raises(Stopped):
         LeNet5Objective()(config(epochs=1000), bench.context)
     assert len(bench.reports) == 2
+
+
+def test_a_training_that_is_pruned_has_the_epochs_so_far() -> None:
+    """Its loss is the one that it reported last, and there are no weights."""
+    bench = Bench(stop_after=3, prunes=True)
+    outcome = LeNet5Objective()(config(epochs=1000), bench.context)
+    last, _ = bench.reports[-1]
+    assert [epoch["number"] for epoch in outcome.result["history"]] == [1, 2]
+    assert (outcome.result["loss"], outcome.weights) == (last["loss"], None)
+    assert outcome.result["validation_accuracy"] == last["validation_accuracy"]
 
 
 def test_a_data_set_is_kept_for_the_next_trial() -> None:

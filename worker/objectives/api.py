@@ -67,6 +67,9 @@ class Context:
         store: the store that the trial is in.
         files: ``files.save(name, content)`` keeps bytes, or the file of a path, as an artifact of
             the trial, to be delivered with the outcome.
+        is_pruned: tells, once ``should_stop`` has returned true, whether that is because others
+            were better at the same point. Then an objective may return in place of raising
+            ``Stopped``: its outcome is kept, but for the weights, with the last reported value.
     """
 
     device: str
@@ -76,6 +79,7 @@ class Context:
     trial: Trial
     store: Store
     files: SavedFiles
+    is_pruned: Callable[[], bool] = lambda: False
 
 
 Objective = Callable[[Mapping[str, Any], Context], Outcome]

@@ -45,6 +45,7 @@ class RunningTrial:
         self._who = who or str(context.trial.objective)
         self._process = os.getpid()
         self._last_step = -math.inf
+        self._asks = False
         self._kept = 0
         self.number: int = context.trial.tid
         self.seed: int = context.trial.seed or 0  # a coordinator of an earlier version gave none
@@ -52,21 +53,25 @@ class RunningTrial:
         self.history: list[dict[str, Any]] = []
         self.was_told_to_stop = False
 
-    def report(self, step: float, **metrics: Any) -> None:
+    def report(self, step: float, *, of: float | None = None, **metrics: Any) -> None:
         """Report metrics after a step, such as an epoch; they are shown live and kept.
 
         Of a hundred thousand numbers and more, every second report is forgotten.
 
         Args:
             step: rises from report to report.
+            of: the last step. Trials of unlike length are then compared at the same share of it,
+                when the study's pruner ends some early.
             metrics: a number each, of Python's, NumPy's or PyTorch's.
 
-        Raises ``Stopped`` if the trial has to end; let it pass. Raises ``BadResult`` for a step
-        that does not rise, and for a metric that is no number.
+        Raises ``Stopped`` if the trial has to end; let it pass. If that is because it was pruned, a
+        function that asks ``should_stop`` between its reports is not interrupted. Raises
+        ``BadResult`` for a step that does not rise, and for a metric that is no number.
         """
         self._require_own_process("trial.report")
         entry = {name: _scalar(value) for name, value in {"step": step, **metrics}.items()}
-        for name, value in entry.items():
+        length = {} if of is None else {"of": _scalar(of)}
+        for name, value in {**entry, **length}.items():
             if not is_number(value):
                 raise self._refusal(f"reported {_kind(value)} as {name}: it must be a number")
         at = number(entry["step"])
@@ -74,10 +79,13 @@ class RunningTrial:
             raise self._refusal(
                 f"reported step {entry['step']} after step {self._last_step:g}: steps must rise"
             )
+        if of is not None and not length["of"] > 0:
+            raise self._refusal(f"reported a step of {length['of']}: that must be above 0")
         self._last_step = at
         self._keep(entry)
-        self._context.report(entry, _UNKNOWN_S)
-        if self.should_stop():
+        self._context.report({"step": entry["step"], **length, **entry}, _UNKNOWN_S)
+        will_ask, self._asks = self._asks, False
+        if self._must_stop() and not (will_ask and self._context.is_pruned()):
             raise Stopped
 
     def save(self, name: str, content: Content) -> None:
@@ -101,6 +109,10 @@ class RunningTrial:
 
     def should_stop(self) -> bool:
         """Return whether the trial has to end; then return from the function, or report."""
+        self._asks = True
+        return self._must_stop()
+
+    def _must_stop(self) -> bool:
         self.was_told_to_stop = self.was_told_to_stop or self._context.should_stop()
         return self.was_told_to_stop
 
@@ -143,7 +155,13 @@ class FunctionObjective:
         """Run the function; raises whatever it raises, and ``BadResult`` for what is no result."""
         trial = RunningTrial(context)
         own = copy.deepcopy(dict(config))  # the function may change it
-        returned = self._function(own, trial) if self._takes_trial else self._function(own)
+        try:
+            returned = self._function(own, trial) if self._takes_trial else self._function(own)
+        except Stopped:
+            if not context.is_pruned():
+                raise
+        if context.is_pruned():
+            return Outcome({"status": "ok", "history": trial.history})
         if trial.was_told_to_stop:  # so what it returned may be half done
             raise Stopped
         said, goal = f"{context.trial.objective} returned", context.trial.goal

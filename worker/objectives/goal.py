@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from hyperhive.common.values import is_number, mapping, number, sequence
 from hyperhive.store.trials.draft import Goal
@@ -38,7 +39,14 @@ def scored(outcome: Outcome, trial: Trial, said: str | None = None) -> Outcome:
     if goal == Goal() and is_number(result.get("loss")):
         return outcome
     value = number(found)
-    loss = WORST_LOSS if value is None else -value if goal.direction == "maximize" else value
     kept = {"reported_loss": result["loss"]} if "loss" in result else {}
     diverged = {"diverged": has_diverged or value is None}
-    return replace(outcome, result={**result, **kept, **diverged, "loss": loss})
+    return replace(outcome, result={**result, **kept, **diverged, "loss": loss_of(found, goal)})
+
+
+def loss_of(value: Any, goal: Goal) -> float:
+    """Return the loss that a goal makes of its metric's value, the worst if that is not finite."""
+    known = number(value)
+    if known is None:
+        return WORST_LOSS
+    return -known if goal.direction == "maximize" else known

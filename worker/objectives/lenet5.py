@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 import torch
 
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.config import ON_ALL_DATA, TrainConfig
-from hyperhive.model.training import Epoch, Trained, TrainingData, TrainingStopped, train
+from hyperhive.model.training import Epoch, TrainingData, TrainingStopped, train
 from hyperhive.worker.device import describe, versions
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
 
@@ -32,30 +32,28 @@ class LeNet5Objective:
         ``done``.
 
         Raises ``ConfigError`` for a configuration that no worker can run, ``Stopped`` when
-        ``should_stop`` returns true.
+        ``should_stop`` returns true, unless the trial is pruned: then the epochs that it has are
+        its result.
         """
         settings = TrainConfig.from_json(config)
         # So a device whose first epoch is slow is known to be slow before that epoch ends.
         context.report({"done": 0}, 0.0)
         data = self._training_data(settings.dataset, context)
+        epochs: list[Epoch] = []
 
         def report(epoch: Epoch) -> None:
-            progress = {
-                "epoch": epoch.number,
-                "epochs": settings.epochs,
-                "done": epoch.number,
-                "train_loss": epoch.train_loss,
-                "validation_accuracy": epoch.validation_accuracy,
-            }
+            epochs.append(epoch)
             epochs_left = 0 if epoch.diverged else settings.epochs - epoch.number
-            context.report(progress, epoch.seconds * epochs_left)
+            context.report(_progress(epoch, settings.epochs), epoch.seconds * epochs_left)
 
         try:
             trained = train(settings, data, report, context.should_stop)
         except TrainingStopped:
-            raise Stopped from None
+            if not context.is_pruned():
+                raise Stopped from None
+            return Outcome(_result(epochs, data.device))
         weights = None if trained.diverged else pack_weights(trained.model)
-        return Outcome(_result(trained, data.device), weights)
+        return Outcome(_result(trained.epochs, data.device), weights)
 
     def _training_data(self, content_hash: str, context: Context) -> TrainingData:
         """Return the data set on the context's device: the last trial's, if it is the same."""
@@ -68,21 +66,35 @@ class LeNet5Objective:
         return data
 
 
-def _result(trained: Trained, device: torch.device) -> dict[str, Any]:
-    last = trained.epochs[-1]
-    if trained.diverged:
-        loss = WORST_LOSS
-    elif last.validation_accuracy is None:
-        loss = last.train_loss
-    else:
-        loss = 1.0 - last.validation_accuracy
+def _progress(epoch: Epoch, epochs: int) -> dict[str, Any]:
+    return {
+        "epoch": epoch.number,
+        "epochs": epochs,
+        "done": epoch.number,
+        "loss": _loss(epoch),
+        "train_loss": epoch.train_loss,
+        "validation_loss": epoch.validation_loss,
+        "validation_accuracy": epoch.validation_accuracy,
+    }
+
+
+def _loss(epoch: Epoch) -> float:
+    if epoch.diverged:
+        return WORST_LOSS
+    if epoch.validation_accuracy is None:
+        return epoch.train_loss
+    return 1.0 - epoch.validation_accuracy
+
+
+def _result(epochs: Sequence[Epoch], device: torch.device) -> dict[str, Any]:
+    last = epochs[-1]
     return {
         "status": "ok",
-        "loss": loss,
-        "diverged": trained.diverged,
+        "loss": _loss(last),
+        "diverged": last.diverged,
         "validation_accuracy": last.validation_accuracy,
-        "history": [epoch.to_json() for epoch in trained.epochs],
-        "seconds": sum(epoch.seconds for epoch in trained.epochs),
+        "history": [epoch.to_json() for epoch in epochs],
+        "seconds": sum(epoch.seconds for epoch in epochs),
         "trained_on": {**versions(), "device": describe(device.type)},
         "refit": dict(ON_ALL_DATA),
     }

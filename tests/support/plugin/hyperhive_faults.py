@@ -7,7 +7,8 @@ of hyperhive knows of it. The environment says what it is to do:
                                A quick trial goes on while a file ``hold-LEARNING_RATE`` is there.
 ``HYPERHIVE_FAULTS_SECONDS``   how long a quick trial takes.
 ``HYPERHIVE_FAULTS_DEAF``      the objective does not ask whether it should stop.
-``HYPERHIVE_FAULTS_DIE_AT``    a step of ``STEPS`` after which the process kills itself, once.
+``HYPERHIVE_FAULTS_DIE_AT``    a step of ``STEPS`` or ``PRUNED`` after which the process kills
+                               itself, once.
 ``HYPERHIVE_FAULTS_WITHOUT``   ``outbox``: what is taken away.
 """
 
@@ -29,7 +30,8 @@ from hyperhive.store import store as store_module
 from hyperhive.store.blobs import Blobs
 from hyperhive.store.trials.queue import TrialQueue
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
-from hyperhive.worker.outbox import Outbox, _Unsaved
+from hyperhive.worker.outbox import Entry, Outbox, _Unsaved
+from hyperhive.worker.pruning.pruner import Pruner
 
 STEPS = {
     "claimed": (TrialQueue, "claim"),
@@ -38,6 +40,13 @@ STEPS = {
     "finished": (TrialQueue, "finish"),
 }
 """After which call of a worker's it dies, by the step's name; ``training`` is in the objective."""
+
+PRUNED = {
+    "pruned": (Pruner, "look"),
+    "pruned and kept": (Outbox, "add"),
+    "pruned and finished": (TrialQueue, "finish"),
+}
+"""The same of a trial that is pruned."""
 
 _LENET5 = {
     "features.0": (6, 1, 5, 5),
@@ -87,6 +96,26 @@ def quick(config: Mapping[str, Any], context: Context) -> Outcome:
         if _DIE_AT == "training":
             die()
         time.sleep(min(0.01, _SECONDS))
+    return found(config)
+
+
+def stepwise(config: Mapping[str, Any], context: Context) -> Outcome:
+    """Say at each epoch what is to be found, and find it at the end of the last."""
+    audit("begun", learning_rate=config["learning_rate"])
+    epochs = int(config["epochs"])
+    for epoch in range(1, epochs + 1):
+        time.sleep(_SECONDS / epochs)
+        while is_held(config):
+            time.sleep(0.01)
+        progress = {"epoch": epoch, "epochs": epochs, "done": epoch, "loss": loss_of(config)}
+        context.report(progress, _SECONDS * (1 - epoch / epochs))
+        if context.should_stop():
+            raise Stopped
+    return found(config)
+
+
+def found(config: Mapping[str, Any]) -> Outcome:
+    """Return what is to be found, with weights and a refit."""
     loss = loss_of(config)
     result = {"status": "ok", "loss": loss, "validation_accuracy": 1 - loss, "trained_on": {}}
     return Outcome({**result, "refit": {"train_on_all": True}}, weights_of(config))
@@ -148,6 +177,21 @@ def _after(owner: Any, name: str, act: Callable[..., None]) -> None:
     setattr(owner, name, wrapped)
 
 
+def _dies_if_pruned(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Kill this process after a call that was about a trial that is pruned."""
+
+    @functools.wraps(method)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = method(self, *args, **kwargs)
+        told = [each for each in args if isinstance(each, Mapping)]
+        told += [each.result for each in args if isinstance(each, Entry)]
+        if getattr(self, "has_pruned", False) or any(each.get("pruned") for each in told):
+            die()
+        return result
+
+    return wrapped
+
+
 def _dies(result: Any, *_: Any, **__: Any) -> None:
     if result is not None or _DIE_AT == "kept":  # a claim that found nothing is no step
         die()
@@ -188,3 +232,6 @@ if _AUDIT is not None:
     Outbox.add = _noting_what_is_kept(Outbox.add)  # type: ignore[method-assign]
 if _DIE_AT in STEPS:
     _after(*STEPS[_DIE_AT], _dies)
+if _DIE_AT in PRUNED:
+    owner, name = PRUNED[_DIE_AT]
+    setattr(owner, name, _dies_if_pruned(getattr(owner, name)))

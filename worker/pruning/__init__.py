@@ -1,0 +1,1 @@
+"""Trials that end early, because others were better at the same point."""

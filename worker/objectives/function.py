@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import math
 import os
-from typing import Any, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 from hyperhive.common.values import is_number, number
 from hyperhive.store.trials.draft import Goal
 from hyperhive.worker.objectives.api import BadResult, Context, Outcome, Stopped
 from hyperhive.worker.objectives.goal import WORST_LOSS
+
+if TYPE_CHECKING:  # it loads PyMongo, which an objective of one's own may not need
+    from hyperhive.worker.objectives.saving import Content
 
 _MOST_NUMBERS = 100_000
 """Of the reports that are kept with a result, whose size is limited: about 3 MB."""
@@ -63,8 +68,7 @@ class RunningTrial:
         function that asks ``should_stop`` between its reports is not interrupted. Raises
         ``BadResult`` for a step that does not rise, and for a metric that is no number.
         """
-        if os.getpid() != self._process:
-            raise RuntimeError("trial.report works only in the process in which the function began")
+        self._require_own_process("trial.report")
         entry = {name: _scalar(value) for name, value in {"step": step, **metrics}.items()}
         length = {} if of is None else {"of": _scalar(of)}
         for name, value in {**entry, **length}.items():
@@ -84,6 +88,25 @@ class RunningTrial:
         if self._must_stop() and not (will_ask and self._context.is_pruned()):
             raise Stopped
 
+    def save(self, name: str, content: Content) -> None:
+        """Keep a file with the trial's result: ``study.best.artifact(name)`` returns it.
+
+        It is copied at once. One that has this name already is replaced.
+
+        Args:
+            name: 1 to 100 letters, digits, dots, underscores and hyphens; no dot begins it.
+            content: bytes, or the path of a file.
+
+        Raises ``BadResult`` for a name, a content or a size that no artifact may have, ``OSError``
+        if the path cannot be read, and ``DeviceError`` if this device has no room for the copy.
+        """
+        self._require_own_process("trial.save")
+        self._context.files.save(name, content)
+
+    def files_left(self) -> contextlib.AbstractContextManager[Path]:
+        """Return a context that gives an empty folder; its files are saved at the end."""
+        return self._context.files.folder()
+
     def should_stop(self) -> bool:
         """Return whether the trial has to end; then return from the function, or report."""
         self._asks = True
@@ -99,6 +122,10 @@ class RunningTrial:
         if self._kept > _MOST_NUMBERS:
             self.history = self.history[::-2][::-1]  # the last one stays
             self._kept = sum(map(len, self.history))
+
+    def _require_own_process(self, what: str) -> None:
+        if os.getpid() != self._process:
+            raise RuntimeError(f"{what} works only in the process in which the function began")
 
     def _refusal(self, said: str) -> BadResult:
         return BadResult(f"{self._who} {said}")

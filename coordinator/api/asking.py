@@ -235,7 +235,7 @@ class Asker:
         def report(progress: Mapping[str, Any], _: float) -> None:
             encoded("the reported progress", progress, LARGEST_PROGRESS)
             leases.report(held, progress)
-            pruner.look(progress)
+            pruner.take_report(progress)
 
         context = Context(
             device=DEVICE,

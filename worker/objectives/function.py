@@ -45,7 +45,6 @@ class RunningTrial:
         self._who = who or str(context.trial.objective)
         self._process = os.getpid()
         self._last_step = -math.inf
-        self._asks = False
         self._kept = 0
         self.number: int = context.trial.tid
         self.seed: int = context.trial.seed or 0  # a coordinator of an earlier version gave none
@@ -64,9 +63,10 @@ class RunningTrial:
                 when the study's pruner ends some early.
             metrics: a number each, of Python's, NumPy's or PyTorch's.
 
-        Raises ``Stopped`` if the trial has to end; let it pass. If that is because it was pruned, a
-        function that asks ``should_stop`` between its reports is not interrupted. Raises
-        ``BadResult`` for a step that does not rise, and for a metric that is no number.
+        Raises ``Stopped`` if the trial has to end; let it pass. The report at which it is pruned
+        returns, so that a function can ask ``should_stop`` and end without an exception; the next
+        one raises. Raises ``BadResult`` for a step that does not rise, and for a metric that is no
+        number.
         """
         self._require_own_process("trial.report")
         entry = {name: _scalar(value) for name, value in {"step": step, **metrics}.items()}
@@ -80,12 +80,12 @@ class RunningTrial:
                 f"reported step {entry['step']} after step {self._last_step:g}: steps must rise"
             )
         if of is not None and not length["of"] > 0:
-            raise self._refusal(f"reported a step of {length['of']}: that must be above 0")
+            raise self._refusal(f"reported a step of={length['of']}: that must be above 0")
         self._last_step = at
         self._keep(entry)
+        was_pruned = self._context.is_pruned()
         self._context.report({"step": entry["step"], **length, **entry}, _UNKNOWN_S)
-        will_ask, self._asks = self._asks, False
-        if self._must_stop() and not (will_ask and self._context.is_pruned()):
+        if self.should_stop() and (was_pruned or not self._context.is_pruned()):
             raise Stopped
 
     def save(self, name: str, content: Content) -> None:
@@ -109,10 +109,6 @@ class RunningTrial:
 
     def should_stop(self) -> bool:
         """Return whether the trial has to end; then return from the function, or report."""
-        self._asks = True
-        return self._must_stop()
-
-    def _must_stop(self) -> bool:
         self.was_told_to_stop = self.was_told_to_stop or self._context.should_stop()
         return self.was_told_to_stop
 

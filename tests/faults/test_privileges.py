@@ -23,7 +23,7 @@ from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import ErrorKind
 from hyperhive.store.trials.updates import new_token
-from hyperhive.worker.orders.giving import Giving
+from hyperhive.worker.orders.giving import OrderCommand
 from hyperhive.worker.signed.published import Published
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
@@ -321,7 +321,7 @@ def test_21_a_worker_whose_role_is_older_than_orders_works_on(
         with living(uri, tmp_path / "o", succeeds) as (_, errors):
             until(lambda: store.trials.find("s")[0].is_final, "the trial's end")
             assert "me: reads no orders" in "".join(
-                Giving(store, "me").order(Wish.PAUSE, threading.Event())
+                OrderCommand(store, "me").order(Wish.PAUSE, threading.Event())
             )
             admin.roles.ensure()
             until(lambda: any(each.order for each in store.workers.present()), "a pause")

@@ -21,7 +21,7 @@ from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.results import exported
 from hyperhive.coordinator.results.ended import add
 from hyperhive.coordinator.results.export import as_json
-from hyperhive.coordinator.results.repeated import FINALISTS, Repeated, by_mean, in_full, told
+from hyperhive.coordinator.results.repeated import FINALISTS, Repeated, by_mean, in_full, repeat_lines
 from hyperhive.coordinator.results.table import rows
 from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.spaces.parsing import parse
@@ -134,16 +134,16 @@ def test_what_they_gave_is_said_with_its_spread() -> None:
     assert in_full(one) == (
         "validation accuracy 74.8 % ± 0.9 over 3 repeats (73.9 to 75.6 %); 75.8 % in the search"
     )
-    other = Repeated(4, "loss", None, (0.25,), (0.25, math.inf), failed=1)
+    other = Repeated(4, "loss", None, (0.25,), (0.25, math.inf), failed=1, diverged=1)
     said = "0.25 over 1 repeat, 1 repeat diverged, 1 repeat failed"
-    assert told([one, other])["others"] == f"trial 4: {said}"
+    assert repeat_lines([one, other])["others"] == f"trial 4: {said}"
     assert in_full(other) == f"loss {said}"
-    exploded = Repeated(4, "loss", 1.0, (), (math.inf, math.inf), failed=0)
+    exploded = Repeated(4, "loss", 1.0, (), (math.inf, math.inf), failed=0, diverged=2)
     assert in_full(exploded) == "2 repeats diverged; 1 in the search"
     assert Repeated(4, "loss", 1.0, (1e300, 3e300), (1e300, 3e300), 0).deviation == pytest.approx(
         2**0.5 * 1e300
     )
-    assert told([]) == {}
+    assert repeat_lines([]) == {}
 
 
 def test_the_metric_of_the_study_is_what_is_said() -> None:
@@ -259,16 +259,16 @@ def test_repeats_that_another_has_decided_decide(
 ) -> None:
     """A lost worker's result that came since must not give two coordinators two winners."""
     study = open_study(store, plan(repeats=1), None)
-    store.studies.settle("s", "finalists", [4, 3])
+    store.studies.decide_once("s", "finalists", [4, 3])
     other = [ended(4, 0.5, SEARCH), ended(3, 0.4, SEARCH)]
     decided = by_mean(other, [ended(4001, 0.3), ended(3001, 0.35)])
-    store.studies.settle("s", "repeats", [each.as_document() for each in decided])
+    store.studies.decide_once("s", "repeats", [each.as_document() for each in decided])
     result = run(store, mongo_uri, tmp_path, repeats=1)
     assert (result.winner.tid, result.repeated) == (4, tuple(decided))
     assert [trial.tid for trial in repeats(store)] == [3001, 4001]
-    assert store.studies.settle("s", "finalists", [0]) == [4, 3]
+    assert store.studies.decide_once("s", "finalists", [0]) == [4, 3]
     store.studies.extend("s", study.spec())
-    assert store.studies.settle("s", "finalists", [0]) == [0]
+    assert store.studies.decide_once("s", "finalists", [0]) == [0]
 
 
 def test_a_study_may_be_made_surer_but_not_less_sure(
@@ -279,7 +279,7 @@ def test_a_study_may_be_made_surer_but_not_less_sure(
     assert run(store, mongo_uri, tmp_path, repeats=1).winner.tid == 1
     before = repeats(store)
     assert len(before) == 3
-    with pytest.raises(StudyChanged, match=r"\(repeats was 1 and is None\)"):
+    with pytest.raises(StudyChanged, match=r"\(repeats was 1 and is 0\)"):
         open_study(store, plan(), None)
     with hyperhive.open_study("s", store=mongo_uri, repeats=2):
         assert store.study("s").result is None

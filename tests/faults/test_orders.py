@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.books import check
+from support.clients import here as here_now
 from support.fleet import Fleet, abandon, draft, ended, running
 from support.home import Program, until
 from support.proxy import Command, Proxy
@@ -145,6 +146,18 @@ def test_a_lost_reply_to_an_order_leaves_it_in_force(fleet: Fleet) -> None:
         ended(store, "s")
         check(store, "s", 1, fleet.audit, fleet.outbox)
     stop(worker)
+
+
+def test_a_server_that_goes_away_while_the_command_waits(store: Store, mongo_uri: str) -> None:
+    """The command fails, and says that the order is in place."""
+    here_now(store, "nano-12-abcdef", order="")
+    with Proxy.of(mongo_uri) as proxy, Store(proxy.uri(mongo_uri), timeout=1.0) as far:
+        giver = OrderCommand(far, "nano").order(Wish.PAUSE, threading.Event())
+        assert next(giver).startswith("waiting for nano-12-abcdef")
+        proxy.drop = lambda _: True
+        with pytest.raises(StoreUnavailable, match="the order for nano is in place"):
+            next(giver)
+    assert store.orders.of("nano-12-abcdef") is not None
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -21,9 +22,15 @@ from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.results import exported
 from hyperhive.coordinator.results.ended import add
 from hyperhive.coordinator.results.export import as_json
-from hyperhive.coordinator.results.repeated import FINALISTS, Repeated, by_mean, in_full, repeat_lines
+from hyperhive.coordinator.results.repeated import (
+    FINALISTS,
+    Repeated,
+    by_mean,
+    in_full,
+    repeat_lines,
+)
 from hyperhive.coordinator.results.table import rows
-from hyperhive.coordinator.search import Search
+from hyperhive.coordinator.search import Interrupted, Search
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyRun, open_study
@@ -144,6 +151,19 @@ def test_what_they_gave_is_said_with_its_spread() -> None:
         2**0.5 * 1e300
     )
     assert repeat_lines([]) == {}
+
+
+def test_a_function_that_is_chosen_by_its_loss_is_said_by_its_loss() -> None:
+    """Only the loss of LeNet-5 is 1 - validation accuracy; and a missing value did not diverge."""
+    one = ended(1, 0.2, SEARCH, validation_accuracy=0.9)
+    again = [ended(1001, 0.3, validation_accuracy=0.95), ended(1002, 0.5)]
+    assert in_full(Repeated.of(one, again)) == (
+        "loss 0.4 ± 0.14 over 2 repeats (0.3 to 0.5); 0.2 in the search"
+    )
+    lenet5 = dataclasses.replace(one, objective="lenet5")
+    assert in_full(Repeated.of(lenet5, again)) == (
+        "validation accuracy 95.0 % over 1 repeat; 90.0 % in the search"
+    )
 
 
 def test_the_metric_of_the_study_is_what_is_said() -> None:
@@ -296,6 +316,76 @@ def test_a_search_that_ends_early_has_its_repeats(
     assert result.finish_reason is not None
     assert result.winner.tid == 1
     assert {trial.status for trial in repeats(store)} == {Status.DONE}
+
+
+def test_a_repeat_that_has_ended_is_not_read_at_each_look(
+    store: Store, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its history may be long. All are read once more at the end."""
+    asked: list[list[int]] = []
+    polls: list[int] = []
+    is_enough = threading.Event()
+    find = store.trials.find
+
+    def spied(study: str, purpose: Any = None, tids: Any = None, **more: Any) -> list[Trial]:
+        if purpose == REPEAT:
+            asked.append(list(tids))
+        return find(study, purpose, tids, **more)
+
+    def act(store: Store, trial: Trial) -> None:
+        if (trial.purpose, trial.tid) == (REPEAT, 2001):
+            is_enough.wait(60)
+        deliver(store, trial)
+
+    def watch(snapshot: Snapshot) -> None:
+        polls.extend([1] if sum(each.is_final for each in snapshot.study.repeated) == 2 else [])
+        if len(polls) > 3:
+            is_enough.set()
+
+    monkeypatch.setattr(store.trials, "find", spied)
+    run(store, mongo_uri, tmp_path, act=act, watch=watch, repeats=1)
+    assert asked.count([2001]) >= 3
+    assert asked[-2:] == [[2001], [1, 1001, 2001]]
+
+
+def test_repeats_of_former_finalists_are_withdrawn(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """A study that searches on first searches: its old repeats neither run nor show."""
+    stop = threading.Event()
+
+    def only_search(store: Store, trial: Trial) -> None:
+        if trial.purpose == SEARCH:
+            deliver(store, trial)
+        else:
+            stop.wait(60)
+            store.queue.give_back(trial)
+
+    study = open_study(store, plan(repeats=1), None)
+    with working(mongo_uri, only_search, objective="noisy"), pytest.raises(Interrupted):
+        StudyRun(
+            store,
+            *(study, None, tmp_path, True),
+            lambda snapshot: stop.set() if snapshot.study.repeated else None,
+            stop,
+        ).run()
+    assert [trial.status for trial in repeats(store)] == [Status.NEW] * 3
+    longer = plan(repeats=1, trials=6, known=(*KNOWN, {"x": 0.01}))
+    shown: list[tuple[str, str]] = []
+
+    def watch(snapshot: Snapshot) -> None:
+        if not shown:  # before that, a worker could take one: nobody knows yet that it is obsolete
+            workers.enter_context(working(mongo_uri, deliver, objective="noisy"))
+        (seen,) = FleetReader(store).read().studies
+        shown.append((snapshot.phase, state(seen)))
+
+    study = open_study(store, longer, None)
+    with contextlib.ExitStack() as workers:
+        nobody = threading.Event()
+        result = StudyRun(store, study, None, tmp_path, True, watch, nobody).run()
+    assert result.winner.tid == 5
+    assert {each for phase, each in shown if phase == "searching"} == {""}
+    assert [trial.tid for trial in repeats(store)] == [1, 1001, 5001]
 
 
 def test_weights_of_repeats_are_dropped(store: Store, mongo_uri: str) -> None:

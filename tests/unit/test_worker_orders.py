@@ -172,6 +172,8 @@ def test_an_order_goes_before_a_pause_of_the_machine(
         assert withdraw(store, "me") == "me takes trials again"
         until(lambda: reasons(store) == ["too hot, 90 °C"], "the pause of the machine")
         assert "me: paused" in ordered(store, Wish.PAUSE)
+        both = "paused, by anna@studio; too hot, 90 °C"
+        until(lambda: reasons(store) == [both], "both reasons")
         assert the_trial(store).status is Status.NEW
         withdraw(store, "me")
         epochs.is_over.set()
@@ -212,6 +214,9 @@ def test_an_unknown_name_is_refused_with_those_that_are_known(store: Store) -> N
     assert ordered(store, Wish.PAUSE, "nano")[0] == (
         "nano: no worker is here now; those that start or come back obey"
     )
+    assert "nano is paused, by anna@studio, and not here now: `hyperhive worker resume nano`" in (
+        shown(store)
+    )
     assert withdraw(store, "nano") == "nano takes trials again"
     assert withdraw(store, "nano") == "nano was not paused"
 
@@ -238,7 +243,7 @@ def test_workers_that_read_no_orders_are_named(store: Store) -> None:
 def test_a_wait_ends_when_it_is_interrupted_or_the_device_resumed(store: Store) -> None:
     """Interrupted, it leaves the order; and a report of an earlier order is none of this one."""
     stop = threading.Event()
-    here(store, "nano-12-abcdef", order="an earlier one", paused="by anna@studio")
+    here(store, "nano-12-abcdef", order="an earlier one", paused="paused, by anna")
     giver = OrderCommand(store, "nano").order(Wish.PAUSE, stop)
     assert next(giver).startswith("waiting for nano-12-abcdef;")
     stop.set()

@@ -15,15 +15,8 @@ from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch, refit_length
 from hyperhive.coordinator.views.waiting import why_waiting
-from hyperhive.store.errors import (
-    LeaseLost,
-    NotFound,
-    StoreUnavailable,
-    StudyExtended,
-    StudyWithdrawn,
-)
+from hyperhive.store.errors import LeaseLost, NotFound, StoreUnavailable, StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import BASELINE, REPEAT, Status, experiment_keys
 from hyperhive.store.trials.trial import Trial
@@ -64,7 +57,7 @@ class Search:
             ``NoWorker``; None waits forever.
 
     Every method raises ``StudyWithdrawn`` once somebody has cancelled or deleted the study, and
-    ``StudyExtended`` once somebody has started it again with more than ``require_plan`` has seen.
+    ``StudyExtended`` once somebody has started it again with more, see ``expect``.
     """
 
     def __init__(
@@ -86,15 +79,9 @@ class Search:
         self._others: dict[Any, Trial] = {}  # by id: those that are not of the search
         self._state = StudyState(study.name, study.plan.trials, ())
 
-    def require_plan(self, stored: StoredStudy) -> int:
-        """Return how often the study was extended; raise ``StudyExtended`` for another plan.
-
-        From now on, it must not be extended.
-        """
-        if Study.stored(stored.name, stored.spec).spec() != self._study.spec():
-            raise StudyExtended(stored.name)
-        self._sweep.extended = stored.extended
-        return stored.extended
+    def expect(self, extended: int) -> None:
+        """Have it end with ``StudyExtended`` once the study has been extended more often."""
+        self._sweep.extended = extended
 
     def finish(self) -> None:
         """Ask for the end of the search with the trials that have ended, of all who run it."""
@@ -246,13 +233,14 @@ class Search:
         waiting = drafts
         while waiting:
             trials = self.persist(functools.partial(self._look_at_others, waiting))
-            waiting = _unfinished(waiting, trials)
+            if all(trial.is_final for trial in trials):
+                # A lost worker's result may have come after its trial was given up.
+                trials = self.persist(lambda: self._look_at_others(drafts))
+            unfinished = {trial.tid for trial in trials if not trial.is_final}
+            waiting = [draft for draft in drafts if draft.tid in unfinished]
             if waiting:
                 self._watch(self._snapshot(phase))
                 self._pause(POLL_S)
-            else:  # A lost worker's result may have come after its trial was given up.
-                trials = self.persist(lambda: self._look_at_others(drafts))
-                waiting = _unfinished(drafts, trials)
         self.persist(self._sweep.require_study)  # they may have ended because it was cancelled
         return trials
 
@@ -312,11 +300,6 @@ class Search:
         return Snapshot(self._state, phase, self._sweep.here, self._sweep.had_workers)
 
 
-def _unfinished(drafts: Sequence[Draft], trials: Iterable[Trial]) -> list[Draft]:
-    ended = {trial.tid for trial in trials if trial.is_final}
-    return [draft for draft in drafts if draft.tid not in ended]
-
-
 class Sweep:
     """What a search does only every few seconds: it gives up lost trials and looks for workers.
 
@@ -340,8 +323,7 @@ class Sweep:
         """Which rule ended the search, in words; None if none did, or a person."""
         self.refits = True
         """Whether its winner is to be refitted."""
-        self.extended: int | None = None
-        """How often the study may have been extended; None for any number."""
+        self.extended: int | None = None  # so often; None for any number
         self.here: tuple[WorkerRecord, ...] = ()
         self.had_workers = False
 
@@ -374,7 +356,7 @@ class Sweep:
         """Raise ``StudyWithdrawn`` if the study was cancelled or deleted.
 
         Trials that were posted meanwhile are cancelled or deleted with it. Raises ``StudyExtended``
-        if it was started again with more.
+        too: see ``Search.expect``.
         """
         stored = self._store.studies.get(self._study)
         if stored is None:
@@ -383,8 +365,7 @@ class Sweep:
         if stored.cancelled:
             self._store.cancel_study(self._study)
             raise StudyWithdrawn(f"study {self._study} was cancelled")
-        if self.extended not in (None, stored.extended):
-            raise StudyExtended(self._study)
+        stored.require(self.extended)
         self.finishes, self.refits = stored.finishing, stored.refits
         self.finish_reason = stored.finish_reason
 

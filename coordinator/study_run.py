@@ -24,7 +24,7 @@ from hyperhive.model.card import Card
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.model_files import OTHER_WEIGHTS_FILE
 from hyperhive.store.blobs import BlobRef
-from hyperhive.store.errors import NotFound, StudyChanged, StudyWithdrawn
+from hyperhive.store.errors import NotFound, StudyChanged, StudyExtended, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trials.terms import SEARCH, UNTUNED_TID, USUAL_TID
@@ -292,13 +292,19 @@ class StudyRun:
         return f"{pruned} of {len(trials)} trials ended early ({rule})" if pruned else None
 
     def _concluded(self) -> Result | None:
-        """Return the result of a study that has ended, its model written; None if it has not."""
+        """Return the result of a study that has ended, its model written; None if it has not.
+
+        Raises ``StudyExtended`` if it has not, and was started again with another plan.
+        """
         stored = self._search.persist(lambda: self._store.studies.get(self._study.name))
         if stored is None:
             return None
         if stored.result is not None:
             return self._write_again(stored, stored.result)
-        self._extended = self._search.require_plan(stored)
+        if Study.stored(stored.name, stored.spec).spec() != self._study.spec():
+            raise StudyExtended(stored.name)
+        self._extended = stored.extended
+        self._search.expect(stored.extended)
         return None
 
     def _write_again(self, stored: StoredStudy, result: dict[str, Any]) -> Result:

@@ -49,6 +49,11 @@ class StoredStudy:
     refits: bool
     extended: int
 
+    def require(self, extended: int | None) -> None:
+        """Raise ``StudyExtended`` unless it was extended so often; None for any number."""
+        if extended not in (None, self.extended):
+            raise StudyExtended(self.name)
+
     @property
     def model(self) -> StoredModel | None:
         """The model it ended with or, until it has ended, its best so far, or None.

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 import tempfile
 import threading
 from pathlib import Path
-from typing import Iterator
+from typing import BinaryIO, Iterator
 
 from hyperhive.common.errors import OutputError, ReadableByOthers
 from hyperhive.common.text import decoded
 
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 """The errors of a disk without room, or a user without: they may pass."""
+
+_PIECE = 1 << 20
 
 
 def require_writable(folder: Path, purpose: str, advice: str, may_be_full: bool = False) -> None:
@@ -65,6 +68,26 @@ def write(path: Path, data: bytes, durable: bool = False) -> None:
             os.fsync(file.fileno())
     if durable:
         _sync_folder(path.parent)
+
+
+def copy(source: BinaryIO, path: Path, most: int) -> tuple[str, int]:
+    """Copy what is left of an open file into a new one, durably, a megabyte at a time.
+
+    Returns the SHA-256, in hexadecimal, and the length of what was copied. No more than ``most``
+    bytes are written: a longer file's length is told as more than that. Raises ``OSError``.
+    """
+    digest, length = hashlib.sha256(), 0
+    with path.open("xb") as file:
+        for piece in iter(lambda: source.read(_PIECE), b""):
+            length += len(piece)
+            if length > most:
+                break
+            digest.update(piece)
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(path.parent)
+    return digest.hexdigest(), length
 
 
 def write_private(path: Path, text: str) -> None:

@@ -24,6 +24,14 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def size(length: int) -> str:
+    """Return a number of bytes, ``340 bytes``, ``12.5 kB``, ``200 MB`` or ``1 GB``."""
+    for unit, bytes_of_it in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if length >= bytes_of_it:
+            return f"{length / bytes_of_it:.1f}".replace(".0", "") + f" {unit}"
+    return counted(length, "byte")
+
+
 def in_words(values: Mapping[str, Any]) -> str:
     """Return named values of any types as one line: ``learning rate 0.0312, activation relu``."""
     return ", ".join(

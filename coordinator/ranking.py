@@ -8,6 +8,9 @@ from typing import Iterable, Sequence
 from hyperhive.common.wording import counted
 from hyperhive.store.trials.trial import Trial
 
+WEIGHTS_KEPT = 10
+"""The number of best trials whose weights and artifacts stay; the others' are dropped."""
+
 
 def best_of(trials: Iterable[Trial]) -> Trial | None:
     """Return the trial with the lowest loss, the earliest of equals; None if none has one."""

@@ -269,9 +269,9 @@ class Search:
         return self._store.trials.find(self._study.name, drafts[0].purpose, tids) if tids else []
 
     def _drop(self, trials: Sequence[Trial]) -> None:
-        """Drop the weights of trials whose result is all that is needed."""
+        """Drop the weights and artifacts of trials whose result is all that is needed."""
         for trial in trials:
-            if trial.artifact is not None:
+            if trial.has_files:
                 with contextlib.suppress(LeaseLost):  # it was deleted, or somebody wrote into it
                     self._store.drop_weights(trial)
 

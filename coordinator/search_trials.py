@@ -6,17 +6,14 @@ from typing import Any, Mapping
 
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.history import known_at, latest_claim
-from hyperhive.coordinator.ranking import ranking
+from hyperhive.coordinator.ranking import WEIGHTS_KEPT, ranking
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Suggester
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
-from hyperhive.store.trials.terms import SEARCH
+from hyperhive.store.trials.terms import SEARCH, Status
 from hyperhive.store.trials.trial import Trial
-
-WEIGHTS_KEPT = 10
-"""The number of best trials whose weights stay in the store; the others' are dropped."""
 
 
 class SearchTrials:
@@ -115,13 +112,14 @@ class SearchTrials:
         return is_new
 
     def drop_weights(self) -> bool:
-        """Drop the weights of all finished trials but the best ``WEIGHTS_KEPT``.
+        """Drop the weights and artifacts of all trials but the best ``WEIGHTS_KEPT``.
 
         Returns False if a trial could not be changed: it was deleted, or somebody wrote into it.
         """
         all_dropped = True
-        for trial in ranking(self._finished.values())[WEIGHTS_KEPT:]:
-            if trial.artifact is not None:
+        best = {trial.tid for trial in ranking(self._finished.values())[:WEIGHTS_KEPT]}
+        for trial in self.finished:
+            if trial.status is Status.DONE and trial.has_files and trial.tid not in best:
                 try:
                     self._finished[trial.tid] = self._store.drop_weights(trial)
                     self._ordered = None

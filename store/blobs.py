@@ -1,25 +1,37 @@
-"""Bytes in GridFS: weights and data sets, each with the hash that it is checked against.
+"""Bytes in GridFS: weights, artifacts and data sets, each with the hash that it is checked against.
 
-GridFS writes a file's chunks first and its document last, so a writer that dies in between leaves
+A file's chunks are written first and its document last, so a writer that dies in between leaves
 chunks behind. Therefore each try of an upload gets an id of its own and first writes a marker with
 the server's time, and ``Store.collect_orphans`` later deletes files that nothing refers to. The
-marker is deleted with the file and not before, so no crash leaves bytes behind forever.
+marker is deleted with the file and not before, so no crash leaves bytes behind forever. An upload
+that takes long renews its marker.
+
+PyMongo's own GridFS is not used: it holds 32 MB of an upload in memory, sends them as one message,
+and has no moment between two messages at which a marker could be renewed.
+https://github.com/mongodb/specifications/blob/master/source/gridfs/gridfs-spec.md has the format.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import io
+import time
 from dataclasses import asdict, dataclass
-from typing import Any, Mapping
+from datetime import datetime, timezone
+from typing import Any, BinaryIO, Iterator, Mapping, Sequence
 
-import gridfs
 from bson import Int64, ObjectId
-from gridfs.errors import NoFile
 from pymongo import ASCENDING
 
-from hyperhive.store.errors import CorruptBlob, NotFound
+from hyperhive.store.errors import CorruptBlob, NotFound, StoreUnavailable
 from hyperhive.store.server.client import Guard, transfer_time
+
+_CHUNK = 255 * 1024
+"""Bytes; GridFS's usual size."""
+_AT_ONCE = 4
+"""Chunks in a request: a megabyte, which a slow link carries within the time of a request."""
+_RENEW_EVERY_S = 60.0
+_RENEWED: list[dict[str, Any]] = [{"$set": {"renewed": "$$NOW"}}]
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,6 @@ class Blobs:
     """The GridFS bucket of a database."""
 
     def __init__(self, database: Any, guard: Guard) -> None:
-        self._bucket = gridfs.GridFSBucket(database)
         self._files = database["fs.files"]
         self._chunks = database["fs.chunks"]
         self._uploads = database["uploads"]
@@ -68,63 +79,137 @@ class Blobs:
 
     def put(self, data: bytes, name: str) -> BlobRef:
         """Upload bytes under a new id; return the reference to store."""
-        ref = BlobRef(ObjectId(), hashlib.sha256(data).hexdigest(), len(data))
-        started = [{"$set": {"started": "$$NOW"}}]
+        return self.put_file(io.BytesIO(data), name, hashlib.sha256(data).hexdigest(), len(data))
+
+    def put_file(
+        self,
+        source: BinaryIO,
+        name: str,
+        sha256: str,
+        length: int,
+        beside: Sequence[BlobRef] = (),
+    ) -> BlobRef:
+        """Upload a file as it is read, under a new id; return the reference to store.
+
+        Args:
+            source: the open file.
+            name: for people.
+            sha256: of the file, in hexadecimal.
+            length: of the file, in bytes.
+            beside: uploads to which nothing refers yet; their markers are renewed too.
+
+        Raises ``CorruptBlob`` if the file does not match ``sha256`` and ``length``, and
+        ``StoreUnavailable`` also if this process slept for so long that an upload was collected.
+        """
+        ref = BlobRef(ObjectId(), sha256, length)
+        ids = [ref.file_id, *(each.file_id for each in beside)]
         with self._guard():
-            self._uploads.update_one({"_id": ref.file_id}, started, upsert=True)
-        with self._guard(), transfer_time(ref.length):
-            self._bucket.upload_from_stream_with_id(ref.file_id, name, data)
+            self._uploads.update_one({"_id": ref.file_id}, _RENEWED, upsert=True)
+        self._send(ref, source, name, ids)
+        file = {"_id": ref.file_id, "filename": name, "chunkSize": _CHUNK, "length": Int64(length)}
+        with self._guard():
+            self._files.insert_one({**file, "uploadDate": datetime.now(timezone.utc)})
+        self._renew(ids, name)
         return ref
 
-    def get(self, ref: BlobRef) -> bytes:
-        """Download bytes and check them.
+    def _send(self, ref: BlobRef, source: BinaryIO, name: str, ids: Sequence[ObjectId]) -> None:
+        """Upload the chunks of a file, and check what was sent."""
+        digest, length, number, renewed_at = hashlib.sha256(), 0, 0, time.monotonic()
+        for piece in iter(lambda: source.read(_AT_ONCE * _CHUNK), b""):
+            if time.monotonic() - renewed_at > _RENEW_EVERY_S:
+                self._renew(ids, name)
+                renewed_at = time.monotonic()
+            parts = [piece[at : at + _CHUNK] for at in range(0, len(piece), _CHUNK)]
+            chunks = [
+                {"files_id": ref.file_id, "n": number + n, "data": part}
+                for n, part in enumerate(parts)
+            ]
+            with self._guard(), transfer_time(len(piece)):
+                self._chunks.insert_many(chunks)
+            digest.update(piece)
+            length, number = length + len(piece), number + len(parts)
+        if (digest.hexdigest(), length) != (ref.sha256, ref.length):
+            raise CorruptBlob(f"{name} was damaged on this device: it does not match its SHA-256")
 
-        Raises ``NotFound`` if they were deleted, ``CorruptBlob`` if they do not match ``ref``; at
-        most ``ref.length`` bytes are read, whatever is stored.
+    def _renew(self, ids: Sequence[ObjectId], name: str) -> None:
+        """Keep uploads from being collected; a marker that is gone went with its file."""
+        with self._guard():
+            renewed = self._uploads.update_many({"_id": {"$in": ids}}, _RENEWED)
+        if renewed.matched_count < len(ids):
+            raise StoreUnavailable(
+                f"the upload of {name} was interrupted for so long that its beginning was deleted: "
+                "it has to be repeated"
+            )
+
+    def get(self, ref: BlobRef) -> bytes:
+        """Download bytes and check them: see ``download``."""
+        data = io.BytesIO()
+        self.download(ref, data)
+        return data.getvalue()
+
+    def download(self, ref: BlobRef, target: BinaryIO) -> None:
+        """Write the bytes of a file into ``target`` as they come, and check them at the end.
+
+        Raises ``NotFound`` if they were deleted, ``CorruptBlob`` if they do not match ``ref``, and
+        what ``target`` raises; at most ``ref.length`` bytes are written, whatever is stored.
         """
-        with self._guard(), transfer_time(ref.length):
-            file = self._files.find_one({"_id": ref.file_id})
-            data = b"" if file is None else self._read(file, ref.length)
-        if file is None:
-            raise NotFound(f"file {ref.file_id} is no longer in the store")
-        if hashlib.sha256(data).hexdigest() != ref.sha256:
+        digest = hashlib.sha256()
+        for data in self._read(self._file(ref), ref.length):
+            digest.update(data)
+            target.write(data)
+        if digest.hexdigest() != ref.sha256:
+            self._file(ref)  # it may have been deleted meanwhile
             raise CorruptBlob(
                 f"file {ref.file_id} in the store does not match its SHA-256 {ref.sha256[:12]}..."
             )
-        return data
 
-    def _read(self, file: Mapping[str, Any], length: int) -> bytes:
-        """Return the bytes of a file: fewer if chunks are lost, none if it has another length.
+    def _file(self, ref: BlobRef) -> Mapping[str, Any]:
+        """Return the document of a file. Raises ``NotFound``."""
+        with self._guard():
+            file: Mapping[str, Any] | None = self._files.find_one({"_id": ref.file_id})
+        if file is None:
+            raise NotFound(f"file {ref.file_id} is no longer in the store")
+        return file
+
+    def _read(self, file: Mapping[str, Any], length: int) -> Iterator[bytes]:
+        """Yield the bytes of a file: fewer if chunks are lost, none if it has another length.
 
         GridFS's own reader fails if it finds more chunks than it expects, and any login that may
         upload may add chunks to any file. This one ignores chunks that do not belong to it.
         """
-        size = file.get("chunkSize")
+        size, left = file.get("chunkSize"), length
         if file.get("length") != length or not isinstance(size, int) or size < 1:
-            return b""
-        within = {"$gte": 0, "$lt": -(-length // size), "$type": ["int", "long"]}
-        chunks = self._chunks.find({"files_id": file["_id"], "n": within}).sort("n", ASCENDING)
-        data = bytearray()
-        for chunk in chunks:
-            if isinstance(chunk["n"], list):  # the condition matches a list by any of its members
-                continue
-            if not isinstance(chunk.get("data"), bytes) or len(data) >= length:
-                break
-            data += chunk["data"]
-        return bytes(data)
+            return
+        count = -(-length // size)
+        for first in range(0, count, _AT_ONCE):
+            within = {"$gte": first, "$lt": min(first + _AT_ONCE, count), "$type": ["int", "long"]}
+            which = {"files_id": file["_id"], "n": within}
+            with self._guard(), transfer_time(_AT_ONCE * size):
+                chunks = list(self._chunks.find(which).sort("n", ASCENDING))
+            # The condition matches a list by any of its members.
+            parts = [chunk.get("data") for chunk in chunks if not isinstance(chunk["n"], list)]
+            for data in parts:
+                if not isinstance(data, bytes) or len(data) > left:
+                    return
+                left -= len(data)
+                yield data
+            if not parts:
+                return
 
     def delete(self, file_id: Any) -> None:
         """Delete a file and every trace of its upload, even if the upload was interrupted."""
         with self._guard():
-            # An interrupted upload has no document: its chunks are deleted, then NoFile is raised.
-            with contextlib.suppress(NoFile):
-                self._bucket.delete(file_id)
+            self._files.delete_one({"_id": file_id})
+            self._chunks.delete_many({"files_id": file_id})
             self._uploads.delete_one({"_id": file_id})
 
     def uploads_older_than(self, seconds: float) -> list[Any]:
-        """Return the ids of uploads that are at least this old, by the server's clock."""
+        """Return the ids of uploads whose markers are at least this old, by the server's clock."""
+        # Workers of earlier versions write "started". Their coordinators do not see "renewed", and
+        # must not: they do not know that trials refer to artifacts.
+        written = {"$ifNull": ["$renewed", "$started"]}
         # A worker may have written anything, and the server may compute before it checks types.
-        known = {"input": "$started", "to": "date", "onError": None, "onNull": None}
+        known = {"input": written, "to": "date", "onError": None, "onNull": None}
         age = {"$subtract": ["$$NOW", {"$convert": known}]}
         old = {
             "_id": {"$type": "objectId"},

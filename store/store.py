@@ -12,6 +12,7 @@ from bson import ObjectId
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
+from hyperhive.store.artifacts import file_ids
 from hyperhive.store.benchmarks import Benchmarks
 from hyperhive.store.blobs import Blobs
 from hyperhive.store.datasets import Datasets
@@ -42,7 +43,7 @@ _GOODBYE_S = 0.5
 
 
 class Store:
-    """A hyperhive database: trials, studies, workers, orders, devices, data, weights, code, users.
+    """A hyperhive database: trials, studies, workers, orders, devices, files, code, users.
 
     Use it as a context manager, or call ``close``. Every method of its parts may raise a
     ``StoreError``: ``StoreUnavailable`` if the server does not answer in time, ``LoginRefused`` or
@@ -51,7 +52,7 @@ class Store:
     Args:
         uri: any ``mongodb://`` or ``mongodb+srv://`` URI; its database is used, or ``hyperhive``.
         timeout: seconds until an operation gives up, whatever the network does, plus at most two
-            to find a server first. Weights and data sets get ``transfer_time``.
+            to find a server first. Each request for bytes of files gets ``transfer_time``.
     """
 
     def __init__(self, uri: str, timeout: float = OPERATION_TIMEOUT_S) -> None:
@@ -188,10 +189,10 @@ class Store:
         return ended
 
     def delete_study(self, name: str) -> None:
-        """Delete a study, its trials and their weights; safe to repeat.
+        """Delete a study, its trials, their weights and artifacts; safe to repeat.
 
         The data set stays, since other studies may use it. The study's document is deleted after
-        its trials, so a deletion that was interrupted can be repeated; weights that it left behind
+        its trials, so a deletion that was interrupted can be repeated; files that it left behind
         are collected as orphans.
         """
         files = self.queue.delete_all(name)
@@ -213,13 +214,12 @@ class Store:
             self.orders.forget(worker.id for worker in self.workers.recent(KEPT_S))
 
     def drop_weights(self, trial: Trial) -> Trial:
-        """Forget a finished trial's weights and delete them; return the trial as it is then.
+        """Forget a finished trial's weights and artifacts and delete them; return it as it is then.
 
         A worker wrote where they are, so a file that anything else refers to is not deleted.
         """
-        file_id = (trial.artifact or {}).get("file_id")
         dropped = self.queue.drop_artifact(trial)
-        if isinstance(file_id, ObjectId):
+        for file_id in file_ids(trial):
             self._delete_orphan(file_id)
         return dropped
 

@@ -37,6 +37,7 @@ from hyperhive.worker.objectives import traces
 from hyperhive.worker.objectives.api import BadResult, Context, Objective, Outcome, Stopped
 from hyperhive.worker.objectives.goal import scored
 from hyperhive.worker.objectives.lacking import Lacking
+from hyperhive.worker.objectives.saving import SavedFiles
 from hyperhive.worker.orders.reading import OrderReader
 from hyperhive.worker.outbox import Entry, Outbox
 from hyperhive.worker.pausing import PausePolicy, pause_without_trial
@@ -213,13 +214,15 @@ class Worker:
         self._claimer.confirm()
         claimed_at = time.monotonic()
         log.info("%s: %s", trial.full_title, in_words(trial.hyperparameters))
-        with heartbeat.holding(trial) as held:
+        token = str(trial.token)
+        with heartbeat.holding(trial) as held, self._outbox.saving(token) as saved:
             try:
-                outcome = self._run_objective(store, held, heartbeat)
-                token, result, weights = str(trial.token), outcome.result, outcome.weights
+                outcome = self._run_objective(store, held, heartbeat, saved)
+                result, weights = outcome.result, outcome.weights
+                files = () if result.get("pruned") is True else saved.all()
                 # On disk before the first attempt to deliver: from here on nothing can lose it.
                 self._outbox.add(
-                    Entry(trial.id, token, result, weights, store_id), trial.full_title
+                    Entry(trial.id, token, result, weights, store_id, files), trial.full_title
                 )
             except Exception as error:
                 heartbeat.raise_failure()  # then the store would not hear about this trial either
@@ -233,7 +236,9 @@ class Worker:
         log.info("%s: %s in %.1f s, %s", trial.full_title, how, seconds, loss)
         return True
 
-    def _run_objective(self, store: Store, held: Held, heartbeat: Heartbeat) -> Outcome:
+    def _run_objective(
+        self, store: Store, held: Held, heartbeat: Heartbeat, saved: SavedFiles
+    ) -> Outcome:
         """Run the trial's objective; raises ``Exception`` for whatever it raises."""
         pruner = Pruner(held, store)
         run = TrialRun(
@@ -247,6 +252,7 @@ class Worker:
             should_stop=run.should_stop,
             trial=held.trial,
             store=store,
+            files=saved,
             is_pruned=run.is_pruned,
         )
         objective = self._objectives.get(str(held.trial.objective))

@@ -1,8 +1,9 @@
 """The outbox: results that are computed and not yet in the store, so that none is computed twice.
 
 Each worker process has its own folder in the outbox, which it locks while it lives. A result is one
-file, written and synced before the first attempt to deliver it. A worker that finds a folder with a
-free lock delivers the results that its dead owner left there.
+file, written and synced before the first attempt to deliver it. The files that its trial saved lie
+in a folder beside it, which is made before. A worker that finds a folder with a free lock delivers
+the results that its dead owner left there, and deletes files without a result.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import bson
 import bson.errors
@@ -31,10 +33,13 @@ from hyperhive.store.errors import (
     StoreUnavailable,
 )
 from hyperhive.store.store import Store
+from hyperhive.worker.objectives.saving import SavedFile, SavedFiles, upload
 
 log = logging.getLogger(__name__)
 
 _LOCK = "lock"
+_ENTRY, _FILES = ".bson", ".files"
+"""What the names of a result's entry, and of the folder of its saved files, end with."""
 
 
 class ResultLost(InputError):
@@ -50,7 +55,7 @@ def default_directory() -> Path:
 class Entry:
     """One result to deliver: the claim it belongs to, the result as JSON, and weights or None.
 
-    ``store`` is the identity of the store that the trial is in.
+    ``store`` is the identity of the store that the trial is in, ``files`` what the trial saved.
     """
 
     trial_id: Any
@@ -58,6 +63,7 @@ class Entry:
     result: Mapping[str, Any]
     weights: bytes | None
     store: str | None
+    files: Sequence[SavedFile] = ()
 
     def encode(self) -> bytes:
         """Return the entry as BSON, for one file.
@@ -65,13 +71,19 @@ class Entry:
         Raises ``Unstorable`` for a result that the store could not hold.
         """
         encoded("the result", self.result, LARGEST_RESULT)
-        return encoded("what the objective returned", vars(self), sys.maxsize)
+        document = dict(vars(self))
+        files = [vars(each) for each in document.pop("files")]
+        if files:  # workers of earlier versions can deliver an entry without them
+            document["files"] = files
+        return encoded("what the objective returned", document, sys.maxsize)
 
     @classmethod
     def decode(cls, data: bytes) -> Entry:
         """Return the entry that ``encode`` wrote; raises ``ValueError`` for anything else."""
         try:
-            entry = cls(**bson.decode(data))
+            document = bson.decode(data)
+            saved = tuple(map(SavedFile.from_document, document.pop("files", ())))
+            entry = cls(**document, files=saved)
         except (bson.errors.BSONError, TypeError) as error:
             raise ValueError(str(error)) from error
         if not (
@@ -102,9 +114,17 @@ class Outbox:
     Args:
         worker: the worker's id, which is the name of its folder.
         directory: the outbox that all workers of this user share.
+        must_end: asked in a delivery of saved files, which may take long; if it returns true, the
+            delivery breaks off, and a later worker repeats it.
     """
 
-    def __init__(self, worker: str, directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        worker: str,
+        directory: Path | None = None,
+        must_end: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._must_end = must_end
         self._root = directory or default_directory()
         self._folder = self._root / worker
         self._unsaved: list[_Unsaved] = []
@@ -133,6 +153,7 @@ class Outbox:
                 self._folder,
             )
         if self._is_locked:
+            _delete_files_without_result(self._folder)
             _remove_if_empty(self._folder)
         self._lock.close()
         if lost is not None:
@@ -165,6 +186,33 @@ class Outbox:
                 if not self._is_locked:
                     self._lock.close()
 
+    @contextlib.contextmanager
+    def saving(self, token: str) -> Iterator[SavedFiles]:
+        """Give the files of a claim's trial; they are deleted unless its result is then waiting."""
+        saved = self.files(token)
+        try:
+            yield saved
+        finally:
+            if not (self._path(token).exists() or self._holds(token)):
+                saved.discard()
+
+    def files(self, token: str) -> SavedFiles:
+        """Return the files of a claim's trial, of which there are none yet.
+
+        Without a result they are deleted at this outbox's end, or after that of its process.
+        """
+        return SavedFiles(self._files_of(token), self._make)
+
+    def _path(self, token: str) -> Path:
+        return self._folder / (token + _ENTRY)
+
+    def _files_of(self, token: str) -> Path:
+        return self._folder / (token + _FILES)
+
+    def _holds(self, token: str) -> bool:
+        """Return whether a result is in memory only."""
+        return any(one.entry.token == token for one in self._unsaved)
+
     def add(self, entry: Entry, trial: str) -> None:
         """Keep a result until it is delivered: synced on disk, or in memory if the disk is full.
 
@@ -185,7 +233,7 @@ class Outbox:
         data = entry.encode()
         try:
             self._make()
-            files.write(self._folder / (entry.token + ".bson"), data, durable=True)
+            files.write(self._path(entry.token), data, durable=True)
         except OSError as error:
             self._unsaved.append(_Unsaved(entry, trial, error))
             return error
@@ -194,10 +242,14 @@ class Outbox:
     def deliver(self, store: Store) -> None:
         """Deliver every result that this outbox holds for this store.
 
-        Raises ``StoreUnavailable`` if the server goes away; results that were not delivered stay.
+        Raises ``StoreUnavailable`` if the server goes away, or this worker must end; results that
+        were not delivered stay.
         """
-        self._unsaved = [one for one in self._unsaved if not _deliver(one.entry, store)]
-        _deliver_folder(self._folder, store)
+        for one in list(self._unsaved):
+            if self._deliver(one.entry, store, self._files_of(one.entry.token)):
+                self._unsaved.remove(one)
+                _delete(self._files_of(one.entry.token))
+        self._deliver_folder(self._folder, store)
 
     def waiting(self) -> int:
         """Return how many results of this user's workers wait on this device, for any store."""
@@ -205,6 +257,20 @@ class Outbox:
 
     def deliver_for_the_dead(self, store: Store) -> None:
         """Deliver the results of workers that died before they could deliver them."""
+
+        def deliver(folder: Path) -> None:
+            self._deliver_folder(folder, store)
+            # Nobody else corrects what the dead worker last reported.
+            store.workers.correct(folder.name, _count(folder))
+
+        self._for_each_dead(deliver)
+
+    def clean_up_for_the_dead(self) -> None:
+        """Delete what dead processes left behind without a result."""
+        self._for_each_dead(lambda _: None)
+
+    def _for_each_dead(self, act: Callable[[Path], None]) -> None:
+        """Clean the folder of each process that has died, then act on it."""
         for folder in sorted(self._root.glob("*")):
             if folder == self._folder or not folder.is_dir():
                 continue
@@ -212,64 +278,82 @@ class Outbox:
                 with locked(folder / _LOCK, AT_ONCE):
                     for partial in folder.glob("*.part"):  # its writer died while writing
                         partial.unlink()
-                    _deliver_folder(folder, store)
-                    # Nobody else corrects what the dead worker last reported.
-                    store.workers.correct(folder.name, _count(folder))
+                    _delete_files_without_result(folder)
+                    act(folder)
                     _remove_if_empty(folder)
             except (*LOCK_IS_HELD, FileNotFoundError):
                 continue  # its worker lives, or another worker was faster
             except OSError as error:  # the disk is full, or has become read-only
                 log.error("%s: its results stay there for now: %s", folder, error)
 
+    def _deliver_folder(self, folder: Path, store: Store) -> None:
+        for path in sorted(folder.glob("*" + _ENTRY)):
+            try:
+                entry = Entry.decode(path.read_bytes())
+            except ValueError as error:
+                log.error("%s is damaged and stays where it is: %s", path, error)
+                continue
+            try:
+                if self._deliver(entry, store, path.with_suffix(_FILES)):
+                    path.unlink()  # before its files: an entry without them could not be delivered
+                    _delete(path.with_suffix(_FILES))
+            except (StoreUnavailable, LoginRefused, NotAllowed, BadCertificate):
+                raise
+            except StoreError as error:  # a fault of this entry: the others do not wait for it
+                log.error("%s cannot be delivered and stays where it is: %s", path, error)
+
+    def _deliver(self, entry: Entry, store: Store, folder: Path) -> bool:
+        """Deliver one result; return False if it must wait, for the store of its trial.
+
+        ``folder`` has the files that the trial saved.
+        """
+        if entry.store != store.identity():
+            return False
+        trial = store.trials.get(entry.trial_id)
+        if trial is None:
+            log.warning("a result was dropped: its trial was deleted from %s", store.address)
+            return True
+        weights = None
+        if entry.weights is not None:
+            weights = store.blobs.put(entry.weights, f"{trial.study}/{trial.tid}.safetensors")
+        artifact = None if weights is None else weights.as_document()
+        # A trial that has a result does not change.
+        files = entry.files if trial.winner is None else ()
+        artifacts = upload(store, trial, files, folder, weights, self._must_end)
+        try:
+            counts = store.queue.finish(
+                entry.trial_id, entry.token, entry.result, artifact, artifacts
+            )
+        except LeaseLost as error:
+            if store.trials.get(entry.trial_id) is None:  # it was deleted since it was read above
+                return self._deliver(entry, store, folder)
+            log.warning("a result stays in the outbox: %s", error)
+            return False
+        if not counts:
+            log.info(
+                "%s: another worker's result came first; this one is stored as late",
+                trial.full_title,
+            )
+        return True
+
 
 def _count(folder: Path) -> int:
     """Return how many results a folder has; 0 if another worker is removing it."""
     try:
-        return sum(name.endswith(".bson") for name in os.listdir(folder))
+        return sum(name.endswith(_ENTRY) for name in os.listdir(folder))
     except OSError:
         return 0
 
 
-def _deliver_folder(folder: Path, store: Store) -> None:
-    for path in sorted(folder.glob("*.bson")):
-        try:
-            entry = Entry.decode(path.read_bytes())
-        except ValueError as error:
-            log.error("%s is damaged and stays where it is: %s", path, error)
-            continue
-        try:
-            if _deliver(entry, store):
-                path.unlink()
-        except (StoreUnavailable, LoginRefused, NotAllowed, BadCertificate):
-            raise
-        except StoreError as error:  # a fault of this entry: the others do not wait for it
-            log.error("%s cannot be delivered and stays where it is: %s", path, error)
+def _delete_files_without_result(folder: Path) -> None:
+    for saved in folder.glob("*" + _FILES):
+        if not saved.with_suffix(_ENTRY).exists():
+            _delete(saved)
 
 
-def _deliver(entry: Entry, store: Store) -> bool:
-    """Deliver one result; return False if it must wait, for the store of its trial."""
-    if entry.store != store.identity():
-        return False
-    trial = store.trials.get(entry.trial_id)
-    if trial is None:
-        log.warning("a result was dropped: its trial was deleted from %s", store.address)
-        return True
-    artifact = None
-    if entry.weights is not None:
-        name = f"{trial.study}/{trial.tid}.safetensors"
-        artifact = store.blobs.put(entry.weights, name).as_document()
-    try:
-        counts = store.queue.finish(entry.trial_id, entry.token, entry.result, artifact)
-    except LeaseLost as error:
-        if store.trials.get(entry.trial_id) is None:  # it was deleted since it was read above
-            return _deliver(entry, store)
-        log.warning("a result stays in the outbox: %s", error)
-        return False
-    if not counts:
-        log.info(
-            "%s: another worker's result came first; this one is stored as late", trial.full_title
-        )
-    return True
+def _delete(folder: Path) -> None:
+    """Delete saved files; what cannot be deleted now is deleted by a worker that starts later."""
+    shutil.rmtree(str(folder), ignore_errors=True)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -231,7 +232,7 @@ def _work(settings: WorkerSettings, stop: StopRequest, number: int) -> None:
         from hyperhive.worker.signed.published import Published
 
         published = Published(settings.trust, objectives, tells=number == 1)
-    outbox = Outbox(name)
+    outbox = Outbox(name, must_end=functools.partial(stop.ends, 0.0, settings.grace))
     Worker(settings, identity, objectives, outbox, stop, lacking=lacking, published=published).run()
 
 

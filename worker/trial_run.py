@@ -74,7 +74,7 @@ class TrialRun:
         worked_s = reported_at - self._started_at - self._paused_s
         self._claimer.learn_pace(self._held.trial.study, progress, worked_s)
         self._heartbeat.report(self._held, progress)
-        self._pruner.look(progress)
+        self._pruner.take_report(progress)
         # A finished run delivers its result before any pause, and one that is to end soon ends.
         if seconds_left > 0 and self._held.pause is None and not self.is_pruned():
             pause_holding(self._policy, self._heartbeat, self._stop, self._held)

@@ -28,6 +28,8 @@ from hyperhive.worker.heartbeat import Held
 from hyperhive.worker.objectives.api import Context, Outcome
 from hyperhive.worker.objectives.function import RunningTrial, result_of
 from hyperhive.worker.objectives.goal import scored
+from hyperhive.worker.objectives.saving import upload
+from hyperhive.worker.outbox import Outbox
 from hyperhive.worker.pruning.pruner import Pruner
 from hyperhive.worker.trial_run import LARGEST_PROGRESS
 
@@ -36,7 +38,7 @@ _TOLD = "the program told"
 
 
 class AskedTrial(RunningTrial):
-    """A trial that a program has asked for: ``config``, ``number``, ``report``, ``should_stop``.
+    """A trial that a program has asked for: ``config``, ``number``, ``report``, ``save`` ...
 
     It is what a function of ``(config, trial)`` gets from a worker.
     """
@@ -45,6 +47,7 @@ class AskedTrial(RunningTrial):
         super().__init__(context, "the program")
         self.config: dict[str, Any] = dict(held.trial.config)
         self.held = held
+        self.saved = context.files
         self.pruner = pruner
         self.told: dict[str, Any] | None = None
         """What its study was told of it, once that has arrived."""
@@ -71,9 +74,11 @@ class Asker:
         store: where the study is.
         name: of the study.
         leases: keeps what is asked.
+        outbox: has the files that trials save until they are told.
     """
 
-    def __init__(self, store: Store, name: str, leases: Leases) -> None:
+    def __init__(self, store: Store, name: str, leases: Leases, outbox: Outbox) -> None:
+        self._outbox = outbox
         self._store = store
         self._name = name
         self._leases = leases
@@ -111,15 +116,14 @@ class Asker:
         if self._was_told(trial, outcome):
             return
         held = trial.held.trial
-        finish = self._store.queue.finish
         try:
-            counts = patiently(lambda: finish(held.id, str(held.token), outcome))
+            counts = patiently(lambda: self._delivered(trial, outcome))
         except LeaseLost as error:
             raise LeaseLost(
                 f"{held.full_title} is no longer in the store: it was deleted, or its study ended "
                 "without it"
             ) from error
-        self._leases.release(trial.held)
+        self._release(trial)
         if not counts:
             raise LeaseLost(
                 f"{held.full_title} has ended already, with another's result or because it was "
@@ -148,9 +152,20 @@ class Asker:
                     raise
 
         patiently(fail)
-        self._leases.release(trial.held)
+        self._release(trial)
         trial.told = error
         patiently(self._look)
+
+    def _delivered(self, trial: AskedTrial, outcome: Mapping[str, Any]) -> bool:
+        """Deliver a result and what was saved with it; return whether it counts."""
+        held, saved = trial.held.trial, trial.saved
+        files = () if outcome.get("pruned") is True else saved.all()
+        artifacts = upload(self._store, held, files, saved.where)
+        return self._store.queue.finish(held.id, str(held.token), outcome, None, artifacts)
+
+    def _release(self, trial: AskedTrial) -> None:
+        self._leases.release(trial.held)
+        trial.saved.discard()
 
     def _was_told(self, trial: AskedTrial, what: Mapping[str, Any]) -> bool:
         if trial.told is not None and trial.told != what:
@@ -223,7 +238,7 @@ class Asker:
         def report(progress: Mapping[str, Any], _: float) -> None:
             encoded("the reported progress", progress, LARGEST_PROGRESS)
             leases.report(held, progress)
-            pruner.look(progress)
+            pruner.take_report(progress)
 
         context = Context(
             device=DEVICE,
@@ -232,6 +247,7 @@ class Asker:
             should_stop=lambda: held.lost.is_set() or held.cancelled.is_set() or pruner.has_pruned,
             trial=trial,
             store=self._store,
+            files=self._outbox.files(str(trial.token)),
             is_pruned=lambda: pruner.has_pruned,
         )
         return AskedTrial(held, context, pruner)

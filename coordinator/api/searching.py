@@ -243,7 +243,7 @@ class _Watching:
         for trial in sorted(ended, key=end_of):
             self._ended.add(trial.id)
             if self._on_trial_end is not None:
-                self._on_trial_end(self._study, StudyTrial.of(trial))
+                self._on_trial_end(self._study, StudyTrial.of(trial, self._study))
 
     def _trials(self) -> list[Trial]:
         return self._study.store.trials.find(self._study.name, SEARCH)

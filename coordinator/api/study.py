@@ -42,6 +42,7 @@ from hyperhive.model.model_files import WEIGHTS_FILE
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trials.terms import ASK, SEARCH
+from hyperhive.worker.outbox import Outbox
 
 LEASE_S = 60.0
 _EXTENDS = {
@@ -91,7 +92,7 @@ class Study:
     def trials(self) -> list[StudyTrial]:
         """All trials of its search, by number."""
         self._stored()  # raises NotFound
-        return [StudyTrial.of(trial) for trial in self.store.trials.find(self._name, SEARCH)]
+        return [StudyTrial.of(trial, self) for trial in self.store.trials.find(self._name, SEARCH)]
 
     @property
     def best(self) -> StudyTrial | None:
@@ -100,7 +101,7 @@ class Study:
         Of a study that has ended with repeats, the one that they chose.
         """
         best = best_of_study(self._stored(), self.store.trials.find(self._name, SEARCH))
-        return None if best is None else StudyTrial.of(best)
+        return None if best is None else StudyTrial.of(best, self)
 
     @property
     def repeats(self) -> list[Repeated]:
@@ -201,7 +202,10 @@ class Study:
                 objective = PlannedStudy.stored(self._name, self._stored().spec).plan.objective
                 self._leases = Leases(self._connection.uri, self._name, objective, self._lease)
                 self._connection.open.callback(self._leases.close)
-                self._asker = Asker(self.store, self._name, self._leases)
+                # Its folder is made when a trial saves its first file.
+                outbox = self._connection.open.push(Outbox(self._leases.identity.worker))
+                outbox.clean_up_for_the_dead()
+                self._asker = Asker(self.store, self._name, self._leases, outbox)
             asked = self._asker.ask()
         if asked is not None:
             asked.study = self

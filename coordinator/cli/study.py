@@ -9,6 +9,7 @@ import typer
 
 from hyperhive.common.console import console, tell
 from hyperhive.common.streams import log_handler
+from hyperhive.coordinator.cli.artifacts import artifacts
 from hyperhive.coordinator.cli.coordinator import MODELS, TIMEOUT
 from hyperhive.coordinator.cli.enqueue import enqueue
 from hyperhive.coordinator.cli.results import compare, export, import_
@@ -85,7 +86,7 @@ def delete(
     mongo: Optional[str] = MONGO,
     mongod: Optional[str] = MONGOD,
 ) -> None:
-    """Delete a study, its trials and their weights, even while it runs.
+    """Delete a study, its trials, their weights and artifacts, even while it runs.
 
     Its data set stays in the store for other studies. A model that was written to a folder stays
     there. Of an experiment of hyperopt's, jobs and attachments are deleted, and its fmin ends.
@@ -111,6 +112,7 @@ def delete(
     tell(f"study {name} deleted")
 
 
+study_app.command()(artifacts)
 study_app.command()(enqueue)
 study_app.command("export")(export)
 study_app.command("import")(import_)

@@ -39,8 +39,8 @@ def to_hyperopt_trials(store: Store, study: str) -> Trials:
     """Return the trials of a study's search that have ended, as a ``Trials`` in memory.
 
     ``fmin``, ``tpe.suggest``, ``best_trial``, ``argmin`` and ``space_eval`` take it. A trial whose
-    loss is no finite number, or that diverged, has the status ``fail``, as hyperopt cannot rank it.
-    Raises ``NotFound``.
+    loss is no finite number, or that diverged, has the status ``fail``, as hyperopt cannot rank it;
+    so has one that was pruned, as it must not be the best. Raises ``NotFound``.
     """
     searched = parameters(Study.stored(study, store.study(study).spec).plan.space)
     trials = Trials()
@@ -82,7 +82,7 @@ def _document(
         "idxs": {label: [trial.tid] * len(values) for label, values in vals.items()},
         "vals": vals,
     }
-    is_ranked = finite_loss(trial) is not None and not trial.diverged
+    is_ranked = finite_loss(trial) is not None and not (trial.diverged or trial.pruned)
     result = {**trial.result, "status": STATUS_OK if is_ranked else STATUS_FAIL}
     (document,) = trials.new_trial_docs([trial.tid], [None], [result], [misc])
     document["state"] = JOB_STATE_DONE if trial.status is Status.DONE else JOB_STATE_ERROR

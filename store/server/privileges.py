@@ -34,7 +34,8 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "benchmarks": ("find", "insert", "update"),
         "objectives": ("find",),
         "uploads": ("insert", "update"),
-        # PyMongo lists GridFS's indexes before the first upload, and makes those that are missing.
+        # Workers of earlier versions upload by PyMongo's GridFS, which lists its indexes before the
+        # first upload, and makes those that are missing.
         "fs.files": ("find", "insert", "listIndexes"),
         "fs.chunks": ("find", "insert", "listIndexes"),
     },

@@ -32,6 +32,7 @@ from typing import Any, Dict, Iterable, Mapping, Sequence
 
 from pymongo import ASCENDING, DESCENDING
 
+from hyperhive.store.artifacts import file_ids
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.trials import copies
 from hyperhive.store.trials.draft import Draft
@@ -90,6 +91,7 @@ class TrialQueue(TrialWriter):
             self._jobs.create_index([("state", ASCENDING), ("_id", ASCENDING)])
             self._jobs.create_index([("issued.token", ASCENDING)])
             self._jobs.create_index([("artifact.file_id", ASCENDING)], sparse=True)
+            self._jobs.create_index([("artifacts.file_id", ASCENDING)], sparse=True)
 
     # -- taking a trial -------------------------------------------------------------------------
 
@@ -252,6 +254,7 @@ class TrialQueue(TrialWriter):
         token: str,
         result: Mapping[str, Any],
         artifact: Mapping[str, Any] | None = None,
+        artifacts: Sequence[Mapping[str, Any]] = (),
     ) -> bool:
         """Deliver a result; return whether it is the one that counts.
 
@@ -262,9 +265,12 @@ class TrialQueue(TrialWriter):
         that comes after another's, or after a cancel, is kept under ``late`` and never counted.
         Raises ``LeaseLost`` if this token was never issued for this trial, or if the trial was
         deleted.
+
+        ``artifact`` says where its weights are, ``artifacts`` where the files that it saved
+        (``Artifact.as_document``). Those of a result that does not count become orphans.
         """
         which = {"_id": trial_id, "issued.token": token, "$or": [_UNENDED, _LOST]}
-        if self._update(which, finished_by(token, result, artifact)) is not None:
+        if self._update(which, finished_by(token, result, artifact, artifacts)) is not None:
             return True
         return self._late(trial_id, token, result)
 
@@ -286,9 +292,9 @@ class TrialQueue(TrialWriter):
         raise LeaseLost("a result was delivered for a trial that was never claimed under its token")
 
     def drop_artifact(self, trial: Trial) -> Trial:
-        """Forget where a finished trial's weights are; call it before the weights are deleted."""
+        """Forget where a finished trial's weights and artifacts are, before they are deleted."""
         which = {"_id": trial.id, "state": int(Status.DONE), "winner": trial.winner}
-        updated = self._update(which, {"artifact": None, "version": RISE})
+        updated = self._update(which, {"artifact": None, "artifacts": [], "version": RISE})
         if updated is None:
             raise LeaseLost(
                 f"trial {trial.tid} has no finished result whose weights can be dropped"
@@ -360,14 +366,14 @@ class TrialQueue(TrialWriter):
             return int(self._jobs.delete_many(which).deleted_count)
 
     def delete_all(self, study: str) -> list[Any]:
-        """Delete all trials of a study; return the ids of the files that hold their weights.
+        """Delete all trials of a study; return the ids of the files that they refer to.
 
         A worker that holds one of them finds its lease lost.
         """
         which = {"exp_key": {"$in": experiment_keys(study)}, **A_STUDYS}
         with self._guard():
-            # A worker writes where weights are: only what has the type of an id is believed.
-            with_weights = {**which, "artifact.file_id": {"$type": "objectId"}}
-            files = list(self._jobs.distinct("artifact.file_id", with_weights))
+            parts = {"artifact.file_id": 1, "artifacts.file_id": 1}
+            trials = map(Trial.from_document, self._jobs.find(which, parts))
+            files = {file_id for trial in trials for file_id in file_ids(trial)}
             self._jobs.delete_many(which)
-        return files
+        return list(files)

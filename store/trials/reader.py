@@ -240,9 +240,10 @@ class TrialReader:
             return {each["_id"]: each.get("cancel_requested") is True for each in documents}
 
     def refers_to(self, file_id: Any) -> bool:
-        """Return whether a trial's weights are in this file."""
+        """Return whether a trial's weights, or an artifact of it, are in this file."""
+        files = [{"artifact.file_id": file_id}, {"artifacts.file_id": file_id}]
         with self._guard():
-            return self._jobs.find_one({"artifact.file_id": file_id}, {"_id": 1}) is not None
+            return self._jobs.find_one({"$or": files}, {"_id": 1}) is not None
 
 
 def _of(keys: Iterable[str]) -> _Document:

@@ -124,6 +124,11 @@ class Trial:
         return self.result.get("pruned") is True
 
     @property
+    def has_files(self) -> bool:
+        """Whether it says where weights or artifacts of it are."""
+        return self.artifact is not None or bool(self.artifacts)
+
+    @property
     def share(self) -> float | None:
         """How much of a finished trial was run, 0 to 1; None if it was pruned at an unknown point.
 

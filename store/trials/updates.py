@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Sequence
 
 from hyperhive.common.text import storable
 from hyperhive.store.trials.draft import NO_PRUNER, Draft, Goal
@@ -162,7 +162,10 @@ def issued(worker: Any, token: str) -> _Document:
 
 
 def finished_by(
-    token: str, result: Mapping[str, Any], artifact: Mapping[str, Any] | None
+    token: str,
+    result: Mapping[str, Any],
+    artifact: Mapping[str, Any] | None,
+    artifacts: Sequence[Mapping[str, Any]],
 ) -> _Document:
     """Return the changes that a result makes; the owner becomes the worker that had the token."""
     is_the_winner = {"$eq": ["$$this.token", literal(token)]}
@@ -177,6 +180,7 @@ def finished_by(
         "owner": {"$reduce": winner},
         "result": literal(result),
         "artifact": literal(artifact),
+        "artifacts": literal(list(artifacts)),
         "error": None,
         "lease_until": None,
         **CHANGES_HANDS,

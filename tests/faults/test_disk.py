@@ -9,14 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 from shlex import quote
-from typing import Callable
 
 import numpy as np
 import pytest
 from support import proxy, quick
-from support.fleet import Fleet, answers, running
+from support.fleet import Fleet, answers, die_after, running
 from support.home import Home, Program, until
-from support.proxy import Command, Proxy
+from support.proxy import Proxy
 
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
@@ -50,24 +49,6 @@ def test_17_a_worker_killed_in_an_upload_leaves_a_result_that_is_delivered(fleet
         assert store.collect_orphans(older_than=0) == 0
         assert (files.count_documents({}), chunks.count_documents({})) == (1, 1)
         quick.all_done_once(store)
-
-
-def die_after(fleet: Fleet, between: Proxy, command: Callable[[Command], bool]) -> None:
-    """Start a worker that is killed when the server has executed a command, before the reply."""
-    slots: list[int] = []
-
-    def kill(answered: Command) -> bool:
-        if command(answered):
-            slots.extend(fleet.home.slots(worker))
-            worker.signal(signal.SIGSTOP)  # it must not start another slot
-            for pid in slots:
-                os.kill(pid, signal.SIGKILL)
-        return bool(slots)
-
-    between.drop = kill
-    worker = fleet.worker(uri=between.uri(fleet.uri))
-    until(lambda: slots, "the end of a worker")
-    fleet.kill(worker)
 
 
 # -- 18: a full disk ---------------------------------------------------------------------------

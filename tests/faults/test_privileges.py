@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 
 import pytest
+from gridfs import GridFSBucket
 from support.bench import living, succeeds
 from support.home import until
 
@@ -372,6 +373,14 @@ def a_coordinators_work(store: Store, user: Store) -> None:
     empty(store, user)
     user.ping()
     user.ensure_indexes()  # it may not make them, but they exist
+    trials = MongoTrials(MongoJobs(user), exp_key="e")
+    trials.new_trial_ids(1)  # creates hyperopt's counter
+    trials.attachments["domain"] = b"pickle"
+    assert trials.attachments["domain"] == b"pickle"
+    del trials.attachments["domain"]
+    (tid,) = trials.new_trial_ids(1)
+    assert tid == 1
+
     user.datasets.publish("set", b"x", {})
     assert user.datasets.fetch("set") == b"x"
     user.studies.open("s", {"trials": 1})
@@ -388,20 +397,13 @@ def a_coordinators_work(store: Store, user: Store) -> None:
     trial = store.queue.claim("w", new_token(), ["lenet5"])
     assert trial is not None
     artifact = store.blobs.put(b"weights", "weights").as_document()
-    store.queue.finish(trial.id, str(trial.token), {"loss": 1.0}, artifact)
+    saved = {"name": "a", **store.blobs.put(b"saved", "a").as_document()}
+    store.queue.finish(trial.id, str(trial.token), {"loss": 1.0}, artifact, [saved])
     assert user.queue.expire() == 0
     assert user.collect_orphans() == 0
     user.drop_weights(user.trials.find("s")[0])
     user.studies.conclude("s", {})
     user.delete_study("s")
-
-    trials = MongoTrials(MongoJobs(user), exp_key="e")
-    trials.new_trial_ids(1)  # creates hyperopt's counter
-    trials.attachments["domain"] = b"pickle"
-    assert trials.attachments["domain"] == b"pickle"
-    del trials.attachments["domain"]
-    (tid,) = trials.new_trial_ids(1)
-    assert tid == 1
 
 
 def a_workers_work(store: Store, user: Store) -> None:
@@ -411,6 +413,8 @@ def a_workers_work(store: Store, user: Store) -> None:
         store.queue.post(Draft("s", tid, {}, {}, objective="lenet5"))
     user.ping()
     assert user.identity() == store.identity()
+    with user.guard():  # as a worker of an earlier version uploads
+        GridFSBucket(user.database).upload_from_stream("weights", b"weights")
     user.workers.report("w", None, "cpu", {}, None)
     assert user.orders.of("w") is None
     assert user.trials.waiting_for_others([], "s") == [("s", "lenet5", 4)]

@@ -34,6 +34,8 @@ RUBBISH: list[dict[str, Any]] = [
     *({field: None} for field in ("fence", "version", "attempts", "state", "misc", "result")),
     *({field: 3} for field in ("late", "issued", "excluded", "token", "owner", "winner", "pace")),
     *({field: 3} for field in ("progress", "artifact", "config", "error", "cancel_requested")),
+    {"artifacts": 3},
+    {"artifacts": [3, {"name": [], "file_id": {}, "length": "x"}]},
     *({field: [1]} for field in ("fence", "attempts", "state", "result", "misc", "config")),
     *({"misc." + field: 3} for field in ("cmd", "vals", "idxs", "tid")),
     {"misc.cmd": {"0": "objective"}},

@@ -39,7 +39,7 @@ def claimed(jobs: MongoJobs) -> Trial:
 
 def attach(jobs: MongoJobs, trial: Trial, stops: bool = False) -> MongoCtrl:
     nothing: Any = None
-    context = Context("cpu", nothing, nothing, lambda: stops, trial, jobs.store)
+    context = Context("cpu", nothing, nothing, lambda: stops, trial, jobs.store, nothing)
     ctrl = MongoCtrl(MongoTrials(jobs, "e", refresh=False), jobs.get(trial.id), read_only=False)
     pickled._attach({"a": b"1", "b": b"2"}, ctrl, context)
     return ctrl

@@ -244,7 +244,7 @@ def test_a_young_upload_is_left_alone(store: Store) -> None:
     """An upload that may still be delivered stays, by the server's clock; older ones do not."""
     young, old = interrupted(store), interrupted(store)
     database(store).uploads.update_one(
-        {"_id": old}, [{"$set": {"started": {"$subtract": ["$started", 3_600_000]}}}]
+        {"_id": old}, [{"$set": {"renewed": {"$subtract": ["$renewed", 3_600_000]}}}]
     )
     assert store.blobs.uploads_older_than(60) == [old]
     assert store.collect_orphans(older_than=60) == 1

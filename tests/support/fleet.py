@@ -15,6 +15,7 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import SEARCH, Status
 from hyperhive.store.trials.trial import Trial
 from support.home import Home, Program, until
+from support.proxy import Command, Drop, Proxy
 
 PLUGIN = Path(__file__).resolve().parent / "plugin"
 STUDY = """
@@ -185,3 +186,21 @@ def answers(store: Store) -> bool:
     except StoreUnavailable:
         return False
     return True
+
+
+def die_after(fleet: Fleet, between: Proxy, command: Drop, *arguments: str) -> None:
+    """Start a worker that is killed when the server has executed a command, before the reply."""
+    slots: list[int] = []
+
+    def kill(answered: Command) -> bool:
+        if command(answered):
+            slots.extend(fleet.home.slots(worker))
+            worker.signal(signal.SIGSTOP)  # it must not start another slot
+            for pid in slots:
+                os.kill(pid, signal.SIGKILL)
+        return bool(slots)
+
+    between.drop = kill
+    worker = fleet.worker(*arguments, uri=between.uri(fleet.uri))
+    until(lambda: slots, "the end of a worker")
+    fleet.kill(worker)

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -102,7 +103,8 @@ def test_a_pruned_trial_is_called_so(store: Store) -> None:
     done(store, 2, adam(0.03), result={**early, "diverged": True, "loss": math.inf})
     trials = store.trials.find("s")
     assert [row["status"] for row in rows(store, "s")] == ["done", "pruned", "pruned"]
-    assert [StudyTrial.of(trial).state for trial in trials] == ["done", "pruned", "pruned"]
+    shown = [StudyTrial.of(trial, SimpleNamespace(store=store)) for trial in trials]
+    assert [trial.state for trial in shown] == ["done", "pruned", "pruned"]
     assert list(map(outcome, trials)) == ["50.0 %", "pruned at 50.0 %", "diverged"]
     assert [trial.share for trial in trials] == [1.0, 0.25, 0.25]
     assert trials[1].metrics == {"loss": 0.5, "validation_accuracy": 0.5}

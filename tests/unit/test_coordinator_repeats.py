@@ -393,8 +393,9 @@ def test_weights_of_repeats_are_dropped(store: Store, mongo_uri: str) -> None:
 
     def with_weights(store: Store, trial: Trial) -> None:
         weights = store.blobs.put(b"weights", "w").as_document()
+        saved = {"name": "a", **store.blobs.put(b"saved", "a").as_document()}
         result = {"status": "ok", "loss": loss_of(trial)}
-        store.queue.finish(trial.id, str(trial.token), result, weights)
+        store.queue.finish(trial.id, str(trial.token), result, weights, [saved])
 
     study = open_study(store, plan(repeats=1), None)
     search = Search(store, study, lambda snapshot: None, threading.Event())
@@ -402,9 +403,10 @@ def test_weights_of_repeats_are_dropped(store: Store, mongo_uri: str) -> None:
         trials = search.run()
         ended = search.repeats(trials[:1])
     assert ended[0].artifact is not None
+    assert ended[0].artifacts
     (repeat,) = repeats(store)
-    assert (repeat.status, repeat.artifact) == (Status.DONE, None)
-    assert len(list(store.database["fs.files"].find())) == len(trials)
+    assert (repeat.status, repeat.artifact, repeat.artifacts) == (Status.DONE, None, ())
+    assert len(list(store.database["fs.files"].find())) == 2 * len(trials)
 
 
 def test_repeats_go_out_and_come_in_again(store: Store, mongo_uri: str, tmp_path: Path) -> None:

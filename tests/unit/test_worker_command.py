@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import pytest
 from support.home import until
@@ -24,12 +26,20 @@ PYTHON = sys.executable
 
 
 class Trial:
-    """A running trial, and its reports."""
+    """A running trial, its reports, and the files that a program left for it."""
 
     seed = 5
 
     def __init__(self) -> None:
         self.reports: list[dict[str, Any]] = []
+        self.left: dict[str, bytes] = {}
+
+    @contextlib.contextmanager
+    def files_left(self) -> Iterator[Path]:
+        """Give a folder, and keep what is in it in the end."""
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+            self.left = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
     def report(self, step: float, **metrics: Any) -> None:
         """Keep a report."""
@@ -175,6 +185,20 @@ def test_an_object_with_a_step_is_a_report_at_once(tmp_path: Path) -> None:
     assert trial.reports == [{"step": 1, "accuracy": 0.5}]
 
 
+def test_what_a_program_leaves_is_kept() -> None:
+    """In the folder that a variable names, beside all other variables."""
+    trial = Trial()
+    leaves = """
+        import os, pathlib
+        folder = pathlib.Path(os.environ["HYPERHIVE_ARTIFACTS"])
+        (folder / "path.txt").write_text(os.environ["PATH"])
+        print(1)
+    """
+    for _ in range(2):
+        assert run(leaves, trial=trial) == 1
+        assert trial.left == {"path.txt": os.environ["PATH"].encode()}
+
+
 def test_a_program_without_a_result_is_refused() -> None:
     """It says what the last line must be."""
     with pytest.raises(BadResult, match="printed no result: its last line must be its loss, or"):
@@ -248,8 +272,9 @@ def test_a_program_dies_with_its_worker(tmp_path: Path) -> None:
         [
             PYTHON,
             "-c",
-            "import hyperhive, sys, types\n"
-            "trial = types.SimpleNamespace(should_stop=lambda: False)\n"
+            "import contextlib, hyperhive, sys, types\n"
+            "left = lambda: contextlib.nullcontext('')\n"
+            "trial = types.SimpleNamespace(should_stop=lambda: False, files_left=left)\n"
             "hyperhive.command(sys.argv[1])({}, trial)",
             f"{PYTHON} {tmp_path / 'program.py'}",
         ],

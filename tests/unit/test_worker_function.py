@@ -160,7 +160,7 @@ def test_a_report_may_say_how_many_steps_there_are() -> None:
         (4, {"accuracy": "high"}, "digits.py:train reported str 'high' as accuracy: it must be"),
         (4, {"accuracy": None}, "reported nothing (None) as accuracy: it must be a number"),
         (4, {"of": "ten"}, "reported str 'ten' as of: it must be a number"),
-        (4, {"of": 0}, "digits.py:train reported a step of 0: that must be above 0"),
+        (4, {"of": 0}, "digits.py:train reported a step of=0: that must be above 0"),
         (4, {"loss": np.zeros(3)}, "reported ndarray of shape [3] as loss: it must be a number"),
     ],
 )

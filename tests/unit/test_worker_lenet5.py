@@ -38,7 +38,8 @@ class Bench:
             lambda progress, seconds: self.reports.append((progress, seconds)),
             lambda: len(self.reports) >= stop_after,
             None,  # type: ignore[arg-type]  # LeNet-5 uses neither the trial
-            None,  # type: ignore[arg-type]  # nor for the store
+            None,  # type: ignore[arg-type]  # nor the store
+            None,  # type: ignore[arg-type]  # nor saved files
             lambda: prunes,
         )
 

@@ -58,7 +58,7 @@ def ran(store: Store, start: Start, objective: Any, pruner: str = MEDIAN, **fiel
     return the_trial(store, MINE)
 
 
-def reporting(losses: Sequence[Any], asks: bool = False, of: float | None = None) -> Any:
+def reporting(losses: Sequence[Any], asks: bool = True, of: float | None = None) -> Any:
     """Return a function that reports these losses, step by step, and returns 0."""
 
     def train(config: Mapping[str, Any], trial: RunningTrial) -> float:
@@ -143,33 +143,30 @@ def test_a_rule_prunes_what_is_worse_than_enough_others(
 def test_a_function_is_ended_with_its_last_value(store: Store, start: Start, asks: bool) -> None:
     """It is DONE, whatever the function returned, and its best loss so far was compared."""
     others(store, {"1/10": 0.9, "1/5": 0.35})
-    trial = ran(store, start, reporting([0.4, 0.6, 0.1], asks, of=10))
-    assert (trial.status, trial.attempts, trial.pruned, trial.share) == (Status.DONE, 1, True, 0.2)
-    assert (trial.loss, trial.artifact) == (0.6, None)
+    last = 0.6 if asks else 0.7  # a function that does not ask learns it at its next report
+    trial = ran(store, start, reporting([0.4, 0.6, 0.7, 0.1], asks, of=10))
+    assert (trial.status, trial.attempts, trial.pruned) == (Status.DONE, 1, True)
+    assert (trial.loss, trial.artifact, trial.metrics) == (last, None, {"loss": last})
     assert trial.rungs == {"1/10": 0.4, "1/5": 0.4}
-    assert [entry["step"] for entry in trial.result["history"]] == [1, 2]
-    assert trial.metrics == {"loss": 0.6}
+    assert [entry["step"] for entry in trial.result["history"]] == [1, 2] + [3] * (not asks)
+    assert trial.share == (0.2 if asks else 0.3)
 
 
-def test_the_first_report_ends_a_function_that_has_not_asked_before(
-    store: Store, start: Start
-) -> None:
-    """It may ask afterwards, and then is not interrupted by a report."""
+def test_the_report_at_which_a_trial_is_pruned_returns(store: Store, start: Start) -> None:
+    """So a function can ask and end in an order of its own; the next report raises."""
     others(store, {"1/10": 0.1})
     seen = []
 
     def train(config: Mapping[str, Any], trial: RunningTrial) -> float:
-        assert not trial.should_stop()
         trial.report(1, of=10, loss=0.5)
         seen.append(trial.should_stop())
-        trial.report(2, of=10, loss=0.4)  # it is not decided again, and this is its last value
         with pytest.raises(Stopped):
-            trial.report(3, of=10, loss=0.3)
+            trial.report(2, of=10, loss=0.4)  # it is not decided again, and this is its last value
         raise KeyError("in an end of its own")
 
     trial = ran(store, start, FunctionObjective(train))
     assert seen == [True]
-    assert (trial.status, trial.pruned, trial.loss) == (Status.DONE, True, 0.3)
+    assert (trial.status, trial.pruned, trial.loss) == (Status.DONE, True, 0.4)
     assert trial.rungs == {"1/10": 0.5}
 
 
@@ -179,7 +176,7 @@ def test_a_larger_metric_is_better_if_it_is_to_be_maximized(store: Store, start:
     goal = Goal("accuracy", "maximize")
 
     def train(config: Mapping[str, Any], trial: RunningTrial) -> float:
-        for step, accuracy in enumerate([0.7, 0.7, 0.9], 1):
+        for step, accuracy in enumerate([0.7, 0.7, 0.7, 0.9], 1):
             trial.report(step, of=10, loss=9.0, accuracy=accuracy)
         return 0.0
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # these load PyMongo and NumPy, which an objective of one's o
     from hyperhive.model.data.dataset import Dataset
     from hyperhive.store.store import Store
     from hyperhive.store.trials.trial import Trial
+    from hyperhive.worker.objectives.saving import SavedFiles
 
 
 class Stopped(Exception):
@@ -64,6 +65,8 @@ class Context:
         should_stop: call it often; when it returns true, raise ``Stopped``.
         trial: the trial to run.
         store: the store that the trial is in.
+        files: ``files.save(name, content)`` keeps bytes, or the file of a path, as an artifact of
+            the trial, to be delivered with the outcome.
         is_pruned: tells, once ``should_stop`` has returned true, whether that is because others
             were better at the same point. Then an objective may return in place of raising
             ``Stopped``: its outcome is kept, but for the weights, with the last reported value.
@@ -75,6 +78,7 @@ class Context:
     should_stop: Callable[[], bool]
     trial: Trial
     store: Store
+    files: SavedFiles
     is_pruned: Callable[[], bool] = lambda: False
 
 

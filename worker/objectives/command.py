@@ -23,6 +23,9 @@ from hyperhive.common.values import is_number
 from hyperhive.worker.objectives.api import BadResult, Stopped
 from hyperhive.worker.objectives.function import RunningTrial
 
+ARTIFACTS = "HYPERHIVE_ARTIFACTS"
+"""The variable that names the folder of the files that a program leaves to be saved."""
+
 _FIELD = re.compile(r"\{([^{}\s\"':,]+)\}")
 _SEED = "trial.seed"
 _ASK_EVERY_S = 0.2
@@ -47,7 +50,8 @@ class Command:
     and text as they are, anything else as JSON; ``{trial.seed}`` for the trial's seed. The command
     is split into words as a shell does it, before the values are put in; there is no shell. The
     program's last line that is a number, or an object of JSON, is what it found; an object with
-    ``step`` is a report, at once.
+    ``step`` is a report, at once. The files that it leaves in the folder ``$HYPERHIVE_ARTIFACTS``
+    are saved.
 
     Raises ``UsageError`` for a command that is no text, has no program, or an open quotation.
     """
@@ -84,7 +88,8 @@ class Command:
                 "a value of the configuration has a character NUL: no program takes it"
             )
         found = None
-        with _running([_program(words[0]), *words[1:]]) as program:
+        run = [_program(words[0]), *words[1:]]
+        with trial.files_left() as folder, _running(run, folder) as program:
             for line in program.lines(trial):
                 parsed = _parsed(line)
                 if parsed is None:
@@ -183,8 +188,9 @@ class _Program:
 
 
 @contextlib.contextmanager
-def _running(command: list[str]) -> Iterator[_Program]:
+def _running(command: list[str], artifacts: Path) -> Iterator[_Program]:
     """Run a program while the context is open, or this process lives, and no longer."""
+    os.putenv(ARTIFACTS, str(artifacts))  # beside all else that the program inherits
     try:
         process = subprocess.Popen(
             command,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import math
 import os
-from typing import Any, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 from hyperhive.common.values import is_number, number
 from hyperhive.store.trials.draft import Goal
 from hyperhive.worker.objectives.api import BadResult, Context, Outcome, Stopped
 from hyperhive.worker.objectives.goal import WORST_LOSS
+
+if TYPE_CHECKING:  # it loads PyMongo, which an objective of one's own may not need
+    from hyperhive.worker.objectives.saving import Content
 
 _MOST_NUMBERS = 100_000
 """Of the reports that are kept with a result, whose size is limited: about 3 MB."""
@@ -40,7 +45,6 @@ class RunningTrial:
         self._who = who or str(context.trial.objective)
         self._process = os.getpid()
         self._last_step = -math.inf
-        self._asks = False
         self._kept = 0
         self.number: int = context.trial.tid
         self.seed: int = context.trial.seed or 0  # a coordinator of an earlier version gave none
@@ -59,12 +63,12 @@ class RunningTrial:
                 when the study's pruner ends some early.
             metrics: a number each, of Python's, NumPy's or PyTorch's.
 
-        Raises ``Stopped`` if the trial has to end; let it pass. If that is because it was pruned, a
-        function that asks ``should_stop`` between its reports is not interrupted. Raises
-        ``BadResult`` for a step that does not rise, and for a metric that is no number.
+        Raises ``Stopped`` if the trial has to end; let it pass. The report at which it is pruned
+        returns, so that a function can ask ``should_stop`` and end without an exception; the next
+        one raises. Raises ``BadResult`` for a step that does not rise, and for a metric that is no
+        number.
         """
-        if os.getpid() != self._process:
-            raise RuntimeError("trial.report works only in the process in which the function began")
+        self._require_own_process("trial.report")
         entry = {name: _scalar(value) for name, value in {"step": step, **metrics}.items()}
         length = {} if of is None else {"of": _scalar(of)}
         for name, value in {**entry, **length}.items():
@@ -76,20 +80,35 @@ class RunningTrial:
                 f"reported step {entry['step']} after step {self._last_step:g}: steps must rise"
             )
         if of is not None and not length["of"] > 0:
-            raise self._refusal(f"reported a step of {length['of']}: that must be above 0")
+            raise self._refusal(f"reported a step of={length['of']}: that must be above 0")
         self._last_step = at
         self._keep(entry)
+        was_pruned = self._context.is_pruned()
         self._context.report({"step": entry["step"], **length, **entry}, _UNKNOWN_S)
-        will_ask, self._asks = self._asks, False
-        if self._must_stop() and not (will_ask and self._context.is_pruned()):
+        if self.should_stop() and (was_pruned or not self._context.is_pruned()):
             raise Stopped
+
+    def save(self, name: str, content: Content) -> None:
+        """Keep a file with the trial's result: ``study.best.artifact(name)`` returns it.
+
+        It is copied at once. One that has this name already is replaced.
+
+        Args:
+            name: 1 to 100 letters, digits, dots, underscores and hyphens; no dot begins it.
+            content: bytes, or the path of a file.
+
+        Raises ``BadResult`` for a name, a content or a size that no artifact may have, ``OSError``
+        if the path cannot be read, and ``DeviceError`` if this device has no room for the copy.
+        """
+        self._require_own_process("trial.save")
+        self._context.files.save(name, content)
+
+    def files_left(self) -> contextlib.AbstractContextManager[Path]:
+        """Return a context that gives an empty folder; its files are saved at the end."""
+        return self._context.files.folder()
 
     def should_stop(self) -> bool:
         """Return whether the trial has to end; then return from the function, or report."""
-        self._asks = True
-        return self._must_stop()
-
-    def _must_stop(self) -> bool:
         self.was_told_to_stop = self.was_told_to_stop or self._context.should_stop()
         return self.was_told_to_stop
 
@@ -99,6 +118,10 @@ class RunningTrial:
         if self._kept > _MOST_NUMBERS:
             self.history = self.history[::-2][::-1]  # the last one stays
             self._kept = sum(map(len, self.history))
+
+    def _require_own_process(self, what: str) -> None:
+        if os.getpid() != self._process:
+            raise RuntimeError(f"{what} works only in the process in which the function began")
 
     def _refusal(self, said: str) -> BadResult:
         return BadResult(f"{self._who} {said}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
 from typing import Any, Mapping
@@ -17,6 +16,9 @@ from hyperhive.worker.objectives.goal import WORST_LOSS, loss_of
 from hyperhive.worker.pruning.rules import RULES, Rule
 
 log = logging.getLogger(__name__)
+
+_warned: set[tuple[str, str]] = set()
+"""The studies, and their metrics, of which the log has said that none is reported."""
 
 
 class Pruner:
@@ -45,10 +47,11 @@ class Pruner:
         if self._rule is None and held.trial.pruner != NO_PRUNER:
             log.warning(
                 "%s: this hyperhive has no pruner %.40r, so the trial runs to its end",
-                *(held.trial.full_title, held.trial.pruner),
+                held.trial.full_title,
+                held.trial.pruner,
             )
 
-    def look(self, progress: Mapping[str, Any]) -> None:
+    def take_report(self, progress: Mapping[str, Any]) -> None:
         """Take a report of the trial, and decide if it has reached a rung."""
         if self._rule is None:
             return
@@ -71,7 +74,7 @@ class Pruner:
         trial = self._held.trial
         try:
             self._store.queue.reach(trial, rung, loss)
-            stands = self._store.trials.at_rung(trial, rung, loss, rule.only_full)
+            standing = self._store.trials.at_rung(trial, rung, loss, rule.only_full)
         except LeaseLost:
             self._held.lost.set()
             return
@@ -80,12 +83,16 @@ class Pruner:
                 log.warning("%s: %s; it goes on without being compared", trial.full_title, error)
             self._was_away = True
             return
-        self.has_pruned = rule.prunes(*stands)
+        self.has_pruned = rule.prunes(*standing)
         if self.has_pruned:
             point = f"{rung} of its length" if "/" in rung else rung
             log.info(
                 "%s: ending it early (%s): at %s, %d of %d others were better",
-                *(trial.full_title, trial.pruner, point, stands.better, stands.others),
+                trial.full_title,
+                trial.pruner,
+                point,
+                standing.better,
+                standing.others,
             )
 
     def outcome(self, found: Mapping[str, Any]) -> Outcome:
@@ -113,10 +120,14 @@ def share_of(progress: Mapping[str, Any], cost: float | None) -> float | None:
     return None if done is None or whole is None or whole <= 0 else done / whole
 
 
-@functools.lru_cache(maxsize=100)
 def _warn_once(study: str, metric: str, pruner: str) -> None:
+    if (study, metric) in _warned:
+        return
+    _warned.add((study, metric))
     log.warning(
         "study %s: a trial has reached the first point of comparison without reporting %s, and "
         "without that none is ended early (pruner %s)",
-        *(study, metric, pruner),
+        study,
+        metric,
+        pruner,
     )

@@ -1,0 +1,88 @@
+"""What trials saved, and how it comes out of the store."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Iterator
+
+from hyperhive.common import files
+from hyperhive.common.errors import OutputError, UsageError
+from hyperhive.coordinator.ranking import WEIGHTS_KEPT
+from hyperhive.store.artifacts import Artifact, artifacts_of
+from hyperhive.store.errors import CorruptBlob, NotFound
+from hyperhive.store.store import Store
+from hyperhive.store.trials.terms import SEARCH
+from hyperhive.store.trials.trial import Trial
+
+_WHY_NONE = f": it saved none, or is not among the best {WEIGHTS_KEPT}, which keep theirs"
+
+
+def searched(store: Store, study: str, number: int | None) -> list[Trial]:
+    """Return the trials of a study's search, or the one of a number. Raises ``NotFound``."""
+    store.study(study)
+    trials = store.trials.find(study, SEARCH, None if number is None else [number])
+    if number is not None and not trials:
+        raise NotFound(f"study {study} has no trial {number}")
+    return trials
+
+
+def read(store: Store, trial: Trial, name: str) -> bytes:
+    """Return the bytes of an artifact. Raises ``NotFound``, ``CorruptBlob``."""
+    artifact = _artifact(trial, name)
+    with _told(trial, artifact):
+        return store.blobs.get(artifact.blob)
+
+
+def download(store: Store, trial: Trial, name: str, path: Path) -> None:
+    """Write an artifact to a file, which appears whole and checked, or not at all.
+
+    Raises ``NotFound``, ``CorruptBlob``, ``OutputError``.
+    """
+    artifact = _artifact(trial, name)
+    try:
+        with _told(trial, artifact), files.replacing(path) as partial, partial.open("wb") as file:
+            store.blobs.download(artifact.blob, file)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror})") from error
+
+
+def download_all(store: Store, trial: Trial, folder: Path) -> list[str]:
+    """Write all artifacts of a trial into a new or empty folder; return their names.
+
+    A worker chose the names: into a folder that has files of the user's, nothing is written.
+    Raises ``UsageError`` for such a folder, ``NotFound`` if there are none, and what ``download``
+    raises.
+    """
+    names = list(artifacts_of(trial))
+    if not names:
+        raise NotFound(f"{trial.full_title} has no artifacts{_WHY_NONE}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(f"the folder {folder} is not empty: name a new one with --to")
+    except OSError as error:
+        raise OutputError(f"the folder {folder} cannot be made ({error.strerror})") from error
+    for name in names:
+        download(store, trial, name, folder / name)
+    return names
+
+
+def _artifact(trial: Trial, name: str) -> Artifact:
+    artifacts = artifacts_of(trial)
+    if name not in artifacts:
+        has = f": it has {', '.join(artifacts)}" if artifacts else _WHY_NONE
+        raise NotFound(f"{trial.full_title} has no artifact {name!r}{has}")
+    return artifacts[name]
+
+
+@contextlib.contextmanager
+def _told(trial: Trial, artifact: Artifact) -> Iterator[None]:
+    """Say of which trial and file an error is."""
+    what = f"the artifact {artifact.name} of {trial.full_title}"
+    try:
+        yield
+    except NotFound as error:
+        raise NotFound(f"{what} was deleted since the trial was read") from error
+    except CorruptBlob as error:
+        raise CorruptBlob(f"{what} does not match its SHA-256: it was damaged or forged") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Iterable
+from typing import Iterable, Sequence
 
 from hyperhive.common.wording import counted
 from hyperhive.store.trials.trial import Trial
@@ -16,6 +16,11 @@ def best_of(trials: Iterable[Trial]) -> Trial | None:
     """Return the trial with the lowest loss, the earliest of equals; None if none has one."""
     ranked = ranking(trials)
     return ranked[0] if ranked else None
+
+
+def winner_of(ranked: Sequence[Trial], winner: int | None) -> Trial | None:
+    """Return the trial of that number or, until a winner is known, the first; None without any."""
+    return next((trial for trial in ranked if trial.tid == winner), ranked[0] if ranked else None)
 
 
 def ranking(trials: Iterable[Trial]) -> list[Trial]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import threading
 import time
 from typing import Any, Callable, Iterable, Sequence, TypeVar
@@ -17,7 +18,7 @@ from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.store.errors import LeaseLost, NotFound, StoreUnavailable, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
-from hyperhive.store.trials.terms import BASELINE, Status, experiment_keys
+from hyperhive.store.trials.terms import BASELINE, REPEAT, Status, experiment_keys
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
@@ -55,7 +56,8 @@ class Search:
         timeout: seconds without a worker that could take a trial, after which it ends with
             ``NoWorker``; None waits forever.
 
-    Every method raises ``StudyWithdrawn`` once somebody has cancelled or deleted the study.
+    Every method raises ``StudyWithdrawn`` once somebody has cancelled or deleted the study, and
+    ``StudyExtended`` once somebody has started it again with more, see ``expect``.
     """
 
     def __init__(
@@ -77,12 +79,13 @@ class Search:
         self._others: dict[Any, Trial] = {}  # by id: those that are not of the search
         self._state = StudyState(study.name, study.plan.trials, ())
 
-    def finish(self, why: str | None = None) -> None:
-        """Ask for the end of the search with the trials that have ended, of all who run it.
+    def expect(self, extended: int) -> None:
+        """Have it end with ``StudyExtended`` once the study has been extended more often."""
+        self._sweep.extended = extended
 
-        ``why`` is the rule that ends it, in words; None if a person asks.
-        """
-        self.persist(lambda: self._store.studies.finish(self._study.name, why))
+    def finish(self) -> None:
+        """Ask for the end of the search with the trials that have ended, of all who run it."""
+        self.persist(lambda: self._store.studies.finish(self._study.name))
 
     def run(self) -> list[Trial]:
         """Search until every trial of the budget has ended; return them all.
@@ -94,6 +97,8 @@ class Search:
         self.persist(self._post_baselines)
         self.persist(self._trials.post_known)
         self.persist(self._look_around)
+        if not self._is_over():  # repeats of an earlier end are of trials that may not be the best
+            self.persist(lambda: self._store.queue.remove(self._study.name, REPEAT))
         while not self._is_over():
             self.persist(self._step)
             self._watch(self._snapshot("searching"))
@@ -142,10 +147,13 @@ class Search:
     def repeats(self, finalists: Sequence[Trial]) -> list[Trial]:
         """Return the repeats of these trials, by tid, once they have ended.
 
-        All are posted at once, so that the workers share them. Their weights are dropped: the
-        winner keeps those of the search. Raises ``Interrupted``.
+        All are posted at once, so that the workers share them; unfinished ones of other trials are
+        withdrawn. Their weights are dropped: the winner keeps those of the search. Raises
+        ``Interrupted``.
         """
         drafts = [draft for trial in finalists for draft in self._study.repeats(trial)]
+        tids = [draft.tid for draft in drafts]
+        self.persist(lambda: self._store.queue.remove(self._study.name, REPEAT, but=tids))
         which = f"the best {len(finalists)}" if len(finalists) > 1 else "the best"
         repeats = self._run_others(drafts, f"repeating {which}")
         self.persist(lambda: self._drop(repeats))
@@ -195,7 +203,7 @@ class Search:
         """Mark the study as one that is to end, if one of its rules says so."""
         why = self._rules.why_stop(self._trials.finished, self._spent)
         if why is not None and not self._sweep.finishes:
-            self._store.studies.finish(self._study.name, why)
+            self._store.studies.finish(self._study.name, why, self._sweep.extended)
             self._sweep.require_study()
 
     def _drop_weights(self) -> None:
@@ -221,11 +229,18 @@ class Search:
 
     def _run_others(self, drafts: Sequence[Draft], phase: str) -> list[Trial]:
         """Post trials of one purpose that is not the search's; return them once all have ended."""
-        trials = self.persist(lambda: self._look_at_others(drafts))
-        while not all(trial.is_final for trial in trials):
-            self._watch(self._snapshot(phase))
-            self._pause(POLL_S)
-            trials = self.persist(lambda: self._look_at_others(drafts))
+        trials: list[Trial] = []
+        waiting = drafts
+        while waiting:
+            trials = self.persist(functools.partial(self._look_at_others, waiting))
+            if all(trial.is_final for trial in trials):
+                # A lost worker's result may have come after its trial was given up.
+                trials = self.persist(lambda: self._look_at_others(drafts))
+            unfinished = {trial.tid for trial in trials if not trial.is_final}
+            waiting = [draft for draft in drafts if draft.tid in unfinished]
+            if waiting:
+                self._watch(self._snapshot(phase))
+                self._pause(POLL_S)
         self.persist(self._sweep.require_study)  # they may have ended because it was cancelled
         return trials
 
@@ -236,6 +251,7 @@ class Search:
         there = {trial.tid for trial in trials}
         missing = [draft for draft in drafts if draft.tid not in there]
         if missing:
+            self._sweep.require_study()
             for draft in missing:
                 self._store.queue.post(draft)
             self._sweep.require_study()  # it was deleted, and these trials with it
@@ -307,6 +323,7 @@ class Sweep:
         """Which rule ended the search, in words; None if none did, or a person."""
         self.refits = True
         """Whether its winner is to be refitted."""
+        self.extended: int | None = None  # so often; None for any number
         self.here: tuple[WorkerRecord, ...] = ()
         self.had_workers = False
 
@@ -332,12 +349,14 @@ class Sweep:
         if now - self._collected_at >= _COLLECT_EVERY_S:
             self._collected_at = now
             self._store.collect_orphans()
+            self._store.forget_orders()
         return True
 
     def require_study(self) -> None:
         """Raise ``StudyWithdrawn`` if the study was cancelled or deleted.
 
-        Trials that were posted meanwhile are cancelled or deleted with it.
+        Trials that were posted meanwhile are cancelled or deleted with it. Raises ``StudyExtended``
+        too: see ``Search.expect``.
         """
         stored = self._store.studies.get(self._study)
         if stored is None:
@@ -346,6 +365,7 @@ class Sweep:
         if stored.cancelled:
             self._store.cancel_study(self._study)
             raise StudyWithdrawn(f"study {self._study} was cancelled")
+        stored.require(self.extended)
         self.finishes, self.refits = stored.finishing, stored.refits
         self.finish_reason = stored.finish_reason
 

@@ -17,7 +17,12 @@ from hyperhive.common.errors import InputError, UsageError
 from hyperhive.common.files import require_writable
 from hyperhive.common.wording import counted, in_words, percent
 from hyperhive.coordinator import experiment
-from hyperhive.coordinator.results.repeated import Repeated, best_of_study, repeated_of, told
+from hyperhive.coordinator.results.repeated import (
+    Repeated,
+    best_of_study,
+    repeat_lines,
+    repeated_of,
+)
 from hyperhive.coordinator.views.wording import facts, judged, on_test_images
 from hyperhive.model import model_files
 from hyperhive.model.card import SAFETENSORS, Card
@@ -151,7 +156,7 @@ def describe_trial(store: Store, name: str, trial: Trial) -> Text:
         "study": f"{name} on {store.address}",
         "state": state,
         "best": f"trial {trial.tid}: {judged(trial)}",
-        **told(repeated_of(result)),
+        **repeat_lines(repeated_of(result)),
     }
     if "dataset" in study.spec:  # nothing else can end with a model
         lines["model"] = "none yet" if reason is None else f"none for predict-cam: {reason}"
@@ -178,7 +183,7 @@ def describe(model: DescribedModel) -> Text:
             "state": model.state,
             "config": _configuration(card.config),
             "tuned": f"{percent(card.validation_accuracy)} of validation images",
-            **told(model.repeated),
+            **repeat_lines(model.repeated),
             "test": on_test_images(card),
             "classes": "{}: {}".format(len(card.classes), ", ".join(card.classes)),
             "weights": f"{len(model.packed) / 1000:.0f} kB, SHA-256 {card.weights_sha256}",

@@ -210,10 +210,16 @@ def require_splittable(dataset: Dataset) -> None:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return how two specifications differ, one phrase per key: ``seed was 0 and is 1``."""
+    """Return how two specifications differ, one phrase per key: ``seed was 0 and is 1``.
+
+    What a specification leaves out has the plan's default.
+    """
+    defaults = (
+        {field.name: field.default for field in dataclasses.fields(Plan)} if not prefix else {}
+    )
     phrases = []
     for key in sorted(set(old) | set(new)):
-        before, after = old.get(key), new.get(key)
+        before, after = (each.get(key, defaults.get(key)) for each in (old, new))
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             phrases += differences(before, after, prefix + key + ".")
         elif before != after:

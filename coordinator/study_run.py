@@ -24,7 +24,7 @@ from hyperhive.model.card import Card
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.model_files import OTHER_WEIGHTS_FILE
 from hyperhive.store.blobs import BlobRef
-from hyperhive.store.errors import NotFound, StudyChanged, StudyWithdrawn
+from hyperhive.store.errors import NotFound, StudyChanged, StudyExtended, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trials.terms import SEARCH, UNTUNED_TID, USUAL_TID
@@ -111,6 +111,7 @@ class StudyRun:
         self._refit = refit
         self._watch = watch
         self._search = Search(store, study, self._look, stop, timeout)
+        self._extended: int | None = None
         self._maker: ModelMaker | None = None
         if dataset is not None:
             self._maker = ModelMaker(store, study, dataset, folder, self._search.persist)
@@ -122,7 +123,7 @@ class StudyRun:
         A study that has ended before is not tested again: its weights are written as they were.
         Raises ``Interrupted`` when stopped, ``NoWorker`` after ``timeout`` seconds without one,
         ``StudyFailed`` if no trial gave a result, or none the model that its objective makes,
-        ``StoreError``.
+        ``StudyExtended`` if the study was started again with more, ``StoreError``.
         """
         concluded = self._concluded()
         if concluded is None:
@@ -143,17 +144,20 @@ class StudyRun:
         The first to know which are the best, and then what their repeats gave, decides that for
         all who run the study: a lost worker's result may come between two of them.
         """
-        name, settle = self._study.name, self._store.studies.settle
+        name = self._study.name
         best = [trial.tid for trial in finalists(trials)]
         if not (best and self._study.plan.repeats):
             return ()
-        tids = self._search.persist(lambda: settle(name, "finalists", best))
+        tids = self._decided("finalists", best)
         found = self._search.persist(lambda: self._store.trials.find(name, SEARCH, tids))
         known = sorted(found, key=lambda trial: tids.index(trial.tid))
-        given = by_mean(known, self._search.repeats(known))
-        documents = [each.as_document() for each in given]
-        stored = self._search.persist(lambda: settle(name, "repeats", documents))
-        return repeated_of({"repeats": stored})
+        results = by_mean(known, self._search.repeats(known))
+        decided = self._decided("repeats", [each.as_document() for each in results])
+        return repeated_of({"repeats": decided})
+
+    def _decided(self, what: str, value: Any) -> Any:
+        decide, name = self._store.studies.decide_once, self._study.name
+        return self._search.persist(lambda: decide(name, what, value, self._extended))
 
     def _winner(self, tid: int) -> Trial:
         """Return the trial of the search that won; raises ``NotFound`` if it cannot be read."""
@@ -268,7 +272,8 @@ class StudyRun:
         # A rule ended it, or its budget: the same command again is to find it as it is.
         budget = max(trials, len(self._study.plan.known))  # a plan has room for what it knows
         kept = None if ended.finish_reason else budget
-        self._search.persist(lambda: self._store.studies.conclude(self._study.name, result, kept))
+        conclude, name = self._store.studies.conclude, self._study.name
+        self._search.persist(lambda: conclude(name, result, kept, self._extended))
 
     def _drawn(self, trials: list[Trial]) -> str | None:
         """Return a sentence if every trial was drawn at random, though an algorithm was chosen."""
@@ -287,11 +292,20 @@ class StudyRun:
         return f"{pruned} of {len(trials)} trials ended early ({rule})" if pruned else None
 
     def _concluded(self) -> Result | None:
-        """Return the result of a study that has ended, its model written; None if it has not."""
+        """Return the result of a study that has ended, its model written; None if it has not.
+
+        Raises ``StudyExtended`` if it has not, and was started again with another plan.
+        """
         stored = self._search.persist(lambda: self._store.studies.get(self._study.name))
-        if stored is None or stored.result is None:
+        if stored is None:
             return None
-        return self._write_again(stored, stored.result)
+        if stored.result is not None:
+            return self._write_again(stored, stored.result)
+        if Study.stored(stored.name, stored.spec).spec() != self._study.spec():
+            raise StudyExtended(stored.name)
+        self._extended = stored.extended
+        self._search.expect(stored.extended)
+        return None
 
     def _write_again(self, stored: StoredStudy, result: dict[str, Any]) -> Result:
         """Write what a study that had ended found, as it is in the store."""

@@ -44,6 +44,16 @@ class StudyChanged(StoreError):
     exit_code = 2
 
 
+class StudyExtended(StoreError):
+    """While a coordinator ran a study, it was started again with more to do, or other rules."""
+
+    def __init__(self, study: str) -> None:
+        super().__init__(
+            f"study {study} was started again with more trials or repeats, or with other rules: "
+            "that run goes on with it, and nothing that was found here is lost"
+        )
+
+
 class StudyWithdrawn(StoreError):
     """Somebody cancelled or deleted the study."""
 

@@ -21,6 +21,9 @@ class Wish(Enum):
     """It runs its trial to the end."""
 
 
+_EFFECTS = {Wish.PAUSE: ("pausing", "paused"), Wish.DRAIN: ("draining", "drained")}
+
+
 @dataclass(frozen=True)
 class Order:
     """An order, which holds until it is withdrawn or another one takes its place.
@@ -42,12 +45,10 @@ class Order:
         """Return whether a worker has to obey it."""
         return self.name in _names(worker)
 
-    def reason(self, holds: bool) -> str:
-        """Return why a worker is paused, for its record; ``holds``: it still runs a trial."""
-        by = f"by {self.by}"
-        if self.wish is Wish.PAUSE:
-            return f"soon, {by}" if holds else by
-        return f"draining, {by}" if holds else f"drained, {by}"
+    def effect(self, holds: bool) -> str:
+        """Return what a worker does about it, for its record; ``holds``: it still runs a trial."""
+        pausing, paused = _EFFECTS[self.wish]
+        return f"{pausing if holds else paused}, by {self.by}"
 
 
 class Orders:
@@ -76,6 +77,14 @@ class Orders:
             if workers:
                 count += self._orders.delete_many({"_id": {"$in": workers}}).deleted_count
         return bool(count)
+
+    def forget(self, known: Iterable[str]) -> None:
+        """Delete the orders for single workers of which none is among those that are known."""
+        names = {order.name for order in self.all() if host_of(order.name)}
+        gone = names.difference(*map(_names, known))
+        if gone:
+            with self._guard():
+                self._orders.delete_many({"_id": {"$in": sorted(gone)}})
 
     def all(self) -> list[Order]:
         """Return all orders."""

@@ -32,7 +32,7 @@ from hyperhive.store.studies import StoredModel, StoredStudy, Studies
 from hyperhive.store.trials.queue import TrialQueue
 from hyperhive.store.trials.reader import TrialReader
 from hyperhive.store.trials.trial import Trial
-from hyperhive.store.workers import Workers
+from hyperhive.store.workers import KEPT_S, Workers
 
 OPERATION_TIMEOUT_S = 10.0
 GIVE_UP_AFTER_S = 60.0
@@ -207,6 +207,11 @@ class Store:
             older_than: seconds by the server's clock that an upload and its delivery may take.
         """
         return sum(map(self._delete_orphan, self.blobs.uploads_older_than(older_than)))
+
+    def forget_orders(self) -> None:
+        """Delete the orders for single workers whose records are gone: no worker comes back."""
+        with contextlib.suppress(NotAllowed):  # the roles are older than orders: there are none
+            self.orders.forget(worker.id for worker in self.workers.recent(KEPT_S))
 
     def drop_weights(self, trial: Trial) -> Trial:
         """Forget a finished trial's weights and artifacts and delete them; return it as it is then.

@@ -10,7 +10,7 @@ from pymongo import ReturnDocument
 
 from hyperhive.common.values import mapping, number, text, whole
 from hyperhive.store.blobs import BlobRef
-from hyperhive.store.errors import NotFound
+from hyperhive.store.errors import NotFound, StoreError, StudyExtended
 from hyperhive.store.server.client import Guard
 
 BREAK_S = 60.0
@@ -36,7 +36,7 @@ class StoredStudy:
     ``result`` is None until the study has ended with one. ``best`` is the model of its best trial
     so far, with ``card`` and ``weights`` as in a result, or None. ``finishing`` tells whether
     somebody asked it to end with the trials that it has, ``finish_reason`` why, ``refits`` whether
-    its winner is to be refitted.
+    its winner is to be refitted. ``extended`` is how often its specification was replaced.
     """
 
     name: str
@@ -47,6 +47,12 @@ class StoredStudy:
     finishing: bool
     finish_reason: str | None
     refits: bool
+    extended: int
+
+    def require(self, extended: int | None) -> None:
+        """Raise ``StudyExtended`` unless it was extended so often; None for any number."""
+        if extended not in (None, self.extended):
+            raise StudyExtended(self.name)
 
     @property
     def model(self) -> StoredModel | None:
@@ -141,39 +147,45 @@ class Studies:
 
     def extend(self, name: str, spec: Mapping[str, Any]) -> None:
         """Replace a study's specification and reopen it: its budget grew. Raises ``NotFound``."""
-        reopened = {"result": None, "finishing": False, "finish_reason": None, "settled": None}
-        self._set(name, {"spec": dict(spec), **reopened})
+        reopened = {"result": None, "finishing": False, "finish_reason": None, "decided": None}
+        fields = {"spec": dict(spec), **reopened}
+        self._update(name, {"$set": fields, "$inc": {"extended": 1}})
 
     def plan_refit(self, name: str, refits: bool) -> None:
         """Note whether the study's winner is to be refitted. Raises ``NotFound``."""
         self._set(name, {"refits": refits})
 
-    def finish(self, name: str, why: str | None = None) -> None:
+    def finish(self, name: str, why: str | None = None, extended: int | None = None) -> None:
         """Mark a study: it is to end with the trials that it has. Raises ``NotFound``.
 
-        The first reason that is given stays, and a study that has ended is not changed.
+        The first reason that is given stays, and a study that has ended is not changed. With
+        ``extended``, raises ``StudyExtended`` if that is another number by now.
         """
         reason = {"$ifNull": ["$finish_reason", {"$literal": why}]}
         has_ended = {"$ne": [{"$ifNull": ["$result", None]}, None]}
         fields = {"finishing": True, "finish_reason": reason}
         changes = {n: {"$cond": [has_ended, f"${n}", each]} for n, each in fields.items()}
-        self._update(name, [{"$set": changes}])
+        self._update(name, [{"$set": changes}], extended)
 
-    def settle(self, name: str, what: str, value: Any) -> Any:
+    def decide_once(self, name: str, what: str, value: Any, extended: int | None = None) -> Any:
         """Note what the study has come to, and return it: what was noted first stays.
 
         So all who run it come to the same end, though one of them sees a result that another did
-        not. It can be repeated, and is forgotten when the study is extended. Raises ``NotFound``.
+        not. It can be repeated, and is forgotten when the study is extended. Raises ``NotFound``
+        and, with ``extended``, ``StudyExtended`` if that is another number by now.
         """
-        field = f"settled.{what}"
+        field = f"decided.{what}"
         changes = [{"$set": {field: {"$ifNull": [f"${field}", {"$literal": value}]}}}]
         with self._guard():
             document = self._studies.find_one_and_update(
-                {"_id": name}, changes, {field: 1}, return_document=ReturnDocument.AFTER
+                _as_extended(name, extended),
+                changes,
+                {field: 1},
+                return_document=ReturnDocument.AFTER,
             )
         if document is None:
-            raise _is_gone(name)
-        return document["settled"][what]
+            raise self._why_unchanged(name)
+        return document["decided"][what]
 
     def spend(self, name: str) -> float:
         """Add the time since the last call to a study's; return the seconds it has run so far.
@@ -191,23 +203,30 @@ class Studies:
                 {"_id": name}, changes, {"spent_s": 1}, return_document=ReturnDocument.AFTER
             )
         if document is None:
-            raise _is_gone(name)
+            raise self._why_unchanged(name)
         return float(document["spent_s"])
 
     def offer(self, name: str, best: Mapping[str, Any]) -> None:
         """Store the model of the best trial so far. Raises ``NotFound``."""
         self._set(name, {"best": dict(best)})
 
-    def conclude(self, name: str, result: Mapping[str, Any], trials: int | None = None) -> None:
+    def conclude(
+        self,
+        name: str,
+        result: Mapping[str, Any],
+        trials: int | None = None,
+        extended: int | None = None,
+    ) -> None:
         """Store the result of a study. Raises ``NotFound``, also if it was deleted meanwhile.
 
         ``trials`` is how many of them it is the result of: if the study was to finish early, this
-        becomes its budget, so that it can be extended as any other.
+        becomes its budget, so that it can be extended as any other. With ``extended``, raises
+        ``StudyExtended`` if that is another number by now: the result is that of an earlier plan.
         """
         fields: dict[str, Any] = {"result": {"$literal": dict(result)}}
         if trials is not None:
             fields["spec.trials"] = {"$cond": ["$finishing", trials, "$spec.trials"]}
-        self._update(name, [{"$set": fields}])
+        self._update(name, [{"$set": fields}], extended)
 
     def cancel(self, name: str) -> None:
         """Mark a study as cancelled: its coordinator posts no more trials. Raises ``NotFound``."""
@@ -227,15 +246,23 @@ class Studies:
     def _set(self, name: str, fields: Mapping[str, Any]) -> None:
         self._update(name, {"$set": dict(fields)})
 
-    def _update(self, name: str, update: Any) -> None:
+    def _update(self, name: str, update: Any, extended: int | None = None) -> None:
         with self._guard():
-            updated = self._studies.update_one({"_id": name}, update)
+            updated = self._studies.update_one(_as_extended(name, extended), update)
         if not updated.matched_count:
-            raise _is_gone(name)
+            raise self._why_unchanged(name)
+
+    def _why_unchanged(self, name: str) -> StoreError:
+        if self.get(name) is not None:
+            return StudyExtended(name)
+        return NotFound(f"study {name!r} is no longer in the store: it was deleted")
 
 
-def _is_gone(name: str) -> NotFound:
-    return NotFound(f"study {name!r} is no longer in the store: it was deleted")
+def _as_extended(name: str, extended: int | None) -> dict[str, Any]:
+    """Return the condition of a study that was extended so often; of any without a number."""
+    if extended is None:
+        return {"_id": name}
+    return {"_id": name, "extended": extended or None}  # missing until it is extended
 
 
 def _from_document(document: Mapping[str, Any]) -> StoredStudy:
@@ -248,6 +275,7 @@ def _from_document(document: Mapping[str, Any]) -> StoredStudy:
         finishing=bool(document.get("finishing")),  # missing until somebody asks
         finish_reason=text(document.get("finish_reason")),
         refits=document.get("refits") is not False,  # missing until a coordinator runs it
+        extended=whole(document.get("extended"), 0),  # missing until it is extended
     )
 
 

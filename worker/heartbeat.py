@@ -122,28 +122,14 @@ class Heartbeat:
         if time.monotonic() - self._last_beat >= PROGRESS_EVERY_S:
             self._wake.set()
 
-    @contextlib.contextmanager
-    def pausing(self, reason: str) -> Iterator[None]:
-        """State in the worker's record that it pauses, and why, while the context is open."""
-        self._set_paused(reason)
-        try:
-            yield
-        finally:
-            self._set_paused(None)
+    def pause(self, reason: str | None, order: Order | None = None) -> None:
+        """State in the worker's record that it pauses, and why; None if it does not.
 
-    @contextlib.contextmanager
-    def obeying(self, order: Order) -> Iterator[None]:
-        """State in the worker's record that it obeys an order and holds no trial, which is so."""
-        self._obeyed = order
-        self._wake.set()
-        try:
-            yield
-        finally:
-            self._obeyed = None
-            self._wake.set()
-
-    def _set_paused(self, reason: str | None) -> None:
-        self._paused = reason
+        Args:
+            reason: that of its machine.
+            order: which it obeys, if it holds no trial.
+        """
+        self._paused, self._obeyed = reason, order
         self._wake.set()
 
     def identify(self, identity: Identity) -> None:
@@ -196,10 +182,11 @@ class Heartbeat:
                 # An order that was read without a trial in hand is obeyed by the worker's own
                 # thread: only that knows that no claim is under way.
                 order = self._obeyed if held is None else held.order
+                effect = None if order is None else order.effect(held is not None)
                 store.workers.report(
                     trial=label,
                     undelivered=self._undelivered(),
-                    paused=self._paused if order is None else order.reason(held is not None),
+                    paused="; ".join(filter(None, (effect, self._paused))) or None,
                     pace=self._pace(),
                     order=(order.token if order else "") if self.orders.may_read else None,
                     **vars(self._identity),

@@ -23,7 +23,6 @@ from hyperhive.store.errors import (
     StoreUnavailable,
     Unstorable,
 )
-from hyperhive.store.orders import Order
 from hyperhive.store.server.address import Place
 from hyperhive.store.server.client import revoked
 from hyperhive.store.server.embedded import running_uri
@@ -41,7 +40,7 @@ from hyperhive.worker.objectives.lacking import Lacking
 from hyperhive.worker.objectives.saving import SavedFiles
 from hyperhive.worker.orders.reading import OrderReader
 from hyperhive.worker.outbox import Entry, Outbox
-from hyperhive.worker.pausing import PausePolicy, obey, pause_if_needed
+from hyperhive.worker.pausing import PausePolicy, pause_without_trial
 from hyperhive.worker.pruning.pruner import Pruner
 from hyperhive.worker.settings import WorkerSettings
 from hyperhive.worker.trial_run import TrialRun
@@ -178,7 +177,9 @@ class Worker:
             heartbeat.raise_failure()
             # A trial that may be this worker's already must not wait through a pause.
             if not self._claimer.may_hold_a_trial:
-                self._pause_without_a_trial(store, heartbeat)
+                # Raises if the server is away: that ends the session.
+                read_order = functools.partial(self._orders.read, store)
+                pause_without_trial(self._policy, heartbeat, self._stop, read_order)
             if self._stop.asked.is_set():
                 return
             self._renew_objectives(store, heartbeat)
@@ -199,24 +200,6 @@ class Worker:
                 refused=self._published.refused,
             )
             heartbeat.identify(self._identity)
-
-    def _pause_without_a_trial(self, store: Store, heartbeat: Heartbeat) -> None:
-        """Claim nothing while the worker must pause: by an order, or for its machine's sake."""
-
-        def in_force() -> Order | None:
-            heartbeat.raise_failure()
-            return self._orders.read(store)  # raises if the server is away: that ends the session
-
-        def is_ordered() -> bool:
-            return in_force() is not None
-
-        order = in_force()
-        while not self._stop.asked.is_set() and (
-            order is not None or pause_if_needed(self._policy, heartbeat, self._stop, is_ordered)
-        ):
-            if order is not None:
-                obey(order, self._policy, heartbeat, self._stop, in_force)
-            order = in_force()
 
     # -- one trial ------------------------------------------------------------------------------
 

@@ -81,25 +81,33 @@ class PausePolicy:
         return None if self.sensors is None else self.sensors.temperature()
 
 
-def pause_if_needed(
-    policy: PausePolicy, heartbeat: Heartbeat, stop: StopRequest, ends_early: Callable[[], bool]
-) -> bool:
-    """Return at once if there is no reason to pause, else when the pause is over.
+def pause_without_trial(
+    policy: PausePolicy,
+    heartbeat: Heartbeat,
+    stop: StopRequest,
+    read_order: Callable[[], Order | None],
+) -> None:
+    """Return at once if neither an order nor the machine is a reason to pause, else when none is.
 
-    A pause is over when the reason is gone, when the worker is asked to stop, or when
-    ``ends_early`` says so, which is asked at each look at the sensors. It may raise. Returns
-    whether that was why.
+    Returns too when the worker is asked to stop. ``read_order`` may raise.
     """
-    reason = policy.reason()
-    if reason is None:
-        return False
-    log.info("paused: %s", reason)
-    with heartbeat.pausing(reason):
-        while policy.reason() and not stop.asked.wait(policy.check_every):
-            if ends_early():
-                return True
-    log.info("the pause is over")
-    return False
+    said = None
+    try:
+        while not stop.asked.is_set():
+            heartbeat.raise_failure()
+            order, reason = read_order(), policy.reason()
+            if order is None and reason is None:
+                break
+            heartbeat.pause(reason, order)
+            if said != (order, reason is None):  # not each degree
+                log.info("%s", order.effect(False) if order else f"paused: {reason}")
+            said = order, reason is None
+            stop.asked.wait(policy.check_every)
+    finally:
+        if said is not None:
+            heartbeat.pause(None)
+    if said is not None:
+        log.info("the pause is over")
 
 
 def pause_holding(policy: PausePolicy, heartbeat: Heartbeat, stop: StopRequest, held: Held) -> None:
@@ -107,30 +115,18 @@ def pause_holding(policy: PausePolicy, heartbeat: Heartbeat, stop: StopRequest, 
 
     After that ``held.pause_expired`` is set, and the trial must be given back.
     """
+    reason = policy.reason()
+    if reason is None:
+        return
     latest = time.monotonic() + policy.hold_limit
-
-    def ends_early() -> bool:
-        held.pause_expired = time.monotonic() > latest
-        must_end = held.lost.is_set() or held.cancelled.is_set() or held.pause is not None
-        return held.pause_expired or must_end
-
-    pause_if_needed(policy, heartbeat, stop, ends_early)
-
-
-def obey(
-    order: Order,
-    policy: PausePolicy,
-    heartbeat: Heartbeat,
-    stop: StopRequest,
-    in_force: Callable[[], Order | None],
-) -> None:
-    """Do nothing until another order is in force, or none, or the worker is asked to stop.
-
-    The worker must hold no trial. ``in_force`` reads the order; it may raise.
-    """
-    log.info("paused: %s", order.reason(False))
-    with heartbeat.obeying(order):
-        while not stop.asked.wait(policy.check_every):
-            if in_force() != order:
-                break
+    log.info("paused: %s", reason)
+    heartbeat.pause(reason)
+    try:
+        while policy.reason() and not stop.asked.wait(policy.check_every):
+            held.pause_expired = time.monotonic() > latest
+            must_end = held.lost.is_set() or held.cancelled.is_set() or held.pause is not None
+            if held.pause_expired or must_end:
+                return
+    finally:
+        heartbeat.pause(None)
     log.info("the pause is over")

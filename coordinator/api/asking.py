@@ -18,7 +18,7 @@ from hyperhive.coordinator.study_run import StudyFailed, StudyRun
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
-from hyperhive.store.errors import LeaseLost, StoreUnavailable, StudyWithdrawn
+from hyperhive.store.errors import LeaseLost, StoreUnavailable, StudyExtended, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import ASK, ErrorKind, Status
 from hyperhive.store.trials.trial import Trial
@@ -192,20 +192,23 @@ class Asker:
             return None
         self._store.sweep()
         self._trials.look()
-        is_finishing = stored.finishing or self._stops(study, self._trials)
-        if is_finishing or len(self._trials.finished) >= study.plan.trials:
-            self._conclude(study)
-            return None
+        try:
+            is_finishing = stored.finishing or self._stops(study, self._trials, stored.extended)
+            if is_finishing or len(self._trials.finished) >= study.plan.trials:
+                self._conclude(study)
+                return None
+        except StudyExtended:  # since it was read: it goes on
+            return self._look()
         self._trials.post_known()
         return self._trials
 
-    def _stops(self, study: Study, trials: SearchTrials) -> bool:
+    def _stops(self, study: Study, trials: SearchTrials, extended: int) -> bool:
         """Return whether a rule of the study ends it, and note that in the store."""
         rules = study.plan.rules
         spent = 0.0 if rules.max_time is None else self._store.studies.spend(self._name)
         why = rules.why_stop(trials.finished, spent)
         if why is not None:
-            self._store.studies.finish(self._name, why)
+            self._store.studies.finish(self._name, why, extended)
         return why is not None
 
     def _conclude(self, study: Study) -> None:

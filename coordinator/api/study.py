@@ -23,7 +23,12 @@ from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.results.ended import add
 from hyperhive.coordinator.results.export import as_csv, as_json, require_target
 from hyperhive.coordinator.results.hyperopt_trials import from_hyperopt_trials, to_hyperopt_trials
-from hyperhive.coordinator.results.repeated import Repeated, best_of_study, repeated_of, told
+from hyperhive.coordinator.results.repeated import (
+    Repeated,
+    best_of_study,
+    repeat_lines,
+    repeated_of,
+)
 from hyperhive.coordinator.results.table import dataframe, rows
 from hyperhive.coordinator.spaces.search_space import to_json
 from hyperhive.coordinator.stored_model import from_store
@@ -268,7 +273,8 @@ class Study:
             found = {**best.metrics, "loss": best.loss}
             lines.append(f"best: trial {best.tid}, {in_words(found)}")
             lines.append(f"      {in_words(best.hyperparameters)}")
-        lines += [f"{label}: {said}" for label, said in told(repeated_of(stored.result)).items()]
+        repeats = repeat_lines(repeated_of(stored.result))
+        lines += [f"{label}: {said}" for label, said in repeats.items()]
         return "\n".join(lines)
 
     def _stored(self) -> StoredStudy:

@@ -48,7 +48,7 @@ PRUNER = typer.Option(
 )
 REPEATS = typer.Option(
     None,
-    help="Run each of the best 3 so often again, under other seeds; the best mean wins. [0]",
+    help="Run each of the best 3 this many more times, with other seeds; the best mean wins. [0]",
 )
 REFIT = typer.Option(True, help="Train the winner on training and validation data before the test.")
 TIMEOUT = typer.Option(

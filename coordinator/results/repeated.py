@@ -13,9 +13,9 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from hyperhive.common.values import mapping, number, sequence, text, whole
 from hyperhive.common.wording import counted, in_words, percent
-from hyperhive.coordinator.ranking import ranking
+from hyperhive.coordinator.ranking import ranking, winner_of
 from hyperhive.store.studies import StoredStudy
-from hyperhive.store.trials.terms import REPEATS_END
+from hyperhive.store.trials.terms import LENET5, REPEATS_END
 from hyperhive.store.trials.trial import Trial
 
 FINALISTS = 3
@@ -37,6 +37,7 @@ class Repeated:
         losses: of the repeats that have a result, by which trials are compared. The loss of one
             that diverged may be infinite.
         failed: how many repeats have no result.
+        diverged: how many of those with a result diverged.
     """
 
     trial: int
@@ -45,6 +46,7 @@ class Repeated:
     values: tuple[float, ...]
     losses: tuple[float, ...]
     failed: int
+    diverged: int = 0
 
     @property
     def mean_loss(self) -> float | None:
@@ -79,6 +81,7 @@ class Repeated:
             values=tuple(value for value in found if value is not None),
             losses=tuple(loss if math.isfinite(loss) else math.inf for _, loss in losses),
             failed=len(of_it) - len(losses),
+            diverged=sum(each.diverged or not math.isfinite(loss) for each, loss in losses),
         )
 
     @classmethod
@@ -92,6 +95,7 @@ class Repeated:
             values=tuple(map(float, sequence(stored.get("values")))),
             losses=tuple(map(float, sequence(stored.get("losses")))),
             failed=whole(stored.get("failed"), 0),
+            diverged=whole(stored.get("diverged"), 0),
         )
 
     def as_document(self) -> dict[str, Any]:
@@ -114,8 +118,8 @@ def by_mean(finalists: Sequence[Trial], repeats: Sequence[Trial]) -> list[Repeat
         finalists: the best first.
         repeats: of all of them; all have ended.
     """
-    given = [Repeated.of(trial, repeats) for trial in finalists]
-    return sorted(given, key=lambda each: (each.mean_loss is None, each.mean_loss or 0.0))
+    results = [Repeated.of(trial, repeats) for trial in finalists]
+    return sorted(results, key=lambda each: (each.mean_loss is None, each.mean_loss or 0.0))
 
 
 def repeated_of(result: Mapping[str, Any] | None) -> tuple[Repeated, ...]:
@@ -125,12 +129,10 @@ def repeated_of(result: Mapping[str, Any] | None) -> tuple[Repeated, ...]:
 
 def best_of_study(study: StoredStudy, trials: Iterable[Trial]) -> Trial | None:
     """Return the trial of a search that won or, until that is decided, its best; None without."""
-    ranked = ranking(trials)
-    winners = (trial for trial in ranked if trial.tid == (study.result or {}).get("winner"))
-    return next(winners, ranked[0] if ranked else None)
+    return winner_of(ranking(trials), (study.result or {}).get("winner"))
 
 
-def told(repeated: Sequence[Repeated]) -> dict[str, str]:
+def repeat_lines(repeated: Sequence[Repeated]) -> dict[str, str]:
     """Return what a person wants to know of the repeats of a study's winner, and of the others.
 
     Args:
@@ -149,33 +151,41 @@ def in_full(one: Repeated) -> str:
 
     ``validation accuracy 74.9 % ± 0.9 over 3 repeats (73.9 to 75.6 %); 75.8 % in the search``
     """
-    least, most = (_figure(one, pick(one.values, default=0.0)) for pick in (min, max))
-    both = f" ({least.replace(' %', '')} to {most})" if len(one.values) > 1 else ""
+    mean = _mean(one)
+    metric = one.metric.replace("_", " ") + " " if mean else ""
+    extremes = ""
+    if len(one.values) > 1:
+        least, most = _figure(one, min(one.values)), _figure(one, max(one.values))
+        extremes = f" ({least.replace(' %', '')} to {most})"
     searched = "" if one.searched is None else f"; {_figure(one, one.searched)} in the search"
-    metric = "" if one.mean is None else one.metric.replace("_", " ") + " "
-    return f"{metric}{in_short(one, both)}{searched}"
+    parts = [f"{metric}{mean}{extremes}", *_without_value(one)]
+    return ", ".join(filter(None, parts)) + searched
 
 
-def in_short(one: Repeated, both: str = "") -> str:
-    """Return the mean of a trial's repeats in words: ``74.9 % ± 0.9 over 3 repeats``.
+def in_short(one: Repeated) -> str:
+    """Return the mean of a trial's repeats in words: ``74.9 % ± 0.9 over 3 repeats``."""
+    return ", ".join(filter(None, [_mean(one), *_without_value(one)]))
 
-    ``both`` comes after these words: the smallest and the largest value.
-    """
-    parts = []
-    if one.mean is not None:
-        spread = "" if one.deviation is None else f" ± {_points(one, one.deviation)}"
-        repeats = counted(len(one.values), "repeat")
-        parts.append(f"{_figure(one, one.mean)}{spread} over {repeats}{both}")
-    diverged = len(one.losses) - len(one.values)
-    less = {"diverged": diverged, "failed": one.failed}
-    parts += [f"{counted(count, 'repeat')} {how}" for how, count in less.items() if count]
-    return ", ".join(parts)
+
+def _mean(one: Repeated) -> str:
+    if one.mean is None:
+        return ""
+    spread = "" if one.deviation is None else f" ± {_points(one, one.deviation)}"
+    return f"{_figure(one, one.mean)}{spread} over {counted(len(one.values), 'repeat')}"
+
+
+def _without_value(one: Repeated) -> list[str]:
+    counts = {"diverged": one.diverged, "failed": one.failed}
+    return [f"{counted(count, 'repeat')} {how}" for how, count in counts.items() if count]
 
 
 def _metric(trial: Trial) -> str:
-    """Return what a trial's value is of, as people are shown it."""
-    has_accuracy = trial.goal.metric == "loss" and trial.accuracy is not None
-    return _ACCURACY if has_accuracy else trial.goal.metric
+    """Return what a trial's value is of, as people are shown it.
+
+    The loss of LeNet-5 is 1 - validation accuracy. That of another objective need not be.
+    """
+    is_error_rate = trial.objective == LENET5 and trial.goal.metric == "loss"
+    return _ACCURACY if is_error_rate and trial.accuracy is not None else trial.goal.metric
 
 
 def _figure(one: Repeated, value: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict
 
 from hyperhive.common.text import printable, shortened
 from hyperhive.common.wording import percent
-from hyperhive.coordinator.results.repeated import told
+from hyperhive.coordinator.results.repeated import repeat_lines
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.study_state import StudyState, measured
@@ -176,7 +176,7 @@ def _details(study: StudyState) -> _Json:
         "others": _text(others(study)),
         "left": time_left(study.seconds_left()),
         "best": best and _ranked(best),
-        "repeats": _text(told(study.given).get("repeats", "")),
+        "repeats": _text(repeat_lines(study.repeat_results).get("repeats", "")),
         "test": None if test is None else percent(test),
         "untuned": None if untuned is None else percent(untuned),
         "usual": None if usual is None else percent(usual),

@@ -214,5 +214,5 @@ def _state_of(summary: StudySummary, trials: tuple[Trial, ...]) -> StudyState:
         finishing=summary.finishing,
         repeats=summary.repeats,
         winner=None if winner < 0 else winner,
-        given=repeated_of(result),
+        repeat_results=repeated_of(result),
     )

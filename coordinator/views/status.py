@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from hyperhive.common.wording import percent
-from hyperhive.coordinator.results.repeated import told
+from hyperhive.coordinator.results.repeated import repeat_lines
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.study_state import StudyState
@@ -21,6 +23,8 @@ from hyperhive.coordinator.views.wording import (
     report_of,
     state,
 )
+from hyperhive.store.errors import NotAllowed
+from hyperhive.store.orders import Order
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import Status
 
@@ -37,11 +41,28 @@ def report(store: Store, name: str | None) -> Group:
     fleet = FleetReader(store, name).read()
     if not fleet.studies:
         workers = [_workers(fleet)] if fleet.workers or fleet.silent else []
-        return Group(Text(f"no study yet on {fleet.address}"), *workers)
+        return Group(Text(f"no study yet on {fleet.address}"), *workers, *_orders(store, fleet))
     waiting = [Text(line, style="yellow") for line in fleet.waiting]
     tables = (_details(fleet), _incidents(fleet))
     details, problems = ([table] if table.rows else [] for table in tables)
-    return Group(_studies(fleet), *details, *waiting, _workers(fleet), *problems)
+    return Group(
+        _studies(fleet), *details, *waiting, _workers(fleet), *_orders(store, fleet), *problems
+    )
+
+
+def _orders(store: Store, fleet: Fleet) -> list[Text]:
+    """Return a line for each order of which no worker is here: no other view names it."""
+    orders: list[Order] = []
+    with contextlib.suppress(NotAllowed):  # a viewer's login, or one that is older than orders
+        orders = store.orders.all()
+    absent = [order for order in orders if not any(order.is_for(each.id) for each in fleet.here)]
+    return literal(
+        *(
+            f"{each.name} is {each.effect(False)}, and not here now: `hyperhive worker resume "
+            f"{each.name}` lets it take trials again"
+            for each in absent
+        )
+    )
 
 
 def _studies(fleet: Fleet) -> Table:
@@ -72,7 +93,7 @@ def _details(fleet: Fleet) -> Table:
     table.add_column("trials", overflow="fold")
     for study in fleet.studies:
         best = [f"best {named(study.best)}"] if study.best else []
-        repeats = [f"{label}: {said}" for label, said in told(study.given).items()]
+        repeats = [f"{label}: {said}" for label, said in repeat_lines(study.repeat_results).items()]
         pruned = f"{study.pruned} of {study.counts[Status.DONE]} were pruned"
         lines = (*best, pruned if study.pruned else "", *repeats, others(study))
         for line in filter(None, lines):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Callable, Iterable, Mapping
 
-from hyperhive.coordinator.ranking import ranking
+from hyperhive.coordinator.ranking import ranking, winner_of
 from hyperhive.coordinator.results.repeated import Repeated
 from hyperhive.coordinator.views.time_left import seconds_left
 from hyperhive.store.trials.terms import BASELINE, REPEAT, SEARCH, UNTUNED_TID, USUAL_TID, Status
@@ -35,7 +35,7 @@ class StudyState:
         finishing: whether it is to end, or has ended, with the trials that it has.
         repeats: how often each of the best trials is run again.
         winner: the number of the trial that won; None until that is decided.
-        given: what its repeats gave, the winner's first, once it has ended.
+        repeat_results: what its repeats gave, the winner's first, once it has ended.
         is_experiment: whether it is one of hyperopt's, posted by ``fmin``: it has a name and jobs,
             but no budget, model or end.
     """
@@ -50,7 +50,7 @@ class StudyState:
     finishing: bool = False
     repeats: int = 0
     winner: int | None = None
-    given: tuple[Repeated, ...] = ()
+    repeat_results: tuple[Repeated, ...] = ()
     is_experiment: bool = False
 
     @property
@@ -104,8 +104,7 @@ class StudyState:
     @property
     def best(self) -> Trial | None:
         """The trial that won or, until that is decided, the best of the search so far."""
-        winners = (trial for trial in self.ranked if trial.tid == self.winner)
-        return next(winners, self.ranked[0] if self.ranked else None)
+        return winner_of(self.ranked, self.winner)
 
     @property
     def untuned_accuracy(self) -> float | None:
@@ -133,7 +132,7 @@ class StudyState:
 
     @cached_property
     def _left(self) -> float | None:
-        left = seconds_left(self.trials, self.budget, self.refit, self.repeats)
+        left = seconds_left(self.trials, self.budget, self.best, self.refit, self.repeats)
         return left if left is not None and math.isfinite(left) else None
 
 

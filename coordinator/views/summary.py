@@ -9,7 +9,7 @@ from rich.text import Text
 
 from hyperhive.common.wording import in_words, percent
 from hyperhive.coordinator.planning.recipes import recipe_of
-from hyperhive.coordinator.results.repeated import Repeated, told
+from hyperhive.coordinator.results.repeated import Repeated, repeat_lines
 from hyperhive.coordinator.views.wording import facts, hyperparameters, judged, on_test_images
 from hyperhive.model.calibration import CORRECT_KEPT, MEMBERS_KEPT, Calibration, fewest
 from hyperhive.model.card import Card
@@ -68,7 +68,7 @@ def summary(result: Result) -> Text:
         lines["pruned"] = result.pruned
     if result.drawn is not None:
         lines["drawn"] = result.drawn
-    lines.update(told(result.repeated))
+    lines.update(repeat_lines(result.repeated))
     if result.card is None or result.folder is None:
         if result.weights is not None:
             lines["weights"] = str(result.weights)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from datetime import datetime
 from typing import Iterable, Mapping, NamedTuple, Sequence
 
 from hyperhive.common.values import number
 from hyperhive.coordinator.planning.recipes import refit_of
-from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.results.repeated import finalists
 from hyperhive.store.trials.copies import CLEARLY_LATER
-from hyperhive.store.trials.terms import REFIT, REPEAT, SEARCH, Status
+from hyperhive.store.trials.terms import REFIT, REPEAT, REPEATS_END, SEARCH, Status
 from hyperhive.store.trials.trial import Trial
 
 _RECENT = 20
@@ -33,7 +33,7 @@ class _Hand(NamedTuple):
 
 
 def seconds_left(
-    trials: Sequence[Trial], budget: int, refit: float, repeats: int = 0
+    trials: Sequence[Trial], budget: int, best: Trial | None, refit: float, repeats: int = 0
 ) -> float | None:
     """Return the expected time until a study ends; None if no trial runs or nothing tells it.
 
@@ -47,6 +47,7 @@ def seconds_left(
     Args:
         trials: all that the study has posted, by tid.
         budget: how many trials it searches.
+        best: its winner or, until that is known, the best so far.
         refit: how many times as long as the best trial its refit takes; 0 without a refit.
         repeats: how often each of the best trials is run again.
     """
@@ -56,12 +57,13 @@ def seconds_left(
         return None
     hands = [hand for trial in running for hand in _hands(trial, paces, refit)]
     searched = [trial for trial in trials if trial.purpose == SEARCH]
-    again = [] if any(trial.purpose == REPEAT for trial in trials) else finalists(searched)
-    extra = repeats * [*map(paces.cost, again)]
+    posted = Counter(each.tid // REPEATS_END for each in trials if each.purpose == REPEAT)
+    again = finalists(searched) if repeats else []
+    extra = [paces.cost(trial) for trial in again for _ in range(repeats - posted[trial.tid])]
     left = _search_left(trials, budget - len(searched), extra, hands, paces)
     if any(trial.purpose == REFIT and trial.status is not Status.NEW for trial in trials):
         return left
-    return left + refit * _seconds_of_best(searched, hands, paces)
+    return left + refit * _seconds_of_best(best, searched, hands, paces)
 
 
 class _Paces:
@@ -191,12 +193,13 @@ def _with_copies(hands: Sequence[_Hand], longest: float) -> float:
     return fastest.free_in + CLEARLY_LATER * fastest.pace * longest * -(-later // fast)
 
 
-def _seconds_of_best(searched: Sequence[Trial], hands: Sequence[_Hand], paces: _Paces) -> float:
+def _seconds_of_best(
+    best: Trial | None, searched: Sequence[Trial], hands: Sequence[_Hand], paces: _Paces
+) -> float:
     """Return how long the best trial would take again, on a worker that may be a slow one.
 
     0 if its objective has no refit.
     """
-    best = best_of(searched)
     if best is not None and refit_of(best) is None:
         return 0.0
     pace = max(hand.pace for hand in hands)

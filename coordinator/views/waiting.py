@@ -137,7 +137,8 @@ def _paused(trials: Sequence[Trial], workers: Sequence[WorkerRecord]) -> str:
     if not ordered:
         return f"{sentence}: {workers[0].paused}"
     name = host_of(ordered[0].id) or ordered[0].id
-    return f"{sentence} ({ordered[0].paused}): `hyperhive worker resume {name}` lets it go on"
+    paused = f"{name} is {ordered[0].paused}"
+    return f"{sentence} ({paused}): `hyperhive worker resume {name}` lets it go on"
 
 
 def _wait(trials: Sequence[Trial]) -> str:

@@ -36,7 +36,8 @@ def state(study: StudyState) -> str:
         return "fmin"
     if study.has_ended:
         return "ended"
-    if any(not trial.is_final for trial in study.repeated):
+    has_searched = study.ended >= study.budget
+    if has_searched and any(not trial.is_final for trial in study.repeated):
         return "repeating the best"
     return "ending early" if study.finishing else ""
 
@@ -137,7 +138,11 @@ def doing(trial: Trial, name: str | None = None) -> str:
 
 def occupation(worker: WorkerRecord, work: str) -> str:
     """Return what a worker does: its work, if it has any, and whether it is paused or idle."""
-    paused = "" if worker.paused is None else f"paused: {worker.paused}"
+    paused = worker.paused or ""
+    if (
+        paused and not worker.order
+    ):  # with an order it begins with what it does: "draining, by anna"
+        paused = f"paused: {paused}"
     return "; ".join(part for part in (work, paused) if part) or "idle"
 
 

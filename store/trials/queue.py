@@ -28,7 +28,7 @@ No transition changes a document whose bookkeeping fields are malformed
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Dict, Mapping, Sequence
+from typing import Any, Dict, Iterable, Mapping, Sequence
 
 from pymongo import ASCENDING, DESCENDING
 
@@ -37,7 +37,14 @@ from hyperhive.store.errors import LeaseLost
 from hyperhive.store.trials import copies
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.reader import A_JOB, A_STUDYS
-from hyperhive.store.trials.terms import ErrorKind, Status, command, experiment_key, experiment_keys
+from hyperhive.store.trials.terms import (
+    SEARCH,
+    ErrorKind,
+    Status,
+    command,
+    experiment_key,
+    experiment_keys,
+)
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import (
     LEASE_IS_OVER,
@@ -347,12 +354,14 @@ class TrialQueue(TrialWriter):
         which = {"exp_key": {"$in": experiment_keys(study)}, **_UNENDED, **A_STUDYS}
         return self._update_many({**which, "cancel_requested": False}, asked_to_end())
 
-    def remove(self, study: str) -> int:
-        """Delete the trials of a study's search that have not ended; return how many there were.
+    def remove(self, study: str, purpose: str = SEARCH, but: Iterable[int] = ()) -> int:
+        """Delete a study's trials of a purpose that have not ended; return how many there were.
 
-        A worker that holds one finds its lease lost. A result that was delivered before stays.
+        A worker that holds one finds its lease lost. A result that was delivered before stays, and
+        so do the trials with the tids ``but``.
         """
-        which = {"exp_key": experiment_key(study), **_UNENDED, **A_STUDYS}
+        which: _Document = {"exp_key": experiment_key(study, purpose), **_UNENDED, **A_STUDYS}
+        which["tid"] = {"$nin": list(but)}
         with self._guard():
             return int(self._jobs.delete_many(which).deleted_count)
 

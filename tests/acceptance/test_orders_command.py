@@ -69,7 +69,7 @@ def test_a_coordinator_pauses_a_device_and_nobody_else_may(
         trials = store.trials.find("s")
         assert [(trial.status, trial.attempts) for trial in trials] == [(Status.NEW, 0)] * 2
         status = home.call("status", HYPERHIVE_MONGO=logins[VIEWER]).stdout
-        assert "paused: by " in status
+        assert "paused, by " in status
         assert say("resume", name) == [
             f"{name} stays paused, as its device is: `hyperhive worker resume nano`"
         ]

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.books import check
+from support.clients import here as here_now
 from support.fleet import Fleet, abandon, draft, ended, running
 from support.home import Program, until
 from support.proxy import Command, Proxy
@@ -23,7 +24,7 @@ from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import host_of, new_worker_id
-from hyperhive.worker.orders.giving import Giving, withdraw
+from hyperhive.worker.orders.giving import OrderCommand, withdraw
 
 DEVICE = str(host_of(new_worker_id()))
 """This machine, on which all of these workers are."""
@@ -31,7 +32,7 @@ DEVICE = str(host_of(new_worker_id()))
 
 def order(store: Store, wish: Wish = Wish.PAUSE, name: str = DEVICE) -> list[str]:
     """Give an order and wait until it is obeyed; return what was said."""
-    said = list(Giving(store, name).order(wish, threading.Event()))
+    said = list(OrderCommand(store, name).order(wish, threading.Event()))
     if wish is Wish.PAUSE and said[-1].startswith("`hyperhive worker resume"):
         assert held(store, name) == []
     return said
@@ -105,7 +106,7 @@ def test_a_worker_killed_with_a_trial_that_it_was_to_hand_back(fleet: Fleet) -> 
             post(store, 0)
             trial = running(store, "s")
             here(store, 1)
-            giver = Giving(store, DEVICE).order(Wish.PAUSE, threading.Event())
+            giver = OrderCommand(store, DEVICE).order(Wish.PAUSE, threading.Event())
             assert next(giver).startswith("waiting for")
             until(lambda: store.workers.present()[0].paused, "the order read")
             fleet.kill(worker)
@@ -147,6 +148,18 @@ def test_a_lost_reply_to_an_order_leaves_it_in_force(fleet: Fleet) -> None:
     stop(worker)
 
 
+def test_a_server_that_goes_away_while_the_command_waits(store: Store, mongo_uri: str) -> None:
+    """The command fails, and says that the order is in place."""
+    here_now(store, "nano-12-abcdef", order="")
+    with Proxy.of(mongo_uri) as proxy, Store(proxy.uri(mongo_uri), timeout=1.0) as far:
+        giver = OrderCommand(far, "nano").order(Wish.PAUSE, threading.Event())
+        assert next(giver).startswith("waiting for nano-12-abcdef")
+        proxy.drop = lambda _: True
+        with pytest.raises(StoreUnavailable, match="the order for nano is in place"):
+            next(giver)
+    assert store.orders.of("nano-12-abcdef") is not None
+
+
 @pytest.mark.long
 def test_an_order_outlives_the_server_and_the_coordinator(own_fleet: Fleet) -> None:
     """Both are killed while the worker is paused: it stays so, and resumed it ends the study."""
@@ -162,7 +175,7 @@ def test_an_order_outlives_the_server_and_the_coordinator(own_fleet: Fleet) -> N
         fleet.freeze_server()
         worker.says("waiting for it")
         fleet.thaw_server()
-        until(lambda: worker.said().count("paused: by ") == 2, "the pause after the outage")
+        until(lambda: worker.said().count("paused, by ") == 2, "the pause after the outage")
         coordinator = fleet.coordinator("s", 3)
         coordinator.says("hyperhive worker resume")
         assert all(trial.claims == 0 for trial in store.trials.find("s"))
@@ -185,7 +198,7 @@ def test_orders_at_random_lose_no_trial_and_no_attempt(fleet: Fleet) -> None:
             dice, paused = random.Random(seed), 0
             while not all(trial.is_final for trial in of.trials.find("s")):
                 if dice.random() < 0.7:
-                    giver = Giving(of, dice.choice(names))
+                    giver = OrderCommand(of, dice.choice(names))
                     list(giver.order(dice.choice(list(Wish)), threading.Event()))
                     paused += paused_ones_that_hold_nothing(of)
                 withdraw(of, DEVICE)

@@ -17,14 +17,15 @@ from support.home import until
 
 from hyperhive.store.benchmarks import Benchmark
 from hyperhive.store.errors import NotAllowed, NotFound
-from hyperhive.store.orders import Wish
+from hyperhive.store.orders import Orders, Wish
 from hyperhive.store.server.privileges import COORDINATOR, PRIVILEGES, ROLES, VIEWER, WORKER
 from hyperhive.store.server.roles import role_name
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import ErrorKind
 from hyperhive.store.trials.updates import new_token
-from hyperhive.worker.orders.giving import Giving
+from hyperhive.worker.orders import reading
+from hyperhive.worker.orders.giving import OrderCommand
 from hyperhive.worker.signed.published import Published
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
@@ -310,9 +311,16 @@ def test_21_a_role_of_an_older_hyperhive_is_told_what_to_run(
 
 
 def test_21_a_worker_whose_role_is_older_than_orders_works_on(
-    store: Store, admin: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    store: Store,
+    admin: Store,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It says once what to do, and obeys as soon as that was done."""
+    """It says once what to do, asks once in a while, and obeys when that was done."""
+    asked: list[str] = []
+    of = Orders.of
+    monkeypatch.setattr(Orders, "of", lambda self, name: asked.append(name) or of(self, name))
     prepare(store)
     store.orders.give("me", Wish.PAUSE, "x")
     older = {name: PRIVILEGES[WORKER][name] for name in PRIVILEGES[WORKER] if name != "orders"}
@@ -322,8 +330,10 @@ def test_21_a_worker_whose_role_is_older_than_orders_works_on(
         with living(uri, tmp_path / "o", succeeds) as (_, errors):
             until(lambda: store.trials.find("s")[0].is_final, "the trial's end")
             assert "me: reads no orders" in "".join(
-                Giving(store, "me").order(Wish.PAUSE, threading.Event())
+                OrderCommand(store, "me").order(Wish.PAUSE, threading.Event())
             )
+            assert asked == ["me"]  # mongod logs each refusal
+            monkeypatch.setattr(reading, "_ASK_AGAIN_S", 0.0)
             admin.roles.ensure()
             until(lambda: any(each.order for each in store.workers.present()), "a pause")
     finally:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -21,7 +23,7 @@ from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.study_state import Snapshot, Watch
 from hyperhive.coordinator.views.summary import Result
-from hyperhive.store.errors import LeaseLost, StudyWithdrawn
+from hyperhive.store.errors import LeaseLost, StudyExtended, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import REPEAT, SEARCH, ErrorKind, Status, repeat_tid
 from hyperhive.store.trials.trial import Trial
@@ -156,10 +158,10 @@ def test_lost_replies_lose_no_repeat(
 ) -> None:
     """That to the post of one, and the first to each decision of the study."""
     monkeypatch.setattr("hyperhive.coordinator.search._RECONNECT_S", 0.01)
-    settled = proxy.every_second(lambda command: "settled." in str(command.get("update")))
+    decisions = proxy.every_second(lambda command: "decided." in str(command.get("update")))
     second_repeat = PLAN.trials + 1
     between.drop = lambda command: (
-        settled(command) or (proxy.post(command) and between.carried["post"] == second_repeat)
+        decisions(command) or (proxy.post(command) and between.carried["post"] == second_repeat)
     )
     with working(mongo_uri, deliver, objective="noisy"), Store(between.uri(mongo_uri)) as through:
         result = run(through, tmp_path)
@@ -170,23 +172,41 @@ def test_lost_replies_lose_no_repeat(
     assert result.winner.tid == result.repeated[0].trial
 
 
-def test_two_coordinators_come_to_one_winner(
-    stores: list[Store], mongo_uri: str, tmp_path: Path
+@pytest.mark.parametrize("more", [{"repeats": 3}, {"trials": 6}], ids=["repeats", "trials"])
+def test_the_coordinator_of_a_study_that_is_extended_leaves_it_to_the_next(
+    stores: list[Store], mongo_uri: str, tmp_path: Path, more: dict[str, int]
 ) -> None:
-    """They share the repeats, and neither runs one again."""
-    results: list[Result] = []
-    threads = [
-        threading.Thread(target=lambda own=own: results.append(run(own, tmp_path)))  # type: ignore[misc]
-        for own in stores[:2]
-    ]
-    with working(mongo_uri, deliver, workers=2, objective="noisy"):
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    first, second = results
-    assert (first.winner, first.repeated) == (second.winner, second.repeated)
-    each_ran_once(stores[2])
+    """It neither decides nor concludes by its old plan; what it found is not run again."""
+    first, second, third, *_ = stores
+    has_begun, is_extended = threading.Event(), threading.Event()
+    longer = dataclasses.replace(PLAN, **more)
+
+    def held(store: Store, trial: Trial) -> None:
+        if trial.purpose == REPEAT:
+            has_begun.set()
+            is_extended.wait(60)
+        with contextlib.suppress(LeaseLost):  # an obsolete repeat
+            deliver(store, trial)
+
+    def extend() -> Result:
+        has_begun.wait(60)
+        study = open_study(second, longer, None)
+        is_extended.set()
+        nobody = threading.Event()
+        return StudyRun(second, study, None, tmp_path, True, lambda _: None, nobody).run()
+
+    with working(mongo_uri, held, objective="noisy"), ThreadPoolExecutor(1) as pool:
+        extended = pool.submit(extend)
+        with pytest.raises(StudyExtended, match="study s was started again with more"):
+            run(first, tmp_path)
+        result = extended.result()
+    assert len(third.trials.find("s", SEARCH)) == longer.trials
+    assert [len(each.values) for each in result.repeated] == [longer.repeats] * 3
+    assert {trial.status for trial in repeats(third)} == {Status.DONE}
+    if "repeats" in more:
+        assert {trial.attempts for trial in repeats(third)} == {1}
+        assert len(repeats(third)) == 9
+    assert (third.study("s").result or {})["winner"] == result.winner.tid
 
 
 def until_cancelled(store: Store, trial: Trial) -> None:

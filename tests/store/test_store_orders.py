@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from hyperhive.store.orders import Order, Wish
+from hyperhive.store.orders import Wish
 from hyperhive.store.store import Store
 
 FIRST, SECOND = "nano-12-abcdef", "nano-13-abcdef"
@@ -59,20 +58,10 @@ def test_rubbish_is_no_order(store: Store, fields: dict[str, Any]) -> None:
     assert wish(store, FIRST) is Wish.PAUSE
 
 
-def test_two_coordinators_at_once_agree_on_the_last_wish(stores: list[Store]) -> None:
-    """Orders and their ends from eight clients: all see the same one, as one of them gave it."""
-    given: list[Order] = []
-
-    def work(number: int) -> None:
-        for turn in range(20):
-            if (number + turn) % 3:
-                wish = Wish.PAUSE if turn % 2 else Wish.DRAIN
-                given.append(stores[number].orders.give("nano", wish, f"{number}"))
-            else:
-                stores[number].orders.withdraw("nano")
-
-    with ThreadPoolExecutor(len(stores)) as pool:
-        list(pool.map(work, range(len(stores))))
-    seen = {each.orders.of(FIRST) for each in stores}
-    assert len(seen) == 1
-    assert seen <= {None, *given}
+def test_an_order_for_a_worker_whose_record_is_gone_is_forgotten(store: Store) -> None:
+    """That for a device stays, though none of its workers is known."""
+    store.workers.report(FIRST, None, "cpu", {}, None)
+    for name in (FIRST, SECOND, "nano", "w"):
+        store.orders.give(name, Wish.PAUSE, "anna")
+    store.forget_orders()
+    assert {order.name for order in store.orders.all()} == {FIRST, "nano", "w"}

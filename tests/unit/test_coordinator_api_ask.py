@@ -16,8 +16,11 @@ from support.thread_workers import claim
 import hyperhive
 from hyperhive import Study, hp
 from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.api import asking
 from hyperhive.coordinator.api.plans import plan_of
+from hyperhive.coordinator.study_run import StudyRun
 from hyperhive.coordinator.study_run import open_study as opened_by_coordinator
+from hyperhive.coordinator.views.summary import Result
 from hyperhive.store.errors import LeaseLost, NotFound, StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import SEARCH, ErrorKind, Status
@@ -246,6 +249,29 @@ def test_known_points_come_first(opened: Opened) -> None:
         {"x": 1.0, "kind": "b"},
         {"x": 2.0, "kind": "a"},
     ]
+
+
+def test_a_study_that_is_extended_while_it_is_concluded_goes_on(
+    opened: Opened, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program that would have ended it gets another trial."""
+
+    class Run(StudyRun):
+        def run(self) -> Result:
+            if store.study("s").extended == 0:
+                store.studies.extend("s", {**store.study("s").spec, "trials": 2})
+            return super().run()
+
+    study = opened(trials=1)
+    first = study.ask()
+    assert first is not None
+    monkeypatch.setattr(asking, "StudyRun", Run)
+    study.tell(first, 1)
+    assert store.study("s").result is None
+    second = study.ask()
+    assert second is not None
+    study.tell(second, 2)
+    assert (store.study("s").result or {})["winner"] == 0
 
 
 def test_a_program_may_help_a_study_of_workers(

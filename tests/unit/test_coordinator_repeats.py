@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -21,9 +22,15 @@ from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.results import exported
 from hyperhive.coordinator.results.ended import add
 from hyperhive.coordinator.results.export import as_json
-from hyperhive.coordinator.results.repeated import FINALISTS, Repeated, by_mean, in_full, told
+from hyperhive.coordinator.results.repeated import (
+    FINALISTS,
+    Repeated,
+    by_mean,
+    in_full,
+    repeat_lines,
+)
 from hyperhive.coordinator.results.table import rows
-from hyperhive.coordinator.search import Search
+from hyperhive.coordinator.search import Interrupted, Search
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyRun, open_study
@@ -134,16 +141,29 @@ def test_what_they_gave_is_said_with_its_spread() -> None:
     assert in_full(one) == (
         "validation accuracy 74.8 % ± 0.9 over 3 repeats (73.9 to 75.6 %); 75.8 % in the search"
     )
-    other = Repeated(4, "loss", None, (0.25,), (0.25, math.inf), failed=1)
+    other = Repeated(4, "loss", None, (0.25,), (0.25, math.inf), failed=1, diverged=1)
     said = "0.25 over 1 repeat, 1 repeat diverged, 1 repeat failed"
-    assert told([one, other])["others"] == f"trial 4: {said}"
+    assert repeat_lines([one, other])["others"] == f"trial 4: {said}"
     assert in_full(other) == f"loss {said}"
-    exploded = Repeated(4, "loss", 1.0, (), (math.inf, math.inf), failed=0)
+    exploded = Repeated(4, "loss", 1.0, (), (math.inf, math.inf), failed=0, diverged=2)
     assert in_full(exploded) == "2 repeats diverged; 1 in the search"
     assert Repeated(4, "loss", 1.0, (1e300, 3e300), (1e300, 3e300), 0).deviation == pytest.approx(
         2**0.5 * 1e300
     )
-    assert told([]) == {}
+    assert repeat_lines([]) == {}
+
+
+def test_a_function_that_is_chosen_by_its_loss_is_said_by_its_loss() -> None:
+    """Only the loss of LeNet-5 is 1 - validation accuracy; and a missing value did not diverge."""
+    one = ended(1, 0.2, SEARCH, validation_accuracy=0.9)
+    again = [ended(1001, 0.3, validation_accuracy=0.95), ended(1002, 0.5)]
+    assert in_full(Repeated.of(one, again)) == (
+        "loss 0.4 ± 0.14 over 2 repeats (0.3 to 0.5); 0.2 in the search"
+    )
+    lenet5 = dataclasses.replace(one, objective="lenet5")
+    assert in_full(Repeated.of(lenet5, again)) == (
+        "validation accuracy 95.0 % over 1 repeat; 90.0 % in the search"
+    )
 
 
 def test_the_metric_of_the_study_is_what_is_said() -> None:
@@ -259,16 +279,16 @@ def test_repeats_that_another_has_decided_decide(
 ) -> None:
     """A lost worker's result that came since must not give two coordinators two winners."""
     study = open_study(store, plan(repeats=1), None)
-    store.studies.settle("s", "finalists", [4, 3])
+    store.studies.decide_once("s", "finalists", [4, 3])
     other = [ended(4, 0.5, SEARCH), ended(3, 0.4, SEARCH)]
     decided = by_mean(other, [ended(4001, 0.3), ended(3001, 0.35)])
-    store.studies.settle("s", "repeats", [each.as_document() for each in decided])
+    store.studies.decide_once("s", "repeats", [each.as_document() for each in decided])
     result = run(store, mongo_uri, tmp_path, repeats=1)
     assert (result.winner.tid, result.repeated) == (4, tuple(decided))
     assert [trial.tid for trial in repeats(store)] == [3001, 4001]
-    assert store.studies.settle("s", "finalists", [0]) == [4, 3]
+    assert store.studies.decide_once("s", "finalists", [0]) == [4, 3]
     store.studies.extend("s", study.spec())
-    assert store.studies.settle("s", "finalists", [0]) == [0]
+    assert store.studies.decide_once("s", "finalists", [0]) == [0]
 
 
 def test_a_study_may_be_made_surer_but_not_less_sure(
@@ -279,7 +299,7 @@ def test_a_study_may_be_made_surer_but_not_less_sure(
     assert run(store, mongo_uri, tmp_path, repeats=1).winner.tid == 1
     before = repeats(store)
     assert len(before) == 3
-    with pytest.raises(StudyChanged, match=r"\(repeats was 1 and is None\)"):
+    with pytest.raises(StudyChanged, match=r"\(repeats was 1 and is 0\)"):
         open_study(store, plan(), None)
     with hyperhive.open_study("s", store=mongo_uri, repeats=2):
         assert store.study("s").result is None
@@ -296,6 +316,76 @@ def test_a_search_that_ends_early_has_its_repeats(
     assert result.finish_reason is not None
     assert result.winner.tid == 1
     assert {trial.status for trial in repeats(store)} == {Status.DONE}
+
+
+def test_a_repeat_that_has_ended_is_not_read_at_each_look(
+    store: Store, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its history may be long. All are read once more at the end."""
+    asked: list[list[int]] = []
+    polls: list[int] = []
+    is_enough = threading.Event()
+    find = store.trials.find
+
+    def spied(study: str, purpose: Any = None, tids: Any = None, **more: Any) -> list[Trial]:
+        if purpose == REPEAT:
+            asked.append(list(tids))
+        return find(study, purpose, tids, **more)
+
+    def act(store: Store, trial: Trial) -> None:
+        if (trial.purpose, trial.tid) == (REPEAT, 2001):
+            is_enough.wait(60)
+        deliver(store, trial)
+
+    def watch(snapshot: Snapshot) -> None:
+        polls.extend([1] if sum(each.is_final for each in snapshot.study.repeated) == 2 else [])
+        if len(polls) > 3:
+            is_enough.set()
+
+    monkeypatch.setattr(store.trials, "find", spied)
+    run(store, mongo_uri, tmp_path, act=act, watch=watch, repeats=1)
+    assert asked.count([2001]) >= 3
+    assert asked[-2:] == [[2001], [1, 1001, 2001]]
+
+
+def test_repeats_of_former_finalists_are_withdrawn(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """A study that searches on first searches: its old repeats neither run nor show."""
+    stop = threading.Event()
+
+    def only_search(store: Store, trial: Trial) -> None:
+        if trial.purpose == SEARCH:
+            deliver(store, trial)
+        else:
+            stop.wait(60)
+            store.queue.give_back(trial)
+
+    study = open_study(store, plan(repeats=1), None)
+    with working(mongo_uri, only_search, objective="noisy"), pytest.raises(Interrupted):
+        StudyRun(
+            store,
+            *(study, None, tmp_path, True),
+            lambda snapshot: stop.set() if snapshot.study.repeated else None,
+            stop,
+        ).run()
+    assert [trial.status for trial in repeats(store)] == [Status.NEW] * 3
+    longer = plan(repeats=1, trials=6, known=(*KNOWN, {"x": 0.01}))
+    shown: list[tuple[str, str]] = []
+
+    def watch(snapshot: Snapshot) -> None:
+        if not shown:  # before that, a worker could take one: nobody knows yet that it is obsolete
+            workers.enter_context(working(mongo_uri, deliver, objective="noisy"))
+        (seen,) = FleetReader(store).read().studies
+        shown.append((snapshot.phase, state(seen)))
+
+    study = open_study(store, longer, None)
+    with contextlib.ExitStack() as workers:
+        nobody = threading.Event()
+        result = StudyRun(store, study, None, tmp_path, True, watch, nobody).run()
+    assert result.winner.tid == 5
+    assert {each for phase, each in shown if phase == "searching"} == {""}
+    assert [trial.tid for trial in repeats(store)] == [1, 1001, 5001]
 
 
 def test_weights_of_repeats_are_dropped(store: Store, mongo_uri: str) -> None:

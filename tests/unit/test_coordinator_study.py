@@ -316,7 +316,7 @@ def test_a_spec_has_augmentation_only_if_there_is_any() -> None:
     classic = Study.of(plan(), tiny())
     assert "augment" not in classic.config(values)
     assert "augment" not in classic.spec()
-    assert differences(classic.spec(), robust.spec()) == ["augment was None and is 'camera'"]
+    assert differences(classic.spec(), robust.spec()) == ["augment was 'none' and is 'camera'"]
 
 
 SPEC_OF_BEFORE: dict[str, Any] = {

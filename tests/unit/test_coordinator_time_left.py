@@ -61,7 +61,16 @@ def test_repeats_are_counted_before_they_are_posted_and_after() -> None:
     state = [done(0, 200.0, 0.1, cost=20.0), done(1, 100.0), runs(2, 40.0, units=4)]
     assert left(*state, budget=3, repeats=2) == pytest.approx(60 + 2 * (200 + 100))
     posted = [waits(tid, purpose=REPEAT, cost=20.0) for tid in (1, 2)]
-    assert left(*state, *posted, budget=3, repeats=2) == pytest.approx(60 + 2 * 200)
+    assert left(*state, *posted, budget=3, repeats=2) == pytest.approx(60 + 2 * 200 + 2 * 100)
+    others = [waits(tid, purpose=REPEAT) for tid in (1001, 1002)]
+    assert left(*state, *posted, *others, budget=3, repeats=2) == pytest.approx(60 + 2 * 200 + 200)
+
+
+def test_the_refit_takes_as_long_as_the_trial_that_won() -> None:
+    """With repeats, that need not be the best of the search."""
+    state = [done(0, 100.0, 0.2), done(1, 300.0, 0.3, cost=30.0), runs(2, 0.0, units=0)]
+    assert left(*state, budget=3, refit=1.0) == pytest.approx(100 + 200)
+    assert left(*state, budget=3, refit=1.0, winner=1) == pytest.approx(100 + 300)
 
 
 def test_trials_count_by_their_cost() -> None:

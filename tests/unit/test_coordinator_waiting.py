@@ -174,17 +174,17 @@ def test_a_trial_that_only_ordered_workers_could_take_waits_for_a_person(store: 
     """The command that resumes one is told; it goes before a pause that ends by itself."""
     waiting(store)
     here(store, "w1", paused="on battery")
-    here(store, "nano-12-abcdef", paused="by anna@studio", order="token")
+    here(store, "nano-12-abcdef", paused="paused, by anna@studio", order="token")
     assert why(store) == (
-        "1 trial waits while every worker here that could run it is paused (by anna@studio): "
-        "`hyperhive worker resume nano` lets it go on"
+        "1 trial waits while every worker here that could run it is paused (nano is "
+        "paused, by anna@studio): `hyperhive worker resume nano` lets it go on"
     )
 
 
 def test_workers_that_were_ordered_to_pause_do_not_keep_a_search_alive(store: Store) -> None:
     """It ends with the command that resumes one; one that still runs a trial of it counts."""
     of = study(store, "lenet5", trials=1)
-    here(store, "nano-12-abcdef", paused="by anna@studio", order="token")
+    here(store, "nano-12-abcdef", paused="paused, by anna@studio", order="token")
     with pytest.raises(NoWorker, match="`hyperhive worker resume nano` lets it go on"):
         Search(store, of, lambda _: None, threading.Event(), timeout=0.5).run()
 
@@ -192,7 +192,7 @@ def test_workers_that_were_ordered_to_pause_do_not_keep_a_search_alive(store: St
 def test_no_trials_are_posted_for_paused_workers(store: Store) -> None:
     """One waits for whoever comes first; one that only a paused worker could take stops nobody."""
     of = study(store, "lenet5")
-    here(store, "w1", "w2", paused="by anna@studio", order="token")
+    here(store, "w1", "w2", paused="paused, by anna@studio", order="token")
     here(store, "w3")
     snapshots(store, of)
     assert len(store.trials.find("s", SEARCH)) == 1

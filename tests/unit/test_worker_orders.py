@@ -20,7 +20,7 @@ from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import ASK, Status
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
 from hyperhive.worker.orders import giving
-from hyperhive.worker.orders.giving import Giving, withdraw
+from hyperhive.worker.orders.giving import OrderCommand, withdraw
 from hyperhive.worker.pausing import PausePolicy
 from hyperhive.worker.sensors import Sensors
 
@@ -70,7 +70,7 @@ def policy(**limits: Any) -> PausePolicy:
 
 def ordered(store: Store, wish: Wish, name: str = "me") -> list[str]:
     """Give an order, wait until it is obeyed; return what was said."""
-    return list(Giving(store, name).order(wish, threading.Event()))
+    return list(OrderCommand(store, name).order(wish, threading.Event()))
 
 
 def shown(store: Store) -> str:
@@ -110,7 +110,7 @@ def test_a_paused_worker_hands_its_trial_back_and_takes_none(
     assert said[-1] == "`hyperhive worker resume me` lets it take trials again"
     trial = the_trial(store)
     assert (trial.status, trial.attempts) == (Status.NEW, 0)
-    assert "paused: by anna@studio" in shown(store)
+    assert "paused, by anna@studio" in shown(store)
     assert "`hyperhive worker resume me` lets it go on" in shown(store)
     time.sleep(4 * SOON)
     assert the_trial(store) == trial
@@ -129,10 +129,10 @@ def test_a_drained_worker_ends_its_trial_and_takes_no_other(
     post(store, 1)
     until(epochs.began.is_set, "the trial's run")
     assert "me: draining, runs s/0 to its end" in ordered(store, Wish.DRAIN)
-    assert "paused: draining, by anna@studio" in shown(store)
+    assert "draining, by anna@studio" in shown(store)
     assert the_trial(store).status is Status.RUNNING
     epochs.is_over.set()
-    until(lambda: "paused: drained, by anna@studio" in shown(store), "the drained worker")
+    until(lambda: "drained, by anna@studio" in shown(store), "the drained worker")
     assert [the_trial(store, tid).status for tid in (0, 1)] == [Status.DONE, Status.NEW]
 
 
@@ -145,7 +145,7 @@ def test_a_trial_that_ends_within_the_grace_is_finished(
         post(store)
         until(epochs.began.is_set, "the trial's run")
         until(lambda: [each.trial for each in store.workers.present()] == ["s/0"], "its report")
-        giver = Giving(store, "me").order(Wish.PAUSE, threading.Event())
+        giver = OrderCommand(store, "me").order(Wish.PAUSE, threading.Event())
         assert next(giver) == "waiting for me; Ctrl-C leaves the order in place"
         until(lambda: [each.order for each in store.workers.present()] != [""], "the order read")
         epochs.is_over.set()
@@ -172,6 +172,8 @@ def test_an_order_goes_before_a_pause_of_the_machine(
         assert withdraw(store, "me") == "me takes trials again"
         until(lambda: reasons(store) == ["too hot, 90 °C"], "the pause of the machine")
         assert "me: paused" in ordered(store, Wish.PAUSE)
+        both = "paused, by anna@studio; too hot, 90 °C"
+        until(lambda: reasons(store) == [both], "both reasons")
         assert the_trial(store).status is Status.NEW
         withdraw(store, "me")
         epochs.is_over.set()
@@ -212,6 +214,9 @@ def test_an_unknown_name_is_refused_with_those_that_are_known(store: Store) -> N
     assert ordered(store, Wish.PAUSE, "nano")[0] == (
         "nano: no worker is here now; those that start or come back obey"
     )
+    assert "nano is paused, by anna@studio, and not here now: `hyperhive worker resume nano`" in (
+        shown(store)
+    )
     assert withdraw(store, "nano") == "nano takes trials again"
     assert withdraw(store, "nano") == "nano was not paused"
 
@@ -224,7 +229,7 @@ def test_workers_that_read_no_orders_are_named(store: Store) -> None:
     here(store, "nano-12-abcdef")
     here(store, "nano-13-abcdef", objectives=[ASK])
     here(store, "nano-14-abcdef", order="")
-    giving = Giving(store, "nano")
+    giving = OrderCommand(store, "nano")
     giver = giving.order(Wish.PAUSE, threading.Event())
     assert next(giver).startswith("nano-12-abcdef: reads no orders: update hyperhive there")
     assert next(giver).startswith("nano-13-abcdef: a program that asks for its trials")
@@ -238,13 +243,13 @@ def test_workers_that_read_no_orders_are_named(store: Store) -> None:
 def test_a_wait_ends_when_it_is_interrupted_or_the_device_resumed(store: Store) -> None:
     """Interrupted, it leaves the order; and a report of an earlier order is none of this one."""
     stop = threading.Event()
-    here(store, "nano-12-abcdef", order="an earlier one", paused="by anna@studio")
-    giver = Giving(store, "nano").order(Wish.PAUSE, stop)
+    here(store, "nano-12-abcdef", order="an earlier one", paused="paused, by anna")
+    giver = OrderCommand(store, "nano").order(Wish.PAUSE, stop)
     assert next(giver).startswith("waiting for nano-12-abcdef;")
     stop.set()
     assert len(list(giver)) == 1
     assert store.orders.of("nano-12-abcdef") is not None
-    giver = Giving(store, "nano").order(Wish.PAUSE, threading.Event())
+    giver = OrderCommand(store, "nano").order(Wish.PAUSE, threading.Event())
     next(giver)
     withdraw(store, "nano")
     assert list(giver) == ["nano was resumed meanwhile"]

@@ -17,7 +17,8 @@ def pause(name: str = NAME, mongo: Optional[str] = MONGO) -> None:
 
     A trial that can end within the worker's --grace is finished; any other is handed back, at no
     cost to its attempts. The order also holds for workers that start there later. The command
-    waits until no worker of the device holds a trial: if one may, its exit code is 1.
+    waits until no worker of the device holds a trial. The exit code is 1 if one may still hold a
+    trial.
     """
     _order("pause", name, mongo)
 
@@ -46,11 +47,11 @@ def _order(wish: str, name: str, mongo: Optional[str]) -> None:
     from hyperhive.common.signals import StopSignals
     from hyperhive.store.orders import Wish
     from hyperhive.store.store import Store
-    from hyperhive.worker.orders.giving import Giving
+    from hyperhive.worker.orders.giving import OrderCommand
 
     with StopSignals() as signals, server(mongo, None) as uri, Store(uri) as store:
-        giving = Giving(store, name)
-        for sentence in giving.order(Wish(wish), signals.stop):
+        command = OrderCommand(store, name)
+        for sentence in command.order(Wish(wish), signals.stop):
             tell(sentence)
-    if not giving.is_obeyed:
+    if not command.is_obeyed:
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ import platform
 import threading
 from typing import Iterator
 
-from hyperhive.store.errors import NotFound
+from hyperhive.store.errors import NotFound, StoreUnavailable
 from hyperhive.store.orders import Order, Wish, in_force
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import ASK
@@ -39,8 +39,8 @@ def require_known(store: Store, name: str) -> None:
         raise NotFound(f"no worker of {name!r} has reported in the last day: {known}")
 
 
-class Giving:
-    """An order while it is given, until all its workers obey.
+class OrderCommand:
+    """The command that gives an order, until all its workers obey.
 
     Args:
         store: where orders, workers and trials are.
@@ -66,6 +66,15 @@ class Giving:
         """
         self._workers()  # for the trials that they run now
         order = self._store.orders.give(self._name, wish, _giver())
+        try:
+            yield from self._until_obeyed(order, stop)
+        except StoreUnavailable as error:
+            raise StoreUnavailable(
+                f"{error}; the order for {self._name} is in place, and holds until `hyperhive "
+                f"worker resume {self._name}`"
+            ) from error
+
+    def _until_obeyed(self, order: Order, stop: threading.Event) -> Iterator[str]:
         waited_for: set[str] = set()
         while True:
             orders = self._store.orders.all()

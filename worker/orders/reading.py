@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from hyperhive.store.errors import NotAllowed
 from hyperhive.store.orders import Order
 from hyperhive.store.store import Store
 
 log = logging.getLogger(__name__)
+
+_ASK_AGAIN_S = 60.0
+"""So long a worker whose login may not read orders waits until it tries again: mongod logs each."""
 
 
 class OrderReader:
@@ -25,9 +29,12 @@ class OrderReader:
         self._worker = worker
         self.may_read = True
         """Whether the login may, as far as is known."""
+        self._refused_at = 0.0
 
     def read(self, store: Store) -> Order | None:
         """Return the order in force. Raises ``StoreUnavailable``."""
+        if not self.may_read and time.monotonic() - self._refused_at < _ASK_AGAIN_S:
+            return None
         try:
             order = store.orders.of(self._worker)
         except NotAllowed:
@@ -36,7 +43,7 @@ class OrderReader:
                     "this worker cannot be paused from another machine, as its login may not read "
                     "orders: run `hyperhive mongo init` again, or restart `hyperhive mongo share`"
                 )
-            self.may_read = False
+            self.may_read, self._refused_at = False, time.monotonic()
             return None
         self.may_read = True
         return order

@@ -73,7 +73,7 @@ function showStudy(study) {
   write(element("best"), best
     ? "best so far " + best.outcome + " (" + best.named + ")"
     : "no result yet");
-  const worth = study.repeats ? [study.repeats] : [];
+  const worth = study.repeats ? ["repeats: " + study.repeats] : [];
   if (study.untuned) worth.push("untuned " + study.untuned);
   if (study.usual) worth.push("usual settings " + study.usual);
   if (study.test) worth.push("test " + study.test);

@@ -97,12 +97,13 @@ def files_of(folder: Path) -> Files:
     found: Files = {}
     length = 0
     for path in folder.rglob("*"):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise UsageError(f"{path} is a link, or no file")
+        is_one = path.is_file() or path.is_dir()
+        if path.is_symlink() or not is_one or not is_plain_name(path.name):
+            raise UsageError(f"{path} is a link, or no file that a package can have")
         if path.is_file():
             length += path.stat().st_size
-            if length > MOST_BYTES or len(found) == MOST_FILES or not is_plain_name(path.name):
-                raise UsageError(f"{path} is no file of a package, or there is too much")
+            if length > MOST_BYTES or len(found) == MOST_FILES:
+                raise UsageError(f"{folder} has too much for a package")
             found[path.relative_to(folder).as_posix()] = path.read_bytes()
     return found
 

@@ -25,8 +25,9 @@ def modules_of(files: Iterable[str]) -> set[str]:
 
 def taken() -> frozenset[str]:
     """Return the names of Python's own modules, and ours: a process that lost them would fail."""
-    if sys.version_info >= (3, 10):
-        return sys.stdlib_module_names | {"hyperhive"}
-    folder = sysconfig.get_paths()["stdlib"]
-    found = {each.name for each in pkgutil.iter_modules([folder, f"{folder}/lib-dynload"])}
-    return frozenset(found.union(sys.builtin_module_names, ["hyperhive"]) - {"test"})
+    named: frozenset[str] | None = getattr(sys, "stdlib_module_names", None)  # from Python 3.10 on
+    if named is None:
+        folder = sysconfig.get_paths()["stdlib"]
+        found = {each.name for each in pkgutil.iter_modules([folder, f"{folder}/lib-dynload"])}
+        named = frozenset(found.union(sys.builtin_module_names) - {"test"})
+    return named | {"hyperhive"}

@@ -145,8 +145,8 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, bool]]:
             names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
             if _takes(node.args, 1) or _takes(node.args, 2):
                 yield node.name, "trial" in names
-        elif isinstance(node, ast.Assign) and _is_command(node.value):
-            for target in node.targets:
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)) and _is_command(node.value):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 if isinstance(target, ast.Name) and not target.id.startswith("_"):
                     yield target.id, True
 
@@ -160,7 +160,7 @@ def _takes(arguments: ast.arguments, count: int) -> bool:
     )
 
 
-def _is_command(value: ast.expr) -> bool:
+def _is_command(value: ast.expr | None) -> bool:
     if not isinstance(value, ast.Call):
         return False
     function = value.func
@@ -184,13 +184,23 @@ def _needs(path: Path, sources: Iterable[bytes]) -> tuple[tuple[str, ...], str]:
                 requirement = Requirement(text)
                 if requirement.url is not None:
                     raise UsageError(f"{path}: the dependency {text!r} has an address: omit it")
-                if requirement.marker is not None:
-                    requirement.marker.evaluate()  # some can be read, and not be evaluated
+                _require_marker(path, requirement)
                 requires.append(str(requirement))
             pythons.append(str(SpecifierSet(python)))
         except ValueError as error:
             raise UsageError(f"{path}: its block `# /// script` has {error}") from error
     return tuple(dict.fromkeys(requires)), ",".join(dict.fromkeys(filter(None, pythons)))
+
+
+def _require_marker(path: Path, requirement: Requirement) -> None:
+    """Refuse a marker that can be read but not evaluated: no worker could."""
+    try:
+        if requirement.marker is not None:
+            requirement.marker.evaluate()
+    except ValueError as error:
+        raise UsageError(
+            f"{path}: the marker of the dependency '{requirement}' cannot be evaluated ({error})"
+        ) from error
 
 
 def _block(path: Path, source: bytes) -> Mapping[str, Any]:

@@ -49,7 +49,7 @@ def _private(config):
     return 0
 
 
-echo = hyperhive.command("echo {x}")
+echo: object = hyperhive.command("echo {x}")
 """
 NEEDS = "# /// script\n# dependencies = {}\n# ///\ndef train(config, trial):\n    return 0\n"
 PLAIN = "def train(config, trial):\n    return 0\n"
@@ -142,7 +142,7 @@ def test_a_file_of_data_is_no_module() -> None:
         ("#" * 10_000_001, "has more than 10 MB, the most that can be published"),
         ("if True:\n    def train(config, trial):\n        return 0\n", "at the top level"),
         (NEEDS.format('"numpy"'), "dependencies must be a list of text"),
-        (NEEDS.format("[\"numpy; sys_platform ~= 'linux'\"]"), "block `# /// script` has "),
+        (NEEDS.format("[\"numpy; sys_platform ~= 'linux'\"]"), "cannot be evaluated"),
     ],
     ids=(
         *("nothing in it", "syntax", "python", "address", "toml", "large", "below if"),

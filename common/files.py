@@ -103,6 +103,7 @@ def write_private(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+    _sync_folder(path.parent)
 
 
 def read_text(path: Path) -> str:
@@ -114,7 +115,7 @@ def read_text(path: Path) -> str:
 
 
 def read_private(path: Path) -> str:
-    """Read a file that contains a password.
+    """Read a file that contains a password or a private key.
 
     Raises ``ReadableByOthers`` if other users may read it, ``OSError``.
     """
@@ -122,7 +123,7 @@ def read_private(path: Path) -> str:
         others = stat.S_IRWXG | stat.S_IRWXO
         if os.name == "posix" and os.fstat(file.fileno()).st_mode & others:
             raise ReadableByOthers(
-                f"{path} contains a password and other users may read it: run `chmod 600 {path}`"
+                f"{path} is secret, and other users may read it: run `chmod 600 {path}`"
             )
         return decoded(file.read(), errors="replace")
 

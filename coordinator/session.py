@@ -105,7 +105,8 @@ def _pinned(plan: Plan, script: Path, uri: str) -> Plan:
     from hyperhive.coordinator.publishing.pinning import pinned
 
     with Store(uri) as store:
-        return replace(plan, objective=pinned(plan.objective, split(script)[0], store))
+        file = split(script)[0]
+        return replace(plan, objective=pinned(plan.objective, file, plan.name, store))
 
 
 @dataclass(frozen=True)

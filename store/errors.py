@@ -82,6 +82,10 @@ class NoServer(StoreError):
     exit_code = 2
 
 
+class Unreadable(StoreError):
+    """The database holds a value that PyMongo cannot decode."""
+
+
 class Unstorable(StoreError):
     """A value is one that the database cannot hold: its type, its size, or a part of it."""
 

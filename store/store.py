@@ -12,6 +12,7 @@ from bson import ObjectId
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
+from hyperhive.common.values import mapping, text
 from hyperhive.store.artifacts import file_ids
 from hyperhive.store.benchmarks import Benchmarks
 from hyperhive.store.blobs import Blobs
@@ -113,11 +114,11 @@ class Store:
             self.database["job_ids"].create_index("a", unique=True)
 
     def identity(self) -> str | None:
-        """Return a text that identifies this database wherever it moves; None in an empty one."""
+        """Return a text that identifies this database wherever it moves; None if it has none."""
         if self._identity is None:
             with self.guard():
                 document = self._meta.find_one({"_id": _IDENTITY})
-            self._identity = None if document is None else document["value"]
+            self._identity = text(mapping(document).get("value"))
         return self._identity
 
     def study(self, name: str) -> StoredStudy:

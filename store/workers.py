@@ -20,7 +20,7 @@ PRESENCE_S = 45.0
 """A worker that has not reported for this long counts as gone. It reports four times as often."""
 KEPT_S = 24 * 3600
 """The store forgets a worker that has not reported for this long."""
-_MOST_REFUSED = 20
+MOST_REFUSED = 20
 _ID = re.compile(r"(.+)-\d+-[0-9a-f]{6}")
 
 
@@ -203,7 +203,7 @@ def _objectives(reported: Any) -> frozenset[str] | None:
 
 
 def _refused(reported: Any) -> tuple[tuple[str, str], ...]:
-    pairs = [sequence(each) for each in sequence(reported)[:_MOST_REFUSED]]
+    pairs = [sequence(each) for each in sequence(reported)[:MOST_REFUSED]]
     return tuple((str(pair[0]), str(pair[1])) for pair in pairs if len(pair) == 2)
 
 

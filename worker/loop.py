@@ -193,7 +193,7 @@ class Worker:
 
     def _renew_objectives(self, store: Store, heartbeat: Heartbeat) -> None:
         """Offer what is published now, and say so in the worker's record."""
-        if self._published is not None and self._published.look(store):
+        if self._published is not None and self._published.refresh(store):
             self._identity = replace(
                 self._identity,
                 objectives=tuple(self._objectives),
@@ -242,8 +242,13 @@ class Worker:
         """Run the trial's objective; raises ``Exception`` for whatever it raises."""
         pruner = Pruner(held, store)
         run = TrialRun(
-            *(held, heartbeat, self._claimer, pruner),
-            *(self._policy, self._stop, self._settings.grace),
+            held,
+            heartbeat,
+            self._claimer,
+            pruner,
+            self._policy,
+            self._stop,
+            self._settings.grace,
         )
         context = Context(
             device=self._settings.device,

@@ -95,7 +95,10 @@ def _checked(settings: WorkerSettings, save_login: bool) -> WorkerSettings:
     )
     keys = tuple(dict.fromkeys(settings.trust))
     for key in keys:
-        bytes_of(key)
+        try:
+            bytes_of(key)
+        except UsageError as error:
+            raise UsageError(f"--trust {error}") from error
     mongo = _login(settings.mongo, save_login, keys)
     if settings.mongo is None and mongo is not None:
         keys = tuple(dict.fromkeys((*keys, *login.trusted())))

@@ -1,14 +1,16 @@
 """Publishing: this user's catalog in a store, and each change of it.
 
 A change is one update of one document, if nobody has changed the catalog since it was read; else it
-is read again. A package is in the store before the catalog names it, so a publisher that is killed
-leaves the catalog as it was. Each command can be repeated after a lost reply.
+is read again. Its serial number is at least the time: a key or a database that was restored from a
+copy, and knows no later number, goes on above all that devices have seen. A package is in the store
+before the catalog names it, so a publisher that is killed leaves the catalog as it was. Each
+command can be repeated after a lost reply.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable
@@ -17,12 +19,15 @@ from hyperhive.common.errors import NotTrusted, UsageError
 from hyperhive.coordinator.publishing import key as keys
 from hyperhive.coordinator.publishing.key import SigningKey
 from hyperhive.coordinator.publishing.source import read
-from hyperhive.store.errors import CorruptBlob, NotFound
+from hyperhive.store.errors import CorruptBlob, NotFound, StoreError
 from hyperhive.store.signed import seen
 from hyperhive.store.signed.catalog import MOST_CATALOG_BYTES, Catalog, Entry
 from hyperhive.store.signed.keys import short
 from hyperhive.store.signed.seen import Reading, Seen
 from hyperhive.store.store import Store
+
+_TRIES = 100
+"""To change a catalog that others change too."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,16 @@ class Publisher:
     def __init__(self, store: Store, warn: Callable[[str], None]) -> None:
         store.ensure_indexes()
         self._store = store
-        self._identity = str(store.identity())
+        identity = store.identity()
+        if identity is None:
+            raise NotFound(
+                f"the database at {store.address} has lost its identity, by which devices know it: "
+                "restore the document `identity` of its collection `meta` from a copy"
+            )
+        self._identity = identity
         self._seen = Seen()
-        self._warn = functools.lru_cache(maxsize=None)(warn)
+        self._warn = warn
+        self._warned: set[str] = set()
 
     def key(self) -> SigningKey:
         """Return the key to sign with: a new one if there is none, or if it was revoked."""
@@ -61,14 +73,17 @@ class Publisher:
         return key
 
     def publish(self, path: Path) -> Publication:
-        """Publish a file or a folder; safe to repeat. Raises ``UsageError`` for any other thing."""
+        """Publish a file or a folder; safe to repeat. Raises ``UsageError`` for any other thing.
+
+        What is there already is signed anew: a device may have seen a later catalog than this one.
+        """
         entry, package = read(path)
         key = self.key()
-        if entry in self._read(key).catalog.entries and self._is_stored(entry):
-            return Publication(entry, key.public, is_new=False)
-        self._store.catalogs.upload(package)
-        self._change(key, lambda catalog: catalog.having(entry))
-        return Publication(entry, key.public, is_new=True)
+        is_new = entry not in self._read(key).catalog.entries or not self._is_stored(entry)
+        if is_new:
+            self._store.catalogs.upload(package)
+        self._change(key, lambda catalog: catalog.with_entry(entry))
+        return Publication(entry, key.public, is_new)
 
     def withdraw(self, title: str) -> None:
         """Take what has this title, ``digits.py@1f2e3d4c5b6a``, out of the catalog.
@@ -77,13 +92,13 @@ class Publisher:
         """
         key = keys.existing(self._identity)
         entries = () if key is None else self._read(key).catalog.entries
-        titles = [entry.title for entry in entries]
-        if key is None or title not in titles:
+        hashes = {entry.title: entry.sha256 for entry in entries}
+        if key is None or title not in hashes:
             raise NotFound(
                 f"this user has not published {title} here: published is "
-                f"{', '.join(titles) or 'nothing'}"
+                f"{', '.join(hashes) or 'nothing'}"
             )
-        self._change(key, lambda catalog: catalog.lacking(title))
+        self._change(key, lambda catalog: catalog.without(hashes[title]))
 
     def revoke(self) -> str:
         """Revoke this user's key for the store; return it. Safe to repeat. Raises ``NotFound``."""
@@ -103,20 +118,24 @@ class Publisher:
         """
         reading = seen.read(self._store.catalogs, key.public, self._identity, self._seen)
         if reading.refusal is not None and not self._seen.is_revoked(key.public):
-            self._warn(
+            text = (
                 f"key {short(key.public)}: {reading.refusal}. What it listed is not taken over: "
                 "publish again what workers are to run"
             )
+            if text not in self._warned:
+                self._warned.add(text)
+                self._warn(text)
         return reading
 
     def _change(self, key: SigningKey, change: Callable[[Catalog], Catalog]) -> None:
-        while True:
+        for _ in range(_TRIES):
             reading = self._read(key)
             if self._seen.is_revoked(key.public):  # a later catalog would take that back
                 raise NotTrusted(
                     f"key {short(key.public)} has just been revoked: run the command again"
                 )
-            changed = replace(change(reading.catalog), serial=reading.catalog.serial + 1)
+            serial = max(reading.catalog.serial + 1, int(time.time()))
+            changed = replace(change(reading.catalog), serial=serial)
             signed = changed.encode()
             if len(signed) > MOST_CATALOG_BYTES:
                 raise UsageError(
@@ -126,6 +145,11 @@ class Publisher:
             signature = key.sign(signed)
             if self._store.catalogs.put(key.public, signed, signature, packages, reading.stored):
                 break
+        else:
+            raise StoreError(
+                f"the catalog of key {short(key.public)} on {self._store.address} changes all the "
+                "time: try again later"
+            )
         with contextlib.suppress(NotTrusted):  # it has just been revoked
             self._seen.accept(key.public, changed)
         self._store.catalogs.collect()

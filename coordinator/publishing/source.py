@@ -11,13 +11,21 @@ import sys
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Mapping
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from hyperhive.common.errors import UsageError
 from hyperhive.common.wording import counted
 from hyperhive.store.signed.catalog import Entry
-from hyperhive.store.signed.package import MOST_BYTES, digest, packed, wrong_path
+from hyperhive.store.signed.modules import modules_of, taken
+from hyperhive.store.signed.package import (
+    MOST_BYTES,
+    MOST_FILES,
+    Files,
+    digest,
+    packed,
+    wrong_path,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,6 +34,8 @@ else:
 
 _LEFT_OUT = "__pycache__"
 """Left out of a folder, as is everything whose name begins with a dot."""
+_OURS = ("models", "predictions")
+"""Folders into which coordinator and predict-cam write: only Python files are taken from them."""
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 """https://peps.python.org/pep-0723/#reference-implementation"""
 
@@ -36,16 +46,10 @@ def read(path: Path) -> tuple[Entry, bytes]:
     A folder's objectives are in those of its own files, not those below, that have a function with
     a parameter ``trial``, or a ``hyperhive.command``. Raises ``UsageError``, ``OSError``.
     """
-    files = _files(path)
+    files = files_to_publish(path)
     package = packed(files)
     if len(package) > MOST_BYTES:
-        raise UsageError(
-            f"{path} has {len(package) / 1e6:.1f} MB, and what is published may have "
-            f"{MOST_BYTES / 1e6:.0f} MB at most: keep data out of it"
-        )
-    wrong = wrong_path(files)
-    if wrong is not None:
-        raise UsageError(f"{path} {wrong}")
+        raise _too_large(path)
     sources = {name: _parsed(path, name, data) for name, data in files.items() if _is_top(name)}
     found = {name: list(_functions(tree)) for name, tree in sources.items()}
     if path.is_dir():
@@ -53,24 +57,60 @@ def read(path: Path) -> tuple[Entry, bytes]:
     else:
         mains = [name for name, each in found.items() if each]
     if not mains:
-        raise UsageError(f"{path} has no function of (config, trial), and no hyperhive.command")
-    functions = tuple(f"{name}:{function}" for name in mains for function, _ in found[name])
+        raise UsageError(
+            f"{path} has no function of (config, trial), and no hyperhive.command, at the top "
+            "level: what is below `if` or `try` does not count"
+        )
+    each_function = (f"{name}:{function}" for name in mains for function, _ in found[name])
+    functions = tuple(dict.fromkeys(each_function))  # a later definition replaces an earlier one
     requires, python = _needs(path, [files[name] for name in mains])
-    name = path.resolve().name
+    name = name_of(path)
     return Entry(name, digest(package), len(package), functions, requires, python), package
 
 
-def _files(path: Path) -> dict[str, bytes]:
+def name_of(path: Path) -> str:
+    """Return the name under which a file or a folder is published; "." has one too."""
+    return path.resolve().name if path.is_dir() else path.name
+
+
+def files_to_publish(path: Path) -> Files:
+    """Return the files of a package for a Python file or a folder; raises as ``read`` does."""
     if path.is_dir():
-        if path.resolve().name.endswith(".py"):
+        if name_of(path).endswith(".py"):
             raise UsageError(f"{path} is a folder whose name ends with .py: rename it")
-        return dict(_below(path, ""))
-    if path.suffix != ".py" or not path.is_file():
+        found = _below(path, "")
+    elif path.suffix == ".py" and path.is_file():
+        found = iter([(path.name, path)])
+    else:
         raise UsageError(f"{path} is no Python file, and no folder: there is nothing to publish")
-    return {path.name: path.read_bytes()}
+    files: Files = {}
+    length = 0
+    for name, file in found:
+        length += file.stat().st_size  # before it is read: there may be gigabytes
+        if length > MOST_BYTES:
+            raise _too_large(path)
+        if len(files) == MOST_FILES:
+            raise UsageError(f"{path} has more than {MOST_FILES} files: keep data out of it")
+        files[name] = file.read_bytes()
+    wrong = wrong_path(files)
+    if wrong is not None:
+        raise UsageError(f"{path} {wrong}")
+    wrongly_named = sorted(modules_of(files) & taken())
+    if wrongly_named:
+        raise UsageError(
+            f"{path} has a module {wrongly_named[0]}, as Python or hyperhive has itself: rename it"
+        )
+    return files
 
 
-def _below(folder: Path, prefix: str) -> Iterator[tuple[str, bytes]]:
+def _too_large(path: Path) -> UsageError:
+    return UsageError(
+        f"{path} has more than {MOST_BYTES / 1e6:.0f} MB, the most that can be published: keep "
+        "data out of it"
+    )
+
+
+def _below(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.iterdir()):
         if path.name == _LEFT_OUT or path.name.startswith("."):
             continue
@@ -78,8 +118,8 @@ def _below(folder: Path, prefix: str) -> Iterator[tuple[str, bytes]]:
             raise UsageError(f"{path} is a link: what is published must be files and folders")
         if path.is_dir():
             yield from _below(path, f"{prefix}{path.name}/")
-        elif path.is_file():
-            yield prefix + path.name, path.read_bytes()
+        elif path.is_file() and (path.suffix == ".py" or prefix.partition("/")[0] not in _OURS):
+            yield prefix + path.name, path
 
 
 def _is_top(name: str) -> bool:
@@ -105,8 +145,8 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, bool]]:
             names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
             if _takes(node.args, 1) or _takes(node.args, 2):
                 yield node.name, "trial" in names
-        elif isinstance(node, ast.Assign) and _is_command(node.value):
-            for target in node.targets:
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)) and _is_command(node.value):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 if isinstance(target, ast.Name) and not target.id.startswith("_"):
                     yield target.id, True
 
@@ -120,7 +160,7 @@ def _takes(arguments: ast.arguments, count: int) -> bool:
     )
 
 
-def _is_command(value: ast.expr) -> bool:
+def _is_command(value: ast.expr | None) -> bool:
     if not isinstance(value, ast.Call):
         return False
     function = value.func
@@ -134,16 +174,33 @@ def _needs(path: Path, sources: Iterable[bytes]) -> tuple[tuple[str, ...], str]:
     pythons: list[str] = []
     for source in sources:
         block = _block(path, source)
+        texts, python = block.get("dependencies", []), block.get("requires-python", "")
+        if not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
+            raise UsageError(f'{path}: dependencies must be a list of text, as in ["numpy"]')
+        if not isinstance(python, str):
+            raise UsageError(f'{path}: requires-python must be text, as in ">=3.8"')
         try:
-            for text in block.get("dependencies", ()):
+            for text in texts:
                 requirement = Requirement(text)
                 if requirement.url is not None:
                     raise UsageError(f"{path}: the dependency {text!r} has an address: omit it")
+                _require_marker(path, requirement)
                 requires.append(str(requirement))
-            pythons.append(str(SpecifierSet(block.get("requires-python", ""))))
-        except (InvalidRequirement, InvalidSpecifier, TypeError, AttributeError) as error:
+            pythons.append(str(SpecifierSet(python)))
+        except ValueError as error:
             raise UsageError(f"{path}: its block `# /// script` has {error}") from error
     return tuple(dict.fromkeys(requires)), ",".join(dict.fromkeys(filter(None, pythons)))
+
+
+def _require_marker(path: Path, requirement: Requirement) -> None:
+    """Refuse a marker that can be read but not evaluated: no worker could."""
+    try:
+        if requirement.marker is not None:
+            requirement.marker.evaluate()
+    except ValueError as error:
+        raise UsageError(
+            f"{path}: the marker of the dependency '{requirement}' cannot be evaluated ({error})"
+        ) from error
 
 
 def _block(path: Path, source: bytes) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ import ssl
 from typing import Any, Callable, Iterator
 
 import pymongo
+from bson.errors import InvalidBSON
 from pymongo import errors as mongo
 
 from hyperhive.store.encoding import ENCODING_ERRORS, why
@@ -21,6 +22,7 @@ from hyperhive.store.errors import (
     NotAllowed,
     StoreError,
     StoreUnavailable,
+    Unreadable,
     Unstorable,
 )
 from hyperhive.store.server.address import DEFAULT_DATABASE, Place
@@ -31,6 +33,12 @@ _LONGEST_TRANSFER_S = 86400.0
 
 Guard = Callable[[], "contextlib.AbstractContextManager[None]"]
 """Opens ``translated_errors`` for one server; every access to the server is inside a guard."""
+
+# Whoever may write one document must not stop all who read it, with a text that is no Unicode or a
+# date after the year 9999. PyMongo before 4.3 cannot read such a date: see ``Unreadable``.
+_ANY_VALUE = {"unicode_decode_error_handler": "replace"}
+if pymongo.version_tuple >= (4, 3):
+    _ANY_VALUE["datetime_conversion"] = "DATETIME_AUTO"
 
 _OF_THE_SERVER = ("tls", "ssl", "tlscafile", "tlsca", "replicaset", "directconnection")
 
@@ -95,12 +103,17 @@ def opening(place: Place) -> Iterator[None]:
 def translated_errors(place: Place) -> Iterator[None]:
     """Translate PyMongo's expected errors into a ``StoreError`` about the server of ``place``.
 
-    A value that PyMongo cannot encode is expected too: names and numbers come from outside.
+    A value that PyMongo cannot encode or decode is expected too: it comes from outside.
     """
     try:
         yield
     except ENCODING_ERRORS as error:
         raise Unstorable(f"the database cannot hold a value: {why(error)}") from error
+    except InvalidBSON as error:  # with our options, only of PyMongo before 4.3
+        raise Unreadable(
+            f"MongoDB at {place.where} holds a value that this PyMongo cannot read: install "
+            f"PyMongo 4.3 or later here, or delete what has that value ({error})"
+        ) from error
     except mongo.OperationFailure as error:
         raise _refusal(place, error) from error
     except mongo.ConnectionFailure as error:
@@ -217,6 +230,7 @@ def client_options(timeout: float) -> dict[str, Any]:
     # No retries: PyMongo would wait up to three time-outs for a half-open connection, and delay a
     # worker that is stopping. Code that works through an outage repeats its requests itself.
     return {
+        **_ANY_VALUE,
         "appname": "hyperhive",
         "tz_aware": True,
         "w": "majority",

@@ -55,7 +55,11 @@ class Entry:
     @property
     def objectives(self) -> tuple[str, ...]:
         """The names of its objectives, ``digits.py:train@1f2e3d4c5b6a``."""
-        return tuple(f"{function}@{self.version}" for function in self.functions)
+        return tuple(map(self.named, self.functions))
+
+    def named(self, function: str) -> str:
+        """Return the name of the objective that is this function, ``digits.py:train``."""
+        return f"{function}@{self.version}"
 
     @property
     def needs(self) -> str:
@@ -76,13 +80,17 @@ class Catalog:
     revoked: bool = False
     entries: tuple[Entry, ...] = ()
 
-    def having(self, entry: Entry) -> Catalog:
-        """Return a catalog that has this entry too, as its last one."""
-        return replace(self, entries=(*self.lacking(entry.title).entries, entry))
+    def with_entry(self, entry: Entry) -> Catalog:
+        """Return a catalog that has this entry too, as its last one and the only one of its hash.
 
-    def lacking(self, title: str) -> Catalog:
-        """Return a catalog without the entry of this title."""
-        rest = tuple(entry for entry in self.entries if entry.title != title)
+        A file and a folder with nothing else in it are the same package: once one is withdrawn, no
+        other title must go on offering its objectives.
+        """
+        return replace(self, entries=(*self.without(entry.sha256).entries, entry))
+
+    def without(self, sha256: str) -> Catalog:
+        """Return a catalog without the entry of this hash."""
+        rest = tuple(entry for entry in self.entries if entry.sha256 != sha256)
         return replace(self, entries=rest)
 
     def encode(self) -> bytes:
@@ -129,7 +137,7 @@ def _entry(document: Mapping[str, Any]) -> Entry:
     entry = Entry(**fields)
     texts = (entry.name, entry.python, *entry.functions, *entry.requires)
     if not all(isinstance(each, str) for each in texts):
-        raise ValueError("a text is none")
+        raise ValueError("something that must be text is not")
     if not (is_sha256(entry.sha256) and type(entry.length) is int):
         raise ValueError("the hash or the length of a package")
     if not 0 < entry.length <= MOST_BYTES:

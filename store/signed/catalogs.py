@@ -15,7 +15,8 @@ from typing import Any, Iterable
 from bson import Binary
 from pymongo.errors import DuplicateKeyError
 
-from hyperhive.store.errors import CorruptBlob, NotFound
+from hyperhive.common.values import sequence
+from hyperhive.store.errors import CorruptBlob, NotFound, Unreadable
 from hyperhive.store.server.client import Guard, transfer_time
 from hyperhive.store.signed.package import digest
 
@@ -76,7 +77,12 @@ class Catalogs:
                 except DuplicateKeyError:
                     return False
                 return True
-            same = {"_id": key, "signature": {"$eq": replaces.signature}}
+            # What is no signature may not equal itself, as a document with a key twice; and nothing
+            # of it is kept.
+            is_same = {"$eq": replaces.signature}
+            if not isinstance(replaces.signature, bytes):
+                is_same = {"$not": {"$type": "binData"}}
+            same = {"_id": key, "signature": is_same}
             return bool(self._objectives.replace_one(same, document).matched_count)
 
     def upload(self, package: bytes) -> None:
@@ -87,8 +93,11 @@ class Catalogs:
 
     def download(self, sha256: str, length: int) -> bytes:
         """Return a package. Raises ``NotFound``, or ``CorruptBlob`` if it is not what was named."""
-        with self._guard(), transfer_time(length):
-            document = self._objectives.find_one({"_id": sha256}, {"data": 1})
+        try:
+            with self._guard(), transfer_time(length):
+                document = self._objectives.find_one({"_id": sha256}, {"data": 1})
+        except Unreadable as error:
+            raise CorruptBlob(f"its package cannot be read: {error}") from error
         if document is None:
             raise NotFound("its package is not in the store: publish it again")
         data = document.get("data")
@@ -105,7 +114,7 @@ class Catalogs:
         with self._guard():
             named: set[Any] = set()
             for catalog in self._objectives.find(_IS_CATALOG, {"packages": 1}):
-                named.update(map(str, catalog.get("packages") or ()))
+                named.update(map(str, sequence(catalog.get("packages"))))
             self._objectives.delete_many(
                 {"$and": [_IS_PACKAGE, {"_id": {"$nin": sorted(named)}}], "$expr": {"$not": is_new}}
             )

@@ -12,6 +12,7 @@ import hashlib
 import re
 
 from hyperhive.common.errors import UsageError
+from hyperhive.common.text import printable
 
 PREFIX = "ed25519:"
 _LENGTH = 32
@@ -34,8 +35,8 @@ def bytes_of(text: str) -> bytes:
     public = decoded[:_LENGTH]
     if len(public) != _LENGTH or decoded[_LENGTH:] != _check_of(public):
         raise UsageError(
-            f"--trust {text:.80}: this is no key, or it has a typing error: paste the whole line "
-            "of `hyperhive mongo invite` again, or the key of `hyperhive objectives list`"
+            f"{printable(text):.80} is no key, or it has a typing error: paste the whole line of "
+            "`hyperhive mongo invite` again, or the key of `hyperhive objectives list`"
         )
     return public
 
@@ -46,13 +47,13 @@ def short(text: str) -> str:
 
 
 def has_signed(key: str, signature: bytes, data: bytes) -> bool:
-    """Return whether a signature is this key's of these bytes."""
+    """Return whether a signature is this key's of these bytes; never for what is no key."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
         Ed25519PublicKey.from_public_bytes(bytes_of(key)).verify(signature, data)
-    except InvalidSignature:
+    except (InvalidSignature, UsageError):
         return False
     return True
 

@@ -20,10 +20,13 @@ from hyperhive.common.errors import NotTrusted, UsageError
 
 MOST_BYTES = 10_000_000
 """Of a package; the database holds 16 MB in one document."""
-_MOST_FILES = 1000
+MOST_FILES = 1000
 _LONGEST = 200
-_PART = re.compile(r"[^\x00-\x1f\x7f/\\:*?\"<>|]*[^\x00-\x1f\x7f/\\:*?\"<>|. ]")
-"""A name on every system: no ``..``, no drive, no separator, no end that Windows cuts off."""
+_NEVER = r"\x00-\x1f\x7f\ud800-\udfff/\\:*?\"<>|"
+_DEVICE = r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?$"
+_PART = re.compile(f"(?i:(?!{_DEVICE}))[^{_NEVER}]*[^{_NEVER}. ]")
+"""A name on every system: Unicode, no ``..``, no drive, no device of Windows, no separator, no end
+that Windows cuts off."""
 
 Files = Dict[str, bytes]
 
@@ -60,8 +63,8 @@ def unpacked(package: bytes) -> Files:
 
 def wrong_path(files: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the paths of some files, as words after "the package"."""
-    if not 0 < len(files) <= _MOST_FILES:
-        return f"has {len(files)} files: it must have 1 to {_MOST_FILES}"
+    if not 0 < len(files) <= MOST_FILES:
+        return f"has {len(files)} files: it must have 1 to {MOST_FILES}"
     taken: dict[str, str] = {}
     for path in files:
         parts = path.split("/")
@@ -88,13 +91,19 @@ def _folded(name: str) -> str:
 def files_of(folder: Path) -> Files:
     """Return every file below a folder, by its path there.
 
-    Raises ``UsageError`` for a link and for what is no file, ``OSError``.
+    Raises ``UsageError`` for anything that no package has: a link, what is no file, a name that is
+    not plain, and too much to read. Raises ``OSError``.
     """
-    found = {}
+    found: Files = {}
+    length = 0
     for path in folder.rglob("*"):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise UsageError(f"{path} is a link, or no file")
+        is_one = path.is_file() or path.is_dir()
+        if path.is_symlink() or not is_one or not is_plain_name(path.name):
+            raise UsageError(f"{path} is a link, or no file that a package can have")
         if path.is_file():
+            length += path.stat().st_size
+            if length > MOST_BYTES or len(found) == MOST_FILES:
+                raise UsageError(f"{folder} has too much for a package")
             found[path.relative_to(folder).as_posix()] = path.read_bytes()
     return found
 

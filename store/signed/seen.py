@@ -15,10 +15,12 @@ from typing import Iterator
 from hyperhive.common import files, paths
 from hyperhive.common.errors import NotTrusted
 from hyperhive.common.locks import ALONE, locked
+from hyperhive.store.errors import Unreadable
 from hyperhive.store.signed.catalog import Catalog, verified
 from hyperhive.store.signed.catalogs import Catalogs, StoredCatalog
 
 _TRIES = 3
+GONE = "its catalog is gone from the store: publish again"
 
 
 def folder() -> Path:
@@ -50,22 +52,18 @@ class Seen:
                 if catalog.revoked and key not in state.revoked:
                     state.revoked.append(key)
                     self._write(state)
-                if key in state.revoked:
-                    raise NotTrusted(
-                        "it was revoked: start the worker with a new line of "
-                        "`hyperhive mongo invite`"
-                    )
+                _require_current(state, key, catalog)
                 at = state.serials.setdefault(key, {})
-                if catalog.serial < at.get(catalog.store, 0):
-                    raise NotTrusted(
-                        f"its catalog in the store, number {catalog.serial}, is older than number "
-                        f"{at[catalog.store]}, which was here before: publish again"
-                    )
                 if catalog.serial > at.get(catalog.store, 0):
                     at[catalog.store] = catalog.serial
                     self._write(state)
         except OSError as error:
             raise NotTrusted(f"{self._path} cannot be written ({error.strerror})") from error
+
+    def require_current(self, key: str, catalog: Catalog) -> None:
+        """Raise ``NotTrusted`` for a verified catalog as ``accept`` does, and remember nothing."""
+        with self._changing() as state:
+            _require_current(state, key, catalog)
 
     def serial(self, key: str, store: str) -> int:
         """Return the highest serial of a key's catalogs in a store, as seen here; 0 for none."""
@@ -98,6 +96,19 @@ class Seen:
 
     def _write(self, state: _State) -> None:
         files.write(self._path, json.dumps(asdict(state)).encode(), durable=True)
+
+
+def _require_current(state: _State, key: str, catalog: Catalog) -> None:
+    if key in state.revoked:
+        raise NotTrusted(
+            "it was revoked: start the worker with a new line of `hyperhive mongo invite`"
+        )
+    before = state.serials.get(key, {}).get(catalog.store, 0)
+    if catalog.serial < before:
+        raise NotTrusted(
+            f"its catalog in the store, number {catalog.serial}, is older than number {before}, "
+            "which was here before: publish again"
+        )
 
 
 def _require_types(state: _State) -> None:
@@ -143,9 +154,12 @@ def _read(catalogs: Catalogs, key: str, identity: str, seen: Seen) -> Reading:
     except NotTrusted as error:
         return Reading(None, Catalog(identity), str(error))
     empty = Catalog(identity, serial)
-    stored = catalogs.get(key)
+    try:
+        stored = catalogs.get(key)
+    except Unreadable as error:
+        return Reading(None, empty, str(error))
     if stored is None:
-        return Reading(None, empty, "its catalog is gone from the store" if serial else None)
+        return Reading(None, empty, GONE if serial else None)
     try:
         catalog = verified(key, stored.signed, stored.signature, identity)
         seen.accept(key, catalog)

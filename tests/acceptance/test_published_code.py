@@ -69,9 +69,9 @@ def test_a_device_with_one_line_runs_published_code(
     assert {str(trial.owner).split("-")[0] for trial in trials} == {"nano"}
 
     file.write_text(PARABOLA.format(version=2))
-    refused = home.call(*study, **where)
+    refused = home.call(*study, "--name", "another", **where)
     assert refused.returncode == 2
-    assert "parabola.py differs from what was published as parabola.py@" in refused.stderr
+    assert "parabola.py is not what was published as parabola.py@" in refused.stderr
     again = home.call("objectives", "publish", "parabola.py", **where)
     title = again.stdout.split(" as ")[1].partition(":")[0]
     worker.says(f"objective parabola.py:train@{title[-12:]} is published")

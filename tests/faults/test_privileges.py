@@ -301,7 +301,7 @@ def test_21_a_role_of_an_older_hyperhive_is_told_what_to_run(
                 ask()
             assert "\n" not in str(refused.value)
         published = Published(["ed25519:key"], {})  # the worker goes on without what is published
-        assert published.look(users[WORKER])
+        assert published.refresh(users[WORKER])
         ((_, reason),) = published.refused
         assert "run `hyperhive mongo init` again" in reason
     finally:

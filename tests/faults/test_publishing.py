@@ -7,15 +7,19 @@ import threading
 from pathlib import Path
 from typing import Any, Callable
 
+import bson
 import pytest
+from bson.raw_bson import RawBSONDocument
 from support.home import Home, until
 from support.proxy import Command, Proxy
 
 from hyperhive.common.errors import NotTrusted
+from hyperhive.coordinator.publishing.listing import lines
 from hyperhive.coordinator.publishing.publisher import Publisher
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.signed.catalog import verified
 from hyperhive.store.signed.package import MOST_BYTES, packed, unpacked
+from hyperhive.store.signed.seen import Seen, read
 from hyperhive.store.store import Store
 
 SOURCE = "def train(config):\n    return {loss}\n"
@@ -145,6 +149,26 @@ def test_31_packages_that_no_catalog_names_are_deleted(store: Store, file: Path)
     assert packages() == {first.sha256, second.sha256}
     store.catalogs.collect(older_than=0)
     assert packages() == {second.sha256}
+
+
+def test_31_rubbish_among_the_catalogs_stops_no_publisher(store: Store, file: Path) -> None:
+    """Another's catalog that names no packages, and a signature that never equals itself."""
+    key = Publisher(store, pytest.fail).publish(file).key
+    objectives = store.database["objectives"]
+    objectives.insert_one({"_id": "ed25519:\x1b[31mX", "packages": 5})
+    objectives.delete_one({"_id": key})
+    twice = b"\x10a\x00\x01\x00\x00\x00" * 2 + b"\x00"
+    signature = b"\x03signature\x00" + (len(twice) + 4).to_bytes(4, "little") + twice
+    document = bson.encode({"_id": key})[4:-1] + signature + b"\x00"
+    objectives.insert_one(RawBSONDocument((len(document) + 4).to_bytes(4, "little") + document))
+    foreign, own = sorted(lines(store))
+    assert (
+        foreign == r"key ed25519:\x1b[31mX: its catalog in the store is not signed: publish again"
+    )
+    assert own.startswith(f"key {key}, this user's: its catalog in the store is not signed")
+    done = Publisher(store, [].append).publish(file)
+    assert done.is_new
+    assert read(store.catalogs, key, str(store.identity()), Seen()).catalog.entries == (done.entry,)
 
 
 def test_31_the_largest_package_arrives(store: Store, file: Path) -> None:

@@ -9,10 +9,15 @@ import contextlib
 import json
 import threading
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
+import pymongo
 import pytest
+from bson.raw_bson import RawBSONDocument
 from rich.console import Console
+from support.bench import living, post, succeeds, the_trial
+from support.home import until
 
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.search import Search, Snapshot
@@ -27,6 +32,11 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import ErrorKind, Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
+
+if pymongo.version_tuple >= (4, 3):
+    from bson.datetime_ms import DatetimeMS
+else:
+    DatetimeMS = None
 
 RUBBISH: list[dict[str, Any]] = [
     *({field: "x"} for field in ("book_time", "refresh_time", "lease_until", "not_before")),
@@ -55,6 +65,9 @@ RUBBISH: list[dict[str, Any]] = [
     {"error": {"kind": "x"}, "state": 3},
     {"error": {"kind": [], "message": 3}, "state": 3},
     {"result": {"loss": "x", "validation_accuracy": [], "diverged": []}},
+    # A date that Python cannot hold; PyMongo before 4.3 has no way to write one, nor to read it.
+    *({field: DatetimeMS(2**60)} for field in ("book_time", "lease_until", "x") if DatetimeMS),
+    *({field: {"x": DatetimeMS(2**60)}} for field in ("progress", "result") if DatetimeMS),
 ]
 """The changes that are written, each into another trial."""
 
@@ -144,6 +157,26 @@ def test_21_a_trial_that_nobody_can_end_has_failed(store: Store) -> None:
     assert claimed is not None
     assert claimed.tid == 1
     assert store.queue.claim("w", new_token(), ["lenet5"]) is None
+
+
+@pytest.mark.skipif(DatetimeMS is None, reason="PyMongo before 4.3 cannot read such a date")
+def test_21_a_value_that_python_cannot_hold_stops_no_worker(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """A far date or text that is no Unicode, in a trial, an order and a record."""
+    for tid in range(2):
+        post(store, tid)
+    far, jobs = DatetimeMS(2**60), store.database["jobs"]
+    jobs.update_one({"tid": 0}, {"$set": {"misc.x": far, "book_time": far}})
+    store.database["orders"].insert_one({"_id": "me", "at": far})
+    store.database["workers"].insert_one({"_id": "other", "last_seen": far, "record": far})
+    text = b"\x02text\x00\x02\x00\x00\x00\xff\x00\x00"
+    no_unicode = RawBSONDocument((len(text) + 4).to_bytes(4, "little") + text)
+    jobs.update_one({"tid": 1}, {"$set": {"misc.x": no_unicode}})
+    with living(mongo_uri, tmp_path, succeeds) as (_, errors):
+        until(lambda: errors or the_trial(store, 1).is_final, "the trials")
+        until(lambda: errors or the_trial(store, 0).is_final, "the other trial")
+    assert errors == []
 
 
 @pytest.mark.parametrize(

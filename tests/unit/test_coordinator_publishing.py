@@ -14,8 +14,12 @@ from hyperhive.coordinator.publishing.pinning import pinned
 from hyperhive.coordinator.publishing.publisher import Publisher
 from hyperhive.coordinator.publishing.source import read
 from hyperhive.store.errors import NotFound
+from hyperhive.store.signed.catalog import Catalog
 from hyperhive.store.signed.keys import bytes_of, has_signed, text_of
-from hyperhive.store.signed.package import packed, unpacked, wrong_path
+from hyperhive.store.signed.modules import modules_of
+from hyperhive.store.signed.package import files_of, packed, unpacked, wrong_path
+from hyperhive.store.signed.seen import Seen
+from hyperhive.store.signed.seen import read as read_catalog
 from hyperhive.store.store import Store
 
 SOURCE = """# /// script
@@ -45,8 +49,10 @@ def _private(config):
     return 0
 
 
-echo = hyperhive.command("echo {x}")
+echo: object = hyperhive.command("echo {x}")
 """
+NEEDS = "# /// script\n# dependencies = {}\n# ///\ndef train(config, trial):\n    return 0\n"
+PLAIN = "def train(config, trial):\n    return 0\n"
 
 
 def test_a_file_is_read_and_not_run(tmp_path: Path) -> None:
@@ -76,9 +82,53 @@ def test_a_folder_is_one_package(tmp_path: Path) -> None:
     assert sorted(unpacked(package)) == ["digits.py", "helper.py", "sub/data.txt"]
     os.utime(folder / "helper.py", (0, 0))
     assert read(folder)[0] == entry
+    for path in ("models/mnist/model.json", "predictions/1.png"):  # what hyperhive itself writes
+        (folder / path).parent.mkdir(parents=True)
+        (folder / path).write_text("x")
+    assert read(folder)[0] == entry
+    (folder / "models/net.py").write_text("")
+    assert "models/net.py" in unpacked(read(folder)[1])
     os.symlink(folder / "helper.py", folder / "link.py")
     with pytest.raises(UsageError, match=r"link\.py is a link"):
         read(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (b"logging.py", "has a module logging, as Python or hyperhive has itself: rename it"),
+        (b"hyperhive/x.py", "has a module hyperhive, as Python or hyperhive has itself: rename it"),
+        (b"caf\xe9.txt", "which is not plain and relative"),
+        (b"data.bin", "has more than 10 MB"),
+    ],
+)
+def test_a_folder_is_refused_before_it_is_packed(tmp_path: Path, name: bytes, said: str) -> None:
+    """For a name that would hide a module or is none on some systems, and for what is too large."""
+    (tmp_path / "digits.py").write_text(PLAIN)
+    path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    if path.suffix == ".bin":
+        os.truncate(path, 1 << 40)  # a hole, which no memory has room for
+        with pytest.raises(UsageError, match="too much"):
+            files_of(tmp_path)
+    with pytest.raises(UsageError) as refused:
+        read(tmp_path)
+    assert said in str(refused.value)
+
+
+def test_a_name_stands_for_one_thing(tmp_path: Path) -> None:
+    """A link to a file is published under its own name; a function that is defined twice is one."""
+    (tmp_path / "digits_v2.py").write_text(PLAIN * 2)
+    (tmp_path / "digits.py").symlink_to(tmp_path / "digits_v2.py")
+    entry, _ = read(tmp_path / "digits.py")
+    assert (entry.name, entry.functions) == ("digits.py", ("digits.py:train",))
+
+
+def test_a_file_of_data_is_no_module() -> None:
+    """Only what Python would import counts, under the name that it is imported by."""
+    files = ["numpy.md", "torch/w.bin", "a.py", "b.abi3.so", "c/d/e.py", "torch.old/x.txt", "f.pyc"]
+    assert modules_of(files) == {"a", "b", "c", "f"}
 
 
 @pytest.mark.parametrize(
@@ -89,9 +139,15 @@ def test_a_folder_is_one_package(tmp_path: Path) -> None:
         (SOURCE.replace('">=3.8"', '">=three"'), "block `# /// script` has "),
         (SOURCE.replace("scikit-learn>=1.0", "a @ https://h/a.whl"), "has an address: omit it"),
         (SOURCE.replace("# dependencies = [", "# dependencies = ["[:-1]), "`# /// script`: "),
-        ("#" * 10_000_001, "has 10.0 MB, and what is published may have 10 MB at most"),
+        ("#" * 10_000_001, "has more than 10 MB, the most that can be published"),
+        ("if True:\n    def train(config, trial):\n        return 0\n", "at the top level"),
+        (NEEDS.format('"numpy"'), "dependencies must be a list of text"),
+        (NEEDS.format("[\"numpy; sys_platform ~= 'linux'\"]"), "cannot be evaluated"),
     ],
-    ids=("nothing in it", "syntax", "python", "address", "toml", "large"),
+    ids=(
+        *("nothing in it", "syntax", "python", "address", "toml", "large", "below if"),
+        *("needs as text", "marker"),
+    ),
 )
 def test_what_cannot_be_published_is_one_sentence(tmp_path: Path, source: str, said: str) -> None:
     """It says what is wrong with the file."""
@@ -114,6 +170,7 @@ def test_what_cannot_be_published_is_one_sentence(tmp_path: Path, source: str, s
         ["a./b"],
         ["con:stream"],
         ["a\nb"],
+        ["a/NUL.py"],
         [],
     ],
 )
@@ -174,26 +231,35 @@ def test_a_study_takes_the_version_that_is_on_the_disk(
     file.write_text("def train(config, trial):\n    return 0\n")
     helper.write_text("LOSS = 1\n")
     name = "digits.py:train"
-    assert pinned(name, file, store) == name
+    assert pinned(name, file, "s", store) == name
 
     first = publisher.publish(folder).entry
-    assert pinned(name, file, store) == f"{name}@{first.version}"
+    assert pinned(name, file, "s", store) == f"{name}@{first.version}"
+    store.studies.open("before", {"objective": f"{name}@{first.version}"})
     helper.write_text("LOSS = 2\n")
-    with pytest.raises(UsageError, match=r"digits\.py differs from what was published as mnist@"):
-        pinned(name, file, store)
+    differs = r"mnist is not what was published as mnist@\w+ \(helper\.py differs\): run "
+    with pytest.raises(UsageError, match=differs):
+        pinned(name, file, "s", store)
+    assert pinned(name, file, "before", store) == f"{name}@{first.version}"
     second = publisher.publish(folder).entry
-    assert pinned(name, file, store) == f"{name}@{second.version}"
+    assert pinned(name, file, "s", store) == f"{name}@{second.version}"
     helper.write_text("LOSS = 1\n")
-    assert pinned(name, file, store) == f"{name}@{first.version}"
-    assert pinned("other.py:train", folder / "other.py", store) == "other.py:train"
+    assert pinned(name, file, "s", store) == f"{name}@{first.version}"
+    assert pinned("other.py:train", folder / "other.py", "s", store) == "other.py:train"
 
     publisher.withdraw(first.title)
     publisher.withdraw(second.title)
-    assert pinned(name, file, store) == name
+    assert pinned(name, file, "s", store) == name
+    publisher.publish(file)
+    helper.unlink()
+    again = publisher.publish(folder).entry
+    assert pinned(name, file, "s", store) == f"{name}@{again.version}"
+    publisher.withdraw(again.title)  # the same bytes as the file: nothing else offers them
+    assert pinned(name, file, "s", store) == name
     publisher.publish(file)
     store.database["objectives"].update_many({}, {"$set": {"signature": b"x"}})
     with pytest.raises(NotTrusted, match="was changed by somebody without the key"):
-        pinned(name, file, store)
+        pinned(name, file, "s", store)
     with pytest.raises(NotFound, match="not published mnist@1 here: published is nothing"):
         Publisher(store, [].append).withdraw("mnist@1")
 
@@ -218,3 +284,27 @@ def test_what_is_listed_is_what_was_signed(
     catalogs.replace_one({"_id": done.key}, before)
     publisher.revoke()
     assert list(lines(store)) == [f"key {done.key}: revoked"]
+
+
+def test_a_key_that_was_restored_goes_on_above_what_devices_have_seen(
+    store: Store, publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Publishing what is there already is enough; the list shows what a worker would refuse."""
+    file, identity = tmp_path / "digits.py", str(store.identity())
+    file.write_text(PLAIN)
+    done = publisher.publish(file)
+    old = Catalog(identity, 2, entries=(done.entry,)).encode()
+    signed = {"signed": old, "signature": keys.made(identity).sign(old)}
+    store.database["objectives"].update_one({"_id": done.key}, {"$set": signed})
+    (line,) = lines(store)
+    assert "its catalog in the store, number 2, is older than number " in line
+    for memory in (tmp_path / "data").rglob("seen.json"):  # a new machine has the key alone
+        memory.unlink()
+    assert not Publisher(store, pytest.fail).publish(file).is_new
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "device"))
+    Seen().accept(done.key, Catalog(identity, 6))  # while publishers counted from 1
+    assert read_catalog(store.catalogs, done.key, identity, Seen()).catalog.entries == (done.entry,)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    store.database["objectives"].delete_one({"_id": done.key})
+    (line,) = lines(store)
+    assert line.endswith("this user's: its catalog is gone from the store: publish again")

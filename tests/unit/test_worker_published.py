@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable
 from unittest import mock
 
+import numpy
 import pytest
 from support.bench import Bench, living, succeeds
 from support.home import until
@@ -17,10 +20,12 @@ from hyperhive.coordinator.publishing.publisher import Publication, Publisher
 from hyperhive.coordinator.views.status import report
 from hyperhive.coordinator.views.waiting import why_waiting
 from hyperhive.store.errors import StoreUnavailable
+from hyperhive.store.signed.catalog import Entry
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import Status
 from hyperhive.worker.signed import published
+from hyperhive.worker.signed.requirements import unmet
 
 MAIN = """
 import helper
@@ -131,6 +136,54 @@ def test_code_that_cannot_be_imported_is_given_back(
     assert "it cannot be imported here: line 1: ModuleNotFoundError" in why
     trial = store.trials.find("s")[0]
     assert (trial.attempts, list(trial.excluded)) == (0, ["me"])
+
+
+TWO = """
+import logging, numpy, pickle
+
+class Net:
+    pass
+
+def first(config, trial):
+    return len(pickle.dumps(Net())) and logging.LOSS
+
+def second(config, trial):
+    assert pickle.loads(pickle.dumps(Net())).__class__ is Net
+    assert numpy.LOSS == 1
+    return logging.LOSS
+"""
+
+
+def test_a_file_is_imported_once_and_data_beside_it_hides_no_module(
+    store: Store, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its functions share a module, whose classes can be pickled; numpy.md and torch/ are data."""
+    monkeypatch.setattr(logging, "LOSS", 1, raising=False)
+    monkeypatch.setattr(numpy, "LOSS", 1, raising=False)
+    folder = tmp_path / "two"
+    (folder / "numpy").mkdir(parents=True)
+    for name in ("logging.json", "numpy.md", "numpy/w.bin", "hyperhive.toml"):
+        (folder / name).write_text("{}")
+    (folder / "two.py").write_text(TWO)
+    done = Publisher(store, pytest.fail).publish(folder)
+    first, second = done.entry.objectives
+    post(store, first, second, first)
+    with living(mongo_uri, tmp_path / "outbox", succeeds, keys=(done.key,)):
+        until(lambda: all(each.is_final for each in store.trials.find("s")), "all trials")
+    assert [(each.error, each.loss) for each in store.trials.find("s")] == [(None, 1)] * 3
+
+
+def test_a_version_that_cannot_be_compared_is_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An installed one, and a marker: the worker says so, and goes on."""
+    (tmp_path / "odd-1.dist-info").mkdir()
+    (tmp_path / "odd-1.dist-info" / "METADATA").write_text("Name: odd\nVersion: 4.1-dirty+x y\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entry = Entry("d.py", "0" * 64, 1, ("d.py:train",), ("odd>=1",))
+    assert "4.1-dirty+x y" in str(unmet(entry))  # packaging says it in one way or another
+    needy = replace(entry, requires=("odd; sys_platform ~= 'linux'",))
+    assert str(unmet(needy)).startswith("its requirements cannot be compared with what is here")
 
 
 def test_a_trial_of_code_that_was_withdrawn_meanwhile_is_given_back(

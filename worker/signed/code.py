@@ -9,13 +9,14 @@ import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Callable, Dict, Iterator
+from typing import Any, Callable, Dict, Iterable, Iterator
 
 from hyperhive.common import paths
 from hyperhive.common.errors import ObjectiveError, UsageError
 from hyperhive.common.locks import ALONE, locked
 from hyperhive.store.signed.catalog import Entry
-from hyperhive.store.signed.package import digest, files_of, packed, unpacked, write
+from hyperhive.store.signed.modules import modules_of, taken
+from hyperhive.store.signed.package import Files, digest, files_of, packed, unpacked, write
 from hyperhive.worker.objectives.command import Command
 from hyperhive.worker.objectives.files import functions, imported
 from hyperhive.worker.objectives.function import FunctionObjective
@@ -29,13 +30,17 @@ class Code:
     """The package of an entry, in this process.
 
     Two versions of one package may run in turn, and have modules of the same names: while one runs,
-    the other's modules are put aside.
+    the other's modules are put aside. That lasts as long as a trial, since a function may import,
+    and a pickle does. It is so for the whole process: other threads may need Python's own modules
+    meanwhile, or ours, and these are never put aside.
     """
 
     def __init__(self, entry: Entry) -> None:
         self._entry = entry
         self._folder = paths.cache_directory() / "objectives" / entry.sha256
+        self._names: set[str] = set()
         self._modules: _Modules = {}
+        self._functions: dict[str, dict[str, Any]] = {}  # by file, which is imported once
         self._objectives: dict[str, FunctionObjective] = {}
 
     def objective(self, function: str, download: Callable[[], bytes]) -> FunctionObjective:
@@ -45,7 +50,7 @@ class Code:
         ``NotTrusted``, ``ObjectiveError`` or ``DeviceError`` if it cannot be run here, ``OSError``,
         and whatever ``download`` raises.
         """
-        _bring(self._folder, self._entry, download)
+        self._names = modules_of(_bring(self._folder, self._entry, download)) - taken()
         if function not in self._objectives:
             with self.importing():
                 self._objectives[function] = self._loaded(function)
@@ -54,8 +59,7 @@ class Code:
     @contextlib.contextmanager
     def importing(self) -> Iterator[None]:
         """Let what is imported come from the package first."""
-        names = {path.stem for path in self._folder.iterdir()}
-        others = _put_aside(names)
+        others = _put_aside(self._names)
         # Python's own compiled copies would be files that nobody has signed.
         before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         sys.modules.update(self._modules)
@@ -63,14 +67,16 @@ class Code:
         try:
             yield
         finally:
-            self._modules.update(_put_aside(names))
+            self._modules.update(_put_aside(self._names))
             sys.modules.update(others)
             sys.dont_write_bytecode = before
             sys.path[:] = [each for each in sys.path if each != str(self._folder)]
 
     def _loaded(self, function: str) -> FunctionObjective:
         file, _, name = function.rpartition(":")
-        found = functions(imported(self._folder / file, self._entry.version)).get(name)
+        if file not in self._functions:
+            self._functions[file] = functions(imported(self._folder / file, self._entry.version))
+        found = self._functions[file].get(name)
         if found is None:
             raise ObjectiveError(f"{file} has no function {name} that takes a configuration")
         if isinstance(found, Command):
@@ -78,13 +84,14 @@ class Code:
         return FunctionObjective(found)
 
 
-def _bring(folder: Path, entry: Entry, download: Callable[[], bytes]) -> None:
-    """Let a folder have exactly the files that were signed."""
+def _bring(folder: Path, entry: Entry, download: Callable[[], bytes]) -> Iterable[str]:
+    """Let a folder have exactly the files that were signed; return their paths in it."""
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(folder.with_suffix(".lock"), ALONE):
         if folder.exists():
-            if _is_as_signed(folder, entry):
-                return
+            files = _signed_files(folder, entry)
+            if files is not None:
+                return files
             log.warning("%s was changed on this disk: it is not run, and fetched again", folder)
             _remove(folder)
         files = unpacked(download())  # whatever is wrong with a path is found here
@@ -92,13 +99,16 @@ def _bring(folder: Path, entry: Entry, download: Callable[[], bytes]) -> None:
         _remove(partial)
         write(files, partial)
         os.replace(partial, folder)
+        return files
 
 
-def _is_as_signed(folder: Path, entry: Entry) -> bool:
+def _signed_files(folder: Path, entry: Entry) -> Files | None:
+    """Return the files of a folder; None if they are not the signed ones."""
     try:
-        return not folder.is_symlink() and digest(packed(files_of(folder))) == entry.sha256
-    except UsageError:  # a link
-        return False
+        files = {} if folder.is_symlink() else files_of(folder)
+    except UsageError:  # something that no package has
+        return None
+    return files if digest(packed(files)) == entry.sha256 else None
 
 
 def _remove(folder: Path) -> None:

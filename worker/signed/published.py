@@ -9,21 +9,21 @@ from typing import Any, Iterable, Mapping
 
 from hyperhive.common.errors import DeviceError, HyperhiveError
 from hyperhive.common.text import shortened
-from hyperhive.store.errors import NotAllowed, StoreUnavailable
+from hyperhive.store.errors import NotAllowed, StoreUnavailable, Unreadable
 from hyperhive.store.signed.catalog import Entry
 from hyperhive.store.signed.keys import short
 from hyperhive.store.signed.seen import Seen, read
 from hyperhive.store.store import Store
+from hyperhive.store.workers import MOST_REFUSED
 from hyperhive.worker.objectives.api import Context, Objective, Outcome
 from hyperhive.worker.signed.code import Code
-from hyperhive.worker.signed.requirements import lacking
+from hyperhive.worker.signed.requirements import unmet
 
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 5.0
 _LONGEST = 200
 """Characters of a reason in the worker's record."""
-_MOST_REFUSED = 20
 _OLD_ROLES = (
     "this login may not read what is published: run `hyperhive mongo init` again with an "
     "administrator's login"
@@ -60,10 +60,10 @@ class Published:
     @property
     def refused(self) -> tuple[tuple[str, str], ...]:
         """What is refused, objectives and keys, each with the reason."""
-        reasons = list(self._refused.items())[:_MOST_REFUSED]
+        reasons = list(self._refused.items())[:MOST_REFUSED]
         return tuple((what, shortened(why, _LONGEST)) for what, why in reasons)
 
-    def look(self, store: Store) -> bool:
+    def refresh(self, store: Store) -> bool:
         """Look at the catalogs, but not often; return whether anything is offered or refused anew.
 
         Raises ``StoreUnavailable``.
@@ -79,8 +79,10 @@ class Published:
     def _compare(self, store: Store) -> None:
         try:
             signatures = store.catalogs.signatures(self._keys)
-        except NotAllowed:  # the roles of an older hyperhive
-            self._offer({}, dict.fromkeys(map(_named, self._keys), _OLD_ROLES))
+        except (NotAllowed, Unreadable) as error:
+            # What may not be read has the roles of an older hyperhive.
+            why = _OLD_ROLES if isinstance(error, NotAllowed) else str(error)
+            self._offer({}, dict.fromkeys(map(_named, self._keys), why))
             return
         if signatures != self._signatures:
             entries: dict[str, Entry] = {}
@@ -99,7 +101,7 @@ class Published:
             refused[_named(key)] = reading.refusal
             return
         for entry in reading.catalog.entries:
-            reason = lacking(entry)
+            reason = unmet(entry)
             for name in entry.objectives:
                 if reason is not None:
                     refused[name] = reason
@@ -112,27 +114,33 @@ class Published:
         if (offered, refused) == (self._entries, self._refused):
             return
         if self._tells:
-            for what in sorted(refused):
-                if self._refused.get(what) != refused[what]:
-                    log.warning("%s is refused: %s", what, refused[what])
-            for name in sorted(set(offered) - set(self._entries)):
-                log.info("objective %s is published", name)
-            for name in sorted(set(self._entries) - set(offered)):
-                log.info("objective %s is no longer offered", name)
+            self._tell(offered, refused)
         for name in self._entries:
             self._objectives.pop(name, None)
         for name, entry in offered.items():
             function = name.rpartition("@")[0]
-            code = self._codes.setdefault(entry.sha256, Code(entry))
+            if entry.sha256 not in self._codes:
+                self._codes[entry.sha256] = Code(entry)
+            code = self._codes[entry.sha256]
             self._objectives[name] = functools.partial(self._run, code, entry, function)
         self._entries, self._refused = offered, dict(refused)
         self._has_changed = True
+
+    def _tell(self, offered: Mapping[str, Entry], refused: Mapping[str, str]) -> None:
+        """Log what changes."""
+        for what in sorted(refused):
+            if self._refused.get(what) != refused[what]:
+                log.warning("%s is refused: %s", what, refused[what])
+        for name in sorted(set(offered) - set(self._entries)):
+            log.info("objective %s is published", name)
+        for name in sorted(set(self._entries) - set(offered)):
+            log.info("objective %s is no longer offered", name)
 
     def _run(
         self, code: Code, entry: Entry, function: str, config: Mapping[str, Any], context: Context
     ) -> Outcome:
         """Run a published objective. If it cannot be run here, refuse it from now on."""
-        name = f"{function}@{entry.version}"
+        name = entry.named(function)
         download = functools.partial(context.store.catalogs.download, entry.sha256, entry.length)
         try:
             objective = code.objective(function, download)

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import importlib.metadata
-import platform
+import sys
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from hyperhive.store.signed.catalog import Entry
 
 
-def lacking(entry: Entry) -> str | None:
+def unmet(entry: Entry) -> str | None:
     """Return what this device lacks for an entry's code, in words; None if it has all.
 
     Extras in a requirement are not looked into.
     """
+    # Without its suffix: a Python that was built from a checkout is 3.13.0a0+, which is no version.
+    version = ".".join(map(str, sys.version_info[:3]))
     try:
-        python = SpecifierSet(entry.python)
-        requirements = list(map(Requirement, entry.requires))
-    except (InvalidRequirement, InvalidSpecifier) as error:
-        return f"its requirements cannot be read ({error})"
-    missing = [] if _fits(python, platform.python_version()) else [f"Python {entry.python}"]
-    missing += [_named(each) for each in requirements if not _is_met(each)]
+        missing = [] if _fits(SpecifierSet(entry.python), version) else [f"Python {entry.python}"]
+        requirements = map(Requirement, entry.requires)
+        missing += [_named(each) for each in requirements if not _is_met(each)]
+    except ValueError as error:  # also a marker that cannot be evaluated, or an installed version
+        return f"its requirements cannot be compared with what is here ({error})"
     return f"it lacks {', '.join(missing)}" if missing else None
 
 

@@ -47,7 +47,7 @@ def worker(uri: str, outbox: Path, seconds: float) -> Growth:
         def live(seconds: float) -> int:
             claims, beats = int(seconds), int(seconds / beat_every)
             for number in range(claims):
-                idle._pause_without_a_trial(store, heartbeat)
+                idle._orders.read(store)
                 assert not idle.run_one(store, heartbeat)
                 if number * beats % claims < beats:
                     heartbeat.beat(store)

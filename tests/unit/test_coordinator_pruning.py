@@ -89,7 +89,7 @@ def test_only_the_trials_of_the_search_are_pruned() -> None:
 def test_a_study_keeps_its_pruner(store: Store) -> None:
     """Its trials are to be treated alike."""
     open_study(store, plan(pruner="none"), None)
-    with pytest.raises(StudyChanged, match="pruner was None and is 'median'"):
+    with pytest.raises(StudyChanged, match="pruner was 'none' and is 'median'"):
         open_study(store, plan(trials=20), None)
 
 

@@ -42,7 +42,7 @@ STEPS = {
 """After which call of a worker's it dies, by the step's name; ``training`` is in the objective."""
 
 PRUNED = {
-    "pruned": (Pruner, "look"),
+    "pruned": (Pruner, "take_report"),
     "pruned and kept": (Outbox, "add"),
     "pruned and finished": (TrialQueue, "finish"),
 }

@@ -46,16 +46,13 @@ certs:
 # Old devices have Python 3.8. This tests what runs on a device with torch 1.13 (constraints-device.txt),
 # and with torch 1.11 and the oldest of all other packages (constraints-floor.txt). It also runs a study
 # whose worker has that Python and whose coordinator has this one. mongod comes from .venv.
-DEVICE_TESTS = tests/store tests/unit/test_worker_*.py tests/unit/test_model_*.py \
+LANES ?= device floor
+DEVICE_TESTS ?= tests/store tests/unit/test_worker_*.py tests/unit/test_model_*.py \
   tests/unit/test_inference_*.py --ignore tests/store/test_embedded.py
-FLOOR_TESTS ?= $(DEVICE_TESTS)
-STUDY_LANES ?= device floor
-test-device: $(call STAMP,test) .venv-device/.installed .venv-floor/.installed
+test-device: $(call STAMP,test) $(LANES:%=.venv-%/.installed)
 	mongod=$$($(BIN)/python -c 'from hyperhive.store.server.binary import find_mongod as f; print(f().parent)') && \
-	export PATH="$$mongod:$$PATH" && \
-	.venv-device/bin/python -m pytest -n 3 --dist loadfile $(DEVICE_TESTS) && \
-	.venv-floor/bin/python -m pytest -n 3 --dist loadfile $(FLOOR_TESTS)
-	for lane in $(STUDY_LANES); do \
+	for lane in $(LANES); do \
+	  PATH="$$mongod:$$PATH" .venv-$$lane/bin/python -m pytest -n 3 --dist loadfile $(DEVICE_TESTS) && \
 	  HYPERHIVE_DEVICE_PYTHON=$(CURDIR)/.venv-$$lane/bin/python $(BIN)/python -m pytest \
 	    tests/acceptance/test_fleet.py tests/unit/test_inference_models.py -k "old_python or old_torch" \
 	    || exit 1; \

@@ -43,6 +43,7 @@ def pictures(home: Home) -> Path:
     return home.work / "my-pictures"
 
 
+@pytest.mark.long
 def test_a_network_for_digits(home: Home) -> None:
     """It searches the optimizer and what belongs to it, and finds a good one."""
     said = run(home, "digits.py")
@@ -68,6 +69,7 @@ def test_a_network_on_a_folder_of_pictures(home: Home, pictures: Path) -> None:
     assert "'accuracy': 1.0" in said.splitlines()[-1]
 
 
+@pytest.mark.long
 def test_a_program_in_any_language(home: Home) -> None:
     """A shell script; the search ends when its target is reached, or with its trials."""
     said = run(home, "program/search.py")

@@ -75,6 +75,7 @@ def test_a_worker_unpickles_nothing_unless_it_may(
     until(lambda: jobs_of(trials)[0]["state"] == JOB_STATE_ERROR, "the end of a job without code")
 
 
+@pytest.mark.long
 def test_what_a_job_does_to_itself_ends_no_worker(home: Home, store: Store, uri: str) -> None:
     """Pickles that cannot be read, functions that raise or exit: each fails its trial, in words."""
 
@@ -119,6 +120,7 @@ def test_what_a_job_does_to_itself_ends_no_worker(home: Home, store: Store, uri:
     assert "a new one starts" not in worker.said()
 
 
+@pytest.mark.long
 def test_what_a_job_raises_or_returns_ends_no_worker(home: Home, store: Store, uri: str) -> None:
     """What the store cannot hold is its error after one run; nothing of it is attached."""
 
@@ -155,6 +157,7 @@ def test_what_a_job_raises_or_returns_ends_no_worker(home: Home, store: Store, u
     assert "a new one starts" not in worker.said()
 
 
+@pytest.mark.long
 def test_a_job_outlives_its_worker(home: Home, store: Store, uri: str, tmp_path: Path) -> None:
     """Of two workers the one that has the job is killed: the other does it, after the lease."""
     path = tmp_path / "killed"

@@ -154,6 +154,7 @@ def test_an_empty_address_is_refused(home: Home, store: Store, mongo_uri: str) -
     assert "--mongo is empty" in done.stderr
 
 
+@pytest.mark.long
 def test_a_workers_login_cannot_search(home: Home, admin: Store, admin_uri: str) -> None:
     """The coordinator of a joined device says whose login it takes and which one it has."""
     path = join(home, with_login(admin_uri, "nano", admin.roles.invite("nano", WORKER)))
@@ -164,6 +165,7 @@ def test_a_workers_login_cannot_search(home: Home, admin: Store, admin_uri: str)
     assert "`hyperhive mongo invite NAME --role coordinator`" in done.stderr
 
 
+@pytest.mark.long
 def test_a_private_server_that_has_run_is_read(home: Home) -> None:
     """What one machine searched stays readable after the server has stopped."""
     server = home.start("mongo", "start")

@@ -28,6 +28,7 @@ MOUNT = "mount -t tmpfs -o mode=0700,{} tmpfs '{}'"
 # -- 17: killed in the middle of an upload -----------------------------------------------------
 
 
+@pytest.mark.long
 def test_17_a_worker_killed_in_an_upload_leaves_a_result_that_is_delivered(fleet: Fleet) -> None:
     """Killed after the chunks, then after finish: the next worker only has to deliver.
 
@@ -147,7 +148,7 @@ def test_18_a_result_that_is_lost_at_the_end_is_told(
         fleet.thaw_server()
 
 
-@pytest.mark.parametrize("size", ["64k", "128k"])
+@pytest.mark.parametrize("size", ["64k", pytest.param("128k", marks=pytest.mark.long)])
 def test_18_a_server_that_has_no_room_says_so(home: Home, size: str) -> None:
     """If the disk is too full for mongod to start, or for its users, the command says so."""
     server = on_small_disks(home, [home.mongo], "size=" + size, "mongo", "start")

@@ -28,9 +28,9 @@ def test_a_killed_demo_leaves_nothing(home: Home, slots: str) -> None:
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (["mongo", "start"], "MongoDB runs at"),
+        pytest.param(["mongo", "start"], "MongoDB runs at", marks=pytest.mark.long),
         (["coordinator", "--dataset", "digits"], "study digits on"),
-        (["dashboard", "--port", "0"], "the dashboard is at"),
+        pytest.param(["dashboard", "--port", "0"], "the dashboard is at", marks=pytest.mark.long),
     ],
     ids=["mongo start", "coordinator", "dashboard"],
 )

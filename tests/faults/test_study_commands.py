@@ -11,6 +11,7 @@ from support.home import Home, until
 from hyperhive.store.trials.terms import ErrorKind, Status
 
 
+@pytest.mark.long
 def test_a_live_study_is_cancelled(home: Home, fleet: Fleet) -> None:
     """Its coordinator says so and ends; its worker stops its trial and goes on."""
     worker = fleet.worker(seconds="60")

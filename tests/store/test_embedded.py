@@ -407,7 +407,7 @@ def test_a_killed_server_that_another_run_started_is_no_wait(
     assert running_uri(directory) is None
 
 
-@pytest.mark.parametrize("starter_lives", [True, False])
+@pytest.mark.parametrize("starter_lives", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_killed_server_is_brought_back(directory: Path, starter_lives: bool) -> None:
     """A process that uses a killed server starts it again, on its port and its files."""
     with another_user(directory) as starter, embedded_server(directory) as uri:
@@ -529,6 +529,7 @@ def test_a_killed_server_is_not_brought_back_elsewhere(
         trials(uri)
 
 
+@pytest.mark.long
 def test_a_taken_port_is_left_when_nobody_waits_there(directory: Path) -> None:
     """Without other users the next server takes any port."""
     with embedded_server(directory) as uri:
@@ -648,6 +649,7 @@ def test_a_mongod_that_ends_at_once_is_an_error_and_no_obstacle(fresh: Path) -> 
     assert not (fresh / "server.json").exists()
 
 
+@pytest.mark.long
 def test_the_reason_in_mongods_log_is_told(directory: Path) -> None:
     """The reason that mongod logs is quoted, and the mongod that runs is not harmed."""
     note = directory / "server.json"

@@ -121,6 +121,7 @@ def test_a_callback_sees_each_end_once_and_may_end_the_search(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.long
 def test_an_error_of_a_callback_ends_the_search_and_loses_nothing(
     store: Store, mongo_uri: str
 ) -> None:

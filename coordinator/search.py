@@ -23,7 +23,7 @@ from hyperhive.store.workers import WorkerRecord
 
 POLL_S = 0.1
 _SWEEP_EVERY_S = 2.0
-_COLLECT_EVERY_S = 60.0
+COLLECT_EVERY_S = 60.0
 _RECONNECT_S = 1.0
 _MOST_STUCK = 3
 """So many trials may wait that every worker here has failed at; then no other is posted, as a
@@ -136,8 +136,13 @@ class Search:
         return self._run_others([draft], "refitting the best on all training data")[0]
 
     def baselines(self) -> list[Trial]:
-        """Return the baselines, by tid, once they have ended. Raises ``Interrupted``."""
-        return self._run_others(self._study.baselines(), "waiting for the baselines")
+        """Return the baselines, by tid, once they have ended; only their results are kept.
+
+        Raises ``Interrupted``.
+        """
+        baselines = self._run_others(self._study.baselines(), "waiting for the baselines")
+        self.persist(lambda: self._drop(baselines))
+        return baselines
 
     def repeats(self, finalists: Sequence[Trial]) -> list[Trial]:
         """Return the repeats of these trials, by tid, once they have ended.
@@ -299,7 +304,7 @@ class Sweep:
         self._study = study
         self._timeout = timeout
         self._swept_at = -_SWEEP_EVERY_S
-        self._collected_at = -_COLLECT_EVERY_S
+        self._collected_at = -COLLECT_EVERY_S
         self._worker_seen_at = time.monotonic()
         self.finishes = False
         """Whether the study is to end with the trials that it has."""
@@ -329,7 +334,7 @@ class Sweep:
         self._store.sweep()
         self.here = tuple(self._store.workers.present())
         self._require_worker([trial for trial in trials if not trial.is_final])
-        if now - self._collected_at >= _COLLECT_EVERY_S:
+        if now - self._collected_at >= COLLECT_EVERY_S:
             self._collected_at = now
             self._store.collect_orphans()
         return True

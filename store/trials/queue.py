@@ -37,7 +37,14 @@ from hyperhive.store.errors import LeaseLost
 from hyperhive.store.trials import copies
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.reader import A_JOB, A_STUDYS
-from hyperhive.store.trials.terms import ErrorKind, Status, command, experiment_key, experiment_keys
+from hyperhive.store.trials.terms import (
+    LOST_KINDS,
+    ErrorKind,
+    Status,
+    command,
+    experiment_key,
+    experiment_keys,
+)
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import (
     LEASE_IS_OVER,
@@ -66,8 +73,7 @@ DEFAULT_LEASE_S = 60.0
 
 _Document = Dict[str, Any]
 _UNENDED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}
-_LATE_KINDS = [ErrorKind.WORKER_LOST.value, ErrorKind.DEVICE.value]
-_LOST = {"state": int(Status.ERROR), "error.kind": {"$in": _LATE_KINDS}}
+_LOST = {"state": int(Status.ERROR), "error.kind": {"$in": list(LOST_KINDS)}}
 _OLDEST_FIRST = ("_id", ASCENDING)
 
 

@@ -200,7 +200,7 @@ def every_operation(store: Store, trial: Trial, ref: BlobRef) -> dict[str, Calla
         "cancel": partial(queue.cancel_all, "s"),
         "get": partial(trials.get, trial.id),
         "find": partial(trials.find, "s"),
-        "refers": partial(trials.refers_to, ref.file_id),
+        "refers": partial(trials.referred_to, [ref.file_id]),
         "open": partial(store.studies.open, "s", {}),
         "studies": store.studies.all,
         "report": partial(workers.report, "w", None, "cpu", {}, None),

@@ -372,10 +372,10 @@ def test_dropped_weights_leave_the_result(store: Store) -> None:
     trial = held(store)
     store.queue.finish(trial.id, str(trial.token), {"loss": 0.25}, {"file_id": "f"})
     (done,) = store.trials.find("s")
-    assert store.trials.refers_to("f")
+    assert store.trials.referred_to(["f", "g"]) == {"f"}
     dropped = store.queue.drop_artifact(done)
     assert (dropped.artifact, dropped.loss, dropped.status) == (None, 0.25, Status.DONE)
-    assert not store.trials.refers_to("f")
+    assert store.trials.referred_to(["f", "g"]) == set()
     assert raw(store)["version"] == 3
 
 

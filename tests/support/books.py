@@ -99,7 +99,8 @@ def check_files(store: Store) -> None:
     files = set(database.fs.files.distinct("_id"))
     assert set(database.fs.chunks.distinct("files_id")) == files, "orphaned chunks"
     assert set(database.uploads.distinct("_id")) == files, "orphaned markers"
-    assert all(store.trials.refers_to(f) or store.datasets.refers_to(f) for f in files), "orphans"
+    referred_to = store.trials.referred_to(files) | store.datasets.referred_to(files)
+    assert referred_to == set(files), "orphans"
 
 
 def _check_weights(store: Store, trials: list[Trial], keeping: dict[str, dict[str, Any]]) -> None:

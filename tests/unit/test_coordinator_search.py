@@ -201,8 +201,8 @@ def test_only_the_ten_best_keep_their_weights(store: Store, mongo_uri: str) -> N
     assert len(ranked) == 14
     kept = [trial.tid for trial in ranked if trial.artifact is not None]
     assert kept == [trial.tid for trial in ranked[:WEIGHTS_KEPT]]
-    assert files(store) == WEIGHTS_KEPT + 2  # and the baselines'
-    assert store.client.hyperhive.fs.chunks.count_documents({}) == WEIGHTS_KEPT + 2
+    assert files(store) == WEIGHTS_KEPT  # not the baselines'
+    assert store.client.hyperhive.fs.chunks.count_documents({}) == WEIGHTS_KEPT
 
 
 def test_weights_are_dropped_while_the_search_goes_on(store: Store, mongo_uri: str) -> None:

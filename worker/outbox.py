@@ -37,11 +37,13 @@ from hyperhive.store.errors import (
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.trial import Trial
-from hyperhive.worker.objectives.saving import SavedFile, SavedFiles, upload
+from hyperhive.worker.objectives.saving import SavedFile, SavedFiles, forget_collected, upload
 
 log = logging.getLogger(__name__)
 
 _LOCK = "lock"
+_WEIGHTS = "weights"
+"""Beside the names of saved files, which are numbers."""
 _ENTRY, _FILES = ".bson", ".files"
 """What the names of a result's entry, and of the folder of its saved files, end with."""
 
@@ -201,7 +203,7 @@ class Outbox:
 
     @contextlib.contextmanager
     def saving(self, token: str) -> Iterator[SavedFiles]:
-        """Give the files of a claim's trial; they are deleted unless its result is then waiting."""
+        """Give the files of a claim's trial; at the end they are deleted if no result waits."""
         saved = self.files(token)
         try:
             yield saved
@@ -355,11 +357,13 @@ class Outbox:
         """Upload the weights and files of a result; return where they are, for ``finish``."""
         if not trial.takes_result:
             return None, []
-        weights = None
-        if entry.weights is not None:
-            weights = store.blobs.put(entry.weights, f"{trial.study}/{trial.tid}.safetensors")
         uploaded = self._uploaded.setdefault(entry.token, {})
-        artifacts = upload(store, trial, entry.files, folder, uploaded, weights, self._must_end)
+        forget_collected(store, uploaded)
+        if entry.weights is not None and _WEIGHTS not in uploaded:
+            name = f"{trial.study}/{trial.tid}.safetensors"
+            uploaded[_WEIGHTS] = store.blobs.put(entry.weights, name)
+        weights = uploaded.get(_WEIGHTS)
+        artifacts = upload(store, trial, entry.files, folder, uploaded, self._must_end)
         return None if weights is None else weights.as_document(), artifacts
 
 

@@ -30,7 +30,7 @@ from hyperhive.worker.heartbeat import Held
 from hyperhive.worker.objectives.api import Context, Outcome
 from hyperhive.worker.objectives.function import RunningTrial, result_of
 from hyperhive.worker.objectives.goal import scored
-from hyperhive.worker.objectives.saving import Content, SavedFiles, upload
+from hyperhive.worker.objectives.saving import Content, SavedFiles, forget_collected, upload
 from hyperhive.worker.outbox import Outbox
 from hyperhive.worker.pruning.pruner import Pruner
 from hyperhive.worker.trial_run import LARGEST_PROGRESS
@@ -171,10 +171,12 @@ class Asker:
     def _delivered(self, trial: AskedTrial, outcome: Mapping[str, Any]) -> bool:
         """Deliver a result and what was saved with it; return whether it counts."""
         held, saved = trial.held.trial, trial.saved
-        now = self._store.trials.get(held.id)
+        files = () if outcome.get("pruned") is True else saved.all()
+        now = self._store.trials.get(held.id) if files else None
         artifacts = []
-        if now is not None and now.takes_result and outcome.get("pruned") is not True:
-            artifacts = upload(self._store, now, saved.all(), saved.where, trial.uploaded)
+        if now is not None and now.takes_result:
+            forget_collected(self._store, trial.uploaded)
+            artifacts = upload(self._store, now, files, saved.where, trial.uploaded)
         return self._store.queue.finish(held.id, str(held.token), outcome, None, artifacts)
 
     def _release(self, trial: AskedTrial) -> None:

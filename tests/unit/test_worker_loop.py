@@ -502,7 +502,11 @@ def test_a_private_server_that_has_ended_is_named(
     """A worker says that it is gone, and does not ask to check a --mongo that nobody gave."""
     bench = start(succeeds)
     bench.uri, bench.worker._place = None, place("mongodb://127.0.0.1:1/")
-    monkeypatch.setattr(Outbox, "deliver", raising(StoreUnavailable("check --mongo")))
+
+    def deliver(*_: Any) -> None:
+        raise StoreUnavailable("check --mongo")
+
+    monkeypatch.setattr(Outbox, "deliver", deliver)
     bench.worker._session("mongodb://127.0.0.1:1/")
     assert caplog.messages[-1].startswith("the private server at 127.0.0.1:1/hyperhive has stopped")
 

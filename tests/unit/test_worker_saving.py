@@ -144,7 +144,7 @@ def test_a_large_file_does_not_enter_the_memory(saved: SavedFiles, tmp_path: Pat
 
 def test_what_the_user_got_wrong_is_told(saved: SavedFiles, tmp_path: Path) -> None:
     """A text in place of bytes, and a file that cannot be read: neither is the device's fault."""
-    with pytest.raises(FileNotFoundError, match="there is no file 'loss 3' .* give bytes"):
+    with pytest.raises(FileNotFoundError, match=r"there is no file 'loss 3' .* give bytes"):
         saved.save("a", "loss 3")
     with pytest.raises(InputError, match="/proc/self/mem cannot be read"):
         saved.save("a", "/proc/self/mem")

@@ -87,6 +87,8 @@ class SavedFiles:
     def _take(self, own: Path) -> None:
         """Save a file that nobody needs any longer: it is moved, if no other name has it."""
         self._require_name(own.name)
+        if not os.access(str(own), os.R_OK):
+            raise InputError(f"{own.name} in the folder of artifacts cannot be read")
         if own.is_symlink() or own.stat().st_nlink > 1:
             self.save(own.name, own)
             own.unlink()
@@ -238,13 +240,18 @@ class _Source(io.BufferedReader):
         return super().read(size)
 
 
+def forget_collected(store: Store, uploaded: dict[str, BlobRef]) -> None:
+    """Forget what was uploaded for a delivery if it was collected since, and keep it if not."""
+    if uploaded and not store.blobs.keep(uploaded.values()):
+        uploaded.clear()
+
+
 def upload(
     store: Store,
     trial: Trial,
     files: Sequence[SavedFile],
     folder: Path,
     uploaded: dict[str, BlobRef],
-    weights: BlobRef | None = None,
     must_end: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, Any]]:
     """Upload what a trial saved in a folder; return its artifacts as documents, for ``finish``.
@@ -257,13 +264,10 @@ def upload(
         trial: as it is now.
         files: what it saved.
         folder: of these files.
-        uploaded: where those are, by file, that earlier tries have uploaded; it is changed, so that
-            the next try goes on where this one breaks off.
-        weights: the trial's, uploaded before.
+        uploaded: where what was uploaded for this result before is, the files by ``file``; it is
+            changed, so that the next try goes on where this one breaks off.
         must_end: if it returns true, ``StoreUnavailable`` is raised.
     """
-    if not store.blobs.keep(uploaded.values()):  # some have been collected meanwhile
-        uploaded.clear()
     whole = [
         saved
         for saved in files
@@ -271,7 +275,7 @@ def upload(
     ]
     for saved in whole:
         if saved.file not in uploaded:
-            beside = [*([] if weights is None else [weights]), *uploaded.values()]
+            beside = list(uploaded.values())
             name = f"{trial.study}/{trial.tid}/{saved.name}"
             try:
                 with _Source(folder / saved.file, must_end) as file:

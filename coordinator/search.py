@@ -106,7 +106,7 @@ class Search:
             have = "has" if count == 1 else "have"
             ended = f"with the {counted(count, 'trial')} that {have} ended"
             self._watch(self._snapshot(f"{self.finish_reason or 'ending early'}, {ended}"))
-        self.persist(self._drop_weights)
+        self.persist(self._drop_files)
         return self._trials.finished
 
     @property
@@ -191,7 +191,7 @@ class Search:
 
     def _look_around(self) -> None:
         if self._sweep.run_if_due(self._trials.unfinished or self._others.values()):
-            self._drop_weights()
+            self._drop_files()
             self._know(self._store.trials.find(self._study.name, BASELINE))
             if self._rules.max_time is not None:
                 self._spent = self._store.studies.spend(self._study.name)
@@ -203,8 +203,8 @@ class Search:
             self._store.studies.finish(self._study.name, why)
             self._sweep.require_study()
 
-    def _drop_weights(self) -> None:
-        if not self._trials.drop_weights():
+    def _drop_files(self) -> None:
+        if not self._trials.drop_files():
             self._sweep.require_study()  # it was deleted, and its trials with it
             self._trials.load()  # or somebody wrote into a trial, though it had ended
 
@@ -262,7 +262,7 @@ class Search:
         for trial in trials:
             if trial.has_files:
                 with contextlib.suppress(LeaseLost):  # it was deleted, or somebody wrote into it
-                    self._store.drop_weights(trial)
+                    self._store.drop_files(trial)
 
     # -- what is shown, and the pauses between --------------------------------------------------
 

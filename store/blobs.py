@@ -81,9 +81,10 @@ def referred_to(collection: Any, paths: Iterable[str], file_ids: Iterable[Any]) 
         # Only what was asked for is returned: a worker may have written anything beside it.
         one_by_one = [{"$project": {"_id": "$" + path}}, {"$unwind": "$_id"}]
         stages = [{"$match": {path: asked}}, *one_by_one, {"$match": {"_id": asked}}]
-        found.update(
+        given = [
             each["_id"] for each in collection.aggregate([*stages, {"$group": {"_id": "$_id"}}])
-        )
+        ]
+        found.update(each for each in given if isinstance(each, ObjectId))  # not a list with one
     return found
 
 

@@ -209,12 +209,12 @@ class Store:
         old = self.blobs.uploads_older_than(older_than)
         return sum(map(self._delete_orphan, self._not_referred_to(old)))
 
-    def drop_weights(self, trial: Trial) -> Trial:
+    def drop_files(self, trial: Trial) -> Trial:
         """Forget a finished trial's weights and artifacts and delete them; return it as it is then.
 
         A worker wrote where they are, so a file that anything else refers to is not deleted.
         """
-        dropped = self.queue.drop_artifact(trial)
+        dropped = self.queue.drop_files(trial)
         for file_id in file_ids(trial):
             self._delete_orphan(file_id)
         return dropped

@@ -218,7 +218,7 @@ class Asker:
 
     def _clean_up(self, trials: SearchTrials) -> None:
         """Delete the files that no result needs, as a coordinator does."""
-        if not trials.drop_weights():
+        if not trials.drop_files():
             trials.load()
         now = time.monotonic()
         if now - self._collected_at >= COLLECT_EVERY_S:

@@ -9,14 +9,14 @@ from typing import Iterator, Sequence
 
 from hyperhive.common import files
 from hyperhive.common.errors import OutputError, UsageError
-from hyperhive.coordinator.ranking import WEIGHTS_KEPT
+from hyperhive.coordinator.ranking import FILES_KEPT
 from hyperhive.store.artifacts import Artifact, artifacts_of
 from hyperhive.store.errors import CorruptBlob, NotFound
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import REFIT, SEARCH
 from hyperhive.store.trials.trial import Trial
 
-WHY_NONE = f": it saved none, or is not among the best {WEIGHTS_KEPT}, which keep theirs"
+WHY_NONE = f": it saved none, or is not among the best {FILES_KEPT}, which keep theirs"
 
 
 def searched(store: Store, study: str, number: int | None) -> list[Trial]:

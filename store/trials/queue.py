@@ -290,14 +290,12 @@ class TrialQueue(TrialWriter):
                 return False
         raise LeaseLost("a result was delivered for a trial that was never claimed under its token")
 
-    def drop_artifact(self, trial: Trial) -> Trial:
+    def drop_files(self, trial: Trial) -> Trial:
         """Forget where a finished trial's weights and artifacts are, before they are deleted."""
         which = {"_id": trial.id, "state": int(Status.DONE), "winner": trial.winner}
         updated = self._update(which, {"artifact": None, "artifacts": [], "version": RISE})
         if updated is None:
-            raise LeaseLost(
-                f"trial {trial.tid} has no finished result whose weights can be dropped"
-            )
+            raise LeaseLost(f"trial {trial.tid} has no finished result whose files can be dropped")
         return updated
 
     # -- the end of many ------------------------------------------------------------------------

@@ -147,7 +147,7 @@ def test_what_a_trial_saved_stays_until_it_is_dropped(store: Store) -> None:
         ("b", 1),
     ]
     assert store.blobs.get(found["a"].blob) == DATA
-    dropped = store.drop_weights(the_trial(store, "s"))
+    dropped = store.drop_files(the_trial(store, "s"))
     assert (dropped.artifacts, chunks(store)) == ((), 0)
 
 
@@ -215,6 +215,7 @@ def test_21_what_a_worker_wrote_is_not_believed(store: Store) -> None:
         {**good, "name": "b", "length": Int64(LARGEST_FILE + 1)},
         {**good, "name": "c", "length": -1},
         {**good, "name": "d", "file_id": {"$ne": None}},
+        {**good, "file_id": [good["file_id"]]},
         {**good, "name": "E"},
         {**good, "name": "e"},
         {**good, "name": "f", "length": Int64(LARGEST_FILE)},
@@ -227,4 +228,5 @@ def test_21_what_a_worker_wrote_is_not_believed(store: Store) -> None:
         trial = the_trial(store, "s")
         assert list(artifacts_of(trial)) == (["e", "f"] if each is rubbish else [])
         assert file_ids(trial) == ({good["file_id"]} if each is rubbish else set())
+        assert store.trials.referred_to([good["file_id"]]) == file_ids(trial)
         store.delete_study("s")

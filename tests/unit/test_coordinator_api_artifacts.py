@@ -75,7 +75,7 @@ def test_what_is_not_there_is_told(study: Study, store: Store, tmp_path: Path) -
     )
     with pytest.raises(OutputError, match="cannot be written"):
         trial.download("notes.txt", tmp_path / "missing" / "notes.txt")
-    store.drop_weights(store.trials.find("s")[0])
+    store.drop_files(store.trials.find("s")[0])
     with pytest.raises(NotFound, match=r"artifact notes\.txt of s, trial 0 was deleted since"):
         trial.artifact("notes.txt")
     with pytest.raises(NotFound, match="it saved none, or is not among the best 10"):
@@ -220,7 +220,7 @@ def test_the_command_lists_and_writes_them(
     said("--to", "other", "--trial", "1")
     assert (home.work / "other" / "notes.txt").read_bytes() == b"loss 2"
     assert said("--trial", "2") == "error: study s has no trial 2\n"
-    store.drop_weights(store.trials.find("s")[1])
+    store.drop_files(store.trials.find("s")[1])
     assert said("--trial", "1").startswith("s, trial 1 has no artifacts: it saved none, or")
 
 

@@ -169,8 +169,8 @@ def test_threads_may_save_their_first_files_at_once(
     monkeypatch.setattr(outbox_module, "locked", lock)
     with outbox:
         outbox.files("a").save("a", b"1")
-        other.join()
         assert len(locks) == 1
+        other.join()
         assert len(list(tmp_path.glob("w/*.files/*"))) == 2
 
 

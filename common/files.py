@@ -90,6 +90,26 @@ def copy(source: BinaryIO, path: Path, most: int) -> tuple[str, int]:
     return digest.hexdigest(), length
 
 
+def digest(source: BinaryIO) -> tuple[str, int]:
+    """Return the SHA-256, in hexadecimal, and the length of what is left of an open file."""
+    sha256, length = hashlib.sha256(), 0
+    for piece in iter(lambda: source.read(_PIECE), b""):
+        sha256.update(piece)
+        length += len(piece)
+    return sha256.hexdigest(), length
+
+
+def take(source: Path, path: Path) -> tuple[str, int]:
+    """Move a file within a disk, durably; return its ``digest``. Raises ``OSError``."""
+    # Windows syncs only what may be written.
+    with source.open("rb") if os.name == "posix" else source.open("r+b") as file:
+        found = digest(file)
+        os.fsync(file.fileno())
+    os.replace(source, path)
+    _sync_folder(path.parent)
+    return found
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only this user may read (mode 0600), durably; make its folder if needed.
 

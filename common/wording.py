@@ -27,7 +27,7 @@ def counted(count: int, noun: str) -> str:
 def size(length: int) -> str:
     """Return a number of bytes, ``340 bytes``, ``12.5 kB``, ``200 MB`` or ``1 GB``."""
     for unit, bytes_of_it in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if length >= bytes_of_it:
+        if length >= 0.99995 * bytes_of_it:  # else it would be 1000 of the next unit
             return f"{length / bytes_of_it:.1f}".replace(".0", "") + f" {unit}"
     return counted(length, "byte")
 

@@ -8,7 +8,7 @@ from typing import Iterable, Sequence
 from hyperhive.common.wording import counted
 from hyperhive.store.trials.trial import Trial
 
-WEIGHTS_KEPT = 10
+FILES_KEPT = 10
 """The number of best trials whose weights and artifacts stay; the others' are dropped."""
 
 

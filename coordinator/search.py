@@ -22,9 +22,11 @@ from hyperhive.store.trials.terms import BASELINE, REPEAT, Status, experiment_ke
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
+_T = TypeVar("_T")
+
 POLL_S = 0.1
 _SWEEP_EVERY_S = 2.0
-_COLLECT_EVERY_S = 60.0
+COLLECT_EVERY_S = 60.0
 _RECONNECT_S = 1.0
 _MOST_STUCK = 3
 """So many trials may wait that every worker here has failed at; then no other is posted, as a
@@ -37,9 +39,6 @@ class NoWorker(InputError):
 
 class Interrupted(Exception):
     """The search was stopped on request; it can be resumed by starting it again."""
-
-
-_T = TypeVar("_T")
 
 
 class Search:
@@ -74,7 +73,6 @@ class Search:
         self._stop = stop
         self._trials = SearchTrials(store, study)
         self._sweep = Sweep(store, study.name, timeout)
-        self._rules = study.plan.rules
         self._spent = 0.0
         self._others: dict[Any, Trial] = {}  # by id: those that are not of the search
         self._state = StudyState(study.name, study.plan.trials, ())
@@ -108,10 +106,11 @@ class Search:
         self.persist(self._trials.load)
         if self._sweep.finishes:
             count = len(self._trials.finished)
-            have = "has" if count == 1 else "have"
-            ended = f"with the {counted(count, 'trial')} that {have} ended"
+            ended = (
+                f"with the {counted(count, 'trial')} that {'has' if count == 1 else 'have'} ended"
+            )
             self._watch(self._snapshot(f"{self.finish_reason or 'ending early'}, {ended}"))
-        self.persist(self._drop_weights)
+        self.persist(self._drop_files)
         return self._trials.finished
 
     @property
@@ -141,8 +140,13 @@ class Search:
         return self._run_others([draft], "refitting the best on all training data")[0]
 
     def baselines(self) -> list[Trial]:
-        """Return the baselines, by tid, once they have ended. Raises ``Interrupted``."""
-        return self._run_others(self._study.baselines(), "waiting for the baselines")
+        """Return the baselines, by tid, once they have ended; only their results are kept.
+
+        Raises ``Interrupted``.
+        """
+        baselines = self._run_others(self._study.baselines(), "waiting for the baselines")
+        self.persist(lambda: self._drop(baselines))
+        return baselines
 
     def repeats(self, finalists: Sequence[Trial]) -> list[Trial]:
         """Return the repeats of these trials, by tid, once they have ended.
@@ -194,20 +198,20 @@ class Search:
 
     def _look_around(self) -> None:
         if self._sweep.run_if_due(self._trials.unfinished or self._others.values()):
-            self._drop_weights()
+            self._drop_files()
             self._know(self._store.trials.find(self._study.name, BASELINE))
-            if self._rules.max_time is not None:
+            if self._study.plan.rules.max_time is not None:
                 self._spent = self._store.studies.spend(self._study.name)
 
     def _apply_rules(self) -> None:
         """Mark the study as one that is to end, if one of its rules says so."""
-        why = self._rules.why_stop(self._trials.finished, self._spent)
+        why = self._study.plan.rules.why_stop(self._trials.finished, self._spent)
         if why is not None and not self._sweep.finishes:
             self._store.studies.finish(self._study.name, why, self._sweep.extended)
             self._sweep.require_study()
 
-    def _drop_weights(self) -> None:
-        if not self._trials.drop_weights():
+    def _drop_files(self) -> None:
+        if not self._trials.drop_files():
             self._sweep.require_study()  # it was deleted, and its trials with it
             self._trials.load()  # or somebody wrote into a trial, though it had ended
 
@@ -273,7 +277,7 @@ class Search:
         for trial in trials:
             if trial.has_files:
                 with contextlib.suppress(LeaseLost):  # it was deleted, or somebody wrote into it
-                    self._store.drop_weights(trial)
+                    self._store.drop_files(trial)
 
     # -- what is shown, and the pauses between --------------------------------------------------
 
@@ -315,7 +319,7 @@ class Sweep:
         self._study = study
         self._timeout = timeout
         self._swept_at = -_SWEEP_EVERY_S
-        self._collected_at = -_COLLECT_EVERY_S
+        self._collected_at = -COLLECT_EVERY_S
         self._worker_seen_at = time.monotonic()
         self.finishes = False
         """Whether the study is to end with the trials that it has."""
@@ -346,7 +350,7 @@ class Sweep:
         self._store.sweep()
         self.here = tuple(self._store.workers.present())
         self._require_worker([trial for trial in trials if not trial.is_final])
-        if now - self._collected_at >= _COLLECT_EVERY_S:
+        if now - self._collected_at >= COLLECT_EVERY_S:
             self._collected_at = now
             self._store.collect_orphans()
             self._store.forget_orders()

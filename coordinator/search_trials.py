@@ -6,7 +6,7 @@ from typing import Any, Mapping
 
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.history import known_at, latest_claim
-from hyperhive.coordinator.ranking import WEIGHTS_KEPT, ranking
+from hyperhive.coordinator.ranking import FILES_KEPT, ranking
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Suggester
 from hyperhive.store.errors import LeaseLost
@@ -111,17 +111,17 @@ class SearchTrials:
             self._not_ours.add(draft.tid)
         return is_new
 
-    def drop_weights(self) -> bool:
-        """Drop the weights and artifacts of all trials but the best ``WEIGHTS_KEPT``.
+    def drop_files(self) -> bool:
+        """Drop the weights and artifacts of all trials but the best ``FILES_KEPT``.
 
         Returns False if a trial could not be changed: it was deleted, or somebody wrote into it.
         """
         all_dropped = True
-        best = {trial.tid for trial in ranking(self._finished.values())[:WEIGHTS_KEPT]}
+        best = {trial.tid for trial in ranking(self._finished.values())[:FILES_KEPT]}
         for trial in self.finished:
             if trial.status is Status.DONE and trial.has_files and trial.tid not in best:
                 try:
-                    self._finished[trial.tid] = self._store.drop_weights(trial)
+                    self._finished[trial.tid] = self._store.drop_files(trial)
                     self._ordered = None
                 except LeaseLost:
                     all_dropped = False

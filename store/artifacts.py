@@ -6,6 +6,7 @@ A worker's login may write anything into a trial, so what is read there is check
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Any, Mapping
@@ -23,9 +24,11 @@ LARGEST_TOTAL = 2 * 10**9
 """Bytes of all artifacts of a trial."""
 
 NAME_RULE = (
-    "a name has 1 to 100 letters, digits, dots, underscores and hyphens, and begins with no dot"
+    "a name has 1 to 100 letters, digits, dots, underscores and hyphens, no dot at its beginning "
+    "or end, and is not reserved by Windows, as nul and con.txt are"
 )
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_NAME = re.compile(r"(?!.*\.$)[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,20 @@ class Artifact:
 
 def is_name(name: Any) -> bool:
     """Return whether an artifact may have this name."""
-    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+    if not isinstance(name, str):
+        return False
+    return _NAME.fullmatch(name) is not None and _RESERVED.fullmatch(name) is None
 
 
 def artifacts_of(trial: Trial) -> dict[str, Artifact]:
-    """Return a trial's artifacts by name; what is malformed, or too large, counts as absent."""
+    """Return a trial's artifacts by name; what is malformed, or too large, counts as absent.
+
+    Of names that differ only in case, the last counts: on some systems they would be one file.
+    """
     read = map(_artifact, trial.artifacts[:MOST_FILES])
-    return {each.name: each for each in read if each is not None}
+    found = {each.name.lower(): each for each in read if each is not None}
+    total = itertools.accumulate(each.blob.length for each in found.values())
+    return {each.name: each for each, sum_ in zip(found.values(), total) if sum_ <= LARGEST_TOTAL}
 
 
 def _artifact(document: Mapping[str, Any]) -> Artifact | None:

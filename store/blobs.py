@@ -13,23 +13,31 @@ https://github.com/mongodb/specifications/blob/master/source/gridfs/gridfs-spec.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from typing import Any, BinaryIO, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, Iterable, Iterator, Mapping, Sequence
 
 from bson import Int64, ObjectId
 from pymongo import ASCENDING
+from pymongo.errors import BulkWriteError
 
 from hyperhive.store.errors import CorruptBlob, NotFound, StoreUnavailable
-from hyperhive.store.server.client import Guard, transfer_time
+from hyperhive.store.server.client import HAS_TIME_LIMITS, Guard, transfer_time
 
 _CHUNK = 255 * 1024
 """Bytes; GridFS's usual size."""
 _AT_ONCE = 4
-"""Chunks in a request: a megabyte, which a slow link carries within the time of a request."""
+"""Chunks that are read in one request: a megabyte."""
+_IN_A_MESSAGE = _AT_ONCE if HAS_TIME_LIMITS else 1
+"""Chunks that are sent in one. ``transfer_time`` gives a megabyte 40 seconds; where PyMongo has no
+such limits, a message has 10, in which a link of 26 kB/s carries one chunk."""
+_TRIES = 3
+_IS_THERE = 11000
+"""The server's code of a duplicate key."""
 _RENEW_EVERY_S = 60.0
 _RENEWED: list[dict[str, Any]] = [{"$set": {"renewed": "$$NOW"}}]
 
@@ -60,6 +68,24 @@ class BlobRef:
     def as_document(self) -> dict[str, Any]:
         """Return the reference as a part of a document."""
         return asdict(self)
+
+
+def referred_to(collection: Any, paths: Iterable[str], file_ids: Iterable[Any]) -> set[Any]:
+    """Return those of these files that documents of a collection refer to, at one of some paths.
+
+    That is one request for each path, whatever the number of files.
+    """
+    asked = {"$in": list(file_ids)}
+    found: set[Any] = set()
+    for path in paths:
+        # Only what was asked for is returned: a worker may have written anything beside it.
+        one_by_one = [{"$project": {"_id": "$" + path}}, {"$unwind": "$_id"}]
+        stages = [{"$match": {path: asked}}, *one_by_one, {"$match": {"_id": asked}}]
+        given = [
+            each["_id"] for each in collection.aggregate([*stages, {"$group": {"_id": "$_id"}}])
+        ]
+        found.update(each for each in given if isinstance(each, ObjectId))  # not a list with one
+    return found
 
 
 class Blobs:
@@ -102,40 +128,55 @@ class Blobs:
         ``StoreUnavailable`` also if this process slept for so long that an upload was collected.
         """
         ref = BlobRef(ObjectId(), sha256, length)
-        ids = [ref.file_id, *(each.file_id for each in beside)]
+        uploads = [ref, *beside]
         with self._guard():
             self._uploads.update_one({"_id": ref.file_id}, _RENEWED, upsert=True)
-        self._send(ref, source, name, ids)
+        self._send(ref, source, name, uploads)
         file = {"_id": ref.file_id, "filename": name, "chunkSize": _CHUNK, "length": Int64(length)}
         with self._guard():
             self._files.insert_one({**file, "uploadDate": datetime.now(timezone.utc)})
-        self._renew(ids, name)
+        self._renew(uploads, name)
         return ref
 
-    def _send(self, ref: BlobRef, source: BinaryIO, name: str, ids: Sequence[ObjectId]) -> None:
+    def _send(self, ref: BlobRef, source: BinaryIO, name: str, uploads: Sequence[BlobRef]) -> None:
         """Upload the chunks of a file, and check what was sent."""
         digest, length, number, renewed_at = hashlib.sha256(), 0, 0, time.monotonic()
         for piece in iter(lambda: source.read(_AT_ONCE * _CHUNK), b""):
             if time.monotonic() - renewed_at > _RENEW_EVERY_S:
-                self._renew(ids, name)
+                self._renew(uploads, name)
                 renewed_at = time.monotonic()
             parts = [piece[at : at + _CHUNK] for at in range(0, len(piece), _CHUNK)]
             chunks = [
                 {"files_id": ref.file_id, "n": number + n, "data": part}
                 for n, part in enumerate(parts)
             ]
-            with self._guard(), transfer_time(len(piece)):
-                self._chunks.insert_many(chunks)
+            for first in range(0, len(chunks), _IN_A_MESSAGE):
+                self._insert(chunks[first : first + _IN_A_MESSAGE])
             digest.update(piece)
             length, number = length + len(piece), number + len(parts)
         if (digest.hexdigest(), length) != (ref.sha256, ref.length):
             raise CorruptBlob(f"{name} was damaged on this device: it does not match its SHA-256")
 
-    def _renew(self, ids: Sequence[ObjectId], name: str) -> None:
-        """Keep uploads from being collected; a marker that is gone went with its file."""
+    def _insert(self, chunks: list[dict[str, Any]]) -> None:
+        """Send chunks in one message, again if there is no answer: those that arrived stay."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                with self._guard(), transfer_time(len(chunks) * _CHUNK), _there_or_inserted():
+                    self._chunks.insert_many(chunks, ordered=False)
+                return
+            except StoreUnavailable:
+                if not tries_left:
+                    raise
+
+    def keep(self, uploads: Iterable[BlobRef]) -> bool:
+        """Renew the markers of uploads; return False if one of them has been collected."""
+        ids = [each.file_id for each in uploads]
         with self._guard():
             renewed = self._uploads.update_many({"_id": {"$in": ids}}, _RENEWED)
-        if renewed.matched_count < len(ids):
+        return bool(renewed.matched_count == len(ids))
+
+    def _renew(self, uploads: Sequence[BlobRef], name: str) -> None:
+        if not self.keep(uploads):
             raise StoreUnavailable(
                 f"the upload of {name} was interrupted for so long that its beginning was deleted: "
                 "it has to be repeated"
@@ -217,3 +258,13 @@ class Blobs:
         }
         with self._guard():
             return [upload["_id"] for upload in self._uploads.find(old)]
+
+
+@contextlib.contextmanager
+def _there_or_inserted() -> Iterator[None]:
+    """Pass over the error for chunks that are there: the reply to an earlier try was lost."""
+    try:
+        yield
+    except BulkWriteError as error:
+        if {each["code"] for each in error.details["writeErrors"]} != {_IS_THERE}:
+            raise

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from pymongo.errors import DuplicateKeyError
 
-from hyperhive.store.blobs import BlobRef, Blobs
+from hyperhive.store.blobs import BlobRef, Blobs, referred_to
 from hyperhive.store.errors import NotFound
 from hyperhive.store.server.client import Guard
 
@@ -50,10 +50,10 @@ class Datasets:
             )
         return self._blobs.get(BlobRef.from_document(document["blob"]))
 
-    def refers_to(self, file_id: Any) -> bool:
-        """Return whether a data set is in this file."""
+    def referred_to(self, file_ids: Iterable[Any]) -> set[Any]:
+        """Return those of these files that have a data set."""
         with self._guard():
-            return self._datasets.find_one({"blob.file_id": file_id}, {"_id": 1}) is not None
+            return referred_to(self._datasets, ["blob.file_id"], file_ids)
 
     def _find(self, content_hash: str) -> dict[str, Any] | None:
         with self._guard():

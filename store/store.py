@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import uuid
-from typing import Any
+from typing import Any, Iterable
 
 import pymongo
 from bson import ObjectId
@@ -207,19 +207,20 @@ class Store:
         Args:
             older_than: seconds by the server's clock that an upload and its delivery may take.
         """
-        return sum(map(self._delete_orphan, self.blobs.uploads_older_than(older_than)))
+        old = self.blobs.uploads_older_than(older_than)
+        return sum(map(self._delete_orphan, self._not_referred_to(old)))
 
     def forget_orders(self) -> None:
         """Delete the orders for single workers whose records are gone: no worker comes back."""
         with contextlib.suppress(NotAllowed):  # the roles are older than orders: there are none
             self.orders.forget(worker.id for worker in self.workers.recent(KEPT_S))
 
-    def drop_weights(self, trial: Trial) -> Trial:
+    def drop_files(self, trial: Trial) -> Trial:
         """Forget a finished trial's weights and artifacts and delete them; return it as it is then.
 
         A worker wrote where they are, so a file that anything else refers to is not deleted.
         """
-        dropped = self.queue.drop_artifact(trial)
+        dropped = self.queue.drop_files(trial)
         for file_id in file_ids(trial):
             self._delete_orphan(file_id)
         return dropped
@@ -227,13 +228,23 @@ class Store:
     def _delete_orphan(self, file_id: ObjectId) -> bool:
         """Delete a file unless something refers to it; return whether it was deleted.
 
+        It is asked once more, for the deletion of many takes its time.
+        """
+        is_orphan = bool(self._not_referred_to([file_id]))
+        if is_orphan:
+            self.blobs.delete(file_id)
+        return is_orphan
+
+    def _not_referred_to(self, file_ids: Iterable[Any]) -> set[Any]:
+        """Return those of these files that nothing refers to.
+
         Studies are asked too: a worker can change a trial so that it no longer refers to the
         weights of its study's model.
         """
-        if any(part.refers_to(file_id) for part in (self.trials, self.studies, self.datasets)):
-            return False
-        self.blobs.delete(file_id)
-        return True
+        left = set(file_ids)
+        for part in (self.trials, self.studies, self.datasets):
+            left -= part.referred_to(left) if left else set()
+        return left
 
     def close(self) -> None:
         """Close every connection of this store."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 from pymongo import ReturnDocument
 
 from hyperhive.common.values import mapping, number, text, whole
-from hyperhive.store.blobs import BlobRef
+from hyperhive.store.blobs import BlobRef, referred_to
 from hyperhive.store.errors import NotFound, StoreError, StudyExtended
 from hyperhive.store.server.client import Guard
 
@@ -237,11 +237,11 @@ class Studies:
         with self._guard():
             self._studies.delete_one({"_id": name})
 
-    def refers_to(self, file_id: Any) -> bool:
-        """Return whether the weights of a study's model, final or best so far, are in this file."""
-        models = [{"result.weights.file_id": file_id}, {"best.weights.file_id": file_id}]
+    def referred_to(self, file_ids: Iterable[Any]) -> set[Any]:
+        """Return those of these files that have weights of a study's model, also so far."""
+        paths = ("result.weights.file_id", "best.weights.file_id")
         with self._guard():
-            return self._studies.find_one({"$or": models}, {"_id": 1}) is not None
+            return referred_to(self._studies, paths, file_ids)
 
     def _set(self, name: str, fields: Mapping[str, Any]) -> None:
         self._update(name, {"$set": dict(fields)})

@@ -149,8 +149,6 @@ class Worker:
         """Deliver what waits, then run trials while the server is there."""
         try:
             with Store(uri) as store:
-                self._outbox.deliver(store)
-                self._outbox.deliver_for_the_dead(store)
                 heartbeat = Heartbeat(
                     connect=functools.partial(Store, uri, timeout=_RECONNECT_LIMIT_S),
                     identity=self._identity,
@@ -161,6 +159,8 @@ class Worker:
                 )
                 with heartbeat:
                     heartbeat.began.wait()
+                    self._outbox.deliver(store, heartbeat.holding)
+                    self._outbox.deliver_for_the_dead(store, heartbeat.holding)
                     self._work(store, heartbeat)
         except StoreUnavailable as error:
             if self._find_server() is None:  # it ends with the last command that uses it

@@ -13,9 +13,10 @@ import logging
 import os
 import shutil
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Callable, ContextManager, Iterator, Mapping, Sequence
 
 import bson
 import bson.errors
@@ -23,6 +24,7 @@ import bson.errors
 from hyperhive.common import files, paths
 from hyperhive.common.errors import InputError
 from hyperhive.common.locks import ALONE, AT_ONCE, LOCK_IS_HELD, locked
+from hyperhive.store.blobs import BlobRef
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import (
     BadCertificate,
@@ -33,13 +35,20 @@ from hyperhive.store.errors import (
     StoreUnavailable,
 )
 from hyperhive.store.store import Store
-from hyperhive.worker.objectives.saving import SavedFile, SavedFiles, upload
+from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.trial import Trial
+from hyperhive.worker.objectives.saving import SavedFile, SavedFiles, forget_collected, upload
 
 log = logging.getLogger(__name__)
 
 _LOCK = "lock"
+_WEIGHTS = "weights"
+"""Beside the names of saved files, which are numbers."""
 _ENTRY, _FILES = ".bson", ".files"
 """What the names of a result's entry, and of the folder of its saved files, end with."""
+
+Holding = Callable[[Trial], ContextManager[object]]
+"""Opens a context in which a trial's lease is renewed."""
 
 
 class ResultLost(InputError):
@@ -109,7 +118,7 @@ class Outbox:
     """The outbox of one worker process. Use it as a context manager: it holds the folder's lock.
 
     Its end raises ``ResultLost`` for a result that it could not deliver or write, or logs that if
-    another error ends it.
+    another error ends it. A process that was forked from its own does not end it.
 
     Args:
         worker: the worker's id, which is the name of its folder.
@@ -128,6 +137,9 @@ class Outbox:
         self._root = directory or default_directory()
         self._folder = self._root / worker
         self._unsaved: list[_Unsaved] = []
+        self._uploaded: dict[str, dict[str, BlobRef]] = {}  # by token: see upload
+        self._process = os.getpid()
+        self._making = threading.Lock()  # a program's threads may each save a first file
         self._lock = contextlib.ExitStack()
         self._is_locked = False
 
@@ -143,6 +155,8 @@ class Outbox:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        if os.getpid() != self._process:
+            return
         lost = self._save_again()
         waiting = _count(self._folder)
         if waiting:
@@ -176,19 +190,20 @@ class Outbox:
 
     def _make(self) -> None:
         """Make the folder and lock it, unless that is done already."""
-        while not self._is_locked:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            # Before the lock is taken, another worker may take this folder for a dead worker's and
-            # remove it. Then it is made again.
-            with contextlib.suppress(FileNotFoundError):
-                self._lock.enter_context(locked(self._folder / _LOCK, ALONE))
-                self._is_locked = (self._folder / _LOCK).exists()
-                if not self._is_locked:
-                    self._lock.close()
+        with self._making:
+            while not self._is_locked:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                # Before the lock is taken, another worker may take this folder for a dead worker's
+                # and remove it. Then it is made again.
+                with contextlib.suppress(FileNotFoundError):
+                    self._lock.enter_context(locked(self._folder / _LOCK, ALONE))
+                    self._is_locked = (self._folder / _LOCK).exists()
+                    if not self._is_locked:
+                        self._lock.close()
 
     @contextlib.contextmanager
     def saving(self, token: str) -> Iterator[SavedFiles]:
-        """Give the files of a claim's trial; they are deleted unless its result is then waiting."""
+        """Give the files of a claim's trial; at the end they are deleted if no result waits."""
         saved = self.files(token)
         try:
             yield saved
@@ -239,27 +254,29 @@ class Outbox:
             return error
         return None
 
-    def deliver(self, store: Store) -> None:
+    def deliver(self, store: Store, holding: Holding = contextlib.nullcontext) -> None:
         """Deliver every result that this outbox holds for this store.
 
-        Raises ``StoreUnavailable`` if the server goes away, or this worker must end; results that
-        were not delivered stay.
+        ``holding`` keeps the lease of a trial meanwhile, if it is still that of its result: else
+        another worker would run the trial while a slow link delivers what it saved. Raises
+        ``StoreUnavailable`` if the server goes away, or this worker must end; results that were not
+        delivered stay.
         """
         for one in list(self._unsaved):
-            if self._deliver(one.entry, store, self._files_of(one.entry.token)):
+            if self._deliver(one.entry, store, self._files_of(one.entry.token), holding):
                 self._unsaved.remove(one)
                 _delete(self._files_of(one.entry.token))
-        self._deliver_folder(self._folder, store)
+        self._deliver_folder(self._folder, store, holding)
 
     def waiting(self) -> int:
         """Return how many results of this user's workers wait on this device, for any store."""
         return len(self._unsaved) + sum(map(_count, self._root.glob("*")))
 
-    def deliver_for_the_dead(self, store: Store) -> None:
+    def deliver_for_the_dead(self, store: Store, holding: Holding = contextlib.nullcontext) -> None:
         """Deliver the results of workers that died before they could deliver them."""
 
         def deliver(folder: Path) -> None:
-            self._deliver_folder(folder, store)
+            self._deliver_folder(folder, store, holding)
             # Nobody else corrects what the dead worker last reported.
             store.workers.correct(folder.name, _count(folder))
 
@@ -286,7 +303,7 @@ class Outbox:
             except OSError as error:  # the disk is full, or has become read-only
                 log.error("%s: its results stay there for now: %s", folder, error)
 
-    def _deliver_folder(self, folder: Path, store: Store) -> None:
+    def _deliver_folder(self, folder: Path, store: Store, holding: Holding) -> None:
         for path in sorted(folder.glob("*" + _ENTRY)):
             try:
                 entry = Entry.decode(path.read_bytes())
@@ -294,7 +311,7 @@ class Outbox:
                 log.error("%s is damaged and stays where it is: %s", path, error)
                 continue
             try:
-                if self._deliver(entry, store, path.with_suffix(_FILES)):
+                if self._deliver(entry, store, path.with_suffix(_FILES), holding):
                     path.unlink()  # before its files: an entry without them could not be delivered
                     _delete(path.with_suffix(_FILES))
             except (StoreUnavailable, LoginRefused, NotAllowed, BadCertificate):
@@ -302,7 +319,7 @@ class Outbox:
             except StoreError as error:  # a fault of this entry: the others do not wait for it
                 log.error("%s cannot be delivered and stays where it is: %s", path, error)
 
-    def _deliver(self, entry: Entry, store: Store, folder: Path) -> bool:
+    def _deliver(self, entry: Entry, store: Store, folder: Path, holding: Holding) -> bool:
         """Deliver one result; return False if it must wait, for the store of its trial.
 
         ``folder`` has the files that the trial saved.
@@ -313,28 +330,41 @@ class Outbox:
         if trial is None:
             log.warning("a result was dropped: its trial was deleted from %s", store.address)
             return True
-        weights = None
-        if entry.weights is not None:
-            weights = store.blobs.put(entry.weights, f"{trial.study}/{trial.tid}.safetensors")
-        artifact = None if weights is None else weights.as_document()
-        # A trial that has a result does not change.
-        files = entry.files if trial.winner is None else ()
-        artifacts = upload(store, trial, files, folder, weights, self._must_end)
+        held = trial.as_copied(entry.token)
+        is_held = trial.status is Status.RUNNING and held.token == entry.token
+        with holding(held) if is_held else contextlib.nullcontext():
+            artifact, artifacts = self._upload(entry, trial, store, folder)
         try:
             counts = store.queue.finish(
                 entry.trial_id, entry.token, entry.result, artifact, artifacts
             )
         except LeaseLost as error:
             if store.trials.get(entry.trial_id) is None:  # it was deleted since it was read above
-                return self._deliver(entry, store, folder)
+                return self._deliver(entry, store, folder, holding)
             log.warning("a result stays in the outbox: %s", error)
             return False
+        self._uploaded.pop(entry.token, None)
         if not counts:
             log.info(
                 "%s: another worker's result came first; this one is stored as late",
                 trial.full_title,
             )
         return True
+
+    def _upload(
+        self, entry: Entry, trial: Trial, store: Store, folder: Path
+    ) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+        """Upload the weights and files of a result; return where they are, for ``finish``."""
+        if not trial.takes_result:
+            return None, []
+        uploaded = self._uploaded.setdefault(entry.token, {})
+        forget_collected(store, uploaded)
+        if entry.weights is not None and _WEIGHTS not in uploaded:
+            name = f"{trial.study}/{trial.tid}.safetensors"
+            uploaded[_WEIGHTS] = store.blobs.put(entry.weights, name)
+        weights = uploaded.get(_WEIGHTS)
+        artifacts = upload(store, trial, entry.files, folder, uploaded, self._must_end)
+        return None if weights is None else weights.as_document(), artifacts
 
 
 def _count(folder: Path) -> int:

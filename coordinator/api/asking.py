@@ -12,11 +12,13 @@ from hyperhive.common.errors import UsageError
 from hyperhive.common.text import storable
 from hyperhive.coordinator.api.connection import patiently
 from hyperhive.coordinator.api.leases import DEVICE, Leases
+from hyperhive.coordinator.search import COLLECT_EVERY_S
 from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyFailed, StudyRun
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.model.data.cache import DatasetCache
+from hyperhive.store.blobs import BlobRef
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import LeaseLost, StoreUnavailable, StudyExtended, StudyWithdrawn
 from hyperhive.store.store import Store
@@ -28,7 +30,7 @@ from hyperhive.worker.heartbeat import Held
 from hyperhive.worker.objectives.api import Context, Outcome
 from hyperhive.worker.objectives.function import RunningTrial, result_of
 from hyperhive.worker.objectives.goal import scored
-from hyperhive.worker.objectives.saving import upload
+from hyperhive.worker.objectives.saving import Content, SavedFiles, forget_collected, upload
 from hyperhive.worker.outbox import Outbox
 from hyperhive.worker.pruning.pruner import Pruner
 from hyperhive.worker.trial_run import LARGEST_PROGRESS
@@ -43,16 +45,23 @@ class AskedTrial(RunningTrial):
     It is what a function of ``(config, trial)`` gets from a worker.
     """
 
-    def __init__(self, held: Held, context: Context, pruner: Pruner) -> None:
+    def __init__(self, held: Held, context: Context, saved: SavedFiles, pruner: Pruner) -> None:
         super().__init__(context, "the program")
         self.config: dict[str, Any] = dict(held.trial.config)
         self.held = held
-        self.saved = context.files
+        self.saved = saved
+        self.uploaded: dict[str, BlobRef] = {}
+        """What of that the store has: see ``upload``."""
         self.pruner = pruner
         self.told: dict[str, Any] | None = None
         """What its study was told of it, once that has arrived."""
         self.study: Any = None
         """The study, which must not be collected, and give its trials back, while one is in use."""
+
+    def save(self, name: str, content: Content) -> None:
+        """Keep a file, as a function does; raises ``UsageError`` once the study was closed."""
+        self.study.require_open()
+        super().save(name, content)
 
     def __repr__(self) -> str:
         return f"<trial {self.number}: {self.config}>"
@@ -86,6 +95,7 @@ class Asker:
         self._claimer = Claimer(leases.identity, objectives, leases.lease, first_come=True)
         self._study: Study | None = None
         self._trials: SearchTrials | None = None
+        self._collected_at = -COLLECT_EVERY_S
 
     def ask(self) -> AskedTrial | None:
         """Return a trial to run, None once there is none left for this program; see ``Study``."""
@@ -119,6 +129,7 @@ class Asker:
         try:
             counts = patiently(lambda: self._delivered(trial, outcome))
         except LeaseLost as error:
+            self._release(trial)
             raise LeaseLost(
                 f"{held.full_title} is no longer in the store: it was deleted, or its study ended "
                 "without it"
@@ -149,6 +160,7 @@ class Asker:
             except LeaseLost:
                 # The first request may have arrived, and only its reply was lost.
                 if not (is_repeated and self._has_failed(trial.held.trial, error["error"])):
+                    self._release(trial)
                     raise
 
         patiently(fail)
@@ -160,7 +172,11 @@ class Asker:
         """Deliver a result and what was saved with it; return whether it counts."""
         held, saved = trial.held.trial, trial.saved
         files = () if outcome.get("pruned") is True else saved.all()
-        artifacts = upload(self._store, held, files, saved.where)
+        now = self._store.trials.get(held.id) if files else None
+        artifacts = []
+        if now is not None and now.takes_result:
+            forget_collected(self._store, trial.uploaded)
+            artifacts = upload(self._store, now, files, saved.where, trial.uploaded)
         return self._store.queue.finish(held.id, str(held.token), outcome, None, artifacts)
 
     def _release(self, trial: AskedTrial) -> None:
@@ -192,6 +208,7 @@ class Asker:
             return None
         self._store.sweep()
         self._trials.look()
+        self._clean_up(self._trials)
         try:
             is_finishing = stored.finishing or self._stops(study, self._trials, stored.extended)
             if is_finishing or len(self._trials.finished) >= study.plan.trials:
@@ -201,6 +218,15 @@ class Asker:
             return self._look()
         self._trials.post_known()
         return self._trials
+
+    def _clean_up(self, trials: SearchTrials) -> None:
+        """Delete the files that no result needs, as a coordinator does."""
+        if not trials.drop_files():
+            trials.load()
+        now = time.monotonic()
+        if now - self._collected_at >= COLLECT_EVERY_S:
+            self._collected_at = now
+            self._store.collect_orphans()
 
     def _stops(self, study: Study, trials: SearchTrials, extended: int) -> bool:
         """Return whether a rule of the study ends it, and note that in the store."""
@@ -234,6 +260,7 @@ class Asker:
     def _held(self, trial: Trial) -> AskedTrial:
         held, leases = self._leases.hold(trial), self._leases
         pruner = Pruner(held, self._store)
+        saved = self._outbox.files(str(trial.token))
 
         def report(progress: Mapping[str, Any], _: float) -> None:
             encoded("the reported progress", progress, LARGEST_PROGRESS)
@@ -247,7 +274,7 @@ class Asker:
             should_stop=lambda: held.lost.is_set() or held.cancelled.is_set() or pruner.has_pruned,
             trial=trial,
             store=self._store,
-            files=self._outbox.files(str(trial.token)),
+            files=saved,
             is_pruned=lambda: pruner.has_pruned,
         )
-        return AskedTrial(held, context, pruner)
+        return AskedTrial(held, context, saved, pruner)

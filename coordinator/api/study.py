@@ -20,6 +20,7 @@ from hyperhive.coordinator.api.leases import Leases
 from hyperhive.coordinator.api.plans import dataset_of, plan_of
 from hyperhive.coordinator.api.trial import StudyTrial
 from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.results.artifacts import with_refits
 from hyperhive.coordinator.results.ended import add
 from hyperhive.coordinator.results.export import as_csv, as_json, require_target
 from hyperhive.coordinator.results.hyperopt_trials import from_hyperopt_trials, to_hyperopt_trials
@@ -92,7 +93,8 @@ class Study:
     def trials(self) -> list[StudyTrial]:
         """All trials of its search, by number."""
         self._stored()  # raises NotFound
-        return [StudyTrial.of(trial, self) for trial in self.store.trials.find(self._name, SEARCH)]
+        trials = with_refits(self.store, self.store.trials.find(self._name, SEARCH))
+        return [StudyTrial.of(trial, self) for trial in trials]
 
     @property
     def best(self) -> StudyTrial | None:
@@ -101,7 +103,8 @@ class Study:
         Of a study that has ended with repeats, the one that they chose.
         """
         best = best_of_study(self._stored(), self.store.trials.find(self._name, SEARCH))
-        return None if best is None else StudyTrial.of(best, self)
+        found = [] if best is None else with_refits(self.store, [best])
+        return next((StudyTrial.of(trial, self) for trial in found), None)
 
     @property
     def repeats(self) -> list[Repeated]:
@@ -232,11 +235,15 @@ class Study:
     @property
     def store(self) -> Store:
         """The store that it is in; raises ``UsageError`` once it is closed."""
+        self.require_open()
+        return self._connection.store
+
+    def require_open(self) -> None:
+        """Raise ``UsageError`` if it is closed."""
         if self._is_closed:
             raise UsageError(
                 f"study {self._name} was closed: hyperhive.open_study({self._name!r}) opens it"
             )
-        return self._connection.store
 
     @property
     def uri(self) -> str:

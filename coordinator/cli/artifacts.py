@@ -10,7 +10,10 @@ from hyperhive.store.cli import MONGO, MONGOD, server
 
 STUDY = typer.Argument(help="The study's name, as `hyperhive status` shows it.")
 TRIAL = typer.Option(
-    None, "--trial", metavar="N", help="Only those of this trial. [with --to: of the best one]"
+    None,
+    "--trial",
+    metavar="N",
+    help="Only those of this trial. Default with --to: the best trial.",
 )
 TO = typer.Option(
     None, "--to", metavar="FOLDER", help="Write the files of one trial into this new folder."

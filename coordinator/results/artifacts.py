@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Sequence
 
 from hyperhive.common import files
 from hyperhive.common.errors import OutputError, UsageError
-from hyperhive.coordinator.ranking import WEIGHTS_KEPT
+from hyperhive.coordinator.ranking import FILES_KEPT
 from hyperhive.store.artifacts import Artifact, artifacts_of
 from hyperhive.store.errors import CorruptBlob, NotFound
 from hyperhive.store.store import Store
-from hyperhive.store.trials.terms import SEARCH
+from hyperhive.store.trials.terms import REFIT, SEARCH
 from hyperhive.store.trials.trial import Trial
 
-_WHY_NONE = f": it saved none, or is not among the best {WEIGHTS_KEPT}, which keep theirs"
+WHY_NONE = f": it saved none, or is not among the best {FILES_KEPT}, which keep theirs"
 
 
 def searched(store: Store, study: str, number: int | None) -> list[Trial]:
-    """Return the trials of a study's search, or the one of a number. Raises ``NotFound``."""
+    """Return the trials of a study's search, or the one of a number, ``with_refits``.
+
+    Raises ``NotFound``.
+    """
     store.study(study)
     trials = store.trials.find(study, SEARCH, None if number is None else [number])
     if number is not None and not trials:
         raise NotFound(f"study {study} has no trial {number}")
-    return trials
+    return with_refits(store, trials)
+
+
+def with_refits(store: Store, trials: Sequence[Trial]) -> list[Trial]:
+    """Return trials of one study's search with the artifacts of their refits, where these have any.
+
+    A refit's weights are those that the study keeps, and so are its files.
+    """
+    studies = {trial.study for trial in trials}
+    refits = [refit for study in studies for refit in store.trials.find(study, REFIT)]
+    saved = {refit.tid: refit.artifacts for refit in refits if refit.artifacts}
+    return [
+        dataclasses.replace(trial, artifacts=saved.get(trial.tid, trial.artifacts))
+        for trial in trials
+    ]
 
 
 def read(store: Store, trial: Trial, name: str) -> bytes:
@@ -51,27 +69,30 @@ def download_all(store: Store, trial: Trial, folder: Path) -> list[str]:
     """Write all artifacts of a trial into a new or empty folder; return their names.
 
     A worker chose the names: into a folder that has files of the user's, nothing is written.
-    Raises ``UsageError`` for such a folder, ``NotFound`` if there are none, and what ``download``
-    raises.
+    An error leaves none of them there. Raises ``UsageError`` for such a folder, ``NotFound`` if
+    there are none, and what ``download`` raises.
     """
     names = list(artifacts_of(trial))
     if not names:
-        raise NotFound(f"{trial.full_title} has no artifacts{_WHY_NONE}")
+        raise NotFound(f"{trial.full_title} has no artifacts{WHY_NONE}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise UsageError(f"the folder {folder} is not empty: name a new one with --to")
     except OSError as error:
         raise OutputError(f"the folder {folder} cannot be made ({error.strerror})") from error
-    for name in names:
-        download(store, trial, name, folder / name)
+    with contextlib.ExitStack() as undoing:
+        for name in names:
+            download(store, trial, name, folder / name)
+            undoing.callback((folder / name).unlink)
+        undoing.pop_all()
     return names
 
 
 def _artifact(trial: Trial, name: str) -> Artifact:
     artifacts = artifacts_of(trial)
     if name not in artifacts:
-        has = f": it has {', '.join(artifacts)}" if artifacts else _WHY_NONE
+        has = f": it has {', '.join(artifacts)}" if artifacts else WHY_NONE
         raise NotFound(f"{trial.full_title} has no artifact {name!r}{has}")
     return artifacts[name]
 

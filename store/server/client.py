@@ -28,6 +28,7 @@ from hyperhive.store.errors import (
 from hyperhive.store.server.address import DEFAULT_DATABASE, Place
 from hyperhive.store.server.privileges import PRIVILEGES, ROLES
 
+HAS_TIME_LIMITS = pymongo.version_tuple >= (4, 2)
 SERVER_SELECTION_TIMEOUT_S = 2.0
 _LONGEST_TRANSFER_S = 86400.0
 
@@ -262,6 +263,6 @@ def time_limit(seconds: float) -> contextlib.AbstractContextManager[object | Non
 
     PyMongo before 4.2 has no such limit: there the client's time-outs apply to each message.
     """
-    if pymongo.version_tuple >= (4, 2):
+    if HAS_TIME_LIMITS:
         return pymongo.timeout(seconds)
     return contextlib.nullcontext()

@@ -38,6 +38,7 @@ from hyperhive.store.trials import copies
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.reader import A_JOB, A_STUDYS
 from hyperhive.store.trials.terms import (
+    LOST_KINDS,
     SEARCH,
     ErrorKind,
     Status,
@@ -73,8 +74,7 @@ DEFAULT_LEASE_S = 60.0
 
 _Document = Dict[str, Any]
 _UNENDED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}
-_LATE_KINDS = [ErrorKind.WORKER_LOST.value, ErrorKind.DEVICE.value]
-_LOST = {"state": int(Status.ERROR), "error.kind": {"$in": _LATE_KINDS}}
+_LOST = {"state": int(Status.ERROR), "error.kind": {"$in": list(LOST_KINDS)}}
 _OLDEST_FIRST = ("_id", ASCENDING)
 
 
@@ -291,14 +291,12 @@ class TrialQueue(TrialWriter):
                 return False
         raise LeaseLost("a result was delivered for a trial that was never claimed under its token")
 
-    def drop_artifact(self, trial: Trial) -> Trial:
+    def drop_files(self, trial: Trial) -> Trial:
         """Forget where a finished trial's weights and artifacts are, before they are deleted."""
         which = {"_id": trial.id, "state": int(Status.DONE), "winner": trial.winner}
         updated = self._update(which, {"artifact": None, "artifacts": [], "version": RISE})
         if updated is None:
-            raise LeaseLost(
-                f"trial {trial.tid} has no finished result whose weights can be dropped"
-            )
+            raise LeaseLost(f"trial {trial.tid} has no finished result whose files can be dropped")
         return updated
 
     # -- the end of many ------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterable, Mapping, NamedTuple
 
 from pymongo import ASCENDING
 
+from hyperhive.store.blobs import referred_to
 from hyperhive.store.server.client import Guard
 from hyperhive.store.trials.terms import HYPEROPT, Status, command, experiment_key, experiment_keys
 from hyperhive.store.trials.trial import Trial
@@ -239,11 +240,10 @@ class TrialReader:
             documents = self._jobs.find({"_id": {"$in": list(ids)}}, {"cancel_requested": 1})
             return {each["_id"]: each.get("cancel_requested") is True for each in documents}
 
-    def refers_to(self, file_id: Any) -> bool:
-        """Return whether a trial's weights, or an artifact of it, are in this file."""
-        files = [{"artifact.file_id": file_id}, {"artifacts.file_id": file_id}]
+    def referred_to(self, file_ids: Iterable[Any]) -> set[Any]:
+        """Return those of these files that have a trial's weights, or an artifact of it."""
         with self._guard():
-            return self._jobs.find_one({"$or": files}, {"_id": 1}) is not None
+            return referred_to(self._jobs, ["artifact.file_id", "artifacts.file_id"], file_ids)
 
 
 def _of(keys: Iterable[str]) -> _Document:

@@ -28,6 +28,9 @@ class ErrorKind(str, enum.Enum):
     DEVICE = "device"  # every worker's device failed at it
 
 
+LOST_KINDS = (ErrorKind.WORKER_LOST.value, ErrorKind.DEVICE.value)
+"""The kinds of a trial in ERROR whose result still counts when it comes."""
+
 SEARCH, BASELINE, REFIT, REPEAT = "search", "baseline", "refit", "repeat"
 """What a trial is for: the search, the accuracy without tuning, the winner trained on all data, one
 of the best configurations run again under another seed."""

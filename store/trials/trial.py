@@ -14,6 +14,7 @@ from hyperhive.store.trials.terms import (
     HYPEROPT,
     HYPEROPTS_COMMAND,
     LENET5,
+    LOST_KINDS,
     REFIT,
     REPEAT,
     REPEATS_END,
@@ -160,6 +161,13 @@ class Trial:
     def is_final(self) -> bool:
         """Whether the trial has ended; a late result can still change some, see ``Status``."""
         return self.status in (Status.DONE, Status.ERROR)
+
+    @property
+    def takes_result(self) -> bool:
+        """Whether a result would count: the condition of ``TrialQueue.finish``."""
+        kind = (self.error or {}).get("kind")
+        is_lost = self.status is Status.ERROR and kind in LOST_KINDS
+        return is_lost or self.status in (Status.NEW, Status.RUNNING)
 
     @property
     def is_copy(self) -> bool:

@@ -29,18 +29,19 @@ def peak(pid="self"):  # the most memory that a process has had, in bytes
     return 1024 * int(line.split()[1])
 """
 OBJECTIVE = f"""
-import hashlib, json, os
+import hashlib, json, os, tempfile
 {PEAK}
 def train(config, trial):
     digest = hashlib.sha256()
-    with open("model.bin", "wb") as file:
-        for _ in range(200):
-            part = os.urandom(1_000_000)
-            digest.update(part)
-            file.write(part)
-    before = peak()
-    trial.save("model.bin", "model.bin")
-    os.unlink("model.bin")
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        path = os.path.join(folder, "model.bin")
+        with open(path, "wb") as file:
+            for _ in range(200):
+                part = os.urandom(1_000_000)
+                digest.update(part)
+                file.write(part)
+        before = peak()
+        trial.save("model.bin", path)
     with open("facts.json", "w") as file:
         json.dump(dict(sha256=digest.hexdigest(), before=before), file)
     return config["x"]
@@ -62,9 +63,7 @@ def test_200_megabytes_pass_on_a_small_device(home: Home, store: Store, mongo_ur
     objective = "saving.py:train"
     with hyperhive.open_study("s", SPACE, objective=objective, trials=1, store=mongo_uri) as study:
         study.enqueue({"x": 0.5})
-    worker = home.start(
-        *("worker", "--slots", "1", "--objectives", "saving.py"), HYPERHIVE_MONGO=mongo_uri
-    )
+    worker = home.start("worker", "--objectives", "saving.py", HYPERHIVE_MONGO=mongo_uri)
     until(lambda: store.trials.find("s")[0].status is Status.DONE, "the artifact", 600)
     (trial,) = store.trials.find("s")
     worker.says("done in")

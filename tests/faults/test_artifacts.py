@@ -11,7 +11,7 @@ from support.fleet import Fleet, abandon, die_after, ended, running
 from support.home import Program, until
 from support.proxy import Command, Drop, Proxy, finish, upload
 
-from hyperhive.coordinator.ranking import WEIGHTS_KEPT, ranking
+from hyperhive.coordinator.ranking import FILES_KEPT, ranking
 from hyperhive.store.artifacts import artifacts_of
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
@@ -181,7 +181,7 @@ def test_03_a_coordinator_killed_while_it_drops_loses_nothing(
     assert first.end() == 0
     with saving.store() as store:
         trials = ended(store, "s")
-        best = ranking(trials)[:WEIGHTS_KEPT]
+        best = ranking(trials)[:FILES_KEPT]
         assert [trial.artifacts for trial in trials if trial not in best] == [()] * 4
         are_whole(store, best)
 

@@ -46,7 +46,7 @@ def test_17_a_worker_killed_in_an_upload_leaves_a_result_that_is_delivered(fleet
         assert len(fleet.undelivered()) == 1  # it was killed before it knew that the result counts
         fleet.worker()
         until(lambda: not fleet.undelivered(), "the delivery of what the dead left")
-        assert store.collect_orphans(older_than=0) == 2
+        assert store.collect_orphans(older_than=0) == 1
         assert store.collect_orphans(older_than=0) == 0
         assert (files.count_documents({}), chunks.count_documents({})) == (1, 1)
         quick.all_done_once(store)

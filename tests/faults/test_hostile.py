@@ -427,7 +427,7 @@ def test_22_a_worker_cannot_have_the_coordinator_delete_for_it(store: Store) -> 
         trial = store.queue.claim("hostile", new_token(), ["lenet5"])
         assert trial is not None
         store.queue.finish(trial.id, str(trial.token), {"status": "ok", "loss": 9.0}, artifact)
-        store.drop_weights(the_trial(store, "s", tid))
+        store.drop_files(the_trial(store, "s", tid))
         assert the_trial(store, "s", tid).artifact is None
     assert store.datasets.fetch("set") == b"data"
     assert store.blobs.get(under_way) == b"another's upload"

@@ -68,7 +68,7 @@ def test_the_proxy_loses_what_it_is_told_to(store: Store, mongo_uri: str) -> Non
             with pytest.raises(StoreUnavailable):
                 kinds[name](through)
             through.ping()  # the rest passes, over a new connection
-            assert between.dropped == {name: 1}
+            assert between.dropped == {name: 3 if name == "upload" else 1}  # that is repeated
 
 
 # -- 5: replies that got lost ------------------------------------------------------------------
@@ -200,7 +200,7 @@ def every_operation(store: Store, trial: Trial, ref: BlobRef) -> dict[str, Calla
         "cancel": partial(queue.cancel_all, "s"),
         "get": partial(trials.get, trial.id),
         "find": partial(trials.find, "s"),
-        "refers": partial(trials.refers_to, ref.file_id),
+        "refers": partial(trials.referred_to, [ref.file_id]),
         "open": partial(store.studies.open, "s", {}),
         "studies": store.studies.all,
         "report": partial(workers.report, "w", None, "cpu", {}, None),

@@ -401,7 +401,7 @@ def a_coordinators_work(store: Store, user: Store) -> None:
     store.queue.finish(trial.id, str(trial.token), {"loss": 1.0}, artifact, [saved])
     assert user.queue.expire() == 0
     assert user.collect_orphans() == 0
-    user.drop_weights(user.trials.find("s")[0])
+    user.drop_files(user.trials.find("s")[0])
     user.studies.conclude("s", {})
     user.delete_study("s")
 

@@ -274,7 +274,7 @@ def test_dropped_weights_are_collected_whoever_dies_in_between(store: Store) -> 
     finish_with(store, ref)
     store.collect_orphans(older_than=0)
     (trial,) = store.trials.find("s")
-    store.queue.drop_artifact(trial)
+    store.queue.drop_files(trial)
     # The coordinator dies here, before it deletes the file.
     store.collect_orphans(older_than=0)
     assert chunks(store) == 0

@@ -11,6 +11,7 @@ from typing import Any, Callable
 import pytest
 from bson import Int64, ObjectId
 from support.digit_trials import the_trial
+from support.proxy import Command, Proxy, upload
 
 from hyperhive.store import blobs as blobs_module
 from hyperhive.store.artifacts import LARGEST_FILE, artifacts_of, file_ids, is_name
@@ -112,6 +113,29 @@ def test_an_upload_that_was_collected_meanwhile_is_repeated(store: Store) -> Non
         put(store, source=Source(lambda: store.collect_orphans(0)))
 
 
+@pytest.mark.parametrize("in_a_message", [1, 4])
+def test_05_a_part_whose_reply_is_lost_is_sent_again(
+    store: Store, mongo_uri: str, monkeypatch: pytest.MonkeyPatch, in_a_message: int
+) -> None:
+    """It is there once, and the upload goes on."""
+    monkeypatch.setattr(blobs_module, "_IN_A_MESSAGE", in_a_message)
+    lost: list[Any] = []
+
+    def drop(command: Command) -> bool:
+        if not upload(command):
+            return False
+        lost.append(command)
+        if len(lost) == 1:  # a server that was killed has only the beginning of a message
+            store.database.fs.chunks.delete_many({"n": {"$gt": 0}})
+        return len(lost) in (1, 3)
+
+    with Proxy.of(mongo_uri, drop) as between, Store(between.uri(mongo_uri)) as behind:
+        ref = put(behind)
+    assert len(lost) == {1: 12, 4: 3}[in_a_message] + 2
+    assert store.blobs.get(ref) == DATA
+    assert chunks(store) == 12
+
+
 # -- references ---------------------------------------------------------------------------------
 
 
@@ -125,7 +149,7 @@ def test_what_a_trial_saved_stays_until_it_is_dropped(store: Store) -> None:
         ("b", 1),
     ]
     assert store.blobs.get(found["a"].blob) == DATA
-    dropped = store.drop_weights(the_trial(store, "s"))
+    dropped = store.drop_files(the_trial(store, "s"))
     assert (dropped.artifacts, chunks(store)) == ((), 0)
 
 
@@ -139,6 +163,24 @@ def test_what_a_study_saved_goes_with_it(store: Store) -> None:
     store.delete_study("s")
     assert chunks(store) == 1
     assert store.blobs.get(other) == b"other"
+
+
+def test_a_sweep_of_many_files_asks_as_often_as_of_one(store: Store, mongo_uri: str) -> None:
+    """They are asked for together: a minute must not go by with it."""
+    asked: list[Command] = []
+
+    def watch(command: Command) -> bool:
+        asked.append(command)
+        return False
+
+    with Proxy.of(mongo_uri, watch) as between, Store(between.uri(mongo_uri)) as behind:
+        counts = []
+        for tid, files in enumerate((1, 20)):
+            finish_with(store, *(saved(store, f"a{n}", b"1") for n in range(files)), tid=tid)
+            asked.clear()
+            assert behind.collect_orphans(0) == 0
+            counts.append(sum("aggregate" in command for command in asked))
+    assert counts == [2, 2]  # weights and artifacts
 
 
 def test_what_a_late_result_saved_is_collected(store: Store) -> None:
@@ -155,11 +197,13 @@ def test_what_a_late_result_saved_is_collected(store: Store) -> None:
     assert store.blobs.get(artifact.blob) == b"won"
 
 
-@pytest.mark.parametrize("name", ["", ".a", "..", "a/b", "a\\b", "a b", "é", "a\n", "a" * 101, 3])
-def test_a_name_that_could_lead_elsewhere_is_none(name: Any) -> None:
+def test_a_name_leads_nowhere_else() -> None:
     """No folder, no hidden file, nothing that a file system might not take."""
-    assert not is_name(name)
-    assert is_name("Model-1_final.pt")
+    bad: list[Any] = ["", ".a", "..", "a/b", "a\\b", "a b", "é", "a\n", "a" * 101, 3]
+    of_windows = ["nul", "CON.txt", "com1", "lpt9.tar.gz", "a."]
+    assert [name for name in [*bad, *of_windows] if is_name(name)] == []
+    good = ["Model-1_final.pt", "console", "com", "a" * 100]
+    assert [name for name in good if is_name(name)] == good
 
 
 def test_21_what_a_worker_wrote_is_not_believed(store: Store) -> None:
@@ -173,13 +217,18 @@ def test_21_what_a_worker_wrote_is_not_believed(store: Store) -> None:
         {**good, "name": "b", "length": Int64(LARGEST_FILE + 1)},
         {**good, "name": "c", "length": -1},
         {**good, "name": "d", "file_id": {"$ne": None}},
+        {**good, "file_id": [good["file_id"]]},
+        {**good, "name": "E"},
         {**good, "name": "e"},
+        {**good, "name": "f", "length": Int64(LARGEST_FILE)},
+        {**good, "name": "g", "length": Int64(LARGEST_FILE)},
     ]
     for each in (rubbish, 3, {"0": good}, "x", [rubbish]):
         store.database.jobs.delete_many({})
         store.queue.post(Draft("s", 0, {}, {}, objective="f"))
         store.database.jobs.update_one({}, {"$set": {"artifacts": each}})
         trial = the_trial(store, "s")
-        assert list(artifacts_of(trial)) == (["e"] if each is rubbish else [])
+        assert list(artifacts_of(trial)) == (["e", "f"] if each is rubbish else [])
         assert file_ids(trial) == ({good["file_id"]} if each is rubbish else set())
+        assert store.trials.referred_to([good["file_id"]]) == file_ids(trial)
         store.delete_study("s")

@@ -6,6 +6,7 @@ import datetime
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
@@ -369,21 +370,21 @@ def test_a_cancel_nobody_asked_for_cannot_be_confirmed(store: Store) -> None:
 
 def test_dropped_weights_leave_the_result(store: Store) -> None:
     """A finished trial forgets where its weights are, and nothing else."""
-    trial = held(store)
-    store.queue.finish(trial.id, str(trial.token), {"loss": 0.25}, {"file_id": "f"})
+    trial, file = held(store), ObjectId()
+    store.queue.finish(trial.id, str(trial.token), {"loss": 0.25}, {"file_id": file})
     (done,) = store.trials.find("s")
-    assert store.trials.refers_to("f")
-    dropped = store.queue.drop_artifact(done)
+    assert store.trials.referred_to([file, ObjectId()]) == {file}
+    dropped = store.queue.drop_files(done)
     assert (dropped.artifact, dropped.loss, dropped.status) == (None, 0.25, Status.DONE)
-    assert not store.trials.refers_to("f")
+    assert store.trials.referred_to([file]) == set()
     assert raw(store)["version"] == 3
 
 
 def test_weights_of_an_unfinished_trial_cannot_be_dropped(store: Store) -> None:
-    """``drop_artifact`` refuses a trial that has no result."""
+    """``drop_files`` refuses a trial that has no result."""
     trial = held(store)
     with pytest.raises(LeaseLost):
-        store.queue.drop_artifact(trial)
+        store.queue.drop_files(trial)
 
 
 # -- what is there ----------------------------------------------------------------------------

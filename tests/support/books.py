@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperhive.coordinator.search_trials import WEIGHTS_KEPT
+from hyperhive.coordinator.search_trials import FILES_KEPT
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import SEARCH, Status, experiment_keys
@@ -99,7 +99,8 @@ def check_files(store: Store) -> None:
     files = set(database.fs.files.distinct("_id"))
     assert set(database.fs.chunks.distinct("files_id")) == files, "orphaned chunks"
     assert set(database.uploads.distinct("_id")) == files, "orphaned markers"
-    assert all(store.trials.refers_to(f) or store.datasets.refers_to(f) for f in files), "orphans"
+    referred_to = store.trials.referred_to(files) | store.datasets.referred_to(files)
+    assert referred_to == set(files), "orphans"
 
 
 def _check_weights(store: Store, trials: list[Trial], keeping: dict[str, dict[str, Any]]) -> None:
@@ -107,7 +108,7 @@ def _check_weights(store: Store, trials: list[Trial], keeping: dict[str, dict[st
         if trial.artifact is not None:
             weights = store.blobs.get(BlobRef.from_document(trial.artifact))
             assert hashlib.sha256(weights).hexdigest() == keeping[str(trial.winner)]["weights"]
-    best = _ranked([trial for trial in trials if trial.purpose == SEARCH])[:WEIGHTS_KEPT]
+    best = _ranked([trial for trial in trials if trial.purpose == SEARCH])[:FILES_KEPT]
     assert all(trial.artifact is not None for trial in best), "the weights of a best trial are gone"
 
 

@@ -60,9 +60,9 @@ def coordinator_alone(uri: str, seconds: float) -> Growth:
     """Poll and sweep as often as a coordinator does whose trials nobody takes."""
     study = Study(Plan("idle", DatasetRequest("digits")), "hash", {})
     faster = 1000.0
-    usual = (module.POLL_S, module._SWEEP_EVERY_S, module._COLLECT_EVERY_S)
+    usual = (module.POLL_S, module._SWEEP_EVERY_S, module.COLLECT_EVERY_S)
     polls_a_second = 1 / module.POLL_S
-    module.POLL_S, module._SWEEP_EVERY_S, module._COLLECT_EVERY_S = (s / faster for s in usual)
+    module.POLL_S, module._SWEEP_EVERY_S, module.COLLECT_EVERY_S = (s / faster for s in usual)
     try:
         with Store(uri) as store:
             store.ensure_indexes()
@@ -85,7 +85,7 @@ def coordinator_alone(uri: str, seconds: float) -> Growth:
 
             return _growth(store, live, seconds)
     finally:
-        module.POLL_S, module._SWEEP_EVERY_S, module._COLLECT_EVERY_S = usual
+        module.POLL_S, module._SWEEP_EVERY_S, module.COLLECT_EVERY_S = usual
 
 
 def _growth(store: Store, live: Callable[[float], int], seconds: float) -> Growth:

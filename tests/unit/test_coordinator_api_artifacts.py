@@ -16,8 +16,12 @@ import hyperhive
 from hyperhive.common.errors import OutputError, UsageError
 from hyperhive.common.wording import size
 from hyperhive.coordinator.api.study import Study
-from hyperhive.store.errors import CorruptBlob, NotFound
+from hyperhive.coordinator.results.artifacts import download_all
+from hyperhive.store.errors import CorruptBlob, LeaseLost, NotFound
 from hyperhive.store.store import Store
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import REFIT
+from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.objectives.api import BadResult
 from hyperhive.worker.outbox import Outbox, default_directory
 
@@ -71,7 +75,7 @@ def test_what_is_not_there_is_told(study: Study, store: Store, tmp_path: Path) -
     )
     with pytest.raises(OutputError, match="cannot be written"):
         trial.download("notes.txt", tmp_path / "missing" / "notes.txt")
-    store.drop_weights(store.trials.find("s")[0])
+    store.drop_files(store.trials.find("s")[0])
     with pytest.raises(NotFound, match=r"artifact notes\.txt of s, trial 0 was deleted since"):
         trial.artifact("notes.txt")
     with pytest.raises(NotFound, match="it saved none, or is not among the best 10"):
@@ -79,6 +83,72 @@ def test_what_is_not_there_is_told(study: Study, store: Store, tmp_path: Path) -
     study.close()
     with pytest.raises(UsageError, match="study s was closed"):
         trial.artifact("notes.txt")
+
+
+def test_a_program_that_asks_deletes_what_no_result_needs(store: Store, mongo_uri: str) -> None:
+    """The files of all but the ten best trials, and old uploads: no coordinator does it."""
+    store.ensure_indexes()
+    store.blobs.put(b"of a program that died", "a")
+    passed = {"$subtract": ["$renewed", 7_200_000]}
+    store.database.uploads.update_many({}, [{"$set": {"renewed": passed}}])
+    how = {"trials": 12, "algorithm": "random", "store": mongo_uri}
+    with hyperhive.open_study("s", SPACE, **how) as study:
+        for loss in range(11):
+            trial = study.ask()
+            assert trial is not None
+            trial.save("a", b"1")
+            study.tell(trial, loss)
+        assert [len(each.artifacts) for each in study.trials] == [1] * 10 + [0]
+    assert store.database.fs.files.count_documents({}) == 10
+
+
+def test_what_a_refit_saved_takes_the_place_of_its_trials(
+    study: Study, store: Store, home: Home, mongo_uri: str
+) -> None:
+    """The refit's weights are those that the study keeps."""
+    store.queue.post(Draft("s", 0, {}, {}, objective="f", purpose=REFIT))
+    refit = store.queue.claim("w", new_token(), ["f"])
+    assert refit is not None
+    saved = {"name": "model.bin", **store.blobs.put(b"refit", "a").as_document()}
+    store.queue.finish(refit.id, str(refit.token), {"status": "ok"}, None, [saved])
+    assert best(study).artifact("model.bin") == b"refit"
+    assert [each.artifacts for each in study.trials] == [
+        {"model.bin": 5},
+        {"model.bin": 300_000, "notes.txt": 6},
+    ]
+    home.call("study", "artifacts", "s", "--to", "out", HYPERHIVE_MONGO=mongo_uri)
+    assert [path.read_bytes() for path in (home.work / "out").iterdir()] == [b"refit"]
+
+
+def test_a_result_of_a_program_does_not_wait_for_a_damaged_file(
+    store: Store, mongo_uri: str
+) -> None:
+    """It is told without that file; and nothing stays on the disk of what does not count."""
+    with hyperhive.open_study("s", SPACE, trials=2, store=mongo_uri) as study:
+        trial, lost = study.ask(), study.ask()
+        assert trial is not None
+        assert lost is not None
+        trial.save("a", b"1")
+        lost.save("b", b"2")
+        (trial.saved.where / "0").unlink()
+        study.tell(trial, 1.0)
+        store.database.jobs.delete_one({"tid": lost.number})
+        with pytest.raises(LeaseLost):
+            study.tell(lost, 1.0)
+        assert list(default_directory().glob("*/*.files")) == []
+    with pytest.raises(UsageError, match="study s was closed"):
+        lost.save("c", b"3")
+
+
+def test_what_failed_to_be_written_can_be_written_again(
+    study: Study, store: Store, tmp_path: Path
+) -> None:
+    """Into the same folder: nothing was left there."""
+    jobs, (trial, _) = store.database.jobs, store.trials.find("s")
+    jobs.update_one({"tid": 0}, {"$set": {"artifacts.1.length": 2}})
+    with pytest.raises(CorruptBlob):
+        download_all(store, store.trials.find("s")[0], tmp_path / "out")
+    assert download_all(store, trial, tmp_path / "out") == ["model.bin", "notes.txt"]
 
 
 def test_a_damaged_file_never_appears(study: Study, store: Store, tmp_path: Path) -> None:
@@ -131,7 +201,9 @@ def test_01_what_a_killed_program_saved_is_deleted(store: Store, mongo_uri: str)
     assert list(default_directory().glob("*")) == []
 
 
-def test_the_command_lists_and_writes_them(study: Study, home: Home, mongo_uri: str) -> None:
+def test_the_command_lists_and_writes_them(
+    study: Study, store: Store, home: Home, mongo_uri: str
+) -> None:
     """The best trial's, if no other is named, and only into a folder of their own."""
 
     def said(*options: str) -> str:
@@ -148,6 +220,8 @@ def test_the_command_lists_and_writes_them(study: Study, home: Home, mongo_uri: 
     said("--to", "other", "--trial", "1")
     assert (home.work / "other" / "notes.txt").read_bytes() == b"loss 2"
     assert said("--trial", "2") == "error: study s has no trial 2\n"
+    store.drop_files(store.trials.find("s")[1])
+    assert said("--trial", "1").startswith("s, trial 1 has no artifacts: it saved none, or")
 
 
 def test_21_a_forged_name_leads_nowhere(study: Study, store: Store, tmp_path: Path) -> None:
@@ -169,6 +243,8 @@ def test_21_a_forged_name_leads_nowhere(study: Study, store: Store, tmp_path: Pa
         (999, "999 bytes"),
         (12_500, "12.5 kB"),
         (200_000_000, "200 MB"),
+        (999_949_999, "999.9 MB"),
+        (999_999_999, "1 GB"),
         (10**9, "1 GB"),
     ],
 )

@@ -13,7 +13,7 @@ from support.thread_workers import claim, claimed, deliver, report, working
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of, ranking, why_nothing
 from hyperhive.coordinator.search import Interrupted, NoWorker, Search
-from hyperhive.coordinator.search_trials import WEIGHTS_KEPT
+from hyperhive.coordinator.search_trials import FILES_KEPT
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Observation, Suggester
 from hyperhive.coordinator.views.study_state import Snapshot
@@ -200,9 +200,9 @@ def test_only_the_ten_best_keep_their_weights(store: Store, mongo_uri: str) -> N
     ranked = ranking(posted(store))
     assert len(ranked) == 14
     kept = [trial.tid for trial in ranked if trial.artifact is not None]
-    assert kept == [trial.tid for trial in ranked[:WEIGHTS_KEPT]]
-    assert files(store) == WEIGHTS_KEPT + 2  # and the baselines'
-    assert store.client.hyperhive.fs.chunks.count_documents({}) == WEIGHTS_KEPT + 2
+    assert kept == [trial.tid for trial in ranked[:FILES_KEPT]]
+    assert files(store) == FILES_KEPT  # not the baselines'
+    assert store.client.hyperhive.fs.chunks.count_documents({}) == FILES_KEPT
 
 
 def test_weights_are_dropped_while_the_search_goes_on(store: Store, mongo_uri: str) -> None:
@@ -213,7 +213,7 @@ def test_weights_are_dropped_while_the_search_goes_on(store: Store, mongo_uri: s
         deliver(store, claimed(store), weights=b"weights of trial %d" % tid)
     with pytest.raises(Interrupted):
         search(store, of, **stop_when(lambda snapshot: True)).run()
-    assert files(store) == WEIGHTS_KEPT
+    assert files(store) == FILES_KEPT
 
 
 # -- stopping, resuming, sharing ---------------------------------------------------------------

@@ -35,7 +35,7 @@ class Trial:
         self.left: dict[str, bytes] = {}
 
     @contextlib.contextmanager
-    def files_left(self) -> Iterator[Path]:
+    def artifact_folder(self) -> Iterator[Path]:
         """Give a folder, and keep what is in it in the end."""
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
@@ -264,6 +264,15 @@ def test_a_program_that_has_to_end_is_ended_with_its_children(
         until(lambda pid=pid: is_gone(int(pid)), "the end of the program")
 
 
+def test_without_a_folder_a_program_runs_all_the_same() -> None:
+    """A disk that is full does not keep a program from running that leaves no file."""
+    trial = Trial()
+    asks = 'import os; print(int("HYPERHIVE_ARTIFACTS" in os.environ))'
+    assert run(asks, trial=trial) == 1
+    trial.artifact_folder = contextlib.nullcontext  # type: ignore[method-assign]
+    assert run(asks, trial=trial) == 0
+
+
 def test_a_program_dies_with_its_worker(tmp_path: Path) -> None:
     """Even if the worker is killed, and with all that the program has started."""
     pids = tmp_path / "pids"
@@ -274,7 +283,7 @@ def test_a_program_dies_with_its_worker(tmp_path: Path) -> None:
             "-c",
             "import contextlib, hyperhive, sys, types\n"
             "left = lambda: contextlib.nullcontext('')\n"
-            "trial = types.SimpleNamespace(should_stop=lambda: False, files_left=left)\n"
+            "trial = types.SimpleNamespace(should_stop=lambda: False, artifact_folder=left)\n"
             "hyperhive.command(sys.argv[1])({}, trial)",
             f"{PYTHON} {tmp_path / 'program.py'}",
         ],

@@ -75,6 +75,7 @@ def test_public_functions_and_commands_become_objectives(folder: Path) -> None:
     of_trial = {"tid": 0, "seed": 0, "objective": "digits.py:train", "goal": Goal()}
     context.trial = type("Trial", (), of_trial)()
     context.should_stop = context.is_pruned = lambda: False
+    context.files = None
     losses = {name: each({"x": 4}, context).result["loss"] for name, each in objectives.items()}
     assert losses == {"digits.py:echo": 4, "digits.py:only": 3, "digits.py:train": 5}
 

@@ -13,6 +13,7 @@ from support.clients import Gate
 from support.home import until
 
 from hyperhive.common.errors import ConfigError, DeviceError
+from hyperhive.store.blobs import BlobRef, Blobs
 from hyperhive.store.errors import LoginRefused, StoreUnavailable
 from hyperhive.store.server.address import place
 from hyperhive.store.store import Store
@@ -501,18 +502,30 @@ def test_a_private_server_that_has_ended_is_named(
     """A worker says that it is gone, and does not ask to check a --mongo that nobody gave."""
     bench = start(succeeds)
     bench.uri, bench.worker._place = None, place("mongodb://127.0.0.1:1/")
-    monkeypatch.setattr(Outbox, "deliver", raising(StoreUnavailable("check --mongo")))
+
+    def deliver(*_: Any) -> None:
+        raise StoreUnavailable("check --mongo")
+
+    monkeypatch.setattr(Outbox, "deliver", deliver)
     bench.worker._session("mongodb://127.0.0.1:1/")
     assert caplog.messages[-1].startswith("the private server at 127.0.0.1:1/hyperhive has stopped")
 
 
 def test_a_worker_first_delivers_what_the_dead_left(
-    store: Store, mongo_uri: str, tmp_path: Path
+    store: Store, mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A result that a dead worker left on this machine counts as soon as any worker starts."""
+    """However long that takes, it is seen, and no other runs the trial meanwhile."""
     post(store)
-    trial = store.queue.claim("dead", new_token(), ["lenet5"])
+    trial = store.queue.claim("dead", new_token(), ["lenet5"], lease=0)
     assert trial is not None
+    put = Blobs.put
+
+    def upload(self: Blobs, data: bytes, name: str) -> BlobRef:
+        until(lambda: the_trial(store).lease_until != trial.lease_until, "a longer lease")
+        assert store.workers.present()
+        return put(self, data, name)
+
+    monkeypatch.setattr(Blobs, "put", upload)
     with Outbox("dead", tmp_path) as outbox:
         outbox.add(
             Entry(trial.id, str(trial.token), FOUND.result, FOUND.weights, store.identity()), ""

@@ -351,6 +351,7 @@ def test_a_late_result_is_delivered_and_not_counted(
         outbox.add(entry(store, trial), "s, trial 0")
         outbox.deliver(store)
     assert (now(store, trial).winner, now(store, trial).late) == (other.token, 1)
+    assert store.client.hyperhive.fs.files.count_documents({}) == 0  # its weights would be orphans
     assert list(tmp_path.iterdir()) == []
 
 

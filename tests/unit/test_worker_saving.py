@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import subprocess
 import sys
+import threading
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ import pytest
 from support.digit_trials import the_trial
 from support.home import REPOSITORY
 
-from hyperhive.common.errors import DeviceError
+from hyperhive.common.errors import DeviceError, InputError
+from hyperhive.common.locks import locked
 from hyperhive.store.artifacts import artifacts_of
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import Store
@@ -23,6 +26,7 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
+from hyperhive.worker import outbox as outbox_module
 from hyperhive.worker.objectives import saving
 from hyperhive.worker.objectives.api import BadResult
 from hyperhive.worker.objectives.saving import SavedFiles
@@ -45,21 +49,6 @@ with Outbox("w", Path(sys.argv[1])) as outbox:
         except Exception as error:
             print(type(error).__name__, error)
         print([each.name for each in saved.all()], len(list(Path(sys.argv[1]).glob("w/*/*"))))
-"""
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from bson import ObjectId
-from hyperhive.worker.outbox import Entry, Outbox
-
-folder, trial_id, token, identity = sys.argv[1:]
-outbox = Outbox("dead", Path(folder))
-outbox.files("another").save("a", b"of no result")
-saved = outbox.files(token)
-saved.save("a", b"1")
-result = {"status": "ok", "loss": 0.25}
-outbox.add(Entry(ObjectId(trial_id), token, result, None, identity, saved.all()), "s, trial 0")
-os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -118,6 +107,7 @@ def test_bytes_and_files_are_copied_at_once(saved: SavedFiles, tmp_path: Path) -
     [
         ("a/b", b"", "an artifact cannot be called 'a/b': a name has 1 to 100 letters"),
         ("A", b"", "the artifacts a and A differ only in case"),
+        ("con.txt", b"", "and is not reserved by Windows"),
         ("b", {}, "the artifact b cannot be a dict: give bytes, or the path of a file"),
         ("b", bytes(8), "the artifact b is too large: one has at most 7 bytes"),
         ("b", bytes(6), "and all of a trial have at most 10 bytes"),
@@ -152,20 +142,90 @@ def test_a_large_file_does_not_enter_the_memory(saved: SavedFiles, tmp_path: Pat
     assert peak < 5_000_000
 
 
-def test_what_a_program_leaves_is_saved(saved: SavedFiles) -> None:
+def test_what_the_user_got_wrong_is_told(saved: SavedFiles, tmp_path: Path) -> None:
+    """A text in place of bytes, and a file that cannot be read: neither is the device's fault."""
+    with pytest.raises(FileNotFoundError, match=r"there is no file 'loss 3' .* give bytes"):
+        saved.save("a", "loss 3")
+    with pytest.raises(InputError, match="/proc/self/mem cannot be read"):
+        saved.save("a", "/proc/self/mem")
+    assert list(saved.where.iterdir()) == []
+
+
+def test_threads_may_save_their_first_files_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them makes the outbox, and the other waits for it."""
+    outbox = Outbox("w", tmp_path)
+    other = threading.Thread(target=lambda: outbox.files("b").save("b", b"2"), daemon=True)
+    locks: list[Path] = []
+
+    def lock(path: Path, how: Any) -> Any:
+        locks.append(path)
+        if len(locks) == 1:
+            other.start()
+            other.join(0.1)
+        return locked(path, how)
+
+    monkeypatch.setattr(outbox_module, "locked", lock)
+    with outbox:
+        outbox.files("a").save("a", b"1")
+        assert len(locks) == 1
+        other.join()
+        assert len(list(tmp_path.glob("w/*.files/*"))) == 2
+
+
+def test_a_fork_does_not_end_the_outbox(tmp_path: Path) -> None:
+    """What its parent saved stays."""
+    with Outbox("w", tmp_path) as outbox:
+        outbox.files("a").save("a", b"1")
+        process = os.fork()
+        if process == 0:
+            outbox.__exit__()
+            os._exit(0)
+        os.waitpid(process, 0)
+        assert len(list(tmp_path.glob("w/*.files/*"))) == 1
+
+
+def test_what_a_program_leaves_is_saved(saved: SavedFiles, tmp_path: Path) -> None:
     """Hidden files are not; a folder is refused; after an error nothing is saved."""
+    (tmp_path / "own").write_bytes(b"4")
     with saved.folder() as folder:
+        assert folder is not None
         (folder / "a").write_bytes(b"1")
+        (folder / "linked").symlink_to(tmp_path / "own")
+        os.link(tmp_path / "own", folder / "second")
         (folder / ".hidden").write_bytes(b"2")
-    assert kept(saved) == {"a": b"1"}
+        left = (folder / "a").stat().st_ino
+    assert kept(saved) == {"a": b"1", "linked": b"4", "second": b"4"}
+    assert (saved.where / saved.all()[0].file).stat().st_ino == left  # not copied
+    (tmp_path / "own").write_bytes(b"5")
+    assert kept(saved) == {"a": b"1", "linked": b"4", "second": b"4"}
+
+
+def test_without_room_for_a_folder_there_is_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says so once in a process."""
+    (tmp_path / "file").touch()
+    saved = SavedFiles(tmp_path / "file" / "a", lambda: None)
+    for _ in range(2):
+        with saved.folder() as folder:
+            assert folder is None
+    assert len(caplog.messages) == 1
+    assert "no folder for artifacts can be made in" in caplog.messages[0]
+
+
+def test_a_folder_or_an_error_saves_nothing(saved: SavedFiles) -> None:
+    """Of a program that failed, or left more than files."""
     is_no_file = pytest.raises(BadResult, match="sub in the folder of artifacts is no file")
     with is_no_file, saved.folder() as folder:
+        assert folder is not None
         (folder / "sub").mkdir()
     with contextlib.suppress(ValueError), saved.folder() as folder:
+        assert folder is not None
         (folder / "b").write_bytes(b"3")
         raise ValueError
-    assert kept(saved) == {"a": b"1"}
-    assert len(list(saved.where.iterdir())) == 1
+    assert list(saved.where.iterdir()) == []
 
 
 def test_18_a_full_disk_fails_the_device_and_not_the_trial(tmp_path: Path) -> None:
@@ -179,7 +239,7 @@ def test_18_a_full_disk_fails_the_device_and_not_the_trial(tmp_path: Path) -> No
     said, names = done.stdout.decode().splitlines()
     assert said == (
         f"{DeviceError.__name__} the artifact large cannot be kept in {tmp_path / 'w'} "
-        "(File too large): free some space on this device"
+        "(File too large): check that folder and its disk"
     )
     assert names == "['small'] 1"
     assert list(tmp_path.iterdir()) == []
@@ -212,19 +272,6 @@ def test_files_of_a_trial_without_a_result_are_deleted(tmp_path: Path) -> None:
         assert [path.name for path in (tmp_path / "w").iterdir()] == ["lock"]
 
 
-def test_01_what_a_killed_worker_saved_is_delivered_or_deleted(
-    store: Store, trial: Trial, tmp_path: Path
-) -> None:
-    """With its result it is delivered; without one it is deleted."""
-    facts = (tmp_path, trial.id, trial.token, store.identity())
-    subprocess.run([sys.executable, "-c", KILLED, *map(str, facts)], cwd=str(REPOSITORY))
-    assert len(list((tmp_path / "dead").glob("*.files"))) == 2
-    with Outbox("w", tmp_path) as outbox:
-        outbox.deliver_for_the_dead(store)
-    assert in_store(store) == {"a": b"1"}
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_result_in_memory_keeps_its_saved_files(
     store: Store, trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +293,7 @@ def test_13_a_worker_that_must_end_breaks_off_its_delivery(
     store: Store, trial: Trial, tmp_path: Path
 ) -> None:
     """However much is left to upload: the next worker delivers it."""
-    ends = [False, False, True]
+    ends = [False] * 6 + [True]  # three megabytes and their end are hashed, two are sent
     with Outbox("w", tmp_path, must_end=lambda: ends.pop(0)) as outbox:
         with outbox.saving(str(trial.token)) as saved:
             saved.save("a", bytes(3_000_000))
@@ -254,27 +301,58 @@ def test_13_a_worker_that_must_end_breaks_off_its_delivery(
         with pytest.raises(StoreUnavailable, match="because this worker ends"):
             outbox.deliver(store)
         assert ends == []
+        assert store.database.fs.chunks.count_documents({}) > 0
     with Outbox("w2", tmp_path) as outbox:
         outbox.deliver_for_the_dead(store)
     assert in_store(store) == {"a": bytes(3_000_000)}
     assert store.collect_orphans(0) == 1
 
 
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_delivery_goes_on_where_it_broke_off(
+    store: Store, trial: Trial, tmp_path: Path, gone: bool
+) -> None:
+    """A file that has arrived is not sent again, unless it was collected since."""
+    sent: list[int] = []
+
+    def must_end() -> bool:
+        sent.append(store.database.fs.files.count_documents({}))
+        return sent.count(1) == 1
+
+    with Outbox("w", tmp_path, must_end=must_end) as outbox:
+        with outbox.saving(str(trial.token)) as saved:
+            saved.save("a", b"1")
+            saved.save("b", b"2")
+            outbox.add(entry(store, trial, saved), "s, trial 0")
+        with pytest.raises(StoreUnavailable):
+            outbox.deliver(store)
+        assert store.database.fs.files.count_documents({}) == 1
+        sent.append(1)
+        if gone:
+            store.collect_orphans(0)
+        outbox.deliver(store)
+    assert in_store(store) == {"a": b"1", "b": b"2"}
+    assert store.database.fs.files.count_documents({}) == 2
+
+
 @pytest.mark.parametrize("harm", ["changed", "gone"])
-def test_a_saved_file_that_was_damaged_is_not_delivered(
+def test_a_saved_file_that_was_damaged_is_left_out(
     store: Store, trial: Trial, tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: str
 ) -> None:
-    """The entry stays, and says why; nothing is DONE without what was saved."""
+    """The result and its other files do not wait for it; the log names it."""
     with Outbox("w", tmp_path) as outbox:
         with outbox.saving(str(trial.token)) as saved:
             saved.save("a", b"1")
+            saved.save("b", b"2")
             outbox.add(entry(store, trial, saved), "s, trial 0")
-        (file,) = (tmp_path / "w").glob("*.files/*")
-        file.write_bytes(b"2") if harm == "changed" else file.unlink()
+        file = saved.where / "0"
+        file.write_bytes(b"3") if harm == "changed" else file.unlink()
         outbox.deliver(store)
-        assert outbox.waiting() == 1
-    assert "cannot be delivered and stays where it is: " in caplog.text
-    assert the_trial(store, "s").status is Status.RUNNING
+        assert outbox.waiting() == 0
+    assert "s, trial 0: the artifact a was damaged on this device" in caplog.text
+    assert the_trial(store, "s").status is Status.DONE
+    assert in_store(store) == {"b": b"2"}
+    assert store.database.uploads.count_documents({}) == 1
 
 
 def test_an_entry_without_files_is_as_before(store: Store, trial: Trial) -> None:

@@ -66,7 +66,7 @@ class Context:
         trial: the trial to run.
         store: the store that the trial is in.
         files: ``files.save(name, content)`` keeps bytes, or the file of a path, as an artifact of
-            the trial, to be delivered with the outcome.
+            the trial, to be delivered with the outcome. None where nothing can be kept.
         is_pruned: tells, once ``should_stop`` has returned true, whether that is because others
             were better at the same point. Then an objective may return in place of raising
             ``Stopped``: its outcome is kept, but for the weights, with the last reported value.
@@ -78,7 +78,7 @@ class Context:
     should_stop: Callable[[], bool]
     trial: Trial
     store: Store
-    files: SavedFiles
+    files: SavedFiles | None = None
     is_pruned: Callable[[], bool] = lambda: False
 
 

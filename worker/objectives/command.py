@@ -89,7 +89,7 @@ class Command:
             )
         found = None
         run = [_program(words[0]), *words[1:]]
-        with trial.files_left() as folder, _running(run, folder) as program:
+        with trial.artifact_folder() as folder, _running(run, folder) as program:
             for line in program.lines(trial):
                 parsed = _parsed(line)
                 if parsed is None:
@@ -188,9 +188,12 @@ class _Program:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], artifacts: Path) -> Iterator[_Program]:
+def _running(command: list[str], artifacts: Path | None) -> Iterator[_Program]:
     """Run a program while the context is open, or this process lives, and no longer."""
-    os.putenv(ARTIFACTS, str(artifacts))  # beside all else that the program inherits
+    if artifacts is None:
+        os.unsetenv(ARTIFACTS)
+    else:
+        os.putenv(ARTIFACTS, str(artifacts))  # beside all else that the program inherits
     try:
         process = subprocess.Popen(
             command,

@@ -98,14 +98,18 @@ class RunningTrial:
             content: bytes, or the path of a file.
 
         Raises ``BadResult`` for a name, a content or a size that no artifact may have, ``OSError``
-        if the path cannot be read, and ``DeviceError`` if this device has no room for the copy.
+        or ``InputError`` if the path cannot be read, and ``DeviceError`` if this device has no room
+        for the copy.
         """
         self._require_own_process("trial.save")
+        if self._context.files is None:
+            raise RuntimeError("trial.save works only in a trial that a worker or a program runs")
         self._context.files.save(name, content)
 
-    def files_left(self) -> contextlib.AbstractContextManager[Path]:
-        """Return a context that gives an empty folder; its files are saved at the end."""
-        return self._context.files.folder()
+    def artifact_folder(self) -> contextlib.AbstractContextManager[Path | None]:
+        """Return a context that gives an empty folder, or None; its files are saved at the end."""
+        files = self._context.files
+        return contextlib.nullcontext() if files is None else files.folder()
 
     def should_stop(self) -> bool:
         """Return whether the trial has to end; then return from the function, or report."""

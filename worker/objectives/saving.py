@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import itertools
+import logging
 import os
 import shutil
 import tempfile
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Callable, Iterator, Mapping, Sequence, Union
 
 from hyperhive.common import files
-from hyperhive.common.errors import DeviceError
+from hyperhive.common.errors import DeviceError, InputError
 from hyperhive.common.wording import size
 from hyperhive.store.artifacts import (
     LARGEST_FILE,
@@ -28,6 +30,8 @@ from hyperhive.store.errors import CorruptBlob, StoreUnavailable
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.objectives.api import BadResult
+
+log = logging.getLogger(__name__)
 
 Content = Union[bytes, str, "os.PathLike[str]"]
 
@@ -52,7 +56,7 @@ class SavedFile:
 
 
 class SavedFiles:
-    """The files that one trial has saved so far. The function may delete its own of each.
+    """The files that one trial has saved so far: copies, whatever becomes of the originals.
 
     Args:
         folder: theirs, made with the first of them.
@@ -73,32 +77,59 @@ class SavedFiles:
         """Copy bytes, or the file of a path; one that has this name already is replaced.
 
         Raises ``BadResult`` for a name, a content or a size that no artifact may have, ``OSError``
-        if the path cannot be read, and ``DeviceError`` if the copy cannot be written.
+        or ``InputError`` if the path cannot be read, and ``DeviceError`` if the copy cannot be
+        written.
         """
-        others = {each: saved for each, saved in self._files.items() if each != name}
-        self._require_name(name, others)
+        self._require_name(name)
         with _opened(name, content) as source:
-            room = LARGEST_TOTAL - sum(saved.length for saved in others.values())
-            copied = self._copied(name, source, min(room, LARGEST_FILE))
+            self._keep(name, lambda path, most: files.copy(source, path, most))
+
+    def _take(self, own: Path) -> None:
+        """Save a file that nobody needs any longer: it is moved, if no other name has it."""
+        self._require_name(own.name)
+        if not os.access(str(own), os.R_OK):
+            raise InputError(f"{own.name} in the folder of artifacts cannot be read")
+        if own.is_symlink() or own.stat().st_nlink > 1:
+            self.save(own.name, own)
+            own.unlink()
+            return
+
+        def taken(path: Path, most: int) -> tuple[str, int]:
+            length = own.stat().st_size
+            return ("", length) if length > most else files.take(own, path)
+
+        self._keep(own.name, taken)
+
+    def _keep(self, name: str, bring: Callable[[Path, int], tuple[str, int]]) -> None:
+        """Keep what ``bring`` brings to a path, unless it has more bytes than it is told."""
+        others = {each: saved for each, saved in self._files.items() if each != name}
+        room = LARGEST_TOTAL - sum(saved.length for saved in others.values())
+        brought = self._brought(name, min(room, LARGEST_FILE), bring)
         replaced = self._files.get(name)
-        self._files = {**others, name: copied}
+        self._files = {**others, name: brought}
         if replaced is not None:
             (self.where / replaced.file).unlink()
 
-    def _copied(self, name: str, source: BinaryIO, most: int) -> SavedFile:
+    def _brought(
+        self, name: str, most: int, bring: Callable[[Path, int], tuple[str, int]]
+    ) -> SavedFile:
         path = self.where / str(next(self._numbers))
         try:
             self._make()
-            sha256, length = files.copy(source, path, most)
-        except OSError as error:
+            sha256, length = bring(path, most)
+        except (OSError, InputError) as error:
             with contextlib.suppress(OSError):  # the whole folder is removed with the trial
                 path.unlink()
+            if isinstance(error, InputError):
+                raise
+            is_full = error.errno in files.DISK_IS_FULL
+            cure = "free some space on this device" if is_full else "check that folder and its disk"
             raise DeviceError(
                 f"the artifact {name} cannot be kept in {self.where.parent} ({error.strerror}): "
-                "free some space on this device"
+                f"{cure}"
             ) from error
         if length > most:
-            path.unlink()
+            path.unlink(missing_ok=True)
             raise BadResult(
                 f"the artifact {name} is too large: one has at most {size(LARGEST_FILE)}, and all "
                 f"of a trial have at most {size(LARGEST_TOTAL)}"
@@ -106,19 +137,22 @@ class SavedFiles:
         return SavedFile(name, path.name, sha256, length)
 
     @contextlib.contextmanager
-    def folder(self) -> Iterator[Path]:
+    def folder(self) -> Iterator[Path | None]:
         """Give an empty folder; at the end the files in it are saved, unless an error ends it.
 
-        Those whose names begin with a dot are not. Raises what ``save`` raises.
+        Those whose names begin with a dot are not. If none can be made, None is given, and the log
+        says so once: most programs leave nothing. Raises what ``save`` raises.
         """
         try:
             self._make()
             made = Path(tempfile.mkdtemp(prefix="left-", dir=str(self.where)))
         except OSError as error:
-            raise DeviceError(
-                f"no folder for artifacts can be made in {self.where.parent} "
-                f"({error.strerror}): free some space on this device"
-            ) from error
+            _log_once(
+                f"no folder for artifacts can be made in {self.where.parent} ({error.strerror}): "
+                "programs run without one"
+            )
+            yield None
+            return
         try:
             yield made
             for path in sorted(made.iterdir()):
@@ -128,8 +162,7 @@ class SavedFiles:
                     raise BadResult(
                         f"{path.name} in the folder of artifacts is no file: leave only files there"
                     )
-                self.save(path.name, path)
-                path.unlink()
+                self._take(path)
         finally:
             shutil.rmtree(str(made), ignore_errors=True)  # what stays is removed with the trial
 
@@ -142,7 +175,8 @@ class SavedFiles:
         self._prepare()
         self.where.mkdir(exist_ok=True)
 
-    def _require_name(self, name: Any, others: Mapping[str, SavedFile]) -> None:
+    def _require_name(self, name: Any) -> None:
+        others = [other for other in self._files if other != name]
         if not is_name(name):
             raise BadResult(f"an artifact cannot be called {name!r:.120}: {NAME_RULE}")
         same = [other for other in others if other.lower() == name.lower()]
@@ -156,15 +190,37 @@ class SavedFiles:
             )
 
 
+@functools.lru_cache(maxsize=None)
+def _log_once(said: str) -> None:
+    """Log an error, unless this process has logged the same."""
+    log.error("%s", said)
+
+
 def _opened(name: str, content: Any) -> BinaryIO:
     if isinstance(content, (bytes, bytearray, memoryview)):
         return io.BytesIO(content)
+    if isinstance(content, str) and not os.path.exists(content):
+        raise FileNotFoundError(
+            f"there is no file {content!r:.100} for the artifact {name}: text is taken as a path, "
+            "so give bytes to save a text"
+        )
     if isinstance(content, (str, os.PathLike)):
-        return open(content, "rb")
+        return _Own(content)
     raise BadResult(
         f"the artifact {name} cannot be a {type(content).__name__}: give bytes, or the path of a "
         "file"
     )
+
+
+class _Own(io.FileIO):
+    """A file of the user's: an error in it says nothing about the disk that it is copied to."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read as any file. Raises ``InputError``."""
+        try:
+            return super().read(-1 if size is None else size)
+        except OSError as error:
+            raise InputError(f"{self.name} cannot be read ({error.strerror})") from error
 
 
 class _Source(io.BufferedReader):
@@ -184,30 +240,66 @@ class _Source(io.BufferedReader):
         return super().read(size)
 
 
+def forget_collected(store: Store, uploaded: dict[str, BlobRef]) -> None:
+    """Forget what was uploaded for a delivery if it was collected since, and keep it if not."""
+    if uploaded and not store.blobs.keep(uploaded.values()):
+        uploaded.clear()
+
+
 def upload(
     store: Store,
     trial: Trial,
     files: Sequence[SavedFile],
     folder: Path,
-    weights: BlobRef | None = None,
+    uploaded: dict[str, BlobRef],
     must_end: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, Any]]:
     """Upload what a trial saved in a folder; return its artifacts as documents, for ``finish``.
 
-    If that breaks off, all is uploaded again the next time. ``weights`` are the trial's, uploaded
-    before. Raises ``CorruptBlob`` for a file that is damaged or gone, and ``StoreUnavailable`` once
-    ``must_end`` returns true.
+    A file that is damaged or gone is left out, with an error in the log: the result does not wait
+    for it.
+
+    Args:
+        store: where the trial is.
+        trial: as it is now.
+        files: what it saved.
+        folder: of these files.
+        uploaded: where what was uploaded for this result before is, the files by ``file``; it is
+            changed, so that the next try goes on where this one breaks off.
+        must_end: if it returns true, ``StoreUnavailable`` is raised.
     """
-    artifacts: list[Artifact] = []
-    for saved in files:
-        beside = [*([] if weights is None else [weights]), *(each.blob for each in artifacts)]
-        name = f"{trial.study}/{trial.tid}/{saved.name}"
-        try:
-            with _Source(folder / saved.file, must_end) as file:
-                blob = store.blobs.put_file(file, name, saved.sha256, saved.length, beside)
-        except OSError as error:
-            raise CorruptBlob(
-                f"{saved.name}, which its trial saved, cannot be read ({error.strerror})"
-            ) from error
-        artifacts.append(Artifact(saved.name, blob))
-    return [each.as_document() for each in artifacts]
+    whole = [
+        saved
+        for saved in files
+        if saved.file in uploaded or _is_whole(trial, saved, folder, must_end)
+    ]
+    for saved in whole:
+        if saved.file not in uploaded:
+            beside = list(uploaded.values())
+            name = f"{trial.study}/{trial.tid}/{saved.name}"
+            try:
+                with _Source(folder / saved.file, must_end) as file:
+                    uploaded[saved.file] = store.blobs.put_file(
+                        file, name, saved.sha256, saved.length, beside
+                    )
+            except OSError as error:
+                raise CorruptBlob(f"{saved.name} cannot be read ({error.strerror})") from error
+    return [Artifact(saved.name, uploaded[saved.file]).as_document() for saved in whole]
+
+
+def _is_whole(trial: Trial, saved: SavedFile, folder: Path, must_end: Callable[[], bool]) -> bool:
+    """Return whether a saved file is as it was saved; log it if it is not."""
+    why = "it does not match its SHA-256"
+    try:
+        with _Source(folder / saved.file, must_end) as file:
+            if files.digest(file) == (saved.sha256, saved.length):
+                return True
+    except OSError as error:
+        why = str(error.strerror)
+    log.error(
+        "%s: the artifact %s was damaged on this device and is not delivered: %s",
+        trial.full_title,
+        saved.name,
+        why,
+    )
+    return False

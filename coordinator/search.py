@@ -92,7 +92,8 @@ class Search:
         a worker that runs one finds it gone. Raises ``Interrupted``.
         """
         self.persist(self._trials.load)
-        self.persist(self._post_baselines)
+        for draft in self._study.baselines():
+            self.persist(functools.partial(self._store.queue.post, draft))
         self.persist(self._trials.post_known)
         self.persist(self._look_around)
         if not self._is_over():  # repeats of an earlier end are of trials that may not be the best
@@ -226,10 +227,6 @@ class Search:
         return bool(able) and not any(worker.can_run(trial) for worker in able)
 
     # -- trials that are not part of the search -------------------------------------------------
-
-    def _post_baselines(self) -> None:
-        for draft in self._study.baselines():
-            self._store.queue.post(draft)
 
     def _run_others(self, drafts: Sequence[Draft], phase: str) -> list[Trial]:
         """Post trials of one purpose that is not the search's; return them once all have ended."""

@@ -14,7 +14,7 @@ from hyperhive.common.wording import counted
 from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch, refit_length
-from hyperhive.coordinator.views.waiting import why_waiting
+from hyperhive.coordinator.views.waiting import as_at_work, why_waiting
 from hyperhive.store.errors import LeaseLost, NotFound, StoreUnavailable, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
@@ -182,6 +182,7 @@ class Search:
     def _step(self) -> None:
         self._look_around()
         self._trials.look()
+        self._sweep.here = as_at_work(self._sweep.here, self._trials.unfinished)
         self._apply_rules()
         if self._sweep.finishes:
             return
@@ -263,6 +264,7 @@ class Search:
                 "somebody wrote into it"
             )
         self._know(trials)
+        self._sweep.here = as_at_work(self._sweep.here, trials)
         return trials
 
     def _found(self, drafts: Sequence[Draft]) -> list[Trial]:

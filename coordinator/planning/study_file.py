@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -25,6 +27,9 @@ else:
 
 _RENAMED = {"data": "dataset", "known": "try"}
 """Fields of a plan that have another name in a file."""
+_KINDS = (".py", ".toml")
+_MOST = 5
+"""Study files that are named of a folder."""
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -32,6 +37,13 @@ def read_file(path: Path) -> dict[str, Any]:
 
     A relative ``data`` is relative to the study file's folder.
     """
+    if path.is_dir():
+        found = (shlex.quote(str(each)) for each in sorted(path.iterdir()) if each.suffix in _KINDS)
+        commands = ", or ".join(f"`hyperhive coordinator {each}`" for each in islice(found, _MOST))
+        raise UsageError(
+            f"{path} is a folder: start a study file, "
+            f"{commands or 'and name a folder of images with --data'}"
+        )
     try:
         tables = tomllib.loads(read_text(path))
     except OSError as error:

@@ -77,7 +77,10 @@ def test_a_device_with_one_line_runs_published_code(
     worker.says(f"objective parabola.py:train@{title[-12:]} is published")
     assert home.call("objectives", "withdraw", title, **where).returncode == 0
     listed = home.call("objectives", "list", **where).stdout
-    assert f"key {key}, this user's:\n  parabola.py@{objective[-12:]}: {objective}\n" == listed
+    where, whose, entry = listed.splitlines()
+    assert (where, whose) == (f"on {store.address}:", f"key {key}, this user's:")
+    assert entry.startswith(f"  parabola.py@{objective[-12:]} (20")
+    assert entry.endswith(f"): {objective}")
     worker.signal(signal.SIGTERM)
     assert worker.end() == 0
     assert not list(device.work.iterdir())
@@ -104,7 +107,9 @@ def test_a_device_of_a_shared_server_trusts_a_key_before_anything_is_published(
     done = home.run("coordinator", "parabola.py", "--trials", "4")
     assert done.returncode == 0, done.stderr
 
-    revoked = home.call("objectives", "revoke")
+    asked = home.call("objectives", "revoke")
+    assert (asked.returncode, "pass --yes" in asked.stderr) == (2, True)
+    revoked = home.call("objectives", "revoke", "--yes")
     assert "start each worker with a new line of `hyperhive mongo invite`" in revoked.stdout
     worker.says("it was revoked")
     until(lambda: "refuses key ed25519:" in home.call("status").stdout, "the refusal in status")

@@ -90,7 +90,10 @@ def test_a_device_with_one_line_runs_published_code(
 def test_a_device_of_a_shared_server_trusts_a_key_before_anything_is_published(
     home: Home, device: Home
 ) -> None:
-    """Over TLS: the line has the key, the saved login keeps it, and a revocation reaches it."""
+    """Over TLS: the line has the key, the saved login keeps it, and a revocation reaches it.
+
+    The same bytes under a new key let the study go on.
+    """
     server = home.start("mongo", "share", "--host", "127.0.0.1", "--port", str(free_port()))
     server.says("to let a device in")
     first = paste(device, home.call("mongo", "invite", "nano").stdout)
@@ -117,6 +120,14 @@ def test_a_device_of_a_shared_server_trusts_a_key_before_anything_is_published(
     old = published.stdout.split("trust key ")[1].split()[0]
     assert "--trust ed25519:" in again
     assert old not in again
+    worker.signal(signal.SIGTERM)
+    worker.end()
+
+    assert home.call("objectives", "publish", "parabola.py").returncode == 0
+    worker = paste(device, again)
+    worker.says("is published")
+    done = home.run("coordinator", "parabola.py", "--trials", "6")  # of the version it began with
+    assert done.returncode == 0, done.stderr
     worker.signal(signal.SIGTERM)
     worker.end()
     server.signal(signal.SIGINT)

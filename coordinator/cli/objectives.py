@@ -50,7 +50,7 @@ def publish(path: Path = PATH, mongo: Optional[str] = MONGO) -> None:
         tell(f"a worker needs {entry.needs}")
     files = dict.fromkeys(function.partition(":")[0] for function in entry.functions)
     paths = (shlex.quote(str(path / file if path.is_dir() else path)) for file in files)
-    commands = ", or ".join(f"`hyperhive coordinator {each}`" for each in paths)
+    commands = " or ".join(f"`hyperhive coordinator {each}`" for each in paths)
     tell(f"{commands} starts a study with it")
 
 

@@ -27,7 +27,6 @@ else:
 
 _RENAMED = {"data": "dataset", "known": "try"}
 """Fields of a plan that have another name in a file."""
-_KINDS = (".py", ".toml")
 _MOST = 5
 """Study files that are named of a folder."""
 
@@ -38,12 +37,7 @@ def read_file(path: Path) -> dict[str, Any]:
     A relative ``data`` is relative to the study file's folder.
     """
     if path.is_dir():
-        found = (shlex.quote(str(each)) for each in sorted(path.iterdir()) if each.suffix in _KINDS)
-        commands = ", or ".join(f"`hyperhive coordinator {each}`" for each in islice(found, _MOST))
-        raise UsageError(
-            f"{path} is a folder: start a study file, "
-            f"{commands or 'and name a folder of images with --data'}"
-        )
+        raise UsageError(f"{path} is a folder: start a study file, {_of_folder(path)}")
     try:
         tables = tomllib.loads(read_text(path))
     except OSError as error:
@@ -56,6 +50,21 @@ def read_file(path: Path) -> dict[str, Any]:
         return _fields(path, tables)
     except UsageError as error:
         raise UsageError(f"study file {path}: {error}") from error
+
+
+def _of_folder(folder: Path) -> str:
+    """Return the commands that start the study files of a folder, else the option for images."""
+    found = filter(_may_be_study, sorted(folder.iterdir()))
+    commands = [
+        f"`hyperhive coordinator {shlex.quote(str(file))}`" for file in islice(found, _MOST)
+    ]
+    return " or ".join(commands) or "or name a folder of images with --data"
+
+
+def _may_be_study(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    return path.suffix == ".toml" or (path.suffix == ".py" and b"space" in path.read_bytes())
 
 
 def _fields(path: Path, tables: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def test_of_a_folder_the_files_are_named(tmp_path: Path) -> None:
     """The one that was published, say; a folder of images has an option of its own."""
     with pytest.raises(UsageError, match="is a folder: .* name a folder of images with --data"):
         read_file(tmp_path)
-    path = write(tmp_path, TRAIN)
-    (tmp_path / "notes.txt").touch()
+    path = write(tmp_path, SPACE + TRAIN)
+    (tmp_path / "helper.py").touch()
     with pytest.raises(UsageError, match=f"is a folder: .* `hyperhive coordinator {path}`$"):
         read_file(tmp_path)

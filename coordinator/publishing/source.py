@@ -138,7 +138,7 @@ def _parsed(path: Path, name: str, data: bytes) -> ast.Module:
 
 
 def _require_nothing_beside(path: Path, tree: ast.Module) -> None:
-    """Raise ``UsageError`` if a file needs a module that lies beside it, in the words of a person.
+    """Raise ``UsageError`` if a file needs a module that lies beside it.
 
     What is imported below `if` or `try` may be for other uses of the file.
     """

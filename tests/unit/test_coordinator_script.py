@@ -78,9 +78,9 @@ def test_a_file_must_be_there(tmp_path: Path) -> None:
 
 def test_of_a_folder_the_files_are_named(tmp_path: Path) -> None:
     """The one that was published, say; a folder of images has an option of its own."""
-    with pytest.raises(UsageError, match="is a folder: .* name a folder of images with --data"):
+    with pytest.raises(UsageError, match=r"is a folder: .* name a folder of images with --data"):
         read_file(tmp_path)
     path = write(tmp_path, SPACE + TRAIN)
     (tmp_path / "helper.py").touch()
-    with pytest.raises(UsageError, match=f"is a folder: .* `hyperhive coordinator {path}`$"):
+    with pytest.raises(UsageError, match=rf"is a folder: .* `hyperhive coordinator {path}`$"):
         read_file(tmp_path)

@@ -65,7 +65,7 @@ def _orders(store: Store, fleet: Fleet) -> list[Text]:
 def _studies(fleet: Fleet) -> Table:
     table = Table(title=f"studies on {fleet.address}", title_justify="left")
     for column in ("study", "done", "running", "waiting", "failed", "best", "test"):
-        # A long name is folded before a number is: the tables below have it whole.
+        # A long name is folded, so that no number is.
         table.add_column(column, overflow="fold", no_wrap=column not in ("study", "best"))
     for study in fleet.studies:
         table.add_row(*_row(study))

@@ -76,9 +76,9 @@ class SavedFiles:
     def save(self, name: str, content: Content) -> None:
         """Copy bytes, or the file of a path; one that has this name already is replaced.
 
-        Raises ``BadResult`` for a name, a content or a size that no artifact may have, ``OSError``
-        or ``InputError`` if the path cannot be read, and ``DeviceError`` if the copy cannot be
-        written.
+        Raises ``BadResult`` for a name, a content or a size that no artifact may have, and for a
+        path without a file, ``OSError`` or ``InputError`` if the file cannot be read, and
+        ``DeviceError`` if the copy cannot be written.
         """
         self._require_name(name)
         with _opened(name, content) as source:

@@ -232,7 +232,7 @@ class Search:
     def _run_others(self, drafts: Sequence[Draft], phase: str) -> list[Trial]:
         """Post trials of one purpose that is not the search's; return them once all have ended."""
         trials: list[Trial] = []
-        waiting = drafts
+        waiting, has_waited = drafts, False
         while waiting:
             trials = self.persist(functools.partial(self._look_at_others, waiting))
             if all(trial.is_final for trial in trials):
@@ -240,8 +240,10 @@ class Search:
                 trials = self.persist(lambda: self._look_at_others(drafts))
             unfinished = {trial.tid for trial in trials if not trial.is_final}
             waiting = [draft for draft in drafts if draft.tid in unfinished]
-            if waiting:
+            has_waited = has_waited or bool(waiting)
+            if has_waited:  # after the last has ended too: it is to be shown
                 self._watch(self._snapshot(phase))
+            if waiting:
                 self._pause(POLL_S)
         self.persist(self._sweep.require_study)  # they may have ended because it was cancelled
         return trials

@@ -28,7 +28,7 @@ from hyperhive.coordinator.study import Study, require_splittable
 from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.coordinator.views.summary import Result, summary
-from hyperhive.coordinator.views.terminal import showing
+from hyperhive.coordinator.views.terminal import opening, showing
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.download import Progress
@@ -282,7 +282,7 @@ class ShownSearch:
         it. Returns False if it was stopped.
         """
         had_ended = store.study(study.name).result is not None
-        tell(f"study {study.name} on {store.address}", to=console)
+        tell(opening(study.name, store.address, study.plan.goal), to=console)
         result, has_best = self._attempt(store, study, signals, console, finishes)
         if result is None and has_best and not finishes and _is_to_finish(signals, console):
             signals.forget()

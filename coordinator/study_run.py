@@ -9,7 +9,7 @@ from typing import Any
 
 from hyperhive.common import files
 from hyperhive.common.errors import InputError, UsageError
-from hyperhive.common.values import number
+from hyperhive.common.values import number, numbers, sequence
 from hyperhive.common.wording import counted
 from hyperhive.coordinator.best_so_far import BestModelPublisher
 from hyperhive.coordinator.model_maker import ModelMaker, NotAModel
@@ -27,7 +27,8 @@ from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import NotFound, StudyChanged, StudyExtended, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
-from hyperhive.store.trials.terms import SEARCH, UNTUNED_TID, USUAL_TID
+from hyperhive.store.trials.draft import NO_PRUNER
+from hyperhive.store.trials.terms import LENET5, SEARCH, UNTUNED_TID, USUAL_TID
 from hyperhive.store.trials.trial import Trial
 
 
@@ -288,8 +289,19 @@ class StudyRun:
         )
 
     def _pruned(self, trials: list[Trial]) -> str | None:
-        pruned, rule = sum(trial.pruned for trial in trials), self._study.plan.pruner
-        return f"{pruned} of {len(trials)} trials ended early ({rule})" if pruned else None
+        """Return how many were ended early or, if none was, why that cannot be; None unasked."""
+        pruned, plan = sum(trial.pruned for trial in trials), self._study.plan
+        if pruned:
+            return f"{pruned} of {len(trials)} trials ended early ({plan.pruner})"
+        if plan.pruner == NO_PRUNER:
+            return None
+        if any(trial.rungs for trial in trials):
+            return "none"
+        reported = {name for trial in trials for name in _reported(trial)}
+        if not reported or plan.metric in reported:
+            return f"none: no trial reported its {plan.metric} at a point of comparison"
+        names = ", ".join(sorted(reported))
+        return f"none: the trials report {names}, and not {plan.metric}, which is compared"
 
     def _concluded(self) -> Result | None:
         """Return the result of a study that has ended, its model written; None if it has not.
@@ -344,3 +356,11 @@ class StudyRun:
         if self._maker is None:  # only somebody who wrote into the store makes this happen
             raise UsageError(f"study {self._study.name} has a model, but no data set")
         return self._maker
+
+
+def _reported(trial: Trial) -> set[str]:
+    """Return the names of what a function reported last; LeNet-5 reports all that it has."""
+    if trial.objective == LENET5:
+        return set()
+    last = sequence(trial.result.get("history"))[-1:]
+    return {name for entry in last for name in numbers(entry)} - {"step"}

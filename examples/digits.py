@@ -32,7 +32,7 @@ def train(config, trial):
     for epoch in range(config["epochs"]):
         network.partial_fit(train_images, train_labels, classes=np.arange(10))
         accuracy = network.score(test_images, test_labels)
-        trial.report(epoch + 1, accuracy=accuracy)
+        trial.report(epoch + 1, of=config["epochs"], loss=1 - accuracy, accuracy=accuracy)
     return {"loss": 1 - accuracy, "accuracy": accuracy}
 
 

@@ -61,7 +61,7 @@ def train(config, trial):
                 (model(pixels.to(trial.device)).argmax(1).cpu() == labels).sum().item()
                 for pixels, labels in validation
             )
-        trial.report(epoch + 1, accuracy=right / held_out)
+        trial.report(epoch + 1, of=config["epochs"], accuracy=right / held_out)
     return {"accuracy": right / held_out}
 
 

@@ -23,8 +23,9 @@ from hyperhive.coordinator.study import Study as PlannedStudy
 from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.study_state import Snapshot, Watch
 from hyperhive.coordinator.views.summary import Result, summary
-from hyperhive.coordinator.views.terminal import showing
+from hyperhive.coordinator.views.terminal import opening, showing
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.store.trials.draft import Goal
 from hyperhive.store.trials.terms import SEARCH
 from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.local import LocalWorkers, local_workers
@@ -159,14 +160,15 @@ def _search(
                 local = running.enter_context(own)
             planned = open_study(study.store, plan, dataset)
             watching = _Watching(study, local, on_trial_end, console)
-            watch = running.enter_context(watching.shown())
+            watch = running.enter_context(watching.shown(plan.goal))
             folder = Path("models") / plan.name
             result = StudyRun(study.store, planned, dataset, folder, True, watch, stop).run()
     except Interrupted:
         how = f"study {plan.name} stays: search with name={plan.name!r} goes on with it"
-        if console is not None:
-            tell(f"stopped; {how}", to=console)
-        raise KeyboardInterrupt(how) from None
+        if console is None:
+            raise KeyboardInterrupt(how) from None
+        tell(f"stopped; {how}", to=console)
+        raise KeyboardInterrupt from None
     watching.end(result)
 
 
@@ -212,12 +214,12 @@ class _Watching:
         self._ended = {t.id for t in self._trials() if t.is_final}
 
     @contextlib.contextmanager
-    def shown(self) -> Iterator[Watch]:
+    def shown(self, goal: Goal) -> Iterator[Watch]:
         """Give the function that shows a search, as fits the console."""
         if self._console is None:
             yield self._look
             return
-        tell(f"study {self._study.name} on {self._study.store.address}", to=self._console)
+        tell(opening(self._study.name, self._study.store.address, goal), to=self._console)
         with showing(self._console) as show:
 
             def watch(snapshot: Snapshot) -> None:

@@ -276,12 +276,13 @@ class Study:
         if stored.finish_reason is not None:
             lines.append(f"ended by: {stored.finish_reason}")
         best = best_of_study(stored, self.store.trials.find(self._name, SEARCH))
+        repeated = repeated_of(stored.result)
         if best is not None:
-            found = {**best.metrics, "loss": best.loss}
-            lines.append(f"best: trial {best.tid}, {in_words(found)}")
+            found = in_words({**best.metrics, "loss": best.loss})
+            where = " in the search" if repeated else ""
+            lines.append(f"best: trial {best.tid}, {found}{where}")
             lines.append(f"      {in_words(best.hyperparameters)}")
-        repeats = repeat_lines(repeated_of(stored.result))
-        lines += [f"{label}: {said}" for label, said in repeats.items()]
+        lines += [f"{label}: {said}" for label, said in repeat_lines(repeated).items()]
         return "\n".join(lines)
 
     def _stored(self) -> StoredStudy:

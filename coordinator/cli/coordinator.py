@@ -32,7 +32,9 @@ SPACE = typer.Option(
 )
 SEED = typer.Option(None, help="The seed of suggestions, weights and splits. [0]")
 METRIC = typer.Option(None, help="What makes a trial good, by its name in the results. [loss]")
-DIRECTION = typer.Option(None, help="Whether it is to be small or large: minimize or maximize.")
+DIRECTION = typer.Option(
+    None, help="Whether it is to be small or large: minimize or maximize. [minimize]"
+)
 TARGET = typer.Option(
     None,
     help='Stop at the first trial that is this good: a loss such as 0.1, or "accuracy >= 0.97".',

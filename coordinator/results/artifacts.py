@@ -16,7 +16,12 @@ from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import REFIT, SEARCH
 from hyperhive.store.trials.trial import Trial
 
-WHY_NONE = f": it saved none, or is not among the best {FILES_KEPT}, which keep theirs"
+
+def why_none(trial: Trial) -> str:
+    """Return why a trial has no artifacts, as the end of a sentence."""
+    if trial.pruned:
+        return ": it was pruned"
+    return f": it saved none, or is not among the best {FILES_KEPT}, which keep theirs"
 
 
 def searched(store: Store, study: str, number: int | None) -> list[Trial]:
@@ -74,7 +79,7 @@ def download_all(store: Store, trial: Trial, folder: Path) -> list[str]:
     """
     names = list(artifacts_of(trial))
     if not names:
-        raise NotFound(f"{trial.full_title} has no artifacts{WHY_NONE}")
+        raise NotFound(f"{trial.full_title} has no artifacts{why_none(trial)}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -92,7 +97,7 @@ def download_all(store: Store, trial: Trial, folder: Path) -> list[str]:
 def _artifact(trial: Trial, name: str) -> Artifact:
     artifacts = artifacts_of(trial)
     if name not in artifacts:
-        has = f": it has {', '.join(artifacts)}" if artifacts else WHY_NONE
+        has = f": it has {', '.join(artifacts)}" if artifacts else why_none(trial)
         raise NotFound(f"{trial.full_title} has no artifact {name!r}{has}")
     return artifacts[name]
 

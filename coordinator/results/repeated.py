@@ -67,6 +67,12 @@ class Repeated:
         apart = math.hypot(*(value - self.mean for value in self.values))
         return apart / math.sqrt(len(self.values) - 1)
 
+    def __repr__(self) -> str:
+        """Return its fields, and the mean and the deviation with them."""
+        shown = {"trial": self.trial, "mean": self.mean, "deviation": self.deviation}
+        fields = {**shown, **asdict(self)}
+        return f"Repeated({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
+
     @classmethod
     def of(cls, trial: Trial, repeats: Iterable[Trial]) -> Repeated:
         """Return what the repeats of a trial gave; all have ended."""

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hyperhive.common.wording import size
-from hyperhive.coordinator.results.artifacts import WHY_NONE
+from hyperhive.coordinator.results.artifacts import why_none
 from hyperhive.store.artifacts import artifacts_of
 from hyperhive.store.trials.trial import Trial
 
@@ -23,7 +23,7 @@ def report(study: str, trials: Sequence[Trial]) -> Table | Text:
         for name, each in artifacts_of(trial).items():
             table.add_row(str(trial.tid), name, size(each.blob.length))
     if not table.row_count and len(trials) == 1:
-        return Text(f"{trials[0].full_title} has no artifacts{WHY_NONE}")
+        return Text(f"{trials[0].full_title} has no artifacts{why_none(trials[0])}")
     if not table.row_count:
         return Text(f"no trial of {study} has artifacts: a function saves one with trial.save")
     return table

@@ -39,15 +39,12 @@ def report(store: Store, name: str | None) -> Group:
     Raises ``NotFound`` if there is no study of that name.
     """
     fleet = FleetReader(store, name).read()
+    tables = (_workers(fleet), _details(fleet), _incidents(fleet))
+    workers, details, problems = ([table] if table.rows else [] for table in tables)
     if not fleet.studies:
-        workers = [_workers(fleet)] if fleet.workers or fleet.silent else []
         return Group(Text(f"no study yet on {fleet.address}"), *workers, *_orders(store, fleet))
     waiting = [Text(line, style="yellow") for line in fleet.waiting]
-    tables = (_details(fleet), _incidents(fleet))
-    details, problems = ([table] if table.rows else [] for table in tables)
-    return Group(
-        _studies(fleet), *details, *waiting, _workers(fleet), *_orders(store, fleet), *problems
-    )
+    return Group(_studies(fleet), *details, *waiting, *workers, *_orders(store, fleet), *problems)
 
 
 def _orders(store: Store, fleet: Fleet) -> list[Text]:
@@ -67,9 +64,9 @@ def _orders(store: Store, fleet: Fleet) -> list[Text]:
 
 def _studies(fleet: Fleet) -> Table:
     table = Table(title=f"studies on {fleet.address}", title_justify="left")
-    table.add_column("study", no_wrap=True)
-    for column in ("done", "running", "waiting", "failed", "best", "test"):
-        table.add_column(column, overflow="fold")
+    for column in ("study", "done", "running", "waiting", "failed", "best", "test"):
+        # A long name is folded, so that no number is.
+        table.add_column(column, overflow="fold", no_wrap=column not in ("study", "best"))
     for study in fleet.studies:
         table.add_row(*_row(study))
     return table

@@ -82,7 +82,9 @@ def summary(result: Result) -> Text:
 
 def _best(result: Result) -> str:
     """Return the winner's hyperparameters, and how good it is where no later line says so."""
-    return hyperparameters(result.winner) if result.card else judged(result.winner)
+    has_mean = bool(result.repeated and result.repeated[0].losses)
+    is_said_later = result.card is not None or has_mean
+    return hyperparameters(result.winner) if is_said_later else judged(result.winner)
 
 
 def _model(result: Result, card: Card, folder: Path) -> dict[str, str]:

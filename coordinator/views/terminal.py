@@ -25,11 +25,18 @@ from hyperhive.coordinator.views.wording import (
     outcome,
     time_left,
 )
+from hyperhive.store.trials.draft import Goal
 from hyperhive.store.trials.terms import SEARCH, Status
 from hyperhive.store.trials.trial import Trial
 
 _MOST_FAILING = 3
 """Trials that will be tried again, of those in the panel."""
+
+
+def opening(name: str, address: str, goal: Goal) -> str:
+    """Return the first line of a search: where its study is, and its goal if that is not usual."""
+    sought = "" if goal == Goal() else f": {goal.direction[:-1]}ing {goal.metric}"
+    return f"study {name} on {address}{sought}"
 
 
 @contextlib.contextmanager

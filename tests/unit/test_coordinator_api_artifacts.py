@@ -222,6 +222,8 @@ def test_the_command_lists_and_writes_them(
     assert said("--trial", "2") == "error: study s has no trial 2\n"
     store.drop_files(store.trials.find("s")[1])
     assert said("--trial", "1").startswith("s, trial 1 has no artifacts: it saved none, or")
+    store.database.jobs.update_many({}, {"$set": {"result.pruned": True}})
+    assert said("--trial", "1") == "s, trial 1 has no artifacts: it was pruned\n"
 
 
 def test_21_a_forged_name_leads_nowhere(study: Study, store: Store, tmp_path: Path) -> None:

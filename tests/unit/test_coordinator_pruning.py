@@ -42,16 +42,16 @@ def plan(**changed: Any) -> Plan:
     return Plan(**{**fields, **changed})
 
 
-def run(store: Store, uri: str, **changed: Any) -> Result:
-    """Run a study whose loss is x; every other trial is pruned, and has a lower loss then."""
+def every_other(store: Store, trial: Trial) -> None:
+    """Deliver x as the loss; every other trial is pruned, and has a lower loss then."""
+    found = {"status": "ok", "loss": trial.config["x"]}
+    early = {"loss": trial.config["x"] - 1, "pruned": True, "pruned_at": 0.5}
+    result = {**found, **early} if trial.tid % 2 else found
+    store.queue.finish(trial.id, str(trial.token), result)
+
+
+def run(store: Store, uri: str, act: Any = every_other, **changed: Any) -> Result:
     opened = open_study(store, plan(**changed), None)
-
-    def act(store: Store, trial: Trial) -> None:
-        found = {"status": "ok", "loss": trial.config["x"]}
-        early = {"loss": trial.config["x"] - 1, "pruned": True, "pruned_at": 0.5}
-        result = {**found, **early} if trial.tid % 2 else found
-        store.queue.finish(trial.id, str(trial.token), result)
-
     with working(uri, act, objective="mine"):
         nobody = threading.Event()
         return StudyRun(store, opened, None, Path(), True, lambda _: None, nobody).run()
@@ -69,6 +69,31 @@ def test_a_pruned_trial_is_never_the_winner(store: Store, mongo_uri: str) -> Non
     assert [known.loss for known in known_at(trials[-1].refresh_time, trials[:2])] == [
         trial.loss for trial in trials[:2]
     ]
+
+
+@pytest.mark.parametrize(
+    ("reported", "is_compared", "said"),
+    [
+        ({"accuracy": 0.5}, False, "none: the trials report accuracy, and not loss, which is"),
+        ({"loss": 0.5}, False, "none: no trial reported its loss at a point of comparison"),
+        ({"loss": 0.5}, True, "none"),
+    ],
+)
+def test_if_none_is_pruned_the_summary_says_why(
+    store: Store, mongo_uri: str, reported: dict[str, float], is_compared: bool, said: str
+) -> None:
+    """The worker's log says so too, but who runs the study may never see that."""
+
+    def act(store: Store, trial: Trial) -> None:
+        if is_compared:
+            store.queue.reach(trial, "1/10", 0.5)
+        result = {"status": "ok", "loss": 0.5, "history": [{"step": 1, **reported}]}
+        store.queue.finish(trial.id, str(trial.token), result)
+
+    lines = summary(run(store, mongo_uri, act, trials=2)).plain.splitlines()
+    (line,) = [line for line in lines if line.startswith("pruned   ")]
+    assert line[9:].startswith(said)
+    assert (line[9:] == "none") == is_compared
 
 
 def test_a_pruned_trial_counts_against_the_patience(store: Store, mongo_uri: str) -> None:

@@ -237,11 +237,12 @@ def test_a_lucky_trial_loses(store: Store, mongo_uri: str, tmp_path: Path) -> No
     said = "loss 0.22 ± 0.01 over 3 repeats (0.21 to 0.23); 0.2 in the search"
     runners_up = "trial 2: 0.32 ± 0.01 over 3 repeats; trial 0: 0.9 ± 0 over 3 repeats"
     lines = plain(summary(result), 200).splitlines()
-    assert lines[0] == "best     trial 1: loss 0.2 (x 0.2)"
+    assert lines[0] == "best     trial 1: x 0.2"  # how good it is, its mean says
     assert lines[-2:] == [f"repeats  {said}", f"others   {runners_up}"]
     during = [each for each in seen if each.phase == "repeating the best 3"]
     assert during
-    for each in during:
+    assert sum(each.is_final for each in during[-1].study.repeated) == 9  # the last is shown too
+    for each in during[:-1]:
         assert (state(each.study), each.study.ended) == ("repeating the best", 5)
         assert " of 9 repeats done" in others(each.study)
     again = run(store, mongo_uri, tmp_path, repeats=3, act=fail)
@@ -251,6 +252,8 @@ def test_a_lucky_trial_loses(store: Store, mongo_uri: str, tmp_path: Path) -> No
         assert (study.best.number, study.repeats) == (1, list(result.repeated))
         assert len(study.trials) == 5
         assert said in repr(study)
+        assert "best: trial 1, loss 0.2 in the search" in repr(study)
+        assert repr(study.repeats[0]).startswith("Repeated(trial=1, mean=0.22, deviation=0.00999")
     described = stored_model.best_without_model(store, "s")
     assert described == result.winner
     assert said in plain(stored_model.describe_trial(store, "s", result.winner))
@@ -312,9 +315,10 @@ def test_a_search_that_ends_early_has_its_repeats(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:
     """A rule ends the search, and not the repeats."""
-    result = run(store, mongo_uri, tmp_path, repeats=2, target=0.25, trials=50)
+    last_is_lucky = {"known": (*KNOWN[1:], KNOWN[0]), "target": LUCKY}
+    result = run(store, mongo_uri, tmp_path, repeats=2, trials=50, **last_is_lucky)
     assert result.finish_reason is not None
-    assert result.winner.tid == 1
+    assert result.winner.tid == 0
     assert {trial.status for trial in repeats(store)} == {Status.DONE}
 
 

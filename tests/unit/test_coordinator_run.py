@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+import re
 import signal
 import threading
 from pathlib import Path
@@ -660,6 +661,17 @@ def test_status_names_studies_in_full_on_a_narrow_console(store: Store, mongo_ur
     only_search(store, mongo_uri, "demo-simpsons-0123ab")
     store.studies.conclude("demo-simpsons-0123ab", {"card": {"test_accuracy": 0.875}})
     assert "demo-simpsons-0123ab" in plain(status_report(store, None), 80)
+
+
+def test_a_long_name_leaves_the_numbers_whole(store: Store) -> None:
+    """That of a search in Python; and without a worker there is no table of them."""
+    name = "mydigits-20261129-160547-bb9e"
+    open_study(store, plan(name=name), tiny())
+    shown = plain(status_report(store, None), 80)
+    assert {"done", "running", "waiting", "failed", "0 of 3"} <= {
+        each.strip() for line in shown.splitlines() for each in re.split("[│┃]", line)
+    }
+    assert "workers\n" not in shown
 
 
 def snapshot(store: Store, **fields: Any) -> Snapshot:

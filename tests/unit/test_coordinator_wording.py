@@ -17,10 +17,10 @@ from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.status import report
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState
-from hyperhive.coordinator.views.terminal import Lines, panel
+from hyperhive.coordinator.views.terminal import Lines, opening, panel
 from hyperhive.coordinator.views.wording import doing, named, outcome
 from hyperhive.store.store import Store
-from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.draft import Draft, Goal
 from hyperhive.store.trials.terms import BASELINE, REFIT, ErrorKind
 from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.trial_run import progress_in_words
@@ -106,6 +106,13 @@ def test_the_baseline_has_its_name_in_every_view(study: Store) -> None:
     seen = page(study)["study"]
     assert seen["others"] == "the untuned baseline failed"
     assert seen["failures"] == ["the untuned baseline: failed (no such thing)"]
+
+
+def test_a_search_says_first_which_way_it_goes() -> None:
+    """So a direction that was forgotten is seen; the usual goal needs no word."""
+    assert opening("s", "nano", Goal()) == "study s on nano"
+    assert opening("s", "nano", Goal("accuracy")) == "study s on nano: minimizing accuracy"
+    assert opening("s", "nano", Goal("f1", "maximize")) == "study s on nano: maximizing f1"
 
 
 def test_each_trial_beside_the_search_is_a_line_of_the_log(study: Store) -> None:

@@ -153,7 +153,7 @@ def test_the_readme_s_function_can_be_searched(tmp_path: Path) -> None:
     assert sorted(parameters(fields["space"])) == ["epochs", "lr", "momentum", "optimizer"]
     train, trial = imported(file).train, mock.Mock()
     assert train({"epochs": 2}, trial) == {"loss": 0.25, "accuracy": 0.75}
-    trial.report.assert_called_with(2, accuracy=0.75)
+    trial.report.assert_called_with(2, of=2, loss=0.25, accuracy=0.75)
 
 
 def test_an_invalid_command_is_found() -> None:

@@ -333,12 +333,12 @@ def test_a_metric_that_is_not_finite_is_the_worst(goal: Goal, value: float) -> N
 
 
 def test_a_missing_metric_is_named() -> None:
-    """The sentence has the objective, the metric and what the study is to do with it."""
+    """The sentence has the objective, the metric, what it is for, and what is there instead."""
     with pytest.raises(BadResult) as refused:
-        result_of(returning({"loss": 0.5}), FakeContext(goal=ACCURATE))
+        result_of(returning({"loss": 0.5, "acuracy": 0.9}), FakeContext(goal=ACCURATE))
     assert str(refused.value) == (
         "digits.py:train returned no accuracy: its study is to maximize that, so it must be there, "
-        "as a number"
+        "as a number; it has loss, acuracy"
     )
 
 

@@ -96,7 +96,7 @@ def test_bytes_and_files_are_copied_at_once(saved: SavedFiles, tmp_path: Path) -
     assert len(list(saved.where.iterdir())) == 3
     first = next(each for each in saved.all() if each.name == "b")
     assert (first.sha256, first.length) == (hashlib.sha256(b"first").hexdigest(), 5)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(BadResult, match=r"there is no file '.*own' for the artifact a$"):
         saved.save("a", own)
     saved.discard()
     assert not saved.where.exists()
@@ -108,6 +108,9 @@ def test_bytes_and_files_are_copied_at_once(saved: SavedFiles, tmp_path: Path) -
         ("a/b", b"", "an artifact cannot be called 'a/b': a name has 1 to 100 letters"),
         ("A", b"", "the artifacts a and A differ only in case"),
         ("con.txt", b"", "and is not reserved by Windows"),
+        (Path("m.pt"), b"", "the name of an artifact must be text: PosixPath('m.pt') is none"),
+        ("b", "loss 3", "there is no file 'loss 3' for the artifact b: text is taken as a path"),
+        ("b", "/", "the artifact b is a folder: save a zip of it"),
         ("b", {}, "the artifact b cannot be a dict: give bytes, or the path of a file"),
         ("b", bytes(8), "the artifact b is too large: one has at most 7 bytes"),
         ("b", bytes(6), "and all of a trial have at most 10 bytes"),
@@ -115,7 +118,7 @@ def test_bytes_and_files_are_copied_at_once(saved: SavedFiles, tmp_path: Path) -
     ],
 )
 def test_what_no_artifact_may_be_is_refused(
-    saved: SavedFiles, monkeypatch: pytest.MonkeyPatch, name: str, content: Any, said: str
+    saved: SavedFiles, monkeypatch: pytest.MonkeyPatch, name: Any, content: Any, said: str
 ) -> None:
     """Another attempt would do the same. What was saved before stays."""
     monkeypatch.setattr(saving, "LARGEST_FILE", 7)
@@ -142,10 +145,8 @@ def test_a_large_file_does_not_enter_the_memory(saved: SavedFiles, tmp_path: Pat
     assert peak < 5_000_000
 
 
-def test_what_the_user_got_wrong_is_told(saved: SavedFiles, tmp_path: Path) -> None:
-    """A text in place of bytes, and a file that cannot be read: neither is the device's fault."""
-    with pytest.raises(FileNotFoundError, match=r"there is no file 'loss 3' .* give bytes"):
-        saved.save("a", "loss 3")
+def test_a_file_that_cannot_be_read_is_told(saved: SavedFiles) -> None:
+    """That is not the device's fault."""
     with pytest.raises(InputError, match="/proc/self/mem cannot be read"):
         saved.save("a", "/proc/self/mem")
     assert list(saved.where.iterdir()) == []

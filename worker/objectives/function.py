@@ -97,9 +97,9 @@ class RunningTrial:
             name: 1 to 100 letters, digits, dots, underscores and hyphens; no dot begins it.
             content: bytes, or the path of a file.
 
-        Raises ``BadResult`` for a name, a content or a size that no artifact may have, ``OSError``
-        or ``InputError`` if the path cannot be read, and ``DeviceError`` if this device has no room
-        for the copy.
+        Raises ``BadResult`` for a name, a content or a size that no artifact may have, and for a
+        path without a file, ``OSError`` or ``InputError`` if the file cannot be read, and
+        ``DeviceError`` if this device has no room for the copy.
         """
         self._require_own_process("trial.save")
         if self._context.files is None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from hyperhive.common.values import is_number, mapping, number, sequence
+from hyperhive.common.values import is_number, mapping, number, numbers, sequence
 from hyperhive.store.trials.draft import Goal
 from hyperhive.store.trials.terms import REFIT
 from hyperhive.store.trials.trial import Trial
@@ -28,13 +28,15 @@ def scored(outcome: Outcome, trial: Trial, said: str | None = None) -> Outcome:
     if result["status"] != "ok" or trial.purpose == REFIT:
         return outcome
     reported = [mapping(entry) for entry in sequence(result.get("history"))[-1:]]
-    found = dict(*reported, **result).get(goal.metric)
+    all_found = dict(*reported, **result)
+    found = all_found.get(goal.metric)
     has_diverged = bool(result.get("diverged"))
     if not (is_number(found) or has_diverged):
         what = f"{found!r:.40} as its {goal.metric}" if found is not None else f"no {goal.metric}"
+        there = ", ".join(name for name in numbers(all_found) if name != "step")
         raise BadResult(
             f"{said or f'{trial.objective} returned'} {what}: its study is to {goal.direction} "
-            "that, so it must be there, as a number"
+            "that, so it must be there, as a number" + (f"; it has {there:.200}" if there else "")
         )
     if goal == Goal() and is_number(result.get("loss")):
         return outcome

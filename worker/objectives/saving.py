@@ -76,9 +76,9 @@ class SavedFiles:
     def save(self, name: str, content: Content) -> None:
         """Copy bytes, or the file of a path; one that has this name already is replaced.
 
-        Raises ``BadResult`` for a name, a content or a size that no artifact may have, ``OSError``
-        or ``InputError`` if the path cannot be read, and ``DeviceError`` if the copy cannot be
-        written.
+        Raises ``BadResult`` for a name, a content or a size that no artifact may have, and for a
+        path without a file, ``OSError`` or ``InputError`` if the file cannot be read, and
+        ``DeviceError`` if the copy cannot be written.
         """
         self._require_name(name)
         with _opened(name, content) as source:
@@ -176,6 +176,8 @@ class SavedFiles:
         self.where.mkdir(exist_ok=True)
 
     def _require_name(self, name: Any) -> None:
+        if not isinstance(name, str):
+            raise BadResult(f"the name of an artifact must be text: {name!r:.120} is none")
         others = [other for other in self._files if other != name]
         if not is_name(name):
             raise BadResult(f"an artifact cannot be called {name!r:.120}: {NAME_RULE}")
@@ -199,13 +201,17 @@ def _log_once(said: str) -> None:
 def _opened(name: str, content: Any) -> BinaryIO:
     if isinstance(content, (bytes, bytearray, memoryview)):
         return io.BytesIO(content)
-    if isinstance(content, str) and not os.path.exists(content):
-        raise FileNotFoundError(
-            f"there is no file {content!r:.100} for the artifact {name}: text is taken as a path, "
-            "so give bytes to save a text"
-        )
     if isinstance(content, (str, os.PathLike)):
-        return _Own(content)
+        path = os.fspath(content)
+        if os.path.isdir(path):
+            raise BadResult(f"the artifact {name} is a folder: save a zip of it")
+        if not os.path.exists(path):
+            advice = ": text is taken as a path, so give bytes to save a text"
+            raise BadResult(
+                f"there is no file {path!r:.100} for the artifact {name}"
+                + (advice if isinstance(content, str) else "")
+            )
+        return _Own(path)
     raise BadResult(
         f"the artifact {name} cannot be a {type(content).__name__}: give bytes, or the path of a "
         "file"

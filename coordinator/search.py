@@ -107,9 +107,8 @@ class Search:
         self.persist(self._trials.load)
         if self._sweep.finishes:
             count = len(self._trials.finished)
-            ended = (
-                f"with the {counted(count, 'trial')} that {'has' if count == 1 else 'have'} ended"
-            )
+            have = "has" if count == 1 else "have"
+            ended = f"with the {counted(count, 'trial')} that {have} ended"
             self._watch(self._snapshot(f"{self.finish_reason or 'ending early'}, {ended}"))
         self.persist(self._drop_files)
         return self._trials.finished
@@ -182,7 +181,6 @@ class Search:
     def _step(self) -> None:
         self._look_around()
         self._trials.look()
-        self._sweep.here = as_at_work(self._sweep.here, self._trials.unfinished)
         self._apply_rules()
         if self._sweep.finishes:
             return
@@ -266,7 +264,6 @@ class Search:
                 "somebody wrote into it"
             )
         self._know(trials)
-        self._sweep.here = as_at_work(self._sweep.here, trials)
         return trials
 
     def _found(self, drafts: Sequence[Draft]) -> list[Trial]:
@@ -291,6 +288,7 @@ class Search:
 
     def _snapshot(self, phase: str) -> Snapshot:
         trials = (*self._trials.all(), *self._others.values())
+        self._sweep.here = as_at_work(self._sweep.here, trials)
         state = dataclasses.replace(
             self._state,
             trials=trials,

@@ -59,12 +59,14 @@ def why_waiting(
 
 
 def as_at_work(
-    workers: Iterable[WorkerRecord], trials: Iterable[Trial]
+    workers: tuple[WorkerRecord, ...], trials: Iterable[Trial]
 ) -> tuple[WorkerRecord, ...]:
     """Return what is known of workers once these trials were read, which was after their records.
 
     One that was paused without a trial and runs one now was resumed meanwhile.
     """
+    if not any(worker.paused for worker in workers):
+        return workers
     held = at_work(trials)
     return tuple(
         replace(worker, paused=None) if worker.id in held and worker.trial is None else worker

@@ -38,7 +38,7 @@ def lines(store: Store) -> Iterator[str]:
         for entry in reversed(catalog.entries):
             needed = f", needs {entry.needs}" if entry.needs else ""
             at = uploaded.get(entry.sha256)
-            date = f"{at.astimezone():%Y-%m-%d %H:%M}" if at else "its package is not in the store"
+            date = f"{at:%Y-%m-%d %H:%M} UTC" if at else "its package is not in the store"
             yield f"  {entry.title} ({date}): {', '.join(entry.objectives)}{needed}"
     is_gone = own is not None and all(own.public != stored.key for stored in catalogs)
     if own is not None and is_gone and seen.serial(own.public, str(identity)):

@@ -115,7 +115,7 @@ def test_a_device_of_a_shared_server_trusts_a_key_before_anything_is_published(
     revoked = home.call("objectives", "revoke", "--yes")
     assert "start each worker with a new line of `hyperhive mongo invite`" in revoked.stdout
     worker.says("it was revoked")
-    until(lambda: "refuses key ed25519:" in home.call("status").stdout, "the refusal in status")
+    until(lambda: "refuses key" in home.call("status").stdout, "the refusal in status")
     again = home.call("mongo", "invite", "nano").stdout
     old = published.stdout.split("trust key ")[1].split()[0]
     assert "--trust ed25519:" in again

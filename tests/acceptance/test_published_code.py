@@ -78,6 +78,7 @@ def test_a_device_with_one_line_runs_published_code(
     assert home.call("objectives", "withdraw", title, **where).returncode == 0
     listed = home.call("objectives", "list", **where).stdout
     assert f"key {key}, this user's:\n  parabola.py@{objective[-12:]}: {objective}\n" == listed
+    assert home.call("mongo", "revoke", "nano", "--mongo", admin_uri).returncode == 0
     worker.signal(signal.SIGTERM)
     assert worker.end() == 0
     assert not list(device.work.iterdir())

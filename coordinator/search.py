@@ -14,7 +14,7 @@ from hyperhive.common.wording import counted
 from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch, refit_length
-from hyperhive.coordinator.views.waiting import why_waiting
+from hyperhive.coordinator.views.waiting import as_at_work, why_waiting
 from hyperhive.store.errors import LeaseLost, NotFound, StoreUnavailable, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
@@ -107,9 +107,8 @@ class Search:
         self.persist(self._trials.load)
         if self._sweep.finishes:
             count = len(self._trials.finished)
-            ended = (
-                f"with the {counted(count, 'trial')} that {'has' if count == 1 else 'have'} ended"
-            )
+            have = "has" if count == 1 else "have"
+            ended = f"with the {counted(count, 'trial')} that {have} ended"
             self._watch(self._snapshot(f"{self.finish_reason or 'ending early'}, {ended}"))
         self.persist(self._drop_files)
         return self._trials.finished
@@ -289,6 +288,7 @@ class Search:
 
     def _snapshot(self, phase: str) -> Snapshot:
         trials = (*self._trials.all(), *self._others.values())
+        self._sweep.here = as_at_work(self._sweep.here, trials)
         state = dataclasses.replace(
             self._state,
             trials=trials,

@@ -62,7 +62,7 @@ class Store:
         with opening(self.place):
             self.client: Any = pymongo.MongoClient(uri, **client_options(timeout))
             self.database: Any = self.client.get_default_database(DEFAULT_DATABASE)
-        self.guard: Guard = functools.partial(translated_errors, self.place)
+        self.guard: Guard = functools.partial(translated_errors, self.place, self._role)
         self._meta = self.database["meta"]
         self._identity: str | None = None
         self.queue = TrialQueue(self.database, self.guard)
@@ -75,6 +75,9 @@ class Store:
         self.datasets = Datasets(self.database, self.guard, self.blobs)
         self.catalogs = Catalogs(self.database, self.guard)
         self.roles = Roles(self.database, self.guard)
+
+    def _role(self) -> str | None:
+        return self.roles.own()
 
     def ping(self) -> None:
         """Raise a ``StoreError`` unless the server answers and accepts this login."""

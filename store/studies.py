@@ -130,6 +130,12 @@ class Studies:
         with self._guard():
             return [_from_document(document) for document in self._studies.find().sort("created")]
 
+    def unfinished_with(self, objectives: Iterable[str]) -> list[str]:
+        """Return the names of the studies of these objectives that have not ended, oldest first."""
+        which = {"spec.objective": {"$in": list(objectives)}, "result": None, "cancelled": False}
+        with self._guard():
+            return [each["_id"] for each in self._studies.find(which, {"_id": 1}).sort("created")]
+
     def summaries(self, name: str | None = None, parts: Sequence[str] = ()) -> list[StudySummary]:
         """Return all studies in short, oldest first, or only the one of that name, if it exists.
 

@@ -106,8 +106,8 @@ def pause_without_trial(
     finally:
         if said is not None:
             heartbeat.pause(None)
-    if said is not None:
-        log.info("the pause is over")
+    if said is not None and not stop.asked.is_set():
+        log.info("takes trials again")
 
 
 def pause_holding(policy: PausePolicy, heartbeat: Heartbeat, stop: StopRequest, held: Held) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -25,6 +27,8 @@ else:
 
 _RENAMED = {"data": "dataset", "known": "try"}
 """Fields of a plan that have another name in a file."""
+_MOST = 5
+"""Study files that are named of a folder."""
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -32,6 +36,8 @@ def read_file(path: Path) -> dict[str, Any]:
 
     A relative ``data`` is relative to the study file's folder.
     """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: start a study file, {_of_folder(path)}")
     try:
         tables = tomllib.loads(read_text(path))
     except OSError as error:
@@ -44,6 +50,21 @@ def read_file(path: Path) -> dict[str, Any]:
         return _fields(path, tables)
     except UsageError as error:
         raise UsageError(f"study file {path}: {error}") from error
+
+
+def _of_folder(folder: Path) -> str:
+    """Return the commands that start the study files of a folder, else the option for images."""
+    found = filter(_may_be_study, sorted(folder.iterdir()))
+    commands = [
+        f"`hyperhive coordinator {shlex.quote(str(file))}`" for file in islice(found, _MOST)
+    ]
+    return " or ".join(commands) or "or name a folder of images with --data"
+
+
+def _may_be_study(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    return path.suffix == ".toml" or (path.suffix == ".py" and b"space" in path.read_bytes())
 
 
 def _fields(path: Path, tables: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hyperhive.store.store import Store
 
 
 def lines(store: Store) -> Iterator[str]:
-    """Yield a line for each key that has a catalog in a store, and for each entry of it.
+    """Yield a line for each key that has a catalog in a store, and for each entry, newest first.
 
     A catalog that a worker of this user would refuse is named, and its entries are not shown.
     """
@@ -21,6 +21,7 @@ def lines(store: Store) -> Iterator[str]:
     own = keys.existing(identity)
     seen = Seen()
     catalogs = store.catalogs.all()
+    uploaded = store.catalogs.uploaded()
     for stored in catalogs:
         whose = ", this user's" if own is not None and own.public == stored.key else ""
         key = f"key {printable(stored.key)}{whose}"
@@ -34,11 +35,13 @@ def lines(store: Store) -> Iterator[str]:
             yield f"{key}: {error}"
             continue
         yield f"{key}:" if catalog.entries else f"{key}: nothing"
-        for entry in catalog.entries:
+        for entry in reversed(catalog.entries):
             needed = f", needs {entry.needs}" if entry.needs else ""
-            yield f"  {entry.title}: {', '.join(entry.objectives)}{needed}"
+            at = uploaded.get(entry.sha256)
+            date = f"{at:%Y-%m-%d %H:%M} UTC" if at else "its package is not in the store"
+            yield f"  {entry.title} ({date}): {', '.join(entry.objectives)}{needed}"
     is_gone = own is not None and all(own.public != stored.key for stored in catalogs)
     if own is not None and is_gone and seen.serial(own.public, str(identity)):
         yield f"key {own.public}, this user's: {GONE}"
     elif not catalogs:
-        yield f"nothing is published on {store.address}"
+        yield "nothing is published"

@@ -59,10 +59,10 @@ def _version(place: Path) -> str | None:
 def _differs(store: Store, entry: Entry, place: Path) -> str:
     return (
         f"{place} is not what was published as {entry.title} "
-        f"({_first_difference(store, entry, place)}): run `hyperhive objectives publish "
-        f"{shlex.quote(str(place))}` to publish it too. If workers are to have copies of their own "
-        f"(--objectives), rename it, or run `hyperhive objectives withdraw "
-        f"{shlex.quote(entry.title)}`"
+        f"({_first_difference(store, entry, place)}): publish it again (`hyperhive objectives "
+        f"publish {shlex.quote(str(place))}`), or restore it. If workers are to have copies "
+        "of their own (--objectives), rename it, or withdraw all its versions (`hyperhive "
+        "objectives list`)"
     )
 
 

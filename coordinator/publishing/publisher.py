@@ -80,31 +80,36 @@ class Publisher:
         entry, package = read(path)
         key = self.key()
         is_new = entry not in self._read(key).catalog.entries or not self._is_stored(entry)
-        if is_new:
-            self._store.catalogs.upload(package)
+        self._store.catalogs.upload(package)  # in any case, for its date
         self._change(key, lambda catalog: catalog.with_entry(entry))
         return Publication(entry, key.public, is_new)
 
-    def withdraw(self, title: str) -> None:
+    def withdraw(self, title: str) -> list[str]:
         """Take what has this title, ``digits.py@1f2e3d4c5b6a``, out of the catalog.
 
-        Raises ``NotFound``.
+        Returns the names of the studies that need it and have not ended. Raises ``NotFound``.
         """
         key = keys.existing(self._identity)
         entries = () if key is None else self._read(key).catalog.entries
-        hashes = {entry.title: entry.sha256 for entry in entries}
-        if key is None or title not in hashes:
+        found = {entry.title: entry for entry in entries}
+        if key is None or title not in found:
             raise NotFound(
                 f"this user has not published {title} here: published is "
-                f"{', '.join(hashes) or 'nothing'}"
+                f"{', '.join(found) or 'nothing'}"
             )
-        self._change(key, lambda catalog: catalog.without(hashes[title]))
+        self._change(key, lambda catalog: catalog.without(found[title].sha256))
+        return self._store.studies.unfinished_with(found[title].objectives)
 
-    def revoke(self) -> str:
-        """Revoke this user's key for the store; return it. Safe to repeat. Raises ``NotFound``."""
+    def existing_key(self) -> SigningKey:
+        """Return this user's key for the store. Raises ``NotFound``."""
         key = keys.existing(self._identity)
         if key is None:
             raise NotFound("this user has no key for this store: there is nothing to revoke")
+        return key
+
+    def revoke(self) -> str:
+        """Revoke this user's key for the store; return it. Safe to repeat. Raises ``NotFound``."""
+        key = self.existing_key()
         self._read(key)
         if not self._seen.is_revoked(key.public):
             self._change(key, lambda catalog: replace(catalog, revoked=True, entries=()))

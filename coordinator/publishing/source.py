@@ -51,6 +51,8 @@ def read(path: Path) -> tuple[Entry, bytes]:
     if len(package) > MOST_BYTES:
         raise _too_large(path)
     sources = {name: _parsed(path, name, data) for name, data in files.items() if _is_top(name)}
+    if not path.is_dir():
+        _require_nothing_beside(path, sources[path.name])
     found = {name: list(_functions(tree)) for name, tree in sources.items()}
     if path.is_dir():
         mains = [name for name, each in found.items() if any(is_sure for _, is_sure in each)]
@@ -133,6 +135,30 @@ def _parsed(path: Path, name: str, data: bytes) -> ast.Module:
         raise UsageError(f"{path}: {name}, line {error.lineno}: {error.msg}") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: {name} is no Python source: {error}") from error
+
+
+def _require_nothing_beside(path: Path, tree: ast.Module) -> None:
+    """Raise ``UsageError`` if a file needs a module that lies beside it.
+
+    What is imported below `if` or `try` may be for other uses of the file.
+    """
+    for statement in tree.body:
+        walked = () if isinstance(statement, (ast.If, ast.Try)) else ast.walk(statement)
+        for name in sorted({name for node in walked for name in _imported(node)} - taken()):
+            for beside in (path.with_name(f"{name}.py"), path.with_name(name) / "__init__.py"):
+                if beside.is_file() and beside.name != path.name:
+                    raise UsageError(
+                        f"{path} imports {beside.relative_to(path.parent)}, which lies beside it "
+                        f"and is not included: publish the folder {path.absolute().parent}"
+                    )
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    """Yield the top-level names of the modules that a statement imports."""
+    if isinstance(node, ast.Import):
+        yield from (each.name.partition(".")[0] for each in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
+        yield node.module.partition(".")[0]
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, bool]]:

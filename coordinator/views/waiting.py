@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import Iterable, Sequence
 
 from hyperhive.common.text import shortened
 from hyperhive.common.wording import counted
 from hyperhive.coordinator.views.incidents import error_of
+from hyperhive.coordinator.views.study_state import at_work
 from hyperhive.coordinator.views.wording import file_of, no_worker
 from hyperhive.store.store import GIVE_UP_AFTER_S
 from hyperhive.store.trials.terms import ASK, HYPEROPT, Status, is_published
@@ -53,6 +55,22 @@ def why_waiting(
     files = {file_of(trial.objective) for trial in trials}
     return next(
         filter(None, (_differing(file, workers) for file in sorted(filter(None, files)))), None
+    )
+
+
+def as_at_work(
+    workers: tuple[WorkerRecord, ...], trials: Iterable[Trial]
+) -> tuple[WorkerRecord, ...]:
+    """Return what is known of workers once these trials were read, which was after their records.
+
+    One that was paused without a trial and runs one now was resumed meanwhile.
+    """
+    if not any(worker.paused for worker in workers):
+        return workers
+    held = at_work(trials)
+    return tuple(
+        replace(worker, paused=None) if worker.id in held and worker.trial is None else worker
+        for worker in workers
     )
 
 
@@ -105,8 +123,9 @@ def _lacking(trials: Sequence[Trial], workers: Sequence[WorkerRecord]) -> str:
             if what == objective or not is_published(what)
         ]
         why = "; ".join(reasons[:_MOST_WORKERS]) or (
-            f"{without}; it was withdrawn, or they were not given its key: start each with a line "
-            "of `hyperhive mongo invite`, or with --trust KEY (`hyperhive objectives list`)"
+            f"{without}; if it was withdrawn, publish the same file again; if they were not given "
+            "its key, start each with a line of `hyperhive mongo invite`, or with --trust KEY "
+            "(`hyperhive objectives list`)"
         )
         return f"{_wait(trials)} for objective {objective}: {why}"
     file = file_of(objective)

@@ -89,7 +89,7 @@ def with_login(uri: str, user: str, password: str, host: str | None = None) -> s
 def opening(place: Place) -> Iterator[None]:
     """Translate what PyMongo raises when it makes a client, which it does without the server."""
     try:
-        with translated_errors(place):
+        with translated_errors(place, lambda: None):
             yield
     except ssl.SSLError as error:
         raise BadAddress(
@@ -101,10 +101,11 @@ def opening(place: Place) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def translated_errors(place: Place) -> Iterator[None]:
+def translated_errors(place: Place, role: Callable[[], str | None]) -> Iterator[None]:
     """Translate PyMongo's expected errors into a ``StoreError`` about the server of ``place``.
 
-    A value that PyMongo cannot encode or decode is expected too: it comes from outside.
+    A value that PyMongo cannot encode or decode is expected too: it comes from outside. ``role``
+    returns that of the login, if it is known; it is asked if the server does not allow a request.
     """
     try:
         yield
@@ -116,7 +117,7 @@ def translated_errors(place: Place) -> Iterator[None]:
             f"PyMongo 4.3 or later here, or delete what has that value ({error})"
         ) from error
     except mongo.OperationFailure as error:
-        raise _refusal(place, error) from error
+        raise _refusal(place, role, error) from error
     except mongo.ConnectionFailure as error:
         raise _no_connection(place, _reason(error)) from error
     except mongo.ConfigurationError as error:
@@ -150,7 +151,9 @@ def revoked(place: Place) -> LoginRevoked:
     )
 
 
-def _refusal(place: Place, error: mongo.OperationFailure) -> StoreError:
+def _refusal(
+    place: Place, role: Callable[[], str | None], error: mongo.OperationFailure
+) -> StoreError:
     """Return the error for a server that answered, but refused or failed."""
     where = place.where
     if error.code in (_AUTHENTICATION_FAILED, _ATLAS_ERROR):
@@ -170,7 +173,7 @@ def _refusal(place: Place, error: mongo.OperationFailure) -> StoreError:
             f"{place.source}"
         )
     if error.code == _UNAUTHORIZED:
-        return _not_allowed(place, error)
+        return _not_allowed(place, role(), error)
     if isinstance(error, mongo.CursorNotFound):  # a cursor of a server that has restarted
         return StoreUnavailable(f"MongoDB at {where} was restarted during the request: try again")
     if isinstance(error, (mongo.ExecutionTimeout, mongo.WTimeoutError)):
@@ -178,7 +181,7 @@ def _refusal(place: Place, error: mongo.OperationFailure) -> StoreError:
     return StoreError(f"MongoDB at {where} refused the request: {_reason(error)}")
 
 
-def _not_allowed(place: Place, error: mongo.OperationFailure) -> NotAllowed:
+def _not_allowed(place: Place, role: str | None, error: mongo.OperationFailure) -> NotAllowed:
     """Return the error for a request that this user's role does not allow; it says which would."""
     command = _COMMAND.search(str(error))
     name, collection = (command[1], (command[2] or "").strip('"')) if command else ("", "")
@@ -192,9 +195,10 @@ def _not_allowed(place: Place, error: mongo.OperationFailure) -> NotAllowed:
             f" (`hyperhive mongo invite NAME --role {least}` on the server's machine makes one)"
         )
     request = _COMMAND.sub(r"command \1 \2", _reason(error))
+    whose = f"this login is a {role}'s: " if role and role not in able else ""
     return NotAllowed(
-        f"MongoDB at {place.where} says this user may not do that ({request}): use {login} in "
-        f"place of the one in {place.source}{invite}, or run `hyperhive mongo init` again if "
+        f"{whose}MongoDB at {place.where} says this user may not do that ({request}): use {login} "
+        f"in place of the one in {place.source}{invite}, or run `hyperhive mongo init` again if "
         "hyperhive was updated"
     )
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from pymongo.errors import PyMongoError
+
 from hyperhive.store.errors import BadAddress, NameTaken, NotFound
 from hyperhive.store.server.client import Guard
 from hyperhive.store.server.privileges import PRIVILEGES, ROLES, WORKER
@@ -21,11 +23,20 @@ def role_name(role: str) -> str:
 
 
 class Roles:
-    """The roles and users of a database. Every method needs an administrator's login."""
+    """The roles and users of a database. All but ``own`` needs an administrator's login."""
 
     def __init__(self, database: Any, guard: Guard) -> None:
         self._database = database
         self._guard = guard
+
+    def own(self) -> str | None:
+        """Return the role of this login; None if it has several, none of ours, or is not known."""
+        try:
+            login = self._database.command("connectionStatus")["authInfo"]
+        except PyMongoError:
+            return None
+        found = {each["role"] for each in login["authenticatedUserRoles"]}
+        return next((role for role in ROLES if found == {role_name(role)}), None)
 
     def ensure(self) -> None:
         """Make the roles, or bring them up to date; safe to repeat."""

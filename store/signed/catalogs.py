@@ -10,6 +10,7 @@ one that no catalog names is deleted when it is an hour old, by the server's clo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Iterable
 
 from bson import Binary
@@ -56,6 +57,15 @@ class Catalogs:
         """Return every key's catalog."""
         with self._guard():
             return [_stored(each) for each in self._objectives.find(_IS_CATALOG).sort("_id", 1)]
+
+    def uploaded(self) -> dict[str, datetime]:
+        """Return when each package was uploaded last, by its hash. The server says when."""
+        with self._guard():
+            found = self._objectives.find(
+                {**_IS_PACKAGE, "uploaded": {"$type": "date"}}, {"data": 0}
+            )
+            dates = {each["_id"]: each["uploaded"] for each in found}
+        return {sha256: each for sha256, each in dates.items() if isinstance(each, datetime)}
 
     def put(
         self,

@@ -56,6 +56,7 @@ def test_a_coordinator_pauses_a_device_and_nobody_else_may(
             for command in ("pause", "drain", "resume"):
                 refused = home.call("worker", command, "nano", HYPERHIVE_MONGO=logins[role])
                 assert refused.returncode == 1
+                assert refused.stderr.startswith(f"error: this login is a {role}'s: MongoDB at ")
                 assert "use the login of a coordinator in place of" in refused.stderr
                 assert refused.stderr.count("\n") == 1
         unknown = home.call("worker", "pause", "mac", HYPERHIVE_MONGO=logins[COORDINATOR])
@@ -64,8 +65,11 @@ def test_a_coordinator_pauses_a_device_and_nobody_else_may(
             "error: no worker of 'mac' has reported in the last day: those that have are nano\n",
         )
         last = "`hyperhive worker resume nano` lets it take trials again"
-        assert say("drain", "nano")[-2:] == [f"{name}: draining, runs s/0 to its end", last]
-        assert say("pause", "nano")[-2:] == [f"{name}: paused, s/0 handed back", last]
+        assert say("drain", "nano")[-2:] == [
+            f"{name}: draining, runs trial 0 of s to its end",
+            last,
+        ]
+        assert say("pause", "nano")[-2:] == [f"{name}: paused, trial 0 of s handed back", last]
         trials = store.trials.find("s")
         assert [(trial.status, trial.attempts) for trial in trials] == [(Status.NEW, 0)] * 2
         status = home.call("status", HYPERHIVE_MONGO=logins[VIEWER]).stdout
@@ -78,7 +82,7 @@ def test_a_coordinator_pauses_a_device_and_nobody_else_may(
         worker.signal(signal.SIGTERM)
         assert worker.end() == 0
         assert say("pause", "nano")[0].startswith("nano: no worker is here now")
-    assert "the pause is over" in worker.said()
+    assert "takes trials again" in worker.said()
     assert "Traceback" not in worker.said()
 
 

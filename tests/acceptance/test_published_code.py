@@ -77,18 +77,24 @@ def test_a_device_with_one_line_runs_published_code(
     worker.says(f"objective parabola.py:train@{title[-12:]} is published")
     assert home.call("objectives", "withdraw", title, **where).returncode == 0
     listed = home.call("objectives", "list", **where).stdout
-    assert f"key {key}, this user's:\n  parabola.py@{objective[-12:]}: {objective}\n" == listed
-    assert home.call("mongo", "revoke", "nano", "--mongo", admin_uri).returncode == 0
+    where, whose, entry = listed.splitlines()
+    assert (where, whose) == (f"on {store.address}:", f"key {key}, this user's:")
+    assert entry.startswith(f"  parabola.py@{objective[-12:]} (20")
+    assert entry.endswith(f"): {objective}")
     worker.signal(signal.SIGTERM)
     assert worker.end() == 0
     assert not list(device.work.iterdir())
+    assert home.call("mongo", "revoke", "nano", "--mongo", admin_uri).returncode == 0
 
 
 @pytest.mark.long
 def test_a_device_of_a_shared_server_trusts_a_key_before_anything_is_published(
     home: Home, device: Home
 ) -> None:
-    """Over TLS: the line has the key, the saved login keeps it, and a revocation reaches it."""
+    """Over TLS: the line has the key, the saved login keeps it, and a revocation reaches it.
+
+    The same bytes under a new key let the study go on.
+    """
     server = home.start("mongo", "share", "--host", "127.0.0.1", "--port", str(free_port()))
     server.says("to let a device in")
     first = paste(device, home.call("mongo", "invite", "nano").stdout)
@@ -105,7 +111,9 @@ def test_a_device_of_a_shared_server_trusts_a_key_before_anything_is_published(
     done = home.run("coordinator", "parabola.py", "--trials", "4")
     assert done.returncode == 0, done.stderr
 
-    revoked = home.call("objectives", "revoke")
+    asked = home.call("objectives", "revoke")
+    assert (asked.returncode, "pass --yes" in asked.stderr) == (2, True)
+    revoked = home.call("objectives", "revoke", "--yes")
     assert "start each worker with a new line of `hyperhive mongo invite`" in revoked.stdout
     worker.says("it was revoked")
     until(lambda: "refuses key ed25519:" in home.call("status").stdout, "the refusal in status")
@@ -113,6 +121,14 @@ def test_a_device_of_a_shared_server_trusts_a_key_before_anything_is_published(
     old = published.stdout.split("trust key ")[1].split()[0]
     assert "--trust ed25519:" in again
     assert old not in again
+    worker.signal(signal.SIGTERM)
+    worker.end()
+
+    assert home.call("objectives", "publish", "parabola.py").returncode == 0
+    worker = paste(device, again)
+    worker.says("is published")
+    done = home.run("coordinator", "parabola.py", "--trials", "6")  # of the version it began with
+    assert done.returncode == 0, done.stderr
     worker.signal(signal.SIGTERM)
     worker.end()
     server.signal(signal.SIGINT)

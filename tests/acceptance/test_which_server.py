@@ -58,7 +58,9 @@ def join(home: Home, uri: str) -> Path:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("command", READING, ids=NAMES)
+@pytest.mark.parametrize(
+    "command", [*READING, ["objectives", "publish", "digits.py"]], ids=[*NAMES, "publish"]
+)
 def test_a_reading_command_makes_no_server(home: Home, command: list[str]) -> None:
     """Where no server has run it says what to do in one sentence, and leaves nothing behind."""
     code, said = call(home, command)

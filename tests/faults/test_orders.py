@@ -82,7 +82,7 @@ def test_a_paused_worker_that_is_killed_and_started_again_takes_nothing(fleet: F
             post(store, 0)
             running(store, "s")
             here(store, 1)
-            assert any(line.endswith("paused, s/0 handed back") for line in order(store))
+            assert any(line.endswith("paused, trial 0 of s handed back") for line in order(store))
         (first,) = here(store, 1)
         fleet.kill(worker)
         store.workers.leave(first)  # sooner than after 45 s

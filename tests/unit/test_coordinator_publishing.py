@@ -125,6 +125,25 @@ def test_a_name_stands_for_one_thing(tmp_path: Path) -> None:
     assert (entry.name, entry.functions) == ("digits.py", ("digits.py:train",))
 
 
+def test_a_file_without_what_it_imports_is_refused(tmp_path: Path) -> None:
+    """A module or package beside it; neither Python's own, nor what another use of it needs."""
+    file = tmp_path / "digits.py"
+    (tmp_path / "package").mkdir()
+    for name in ("helper.py", "plots.py", "hyperhive.py", "package/__init__.py"):
+        (tmp_path / name).touch()
+    allowed = "import hyperhive, digits, nothing\nif True:\n    import plots\n"
+    file.write_text(allowed + PLAIN)
+    read(file)
+    for source, name in [
+        ("import os, helper.below\n" + PLAIN, "helper.py"),
+        (PLAIN + "    from package import x\n", "package/__init__.py"),
+    ]:
+        file.write_text(allowed + source)
+        said = f"imports {name}, which lies beside it and is not included: publish the folder "
+        with pytest.raises(UsageError, match=said):
+            read(file)
+
+
 def test_a_file_of_data_is_no_module() -> None:
     """Only what Python would import counts, under the name that it is imported by."""
     files = ["numpy.md", "torch/w.bin", "a.py", "b.abi3.so", "c/d/e.py", "torch.old/x.txt", "f.pyc"]
@@ -237,18 +256,25 @@ def test_a_study_takes_the_version_that_is_on_the_disk(
     assert pinned(name, file, "s", store) == f"{name}@{first.version}"
     store.studies.open("before", {"objective": f"{name}@{first.version}"})
     helper.write_text("LOSS = 2\n")
-    differs = r"mnist is not what was published as mnist@\w+ \(helper\.py differs\): run "
+    differs = (
+        r"mnist is not what was published as mnist@\w+ \(helper\.py differs\): publish it again "
+    )
     with pytest.raises(UsageError, match=differs):
         pinned(name, file, "s", store)
     assert pinned(name, file, "before", store) == f"{name}@{first.version}"
     second = publisher.publish(folder).entry
     assert pinned(name, file, "s", store) == f"{name}@{second.version}"
+    helper.write_text("LOSS = 3\n")
+    with pytest.raises(UsageError, match=rf"{second.title} .* publish it again .* or restore it"):
+        pinned(name, file, "s", store)
     helper.write_text("LOSS = 1\n")
     assert pinned(name, file, "s", store) == f"{name}@{first.version}"
     assert pinned("other.py:train", folder / "other.py", "s", store) == "other.py:train"
 
-    publisher.withdraw(first.title)
-    publisher.withdraw(second.title)
+    store.studies.open("ended", {"objective": f"{name}@{first.version}"})
+    store.studies.cancel("ended")
+    assert publisher.withdraw(first.title) == ["before"]
+    assert publisher.withdraw(second.title) == []
     assert pinned(name, file, "s", store) == name
     publisher.publish(file)
     helper.unlink()
@@ -268,13 +294,16 @@ def test_what_is_listed_is_what_was_signed(
     store: Store, publisher: Publisher, tmp_path: Path
 ) -> None:
     """A catalog that its key did not sign is named, and shows nothing of what is in it."""
-    assert list(lines(store)) == [f"nothing is published on {store.address}"]
+    assert list(lines(store)) == ["nothing is published"]
     file = tmp_path / "digits.py"
     file.write_text(SOURCE)
     done = publisher.publish(file)
     listed = "\n".join(lines(store))
-    assert listed.startswith(f"key {done.key}, this user's:\n  {done.entry.title}: ")
+    assert listed.startswith(f"key {done.key}, this user's:\n  {done.entry.title} (20")
     assert listed.endswith(f"{done.entry.objectives[2]}, needs {done.entry.needs}")
+    file.write_text(PLAIN)
+    newest = publisher.publish(file).entry.title
+    assert [line.split()[0] for line in list(lines(store))[1:]] == [newest, done.entry.title]
     catalogs = store.database["objectives"]
     before = catalogs.find_one_and_update({"_id": done.key}, {"$set": {"signature": b"x"}})
     (line,) = lines(store)

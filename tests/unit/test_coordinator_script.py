@@ -8,6 +8,7 @@ import pytest
 
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.planning.script import is_script, read_script
+from hyperhive.coordinator.planning.study_file import read_file
 from hyperhive.coordinator.spaces.search_space import to_json
 
 TRAIN = "def train(config, trial):\n    return 0\n"
@@ -73,3 +74,13 @@ def test_a_file_must_be_there(tmp_path: Path) -> None:
     """As with any study file."""
     with pytest.raises(UsageError, match=r"nothing.py cannot be read: there is no such file"):
         read_script(tmp_path / "nothing.py")
+
+
+def test_of_a_folder_the_files_are_named(tmp_path: Path) -> None:
+    """The one that was published, say; a folder of images has an option of its own."""
+    with pytest.raises(UsageError, match=r"is a folder: .* name a folder of images with --data"):
+        read_file(tmp_path)
+    path = write(tmp_path, SPACE + TRAIN)
+    (tmp_path / "helper.py").touch()
+    with pytest.raises(UsageError, match=rf"is a folder: .* `hyperhive coordinator {path}`$"):
+        read_file(tmp_path)

@@ -203,6 +203,29 @@ def test_no_trials_are_posted_for_paused_workers(store: Store) -> None:
     assert [trial.excluded for trial in posted] == [("w3",), ()]
 
 
+def test_a_worker_that_was_resumed_is_not_waited_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs a trial while another waits: that is known before its record is read again."""
+    monkeypatch.setattr("hyperhive.coordinator.search._SWEEP_EVERY_S", 600.0)
+    of = study(store, "lenet5")
+    here(store, "nano-12-abcdef", paused="paused, by anna@studio", order="token")
+    seen: list[str | None] = []
+    stop = threading.Event()
+
+    def watch(snapshot: Snapshot) -> None:
+        seen.append(why_waiting("s", snapshot.study.trials, snapshot.here, True))
+        while len(seen) == 1 and claim(store, "nano-12-abcdef") is not None:
+            pass
+        if [each.status for each in snapshot.study.searched] == [Status.RUNNING, Status.NEW]:
+            stop.set()
+
+    with pytest.raises(Interrupted):
+        Search(store, of, watch, stop).run()
+    assert "`hyperhive worker resume nano` lets it go on" in str(seen[0])
+    assert seen[-1] is None
+
+
 def test_nothing_is_wrong_if_nothing_waits(store: Store) -> None:
     """A trial that runs waits for nobody, whatever the other workers have."""
     waiting(store)

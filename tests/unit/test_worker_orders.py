@@ -106,7 +106,7 @@ def test_a_paused_worker_hands_its_trial_back_and_takes_none(
     until(epochs.began.is_set, "the trial's run")
     until(lambda: [each.trial for each in store.workers.present()] == ["s/0"], "its report")
     said = ordered(store, Wish.PAUSE)
-    assert "me: paused, s/0 handed back" in said
+    assert "me: paused, trial 0 of s handed back" in said
     assert said[-1] == "`hyperhive worker resume me` lets it take trials again"
     trial = the_trial(store)
     assert (trial.status, trial.attempts) == (Status.NEW, 0)
@@ -128,7 +128,7 @@ def test_a_drained_worker_ends_its_trial_and_takes_no_other(
     post(store)
     post(store, 1)
     until(epochs.began.is_set, "the trial's run")
-    assert "me: draining, runs s/0 to its end" in ordered(store, Wish.DRAIN)
+    assert "me: draining, runs trial 0 of s to its end" in ordered(store, Wish.DRAIN)
     assert "draining, by anna@studio" in shown(store)
     assert the_trial(store).status is Status.RUNNING
     epochs.is_over.set()
@@ -149,7 +149,7 @@ def test_a_trial_that_ends_within_the_grace_is_finished(
         assert next(giver) == "waiting for me; Ctrl-C leaves the order in place"
         until(lambda: [each.order for each in store.workers.present()] != [""], "the order read")
         epochs.is_over.set()
-        assert "me: paused, s/0 ended" in list(giver)
+        assert "me: paused, trial 0 of s ended" in list(giver)
     assert errors == []
     assert (the_trial(store).status, the_trial(store).attempts) == (Status.DONE, 1)
 
@@ -168,7 +168,7 @@ def test_an_order_goes_before_a_pause_of_the_machine(
         until(epochs.began.is_set, "the trial's run")
         machine.degrees = 90.0
         until(lambda: reasons(store) == ["too hot, 90 °C"], "the pause of the machine")
-        assert "me: paused, s/0 handed back" in ordered(store, Wish.PAUSE)
+        assert "me: paused, trial 0 of s handed back" in ordered(store, Wish.PAUSE)
         assert withdraw(store, "me") == "me takes trials again"
         until(lambda: reasons(store) == ["too hot, 90 °C"], "the pause of the machine")
         assert "me: paused" in ordered(store, Wish.PAUSE)

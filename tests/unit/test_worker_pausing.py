@@ -240,7 +240,7 @@ def test_a_worker_takes_no_trial_on_battery(
         until(lambda: "idle" in status(store), "an idle worker in status")
     assert errors == []
     assert caplog.text.count("paused: on battery") == 1
-    assert caplog.text.count("the pause is over") == 1
+    assert caplog.text.count("takes trials again") == 1
 
 
 def test_a_paused_worker_stops_when_asked(

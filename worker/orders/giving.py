@@ -121,15 +121,24 @@ class OrderCommand:
         if order is None or worker.order != order.token:
             return None
         if order.wish is Wish.DRAIN:
-            return f"draining, runs {worker.trial} to its end" if worker.trial else "drained"
+            return (
+                f"draining, runs {self._title(worker.trial)} to its end"
+                if worker.trial
+                else "drained"
+            )
         if worker.trial:
             return None
         label = self._held.get(worker.id)
-        return "paused" if label is None else f"paused, {label} {self._became(label)}"
-
-    def _became(self, label: str) -> str:
+        if label is None:
+            return "paused"
         trial = self._store.trials.labelled(label)
-        return "handed back" if trial is not None and not trial.is_final else "ended"
+        became = "handed back" if trial is not None and not trial.is_final else "ended"
+        return f"paused, {self._title(label)} {became}"
+
+    def _title(self, label: str) -> str:
+        """Return a trial's name for people: ``repeat 1 of trial 2 of digits``."""
+        trial = self._store.trials.labelled(label)
+        return label if trial is None else f"{trial.title} of {trial.study}"
 
 
 def _giver() -> str:

@@ -84,6 +84,7 @@ def test_a_device_with_one_line_runs_published_code(
     worker.signal(signal.SIGTERM)
     assert worker.end() == 0
     assert not list(device.work.iterdir())
+    assert home.call("mongo", "revoke", "nano", "--mongo", admin_uri).returncode == 0
 
 
 @pytest.mark.long

@@ -173,10 +173,10 @@ def test_05_a_coordinator_whose_replies_are_lost_posts_each_trial_once(fleet: Fl
     drop = proxy.every_second(proxy.post)
     with fleet.store() as store, Proxy.of(fleet.uri, drop) as between:
         fleet.worker()
-        coordinator = fleet.coordinator("s", 5, "--mongo", between.uri(fleet.uri), "--no-refit")
+        coordinator = fleet.coordinator("s", 10, "--mongo", between.uri(fleet.uri), "--no-refit")
         assert coordinator.end() != 1, coordinator.said()
         trials = [(trial.purpose, trial.tid) for trial in quick.all_done_once(store)]
-        assert sorted(trials) == [(SEARCH, tid) for tid in range(5)]
+        assert sorted(trials) == [(SEARCH, tid) for tid in range(10)]
         assert between.dropped["post"] >= 5
 
 

@@ -99,8 +99,9 @@ def test_if_none_is_pruned_the_summary_says_why(
 def test_a_pruned_trial_counts_against_the_patience(store: Store, mongo_uri: str) -> None:
     """It has ended, and was no better one."""
     known = ({"x": 0.001}, {"x": 0.002}, {"x": 0.003})
-    result = run(store, mongo_uri, known=known, patience=2)
-    assert result.finish_reason == "2 trials ended without a better one than trial 0 (patience)"
+    run(store, mongo_uri, known=known, trials=3)
+    why = plan(patience=2).rules.why_stop(store.trials.find("s", SEARCH), 0.0)
+    assert why == "2 trials ended without a better one than trial 0 (patience)"
 
 
 def test_only_the_trials_of_the_search_are_pruned() -> None:

@@ -74,7 +74,7 @@ def stop(*workers: Program) -> None:
         assert "Traceback" not in worker.said()
 
 
-def test_a_paused_worker_that_is_killed_and_started_again_takes_nothing(fleet: Fleet) -> None:
+def test_29_a_paused_worker_that_is_killed_and_started_again_takes_nothing(fleet: Fleet) -> None:
     """The order is for the device: for the slot that replaces a killed one, and the next worker."""
     worker = fleet.worker()
     with fleet.store() as store:
@@ -98,7 +98,7 @@ def test_a_paused_worker_that_is_killed_and_started_again_takes_nothing(fleet: F
 
 
 @pytest.mark.long
-def test_a_worker_killed_with_a_trial_that_it_was_to_hand_back(fleet: Fleet) -> None:
+def test_29_a_worker_killed_with_a_trial_that_it_was_to_hand_back(fleet: Fleet) -> None:
     """It holds the trial as any dead worker does, until the lease is over; the order stays."""
     worker = fleet.worker(deaf="")
     with fleet.store() as store:
@@ -122,7 +122,7 @@ def test_a_worker_killed_with_a_trial_that_it_was_to_hand_back(fleet: Fleet) -> 
 
 
 @pytest.mark.long
-def test_a_lost_reply_to_an_order_leaves_it_in_force(fleet: Fleet) -> None:
+def test_29_a_lost_reply_to_an_order_leaves_it_in_force(fleet: Fleet) -> None:
     """The command fails; said again, the order is the same, and the worker obeys one of the two."""
 
     def of_orders(command: Command) -> bool:
@@ -148,7 +148,7 @@ def test_a_lost_reply_to_an_order_leaves_it_in_force(fleet: Fleet) -> None:
     stop(worker)
 
 
-def test_a_server_that_goes_away_while_the_command_waits(store: Store, mongo_uri: str) -> None:
+def test_29_a_server_that_goes_away_while_the_command_waits(store: Store, mongo_uri: str) -> None:
     """The command fails, and says that the order is in place."""
     here_now(store, "nano-12-abcdef", order="")
     with Proxy.of(mongo_uri) as proxy, Store(proxy.uri(mongo_uri), timeout=1.0) as far:
@@ -161,7 +161,7 @@ def test_a_server_that_goes_away_while_the_command_waits(store: Store, mongo_uri
 
 
 @pytest.mark.long
-def test_an_order_outlives_the_server_and_the_coordinator(own_fleet: Fleet) -> None:
+def test_29_an_order_outlives_the_server_and_the_coordinator(own_fleet: Fleet) -> None:
     """Both are killed while the worker is paused: it stays so, and resumed it ends the study."""
     fleet = own_fleet
     worker = fleet.worker()
@@ -187,7 +187,7 @@ def test_an_order_outlives_the_server_and_the_coordinator(own_fleet: Fleet) -> N
 
 
 @pytest.mark.long
-def test_orders_at_random_lose_no_trial_and_no_attempt(fleet: Fleet) -> None:
+def test_29_orders_at_random_lose_no_trial_and_no_attempt(fleet: Fleet) -> None:
     """Two coordinators pause, drain and resume two workers and their device; the books agree."""
     workers = [fleet.worker(seconds="5") for _ in range(2)]
     with fleet.store() as store, Store(fleet.uri) as other:

@@ -51,7 +51,7 @@ def is_catalog(command: Command) -> bool:
 
 @pytest.mark.long
 @pytest.mark.parametrize("after", [lambda c: "find" in c, is_upload, is_catalog])
-def test_31_a_publisher_that_is_killed_can_publish_again(
+def test_27_a_publisher_that_is_killed_can_publish_again(
     home: Home, store: Store, mongo_uri: str, after: Callable[[Command], bool]
 ) -> None:
     """Before and after its upload, and before it hears of its catalog; it makes no second key."""
@@ -81,7 +81,7 @@ def test_31_a_publisher_that_is_killed_can_publish_again(
     assert len(list((home.mongo.parent / "objectives").glob("*.pem"))) == 1
 
 
-def test_31_a_reply_that_was_lost_changes_nothing(store: Store, mongo_uri: str, file: Path) -> None:
+def test_27_a_reply_that_was_lost_changes_nothing(store: Store, mongo_uri: str, file: Path) -> None:
     """The catalog was written: the same command says so, and no second version exists."""
     with Proxy.of(mongo_uri, is_catalog) as proxy, Store(proxy.uri(mongo_uri)) as away:
         publisher = Publisher(away, pytest.fail)
@@ -92,7 +92,7 @@ def test_31_a_reply_that_was_lost_changes_nothing(store: Store, mongo_uri: str, 
     assert published(store) == [done.entry.title]
 
 
-def test_31_two_publishers_at_once_lose_nothing(
+def test_27_two_publishers_at_once_lose_nothing(
     store: Store, stores: list[Store], file: Path
 ) -> None:
     """With one key, from several processes: the catalog has what each of them published."""
@@ -116,7 +116,7 @@ def test_31_two_publishers_at_once_lose_nothing(
     assert names == sorted(f"file{number}.py" for number in range(len(stores)))
 
 
-def test_31_a_revocation_is_not_taken_back(store: Store, mongo_uri: str, file: Path) -> None:
+def test_27_a_revocation_is_not_taken_back(store: Store, mongo_uri: str, file: Path) -> None:
     """By a publisher that read the catalog before the key was revoked."""
     done = Publisher(store, pytest.fail).publish(file)
     file.write_text(SOURCE.format(loss=2))
@@ -136,7 +136,7 @@ def test_31_a_revocation_is_not_taken_back(store: Store, mongo_uri: str, file: P
     assert Publisher(store, pytest.fail).publish(file).key != done.key
 
 
-def test_31_packages_that_no_catalog_names_are_deleted(store: Store, file: Path) -> None:
+def test_27_packages_that_no_catalog_names_are_deleted(store: Store, file: Path) -> None:
     """Once they are old; what is named stays, and what was just uploaded."""
     first = Publisher(store, pytest.fail).publish(file).entry
     file.write_text(SOURCE.format(loss=2))
@@ -151,7 +151,7 @@ def test_31_packages_that_no_catalog_names_are_deleted(store: Store, file: Path)
     assert packages() == {second.sha256}
 
 
-def test_31_rubbish_among_the_catalogs_stops_no_publisher(store: Store, file: Path) -> None:
+def test_27_rubbish_among_the_catalogs_stops_no_publisher(store: Store, file: Path) -> None:
     """Another's catalog that names no packages, and a signature that never equals itself."""
     key = Publisher(store, pytest.fail).publish(file).key
     objectives = store.database["objectives"]
@@ -171,7 +171,7 @@ def test_31_rubbish_among_the_catalogs_stops_no_publisher(store: Store, file: Pa
     assert read(store.catalogs, key, str(store.identity()), Seen()).catalog.entries == (done.entry,)
 
 
-def test_31_the_largest_package_arrives(store: Store, file: Path) -> None:
+def test_27_the_largest_package_arrives(store: Store, file: Path) -> None:
     """It fits into one document, and comes back unchanged."""
     size = MOST_BYTES - len(packed({file.name: b""}))
     file.write_bytes(SOURCE.format(loss=1).encode().ljust(size, b"#"))

@@ -91,7 +91,7 @@ def searched(fleet: Fleet, store: Store) -> Trial:
 
 
 @pytest.mark.long
-def test_a_killed_coordinator_and_a_killed_worker_lose_no_repeat(
+def test_28_a_killed_coordinator_and_a_killed_worker_lose_no_repeat(
     fleet: Fleet, store: Store
 ) -> None:
     """Others go on: only the repeat that the worker held is begun again, and one result is made."""
@@ -121,7 +121,7 @@ def test_a_killed_coordinator_and_a_killed_worker_lose_no_repeat(
 
 
 @pytest.mark.long
-def test_a_coordinator_killed_between_two_repeats_posts_each_once(
+def test_28_a_coordinator_killed_between_two_repeats_posts_each_once(
     fleet: Fleet, store: Store, mongo_uri: str, between: Proxy
 ) -> None:
     """Its replies are lost from the second post on, so it is killed there."""
@@ -153,7 +153,7 @@ def run(store: Store, folder: Path, watch: Watch = lambda snapshot: None) -> Res
     return StudyRun(store, study, None, folder, True, watch, threading.Event()).run()
 
 
-def test_lost_replies_lose_no_repeat(
+def test_28_lost_replies_lose_no_repeat(
     store: Store, mongo_uri: str, between: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That to the post of one, and the first to each decision of the study."""
@@ -173,7 +173,7 @@ def test_lost_replies_lose_no_repeat(
 
 
 @pytest.mark.parametrize("more", [{"repeats": 3}, {"trials": 6}], ids=["repeats", "trials"])
-def test_the_coordinator_of_a_study_that_is_extended_leaves_it_to_the_next(
+def test_28_the_coordinator_of_a_study_that_is_extended_leaves_it_to_the_next(
     stores: list[Store], mongo_uri: str, tmp_path: Path, more: dict[str, int]
 ) -> None:
     """It neither decides nor concludes by its old plan; what it found is not run again."""
@@ -221,7 +221,7 @@ def until_cancelled(store: Store, trial: Trial) -> None:
 
 
 @pytest.mark.parametrize("how", ["cancel", "delete"])
-def test_a_study_that_is_withdrawn_during_its_repeats_has_no_winner(
+def test_28_a_study_that_is_withdrawn_during_its_repeats_has_no_winner(
     stores: list[Store], mongo_uri: str, tmp_path: Path, how: str
 ) -> None:
     """Its repeats end without a result, or are gone, and its coordinator says so."""

@@ -215,7 +215,7 @@ ATTACKS: Mapping[Callable[[Scene], None], str] = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_30_what_the_key_did_not_sign_does_not_run(
+def test_26_what_the_key_did_not_sign_does_not_run(
     scene: Scene, attack: Callable[[Scene], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither the attacker's code runs nor any trial; the worker's log and record say why."""
@@ -240,7 +240,7 @@ def test_30_what_the_key_did_not_sign_does_not_run(
         "./digits.py",
     ],
 )
-def test_30_a_signed_path_that_climbs_out_writes_nothing(
+def test_26_a_signed_path_that_climbs_out_writes_nothing(
     scene: Scene, tmp_path: Path, path: str
 ) -> None:
     """Even the owner's key signs no way out of the package's own folder."""
@@ -254,7 +254,7 @@ def test_30_a_signed_path_that_climbs_out_writes_nothing(
     assert not list((tmp_path / "cache").rglob("*.py"))
 
 
-def test_30_an_old_catalog_is_not_believed_again(scene: Scene) -> None:
+def test_26_an_old_catalog_is_not_believed_again(scene: Scene) -> None:
     """What was withdrawn stays withdrawn on a device that knows, also after it is restarted."""
     old = scene.catalog()
     with scene.device() as worker:
@@ -268,7 +268,7 @@ def test_30_an_old_catalog_is_not_believed_again(scene: Scene) -> None:
         assert scene.name not in worker.objectives
 
 
-def test_30_a_revoked_key_is_never_trusted_again(scene: Scene) -> None:
+def test_26_a_revoked_key_is_never_trusted_again(scene: Scene) -> None:
     """Nor if the revocation is deleted from the database; the next publication has a new key."""
     old = scene.catalog()
     with scene.device() as worker:
@@ -281,7 +281,7 @@ def test_30_a_revoked_key_is_never_trusted_again(scene: Scene) -> None:
     assert scene.publisher.key().public != scene.key
 
 
-def test_30_a_device_alone_knows_what_was_revoked(
+def test_26_a_device_alone_knows_what_was_revoked(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its memory is on its own disk; a device that never saw the revocation cannot know it."""
@@ -297,7 +297,7 @@ def test_30_a_device_alone_knows_what_was_revoked(
         until(lambda: scene.name in worker.objectives, "a limit that docs/security.md states")
 
 
-def test_30_the_identity_of_another_store_offers_no_more_than_trusted_keys_signed_there(
+def test_26_the_identity_of_another_store_offers_no_more_than_trusted_keys_signed_there(
     scene: Scene, admin_uri: str
 ) -> None:
     """Whoever owns the whole database can change it; docs/security.md states what that allows."""
@@ -319,7 +319,7 @@ def test_30_the_identity_of_another_store_offers_no_more_than_trusted_keys_signe
             scene.is_told("was signed for another store")
 
 
-def test_30_a_name_that_no_catalog_has_is_not_offered(
+def test_26_a_name_that_no_catalog_has_is_not_offered(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A trial may name any hash; code of that name without the hash is not run for it."""
@@ -329,7 +329,7 @@ def test_30_a_name_that_no_catalog_has_is_not_offered(
         assert name not in worker.objectives
 
 
-def test_30_other_code_under_the_same_name_is_refused(scene: Scene) -> None:
+def test_26_other_code_under_the_same_name_is_refused(scene: Scene) -> None:
     """A second key whose code has a hash with the same beginning replaces nothing."""
     same = Entry("digits.py", scene.entry.version + "0" * 52, 1, scene.entry.functions)
     second, identity = keys.made("second"), str(scene.store.identity())
@@ -342,7 +342,7 @@ def test_30_other_code_under_the_same_name_is_refused(scene: Scene) -> None:
         assert scene.name not in worker.objectives
 
 
-def test_30_a_copy_that_was_changed_on_the_disk_is_not_run(
+def test_26_a_copy_that_was_changed_on_the_disk_is_not_run(
     scene: Scene, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nor a file that was put beside it: the signed code is fetched again, and runs."""
@@ -375,7 +375,7 @@ def test_30_a_copy_that_was_changed_on_the_disk_is_not_run(
     ],
     ids=("an older one", "a forged one", "none"),
 )
-def test_30_the_owner_signs_nothing_that_somebody_else_put_there(
+def test_26_the_owner_signs_nothing_that_somebody_else_put_there(
     scene: Scene, attack: Callable[[Scene, Any], None], said: str, tmp_path: Path
 ) -> None:
     """A publisher that finds its catalog replaced begins an empty one, and says so."""

@@ -1,4 +1,4 @@
-"""Fault 31: publishing that is killed, loses a reply, or is done twice at once."""
+"""Fault 27: publishing that is killed, loses a reply, or is done twice at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fault 30: whoever can write to the database cannot run code on a worker.
+"""Fault 26: whoever can write to the database cannot run code on a worker.
 
 The attacker has a coordinator's login, and so may write whatever a role of ours may write, but not
 the private key. What is refused does not run, and the worker tells it: in its log, and in its

@@ -67,7 +67,7 @@ def test_a_script_needs_no_guard_and_may_search_twice(home: Home) -> None:
     ended = python(home, str(script(home, "plain.py", WITHOUT_GUARD)))
     assert ended.returncode == 0, ended.stderr
     lines = ended.stdout.splitlines()
-    assert lines[-3:] == ["names differ: True", "objective: plain.py:train", "best: True"]
+    assert lines[-3:] == ["names differ: True", "objective: plain:train", "best: True"]
     home.is_empty()
 
 
@@ -83,7 +83,7 @@ def test_a_function_that_was_typed_in(home: Home) -> None:
         .replace("def train", "\ndef train")
         .replace("space =", "\nspace ="),
     )
-    assert "objective: train" in ended.stdout, ended.stderr
+    assert "objective: python:train" in ended.stdout, ended.stderr
     assert "best: True" in ended.stdout
     home.is_empty()
 

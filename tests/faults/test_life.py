@@ -472,6 +472,7 @@ def test_23_without_the_fence_the_model_finds_it(
         return updated
 
     monkeypatch.setattr(TrialQueue, "_update_held", update_running)
-    first = settings(phases=[Phase.generate], report_multiple_bugs=False)
+    # It takes some hundred lives, most of whose steps are not those that the fence is for.
+    first = settings(max_examples=400, phases=[Phase.generate], report_multiple_bugs=False)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(lambda: Lifetimes(stores[:CLIENTS]), settings=first)

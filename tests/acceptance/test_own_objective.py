@@ -28,6 +28,7 @@ step = 16
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("store")  # empty: `best` takes the newest study
 def test_a_study_of_ones_own_objective_ends_well(home: Home, mongo_uri: str) -> None:
     """A loss is all that the objective returns, and all that a study needs.
 

@@ -1,4 +1,4 @@
-"""The options of every command that needs a MongoDB server, and the server that they name."""
+"""What commands share: a study's name, the options of a server, and the server that they name."""
 
 import contextlib
 import os
@@ -50,6 +50,7 @@ def _uri(given: str, option: str) -> str:
     return login.resolve(given, source)
 
 
+STUDY = typer.Argument(help="The study's name, as `hyperhive status` shows it.")
 MONGO = _mongo_option(
     "MongoDB URI",
     "the login that `hyperhive worker --save-login` or `hyperhive mongo share` saved, else the "

@@ -219,7 +219,8 @@ class Worker:
             try:
                 outcome = self._run_objective(store, held, heartbeat, saved)
                 result, weights = outcome.result, outcome.weights
-                files = () if result.get("pruned") is True else saved.all()
+                is_pruned = result.get("pruned") is True
+                files = () if is_pruned else saved.all()
                 # On disk before the first attempt to deliver: from here on nothing can lose it.
                 self._outbox.add(
                     Entry(trial.id, token, result, weights, store_id, files), trial.full_title
@@ -232,7 +233,7 @@ class Worker:
         seconds = time.monotonic() - claimed_at
         found = outcome.result.get("loss")
         loss = in_words({"loss": found}) if is_number(found) else "without a loss"
-        how = "pruned" if outcome.result.get("pruned") is True else "done"
+        how = "pruned" if is_pruned else "done"
         log.info("%s: %s in %.1f s, %s", trial.full_title, how, seconds, loss)
         return True
 

@@ -6,9 +6,8 @@ from typing import Optional
 import typer
 
 from hyperhive.common.console import console, tell
-from hyperhive.store.cli import MONGO, MONGOD, server
+from hyperhive.store.cli import MONGO, MONGOD, STUDY, server
 
-STUDY = typer.Argument(help="The study's name, as `hyperhive status` shows it.")
 TRIAL = typer.Option(
     None,
     "--trial",

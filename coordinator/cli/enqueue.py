@@ -8,9 +8,8 @@ import typer
 from hyperhive.common.console import tell
 from hyperhive.common.errors import UsageError
 from hyperhive.common.wording import in_words
-from hyperhive.store.cli import MONGO, MONGOD, server
+from hyperhive.store.cli import MONGO, MONGOD, STUDY, server
 
-STUDY = typer.Argument(help="The study's name, as `hyperhive status` shows it.")
 VALUES = typer.Argument(
     None,
     metavar="NAME=VALUE ...",

@@ -7,9 +7,8 @@ import typer
 
 from hyperhive.common.console import console, tell
 from hyperhive.common.errors import UsageError
-from hyperhive.store.cli import MONGO, MONGOD, server
+from hyperhive.store.cli import MONGO, MONGOD, STUDY, server
 
-STUDY = typer.Argument(help="The study's name, as `hyperhive status` shows it.")
 STUDIES = typer.Argument(help="The names of two studies or more.", metavar="A B ...")
 EXPORTED = typer.Argument(help="What `hyperhive study export --json` wrote.", metavar="FILE")
 CSV = typer.Option(

@@ -14,7 +14,7 @@ from hyperhive.coordinator.cli.coordinator import MODELS, TIMEOUT
 from hyperhive.coordinator.cli.enqueue import enqueue
 from hyperhive.coordinator.cli.results import compare, export, import_
 from hyperhive.coordinator.cli.when_done import WHEN_DONE, runner
-from hyperhive.store.cli import MONGO, MONGOD, server
+from hyperhive.store.cli import MONGO, MONGOD, STUDY, server
 
 study_app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +23,6 @@ study_app = typer.Typer(
 NAME = typer.Argument(
     help="The name of the study, or the exp_key of hyperopt's fmin, as `hyperhive status` shows it."
 )
-STUDY = typer.Argument(help="The study's name, as `hyperhive status` shows it.")
 REFIT = typer.Option(
     None,
     "--refit/--no-refit",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Iterator
 
 import pytest
 from support.fleet import Fleet, abandon, die_after, ended, running
@@ -41,12 +40,6 @@ distribution = "uniform"
 low = 0
 high = 1
 """
-
-
-@pytest.fixture
-def between(mongo_uri: str) -> Iterator[Proxy]:
-    with Proxy.of(mongo_uri) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 from support import proxy
@@ -51,12 +51,6 @@ distribution = "uniform"
 low = 0
 high = 1
 """
-
-
-@pytest.fixture
-def between(mongo_uri: str) -> Iterator[Proxy]:
-    with Proxy.of(mongo_uri) as opened:
-        yield opened
 
 
 def asker(home: Home, uri: str, dies_after_posting: bool = False) -> Program:

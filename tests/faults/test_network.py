@@ -8,7 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 import pymongo
 import pytest
@@ -28,13 +28,6 @@ from hyperhive.store.trials.updates import new_token
 TIMEOUT_S = 0.5
 LATENESS_S = 4.0
 """How late a thread of a busy machine may be: less than it takes whatever knows no time-out."""
-
-
-@pytest.fixture
-def between(mongo_uri: str) -> Iterator[Proxy]:
-    """Give a proxy to the session's mongod."""
-    with Proxy.of(mongo_uri) as opened:
-        yield opened
 
 
 # -- the proxy itself --------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 from support import proxy
@@ -49,12 +49,6 @@ PLAN = Plan(
     space=parse({"x": {"distribution": "uniform", "low": 0, "high": 1}}),
     repeats=2,
 )
-
-
-@pytest.fixture
-def between(mongo_uri: str) -> Iterator[Proxy]:
-    with Proxy.of(mongo_uri) as opened:
-        yield opened
 
 
 def repeats(store: Store) -> list[Trial]:

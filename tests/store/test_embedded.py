@@ -89,7 +89,14 @@ def kill_all(directory: Path) -> None:
     killed = mongods(directory)
     for process in killed:
         os.kill(process, signal.SIGKILL)
-    until(lambda: not set(killed) & set(mongods(directory)), "the end of the servers")
+    # A process that ends loses its command line before its port: its state says when it has ended.
+    until(lambda: not any(map(is_running, killed)), "the end of the servers")
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a thread of a process runs (``l``) or the process itself (not ``Z``)."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], stdout=subprocess.PIPE).stdout
+    return bool(state) and (b"l" in state or not state.startswith(b"Z"))
 
 
 def start(script: str, directory: Path, *arguments: str) -> subprocess.Popen[bytes]:

@@ -107,5 +107,12 @@ build/wheel/.built: pyproject.toml | $(VENV)/bin/python
 	  httpx hypothesis onnx opencv-python-headless pytest pytest-timeout pytest-xdist scikit-learn trustme
 	@touch $@
 
+# What benchmarks/ compares with. It needs none of our packages.
+.venv-peers/.installed: constraints-peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	  --constraint constraints-peers.txt optuna
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .venv-device .venv-floor build *.egg-info
+	rm -rf $(VENV) .venv-device .venv-floor .venv-peers build *.egg-info

@@ -28,13 +28,15 @@ def suggest(variables: Variables, known: Known, tid: int, seed: int) -> dict[str
 
     def draw(variable: Variable) -> float:
         values = known.values(variable.label)
-        rows = np.flatnonzero(~np.isnan(values))
-        if not len(rows):
+        has_value = ~np.isnan(values)
+        count = np.count_nonzero(has_value)
+        if not count:
             return variable.draw(rng)
-        width = 1 / (1 + len(rows) * _SHRINK)
-        row = next((row for row in picked if not np.isnan(values[row])), None)
+        width = 1 / (1 + count * _SHRINK)
+        row = next((row for row in picked if has_value[row]), None)
         if row is None:
-            rank = min(int(rng.geometric(1 / _MEAN_RANK)) - 1, len(rows) - 1)
+            rows = np.flatnonzero(has_value)
+            rank = min(int(rng.geometric(1 / _MEAN_RANK)) - 1, count - 1)
             row = int(rows[_at_rank(losses[rows], rank)])
             picked.append(row)
         if isinstance(variable, Index):

@@ -57,7 +57,7 @@ class Known:
     @property
     def finished(self) -> int:
         """The number of trials that have a loss."""
-        return len(self._tids) - int(np.isnan(self.losses).sum())
+        return int(np.count_nonzero(~np.isnan(self.losses)))
 
     def losses_with_pending(self) -> np.ndarray:
         """Return the losses, float64 of shape (trials,); a pending trial has the worst one.
@@ -65,7 +65,7 @@ class Known:
         So its neighbourhood is neither sought nor excluded forever.
         """
         losses = self.losses
-        return np.where(np.isnan(losses), np.nanmax(losses), losses)
+        return np.where(np.isnan(losses), np.fmax.reduce(losses), losses)
 
     def values(self, label: str) -> np.ndarray:
         """Return a variable's values, float64 of shape (trials,): NaN where it is inactive."""

@@ -28,14 +28,13 @@ def suggest(variables: Variables, known: Known, tid: int, seed: int) -> dict[str
 
     def draw(variable: Variable) -> float:
         values = known.values(variable.label)
-        has_value = ~np.isnan(values)
-        count = np.count_nonzero(has_value)
+        count = known.count(variable.label)
         if not count:
             return variable.draw(rng)
         width = 1 / (1 + count * _SHRINK)
-        row = next((row for row in picked if has_value[row]), None)
+        row = next((row for row in picked if not np.isnan(values[row])), None)
         if row is None:
-            rows = np.flatnonzero(has_value)
+            rows = np.flatnonzero(~np.isnan(values))
             rank = min(int(rng.geometric(1 / _MEAN_RANK)) - 1, count - 1)
             row = int(rows[_at_rank(losses[rows], rank)])
             picked.append(row)
@@ -53,9 +52,7 @@ def _at_rank(losses: np.ndarray, rank: int) -> int:
     return int(candidates[0] if len(candidates) == 1 else np.argsort(losses)[rank])
 
 
-def _number_near(
-    variable: Number, rng: np.random.Generator, value: float, width: float
-) -> float:
+def _number_near(variable: Number, rng: np.random.Generator, value: float, width: float) -> float:
     if not variable.is_bounded:
         offset = _LOG_OF_ZERO if variable.step is not None else 0.0
         mean = np.log(offset + value) if variable.is_log else value
@@ -63,15 +60,13 @@ def _number_near(
     with np.errstate(divide="ignore"):  # a value that was rounded to 0 counts as the lowest
         middle = np.log(value) if variable.is_log else value
     half = 0.5 * (variable.width * width)
-    middle = np.clip(middle, variable.low + half, variable.high - half)
+    middle = min(max(middle, variable.low + half), variable.high - half)
     return variable.uniform(rng, middle - half, middle + half)
 
 
 def _index_near(variable: Index, rng: np.random.Generator, value: int, width: float) -> int:
     counts = np.zeros(variable.count)
     counts[value - variable.first] = 1.0
-    if variable.weights is None:
-        prior = width / variable.count
-    else:
-        prior = width * variable.weights
-    return variable.categorical(rng, (1 - width) * counts + prior)
+    weights = (1 - width) * counts
+    weights += width / variable.count if variable.weights is None else width * variable.weights
+    return variable.categorical(rng, weights)

@@ -40,6 +40,7 @@ class Known:
         self._tids: list[int] = []
         # A row of this array is a column of the table: a label's values lie side by side.
         self._cells = np.empty((len(self._column) + 1, _FEWEST_ROWS))
+        self._counts = np.zeros(len(self._cells), dtype=int)
         for each in observations:
             self.put(each)
 
@@ -57,7 +58,7 @@ class Known:
     @property
     def finished(self) -> int:
         """The number of trials that have a loss."""
-        return int(np.count_nonzero(~np.isnan(self.losses)))
+        return int(self._counts[-1])
 
     def losses_with_pending(self) -> np.ndarray:
         """Return the losses, float64 of shape (trials,); a pending trial has the worst one.
@@ -72,23 +73,26 @@ class Known:
         values: np.ndarray = self._cells[self._column[label], : len(self._tids)]
         return values
 
+    def count(self, label: str) -> int:
+        """Return the number of trials that have a value of a variable."""
+        return int(self._counts[self._column[label]])
+
     def put(self, trial: Observation) -> None:
         """Add a trial, or change what is known of it; a loss must be finite."""
-        row = bisect.bisect_left(self._tids, trial.tid)
-        is_new = self._tids[row : row + 1] != [trial.tid]
-        if not self._is_possible(trial.vals):
-            self.remove(trial.tid)
-            return
-        if is_new:
+        self.remove(trial.tid)
+        if self._is_possible(trial.vals):
+            row = bisect.bisect_left(self._tids, trial.tid)
             self._insert(row, trial.tid)
-        cells = [trial.vals.get(label, np.nan) for label in self._column]
-        self._cells[:, row] = [*cells, np.nan if trial.loss is None else trial.loss]
+            cells = [trial.vals.get(label, np.nan) for label in self._column]
+            self._cells[:, row] = [*cells, np.nan if trial.loss is None else trial.loss]
+            self._counts += ~np.isnan(self._cells[:, row])
 
     def remove(self, tid: int) -> None:
         """Forget a trial, if it is here."""
         row = bisect.bisect_left(self._tids, tid)
         if self._tids[row : row + 1] == [tid]:
             count = len(self._tids)
+            self._counts -= ~np.isnan(self._cells[:, row])
             self._cells[:, row : count - 1] = self._cells[:, row + 1 : count]
             del self._tids[row]
 

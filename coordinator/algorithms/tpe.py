@@ -1,14 +1,14 @@
 """The tree-structured Parzen estimator (TPE).
 
 Bergstra, Bardenet, Bengio and Kegl, Algorithms for Hyper-Parameter Optimization, NeurIPS 2011,
-section 4, and Bergstra, Yamins and Cox, Making a Science of Model Search, ICML 2013. Numbers of
-equations are those of the first.
+section 4, and Bergstra, Yamins and Cox, Making a Science of Model Search, ICML 2013.
 
-The trials are split into the few best and all others. Each variable has two densities (eq. 2):
-l(x) of its values in the best trials, g(x) of those in the others. The expected improvement grows
-with l(x) / g(x) (eq. 3): so candidates are drawn from l, and the one with the largest ratio is
-taken. Variables are independent of each other, but for those of an option: they are drawn only if
-it was chosen, and learn only from trials that had it (the tree).
+The trials are split into the few best and all others. Each variable has two densities (equation 2
+of the first): l(x) of its values in the best trials, whose loss is ``less``, and g(x) of those in
+the others, whose loss is ``greater``. The expected improvement grows with l(x) / g(x) (section
+4.1): so candidates are drawn from l, and the one with the largest ratio is taken. Variables are
+independent of each other, but for those of an option: they are drawn only if it was chosen, and
+learn only from trials that had it (the tree).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _GAMMA = 0.25
 _MOST_BEST = 25
 _CANDIDATES = 24
 _PRIOR_COUNT = 1.0
-"""So many observations the prior is worth, for each option of an index."""
+"""So many observations of each index the prior is worth, if it is uniform."""
 
 
 def suggest(variables: Variables, known: Known, tid: int, seed: int) -> dict[str, float]:
@@ -55,28 +55,23 @@ def _best(losses: np.ndarray) -> np.ndarray:
 def _number(
     variable: Number, best: np.ndarray, others: np.ndarray, rng: np.random.Generator
 ) -> float:
-    l, g = estimate(variable, best), estimate(variable, others)
-    candidates = l.draw(rng, _CANDIDATES)
-    score = l.log_density(candidates) - g.log_density(candidates)
+    less, greater = estimate(variable, best), estimate(variable, others)
+    candidates = less.draw(rng, _CANDIDATES)
+    score = less.log_density(candidates) - greater.log_density(candidates)
     return float(candidates[np.argmax(score)])
 
 
-def _index(
-    variable: Index, best: np.ndarray, others: np.ndarray, rng: np.random.Generator
-) -> int:
-    l, g = _probabilities(variable, best), _probabilities(variable, others)
-    candidates = rng.multinomial(1, l, _CANDIDATES).argmax(axis=1)
-    score = np.log(l[candidates]) - np.log(g[candidates])
+def _index(variable: Index, best: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> int:
+    less, greater = _probabilities(variable, best), _probabilities(variable, others)
+    candidates = rng.multinomial(1, less, _CANDIDATES).argmax(axis=1)
+    score = np.log(less[candidates]) - np.log(greater[candidates])
     return variable.first + int(candidates[np.argmax(score)])
 
 
 def _probabilities(variable: Index, values: np.ndarray) -> np.ndarray:
-    """Return the probability of each index: weighted counts, and the prior's; shape (count,)."""
+    """Return the probability of each index, of shape (count,): as counts + N prior (section 4.2)."""
     indices = values.astype(int) - variable.first
-    counts = np.bincount(indices, recency(len(values)), variable.count)
-    if variable.weights is None:
-        counts = counts + _PRIOR_COUNT
-    else:
-        counts = counts + variable.count * (_PRIOR_COUNT * variable.weights)
+    prior = 1.0 if variable.weights is None else variable.count * variable.weights
+    counts = np.bincount(indices, recency(len(values)), variable.count) + _PRIOR_COUNT * prior
     probabilities: np.ndarray = counts / np.sum(counts)
     return probabilities

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Callable, Iterator, Mapping, Sequence, Tuple, Union
+from typing import Any, Callable, Iterator, Mapping, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -59,8 +59,8 @@ class Number:
         """Draw a value whose scaled form is normal."""
         return float(self.as_value(rng.normal(mean, deviation)))
 
-    def as_value(self, scaled: np.ndarray) -> np.ndarray:
-        """Return what a trial gets for numbers on the scale of the bounds."""
+    def as_value(self, scaled: Any) -> Any:
+        """Return what a trial gets for a number on the scale of the bounds, or an array of them."""
         values = np.exp(scaled) if self.is_log else scaled
         return values if self.step is None else np.round(values / self.step) * self.step
 

@@ -61,33 +61,37 @@ def _drawn(parameter: Parameter) -> Any:
 
 
 class Hyperopt:
-    """Suggests as hyperopt does; it builds all that hyperopt needs anew for each suggestion."""
+    """Suggests as hyperopt does, as ``Suggester`` does after its start-up.
 
-    def __init__(self, algorithm: str, space: Node, seed: int) -> None:
-        self._algorithm = algorithm
+    It builds all of its posterior and its trials anew for each suggestion.
+    """
+
+    def __init__(self, space: Node, seed: int) -> None:
         self._space = space
         self._seed = seed
-        self.domain = Domain(lambda config: 0.0, to_hyperopt(space))
+        self._domain = Domain(lambda config: 0.0, to_hyperopt(space))
 
-    def suggest(self, tid: int, history: Sequence[Observation]) -> dict[str, float]:
+    def suggest(self, algorithm: str, tid: int, history: Sequence[Observation]) -> dict[str, float]:
+        """Return values by label, as ``Suggester.suggest`` does."""
         seed = int(np.random.SeedSequence([self._seed, tid]).generate_state(1)[0])
-        if self._algorithm == "random":
-            [document] = rand.suggest([tid], self.domain, Trials(), seed)
+        if algorithm == "random":
+            [document] = rand.suggest([tid], self._domain, Trials(), seed)
         else:
             seen = [each for each in history if is_possible(self._space, each.vals)]
-            worst = max(each.loss for each in seen if each.loss is not None)
-            trials = _as_trials(seen, list(self.domain.params), worst)
-            if self._algorithm == "tpe":
+            trials = _as_trials(seen, list(self._domain.params))
+            if algorithm == "tpe":
                 [document] = tpe.suggest(
-                    [tid], self.domain, trials, seed, n_startup_jobs=0, verbose=False
+                    [tid], self._domain, trials, seed, n_startup_jobs=0, verbose=False
                 )
             else:
-                [document] = anneal.suggest([tid], self.domain, trials, seed)
+                [document] = anneal.suggest([tid], self._domain, trials, seed)
         vals = document["misc"]["vals"]
         return {label: values[0].item() for label, values in vals.items() if len(values)}
 
 
-def _as_trials(history: Sequence[Observation], labels: list[str], worst: float) -> Any:
+def _as_trials(history: Sequence[Observation], labels: list[str]) -> Any:
+    """Return a history as hyperopt's: a pending trial has the worst loss, as ours do."""
+    worst = max(each.loss for each in history if each.loss is not None)
     trials = Trials()
     documents = []
     for each in history:
@@ -103,6 +107,6 @@ def _as_trials(history: Sequence[Observation], labels: list[str], worst: float) 
         [document] = trials.new_trial_docs([tid], [None], [result], [misc])
         document["state"] = JOB_STATE_DONE
         documents.append(document)
-    trials.insert_trial_docs(documents)
+    trials._insert_trial_docs(documents)  # insert_trial_docs checks and copies them first
     trials.refresh()
     return trials

@@ -10,12 +10,13 @@ import pytest
 from support.clients import Gate, counts_of
 from support.thread_workers import claim, claimed, deliver, report, working
 
+from hyperhive.coordinator.algorithms.known import Known, Observation
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of, ranking, why_nothing
 from hyperhive.coordinator.search import Interrupted, NoWorker, Search
 from hyperhive.coordinator.search_trials import FILES_KEPT
 from hyperhive.coordinator.study import Study
-from hyperhive.coordinator.suggest import Observation, Suggester
+from hyperhive.coordinator.suggest import Suggester
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import StudyWithdrawn
@@ -61,7 +62,7 @@ def posted(store: Store, purpose: str = SEARCH) -> list[Trial]:
 
 def post(store: Store, of: Study, tid: int) -> None:
     """Post a trial as the study's own search would."""
-    vals = Suggester("random", of.plan.space, of.plan.seed, 1).suggest(tid, [])
+    vals = Suggester("random", of.plan.space, of.plan.seed, 1).suggest(tid, Known(of.plan.space))
     store.queue.post(of.draft(SEARCH, tid, of.config(vals), vals))
 
 
@@ -305,7 +306,7 @@ def test_suggestions_learn_from_failed_objectives_not_from_failed_devices(store:
 
     def knowing(*tids: int) -> dict[str, float]:
         seen = [Observation(tid, trials[tid].vals, trials[tid].loss) for tid in tids]
-        return suggester.suggest(7, seen)
+        return suggester.suggest(7, Known(of.plan.space, seen))
 
     assert trials[7].vals == knowing(0, 1, 2, 3, 6)
     for wrong in ((0, 1, 2, 6), (0, 1, 2, 3, 4, 6), (0, 1, 2, 3, 5, 6)):

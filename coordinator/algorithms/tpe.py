@@ -69,7 +69,7 @@ def _index(variable: Index, best: np.ndarray, others: np.ndarray, rng: np.random
 
 
 def _probabilities(variable: Index, values: np.ndarray) -> np.ndarray:
-    """Return the probability of each index, of shape (count,): as counts + N prior (section 4.2)."""
+    """Return the probability of each index, (count,): its count and the prior's (section 4.2)."""
     indices = values.astype(int) - variable.first
     prior = 1.0 if variable.weights is None else variable.count * variable.weights
     counts = np.bincount(indices, recency(len(values)), variable.count) + _PRIOR_COUNT * prior

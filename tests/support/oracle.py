@@ -18,7 +18,6 @@ from hyperhive.coordinator.spaces.search_space import (
     Parameter,
     Series,
     Table,
-    is_possible,
 )
 
 
@@ -61,52 +60,45 @@ def _drawn(parameter: Parameter) -> Any:
 
 
 class Hyperopt:
-    """Suggests as hyperopt does, as ``Suggester`` does after its start-up.
-
-    It builds all of its posterior and its trials anew for each suggestion.
-    """
+    """Suggests as hyperopt does, as ``Suggester`` does after its start-up."""
 
     def __init__(self, space: Node, seed: int) -> None:
-        self._space = space
         self._seed = seed
         self._domain = Domain(lambda config: 0.0, to_hyperopt(space))
 
-    def suggest(self, algorithm: str, tid: int, history: Sequence[Observation]) -> dict[str, float]:
+    def suggest(self, algorithm: str, tid: int, trials: Trials) -> dict[str, float]:
         """Return values by label, as ``Suggester.suggest`` does."""
         seed = int(np.random.SeedSequence([self._seed, tid]).generate_state(1)[0])
         if algorithm == "random":
             [document] = rand.suggest([tid], self._domain, Trials(), seed)
+        elif algorithm == "tpe":
+            [document] = tpe.suggest(
+                [tid], self._domain, trials, seed, n_startup_jobs=0, verbose=False
+            )
         else:
-            seen = [each for each in history if is_possible(self._space, each.vals)]
-            trials = _as_trials(seen, list(self._domain.params))
-            if algorithm == "tpe":
-                [document] = tpe.suggest(
-                    [tid], self._domain, trials, seed, n_startup_jobs=0, verbose=False
-                )
-            else:
-                [document] = anneal.suggest([tid], self._domain, trials, seed)
+            [document] = anneal.suggest([tid], self._domain, trials, seed)
         vals = document["misc"]["vals"]
         return {label: values[0].item() for label, values in vals.items() if len(values)}
 
-
-def _as_trials(history: Sequence[Observation], labels: list[str]) -> Any:
-    """Return a history as hyperopt's: a pending trial has the worst loss, as ours do."""
-    worst = max(each.loss for each in history if each.loss is not None)
-    trials = Trials()
-    documents = []
-    for each in history:
-        tid, vals = each.tid, each.vals
-        misc = {
-            "tid": tid,
-            "cmd": None,
-            "workdir": None,
-            "idxs": {label: [tid] if label in vals else [] for label in labels},
-            "vals": {label: [vals[label]] if label in vals else [] for label in labels},
-        }
-        result = {"status": STATUS_OK, "loss": worst if each.loss is None else each.loss}
-        [document] = trials.new_trial_docs([tid], [None], [result], [misc])
-        document["state"] = JOB_STATE_DONE
-        documents.append(document)
-    trials._insert_trial_docs(documents)  # insert_trial_docs checks and copies them first
-    trials.refresh()
-    return trials
+    def trials(self, history: Sequence[Observation]) -> Trials:
+        """Return a history as hyperopt's: a pending trial has the worst loss, as ours do."""
+        worst = max(each.loss for each in history if each.loss is not None)
+        trials = Trials()
+        documents = []
+        for each in history:
+            tid, vals = each.tid, each.vals
+            found = {label: [vals[label]] if label in vals else [] for label in self._domain.params}
+            misc = {
+                "tid": tid,
+                "cmd": None,
+                "workdir": None,
+                "idxs": {label: [tid] * len(values) for label, values in found.items()},
+                "vals": found,
+            }
+            result = {"status": STATUS_OK, "loss": worst if each.loss is None else each.loss}
+            [document] = trials.new_trial_docs([tid], [None], [result], [misc])
+            document["state"] = JOB_STATE_DONE
+            documents.append(document)
+        trials.insert_trial_docs(documents)
+        trials.refresh()
+        return trials

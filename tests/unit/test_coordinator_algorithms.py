@@ -97,8 +97,9 @@ def test_suggestions_are_hyperopts() -> None:
         count = (1, 2, 3, 7, 15, 40)[seed % 6] if seed % 50 else 300
         history = searched(space, seed, count)
         known, oracle = Known(space, history), Hyperopt(space, seed)
+        trials = oracle.trials(history)
         for algorithm in ALGORITHMS:
-            expected = oracle.suggest(algorithm, count, history)
+            expected = oracle.suggest(algorithm, count, trials)
             found = Suggester(algorithm, space, seed, startup=1).suggest(count, known)
             assert {label: (type(value), value) for label, value in found.items()} == {
                 label: (type(value), value) for label, value in expected.items()

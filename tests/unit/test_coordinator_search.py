@@ -93,7 +93,7 @@ def test_a_trial_has_the_values_of_its_number(store: Store, mongo_uri: str) -> N
         search(store, of).run()
     suggester = Suggester("random", of.plan.space, 3, 10)
     for trial in posted(store):
-        vals = suggester.suggest(trial.tid, [])
+        vals = suggester.suggest(trial.tid, Known(of.plan.space))
         assert trial.vals == vals
         assert trial.config == of.config(vals)
 
@@ -236,7 +236,9 @@ def test_a_stopped_search_goes_on_where_it_was(store: Store, mongo_uri: str) -> 
     assert [before[trial.tid] for trial in trials if trial.tid in before] == list(before.values())
     assert snapshots[0].study.ended >= 3
     suggester = Suggester("random", of.plan.space, 0, 10)
-    assert [trial.vals for trial in trials] == [suggester.suggest(tid, []) for tid in range(8)]
+    assert [trial.vals for trial in trials] == [
+        suggester.suggest(tid, Known(of.plan.space)) for tid in range(8)
+    ]
 
 
 def test_a_missing_number_is_filled(store: Store, mongo_uri: str) -> None:

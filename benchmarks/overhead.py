@@ -73,7 +73,7 @@ def _run(uri: str, store: Store, objective: object, outbox_folder: Path) -> list
         with Heartbeat(lambda: Store(uri), identity, settings.lease) as heartbeat:
             while True:
                 started_at = time.perf_counter()
-                if not worker.run_one(store, heartbeat):
+                if not worker.run_next(store, heartbeat):
                     return times
                 times.append(time.perf_counter() - started_at)
 

@@ -43,7 +43,8 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import ErrorKind, Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
-from hyperhive.worker.outbox import Entry, Outbox
+from hyperhive.worker.outbox import Outbox
+from hyperhive.worker.running.entry import Entry
 
 CPU = torch.device("cpu")
 BIAS = "classifier.5.bias"

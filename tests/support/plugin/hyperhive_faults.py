@@ -30,8 +30,9 @@ from hyperhive.store import store as store_module
 from hyperhive.store.blobs import Blobs
 from hyperhive.store.trials.queue import TrialQueue
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
-from hyperhive.worker.outbox import Entry, Outbox, _Unsaved
+from hyperhive.worker.outbox import Outbox, _Unsaved
 from hyperhive.worker.pruning.pruner import Pruner
+from hyperhive.worker.running.entry import Entry
 
 STEPS = {
     "claimed": (TrialQueue, "claim"),

@@ -54,9 +54,25 @@ def ended_without(store: Store, pids: set[int]) -> list[Trial]:
 @pytest.mark.parametrize("step", [*BATCH, *BATCH_HALF])
 def test_01_a_worker_killed_at_any_step_of_a_batch_loses_nothing(fleet: Fleet, step: str) -> None:
     """What is in the outbox is delivered by the next worker; all else runs again, at an attempt."""
+    again = kill_at(fleet, step)
+    assert again == 0 if step in ("batch kept", "batch finished", BATCH_HALF[1]) else again >= 2
+
+
+@pytest.mark.long
+def test_23_without_the_outbox_a_batch_is_lost(fleet: Fleet) -> None:
+    """The test of a killed worker fails if the outbox is taken away."""
+    with pytest.raises(AssertionError, match="computed again"):
+        kill_at(fleet, "batch kept", without="outbox")
+
+
+def kill_at(fleet: Fleet, step: str, **faults: str) -> int:
+    """Have a worker killed at a step of a batch; return how many trials were claimed again.
+
+    Raises ``AssertionError`` if a result was lost, or computed again.
+    """
     with fleet.store() as store:
         trials = post(store, 0, 60)
-        worker = fleet.worker(die_at=step)
+        worker = fleet.worker(die_at=step, **faults)
         (died,) = until(lambda: events(fleet.audit, "died"), "its death")
         fleet.kill(worker)
         kept = {event["token"] for event in events(fleet.audit, "kept")}
@@ -64,11 +80,9 @@ def test_01_a_worker_killed_at_any_step_of_a_batch_loses_nothing(fleet: Fleet, s
         found = ended_without(store, {died["pid"]})
         assert {trial.status for trial in found} == {Status.DONE}
         assert max(trial.attempts for trial in found) <= 2
-        again = sum(trial.claims == 2 for trial in found)
-        assert again == 0 if step in ("batch kept", "batch finished", BATCH_HALF[1]) else again >= 2
+        assert kept <= {trial.winner for trial in found}, "computed again"
         check(store, "s", trials, fleet.audit, fleet.outbox)
-        winners = {trial.winner for trial in store.trials.find("s")}
-        assert kept <= winners, "computed again"
+        return sum(trial.claims == 2 for trial in found)
 
 
 def test_05_replies_to_batches_that_are_lost_cost_no_attempt(fleet: Fleet) -> None:

@@ -1,4 +1,4 @@
-"""Every transition of a trial. No other module writes to the ``jobs`` collection.
+"""Every transition of a trial. Only ``TrialQueue`` and its bases write to the ``jobs`` collection.
 
 docs/trials.md has the table of all transitions: conditions, effects, timing.
 

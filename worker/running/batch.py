@@ -23,9 +23,12 @@ _LOOK_AGAIN_S = 2.0
 class Batch:
     """The trials of a batch that are not begun, and the results that are not yet on disk.
 
+    Use it as a context manager while the trials run: at its end, and after ``BATCH_S`` whatever
+    happens, the results that there are go to the outbox.
+
     The worker's own thread runs one trial after the other. If one takes longer than expected, the
-    heartbeat's thread looks after the others: it saves and delivers the results that there are, and
-    gives back what is not begun. Nothing is in the hands of both.
+    heartbeat's thread looks after the others: it delivers the results that there are, and gives
+    back what is not begun. Nothing is in the hands of both.
 
     Args:
         trials: in the order in which they are to run.
@@ -34,13 +37,23 @@ class Batch:
 
     def __init__(self, trials: Sequence[Trial], outbox: Outbox) -> None:
         self.held = [Held(trial) for trial in trials]
-        self.due = time.monotonic() + BATCH_S
+        self._late_at = time.monotonic() + BATCH_S
+        self.due = self._late_at
         """When the heartbeat is to look after it, in seconds of the monotonic clock."""
         self._outbox = outbox
         self._guard = threading.Lock()
+        self._timer = threading.Timer(BATCH_S, self.save)  # the heartbeat may wait for the server
+        self._timer.daemon = True
         self._waiting = deque(self.held)
         self._returning: list[Held] = []  # perhaps given back: the reply was lost
         self._results: list[tuple[Entry, str]] = []
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self.save()
 
     def begin_next(self) -> Held | None:
         """Return the next trial, which is the caller's from now on; None if there is none left."""
@@ -53,9 +66,11 @@ class Batch:
         return any(held.pause is not None for held in self.held)
 
     def keep(self, entry: Entry, trial: str) -> None:
-        """Keep a short result in memory, until ``save`` or for ``BATCH_S`` at most."""
+        """Keep a short result in memory until the batch is saved."""
         with self._guard:
             self._results.append((entry, trial))
+        if time.monotonic() > self._late_at:
+            self.save()
 
     def save(self) -> None:
         """Write the results that there are to the outbox; from here on nothing can lose them."""

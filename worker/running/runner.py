@@ -83,10 +83,8 @@ class Runner:
         batch = Batch(trials, self._outbox)
         try:
             with heartbeat.holding_batch(batch):
-                try:
+                with batch:
                     self._run_each(batch, store, heartbeat)
-                finally:
-                    batch.save()
                 self._outbox.deliver(store)
                 batch.give_back(store)
         finally:

@@ -1,7 +1,8 @@
 """Which trial a worker takes.
 
-In general a worker takes the oldest trial that waits. But once the last trial of a study's budget
-is posted, a slow device that takes a long trial keeps all others waiting for it. From then on
+In general a worker takes the oldest trial that waits, or several at once if they are short. But
+once the last trial of a study's budget is posted, a slow device that takes a long trial keeps all
+others waiting for it. From then on
 
 - a fast device takes the longest trial that waits, a slow device the shortest;
 - a device that finds no waiting trial begins a second copy of a running one, if it can finish that
@@ -22,6 +23,7 @@ from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 from hyperhive.store.workers import Pace
 from hyperhive.worker.identity import Identity
+from hyperhive.worker.running.times import Short
 
 SLOW = 3.0
 """A device is slow if a unit of cost takes it more than this many times as long as the fastest."""
@@ -30,9 +32,9 @@ SLOW = 3.0
 class Claimer:
     """Claims one trial after another for a worker.
 
-    The reply to a claim may get lost with the connection. So the claimer keeps the claim's token
-    until the caller says that it heard all it needs (``confirm``), and asks for the trial by that
-    token before it claims another.
+    The reply to a claim may get lost with the connection. So the claimer keeps the claim's tokens
+    until the caller says that it heard all it needs (``confirm``), and asks for the trials by those
+    tokens before it claims others.
 
     Args:
         identity: the worker.
@@ -52,47 +54,66 @@ class Claimer:
         self._objectives = objectives
         self._lease = lease
         self._first_come = first_come
-        self._token: str | None = None
+        self._tokens: list[str] = []
         self.pace: Pace | None = None
         """How fast this worker is; None while that is unknown."""
 
     @property
     def may_hold_a_trial(self) -> bool:
         """Whether a trial may already be this worker's, under a claim that is not confirmed."""
-        return self._token is not None
+        return bool(self._tokens)
+
+    def next_trials(self, store: Store, short: Short | None = None) -> list[Trial]:
+        """Claim a trial, or find what an unconfirmed claim took; an empty list if there is nothing.
+
+        If ``short`` says that the next ones are, several may be claimed at once.
+        """
+        if self._tokens:
+            trials = store.queue.claimed_batch(self._tokens)
+        else:
+            # They are kept if the claim raises: it may have happened.
+            self._tokens = [new_token() for _ in range(short.most if short else 1)]
+            trials = self._take(store, short)
+        if not trials:
+            self._tokens = []
+        return trials
 
     def next_trial(self, store: Store) -> Trial | None:
-        """Claim a trial, or find the one that an unconfirmed claim took; None if there is none."""
-        if self._token is not None:
-            trial = store.queue.claimed(self._token)
-        else:
-            self._token = new_token()  # kept if the claim raises: it may have happened
-            trial = self._take(store, self._token)
-        if trial is None:
-            self._token = None
-        return trial
+        """Do what ``next_trials`` does, with one trial."""
+        return next(iter(self.next_trials(store)), None)
 
     def confirm(self) -> None:
-        """Forget the token of the last claim: its trial is in hand."""
-        self._token = None
+        """Forget the tokens of the last claim: its trials are in hand."""
+        self._tokens = []
 
-    def keep(self, token: str) -> None:
-        """Return to the trial of this token at the next call of ``next_trial``."""
-        self._token = token
+    def keep(self, *tokens: str) -> None:
+        """Return to the trials of these tokens at the next call of ``next_trials``."""
+        self._tokens += tokens
 
     def learn_pace(self, study: str, progress: Mapping[str, Any], seconds: float) -> None:
         """Update ``pace`` from the progress of a run that has worked for ``seconds``."""
         self.pace = pace_of(study, progress, seconds) or self.pace
 
-    def _take(self, store: Store, token: str) -> Trial | None:
-        pace = None if self._first_come else self.pace
+    def _take(self, store: Store, short: Short | None) -> list[Trial]:
+        pace, token = None if self._first_come else self.pace, self._tokens[0]
         if pace is None or not _is_near_end(store, pace.study):
-            return self._claim(store, token, self._identity.study)
+            batch = self._claim_batch(store, short) if short else []
+            return batch or _those(self._claim(store, token, self._identity.study))
         is_fast = _is_fast(store, self._identity, pace)
-        return (
+        return _those(
             self._claim(store, token, pace.study, is_fast, pace.seconds_per_unit)
             or self._claim(store, token, self._identity.study)
             or self._copy(store, token, pace)
+        )
+
+    def _claim_batch(self, store: Store, short: Short) -> list[Trial]:
+        return store.queue.claim_batch(
+            short.kind,
+            self._identity.worker,
+            self._tokens,
+            sorted(self._objectives),
+            self._identity.study,
+            self._lease,
         )
 
     def _claim(
@@ -122,6 +143,10 @@ class Claimer:
             pace.seconds_per_unit,
             self._lease,
         )
+
+
+def _those(trial: Trial | None) -> list[Trial]:
+    return [] if trial is None else [trial]
 
 
 def pace_of(study: str, progress: Mapping[str, Any], seconds: float) -> Pace | None:

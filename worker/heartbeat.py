@@ -1,4 +1,4 @@
-"""The heartbeat: reports that a worker lives, and renews its trial's lease.
+"""The heartbeat: reports that a worker lives, and renews the leases of its trials.
 
 It has its own thread and its own database client, so that neither a long training step nor a slow
 upload can lose the trial.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
 import time
-from typing import Any, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence
 
 from hyperhive.common.signals import StopRequest
 from hyperhive.store.errors import LeaseLost, StoreUnavailable
@@ -21,10 +22,15 @@ from hyperhive.store.workers import PRESENCE_S, Pace
 from hyperhive.worker.identity import Identity
 from hyperhive.worker.orders.reading import OrderReader
 
+if TYPE_CHECKING:
+    from hyperhive.worker.running.batch import Batch
+
 log = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 2.0
 """The least time between two beats that only store progress."""
+HELD_EVERY_S = 1.0
+"""The least time between two beats that only say which trial is held: a short one needs none."""
 
 
 class Held:
@@ -83,14 +89,18 @@ class Heartbeat:
         self._lease = lease
         self._undelivered = undelivered
         self._pace = pace
-        self._held: Held | None = None
+        self._held: Sequence[Held] = ()
+        self._batch: Batch | None = None
+        self._running: Held | None = None
         self._paused: str | None = None
         self._obeyed: Order | None = None
         self.orders = orders or OrderReader(identity.worker)
         self._guard = threading.Lock()
         self._wake = threading.Event()
         self._ended = threading.Event()
-        self._last_beat = 0.0
+        self._timing = threading.Lock()
+        self._last_beat = -math.inf
+        self._next_beat = -math.inf
         self._got_through = False
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self.failure: BaseException | None = None
@@ -110,17 +120,31 @@ class Heartbeat:
     def holding(self, trial: Trial) -> Iterator[Held]:
         """Renew a trial's lease while the context is open."""
         held = Held(trial)
-        self._hold(held)
+        self._hold([held])
         try:
             yield held
         finally:
-            self._hold(None)
+            self._hold(())
+
+    @contextlib.contextmanager
+    def holding_batch(self, batch: Batch) -> Iterator[None]:
+        """Renew the leases of a batch's trials while the context is open, and look after it."""
+        self._hold(batch.held, batch)
+        try:
+            yield
+        finally:
+            self._hold(())
+
+    def runs(self, held: Held) -> None:
+        """Say which of a batch's trials is the one that runs."""
+        self._running = held
 
     def report(self, held: Held, progress: Mapping[str, Any]) -> None:
         """Store progress with the next beat, and beat soon."""
         held.progress = dict(progress)
-        if time.monotonic() - self._last_beat >= PROGRESS_EVERY_S:
-            self._wake.set()
+        now = time.monotonic()
+        if now - self._last_beat >= PROGRESS_EVERY_S:
+            self._beat_by(now)
 
     def pause(self, reason: str | None, order: Order | None = None) -> None:
         """State in the worker's record that it pauses, and why; None if it does not.
@@ -130,23 +154,33 @@ class Heartbeat:
             order: which it obeys, if it holds no trial.
         """
         self._paused, self._obeyed = reason, order
-        self._wake.set()
+        self._beat_by(time.monotonic())
 
     def identify(self, identity: Identity) -> None:
         """State from the next beat on, which is soon, that the worker is this."""
         self._identity = identity
-        self._wake.set()
+        self._beat_by(time.monotonic())
 
     def raise_failure(self) -> None:
         """Raise the error that ended the heartbeat, if any: a worker must not go on without it."""
         if self.failure is not None:
             raise self.failure
 
-    def _hold(self, held: Held | None) -> None:
+    def _hold(self, held: Sequence[Held], batch: Batch | None = None) -> None:
         with self._guard:  # waits for the end of a beat, which may still write about the last trial
-            self._held = held
-            if held is not None and self.failure is not None:
-                held.lost.set()
+            self._held, self._batch, self._running = held, batch, next(iter(held), None)
+            if self.failure is not None:
+                self._lose_all()
+        self._beat_by(self._last_beat + HELD_EVERY_S)
+
+    def _lose_all(self) -> None:
+        for held in self._held:
+            held.lost.set()
+
+    def _beat_by(self, then: float) -> None:
+        """Have the next beat at a time of the monotonic clock, if it is not to be sooner."""
+        with self._timing:
+            self._next_beat = min(self._next_beat, then)
         self._wake.set()
 
     def _run(self) -> None:
@@ -155,36 +189,58 @@ class Heartbeat:
                 while not self._ended.is_set():
                     self.beat(store)
                     self.began.set()
-                    self._wake.wait(min(self._lease / 4, PRESENCE_S / 4))
-                    self._wake.clear()
+                    self._wait(store)
                 if self._got_through:  # else the server is away, and the record expires by itself
                     with contextlib.suppress(StoreUnavailable):
                         store.workers.leave(self._identity.worker)
         except BaseException as error:  # for the worker's own thread: see raise_failure
             with self._guard:
                 self.failure = error
-                if self._held is not None:
-                    self._held.lost.set()
+                self._lose_all()
         finally:
             self.began.set()
 
+    def _wait(self, store: Store) -> None:
+        """Wait for the next beat; look after a batch that takes longer than expected."""
+        while not self._ended.is_set():
+            self._wake.clear()
+            batch = self._batch
+            due = math.inf if batch is None else batch.due
+            now = time.monotonic()
+            if now >= self._next_beat:
+                return
+            if now >= due:
+                self._look_after_the_batch(store)
+            else:
+                self._wake.wait(min(self._next_beat, due) - now)
+
+    def _look_after_the_batch(self, store: Store) -> None:
+        with self._guard:  # its end waits for this
+            if self._batch is not None:
+                try:
+                    self._batch.look_after(store)
+                except StoreUnavailable as error:
+                    log.warning("%s; work goes on without it", error)
+
     def beat(self, store: Store) -> None:
-        """Beat once: renew the held trial's lease and read its order, then update the record."""
-        self._last_beat = time.monotonic()
+        """Beat once: renew the held trials' leases and read the order, then update the record."""
+        with self._timing:
+            self._last_beat = time.monotonic()
+            self._next_beat = self._last_beat + min(self._lease / 4, PRESENCE_S / 4)
         with self._guard:
-            held = self._held
+            running = self._running
             try:
-                if held is not None:
-                    if not held.lost.is_set():
-                        self._renew(held, store)
-                    held.obey(self.orders.read(store))
-                label = None if held is None else held.trial.label
+                if self._held:
+                    self._renew(store)
+                    order = self.orders.read(store)
+                    for held in self._held:
+                        held.obey(order)
                 # An order that was read without a trial in hand is obeyed by the worker's own
                 # thread: only that knows that no claim is under way.
-                order = self._obeyed if held is None else held.order
-                effect = None if order is None else order.effect(held is not None)
+                order = self._obeyed if running is None else running.order
+                effect = None if order is None else order.effect(running is not None)
                 store.workers.report(
-                    trial=label,
+                    trial=None if running is None else running.trial.label,
                     undelivered=self._undelivered(),
                     paused="; ".join(filter(None, (effect, self._paused))) or None,
                     pace=self._pace(),
@@ -196,11 +252,27 @@ class Heartbeat:
                 self._got_through = False
                 log.warning("%s; work goes on without it", error)
 
-    def _renew(self, held: Held, store: Store) -> None:
-        try:
-            trial = store.queue.heartbeat(held.trial, held.progress, self._lease)
-        except LeaseLost:
-            held.lost.set()
-            return
-        if trial.cancel_requested:
-            held.cancelled.set()
+    def _renew(self, store: Store) -> None:
+        """Renew the leases of the trial that runs, with its progress, and of the others."""
+        running = self._running
+        live = [held for held in self._held if not held.lost.is_set()]
+        if running in live:
+            try:
+                trial = store.queue.heartbeat(running.trial, running.progress, self._lease)
+            except LeaseLost:
+                trial = None
+            _tell(running, trial)
+        others = [held for held in live if held is not running]
+        if others:
+            found = store.queue.renew([held.trial for held in others], self._lease)
+            now = {trial.token: trial for trial in found}
+            for held in others:
+                _tell(held, now.get(held.trial.token))
+
+
+def _tell(held: Held, trial: Trial | None) -> None:
+    """Tell a run what became of its trial, None if it is no longer this worker's."""
+    if trial is None:
+        held.lost.set()
+    elif trial.cancel_requested:
+        held.cancelled.set()

@@ -1,9 +1,10 @@
 """The outbox: results that are computed and not yet in the store, so that none is computed twice.
 
 Each worker process has its own folder in the outbox, which it locks while it lives. A result is one
-file, written and synced before the first attempt to deliver it. The files that its trial saved lie
-in a folder beside it, which is made before. A worker that finds a folder with a free lock delivers
-the results that its dead owner left there, and deletes files without a result.
+file, written and synced before the first attempt to deliver it; the results of a batch of short
+trials are one file. The files that its trial saved lie in a folder beside it, which is made before.
+A worker that finds a folder with a free lock delivers the results that its dead owner left there,
+and deletes files without a result.
 """
 
 from __future__ import annotations
@@ -11,41 +12,41 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Iterator, Mapping, Sequence
-
-import bson
-import bson.errors
+from typing import Any, Callable, ContextManager, Iterator, Sequence
 
 from hyperhive.common import files, paths
 from hyperhive.common.errors import InputError
 from hyperhive.common.locks import ALONE, AT_ONCE, LOCK_IS_HELD, locked
 from hyperhive.store.blobs import BlobRef
-from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import (
-    BadCertificate,
     LeaseLost,
-    LoginRefused,
-    NotAllowed,
     StoreError,
-    StoreUnavailable,
 )
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.trial import Trial
-from hyperhive.worker.objectives.saving import SavedFile, SavedFiles, forget_collected, upload
+from hyperhive.worker.objectives.saving import SavedFiles, forget_collected, upload
+from hyperhive.worker.running.entry import Entry, decode_batch, encode_batch
+from hyperhive.worker.running.outbox_folder import (
+    BATCH,
+    ENTRY,
+    FILES,
+    LOCK,
+    NOT_OF_ONE,
+    count,
+    delete,
+    delete_files_without_result,
+    for_each_file,
+    remove_if_empty,
+)
 
 log = logging.getLogger(__name__)
 
-_LOCK = "lock"
 _WEIGHTS = "weights"
 """Beside the names of saved files, which are numbers."""
-_ENTRY, _FILES = ".bson", ".files"
-"""What the names of a result's entry, and of the folder of its saved files, end with."""
 
 Holding = Callable[[Trial], ContextManager[object]]
 """Opens a context in which a trial's lease is renewed."""
@@ -58,51 +59,6 @@ class ResultLost(InputError):
 def default_directory() -> Path:
     """Return the folder of the outbox of this user's workers."""
     return paths.data_directory() / "outbox"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One result to deliver: the claim it belongs to, the result as JSON, and weights or None.
-
-    ``store`` is the identity of the store that the trial is in, ``files`` what the trial saved.
-    """
-
-    trial_id: Any
-    token: str
-    result: Mapping[str, Any]
-    weights: bytes | None
-    store: str | None
-    files: Sequence[SavedFile] = ()
-
-    def encode(self) -> bytes:
-        """Return the entry as BSON, for one file.
-
-        Raises ``Unstorable`` for a result that the store could not hold.
-        """
-        encoded("the result", self.result, LARGEST_RESULT)
-        document = dict(vars(self))
-        files = [vars(each) for each in document.pop("files")]
-        if files:  # workers of earlier versions can deliver an entry without them
-            document["files"] = files
-        return encoded("what the objective returned", document, sys.maxsize)
-
-    @classmethod
-    def decode(cls, data: bytes) -> Entry:
-        """Return the entry that ``encode`` wrote; raises ``ValueError`` for anything else."""
-        try:
-            document = bson.decode(data)
-            saved = tuple(map(SavedFile.from_document, document.pop("files", ())))
-            entry = cls(**document, files=saved)
-        except (bson.errors.BSONError, TypeError) as error:
-            raise ValueError(str(error)) from error
-        if not (
-            isinstance(entry.trial_id, (bson.ObjectId, str))  # a mapping would be a query
-            and isinstance(entry.token, str)
-            and isinstance(entry.result, Mapping)
-            and (entry.weights is None or isinstance(entry.weights, bytes))
-        ):
-            raise ValueError("a value in it has the wrong type")
-        return entry
 
 
 @dataclass(frozen=True)
@@ -139,6 +95,7 @@ class Outbox:
         self._unsaved: list[_Unsaved] = []
         self._uploaded: dict[str, dict[str, BlobRef]] = {}  # by token: see upload
         self._process = os.getpid()
+        self._delivering = threading.Lock()
         self._making = threading.Lock()  # a program's threads may each save a first file
         self._lock = contextlib.ExitStack()
         self._is_locked = False
@@ -158,7 +115,7 @@ class Outbox:
         if os.getpid() != self._process:
             return
         lost = self._save_again()
-        waiting = _count(self._folder)
+        waiting = count(self._folder)
         if waiting:
             log.warning(
                 "%d result%s in %s: the next worker on this device delivers what can be delivered",
@@ -167,8 +124,8 @@ class Outbox:
                 self._folder,
             )
         if self._is_locked:
-            _delete_files_without_result(self._folder)
-            _remove_if_empty(self._folder)
+            delete_files_without_result(self._folder)
+            remove_if_empty(self._folder)
         self._lock.close()
         if lost is not None:
             if not any(raised):
@@ -179,7 +136,8 @@ class Outbox:
         """Write what is in memory only, if there is room now; return an error for what is lost."""
         unsaved, self._unsaved = self._unsaved, []
         for one in unsaved:
-            self._save(one.entry, one.trial)
+            path = self._path(one.entry.token)
+            self._save(path, one.entry.encode(), [(one.entry, one.trial)])
         if not self._unsaved:
             return None
         trials = ", ".join(one.trial for one in self._unsaved)
@@ -196,8 +154,8 @@ class Outbox:
                 # Before the lock is taken, another worker may take this folder for a dead worker's
                 # and remove it. Then it is made again.
                 with contextlib.suppress(FileNotFoundError):
-                    self._lock.enter_context(locked(self._folder / _LOCK, ALONE))
-                    self._is_locked = (self._folder / _LOCK).exists()
+                    self._lock.enter_context(locked(self._folder / LOCK, ALONE))
+                    self._is_locked = (self._folder / LOCK).exists()
                     if not self._is_locked:
                         self._lock.close()
 
@@ -219,10 +177,10 @@ class Outbox:
         return SavedFiles(self._files_of(token), self._make)
 
     def _path(self, token: str) -> Path:
-        return self._folder / (token + _ENTRY)
+        return self._folder / (token + ENTRY)
 
     def _files_of(self, token: str) -> Path:
-        return self._folder / (token + _FILES)
+        return self._folder / (token + FILES)
 
     def _holds(self, token: str) -> bool:
         """Return whether a result is in memory only."""
@@ -234,7 +192,16 @@ class Outbox:
         ``trial`` is what people call its trial. Raises ``Unstorable`` for a result that the store
         could not hold.
         """
-        reason = self._save(entry, trial)
+        self._keep(self._path(entry.token), entry.encode(), [(entry, trial)])
+
+    def add_batch(self, results: Sequence[tuple[Entry, str]]) -> None:
+        """Keep short results as ``add`` does, all of them with one write, and what ``trial`` is."""
+        entries = [entry for entry, _ in results]
+        path = self._folder / f"{entries[0].token}.{len(entries)}{BATCH}"
+        self._keep(path, encode_batch(entries), results)
+
+    def _keep(self, path: Path, data: bytes, results: Sequence[tuple[Entry, str]]) -> None:
+        reason = self._save(path, data, results)
         if reason is not None:
             log.error(
                 "the outbox %s cannot be written (%s): this result is kept in memory only, so "
@@ -243,14 +210,15 @@ class Outbox:
                 reason,
             )
 
-    def _save(self, entry: Entry, trial: str) -> OSError | None:
-        """Write a result, or keep it in memory only and return why it cannot be written."""
-        data = entry.encode()
+    def _save(
+        self, path: Path, data: bytes, results: Sequence[tuple[Entry, str]]
+    ) -> OSError | None:
+        """Write results, or keep them in memory only and return why they cannot be written."""
         try:
             self._make()
-            files.write(self._path(entry.token), data, durable=True)
+            files.write(path, data, durable=True)
         except OSError as error:
-            self._unsaved.append(_Unsaved(entry, trial, error))
+            self._unsaved += [_Unsaved(entry, trial, error) for entry, trial in results]
             return error
         return None
 
@@ -262,15 +230,27 @@ class Outbox:
         ``StoreUnavailable`` if the server goes away, or this worker must end; results that were not
         delivered stay.
         """
-        for one in list(self._unsaved):
-            if self._deliver(one.entry, store, self._files_of(one.entry.token), holding):
-                self._unsaved.remove(one)
-                _delete(self._files_of(one.entry.token))
-        self._deliver_folder(self._folder, store, holding)
+        with self._delivering:
+            for one in list(self._unsaved):
+                if self._deliver(one.entry, store, self._files_of(one.entry.token), holding):
+                    self._unsaved.remove(one)
+                    delete(self._files_of(one.entry.token))
+            self._deliver_folder(self._folder, store, holding)
+
+    def deliver_batches(self, store: Store) -> None:
+        """Deliver the results of batches, for another thread; do nothing while ``deliver`` runs.
+
+        Raises ``StoreUnavailable``.
+        """
+        if self._delivering.acquire(blocking=False):
+            try:
+                self._deliver_batches(self._folder, store)
+            finally:
+                self._delivering.release()
 
     def waiting(self) -> int:
         """Return how many results of this user's workers wait on this device, for any store."""
-        return len(self._unsaved) + sum(map(_count, self._root.glob("*")))
+        return len(self._unsaved) + sum(map(count, self._root.glob("*")))
 
     def deliver_for_the_dead(self, store: Store, holding: Holding = contextlib.nullcontext) -> None:
         """Deliver the results of workers that died before they could deliver them."""
@@ -278,7 +258,7 @@ class Outbox:
         def deliver(folder: Path) -> None:
             self._deliver_folder(folder, store, holding)
             # Nobody else corrects what the dead worker last reported.
-            store.workers.correct(folder.name, _count(folder))
+            store.workers.correct(folder.name, count(folder))
 
         self._for_each_dead(deliver)
 
@@ -292,32 +272,48 @@ class Outbox:
             if folder == self._folder or not folder.is_dir():
                 continue
             try:
-                with locked(folder / _LOCK, AT_ONCE):
+                with locked(folder / LOCK, AT_ONCE):
                     for partial in folder.glob("*.part"):  # its writer died while writing
                         partial.unlink()
-                    _delete_files_without_result(folder)
+                    delete_files_without_result(folder)
                     act(folder)
-                    _remove_if_empty(folder)
+                    remove_if_empty(folder)
             except (*LOCK_IS_HELD, FileNotFoundError):
                 continue  # its worker lives, or another worker was faster
             except OSError as error:  # the disk is full, or has become read-only
                 log.error("%s: its results stay there for now: %s", folder, error)
 
     def _deliver_folder(self, folder: Path, store: Store, holding: Holding) -> None:
-        for path in sorted(folder.glob("*" + _ENTRY)):
+        self._deliver_batches(folder, store)
+
+        def deliver(entry: Entry, path: Path) -> bool:
+            return self._deliver(entry, store, path.with_suffix(FILES), holding)
+
+        for_each_file(folder, ENTRY, Entry.decode, deliver)
+
+    def _deliver_batches(self, folder: Path, store: Store) -> None:
+        def deliver(entries: Sequence[Entry], _: Path) -> bool:
+            return self._deliver_batch(entries, store)
+
+        for_each_file(folder, BATCH, decode_batch, deliver)
+
+    def _deliver_batch(self, entries: Sequence[Entry], store: Store) -> bool:
+        """Deliver the results of a batch; return False if one of them must wait."""
+        if any(entry.store != store.identity() for entry in entries):
+            return False
+        if store.queue.finish_batch([entry.short for entry in entries]):
+            return True
+        # Some count already, by a request whose reply was lost, or come late. This tells which.
+        are_delivered = True
+        for entry in entries:
             try:
-                entry = Entry.decode(path.read_bytes())
-            except ValueError as error:
-                log.error("%s is damaged and stays where it is: %s", path, error)
-                continue
-            try:
-                if self._deliver(entry, store, path.with_suffix(_FILES), holding):
-                    path.unlink()  # before its files: an entry without them could not be delivered
-                    _delete(path.with_suffix(_FILES))
-            except (StoreUnavailable, LoginRefused, NotAllowed, BadCertificate):
+                are_delivered &= self._deliver(entry, store, Path(), contextlib.nullcontext)
+            except NOT_OF_ONE:
                 raise
-            except StoreError as error:  # a fault of this entry: the others do not wait for it
-                log.error("%s cannot be delivered and stays where it is: %s", path, error)
+            except StoreError as error:
+                log.error("a result cannot be delivered and stays in the outbox: %s", error)
+                are_delivered = False
+        return are_delivered
 
     def _deliver(self, entry: Entry, store: Store, folder: Path, holding: Holding) -> bool:
         """Deliver one result; return False if it must wait, for the store of its trial.
@@ -326,29 +322,36 @@ class Outbox:
         """
         if entry.store != store.identity():
             return False
-        trial = store.trials.get(entry.trial_id)
-        if trial is None:
-            log.warning("a result was dropped: its trial was deleted from %s", store.address)
-            return True
-        held = trial.as_copied(entry.token)
-        is_held = trial.status is Status.RUNNING and held.token == entry.token
-        with holding(held) if is_held else contextlib.nullcontext():
-            artifact, artifacts = self._upload(entry, trial, store, folder)
+        artifact: dict[str, Any] | None = None
+        artifacts: list[dict[str, Any]] = []
+        if entry.has_files:
+            trial = store.trials.get(entry.trial_id)
+            if trial is None:
+                return self._dropped(store)
+            held = trial.as_copied(entry.token)
+            is_held = trial.status is Status.RUNNING and held.token == entry.token
+            with holding(held) if is_held else contextlib.nullcontext():
+                artifact, artifacts = self._upload(entry, trial, store, folder)
         try:
             counts = store.queue.finish(
                 entry.trial_id, entry.token, entry.result, artifact, artifacts
             )
         except LeaseLost as error:
-            if store.trials.get(entry.trial_id) is None:  # it was deleted since it was read above
-                return self._deliver(entry, store, folder, holding)
+            if store.trials.get(entry.trial_id) is None:
+                return self._dropped(store)
             log.warning("a result stays in the outbox: %s", error)
             return False
         self._uploaded.pop(entry.token, None)
         if not counts:
+            late = store.trials.get(entry.trial_id)
             log.info(
                 "%s: another worker's result came first; this one is stored as late",
-                trial.full_title,
+                late.full_title if late else "a trial",
             )
+        return True
+
+    def _dropped(self, store: Store) -> bool:
+        log.warning("a result was dropped: its trial was deleted from %s", store.address)
         return True
 
     def _upload(
@@ -365,29 +368,3 @@ class Outbox:
         weights = uploaded.get(_WEIGHTS)
         artifacts = upload(store, trial, entry.files, folder, uploaded, self._must_end)
         return None if weights is None else weights.as_document(), artifacts
-
-
-def _count(folder: Path) -> int:
-    """Return how many results a folder has; 0 if another worker is removing it."""
-    try:
-        return sum(name.endswith(_ENTRY) for name in os.listdir(folder))
-    except OSError:
-        return 0
-
-
-def _delete_files_without_result(folder: Path) -> None:
-    for saved in folder.glob("*" + _FILES):
-        if not saved.with_suffix(_ENTRY).exists():
-            _delete(saved)
-
-
-def _delete(folder: Path) -> None:
-    """Delete saved files; what cannot be deleted now is deleted by a worker that starts later."""
-    shutil.rmtree(str(folder), ignore_errors=True)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # another worker uses it, or has removed it
-        if not any(path.name != _LOCK for path in folder.iterdir()):
-            (folder / _LOCK).unlink(missing_ok=True)
-            folder.rmdir()

@@ -1,4 +1,4 @@
-"""Every transition of a trial. No other module writes to the ``jobs`` collection.
+"""Every transition of a trial. Only ``TrialQueue`` and its bases write to the ``jobs`` collection.
 
 docs/trials.md has the table of all transitions: conditions, effects, timing.
 
@@ -10,13 +10,15 @@ result is valid no matter which worker computed it, and the first one delivered 
 The result of a finished trial never changes.
 
 Atomicity. Each transition is one update of one document by an aggregation pipeline, so it happens
-completely or not at all, also on a stand-alone server. All time in it is the server's (``$$NOW``):
-a device's clock may be decades off. ``version`` rises with each transition but a heartbeat.
+completely or not at all, also on a stand-alone server. A request may change many documents, each
+for itself: see ``hyperhive.store.trials.batches``. All time in it is the server's (``$$NOW``): a
+device's clock may be decades off. ``version`` rises with each transition but a heartbeat.
 
 Lost replies. An update whose reply was lost raises ``StoreUnavailable``, and may have happened.
 Calling again is safe for ``post``, ``insert_ended``, ``finish``, ``expire``, ``give_up``,
-``withdraw``, ``cancel_jobs``, ``cancel_all``, ``remove`` and ``delete_all``; after ``claim`` and
-``copy``, ask ``claimed``.
+``withdraw``, ``cancel_jobs``, ``cancel_all``, ``remove``, ``renew``, ``finish_batch`` and
+``delete_all``; after ``claim`` and ``copy``, ask ``claimed``; after ``claim_batch``,
+``claimed_batch``.
 
 Other documents. hyperopt's jobs live in this collection too. Those that ``store/hyperopt/`` posts
 have our fields and this life; only that package also writes here, where hyperopt's own API does not
@@ -35,24 +37,27 @@ from pymongo import ASCENDING, DESCENDING
 from hyperhive.store.artifacts import file_ids
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.trials import copies
+from hyperhive.store.trials.batches import TrialBatches
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.reader import A_JOB, A_STUDYS
 from hyperhive.store.trials.terms import (
-    LOST_KINDS,
     SEARCH,
     ErrorKind,
     Status,
-    command,
     experiment_key,
     experiment_keys,
 )
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import (
     LEASE_IS_OVER,
+    OLDEST_FIRST,
     REFUNDED,
     RISE,
+    TAKES_RESULT,
+    UNENDED,
     asked_to_end,
     at_rung,
+    claimable,
     claimed_by,
     either,
     ended,
@@ -64,21 +69,16 @@ from hyperhive.store.trials.updates import (
     literal,
     new_document,
     returned,
-    up_for_claiming,
     with_late_result,
 )
-from hyperhive.store.trials.writer import TrialWriter
 
 DEFAULT_LEASE_S = 60.0
 """Of callers that choose none. A worker chooses its own: ``worker/settings.py``, ``--lease``."""
 
 _Document = Dict[str, Any]
-_UNENDED = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}
-_LOST = {"state": int(Status.ERROR), "error.kind": {"$in": list(LOST_KINDS)}}
-_OLDEST_FIRST = ("_id", ASCENDING)
 
 
-class TrialQueue(TrialWriter):
+class TrialQueue(TrialBatches):
     """The trials of a database and their transitions.
 
     Every method raises ``StoreUnavailable`` when the server does not answer.
@@ -143,15 +143,10 @@ class TrialQueue(TrialWriter):
                 older one.
             pace: seconds that a unit of cost takes this worker, if it knows.
         """
-        which: _Document = {
-            "misc.cmd": {"$in": [command(name) for name in objectives]},
-            **up_for_claiming(worker),
-        }
-        if study is not None:
-            which["exp_key"] = {"$in": experiment_keys(study)}
+        which = claimable(worker, objectives, study)
         by_cost = [] if longest is None else [("cost", DESCENDING if longest else ASCENDING)]
         changes = claimed_by(worker, token, lease, pace)
-        return self._update(which, changes, sort=[*by_cost, _OLDEST_FIRST])
+        return self._update(which, changes, sort=[*by_cost, OLDEST_FIRST])
 
     def copy(
         self,
@@ -171,15 +166,12 @@ class TrialQueue(TrialWriter):
         """
         which = copies.worth_a_copy(worker, study, objectives, seconds_per_unit)
         changes = copies.copied_by(worker, token, lease)
-        trial = self._update(which, changes, sort=[("cost", DESCENDING), _OLDEST_FIRST])
+        trial = self._update(which, changes, sort=[("cost", DESCENDING), OLDEST_FIRST])
         return None if trial is None else trial.as_copied(token)
 
     def claimed(self, token: str) -> Trial | None:
         """Return the trial that a claim or copy took whose reply was lost; None if it took none."""
-        with self._guard():
-            document = self._jobs.find_one({"issued.token": token, "state": int(Status.RUNNING)})
-        trial = None if document is None else Trial.from_document(document).as_copied(token)
-        return None if trial is None or trial.token != token else trial
+        return next(iter(self.claimed_batch([token])), None)
 
     # -- running it -----------------------------------------------------------------------------
 
@@ -269,8 +261,9 @@ class TrialQueue(TrialWriter):
         ``artifact`` says where its weights are, ``artifacts`` where the files that it saved
         (``Artifact.as_document``). Those of a result that does not count become orphans.
         """
-        which = {"_id": trial_id, "issued.token": token, "$or": [_UNENDED, _LOST]}
-        if self._update(which, finished_by(token, result, artifact, artifacts)) is not None:
+        which = {"_id": trial_id, "issued.token": token, **TAKES_RESULT}
+        changes = finished_by(token, literal(result), artifact, artifacts)
+        if self._update(which, changes) is not None:
             return True
         return self._late(trial_id, token, result)
 
@@ -341,7 +334,7 @@ class TrialQueue(TrialWriter):
 
     def cancel_jobs(self, exp_key: str | None) -> int:
         """Do what ``cancel_all`` does, with the jobs of an experiment of hyperopt's."""
-        which = {"exp_key": exp_key, **_UNENDED, **A_JOB}
+        which = {"exp_key": exp_key, **UNENDED, **A_JOB}
         return self._update_many({**which, "cancel_requested": False}, asked_to_end())
 
     def cancel_all(self, study: str) -> int:
@@ -349,7 +342,7 @@ class TrialQueue(TrialWriter):
 
         A waiting trial ends now, a running one when its worker confirms.
         """
-        which = {"exp_key": {"$in": experiment_keys(study)}, **_UNENDED, **A_STUDYS}
+        which = {"exp_key": {"$in": experiment_keys(study)}, **UNENDED, **A_STUDYS}
         return self._update_many({**which, "cancel_requested": False}, asked_to_end())
 
     def remove(self, study: str, purpose: str = SEARCH, but: Iterable[int] = ()) -> int:
@@ -358,7 +351,7 @@ class TrialQueue(TrialWriter):
         A worker that holds one finds its lease lost. A result that was delivered before stays, and
         so do the trials with the tids ``but``.
         """
-        which: _Document = {"exp_key": experiment_key(study, purpose), **_UNENDED, **A_STUDYS}
+        which: _Document = {"exp_key": experiment_key(study, purpose), **UNENDED, **A_STUDYS}
         which["tid"] = {"$nin": list(but)}
         with self._guard():
             return int(self._jobs.delete_many(which).deleted_count)

@@ -11,9 +11,18 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Dict, Mapping, Sequence
 
+from pymongo import ASCENDING
+
 from hyperhive.common.text import storable
 from hyperhive.store.trials.draft import NO_PRUNER, Draft, Goal
-from hyperhive.store.trials.terms import ErrorKind, Status, command, experiment_key
+from hyperhive.store.trials.terms import (
+    LOST_KINDS,
+    ErrorKind,
+    Status,
+    command,
+    experiment_key,
+    experiment_keys,
+)
 
 _Document = Dict[str, Any]
 
@@ -42,6 +51,15 @@ LEASE_IS_OVER: _Document = {
     "$expr": {"$lte": ["$lease_until", "$$NOW"]},
 }
 """The condition of running trials whose lease is over, by the server's clock."""
+
+UNENDED: _Document = {"state": {"$in": [int(Status.NEW), int(Status.RUNNING)]}}
+
+TAKES_RESULT: _Document = {
+    "$or": [UNENDED, {"state": int(Status.ERROR), "error.kind": {"$in": list(LOST_KINDS)}}]
+}
+"""The condition of trials in which a result would count."""
+
+OLDEST_FIRST = ("_id", ASCENDING)
 
 
 def new_token() -> str:
@@ -126,6 +144,17 @@ def new_life(max_attempts: int = 3) -> _Document:
     }
 
 
+def claimable(worker: str, objectives: Sequence[str], study: str | None) -> _Document:
+    """Return the condition of trials that a worker may claim, of one study if it is named."""
+    which: _Document = {
+        "misc.cmd": {"$in": [command(name) for name in objectives]},
+        **up_for_claiming(worker),
+    }
+    if study is not None:
+        which["exp_key"] = {"$in": experiment_keys(study)}
+    return which
+
+
 def up_for_claiming(worker: Any) -> _Document:
     """Return the condition of trials that this worker may claim: waiting, or with a lease over."""
     return {
@@ -139,11 +168,16 @@ def up_for_claiming(worker: Any) -> _Document:
     }
 
 
-def claimed_by(worker: Any, token: str, lease: float, pace: float | None = None) -> _Document:
-    """Return the changes that a claim makes; ``pace`` is seconds per unit of cost."""
+def claimed_by(
+    worker: Any, token: str | _Document, lease: float, pace: float | None = None
+) -> _Document:
+    """Return the changes that a claim makes; ``pace`` is seconds per unit of cost.
+
+    Here and below ``token`` may be an expression, see ``each_its_own``.
+    """
     return {
         "state": int(Status.RUNNING),
-        "token": literal(token),
+        "token": _expression(token),
         "owner": literal(worker),
         "attempts": {"$add": ["$attempts", 1]},
         "issued": {"$concatArrays": ["$issued", [issued(worker, token)]]},
@@ -156,19 +190,22 @@ def claimed_by(worker: Any, token: str, lease: float, pace: float | None = None)
     }
 
 
-def issued(worker: Any, token: str) -> _Document:
+def issued(worker: Any, token: str | _Document) -> _Document:
     """Return the entry of ``issued`` for a token that a worker was given."""
-    return {"token": literal(token), "worker": literal(worker), "at": "$$NOW"}
+    return {"token": _expression(token), "worker": literal(worker), "at": "$$NOW"}
 
 
 def finished_by(
-    token: str,
-    result: Mapping[str, Any],
-    artifact: Mapping[str, Any] | None,
-    artifacts: Sequence[Mapping[str, Any]],
+    token: str | _Document,
+    result: _Document,
+    artifact: Mapping[str, Any] | None = None,
+    artifacts: Sequence[Mapping[str, Any]] = (),
 ) -> _Document:
-    """Return the changes that a result makes; the owner becomes the worker that had the token."""
-    is_the_winner = {"$eq": ["$$this.token", literal(token)]}
+    """Return the changes that a result makes; the owner becomes the worker that had the token.
+
+    ``result`` is an expression.
+    """
+    is_the_winner = {"$eq": ["$$this.token", _expression(token)]}
     winner = {
         "input": "$issued",
         "initialValue": "$owner",
@@ -176,9 +213,9 @@ def finished_by(
     }
     return {
         "state": int(Status.DONE),
-        "winner": literal(token),
+        "winner": _expression(token),
         "owner": {"$reduce": winner},
-        "result": literal(result),
+        "result": result,
         "artifact": literal(artifact),
         "artifacts": literal(list(artifacts)),
         "error": None,
@@ -277,3 +314,16 @@ def from_now(seconds: float) -> _Document:
 def literal(value: Any) -> _Document:
     """Return a value that the server does not evaluate: text may start with ``$``."""
     return {"$literal": value}
+
+
+def each_its_own(ids: Sequence[Any], values: Sequence[Any]) -> _Document:
+    """Return the expression that has, in the document of the n-th id, the n-th value.
+
+    So one update of many documents gives each its own value. It has a wrong one in a document of
+    none of these ids.
+    """
+    return {"$arrayElemAt": [literal(values), {"$indexOfArray": [literal(ids), "$_id"]}]}
+
+
+def _expression(token: str | _Document) -> _Document:
+    return literal(token) if isinstance(token, str) else token

@@ -43,7 +43,8 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import ErrorKind, Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
-from hyperhive.worker.outbox import Entry, Outbox
+from hyperhive.worker.outbox import Outbox
+from hyperhive.worker.running.entry import Entry
 
 CPU = torch.device("cpu")
 BIAS = "classifier.5.bias"
@@ -367,14 +368,15 @@ def test_22_a_worker_refuses_what_is_planted_in_its_outbox(
     ]
     for number, content in enumerate(hostile):
         (outbox / "dead" / f"0-{number}.bson").write_bytes(content)
+    (outbox / "dead" / "0.2.batch").write_bytes(bson.encode(honest) + hostile[-1])
     worker = fleet.worker()
     until(lambda: the_trial(store, "s", 1).status is Status.DONE, "the next trial's end")
     left_in_good_order(worker)
     first = the_trial(store, "s")
     assert (first.status, first.attempts, first.late) == (Status.DONE, 1, 0)
     assert first.result == {"status": "ok", "loss": 0.5}
-    assert worker.said().count("is damaged and stays where it is") == len(hostile)
-    assert len(list(outbox.rglob("*.bson"))) == len(hostile)
+    assert worker.said().count("is damaged and stays where it is") == len(hostile) + 1
+    assert len(fleet.undelivered()) == len(hostile) + 1
 
 
 # -- the coordinator --------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
     consumes,
     initialize,
     invariant,
+    multiple,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -27,6 +28,7 @@ from support.life import FINAL, Life, Lives
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
+from hyperhive.store.trials.batches import Kind, ShortResult
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.queue import TrialQueue
 from hyperhive.store.trials.terms import ErrorKind, Status
@@ -113,6 +115,44 @@ class Lifetimes(RuleBasedStateMachine):
     def claim_and_lose_the_reply(self, client: int, lasts: bool) -> str:
         """A worker claims a trial, or none, and the reply is lost."""
         return self._claim(client, lasts)[1]
+
+    @rule(client=clients, study=numbers, size=st.integers(2, 3), lasts=st.booleans())
+    def claim_batch(self, client: int, study: int, size: int, lasts: bool) -> None:
+        """A worker claims several new trials of a study at once."""
+        for trial in self._claim_batch(client, study, size, lasts)[0]:
+            self.held[str(trial.token)] = trial
+
+    @rule(
+        target=unanswered,
+        client=clients,
+        study=numbers,
+        size=st.integers(2, 3),
+        lasts=st.booleans(),
+    )
+    def claim_batch_and_lose_the_reply(
+        self, client: int, study: int, size: int, lasts: bool
+    ) -> Any:
+        """A worker claims several new trials, or none, and the reply is lost."""
+        return multiple(*self._claim_batch(client, study, size, lasts)[1])
+
+    @rule(client=clients)
+    def renew_all(self, client: int) -> None:
+        """Whoever ever claimed something renews it: what is still held is renewed."""
+        found = self.stores[client].queue.renew(list(self.held.values()), HOUR)
+        claims = [(trial.tid, token) for token, trial in self.held.items()]
+        assert {trial.token for trial in found} == self.lives.renew(claims)
+
+    @precondition(lambda self: self.held)
+    @rule(client=clients, those=st.lists(claimants, min_size=2, max_size=4), loss=losses)
+    def finish_batch(self, client: int, those: list[Claimant], loss: float) -> None:
+        """Results of several trials are delivered at once; if not all count, ``finish`` follows."""
+        named = {trial.tid: (token, trial) for token, trial, _ in map(self._named, those)}
+        results = [
+            ShortResult(trial.id, token, {"status": "ok", "loss": loss})
+            for token, trial in named.values()
+        ]
+        losses = {token: (tid, loss) for tid, (token, _) in named.items()}
+        assert self.stores[client].queue.finish_batch(results) == self.lives.finish_batch(losses)
 
     @rule(client=clients, study=numbers)
     def copy(self, client: int, study: int) -> None:
@@ -318,6 +358,20 @@ class Lifetimes(RuleBasedStateMachine):
         if tid is not None:
             self.lives[tid].lease_is_over = not lasts
         return trial, token
+
+    def _claim_batch(
+        self, client: int, study: int, size: int, lasts: bool
+    ) -> tuple[list[Trial], list[str]]:
+        number, worker = study % len(STUDIES), f"w{client}"
+        tokens = [next(self.tokens) for _ in range(size)]
+        kind, lease = Kind(STUDIES[number], "lenet5"), HOUR if lasts else 0.0
+        queue = self.stores[client].queue
+        trials = queue.claim_batch(kind, worker, tokens, OURS, STUDIES[number], lease)
+        tids = self.lives.claim_batch(worker, tokens, number, len(STUDIES))
+        assert [(trial.tid, trial.token) for trial in trials] == list(zip(tids, tokens))
+        for tid in tids:
+            self.lives[tid].lease_is_over = not lasts
+        return trials, tokens
 
     def _copy(self, client: int, study: int) -> tuple[Trial | None, str]:
         worker, token = f"w{client}", next(self.tokens)

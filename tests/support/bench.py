@@ -82,7 +82,7 @@ class Bench:
 
     def run_one(self) -> bool:
         """Let the worker do one trial."""
-        return self.worker.run_one(self.store, self._heartbeat)
+        return self.worker.run_next(self.store, self._heartbeat)
 
 
 def post(store: Store, tid: int = 0, **fields: Any) -> None:

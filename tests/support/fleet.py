@@ -14,6 +14,7 @@ from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import SEARCH, Status
 from hyperhive.store.trials.trial import Trial
+from support.books import undelivered
 from support.home import Home, Program, until
 from support.proxy import Command, Drop, Proxy
 
@@ -120,7 +121,7 @@ class Fleet:
 
     def undelivered(self) -> list[Path]:
         """Return the results that still wait on the workers' disk."""
-        return list(self.outbox.glob("*/*.bson"))
+        return undelivered(self.outbox)
 
     def thaw_server(self) -> None:
         """Let mongod come back, and wait until it answers."""

@@ -48,7 +48,7 @@ def worker(uri: str, outbox: Path, seconds: float) -> Growth:
             claims, beats = int(seconds), int(seconds / beat_every)
             for number in range(claims):
                 idle._orders.read(store)
-                assert not idle.run_one(store, heartbeat)
+                assert not idle.run_next(store, heartbeat)
                 if number * beats % claims < beats:
                     heartbeat.beat(store)
             return 2 * claims + beats

@@ -7,7 +7,8 @@ knows whether a lease is over, a copy is silent, and a back-off still lasts.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import List
+from itertools import takewhile
+from typing import Iterable, List
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.trials.terms import ErrorKind, Status
@@ -52,6 +53,10 @@ class Life:
             and not self.cancel_requested
             and worker not in self.excluded
         )
+
+    def is_new(self) -> bool:
+        """Return whether it waits, and no attempt is charged."""
+        return self.state is Status.NEW and self.attempts == 0
 
     def can_be_copied_by(self, worker: str) -> bool:
         """Return whether another living worker holds it, without a living copy."""
@@ -120,15 +125,19 @@ class Life:
         """Accept a result; return whether it counts."""
         if token not in self.issued:
             raise LeaseLost
-        revived = (ErrorKind.WORKER_LOST, ErrorKind.DEVICE)
-        given_up = self.state is Status.ERROR and self.error in revived
-        if self.state not in FINAL or given_up:
+        if self.takes_a_result():
             self._change_hands(Status.DONE)
             self.winner, self.loss, self.error = token, loss, None
         elif token != self.winner and token not in self.late:
             self.late[token] = loss
             self.version += 1
         return token == self.winner
+
+    def takes_a_result(self) -> bool:
+        """Return whether it has not ended, or was only given up."""
+        revived = (ErrorKind.WORKER_LOST, ErrorKind.DEVICE)
+        given_up = self.state is Status.ERROR and self.error in revived
+        return self.state not in FINAL or given_up
 
     def fail(self, token: str, kind: ErrorKind) -> None:
         """Wait for another attempt after a back-off; end if none is left, or none can succeed."""
@@ -234,6 +243,37 @@ class Lives(List[Life]):
                 life.claim(worker, token)
                 return tid
         return None
+
+    def claim_batch(self, worker: str, tokens: list[str], study: int, studies: int) -> list[int]:
+        """Give a worker the oldest trials of a study that it can claim, while they are new.
+
+        Returns their numbers; it gets none rather than one.
+        """
+        oldest = [
+            tid
+            for tid, life in enumerate(self)
+            if tid % studies == study and life.can_be_claimed_by(worker)
+        ][: len(tokens)]
+        row = list(takewhile(lambda tid: self[tid].is_new(), oldest))
+        if len(row) < 2:
+            return []
+        for tid, token in zip(row, tokens):
+            self[tid].claim(worker, token)
+        return row
+
+    def finish_batch(self, losses: dict[str, tuple[int, float]]) -> bool:
+        """Accept the results, by token, of the trials that take one; return whether all did."""
+        taken = {token: each for token, each in losses.items() if self[each[0]].takes_a_result()}
+        for token, (tid, loss) in taken.items():
+            self[tid].finish(token, loss)
+        return len(taken) == len(losses)
+
+    def renew(self, tokens: Iterable[tuple[int, str]]) -> set[str]:
+        """Renew the leases of the claims that still hold their trial; return their tokens."""
+        held = {token for tid, token in tokens if self[tid].is_held_by(token)}
+        for life in self:
+            life.lease_is_over = life.lease_is_over and life.token not in held
+        return held
 
     def copy_one(self, worker: str, token: str, study: int, studies: int) -> int | None:
         """Give a worker a copy of the oldest trial of a study that it can copy; return its number.

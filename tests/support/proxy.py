@@ -19,7 +19,7 @@ from typing import Any, Callable, Iterator, Mapping
 import bson
 
 Command = Mapping[str, Any]
-"""The body of a command; PyMongo sends the documents of an ``insert`` beside it, not in it."""
+"""The body of a command, of an ``update`` with what PyMongo sends beside it: its ``updates``."""
 Drop = Callable[[Command], bool]
 
 _HEADER = struct.Struct("<iiii")  # length, id, id of what it answers, kind of message
@@ -34,6 +34,11 @@ def kind(command: Command) -> str:
         return "post"
     if (name, collection) == ("insert", "fs.chunks"):
         return "upload"
+    if (name, collection) == ("update", "jobs"):
+        changed = str(command["updates"][0]["u"])
+        if "'issued': {" in changed:
+            return "claim batch"
+        return "finish batch" if "'winner': {" in changed else str(name)
     if (name, collection) != ("findAndModify", "jobs"):
         return str(name)
     changes = command["update"][0]["$set"]
@@ -51,6 +56,8 @@ claim: Drop = functools.partial(_is, "claim")
 finish: Drop = functools.partial(_is, "finish")
 heartbeat: Drop = functools.partial(_is, "heartbeat")
 reach: Drop = functools.partial(_is, "reach")
+claim_batch: Drop = functools.partial(_is, "claim batch")
+finish_batch: Drop = functools.partial(_is, "finish batch")
 post: Drop = functools.partial(_is, "post")
 upload: Drop = functools.partial(_is, "upload")
 
@@ -216,7 +223,10 @@ class _Connection(threading.Thread):
             _, number, _, opcode = _HEADER.unpack_from(message)
             if opcode == _OP_MSG:
                 (length,) = struct.unpack_from("<i", message, _BODY)
-                self._asked[number] = bson.decode(message[_BODY : _BODY + length])
+                command = bson.decode(message[_BODY : _BODY + length])
+                if next(iter(command)) == "update":
+                    command["updates"] = _beside(message, _BODY + length)
+                self._asked[number] = command
             self._proxy.wait_to_flow()
             self._server.sendall(message)
 
@@ -228,6 +238,16 @@ class _Connection(threading.Thread):
                 return
             self._proxy.wait_to_flow()
             self._client.sendall(message)
+
+
+def _beside(message: bytes, start: int) -> list[dict[str, Any]]:
+    """Return the documents of the section that begins at ``start``, behind the body.
+
+    It is: a byte for its kind, four for its length, its name up to a zero, the documents.
+    """
+    (length,) = struct.unpack_from("<i", message, start + 1)
+    documents = message.index(b"\0", start + 5) + 1
+    return bson.decode_all(message[documents : start + 1 + length])
 
 
 def _messages(end: socket.socket) -> Iterator[bytes]:

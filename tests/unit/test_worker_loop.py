@@ -23,7 +23,8 @@ from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 from hyperhive.worker import loop
 from hyperhive.worker.objectives.api import Context, Objective, Outcome, Stopped
-from hyperhive.worker.outbox import Entry, Outbox
+from hyperhive.worker.outbox import Outbox
+from hyperhive.worker.running.entry import Entry
 
 Start = Callable[..., Bench]
 

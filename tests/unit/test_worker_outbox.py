@@ -21,13 +21,9 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
-from hyperhive.worker.outbox import (
-    Entry,
-    Outbox,
-    ResultLost,
-    _remove_if_empty,
-    default_directory,
-)
+from hyperhive.worker.outbox import Outbox, ResultLost, default_directory
+from hyperhive.worker.running.entry import Entry
+from hyperhive.worker.running.outbox_folder import remove_if_empty
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULT = {"status": "ok", "loss": 0.25}
@@ -40,7 +36,8 @@ import os, resource, signal, sys
 from bson import ObjectId
 from pathlib import Path
 from hyperhive.store.store import Store
-from hyperhive.worker.outbox import Entry, Outbox
+from hyperhive.worker.outbox import Outbox
+from hyperhive.worker.running.entry import Entry
 
 folder, name, trial_id, token, identity, how = sys.argv[1:]
 entry = Entry(ObjectId(trial_id), token, {"status": "ok", "loss": 0.25}, b"weights" * 100, identity)
@@ -403,7 +400,7 @@ def test_an_outbox_that_another_worker_removes_is_made_again(tmp_path: Path) -> 
             made = pool.submit(Outbox("w", tmp_path).__enter__)
             with pytest.raises(futures.TimeoutError):
                 made.result(0.2)
-            _remove_if_empty(folder)
+            remove_if_empty(folder)
         outbox = made.result(10)
     with pytest.raises(LOCK_IS_HELD), locked(folder / "lock", AT_ONCE):
         pass

@@ -30,7 +30,8 @@ from hyperhive.worker import outbox as outbox_module
 from hyperhive.worker.objectives import saving
 from hyperhive.worker.objectives.api import BadResult
 from hyperhive.worker.objectives.saving import SavedFiles
-from hyperhive.worker.outbox import Entry, Outbox
+from hyperhive.worker.outbox import Outbox
+from hyperhive.worker.running.entry import Entry
 
 UNREACHABLE = "mongodb://127.0.0.1:1/?directConnection=true"
 RESULT = {"status": "ok", "loss": 0.25}

@@ -4,11 +4,13 @@ It is found by its entry point, on the workers' PYTHONPATH, as any package of ob
 of hyperhive knows of it. The environment says what it is to do:
 
 ``HYPERHIVE_FAULTS_AUDIT``     a folder; each process notes there what it kept, what it delivered.
-                               A quick trial goes on while a file ``hold-LEARNING_RATE`` is there.
+                               A trial goes on while a file ``hold-LEARNING_RATE`` is there.
 ``HYPERHIVE_FAULTS_SECONDS``   how long a quick trial takes.
 ``HYPERHIVE_FAULTS_DEAF``      the objective does not ask whether it should stop.
-``HYPERHIVE_FAULTS_DIE_AT``    a step of ``STEPS`` or ``PRUNED`` after which the process kills
-                               itself, once.
+``HYPERHIVE_FAULTS_DIE_AT``    a step of ``STEPS``, ``BATCH`` or ``PRUNED`` after which the process
+                               kills itself, once.
+``HYPERHIVE_FAULTS_KILLER``    a learning rate: each run of a swift trial with it kills its process.
+``HYPERHIVE_FAULTS_FREEZE``    a learning rate: the first swift trial with it freezes its process.
 ``HYPERHIVE_FAULTS_WITHOUT``   ``outbox``: what is taken away.
 """
 
@@ -30,8 +32,9 @@ from hyperhive.store import store as store_module
 from hyperhive.store.blobs import Blobs
 from hyperhive.store.trials.queue import TrialQueue
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
-from hyperhive.worker.outbox import Entry, Outbox, _Unsaved
+from hyperhive.worker.outbox import Outbox, _Unsaved
 from hyperhive.worker.pruning.pruner import Pruner
+from hyperhive.worker.running.entry import Entry
 
 STEPS = {
     "claimed": (TrialQueue, "claim"),
@@ -40,6 +43,15 @@ STEPS = {
     "finished": (TrialQueue, "finish"),
 }
 """After which call of a worker's it dies, by the step's name; ``training`` is in the objective."""
+
+BATCH = {
+    "batch claimed": (TrialQueue, "claim_batch"),
+    "batch kept": (Outbox, "add_batch"),
+    "batch finished": (TrialQueue, "finish_batch"),
+}
+"""The same of a batch of short trials; ``BATCH_HALF`` are two more."""
+
+BATCH_HALF = ("batch half run", "batch half finished")
 
 PRUNED = {
     "pruned": (Pruner, "take_report"),
@@ -61,6 +73,8 @@ _AUDIT = os.environ.get("HYPERHIVE_FAULTS_AUDIT")
 _SECONDS = float(os.environ.get("HYPERHIVE_FAULTS_SECONDS", "0.02"))
 _DEAF = "HYPERHIVE_FAULTS_DEAF" in os.environ
 _DIE_AT = os.environ.get("HYPERHIVE_FAULTS_DIE_AT")
+_KILLER = os.environ.get("HYPERHIVE_FAULTS_KILLER")
+_FREEZE = os.environ.get("HYPERHIVE_FAULTS_FREEZE")
 _WITHOUT = os.environ.get("HYPERHIVE_FAULTS_WITHOUT")
 
 
@@ -134,6 +148,31 @@ def bare(config: Mapping[str, Any], context: Context) -> Outcome:
     return Outcome(result, None)
 
 
+def swift(config: Mapping[str, Any], context: Context) -> Outcome:
+    """Find what was to be found at once, without weights: such trials are claimed in batches."""
+    rate = str(config["learning_rate"])
+    audit("begun", learning_rate=config["learning_rate"])
+    if rate == _KILLER:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if rate == _FREEZE and once("freeze"):
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while is_held(config):
+        time.sleep(0.01)
+    if _DIE_AT == "batch half run" and _unsaved_runs() == 2:
+        die()
+    return Outcome({"status": "ok", "loss": loss_of(config)})
+
+
+def _unsaved_runs() -> int:
+    """Return how many results of this process are kept in memory by a batch."""
+    file = Path(str(_AUDIT)) / f"{os.getpid()}.jsonl"
+    begun = kept = 0
+    for line in file.read_text().splitlines():
+        event = json.loads(line)["event"]
+        begun, kept = begun + (event == "begun"), kept + (event == "kept")
+    return begun - kept - 1
+
+
 def mine(config: Mapping[str, Any], context: Context) -> Outcome:
     """Find a loss as the least that an objective may return, in a space of its own."""
     return Outcome({"status": "ok", "loss": 0.047 + abs(config["hidden"] - 64) / 100})
@@ -156,12 +195,18 @@ def audit(event: str, **facts: Any) -> None:
 
 def die() -> None:
     """Kill this process as a power cut does, once at each step in all processes of a test."""
+    if once(f"died-{_DIE_AT}"):
+        audit("died", step=_DIE_AT)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def once(what: str) -> bool:
+    """Return true the first time that any process of a test asks this."""
     try:
-        os.close(os.open(f"{_AUDIT}/died-{_DIE_AT}", os.O_CREAT | os.O_EXCL))
+        os.close(os.open(f"{_AUDIT}/{what}", os.O_CREAT | os.O_EXCL))
     except FileExistsError:
-        return
-    audit("died", step=_DIE_AT)
-    os.kill(os.getpid(), signal.SIGKILL)
+        return False
+    return True
 
 
 def _after(owner: Any, name: str, act: Callable[..., None]) -> None:
@@ -193,7 +238,7 @@ def _dies_if_pruned(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _dies(result: Any, *_: Any, **__: Any) -> None:
-    if result is not None or _DIE_AT == "kept":  # a claim that found nothing is no step
+    if result not in (None, []) or _DIE_AT in ("kept", "batch kept"):  # no claim of nothing
         die()
 
 
@@ -207,12 +252,39 @@ def _noting_what_is_kept(add: Callable[..., None]) -> Callable[..., None]:
     return noting
 
 
+def _noting_what_is_kept_of_a_batch(add: Callable[..., None]) -> Callable[..., None]:
+    def noting(self: Any, results: Any) -> None:
+        for entry, _ in results:
+            audit("keeping", token=entry.token, loss=entry.result["loss"], weights=None)
+        add(self, results)
+        for entry, _ in results:
+            audit("kept", token=entry.token)
+
+    return noting
+
+
+def _dies_half_way(finish: Callable[..., bool]) -> Callable[..., bool]:
+    """Deliver half of a batch, as a server that is killed on the way, and die."""
+
+    def finishing(self: Any, results: Any) -> bool:
+        finish(self, results[: len(results) // 2])
+        die()
+        return finish(self, results)
+
+    return finishing
+
+
 def _without_journal(options: Callable[[float], dict[str, Any]], timeout: float) -> dict[str, Any]:
     return {**options(timeout), "w": 1, "journal": False}
 
 
 def _keep_in_memory(self: Any, entry: Any, trial: str) -> None:
     self._unsaved.append(_Unsaved(entry, trial, OSError("taken away")))
+
+
+def _keep_all_in_memory(self: Any, results: Any) -> None:
+    for entry, trial in results:
+        _keep_in_memory(self, entry, trial)
 
 
 def take_away(what: str) -> None:
@@ -222,6 +294,7 @@ def take_away(what: str) -> None:
         store_module.client_options = functools.partial(_without_journal, options)
     elif what == "outbox":
         Outbox.add = _keep_in_memory  # type: ignore[method-assign]
+        Outbox.add_batch = _keep_all_in_memory  # type: ignore[method-assign]
     else:
         raise ValueError(what)
 
@@ -230,8 +303,15 @@ if _WITHOUT is not None:
     take_away(_WITHOUT)
 if _AUDIT is not None:
     Outbox.add = _noting_what_is_kept(Outbox.add)  # type: ignore[method-assign]
-if _DIE_AT in STEPS:
-    _after(*STEPS[_DIE_AT], _dies)
+    Outbox.add_batch = _noting_what_is_kept_of_a_batch(  # type: ignore[method-assign]
+        Outbox.add_batch
+    )
+if _DIE_AT in {**STEPS, **BATCH}:
+    _after(*{**STEPS, **BATCH}[_DIE_AT], _dies)
+if _DIE_AT == "batch half finished":
+    TrialQueue.finish_batch = _dies_half_way(  # type: ignore[method-assign]
+        TrialQueue.finish_batch
+    )
 if _DIE_AT in PRUNED:
     owner, name = PRUNED[_DIE_AT]
     setattr(owner, name, _dies_if_pruned(getattr(owner, name)))

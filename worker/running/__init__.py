@@ -1,0 +1,1 @@
+"""Running trials that a worker holds: alone, or several short ones as a batch."""

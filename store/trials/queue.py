@@ -14,9 +14,9 @@ completely or not at all, also on a stand-alone server. All time in it is the se
 a device's clock may be decades off. ``version`` rises with each transition but a heartbeat.
 
 Lost replies. An update whose reply was lost raises ``StoreUnavailable``, and may have happened.
-Calling again is safe for ``post``, ``insert_ended``, ``finish``, ``expire``, ``give_up``,
-``withdraw``, ``cancel_jobs``, ``cancel_all``, ``remove`` and ``delete_all``; after ``claim`` and
-``copy``, ask ``claimed``.
+Calling again is safe for ``post``, ``post_all``, ``insert_ended``, ``finish``, ``expire``,
+``give_up``, ``withdraw``, ``cancel_jobs``, ``cancel_all``, ``remove`` and ``delete_all``; after
+``claim`` and ``copy``, ask ``claimed``.
 
 Other documents. hyperopt's jobs live in this collection too. Those that ``store/hyperopt/`` posts
 have our fields and this life; only that package also writes here, where hyperopt's own API does not
@@ -98,6 +98,16 @@ class TrialQueue(TrialWriter):
     def post(self, draft: Draft) -> bool:
         """Insert a trial as NEW; return False if its ``(exp_key, tid)`` exists already."""
         return self._insert(new_document(draft))
+
+    def post_all(self, drafts: Sequence[Draft]) -> list[Trial]:
+        """Insert trials as NEW; return those whose ``(exp_key, tid)`` did not exist already.
+
+        One that does exist keeps no other from being inserted. After a lost reply some may have
+        been, in any order.
+        """
+        return [
+            Trial.from_document(each) for each in self._insert_all([*map(new_document, drafts)])
+        ]
 
     def insert_ended(
         self,

@@ -12,8 +12,9 @@ from support.thread_workers import claim, claimed, deliver, report, working
 
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of, ranking, why_nothing
-from hyperhive.coordinator.search import Interrupted, NoWorker, Search
+from hyperhive.coordinator.search import Interrupted, Search
 from hyperhive.coordinator.search_trials import FILES_KEPT
+from hyperhive.coordinator.searching.sweep import NoWorker
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Observation, Suggester
 from hyperhive.coordinator.views.study_state import Snapshot
@@ -26,7 +27,7 @@ from hyperhive.store.trials.trial import Trial
 
 @pytest.fixture(autouse=True)
 def _frequent_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hyperhive.coordinator.search._SWEEP_EVERY_S", 0.1)
+    monkeypatch.setattr("hyperhive.coordinator.searching.sweep.SWEEP_EVERY_S", 0.1)
 
 
 def study(trials: int = 6, **fields: Any) -> Study:
@@ -285,7 +286,7 @@ def test_a_lost_workers_trial_is_swept(store: Store, mongo_uri: str) -> None:
 
 def test_suggestions_learn_from_failed_objectives_not_from_failed_devices(store: Store) -> None:
     """An objective's error counts as the worst loss; a lost worker or a cancel does not count."""
-    of = study(9, seed=4, startup=3, max_attempts=1)  # with this seed every history would show
+    of = study(8, seed=4, startup=3, max_attempts=1)  # with this seed every history would show
     for tid in range(6):
         post(store, of, tid)
     for tid in range(3):

@@ -108,8 +108,7 @@ class Search:
                 self._pace.shown(began)
             self._pause(0.0 if self._is_over() else pause)
         self.withdraw_unfinished()
-        # A lost worker's result may have come after its trial was given up: read all once more.
-        self.persist(self._trials.load)
+        self.persist(self._trials.load if self._sweep.finishes else self._trials.load_if_changed)
         if self._sweep.finishes:
             count = self._trials.ended
             have = "has" if count == 1 else "have"

@@ -115,6 +115,15 @@ class SearchTrials:
             for trial in changed
         )
 
+    def load_if_changed(self) -> None:
+        """Read all trials again if one has changed since it ended, by its version.
+
+        A lost worker's result may have come after its trial was given up.
+        """
+        versions = self._store.trials.versions([self._study.name])
+        if any(versions.get(each.id) != each.version for each in self._finished.values()):
+            self.load()
+
     def suggest(self, count: int) -> list[Draft]:
         """Return the next trials to be posted, under the lowest numbers that are free.
 

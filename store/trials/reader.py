@@ -109,7 +109,7 @@ class TrialReader:
         free: Iterable[tuple[int, int | None]],
         only_changed: bool,
     ) -> list[Trial]:
-        """Return known trials of a study as they are now, and those that are new.
+        """Return known trials of a study as they are now, and those that are new, by tid.
 
         An index leads to them, so the others, which have ended, cost nothing.
 
@@ -133,7 +133,8 @@ class TrialReader:
         key = experiment_key(study, purpose)
         which = {"$or": [{"exp_key": key, **part} for part in parts], **A_STUDYS}
         with self._guard():
-            return [Trial.from_document(document) for document in self._jobs.find(which)]
+            documents = list(self._jobs.find(which))
+        return sorted(map(Trial.from_document, documents), key=lambda trial: trial.tid)
 
     def at_rung(self, trial: Trial, rung: str, loss: float, only_full: bool) -> AtRung:
         """Compare a trial's loss with those of the other trials of its study at a rung.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
 
 import pytest
@@ -13,7 +14,7 @@ from support.thread_workers import claim, claimed, deliver, report, working
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of, ranking, why_nothing
 from hyperhive.coordinator.search import Interrupted, Search
-from hyperhive.coordinator.search_trials import FILES_KEPT
+from hyperhive.coordinator.search_trials import FILES_KEPT, SearchTrials
 from hyperhive.coordinator.searching.sweep import NoWorker
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Observation, Suggester
@@ -23,6 +24,7 @@ from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH, ErrorKind, Status
 from hyperhive.store.trials.trial import Trial
+from hyperhive.store.trials.updates import ended_document
 
 
 @pytest.fixture(autouse=True)
@@ -78,8 +80,10 @@ def test_every_trial_is_posted_once_and_counted_once(
     store: Store, mongo_uri: str, workers: int
 ) -> None:
     """A search ends with exactly the tids 0 to N-1, each DONE after one attempt."""
+    snapshots: list[Snapshot] = []
     with working(mongo_uri, workers=workers):
-        trials = search(store, study(9)).run()
+        trials = search(store, study(9), snapshots.append).run()
+    assert snapshots[-1].study.ended == 9  # the last state is always shown
     assert sorted(trial.tid for trial in trials) == list(range(9))
     stored = posted(store)
     assert [trial.tid for trial in stored] == list(range(9))
@@ -121,6 +125,52 @@ def test_waiting_trials_exceed_neither_workers_nor_budget(store: Store, mongo_ur
     with working(mongo_uri, workers=2):
         search(store, study(8), watch).run()
     assert max(waiting) <= 2
+
+
+@pytest.mark.parametrize(("milliseconds", "waiting"), [(20, 4), (100, 1)])
+def test_only_trials_shorter_than_100_ms_are_posted_ahead(
+    store: Store, milliseconds: int, waiting: int
+) -> None:
+    """As many wait as were claimed in the last 100 ms, by the server's clock; but one a worker."""
+    of = study(9)
+    report(store, "one")
+    began = datetime(2026, 1, 2, tzinfo=timezone.utc)
+    for tid in range(4):
+        post(store, of, tid)
+        deliver(store, claimed(store))
+        at = began + timedelta(milliseconds=milliseconds * tid)
+        store.database["jobs"].update_one({"tid": tid}, {"$set": {"issued.0.at": at}})
+    with pytest.raises(Interrupted):
+        search(store, of, **stop_when(lambda snapshot: True)).run()
+    assert [trial.tid for trial in posted(store) if not trial.is_final] == [*range(4, 4 + waiting)]
+
+
+def test_a_look_reads_no_finished_trial_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole one reads the unfinished trials, a quick one only those whose state has changed."""
+    of = study(600)
+    vals = Suggester("random", of.plan.space, 0, 1).suggest(0, [])
+    drafts = [of.suggested(tid, vals) for tid in range(503)]
+    ended = {"result": {"loss": 1.0}, "error": None, "booked": None, "refreshed": None}
+    store.database["jobs"].insert_many(
+        [ended_document(draft, owner="w", **ended) for draft in drafts[:500]]
+    )
+    store.queue.post_all(drafts[500:])
+    trials = SearchTrials(store, of)
+    trials.load()
+    read: list[Any] = []
+    from_document = Trial.from_document
+    monkeypatch.setattr(Trial, "from_document", lambda d: read.append(d["_id"]) or from_document(d))
+    counts = []
+    for step in (lambda: None, lambda: claimed(store), lambda: store.delete_study("s")):
+        step()
+        read.clear()
+        changed = [trials.look(only_changed=True), len(read)]
+        read.clear()
+        counts.append([*changed, trials.look(), len(read)])
+    assert counts == [[0, 0, 0, 3], [1, 1, 0, 3], [0, 0, 0, 0]]
+    assert (trials.posted, trials.ended, len(trials.all())) == (500, 500, 500)
 
 
 def test_the_baseline_is_seen_while_the_search_runs(store: Store) -> None:

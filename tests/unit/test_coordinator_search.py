@@ -114,15 +114,19 @@ def test_as_many_trials_wait_as_workers_live(store: Store, workers: int) -> None
 
 
 def test_waiting_trials_exceed_neither_workers_nor_budget(store: Store, mongo_uri: str) -> None:
-    """While workers claim and finish trials, no more trials wait than there are workers."""
+    """While workers run trials of 100 ms, no more trials wait than there are workers."""
     waiting: list[int] = []
+
+    def act(store: Store, trial: Trial) -> None:
+        time.sleep(0.1)
+        deliver(store, trial)
 
     def watch(snapshot: Snapshot) -> None:
         counts = counts_of(store)
         waiting.append(counts[Status.NEW])
         assert sum(counts.values()) <= 8
 
-    with working(mongo_uri, workers=2):
+    with working(mongo_uri, act, workers=2):
         search(store, study(8), watch).run()
     assert max(waiting) <= 2
 

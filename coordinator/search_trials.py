@@ -127,14 +127,16 @@ class SearchTrials:
     def suggest(self, count: int) -> list[Draft]:
         """Return the next trials to be posted, under the lowest numbers that are free.
 
-        They are ``count`` or, if suggesting takes long, fewer, but at least one.
+        They are ``count``, or fewer: others may have posted some of them, and those that take long
+        to suggest are returned first.
         """
+        free = self._numbers.free(count)  # before the look, so that none is beyond the budget
         moment = latest_claim(self._all.values())
         self.look(only_changed=True)  # what had ended at that moment can now be seen
         known = known_at(moment, self._all.values())
         until = time.monotonic() + _SUGGESTING_S
         drafts: list[Draft] = []
-        for tid in self._numbers.free(count):
+        for tid in (tid for tid in free if tid not in self._all):
             vals = self._suggester.suggest(tid, known)
             known.append(Observation(tid, vals, None))
             drafts.append(self._study.suggested(tid, vals))
@@ -151,7 +153,7 @@ class SearchTrials:
 
         It can be repeated after ``StoreUnavailable``, once the trials were looked at again.
         """
-        posted = self._store.queue.post_all(drafts)
+        posted = self._store.queue.post_all(drafts) if drafts else []
         self._take(posted)
         taken = {draft.tid for draft in drafts} - {trial.tid for trial in posted}
         if taken:  # by another coordinator, or hyperopt itself

@@ -305,7 +305,7 @@ def test_a_missing_number_is_filled(store: Store, mongo_uri: str) -> None:
 
 def test_two_searches_at_once_share_a_study(store: Store, mongo_uri: str) -> None:
     """Two coordinators on one study post no tid twice and none beyond the budget."""
-    of = study(12)
+    of = study(24)
     ends: list[list[int]] = []
 
     def run() -> None:
@@ -318,8 +318,8 @@ def test_two_searches_at_once_share_a_study(store: Store, mongo_uri: str) -> Non
             each.start()
         for each in searches:
             each.join()
-    assert ends == [list(range(12))] * 2
-    assert [(trial.tid, trial.attempts) for trial in posted(store)] == [(n, 1) for n in range(12)]
+    assert ends == [list(range(40))] * 2
+    assert [(trial.tid, trial.attempts) for trial in posted(store)] == [(n, 1) for n in range(40)]
 
 
 # -- trials and servers that fail --------------------------------------------------------------

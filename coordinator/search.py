@@ -186,17 +186,17 @@ class Search:
         """Look at the trials and post what is lacking; return the seconds until the next step."""
         self._look_around()
         unfinished = len(self._trials.unfinished)
-        changed = self._trials.look(only_changed=not is_whole)
+        self._trials.look(only_changed=not is_whole)
         self._apply_rules()
-        pause = self._pace.pause(changed, unfinished)
         count = 0 if self._sweep.finishes else self._lacking()
-        if count <= 0:
-            return pause
-        drafts = self._trials.suggest(count)
-        self._sweep.require_study()
-        if not self._sweep.finishes:
-            self._trials.post(drafts)
-        return pause if len(drafts) == count else 0.0
+        if count > 0:
+            drafts = self._trials.suggest(count)
+            self._sweep.require_study()
+            if not self._sweep.finishes:
+                self._trials.post(drafts)
+                if len(drafts) < count:
+                    return 0.0
+        return self._pace.pause(self._trials.changes, unfinished)
 
     def _lacking(self) -> int:
         """Return how many trials are to be posted now."""

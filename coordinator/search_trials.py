@@ -36,6 +36,8 @@ class SearchTrials:
         plan = study.plan
         self._suggester = Suggester(plan.algorithm, plan.space, plan.seed, plan.startup)
         self._not_ours: set[int] = set()
+        self.changes = 0
+        """How often a look has found a trial claimed, ended, or posted by others."""
         self._begin()
 
     def _begin(self) -> None:
@@ -92,11 +94,10 @@ class SearchTrials:
         self._begin()
         self._take(trials)
 
-    def look(self, only_changed: bool = False) -> int:
+    def look(self, only_changed: bool = False) -> None:
         """Read the unfinished trials again, and those that somebody else has posted.
 
-        Returns how many were claimed, have ended, or are new. One that is gone was deleted, or
-        somebody wrote into it: another is posted in its place.
+        One that is gone was deleted, or somebody wrote into it: another is posted in its place.
 
         Args:
             only_changed: read only those whose state has changed: what else has, and which are
@@ -107,13 +108,11 @@ class SearchTrials:
         found = read(self._study.name, SEARCH, known, free, only_changed)
         if not only_changed:
             self._forget(self._unfinished.keys() - {trial.tid for trial in found})
-        before = dict(self._unfinished)
-        changed = [trial for trial in found if trial != before.get(trial.tid)]
-        self._take(changed)
-        return sum(
-            trial.tid not in before or trial.status is not before[trial.tid].status
-            for trial in changed
-        )
+        for trial in found:
+            before = self._unfinished.get(trial.tid)
+            self.changes += before is None or before.status is not trial.status
+            if trial != before:
+                self._take([trial])
 
     def load_if_changed(self) -> None:
         """Read all trials again if one has changed since it ended, by its version.

@@ -20,6 +20,7 @@ class Pace:
     def __init__(self) -> None:
         self._pause = min(_SHORTEST_S, LONGEST_S)
         self._whole_at = 0.0
+        self._changes = 0
 
     def is_whole(self) -> bool:
         """Return whether the next look is to be a whole one."""
@@ -30,16 +31,18 @@ class Pace:
         took = time.monotonic() - began
         self._whole_at = began + max(LONGEST_S, took / _SHOWING)
 
-    def pause(self, changed: int, unfinished: int) -> float:
+    def pause(self, changes: int, unfinished: int) -> float:
         """Return the seconds until the next look.
 
-        A quarter of the trials must have changed since the last one for the pause to be short: then
-        workers may soon find none waiting.
+        A quarter of the trials must have changed since the last pause for this one to be short:
+        then workers may soon find none waiting.
 
         Args:
-            changed: how many trials were seen to be claimed, to end, or to be posted by others.
+            changes: how often a trial was seen to be claimed, to end, or to be posted by others,
+                since the search began.
             unfinished: how many had not ended before.
         """
+        changed, self._changes = changes - self._changes, changes
         is_busy = changed > 0 and 4 * changed >= unfinished
         self._pause = min(_SHORTEST_S if is_busy else 2 * self._pause, LONGEST_S)
         return self._pause

@@ -62,8 +62,8 @@ def test_pauses_are_short_while_a_quarter_of_the_trials_changes() -> None:
     idle = [pace.pause(0, 8) for _ in range(8)]
     assert idle[-1] == LONGEST_S
     assert pace.pause(1, 8) == LONGEST_S
-    assert pace.pause(2, 8) < LONGEST_S / 10
-    assert pace.pause(1, 8) < LONGEST_S / 10
+    assert pace.pause(3, 8) < LONGEST_S / 10
+    assert pace.pause(4, 8) < LONGEST_S / 10
 
 
 def test_rules_depend_on_when_trials_ended_not_on_when_that_was_seen() -> None:

@@ -1,4 +1,4 @@
-"""Evidence: to be measured.
+"""Evidence: to be written by the run that docs/benchmarks.md reports.
 
     make .venv-peers/.installed .venv-peers-hyperopt/.installed    # the peers
     python benchmarks/dispatch.py [--trials 400] [--repeats 3] [--only-ours]

@@ -1,4 +1,6 @@
-"""Evidence: to be written by the run that docs/benchmarks.md reports.
+"""Evidence: Optuna's journal has 291 random trials a second, 168 with TPE; hyperopt's workers 1.2.
+
+One run of 100 trials on 2 cores. docs/benchmarks.md has hyperhive's, measured beside them.
 
     make .venv-peers/.installed .venv-peers-hyperopt/.installed    # the peers
     python benchmarks/dispatch.py [--trials 400] [--repeats 3] [--only-ours]

@@ -114,5 +114,12 @@ build/wheel/.built: pyproject.toml | $(VENV)/bin/python
 	  --constraint constraints-peers.txt optuna
 	@touch $@
 
+# hyperopt's own workers need an old PyMongo.
+.venv-peers-hyperopt/.installed: constraints-peers-hyperopt.txt
+	$(PYTHON) -m venv .venv-peers-hyperopt
+	.venv-peers-hyperopt/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	  --constraint constraints-peers-hyperopt.txt hyperopt pymongo
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .venv-device .venv-floor .venv-peers build *.egg-info
+	rm -rf $(VENV) .venv-device .venv-floor .venv-peers .venv-peers-hyperopt build *.egg-info

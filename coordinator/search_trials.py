@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+import time
+from typing import Any, Iterable, Mapping, Sequence
 
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.history import History
+from hyperhive.coordinator.planning.stop_rules import Stopping
 from hyperhive.coordinator.ranking import FILES_KEPT, ranking
+from hyperhive.coordinator.searching.claims import RecentClaims
+from hyperhive.coordinator.searching.numbers import Numbers
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Suggester
 from hyperhive.store.errors import LeaseLost
@@ -15,11 +19,15 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import SEARCH, Status
 from hyperhive.store.trials.trial import Trial
 
+_SUGGESTING_S = 0.05
+"""Trials that took so long to suggest together are posted before others are suggested."""
+
 
 class SearchTrials:
-    """The trials of a study's search. Finished ones are read once, unfinished ones at each look.
+    """The trials of a study's search. Finished ones are read once, unfinished ones again and again.
 
-    The store has everything that is here: another process may read it and go on.
+    A look costs no more for thousands of finished trials. The store has everything that is here:
+    another process may read it and go on.
     """
 
     def __init__(self, store: Store, study: Study) -> None:
@@ -27,11 +35,24 @@ class SearchTrials:
         self._study = study
         plan = study.plan
         self._suggester = Suggester(plan.algorithm, plan.space, plan.seed, plan.startup)
-        self._history = History(plan.space)
+        self._not_ours: set[int] = set()
+        self.changes = 0
+        """How often a look has found a trial claimed, ended, or posted by others."""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget all trials."""
+        self._all: dict[int, Trial] = {}
+        self._history = History(self._study.plan.space)
+        self._ordered: tuple[Trial, ...] | None = None
         self._finished: dict[int, Trial] = {}
         self._unfinished: dict[int, Trial] = {}
-        self._not_ours: set[int] = set()
-        self._ordered: tuple[Trial, ...] | None = None
+        self._numbers = Numbers(self._not_ours)
+        self._claims = RecentClaims()
+        self._stopping = Stopping(self._study.plan.rules)
+        self._best: list[Trial] = []  # as many as keep their files
+        self._unranked: list[Trial] = []  # finished, and not yet compared with the best
+        self._with_files: dict[int, Trial] = {}
 
     @property
     def finished(self) -> list[Trial]:
@@ -43,46 +64,110 @@ class SearchTrials:
         """Those that have not ended."""
         return list(self._unfinished.values())
 
+    @property
+    def ended(self) -> int:
+        """How many have ended."""
+        return len(self._finished)
+
+    @property
+    def posted(self) -> int:
+        """How many there are."""
+        return len(self._all)
+
+    @property
+    def recent_claims(self) -> int:
+        """How many were claimed in the last moments, see ``RecentClaims``."""
+        return self._claims.count()
+
     def all(self) -> tuple[Trial, ...]:
         """Return all trials, by tid: the same object until one has changed."""
         if self._ordered is None:
-            trials = {**self._finished, **self._unfinished}
-            self._ordered = tuple(trials[tid] for tid in sorted(trials))
+            self._ordered = tuple(self._all[tid] for tid in sorted(self._all))
         return self._ordered
+
+    def why_stop(self, spent: float) -> str | None:
+        """Return why the plan's rules end the search now, see ``Stopping``."""
+        return self._stopping.why_stop(spent)
 
     def load(self) -> None:
         """Read all trials, whatever was known of them."""
         trials = self._store.trials.find(self._study.name, SEARCH)
-        self._finished, self._unfinished, self._ordered = {}, {}, None
-        self._history = History(self._study.plan.space)
+        self._begin()
         self._take(trials)
 
-    def look(self) -> None:
+    def look(self, only_changed: bool = False) -> None:
         """Read the unfinished trials again, and those that somebody else has posted.
 
         One that is gone was deleted, or somebody wrote into it: another is posted in its place.
+
+        Args:
+            only_changed: read only those whose state has changed: what else has, and which are
+                gone, stays unknown.
         """
-        asked, last = list(self._unfinished), self._next_tid() - 1
-        found = self._store.trials.find(self._study.name, SEARCH, asked, above=last)
-        trials = [trial for trial in found if trial.tid not in self._finished]
-        if trials != list(self._unfinished.values()):
-            for tid in self._unfinished.keys() - {trial.tid for trial in trials}:
-                self._history.forget(tid)
-            self._unfinished, self._ordered = {}, None
-            self._take(trials)
+        read = self._store.trials.again
+        known, free = self._unfinished.values(), self._numbers.gaps()
+        found = read(self._study.name, SEARCH, known, free, only_changed)
+        if not only_changed:
+            self._forget(self._unfinished.keys() - {trial.tid for trial in found})
+        for trial in found:
+            before = self._unfinished.get(trial.tid)
+            self.changes += before is None or before.status is not trial.status
+            if trial != before:
+                self._take([trial])
+
+    def load_if_changed(self) -> None:
+        """Read all trials again if one has changed since it ended, by its version.
+
+        A lost worker's result may have come after its trial was given up.
+        """
+        versions = self._store.trials.versions([self._study.name])
+        if any(versions.get(each.id) != each.version for each in self._finished.values()):
+            self.load()
+
+    def suggest(self, count: int) -> list[Draft]:
+        """Return the next trials to be posted, under the lowest numbers that are free.
+
+        They are ``count``, or fewer: others may have posted some of them, and those that take long
+        to suggest are returned first.
+        """
+        free = self._numbers.free(count)  # before the look, so that none is beyond the budget
+        moment = self._history.latest_claim
+        self.look(only_changed=True)  # what had ended at that moment can now be seen
+        known = self._history.known(moment)
+        until = time.monotonic() + _SUGGESTING_S
+        drafts: list[Draft] = []
+        for tid in (tid for tid in free if tid not in self._all):
+            vals = self._suggester.suggest(tid, known)
+            self._history.expect(tid, vals)
+            drafts.append(self._study.suggested(tid, vals))
+            if time.monotonic() >= until:
+                break
+        return drafts
 
     def post_next(self) -> None:
         """Suggest a configuration and post it under the lowest number that is free."""
-        tid = self._next_tid()
-        moment = self._history.latest_claim
-        self.look()  # what had ended at that moment can now be seen
-        vals = self._suggester.suggest(tid, self._history.known(moment))
-        self._post(self._study.suggested(tid, vals))
+        self.post(self.suggest(1))
+
+    def post(self, drafts: Sequence[Draft]) -> bool:
+        """Post trials; return whether all numbers were free.
+
+        It can be repeated after ``StoreUnavailable``, once the trials were looked at again.
+        """
+        posted = self._store.queue.post_all(drafts) if drafts else []
+        self._take(posted)
+        taken = {draft.tid for draft in drafts} - {trial.tid for trial in posted}
+        if taken:  # by another coordinator, or hyperopt itself
+            found = self._store.trials.find(self._study.name, SEARCH, taken)
+            self._take(found)
+            for tid in taken - {trial.tid for trial in found}:
+                self._not_ours.add(tid)
+                self._numbers.add(tid)
+        return not taken
 
     def post_known(self) -> None:
         """Post the configurations that the plan wants to be run first, unless they are there."""
         for config in self._study.plan.known:
-            if len(self.all()) < self._study.plan.trials:
+            if self.posted < self._study.plan.trials:
                 self.enqueue(config)
 
     def enqueue(self, config: Mapping[str, Any]) -> tuple[int, bool]:
@@ -94,50 +179,65 @@ class SearchTrials:
         is_new = False
         while True:
             self.look()
-            draft = self._study.known(self._next_tid(), config)
+            (tid,) = self._numbers.free(1)
+            draft = self._study.known(tid, config)
             same = [trial.tid for trial in self.all() if trial.config == draft.config]
             if same:
                 return same[0], is_new
             budget = self._study.plan.trials
-            if len(self.all()) >= budget:
+            if self.posted >= budget:
                 raise UsageError(
                     f"study {self._study.name} has no room for another trial: its {budget} trials "
                     "are posted; start it with more"
                 )
-            is_new = self._post(draft)
-
-    def _post(self, draft: Draft) -> bool:
-        is_new = self._store.queue.post(draft)
-        # Read it back: another coordinator may have posted this number first, or hyperopt itself.
-        posted = self._store.trials.find(self._study.name, SEARCH, [draft.tid])
-        self._take(posted)
-        if not posted:
-            self._not_ours.add(draft.tid)
-        return is_new
+            is_new = self.post([draft])
 
     def drop_files(self) -> bool:
         """Drop the weights and artifacts of all trials but the best ``FILES_KEPT``.
 
         Returns False if a trial could not be changed: it was deleted, or somebody wrote into it.
         """
+        self._best = ranking([*self._best, *self._unranked])[:FILES_KEPT]
+        self._unranked = []
+        kept = {trial.tid for trial in self._best}
         all_dropped = True
-        best = {trial.tid for trial in ranking(self._finished.values())[:FILES_KEPT]}
-        for trial in self.finished:
-            if trial.status is Status.DONE and trial.has_files and trial.tid not in best:
-                try:
-                    self._finished[trial.tid] = self._store.drop_files(trial)
-                    self._ordered = None
-                except LeaseLost:
-                    all_dropped = False
+        for tid in self._with_files.keys() - kept:
+            try:
+                dropped = self._store.drop_files(self._with_files[tid])
+            except LeaseLost:
+                all_dropped = False
+                continue
+            del self._with_files[tid]
+            self._all[tid] = self._finished[tid] = dropped
+            self._ordered = None
         return all_dropped
 
-    def _take(self, trials: list[Trial]) -> None:
+    def _take(self, trials: Iterable[Trial]) -> None:
         for trial in trials:
-            known = self._finished if trial.is_final else self._unfinished
-            known[trial.tid] = trial
+            if trial.tid in self._finished:
+                continue
             self._ordered = None
+            self._all[trial.tid] = trial
+            self._numbers.add(trial.tid)
+            self._claims.take(trial)
             self._history.take(trial)
+            if trial.is_final:
+                self._end(trial)
+            else:
+                self._unfinished[trial.tid] = trial
 
-    def _next_tid(self) -> int:
-        used = {*self._finished, *self._unfinished, *self._not_ours}
-        return next(tid for tid in range(len(used) + 1) if tid not in used)
+    def _end(self, trial: Trial) -> None:
+        self._unfinished.pop(trial.tid, None)
+        self._finished[trial.tid] = trial
+        self._stopping.take(trial)
+        self._unranked.append(trial)
+        if trial.status is Status.DONE and trial.has_files:
+            self._with_files[trial.tid] = trial
+
+    def _forget(self, tids: Iterable[int]) -> None:
+        """Forget unfinished trials that are gone."""
+        for tid in tids:
+            self._ordered = None
+            del self._unfinished[tid], self._all[tid]
+            self._history.forget(tid)
+            self._numbers = Numbers([*self._all, *self._not_ours])

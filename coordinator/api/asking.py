@@ -12,8 +12,8 @@ from hyperhive.common.errors import UsageError
 from hyperhive.common.text import storable
 from hyperhive.coordinator.api.connection import patiently
 from hyperhive.coordinator.api.leases import DEVICE, Leases
-from hyperhive.coordinator.search import COLLECT_EVERY_S
 from hyperhive.coordinator.search_trials import SearchTrials
+from hyperhive.coordinator.searching.sweep import COLLECT_EVERY_S
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyFailed, StudyRun
 from hyperhive.coordinator.views.study_state import Snapshot
@@ -211,7 +211,7 @@ class Asker:
         self._clean_up(self._trials)
         try:
             is_finishing = stored.finishing or self._stops(study, self._trials, stored.extended)
-            if is_finishing or len(self._trials.finished) >= study.plan.trials:
+            if is_finishing or self._trials.ended >= study.plan.trials:
                 self._conclude(study)
                 return None
         except StudyExtended:  # since it was read: it goes on
@@ -232,7 +232,7 @@ class Asker:
         """Return whether a rule of the study ends it, and note that in the store."""
         rules = study.plan.rules
         spent = 0.0 if rules.max_time is None else self._store.studies.spend(self._name)
-        why = rules.why_stop(trials.finished, spent)
+        why = trials.why_stop(spent)
         if why is not None:
             self._store.studies.finish(self._name, why, extended)
         return why is not None
@@ -252,7 +252,7 @@ class Asker:
 
     def _post_next(self, trials: SearchTrials) -> bool:
         """Post a trial if the budget has room; return whether it had."""
-        has_room = self._study is not None and len(trials.all()) < self._study.plan.trials
+        has_room = self._study is not None and trials.posted < self._study.plan.trials
         if has_room:
             trials.post_next()
         return has_room

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import operator
 import re
+from bisect import bisect_right, insort
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Iterable, Mapping
 
 from hyperhive.common.errors import UsageError
 from hyperhive.common.values import number
 from hyperhive.common.wording import in_words
-from hyperhive.coordinator.ranking import best_of, ranking
+from hyperhive.coordinator.ranking import best_of
 from hyperhive.store.trials.draft import Goal
 from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.trial import Trial
@@ -86,25 +87,56 @@ class StopRules:
             patience,
         )
 
-    def why_stop(self, ended: Sequence[Trial], spent: float) -> str | None:
-        """Return why a search is to stop, None if it is not.
+    def why_stop(self, ended: Iterable[Trial], spent: float) -> str | None:
+        """Return why a search with these trials is to stop, see ``Stopping``."""
+        stopping = Stopping(self)
+        for trial in ended:
+            stopping.take(trial)
+        return stopping.why_stop(spent)
+
+
+class Stopping:
+    """Whether the rules of a study end its search, as its trials end one by one.
+
+    Args:
+        rules: of the study.
+    """
+
+    def __init__(self, rules: StopRules) -> None:
+        self._rules = rules
+        self._reached: Trial | None = None  # the first to end of those that reached the target
+        self._best: Trial | None = None
+        self._ends: list[tuple[float, int]] = []  # of those that are done, in order
+
+    def take(self, trial: Trial) -> None:
+        """Take a trial that has ended, once."""
+        if trial.status is not Status.DONE:
+            return
+        insort(self._ends, end_of(trial))
+        if best_of([trial]) is None:
+            return
+        self._best = best_of([trial] if self._best is None else [trial, self._best])
+        target, first = self._rules.target, self._reached
+        if target is not None and target.is_met(trial):
+            self._reached = trial if first is None else min(trial, first, key=end_of)
+
+    def why_stop(self, spent: float) -> str | None:
+        """Return why the search is to stop, None if it is not.
 
         Args:
-            ended: its trials that have ended.
             spent: seconds for which coordinators have run it.
         """
-        done = [trial for trial in ended if trial.status is Status.DONE]
-        if self.target is not None:
-            reached = [trial for trial in ranking(done) if self.target.is_met(trial)]
-            if reached:
-                return self.target.reached(min(reached, key=end_of))
-        if self.max_time is not None and spent >= self.max_time:
-            return f"the time is over: it was {_time_in_words(self.max_time)} (max_time)"
-        best = best_of(done)
-        if self.patience is not None and best is not None:
-            later = sum(end_of(trial) > end_of(best) for trial in done)
-            if later >= self.patience:
-                return f"{later} trials ended without a better one than {best.title} (patience)"
+        rules = self._rules
+        if rules.target is not None and self._reached is not None:
+            return rules.target.reached(self._reached)
+        if rules.max_time is not None and spent >= rules.max_time:
+            return f"the time is over: it was {_time_in_words(rules.max_time)} (max_time)"
+        if rules.patience is not None and self._best is not None:
+            later = len(self._ends) - bisect_right(self._ends, end_of(self._best))
+            if later >= rules.patience:
+                return (
+                    f"{later} trials ended without a better one than {self._best.title} (patience)"
+                )
         return None
 
 
@@ -134,7 +166,7 @@ def _time_in_words(seconds: float) -> str:
     return f"{seconds / _UNITS[unit]:g} {unit}"
 
 
-def end_of(trial: Trial) -> tuple[Any, int]:
+def end_of(trial: Trial) -> tuple[float, int]:
     """Return what orders trials by their end; results that were delivered at once by number."""
     at = trial.refresh_time
     return (at.timestamp() if at is not None else 0.0, trial.tid)

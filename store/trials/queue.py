@@ -15,9 +15,9 @@ for itself: see ``hyperhive.store.trials.batches``. All time in it is the server
 device's clock may be decades off. ``version`` rises with each transition but a heartbeat.
 
 Lost replies. An update whose reply was lost raises ``StoreUnavailable``, and may have happened.
-Calling again is safe for ``post``, ``insert_ended``, ``finish``, ``expire``, ``give_up``,
-``withdraw``, ``cancel_jobs``, ``cancel_all``, ``remove``, ``renew``, ``finish_batch`` and
-``delete_all``; after ``claim`` and ``copy``, ask ``claimed``; after ``claim_batch``,
+Calling again is safe for ``post``, ``post_all``, ``insert_ended``, ``finish``, ``expire``,
+``give_up``, ``withdraw``, ``cancel_jobs``, ``cancel_all``, ``remove``, ``renew``, ``finish_batch``
+and ``delete_all``; after ``claim`` and ``copy``, ask ``claimed``; after ``claim_batch``,
 ``claimed_batch``.
 
 Other documents. hyperopt's jobs live in this collection too. Those that ``store/hyperopt/`` posts
@@ -98,6 +98,16 @@ class TrialQueue(TrialBatches):
     def post(self, draft: Draft) -> bool:
         """Insert a trial as NEW; return False if its ``(exp_key, tid)`` exists already."""
         return self._insert(new_document(draft))
+
+    def post_all(self, drafts: Sequence[Draft]) -> list[Trial]:
+        """Insert trials as NEW; return those whose ``(exp_key, tid)`` did not exist already.
+
+        One that does exist keeps no other from being inserted. After a lost reply some may have
+        been, in any order.
+        """
+        return [
+            Trial.from_document(each) for each in self._insert_all([*map(new_document, drafts)])
+        ]
 
     def insert_ended(
         self,

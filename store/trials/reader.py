@@ -85,7 +85,6 @@ class TrialReader:
         study: str,
         purpose: str | None = None,
         tids: Iterable[int] | None = None,
-        above: int | None = None,
     ) -> list[Trial]:
         """Return a study's trials by tid.
 
@@ -93,17 +92,49 @@ class TrialReader:
             study: its name.
             purpose: the only one, if given.
             tids: the only ones, if given.
-            above: if given with ``tids``, all above this one too.
         """
         keys = experiment_keys(study) if purpose is None else [experiment_key(study, purpose)]
         which: _Document = {"exp_key": {"$in": keys}, **A_STUDYS}
         if tids is not None:
             which["tid"] = {"$in": list(tids)}
-        if above is not None:
-            which["$or"] = [{"tid": which.pop("tid")}, {"tid": {"$gt": above}}]
         with self._guard():
             documents = list(self._jobs.find(which).sort("tid", ASCENDING))
         return [Trial.from_document(document) for document in documents]
+
+    def again(
+        self,
+        study: str,
+        purpose: str,
+        known: Iterable[Trial],
+        free: Iterable[tuple[int, int | None]],
+        only_changed: bool,
+    ) -> list[Trial]:
+        """Return known trials of a study as they are now, and those that are new, by tid.
+
+        An index leads to them, so the others, which have ended, cost nothing.
+
+        Args:
+            study: its name.
+            purpose: of the trials.
+            known: unfinished ones.
+            free: ranges of tids that no trial has had so far: the first, and the one after the
+                last, or None for no end.
+            only_changed: leave out the known ones whose state is as it was.
+        """
+        tids: dict[Status, list[int]] = {}
+        for trial in known:
+            tids.setdefault(trial.status, []).append(trial.tid)
+        parts: list[_Document] = [
+            {"tid": {"$in": each}, **({"state": {"$ne": int(status)}} if only_changed else {})}
+            for status, each in tids.items()
+        ]
+        for first, end in free:
+            parts.append({"tid": {"$gte": first, **({} if end is None else {"$lt": end})}})
+        key = experiment_key(study, purpose)
+        which = {"$or": [{"exp_key": key, **part} for part in parts], **A_STUDYS}
+        with self._guard():
+            documents = list(self._jobs.find(which))
+        return sorted(map(Trial.from_document, documents), key=lambda trial: trial.tid)
 
     def at_rung(self, trial: Trial, rung: str, loss: float, only_full: bool) -> AtRung:
         """Compare a trial's loss with those of the other trials of its study at a rung.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Sequence
 
 from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.server.client import Guard
@@ -15,6 +15,9 @@ from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import either, literal
 
 _Document = Dict[str, Any]
+
+_IS_THERE = 11000
+"""The server's error code for a duplicate key."""
 
 
 class TrialWriter:
@@ -32,6 +35,21 @@ class TrialWriter:
             except DuplicateKeyError:
                 return False
         return True
+
+    def _insert_all(self, documents: Sequence[_Document]) -> list[_Document]:
+        """Insert trials; return those whose ``(exp_key, tid)`` did not exist already."""
+        with self._guard():
+            try:
+                self._jobs.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                found = error.details or {}
+                if found.get("writeConcernErrors"):  # like a reply that was lost
+                    raise AutoReconnect(found["writeConcernErrors"][0].get("errmsg", "")) from error
+                if {each["code"] for each in found["writeErrors"]} != {_IS_THERE}:
+                    raise
+                there = {each["index"] for each in found["writeErrors"]}
+                return [each for at, each in enumerate(documents) if at not in there]
+        return list(documents)
 
     def _update(
         self, which: _Document, changes: _Document, sort: list[Any] | None = None

@@ -44,3 +44,28 @@ def test_03_a_coordinator_killed_while_posting(own_fleet: Fleet) -> None:
         assert suggested["s"] == suggested["calm"]
         assert len({str(vals) for vals in suggested["s"]}) == trials
     assert "Traceback" not in worker.said() + last.stderr
+
+
+@pytest.mark.long
+def test_03_a_coordinator_killed_while_it_posts_in_bulk(own_fleet: Fleet) -> None:
+    """Trials that end at once are posted ahead, many at a time; kill -9 leaves no gap and no twin.
+
+    Two coordinators run the study at once, so that numbers are taken by the other one.
+    """
+    fleet, trials = own_fleet, 150
+    workers = [fleet.worker(seconds="0") for _ in range(2)]
+    with fleet.store() as store:
+        steady = fleet.coordinator("s", trials)
+        for posted in (10, 40, 70, 100):
+            coordinator = fleet.coordinator("s", trials)
+            until(lambda n=posted: len(store.trials.find("s", SEARCH)) >= n, "the next posts")
+            coordinator.signal(signal.SIGKILL)
+            coordinator.end()
+            if posted == 70:
+                steady.signal(signal.SIGKILL)
+                steady.end()
+        last = fleet.search("s", trials)
+        assert last.returncode == 0
+        check(store, "s", trials, fleet.audit, fleet.outbox)
+        check_result(store, "s")
+    assert "Traceback" not in "".join(worker.said() for worker in workers) + last.stderr

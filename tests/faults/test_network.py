@@ -17,6 +17,10 @@ from support.fleet import Fleet, answers, running
 from support.home import until
 from support.proxy import Command, Proxy
 
+from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.search_trials import SearchTrials
+from hyperhive.coordinator.spaces.parsing import parse
+from hyperhive.coordinator.study import Study
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import OPERATION_TIMEOUT_S, Store
@@ -25,6 +29,7 @@ from hyperhive.store.trials.terms import SEARCH, Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 
+SPACE = {"x": {"distribution": "uniform", "low": 0, "high": 1}}
 TIMEOUT_S = 0.5
 LATENESS_S = 4.0
 """How late a thread of a busy machine may be: less than it takes whatever knows no time-out."""
@@ -120,6 +125,26 @@ def test_05_a_post_whose_reply_is_lost_is_safe_to_ask_again(
             post()
         assert not post()
     assert len(store.trials.find("s")) == 1
+
+
+def test_05_a_bulk_whose_reply_is_lost_is_completed_by_the_next(
+    store: Store, mongo_uri: str, between: Proxy
+) -> None:
+    """What was inserted is found, what was not is a gap, which is filled: each number once."""
+    study = Study(Plan("s", objective="mine", space=parse(SPACE), trials=9), None, {})
+    between.drop = proxy.every_second(proxy.post)
+    with Store(between.uri(mongo_uri)) as through:
+        trials = SearchTrials(through, study)
+        with pytest.raises(StoreUnavailable):
+            trials.post(trials.suggest(6))
+        # As if the server had ended in the middle of the bulk: it inserts in any order.
+        store.database["jobs"].delete_many({"tid": {"$in": [1, 4]}})
+        trials.look()
+        drafts = trials.suggest(4)
+        assert [draft.tid for draft in drafts] == [1, 4, 6, 7]
+        assert trials.post(drafts)
+        assert [trial.tid for trial in trials.all()] == [*range(8)]
+    assert tuple(store.trials.find("s")) == trials.all()
 
 
 def losing_each_claim_and_finish() -> proxy.Drop:

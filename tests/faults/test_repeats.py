@@ -14,7 +14,7 @@ import pytest
 from support import proxy
 from support.fleet import Fleet, abandon, running
 from support.home import Program, until
-from support.proxy import Proxy
+from support.proxy import Command, Proxy
 from support.thread_workers import working
 
 from hyperhive.coordinator.planning.plan import Plan
@@ -153,14 +153,19 @@ def test_28_lost_replies_lose_no_repeat(
     """That to the post of one, and the first to each decision of the study."""
     monkeypatch.setattr("hyperhive.coordinator.search._RECONNECT_S", 0.01)
     decisions = proxy.every_second(lambda command: "decided." in str(command.get("update")))
-    second_repeat = PLAN.trials + 1
-    between.drop = lambda command: (
-        decisions(command) or (proxy.post(command) and between.carried["post"] == second_repeat)
-    )
+    searched: list[int] = []  # the posts before the first decision are of the search
+
+    def drop(command: Command) -> bool:
+        if not searched and "decided." in str(command.get("update")):
+            searched.append(between.carried["post"])
+        posts = between.carried["post"] if proxy.post(command) else None
+        return decisions(command) or posts in [before + 1 for before in searched]
+
+    between.drop = drop
     with working(mongo_uri, deliver, objective="noisy"), Store(between.uri(mongo_uri)) as through:
         result = run(through, tmp_path)
     assert between.dropped == {"post": 1, "findAndModify": 2}
-    assert between.carried["post"] == PLAN.trials + 6
+    assert between.carried["post"] == searched[0] + 6
     each_ran_once(store)
     assert len(result.repeated) == 3
     assert result.winner.tid == result.repeated[0].trial

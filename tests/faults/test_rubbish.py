@@ -127,8 +127,8 @@ def test_21_rubbish_in_a_trial_stops_nobody(
     store: Store, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The study ends, and other workers, status and dashboard go on."""
-    monkeypatch.setattr("hyperhive.coordinator.search._SWEEP_EVERY_S", 0.1)
-    monkeypatch.setattr("hyperhive.coordinator.search.POLL_S", 0.01)
+    monkeypatch.setattr("hyperhive.coordinator.searching.sweep.SWEEP_EVERY_S", 0.1)
+    monkeypatch.setattr("hyperhive.coordinator.searching.pace.LONGEST_S", 0.01)
     trials = len(RUBBISH) + 5
     plan = Plan("s", DatasetRequest("digits"), trials=trials, startup=len(RUBBISH) // 2)
     study = Study(plan, "hash", {})

@@ -38,6 +38,19 @@ def finish(store: Store, trial: Trial) -> bool:
     return store.queue.finish(trial.id, str(trial.token), {"loss": 0.25})
 
 
+def test_a_bulk_posts_all_but_the_numbers_that_are_taken(store: Store) -> None:
+    """By a trial that runs, or by a document of hyperopt's; both stay, and the others are new."""
+    running = held(store, tid=1)
+    foreign = {"exp_key": "s", "tid": 3, "state": 0, "misc": {"cmd": ["domain_attachment", "x"]}}
+    store.database["jobs"].insert_one(foreign)
+    drafts = [Draft("s", tid, {"x": tid}, {"x": tid}, objective="lenet5") for tid in range(5)]
+    posted = store.queue.post_all(drafts)
+    assert [trial.tid for trial in posted] == [0, 2, 4]
+    assert store.queue.post_all(drafts) == []
+    assert store.trials.find("s") == [posted[0], running, *posted[1:]]
+    assert store.database["jobs"].find_one({"tid": 3}) == foreign
+
+
 def cancel(store: Store) -> Trial:
     """Ask for the end of the study's one unfinished trial; return it as it is then."""
     (unfinished,) = [trial for trial in store.trials.find("s") if not trial.is_final]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Callable
 
 from hyperhive.common.signals import StopRequest
-from hyperhive.coordinator import search as module
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.search import Interrupted, Search, Snapshot
+from hyperhive.coordinator.searching import pace, sweep
 from hyperhive.coordinator.study import Study
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.store import Store
@@ -60,9 +60,9 @@ def coordinator_alone(uri: str, seconds: float) -> Growth:
     """Poll and sweep as often as a coordinator does whose trials nobody takes."""
     study = Study(Plan("idle", DatasetRequest("digits")), "hash", {})
     faster = 1000.0
-    usual = (module.POLL_S, module._SWEEP_EVERY_S, module.COLLECT_EVERY_S)
-    polls_a_second = 1 / module.POLL_S
-    module.POLL_S, module._SWEEP_EVERY_S, module.COLLECT_EVERY_S = (s / faster for s in usual)
+    usual = (pace.LONGEST_S, sweep.SWEEP_EVERY_S, sweep.COLLECT_EVERY_S)
+    polls_a_second = 1 / pace.LONGEST_S
+    pace.LONGEST_S, sweep.SWEEP_EVERY_S, sweep.COLLECT_EVERY_S = (s / faster for s in usual)
     try:
         with Store(uri) as store:
             store.ensure_indexes()
@@ -85,7 +85,7 @@ def coordinator_alone(uri: str, seconds: float) -> Growth:
 
             return _growth(store, live, seconds)
     finally:
-        module.POLL_S, module._SWEEP_EVERY_S, module.COLLECT_EVERY_S = usual
+        pace.LONGEST_S, sweep.SWEEP_EVERY_S, sweep.COLLECT_EVERY_S = usual
 
 
 def _growth(store: Store, live: Callable[[float], int], seconds: float) -> Growth:

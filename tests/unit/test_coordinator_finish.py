@@ -31,7 +31,7 @@ from hyperhive.worker.claiming import _is_near_end
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hyperhive.coordinator.search._SWEEP_EVERY_S", 0.1)
+    monkeypatch.setattr("hyperhive.coordinator.searching.sweep.SWEEP_EVERY_S", 0.1)
     monkeypatch.setattr(
         "hyperhive.coordinator.views.picture.draw", lambda file, *_: file.touch() or file
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
 
 import pytest
@@ -13,8 +14,9 @@ from support.thread_workers import claim, claimed, deliver, report, working
 from hyperhive.coordinator.algorithms.known import Known, Observation
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of, ranking, why_nothing
-from hyperhive.coordinator.search import Interrupted, NoWorker, Search
-from hyperhive.coordinator.search_trials import FILES_KEPT
+from hyperhive.coordinator.search import Interrupted, Search
+from hyperhive.coordinator.search_trials import FILES_KEPT, SearchTrials
+from hyperhive.coordinator.searching.sweep import NoWorker
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Suggester
 from hyperhive.coordinator.views.study_state import Snapshot
@@ -23,11 +25,12 @@ from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH, ErrorKind, Status
 from hyperhive.store.trials.trial import Trial
+from hyperhive.store.trials.updates import ended_document
 
 
 @pytest.fixture(autouse=True)
 def _frequent_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hyperhive.coordinator.search._SWEEP_EVERY_S", 0.1)
+    monkeypatch.setattr("hyperhive.coordinator.searching.sweep.SWEEP_EVERY_S", 0.1)
 
 
 def study(trials: int = 6, **fields: Any) -> Study:
@@ -78,8 +81,10 @@ def test_every_trial_is_posted_once_and_counted_once(
     store: Store, mongo_uri: str, workers: int
 ) -> None:
     """A search ends with exactly the tids 0 to N-1, each DONE after one attempt."""
+    snapshots: list[Snapshot] = []
     with working(mongo_uri, workers=workers):
-        trials = search(store, study(9)).run()
+        trials = search(store, study(9), snapshots.append).run()
+    assert snapshots[-1].study.ended == 9  # the last state is always shown
     assert sorted(trial.tid for trial in trials) == list(range(9))
     stored = posted(store)
     assert [trial.tid for trial in stored] == list(range(9))
@@ -110,17 +115,68 @@ def test_as_many_trials_wait_as_workers_live(store: Store, workers: int) -> None
 
 
 def test_waiting_trials_exceed_neither_workers_nor_budget(store: Store, mongo_uri: str) -> None:
-    """While workers claim and finish trials, no more trials wait than there are workers."""
+    """While workers run trials of 100 ms, no more trials wait than there are workers."""
     waiting: list[int] = []
+
+    def act(store: Store, trial: Trial) -> None:
+        time.sleep(0.1)
+        deliver(store, trial)
 
     def watch(snapshot: Snapshot) -> None:
         counts = counts_of(store)
         waiting.append(counts[Status.NEW])
         assert sum(counts.values()) <= 8
 
-    with working(mongo_uri, workers=2):
+    with working(mongo_uri, act, workers=2):
         search(store, study(8), watch).run()
     assert max(waiting) <= 2
+
+
+@pytest.mark.parametrize(("milliseconds", "waiting"), [(20, 4), (100, 1)])
+def test_only_trials_shorter_than_100_ms_are_posted_ahead(
+    store: Store, milliseconds: int, waiting: int
+) -> None:
+    """As many wait as were claimed in the last 100 ms, by the server's clock; but one a worker."""
+    of = study(9)
+    report(store, "one")
+    began = datetime(2026, 1, 2, tzinfo=timezone.utc)
+    for tid in range(4):
+        post(store, of, tid)
+        deliver(store, claimed(store))
+        at = began + timedelta(milliseconds=milliseconds * tid)
+        store.database["jobs"].update_one({"tid": tid}, {"$set": {"issued.0.at": at}})
+    with pytest.raises(Interrupted):
+        search(store, of, **stop_when(lambda snapshot: True)).run()
+    assert [trial.tid for trial in posted(store) if not trial.is_final] == [*range(4, 4 + waiting)]
+
+
+def test_a_look_reads_no_finished_trial_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole one reads the unfinished trials, a quick one only those whose state has changed."""
+    of = study(600)
+    vals = Suggester("random", of.plan.space, 0, 1).suggest(0, Known(of.plan.space))
+    drafts = [of.suggested(tid, vals) for tid in range(503)]
+    ended = {"result": {"loss": 1.0}, "error": None, "booked": None, "refreshed": None}
+    store.database["jobs"].insert_many(
+        [ended_document(draft, owner="w", **ended) for draft in drafts[:500]]
+    )
+    store.queue.post_all(drafts[500:])
+    trials = SearchTrials(store, of)
+    trials.load()
+    read: list[Any] = []
+    from_document = Trial.from_document
+    monkeypatch.setattr(Trial, "from_document", lambda d: read.append(d["_id"]) or from_document(d))
+    counts = []
+    for step in (lambda: None, lambda: claimed(store), lambda: store.delete_study("s")):
+        step()
+        read.clear()
+        trials.look(only_changed=True)
+        quickly = len(read)
+        trials.look()
+        counts.append((trials.changes, quickly, len(read) - quickly))
+    assert counts == [(0, 0, 3), (1, 1, 3), (1, 0, 0)]
+    assert (trials.posted, trials.ended, len(trials.all())) == (500, 500, 500)
 
 
 def test_the_baseline_is_seen_while_the_search_runs(store: Store) -> None:
@@ -223,8 +279,14 @@ def test_weights_are_dropped_while_the_search_goes_on(store: Store, mongo_uri: s
 def test_a_stopped_search_goes_on_where_it_was(store: Store, mongo_uri: str) -> None:
     """An interrupted search completes the same study: its tids, its values, none run twice."""
     of = study(8, algorithm="random")
-    with working(mongo_uri):
-        stopped = stop_when(lambda snapshot: snapshot.study.ended >= 3)
+    stopped = stop_when(lambda snapshot: snapshot.study.ended >= 3)
+
+    def act(store: Store, trial: Trial) -> None:
+        if trial.tid >= 4:
+            stopped["stop"].wait(60)
+        deliver(store, trial)
+
+    with working(mongo_uri, act):
         with pytest.raises(Interrupted):
             search(store, of, **stopped).run()
         before = {trial.tid: trial for trial in posted(store) if trial.is_final}
@@ -253,7 +315,7 @@ def test_a_missing_number_is_filled(store: Store, mongo_uri: str) -> None:
 
 def test_two_searches_at_once_share_a_study(store: Store, mongo_uri: str) -> None:
     """Two coordinators on one study post no tid twice and none beyond the budget."""
-    of = study(12)
+    of = study(24)
     ends: list[list[int]] = []
 
     def run() -> None:
@@ -266,8 +328,8 @@ def test_two_searches_at_once_share_a_study(store: Store, mongo_uri: str) -> Non
             each.start()
         for each in searches:
             each.join()
-    assert ends == [list(range(12))] * 2
-    assert [(trial.tid, trial.attempts) for trial in posted(store)] == [(n, 1) for n in range(12)]
+    assert ends == [list(range(24))] * 2
+    assert [(trial.tid, trial.attempts) for trial in posted(store)] == [(n, 1) for n in range(24)]
 
 
 # -- trials and servers that fail --------------------------------------------------------------
@@ -288,7 +350,7 @@ def test_a_lost_workers_trial_is_swept(store: Store, mongo_uri: str) -> None:
 
 def test_suggestions_learn_from_failed_objectives_not_from_failed_devices(store: Store) -> None:
     """An objective's error counts as the worst loss; a lost worker or a cancel does not count."""
-    of = study(9, seed=4, startup=3, max_attempts=1)  # with this seed every history would show
+    of = study(8, seed=4, startup=3, max_attempts=1)  # with this seed every history would show
     for tid in range(6):
         post(store, of, tid)
     for tid in range(3):

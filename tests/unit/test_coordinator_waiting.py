@@ -11,7 +11,8 @@ from support.thread_workers import claim, claimed, report
 
 from hyperhive.common.console import Screen
 from hyperhive.coordinator.planning.plan import Plan
-from hyperhive.coordinator.search import Interrupted, NoWorker, Search
+from hyperhive.coordinator.search import Interrupted, Search
+from hyperhive.coordinator.searching.sweep import NoWorker
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.dashboard import Dashboard
 from hyperhive.coordinator.views.fleet import FleetReader
@@ -30,7 +31,7 @@ LACKING = "for objective mine: 2 workers are here without it; install its packag
 
 @pytest.fixture(autouse=True)
 def _frequent_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hyperhive.coordinator.search._SWEEP_EVERY_S", 0.1)
+    monkeypatch.setattr("hyperhive.coordinator.searching.sweep.SWEEP_EVERY_S", 0.1)
 
 
 def study(store: Store, objective: str = "mine", trials: int = 6) -> Study:
@@ -207,7 +208,7 @@ def test_a_worker_that_was_resumed_is_not_waited_for(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It runs a trial while another waits: that is known before its record is read again."""
-    monkeypatch.setattr("hyperhive.coordinator.search._SWEEP_EVERY_S", 600.0)
+    monkeypatch.setattr("hyperhive.coordinator.searching.sweep.SWEEP_EVERY_S", 600.0)
     of = study(store, "lenet5")
     here(store, "nano-12-abcdef", paused="paused, by anna@studio", order="token")
     seen: list[str | None] = []

@@ -1,0 +1,1 @@
+"""The parts of a search: the sweep, the trials beside it, the pace of its polls."""

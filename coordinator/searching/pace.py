@@ -1,0 +1,48 @@
+"""How long a search pauses between two looks at its trials, and how often it is shown."""
+
+from __future__ import annotations
+
+import time
+
+LONGEST_S = 0.1
+_SHORTEST_S = 0.004
+_SHOWING = 0.1
+"""The largest share of the time that may go into showing a search: thousands of trials take some
+time to count and rank."""
+
+
+class Pace:
+    """The pauses of a search: short ones while many of its trials change, else ``LONGEST_S``.
+
+    A whole look, which is shown, is due every ``LONGEST_S``, or later if showing takes long.
+    """
+
+    def __init__(self) -> None:
+        self._pause = min(_SHORTEST_S, LONGEST_S)
+        self._whole_at = 0.0
+        self._changes = 0
+
+    def is_whole(self) -> bool:
+        """Return whether the next look is to be a whole one."""
+        return time.monotonic() >= self._whole_at
+
+    def shown(self, began: float) -> None:
+        """Note that the search was shown now; ``began`` is when that began, ``time.monotonic``."""
+        took = time.monotonic() - began
+        self._whole_at = began + max(LONGEST_S, took / _SHOWING)
+
+    def pause(self, changes: int, unfinished: int) -> float:
+        """Return the seconds until the next look.
+
+        A quarter of the trials must have changed since the last pause for this one to be short:
+        then workers may soon find none waiting.
+
+        Args:
+            changes: how often a trial was seen to be claimed, to end, or to be posted by others,
+                since the search began.
+            unfinished: how many had not ended before.
+        """
+        changed, self._changes = changes - self._changes, changes
+        is_busy = changed > 0 and 4 * changed >= unfinished
+        self._pause = min(_SHORTEST_S if is_busy else 2 * self._pause, LONGEST_S)
+        return self._pause

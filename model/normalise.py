@@ -25,8 +25,8 @@ class Normaliser:
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
         scale, shift = scale_and_shift(mean, std)
-        self._scale = scale.float().reshape(1, -1, 1, 1).to(device)
-        self._shift = shift.float().reshape(1, -1, 1, 1).to(device)
+        self.scale = scale.float().reshape(1, -1, 1, 1).to(device)
+        self.shift = shift.float().reshape(1, -1, 1, 1).to(device)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 ``[N, C, H, W]`` for ``[N, C, H, W]`` in 0..255, uint8 or float32.
@@ -36,7 +36,7 @@ class Normaliser:
         """
         if images.device.type == "cpu":
             images = images.contiguous(memory_format=torch.channels_last)
-        return images.float() * self._scale - self._shift
+        return images.float() * self.scale - self.shift
 
 
 def to_tensor(images: np.ndarray, device: torch.device) -> torch.Tensor:

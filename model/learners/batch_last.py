@@ -93,10 +93,13 @@ def gradient_of_maps(by_values: torch.Tensor, layer: Layer) -> torch.Tensor:
     return by_maps
 
 
-def where_positive(gradient: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+def where_positive(
+    gradient: torch.Tensor, values: torch.Tensor, out: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return the gradient where values are above 0, and 0 elsewhere."""
     # torch.where, and a product with a mask, take several times as long.
-    result: torch.Tensor = torch.ops.aten.threshold_backward(gradient, values, 0)
+    to = {} if out is None else {"grad_input": out}
+    result: torch.Tensor = torch.ops.aten.threshold_backward(gradient, values, 0, **to)
     return result
 
 
@@ -135,6 +138,8 @@ def _to_largest(gradient: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     to_a, to_b, to_c, to_d = _quarters(result)
     lower = where_positive(gradient, torch.maximum(c, d) - torch.maximum(a, b))
     upper = gradient - lower
-    torch.sub(upper, to_b.copy_(where_positive(upper, b - a)), out=to_a)
-    torch.sub(lower, to_d.copy_(where_positive(lower, d - c)), out=to_c)
+    where_positive(upper, b - a, out=to_b)
+    torch.sub(upper, to_b, out=to_a)
+    where_positive(lower, d - c, out=to_d)
+    torch.sub(lower, to_d, out=to_c)
     return result

@@ -65,6 +65,8 @@ def convolve(maps: torch.Tensor, layer: Layer) -> Convolved:
 def add_gradient(convolved: Convolved, layer: Layer, gradient: torch.Tensor) -> torch.Tensor:
     """Add a layer's gradient to it; return the gradient of the convolution's values.
 
+    It overwrites these values.
+
     Args:
         convolved: what ``convolve`` returned.
         layer: the layer.
@@ -132,14 +134,16 @@ def _quarters(maps: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 
 def _to_largest(gradient: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Give each gradient to the largest of its four values; to the first, if several are."""
+    """Give each gradient to the largest of its four values; to the first, if several are.
+
+    It overwrites the values, which are in the cache.
+    """
     a, b, c, d = _quarters(values)
-    result = torch.empty_like(values)
-    to_a, to_b, to_c, to_d = _quarters(result)
+    right, lower_right = b - a, d - c
     lower = where_positive(gradient, torch.maximum(c, d) - torch.maximum(a, b))
     upper = gradient - lower
-    where_positive(upper, b - a, out=to_b)
-    torch.sub(upper, to_b, out=to_a)
-    where_positive(lower, d - c, out=to_d)
-    torch.sub(lower, to_d, out=to_c)
-    return result
+    where_positive(upper, right, out=b)
+    torch.sub(upper, b, out=a)
+    where_positive(lower, lower_right, out=d)
+    torch.sub(lower, d, out=c)
+    return values

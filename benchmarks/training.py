@@ -43,6 +43,7 @@ from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.download import simpsons_archive
 from hyperhive.model.data.image_tree import ImageTree
 from hyperhive.model.learners import cpu
+from hyperhive.model.learners.autograd import AutogradLearner
 from hyperhive.model.lenet import LeNet5
 from hyperhive.model.metrics import evaluate
 from hyperhive.model.normalise import to_tensor
@@ -214,9 +215,15 @@ def _print_profile(archive: Path) -> None:
     data, matrix = _data(archive), torch.rand(1024, 1024)
     peak = 2 * 1024**3 / min(_seconds(lambda: matrix @ matrix) for _ in range(20))
     count = len(data.dataset.train_images)
-    seconds = min(_seconds(lambda: train(_config("none", 0, 1), data)) for _ in range(5))
-    rate = _operations(data.dataset) * count / seconds
+    epoch = functools.partial(train, _config("none", 0, 1), data)
+    by_hand, by_autograd = [], []
+    for _ in range(5):
+        by_hand.append(_seconds(epoch))
+        with mock.patch.object(training, "new_learner", AutogradLearner):
+            by_autograd.append(_seconds(epoch))
+    rate = _operations(data.dataset) * count / min(by_hand)
     print(f"\na core's peak {peak / 1e9:.0f} GFLOP/s, a slot {rate / 1e9:.1f}: {rate / peak:.0%}")
+    print(f"an epoch by autograd takes {min(by_autograd) / min(by_hand):.2f} times as long")
     for augment in AUGMENTATIONS:
         spent: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         with contextlib.ExitStack() as patches:

@@ -1,8 +1,8 @@
 """Convolution with pooling, and its gradient, for maps of few channels on a CPU.
 
 Maps are float32 ``[rows, channels, columns, N]``: the images of a batch are the last dimension, so
-every operation runs along rows of many independent numbers. PyTorch's own kernels are made for many
-channels; with LeNet-5's 3, 6 and 16 they take twice the time (``benchmarks/training.py``).
+every operation runs along rows of many independent numbers, whatever the number of channels.
+PyTorch's own kernels are made for more channels than LeNet-5's 3, 6 and 16.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """LeNet-5's steps on a CPU, without autograd.
 
-The loss is that of autograd and ``torch.optim.SGD`` but for the order in which numbers are added.
-What those do around the kernels is a sixth of a step of theirs (``benchmarks/training.py``).
+Weights are those of autograd and ``torch.optim.SGD`` but for the order in which numbers are added.
+Those take 1.4 times as long (``benchmarks/training.py``): for the small maps of LeNet-5, what is
+done around the kernels counts.
 """
 
 from __future__ import annotations

@@ -40,21 +40,29 @@ def evaluate(
         labels: int64 ``[N]`` on the same device.
         normalise: the normalisation that the model was trained with.
     """
+    return evaluation(logits_of(model, images, normalise), labels)
+
+
+def logits_of(model: torch.nn.Module, images: torch.Tensor, normalise: Normaliser) -> torch.Tensor:
+    """Return logits ``[N, classes]`` of a model in evaluation mode; restore its mode."""
     was_training = model.training
     model.eval()
     with torch.no_grad():
         logits = torch.cat([model(normalise(batch)) for batch in images.split(_BATCH)])
-        loss = functional.cross_entropy(logits, labels).item()
-        probabilities = functional.softmax(logits, dim=1)
-        predicted = logits.argmax(dim=1)
-        # One number for each pair of true and predicted class, so that one bincount counts them.
-        pairs = labels * logits.shape[1] + predicted
-        confusion = torch.bincount(pairs.cpu(), minlength=logits.shape[1] ** 2)
     model.train(was_training)
+    return logits
+
+
+def evaluation(logits: torch.Tensor, labels: torch.Tensor) -> Evaluation:
+    """Compare logits, float32 ``[N, classes]``, with labels, int64 ``[N]``."""
+    predicted = logits.argmax(dim=1)
+    # One number for each pair of true and predicted class, so that one bincount counts them.
+    pairs = labels * logits.shape[1] + predicted
+    confusion = torch.bincount(pairs.cpu(), minlength=logits.shape[1] ** 2)
     return Evaluation(
-        loss=loss,
+        loss=functional.cross_entropy(logits, labels).item(),
         accuracy=(predicted == labels).float().mean().item(),
         logits=logits.cpu().numpy(),
-        probabilities=probabilities.cpu().numpy(),
+        probabilities=functional.softmax(logits, dim=1).cpu().numpy(),
         confusion=confusion.reshape(logits.shape[1], -1).tolist(),
     )

@@ -21,22 +21,24 @@ class Normaliser:
         mean: of each channel, in 0..1.
         std: standard deviation of each channel, in 0..1, above 0.
         device: where the images will be.
+
+    ``scale`` and ``shift`` are float32 ``[1, C, 1, 1]``: pixels become ``pixels * scale - shift``.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
         scale, shift = scale_and_shift(mean, std)
-        self._scale = scale.float().reshape(1, -1, 1, 1).to(device)
-        self._shift = shift.float().reshape(1, -1, 1, 1).to(device)
+        self.scale = scale.float().reshape(1, -1, 1, 1).to(device)
+        self.shift = shift.float().reshape(1, -1, 1, 1).to(device)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 ``[N, C, H, W]`` for ``[N, C, H, W]`` in 0..255, uint8 or float32.
 
         On a CPU the result has channels-last order, in which oneDNN's convolutions take a fifth to
-        a third less time (``benchmarks/epoch.py``). MPS has given wrong results with that order.
+        a third less time. MPS has given wrong results with that order.
         """
         if images.device.type == "cpu":
             images = images.contiguous(memory_format=torch.channels_last)
-        return images.float() * self._scale - self._shift
+        return images.float() * self.scale - self.shift
 
 
 def to_tensor(images: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Callable, Iterator
 
 import torch
-from torch.nn import functional
 
 from hyperhive.model.augment import CameraAugmentation
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.learners import Learner, new_learner
 from hyperhive.model.lenet import LeNet5
-from hyperhive.model.metrics import evaluate
+from hyperhive.model.metrics import evaluation
 from hyperhive.model.normalise import Normaliser, to_tensor
 
 
@@ -116,16 +116,16 @@ def train(
     random = torch.Generator().manual_seed(config.seed)
     augment = CameraAugmentation(random) if config.augment == "camera" else None
     model = _initial_model(config.seed, data)
-    steps = config.epochs * math.ceil(len(images) / config.batch_size)
-    optimiser = _Optimiser(model, config, steps)
+    learner = new_learner(model, data.normalise, config.momentum)
+    rates = _rates(config, config.epochs * math.ceil(len(images) / config.batch_size))
     epochs: list[Epoch] = []
     for number in range(1, config.epochs + 1):
         started_at = time.perf_counter()
         batches = _batches(images, labels, config.batch_size, random, augment)
-        train_loss = _run_epoch(model, optimiser, data.normalise, batches, should_stop)
+        train_loss = _run_epoch(learner, rates, batches, should_stop)
         loss, accuracy = None, None
         if len(held_images) and math.isfinite(train_loss):
-            validation = evaluate(model, held_images, held_labels, data.normalise)
+            validation = evaluation(learner.logits(held_images), held_labels)
             loss, accuracy = validation.loss, validation.accuracy
         epochs.append(Epoch(number, train_loss, loss, accuracy, time.perf_counter() - started_at))
         report(epochs[-1])
@@ -134,26 +134,11 @@ def train(
     return Trained(model, epochs)
 
 
-class _Optimiser:
-    """SGD with the configuration's learning rate schedule, which changes at each step."""
-
-    def __init__(self, model: LeNet5, config: TrainConfig, steps: int) -> None:
-        def factor(step: int) -> float:
-            if config.schedule == "constant":
-                return 1.0
-            return (1 + math.cos(math.pi * step / steps)) / 2
-
-        self._sgd = torch.optim.SGD(
-            model.parameters(), lr=config.learning_rate, momentum=config.momentum
-        )
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._sgd, factor)
-
-    def step(self, loss: torch.Tensor) -> None:
-        """Take one step against the gradient of the loss."""
-        self._sgd.zero_grad()
-        loss.backward()
-        self._sgd.step()
-        self._schedule.step()
+def _rates(config: TrainConfig, steps: int) -> Iterator[float]:
+    """Yield the learning rate of each step."""
+    for step in range(steps):
+        share = (1 + math.cos(math.pi * step / steps)) / 2 if config.schedule == "cosine" else 1.0
+        yield config.learning_rate * share
 
 
 def _initial_model(seed: int, data: TrainingData) -> LeNet5:
@@ -178,9 +163,8 @@ def _batches(
 
 
 def _run_epoch(
-    model: LeNet5,
-    optimiser: _Optimiser,
-    normalise: Normaliser,
+    learner: Learner,
+    rates: Iterator[float],
     batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
     should_stop: Callable[[], bool],
 ) -> float:
@@ -190,11 +174,9 @@ def _run_epoch(
     for batch, labels in batches:
         if should_stop():
             raise TrainingStopped
-        loss = functional.cross_entropy(model(normalise(batch)), labels)
-        optimiser.step(loss)
-        value = loss.item()
-        if not math.isfinite(value):
-            return value
-        total += value * len(labels)
+        loss = learner.step(batch, labels, next(rates))
+        if not math.isfinite(loss):
+            return loss
+        total += loss * len(labels)
         seen += len(labels)
     return total / seen

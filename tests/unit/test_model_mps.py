@@ -11,6 +11,8 @@ import pytest
 import torch
 from support.stripes import config, stripes
 
+from hyperhive.model import training
+from hyperhive.model.learners.autograd import AutogradLearner
 from hyperhive.model.normalise import to_tensor
 from hyperhive.model.training import TrainingData, train
 
@@ -49,8 +51,11 @@ class OnlyWhatMpsHas(modes.TorchDispatchMode):  # type: ignore[misc,name-defined
 
 
 @pytest.mark.parametrize("augment", ["none", "camera"])
-def test_training_computes_nothing_in_float64(augment: str) -> None:
+def test_training_computes_nothing_in_float64(
+    augment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No operation uses float64, from augmentation to the last epoch's validation."""
+    monkeypatch.setattr(training, "new_learner", AutogradLearner)  # as on a GPU
     data = TrainingData(stripes(), CPU)
     with OnlyWhatMpsHas() as seen:
         trained = train(config(epochs=1, augment=augment), data)

@@ -1,0 +1,22 @@
+"""What takes a training's steps: by hand for LeNet-5 on a CPU, else by autograd."""
+
+from __future__ import annotations
+
+from typing import Union
+
+from torch import nn
+
+from hyperhive.model.learners.autograd import AutogradLearner
+from hyperhive.model.learners.cpu import CpuLearner
+from hyperhive.model.lenet import LeNet5
+from hyperhive.model.normalise import Normaliser
+
+Learner = Union[AutogradLearner, CpuLearner]
+
+
+def new_learner(model: nn.Module, normalise: Normaliser, momentum: float) -> Learner:
+    """Return what trains a model with SGD on the device that it is on."""
+    is_on_cpu = next(model.parameters()).device.type == "cpu"
+    if is_on_cpu and type(model) is LeNet5:  # not one of benchmarks/variants.py
+        return CpuLearner(model, normalise, momentum)
+    return AutogradLearner(model, normalise, momentum)

@@ -20,7 +20,8 @@ def best_of(trials: Iterable[Trial]) -> Trial | None:
 
 def winner_of(ranked: Sequence[Trial], winner: int | None) -> Trial | None:
     """Return the trial of that number or, until a winner is known, the first; None without any."""
-    return next((trial for trial in ranked if trial.tid == winner), ranked[0] if ranked else None)
+    first = ranked[0] if ranked else None
+    return first if winner is None else next((t for t in ranked if t.tid == winner), first)
 
 
 def ranking(trials: Iterable[Trial]) -> list[Trial]:

@@ -50,8 +50,8 @@ class SearchTrials:
         return self._ordered
 
     def load(self) -> None:
-        """Read all trials, whatever was known of them."""
-        trials = self._store.trials.find(self._study.name, SEARCH)
+        """Read all trials, whatever was known of them: of histories only the last entry."""
+        trials = self._store.trials.find(self._study.name, SEARCH, in_short=True)
         self._finished, self._unfinished, self._ordered = {}, {}, None
         self._take(trials)
 

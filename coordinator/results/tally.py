@@ -11,7 +11,7 @@ import copy
 from collections import Counter
 from typing import Any, Iterable, List, Sequence, Tuple
 
-from hyperhive.coordinator.ranking import finite_loss, ranking
+from hyperhive.coordinator.ranking import usable_loss
 from hyperhive.store.trials.terms import SEARCH, Status
 from hyperhive.store.trials.trial import Trial
 
@@ -33,12 +33,12 @@ def measured(trials: Iterable[Trial]) -> list[tuple[Trial, float]]:
     A trial that diverged has none, whatever its worker reported. Nor has one that was pruned: what
     it had then is not what it could have come to.
     """
-    whole = [trial for trial in trials if not (trial.diverged or trial.pruned)]
-    accuracies = [(trial, trial.accuracy) for trial in whole]
+    accuracies = [(trial, trial.accuracy) for trial in trials]
     return [
         (trial, accuracy)
         for trial, accuracy in accuracies
         if accuracy is not None and 0 <= accuracy <= 1
+        if not (trial.diverged or trial.pruned)
     ]
 
 
@@ -165,8 +165,9 @@ class Tally:
         self.pruned += sign * (trial.pruned and trial.status is Status.DONE)
         if trial.status is Status.ERROR or trial.diverged:
             change(self.bad, key, trial)
-        if ranking([trial]):
-            change(self.ranked, (finite_loss(trial), *key), trial)
+        loss = usable_loss(trial)
+        if loss is not None:
+            change(self.ranked, (loss, *key), trial)
         for _, accuracy in measured([trial]):
             change(self.points, key, (trial.tid, round(accuracy, 4)))
 
@@ -240,9 +241,8 @@ def _remove(entries: Sorted, key: Any, value: Any) -> None:
 
 def _latest(entries: Sorted, key: Any, trial: Trial, sign: int) -> Sorted:
     """Return the last ``RECENT`` entries, with one more or without one; the list is not changed."""
+    if sign > 0 and (not entries or entries[-1][0] < key):  # as most come
+        return [*entries[1 - RECENT :], (key, trial)]
     changed = list(entries)
-    if sign < 0:
-        _remove(changed, key, trial)
-    else:
-        _add(changed, key, trial)
+    (_add if sign > 0 else _remove)(changed, key, trial)
     return changed[-RECENT:]

@@ -125,7 +125,9 @@ class TrialReader:
             loss: of the trial; it may be infinite.
             only_full: compare only with trials that are done and were not pruned.
         """
-        which: _Document = {"exp_key": trial.exp_key, "_id": {"$ne": trial.id}, **A_STUDYS}
+        # Not {"_id": {"$ne": ...}}: the server would go through the trials of all studies by _id.
+        is_other = {"$ne": ["$_id", {"$literal": trial.id}]}
+        which: _Document = {"exp_key": trial.exp_key, "$expr": is_other, **A_STUDYS}
         if only_full:
             which.update({"state": int(Status.DONE), "result.pruned": {"$ne": True}})
         is_number = {"$in": [{"$type": "$loss"}, ["int", "long", "double"]]}

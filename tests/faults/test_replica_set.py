@@ -21,7 +21,7 @@ def test_killed_primaries_lose_no_result_and_count_none_twice(home: Home, tmp_pa
     with replica_set(tmp_path / "members") as members:
         fleet = Fleet(home, uri=members.uri)
         # An attempt may be charged for each claim whose reply a killed primary owes.
-        coordinator = fleet.coordinator("s", TRIALS, attempts=20)
+        coordinator = fleet.coordinator("s", TRIALS, "--no-refit", attempts=20)
         workers = [fleet.worker(seconds="0.3") for _ in range(3)]
         kills = 0
         killed_at = time.monotonic()

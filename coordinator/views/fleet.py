@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, Callable, Iterable, Mapping
 
 from hyperhive.common.values import mapping, number, whole
@@ -190,11 +189,22 @@ class FleetReader:
             known = {trial.id: state.tally.known(trial.id) for trial in changed}
             news = [trial for trial in changed if trial != known[trial.id]]
             if news:
-                gone = {id(known[trial.id]) for trial in news}
-                trials = [*(trial for trial in state.trials if id(trial) not in gone), *news]
-                # A study's tids are numbers: to ask for each in Python would take the longest.
-                key = (lambda t: order(t.tid)) if state.is_experiment else attrgetter("tid")
-                states[name] = replace(state, trials=tuple(sorted(trials, key=key)))
+                states[name] = replace(state, trials=_with(state.trials, news, known))
+
+
+def _with(
+    trials: tuple[Trial, ...], news: list[Trial], known: Mapping[Any, Trial | None]
+) -> tuple[Trial, ...]:
+    """Return trials by tid, with news in place of what was known of the same.
+
+    Most news are of the last trials: then the others need not be sorted, which takes the longest.
+    """
+    instead = {id(known[trial.id]): trial for trial in news}
+    kept = [instead.get(id(trial), trial) for trial in trials]
+    added = sorted((t for t in news if known[t.id] is None), key=lambda t: order(t.tid))
+    if added and kept and order(added[0].tid) < order(kept[-1].tid):
+        return tuple(sorted((*kept, *added), key=lambda t: order(t.tid)))
+    return (*kept, *added)
 
 
 def _shown(state: StudyState) -> StudyState:

@@ -62,10 +62,11 @@ test-device: $(call STAMP,test) $(LANES:%=.venv-%/.installed)
 test-arm64: $(call STAMP,test)
 	bash tests/arm64.sh $(CURDIR)/$(BIN)/python
 
-# Checks Dockerfiles, compose.yaml and shell scripts with their own tools.
+# Checks Dockerfiles, compose.yaml, the Kubernetes manifest and shell scripts with their own tools.
 check-deploy: $(call STAMP,deploy)
 	$(BIN)/hadolint Dockerfile docs/jetson/Dockerfile
-	$(BIN)/shellcheck deploy/*.sh tests/*.sh
+	$(BIN)/shellcheck deploy/*.sh deploy/slurm/*.sbatch tests/*.sh
+	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
 	HYPERHIVE_USER=1000:1000 $(BIN)/docker-compose --profile '*' config --quiet
 
 # Runs compose.yaml, as root, with podman and replaced images: docs/fleet.md says what it needs.

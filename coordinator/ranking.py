@@ -20,7 +20,8 @@ def best_of(trials: Iterable[Trial]) -> Trial | None:
 
 def winner_of(ranked: Sequence[Trial], winner: int | None) -> Trial | None:
     """Return the trial of that number or, until a winner is known, the first; None without any."""
-    return next((trial for trial in ranked if trial.tid == winner), ranked[0] if ranked else None)
+    first = ranked[0] if ranked else None
+    return first if winner is None else next((t for t in ranked if t.tid == winner), first)
 
 
 def ranking(trials: Iterable[Trial]) -> list[Trial]:
@@ -28,14 +29,19 @@ def ranking(trials: Iterable[Trial]) -> list[Trial]:
 
     One that was pruned has none: its loss is that of a part of it.
     """
-    whole = [trial for trial in trials if not (trial.diverged or trial.pruned)]
-    usable = [trial for trial in whole if finite_loss(trial) is not None]
+    usable = [trial for trial in trials if usable_loss(trial) is not None]
     return sorted(usable, key=lambda trial: (trial.loss, trial.tid))
+
+
+def usable_loss(trial: Trial) -> float | None:
+    """Return the loss by which a trial is ranked; None if it is not."""
+    return None if trial.diverged or trial.pruned else finite_loss(trial)
 
 
 def finite_loss(trial: Trial) -> float | None:
     """Return a trial's loss if it is finite, else None: a NaN cannot be ordered."""
-    return trial.loss if trial.loss is not None and math.isfinite(trial.loss) else None
+    loss = trial.loss
+    return loss if loss is not None and math.isfinite(loss) else None
 
 
 def why_nothing(trials: list[Trial]) -> str:

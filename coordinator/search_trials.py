@@ -90,8 +90,8 @@ class SearchTrials:
         return self._stopping.why_stop(spent)
 
     def load(self) -> None:
-        """Read all trials, whatever was known of them."""
-        trials = self._store.trials.find(self._study.name, SEARCH)
+        """Read all trials, whatever was known of them: of histories only the last entry."""
+        trials = self._store.trials.find(self._study.name, SEARCH, in_short=True)
         self._begin()
         self._take(trials)
 

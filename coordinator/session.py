@@ -132,7 +132,8 @@ def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
             raise StudyWithdrawn(
                 f"study {stored.name} was cancelled, and cannot be finished any more"
             )
-        if stored.result is None and best_of(store.trials.find(stored.name, SEARCH)) is None:
+        found = store.trials.find(stored.name, SEARCH, in_short=True)
+        if stored.result is None and best_of(found) is None:
             raise NothingToFinish(
                 f"study {stored.name} has no trial with a result yet: wait for the first one, or "
                 f"run `hyperhive study cancel {stored.name}`"

@@ -140,7 +140,7 @@ def best_without_model(store: Store, name: str) -> Trial | None:
     study = store.study(name)
     if study.model is not None:
         return None
-    return best_of_study(study, store.trials.find(name, SEARCH))
+    return best_of_study(study, store.trials.find(name, SEARCH, in_short=True))
 
 
 def describe_trial(store: Store, name: str, trial: Trial) -> Text:
@@ -150,7 +150,7 @@ def describe_trial(store: Store, name: str, trial: Trial) -> Text:
     reason = result.get("why_no_model")
     state = f"trial {trial.tid}{_so_far(study.cancelled)}"
     if result:
-        ended = [each for each in store.trials.find(name, SEARCH) if each.is_final]
+        ended = [each for each in store.trials.find(name, SEARCH, in_short=True) if each.is_final]
         state = f"ended, {counted(len(ended), 'trial')}"
     lines = {
         "study": f"{name} on {store.address}",

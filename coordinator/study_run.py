@@ -325,7 +325,7 @@ class StudyRun:
         card = result["card"] and Card.from_json(result["card"])
         if card:
             self._its_maker().write(self._store.blobs.get(weights), card)
-        trials = self._store.trials.find(stored.name, SEARCH)
+        trials = self._store.trials.find(stored.name, SEARCH, in_short=True)
         winners = [trial for trial in trials if trial.tid == result["winner"]]
         if not winners:
             its_model = f"; its model is in {self._folder}" if card else ""

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _RECONNECT_LIMIT_S = 5.0
 _FIRST_POLL_S = 0.02
-_POLL_LIMIT_S = 1.0
+_POLL_LIMIT_S = 0.5
 
 
 class Worker:

@@ -21,7 +21,7 @@ from hyperhive.coordinator.planning.stop_rules import end_of
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.study import Study as PlannedStudy
 from hyperhive.coordinator.study_run import StudyRun, open_study
-from hyperhive.coordinator.views.study_state import Snapshot, Watch
+from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch
 from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.coordinator.views.terminal import opening, showing
 from hyperhive.model.data.dataset import Dataset
@@ -211,7 +211,8 @@ class _Watching:
         self._local = local
         self._on_trial_end = on_trial_end
         self._console = console
-        self._ended = {t.id for t in self._trials() if t.is_final}
+        self._ended = {t.id for t in self._trials(in_short=True) if t.is_final}
+        self._seen: StudyState | None = None
 
     @contextlib.contextmanager
     def shown(self, goal: Goal) -> Iterator[Watch]:
@@ -231,21 +232,24 @@ class _Watching:
 
     def end(self, result: Result) -> None:
         """Tell how the search ended; a late result may have come since it was last looked at."""
-        self._pass_on(self._trials())
+        self._pass_on(self._trials(in_short=True))
         if self._console is not None:
             self._console.print(summary(result), soft_wrap=True)
 
     def _look(self, snapshot: Snapshot) -> None:
         if self._local is not None:
             self._local.raise_if_failed()
-        self._pass_on(snapshot.study.searched)
+        if snapshot.study is not self._seen:  # it is the same while nothing changed
+            self._seen = snapshot.study
+            self._pass_on(snapshot.study.searched)
 
     def _pass_on(self, trials: Sequence[Trial]) -> None:
-        ended = [trial for trial in trials if trial.is_final and trial.id not in self._ended]
-        for trial in sorted(ended, key=end_of):
+        new = [trial.tid for trial in trials if trial.id not in self._ended and trial.is_final]
+        for trial in sorted(self._trials(new) if new else [], key=end_of):  # with their histories
             self._ended.add(trial.id)
             if self._on_trial_end is not None:
                 self._on_trial_end(self._study, StudyTrial.of(trial, self._study))
 
-    def _trials(self) -> list[Trial]:
-        return self._study.store.trials.find(self._study.name, SEARCH)
+    def _trials(self, tids: list[int] | None = None, in_short: bool = False) -> list[Trial]:
+        find = self._study.store.trials.find
+        return find(self._study.name, SEARCH, tids, in_short=in_short)

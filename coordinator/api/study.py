@@ -43,6 +43,7 @@ from hyperhive.model.model_files import WEIGHTS_FILE
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trials.terms import ASK, SEARCH
+from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.outbox import Outbox
 
 LEASE_S = 60.0
@@ -102,9 +103,11 @@ class Study:
 
         Of a study that has ended with repeats, the one that they chose.
         """
-        best = best_of_study(self._stored(), self.store.trials.find(self._name, SEARCH))
-        found = [] if best is None else with_refits(self.store, [best])
-        return next((StudyTrial.of(trial, self) for trial in found), None)
+        best = self._best(self._stored())
+        if best is None:
+            return None
+        found = self.store.trials.find(self._name, SEARCH, [best.tid])  # with its history
+        return next((StudyTrial.of(each, self) for each in with_refits(self.store, found)), None)
 
     @property
     def repeats(self) -> list[Repeated]:
@@ -275,7 +278,7 @@ class Study:
         lines = [f"study {self._name} ({state}): {ended} of {stored.spec['trials']} trials ended"]
         if stored.finish_reason is not None:
             lines.append(f"ended by: {stored.finish_reason}")
-        best = best_of_study(stored, self.store.trials.find(self._name, SEARCH))
+        best = self._best(stored)
         repeated = repeated_of(stored.result)
         if best is not None:
             found = in_words({**best.metrics, "loss": best.loss})
@@ -284,6 +287,11 @@ class Study:
             lines.append(f"      {in_words(best.hyperparameters)}")
         lines += [f"{label}: {said}" for label, said in repeat_lines(repeated).items()]
         return "\n".join(lines)
+
+    def _best(self, stored: StoredStudy) -> Trial | None:
+        """Return the best trial, of its history only the last entry."""
+        found = self.store.trials.find(self._name, SEARCH, in_short=True)
+        return best_of_study(stored, found)
 
     def _stored(self) -> StoredStudy:
         return self.store.study(self._name)

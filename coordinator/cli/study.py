@@ -102,7 +102,7 @@ def delete(
             experiment.delete(store, name)
             tell(f"experiment {name!r} deleted")
             return
-        trials = len(store.trials.find(name))
+        trials = len(store.trials.find(name, in_short=True))
         if not trials:
             store.study(name)  # raises NotFound if it does not exist
         if not yes:

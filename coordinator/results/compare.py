@@ -85,7 +85,8 @@ def compare(store: Store, names: Sequence[str]) -> Comparison:
     if len(names) < 2:
         raise UsageError("name two studies or more to compare")
     studies = [Study.stored(name, store.study(name).spec) for name in names]
-    trials = [[t for t in store.trials.find(name, SEARCH) if t.is_final] for name in names]
+    found = [store.trials.find(name, SEARCH, in_short=True) for name in names]
+    trials = [[trial for trial in each if trial.is_final] for each in found]
     devices = {each.id: each.device for each in store.workers.recent(KEPT_S)}
     standings = [_standing(*each, devices) for each in zip(studies, trials)]
     why = _why_not_ranked(studies)

@@ -44,7 +44,7 @@ def rows(store: Store, study: str) -> list[Row]:
     where nothing describes its device. Raises ``NotFound`` if there is no such study.
     """
     store.study(study)
-    trials = store.trials.find(study)
+    trials = store.trials.find(study, in_short=True)
     devices = {each.id: each.device for each in store.workers.recent(KEPT_S)}
     ordered = sorted(trials, key=lambda trial: (_place(trial.purpose), trial.tid))
     labels = {label for trial in trials for label in _not_as_configured(trial)}

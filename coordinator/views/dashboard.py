@@ -6,14 +6,16 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Callable, Dict
 
 from hyperhive.common.text import printable, shortened
 from hyperhive.common.wording import percent
 from hyperhive.coordinator.results.repeated import repeat_lines
+from hyperhive.coordinator.results.tally import measured, values
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
-from hyperhive.coordinator.views.study_state import StudyState, measured
+from hyperhive.coordinator.views.study_state import StudyState
 from hyperhive.coordinator.views.wording import (
     ago,
     counts,
@@ -149,7 +151,7 @@ def content(fleet: Fleet, chosen: StudyState | None) -> _Json:
         "incidents": [
             _text(f"{study.title}: {line}")
             for study in fleet.studies
-            for line in incidents(study.trials, fleet.overdue)
+            for line in incidents(study.tally.notable, fleet.overdue)
         ],
     }
 
@@ -168,7 +170,7 @@ def _line(study: StudyState) -> _Json:
 def _details(study: StudyState) -> _Json:
     best, test = study.best, study.test_accuracy
     untuned, usual = study.untuned_accuracy, study.usual_accuracy
-    failed = [trial for trial in study.trials if trial.status is Status.ERROR]
+    failed = [trial for trial in study.tally.notable if trial.status is Status.ERROR]
     return {
         **_line(study),
         "budget": study.budget,
@@ -199,27 +201,24 @@ def _ranked(trial: Trial) -> _Json:
 
 def _chart(study: StudyState) -> _Json:
     """Return what the chart draws: points are a tid and an accuracy, 0 to 1, by tid."""
-    points = _points(measured(study.searched))
-    best = _points(measured([study.best] if study.best else []))
-    bad = [trial.tid for trial in study.searched if trial.status is Status.ERROR or trial.diverged]
+    tally = study.tally
+    points = values(tally.points)
+    best = measured([study.best] if study.best else [])
+    bad = [trial.tid for trial in values(tally.bad)]
     together = -(-len(points) // _POINTS) or 1
     return {
-        "last": max([study.budget - 1, *(trial.tid for trial in study.searched[-1:])]),
+        "last": max([study.budget - 1, *(trial.tid for trial in tally.latest[-1:])]),
         "points": [
-            max(points[start : start + together], key=lambda point: point[1])
+            max(points[start : start + together], key=itemgetter(1))
             for start in range(0, len(points), together)
         ],
         "together": together,
-        "best": best[0] if best else None,
+        "best": next(((trial.tid, round(accuracy, 4)) for trial, accuracy in best), None),
         "bad": bad[:: -(-len(bad) // _POINTS) or 1],
         "untuned": study.untuned_accuracy,
         "usual": study.usual_accuracy,
         "text": _chart_in_words(study, [accuracy for _, accuracy in points], len(bad)),
     }
-
-
-def _points(trials: list[tuple[Trial, float]]) -> list[tuple[int, float]]:
-    return [(trial.tid, round(accuracy, 4)) for trial, accuracy in trials]
 
 
 def _chart_in_words(study: StudyState, accuracies: list[float], bad: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Callable, Iterable, Mapping
 
 from hyperhive.common.values import mapping, number, whole
 from hyperhive.coordinator.results.repeated import repeated_of
+from hyperhive.coordinator.results.tally import order
 from hyperhive.coordinator.views.study_state import StudyState, at_work, refit_length
 from hyperhive.coordinator.views.waiting import is_asked_for, why_waiting
 from hyperhive.coordinator.views.wording import no_worker
@@ -48,7 +49,7 @@ class Fleet:
     @property
     def held(self) -> dict[str, Trial]:
         """The trial that each worker runs, see ``at_work``."""
-        return at_work(trial for study in self.studies for trial in study.trials)
+        return at_work(trial for study in self.studies for trial in study.tally.open)
 
     @property
     def waiting(self) -> list[str]:
@@ -56,12 +57,14 @@ class Fleet:
         studies = [study for study in self.studies if study.is_open]
         together = []
         if not self.here:
-            need_workers = [study for study in studies if not is_asked_for(study.trials)]
+            need_workers = [study for study in studies if not is_asked_for(study.tally.telling)]
             studies = [study for study in studies if study not in need_workers]
-            objectives = {trial.objective for study in need_workers for trial in study.trials}
+            objectives = {
+                trial.objective for study in need_workers for trial in study.tally.telling
+            }
             together = [no_worker(bool(self.silent), objectives)] if need_workers else []
         reasons = [
-            (study.title, why_waiting(study.name, study.trials, self.here, True))
+            (study.title, why_waiting(study.name, study.tally.telling, self.here, True))
             for study in studies
         ]
         return [f"{name}: {reason}" for name, reason in reasons if reason is not None] + together
@@ -143,8 +146,8 @@ class FleetReader:
         known = self._states.get(summary.name)
         if known is None or self._created.get(summary.name) != summary.created:
             self._closed.discard(summary.name)  # it was deleted and started again
-            return _state_of(summary, ())
-        state = _state_of(summary, known.trials)
+            return _state_of(summary, StudyState(summary.name, 0, ()))
+        state = _state_of(summary, known)
         return known if state == known else state
 
     def _question(self, states: Mapping[str, StudyState]) -> tuple[dict[str, int], list[Any]]:
@@ -157,9 +160,8 @@ class FleetReader:
                 above.update(
                     {} if state.is_experiment else dict.fromkeys(experiment_keys(name), -1)
                 )
-                tids = (trial.tid for trial in state.searched if isinstance(trial.tid, int))
-                above[experiment_key(name)] = max(tids, default=-1)
-            unfinished += [trial.id for trial in state.trials if not trial.is_final]
+                above[experiment_key(name)] = state.tally.last_tid
+            unfinished += [trial.id for trial in state.tally.open]
         return above, unfinished
 
     def _compare(self, states: dict[str, StudyState]) -> None:
@@ -177,17 +179,32 @@ class FleetReader:
     def _merge(self, states: dict[str, StudyState], trials: list[Trial]) -> None:
         """Replace what was known of these trials by what was read now."""
         name_of = {key: name for name in states for key in experiment_keys(name)}
-        news: dict[str, list[Trial]] = {}
+        read: dict[str, list[Trial]] = {}
         for trial in trials:
             name = name_of.get(trial.exp_key)  # its worker may have written another meanwhile
             if name is not None and states[name].is_experiment == (trial.objective == HYPEROPT):
-                news.setdefault(name, []).append(trial)
-        for name, changed in news.items():
+                read.setdefault(name, []).append(trial)
+        for name, changed in read.items():
             state = states[name]
-            merged = {trial.id: trial for trial in (*state.trials, *changed)}
-            ordered = tuple(sorted(merged.values(), key=lambda trial: _order(trial.tid)))
-            if ordered != state.trials:
-                states[name] = replace(state, trials=ordered)
+            known = {trial.id: state.tally.known(trial.id) for trial in changed}
+            news = [trial for trial in changed if trial != known[trial.id]]
+            if news:
+                states[name] = replace(state, trials=_with(state.trials, news, known))
+
+
+def _with(
+    trials: tuple[Trial, ...], news: list[Trial], known: Mapping[Any, Trial | None]
+) -> tuple[Trial, ...]:
+    """Return trials by tid, with news in place of what was known of the same.
+
+    Most news are of the last trials: then the others need not be sorted, which takes the longest.
+    """
+    instead = {id(known[trial.id]): trial for trial in news}
+    kept = [instead.get(id(trial), trial) for trial in trials]
+    added = sorted((t for t in news if known[t.id] is None), key=lambda t: order(t.tid))
+    if added and kept and order(added[0].tid) < order(kept[-1].tid):
+        return tuple(sorted((*kept, *added), key=lambda t: order(t.tid)))
+    return (*kept, *added)
 
 
 def _shown(state: StudyState) -> StudyState:
@@ -195,18 +212,14 @@ def _shown(state: StudyState) -> StudyState:
     return replace(state, budget=state.ended) if state.finishing and state.is_open else state
 
 
-def _order(tid: Any) -> tuple[bool, Any]:
-    """Return the key that sorts tids; those of hyperopt's jobs may be text."""
-    return isinstance(tid, str), tid
-
-
-def _state_of(summary: StudySummary, trials: tuple[Trial, ...]) -> StudyState:
+def _state_of(summary: StudySummary, known: StudyState) -> StudyState:
     result = summary.result or {}
     winner = whole(result.get("winner"), -1)
     return StudyState(
         name=summary.name,
         budget=summary.budget,
-        trials=trials,
+        trials=known.trials,
+        tally=known.tally,
         cancelled=summary.cancelled,
         has_ended=summary.has_ended,
         test_accuracy=number(mapping(result.get("card")).get("test_accuracy")),

@@ -20,7 +20,7 @@ from hyperhive.common import files, fonts
 from hyperhive.common.text import printable
 from hyperhive.common.wording import percent
 from hyperhive.coordinator.ranking import ranking
-from hyperhive.coordinator.views.study_state import measured
+from hyperhive.coordinator.results.tally import measured
 from hyperhive.coordinator.views.wording import hyperparameters, interval
 from hyperhive.model.calibration import Calibration
 from hyperhive.model.data.dataset import Dataset

@@ -116,6 +116,6 @@ def _incidents(fleet: Fleet) -> Table:
     table.add_column("study", no_wrap=True)
     table.add_column("what", overflow="fold")
     for study in fleet.studies:
-        for line in incidents(study.trials, fleet.overdue):
+        for line in incidents(study.tally.notable, fleet.overdue):
             table.add_row(*literal(study.title, line))
     return table

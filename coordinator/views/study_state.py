@@ -7,13 +7,13 @@ The terminal makes it from the trials that its search knows, status and dashboar
 from __future__ import annotations
 
 import math
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Callable, Iterable, Mapping
 
-from hyperhive.coordinator.ranking import ranking, winner_of
+from hyperhive.coordinator.ranking import winner_of
 from hyperhive.coordinator.results.repeated import Repeated
+from hyperhive.coordinator.results.tally import Tally, values
 from hyperhive.coordinator.views.time_left import seconds_left
 from hyperhive.store.trials.terms import BASELINE, REPEAT, SEARCH, UNTUNED_TID, USUAL_TID, Status
 from hyperhive.store.trials.trial import Trial
@@ -38,6 +38,8 @@ class StudyState:
         repeat_results: what its repeats gave, the winner's first, once it has ended.
         is_experiment: whether it is one of hyperopt's, posted by ``fmin``: it has a name and jobs,
             but no budget, model or end.
+        tally: what the trials come to. Given that of an earlier state, as ``dataclasses.replace``
+            does, it goes on from there.
     """
 
     name: str
@@ -52,6 +54,11 @@ class StudyState:
     winner: int | None = None
     repeat_results: tuple[Repeated, ...] = ()
     is_experiment: bool = False
+    tally: Tally = field(default_factory=Tally, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.tally.trials is not self.trials:
+            object.__setattr__(self, "tally", self.tally.following(self.trials))
 
     @property
     def title(self) -> str:
@@ -70,26 +77,26 @@ class StudyState:
         """The trials of the search, by tid."""
         return tuple(trial for trial in self.trials if trial.purpose == SEARCH)
 
-    @cached_property
+    @property
     def others(self) -> tuple[Trial, ...]:
         """The trials that are not of the search: the baselines, the repeats and the refit."""
-        return tuple(trial for trial in self.trials if trial.purpose != SEARCH)
+        return self.tally.others
 
-    @cached_property
+    @property
     def repeated(self) -> tuple[Trial, ...]:
         """The repeats of the best trials, as far as they were posted."""
-        return tuple(trial for trial in self.trials if trial.purpose == REPEAT)
+        return tuple(trial for trial in self.others if trial.purpose == REPEAT)
 
     @cached_property
     def counts(self) -> Mapping[Status, int]:
         """The number of trials of the search in each state."""
-        counted = Counter(trial.status for trial in self.searched)
-        return {status: counted[status] for status in Status}
+        unfinished = [t.status for t in self.tally.open if t.purpose == SEARCH]
+        return {each: self.tally.counts[each] + unfinished.count(each) for each in Status}
 
-    @cached_property
+    @property
     def pruned(self) -> int:
         """The number of trials of the search that were ended early; they are among the done."""
-        return sum(trial.pruned for trial in self.searched if trial.status is Status.DONE)
+        return self.tally.pruned
 
     @property
     def ended(self) -> int:
@@ -99,9 +106,9 @@ class StudyState:
     @cached_property
     def ranked(self) -> list[Trial]:
         """The trials of the search that have a usable result, the best first."""
-        return ranking(self.searched)
+        return values(self.tally.ranked)
 
-    @property
+    @cached_property
     def best(self) -> Trial | None:
         """The trial that won or, until that is decided, the best of the search so far."""
         return winner_of(self.ranked, self.winner)
@@ -127,12 +134,12 @@ class StudyState:
         return unknown if self._left is None else self._left
 
     def _baseline_accuracy(self, tid: int) -> float | None:
-        found = (t.accuracy for t in self.trials if (t.purpose, t.tid) == (BASELINE, tid))
+        found = (t.accuracy for t in self.others if (t.purpose, t.tid) == (BASELINE, tid))
         return next(found, None)
 
     @cached_property
     def _left(self) -> float | None:
-        left = seconds_left(self.trials, self.budget, self.best, self.refit, self.repeats)
+        left = seconds_left(self.tally, self.budget, self.best, self.refit, self.repeats)
         return left if left is not None and math.isfinite(left) else None
 
 
@@ -181,18 +188,3 @@ def at_work(trials: Iterable[Trial]) -> dict[str, Trial]:
     held = {str(trial.owner): trial for trial in running}
     copies = [trial.as_copied(trial.copy.token) for trial in running if trial.copy]
     return {**held, **{str(trial.owner): trial for trial in copies}}
-
-
-def measured(trials: Iterable[Trial]) -> list[tuple[Trial, float]]:
-    """Return the trials that have a validation accuracy from 0 to 1, with it.
-
-    A trial that diverged has none, whatever its worker reported. Nor has one that was pruned: what
-    it had then is not what it could have come to.
-    """
-    whole = [trial for trial in trials if not (trial.diverged or trial.pruned)]
-    accuracies = [(trial, trial.accuracy) for trial in whole]
-    return [
-        (trial, accuracy)
-        for trial, accuracy in accuracies
-        if accuracy is not None and 0 <= accuracy <= 1
-    ]

@@ -62,7 +62,7 @@ class Lines:
     def show(self, snapshot: Snapshot) -> None:
         """Write what is new."""
         study = snapshot.study
-        ended = [t for t in study.trials if t.is_final and t.id not in self._written]
+        ended = [t for t in study.trials if t.id not in self._written and t.is_final]
         self._written.update(trial.id for trial in ended)
         if study.ended and not self._is_started:
             self._count = study.ended
@@ -116,7 +116,7 @@ def panel(snapshot: Snapshot) -> Group:
 
 def _failing(snapshot: Snapshot) -> list[Trial]:
     """Return the trials that wait for their next attempt, because the objective has failed."""
-    trials = snapshot.study.trials
+    trials = snapshot.study.tally.open
     return [trial for trial in trials if trial.status is Status.NEW and failed_itself(trial)]
 
 
@@ -129,12 +129,12 @@ def _waiting(snapshot: Snapshot) -> str | None:
     if not snapshot.is_reachable or snapshot.are_starting:
         return None
     study = snapshot.study
-    return why_waiting(study.name, study.trials, snapshot.here, snapshot.had_workers)
+    return why_waiting(study.name, study.tally.telling, snapshot.here, snapshot.had_workers)
 
 
 def _workers(snapshot: Snapshot) -> Table:
     table = Table.grid(padding=(0, 2))
-    held = at_work(snapshot.study.trials)
+    held = at_work(snapshot.study.tally.open)
     for worker in snapshot.workers:
         trial = held.get(worker.id)
         work = occupation(worker, doing(trial) if trial else "")

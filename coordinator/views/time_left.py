@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from datetime import datetime
 from typing import Iterable, Mapping, NamedTuple, Sequence
 
 from hyperhive.common.values import number
 from hyperhive.coordinator.planning.recipes import refit_of
 from hyperhive.coordinator.results.repeated import finalists
+from hyperhive.coordinator.results.tally import Sorted, Tally, tells_time, values
 from hyperhive.store.trials.copies import CLEARLY_LATER
 from hyperhive.store.trials.terms import REFIT, REPEAT, REPEATS_END, SEARCH, Status
 from hyperhive.store.trials.trial import Trial
-
-_RECENT = 20
-"""So many latest trials tell how long the next ones take."""
 
 _DEALT = 200
 """So many trials to come are dealt out one by one; what is beyond them is shared out by pace."""
@@ -33,7 +30,7 @@ class _Hand(NamedTuple):
 
 
 def seconds_left(
-    trials: Sequence[Trial], budget: int, best: Trial | None, refit: float, repeats: int = 0
+    tally: Tally, budget: int, best: Trial | None, refit: float, repeats: int = 0
 ) -> float | None:
     """Return the expected time until a study ends; None if no trial runs or nothing tells it.
 
@@ -45,25 +42,26 @@ def seconds_left(
     Then the refit of the best trial follows. The test of the model, some seconds, is left out.
 
     Args:
-        trials: all that the study has posted, by tid.
+        tally: of all trials that the study has posted.
         budget: how many trials it searches.
         best: its winner or, until that is known, the best so far.
         refit: how many times as long as the best trial its refit takes; 0 without a refit.
         repeats: how often each of the best trials is run again.
     """
-    paces = _Paces(trials)
-    running = [trial for trial in trials if trial.status is Status.RUNNING]
+    paces = _Paces(tally)
+    running = [trial for trial in tally.open if trial.status is Status.RUNNING]
     if not running or paces.general is None:
         return None
     hands = [hand for trial in running for hand in _hands(trial, paces, refit)]
-    searched = [trial for trial in trials if trial.purpose == SEARCH]
-    posted = Counter(each.tid // REPEATS_END for each in trials if each.purpose == REPEAT)
-    again = finalists(searched) if repeats else []
+    others = tally.others
+    posted = Counter(each.tid // REPEATS_END for each in others if each.purpose == REPEAT)
+    again = finalists(values(tally.ranked)) if repeats else []
     extra = [paces.cost(trial) for trial in again for _ in range(repeats - posted[trial.tid])]
-    left = _search_left(trials, budget - len(searched), extra, hands, paces)
-    if any(trial.purpose == REFIT and trial.status is not Status.NEW for trial in trials):
+    unposted = budget - (len(tally.trials) - len(others))
+    left = _search_left(tally, unposted, extra, hands, paces)
+    if any(trial.purpose == REFIT and trial.status is not Status.NEW for trial in others):
         return left
-    return left + refit * _seconds_of_best(best, searched, hands, paces)
+    return left + refit * _seconds_of_best(best, tally, hands, paces)
 
 
 class _Paces:
@@ -73,19 +71,13 @@ class _Paces:
     knows where, tells nothing.
     """
 
-    def __init__(self, trials: Sequence[Trial]) -> None:
-        self.have_costs = all(trial.cost is not None and trial.cost > 0 for trial in trials)
-        ended = [
-            (trial.refresh_time, trial.book_time, trial)
-            for trial in trials
-            if trial.status is Status.DONE and trial.refresh_time and trial.book_time
-            if not trial.imported  # another machine's pace
-            if trial.share is not None or not self.have_costs
-        ]
-        ended.sort(key=lambda each: each[0])
-        self._timed = [(trial, _seconds(start, end)) for end, start, trial in ended]
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self.have_costs = not tally.costs.missing and all(
+            trial.cost is not None and trial.cost > 0 for trial in tally.open
+        )
         self._known: dict[str | None, float] = {}
-        self.general = self._pace(self._timed) or self._told_by_progress(trials)
+        self.general = self._pace(tally.times.all) or self._told_by_progress(tally.open)
         """The pace of all workers together; None if nothing tells it."""
 
     def cost(self, trial: Trial) -> float:
@@ -99,14 +91,14 @@ class _Paces:
     @property
     def usual_share(self) -> float:
         """How much of a trial of the search is run before it ends: of the latest that ended."""
-        latest = [trial for trial, _ in self._timed if trial.purpose == SEARCH][-_RECENT:]
+        latest = values(self._tally.times.searched)
         cost = sum(map(self.cost, latest))
         return sum(map(self.run, latest)) / cost if cost else 1.0
 
     def of(self, worker: str | None) -> float:
         """Return a worker's pace; that of all together if it has finished nothing."""
         if worker not in self._known:
-            own = self._pace([each for each in self._timed if each[0].owner == worker])
+            own = self._pace(self._tally.times.by_worker.get(worker, []))
             self._known[worker] = own or self.general or 0.0
         return self._known[worker]
 
@@ -114,16 +106,21 @@ class _Paces:
         """Return how much of a trial's cost is done; None if that is not known."""
         return number((progress or {}).get("done")) if self.have_costs else None
 
+    @property
+    def highest_cost(self) -> float:
+        """The highest cost of a trial."""
+        costs = map(self.cost, self._tally.open)
+        return max(self._tally.costs.highest, *costs) if self.have_costs else 1.0
+
     def seconds(self, trial: Trial | None) -> float:
         """Return how long a trial took, but no less than the latest whole ones; 0 without any."""
-        latest = [seconds for each, seconds in self._timed if not each.pruned][-_RECENT:]
-        own = [seconds for each, seconds in self._timed if each is trial]
-        return max([_mean(latest), *own])
+        latest = _mean(map(_took, values(self._tally.times.whole)))
+        return max(latest, _took(trial)) if trial is not None and tells_time(trial) else latest
 
-    def _pace(self, timed: Sequence[tuple[Trial, float]]) -> float | None:
-        latest = timed[-_RECENT:]
-        cost = sum(self.run(trial) for trial, _ in latest)
-        return sum(seconds for _, seconds in latest) / cost if cost else None
+    def _pace(self, timed: Sorted) -> float | None:
+        latest = values(timed)
+        cost = sum(map(self.run, latest))
+        return sum(map(_took, latest)) / cost if cost else None
 
     def _told_by_progress(self, trials: Sequence[Trial]) -> float | None:
         """Return the pace of the slowest of the first trials, none of which has ended."""
@@ -152,7 +149,7 @@ def _hands(trial: Trial, paces: _Paces, refit: float) -> list[_Hand]:
 
 
 def _search_left(
-    trials: Sequence[Trial],
+    tally: Tally,
     unposted: int,
     extra: Sequence[float],
     hands: list[_Hand],
@@ -162,10 +159,9 @@ def _search_left(
 
     ``extra`` are the costs of trials that come after the ``unposted`` ones of the search.
     """
-    latest = [each for each in trials if each.purpose == SEARCH][-_RECENT:]
     share = paces.usual_share
-    usual = share * _mean(map(paces.cost, latest or trials))
-    waiting = [each for each in trials if each.status is Status.NEW and each.purpose != REFIT]
+    usual = share * _mean(map(paces.cost, tally.latest or tally.others))
+    waiting = [each for each in tally.open if each.status is Status.NEW and each.purpose != REFIT]
     one_by_one = min(max(unposted, 0), _DEALT)
     coming = [
         *(paces.cost(each) * (share if each.purpose == SEARCH else 1.0) for each in waiting),
@@ -181,7 +177,7 @@ def _search_left(
         heapq.heapreplace(queue, _Hand(first.free_in + first.pace * cost, first.pace))
     last = max(hand.free_in for hand in queue)
     if paces.have_costs:
-        last = min(last, _with_copies(queue, max(map(paces.cost, trials))))
+        last = min(last, _with_copies(queue, paces.highest_cost))
     return shared_out + last
 
 
@@ -194,7 +190,7 @@ def _with_copies(hands: Sequence[_Hand], longest: float) -> float:
 
 
 def _seconds_of_best(
-    best: Trial | None, searched: Sequence[Trial], hands: Sequence[_Hand], paces: _Paces
+    best: Trial | None, tally: Tally, hands: Sequence[_Hand], paces: _Paces
 ) -> float:
     """Return how long the best trial would take again, on a worker that may be a slow one.
 
@@ -206,19 +202,20 @@ def _seconds_of_best(
     if paces.have_costs:
         pace = min(pace, CLEARLY_LATER * min(hand.pace for hand in hands))
     its = paces.of(best.owner if best else None)
-    seconds = paces.seconds(best) or pace * _mean([paces.cost(trial) for trial in searched])
+    seconds = paces.seconds(best) or pace * _mean(map(paces.cost, tally.latest))
     return seconds * (pace / its if its else 1.0)
 
 
 def _elapsed(trial: Trial) -> float:
     """Return how long a trial had run when it was last heard of."""
+    return max(0.0, _took(trial))
+
+
+def _took(trial: Trial) -> float:
+    """Return the seconds from a trial's claim to the last that was heard of it; 0 if unknown."""
     if trial.book_time is None or trial.refresh_time is None:
         return 0.0
-    return max(0.0, _seconds(trial.book_time, trial.refresh_time))
-
-
-def _seconds(start: datetime, end: datetime) -> float:
-    return (end - start).total_seconds()
+    return (trial.refresh_time - trial.book_time).total_seconds()
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -55,6 +55,9 @@ _ACTIONS = {
 _COMMAND = re.compile(r"command \{ (\w+): (\"[^\"]*\"|\w+)?.*", re.DOTALL)
 
 _AUTHENTICATION_FAILED, _ATLAS_ERROR, _UNAUTHORIZED, _USER_NOT_FOUND = 18, 8000, 13, 11
+_WITHOUT_A_MAJORITY = (6, 7, 89, 133, 134, 262, 9001)
+"""HostUnreachable, HostNotFound, NetworkTimeout, FailedToSatisfyReadPreference,
+ReadConcernMajorityNotAvailableYet, ExceededTimeLimit, SocketException."""
 _NO_LOGIN = "requires authentication"  # the server's words without a login, or with a revoked one
 _UNTRUSTED, _OUT_OF_TIME = "CERTIFICATE_VERIFY_FAILED", ("not yet valid", "has expired")  # OpenSSL
 
@@ -178,7 +181,23 @@ def _refusal(
         return StoreUnavailable(f"MongoDB at {where} was restarted during the request: try again")
     if isinstance(error, (mongo.ExecutionTimeout, mongo.WTimeoutError)):
         return StoreUnavailable(f"MongoDB at {where} took too long to answer: try again later")
+    if _is_of_an_election(error):
+        return StoreUnavailable(
+            f"MongoDB at {where} has lost the primary of its replica set, or just found another: "
+            "start its other members if it does not go on by itself"
+        )
     return StoreError(f"MongoDB at {where} refused the request: {_reason(error)}")
+
+
+def _is_of_an_election(error: mongo.OperationFailure) -> bool:
+    """Return whether a replica set could not answer, or a majority has not confirmed a write.
+
+    Such a write may have happened, and may be rolled back. PyMongo raises its own error for the
+    codes of a member that is no primary, but not where a reply has them beside a result.
+    """
+    unconfirmed = (error.details or {}).get("writeConcernErrors")  # of several writes at once
+    is_write = isinstance(error, mongo.WriteConcernError) or bool(unconfirmed)
+    return is_write or error.code in _WITHOUT_A_MAJORITY
 
 
 def _not_allowed(place: Place, role: str | None, error: mongo.OperationFailure) -> NotAllowed:
@@ -229,7 +248,11 @@ def _no_connection(place: Place, reason: str) -> StoreError:
 
 
 def client_options(timeout: float) -> dict[str, Any]:
-    """Return our options of ``MongoClient``: durability, and time-outs in seconds."""
+    """Return our options of ``MongoClient``: durability, and time-outs in seconds.
+
+    They win over those of a URI. Nothing that a replica set could roll back is acknowledged, or
+    read: a result that was counted stays.
+    """
     # Not timeoutMS: PyMongo would use it for the server selection too, and a request to a server
     # that is away would take all of it. GridFS, whose messages are large, uses transfer_time.
     # No retries: PyMongo would wait up to three time-outs for a half-open connection, and delay a
@@ -240,6 +263,8 @@ def client_options(timeout: float) -> dict[str, Any]:
         "tz_aware": True,
         "w": "majority",
         "journal": True,
+        "readConcernLevel": "majority",
+        "readPreference": "primary",
         "connectTimeoutMS": int(timeout * 1000),
         "socketTimeoutMS": int(timeout * 1000),
         "retryReads": False,

@@ -27,7 +27,8 @@ class Goal:
     @classmethod
     def from_document(cls, stored: Any) -> Goal:
         """Return the goal that ``misc`` names, the default if it is missing or malformed."""
-        metric, direction = (mapping(stored).get(name) for name in ("metric", "direction"))
+        goal = mapping(stored)
+        metric, direction = goal.get("metric"), goal.get("direction")
         if isinstance(metric, str) and metric and direction in ("minimize", "maximize"):
             return cls(metric, direction)
         return cls()

@@ -12,7 +12,6 @@ from hyperhive.store.trials.job_schema import malformed_field
 from hyperhive.store.trials.terms import (
     BASELINE,
     HYPEROPT,
-    HYPEROPTS_COMMAND,
     LENET5,
     LOST_KINDS,
     REFIT,
@@ -251,14 +250,15 @@ class Trial:
         """Return any document of ``jobs`` as a Trial; a field of a wrong type counts as absent."""
         misc = mapping(document.get("misc"))
         study, purpose, objective = _place(document.get("exp_key"), misc.get("cmd"))
-        status, error = _ending(document)
-        issued = [each for each in sequence(document.get("issued")) if isinstance(each, Mapping)]
+        tid = _tid(document.get("tid"), objective)
+        status, error = _ending(document, tid)
+        issued = list(filter(None, map(mapping, sequence(document.get("issued")))))
         return cls(
             id=document["_id"],
             version=whole(document.get("version"), 0),
             study=study,
             purpose=purpose,
-            tid=_tid(document),
+            tid=tid,
             status=status,
             objective=objective,
             config=mapping(document.get("config")),
@@ -312,26 +312,26 @@ def _first_values(vals: Any) -> dict[str, Any]:
     return {label: values[0] for label, values in lists.items() if values}
 
 
-def _tid(document: Mapping[str, Any]) -> Any:
+def _tid(stored: Any, objective: str | None) -> Any:
     """Return a trial's number; a job of hyperopt's may have text instead."""
-    tid = document.get("tid")
-    is_hyperopts = mapping(document.get("misc")).get("cmd") == HYPEROPTS_COMMAND
-    return tid if is_hyperopts and isinstance(tid, str) else max(whole(tid, _NO_TID), _NO_TID)
+    is_job_name = objective == HYPEROPT and isinstance(stored, str)
+    return stored if is_job_name else max(whole(stored, _NO_TID), _NO_TID)
 
 
-def _ending(document: Mapping[str, Any]) -> tuple[Status, dict[str, Any] | None]:
+def _ending(document: Mapping[str, Any], tid: Any) -> tuple[Status, dict[str, Any] | None]:
     """Return a trial's status and its error, which has a valid ``kind`` and ``message``.
 
     A trial that no transition can end, see ``job_schema``, reads as failed.
     """
-    malformed = malformed_field(document)
-    if _tid(document) == _NO_TID:
-        malformed = "tid"
+    malformed: str | None = None
     try:
         status = Status(whole(document.get("state"), -1))
     except ValueError:
         status, malformed = Status.RUNNING, "state"
-    if malformed is not None and status in (Status.NEW, Status.RUNNING):
+    else:
+        if status in (Status.NEW, Status.RUNNING):
+            malformed = "tid" if tid == _NO_TID else malformed_field(document)
+    if malformed is not None:
         message = f"its document has an invalid {malformed}"
         return Status.ERROR, {"kind": ErrorKind.BAD_PAYLOAD.value, "message": message}
     error = _error(document.get("error"))

@@ -17,6 +17,8 @@ import pymongo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymongo import ReadPreference
+from pymongo.errors import BulkWriteError, NotPrimaryError, OperationFailure, WriteConcernError
 
 from hyperhive.store.errors import (
     BadAddress,
@@ -25,7 +27,8 @@ from hyperhive.store.errors import (
     StoreError,
     StoreUnavailable,
 )
-from hyperhive.store.server.address import address
+from hyperhive.store.server.address import address, place
+from hyperhive.store.server.client import translated_errors
 from hyperhive.store.store import OPERATION_TIMEOUT_S, Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.updates import new_token
@@ -315,3 +318,31 @@ def test_indexes_can_be_made_again(store: Store) -> None:
     store.ensure_indexes()
     indexes = store.client.hyperhive.jobs.index_information().values()
     assert [i["unique"] for i in indexes if i["key"] == [("exp_key", 1), ("tid", 1)]] == [True]
+
+
+def test_no_address_weakens_what_is_acknowledged_and_read(mongo_uri: str) -> None:
+    """What a replica set could roll back is neither, whatever a URI says."""
+    weak = "&w=1&journal=false&readConcernLevel=local&readPreference=secondaryPreferred"
+    with Store(mongo_uri + weak) as weakened:
+        database = weakened.database
+        assert database.write_concern.document == {"w": "majority", "j": True}
+        assert database.read_concern.level == "majority"
+        assert database.read_preference == ReadPreference.PRIMARY
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotPrimaryError("not primary"),
+        WriteConcernError("the primary stepped down", 189),
+        OperationFailure("the majority is not known yet", 134),
+        BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 91, "errmsg": "ends"}]}),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_election_is_waited_for(error: Exception) -> None:
+    """What a member says that is no longer, or not yet, the primary is that the server is away."""
+    where = place("mongodb://a,b,c/?replicaSet=hive")
+    unavailable = pytest.raises(StoreUnavailable, match="MongoDB at a:27017,b:27017,c:27017/")
+    with unavailable, translated_errors(where, lambda: None):
+        raise error

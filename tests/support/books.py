@@ -61,7 +61,7 @@ def check(store: Store, study: str, trials: int, audit: Path, outbox: Path) -> B
     best are in the store byte for byte, and no chunk is left that nothing refers to.
     """
     until(lambda: undelivered(outbox) == [], "the last delivery")
-    jobs = store.client.get_default_database().jobs
+    jobs = store.database.jobs
     documents = list(jobs.find({"exp_key": {"$in": experiment_keys(study)}}))
     found = store.trials.find(study)
     assert [t.tid for t in found if t.purpose == SEARCH] == list(range(trials)), "tids"
@@ -100,7 +100,7 @@ def check_result(store: Store, study: str) -> None:
 def check_files(store: Store) -> None:
     """Check that every chunk belongs to a file that something refers to."""
     store.collect_orphans(0)
-    database = store.client.get_default_database()
+    database = store.database
     files = set(database.fs.files.distinct("_id"))
     assert set(database.fs.chunks.distinct("files_id")) == files, "orphaned chunks"
     assert set(database.uploads.distinct("_id")) == files, "orphaned markers"

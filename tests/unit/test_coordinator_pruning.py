@@ -21,12 +21,12 @@ from hyperhive.coordinator.ranking import ranking, why_nothing
 from hyperhive.coordinator.results.compare import compare
 from hyperhive.coordinator.results.hyperopt_trials import to_hyperopt_trials
 from hyperhive.coordinator.results.table import rows
+from hyperhive.coordinator.results.tally import measured
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.comparison import report as comparison
 from hyperhive.coordinator.views.status import report
-from hyperhive.coordinator.views.study_state import measured
 from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.coordinator.views.wording import doing, outcome
 from hyperhive.store.errors import StudyChanged

@@ -14,8 +14,9 @@ from hyperopt.base import JOB_STATE_DONE, STATUS_OK, Domain
 from hyperopt.pyll import scope
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.spaces.hyperopt_space import from_hyperopt, from_python, to_hyperopt
+from hyperhive.coordinator.spaces.hyperopt_space import from_hyperopt, to_hyperopt
 from hyperhive.coordinator.spaces.parsing import parse
+from hyperhive.coordinator.spaces.python_space import from_python
 from hyperhive.coordinator.spaces.search_space import configuration, parameters, to_json
 
 

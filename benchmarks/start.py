@@ -1,0 +1,191 @@
+"""Evidence: EVIDENCE.
+
+    python benchmarks/start.py [--runs 5] [--finished 10000]
+
+Each figure is the median of some processes, which take turns. Bytecode is compiled, and the server
+runs already. "To its first claim" is from the launch of a worker with one slot to the claim of the
+trial that waits for it, by the server's clock on the same machine; for Optuna it is the time until
+``optimize`` calls the objective, with a study in a journal file. The memory is the largest RSS that
+a coordinator had from its launch to the end of its study.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any, Callable, Iterator
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks._filled import fill
+from hyperhive.model.data.loading import digits
+from hyperhive.store.server.embedded import embedded_server
+from hyperhive.store.store import Store
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import LENET5, Status
+from hyperhive.store.trials.trial import Trial
+
+ROOT = Path(__file__).resolve().parents[1]
+PEERS = ROOT / ".venv-peers" / "bin"
+PYTHON, HYPERHIVE = [sys.executable, "-c"], [sys.executable, "-m", "hyperhive"]
+OBJECTIVE = "quick.py:quick"
+SCRIPT = """
+from hyperhive import hp
+
+space = {
+    "learning_rate": hp.loguniform("learning_rate", -9, -2),
+    "momentum": hp.uniform("momentum", 0, 0.95),
+    "weight_decay": hp.loguniform("weight_decay", -14, -4),
+    "dropout": hp.uniform("dropout", 0, 0.5),
+    "width": hp.uniformint("width", 8, 64),
+}
+
+
+def quick(config):
+    return config["momentum"]
+"""
+"""Its space is that of ``fill``."""
+WITH_TORCH = "import torch\n\n\ndef quick(config):\n    return config['momentum']\n"
+OPTUNA = """
+import sys, time, optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+optuna.logging.disable_default_handler()
+storage = JournalStorage(JournalFileBackend("journal.log"))
+study = optuna.create_study(storage=storage, study_name="s", load_if_exists=True)
+def quick(trial):
+    print(time.time(), flush=True)
+    return 0.0
+study.optimize(quick, n_trials=1)
+"""
+
+
+class Commands:
+    """Commands that run in a home of their own, on one server."""
+
+    def __init__(self, folder: Path, uri: str, store: Store) -> None:
+        self._folder, self._store = folder, store
+        names = {f"XDG_{kind}_HOME": str(folder / kind) for kind in ("DATA", "CACHE", "CONFIG")}
+        self._environment = {**os.environ, **names, "HYPERHIVE_MONGO": uri}
+        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self._studies = 0
+        (folder / "quick.py").write_text(SCRIPT)
+        (folder / "with_torch.py").write_text(WITH_TORCH)
+
+    def _start(self, *command: Any, **named: Any) -> subprocess.Popen[bytes]:
+        with (self._folder / "log").open("wb") as log:
+            return subprocess.Popen(
+                list(map(str, command)),
+                **{"cwd": self._folder, "env": self._environment, "stdin": subprocess.DEVNULL},
+                **{"stdout": log, "stderr": log, **named},
+            )
+
+    def _require(self, code: int) -> None:
+        if code:
+            sys.exit(f"a command ended with {code}:\n{(self._folder / 'log').read_text()}")
+
+    def whole(self, *command: Any) -> float:
+        """Run a command; return the seconds from its launch to its end."""
+        began = time.perf_counter()
+        self._require(self._start(*command).wait())
+        return time.perf_counter() - began
+
+    def optuna_worker(self) -> float:
+        """Return the seconds from a process's launch to its first call of an objective."""
+        began = time.time()
+        process = self._start(PEERS / "python", "-c", OPTUNA, stdout=subprocess.PIPE)
+        said, _ = process.communicate()
+        self._require(process.returncode)
+        return float(said) - began
+
+    def worker(self, objective: str, config: dict[str, Any], *options: Any) -> tuple[float, float]:
+        """Return the seconds from a worker's launch to its claim, and to the trial's end."""
+        study = self._new_study()
+        self._store.queue.post(Draft(study, 0, config, {}, objective))
+        began = time.time()
+        with self._working(study, *options):
+            while True:
+                (trial,) = self._store.trials.find(study)
+                if trial.status is Status.DONE:
+                    break
+                time.sleep(0.01)
+        assert trial.first_claim and trial.refresh_time
+        return trial.first_claim.timestamp() - began, trial.refresh_time.timestamp() - began
+
+    def first_trial(self) -> float:
+        """Return the seconds from a coordinator's launch to its first trial in the store."""
+        study = self._new_study()
+        began = time.perf_counter()
+        with _ended(self._coordinator(study, 1)):
+            while not self._store.trials.find(study):
+                time.sleep(0.005)
+            return time.perf_counter() - began
+
+    def memory(self, finished: int, more: int) -> float:
+        """Return the largest RSS in MB of a coordinator whose study has so many trials."""
+        study = self._new_study()
+        fill(self._store, study, finished, OBJECTIVE)
+        with self._working(study, "--objectives", "quick.py"):
+            coordinator = self._coordinator(study, finished + more)
+            _, status, used = os.wait4(coordinator.pid, 0)
+        self._require(status)
+        return used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+    def _coordinator(self, study: str, trials: int) -> subprocess.Popen[bytes]:
+        command = ["coordinator", "quick.py", "--name", study, "--trials", trials]
+        return self._start(*HYPERHIVE, *command, "--seed", 0)
+
+    def _working(self, study: str, *options: Any) -> contextlib.AbstractContextManager[Any]:
+        return _ended(self._start(*HYPERHIVE, "worker", "--study", study, "--slots", 1, *options))
+
+    def _new_study(self) -> str:
+        self._studies += 1
+        return f"start-{self._studies}"
+
+
+@contextlib.contextmanager
+def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Stop a process at the end, and wait for it."""
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder, embedded_server(
+        Path(folder) / "mongo"
+    ) as uri, Store(uri) as store:
+        store.ensure_indexes()
+        c = Commands(Path(folder), uri, store)
+        print("pass", c.whole(*PYTHON, "pass"))
+        print("help", c.whole(*HYPERHIVE, "--help"))
+        print("optuna", c.whole(PEERS / "optuna", "--help"))
+        for _ in range(2):
+            print("optuna w", c.optuna_worker())
+        for _ in range(2):
+            print("status", c.whole(*HYPERHIVE, "status"))
+        for _ in range(2):
+            print("quick", c.worker(OBJECTIVE, {"momentum": 0.5}, "--objectives", "quick.py"))
+        for _ in range(2):
+            print(
+                "torch",
+                c.worker("with_torch.py:quick", {"momentum": 0.5}, "--objectives", "with_torch.py"),
+            )
+        data = digits()
+        store.datasets.publish(data.content_hash, data.pack(), data.card())
+        config = {"dataset": data.content_hash, "learning_rate": 0.05, "epochs": 1, "momentum": 0.5}
+        for _ in range(2):
+            print("lenet", c.worker(LENET5, config))
+        for _ in range(2):
+            print("first", c.first_trial())
+        print("mem 100", c.memory(0, 100))
+        print("mem 10000", c.memory(10000, 20))

@@ -54,9 +54,8 @@ def uniformint(label: str, low: float, high: float) -> Any:
 
 def randint(label: str, low: int, high: int | None = None) -> Any:
     """Return a whole number from ``low`` to ``high - 1``, or below ``low`` if that is alone."""
-    if high is None:
-        low, high = 0, low
-    return Expression("randint", label, low=low, high=high)
+    bounds = {"low": low} if high is None else {"low": low, "high": high}
+    return Expression("randint", label, **bounds)
 
 
 def loguniform(label: str, low: float, high: float) -> Any:

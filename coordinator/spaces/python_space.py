@@ -87,6 +87,8 @@ def _read_call(function: str, label: str, arguments: Mapping[str, Any]) -> Node:
         weights, options = zip(*arguments["p_options"])
         return Choice(label, tuple(map(_read, options)), tuple(map(float, weights)))
     values = {name: python_value(value) for name, value in arguments.items()}
+    if "low" in values and len(values) == 1:  # of randint
+        values = {"low": 0, "high": values["low"]}
     if function in ("loguniform", "qloguniform"):  # the bounds are those of the logarithm
         values = {"log_" + name if name != "q" else name: value for name, value in values.items()}
     if "q" in values:

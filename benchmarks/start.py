@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._filled import fill
@@ -30,7 +30,6 @@ from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import LENET5, Status
-from hyperhive.store.trials.trial import Trial
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".venv-peers" / "bin"
@@ -53,6 +52,7 @@ def quick(config):
 """
 """Its space is that of ``fill``."""
 WITH_TORCH = "import torch\n\n\ndef quick(config):\n    return config['momentum']\n"
+OPTUNA_STORAGE = ("--storage", "sqlite:///optuna.db")
 OPTUNA = """
 import sys, time, optuna
 from optuna.storages import JournalStorage
@@ -65,6 +65,32 @@ def quick(trial):
     return 0.0
 study.optimize(quick, n_trials=1)
 """
+
+
+NOTHING, TORCH = 'python -c "pass"', 'python -c "import torch"'
+HELP, OPTUNA_HELP = "hyperhive --help", "optuna --help"
+STATUS, OPTUNA_STATUS = "hyperhive status", "optuna studies (SQLite)"
+QUICK = "hyperhive worker, a function: to its first claim"
+OPTUNA_QUICK = "Optuna, study.optimize: to its first trial"
+OWN_TORCH = "hyperhive worker, a file that imports torch: to its claim"
+LENET5_CLAIM = "hyperhive worker, LeNet-5: to its first claim"
+LENET5_DONE = "hyperhive worker, LeNet-5: to the end of a first epoch"
+COORDINATOR = "hyperhive coordinator, a function: to its first trial"
+GOALS = {
+    NOTHING: "",
+    TORCH: "",
+    HELP: "0.2",
+    OPTUNA_HELP: "",
+    STATUS: "0.5",
+    OPTUNA_STATUS: "",
+    QUICK: "1",
+    OPTUNA_QUICK: "",
+    OWN_TORCH: "3",
+    LENET5_CLAIM: "3",
+    LENET5_DONE: "",
+    COORDINATOR: "",
+}
+"""What is measured, in the order of the table, and how many seconds it may take."""
 
 
 class Commands:
@@ -116,7 +142,8 @@ class Commands:
                 if trial.status is Status.DONE:
                     break
                 time.sleep(0.01)
-        assert trial.first_claim and trial.refresh_time
+        assert trial.first_claim is not None
+        assert trial.refresh_time is not None
         return trial.first_claim.timestamp() - began, trial.refresh_time.timestamp() - began
 
     def first_trial(self) -> float:
@@ -160,32 +187,66 @@ def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]
         process.wait()
 
 
-if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, embedded_server(
-        Path(folder) / "mongo"
-    ) as uri, Store(uri) as store:
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="how fast commands start, and what they hold")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--finished", type=int, default=10000, help="trials of the large study")
+    options = parser.parse_args()
+    if not PEERS.exists():
+        parser.error("the peers are missing: run make .venv-peers/.installed")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        uri = stack.enter_context(embedded_server(folder / "mongo"))
+        store = stack.enter_context(Store(uri))
         store.ensure_indexes()
-        c = Commands(Path(folder), uri, store)
-        print("pass", c.whole(*PYTHON, "pass"))
-        print("help", c.whole(*HYPERHIVE, "--help"))
-        print("optuna", c.whole(PEERS / "optuna", "--help"))
-        for _ in range(2):
-            print("optuna w", c.optuna_worker())
-        for _ in range(2):
-            print("status", c.whole(*HYPERHIVE, "status"))
-        for _ in range(2):
-            print("quick", c.worker(OBJECTIVE, {"momentum": 0.5}, "--objectives", "quick.py"))
-        for _ in range(2):
-            print(
-                "torch",
-                c.worker("with_torch.py:quick", {"momentum": 0.5}, "--objectives", "with_torch.py"),
-            )
-        data = digits()
-        store.datasets.publish(data.content_hash, data.pack(), data.card())
-        config = {"dataset": data.content_hash, "learning_rate": 0.05, "epochs": 1, "momentum": 0.5}
-        for _ in range(2):
-            print("lenet", c.worker(LENET5, config))
-        for _ in range(2):
-            print("first", c.first_trial())
-        print("mem 100", c.memory(0, 100))
-        print("mem 10000", c.memory(10000, 20))
+        commands = Commands(folder, uri, store)
+        seconds = _times(commands, _lenet5(store), options.runs)
+        for name, goal in GOALS.items():
+            each = sorted(seconds[name])
+            shown = f"{median(each):.2f} ({each[0]:.2f} to {each[-1]:.2f})"
+            print(f"{name:<58}{shown:>22}  {goal and 'goal ' + goal}".rstrip())
+        print()
+        for finished, more in ((0, 100), (options.finished, 20)):
+            trials = f"{finished:,} finished trials and {more}" if finished else f"{more} trials"
+            megabytes = commands.memory(finished, more)
+            print(f"{f'coordinator of {trials} to run, largest RSS':<58}{megabytes:>19.0f} MB")
+
+
+def _lenet5(store: Store) -> dict[str, Any]:
+    """Publish a data set; return the configuration of a trial of one epoch."""
+    data = digits()
+    store.datasets.publish(data.content_hash, data.pack(), data.card())
+    return {"dataset": data.content_hash, "learning_rate": 0.05, "epochs": 1, "momentum": 0.5}
+
+
+def _times(commands: Commands, lenet5: dict[str, Any], runs: int) -> dict[str, list[float]]:
+    """Measure everything in turn, after one round that compiles bytecode; return the seconds."""
+    seconds: dict[str, list[float]] = {name: [] for name in GOALS}
+    config = {"momentum": 0.5}
+    for number in range(runs + 1):
+        claim, done = commands.worker(LENET5, lenet5)
+        figures = {
+            NOTHING: commands.whole(*PYTHON, "pass"),
+            TORCH: commands.whole(*PYTHON, "import torch"),
+            HELP: commands.whole(*HYPERHIVE, "--help"),
+            OPTUNA_HELP: commands.whole(PEERS / "optuna", "--help"),
+            STATUS: commands.whole(*HYPERHIVE, "status"),
+            OPTUNA_STATUS: commands.whole(PEERS / "optuna", "studies", *OPTUNA_STORAGE),
+            QUICK: commands.worker(OBJECTIVE, config, "--objectives", "quick.py")[0],
+            OPTUNA_QUICK: commands.optuna_worker(),
+            OWN_TORCH: commands.worker(
+                "with_torch.py:quick", config, "--objectives", "with_torch.py"
+            )[0],
+            LENET5_CLAIM: claim,
+            LENET5_DONE: done,
+            COORDINATOR: commands.first_trial(),
+        }
+        for name, each in figures.items():
+            if number:
+                seconds[name].append(each)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()

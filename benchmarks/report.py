@@ -96,6 +96,7 @@ BENCHMARKS = (
         "training",
         "Training",
         "How long an epoch of LeNet-5 takes, beside torchvision's `ImageFolder` and `DataLoader`.",
+        has_curve=True,
     ),
     _ours("start", "Start", "How fast commands start, in seconds, and how much memory they hold."),
     _ours(

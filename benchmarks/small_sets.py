@@ -27,6 +27,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._models import make
 from benchmarks._shapes import FAR, MEMBERS, STRANGERS, Random, data_set, frames, picture
+from hyperhive.coordinator.algorithms.known import Known
 from hyperhive.coordinator.spaces.named import NAMED
 from hyperhive.coordinator.suggest import Suggester
 from hyperhive.inference.models.file import from_file
@@ -55,11 +56,12 @@ _FRESH = 200
 def best_config(dataset: Dataset, space: str, trials: int, seed: int) -> TrainConfig:
     """Return the random configuration with the lowest validation loss, to be refitted."""
     data = TrainingData(dataset, CPU)
-    suggester = Suggester("random", NAMED[space]["space"], seed, startup=trials)
+    searched = NAMED[space]["space"]
+    suggester, nothing = Suggester("random", searched, seed, startup=trials), Known(searched)
     given = {"dataset": "", "augment": NAMED[space]["augment"], "seed": seed, "split_seed": seed}
     best, lowest = None, np.inf
     for tid in range(1, trials + 1):
-        values = suggester.suggest(tid, [])
+        values = suggester.suggest(tid, nothing)
         config = TrainConfig.from_json({**values, **given})
         trained = train(config, data)
         loss = trained.epochs[-1].validation_loss

@@ -11,6 +11,7 @@ _EXTRAS = {
     "onnx": "export",
     "matplotlib": "coordinator",
     "sklearn": "coordinator",
+    "scipy": "coordinator",
 }
 """Modules that are not installed everywhere, and the extra that brings each."""
 

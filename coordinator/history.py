@@ -9,42 +9,97 @@ sequence of configurations however often its coordinator is killed.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Iterable
 
+from hyperhive.coordinator.algorithms.known import Known, Observation
 from hyperhive.coordinator.ranking import finite_loss
-from hyperhive.coordinator.suggest import Observation
+from hyperhive.coordinator.spaces.search_space import Node
 from hyperhive.store.trials.terms import ErrorKind, Status
 from hyperhive.store.trials.trial import Trial
 
 
-def latest_claim(trials: Iterable[Trial]) -> datetime | None:
-    """Return the latest time at which one of these trials was first claimed; None if none was."""
-    claims = [trial.first_claim for trial in trials if trial.first_claim is not None]
-    return max(claims, default=None)
+class History:
+    """The trials of a search, as they are read, and what was known of them at a moment.
 
+    A suggestion costs as much time as trials were taken since the last one: what is known of all
+    others is kept.
 
-def known_at(moment: datetime | None, trials: Iterable[Trial]) -> list[Observation]:
-    """Return what was known of these trials at a moment, by tid; an unfinished one is pending.
-
-    A trial that failed for another reason than its hyperparameters tells nothing and is omitted.
+    Args:
+        space: the search space.
     """
-    known = []
-    for trial in sorted(trials, key=lambda trial: trial.tid):
-        had_ended = trial.is_final and _had_ended(trial, moment)
+
+    def __init__(self, space: Node) -> None:
+        self._known = Known(space)
+        self._moment: datetime | None = None
+        self._trials: dict[int, Trial] = {}
+        # Those whose row may have to change: at the moment of ``known``, not all had ended that
+        # have now.
+        self._unsettled: set[int] = set()
+        self.latest_claim: datetime | None = None
+        """The latest time at which one of the trials was first claimed; None if none was."""
+
+    def take(self, trial: Trial) -> None:
+        """Take a trial as it was read now, for the first time or again."""
+        before = self._trials.get(trial.tid)
+        self._trials[trial.tid] = trial
+        if before is None or before.is_final or trial.is_final or before.vals != trial.vals:
+            self._unsettled.add(trial.tid)
+        if trial.first_claim is not None:
+            self.latest_claim = max(trial.first_claim, self.latest_claim or trial.first_claim)
+
+    def forget(self, tid: int) -> None:
+        """Forget a trial that is no longer in the store, if it is here."""
+        if self._trials.pop(tid, None) is not None:
+            self._unsettled.discard(tid)
+            self._known.remove(tid)
+            claims = (trial.first_claim for trial in self._trials.values())
+            self.latest_claim = max((claim for claim in claims if claim), default=None)
+
+    def known(self, moment: datetime | None) -> Known:
+        """Return what was known at a moment; what had not ended then is pending.
+
+        A trial that failed for another reason than its hyperparameters tells nothing and is
+        omitted. The table is the same object each time, and valid until the next call.
+
+        Args:
+            moment: the ``latest_claim``, as it was before the trials were last read: what had ended
+                by then was there to be read.
+        """
+        if self._moment is not None and (moment is None or moment < self._moment):
+            self._unsettled = set(self._trials)
+        self._moment = moment
+        for tid in sorted(self._unsettled):
+            trial = self._trials[tid]
+            self._show(trial, _had_ended(trial, moment))
+            if not trial.is_final or _is_settled(trial, moment):
+                self._unsettled.discard(tid)
+        return self._known
+
+    def _show(self, trial: Trial, had_ended: bool) -> None:
         if had_ended and trial.status is Status.ERROR and not _is_to_blame(trial):
-            continue
-        known.append(Observation(trial.tid, trial.vals, finite_loss(trial) if had_ended else None))
-    return known
+            self._known.remove(trial.tid)
+        else:
+            loss = finite_loss(trial) if had_ended else None
+            self._known.put(Observation(trial.tid, trial.vals, loss))
 
 
 def _had_ended(trial: Trial, moment: datetime | None) -> bool:
-    """Return whether a trial that has ended now had ended then; times are whole milliseconds."""
+    """Return whether a trial had ended at a moment; times are whole milliseconds."""
+    if not trial.is_final:
+        return False
     if trial.imported:  # it had ended before this study began
         return True
     if moment is None or trial.refresh_time is None:
         return False
     was_claimed_then = trial.first_claim == moment  # it may have ended within the millisecond
     return trial.refresh_time <= moment and not was_claimed_then
+
+
+def _is_settled(trial: Trial, moment: datetime | None) -> bool:
+    """Return whether what was known of an ended trial at a moment is so at every later one."""
+    if trial.imported or trial.refresh_time is None:
+        return True
+    was_claimed_before = moment is not None and (trial.first_claim or moment) < moment
+    return was_claimed_before and _had_ended(trial, moment)
 
 
 def _is_to_blame(trial: Trial) -> bool:

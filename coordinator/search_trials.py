@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.history import known_at, latest_claim
+from hyperhive.coordinator.history import History
 from hyperhive.coordinator.ranking import FILES_KEPT, ranking
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Suggester
@@ -27,6 +27,7 @@ class SearchTrials:
         self._study = study
         plan = study.plan
         self._suggester = Suggester(plan.algorithm, plan.space, plan.seed, plan.startup)
+        self._history = History(plan.space)
         self._finished: dict[int, Trial] = {}
         self._unfinished: dict[int, Trial] = {}
         self._not_ours: set[int] = set()
@@ -53,6 +54,7 @@ class SearchTrials:
         """Read all trials, whatever was known of them."""
         trials = self._store.trials.find(self._study.name, SEARCH)
         self._finished, self._unfinished, self._ordered = {}, {}, None
+        self._history = History(self._study.plan.space)
         self._take(trials)
 
     def look(self) -> None:
@@ -64,15 +66,17 @@ class SearchTrials:
         found = self._store.trials.find(self._study.name, SEARCH, asked, above=last)
         trials = [trial for trial in found if trial.tid not in self._finished]
         if trials != list(self._unfinished.values()):
+            for tid in self._unfinished.keys() - {trial.tid for trial in trials}:
+                self._history.forget(tid)
             self._unfinished, self._ordered = {}, None
             self._take(trials)
 
     def post_next(self) -> None:
         """Suggest a configuration and post it under the lowest number that is free."""
         tid = self._next_tid()
-        moment = latest_claim(self.all())
+        moment = self._history.latest_claim
         self.look()  # what had ended at that moment can now be seen
-        vals = self._suggester.suggest(tid, known_at(moment, self.all()))
+        vals = self._suggester.suggest(tid, self._history.known(moment))
         self._post(self._study.suggested(tid, vals))
 
     def post_known(self) -> None:
@@ -132,6 +136,7 @@ class SearchTrials:
             known = self._finished if trial.is_final else self._unfinished
             known[trial.tid] = trial
             self._ordered = None
+            self._history.take(trial)
 
     def _next_tid(self) -> int:
         used = {*self._finished, *self._unfinished, *self._not_ours}

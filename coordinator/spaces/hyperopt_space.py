@@ -1,11 +1,9 @@
-"""A search space as hyperopt's graph, and hyperopt's graph as a search space."""
+"""hyperopt's graph as a search space."""
 
 from __future__ import annotations
 
-import math
-from typing import Any, Callable
+from typing import Any
 
-from hyperopt import hp
 from hyperopt.pyll.base import Apply, Literal, as_apply
 
 from hyperhive.common.errors import UsageError
@@ -22,44 +20,6 @@ from hyperhive.coordinator.spaces.search_space import (
 )
 
 _CASTS = ("float", "int")
-
-
-def to_hyperopt(root: Node) -> Any:
-    """Return the graph from which hyperopt suggests values.
-
-    A parameter that stands at several places is one node of the graph: its value is drawn once.
-    """
-    made: dict[str, Any] = {}
-
-    def build(node: Node) -> Any:
-        if isinstance(node, Fixed):
-            return node.value
-        if isinstance(node, Series):
-            return [build(part) for part in node.parts]
-        if isinstance(node, Table):
-            return {name: build(part) for name, part in node.parts.items()}
-        if node.label not in made:
-            made[node.label] = _drawn(node) if isinstance(node, Parameter) else _chosen(node, build)
-        return made[node.label]
-
-    return as_apply(build(root))
-
-
-def _chosen(choice: Choice, build: Callable[[Node], Any]) -> Any:
-    options = [build(option) for option in choice.options]
-    if choice.weights is None:
-        return hp.choice(choice.label, options)
-    return hp.pchoice(choice.label, list(zip(choice.weights, options)))
-
-
-def _drawn(parameter: Parameter) -> Any:
-    arguments = dict(parameter.arguments)
-    if parameter.distribution == "randint":
-        return hp.randint(parameter.label, *(int(bound) for bound in arguments.values()))
-    if "low" in arguments and "loguniform" in parameter.distribution:
-        arguments["low"] = math.log(arguments["low"])
-        arguments["high"] = math.log(arguments["high"])
-    return getattr(hp, parameter.distribution)(parameter.label, *arguments.values())
 
 
 def from_hyperopt(space: Any) -> Node:

@@ -11,11 +11,12 @@ from typing import Any, Callable
 import pytest
 from support.clients import at_once, claim, ended, finish, only, post, raw, try_claim
 
+from hyperhive.coordinator.algorithms.known import Known, Observation
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import ranking
 from hyperhive.coordinator.search import Search, Snapshot
 from hyperhive.coordinator.study import Study
-from hyperhive.coordinator.suggest import Observation, Suggester
+from hyperhive.coordinator.suggest import Suggester
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import LeaseLost, Unstorable
 from hyperhive.store.store import Store
@@ -318,7 +319,7 @@ def test_19_a_result_without_a_usable_loss_neither_wins_nor_teaches(
         before = trials[: trial.tid]
         known = [None if t.tid in (0, trial.tid - 1) else t.loss for t in before]
         seen = [Observation(t.tid, t.vals, found) for t, found in zip(before, known)]
-        assert trial.vals == suggester.suggest(trial.tid, seen)
+        assert trial.vals == suggester.suggest(trial.tid, Known(of.plan.space, seen))
     assert ended(store) == {"done": 5, "failed": 0}
 
 

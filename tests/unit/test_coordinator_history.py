@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from hyperhive.coordinator.history import known_at, latest_claim
+import numpy as np
+import pytest
+
+from hyperhive.coordinator.history import History
+from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.store.trials.terms import ErrorKind, Status
 from hyperhive.store.trials.trial import Trial
 
+SPACE = parse({"x": {"distribution": "uniform", "low": 0, "high": 100}})
 NOON = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
 
 
@@ -41,13 +47,28 @@ def trial(
     return Trial.from_document(document)
 
 
+def taken(trials: list[Trial]) -> History:
+    history = History(SPACE)
+    for each in trials:
+        history.take(each)
+    return history
+
+
+def shown(history: History, moment: datetime | None) -> dict[int, float | None]:
+    known = history.known(moment)
+    assert list(known.values("x")) == known.tids
+    assert (known.count("x"), known.finished) == (len(known.tids), np.isfinite(known.losses).sum())
+    return {t: None if np.isnan(loss) else loss for t, loss in zip(known.tids, known.losses)}
+
+
 def losses(trials: list[Trial]) -> dict[int, float | None]:
-    return {seen.tid: seen.loss for seen in known_at(latest_claim(trials), trials)}
+    history = taken(trials)
+    return shown(history, history.latest_claim)
 
 
 def test_nothing_is_known_before_the_first_claim() -> None:
     """Trials that nobody has claimed are all pending."""
-    assert latest_claim([trial(0), trial(1)]) is None
+    assert taken([trial(0), trial(1)]).latest_claim is None
     assert losses([trial(0), trial(1)]) == {0: None, 1: None}
 
 
@@ -89,3 +110,26 @@ def test_only_failures_of_hyperparameters_are_learnt_from() -> None:
         trial(5, claimed=2),
     ]
     assert losses(trials) == {0: None, 3: None, 4: None, 5: None}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_history_that_grew_knows_what_one_that_is_loaded_knows(seed: int) -> None:
+    """Whatever comes in whatever order: claims, ends, late results, trials that are gone."""
+    dice = random.Random(seed)
+    grown, there = History(SPACE), {}
+    for tid in [*range(8), *dice.choices(range(12), k=60)]:
+        claimed = dice.choice([None, dice.randrange(30)])
+        ended = None if claimed is None else dice.choice([None, claimed, claimed + 5])
+        error = dice.choice([None, None, *ErrorKind])
+        there[tid] = trial(tid, claimed, ended, float(dice.randrange(9)), error)
+        grown.take(there[tid])
+        if dice.random() < 0.1:
+            gone = dice.choice(sorted(there))
+            del there[gone]
+            grown.forget(gone)
+        loaded = taken(list(there.values()))
+        before = (
+            grown.latest_claim
+        )  # of a trial that was read again, a claim may be no longer there
+        assert before is None or loaded.latest_claim is None or before >= loaded.latest_claim
+        assert shown(grown, loaded.latest_claim) == shown(loaded, loaded.latest_claim)

@@ -15,7 +15,7 @@ from support.results import adam, done, study
 from support.thread_workers import working
 
 from hyperhive.coordinator.api.trial import StudyTrial
-from hyperhive.coordinator.history import known_at
+from hyperhive.coordinator.history import History
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import ranking, why_nothing
 from hyperhive.coordinator.results.compare import compare
@@ -66,9 +66,11 @@ def test_a_pruned_trial_is_never_the_winner(store: Store, mongo_uri: str) -> Non
     trials = store.trials.find("s", SEARCH)
     assert [trial.pruner for trial in trials] == ["median"] * 9
     assert [trial.tid for trial in trials if trial not in ranking(trials)] == [1, 3, 5, 7]
-    assert [known.loss for known in known_at(trials[-1].refresh_time, trials[:2])] == [
-        trial.loss for trial in trials[:2]
-    ]
+    history = History(plan().space)
+    for trial in trials[:2]:
+        history.take(trial)
+    known = history.known(trials[-1].refresh_time)
+    assert list(known.losses) == [trial.loss for trial in trials[:2]]
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ import pytest
 from support.clients import Gate, counts_of
 from support.thread_workers import claim, claimed, deliver, report, working
 
+from hyperhive.coordinator.algorithms.known import Known, Observation
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import best_of, ranking, why_nothing
 from hyperhive.coordinator.search import Interrupted, NoWorker, Search
 from hyperhive.coordinator.search_trials import FILES_KEPT
 from hyperhive.coordinator.study import Study
-from hyperhive.coordinator.suggest import Observation, Suggester
+from hyperhive.coordinator.suggest import Suggester
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.errors import StudyWithdrawn
@@ -61,7 +62,7 @@ def posted(store: Store, purpose: str = SEARCH) -> list[Trial]:
 
 def post(store: Store, of: Study, tid: int) -> None:
     """Post a trial as the study's own search would."""
-    vals = Suggester("random", of.plan.space, of.plan.seed, 1).suggest(tid, [])
+    vals = Suggester("random", of.plan.space, of.plan.seed, 1).suggest(tid, Known(of.plan.space))
     store.queue.post(of.draft(SEARCH, tid, of.config(vals), vals))
 
 
@@ -92,7 +93,7 @@ def test_a_trial_has_the_values_of_its_number(store: Store, mongo_uri: str) -> N
         search(store, of).run()
     suggester = Suggester("random", of.plan.space, 3, 10)
     for trial in posted(store):
-        vals = suggester.suggest(trial.tid, [])
+        vals = suggester.suggest(trial.tid, Known(of.plan.space))
         assert trial.vals == vals
         assert trial.config == of.config(vals)
 
@@ -235,7 +236,9 @@ def test_a_stopped_search_goes_on_where_it_was(store: Store, mongo_uri: str) -> 
     assert [before[trial.tid] for trial in trials if trial.tid in before] == list(before.values())
     assert snapshots[0].study.ended >= 3
     suggester = Suggester("random", of.plan.space, 0, 10)
-    assert [trial.vals for trial in trials] == [suggester.suggest(tid, []) for tid in range(8)]
+    assert [trial.vals for trial in trials] == [
+        suggester.suggest(tid, Known(of.plan.space)) for tid in range(8)
+    ]
 
 
 def test_a_missing_number_is_filled(store: Store, mongo_uri: str) -> None:
@@ -305,7 +308,7 @@ def test_suggestions_learn_from_failed_objectives_not_from_failed_devices(store:
 
     def knowing(*tids: int) -> dict[str, float]:
         seen = [Observation(tid, trials[tid].vals, trials[tid].loss) for tid in tids]
-        return suggester.suggest(7, seen)
+        return suggester.suggest(7, Known(of.plan.space, seen))
 
     assert trials[7].vals == knowing(0, 1, 2, 3, 6)
     for wrong in ((0, 1, 2, 6), (0, 1, 2, 3, 4, 6), (0, 1, 2, 3, 5, 6)):

@@ -10,6 +10,7 @@ import pytest
 from hyperopt import hp
 
 from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.algorithms.known import Known, Observation
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.spaces.known_points import values_of
 from hyperhive.coordinator.spaces.named import CLASSIC, NAMED, named
@@ -17,7 +18,7 @@ from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.python_space import from_python
 from hyperhive.coordinator.spaces.search_space import parameters
 from hyperhive.coordinator.study import Study
-from hyperhive.coordinator.suggest import Observation, Suggester
+from hyperhive.coordinator.suggest import Suggester
 from hyperhive.model.data.loading import DatasetRequest
 
 CLASSIC_TABLES: dict[str, dict[str, Any]] = {
@@ -103,7 +104,7 @@ def test_a_hyperparameter_can_be_held_still(held: Any, algorithm: str) -> None:
     suggester = Suggester(algorithm, study.plan.space, seed=0, startup=3)
     history: list[Observation] = []
     for tid in range(8):
-        vals = suggester.suggest(tid, history)
+        vals = suggester.suggest(tid, Known(study.plan.space, history))
         assert set(vals) == {"learning_rate", "momentum"}
         config = study.config(vals)
         assert (config["epochs"], type(config["epochs"])) == (5, int)
@@ -158,7 +159,7 @@ def test_what_is_accepted_can_be_drawn_and_stored(table: Any, algorithm: str) ->
     suggester = Suggester(algorithm, study.plan.space, seed=0, startup=2)
     history: list[Observation] = []
     for tid in range(5):
-        vals = suggester.suggest(tid, history)
+        vals = suggester.suggest(tid, Known(study.plan.space, history))
         config = study.config(vals)
         assert math.isfinite(config["size"])
         bson.encode({"config": config, "spec": study.spec()})
@@ -197,7 +198,7 @@ def test_every_algorithm_searches_a_conditional_space(algorithm: str) -> None:
     history: list[Observation] = []
     kinds = set()
     for tid in range(15):
-        vals = suggester.suggest(tid, history)
+        vals = suggester.suggest(tid, Known(CONDITIONAL, history))
         config = study.config(vals)
         is_sgd = config["optimizer"]["kind"] == "sgd"
         assert ("momentum" in vals) == is_sgd == ("momentum" in config["optimizer"])
@@ -223,8 +224,9 @@ def test_values_that_the_space_cannot_have_teach_nothing(vals: dict[str, Any]) -
     """A worker may write anything: the suggestion is as if that trial were not there."""
     suggester = Suggester("tpe", CONDITIONAL, seed=1, startup=1)
     good = Observation(0, {"lr": 0.01, "layers": 2, "optimizer": 0}, 0.5)
-    expected = suggester.suggest(2, [good])
-    assert suggester.suggest(2, [good, Observation(1, vals, 0.1)]) == expected
+    expected = suggester.suggest(2, Known(CONDITIONAL, [good]))
+    seen = Known(CONDITIONAL, [good, Observation(1, vals, 0.1)])
+    assert suggester.suggest(2, seen) == expected
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ from typing import Mapping
 
 import pytest
 
+from hyperhive.coordinator.algorithms.known import Known, Observation
 from hyperhive.coordinator.planning.plan import ALGORITHMS
 from hyperhive.coordinator.spaces.named import CLASSIC
 from hyperhive.coordinator.spaces.search_space import Parameter, parameters
-from hyperhive.coordinator.suggest import Observation, Suggester
+from hyperhive.coordinator.suggest import Suggester
 
 BOUNDS = {
     label: (each.arguments["low"], each.arguments["high"])
@@ -34,20 +35,19 @@ def distance(vals: Mapping[str, float]) -> float:
 
 def search(algorithm: str, seed: int, budget: int) -> list[float]:
     """Return the losses of a search in which each suggestion knows all earlier trials."""
-    history: list[Observation] = []
+    history = Known(CLASSIC)
     suggesting = suggester(algorithm, seed, startup=10)
     for tid in range(budget):
         vals = suggesting.suggest(tid, history)
-        history.append(Observation(tid, vals, distance(vals)))
-    return [seen.loss for seen in history if seen.loss is not None]
+        history.put(Observation(tid, vals, distance(vals)))
+    return [float(loss) for loss in history.losses]
 
 
-def observations(losses: list[float | None]) -> list[Observation]:
+def observations(losses: list[float | None]) -> Known:
     """Return trials with random values and these losses."""
-    return [
-        Observation(tid, suggester("random").suggest(tid, []), loss)
-        for tid, loss in enumerate(losses)
-    ]
+    draw = suggester("random").suggest
+    trials = [Observation(tid, draw(tid, Known(CLASSIC)), each) for tid, each in enumerate(losses)]
+    return Known(CLASSIC, trials)
 
 
 def mean(values: list[float]) -> float:
@@ -59,7 +59,7 @@ def test_a_suggestion_is_decided_by_seed_number_and_history(algorithm: str) -> N
     """A new process with the same seed, trial number and history suggests the same values."""
     history = observations([0.9, 0.5, 0.1, 0.7, 0.3, 0.2, None])
     first = suggester(algorithm, seed=7)
-    first.suggest(3, [])  # what was suggested before leaves no trace
+    first.suggest(3, Known(CLASSIC))  # what was suggested before leaves no trace
     again = suggester(algorithm, seed=7).suggest(7, history)
     assert first.suggest(7, history) == again
     assert suggester(algorithm, seed=8).suggest(7, history) != again
@@ -70,8 +70,8 @@ def test_a_suggestion_is_decided_by_seed_number_and_history(algorithm: str) -> N
 def test_suggestions_stay_in_the_space(algorithm: str) -> None:
     """Before and after the start-up, values are within their bounds and epochs are whole."""
     history = observations([0.9, 0.5, 0.1, 0.7, 0.3, None])
-    for seen in ([], history):
-        for tid in range(len(seen), len(seen) + 15):
+    for seen in (Known(CLASSIC), history):
+        for tid in range(len(seen.tids), len(seen.tids) + 15):
             vals = suggester(algorithm).suggest(tid, seen)
             assert set(vals) == set(BOUNDS)
             assert vals["epochs"] == int(vals["epochs"])
@@ -83,7 +83,7 @@ def test_suggestions_stay_in_the_space(algorithm: str) -> None:
 def test_start_up_counts_finished_trials_only(algorithm: str) -> None:
     """With 25 trials running, draws are random until enough trials have finished."""
     running: list[float | None] = [None] * 25
-    drawn = suggester("random").suggest(30, [])
+    drawn = suggester("random").suggest(30, Known(CLASSIC))
     for finished, is_random in (([], True), ([0.5] * 4, True), ([0.9, 0.5, 0.1, 0.7, 0.3], False)):
         history = observations([*finished, *running])
         suggested = suggester(algorithm, startup=5).suggest(30, history)
@@ -116,5 +116,5 @@ def test_an_algorithm_learns_where_the_optimum_is(algorithm: str) -> None:
 def test_random_does_not_look_at_the_history() -> None:
     """The random algorithm draws by seed and number alone."""
     history = observations([0.9, 0.5, 0.1, 0.7, 0.3, 0.2, 0.1])
-    drawn: dict[str, float] = suggester("random").suggest(9, [])
+    drawn: dict[str, float] = suggester("random").suggest(9, Known(CLASSIC))
     assert suggester("random").suggest(9, history) == drawn

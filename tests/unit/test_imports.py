@@ -175,24 +175,24 @@ def test_the_store_needs_no_torch() -> None:
 @pytest.mark.parametrize(
     ("statement", "without"),
     [
-        ("import hyperhive.cli", {"pymongo", "numpy"}),
+        ("import hyperhive.cli", {"pymongo", "numpy", "scipy"}),
         (
             "import hyperhive.coordinator.cli.status, hyperhive.coordinator.views.status\n"
             "import hyperhive.store.server.choice, hyperhive.store.store",
-            {"numpy", "PIL"},
+            {"numpy", "scipy", "PIL"},
         ),
         ("import hyperhive.coordinator.session, hyperhive.coordinator.planning.script", set()),
         ("import hyperhive.coordinator.api.searching, hyperhive.coordinator.api.study", set()),
         (
             "import hyperhive.worker.cli, hyperhive.worker.slots, hyperhive.worker.loop\n"
             "from hyperhive.worker.objectives.registry import registered; registered()",
-            {"numpy", "PIL", "cloudpickle"},
+            {"numpy", "scipy", "PIL", "cloudpickle"},
         ),
         (
             "from hyperhive import hp\n"
             "from hyperhive.coordinator.spaces.python_space import from_python\n"
             "from_python({'x': hp.choice('x', [hp.uniform('y', 0, 1), 2])})",
-            {"numpy"},
+            {"numpy", "scipy"},
         ),
     ],
     ids=["hyperhive", "status", "coordinator", "search", "worker", "hp"],
@@ -203,7 +203,7 @@ def test_a_command_starts_without_what_it_may_never_need(statement: str, without
     So is the module that runs pickled objectives, if it is allowed.
     """
     heavy = {"torch", "torchvision", "cv2", "sklearn", "matplotlib", "pandas"}
-    assert not modules_after(statement) & {*heavy, "hyperopt", "scipy", "networkx", *without}
+    assert not modules_after(statement) & {*heavy, "hyperopt", "networkx", *without}
 
 
 def test_a_worker_that_may_unpickle_loads_hyperopt_at_once() -> None:

@@ -15,7 +15,7 @@ from support.home import Home
 from support.results import SPEC, adam, done, sgd, small_study, study
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.history import known_at
+from hyperhive.coordinator.history import History
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.results import exported
 from hyperhive.coordinator.results.ended import Added, EndedTrial, add
@@ -228,8 +228,10 @@ def test_nothing_is_written_if_one_trial_cannot_be(store: Store) -> None:
 def test_imported_trials_are_known_to_the_algorithm_at_once(store: Store) -> None:
     """Before any trial was claimed here, and whatever their own times are."""
     add(store, Study.stored("s", SPEC), [EndedTrial(0, *sgd(0.01, 0.5), {"loss": 1.0})])
-    (known,) = known_at(None, store.trials.find("s"))
-    assert known.loss == 1.0
+    history = History(Study.stored("s", SPEC).plan.space)
+    for trial in store.trials.find("s"):
+        history.take(trial)
+    assert list(history.known(None).losses) == [1.0]
 
 
 def test_the_command_tells_what_was_imported(home: Home, store: Store, mongo_uri: str) -> None:

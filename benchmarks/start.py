@@ -52,6 +52,13 @@ def quick(config):
 """
 """Its space is that of ``fill``."""
 WITH_TORCH = "import torch\n\n\ndef quick(config):\n    return config['momentum']\n"
+LARGEST_RSS = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+"""Runs a command. The system counts what its parent held at its start, so this holds little."""
 OPTUNA_STORAGE = ("--storage", "sqlite:///optuna.db")
 OPTUNA = """
 import sys, time, optuna
@@ -150,7 +157,7 @@ class Commands:
         """Return the seconds from a coordinator's launch to its first trial in the store."""
         study = self._new_study()
         began = time.perf_counter()
-        with _ended(self._coordinator(study, 1)):
+        with _ended(self._start(*self._coordinator(study, 1))):
             while not self._store.trials.find(study):
                 time.sleep(0.005)
             return time.perf_counter() - began
@@ -160,14 +167,15 @@ class Commands:
         study = self._new_study()
         fill(self._store, study, finished, OBJECTIVE)
         with self._working(study, "--objectives", "quick.py"):
-            coordinator = self._coordinator(study, finished + more)
-            _, status, used = os.wait4(coordinator.pid, 0)
-        self._require(status)
-        return used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+            command = self._coordinator(study, finished + more)
+            process = self._start(*PYTHON, LARGEST_RSS, *command, stdout=subprocess.PIPE)
+            said, _ = process.communicate()
+        self._require(process.returncode)
+        return int(said.split()[-1]) / (2**20 if sys.platform == "darwin" else 2**10)
 
-    def _coordinator(self, study: str, trials: int) -> subprocess.Popen[bytes]:
-        command = ["coordinator", "quick.py", "--name", study, "--trials", trials]
-        return self._start(*HYPERHIVE, *command, "--seed", 0)
+    def _coordinator(self, study: str, trials: int) -> list[Any]:
+        options = ["--name", study, "--trials", trials, "--seed", 0]
+        return [*HYPERHIVE, "coordinator", "quick.py", *options]
 
     def _working(self, study: str, *options: Any) -> contextlib.AbstractContextManager[Any]:
         return _ended(self._start(*HYPERHIVE, "worker", "--study", study, "--slots", 1, *options))

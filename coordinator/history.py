@@ -9,6 +9,7 @@ sequence of configurations however often its coordinator is killed.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Mapping
 
 from hyperhive.coordinator.algorithms.known import Known, Observation
 from hyperhive.coordinator.ranking import finite_loss
@@ -34,6 +35,7 @@ class History:
         # Those whose row may have to change: at the moment of ``known``, not all had ended that
         # have now.
         self._unsettled: set[int] = set()
+        self._expected: set[int] = set()
         self.latest_claim: datetime | None = None
         """The latest time at which one of the trials was first claimed; None if none was."""
 
@@ -54,6 +56,14 @@ class History:
             claims = (trial.first_claim for trial in self._trials.values())
             self.latest_claim = max((claim for claim in claims if claim), default=None)
 
+    def expect(self, tid: int, vals: Mapping[str, float]) -> None:
+        """Have a trial that is about to be posted pending for other suggestions at this moment.
+
+        The next call of ``known`` forgets it, unless it was posted and taken.
+        """
+        self._expected.add(tid)
+        self._known.put(Observation(tid, vals, None))
+
     def known(self, moment: datetime | None) -> Known:
         """Return what was known at a moment; what had not ended then is pending.
 
@@ -67,6 +77,9 @@ class History:
         if self._moment is not None and (moment is None or moment < self._moment):
             self._unsettled = set(self._trials)
         self._moment = moment
+        for tid in self._expected - self._trials.keys():
+            self._known.remove(tid)
+        self._expected.clear()
         for tid in sorted(self._unsettled):
             trial = self._trials[tid]
             self._show(trial, _had_ended(trial, moment))

@@ -8,7 +8,7 @@ from typing import Iterable, Mapping
 
 import numpy as np
 
-from hyperhive.coordinator.algorithms.variables import variables_of
+from hyperhive.coordinator.algorithms.variables import Number, Variable, variables_of
 from hyperhive.coordinator.spaces.search_space import Node, is_possible
 
 _FEWEST_ROWS = 64
@@ -35,8 +35,9 @@ class Known:
 
     def __init__(self, space: Node, observations: Iterable[Observation] = ()) -> None:
         self._space = space
-        self._variables = variables_of(space)
-        self._column = {each.label: i for i, each in enumerate(self._variables)}
+        variables = variables_of(space)
+        self._column = {each.label: i for i, each in enumerate(variables)}
+        self._positive = [each.label for each in variables if _has_logarithm(each)]
         self._tids: list[int] = []
         # A row of this array is a column of the table: a label's values lie side by side.
         self._cells = np.empty((len(self._column) + 1, _FEWEST_ROWS))
@@ -106,5 +107,10 @@ class Known:
 
     def _is_possible(self, vals: Mapping[str, float]) -> bool:
         return is_possible(self._space, vals) and all(
-            each.has(vals[each.label]) for each in self._variables if each.label in vals
+            vals[label] > 0 for label in self._positive if label in vals
         )
+
+
+def _has_logarithm(variable: Variable) -> bool:
+    """Return whether each value has one; one that is rounded to a step may be 0."""
+    return isinstance(variable, Number) and variable.is_log and variable.step is None

@@ -64,10 +64,6 @@ class Number:
         values = np.exp(scaled) if self.is_log else scaled
         return values if self.step is None else np.round(values / self.step) * self.step
 
-    def has(self, value: float) -> bool:
-        """Return whether a trial can have had this value: of some, the logarithm is needed."""
-        return value > 0 or not self.is_log or self.step is not None
-
 
 @dataclass(frozen=True)
 class Index:
@@ -91,10 +87,6 @@ class Index:
     def categorical(self, rng: np.random.Generator, weights: np.ndarray) -> int:
         """Draw a value with these probabilities, of shape (count,)."""
         return self.first + int(rng.multinomial(1, weights).argmax())
-
-    def has(self, value: float) -> bool:
-        """Return whether a trial can have had this value."""
-        return value == int(value) and self.first <= value < self.first + self.count
 
 
 Variable = Union[Number, Index]

@@ -112,6 +112,19 @@ def test_only_failures_of_hyperparameters_are_learnt_from() -> None:
     assert losses(trials) == {0: None, 3: None, 4: None, 5: None}
 
 
+def test_suggestions_at_one_moment_know_each_other() -> None:
+    """What is about to be posted is pending; once it was not, because of a fault, it is not."""
+    history = taken([trial(0, claimed=0, ended=1), trial(1, claimed=2)])
+    moment = history.latest_claim
+    known = history.known(moment)
+    history.expect(2, {"x": 2})
+    history.expect(3, {"x": 3})
+    assert known.tids == [0, 1, 2, 3]
+    assert known.finished == 1
+    history.take(trial(3))
+    assert shown(history, moment) == {0: 0.5, 1: None, 3: None}
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_history_that_grew_knows_what_one_that_is_loaded_knows(seed: int) -> None:
     """Whatever comes in whatever order: claims, ends, late results, trials that are gone."""

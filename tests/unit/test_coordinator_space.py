@@ -218,6 +218,7 @@ def test_every_algorithm_searches_a_conditional_space(algorithm: str) -> None:
         {"lr": 0.01, "layers": 1, "optimizer": 0.5},
         {"lr": 0.01, "layers": 4, "optimizer": 0},
         {"lr": "0.01", "layers": 1, "optimizer": 0},
+        {"lr": 0.0, "layers": 1, "optimizer": 0},
     ],
 )
 def test_values_that_the_space_cannot_have_teach_nothing(vals: dict[str, Any]) -> None:

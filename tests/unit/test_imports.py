@@ -217,3 +217,15 @@ def test_two_places_unpickle() -> None:
     pickles = {"pickle", "cloudpickle"}
     using = {name_of(path) for path in SOURCES if pickles & set(imported(parsed(path)))}
     assert using == {"store/hyperopt/worker.py", "worker/objectives/given.py"}
+
+
+def test_a_search_needs_no_hyperopt() -> None:
+    """The algorithms are ours; hyperopt is for its own API, its ``Trials`` and its ``hp``."""
+    make = "from hyperhive.coordinator.suggest import Suggester\n"
+    make += "from hyperhive.coordinator.spaces.named import CLASSIC\n"
+    make += "import hyperhive.coordinator.study_run\n"
+    loaded = modules_after(make + "Suggester('random', CLASSIC, 0, 1)")
+    assert not loaded & {"hyperopt", "networkx", "scipy"}
+    loaded = modules_after(make + "Suggester('tpe', CLASSIC, 0, 1)")
+    assert "scipy" in loaded
+    assert not loaded & {"hyperopt", "networkx"}

@@ -172,6 +172,12 @@ def test_the_store_needs_no_torch() -> None:
     assert not loaded & {"torch", "numpy", "hyperopt", "sklearn", "cv2"}
 
 
+_SUGGESTER = (
+    "from hyperhive.coordinator.spaces.named import CLASSIC\n"
+    "from hyperhive.coordinator.suggest import Suggester; Suggester({!r}, CLASSIC, 0, 1)"
+)
+
+
 @pytest.mark.parametrize(
     ("statement", "without"),
     [
@@ -181,8 +187,13 @@ def test_the_store_needs_no_torch() -> None:
             "import hyperhive.store.server.choice, hyperhive.store.store",
             {"numpy", "scipy", "PIL"},
         ),
-        ("import hyperhive.coordinator.session, hyperhive.coordinator.planning.script", set()),
-        ("import hyperhive.coordinator.api.searching, hyperhive.coordinator.api.study", set()),
+        (
+            "import hyperhive.coordinator.session, hyperhive.coordinator.planning.script\n"
+            "import hyperhive.coordinator.api.searching, hyperhive.coordinator.api.study\n"
+            + _SUGGESTER.format("random"),
+            {"scipy"},
+        ),
+        (_SUGGESTER.format("tpe"), set()),
         (
             "import hyperhive.worker.cli, hyperhive.worker.slots, hyperhive.worker.loop\n"
             "from hyperhive.worker.objectives.registry import registered; registered()",
@@ -195,7 +206,7 @@ def test_the_store_needs_no_torch() -> None:
             {"numpy", "scipy"},
         ),
     ],
-    ids=["hyperhive", "status", "coordinator", "search", "worker", "hp"],
+    ids=["hyperhive", "status", "coordinator", "tpe", "worker", "hp"],
 )
 def test_a_command_starts_without_what_it_may_never_need(statement: str, without: set[str]) -> None:
     """The heavy packages are imported when there is a model to train, or a job of hyperopt's.
@@ -217,15 +228,3 @@ def test_two_places_unpickle() -> None:
     pickles = {"pickle", "cloudpickle"}
     using = {name_of(path) for path in SOURCES if pickles & set(imported(parsed(path)))}
     assert using == {"store/hyperopt/worker.py", "worker/objectives/given.py"}
-
-
-def test_a_search_needs_no_hyperopt() -> None:
-    """The algorithms are ours; hyperopt is for its own API, its ``Trials`` and its ``hp``."""
-    make = "from hyperhive.coordinator.suggest import Suggester\n"
-    make += "from hyperhive.coordinator.spaces.named import CLASSIC\n"
-    make += "import hyperhive.coordinator.study_run\n"
-    loaded = modules_after(make + "Suggester('random', CLASSIC, 0, 1)")
-    assert not loaded & {"hyperopt", "networkx", "scipy"}
-    loaded = modules_after(make + "Suggester('tpe', CLASSIC, 0, 1)")
-    assert "scipy" in loaded
-    assert not loaded & {"hyperopt", "networkx"}

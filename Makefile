@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 # twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-long check secrets certs test-device test-arm64 compose-test check-deploy faults matrix benchmarks clean
+.PHONY: demo test test-long check secrets certs test-device test-arm64 compose-test check-deploy faults matrix bench clean
 
 demo: $(call STAMP,all)
 	$(BIN)/hyperhive demo
@@ -82,8 +82,9 @@ faults: $(call STAMP,test)
 matrix: $(call STAMP,test)
 	$(BIN)/python tests/hyperopt/matrix.py
 
-benchmarks: $(call STAMP,test)
-	for script in benchmarks/[!_]*.py; do $(BIN)/python $$script || exit 1; done
+# Measures beside the peers, and writes docs/benchmarks.md; ONLY="dispatch start" renews some sections.
+bench: $(call STAMP,test) .venv-peers/.installed
+	$(BIN)/python benchmarks/report.py $(ONLY)
 
 # --no-compile: most of what PyTorch brings is never imported. The rest is compiled once, when it is
 # first imported.

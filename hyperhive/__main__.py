@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyperhive.cli import main
+from hyperhive.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

@@ -12,7 +12,7 @@ import os
 import select
 import sys
 import threading
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterator, List, NoReturn, Optional, Tuple
 
 import typer
 from typer.core import TyperGroup
@@ -134,6 +134,21 @@ def main() -> None:
     for name, _, sentence in _COMMANDS:
         app.command(name, help=sentence)(_placeholder)
     _run(typer.main.get_group(app), "hyperhive")
+
+
+def program() -> NoReturn:
+    """Run ``hyperhive``, and end the process without Python's clean-up.
+
+    In that, PyMongo waits half a second for its threads, and PyTorch takes one to two seconds.
+    """
+    code = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    from hyperhive.common.signals import end_process
+
+    end_process(code)
 
 
 def predict_cam() -> None:

@@ -11,8 +11,8 @@ from hyperhive.common.text import with_home
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.recipes import recipe_of
 from hyperhive.coordinator.session import loading
-from hyperhive.coordinator.spaces.hyperopt_space import from_python
 from hyperhive.coordinator.spaces.named import named
+from hyperhive.coordinator.spaces.python_space import from_python
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import NAMES, DatasetRequest, load
 from hyperhive.store.trials.draft import NO_PRUNER

@@ -6,9 +6,7 @@ import threading
 import weakref
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Mapping
-
-from hyperopt import Trials
+from typing import TYPE_CHECKING, Any, Mapping
 
 from hyperhive.common import files
 from hyperhive.common.errors import HyperhiveError, UsageError
@@ -45,6 +43,9 @@ from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trials.terms import ASK, SEARCH
 from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.outbox import Outbox
+
+if TYPE_CHECKING:
+    from hyperopt import Trials
 
 LEASE_S = 60.0
 _EXTENDS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive.common.errors import ObjectiveError, UsageError
-from hyperhive.coordinator.spaces.hyperopt_space import from_python
+from hyperhive.coordinator.spaces.python_space import from_python
 from hyperhive.worker.objectives.files import NO_OBJECTIVE, functions, imported
 from hyperhive.worker.objectives.function import arguments
 

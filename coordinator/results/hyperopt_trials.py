@@ -7,21 +7,13 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timezone
-from typing import Any, Mapping
-
-from hyperopt import Trials
-from hyperopt.base import (
-    JOB_STATE_DONE,
-    JOB_STATE_ERROR,
-    STATUS_FAIL,
-    STATUS_OK,
-)
+from typing import TYPE_CHECKING, Any, Mapping
 
 from hyperhive.common.errors import UsageError
 from hyperhive.common.values import is_number
 from hyperhive.coordinator.ranking import finite_loss
 from hyperhive.coordinator.results.ended import EndedTrial
-from hyperhive.coordinator.spaces.hyperopt_space import from_python
+from hyperhive.coordinator.spaces.python_space import from_python
 from hyperhive.coordinator.spaces.search_space import (
     Choice,
     Node,
@@ -34,6 +26,9 @@ from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import SEARCH, Status
 from hyperhive.store.trials.trial import Trial
 
+if TYPE_CHECKING:
+    from hyperopt import Trials
+
 
 def to_hyperopt_trials(store: Store, study: str) -> Trials:
     """Return the trials of a study's search that have ended, as a ``Trials`` in memory.
@@ -42,6 +37,8 @@ def to_hyperopt_trials(store: Store, study: str) -> Trials:
     loss is no finite number, or that diverged, has the status ``fail``, as hyperopt cannot rank it;
     so has one that was pruned, as it must not be the best. Raises ``NotFound``.
     """
+    from hyperopt import Trials
+
     searched = parameters(Study.stored(study, store.study(study).spec).plan.space)
     trials = Trials()
     ended = [trial for trial in store.trials.find(study, SEARCH) if trial.is_final]
@@ -64,6 +61,8 @@ def from_hyperopt_trials(trials: Trials, space: Any) -> list[EndedTrial]:
     Raises ``UsageError`` for a space that a study cannot have, and for a trial that has other
     labels than the space.
     """
+    from hyperopt.base import JOB_STATE_DONE
+
     root = from_python(space)
     return [_ended(d, root) for d in trials.trials if d["state"] == JOB_STATE_DONE]
 
@@ -71,6 +70,8 @@ def from_hyperopt_trials(trials: Trials, space: Any) -> list[EndedTrial]:
 def _document(
     trials: Trials, trial: Trial, searched: Mapping[str, Parameter | Choice]
 ) -> dict[str, Any]:
+    from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, STATUS_FAIL, STATUS_OK
+
     vals = {
         label: [_drawn(each, trial.vals[label])] if label in trial.vals else []
         for label, each in searched.items()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any
 
 from hyperopt.pyll.base import Apply, Literal, as_apply
 
 from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.spaces.expressions import python_value
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.search_space import (
-    DISTRIBUTIONS,
     Choice,
     Fixed,
     Node,
@@ -22,40 +22,6 @@ from hyperhive.coordinator.spaces.search_space import (
 _CASTS = ("float", "int")
 
 
-def from_python(space: Any) -> Node:
-    """Return the tree of a space as Python gives it: with expressions of hyperopt's, or as JSON.
-
-    Raises ``UsageError``.
-    """
-    if not _has_expression(space):
-        return parse(space)
-    _require_no_json(space)
-    return from_hyperopt(space)
-
-
-def _require_no_json(space: Any) -> None:
-    """Raise ``UsageError`` for a parameter as JSON beside hp's: it would not be searched."""
-    if isinstance(space, Mapping):
-        needed = DISTRIBUTIONS.get(str(space.get("distribution")), ("distribution",))
-        if {"distribution", *needed} <= set(space) and str(space["distribution"]) in DISTRIBUTIONS:
-            raise UsageError(
-                f"search space: {dict(space)!r:.80} stands beside expressions of hp: write all of "
-                "it with hp, or all of it as JSON"
-            )
-    parts = space.values() if isinstance(space, Mapping) else space
-    if isinstance(space, (Mapping, list, tuple)):
-        for part in parts:
-            _require_no_json(part)
-
-
-def _has_expression(space: Any) -> bool:
-    if isinstance(space, Mapping):
-        return any(map(_has_expression, space.values()))
-    if isinstance(space, (list, tuple)):
-        return any(map(_has_expression, space))
-    return isinstance(space, Apply)
-
-
 def from_hyperopt(space: Any) -> Node:
     """Return the tree of a space of hyperopt's: what ``hp`` returned, or dicts and lists of that.
 
@@ -66,7 +32,7 @@ def from_hyperopt(space: Any) -> Node:
 
 def _read(graph: Apply) -> Node:
     if isinstance(graph, Literal):
-        return Fixed(_python_value(graph.obj))
+        return Fixed(python_value(graph.obj))
     if graph.name == "pos_args":
         return Series(tuple(map(_read, graph.pos_args)))
     if graph.name == "dict" and not graph.pos_args:
@@ -120,9 +86,4 @@ def _label_and_draw(node: Apply) -> tuple[str, Apply]:
 
 
 def _number(literal: Literal) -> Any:
-    return _python_value(literal.obj)
-
-
-def _python_value(value: Any) -> Any:
-    """Return a number of NumPy's as Python's; anything else as it is."""
-    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+    return python_value(literal.obj)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from hyperhive.common import files, paths
 from hyperhive.common.errors import DatasetError
 from hyperhive.common.values import is_sha256
-from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.data.download import datasets_directory
+
+if TYPE_CHECKING:  # it loads NumPy, which a worker without data sets does not need
+    from hyperhive.model.data.dataset import Dataset
 
 log = logging.getLogger(__name__)
+
+
+def datasets_directory() -> Path:
+    """Return the folder of downloaded and fetched data sets."""
+    return paths.cache_directory() / "datasets"
 
 
 class DatasetCache:
@@ -35,6 +41,8 @@ class DatasetCache:
             content_hash: see ``Dataset.content_hash``.
             fetch: returns the packed data set with this hash.
         """
+        from hyperhive.model.data.dataset import Dataset
+
         if not is_sha256(content_hash):
             raise DatasetError(f"{content_hash!r} is not the hash of a data set")
         path = self._directory / (content_hash + ".npz")

@@ -10,6 +10,7 @@ from typing import Callable
 
 from hyperhive.common import files, paths
 from hyperhive.common.errors import DatasetError
+from hyperhive.model.data.cache import datasets_directory
 from hyperhive.model.data.image_tree import ImageTree
 
 SIMPSONS_URL = "https://github.com/alvarobartt/simpsons-mnist/archive/refs/heads/master.zip"
@@ -19,11 +20,6 @@ _CHUNK = 1 << 16
 
 Progress = Callable[[int, int], None]
 """Called with the bytes downloaded and the total, which is 0 if the server does not report it."""
-
-
-def datasets_directory() -> Path:
-    """Return the folder of downloaded and fetched data sets."""
-    return paths.cache_directory() / "datasets"
 
 
 def simpsons_archive(progress: Progress, url: str = SIMPSONS_URL) -> Path:

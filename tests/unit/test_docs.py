@@ -46,7 +46,8 @@ def anchors(page: Path) -> set[str]:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """Yield the words of every command of ours in a page's blocks of code."""
+    """Yield the words of every command of ours in a page's blocks of code; text is output."""
+    text = re.sub(r"^```text\n.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     blocks = [*_FENCED.findall(text), *_INDENTED.findall(_FENCED.sub("", text))]
     for part in re.split(r"\n|&&|; ", "\n".join(blocks)):
         found = _COMMAND.match(part.strip())

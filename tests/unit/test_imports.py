@@ -70,7 +70,7 @@ def touches(tree: ast.AST) -> list[tuple[int, str]]:
 
 def modules_after(statement: str) -> set[str]:
     """Return the top-level modules that a fresh interpreter has loaded after a statement."""
-    script = "{}; import sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    script = "{}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
     loaded = subprocess.run(
         [sys.executable, "-c", script.format(statement)],
         cwd=str(REPOSITORY),
@@ -172,25 +172,55 @@ def test_the_store_needs_no_torch() -> None:
     assert not loaded & {"torch", "numpy", "hyperopt", "sklearn", "cv2"}
 
 
-def test_the_command_line_starts_without_anything_heavy() -> None:
-    """Nothing heavy is imported before a command runs."""
-    heavy = {"torch", "torchvision", "cv2", "hyperopt", "sklearn", "pymongo", "numpy", "matplotlib"}
-    assert not modules_after("import hyperhive.cli") & heavy
+_SUGGESTER = (
+    "from hyperhive.coordinator.spaces.named import CLASSIC\n"
+    "from hyperhive.coordinator.suggest import Suggester; Suggester({!r}, CLASSIC, 0, 1)"
+)
 
 
-def test_a_waiting_coordinator_has_no_pytorch() -> None:
-    """PyTorch and Matplotlib are imported when there is a model to evaluate and draw."""
-    assert not modules_after("import hyperhive.coordinator.study_run") & {"torch", "matplotlib"}
+@pytest.mark.parametrize(
+    ("statement", "without"),
+    [
+        ("import hyperhive.cli", {"pymongo", "numpy", "scipy"}),
+        (
+            "import hyperhive.coordinator.cli.status, hyperhive.coordinator.views.status\n"
+            "import hyperhive.store.server.choice, hyperhive.store.store",
+            {"numpy", "scipy", "PIL"},
+        ),
+        (
+            "import hyperhive.coordinator.session, hyperhive.coordinator.planning.script\n"
+            "import hyperhive.coordinator.api.searching, hyperhive.coordinator.api.study\n"
+            + _SUGGESTER.format("random"),
+            {"scipy"},
+        ),
+        (_SUGGESTER.format("tpe"), set()),
+        (
+            "import hyperhive.worker.cli, hyperhive.worker.slots, hyperhive.worker.loop\n"
+            "from hyperhive.worker.objectives.registry import registered; registered()",
+            {"numpy", "scipy", "PIL", "cloudpickle"},
+        ),
+        (
+            "from hyperhive import hp\n"
+            "from hyperhive.coordinator.spaces.python_space import from_python\n"
+            "from_python({'x': hp.choice('x', [hp.uniform('y', 0, 1), 2])})",
+            {"numpy", "scipy"},
+        ),
+    ],
+    ids=["hyperhive", "status", "coordinator", "tpe", "worker", "hp"],
+)
+def test_a_command_starts_without_what_it_may_never_need(statement: str, without: set[str]) -> None:
+    """The heavy packages are imported when there is a model to train, or a job of hyperopt's.
 
-
-def test_a_worker_loads_what_unpickles_only_when_allowed() -> None:
-    """Without the flag, the module that runs pickled objectives is not imported.
-
-    PyTorch is not imported before the first trial that trains.
+    So is the module that runs pickled objectives, if it is allowed.
     """
-    ask = "from hyperhive.worker.objectives.registry import registered; registered({})"
-    assert not modules_after(ask.format("")) & {"hyperopt", "cloudpickle", "torch"}
-    assert "hyperopt" in modules_after(ask.format("allow_pickled=True"))
+    heavy = {"torch", "torchvision", "cv2", "sklearn", "matplotlib", "pandas"}
+    assert not modules_after(statement) & {*heavy, "hyperopt", "networkx", *without}
+
+
+def test_a_worker_that_may_unpickle_loads_hyperopt_at_once() -> None:
+    """A machine that lacks it says so when the worker starts."""
+    ask = "from hyperhive.worker.objectives.registry import registered; registered(True)"
+    assert "hyperopt" in modules_after(ask)
 
 
 def test_two_places_unpickle() -> None:
@@ -198,15 +228,3 @@ def test_two_places_unpickle() -> None:
     pickles = {"pickle", "cloudpickle"}
     using = {name_of(path) for path in SOURCES if pickles & set(imported(parsed(path)))}
     assert using == {"store/hyperopt/worker.py", "worker/objectives/given.py"}
-
-
-def test_a_search_needs_no_hyperopt() -> None:
-    """The algorithms are ours; hyperopt is for its own API, its ``Trials`` and its ``hp``."""
-    make = "from hyperhive.coordinator.suggest import Suggester\n"
-    make += "from hyperhive.coordinator.spaces.named import CLASSIC\n"
-    make += "import hyperhive.coordinator.study_run\n"
-    loaded = modules_after(make + "Suggester('random', CLASSIC, 0, 1)")
-    assert not loaded & {"hyperopt", "networkx", "scipy"}
-    loaded = modules_after(make + "Suggester('tpe', CLASSIC, 0, 1)")
-    assert "scipy" in loaded
-    assert not loaded & {"hyperopt", "networkx"}

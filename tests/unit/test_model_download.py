@@ -18,7 +18,8 @@ from PIL import Image
 
 from hyperhive.common.errors import DatasetError
 from hyperhive.model.data import download, loading
-from hyperhive.model.data.download import datasets_directory, simpsons_archive, tree_sha256
+from hyperhive.model.data.cache import datasets_directory
+from hyperhive.model.data.download import simpsons_archive, tree_sha256
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

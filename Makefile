@@ -83,7 +83,7 @@ matrix: $(call STAMP,test)
 	$(BIN)/python tests/hyperopt/matrix.py
 
 # Measures beside the peers, and writes docs/benchmarks.md; ONLY="dispatch start" renews some sections.
-bench: $(call STAMP,test) .venv-peers/.installed
+bench: $(call STAMP,test) .venv-peers/.installed .venv-peers-hyperopt/.installed
 	$(BIN)/python benchmarks/report.py $(ONLY)
 
 # --no-compile: most of what PyTorch brings is never imported. The rest is compiled once, when it is

@@ -7,7 +7,6 @@ from typing import Any
 from hyperopt.pyll.base import Apply, Literal, as_apply
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.spaces.expressions import python_value
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.search_space import (
     Choice,
@@ -32,7 +31,7 @@ def from_hyperopt(space: Any) -> Node:
 
 def _read(graph: Apply) -> Node:
     if isinstance(graph, Literal):
-        return Fixed(python_value(graph.obj))
+        return Fixed(_python_value(graph.obj))
     if graph.name == "pos_args":
         return Series(tuple(map(_read, graph.pos_args)))
     if graph.name == "dict" and not graph.pos_args:
@@ -86,4 +85,9 @@ def _label_and_draw(node: Apply) -> tuple[str, Apply]:
 
 
 def _number(literal: Literal) -> Any:
-    return python_value(literal.obj)
+    return _python_value(literal.obj)
+
+
+def _python_value(value: Any) -> Any:
+    """Return a number of NumPy's as Python's; anything else as it is."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value

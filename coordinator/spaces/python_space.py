@@ -3,56 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.spaces.expressions import Expression, python_value
 from hyperhive.coordinator.spaces.parsing import parse
-from hyperhive.coordinator.spaces.search_space import (
-    DISTRIBUTIONS,
-    Choice,
-    Fixed,
-    Node,
-    Parameter,
-    Series,
-    Table,
-    to_json,
-)
+from hyperhive.coordinator.spaces.search_space import DISTRIBUTIONS, Node
 
 
 def from_python(space: Any) -> Node:
-    """Return the tree of a space as Python gives it: with expressions of ``hp``'s, or as JSON.
+    """Return the tree of a space as Python gives it: with expressions of hyperopt's, or as JSON.
 
     Raises ``UsageError``.
     """
-    kinds = {type(each) for each in _expressions(space)}
-    if not kinds:
+    if not _has_expression(space):
         return parse(space)
+    from hyperhive.coordinator.spaces.hyperopt_space import from_hyperopt
+
     _require_no_json(space)
-    if kinds != {Expression}:
-        from hyperhive.coordinator.spaces.hyperopt_space import from_hyperopt
-
-        return from_hyperopt(space)
-    return parse(to_json(_read(space)))
-
-
-def _expressions(space: Any) -> Iterator[Any]:
-    """Return the expressions in a space: ours, and hyperopt's if that was imported."""
-    if isinstance(space, Expression):
-        yield space
-        for argument in space.arguments.values():
-            yield from _expressions(argument)
-    elif isinstance(space, Mapping):
-        for part in space.values():
-            yield from _expressions(part)
-    elif isinstance(space, (list, tuple)):
-        for part in space:
-            yield from _expressions(part)
-    elif "hyperopt" in sys.modules:
-        from hyperopt.pyll.base import Apply
-
-        if isinstance(space, Apply):
-            yield space
+    return from_hyperopt(space)
 
 
 def _require_no_json(space: Any) -> None:
@@ -70,27 +38,10 @@ def _require_no_json(space: Any) -> None:
             _require_no_json(part)
 
 
-def _read(space: Any) -> Node:
-    if isinstance(space, Expression):
-        return _read_call(space.function, space.label, space.arguments)
+def _has_expression(space: Any) -> bool:
     if isinstance(space, Mapping):
-        return Table({name: _read(space[name]) for name in sorted(space)})  # hyperopt's order
+        return any(map(_has_expression, space.values()))
     if isinstance(space, (list, tuple)):
-        return Series(tuple(map(_read, space)))
-    return Fixed(python_value(space))
-
-
-def _read_call(function: str, label: str, arguments: Mapping[str, Any]) -> Node:
-    if function == "choice":
-        return Choice(label, tuple(map(_read, arguments["options"])))
-    if function == "pchoice":
-        weights, options = zip(*arguments["p_options"])
-        return Choice(label, tuple(map(_read, options)), tuple(map(float, weights)))
-    values = {name: python_value(value) for name, value in arguments.items()}
-    if "low" in values and len(values) == 1:  # of randint
-        values = {"low": 0, "high": values["low"]}
-    if function in ("loguniform", "qloguniform"):  # the bounds are those of the logarithm
-        values = {"log_" + name if name != "q" else name: value for name, value in values.items()}
-    if "q" in values:
-        values["step"] = values.pop("q")
-    return Parameter(label, function, values)
+        return any(map(_has_expression, space))
+    # Whoever made an expression has imported hyperopt, which takes a second and 75 MB.
+    return "hyperopt" in sys.modules and isinstance(space, sys.modules["hyperopt.pyll.base"].Apply)

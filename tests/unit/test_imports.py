@@ -199,14 +199,8 @@ _SUGGESTER = (
             "from hyperhive.worker.objectives.registry import registered; registered()",
             {"numpy", "scipy", "PIL", "cloudpickle"},
         ),
-        (
-            "from hyperhive import hp\n"
-            "from hyperhive.coordinator.spaces.python_space import from_python\n"
-            "from_python({'x': hp.choice('x', [hp.uniform('y', 0, 1), 2])})",
-            {"numpy", "scipy"},
-        ),
     ],
-    ids=["hyperhive", "status", "coordinator", "tpe", "worker", "hp"],
+    ids=["hyperhive", "status", "coordinator", "tpe", "worker"],
 )
 def test_a_command_starts_without_what_it_may_never_need(statement: str, without: set[str]) -> None:
     """The heavy packages are imported when there is a model to train, or a job of hyperopt's.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import pickle
 import random
 from typing import Any
 
@@ -12,10 +11,9 @@ import numpy as np
 import pytest
 from hyperopt import Trials, hp, rand, space_eval
 from hyperopt.base import Domain
-from hyperopt.pyll import as_apply, scope
+from hyperopt.pyll import scope
 from support.oracle import to_hyperopt
 
-from hyperhive import hp as our_hp
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.spaces.hyperopt_space import from_hyperopt
 from hyperhive.coordinator.spaces.parsing import parse
@@ -24,13 +22,9 @@ from hyperhive.coordinator.spaces.search_space import configuration, parameters,
 
 
 class RandomSpace:
-    """Makes spaces of every distribution, nested in dictionaries, lists and choices.
+    """Makes spaces of every distribution, nested in dictionaries, lists and choices."""
 
-    They are written with hyperopt's ``hp``, or another.
-    """
-
-    def __init__(self, seed: int, hp: Any = hp) -> None:
-        self._hp = hp
+    def __init__(self, seed: int) -> None:
         self._dice = random.Random(seed)
         self._labels = 0
         self._shared: list[Any] = []
@@ -54,9 +48,9 @@ class RandomSpace:
     def _choice(self, depth: int) -> Any:
         options = [self.make(depth + 1) for _ in range(self._dice.randint(1, 3))]
         if self._dice.random() < 0.5:
-            return self._hp.choice(self._label(), options)
+            return hp.choice(self._label(), options)
         weights = np.random.RandomState(len(options)).dirichlet([1] * len(options))
-        return self._hp.pchoice(self._label(), [(float(w), o) for w, o in zip(weights, options)])
+        return hp.pchoice(self._label(), [(float(w), o) for w, o in zip(weights, options)])
 
     def _number(self, depth: int) -> Any:
         if self._shared and self._dice.random() < 0.15:
@@ -65,18 +59,18 @@ class RandomSpace:
         high, step = low + self._dice.uniform(0.5, 4), self._dice.choice([0.25, 1, 2])
         draw = self._dice.choice(
             [
-                lambda: self._hp.uniform(label, low, high),
-                lambda: self._hp.quniform(label, low, high, step),
-                lambda: self._hp.loguniform(label, low, high),
-                lambda: self._hp.qloguniform(label, low, high, step),
-                lambda: self._hp.normal(label, low, high - low),
-                lambda: self._hp.qnormal(label, low, high - low, step),
-                lambda: self._hp.lognormal(label, low, high - low),
-                lambda: self._hp.qlognormal(label, low, high - low, step),
-                lambda: self._hp.randint(label, 4),
-                lambda: self._hp.randint(label, 3, 9),
-                lambda: self._hp.uniformint(label, 2, 7),
-                lambda: scope.int(self._hp.quniform(label, 0, 8, 2)),
+                lambda: hp.uniform(label, low, high),
+                lambda: hp.quniform(label, low, high, step),
+                lambda: hp.loguniform(label, low, high),
+                lambda: hp.qloguniform(label, low, high, step),
+                lambda: hp.normal(label, low, high - low),
+                lambda: hp.qnormal(label, low, high - low, step),
+                lambda: hp.lognormal(label, low, high - low),
+                lambda: hp.qlognormal(label, low, high - low, step),
+                lambda: hp.randint(label, 4),
+                lambda: hp.randint(label, 3, 9),
+                lambda: hp.uniformint(label, 2, 7),
+                lambda: scope.int(hp.quniform(label, 0, 8, 2)),
             ]
         )()
         self._shared.append(draw)
@@ -96,18 +90,6 @@ def test_a_space_through_json_gives_the_same_values() -> None:
             values = {label: each[0] for label, each in drawn["misc"]["vals"].items() if each}
             expected = json.loads(json.dumps(space_eval(space, values)))
             assert json.loads(json.dumps(configuration(tree, values))) == expected
-
-
-def test_hp_of_ours_writes_the_same_space() -> None:
-    """It is read without hyperopt, and it is what hyperopt takes it for, computed with or not."""
-    for seed in range(50):
-        space, theirs = RandomSpace(seed, our_hp).make(), RandomSpace(seed).make()
-        assert from_python(space) == from_hyperopt(theirs)
-        assert from_hyperopt(pickle.loads(pickle.dumps(space))) == from_hyperopt(theirs)
-        assert str(as_apply(space)) == str(as_apply(theirs))
-    assert str(1 - our_hp.normal("x", 0, 1)) == str(1 - hp.normal("x", 0, 1))
-    with pytest.raises(TypeError, match=r"hp\.uniform needs a label"):
-        our_hp.uniform(0, 1, 2)  # type: ignore[arg-type]
 
 
 def test_a_study_file_and_hyperopt_write_the_same_space() -> None:

@@ -12,10 +12,10 @@ from hyperopt import hp
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.algorithms.known import Known, Observation
 from hyperhive.coordinator.planning.plan import Plan
-from hyperhive.coordinator.spaces.python_space import from_python
 from hyperhive.coordinator.spaces.known_points import values_of
 from hyperhive.coordinator.spaces.named import CLASSIC, NAMED, named
 from hyperhive.coordinator.spaces.parsing import parse
+from hyperhive.coordinator.spaces.python_space import from_python
 from hyperhive.coordinator.spaces.search_space import parameters
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.suggest import Suggester

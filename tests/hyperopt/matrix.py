@@ -105,7 +105,8 @@ def row(version: str, python: str, hyperopt: str, pymongo: str) -> Row | None:
         inside = install(python, folder / "venv", hyperopt, pymongo)
         if inside is None:
             return None
-        _, actual = output_of([inside, "-c", "import pymongo; print(pymongo.version)"])
+        ask = "from importlib import metadata; print(metadata.version('pymongo'))"
+        _, actual = output_of([inside, "-c", ask])
         shimmed = environment(folder)
         tests = [inside, "-m", "pytest", "-q", "-p"]
         _, ours = output_of([*tests, "no:cacheprovider", *OURS], **shimmed)

@@ -106,6 +106,7 @@ class StopRequest:
 def end_process(code: int) -> NoReturn:
     """End this process at once, with its output flushed but without Python's clean-up."""
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as it is where the process was started with it closed
+            stream.flush()
     os._exit(code)

@@ -107,9 +107,7 @@ def drawn(variables: Variables, draw: Callable[[Variable], float]) -> dict[str, 
 
 def is_active(variable: Variable, values: Values) -> bool:
     """Return whether a variable stands in no option, or in one that is chosen."""
-    return any(
-        option is None or values.get(option[0]) == option[1] for option in variable.options
-    )
+    return any(option is None or values.get(option[0]) == option[1] for option in variable.options)
 
 
 def variables_of(root: Node) -> Variables:

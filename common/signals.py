@@ -103,6 +103,10 @@ class StopRequest:
         return self._hurry or max(expected_end, time.monotonic()) > self._since + grace
 
 
+USERS_FILE = "_hyperhive_objectives_"
+"""What the name of a module begins with that was imported from a file of the user's."""
+
+
 def end_process(code: int) -> NoReturn:
     """End this process at once, with its output flushed but without Python's clean-up."""
     logging.shutdown()

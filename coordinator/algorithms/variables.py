@@ -17,6 +17,9 @@ from hyperhive.coordinator.spaces.search_space import Choice, Node, Parameter, S
 
 Option = Tuple[str, int]
 """The label of a choice, and the index of one of its options."""
+MOST_LEARNED = 2**20
+"""Of more whole numbers than that, a model learns nothing: hardly any comes twice. They are drawn
+from the prior, as each would need a probability."""
 Options = Tuple[Optional[Option], ...]
 """The innermost options in which a variable stands; None where it stands in no option."""
 

@@ -125,3 +125,11 @@ def test_a_part_of_a_choice_at_several_places_is_drawn_when_hyperopt_draws_it() 
     for space in (twice, table):
         for seed in range(10):
             require_equal(parse(space), seed, count=3)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_number_of_which_nothing_can_be_learned_is_drawn_at_random(algorithm: str) -> None:
+    """A seed, say: a probability for each of its values would need terabytes."""
+    space = parse({"seed": {"distribution": "randint", "low": 0, "high": 2**40}})
+    known = Known(space, [Observation(tid, {"seed": tid}, float(tid)) for tid in range(3)])
+    assert 0 <= Suggester(algorithm, space, 0, startup=1).suggest(3, known)["seed"] < 2**40

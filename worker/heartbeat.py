@@ -209,16 +209,16 @@ class Heartbeat:
             now = time.monotonic()
             if now >= self._next_beat:
                 return
-            if now >= due:
-                self._look_after_the_batch(store)
+            if batch is not None and now >= due:
+                self._look_after(batch, store)
             else:
                 self._wake.wait(min(self._next_beat, due) - now)
 
-    def _look_after_the_batch(self, store: Store) -> None:
+    def _look_after(self, batch: Batch, store: Store) -> None:
         with self._guard:  # its end waits for this
-            if self._batch is not None:
+            if batch is self._batch:  # it has not ended meanwhile
                 try:
-                    self._batch.look_after(store)
+                    batch.look_after(store)
                 except StoreUnavailable as error:
                     log.warning("%s; work goes on without it", error)
 

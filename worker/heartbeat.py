@@ -127,6 +127,13 @@ class Heartbeat:
             self._hold(())
 
     @contextlib.contextmanager
+    def holding_again(self, trial: Trial) -> Iterator[Held]:
+        """Do what ``holding`` does, but beat at once: the lease of an earlier claim may be over."""
+        with self.holding(trial) as held:
+            self._beat_by(time.monotonic())
+            yield held
+
+    @contextlib.contextmanager
     def holding_batch(self, batch: Batch) -> Iterator[None]:
         """Renew the leases of a batch's trials while the context is open, and look after it."""
         self._hold(batch.held, batch)

@@ -21,10 +21,7 @@ from hyperhive.common import files, paths
 from hyperhive.common.errors import InputError
 from hyperhive.common.locks import ALONE, AT_ONCE, LOCK_IS_HELD, locked
 from hyperhive.store.blobs import BlobRef
-from hyperhive.store.errors import (
-    LeaseLost,
-    StoreError,
-)
+from hyperhive.store.errors import LeaseLost, StoreError
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.trial import Trial
@@ -237,6 +234,8 @@ class Outbox:
     def deliver_batches(self, store: Store) -> None:
         """Deliver the results of batches, for another thread; do nothing while ``deliver`` runs.
 
+        They are on disk or, if that is full, in memory.
+
         Raises ``StoreUnavailable``.
         """
         if self._delivering.acquire(blocking=False):
@@ -282,9 +281,7 @@ class Outbox:
             except OSError as error:  # the disk is full, or has become read-only
                 log.error("%s: its results stay there for now: %s", folder, error)
 
-    def _deliver_unsaved(
-        self, results: Sequence[_Unsaved], store: Store, holding: Holding
-    ) -> None:
+    def _deliver_unsaved(self, results: Sequence[_Unsaved], store: Store, holding: Holding) -> None:
         for one in results:
             if self._deliver(one.entry, store, self._files_of(one.entry.token), holding):
                 self._unsaved.remove(one)

@@ -1,6 +1,7 @@
 """Evidence: with 10,000 finished trials, status takes 1.9 times as long as with 100, resume 1.6.
 
-One run on 2 cores that were not idle; docs/scale.md has the table. 40 workers reached 95 %.
+One run on 2 cores that were not idle; docs/scale.md has the table. 100 workers reached 97.0 and
+96.6 % of the ideal, at a raised priority.
 
     python benchmarks/scale.py [--trials 100,1000,10000,50000] [--workers 10,40,100]
 

@@ -1,6 +1,7 @@
 """Evidence: with 10,000 finished trials, status takes 1.9 times as long as with 100, resume 1.6.
 
-One run on 2 cores that were not idle; docs/scale.md has the table. 40 workers reached 95 %.
+One run on 2 cores that were not idle; docs/scale.md has the table. 100 workers reached 97.0 and
+96.6 % of the ideal, at a raised priority.
 
     python benchmarks/scale.py [--trials 100,1000,10000,50000] [--workers 10,40,100]
 
@@ -12,7 +13,8 @@ happens, and its memory; ``dashboard`` is a reading in which one trial has ended
 
 Efficiency: so many workers, each a process, run a function that sleeps. The ideal time is that of
 sleeping alone. It is measured by the server's clock, from the first claim to the last result, on
-trials that are posted when all workers are there.
+trials that are posted when all workers are there, and idle. So the start counts: an idle worker
+looks for a trial every half second, which is 1.2 % of eight trials of 5 s and 2.5 % of four.
 """
 
 from __future__ import annotations
@@ -214,7 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="what trials and workers cost")
     parser.add_argument("--trials", default="100,1000,10000,50000", help="finished, by commas")
     parser.add_argument("--workers", default="10,40,100", help="by commas")
-    parser.add_argument("--rounds", type=int, default=4, help="trials of each worker")
+    parser.add_argument("--rounds", type=int, default=8, help="trials of each worker")
     parser.add_argument("--seconds", type=float, default=5.0, help="of a trial")
     parser.add_argument("--points", type=Path, help="write the curve of finished trials, as JSON")
     options = parser.parse_args()

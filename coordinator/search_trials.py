@@ -19,7 +19,7 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import SEARCH, Status
 from hyperhive.store.trials.trial import Trial
 
-_SUGGESTING_S = 0.05
+_SUGGESTING_S = 0.02
 """Trials that took so long to suggest together are posted before others are suggested."""
 
 

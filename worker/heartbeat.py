@@ -31,6 +31,9 @@ PROGRESS_EVERY_S = 2.0
 """The least time between two beats that only store progress."""
 HELD_EVERY_S = 1.0
 """The least time between two beats that only say which trial is held: a short one needs none."""
+_SETTLED_S = 0.25
+"""Such a beat comes so long after a trial was taken or ended: then one says that a trial has ended
+and which is next, and it does not delay a worker that is between two."""
 
 
 class Held:
@@ -178,7 +181,7 @@ class Heartbeat:
             self._held, self._batch, self._running = held, batch, next(iter(held), None)
             if self.failure is not None:
                 self._lose_all()
-        self._beat_by(self._last_beat + HELD_EVERY_S)
+        self._beat_by(max(self._last_beat + HELD_EVERY_S, time.monotonic() + _SETTLED_S))
 
     def _lose_all(self) -> None:
         for held in self._held:

@@ -19,7 +19,7 @@ from hyperhive.store.orders import Wish
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import ASK, Status
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
-from hyperhive.worker.orders import giving
+from hyperhive.worker.orders import giving, reading
 from hyperhive.worker.orders.giving import OrderCommand, withdraw
 from hyperhive.worker.pausing import PausePolicy
 from hyperhive.worker.sensors import Sensors
@@ -194,6 +194,23 @@ def test_a_paused_worker_stops_when_asked(mongo_uri: str, store: Store, tmp_path
             until(lambda: not store.workers.present(), "the worker's end")
         assert errors == []
     assert the_trial(store).status is Status.NEW
+
+
+def test_that_there_was_no_order_counts_for_a_moment(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one is in force it is asked for each time."""
+    reader = reading.OrderReader("me")
+    monkeypatch.setattr(reading, "_FRESH_S", 3600.0)
+    assert reader.read_if_due(store) is None
+    order = store.orders.give("me", Wish.PAUSE, "anna@studio")
+    assert reader.read_if_due(store) is None
+    monkeypatch.setattr(reading, "_FRESH_S", 0.0)
+    assert reader.read_if_due(store) == order
+    monkeypatch.setattr(reading, "_FRESH_S", 3600.0)
+    assert reader.read_if_due(store) == order
+    store.orders.withdraw("me")
+    assert reader.read_if_due(store) is None
 
 
 # -- what a person is told -------------------------------------------------------------------------

@@ -6,15 +6,14 @@ neither listed nor counted as the study's trials.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import math
 import re
 from collections import Counter
-from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple
+from typing import Any, Dict, Iterable, Mapping, NamedTuple
 
 from pymongo import ASCENDING
 
+from hyperhive.common.memory import no_collection
 from hyperhive.store.blobs import referred_to
 from hyperhive.store.server.client import Guard
 from hyperhive.store.trials.terms import HYPEROPT, Status, command, experiment_key, experiment_keys
@@ -36,16 +35,23 @@ _IS_A_JOB = {"$in": [A_JOB["misc.cmd.0"], _COMMAND]}
 _LOSS = {"status": "$result.status", "loss": "$result.loss"}
 _HISTORY = "$result.history"
 _LAST = {"$cond": [{"$isArray": [_HISTORY]}, {"$slice": [_HISTORY, -1]}, "$$REMOVE"]}
+_UNREAD = dict.fromkeys(
+    ("spec", "late.result", "misc.idxs", "misc.tid", "issued.token", "issued.worker", "pace"), 0
+)
 _IN_SHORT: list[_Document] = [
-    {"$project": {"spec": 0, "late.result": 0, "misc.idxs": 0}},
+    {"$project": _UNREAD},
     {"$addFields": {"result.history": _LAST}},
     {"$addFields": {"result": {"$cond": [_IS_A_JOB, _LOSS, "$result"]}}},
 ]
 """The stages that leave out most of a trial's bytes: its history but for the last entry, results
 that do not count, and whatever the function of a job returned beside its loss."""
 
-_A_STUDYS_IN_SHORT = {"spec": 0, "late.result": 0, "misc.idxs": 0, "result.history": {"$slice": -1}}
+_A_STUDYS_IN_SHORT = {**_UNREAD, "result.history": {"$slice": -1}}
 """The same of a study's trial, as a projection."""
+
+
+_BATCH = 1000
+"""Documents of a reply: a batch of 16 MB, which is the most, would be in memory as a whole."""
 
 
 class AtRung(NamedTuple):
@@ -107,7 +113,7 @@ class TrialReader:
             which["tid"] = {"$in": list(tids)}
         with self._guard():
             found = self._jobs.find(which, _A_STUDYS_IN_SHORT if in_short else None)
-            return _as_trials(found.sort("tid", ASCENDING))
+            return _as_trials(found.sort("tid", ASCENDING).batch_size(_BATCH))
 
     def again(
         self,
@@ -196,7 +202,9 @@ class TrialReader:
         since = [{**_of([key]), "tid": {"$gt": tid}} for key, tid in above.items()]
         which = {"$or": [{"_id": {"$in": list(ids)}}, *since], **_OURS}
         with self._guard():
-            return _as_trials(self._jobs.aggregate([{"$match": which}, *_IN_SHORT]))
+            return _as_trials(
+                self._jobs.aggregate([{"$match": which}, *_IN_SHORT], batchSize=_BATCH)
+            )
 
     def versions(self, studies: Iterable[str]) -> dict[Any, Any]:
         """Return the version of every trial of these studies or experiments, by the trial's id."""
@@ -288,23 +296,8 @@ class TrialReader:
 
 def _as_trials(documents: Iterable[_Document]) -> list[Trial]:
     """Return the trials of documents as they arrive."""
-    with _no_collection():
+    with no_collection():
         return [Trial.from_document(document) for document in documents]
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Do without Python's garbage collector while many objects are made, and none is garbage.
-
-    It would look at all of them again and again: that is half of the time of reading 10,000 trials.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _of(keys: Iterable[str]) -> _Document:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from hyperhive.common.values import mapping, number, whole
 from hyperhive.coordinator.results.repeated import repeated_of
@@ -189,22 +190,40 @@ class FleetReader:
             known = {trial.id: state.tally.known(trial.id) for trial in changed}
             news = [trial for trial in changed if trial != known[trial.id]]
             if news:
-                states[name] = replace(state, trials=_with(state.trials, news, known))
+                trials = _with(state.trials, news, known)
+                tally = state.tally.taking(trials, news)
+                states[name] = replace(state, trials=trials, tally=tally)
 
 
 def _with(
     trials: tuple[Trial, ...], news: list[Trial], known: Mapping[Any, Trial | None]
 ) -> tuple[Trial, ...]:
-    """Return trials by tid, with news in place of what was known of the same.
+    """Return trials by tid, with news in place of what was known of the same."""
+    if not trials:
+        return tuple(sorted(news, key=lambda trial: order(trial.tid)))
+    found = list(trials)
+    for trial in news:
+        before = known[trial.id]
+        if before is not None:
+            at = bisect.bisect_left(_Orders(found), order(before.tid))
+            while found[at] is not before:  # one of another purpose has its number
+                at += 1
+            del found[at]
+        found.insert(bisect.bisect_right(_Orders(found), order(trial.tid)), trial)
+    return tuple(found)
 
-    Most news are of the last trials: then the others need not be sorted, which takes the longest.
-    """
-    instead = {id(known[trial.id]): trial for trial in news}
-    kept = [instead.get(id(trial), trial) for trial in trials]
-    added = sorted((t for t in news if known[t.id] is None), key=lambda t: order(t.tid))
-    if added and kept and order(added[0].tid) < order(kept[-1].tid):
-        return tuple(sorted((*kept, *added), key=lambda t: order(t.tid)))
-    return (*kept, *added)
+
+class _Orders(Sequence[Any]):
+    """What trials are sorted by; only the few that a search asks for are made."""
+
+    def __init__(self, trials: list[Trial]) -> None:
+        self._trials = trials
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def __getitem__(self, index: Any) -> Any:
+        return order(self._trials[index].tid)
 
 
 def _shown(state: StudyState) -> StudyState:

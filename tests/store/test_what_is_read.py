@@ -65,7 +65,7 @@ def test_nothing_that_is_done_often_goes_through_finished_trials(
         store.sweep()
         store.trials.waiting_for_others(["quick"], None)
         store.trials.is_posted("s", SEARCH, FINISHED + 1)
-        store.trials.find("s", SEARCH, [FINISHED], above=FINISHED)
+        store.trials.again("s", SEARCH, [trial], [(FINISHED + 1, None)], only_changed=True)
 
     operations = watch(live)
     assert len(operations) >= 10

@@ -61,7 +61,7 @@ def tells_time(trial: Trial) -> bool:
 class Tally:
     """The trials of a study, and what those that have ended come to.
 
-    It does not change: ``following`` and ``taking`` make the next one, and only copy lists for that.
+    It does not change: ``following`` and ``taking`` make the next one, and copy only lists.
     """
 
     def __init__(self) -> None:

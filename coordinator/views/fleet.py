@@ -16,7 +16,8 @@ from hyperhive.coordinator.views.waiting import is_asked_for, why_waiting
 from hyperhive.coordinator.views.wording import no_worker
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StudySummary
-from hyperhive.store.trials.terms import HYPEROPT, experiment_key, experiment_keys
+from hyperhive.store.trials.reader import Plain
+from hyperhive.store.trials.terms import HYPEROPT, SEARCH, experiment_key, experiment_keys
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
@@ -83,14 +84,21 @@ class FleetReader:
         only: the one study or experiment of hyperopt's to read, with the workers that would take
             its trials; by default all.
         clock: gives seconds.
+        briefly: of the trials that are done without an incident, read only the best of each study,
+            and have the server count the others.
     """
 
     def __init__(
-        self, store: Store, only: str | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        only: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        briefly: bool = False,
     ) -> None:
         self._store = store
         self._only = only
         self._clock = clock
+        self._briefly = briefly
         self._states: dict[str, StudyState] = {}
         self._created: dict[str, datetime] = {}
         self._closed: set[str] = set()
@@ -108,7 +116,9 @@ class FleetReader:
             self._store.study(self._only)  # raises NotFound, which names the studies that exist
         states.update((each.name, self._known(each)) for each in summaries)
         # A study that closed since the last read may have ended trials that were never seen.
-        self._merge(states, self._store.trials.changed(*self._question(states)))
+        self._merge(states, self._store.trials.changed(*self._question(states), self._briefly))
+        if self._briefly:
+            self._count(states)
         if self._clock() - self._compared_at >= COMPARE_EVERY_S:
             self._compare(states)
             self._compared_at = self._clock()
@@ -165,6 +175,25 @@ class FleetReader:
             unfinished += [trial.id for trial in state.tally.open]
         return above, unfinished
 
+    def _count(self, states: dict[str, StudyState]) -> None:
+        """Have the server count the trials that were not read, and read the best of them."""
+        trials = self._store.trials
+        searches = [name for name, state in states.items() if not state.is_experiment]
+        read = [trial.id for state in states.values() for trial in state.trials]
+        counted = trials.plain(searches, read)
+        shown = trials.changed({}, [each.best for each in counted.values()])
+        best = {trial.study: trial.tid for trial in shown}
+        for name in counted:
+            winner = states[name].winner
+            if winner is not None and winner not in (best.get(name), *_tids(states[name])):
+                shown += trials.find(name, SEARCH, [winner], in_short=True)
+        for trial in shown:
+            done, pruned, _ = counted[trial.study]
+            counted[trial.study] = Plain(done - 1, pruned - trial.pruned, None)
+        self._merge(states, shown)
+        for name, each in counted.items():
+            states[name] = replace(states[name], unread=(each.done, each.pruned))
+
     def _compare(self, states: dict[str, StudyState]) -> None:
         """Read the finished trials that changed, and forget those that are gone."""
         versions = self._store.trials.versions(states)
@@ -190,9 +219,13 @@ class FleetReader:
             known = {trial.id: state.tally.known(trial.id) for trial in changed}
             news = [trial for trial in changed if trial != known[trial.id]]
             if news:
-                trials = _with(state.trials, news, known)
-                tally = state.tally.taking(trials, news)
-                states[name] = replace(state, trials=trials, tally=tally)
+                merged = _with(state.trials, news, known)
+                tally = state.tally.taking(merged, news)
+                states[name] = replace(state, trials=merged, tally=tally)
+
+
+def _tids(state: StudyState) -> list[Any]:
+    return [trial.tid for trial in state.searched]
 
 
 def _with(

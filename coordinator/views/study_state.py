@@ -38,6 +38,8 @@ class StudyState:
         repeat_results: what its repeats gave, the winner's first, once it has ended.
         is_experiment: whether it is one of hyperopt's, posted by ``fmin``: it has a name and jobs,
             but no budget, model or end.
+        unread: how many trials of the search are done and not among ``trials``, as there is nothing
+            else to tell of them, and how many of those were pruned.
         tally: what the trials come to. Given that of an earlier state, as ``dataclasses.replace``
             does, it goes on from there.
     """
@@ -54,6 +56,7 @@ class StudyState:
     winner: int | None = None
     repeat_results: tuple[Repeated, ...] = ()
     is_experiment: bool = False
+    unread: tuple[int, int] = (0, 0)
     tally: Tally = field(default_factory=Tally, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -91,12 +94,14 @@ class StudyState:
     def counts(self) -> Mapping[Status, int]:
         """The number of trials of the search in each state."""
         unfinished = [t.status for t in self.tally.open if t.purpose == SEARCH]
-        return {each: self.tally.counts[each] + unfinished.count(each) for each in Status}
+        found = {each: self.tally.counts[each] + unfinished.count(each) for each in Status}
+        found[Status.DONE] += self.unread[0]
+        return found
 
     @property
     def pruned(self) -> int:
         """The number of trials of the search that were ended early; they are among the done."""
-        return self.tally.pruned
+        return self.tally.pruned + self.unread[1]
 
     @property
     def ended(self) -> int:

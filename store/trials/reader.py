@@ -54,6 +54,39 @@ _BATCH = 1000
 """Documents of a reply: a batch of 16 MB, which is the most, would be in memory as a whole."""
 
 
+_PLAIN: _Document = {
+    "state": int(Status.DONE),
+    "issued.1": {"$exists": False},
+    "late.0": {"$exists": False},
+    **A_STUDYS,
+}
+"""The condition of trials of which there is nothing to tell but their results."""
+
+_IS_USABLE = {
+    "$and": [
+        {"$in": [{"$type": "$result.loss"}, ["int", "long", "double"]]},
+        {"$gt": ["$result.loss", -math.inf]},  # a NaN is not
+        {"$lt": ["$result.loss", math.inf]},
+        {"$ne": ["$result.status", "fail"]},
+        {"$ne": ["$result.pruned", True]},
+        {"$not": ["$result.diverged"]},
+    ]
+}
+"""The expression for a result that ``ranking`` of a coordinator takes."""
+
+
+class Plain(NamedTuple):
+    """Trials of a search that were claimed once, are done and have no late result.
+
+    ``done`` is how many there are, ``pruned`` how many of them were pruned, ``best`` the id of the
+    best one; of any, if none has a usable result.
+    """
+
+    done: int
+    pruned: int
+    best: Any
+
+
 class AtRung(NamedTuple):
     """How a trial stands among the others that have reached a rung.
 
@@ -187,7 +220,9 @@ class TrialReader:
         with self._guard():
             return self._jobs.find_one(which, {"_id": 1}) is not None
 
-    def changed(self, above: Mapping[str, int], ids: Iterable[Any]) -> list[Trial]:
+    def changed(
+        self, above: Mapping[str, int], ids: Iterable[Any], but_plain: bool = False
+    ) -> list[Trial]:
         """Return new trials and those with these ids, and jobs of hyperopt's too, in short.
 
         Results have only the last entry of their ``history``, those of jobs only ``status`` and
@@ -198,13 +233,38 @@ class TrialReader:
             above: for each experiment key, the tid above which trials are new; the key "" stands
                 for no key.
             ids: of unfinished trials, to be read again.
+            but_plain: leave out new ones that ``plain`` counts.
         """
-        since = [{**_of([key]), "tid": {"$gt": tid}} for key, tid in above.items()]
+        less = {"$nor": [_PLAIN]} if but_plain else {}
+        since = [
+            {**_of([key]), "tid": {"$gt": tid}, **({} if "/" in key else less)}
+            for key, tid in above.items()
+        ]
         which = {"$or": [{"_id": {"$in": list(ids)}}, *since], **_OURS}
+        stages = [{"$match": which}, *_IN_SHORT]
         with self._guard():
-            return _as_trials(
-                self._jobs.aggregate([{"$match": which}, *_IN_SHORT], batchSize=_BATCH)
-            )
+            return _as_trials(self._jobs.aggregate(stages, batchSize=_BATCH))
+
+    def plain(self, studies: Iterable[str], but: Iterable[Any]) -> dict[str, Plain]:
+        """Return what the server counts of trials of these studies' searches, by study.
+
+        So a look at thousands of trials need not read them.
+
+        Args:
+            studies: their names.
+            but: the ids of trials that do not count.
+        """
+        which = {**_PLAIN, "exp_key": {"$in": list(studies)}, "_id": {"$nin": list(but)}}
+        loss = {"$cond": [_IS_USABLE, "$result.loss", math.inf]}
+        counts = {
+            "done": {"$sum": 1},
+            "pruned": {"$sum": {"$cond": [{"$eq": ["$result.pruned", True]}, 1, 0]}},
+            "best": {"$min": {"loss": loss, "tid": "$tid", "id": "$_id"}},
+        }
+        with self._guard():
+            stages = [{"$match": which}, {"$group": {"_id": "$exp_key", **counts}}]
+            groups = list(self._jobs.aggregate(stages))
+        return {g["_id"]: Plain(g["done"], g["pruned"], g["best"]["id"]) for g in groups}
 
     def versions(self, studies: Iterable[str]) -> dict[Any, Any]:
         """Return the version of every trial of these studies or experiments, by the trial's id."""

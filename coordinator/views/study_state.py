@@ -108,15 +108,18 @@ class StudyState:
         """The number of trials of the search that have ended, with a result or without."""
         return self.counts[Status.DONE] + self.counts[Status.ERROR]
 
-    @cached_property
-    def ranked(self) -> list[Trial]:
-        """The trials of the search that have a usable result, the best first."""
-        return values(self.tally.ranked)
+    def ranked(self, count: int | None = None) -> list[Trial]:
+        """Return the trials of the search that have a usable result, the best first.
+
+        Args:
+            count: so many of them; None for all.
+        """
+        return values(self.tally.ranked[:count])
 
     @cached_property
     def best(self) -> Trial | None:
         """The trial that won or, until that is decided, the best of the search so far."""
-        return winner_of(self.ranked, self.winner)
+        return winner_of(self.ranked(1 if self.winner is None else None), self.winner)
 
     @property
     def untuned_accuracy(self) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from typing import Any, Dict, Iterable, Mapping, NamedTuple
+from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple
 
 from pymongo import ASCENDING
 
@@ -140,13 +140,25 @@ class TrialReader:
             in_short: without most of their bytes: results have only the last entry of their
                 ``history``.
         """
+        with no_collection():
+            return list(self.each(study, purpose, tids, in_short))
+
+    def each(
+        self,
+        study: str,
+        purpose: str | None = None,
+        tids: Iterable[int] | None = None,
+        in_short: bool = False,
+    ) -> Iterator[Trial]:
+        """Yield what ``find`` returns, as it arrives: thousands need not be in memory at once."""
         keys = experiment_keys(study) if purpose is None else [experiment_key(study, purpose)]
         which: _Document = {"exp_key": {"$in": keys}, **A_STUDYS}
         if tids is not None:
             which["tid"] = {"$in": list(tids)}
         with self._guard():
             found = self._jobs.find(which, _A_STUDYS_IN_SHORT if in_short else None)
-            return _as_trials(found.sort("tid", ASCENDING).batch_size(_BATCH))
+            for document in found.sort("tid", ASCENDING).batch_size(_BATCH):
+                yield Trial.from_document(document)
 
     def again(
         self,

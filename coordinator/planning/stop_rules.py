@@ -112,7 +112,8 @@ class Stopping:
 
     def take(self, trial: Trial) -> None:
         """Take a trial that has ended, once."""
-        if trial.status is not Status.DONE:
+        asks = self._rules.target is not None or self._rules.patience is not None
+        if not asks or trial.status is not Status.DONE:
             return
         insort(self._ends, end_of(trial))
         loss = usable_loss(trial)

@@ -181,7 +181,8 @@ class FleetReader:
         searches = [name for name, state in states.items() if not state.is_experiment]
         read = [trial.id for state in states.values() for trial in state.trials]
         counted = trials.plain(searches, read)
-        shown = trials.changed({}, [each.best for each in counted.values()])
+        found = trials.changed({}, [each.best for each in counted.values()])
+        shown = [trial for trial in found if trial.exp_key in counted]  # not written into meanwhile
         best = {trial.study: trial.tid for trial in shown}
         for name in counted:
             winner = states[name].winner
@@ -216,8 +217,9 @@ class FleetReader:
                 read.setdefault(name, []).append(trial)
         for name, changed in read.items():
             state = states[name]
-            known = {trial.id: state.tally.known(trial.id) for trial in changed}
-            news = [trial for trial in changed if trial != known[trial.id]]
+            newest = {trial.id: trial for trial in changed}
+            known = {each: state.tally.known(each) for each in newest}
+            news = [trial for trial in newest.values() if trial != known[trial.id]]
             if news:
                 merged = _with(state.trials, news, known)
                 tally = state.tally.taking(merged, news)

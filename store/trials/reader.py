@@ -55,7 +55,11 @@ _BATCH = 500
 
 
 _PLAIN: _Document = {
-    "state": int(Status.DONE),
+    "state": {
+        "$eq": int(Status.DONE),
+        "$type": ["int", "long", "double"],
+        "$not": {"$type": "array"},
+    },
     "issued.1": {"$exists": False},
     "late.0": {"$exists": False},
     **A_STUDYS,

@@ -3,14 +3,47 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import shutil
+import tempfile
+import time
 from pathlib import Path
+from typing import Iterator
 
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, load
 
 DATA = Path(os.environ.get("HYPERHIVE_DATA") or "data")
 """Folder with archives of data sets: the one that HYPERHIVE_DATA names, else data/."""
+
+PEERS = Path(__file__).resolve().parents[1] / ".venv-peers"
+"""The environment with Optuna."""
+PEERS_HYPEROPT = PEERS.with_name(".venv-peers-hyperopt")
+"""The environment with hyperopt and the old PyMongo that its workers need."""
+
+
+def require_peers(parser: argparse.ArgumentParser) -> None:
+    """End the program with one sentence if Optuna is not installed completely."""
+    if not (PEERS / ".installed").exists():
+        parser.error("Optuna is missing: run make .venv-peers/.installed")
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Give a folder that is deleted at the end.
+
+    The keeper of a private server that ran there may write a lock file once more meanwhile.
+    """
+    folder = Path(tempfile.mkdtemp())
+    try:
+        yield folder
+    finally:
+        for _ in range(50):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(0.1)
 
 
 def simpsons_option(description: str) -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ coordinator in this process, with its lines of progress. Optuna: two processes c
 ``study.optimize`` for half of the trials each, with one journal file, or with one SQLite database
 (a quarter of the trials, because it is slow).
 hyperopt: its own `hyperopt-mongo-worker`, twice, beside its own ``fmin``, and few trials, because
-it does about one a second.
+it does about one a second, with the shortest pauses that its workers can make.
 
 What counts is the time from the call that posts the first trial to its return with all results.
 Nothing counts of starting and importing: every process has run at least 20 trials before, and
@@ -31,13 +31,13 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks._common import PEERS, PEERS_HYPEROPT, require_peers, scratch
 from benchmarks._dispatch_objective import STAMPS, gaps
 from hyperhive.common.console import Screen
 from hyperhive.coordinator.api.plans import plan_of
@@ -50,8 +50,7 @@ from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import SEARCH, Status
 
 HERE = Path(__file__).resolve().parent
-OPTUNA = HERE.parent / ".venv-peers" / "bin" / "python"
-HYPEROPT = HERE.parent / ".venv-peers-hyperopt" / "bin"
+OPTUNA = PEERS / "bin" / "python"
 SPACE = {
     "x": {"distribution": "uniform", "low": -5, "high": 5},
     "y": {"distribution": "uniform", "low": -5, "high": 5},
@@ -78,12 +77,12 @@ def main() -> None:
     parser.add_argument("--hyperopt-trials", type=int, default=12)
     parser.add_argument("--only-ours", action="store_true", help="without the peers")
     options = parser.parse_args()
-    if not options.only_ours and not OPTUNA.exists():
-        parser.error("the peers are missing: run make .venv-peers/.installed")
+    if not options.only_ours:
+        require_peers(parser)
     rates: Series = {}
     latencies: Series = {}
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = stack.enter_context(scratch())
         (folder / "stamps").mkdir()
         os.environ[STAMPS] = str(folder / "stamps")
         runs = {"hyperhive": stack.enter_context(hyperhive(folder))}
@@ -192,8 +191,8 @@ def optuna(folder: Path) -> Iterator[dict[str, Run]]:
 
 def hyperopts(folder: Path, algorithm: str, trials: int) -> Iterator[float]:
     """Give the trials a second of hyperopt's fmin and two of its workers, if they are installed."""
-    if not HYPEROPT.exists():
-        print("without hyperopt's own workers: run make .venv-peers-hyperopt/.installed")
+    if not (PEERS_HYPEROPT / ".installed").exists():
+        print("hyperopt's own workers are missing: run make .venv-peers-hyperopt/.installed\n")
         return
     port = free_port()
     data = folder / f"hyperopt-{algorithm}"
@@ -201,9 +200,12 @@ def hyperopts(folder: Path, algorithm: str, trials: int) -> Iterator[float]:
     quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": str(data)}
     server = [str(find_mongod()), "--dbpath", str(data), "--port", str(port)]
     server += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"]
-    worker = [str(HYPEROPT / "hyperopt-mongo-worker"), f"--mongo=127.0.0.1:{port}/dispatch"]
+    worker = [
+        str(PEERS_HYPEROPT / "bin" / "hyperopt-mongo-worker"),
+        f"--mongo=127.0.0.1:{port}/dispatch",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(HERE)}
-    fmin = [str(HYPEROPT / "python"), str(HERE / "_dispatch_hyperopt.py"), str(port)]
+    fmin = [str(PEERS_HYPEROPT / "bin" / "python"), str(HERE / "_dispatch_hyperopt.py"), str(port)]
     with contextlib.ExitStack() as stack:
         stack.enter_context(process(server, **quiet))
         with client(f"mongodb://127.0.0.1:{port}/") as started:

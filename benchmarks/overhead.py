@@ -15,11 +15,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks._common import scratch
 from hyperhive.common.signals import StopRequest
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.lenet import LeNet5
@@ -48,7 +48,7 @@ def main() -> None:
         return Outcome({"status": "ok", "loss": 0.5}, weights)
 
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = stack.enter_context(scratch())
         uri = stack.enter_context(embedded_server(folder / "mongo"))
         store = stack.enter_context(Store(uri))
         store.ensure_indexes()

@@ -1,6 +1,6 @@
 """Runs the benchmarks of docs/benchmarks.md, and writes that page and its curves.
 
-    make bench                         # all: some twenty minutes
+    make bench                         # all: half an hour
     make bench ONLY="dispatch start"   # renews these sections, and leaves the others as they are
 
 Each benchmark is a process, which prints its table. One that fails is named at the end, with its
@@ -28,12 +28,12 @@ import matplotlib
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import hyperhive
+from benchmarks._common import PEERS, PEERS_HYPEROPT
 from hyperhive.store.server.binary import find_mongod
 from hyperhive.worker.device import cores, machine
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
-PEERS = ROOT / ".venv-peers" / "bin" / "python"
 INTRODUCTION = """# Benchmarks
 
     make bench                         # all of this page
@@ -77,28 +77,37 @@ BENCHMARKS = (
     _ours(
         "dispatch",
         "Dispatch",
-        "How many trials a second two workers run whose objective returns at once, and how long a "
-        "free worker waits for its next trial.",
+        "How many trials a second two workers run whose objective returns at once: more is better. "
+        "And how long a free worker waits for its next trial: half of the waits are shorter than "
+        "p50, all but one in a hundred shorter than p99.",
     ),
     _ours(
         "suggestions",
         "Suggestions",
-        "What one suggestion costs with the trials of a study that have ended.",
+        "Milliseconds of one suggestion (fewer are better), by the trials of a study that have "
+        "ended. The first four columns are TPE; `rebuilt` is hyperopt's with its trials made anew.",
         has_curve=True,
     ),
     _ours(
         "scale",
         "Scale",
-        "What many workers and many trials cost: the time beside the ideal, and a look at a study.",
+        "What many finished trials cost commands, and how much many workers reach of the speed of "
+        "workers that never wait. [scale.md](scale.md) explains the columns.",
         has_curve=True,
     ),
     _ours(
         "training",
         "Training",
-        "How long an epoch of LeNet-5 takes, beside torchvision's `ImageFolder` and `DataLoader`.",
+        "How many images a second LeNet-5 trains on (more is better), beside a notebook with "
+        "torchvision's `ImageFolder` and `DataLoader`. A ratio is to the fastest notebook.",
         has_curve=True,
     ),
-    _ours("start", "Start", "How fast commands start, in seconds, and how much memory they hold."),
+    _ours(
+        "start",
+        "Start",
+        "How fast commands start, in seconds: the median, and the lowest to the highest of several "
+        "runs; fewer are better. And how much memory a coordinator holds.",
+    ),
     _ours(
         "overhead",
         "Overhead",
@@ -195,10 +204,12 @@ def draw(points: dict[str, Any], target: Path) -> None:
             each = [value[number] for values in points["series"].values() for value in values]
             if min(each) > 0 and max(each) > 30 * min(each):
                 getattr(axes, f"set_{axis}scale")("log")
+            else:
+                getattr(axes, f"set_{axis}lim")(**{("left", "bottom")[number]: 0})
             getattr(axes, f"set_{axis}label")(points[axis])
         axes.set_title(points["title"])
         axes.grid(color=grey, alpha=0.25)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # beside the curves
         figure.savefig(target, transparent=True, metadata={"Date": None})
         pyplot.close(figure)
 
@@ -210,7 +221,8 @@ def _conditions() -> str:
         "Python": platform.python_version(),
         **{name: _version(name) for name in ("PyMongo", "torch", "hyperopt")},
         "mongod": _mongod(),
-        "Optuna": _optuna(),
+        "Optuna": _version_in(PEERS, "optuna"),
+        "hyperopt with its own workers": _version_in(PEERS_HYPEROPT, "hyperopt"),
     }
     shown = ", ".join(f"{name} {version}" for name, version in versions.items())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -231,9 +243,12 @@ def _mongod() -> str:
     return said.stdout.decode().split()[2].lstrip("v")
 
 
-def _optuna() -> str:
-    ask = "import importlib.metadata as m; print(m.version('optuna'))"
-    said = subprocess.run([str(PEERS), "-c", ask], check=True, stdout=subprocess.PIPE)
+def _version_in(environment: Path, package: str) -> str:
+    if not (environment / ".installed").exists():
+        return "missing"
+    ask = f"import importlib.metadata as m; print(m.version('{package}'))"
+    command = [str(environment / "bin" / "python"), "-c", ask]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     return said.stdout.decode().strip()
 
 

@@ -25,15 +25,14 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from statistics import median
 from typing import Any, Callable, Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _filled import fill
-
+from benchmarks._common import scratch
+from benchmarks._filled import fill
 from hyperhive.common.wording import percent
 from hyperhive.coordinator.views.dashboard import Dashboard
 from hyperhive.coordinator.views.fleet import FleetReader
@@ -83,6 +82,13 @@ class Place:
         file.write_text(STUDY.format(name=name, trials=trials))
         return str(file)
 
+    def require(self, process: subprocess.Popen[bytes]) -> bool:
+        """Return True while a command runs; if it has ended, end this program with its output."""
+        if process.poll() is not None:
+            said = (self.folder / "log").read_text()
+            sys.exit(f"a command ended with {process.returncode}:\n{said}")
+        return True
+
     @contextlib.contextmanager
     def running(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run a command while the context is open; it is stopped as by Ctrl-C."""
@@ -102,9 +108,14 @@ class Place:
             process.wait()
 
 
-def until(holds: Callable[[], Any], pause: float = 0.005) -> None:
-    """Wait until something holds."""
-    while not holds():
+def until(
+    place: Place,
+    process: subprocess.Popen[bytes],
+    holds: Callable[[], Any],
+    pause: float = 0.005,
+) -> None:
+    """Wait until something holds that a command of this place brings about."""
+    while place.require(process) and not holds():
         time.sleep(pause)
 
 
@@ -113,23 +124,24 @@ def by_finished(place: Place, store: Store, count: int) -> dict[str, float]:
     name = f"study{count}"
     file = place.study(name, count + 200)
     jobs = store.database["jobs"]
-    with place.running("coordinator", file):  # it makes the study
-        until(lambda: jobs.find_one({"exp_key": name}))
+    with place.running("coordinator", file) as coordinator:  # it makes the study
+        until(place, coordinator, lambda: jobs.find_one({"exp_key": name}))
     jobs.delete_many({"exp_key": name})
     fill(store, name, count, "objective.py:train")
     found = {"status": median(_seconds(lambda: _status(place, name)) for _ in range(3))}
+    posted = {"exp_key": name, "state": int(Status.NEW)}
     times = []
     for _ in range(3):
         started_at = time.perf_counter()
         with place.running("coordinator", file) as coordinator:
-            until(lambda: jobs.find_one({"exp_key": name, "state": int(Status.NEW)}))
+            until(place, coordinator, lambda: jobs.find_one(posted))
             times.append(time.perf_counter() - started_at)
             time.sleep(1.0)
             before = _cpu_seconds(coordinator.pid)
             time.sleep(3.0)
             found["waiting"] = (_cpu_seconds(coordinator.pid) - before) / 3.0
             found["memory"] = _megabytes(coordinator.pid, "status", "VmRSS") / 1000
-        jobs.delete_many({"exp_key": name, "state": int(Status.NEW)})
+        jobs.delete_many(posted)
     found["resume"] = median(times)
     found.update(_dashboard(store, name, count))
     store.delete_study(name)
@@ -174,7 +186,7 @@ def efficiency(
     trials = workers * rounds
     objective = ("--objectives", str(place.folder / "objective.py"))
     with place.running("worker", "--slots", str(workers), "--device", "cpu", *objective) as parent:
-        until(lambda: len(store.workers.present()) >= workers, 0.5)
+        until(place, parent, lambda: len(store.workers.present()) >= workers, 0.5)
         time.sleep(2.0)  # their start is over
         pids = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
         sizes = [_megabytes(int(pid), "smaps_rollup", "Pss") for pid in pids]
@@ -212,7 +224,7 @@ def main() -> None:
         for text in (options.trials, options.workers)
     )
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = stack.enter_context(scratch())
         uri = stack.enter_context(embedded_server(folder / "mongo"))
         store = stack.enter_context(Store(uri))
         store.ensure_indexes()
@@ -236,7 +248,7 @@ def main() -> None:
     if options.points:
         shown = ("status", "resume", "first", "dashboard")
         series = {name: [[n, each[name]] for n, each in zip(sizes, curve)] for name in shown}
-        title = "what finished trials cost"
+        title = "What finished trials cost"
         points = {"title": title, "x": "finished trials", "y": "milliseconds", "series": series}
         options.points.write_text(json.dumps(points))
 

@@ -1,7 +1,8 @@
-"""Evidence: ``status`` takes 0.38 s, a worker 0.84 s from its launch to its first claim.
+"""Evidence: ``status`` takes 0.35 s, a worker 1.7 s from its launch to its first claim.
 
-Medians of 5 runs on 2 cores that other work shared; Optuna's own worker is faster, with 0.23 s. A
-coordinator of 100 trials held 90 MB in one run.
+One run on 2 cores that other work shared; Optuna's own worker is faster, with 0.44 s. A coordinator
+of 100 trials held 148 MB. Worker and coordinator import a file whose space is written with ``hp``,
+and so hyperopt: a second and 75 MB.
 
     python benchmarks/start.py [--runs 5] [--finished 10000]
 
@@ -20,13 +21,13 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from statistics import median
 from typing import Any, Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks._common import PEERS, require_peers, scratch
 from benchmarks._filled import fill
 from hyperhive.model.data.loading import digits
 from hyperhive.store.server.embedded import embedded_server
@@ -35,7 +36,7 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import LENET5, Status
 
 ROOT = Path(__file__).resolve().parents[1]
-PEERS = ROOT / ".venv-peers" / "bin"
+OPTUNA_BIN = PEERS / "bin"
 PYTHON, HYPERHIVE = [sys.executable, "-c"], [sys.executable, "-m", "hyperhive"]
 OBJECTIVE = "quick.py:quick"
 SCRIPT = """
@@ -127,6 +128,10 @@ class Commands:
         if code:
             sys.exit(f"a command ended with {code}:\n{(self._folder / 'log').read_text()}")
 
+    def _require_running(self, process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is not None:
+            sys.exit(f"a command ended too early:\n{(self._folder / 'log').read_text()}")
+
     def whole(self, *command: Any) -> float:
         """Run a command; return the seconds from its launch to its end."""
         began = time.perf_counter()
@@ -136,7 +141,7 @@ class Commands:
     def optuna_worker(self) -> float:
         """Return the seconds from a process's launch to its first call of an objective."""
         began = time.time()
-        process = self._start(PEERS / "python", "-c", OPTUNA, stdout=subprocess.PIPE)
+        process = self._start(OPTUNA_BIN / "python", "-c", OPTUNA, stdout=subprocess.PIPE)
         said, _ = process.communicate()
         self._require(process.returncode)
         return float(said) - began
@@ -146,12 +151,11 @@ class Commands:
         study = self._new_study()
         self._store.queue.post(Draft(study, 0, config, {}, objective))
         began = time.time()
-        with self._working(study, *options):
-            while True:
-                (trial,) = self._store.trials.find(study)
-                if trial.status is Status.DONE:
-                    break
+        with self._working(study, *options) as worker:
+            while not (trial := self._store.trials.find(study)[0]).is_final:
+                self._require_running(worker)
                 time.sleep(0.01)
+        assert trial.status is Status.DONE, trial.error
         assert trial.first_claim is not None
         assert trial.refresh_time is not None
         return trial.first_claim.timestamp() - began, trial.refresh_time.timestamp() - began
@@ -160,8 +164,9 @@ class Commands:
         """Return the seconds from a coordinator's launch to its first trial in the store."""
         study = self._new_study()
         began = time.perf_counter()
-        with _ended(self._start(*self._coordinator(study, 1))):
+        with _ended(self._start(*self._coordinator(study, 1))) as coordinator:
             while not self._store.trials.find(study):
+                self._require_running(coordinator)
                 time.sleep(0.005)
             return time.perf_counter() - began
 
@@ -204,10 +209,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--finished", type=int, default=10000, help="trials of the large study")
     options = parser.parse_args()
-    if not PEERS.exists():
-        parser.error("the peers are missing: run make .venv-peers/.installed")
+    require_peers(parser)
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = stack.enter_context(scratch())
         uri = stack.enter_context(embedded_server(folder / "mongo"))
         store = stack.enter_context(Store(uri))
         store.ensure_indexes()
@@ -241,9 +245,9 @@ def _times(commands: Commands, lenet5: dict[str, Any], runs: int) -> dict[str, l
             NOTHING: commands.whole(*PYTHON, "pass"),
             TORCH: commands.whole(*PYTHON, "import torch"),
             HELP: commands.whole(*HYPERHIVE, "--help"),
-            OPTUNA_HELP: commands.whole(PEERS / "optuna", "--help"),
+            OPTUNA_HELP: commands.whole(OPTUNA_BIN / "optuna", "--help"),
             STATUS: commands.whole(*HYPERHIVE, "status"),
-            OPTUNA_STATUS: commands.whole(PEERS / "optuna", "studies", *OPTUNA_STORAGE),
+            OPTUNA_STATUS: commands.whole(OPTUNA_BIN / "optuna", "studies", *OPTUNA_STORAGE),
             QUICK: commands.worker(OBJECTIVE, config, "--objectives", "quick.py")[0],
             OPTUNA_QUICK: commands.optuna_worker(),
             OWN_TORCH: commands.worker(

@@ -34,9 +34,11 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.oracle import Hyperopt
 
+from benchmarks._common import PEERS, require_peers
 from hyperhive.coordinator.algorithms.known import Known, Observation
 from hyperhive.coordinator.history import History
 from hyperhive.coordinator.spaces.named import CLASSIC
@@ -46,7 +48,7 @@ from hyperhive.coordinator.suggest import Suggester
 from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.trial import Trial
 
-OPTUNA = Path(__file__).resolve().parents[1] / ".venv-peers" / "bin" / "python"
+OPTUNA = PEERS / "bin" / "python"
 RATE = {"distribution": "loguniform", "low": 1e-5, "high": 1.0}
 SHARE = {"distribution": "uniform", "low": 0.0, "high": 1.0}
 UNITS = {"distribution": "quniform", "low": 16, "high": 256, "step": 16}
@@ -60,6 +62,8 @@ TEN = parse(
     }
 )
 SPACES = {"classic": CLASSIC, "ten": TEN}
+TPE = ("hyperhive", "hyperopt", "rebuilt", "Optuna")
+"""The columns that the curve shows too."""
 SLOW = ("hyperopt", "rebuilt")
 BURST = 5
 COLUMNS = ("hyperhive", "hyperopt", "rebuilt", "Optuna", "random", "anneal")
@@ -201,8 +205,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=8)
     parser.add_argument("--points", type=Path, help="a file for the curve, as JSON")
     options = parser.parse_args()
-    if not OPTUNA.exists():
-        parser.error("Optuna is missing: run make .venv-peers/.installed")
+    require_peers(parser)
     print(f"{'space':8} {'trials':>7}", *(f"{name:>10}" for name in COLUMNS))
     series: dict[str, list[tuple[int, float]]] = {}
     for label, space in SPACES.items():
@@ -210,10 +213,10 @@ def main() -> None:
             found = measured(space, count, options.repeats)
             cells = (f"{1000 * found[name]:10.2f}" for name in COLUMNS)
             print(f"{label:8} {count:7,}", *cells, flush=True)
-            for name in COLUMNS:
+            for name in TPE:
                 series.setdefault(f"{name}, {label}", []).append((count, 1000 * found[name]))
     if options.points is not None:
-        axes = {"title": "A suggestion", "x": "finished trials", "y": "milliseconds"}
+        axes = {"title": "One suggestion of TPE", "x": "finished trials", "y": "milliseconds"}
         options.points.write_text(json.dumps({**axes, "series": series}))
 
 

@@ -103,9 +103,14 @@ class StopRequest:
         return self._hurry or max(expected_end, time.monotonic()) > self._since + grace
 
 
+USERS_FILE = "_hyperhive_objectives_"
+"""What the name of a module begins with that was imported from a file of the user's."""
+
+
 def end_process(code: int) -> NoReturn:
     """End this process at once, with its output flushed but without Python's clean-up."""
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as it is where the process was started with it closed
+            stream.flush()
     os._exit(code)

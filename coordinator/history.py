@@ -116,8 +116,9 @@ def _is_settled(trial: Trial, moment: datetime | None) -> bool:
     """Return whether what was known of an ended trial at a moment is so at every later one."""
     if trial.imported or trial.refresh_time is None:
         return True
-    was_claimed_before = moment is not None and (trial.first_claim or moment) < moment
-    return was_claimed_before and _had_ended(trial, moment)
+    if moment is None or not _had_ended(trial, moment):
+        return False
+    return trial.first_claim is None or trial.first_claim < moment
 
 
 def _is_to_blame(trial: Trial) -> bool:

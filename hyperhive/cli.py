@@ -139,15 +139,18 @@ def main() -> None:
 def program() -> NoReturn:
     """Run ``hyperhive``, and end the process without Python's clean-up.
 
-    In that, PyMongo waits half a second for its threads, and PyTorch takes one to two seconds.
+    In that, PyMongo waits half a second for its threads, and PyTorch takes one to two seconds. A
+    file of the user's may need it: for a file that it left open, or a function of ``atexit``.
     """
     code = 0
     try:
         main()
     except SystemExit as ended:
         code = int(ended.code or 0)
-    from hyperhive.common.signals import end_process
+    from hyperhive.common.signals import USERS_FILE, end_process
 
+    if any(name.startswith(USERS_FILE) for name in sys.modules):
+        sys.exit(code)
     end_process(code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from dataclasses import asdict, dataclass
@@ -131,7 +132,8 @@ def train(
         report(epochs[-1])
         if epochs[-1].diverged:
             break
-    return Trained(model, epochs)
+    # A learner may have made the parameters views of one tensor; each copy has its own memory.
+    return Trained(copy.deepcopy(model), epochs)
 
 
 def _rates(config: TrainConfig, steps: int) -> Iterator[float]:

@@ -14,9 +14,11 @@ Each worker decides alone, from what is in the store: this works without a coord
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Collection, Mapping
 
 from hyperhive.common.values import number
+from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import SEARCH
 from hyperhive.store.trials.trial import Trial
@@ -69,7 +71,7 @@ class Claimer:
         If ``short`` says that the next ones are, several may be claimed at once.
         """
         if self._tokens:
-            trials = store.queue.claimed_batch(self._tokens)
+            trials = self._found_again(store)
         else:
             # They are kept if the claim raises: it may have happened.
             self._tokens = [new_token() for _ in range(short.most if short else 1)]
@@ -93,6 +95,15 @@ class Claimer:
     def learn_pace(self, study: str, progress: Mapping[str, Any], seconds: float) -> None:
         """Update ``pace`` from the progress of a run that has worked for ``seconds``."""
         self.pace = pace_of(study, progress, seconds) or self.pace
+
+    def _found_again(self, store: Store) -> list[Trial]:
+        """Return the trials that the tokens hold, and renew their leases: those may be over."""
+        trials = []
+        for trial in store.queue.claimed_batch(self._tokens):
+            with contextlib.suppress(LeaseLost):
+                store.queue.heartbeat(trial, lease=self._lease)
+                trials.append(trial)
+        return trials
 
     def _take(self, store: Store, short: Short | None) -> list[Trial]:
         pace, token = None if self._first_come else self.pace, self._tokens[0]

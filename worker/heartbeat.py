@@ -127,6 +127,13 @@ class Heartbeat:
             self._hold(())
 
     @contextlib.contextmanager
+    def holding_again(self, trial: Trial) -> Iterator[Held]:
+        """Do what ``holding`` does, but beat at once: the lease of an earlier claim may be over."""
+        with self.holding(trial) as held:
+            self._beat_by(time.monotonic())
+            yield held
+
+    @contextlib.contextmanager
     def holding_batch(self, batch: Batch) -> Iterator[None]:
         """Renew the leases of a batch's trials while the context is open, and look after it."""
         self._hold(batch.held, batch)
@@ -209,16 +216,16 @@ class Heartbeat:
             now = time.monotonic()
             if now >= self._next_beat:
                 return
-            if now >= due:
-                self._look_after_the_batch(store)
+            if batch is not None and now >= due:
+                self._look_after(batch, store)
             else:
                 self._wake.wait(min(self._next_beat, due) - now)
 
-    def _look_after_the_batch(self, store: Store) -> None:
+    def _look_after(self, batch: Batch, store: Store) -> None:
         with self._guard:  # its end waits for this
-            if self._batch is not None:
+            if batch is self._batch:  # it has not ended meanwhile
                 try:
-                    self._batch.look_after(store)
+                    batch.look_after(store)
                 except StoreUnavailable as error:
                     log.warning("%s; work goes on without it", error)
 

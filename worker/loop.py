@@ -137,8 +137,8 @@ class Worker:
                 )
                 with heartbeat:
                     heartbeat.began.wait()
-                    self._outbox.deliver(store, heartbeat.holding)
-                    self._outbox.deliver_for_the_dead(store, heartbeat.holding)
+                    self._outbox.deliver(store, heartbeat.holding_again)
+                    self._outbox.deliver_for_the_dead(store, heartbeat.holding_again)
                     self._work(store, heartbeat)
         except StoreUnavailable as error:
             if self._find_server() is None:  # it ends with the last command that uses it

@@ -21,10 +21,7 @@ from hyperhive.common import files, paths
 from hyperhive.common.errors import InputError
 from hyperhive.common.locks import ALONE, AT_ONCE, LOCK_IS_HELD, locked
 from hyperhive.store.blobs import BlobRef
-from hyperhive.store.errors import (
-    LeaseLost,
-    StoreError,
-)
+from hyperhive.store.errors import LeaseLost, StoreError
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.trial import Trial
@@ -231,19 +228,20 @@ class Outbox:
         delivered stay.
         """
         with self._delivering:
-            for one in list(self._unsaved):
-                if self._deliver(one.entry, store, self._files_of(one.entry.token), holding):
-                    self._unsaved.remove(one)
-                    delete(self._files_of(one.entry.token))
+            self._deliver_unsaved(list(self._unsaved), store, holding)
             self._deliver_folder(self._folder, store, holding)
 
     def deliver_batches(self, store: Store) -> None:
         """Deliver the results of batches, for another thread; do nothing while ``deliver`` runs.
 
+        They are on disk or, if that is full, in memory.
+
         Raises ``StoreUnavailable``.
         """
         if self._delivering.acquire(blocking=False):
             try:
+                short = [one for one in self._unsaved if not one.entry.has_files]
+                self._deliver_unsaved(short, store, contextlib.nullcontext)
                 self._deliver_batches(self._folder, store)
             finally:
                 self._delivering.release()
@@ -283,6 +281,12 @@ class Outbox:
             except OSError as error:  # the disk is full, or has become read-only
                 log.error("%s: its results stay there for now: %s", folder, error)
 
+    def _deliver_unsaved(self, results: Sequence[_Unsaved], store: Store, holding: Holding) -> None:
+        for one in results:
+            if self._deliver(one.entry, store, self._files_of(one.entry.token), holding):
+                self._unsaved.remove(one)
+                delete(self._files_of(one.entry.token))
+
     def _deliver_folder(self, folder: Path, store: Store, holding: Holding) -> None:
         self._deliver_batches(folder, store)
 
@@ -301,8 +305,13 @@ class Outbox:
         """Deliver the results of a batch; return False if one of them must wait."""
         if any(entry.store != store.identity() for entry in entries):
             return False
-        if store.queue.finish_batch([entry.short for entry in entries]):
-            return True
+        try:
+            if store.queue.finish_batch([entry.short for entry in entries]):
+                return True
+        except NOT_OF_ONE:
+            raise
+        except StoreError as error:  # a fault of one of them: the others do not wait for it
+            log.warning("%d results are now delivered one by one: %s", len(entries), error)
         # Some count already, by a request whose reply was lost, or come late. This tells which.
         are_delivered = True
         for entry in entries:

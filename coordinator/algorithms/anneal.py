@@ -10,7 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 from hyperhive.coordinator.algorithms.known import Known
-from hyperhive.coordinator.algorithms.variables import Index, Number, Variable, Variables, drawn
+from hyperhive.coordinator.algorithms.variables import (
+    MOST_LEARNED,
+    Index,
+    Number,
+    Variable,
+    Variables,
+    drawn,
+)
 
 _MEAN_RANK = 2.0
 """The mean rank of the trial that is picked; the best one has rank 1."""
@@ -65,6 +72,8 @@ def _number_near(variable: Number, rng: np.random.Generator, value: float, width
 
 
 def _index_near(variable: Index, rng: np.random.Generator, value: int, width: float) -> int:
+    if variable.count > MOST_LEARNED:
+        return variable.draw(rng)
     counts = np.zeros(variable.count)
     counts[value - variable.first] = 1.0
     weights = (1 - width) * counts

@@ -17,7 +17,14 @@ import numpy as np
 
 from hyperhive.coordinator.algorithms.known import Known
 from hyperhive.coordinator.algorithms.parzen import estimate, recency
-from hyperhive.coordinator.algorithms.variables import Index, Number, Variable, Variables, drawn
+from hyperhive.coordinator.algorithms.variables import (
+    MOST_LEARNED,
+    Index,
+    Number,
+    Variable,
+    Variables,
+    drawn,
+)
 
 _GAMMA = 0.25
 """Of n trials, 0.25 * sqrt(n) are among the best: hyperopt's rule, not the paper's quantile."""
@@ -62,6 +69,8 @@ def _number(
 
 
 def _index(variable: Index, best: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> int:
+    if variable.count > MOST_LEARNED:
+        return variable.draw(rng)
     less, greater = _probabilities(variable, best), _probabilities(variable, others)
     candidates = rng.multinomial(1, less, _CANDIDATES).argmax(axis=1)
     score = np.log(less[candidates]) - np.log(greater[candidates])

@@ -8,15 +8,20 @@ which it depends.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Callable, Iterator, Mapping, Sequence, Tuple, Union
+from dataclasses import dataclass, field
+from typing import Any, Callable, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from hyperhive.coordinator.spaces.search_space import Choice, Node, Parameter, Series, Table
 
-Place = Mapping[str, int]
-"""The options, by the labels of their choices, under which a variable stands."""
+Option = Tuple[str, int]
+"""The label of a choice, and the index of one of its options."""
+MOST_LEARNED = 2**20
+"""Of more whole numbers than that, a model learns nothing: hardly any comes twice. They are drawn
+from the prior, as each would need a probability."""
+Options = Tuple[Optional[Option], ...]
+"""The innermost options in which a variable stands; None where it stands in no option."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Number:
     """
 
     label: str
-    places: tuple[Place, ...]
+    options: Options
     low: float
     high: float
     centre: float
@@ -73,7 +78,7 @@ class Index:
     """
 
     label: str
-    places: tuple[Place, ...]
+    options: Options
     first: int
     count: int
     weights: np.ndarray | None
@@ -104,58 +109,101 @@ def drawn(variables: Variables, draw: Callable[[Variable], float]) -> dict[str, 
 
 
 def is_active(variable: Variable, values: Values) -> bool:
-    """Return whether the options of at least one of a variable's places are chosen."""
-    return any(
-        all(values.get(label) == index for label, index in place.items())
-        for place in variable.places
-    )
+    """Return whether a variable stands in no option, or in one that is chosen."""
+    return any(option is None or values.get(option[0]) == option[1] for option in variable.options)
 
 
 def variables_of(root: Node) -> Variables:
     """Return a space's variables in the order in which they are drawn."""
-    nodes: dict[str, Parameter | Choice] = {}
-    places: dict[str, list[Place]] = {}
-    for node, place in _occurrences(root, {}):
-        nodes[node.label] = node
-        places.setdefault(node.label, []).append(place)
+    walk = _Walk()
+    walk.enter(root, _Scope())
     order: dict[str, Variable] = {}
 
-    def visit(label: str) -> None:
-        for place in reversed(places[label]):
-            for choice in reversed(tuple(place)):
-                if choice not in order:
-                    visit(choice)
-        order.setdefault(label, _variable(nodes[label], tuple(places[label])))
+    def visit(scopes: Sequence[_Scope]) -> None:
+        for scope in reversed(scopes):
+            visit(scope.outer)
+            if scope.option is not None:
+                add(scope.option[0])
 
-    for label in sorted(nodes, reverse=True):
-        visit(label)
+    def add(label: str) -> None:
+        if label not in order:
+            scopes = walk.scopes[label]
+            visit(scopes)
+            order[label] = _variable(walk.nodes[label], tuple(_options(scopes)))
+
+    for label in sorted(walk.nodes, reverse=True):
+        add(label)
     return tuple(order.values())
 
 
-def _occurrences(node: Node, place: Place) -> Iterator[tuple[Parameter | Choice, Place]]:
-    """Yield what is searched, wherever it stands; of tables, in the order of their keys."""
-    parts: Sequence[Node] = ()
-    if isinstance(node, (Parameter, Choice)):
-        yield node, place
-    if isinstance(node, Choice):
-        for index, option in enumerate(node.options):
-            yield from _occurrences(option, {**place, node.label: index})
-    elif isinstance(node, Table):
-        parts = [node.parts[name] for name in sorted(node.parts)]
-    elif isinstance(node, Series):
-        parts = node.parts
-    for part in parts:
-        yield from _occurrences(part, place)
+@dataclass(eq=False)
+class _Scope:
+    """What parts stand in: the root, a table or a list, or the option of a choice."""
+
+    option: Option | None = None
+    outer: list[_Scope] = field(default_factory=list)
+    """The scopes of a table or list: several, if it is part of a choice at several places."""
 
 
-def _variable(node: Parameter | Choice, places: tuple[Place, ...]) -> Variable:
+class _Walk:
+    """Finds the scopes of each variable, in the order in which hyperopt finds them.
+
+    A choice that stands at several places is one object: what is in a table or list of an option
+    is found once, but the option itself wherever the choice stands.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Parameter | Choice] = {}
+        self.scopes: dict[str, list[_Scope]] = {}
+        self._inner: dict[int, _Scope] = {}  # of tables and lists, by id()
+
+    def enter(self, node: Node, scope: _Scope) -> None:
+        """Find what is in a part that stands in a scope."""
+        if isinstance(node, (Parameter, Choice)):
+            self._enter_variable(self.nodes.setdefault(node.label, node), scope)
+        elif isinstance(node, (Table, Series)):
+            is_new = id(node) not in self._inner
+            inner = self._inner.setdefault(id(node), _Scope())
+            inner.outer.append(scope)
+            for part in _parts(node) if is_new else ():
+                self.enter(part, inner)
+
+    def _enter_variable(self, node: Parameter | Choice, scope: _Scope) -> None:
+        scopes = self.scopes.setdefault(node.label, [])
+        if scope in scopes:
+            return
+        scopes.append(scope)
+        if isinstance(node, Choice):
+            for index, option in enumerate(node.options):
+                self.enter(option, _Scope((node.label, index)))
+
+
+def _parts(node: Table | Series) -> Sequence[Node]:
+    """Return the parts; those of a table in the order of their keys."""
+    if isinstance(node, Series):
+        return node.parts
+    return [node.parts[name] for name in sorted(node.parts)]
+
+
+def _options(scopes: Sequence[_Scope]) -> list[Option | None]:
+    """Return the innermost options of scopes, each once."""
+    found: dict[Option | None, None] = {}
+    for scope in scopes:
+        if scope.option is None and scope.outer:
+            found.update(dict.fromkeys(_options(scope.outer)))
+        else:
+            found[scope.option] = None
+    return list(found)
+
+
+def _variable(node: Parameter | Choice, options: Options) -> Variable:
     if isinstance(node, Choice):
         weights = None if node.weights is None else np.array(node.weights)
-        return Index(node.label, places, 0, len(node.options), weights)
+        return Index(node.label, options, 0, len(node.options), weights)
     name, given = node.distribution, node.arguments
     if name == "randint":
         first = int(given["low"])
-        return Index(node.label, places, first, int(given["high"]) - first, None)
+        return Index(node.label, options, first, int(given["high"]) - first, None)
     is_log = "log" in name
     step = 1.0 if name == "uniformint" else given.get("step")
     low, high = -math.inf, math.inf
@@ -164,7 +212,7 @@ def _variable(node: Parameter | Choice, places: tuple[Place, ...]) -> Variable:
     else:
         low, high = _bounds(given, is_log)
         centre, width = 0.5 * (high + low), high - low
-    return Number(node.label, places, low, high, centre, width, is_log, step)
+    return Number(node.label, options, low, high, centre, width, is_log, step)
 
 
 def _bounds(given: Mapping[str, float], is_log: bool) -> tuple[float, float]:

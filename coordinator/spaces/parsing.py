@@ -149,11 +149,7 @@ def _require_sense(parameter: Parameter, where: str) -> None:
         raise UsageError(f"{at}low must be below high")
     if "loguniform" in parameter.distribution and arguments.get("low", 1) <= 0:
         raise UsageError(f"{at}low of {parameter.distribution} must be above 0")
-    if arguments.get("log_high", 0) > LARGEST_LOG:
-        raise UsageError(
-            f"{at}log_high is a natural logarithm, and {arguments['log_high']:g} is too large: for "
-            f"values up to that, log_high is {math.log(arguments['log_high']):.4g}"
-        )
+    _require_finite(parameter, at)
     if parameter.distribution in WHOLE and not all(
         float(bound).is_integer() for bound in arguments.values()
     ):
@@ -167,6 +163,24 @@ def _require_sense(parameter: Parameter, where: str) -> None:
     if rounded and max(map(abs, arguments.values())) >= 2**53:
         # A float has no larger whole number that is exact, and hyperopt draws floats.
         raise UsageError(f"{at}its numbers must be below 2**53")
+
+
+def _require_finite(parameter: Parameter, at: str) -> None:
+    """Raise ``UsageError`` for logarithms of numbers that Python does not have."""
+    arguments = parameter.arguments
+    if arguments.get("log_high", 0) > LARGEST_LOG:
+        raise UsageError(
+            f"{at}log_high is a natural logarithm, and {arguments['log_high']:g} is too large: for "
+            f"values up to that, log_high is {math.log(arguments['log_high']):.4g}"
+        )
+    if "lognormal" in parameter.distribution:
+        # Nearly all values of a normal distribution are within ten standard deviations.
+        highest = arguments["mu"] + 10 * arguments["sigma"]
+        if highest > LARGEST_LOG:
+            raise UsageError(
+                f"{at}mu and sigma are of the natural logarithm: values up to exp({highest:g}) are "
+                "too large"
+            )
 
 
 def _choice(table: Mapping[str, Any], where: str, label: str) -> Choice:

@@ -44,4 +44,5 @@ def _has_expression(space: Any) -> bool:
     if isinstance(space, (list, tuple)):
         return any(map(_has_expression, space))
     # Whoever made an expression has imported hyperopt, which takes a second and 75 MB.
-    return "hyperopt" in sys.modules and isinstance(space, sys.modules["hyperopt.pyll.base"].Apply)
+    base = sys.modules.get("hyperopt.pyll.base")
+    return base is not None and isinstance(space, base.Apply)

@@ -22,8 +22,8 @@ class Layer(NamedTuple):
 
     weight: torch.Tensor
     bias: torch.Tensor
-    by_weight: torch.Tensor
-    by_bias: torch.Tensor
+    weight_gradient: torch.Tensor
+    bias_gradient: torch.Tensor
 
 
 class Convolved(NamedTuple):
@@ -73,26 +73,26 @@ def add_gradient(convolved: Convolved, layer: Layer, gradient: torch.Tensor) -> 
         gradient: of its maps, 0 where ReLU is 0.
     """
     channels, _, size, _ = layer.weight.shape
-    layer.by_bias.add_(gradient.sum((0, 2, 3)))
-    by_values = _to_largest(gradient, convolved.values)
-    rows = by_values.flatten(2)
+    layer.bias_gradient.add_(gradient.sum((0, 2, 3)))
+    values_gradient = _to_largest(gradient, convolved.values)
+    rows = values_gradient.flatten(2)
     products = torch.bmm(rows, convolved.windows.transpose(1, 2)).sum(0)
-    layer.by_weight.add_(products.view(channels, size, size, -1).permute(0, 3, 1, 2))
-    return by_values
+    layer.weight_gradient.add_(products.view(channels, size, size, -1).permute(0, 3, 1, 2))
+    return values_gradient
 
 
-def gradient_of_maps(by_values: torch.Tensor, layer: Layer) -> torch.Tensor:
+def gradient_of_maps(values_gradient: torch.Tensor, layer: Layer) -> torch.Tensor:
     """Return the gradient of the maps that were convolved, from that of the values."""
-    rows, _, columns, count = by_values.shape
+    rows, _, columns, count = values_gradient.shape
     _, channels, size, _ = layer.weight.shape
-    by_shifted = torch.zeros(rows + size - 1, size, channels, columns, count)
+    shifted_gradient = torch.zeros(rows + size - 1, size, channels, columns, count)
     kernels = _kernels(layer.weight).t()
-    for window, values in zip(_windows(by_shifted, size), by_values.flatten(2)):
+    for window, values in zip(_windows(shifted_gradient, size), values_gradient.flatten(2)):
         window.addmm_(kernels, values)
-    by_maps = torch.zeros(rows + size - 1, channels, columns + size - 1, count)
+    maps_gradient = torch.zeros(rows + size - 1, channels, columns + size - 1, count)
     for column in range(size):
-        by_maps[:, :, column : column + columns] += by_shifted[:, column]
-    return by_maps
+        maps_gradient[:, :, column : column + columns] += shifted_gradient[:, column]
+    return maps_gradient
 
 
 def where_positive(

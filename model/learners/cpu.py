@@ -23,7 +23,7 @@ from hyperhive.model.learners.batch_last import (
 from hyperhive.model.lenet import LeNet5
 from hyperhive.model.normalise import Normaliser
 
-_TOGETHER = 64
+_BLOCK = 64
 """Images that are computed at once, so that their maps stay in a core's cache."""
 
 
@@ -61,8 +61,8 @@ class CpuLearner:
         """
         self._gradient.zero_()
         loss = 0.0
-        for some, theirs in zip(images.split(_TOGETHER), labels.split(_TOGETHER)):
-            loss += self._add_gradient(some, theirs, len(labels))
+        for block, block_labels in zip(images.split(_BLOCK), labels.split(_BLOCK)):
+            loss += self._add_gradient(block, block_labels, len(labels))
         self._velocity.mul_(self._momentum).add_(self._gradient)
         self._weights.sub_(self._velocity, alpha=rate)
         return loss
@@ -70,7 +70,7 @@ class CpuLearner:
     @torch.no_grad()
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits ``[N, classes]`` for pixels ``[N, C, 28, 28]``."""
-        return torch.cat([self._forward(some)[1][-1].t() for some in images.split(_TOGETHER)])
+        return torch.cat([self._forward(block)[1][-1].t() for block in images.split(_BLOCK)])
 
     def _forward(self, images: torch.Tensor) -> tuple[list[Convolved], list[torch.Tensor]]:
         """Return what each convolution found; the linear layers' input and what each found."""
@@ -95,15 +95,15 @@ class CpuLearner:
         gradient.scatter_add_(0, labels[None], gradient.new_full((1, len(labels)), -1.0))
         gradient.div_(count)
         for layer, given in zip(self._linear[::-1], activations[::-1]):
-            layer.by_weight.addmm_(gradient, given.t())
-            layer.by_bias.add_(gradient.sum(1))
+            layer.weight_gradient.addmm_(gradient, given.t())
+            layer.bias_gradient.add_(gradient.sum(1))
             gradient = where_positive(layer.weight.t() @ gradient, given)
         first, second = found
         rows, channels, columns, _ = second.maps.shape
-        by_maps = gradient.view(channels, rows, columns, -1).transpose(0, 1)
-        by_values = add_gradient(second, self._convolutions[1], by_maps)
-        by_maps = gradient_of_maps(by_values, self._convolutions[1])
-        add_gradient(first, self._convolutions[0], where_positive(by_maps, first.maps))
+        maps_gradient = gradient.view(channels, rows, columns, -1).transpose(0, 1)
+        values_gradient = add_gradient(second, self._convolutions[1], maps_gradient)
+        maps_gradient = gradient_of_maps(values_gradient, self._convolutions[1])
+        add_gradient(first, self._convolutions[0], where_positive(maps_gradient, first.maps))
         return loss
 
 

@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator
 
 import pymongo
 from bson.errors import InvalidBSON
+from pymongo import ReadPreference
 from pymongo import errors as mongo
 
 from hyperhive.store.encoding import ENCODING_ERRORS, why
@@ -264,7 +265,7 @@ def client_options(timeout: float) -> dict[str, Any]:
         "w": "majority",
         "journal": True,
         "readConcernLevel": "majority",
-        "readPreference": "primary",
+        "read_preference": ReadPreference.PRIMARY,  # the only spelling that wins over a URI's tags
         "connectTimeoutMS": int(timeout * 1000),
         "socketTimeoutMS": int(timeout * 1000),
         "retryReads": False,

@@ -92,7 +92,7 @@ def resolve(given: str, source: str | None = None) -> Address:
         return Address(with_ca_file(given), source)
     try:
         path = Path(given).expanduser()
-        uri = _uri_in(path, decoded(path.read_bytes(), errors="replace"))
+        text = decoded(path.read_bytes(), errors="replace")
     except (OSError, RuntimeError, ValueError) as error:  # no such file, no home, not a file name
         of = f" in {source}" if source else ""
         is_secret = _MAY_HOLD_A_PASSWORD.search(given) is not None
@@ -101,7 +101,7 @@ def resolve(given: str, source: str | None = None) -> Address:
             f"the MongoDB address{of} must start with mongodb:// or mongodb+srv://, or be the path "
             f"of a file that contains it: {reason}"
         ) from None
-    return Address(uri, str(path))
+    return Address(_uri_in(path, text), str(path))
 
 
 def _why(path: str, error: Exception) -> str:

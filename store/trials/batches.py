@@ -63,14 +63,15 @@ class TrialBatches(TrialWriter):
         """Take the oldest trials, one for each token, as long as each is of this kind and new.
 
         A trial that was claimed before ends the row, because it may kill its worker: each trial of
-        a batch is charged an attempt. So does one of another kind, because the oldest go first. A
-        row of one is not taken: ``claim`` is cheaper. The other arguments are those of ``claim``.
+        a batch is charged an attempt. So does one that has only one attempt, as another could cost
+        it that, and one of another kind, because the oldest go first. A row of one is not taken:
+        ``claim`` is cheaper. The other arguments are those of ``claim``.
         """
         which = {"$and": [claimable(worker, objectives, study), CAN_LIVE]}
-        parts = {"exp_key": 1, "misc.cmd": 1, "state": 1, "attempts": 1}
+        parts = ["exp_key", "misc.cmd", "state", "attempts", "max_attempts"]
         with self._guard():
             oldest = self._jobs.find(which, parts).sort(*OLDEST_FIRST).limit(len(tokens))
-            row = [document["_id"] for document in takewhile(_is_new(kind), oldest)]
+            row = [document["_id"] for document in takewhile(_may_join(kind), oldest)]
         if len(row) < 2:
             return []
         its_token = each_its_own(row, tokens[: len(row)])
@@ -116,10 +117,12 @@ class TrialBatches(TrialWriter):
         return self._update_many(which, changes) == len(results)
 
 
-def _is_new(kind: Kind) -> Callable[[Mapping[str, Any]], bool]:
-    def is_new(document: Mapping[str, Any]) -> bool:
+def _may_join(kind: Kind) -> Callable[[Mapping[str, Any]], bool]:
+    def may_join(document: Mapping[str, Any]) -> bool:
         found = document.get("exp_key"), document["misc"]["cmd"]
         never_claimed = (document["state"], document.get("attempts")) == (int(Status.NEW), 0)
-        return never_claimed and found == (kind.exp_key, command(str(kind.objective)))
+        has_more_attempts = document["max_attempts"] > 1
+        is_of_the_kind = found == (kind.exp_key, command(str(kind.objective)))
+        return never_claimed and has_more_attempts and is_of_the_kind
 
-    return is_new
+    return may_join

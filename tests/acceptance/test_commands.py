@@ -218,7 +218,7 @@ def test_a_refused_command_has_no_output(home: Home) -> None:
 @pytest.mark.parametrize(
     ("command", "lacks", "said"),
     [
-        ("coordinator --dataset digits", "hyperopt", "hyperhive[coordinator]"),
+        ("coordinator --dataset digits", "scipy", "hyperhive[coordinator]"),
         *(
             pytest.param(
                 "coordinator --dataset digits",

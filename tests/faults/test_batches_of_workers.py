@@ -7,7 +7,6 @@ import random
 import signal
 import time
 from collections import Counter
-from typing import Any
 
 import pytest
 from support import proxy
@@ -22,10 +21,10 @@ from hyperhive.store.trials.terms import ErrorKind, Status
 from hyperhive.store.trials.trial import Trial
 
 
-def post(store: Store, first: int, number: int, **how: Any) -> int:
+def post(store: Store, first: int, number: int) -> int:
     """Post that many swift trials; return the number of the next one."""
     for tid in range(first, first + number):
-        store.queue.post(draft("s", tid, objective="swift", **how))
+        store.queue.post(draft("s", tid, objective="swift"))
     return first + number
 
 
@@ -98,10 +97,10 @@ def test_05_replies_to_batches_that_are_lost_cost_no_attempt(fleet: Fleet) -> No
         return proxy.claim_batch(command)
 
     with fleet.store() as store, Proxy.of(fleet.uri, drop) as between:
-        trials = post(store, 0, 50, max_attempts=1)
+        trials = post(store, 0, 50)
         fleet.worker(uri=between.uri(fleet.uri))
         found = ended(store, "s")
-        assert {(trial.status, trial.claims, trial.late) for trial in found} == {
+        assert {(trial.status, trial.attempts, trial.late) for trial in found} == {
             (Status.DONE, 1, 0)
         }
         check(store, "s", trials, fleet.audit, fleet.outbox)
@@ -168,7 +167,7 @@ def test_13_workers_stopped_with_batches_lose_nothing(fleet: Fleet) -> None:
         for _ in range(4):
             worker = fleet.worker()
             worker.says("connected")
-            trials = post(store, trials, 150, max_attempts=1)
+            trials = post(store, trials, 150)
             until(lambda: events(fleet.audit, "kept"), "a result")
             time.sleep(dice.uniform(0.0, 0.2))
             worker.signal(signal.SIGTERM)

@@ -28,7 +28,7 @@ from support.hyperopts_own import THEIR_TESTS, environment
 DOCUMENT = REPOSITORY / "docs" / "hyperopt.md"
 PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]
 HYPEROPTS = ["0.2.7", "0.3.0"]
-OLDEST = ["4.1.0", "4.2.0", "4.3.3", "4.6.3"]
+OLDEST = ["4.1.1", "4.2.0", "4.3.3", "4.6.3"]
 """Old PyMongo versions: the first one that installs is tested, and the newest PyMongo."""
 TOOLS = ["pytest>=7", "pytest-timeout", "hypothesis", "matplotlib"]
 OURS = ["tests/hyperopt/test_jobs.py", "tests/hyperopt/test_fmin.py"]
@@ -105,7 +105,8 @@ def row(version: str, python: str, hyperopt: str, pymongo: str) -> Row | None:
         inside = install(python, folder / "venv", hyperopt, pymongo)
         if inside is None:
             return None
-        _, actual = output_of([inside, "-c", "import pymongo; print(pymongo.version)"])
+        ask = "from importlib import metadata; print(metadata.version('pymongo'))"
+        _, actual = output_of([inside, "-c", ask])
         shimmed = environment(folder)
         tests = [inside, "-m", "pytest", "-q", "-p"]
         _, ours = output_of([*tests, "no:cacheprovider", *OURS], **shimmed)

@@ -17,9 +17,9 @@ from hyperhive.store.trials.updates import new_token
 KIND = Kind("s", "f")
 
 
-def post(store: Store, *tids: int, study: str = "s", objective: str = "f") -> None:
+def post(store: Store, *tids: int, study: str = "s", max_attempts: int = 3) -> None:
     for tid in tids:
-        store.queue.post(Draft(study, tid, {}, {}, objective=objective))
+        store.queue.post(Draft(study, tid, {}, {}, objective="f", max_attempts=max_attempts))
 
 
 def claim(store: Store, most: int = 9, worker: str = "w", kind: Kind = KIND) -> list[Trial]:
@@ -68,6 +68,14 @@ def test_a_batch_ends_where_a_trial_is_not_new_or_not_of_its_kind(store: Store) 
     assert [trial.study for trial in claim(store, kind=Kind("t", "f"))] == []
     assert store.queue.claim("w", new_token(), ["f"], "t") is not None
     assert [trial.tid for trial in claim(store)] == [3, 4]
+
+
+def test_12_a_trial_with_one_attempt_is_in_no_batch(store: Store) -> None:
+    """Another trial of the batch that kills the worker would end it before it ever ran."""
+    post(store, 0, 1)
+    post(store, 2, 3, max_attempts=1)
+    assert [trial.tid for trial in claim(store)] == [0, 1]
+    assert claim(store) == []
 
 
 def test_08_batches_never_share_a_trial(store: Store, stores: list[Store]) -> None:

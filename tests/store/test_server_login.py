@@ -69,6 +69,17 @@ def test_a_file_holds_an_address(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["worker.uri"]
 
 
+def test_a_folder_that_cannot_hold_the_certificate_is_named(
+    ca: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container whose file system is read-only; the file with the address is fine."""
+    file = tmp_path / "nano.uri"
+    file.write_text(login.portable(f"{URI}?tlsCAFile={login.quote(str(ca))}"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(ca))
+    with pytest.raises(OSError, match=ca.name):
+        login.resolve(str(file))
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_file_with_a_byte_order_mark_holds_an_address(tmp_path: Path, encoding: str) -> None:
     """Notepad and PowerShell write a mark; it is no part of the address."""

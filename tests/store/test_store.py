@@ -323,6 +323,7 @@ def test_indexes_can_be_made_again(store: Store) -> None:
 def test_no_address_weakens_what_is_acknowledged_and_read(mongo_uri: str) -> None:
     """What a replica set could roll back is neither, whatever a URI says."""
     weak = "&w=1&journal=false&readConcernLevel=local&readPreference=secondaryPreferred"
+    weak += "&readPreferenceTags=dc:ny&maxStalenessSeconds=120"
     with Store(mongo_uri + weak) as weakened:
         database = weakened.database
         assert database.write_concern.document == {"w": "majority", "j": True}

@@ -73,7 +73,7 @@ def test_nothing_that_is_done_often_goes_through_finished_trials(
         store.sweep()
         store.trials.waiting_for_others(["quick"], None)
         store.trials.is_posted("s", SEARCH, FINISHED + 1)
-        store.trials.again("s", SEARCH, [trial], [(FINISHED + 1, None)], only_changed=True)
+        store.trials.again("s", SEARCH, [trial], [(FINISHED + 1, None)], only_changed=False)
 
     operations = watch(live)
     assert len(operations) >= 10

@@ -54,9 +54,9 @@ class Life:
             and worker not in self.excluded
         )
 
-    def is_new(self) -> bool:
-        """Return whether it waits, and no attempt is charged."""
-        return self.state is Status.NEW and self.attempts == 0
+    def may_join_a_batch(self) -> bool:
+        """Return whether it waits, no attempt is charged, and one that is can be spared."""
+        return self.state is Status.NEW and self.attempts == 0 and self.max_attempts > 1
 
     def can_be_copied_by(self, worker: str) -> bool:
         """Return whether another living worker holds it, without a living copy."""
@@ -254,7 +254,7 @@ class Lives(List[Life]):
             for tid, life in enumerate(self)
             if tid % studies == study and life.can_be_claimed_by(worker)
         ][: len(tokens)]
-        row = list(takewhile(lambda tid: self[tid].is_new(), oldest))
+        row = list(takewhile(lambda tid: self[tid].may_join_a_batch(), oldest))
         if len(row) < 2:
             return []
         for tid, token in zip(row, tokens):

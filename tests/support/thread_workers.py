@@ -7,6 +7,7 @@ import math
 import threading
 from typing import Any, Callable, Iterator
 
+from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import LENET5
 from hyperhive.store.trials.trial import Trial
@@ -58,7 +59,8 @@ def working(
                 report(store, name)
                 trial = claim(store, name, objective=objective)
                 if trial is not None:
-                    act(store, trial)
+                    with contextlib.suppress(LeaseLost):  # the search ended, and withdrew it
+                        act(store, trial)
 
     threads = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(workers)]
     for thread in threads:

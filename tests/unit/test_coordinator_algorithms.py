@@ -95,13 +95,41 @@ def test_suggestions_are_hyperopts() -> None:
         space = RandomSpace(seed).make()
         used |= {getattr(each, "distribution", "choice") for each in parameters(space).values()}
         count = (1, 2, 3, 7, 15, 40)[seed % 6] if seed % 50 else 300
-        history = searched(space, seed, count)
-        known, oracle = Known(space, history), Hyperopt(space, seed)
-        trials = oracle.trials(history)
-        for algorithm in ALGORITHMS:
-            expected = oracle.suggest(algorithm, count, trials)
-            found = Suggester(algorithm, space, seed, startup=1).suggest(count, known)
-            assert {label: (type(value), value) for label, value in found.items()} == {
-                label: (type(value), value) for label, value in expected.items()
-            }
+        require_equal(space, seed, count)
     assert len(used) == 11
+
+
+def require_equal(space: Node, seed: int, count: int) -> None:
+    history = searched(space, seed, count)
+    known, oracle = Known(space, history), Hyperopt(space, seed)
+    trials = oracle.trials(history)
+    for algorithm in ALGORITHMS:
+        expected = oracle.suggest(algorithm, count, trials)
+        found = Suggester(algorithm, space, seed, startup=1).suggest(count, known)
+        assert {label: (type(value), value) for label, value in found.items()} == {
+            label: (type(value), value) for label, value in expected.items()
+        }
+
+
+def test_a_part_of_a_choice_at_several_places_is_drawn_when_hyperopt_draws_it() -> None:
+    """A choice that stands twice in a list counts once; a table of its option is entered once."""
+
+    def choice(label: str, option: Any) -> Any:
+        return {"choices": [option, 0], "label": label}
+
+    number = {"distribution": "uniform", "low": 0, "high": 1, "label": "x"}
+    inner = choice("inner", number)
+    twice = [choice("b", inner), choice("a", inner), choice("b", inner)]
+    shared = choice("shared", {"key": number})
+    table = [choice("a", shared), choice("c", number), choice("b", shared)]
+    for space in (twice, table):
+        for seed in range(10):
+            require_equal(parse(space), seed, count=3)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_number_of_which_nothing_can_be_learned_is_drawn_at_random(algorithm: str) -> None:
+    """A seed, say: a probability for each of its values would need terabytes."""
+    space = parse({"seed": {"distribution": "randint", "low": 0, "high": 2**40}})
+    known = Known(space, [Observation(tid, {"seed": tid}, float(tid)) for tid in range(3)])
+    assert 0 <= Suggester(algorithm, space, 0, startup=1).suggest(3, known)["seed"] < 2**40

@@ -263,7 +263,7 @@ def test_terminal_and_dashboard_show_the_same_time_left(store: Store) -> None:
 
     The refit of the better one, on a quarter more images, takes 50 s.
     """
-    study = Study(Plan("s", DatasetRequest("digits"), trials=6), "hash", {})
+    study = Study(Plan("s", DatasetRequest("digits"), trials=5), "hash", {})
     store.studies.open("s", study.spec())
     done(store, "s", [0.5, 0.6])
     took = {"$add": ["$book_time", {"$cond": [{"$eq": ["$tid", 0]}, 10_000, 40_000]}]}
@@ -280,7 +280,7 @@ def test_terminal_and_dashboard_show_the_same_time_left(store: Store) -> None:
     page = looked(Dashboard(FleetReader(store)))["fleet"]["study"]
     assert page["left"] == "about 2 min left"
     assert page["left"] in shown
-    assert page["counts"] == "2 of 6 done, 2 running, 1 waiting, 0 failed"
+    assert page["counts"] == "2 of 5 done, 2 running, 1 waiting, 0 failed"
     assert page["counts"] in shown
 
 

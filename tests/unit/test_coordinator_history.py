@@ -141,8 +141,7 @@ def test_a_history_that_grew_knows_what_one_that_is_loaded_knows(seed: int) -> N
             del there[gone]
             grown.forget(gone)
         loaded = taken(list(there.values()))
-        before = (
-            grown.latest_claim
-        )  # of a trial that was read again, a claim may be no longer there
+        # Of a trial that was read again, a claim may be no longer there.
+        before = grown.latest_claim
         assert before is None or loaded.latest_claim is None or before >= loaded.latest_claim
         assert shown(grown, loaded.latest_claim) == shown(loaded, loaded.latest_claim)

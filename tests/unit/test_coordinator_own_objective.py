@@ -50,7 +50,7 @@ def plan(**changed: Any) -> Plan:
         "name": "s",
         "data": DatasetRequest("folder"),
         "trials": 12,
-        "startup": 3,
+        "algorithm": "random",
         "objective": "mine",
         "space": parse({"hidden": HIDDEN}),
     }

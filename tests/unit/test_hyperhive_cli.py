@@ -115,6 +115,14 @@ def test_version(function: str, name: str) -> None:
     assert (done.returncode, done.stdout) == (0, f"{name} {hyperhive.__version__}\n")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes a stream")
+def test_a_closed_standard_output_is_no_error() -> None:
+    """A service or a script may start a command with ``>&-``."""
+    command = f"exec '{sys.executable}' -m hyperhive --version >&-"
+    done = subprocess.run(["sh", "-c", command], cwd=REPOSITORY, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_an_unknown_command_is_wrong_usage() -> None:
     """A name that is not in the list is refused with exit code 2."""
     done = python("-m", "hyperhive", "nonsense")

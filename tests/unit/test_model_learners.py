@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -48,6 +49,17 @@ def test_a_step_is_that_of_autograd(channels: int, count: int) -> None:
         for expected, actual in zip(model.parameters(), mine.parameters()):
             assert torch.allclose(actual, expected, rtol=1e-4, atol=1e-6)
     assert torch.allclose(by_hand.logits(images), autograd.logits(images), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [10.0, 1e38])
+def test_a_diverging_training_diverges_at_the_step_of_autograd(rate: float) -> None:
+    """The first loss that is not finite is that of the same step, in a later block too."""
+    images, labels = pixels(70, 3), torch.arange(70) % 7
+    first = []
+    for _, learner in both(channels=3, classes=7):
+        losses = (learner.step(images, labels, rate) for _ in range(100))
+        first.append(next(step for step, loss in enumerate(losses) if not math.isfinite(loss)))
+    assert first[0] == first[1] > 0
 
 
 def test_augmented_pixels_are_learned_from_as_they_are() -> None:

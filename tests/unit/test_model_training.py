@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import pickle
 import time
 from typing import Any, Iterator
 
@@ -117,6 +118,14 @@ def test_the_same_seed_gives_the_same_weights(changes: dict[str, Any]) -> None:
     two = train(config(**changes), TrainingData(stripes(), CPU))
     assert same(one, two)
     assert [e.train_loss for e in one.epochs] == [e.train_loss for e in two.epochs]
+
+
+def test_a_trained_models_parameters_have_memory_of_their_own(data: TrainingData) -> None:
+    """A pickled state holds each weight once, not all of them for each parameter."""
+    model = train(config(epochs=1), data).model
+    untrained = LeNet5(model.channels, model.classes)
+    sizes = [len(pickle.dumps(each.state_dict())) for each in (model, untrained)]
+    assert sizes[0] == sizes[1]
 
 
 @pytest.mark.parametrize(

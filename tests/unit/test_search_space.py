@@ -177,6 +177,7 @@ def test_a_space_that_cannot_be_is_refused_by_its_label(space: Any, sentence: st
         ({"x": hp.choice("x", [print, 2])}, "is no JSON value"),
         ({"x": hp.randint("x", 3, 3)}, "x: low must be below high"),
         ({"x": hp.loguniform("x", 1, 1000)}, "log_high is a natural logarithm, and 1000 is too"),
+        ({"x": hp.lognormal("x", 800, 1)}, "mu and sigma are of the natural logarithm"),
         ({"x": hp.uniform("x", 0, 1), "y": UNIFORM}, "stands beside expressions of hp"),
     ],
 )

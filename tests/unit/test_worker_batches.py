@@ -242,16 +242,50 @@ def test_15_a_batch_lives_through_an_outage(
 def test_18_a_batch_on_a_full_disk_is_delivered_from_memory(
     store: Store, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The log says so, and nothing is lost."""
-    bench = start(succeeds)
+    """Also while a trial takes longer; nothing is lost."""
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        if context.trial.tid == ALONE + 1:
+            until(lambda: states(store) == [DONE, (Status.RUNNING, 1), BACK, BACK], "the delivery")
+        return found()
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    bench = start(objective)
+    monkeypatch.setattr(batches, "BATCH_S", BATCH_S)
     monkeypatch.setattr(files, "write", full)
     assert bench.run_one()
-    assert states(store) == [DONE] * 4
+    assert states(store) == [DONE, DONE, BACK, BACK]
     assert bench.outbox.waiting() == 0
+
+
+def test_a_result_counts_as_it_was_returned(store: Store, start: Start) -> None:
+    """An objective may return the same dictionary again and again, with other values in it."""
+    same: dict[str, Any] = {"status": "ok"}
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        same["loss"] = float(context.trial.tid)
+        return Outcome(same)
+
+    bench = start(objective)
+    assert bench.run_one()
+    assert [trial.loss for trial in batch(store)] == [5.0, 6.0, 7.0, 8.0]
+
+
+def test_a_result_that_the_server_refuses_holds_no_other_up(store: Store, start: Start) -> None:
+    """It stays in the outbox: here its trial's document has no room for it."""
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        if context.trial.tid == ALONE:
+            almost_full = "x" * ((16 << 20) - 1500)
+            store.database.jobs.update_one({"tid": ALONE + 1}, {"$set": {"junk": almost_full}})
+        return Outcome({"status": "ok", "loss": 0.5, "text": "y" * 5000})
+
+    bench = start(objective)
+    assert bench.run_one()
+    assert states(store) == [DONE, (Status.RUNNING, 1), DONE, DONE]
+    assert bench.outbox.waiting() > 0
 
 
 def test_a_result_with_weights_goes_its_own_way(store: Store, start: Start) -> None:

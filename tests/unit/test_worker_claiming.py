@@ -55,6 +55,24 @@ def at_epoch(store: Store, trial: Trial, epoch: int, seconds: float) -> None:
     store.client.hyperhive.jobs.update_one({"_id": trial.id}, [{"$set": report}])
 
 
+def test_what_an_earlier_claim_took_is_held_again_before_it_runs(store: Store) -> None:
+    """After an outage its lease may be over; what another has taken is left to that one."""
+    over: list[Any] = [{"$set": {"lease_until": "$$NOW"}}]
+    for tid in range(2):
+        post(store, tid, 10)
+        store.queue.claim("me", f"token {tid}", ["lenet5"])
+    store.database.jobs.update_one({"tid": 1}, over)
+    assert store.queue.claim("other", "another", ["lenet5"]) is not None
+    store.database.jobs.update_many({}, over)
+    claimer = Claimer(Identity("me", None, "cpu", {}), ["lenet5"], 60.0)
+    claimer.keep("token 0", "token 1")
+    assert [trial.tid for trial in claimer.next_trials(store)] == [0]
+    next_to_others = store.queue.claim("other", "one more", ["lenet5"])
+    assert next_to_others is not None
+    assert next_to_others.tid == 1
+    assert store.queue.claim("other", "the last", ["lenet5"]) is None
+
+
 # -- which trial ------------------------------------------------------------------------------
 
 

@@ -74,6 +74,18 @@ def test_a_trial_that_is_no_longer_held_is_not_renewed(
     until(lambda: store.queue.claim("other", new_token(), ["lenet5"]), "the lease's end")
 
 
+def test_the_trial_of_an_earlier_claim_is_renewed_at_once(
+    store: Store, trial: Trial, mongo_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease may be over. For a trial just claimed no beat is sent soon after another."""
+    monkeypatch.setattr("hyperhive.worker.heartbeat.HELD_EVERY_S", 3600.0)
+    monkeypatch.setattr("hyperhive.worker.heartbeat.PRESENCE_S", 3600.0)
+    with Heartbeat(lambda: Store(mongo_uri), IDENTITY, 3600.0) as heartbeat:
+        assert heartbeat.began.wait(60)
+        with heartbeat.holding_again(trial):
+            until(lambda: now(store, trial).lease_until != trial.lease_until, "a new lease")
+
+
 def test_a_trial_that_another_took_is_lost(
     store: Store, trial: Trial, heartbeat: Heartbeat
 ) -> None:

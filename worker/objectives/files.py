@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, Iterable
 
 from hyperhive.common.errors import ObjectiveError
+from hyperhive.common.signals import USERS_FILE
 from hyperhive.worker.objectives.api import Objective
 from hyperhive.worker.objectives.command import Command
 from hyperhive.worker.objectives.function import FunctionObjective, arguments
 
 NO_OBJECTIVE = "it has no function that takes (config, trial) or (config), and no hyperhive.command"
-_PREFIX = "_hyperhive_objectives_"
 
 
 def checked(files: Iterable[str]) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ def imported(path: Path, version: str = "") -> Any:
     Modules of the same file in several versions have different names.
     """
     sys.path.insert(0, str(path.parent))
-    module = types.ModuleType(_PREFIX + path.stem + version)
+    module = types.ModuleType(USERS_FILE + path.stem + version)
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses and pickle look there
     try:

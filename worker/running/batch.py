@@ -66,9 +66,10 @@ class Batch:
         return any(held.pause is not None for held in self.held)
 
     def keep(self, entry: Entry, trial: str) -> None:
-        """Keep a short result in memory until the batch is saved."""
+        """Keep a short result, as it is now, in memory until the batch is saved."""
+        its_own = Entry.decode(entry.encode())  # the objective may change what it has returned
         with self._guard:
-            self._results.append((entry, trial))
+            self._results.append((its_own, trial))
         if time.monotonic() > self._late_at:
             self.save()
 

@@ -42,6 +42,8 @@ def numbers(value: Any) -> dict[str, float]:
 
 def whole(value: Any, default: int) -> int:
     """Return a whole number, ``default`` for anything else."""
+    if type(value) is int:  # as most are, and it is asked for often
+        return value
     if isinstance(value, float) and value.is_integer():  # MongoDB's old shell writes 3 as 3.0
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else default
@@ -59,9 +61,9 @@ def date(value: Any) -> datetime | None:
 
 def mapping(value: Any) -> dict[str, Any]:
     """Return a copy of a document, an empty one for anything else."""
-    # Not typing.Mapping: asking it takes a microsecond, and a trial asks often.
-    is_document = isinstance(value, dict) or isinstance(value, abc.Mapping)  # noqa: SIM101
-    return dict(value) if is_document else {}
+    if type(value) is dict:  # asking abc.Mapping takes long, and a trial asks often
+        return value.copy()
+    return dict(value) if value is not None and isinstance(value, abc.Mapping) else {}
 
 
 def sequence(value: Any) -> list[Any]:

@@ -26,9 +26,11 @@ class History:
 
     Args:
         space: the search space.
+        is_kept: False for an algorithm that needs no history: then nothing is known.
     """
 
-    def __init__(self, space: Node) -> None:
+    def __init__(self, space: Node, is_kept: bool = True) -> None:
+        self._is_kept = is_kept
         self._known = Known(space)
         self._moment: datetime | None = None
         self._trials: dict[int, Trial] = {}
@@ -41,6 +43,8 @@ class History:
 
     def take(self, trial: Trial) -> None:
         """Take a trial as it was read now, for the first time or again."""
+        if not self._is_kept:
+            return
         before = self._trials.get(trial.tid)
         self._trials[trial.tid] = trial
         if before is None or before.is_final or trial.is_final or before.vals != trial.vals:
@@ -61,8 +65,9 @@ class History:
 
         The next call of ``known`` forgets it, unless it was posted and taken.
         """
-        self._expected.add(tid)
-        self._known.put(Observation(tid, vals, None))
+        if self._is_kept:
+            self._expected.add(tid)
+            self._known.put(Observation(tid, vals, None))
 
     def known(self, moment: datetime | None) -> Known:
         """Return what was known at a moment; what had not ended then is pending.

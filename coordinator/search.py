@@ -266,6 +266,8 @@ class Search:
 
     def _snapshot(self, phase: str) -> Snapshot:
         trials = (*self._trials.all(), *self._others.all())
+        if trials == self._state.trials:
+            trials = self._state.trials  # the same object is not counted again
         self._sweep.here = as_at_work(self._sweep.here, trials)
         state = dataclasses.replace(
             self._state,

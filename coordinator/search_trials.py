@@ -43,7 +43,7 @@ class SearchTrials:
     def _begin(self) -> None:
         """Forget all trials."""
         self._all: dict[int, Trial] = {}
-        self._history = History(self._study.plan.space)
+        self._history = History(self._study.plan.space, self._suggester.learns)
         self._ordered: tuple[Trial, ...] | None = None
         self._finished: dict[int, Trial] = {}
         self._unfinished: dict[int, Trial] = {}

@@ -29,6 +29,8 @@ class Suggester:
 
     def __init__(self, algorithm: str, space: Node, seed: int, startup: int) -> None:
         module = f"hyperhive.coordinator.algorithms.{_MODULES[algorithm]}"
+        self.learns = algorithm != "random"
+        """Whether suggestions depend on what is known."""
         self._algorithm = importlib.import_module(module)  # TPE needs SciPy, the others do not
         self._variables = variables_of(space)
         self._seed = seed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from bisect import bisect_right, insort
@@ -11,7 +12,7 @@ from typing import Any, Callable, Iterable, Mapping
 from hyperhive.common.errors import UsageError
 from hyperhive.common.values import number
 from hyperhive.common.wording import in_words
-from hyperhive.coordinator.ranking import best_of
+from hyperhive.coordinator.ranking import usable_loss
 from hyperhive.store.trials.draft import Goal
 from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.trial import Trial
@@ -106,16 +107,20 @@ class Stopping:
         self._rules = rules
         self._reached: Trial | None = None  # the first to end of those that reached the target
         self._best: Trial | None = None
+        self._lowest = (math.inf, 0)  # its loss and number
         self._ends: list[tuple[float, int]] = []  # of those that are done, in order
 
     def take(self, trial: Trial) -> None:
         """Take a trial that has ended, once."""
-        if trial.status is not Status.DONE:
+        asks = self._rules.target is not None or self._rules.patience is not None
+        if not asks or trial.status is not Status.DONE:
             return
         insort(self._ends, end_of(trial))
-        if best_of([trial]) is None:
+        loss = usable_loss(trial)
+        if loss is None:
             return
-        self._best = best_of([trial] if self._best is None else [trial, self._best])
+        if (loss, trial.tid) < self._lowest:
+            self._best, self._lowest = trial, (loss, trial.tid)
         target, first = self._rules.target, self._reached
         if target is not None and target.is_met(trial):
             self._reached = trial if first is None else min(trial, first, key=end_of)

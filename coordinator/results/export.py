@@ -63,9 +63,18 @@ def as_json(store: Store, study: str) -> bytes:
         "study": study,
         "spec": stored.spec,
         "created": summary.created,
-        "trials": [_trial(trial) for trial in store.trials.find(study)],
+        "trials": [],
     }
-    return (json.dumps(_plain(contents), indent=1) + "\n").encode("ascii")
+    begin, end = json.dumps(_plain(contents), indent=1).rsplit("]", 1)
+    out = io.BytesIO(begin.encode("ascii"))
+    out.seek(0, io.SEEK_END)
+    # One by one: all together, as objects, they take ten times as much memory as their text.
+    for number, trial in enumerate(store.trials.each(study)):
+        text = json.dumps(_plain(_trial(trial)), indent=1).replace("\n", "\n  ")
+        out.write((",\n  " if number else "\n  ").encode("ascii") + text.encode("ascii"))
+    last = "\n ]" if out.tell() > len(begin) else "]"
+    out.write(f"{last}{end}\n".encode("ascii"))
+    return out.getvalue()
 
 
 def _trial(trial: Trial) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import bisect
 import copy
 from collections import Counter
-from typing import Any, Iterable, List, Sequence, Tuple
+from operator import itemgetter
+from typing import Any, Callable, Iterable, List, Sequence, Tuple
 
+from hyperhive.common.memory import no_collection
 from hyperhive.coordinator.ranking import usable_loss
 from hyperhive.store.trials.terms import SEARCH, Status
 from hyperhive.store.trials.trial import Trial
@@ -20,6 +22,9 @@ RECENT = 20
 
 Sorted = List[Tuple[Any, Any]]
 """Values by a key that no two of them share."""
+
+Change = Callable[[Sorted, Any, Any], None]
+"""Puts a key and its value among others, or takes them out."""
 
 
 def order(tid: Any) -> tuple[bool, Any]:
@@ -56,7 +61,7 @@ def tells_time(trial: Trial) -> bool:
 class Tally:
     """The trials of a study, and what those that have ended come to.
 
-    It does not change: ``following`` makes the next one, and only copies lists for that.
+    It does not change: ``following`` and ``taking`` make the next one, and copy only lists.
     """
 
     def __init__(self) -> None:
@@ -126,10 +131,28 @@ class Tally:
         new = sum(trial.id not in known for trial in ended)
         if len(trials) - len(unfinished) != len(known) + new:  # some are gone
             return Tally().following(trials)
+        return self._with(trials, ended, unfinished)
+
+    def taking(self, trials: Sequence[Trial], news: Sequence[Trial]) -> Tally:
+        """Return the tally of these trials, which are those of this one but for the news."""
+        if any(trial.id in self._ended and not trial.is_final for trial in news):
+            return Tally().following(trials)
+        changed = {trial.id for trial in news}
+        unfinished = [trial for trial in self.open if trial.id not in changed]
+        unfinished += [trial for trial in news if not trial.is_final]
+        return self._with(trials, [each for each in news if each.is_final], _by_tid(unfinished))
+
+    def _with(
+        self, trials: Sequence[Trial], ended: Sequence[Trial], unfinished: tuple[Trial, ...]
+    ) -> Tally:
         tally = self._copied() if ended else copy.copy(self)
         tally.trials, tally.open = trials, unfinished
-        for trial in ended:
-            tally._take(trial)
+        with no_collection():
+            if self._ended:
+                for trial in ended:
+                    tally._take(trial)
+            else:
+                tally._take_first(ended)
         return tally
 
     def _copied(self) -> Tally:
@@ -143,15 +166,25 @@ class Tally:
         """Count a trial that has ended, in place of what was counted of it before."""
         before = self._ended.get(trial.id)
         if before is not None:
-            self._count(before, -1)
+            self._count(before, -1, _remove)
             self._objects.remove(id(before))
-        self._count(trial, 1)
+        self._note(trial)
+        self._count(trial, 1, _add)
+
+    def _take_first(self, trials: Iterable[Trial]) -> None:
+        """Count the first trials that have ended: sorting them once is faster."""
+        for trial in trials:
+            self._note(trial)
+            self._count(trial, 1, _append)
+        for entries in (self.ranked, self.points, self.bad, self.beside, self.incidents):
+            entries.sort(key=itemgetter(0))
+
+    def _note(self, trial: Trial) -> None:
         self._objects.add(id(trial))
         self._ended[trial.id] = trial
         self._by_objective[trial.objective] = trial
 
-    def _count(self, trial: Trial, sign: int) -> None:
-        change = _add if sign > 0 else _remove
+    def _count(self, trial: Trial, sign: int, change: Change) -> None:
         key = (*order(trial.tid), trial.purpose, str(trial.id))
         if trial.status is Status.ERROR or trial.claims > 1 or trial.late:
             change(self.incidents, key, trial)
@@ -227,6 +260,10 @@ def values(entries: Sorted) -> list[Any]:
 
 def _by_tid(trials: Iterable[Trial]) -> tuple[Trial, ...]:
     return tuple(sorted(trials, key=lambda trial: order(trial.tid)))
+
+
+def _append(entries: Sorted, key: Any, value: Any) -> None:
+    entries.append((key, value))
 
 
 def _add(entries: Sorted, key: Any, value: Any) -> None:

@@ -183,7 +183,7 @@ def _details(study: StudyState) -> _Json:
         "untuned": None if untuned is None else percent(untuned),
         "usual": None if usual is None else percent(usual),
         "chart": _chart(study),
-        "top": [_ranked(trial) for trial in study.ranked[:_BEST]],
+        "top": [_ranked(trial) for trial in study.ranked(_BEST)],
         "failures": [
             _text(f"{trial.title}: {outcome(trial)}") for trial in failed[-_FAILURES:][::-1]
         ],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from hyperhive.common.values import mapping, number, whole
 from hyperhive.coordinator.results.repeated import repeated_of
@@ -15,7 +16,8 @@ from hyperhive.coordinator.views.waiting import is_asked_for, why_waiting
 from hyperhive.coordinator.views.wording import no_worker
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StudySummary
-from hyperhive.store.trials.terms import HYPEROPT, experiment_key, experiment_keys
+from hyperhive.store.trials.reader import Plain
+from hyperhive.store.trials.terms import HYPEROPT, SEARCH, experiment_key, experiment_keys
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
@@ -82,14 +84,21 @@ class FleetReader:
         only: the one study or experiment of hyperopt's to read, with the workers that would take
             its trials; by default all.
         clock: gives seconds.
+        briefly: of the trials that are done without an incident, read only the best of each study,
+            and have the server count the others.
     """
 
     def __init__(
-        self, store: Store, only: str | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        only: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        briefly: bool = False,
     ) -> None:
         self._store = store
         self._only = only
         self._clock = clock
+        self._briefly = briefly
         self._states: dict[str, StudyState] = {}
         self._created: dict[str, datetime] = {}
         self._closed: set[str] = set()
@@ -107,7 +116,9 @@ class FleetReader:
             self._store.study(self._only)  # raises NotFound, which names the studies that exist
         states.update((each.name, self._known(each)) for each in summaries)
         # A study that closed since the last read may have ended trials that were never seen.
-        self._merge(states, self._store.trials.changed(*self._question(states)))
+        self._merge(states, self._store.trials.changed(*self._question(states), self._briefly))
+        if self._briefly:
+            self._count(states)
         if self._clock() - self._compared_at >= COMPARE_EVERY_S:
             self._compare(states)
             self._compared_at = self._clock()
@@ -164,6 +175,26 @@ class FleetReader:
             unfinished += [trial.id for trial in state.tally.open]
         return above, unfinished
 
+    def _count(self, states: dict[str, StudyState]) -> None:
+        """Have the server count the trials that were not read, and read the best of them."""
+        trials = self._store.trials
+        searches = [name for name, state in states.items() if not state.is_experiment]
+        read = [trial.id for state in states.values() for trial in state.trials]
+        counted = trials.plain(searches, read)
+        found = trials.changed({}, [each.best for each in counted.values()])
+        shown = [trial for trial in found if trial.exp_key in counted]  # not written into meanwhile
+        best = {trial.study: trial.tid for trial in shown}
+        for name in counted:
+            winner = states[name].winner
+            if winner is not None and winner not in (best.get(name), *_tids(states[name])):
+                shown += trials.find(name, SEARCH, [winner], in_short=True)
+        for trial in shown:
+            done, pruned, _ = counted[trial.study]
+            counted[trial.study] = Plain(done - 1, pruned - trial.pruned, None)
+        self._merge(states, shown)
+        for name, each in counted.items():
+            states[name] = replace(states[name], unread=(each.done, each.pruned))
+
     def _compare(self, states: dict[str, StudyState]) -> None:
         """Read the finished trials that changed, and forget those that are gone."""
         versions = self._store.trials.versions(states)
@@ -186,25 +217,48 @@ class FleetReader:
                 read.setdefault(name, []).append(trial)
         for name, changed in read.items():
             state = states[name]
-            known = {trial.id: state.tally.known(trial.id) for trial in changed}
-            news = [trial for trial in changed if trial != known[trial.id]]
+            newest = {trial.id: trial for trial in changed}
+            known = {each: state.tally.known(each) for each in newest}
+            news = [trial for trial in newest.values() if trial != known[trial.id]]
             if news:
-                states[name] = replace(state, trials=_with(state.trials, news, known))
+                merged = _with(state.trials, news, known)
+                tally = state.tally.taking(merged, news)
+                states[name] = replace(state, trials=merged, tally=tally)
+
+
+def _tids(state: StudyState) -> list[Any]:
+    return [trial.tid for trial in state.searched]
 
 
 def _with(
     trials: tuple[Trial, ...], news: list[Trial], known: Mapping[Any, Trial | None]
 ) -> tuple[Trial, ...]:
-    """Return trials by tid, with news in place of what was known of the same.
+    """Return trials by tid, with news in place of what was known of the same."""
+    if not trials:
+        return tuple(sorted(news, key=lambda trial: order(trial.tid)))
+    found = list(trials)
+    for trial in news:
+        before = known[trial.id]
+        if before is not None:
+            at = bisect.bisect_left(_Orders(found), order(before.tid))
+            while found[at] is not before:  # one of another purpose has its number
+                at += 1
+            del found[at]
+        found.insert(bisect.bisect_right(_Orders(found), order(trial.tid)), trial)
+    return tuple(found)
 
-    Most news are of the last trials: then the others need not be sorted, which takes the longest.
-    """
-    instead = {id(known[trial.id]): trial for trial in news}
-    kept = [instead.get(id(trial), trial) for trial in trials]
-    added = sorted((t for t in news if known[t.id] is None), key=lambda t: order(t.tid))
-    if added and kept and order(added[0].tid) < order(kept[-1].tid):
-        return tuple(sorted((*kept, *added), key=lambda t: order(t.tid)))
-    return (*kept, *added)
+
+class _Orders(Sequence[Any]):
+    """What trials are sorted by; only the few that a search asks for are made."""
+
+    def __init__(self, trials: list[Trial]) -> None:
+        self._trials = trials
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def __getitem__(self, index: Any) -> Any:
+        return order(self._trials[index].tid)
 
 
 def _shown(state: StudyState) -> StudyState:

@@ -38,7 +38,7 @@ def report(store: Store, name: str | None) -> Group:
 
     Raises ``NotFound`` if there is no study of that name.
     """
-    fleet = FleetReader(store, name).read()
+    fleet = FleetReader(store, name, briefly=True).read()
     tables = (_workers(fleet), _details(fleet), _incidents(fleet))
     workers, details, problems = ([table] if table.rows else [] for table in tables)
     if not fleet.studies:

@@ -38,6 +38,8 @@ class StudyState:
         repeat_results: what its repeats gave, the winner's first, once it has ended.
         is_experiment: whether it is one of hyperopt's, posted by ``fmin``: it has a name and jobs,
             but no budget, model or end.
+        unread: how many trials of the search are done and not among ``trials``, as there is nothing
+            else to tell of them, and how many of those were pruned.
         tally: what the trials come to. Given that of an earlier state, as ``dataclasses.replace``
             does, it goes on from there.
     """
@@ -54,6 +56,7 @@ class StudyState:
     winner: int | None = None
     repeat_results: tuple[Repeated, ...] = ()
     is_experiment: bool = False
+    unread: tuple[int, int] = (0, 0)
     tally: Tally = field(default_factory=Tally, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -91,27 +94,32 @@ class StudyState:
     def counts(self) -> Mapping[Status, int]:
         """The number of trials of the search in each state."""
         unfinished = [t.status for t in self.tally.open if t.purpose == SEARCH]
-        return {each: self.tally.counts[each] + unfinished.count(each) for each in Status}
+        found = {each: self.tally.counts[each] + unfinished.count(each) for each in Status}
+        found[Status.DONE] += self.unread[0]
+        return found
 
     @property
     def pruned(self) -> int:
         """The number of trials of the search that were ended early; they are among the done."""
-        return self.tally.pruned
+        return self.tally.pruned + self.unread[1]
 
     @property
     def ended(self) -> int:
         """The number of trials of the search that have ended, with a result or without."""
         return self.counts[Status.DONE] + self.counts[Status.ERROR]
 
-    @cached_property
-    def ranked(self) -> list[Trial]:
-        """The trials of the search that have a usable result, the best first."""
-        return values(self.tally.ranked)
+    def ranked(self, count: int | None = None) -> list[Trial]:
+        """Return the trials of the search that have a usable result, the best first.
+
+        Args:
+            count: so many of them; None for all.
+        """
+        return values(self.tally.ranked[:count])
 
     @cached_property
     def best(self) -> Trial | None:
         """The trial that won or, until that is decided, the best of the search so far."""
-        return winner_of(self.ranked, self.winner)
+        return winner_of(self.ranked(1 if self.winner is None else None), self.winner)
 
     @property
     def untuned_accuracy(self) -> float | None:

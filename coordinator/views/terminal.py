@@ -56,13 +56,16 @@ class Lines:
         self._console = console
         self._written: set[Any] = set()  # ids; of attempts that failed, with the number
         self._count = 0  # of the search
+        self._seen: StudyState | None = None
         self._is_started = False
         self._phase: str | None = None
 
     def show(self, snapshot: Snapshot) -> None:
         """Write what is new."""
         study = snapshot.study
-        ended = [t for t in study.trials if t.id not in self._written and t.is_final]
+        news = () if study is self._seen else study.trials  # it is the same while nothing changed
+        self._seen = study
+        ended = [trial for trial in news if trial.id not in self._written and trial.is_final]
         self._written.update(trial.id for trial in ended)
         if study.ended and not self._is_started:
             self._count = study.ended

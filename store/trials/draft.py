@@ -27,11 +27,16 @@ class Goal:
     @classmethod
     def from_document(cls, stored: Any) -> Goal:
         """Return the goal that ``misc`` names, the default if it is missing or malformed."""
+        if stored is None:
+            return _USUAL
         goal = mapping(stored)
         metric, direction = goal.get("metric"), goal.get("direction")
         if isinstance(metric, str) and metric and direction in ("minimize", "maximize"):
             return cls(metric, direction)
         return cls()
+
+
+_USUAL = Goal()
 
 
 @dataclass(frozen=True)

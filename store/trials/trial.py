@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Mapping
@@ -90,6 +91,9 @@ class Trial:
     seed: int | None
     artifacts: tuple[dict[str, Any], ...]
     imported: bool
+
+    # A study may have tens of thousands: without this, each would have a dict of 1.3 kB.
+    __slots__ = tuple(__annotations__)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -249,6 +253,7 @@ class Trial:
     def from_document(cls, document: Mapping[str, Any]) -> Trial:
         """Return any document of ``jobs`` as a Trial; a field of a wrong type counts as absent."""
         misc = mapping(document.get("misc"))
+        token, winner = text(document.get("token")), text(document.get("winner"))
         study, purpose, objective = _place(document.get("exp_key"), misc.get("cmd"))
         tid = _tid(document.get("tid"), objective)
         status, error = _ending(document, tid)
@@ -268,13 +273,13 @@ class Trial:
             attempts=whole(document.get("attempts"), 0),
             max_attempts=whole(document.get("max_attempts"), 1),
             fence=whole(document.get("fence"), 0),
-            token=text(document.get("token")),
-            winner=text(document.get("winner")),
-            owner=text(document.get("owner")),
+            token=token,
+            winner=token if winner == token else winner,
+            owner=_shared(document.get("owner")),
             progress=mapping(document.get("progress")) or None,
             artifact=mapping(document.get("artifact")) or None,
             cancel_requested=document.get("cancel_requested") is True,
-            excluded=tuple(str(each) for each in sequence(document.get("excluded"))),
+            excluded=tuple(map(str, sequence(document.get("excluded")))),
             late=len(sequence(document.get("late"))),
             claims=sum(not each.get("copy") for each in issued),
             first_claim=date(issued[0].get("at")) if issued else None,
@@ -284,8 +289,8 @@ class Trial:
             copy=_copy(document) if status is Status.RUNNING else None,
             cost=number(document.get("cost")),
             goal=Goal.from_document(misc.get("goal")),
-            pruner=text(misc.get("pruner")) or NO_PRUNER,
-            rungs=numbers(mapping(document.get("rungs"))),
+            pruner=_shared(misc.get("pruner")) or NO_PRUNER,
+            rungs=numbers(document.get("rungs")),
             seed=_seed(misc.get("seed")),
             artifacts=tuple(map(mapping, sequence(document.get("artifacts")))),
             imported=misc.get("imported") is True,
@@ -294,11 +299,20 @@ class Trial:
 
 def _place(exp_key: Any, cmd: Any) -> tuple[str, str, str | None]:
     """Return a trial's study, purpose and objective; hyperopt's experiments have any name."""
-    key, objective = text(exp_key) or "", objective_of(cmd)
+    key, objective = _shared(exp_key) or "", _shared(objective_of(cmd))
     if objective == HYPEROPT:
         return key, SEARCH, objective
-    study, _, purpose = key.partition("/")
-    return study, purpose or SEARCH, objective
+    study, slash, purpose = key.partition("/")
+    return (
+        (sys.intern(study), sys.intern(purpose) or SEARCH, objective)
+        if slash
+        else (key, SEARCH, objective)
+    )
+
+
+def _shared(value: Any) -> str | None:
+    """Return a string that many trials have, in memory once; None for anything else."""
+    return sys.intern(value) if type(value) is str else None
 
 
 def _seed(stored: Any) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from types import MappingProxyType
 from typing import Any, Callable, Iterator, List, Mapping
 
 import pymongo
@@ -10,7 +12,7 @@ from support.fleet import draft
 
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.store.store import Store
-from hyperhive.store.trials.terms import SEARCH
+from hyperhive.store.trials.terms import BASELINE, SEARCH, Status
 
 FINISHED = 80
 FEW = 8
@@ -40,11 +42,17 @@ def watch(store: Store, admin_uri: str) -> Iterator[Watch]:
         database.system.profile.drop()
 
 
-def finished(store: Store, tid: int) -> None:
+def finished(
+    store: Store, tid: int, also: Mapping[str, Any] = MappingProxyType({}), claims: int = 1
+) -> None:
     store.queue.post(draft("s", tid))
+    for _ in range(claims - 1):
+        trial = store.queue.claim("w", "token", ["quick"])
+        assert trial is not None
+        store.queue.give_back(trial)
     trial = store.queue.claim("w", f"token-{tid}", ["quick"])
     assert trial is not None
-    result = {"status": "ok", "loss": 1 / (tid + 1), "history": HISTORY}
+    result = {"status": "ok", "loss": 1 / (tid + 1), "history": HISTORY, **also}
     assert store.queue.finish(trial.id, str(trial.token), result)
 
 
@@ -108,3 +116,22 @@ def test_a_resumed_search_reads_no_histories(store: Store, watch: Watch) -> None
     short, whole = (store.trials.find("s", SEARCH, in_short=each) for each in (True, False))
     assert [trial.metrics for trial in short] == [trial.metrics for trial in whole]
     assert short[0].metrics["accuracy"] == 0.25
+
+
+def test_status_reads_the_best_trial_and_what_went_wrong(store: Store, watch: Watch) -> None:
+    """The server counts the others; what is shown is what reading them all shows."""
+    results = [{"pruned": True, "loss": 0.0}, {"diverged": True, "loss": 0.0}, {"loss": math.nan}]
+    for tid, result in enumerate([*results, {"status": "fail", "loss": 0.0}], FINISHED):
+        finished(store, tid, result)
+    finished(store, FINISHED + 4, {"loss": "none"}, claims=2)
+    store.queue.post(draft("s", 0, purpose=BASELINE))
+    store.studies.open("s", {"trials": 2 * FINISHED})
+    whole, told = FleetReader(store).read(), []
+    operations = watch(lambda: told.append(FleetReader(store, briefly=True).read()))
+    assert sum(each.get("nreturned", 0) for each in operations) <= FEW
+    for fleet in (whole, *told):
+        [study] = fleet.studies
+        assert study.best is not None
+        assert (study.counts[Status.DONE], study.pruned, study.best.tid) == (85, 1, 79)
+        assert [trial.label for trial in study.tally.notable] == ["s/baseline/0", "s/84"]
+        assert fleet.waiting == whole.waiting

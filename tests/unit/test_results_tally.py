@@ -61,14 +61,16 @@ def test_counted_step_by_step_it_is_what_it_is_at_once(seed: int) -> None:
     trials: dict[int, Trial] = {}
     tally = Tally()
     for _ in range(40):
-        before, told = tally, repr(seen(tally))
+        before, told, was = tally, repr(seen(tally)), dict(trials)
         for number in dice.sample(range(90), 3):
             known = trials.get(number)
             if known is None or not known.is_final:
                 trials[number] = drawn(dice, number)
             elif dice.random() < 0.5:
                 trials[number] = dataclasses.replace(known, late=known.late + 1, artifact=None)
-        tally = tally.following(tuple(trials[number] for number in sorted(trials)))
+        now = tuple(trials[number] for number in sorted(trials))
+        news = [trial for number, trial in trials.items() if trial is not was.get(number)]
+        tally = tally.following(now) if dice.random() < 0.5 else tally.taking(now, news)
         assert repr(seen(tally)) == repr(seen(Tally().following(tally.trials)))
         assert repr(seen(before)) == told
     fewer = tuple(trials[number] for number in sorted(trials) if number % 3)

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple
 
-from pymongo import ASCENDING, CursorType
+from pymongo import ASCENDING
 
 from hyperhive.common.memory import no_collection
 from hyperhive.store.blobs import referred_to
@@ -49,10 +49,8 @@ that do not count, and whatever the function of a job returned beside its loss."
 _A_STUDYS_IN_SHORT = {**_UNREAD, "result.history": {"$slice": -1}}
 """The same of a study's trial, as a projection."""
 
-
 _BATCH = 500
 """Documents of a reply: a batch of 16 MB, which is the most, would be in memory as a whole."""
-
 
 _PLAIN: _Document = {
     "state": {
@@ -160,12 +158,7 @@ class TrialReader:
         if tids is not None:
             which["tid"] = {"$in": list(tids)}
         with self._guard():
-            # The server sends the next documents while these are read: a fifth of the time.
-            found = self._jobs.find(
-                which,
-                _A_STUDYS_IN_SHORT if in_short else None,
-                cursor_type=CursorType.EXHAUST,
-            )
+            found = self._jobs.find(which, _A_STUDYS_IN_SHORT if in_short else None)
             for document in found.sort("tid", ASCENDING).batch_size(_BATCH):
                 yield Trial.from_document(document)
 

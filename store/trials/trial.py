@@ -95,6 +95,9 @@ class Trial:
     # A study may have tens of thousands: without this, each would have a dict of 1.3 kB.
     __slots__ = tuple(__annotations__)
 
+    def __reduce__(self) -> tuple[Any, ...]:  # a frozen class with slots cannot be copied without
+        return Trial, tuple(getattr(self, name) for name in self.__slots__)
+
     @property
     def metrics(self) -> dict[str, float]:
         """What the objective reported last and returned: its finite numbers, by name.

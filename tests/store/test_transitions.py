@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import pickle
 from typing import Any
 
 import pytest
@@ -415,3 +416,11 @@ def test_trials_are_found_by_study_purpose_and_number(store: Store) -> None:
     trial = store.trials.find("s", tids=[1])[0]
     assert store.trials.get(trial.id) == trial
     assert store.trials.get("nothing") is None
+
+
+def test_a_trial_can_be_copied_and_keeps_the_types_of_its_configuration(store: Store) -> None:
+    """It is frozen and has slots. A value that was drawn as 12.0 may be 12 for the objective."""
+    assert store.queue.post(Draft("s", 0, {"epochs": 12}, {"epochs": 12.0}, objective="lenet5"))
+    trial = claim(store)
+    assert pickle.loads(pickle.dumps(trial)) == trial
+    assert type(trial.config["epochs"]) is int

@@ -22,7 +22,7 @@ def test_killed_primaries_lose_no_result_and_count_none_twice(home: Home, tmp_pa
         fleet = Fleet(home, uri=members.uri)
         # An attempt may be charged for each claim whose reply a killed primary owes.
         coordinator = fleet.coordinator("s", TRIALS, "--no-refit", attempts=20)
-        workers = [fleet.worker(seconds="0.3") for _ in range(3)]
+        workers = [fleet.worker(seconds="0.5") for _ in range(3)]
         kills = 0
         killed_at = time.monotonic()
         while coordinator.is_running():

@@ -77,7 +77,6 @@ def test_each_cause_has_its_own_sentence(uri: str, cause: str) -> None:
         "mongodb://u:s3cr3t-sesame@h/x?authMechanism=MONGODB-AWS&authSource=admin",
         "mongodb://h/x?minPoolSize=10&maxPoolSize=1",
         "mongodb://h/x?heartbeatFrequencyMS=1",
-        "mongodb://h/x?readPreference=primary&maxStalenessSeconds=100",
         "mongodb://h/x?tls=false&tlsCAFile=FILE",
         "mongodb://h/x?tls=true&tlsCAFile=FILE",
         "mongodb://h/x?tls=true&tlsCertificateKeyFile=FILE",

@@ -7,14 +7,17 @@ import time
 LONGEST_S = 0.1
 _SHORTEST_S = 0.004
 _SHOWING = 0.1
-"""The largest share of the time that may go into showing a search: thousands of trials take some
-time to count and rank."""
+"""The share of the time that may go into showing a search: thousands of trials take some time to
+count and rank."""
+_SELDOM_S = 0.5
+"""A search is shown as often as this in any case: somebody may watch."""
 
 
 class Pace:
     """The pauses of a search: short ones while many of its trials change, else ``LONGEST_S``.
 
-    A whole look, which is shown, is due every ``LONGEST_S``, or later if showing takes long.
+    A whole look, which is shown, is due every ``LONGEST_S``, or every ``_SELDOM_S`` if showing
+    takes long.
     """
 
     def __init__(self) -> None:
@@ -29,7 +32,7 @@ class Pace:
     def shown(self, began: float) -> None:
         """Note that the search was shown now; ``began`` is when that began, ``time.monotonic``."""
         took = time.monotonic() - began
-        self._whole_at = began + max(LONGEST_S, took / _SHOWING)
+        self._whole_at = began + min(max(LONGEST_S, took / _SHOWING), _SELDOM_S)
 
     def pause(self, changes: int, unfinished: int) -> float:
         """Return the seconds until the next look.

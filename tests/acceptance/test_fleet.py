@@ -129,7 +129,7 @@ def test_a_study_survives_its_coordinator(shared_home: Home, worker: Program) ->
     worker loses it in the middle of its work and finds it again on another port.
     """
     home = shared_home
-    command = ["coordinator", study(home, "second", 10, epochs=8)]
+    command = ["coordinator", study(home, "second", 10, epochs=40)]
     first = home.start(*command)
     first.says("[2/10]")
     first.signal(signal.SIGINT)

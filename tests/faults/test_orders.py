@@ -192,7 +192,7 @@ def test_29_orders_at_random_lose_no_trial_and_no_attempt(fleet: Fleet) -> None:
     workers = [fleet.worker(seconds="5") for _ in range(2)]
     with fleet.store() as store, Store(fleet.uri) as other:
         names = [DEVICE, *here(store, 2)]
-        post(store, *range(6))
+        post(store, *range(12))
 
         def storm(of: Store, seed: int) -> int:
             dice, paused = random.Random(seed), 0
@@ -210,9 +210,9 @@ def test_29_orders_at_random_lose_no_trial_and_no_attempt(fleet: Fleet) -> None:
         assert paused > 0
         store.orders.withdraw(DEVICE)
         trials = ended(store, "s")
-        assert [(trial.status, trial.attempts) for trial in trials] == [(Status.DONE, 1)] * 6
+        assert [(trial.status, trial.attempts) for trial in trials] == [(Status.DONE, 1)] * 12
         assert max(trial.claims for trial in trials) > 1, "some were handed back"
-        check(store, "s", 6, fleet.audit, fleet.outbox)
+        check(store, "s", 12, fleet.audit, fleet.outbox)
     stop(*workers)
 
 

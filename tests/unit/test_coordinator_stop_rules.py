@@ -122,9 +122,9 @@ def test_a_study_with_known_configurations_can_be_finished_and_go_on(
     run(store, mongo_uri, tmp_path, trials=2, known=KNOWN[:1])
     with pytest.raises(StudyChanged, match="has run its 2 trials: start it with more"):
         open_study(store, plan(trials=2, known=KNOWN), None)
-    open_study(store, plan(trials=9, known=KNOWN + MORE), None)
-    store.studies.finish("s")
-    run(store, mongo_uri, tmp_path, trials=9, known=KNOWN + MORE)
+    study = open_study(store, plan(trials=9, known=KNOWN + MORE), None)
+    store.studies.finish("s")  # while no worker is there
+    StudyRun(store, study, None, tmp_path, True, lambda _: None, threading.Event()).run()
     assert store.study("s").spec["trials"] == 3
     again = run(store, mongo_uri, tmp_path, trials=4, known=KNOWN + MORE)
     assert again.winner.loss == min(losses(store)) <= 0.1

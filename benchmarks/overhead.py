@@ -1,8 +1,7 @@
-"""Evidence: a trial costs 14 ms (median) in addition to its training, with a warm worker.
+"""Evidence: a trial costs 8 ms (median) in addition to its training, with a warm worker.
 
-Measured with a real mongod on the same machine, with 2 CPU cores that were busy: in the same minute
-the version before, which sent a heartbeat at each claim and end, took 36 ms. Trials without weights
-that end at once are not measured here: a worker claims and delivers those in batches.
+Measured with a real mongod on the same machine, with 2 idle CPU cores. Trials without weights that
+end at once are not measured here: a worker claims and delivers those in batches.
 
     python benchmarks/overhead.py [--trials 100]
 

@@ -40,14 +40,12 @@ OPTUNA_BIN = PEERS / "bin"
 PYTHON, HYPERHIVE = [sys.executable, "-c"], [sys.executable, "-m", "hyperhive"]
 OBJECTIVE = "quick.py:quick"
 SCRIPT = """
-from hyperhive import hp
-
 space = {
-    "learning_rate": hp.loguniform("learning_rate", -9, -2),
-    "momentum": hp.uniform("momentum", 0, 0.95),
-    "weight_decay": hp.loguniform("weight_decay", -14, -4),
-    "dropout": hp.uniform("dropout", 0, 0.5),
-    "width": hp.uniformint("width", 8, 64),
+    "learning_rate": {"distribution": "loguniform", "low": 0.0002, "high": 0.1},
+    "momentum": {"distribution": "uniform", "low": 0, "high": 0.95},
+    "weight_decay": {"distribution": "loguniform", "low": 1e-6, "high": 0.01},
+    "dropout": {"distribution": "uniform", "low": 0, "high": 0.5},
+    "width": {"distribution": "uniformint", "low": 8, "high": 64},
 }
 
 
@@ -55,7 +53,7 @@ def quick(config):
     return config["momentum"]
 """
 """Its space is that of ``fill``."""
-WITH_TORCH = "import torch\n\n\ndef quick(config):\n    return config['momentum']\n"
+ANOTHER = "{}\n\n\ndef quick(config):\n    return config['momentum']\n"
 LARGEST_RSS = """
 import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
@@ -83,7 +81,8 @@ HELP, OPTUNA_HELP = "hyperhive --help", "optuna --help"
 STATUS, OPTUNA_STATUS = "hyperhive status", "optuna studies (SQLite)"
 QUICK = "hyperhive worker, a function: to its first claim"
 OPTUNA_QUICK = "Optuna, study.optimize: to its first trial"
-OWN_TORCH = "hyperhive worker, a file that imports torch: to its claim"
+WITH_HP = "hyperhive worker, a file that imports hp: to its claim"
+WITH_TORCH = "hyperhive worker, a file that imports torch: to its claim"
 LENET5_CLAIM = "hyperhive worker, LeNet-5: to its first claim"
 LENET5_DONE = "hyperhive worker, LeNet-5: to the end of a first epoch"
 COORDINATOR = "hyperhive coordinator, a function: to its first trial"
@@ -96,7 +95,8 @@ GOALS = {
     OPTUNA_STATUS: "",
     QUICK: "1",
     OPTUNA_QUICK: "",
-    OWN_TORCH: "3",
+    WITH_HP: "",
+    WITH_TORCH: "3",
     LENET5_CLAIM: "3",
     LENET5_DONE: "",
     COORDINATOR: "",
@@ -114,7 +114,8 @@ class Commands:
         self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self._studies = 0
         (folder / "quick.py").write_text(SCRIPT)
-        (folder / "with_torch.py").write_text(WITH_TORCH)
+        (folder / "with_hp.py").write_text(ANOTHER.format("from hyperhive import hp"))
+        (folder / "with_torch.py").write_text(ANOTHER.format("import torch"))
 
     def _start(self, *command: Any, **named: Any) -> subprocess.Popen[bytes]:
         with (self._folder / "log").open("wb") as log:
@@ -250,9 +251,10 @@ def _times(commands: Commands, lenet5: dict[str, Any], runs: int) -> dict[str, l
             OPTUNA_STATUS: commands.whole(OPTUNA_BIN / "optuna", "studies", *OPTUNA_STORAGE),
             QUICK: commands.worker(OBJECTIVE, config, "--objectives", "quick.py")[0],
             OPTUNA_QUICK: commands.optuna_worker(),
-            OWN_TORCH: commands.worker(
-                "with_torch.py:quick", config, "--objectives", "with_torch.py"
-            )[0],
+            **{
+                name: commands.worker(f"{file}:quick", config, "--objectives", file)[0]
+                for name, file in ((WITH_HP, "with_hp.py"), (WITH_TORCH, "with_torch.py"))
+            },
             LENET5_CLAIM: claim,
             LENET5_DONE: done,
             COORDINATOR: commands.first_trial(),

@@ -1,6 +1,6 @@
-"""Evidence: with 10,000 finished trials, TPE suggests in 9 ms, Optuna's in 66, hyperopt's in 189.
+"""Evidence: with 10,000 finished trials, TPE suggests in 7 ms, Optuna's in 56, hyperopt's in 156.
 
-Of 3 hyperparameters, on 2 shared cores. With 100 trials it is 1.1, 2.6 and 4.6 ms.
+Of 3 hyperparameters, on 2 idle cores, one run. With 100 trials it is 0.9, 2.3 and 4.5 ms.
 
     make .venv-peers/.installed    # Optuna
     python benchmarks/suggestions.py [--trials 100 1000 5000 10000] [--repeats 8] [--points FILE]

@@ -1,7 +1,7 @@
-"""Evidence: a worker trains 9.5 times as many images a second as a notebook with a DataLoader.
+"""Evidence: a worker trains 8.6 times as many images a second as a notebook with a DataLoader.
 
-With augmentation it is 11 times as many. An epoch costs a fifth of the processor time, augmented a
-seventh. By autograd it takes 1.3 to 1.4 times as long. (--rounds 1 --epochs 1, 2 cores.)
+With augmentation it is 14 times as many. An epoch costs a fifth of the processor time, augmented a
+seventh. By autograd it takes 1.5 times as long. (One run on 2 idle cores.)
 
 Both train LeNet-5 on the 8,000 training images of Simpsons-MNIST in colour: the same batches of 64,
 epochs, SGD and schedule. The notebook has torchvision's ImageFolder and a DataLoader, with no or a

@@ -1,7 +1,7 @@
 """LeNet-5's steps on a CPU, without autograd.
 
 Weights are those of autograd and ``torch.optim.SGD`` but for the order in which numbers are added.
-Those take 1.3 to 1.4 times as long (``benchmarks/training.py``): with maps as small as LeNet-5's,
+Those take 1.5 times as long (``benchmarks/training.py``): with maps as small as LeNet-5's,
 what is done around the kernels counts.
 """
 

@@ -125,3 +125,12 @@ def test_a_part_of_a_choice_at_several_places_is_drawn_when_hyperopt_draws_it() 
     for space in (twice, table):
         for seed in range(10):
             require_equal(parse(space), seed, count=3)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_weights_may_be_rounded(algorithm: str) -> None:
+    """Those before the last may add up to a little over 1, as far as a space may have them."""
+    space = parse({"x": {"choices": [1, 2, 3], "weights": [0.5, 0.5000005, 0.0]}})
+    known = Known(space, [Observation(0, {"x": 0}, 1.0)])
+    for startup in (1, 2):
+        assert Suggester(algorithm, space, 0, startup).suggest(1, known)["x"] in (0, 1)

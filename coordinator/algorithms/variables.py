@@ -198,8 +198,7 @@ def _options(scopes: Sequence[_Scope]) -> list[Option | None]:
 
 def _variable(node: Parameter | Choice, options: Options) -> Variable:
     if isinstance(node, Choice):
-        weights = None if node.weights is None else np.array(node.weights)
-        return Index(node.label, options, 0, len(node.options), weights)
+        return Index(node.label, options, 0, len(node.options), _weights(node))
     name, given = node.distribution, node.arguments
     if name == "randint":
         first = int(given["low"])
@@ -213,6 +212,15 @@ def _variable(node: Parameter | Choice, options: Options) -> Variable:
         low, high = _bounds(given, is_log)
         centre, width = 0.5 * (high + low), high - low
     return Number(node.label, options, low, high, centre, width, is_log, step)
+
+
+def _weights(choice: Choice) -> np.ndarray | None:
+    """Return the weights of options; they may have been rounded, and add up to a little over 1."""
+    if choice.weights is None:
+        return None
+    weights = np.array(choice.weights)
+    # Only weights that NumPy's multinomial would refuse are changed: hyperopt changes none.
+    return weights / weights.sum() if weights[:-1].sum() > 1 + 1e-12 else weights
 
 
 def _bounds(given: Mapping[str, float], is_log: bool) -> tuple[float, float]:

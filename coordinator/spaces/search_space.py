@@ -19,8 +19,7 @@ are stored: its key, unless the table has another ``label``. A plain table that 
 as a key is written as ``{"table": {...}}``, and a value that looks like a parameter as
 ``{"value": ...}``.
 
-``parsing.py`` reads such JSON. Nothing here needs hyperopt: ``hyperopt_space.py`` converts to and
-from its graphs.
+``parsing.py`` reads such JSON. Nothing here needs hyperopt: ``hyperopt_space.py`` reads its graphs.
 """
 
 from __future__ import annotations

@@ -133,3 +133,11 @@ def test_a_number_of_which_nothing_can_be_learned_is_drawn_at_random(algorithm: 
     space = parse({"seed": {"distribution": "randint", "low": 0, "high": 2**40}})
     known = Known(space, [Observation(tid, {"seed": tid}, float(tid)) for tid in range(3)])
     assert 0 <= Suggester(algorithm, space, 0, startup=1).suggest(3, known)["seed"] < 2**40
+
+
+def test_weights_may_be_rounded(algorithm: str) -> None:
+    """Those before the last may add up to a little over 1, as far as a space may have them."""
+    space = parse({"x": {"choices": [1, 2, 3], "weights": [0.5, 0.5000005, 0.0]}})
+    known = Known(space, [Observation(0, {"x": 0}, 1.0)])
+    for startup in (1, 2):
+        assert Suggester(algorithm, space, 0, startup).suggest(1, known)["x"] in (0, 1)

@@ -135,6 +135,7 @@ def test_a_number_of_which_nothing_can_be_learned_is_drawn_at_random(algorithm: 
     assert 0 <= Suggester(algorithm, space, 0, startup=1).suggest(3, known)["seed"] < 2**40
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_weights_may_be_rounded(algorithm: str) -> None:
     """Those before the last may add up to a little over 1, as far as a space may have them."""
     space = parse({"x": {"choices": [1, 2, 3], "weights": [0.5, 0.5000005, 0.0]}})

@@ -1,8 +1,7 @@
 """Evidence: with 10,000 finished trials, status takes 1.1 times as long as with 100, resume 1.8.
 
-A dashboard takes 1.5 times as long, a coordinator 108 MB in place of 77. 100 workers are at
-97.0 and 96.6 % of the ideal, at a raised priority. One run each on 2 cores that were not idle;
-docs/scale.md has the tables.
+A dashboard takes 1.4 times as long, a coordinator 114 MB in place of 77. 100 workers are at 97.7 %
+of the ideal. One run on 2 idle cores; docs/scale.md has the tables.
 
     python benchmarks/scale.py [--trials 100,1000,10000,50000] [--workers 10,40,100]
 

@@ -1,7 +1,7 @@
 """Evidence: ``status`` takes 0.33 s, a worker 0.54 s from its launch to its first claim.
 
-One run on 2 idle cores; Optuna's own worker is faster, with 0.18 s. A coordinator of 100 trials held
-89 MB. A file that imports ``hp``, and so hyperopt, costs 0.8 s and 60 MB more.
+One run on 2 idle cores; Optuna's own worker is faster, with 0.18 s. A coordinator of 100 trials
+held 89 MB. A file that imports ``hp``, and so hyperopt, costs 0.8 s and 60 MB more.
 
     python benchmarks/start.py [--runs 5] [--finished 10000]
 

@@ -1,6 +1,6 @@
 """Runs the benchmarks of docs/benchmarks.md, and writes that page and its curves.
 
-    make bench                         # all: half an hour
+    make bench                         # all: a quarter of an hour
     make bench ONLY="dispatch start"   # renews these sections, and leaves the others as they are
 
 Each benchmark is a process, which prints its table. One that fails is named at the end, with its

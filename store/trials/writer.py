@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Sequence
 
 from pymongo import ReturnDocument
-from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.server.client import Guard
@@ -43,9 +43,8 @@ class TrialWriter:
                 self._jobs.insert_many(documents, ordered=False)
             except BulkWriteError as error:
                 found = error.details or {}
-                if found.get("writeConcernErrors"):  # like a reply that was lost
-                    raise AutoReconnect(found["writeConcernErrors"][0].get("errmsg", "")) from error
-                if {each["code"] for each in found["writeErrors"]} != {_IS_THERE}:
+                codes = {each["code"] for each in found["writeErrors"]}
+                if found.get("writeConcernErrors") or codes != {_IS_THERE}:
                     raise
                 there = {each["index"] for each in found["writeErrors"]}
                 return [each for at, each in enumerate(documents) if at not in there]

@@ -32,8 +32,8 @@ PROGRESS_EVERY_S = 2.0
 HELD_EVERY_S = 1.0
 """The least time between two beats that only say which trial is held: a short one needs none."""
 _SETTLED_S = 0.25
-"""Such a beat comes so long after a trial was taken or ended: then one says that a trial has ended
-and which is next, and it does not delay a worker that is between two."""
+"""Such a beat comes this long after a trial was taken or ended. So one beat says that a trial has
+ended and which is next, and it does not delay a worker that is between two."""
 
 
 class Held:

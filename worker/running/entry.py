@@ -63,7 +63,7 @@ class Entry:
 
     @property
     def short(self) -> ShortResult:
-        """It as ``TrialQueue.finish_batch`` takes it."""
+        """The result as ``TrialQueue.finish_batch`` takes it."""
         return ShortResult(self.trial_id, self.token, self.result)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""How long trials take: from that a worker knows which are so short that it claims several."""
+"""How long trials take: it tells a worker which are short enough to claim several at once."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hyperhive.store.trials.batches import Kind
 from hyperhive.store.trials.trial import Trial
 
 BATCH_S = 0.05
-"""What a batch may be expected to take. So long a result may wait until it is on disk."""
+"""What a batch may be expected to take. A result waits at most this long until it is on disk."""
 
 MOST_TRIALS = 20
-"""In a batch: so that trials which wait are shared among workers."""
+"""In a batch, so that workers share the trials that wait."""
 
 _LAST = 5
-"""So many trials of a kind must have run one after the other before it counts as known."""
+"""How many trials of a kind must have run in a row before its time counts as known."""
 
 
 class Short(NamedTuple):

@@ -192,7 +192,7 @@ class Outbox:
         self._keep(self._path(entry.token), entry.encode(), [(entry, trial)])
 
     def add_batch(self, results: Sequence[tuple[Entry, str]]) -> None:
-        """Keep short results as ``add`` does, with one write; each has its trial's name beside it."""
+        """Keep short results as ``add`` does, with one write; each has its trial's name."""
         entries = [entry for entry, _ in results]
         path = self._folder / f"{entries[0].token}.{len(entries)}{BATCH}"
         self._keep(path, encode_batch(entries), results)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import Iterator
 
@@ -31,19 +29,9 @@ def require_peers(parser: argparse.ArgumentParser) -> None:
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """Give a folder that is deleted at the end.
-
-    The keeper of a private server that ran there may write a lock file once more meanwhile.
-    """
-    folder = Path(tempfile.mkdtemp())
-    try:
-        yield folder
-    finally:
-        for _ in range(50):
-            shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists():
-                break
-            time.sleep(0.1)
+    """Give a folder that is deleted at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def simpsons_option(description: str) -> argparse.ArgumentParser:

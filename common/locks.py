@@ -20,17 +20,22 @@ LOCK_IS_HELD = (portalocker.LockException, portalocker.AlreadyLocked)
 
 
 @contextlib.contextmanager
-def locked(path: Path, how: portalocker.LockFlags) -> Iterator[Any]:
-    """Hold a lock on a file, which is made if it does not exist; give the open file."""
-    with path.open("a") as file:
+def locked(path: Path, how: portalocker.LockFlags, create: bool = True) -> Iterator[Any]:
+    """Hold a lock on a file; give the open file.
+
+    A file that does not exist is made, or else ``FileNotFoundError`` is raised.
+    """
+    with path.open("a" if create else "r+") as file:
         portalocker.lock(file, how)
         yield file
 
 
 def is_unlocked(path: Path) -> bool:
-    """Return whether no process holds a lock on a file, which is made if it does not exist."""
+    """Return whether no process holds a lock on a file, as if it does not exist. Writes nothing."""
     try:
-        with locked(path, AT_ONCE):
+        with locked(path, AT_ONCE, create=False):
             return True
+    except FileNotFoundError:
+        return True
     except LOCK_IS_HELD:
         return False

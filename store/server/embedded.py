@@ -122,19 +122,19 @@ def stop(directory: Path | None = None) -> bool:
 def keep(directory: Path) -> None:
     """Wait until nobody uses the server, then stop it if it still runs: its users were killed.
 
-    Returns at once if another process does this already.
+    Returns if another process does this already. Makes no file: its directory may be deleted.
     """
     server = _Server(directory)
     try:
-        with locked(server.keeper_lock, AT_ONCE) as keeper:
+        with locked(server.keeper_lock, AT_ONCE, create=False) as keeper:
             while server.users_lock.exists():
                 time.sleep(_WATCH_EVERY_S)
-                with locked(server.start_lock, ALONE):
+                with locked(server.start_lock, ALONE, create=False):
                     if is_unlocked(server.users_lock):
                         server.end_unused()
                         unlock(keeper)  # before the next user can look for a keeper
                         return
-    except LOCK_IS_HELD:
+    except (FileNotFoundError, *LOCK_IS_HELD):
         return
 
 
@@ -284,6 +284,7 @@ class _Server:
     def _have_keeper(self) -> None:
         """Start the process that stops the server when its users were killed, unless it runs."""
         if is_unlocked(self.keeper_lock):
+            self.keeper_lock.touch()
             directory = str(self._directory.absolute())
             self._keeper = subprocess.Popen(
                 [sys.executable, "-m", "hyperhive.store.server.keeper", directory],

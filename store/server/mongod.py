@@ -44,7 +44,7 @@ class Mongod:
         """Return whether a mongod uses these files: it locks its lock file while it lives."""
         if self._process is not None:
             self._process.poll()  # a child that was killed remains a zombie until it is polled
-        return self._lock.exists() and not is_unlocked(self._lock)
+        return not is_unlocked(self._lock)
 
     def process_id(self) -> str:
         """Return the process id of the mongod that is running."""

@@ -376,6 +376,17 @@ def test_a_server_whose_initialisation_was_killed_ends(
     until(lambda: not keepers(fresh), "the end of its keeper")
 
 
+@pytest.mark.parametrize("left", [["keeper.lock", "users.lock"], ["keeper.lock"], []])
+def test_a_keeper_makes_no_file_in_a_directory_that_is_being_deleted(
+    tmp_path: Path, left: list[str]
+) -> None:
+    """Whatever is already gone, it ends, and the directory can be removed."""
+    for name in left:
+        (tmp_path / name).touch()
+    embedded.keep(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == left
+
+
 def test_a_server_left_by_a_killed_run_is_joined_and_then_stopped(directory: Path) -> None:
     """If its keeper is killed too, the next run takes it over, has it kept, and stops it."""
     with another_user(directory) as killed:

@@ -37,8 +37,8 @@ from hyperhive.inference.frames import Frame
 from hyperhive.inference.models.file import from_file
 from hyperhive.model.card import Card
 from hyperhive.model.checkpoint import pack_weights
-from hyperhive.model.lenet import LeNet5
 from hyperhive.model.model_files import WEIGHTS_FILE, write
+from hyperhive.model.networks.lenet import LeNet5
 
 ROOT = Path(__file__).resolve().parents[1]
 FPS = 30

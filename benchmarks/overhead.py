@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._common import scratch
 from hyperhive.common.signals import StopRequest
 from hyperhive.model.checkpoint import pack_weights
-from hyperhive.model.lenet import LeNet5
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft

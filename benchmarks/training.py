@@ -48,8 +48,8 @@ from hyperhive.model.data.download import simpsons_archive
 from hyperhive.model.data.image_tree import ImageTree
 from hyperhive.model.learners import cpu
 from hyperhive.model.learners.autograd import AutogradLearner
-from hyperhive.model.lenet import LeNet5
 from hyperhive.model.metrics import evaluate
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import to_tensor
 from hyperhive.model.training import TrainingData, train
 from hyperhive.worker.device import cores

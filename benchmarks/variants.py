@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._common import loaded, simpsons_option
 from hyperhive.common.wording import percent
 from hyperhive.model.config import TrainConfig
-from hyperhive.model.lenet import LeNet5
 from hyperhive.model.metrics import evaluate
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import to_tensor
 from hyperhive.model.training import TrainingData, train
 

@@ -11,7 +11,7 @@ import torch
 from hyperhive.common.errors import CheckpointError
 from hyperhive.common.values import number, whole
 from hyperhive.model import checkpoint
-from hyperhive.model.augment import CameraAugmentation
+from hyperhive.model.augmentation.camera import CameraAugmentation
 from hyperhive.model.calibration import PLAIN, Calibration, calibration_error, require_finite
 from hyperhive.model.card import Card
 from hyperhive.model.data.dataset import Dataset

@@ -15,6 +15,9 @@ SAFETENSORS = ".safetensors"
 
 _SMALLEST_STD = 1e-9
 
+_OF_LENET5 = {"image_size": 28, "views": "one"}
+"""Fields that are written only with other values: the first version had none of them."""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -24,6 +27,9 @@ class Card:
     hash of the safetensors file; ``exports`` has the hash of each exported form, by its suffix.
     ``test_accuracy`` is None until the one evaluation on the test split. ``calibration`` is None if
     the model never had one: its plain softmax is used, and it never says ``unknown``.
+    ``architecture`` is the name of the network, ``image_size`` the side of its input in pixels.
+    ``views`` is ``mirrored`` if its answer is the mean of the logits of a picture and of its mirror
+    image.
     """
 
     classes: list[str]
@@ -43,6 +49,8 @@ class Card:
     exports: dict[str, str] = field(default_factory=dict)
     architecture: str = "lenet5"
     format: int = 1
+    image_size: int = 28
+    views: str = "one"
 
     @classmethod
     def of(cls, data: Dataset, weights_sha256: str, config: dict[str, Any], **more: Any) -> Card:
@@ -110,8 +118,12 @@ class Card:
         return self.weights_sha256 if suffix == SAFETENSORS else self.exports.get(suffix)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the card as plain JSON, which ``from_json`` reads back."""
-        return asdict(self)
+        """Return the card as plain JSON, which ``from_json`` reads back.
+
+        An earlier version reads the cards of models that it can run.
+        """
+        values = asdict(self)
+        return {n: each for n, each in values.items() if _OF_LENET5.get(n, "differs") != each}
 
 
 def _is_per_channel(values: Any, channels: Any, least: float) -> bool:

@@ -14,8 +14,8 @@ import torch
 
 from hyperhive.common.errors import CheckpointError
 from hyperhive.model.card import Card
-from hyperhive.model.lenet import LeNet5
 from hyperhive.model.model_files import LARGEST, require_hash
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import Normaliser
 
 

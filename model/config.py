@@ -10,9 +10,18 @@ from typing import Any, Mapping
 from hyperhive.common.errors import ConfigError
 from hyperhive.common.values import number
 
-SCHEDULES = ("cosine", "constant")
+LENET5 = "lenet5"
+"""The name of the network that every study trains unless it asks for another."""
 
-AUGMENTATIONS = ("none", "camera")
+_WORDS = {
+    "schedule": ("cosine", "constant", "one-cycle"),
+    "augment": ("none", "camera"),
+    "activation": ("relu", "tanh"),
+    "pooling": ("max", "average"),
+    "views": ("one", "mirrored"),
+}
+
+AUGMENTATIONS = _WORDS["augment"]
 
 UNTUNED = {"learning_rate": 0.001, "epochs": 2, "momentum": 0.0}
 """The hyperparameters of this project before any tuning: the first baseline of a study.
@@ -43,14 +52,35 @@ class TrainConfig:
         momentum: momentum of SGD, 0 <= momentum < 1.
         batch_size: images per step.
         schedule: ``cosine`` lowers the learning rate to 0 along half a cosine (Loshchilov and
-            Hutter, SGDR, arXiv:1608.03983, without restarts); ``constant`` keeps it. Cosine gains
+            Hutter, SGDR, arXiv:1608.03983, without restarts); ``one-cycle`` raises it first
+            (Smith and Topin, arXiv:1708.07120); ``constant`` keeps it. Cosine gains
             about five points of accuracy on Simpsons-MNIST (``benchmarks/variants.py``).
         seed: decides the initial weights, the order of the images and their augmentation.
         validation_fraction: share of the training split that is held out, 0 < f < 1.
         split_seed: decides which images are held out.
         train_on_all: train on the held-out images too; then there is no validation.
         augment: ``camera`` distorts each image as a camera might see it, differently in every epoch
-            (``model/augment.py``); ``none`` uses the images unchanged.
+            (``model/augmentation/camera.py``); ``none`` uses the images unchanged.
+        network: the name of what is trained, see ``hyperhive.model.networks``.
+        activation: of LeNet-5: ``relu``, or the scaled ``tanh`` of 1998.
+        pooling: of LeNet-5: ``max``, or the trainable ``average`` of 1998.
+        decoupled: learning rate, momentum, weight decay and batch size mean the same whatever the
+            others are, see ``model/learners/steps.py``.
+        nesterov: Nesterov's form of momentum.
+        weight_decay: >= 0; how fast weights shrink.
+        mirror: train on mirror images too.
+        shift: strength of random shifts, 0 (none) to 1.
+        rotate: the same of rotations.
+        scale: the same of changes of size.
+        cutout: the same of squares that are cut out.
+        colour: the same of changes of light and colour.
+        label_smoothing: share of the target that goes to all classes alike, 0 <= s < 1.
+        averaging: weights are averaged over this share of all steps, 0 <= a < 1; 0: they are not.
+        views: ``mirrored`` averages the logits of an image and of its mirror image.
+        folds: validate on each of so many parts of the training split in turn; 0: on one part.
+        teacher: hash of a teacher's answers, see ``model/teacher.py``; empty: there is none.
+        teacher_weight: share of the loss that compares with the teacher, 0 to 1.
+        teacher_temperature: divides the logits of both in that share, > 0.
     """
 
     dataset: str
@@ -64,14 +94,34 @@ class TrainConfig:
     split_seed: int = 0
     train_on_all: bool = False
     augment: str = "none"
+    network: str = LENET5
+    activation: str = "relu"
+    pooling: str = "max"
+    decoupled: bool = False
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    mirror: bool = False
+    shift: float = 0.0
+    rotate: float = 0.0
+    scale: float = 0.0
+    cutout: float = 0.0
+    colour: float = 0.0
+    label_smoothing: float = 0.0
+    averaging: float = 0.0
+    views: str = "one"
+    folds: int = 0
+    teacher: str = ""
+    teacher_weight: float = 0.0
+    teacher_temperature: float = 1.0
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "learning_rate must be above 0", self.learning_rate)
         _require(self.epochs >= 1, "epochs must be 1 or more", self.epochs)
         _require(self.epochs < 2**32, "epochs must be below 2**32", self.epochs)
         _require(0 <= self.momentum < 1, "momentum must be in [0, 1)", self.momentum)
-        _require(self.schedule in SCHEDULES, "schedule must be cosine or constant", self.schedule)
-        _require(self.augment in AUGMENTATIONS, "augment must be none or camera", self.augment)
+        for name, words in _WORDS.items():
+            value = getattr(self, name)
+            _require(value in words, f"{name} must be one of {', '.join(words)}", value)
         _require(0 <= self.seed < 2**63, "seed must be in [0, 2**63)", self.seed)
         _require(0 <= self.split_seed < 2**32, "split_seed must be in [0, 2**32)", self.split_seed)
         _require(self.batch_size >= 1, "batch_size must be 1 or more", self.batch_size)
@@ -81,6 +131,16 @@ class TrainConfig:
             "validation_fraction must be between 0 and 1",
             self.validation_fraction,
         )
+        for name in ("shift", "rotate", "scale", "cutout", "colour", "teacher_weight"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, f"{name} must be from 0 to 1", value)
+        for name in ("label_smoothing", "averaging"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"{name} must be in [0, 1)", value)
+        _require(self.weight_decay >= 0, "weight_decay must be 0 or more", self.weight_decay)
+        _require(self.folds == 0 or self.folds >= 2, "folds must be 0, or 2 or more", self.folds)
+        temperature = self.teacher_temperature
+        _require(temperature > 0, "teacher_temperature must be above 0", temperature)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrainConfig:
@@ -104,14 +164,34 @@ class TrainConfig:
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as plain JSON, which ``from_json`` reads back.
 
-        ``augment`` is written only if images are augmented. So a worker of a version without
-        augmentation still trains a plain configuration, and refuses one that it cannot follow,
+        What was not in the first version is written only if it is not the default. So a worker of
+        an earlier version still trains a configuration that it can follow, and refuses any other,
         because it does not know the key.
         """
         values = dataclasses.asdict(self)
-        if self.augment == "none":
-            del values["augment"]
-        return values
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        return {
+            name: value
+            for name, value in values.items()
+            if name in _FIRST or value != defaults[name]
+        }
+
+
+_FIRST = frozenset(
+    [
+        "dataset",
+        "learning_rate",
+        "epochs",
+        "momentum",
+        "batch_size",
+        "schedule",
+        "seed",
+        "validation_fraction",
+        "split_seed",
+        "train_on_all",
+    ]
+)
+"""The fields of the first version."""
 
 
 def complete(values: Mapping[str, Any]) -> dict[str, Any]:

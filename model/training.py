@@ -10,12 +10,12 @@ from typing import Any, Callable, Iterator
 
 import torch
 
-from hyperhive.model.augment import CameraAugmentation
+from hyperhive.model.augmentation.camera import CameraAugmentation
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.learners import Learner, new_learner
-from hyperhive.model.lenet import LeNet5
 from hyperhive.model.metrics import evaluation
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import Normaliser, to_tensor
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hyperhive.model.card import Card
-from hyperhive.model.lenet import LeNet5
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import scale_and_shift
 
 

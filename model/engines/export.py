@@ -34,7 +34,7 @@ from hyperhive.model.engines.choice import (
 )
 from hyperhive.model.engines.deployed import DeployedModel
 from hyperhive.model.engines.torch_engine import TorchEngine, without_deprecations
-from hyperhive.model.lenet import LeNet5
+from hyperhive.model.networks.lenet import LeNet5
 
 OPSET = 11
 """The opset of ONNX 1.6, from 2019, for devices with an OpenCV of that age."""

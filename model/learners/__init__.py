@@ -8,7 +8,7 @@ from torch import nn
 
 from hyperhive.model.learners.autograd import AutogradLearner
 from hyperhive.model.learners.cpu import CpuLearner
-from hyperhive.model.lenet import LeNet5
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import Normaliser
 
 Learner = Union[AutogradLearner, CpuLearner]

@@ -20,7 +20,7 @@ from hyperhive.model.learners.batch_last import (
     padded,
     where_positive,
 )
-from hyperhive.model.lenet import LeNet5
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import Normaliser
 
 _BLOCK = 64

@@ -21,7 +21,7 @@ from support.thread_workers import deliver, working
 
 from hyperhive.coordinator.model_maker import PICTURE_FILE
 from hyperhive.model.checkpoint import pack_weights
-from hyperhive.model.lenet import LeNet5
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import BASELINE, Status

@@ -35,8 +35,8 @@ from hyperhive.model.card import Card
 from hyperhive.model.checkpoint import pack_weights, unpack_weights
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import digits
-from hyperhive.model.lenet import LeNet5
 from hyperhive.model.model_files import CARD_FILE, WEIGHTS_FILE
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.store.errors import CorruptBlob
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft

@@ -13,8 +13,8 @@ from hyperhive.model import model_files
 from hyperhive.model.card import Card
 from hyperhive.model.checkpoint import pack_weights, unpack_weights
 from hyperhive.model.config import TrainConfig
-from hyperhive.model.lenet import LeNet5
 from hyperhive.model.model_files import WEIGHTS_FILE
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.training import TrainingData, train
 
 

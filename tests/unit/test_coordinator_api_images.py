@@ -19,7 +19,7 @@ from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.spaces.named import ROBUST
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.data.loading import DatasetRequest
-from hyperhive.model.lenet import LeNet5
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.store.errors import NotFound
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import Trial

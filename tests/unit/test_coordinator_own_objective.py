@@ -32,8 +32,8 @@ from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.data.loading import DatasetRequest
-from hyperhive.model.lenet import LeNet5
 from hyperhive.model.model_files import OTHER_WEIGHTS_FILE, WEIGHTS_FILE
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.store.errors import NotFound
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import BASELINE, REFIT, SEARCH, ErrorKind

@@ -49,8 +49,8 @@ from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest
-from hyperhive.model.lenet import LeNet5
 from hyperhive.model.model_files import CARD_FILE, WEIGHTS_FILE
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import NotFound, StoreUnavailable, StudyChanged
 from hyperhive.store.store import Store

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hyperhive.model import augment
-from hyperhive.model.augment import CameraAugmentation
+from hyperhive.model.augmentation import camera as augment
+from hyperhive.model.augmentation.camera import CameraAugmentation
 
 SEED = 7
 

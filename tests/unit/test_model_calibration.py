@@ -12,7 +12,7 @@ import torch
 
 from hyperhive.common.errors import CheckpointError, UsageError
 from hyperhive.coordinator.evaluation import seen_by_camera
-from hyperhive.model.augment import CameraAugmentation
+from hyperhive.model.augmentation.camera import CameraAugmentation
 from hyperhive.model.calibration import (
     CORRECT_KEPT,
     NO_THRESHOLDS,

@@ -17,8 +17,8 @@ from support.lenets import load_model, save_model
 from hyperhive.common.errors import CheckpointError
 from hyperhive.model.card import Card
 from hyperhive.model.checkpoint import normaliser, pack_weights, unpack_weights
-from hyperhive.model.lenet import LeNet5
 from hyperhive.model.model_files import CARD_FILE, WEIGHTS_FILE
+from hyperhive.model.networks.lenet import LeNet5
 
 CPU = torch.device("cpu")
 IMAGES = torch.randn(5, 3, 28, 28, generator=torch.Generator().manual_seed(0))

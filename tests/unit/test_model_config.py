@@ -36,8 +36,8 @@ def test_a_missing_key_is_named(key: str) -> None:
 
 def test_an_unknown_key_is_named() -> None:
     """A key of another version is refused: ignoring it would train something else."""
-    with pytest.raises(ConfigError, match=r"unknown.*weight_decay"):
-        TrainConfig.from_json({**GIVEN, "weight_decay": 0.1})
+    with pytest.raises(ConfigError, match=r"unknown.*weight_growth"):
+        TrainConfig.from_json({**GIVEN, "weight_growth": 0.1})
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from hyperhive.model.engines.choice import differing_labels, engine_of
 from hyperhive.model.engines.deployed import DeployedModel
 from hyperhive.model.engines.export import ExportFailed
 from hyperhive.model.engines.torch_engine import TorchEngine, without_deprecations
-from hyperhive.model.lenet import LeNet5
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import to_tensor
 from hyperhive.store.errors import NotFound
 from hyperhive.store.store import Store

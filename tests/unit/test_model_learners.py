@@ -11,7 +11,7 @@ from torch import nn
 
 from hyperhive.model.learners import CpuLearner, new_learner
 from hyperhive.model.learners.autograd import AutogradLearner
-from hyperhive.model.lenet import LeNet5
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import Normaliser
 
 CPU = torch.device("cpu")

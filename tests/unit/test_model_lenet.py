@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hyperhive.model.lenet import LeNet5
+from hyperhive.model.networks.lenet import LeNet5
 
 
 @pytest.mark.parametrize(("channels", "parameters"), [(3, 62_006), (1, 61_706)])

@@ -15,10 +15,10 @@ import torch
 from support.stripes import config, stripes
 from torch.nn import functional
 
-from hyperhive.model.augment import CameraAugmentation
+from hyperhive.model.augmentation.camera import CameraAugmentation
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import digits
-from hyperhive.model.lenet import LeNet5
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.training import Epoch, Trained, TrainingData, TrainingStopped, train
 
 CPU = torch.device("cpu")

@@ -18,7 +18,7 @@ from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.images import SIZE
 from hyperhive.model.engines.choice import engine_of
-from hyperhive.model.lenet import LeNet5
+from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.training import TrainingData, TrainingStopped, train
 from hyperhive.store.benchmarks import Benchmark
 from hyperhive.worker.device import default_slots, describe, machine_versions

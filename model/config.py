@@ -177,19 +177,9 @@ class TrainConfig:
         }
 
 
-_FIRST = frozenset(
-    [
-        "dataset",
-        "learning_rate",
-        "epochs",
-        "momentum",
-        "batch_size",
-        "schedule",
-        "seed",
-        "validation_fraction",
-        "split_seed",
-        "train_on_all",
-    ]
+_FIRST = (
+    *("dataset", "learning_rate", "epochs", "momentum", "batch_size", "schedule"),
+    *("seed", "validation_fraction", "split_seed", "train_on_all"),
 )
 """The fields of the first version."""
 

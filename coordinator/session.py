@@ -46,7 +46,7 @@ WhenDone = Callable[[str, Result], None]
 
 _PLAN_FLAGS = (
     *("name", "trials", "algorithm", "seed", "metric", "direction"),
-    *("pruner", "repeats"),
+    *("pruner", "repeats", "network"),
 )
 _RULES = ("target", "max_time", "patience")
 
@@ -65,6 +65,7 @@ class StudyOptions:
     data: Path | None
     gray: bool
     strict: bool
+    image_size: int | None
     trials: int | None
     algorithm: str | None
     space: str | None
@@ -76,6 +77,7 @@ class StudyOptions:
     patience: int | None
     pruner: str | None
     repeats: int | None
+    network: str | None
     refit: bool
     timeout: float | None
     models: Path
@@ -160,11 +162,7 @@ def plan_of(options: StudyOptions) -> Plan:
     if options.file is not None:
         fields = read_script(options.file) if is_script(options.file) else read_file(options.file)
         _require_valid(f"study file {options.file}", fields)
-    if options.dataset is not None or options.data is not None:
-        name = options.dataset or "folder"
-        fields["data"] = DatasetRequest(name, options.data, options.gray, options.strict)
-    elif options.gray or options.strict:
-        raise UsageError("--gray and --strict go with --dataset or --data")
+    fields.update(_data(options, fields.get("data")))
     _require_whole(fields, options)
     for flag in (*_PLAN_FLAGS, *_RULES):
         value = getattr(options, flag)
@@ -178,6 +176,23 @@ def plan_of(options: StudyOptions) -> Plan:
         fields["data"] = replace(fields["data"], seed=fields.get("seed", 0))
     fields.setdefault("name", study_name(_default_name(options.file, fields.get("data"))))
     return Plan(**fields)
+
+
+def _data(options: StudyOptions, in_file: DatasetRequest | None) -> dict[str, DatasetRequest]:
+    """Return the data set that the flags ask for, as a field of a plan, if they ask for one."""
+    request = in_file
+    if options.dataset is not None or options.data is not None:
+        name = options.dataset or "folder"
+        request = DatasetRequest(name, options.data, options.gray, options.strict)
+    elif options.gray or options.strict:
+        raise UsageError("--gray and --strict go with --dataset or --data")
+    if request is None:
+        if options.image_size is not None:
+            raise UsageError("--image-size goes with --dataset, --data, or [dataset] in a file")
+        return {}
+    if options.image_size is not None:
+        request = replace(request, image_size=options.image_size)
+    return {"data": request}
 
 
 def _require_whole(fields: Mapping[str, Any], options: StudyOptions) -> None:

@@ -13,7 +13,9 @@ from hyperhive.coordinator.planning.recipes import recipe_of
 from hyperhive.coordinator.session import loading
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.coordinator.spaces.python_space import from_python
+from hyperhive.model.config import LENET5
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.images import SIZE
 from hyperhive.model.data.loading import NAMES, DatasetRequest, load
 from hyperhive.store.trials.draft import NO_PRUNER
 
@@ -25,6 +27,8 @@ def plan_of(
     trials: int = 50,
     *,
     data: str | Path | None = None,
+    image_size: int = SIZE,
+    network: str = LENET5,
     validation: float = 0.2,
     algorithm: str = "tpe",
     seed: int = 0,
@@ -53,7 +57,8 @@ def plan_of(
         name=name,
         objective=objective,
         **_space(objective, space),
-        data=None if data is None else _request(data, seed),
+        data=None if data is None else _request(data, seed, image_size),
+        network=network,
         validation=validation,
         trials=trials,
         algorithm=algorithm,
@@ -96,7 +101,7 @@ def _space(objective: str, space: Any) -> dict[str, Any]:
     return {"space": from_python(space)}
 
 
-def _request(data: str | Path, seed: int) -> DatasetRequest:
+def _request(data: str | Path, seed: int, image_size: int) -> DatasetRequest:
     if data in NAMES and data != "folder":
-        return DatasetRequest(str(data), seed=seed)
-    return DatasetRequest("folder", Path(with_home(str(data))), seed=seed)
+        return DatasetRequest(str(data), seed=seed, image_size=image_size)
+    return DatasetRequest("folder", Path(with_home(str(data))), seed=seed, image_size=image_size)

@@ -13,6 +13,7 @@ from hyperhive.coordinator.planning.recipes import recipe_of
 from hyperhive.coordinator.session import loading
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.coordinator.spaces.python_space import from_python
+from hyperhive.coordinator.study import require_networks
 from hyperhive.model.config import LENET5
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.images import SIZE
@@ -79,12 +80,17 @@ def plan_of(
 def dataset_of(plan: Plan, console: Screen | None) -> Dataset | None:
     """Load the data set that a plan asks for, if any; raises ``DatasetError``.
 
+    ``UsageError`` is raised for a network that cannot be trained on it.
+
     The console, if there is one, is told what is in it.
     """
     request = plan.data
     if request is None:
         return None
-    return loading(lambda progress: load(request, progress), console or Screen(quiet=True)).dataset
+    screen = console or Screen(quiet=True)
+    dataset = loading(lambda progress: load(request, progress), screen).dataset
+    require_networks(plan, dataset)
+    return dataset
 
 
 def _space(objective: str, space: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
@@ -151,6 +152,28 @@ def train(
         report: called after each epoch.
         should_stop: called before each batch; ``TrainingStopped`` is raised if it returns True.
     """
+    with _random_numbers_of(config.seed, data.device):
+        return _train(config, data, report, should_stop)
+
+
+@contextlib.contextmanager
+def _random_numbers_of(seed: int, device: torch.device) -> Iterator[None]:
+    """Have the seed decide PyTorch's own generators, for initial weights and dropout.
+
+    They are afterwards as they were before.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def _train(
+    config: TrainConfig,
+    data: TrainingData,
+    report: Callable[[Epoch], None],
+    should_stop: Callable[[], bool],
+) -> Trained:
     split = data.split(config)
     random = torch.Generator().manual_seed(config.seed)
     augments = augmentations(config, data.mean, random)
@@ -176,11 +199,9 @@ def train(
 
 
 def _initial_model(config: TrainConfig, data: TrainingData) -> LeNet5:
-    """Return a model with weights drawn by the seed; PyTorch's own generator stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        channels, classes = data.dataset.channels, len(data.dataset.classes)
-        model = LeNet5(channels, classes, config.activation, config.pooling)
+    """Return a model with random weights, drawn on the CPU."""
+    channels, classes = data.dataset.channels, len(data.dataset.classes)
+    model = LeNet5(channels, classes, activation=config.activation, pooling=config.pooling)
     return model.to(data.device)
 
 

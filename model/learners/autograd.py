@@ -26,7 +26,7 @@ class AutogradLearner:
             lr=0.0,
             momentum=sgd.momentum,
             weight_decay=sgd.weight_decay,
-            nesterov=sgd.nesterov,
+            nesterov=sgd.nesterov and sgd.momentum > 0,  # the same without, which torch refuses
         )
         self._averaged = model
         self._average: Average | None = None

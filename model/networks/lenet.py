@@ -45,7 +45,7 @@ class LeNet5(nn.Module):
     """
 
     def __init__(
-        self, channels: int, classes: int, activation: str = "relu", pooling: str = "max"
+        self, channels: int, classes: int, *, activation: str = "relu", pooling: str = "max"
     ) -> None:
         super().__init__()
         self.channels = channels

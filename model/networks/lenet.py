@@ -85,4 +85,5 @@ def _average(maps: int, active: Callable[[], nn.Module]) -> nn.Module:
     coefficients = nn.Conv2d(maps, maps, kernel_size=1, groups=maps)
     nn.init.ones_(coefficients.weight)
     nn.init.zeros_(coefficients.bias)  # type: ignore[arg-type]  # this one has a bias
-    return nn.Sequential(active(), nn.AvgPool2d(2), coefficients)
+    # There is no padding to count. torch 1.11 would export one, which OpenCV 4.1 cannot read.
+    return nn.Sequential(active(), nn.AvgPool2d(2, count_include_pad=False), coefficients)

@@ -1,7 +1,7 @@
-"""Evidence: a 640x480 frame gets its label in 1.88 ms, and live mode keeps up with 30 per second.
+"""Evidence: a 640x480 frame gets its label in 1.64 ms, and live mode keeps up with 30 per second.
 
-The time is a median in one thread (95th percentile: 2.61 ms). In 10 minutes of live mode with a
-viewer of its page, 18,005 frames were labelled and 1 was skipped, and the memory stayed at 570 MB.
+The time is a median in one thread (95th percentile: 1.93 ms). In 10 minutes of live mode with a
+viewer of its page, 18,009 frames were labelled and 2 were skipped, and the memory stayed at 583 MB.
 Measured on 2 CPU cores with ``--minutes 10``.
 
     python benchmarks/live.py [--minutes 0.5] [--frames 2000]

@@ -6,6 +6,7 @@ import importlib.util
 
 _EXTRAS = {
     "torch": "torch",
+    "torchvision": "torch",
     "cv2": "camera",
     "hyperopt": "coordinator",
     "onnx": "export",

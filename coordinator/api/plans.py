@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from hyperhive.common.console import Screen
 from hyperhive.common.errors import UsageError
 from hyperhive.common.text import with_home
+from hyperhive.coordinator.planning.datasets import loading
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.recipes import recipe_of
-from hyperhive.coordinator.session import loading
+from hyperhive.coordinator.planning.study_file import request_of
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.coordinator.spaces.python_space import from_python
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.data.loading import NAMES, DatasetRequest, load
+from hyperhive.model.data.loading import DatasetRequest, Fetch, load
+from hyperhive.model.data.sources.known import FOLDER, is_name, require_known
 from hyperhive.store.trials.draft import NO_PRUNER
 
 
@@ -24,7 +27,7 @@ def plan_of(
     space: Any,
     trials: int = 50,
     *,
-    data: str | Path | None = None,
+    data: str | Path | Mapping[str, Any] | None = None,
     validation: float = 0.2,
     algorithm: str = "tpe",
     seed: int = 0,
@@ -42,7 +45,8 @@ def plan_of(
     """Return a plan; its fields say what the arguments mean. Raises ``UsageError``.
 
     ``space`` holds what hyperopt's ``hp`` returns, is JSON as in a study file, or the name of a
-    space. ``data`` names a data set, or is the path of a folder or zip with images.
+    space. ``data`` names a data set, is the path of a folder or zip with images, or has what a
+    study file has below ``[dataset]``.
     """
     if recipe_of(objective).needs_images and data is None:
         raise UsageError(
@@ -71,15 +75,16 @@ def plan_of(
     )
 
 
-def dataset_of(plan: Plan, console: Screen | None) -> Dataset | None:
+def dataset_of(plan: Plan, console: Screen | None, fetch: Fetch) -> Dataset | None:
     """Load the data set that a plan asks for, if any; raises ``DatasetError``.
 
-    The console, if there is one, is told what is in it.
+    The console, if there is one, is told what is in it. ``fetch`` gives what is in the store.
     """
     request = plan.data
     if request is None:
         return None
-    return loading(lambda progress: load(request, progress), console or Screen(quiet=True)).dataset
+    screen = console or Screen(quiet=True)
+    return loading(lambda progress: load(request, progress, fetch), screen).dataset
 
 
 def _space(objective: str, space: Any) -> dict[str, Any]:
@@ -96,7 +101,10 @@ def _space(objective: str, space: Any) -> dict[str, Any]:
     return {"space": from_python(space)}
 
 
-def _request(data: str | Path, seed: int) -> DatasetRequest:
-    if data in NAMES and data != "folder":
-        return DatasetRequest(str(data), seed=seed)
-    return DatasetRequest("folder", Path(with_home(str(data))), seed=seed)
+def _request(data: str | Path | Mapping[str, Any], seed: int) -> DatasetRequest:
+    if isinstance(data, Mapping):
+        return replace(request_of(data, Path()), seed=seed)
+    if isinstance(data, str) and data != FOLDER and is_name(data):
+        require_known(data)
+        return DatasetRequest(data, seed=seed)
+    return DatasetRequest(FOLDER, Path(with_home(str(data))), seed=seed)

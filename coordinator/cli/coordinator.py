@@ -16,11 +16,25 @@ FILE = typer.Argument(
     None, metavar="FILE", help="A study file (TOML), or a Python file with a function and a space."
 )
 NAME = typer.Option(None, help="The study's name. [that of the data set, or of the Python file]")
-DATASET = typer.Option(None, help="simpsons, simpsons-gray, digits, or folder (with --data).")
+DATASET = typer.Option(
+    None,
+    help="simpsons, simpsons-gray, digits, fashion-mnist, cmu-faces:TASK, torchvision:CLASS, "
+    "folder (with --data) or sha256:HASH: see `hyperhive dataset list`.",
+)
 DATA = typer.Option(None, help="A folder or zip file with the images.")
 GRAY = typer.Option(False, "--gray", help="Read a folder's images as grey.")
 STRICT = typer.Option(
     False, "--strict", help="Refuse what would be left out, and images that differ in size."
+)
+DROP_DUPLICATES = typer.Option(
+    False,
+    "--drop-duplicates",
+    help="Keep one of pictures that are the same; of those in two splits, the test picture.",
+)
+MIRROR = typer.Option(
+    None,
+    "--mirror/--no-mirror",
+    help="Whether a mirror image is of the same class. [yes for pictures, no for digits and signs]",
 )
 TRIALS = typer.Option(None, help="How many configurations to try. [30]")
 ALGORITHM = typer.Option(None, help="tpe, random or anneal. [tpe]")
@@ -69,6 +83,8 @@ def coordinator(
     data: Optional[Path] = DATA,
     gray: bool = GRAY,
     strict: bool = STRICT,
+    drop_duplicates: bool = DROP_DUPLICATES,
+    mirror: Optional[bool] = MIRROR,
     trials: Optional[int] = TRIALS,
     algorithm: Optional[str] = ALGORITHM,
     space: Optional[str] = SPACE,
@@ -94,15 +110,13 @@ def coordinator(
     `hyperhive worker` on every machine that is to help.
     """
     from hyperhive.coordinator import session
+    from hyperhive.coordinator.planning.datasets import DatasetOptions
 
     logging.basicConfig(level=logging.WARNING, handlers=[log_handler()])
     options = session.StudyOptions(
         file=file,
         name=name,
-        dataset=dataset,
-        data=data,
-        gray=gray,
-        strict=strict,
+        images=DatasetOptions(dataset, data, gray, strict, drop_duplicates, mirror),
         trials=trials,
         algorithm=algorithm,
         space=space,

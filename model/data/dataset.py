@@ -15,6 +15,7 @@ import numpy as np
 from hyperhive.common.errors import DatasetError
 from hyperhive.model.data.images import SIZE
 
+SPLITS = TRAIN, VALIDATION, TEST = "train", "validation", "test"
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -24,8 +25,9 @@ class Dataset:
 
     Images are uint8 ``[N, 28, 28, C]`` with C of 1 or 3. Labels are int64 ``[N]``; they index
     ``classes``. The last ``validation`` training images are those that a trial is validated on; if
-    it is 0, each study chooses its own. Raises ``DatasetError`` if an array differs from that, or
-    if a class has no image.
+    it is 0, each study chooses its own. ``may_mirror`` says whether a picture and its mirror image
+    are of one class; it is no part of the content. Raises ``DatasetError`` if an array differs from
+    that, or if a class has no image.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Dataset:
     test_images: np.ndarray
     test_labels: np.ndarray
     validation: int = 0
+    may_mirror: bool = True
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -54,6 +57,21 @@ class Dataset:
     def channels(self) -> int:
         """Number of channels: 1 for grey, 3 for colour."""
         return int(self.train_images.shape[3])
+
+    def labels_of(self, split: str) -> np.ndarray:
+        """Return the labels of one of ``SPLITS``; none if it has no such images of its own."""
+        own = len(self.train_labels) - self.validation
+        if split == TEST:
+            return self.test_labels
+        return self.train_labels[own:] if split == VALIDATION else self.train_labels[:own]
+
+    def counts(self) -> dict[str, np.ndarray]:
+        """Return how many images each class has, int64 ``[classes]``, for each split there is."""
+        counts = {
+            split: np.bincount(self.labels_of(split), minlength=len(self.classes))
+            for split in SPLITS
+        }
+        return {split: count for split, count in counts.items() if count.any()}
 
     @functools.cached_property
     def content_hash(self) -> str:
@@ -107,6 +125,8 @@ class Dataset:
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         if self.validation:
             arrays["validation"] = np.array(self.validation)
+        if not self.may_mirror:
+            arrays["may_mirror"] = np.array(False)
         np.savez(packed, name=np.array(self.name), classes=np.array(self.classes), **arrays)
         return packed.getvalue()
 
@@ -125,6 +145,7 @@ class Dataset:
                     classes=tuple(str(name) for name in arrays["classes"]),
                     **{name: arrays[name] for name in _ARRAYS},
                     validation=int(arrays["validation"]) if "validation" in arrays.files else 0,
+                    may_mirror="may_mirror" not in arrays.files or bool(arrays["may_mirror"]),
                 )
         # On damaged bytes NumPy and zipfile raise anything from TypeError to zlib.error.
         except Exception as error:

@@ -40,7 +40,7 @@ WhenDone = Callable[[str, Result], None]
 
 _PLAN_FLAGS = (
     *("name", "trials", "algorithm", "seed", "metric", "direction"),
-    *("pruner", "repeats"),
+    *("pruner", "repeats", "network"),
 )
 _HASH_SHOWN = len("sha256:") + 12
 _RULES = ("target", "max_time", "patience")
@@ -68,6 +68,7 @@ class StudyOptions:
     patience: int | None
     pruner: str | None
     repeats: int | None
+    network: str | None
     refit: bool
     timeout: float | None
     models: Path

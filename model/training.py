@@ -1,4 +1,4 @@
-"""Training LeNet-5: one plain function over explicit steps."""
+"""Training a network: one plain function over explicit steps."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Callable, Iterator
 
 import torch
+from torch import nn
 
 from hyperhive.model.augmentation.camera import CameraAugmentation
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.learners import Learner, new_learner
 from hyperhive.model.metrics import evaluation
-from hyperhive.model.networks.lenet import LeNet5
+from hyperhive.model.networks import build, of_lenet5
 from hyperhive.model.normalise import Normaliser, to_tensor
 
 
@@ -50,7 +51,7 @@ class Epoch:
 class Trained:
     """A finished training: the model, and one entry per epoch."""
 
-    model: LeNet5
+    model: nn.Module
     epochs: list[Epoch]
 
     @property
@@ -82,7 +83,7 @@ class TrainingData:
     def split(self, config: TrainConfig) -> tuple[torch.Tensor, ...]:
         """Return training images and labels, then held-out images and labels.
 
-        Images are uint8 ``[N, C, 28, 28]``, labels int64 ``[N]``. With ``train_on_all`` no images
+        Images are uint8 ``[N, C, S, S]``, labels int64 ``[N]``. With ``train_on_all`` no images
         are held out, so N is 0.
         """
         if config.train_on_all:
@@ -101,7 +102,7 @@ def train(
     report: Callable[[Epoch], None] = lambda epoch: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
-    """Train LeNet-5 with SGD and return it; end at the first loss that is not finite.
+    """Train a network with SGD and return it; end at the first loss that is not finite.
 
     The seed decides the initial weights, the order of the images and their augmentation. All of
     them are drawn on the CPU, so they are the same on every device; the resulting weights are the
@@ -116,7 +117,7 @@ def train(
     images, labels, held_images, held_labels = data.split(config)
     random = torch.Generator().manual_seed(config.seed)
     augment = CameraAugmentation(random) if config.augment == "camera" else None
-    model = _initial_model(config.seed, data)
+    model = _initial_model(config, data)
     learner = new_learner(model, data.normalise, config.momentum)
     rates = _rates(config, config.epochs * math.ceil(len(images) / config.batch_size))
     epochs: list[Epoch] = []
@@ -143,11 +144,18 @@ def _rates(config: TrainConfig, steps: int) -> Iterator[float]:
         yield config.learning_rate * share
 
 
-def _initial_model(seed: int, data: TrainingData) -> LeNet5:
+def _initial_model(config: TrainConfig, data: TrainingData) -> nn.Module:
     """Return a model with weights drawn by the seed; PyTorch's own generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = LeNet5(data.dataset.channels, len(data.dataset.classes))
+        torch.manual_seed(config.seed)
+        dataset = data.dataset
+        model = build(
+            config.network,
+            dataset.channels,
+            len(dataset.classes),
+            dataset.image_size,
+            **of_lenet5(config.to_json()),
+        )
     return model.to(data.device)
 
 

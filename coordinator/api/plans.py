@@ -15,6 +15,7 @@ from hyperhive.coordinator.planning.recipes import recipe_of
 from hyperhive.coordinator.planning.study_file import request_of
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.coordinator.spaces.python_space import from_python
+from hyperhive.model.config import LENET5
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, Fetch, load
 from hyperhive.model.data.sources.known import FOLDER, is_name, require_known
@@ -28,6 +29,8 @@ def plan_of(
     trials: int = 50,
     *,
     data: str | Path | Mapping[str, Any] | None = None,
+    image_size: int | None = None,
+    network: str = LENET5,
     validation: float = 0.2,
     algorithm: str = "tpe",
     seed: int = 0,
@@ -57,7 +60,8 @@ def plan_of(
         name=name,
         objective=objective,
         **_space(objective, space),
-        data=None if data is None else _request(data, seed),
+        data=None if data is None else _request(data, seed, image_size),
+        network=network,
         validation=validation,
         trials=trials,
         algorithm=algorithm,
@@ -101,10 +105,15 @@ def _space(objective: str, space: Any) -> dict[str, Any]:
     return {"space": from_python(space)}
 
 
-def _request(data: str | Path | Mapping[str, Any], seed: int) -> DatasetRequest:
+def _request(
+    data: str | Path | Mapping[str, Any], seed: int, image_size: int | None
+) -> DatasetRequest:
     if isinstance(data, Mapping):
-        return replace(request_of(data, Path()), seed=seed)
-    if isinstance(data, str) and data != FOLDER and is_name(data):
+        request = request_of(data, Path())
+    elif isinstance(data, str) and data != FOLDER and is_name(data):
         require_known(data)
-        return DatasetRequest(data, seed=seed)
-    return DatasetRequest(FOLDER, Path(with_home(str(data))), seed=seed)
+        request = DatasetRequest(data)
+    else:
+        request = DatasetRequest(FOLDER, Path(with_home(str(data))))
+    size = request.image_size if image_size is None else image_size
+    return replace(request, seed=seed, image_size=size)

@@ -41,6 +41,8 @@ def search(
     trials: int = 50,
     *,
     data: str | Path | Mapping[str, Any] | None = None,
+    image_size: int | None = None,
+    network: str = "lenet5",
     validation: float = 0.2,
     name: str | None = None,
     store: str | None = None,
@@ -70,6 +72,7 @@ def search(
         trials: how many configurations to try. docs/studies.md has the settings not listed here.
         data: of a study of images: ``"digits"`` or another name, a folder of class folders, a zip,
             or what a study file has below ``[dataset]``.
+        image_size, network: the side of its images in pixels; what is trained on them.
         name: of a study to make, resume or extend; by default a new one with a name of its own.
         store: a MongoDB URI or a file with it; by default the server of ``hyperhive coordinator``.
         workers: how many on this machine; by default one per core, or one on a GPU. With 0, those
@@ -89,13 +92,14 @@ def search(
     """
     _require_usable(train, workers)
     objective = objective_name(train) if workers == 0 else given_name(train)
-    drawn: Any = {"algorithm": algorithm, "seed": seed, "startup": startup, "pruner": pruner}
-    goal: Any = {"metric": metric, "direction": direction, "max_attempts": max_attempts}
-    ends: Any = {"target": target, "max_time": max_time, "patience": patience}
-    rest: Any = {"data": data, "validation": validation, "try_first": try_first, "repeats": repeats}
     chosen = fresh_name(objective, data) if name is None else name
-    plan = plan_of(chosen, objective, space, trials, **drawn, **goal, **ends, **rest)
+    plan = plan_of(chosen, objective, space, trials, **_settings(locals()))
     return _searched(plan, store, train, workers, on_trial_end, progress)
+
+
+def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the arguments of ``search`` that ``plan_of`` takes by name."""
+    return {name: given[name] for name in plan_of.__kwdefaults__ or ()}
 
 
 def _require_usable(train: Any, workers: Any) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+from dataclasses import fields
 from pathlib import Path
 from typing import Optional
 
@@ -23,6 +24,11 @@ DATASET = typer.Option(
 )
 DATA = typer.Option(None, help="A folder or zip file with the images.")
 GRAY = typer.Option(False, "--gray", help="Read a folder's images as grey.")
+IMAGE_SIZE = typer.Option(
+    None,
+    metavar="PIXELS",
+    help="Width and height that all images get, 28 to 224. [28]",
+)
 STRICT = typer.Option(
     False, "--strict", help="Refuse what would be left out, and images that differ in size."
 )
@@ -66,6 +72,12 @@ REPEATS = typer.Option(
     None,
     help="Run each of the best 3 this many more times, with other seeds; the best mean wins. [0]",
 )
+NETWORK = typer.Option(
+    None,
+    metavar="NAME",
+    help="What is trained: lenet5, torchvision:resnet18 or another of torchvision's, or a network "
+    "that an installed package registers. [lenet5]",
+)
 REFIT = typer.Option(True, help="Train the winner on training and validation data before the test.")
 TIMEOUT = typer.Option(
     None,
@@ -82,6 +94,7 @@ def coordinator(
     dataset: Optional[str] = DATASET,
     data: Optional[Path] = DATA,
     gray: bool = GRAY,
+    image_size: Optional[int] = IMAGE_SIZE,
     strict: bool = STRICT,
     drop_duplicates: bool = DROP_DUPLICATES,
     mirror: Optional[bool] = MIRROR,
@@ -96,6 +109,7 @@ def coordinator(
     patience: Optional[int] = PATIENCE,
     pruner: Optional[str] = PRUNER,
     repeats: Optional[int] = REPEATS,
+    network: Optional[str] = NETWORK,
     refit: bool = REFIT,
     timeout: Optional[float] = TIMEOUT,
     models: Path = MODELS,
@@ -109,28 +123,17 @@ def coordinator(
     resume it. Ctrl-C stops it; on a terminal it offers to finish. Workers do the training: run
     `hyperhive worker` on every machine that is to help.
     """
+    given = locals()  # the options by name, before anything else is
     from hyperhive.coordinator import session
     from hyperhive.coordinator.planning.datasets import DatasetOptions
 
     logging.basicConfig(level=logging.WARNING, handlers=[log_handler()])
+    read_with = [field.name for field in fields(DatasetOptions)]
+    images = DatasetOptions(**{name: given[name] for name in read_with})
+    own = ("when_done", "mongo", "mongod", *read_with)
     options = session.StudyOptions(
-        file=file,
-        name=name,
-        images=DatasetOptions(dataset, data, gray, strict, drop_duplicates, mirror),
-        trials=trials,
-        algorithm=algorithm,
-        space=space,
-        seed=seed,
-        metric=metric,
-        direction=direction,
-        target=target,
-        max_time=max_time,
-        patience=patience,
-        pruner=pruner,
-        repeats=repeats,
-        refit=refit,
-        timeout=timeout,
-        models=models,
+        **{name: value for name, value in given.items() if name not in own},
+        images=images,
         when_done=runner(when_done),
     )
     if not session.run(options, functools.partial(server, mongo, mongod, begins=True), console):

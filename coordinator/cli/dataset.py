@@ -12,6 +12,7 @@ from hyperhive.coordinator.cli.coordinator import (
     DATASET,
     DROP_DUPLICATES,
     GRAY,
+    IMAGE_SIZE,
     MIRROR,
     STRICT,
 )
@@ -53,6 +54,7 @@ def inspect(
     data: Optional[Path] = DATA,
     gray: bool = GRAY,
     strict: bool = STRICT,
+    image_size: Optional[int] = IMAGE_SIZE,
     drop_duplicates: bool = DROP_DUPLICATES,
     mirror: Optional[bool] = MIRROR,
     seed: int = SEED,
@@ -71,7 +73,7 @@ def inspect(
     from hyperhive.model.data.inspection.report import inspect
     from hyperhive.model.data.loading import read
 
-    options = DatasetOptions(dataset, data, gray, strict, drop_duplicates, mirror)
+    options = DatasetOptions(dataset, data, gray, strict, image_size, drop_duplicates, mirror)
     request, fetch = options.required(seed), fetching(functools.partial(server, mongo, mongod))
     loaded = downloading(lambda progress: read(request, progress, fetch), console)
     found = inspect(loaded)
@@ -92,6 +94,7 @@ def publish(
     data: Optional[Path] = DATA,
     gray: bool = GRAY,
     strict: bool = STRICT,
+    image_size: Optional[int] = IMAGE_SIZE,
     drop_duplicates: bool = DROP_DUPLICATES,
     mirror: Optional[bool] = MIRROR,
     seed: int = SEED,
@@ -113,7 +116,7 @@ def publish(
     from hyperhive.store.store import Store
 
     connect = functools.partial(server, mongo, mongod)
-    options = DatasetOptions(dataset, data, gray, strict, drop_duplicates, mirror)
+    options = DatasetOptions(dataset, data, gray, strict, image_size, drop_duplicates, mirror)
     request, fetch = options.required(seed), fetching(connect)
     loaded = downloading(lambda progress: load(request, progress, fetch), console)
     show(loaded, console)

@@ -35,6 +35,7 @@ class DatasetOptions:
     data: Path | None
     gray: bool = False
     strict: bool = False
+    image_size: int | None = None
     drop_duplicates: bool = False
     mirror: bool | None = None
 
@@ -51,11 +52,13 @@ class DatasetOptions:
         changes: dict[str, Any] = {}
         if self.drop_duplicates:
             changes["drop_duplicates"] = True
-        if self.mirror is not None:
-            changes["mirror"] = self.mirror
+        for name in ("mirror", "image_size"):
+            if getattr(self, name) is not None:
+                changes[name] = getattr(self, name)
         if changes and request is None:
             raise UsageError(
-                "--drop-duplicates and --mirror go with --dataset, --data or a file with [dataset]"
+                "--image-size, --drop-duplicates and --mirror go with --dataset, --data, or "
+                "[dataset] in a file"
             )
         return request and replace(request, **changes)
 

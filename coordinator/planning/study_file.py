@@ -95,15 +95,15 @@ def request_of(table: Mapping[str, Any], folder: Path) -> DatasetRequest:
 
     A relative ``data`` is relative to the folder.
     """
-    kinds = {"name": str, "data": str, "gray": bool, "strict": bool}
+    kinds = {"name": str, "data": str, "gray": bool, "strict": bool, "image_size": int}
     kinds = {**kinds, "drop_duplicates": bool, "mirror": bool}
-    words = {str: "a string", bool: "true or false"}
+    words = {str: "a string", bool: "true or false", int: "a whole number"}
     unknown = ", ".join(f"dataset.{key}" for key in sorted(set(table) - set(kinds)))
     if unknown:
         there_are = ", ".join(f"dataset.{key}" for key in sorted(kinds))
         raise UsageError(f"unknown key: {unknown}; there are {there_are}")
     for key, value in table.items():
-        if not isinstance(value, kinds[key]):
+        if type(value) is not kinds[key]:
             raise UsageError(f"dataset.{key} must be {words[kinds[key]]}")
     if "name" not in table:
         raise UsageError(f"dataset.name is missing: choose one of {DATASET_NAMES}")

@@ -16,6 +16,7 @@ from hyperhive.model.data.dataset import (
     TRAIN,
     VALIDATION,
     Dataset,
+    require_room,
     stratified_split,
 )
 from hyperhive.model.data.image_tree import ImageTree
@@ -47,7 +48,7 @@ _SPLITS = {
 
 @dataclass(frozen=True)
 class _Part:
-    """Images ``[N, 28, 28, C]``, labels ``[N]`` and paths of class folders."""
+    """Images ``[N, S, S, C]``, labels ``[N]`` and paths of class folders."""
 
     classes: list[str]
     paths: list[PurePosixPath]
@@ -66,15 +67,17 @@ class ClassFolders:
     Args:
         tree: the files.
         channels: 1 to read the images as grey, 3 for colour.
+        size: width and height that the images get, in pixels.
         strict: raise ``DatasetError`` for whatever is left out and for images of different sizes,
             instead of a notice.
 
     After ``read``, ``paths`` and ``sizes`` are as in ``LoadedDataset``.
     """
 
-    def __init__(self, tree: ImageTree, channels: int, strict: bool) -> None:
+    def __init__(self, tree: ImageTree, channels: int, size: int, strict: bool) -> None:
         self._tree = tree
         self._channels = channels
+        self._size = size
         self._strict = strict
         self._left_out = LeftOut()
         self._in_classes: set[PurePosixPath] = set()
@@ -169,6 +172,8 @@ class ClassFolders:
         folders = {name: class_name(name) for name in self._tree.subfolders(folder)}
         for path in self._files_of(folder):
             by_class[folders[path.relative_to(folder).parts[0]]].append(path)
+        # Before they are read, which could take all memory.
+        require_room(sum(map(len, by_class.values())), self._size, self._channels)
         classes = sorted(set(folders.values()))
         self._check_names(folder, folders, classes)
         paths: list[PurePosixPath] = []
@@ -240,7 +245,7 @@ class ClassFolders:
             self.sizes[width, height] += 1
             if self._strict and len(self.sizes) > 1:
                 raise DatasetError(f"{self._tree.root}: {self._size_sentence()}")
-            images.append((path, fit(image, self._channels)))
+            images.append((path, fit(image, self._channels, self._size)))
         return images
 
     def _leave_out(self, kind: Kind, path: PurePosixPath, reason: str = "") -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hyperhive.model.data.copies import copy_sentences, drop_copies, drop_sentence, exact_copies
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.images import SIZE
 
 _LISTED_AT_MOST = 12
 
@@ -42,7 +43,12 @@ class LoadedDataset:
         rest = range(_LISTED_AT_MOST, len(classes))
         return [
             f"data set {dataset.name}: {len(classes):,} classes, {images:,} images in "
-            + ("colour" if dataset.channels == 3 else "grey"),
+            + ("colour" if dataset.channels == 3 else "grey")
+            + (
+                ""
+                if dataset.image_size == SIZE
+                else f" of {dataset.image_size}x{dataset.image_size}"
+            ),
             *(
                 f"  {name}: " + ", ".join(f"{c[label]:,} {split}" for split, c in counts.items())
                 for label, name in enumerate(classes[:_LISTED_AT_MOST])

@@ -16,7 +16,7 @@ from hyperhive.model.data.class_folders import CUT, TEST_FRACTION, ClassFolders
 from hyperhive.model.data.dataset import TEST, TRAIN, Dataset, stratified_split
 from hyperhive.model.data.download import Progress, simpsons_archive
 from hyperhive.model.data.image_tree import ImageTree
-from hyperhive.model.data.images import fit
+from hyperhive.model.data.images import LARGEST_SIZE, SIZE, fit, is_image_size
 from hyperhive.model.data.loaded import LoadedDataset
 from hyperhive.model.data.sources.cmu_faces import read_faces
 from hyperhive.model.data.sources.known import (
@@ -33,8 +33,8 @@ from hyperhive.model.data.sources.torchvision_sets import read_fashion_mnist, re
 _TOP = PurePosixPath(".")
 _WITHOUT_DATA = {
     FOLDER: "a folder of class folders",
-    CMU_FACES: "a folder or zip with the CMU Face Images, which the UCI Machine Learning Repository "
-    "has (unpack its faces_4.tar.gz)",
+    CMU_FACES: "a folder or zip with the CMU Face Images, which the UCI Machine Learning "
+    "Repository has (unpack its faces_4.tar.gz)",
 }
 Fetch = Callable[[str], bytes]
 """Returns the packed data set with this hash from a store."""
@@ -51,8 +51,11 @@ class DatasetRequest:
         strict: raise ``DatasetError`` for whatever is left out and for images of different sizes,
             instead of a notice.
         seed: decides the test split, if there is none.
+        image_size: width and height that all images get, in pixels, 28 to 224.
         drop_duplicates: keep only one of pictures that are the same, see ``copies.drop_copies``.
         mirror: whether mirror images are of the same class; None for what the data set says.
+
+    Raises ``UsageError`` for another size.
     """
 
     name: str
@@ -60,8 +63,16 @@ class DatasetRequest:
     gray: bool = False
     strict: bool = False
     seed: int = 0
+    image_size: int = SIZE
     drop_duplicates: bool = False
     mirror: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not is_image_size(self.image_size):
+            raise UsageError(
+                f"image_size must be a whole number from {SIZE} to {LARGEST_SIZE}, not "
+                f"{self.image_size!r:.60}"
+            )
 
     @property
     def published(self) -> str | None:
@@ -94,23 +105,23 @@ def read(request: DatasetRequest, progress: Progress, fetch: Fetch | None = None
 
 
 def _load(request: DatasetRequest, progress: Progress, fetch: Fetch | None) -> LoadedDataset:
-    data, name = request.data, request.name
+    data, name, size = request.data, request.name, request.image_size
     base, _, rest = name.partition(":")
     if request.published is not None:
         return LoadedDataset(_fetched(request, request.published, fetch))
     if base == TORCHVISION:
-        return read_torchvision(name, rest, data, request.gray, request.strict, request.seed)
+        return read_torchvision(name, rest, data, size, request.gray, request.strict, request.seed)
     if base == FASHION_MNIST:
-        return read_fashion_mnist(data, request.strict, request.seed)
+        return read_fashion_mnist(data, size, request.strict, request.seed)
     if base == DIGITS:
         if data is not None:
             raise UsageError("the digits come with scikit-learn: omit --data")
-        return LoadedDataset(digits(), (f"splits: {CUT}",), sizes={(8, 8): 1797})
+        return LoadedDataset(digits(size), (f"splits: {CUT}",), sizes={(8, 8): 1797})
     if data is None and base in _WITHOUT_DATA:
         raise UsageError(f"--dataset {name} needs --data PATH: {_WITHOUT_DATA[base]}")
     with ImageTree(data or simpsons_archive(progress)) as tree:
         if base == CMU_FACES:
-            return read_faces(tree, rest, request.strict)
+            return read_faces(tree, rest, size, request.strict)
         if base == FOLDER:
             return _read(tree, _TOP, printable(tree.root.resolve().stem), request)
         return _read(tree, _simpsons_root(tree, name), name, request)
@@ -127,7 +138,13 @@ def _fetched(request: DatasetRequest, content_hash: str, fetch: Fetch | None) ->
             f"data set {request.name[:19]}... is in a coordinator's store: use it with "
             "`hyperhive coordinator`"
         )
-    return DatasetCache().get(content_hash, fetch)
+    dataset = DatasetCache().get(content_hash, fetch)
+    if request.image_size not in (SIZE, dataset.image_size):
+        raise UsageError(
+            f"data set {request.name[:19]}... has images of {dataset.image_size} pixels: omit "
+            "--image-size"
+        )
+    return dataset
 
 
 def looks_like_simpsons(data: Path) -> bool:
@@ -136,14 +153,16 @@ def looks_like_simpsons(data: Path) -> bool:
         return _find_simpsons_root(tree, "simpsons") is not None
 
 
-def digits() -> Dataset:
-    """Return scikit-learn's digits (1,797 grey images, 8x8), enlarged to 28x28 and split 80:20."""
+def digits(image_size: int = SIZE) -> Dataset:
+    """Return scikit-learn's digits (1,797 grey images, 8x8), enlarged and split 80:20."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     # The 17 grey levels 0 to 16 are spread over a byte.
     pixels = np.clip(np.round(bunch.images * (255 / 16)), 0, 255).astype(np.uint8)
-    images = np.stack([fit(np.repeat(image[..., None], 3, axis=2), 1) for image in pixels])
+    images = np.stack(
+        [fit(np.repeat(image[..., None], 3, axis=2), 1, image_size) for image in pixels]
+    )
     labels = bunch.target.astype(np.int64)
     train, test = stratified_split(labels, TEST_FRACTION, seed=0)
     classes = tuple(str(digit) for digit in range(10))
@@ -157,7 +176,7 @@ def _read(
     tree: ImageTree, root: PurePosixPath, name: str, request: DatasetRequest
 ) -> LoadedDataset:
     channels = 1 if request.gray or request.name == "simpsons-gray" else 3
-    reader = ClassFolders(tree, channels, request.strict)
+    reader = ClassFolders(tree, channels, request.image_size, request.strict)
     dataset = reader.read(root, name, request.seed)
     return LoadedDataset(
         dataset, reader.details(root), reader.notices(), reader.paths, dict(reader.sizes)

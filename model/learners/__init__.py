@@ -6,6 +6,7 @@ from typing import Union
 
 from torch import nn
 
+from hyperhive.model.data.images import SIZE
 from hyperhive.model.learners.autograd import AutogradLearner
 from hyperhive.model.learners.cpu import CpuLearner
 from hyperhive.model.networks.lenet import LeNet5
@@ -17,6 +18,7 @@ Learner = Union[AutogradLearner, CpuLearner]
 def new_learner(model: nn.Module, normalise: Normaliser, momentum: float) -> Learner:
     """Return what trains a model with SGD on the device that it is on."""
     is_on_cpu = next(model.parameters()).device.type == "cpu"
-    if is_on_cpu and type(model) is LeNet5:  # not one of benchmarks/variants.py
+    # Not one of benchmarks/variants.py; and the maps of larger images do not stay in a cache.
+    if is_on_cpu and type(model) is LeNet5 and model.image_size == SIZE:
         return CpuLearner(model, normalise, momentum)
     return AutogradLearner(model, normalise, momentum)

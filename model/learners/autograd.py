@@ -20,6 +20,9 @@ class AutogradLearner:
 
     def step(self, images: torch.Tensor, labels: torch.Tensor, rate: float) -> float:
         """Take a step of SGD; return the mean cross-entropy before it, in nats."""
+        # BatchNorm cannot compute the variance of a last batch of one image: it is normalised as in
+        # validation, by the running statistics.
+        self._model.train(len(images) > 1)
         loss = functional.cross_entropy(self._model(self._normalise(images)), labels)
         self._sgd.param_groups[0]["lr"] = rate
         self._sgd.zero_grad()
@@ -28,5 +31,5 @@ class AutogradLearner:
         return loss.item()
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits ``[N, classes]`` for pixels ``[N, C, 28, 28]``."""
+        """Return logits ``[N, classes]`` for pixels ``[N, C, S, S]``."""
         return logits_of(self._model, images, self._normalise)

@@ -101,7 +101,8 @@ def _units(pixels: np.ndarray) -> np.ndarray:
     """Return images as vectors of mean 0 and length 1, those of one colour as 0."""
     centred = pixels - pixels.mean(axis=1, keepdims=True, dtype=np.float32)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.divide(centred, np.maximum(lengths, 1e-6))
+    units: np.ndarray = centred / np.maximum(lengths, 1e-6)
+    return units
 
 
 def _cells(units: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -112,7 +113,8 @@ def _cells(units: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     sums = np.add.reduceat(sums, edges, axis=2)
     lengths = np.sqrt(np.diff([*edges, side])).astype(np.float32)
     areas = lengths[:, None, None] * lengths[:, None]
-    return np.divide(sums, areas).reshape(len(units), -1)
+    cells: np.ndarray = sums / areas
+    return cells.reshape(len(units), -1)
 
 
 def _compare(

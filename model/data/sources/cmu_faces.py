@@ -5,14 +5,15 @@ section 4.7). A person's pictures were taken in one sitting: two that differ in 
 expression look the same at this size. If chance chose the test pictures, the nearest training
 picture would have the answer. So each task keeps apart what is near-identical:
 
-- ``person``: a person's poses. One pose of each person is for the test, another one for validation,
-  the other two to train on. Which ones goes round with the people, sorted by name, so that every
-  pose is trained on and tested. In the order left, up, right, straight the first person has left
-  for the test and up for validation, the second up and right, and so on. The nearest training
-  picture gives the right person for 92 % of test pictures (and for 99 to 100 % if an expression is
-  held out instead).
-- ``sunglasses``, ``pose`` and ``expression``: people. Of the people, sorted by name, every fifth is
-  for the test, and the one before for validation: 4 people, 4 people, and 12 to train on.
+- ``person``: the expressions of one pose, with or without sunglasses, stay together. Of a person's
+  eight such sets two are for the test, two for validation and four to train on, so that a pose is
+  trained on either with sunglasses or without, and tested or validated as the other. Which ones
+  goes round with the people, sorted by name. In the order left, up, right, straight, the first
+  person's test is left without sunglasses and right with them, the second's up and straight, and so
+  on; validation has the next ones.
+- ``sunglasses``, ``pose`` and ``expression``: the people are apart. Of the people, sorted by name,
+  every fifth is for the test, and the one before for validation: 4 people, 4 people, and 12 to
+  train on.
 
 No split depends on a seed.
 """
@@ -41,7 +42,8 @@ _NAME = re.compile(
 _POSES = ("left", "up", "right", "straight")
 _FIFTH = 5
 _ORIGIN = {
-    True: "splits: of each person one pose is the test split, another one the validation split",
+    True: "splits: of each person one pose without sunglasses and another one with them is the test "
+    "split, two more are the validation split",
     False: "splits: every fifth person is the test split, the one before the validation split",
 }
 
@@ -56,7 +58,7 @@ class _Face(NamedTuple):
     sunglasses: str
 
 
-def read_faces(tree: ImageTree, task: str, strict: bool) -> LoadedDataset:
+def read_faces(tree: ImageTree, task: str, size: int, strict: bool) -> LoadedDataset:
     """Return the faces with what a task tells apart as their class.
 
     Pictures of more than one size, as in the whole archive, are those of the smallest: the others
@@ -65,6 +67,7 @@ def read_faces(tree: ImageTree, task: str, strict: bool) -> LoadedDataset:
     Args:
         tree: the files, at any depth.
         task: one of ``TASKS``.
+        size: width and height that the images get, in pixels.
         strict: raise ``DatasetError`` for a picture that cannot be read, instead of a notice.
     """
     faces = _faces(tree)
@@ -74,13 +77,13 @@ def read_faces(tree: ImageTree, task: str, strict: bool) -> LoadedDataset:
             f"{tree.root} has CMU Face Images of {len(people)} people, and {_FIFTH} or more are "
             "needed: their files are named as an2i_left_angry_open_4.pgm"
         )
-    by_pose = task == "person"
+    by_look = task == "person"
     parts: dict[str, list[tuple[_Face, np.ndarray]]] = {TRAIN: [], VALIDATION: [], TEST: []}
     left_out = LeftOut()
     sizes: collections.Counter[tuple[int, int]] = collections.Counter()
     for face in faces:
         number = people.index(face.person)
-        split = _by_pose(number, face.pose) if by_pose else _by_person(number)
+        split = _by_look(number, face) if by_look else _by_person(number)
         try:
             image = decode(tree.read(face.path))
         except DatasetError as error:
@@ -89,10 +92,10 @@ def read_faces(tree: ImageTree, task: str, strict: bool) -> LoadedDataset:
             left_out.add(UNREADABLE, face.path, str(error))
             continue
         sizes[image.shape[1], image.shape[0]] += 1
-        parts[split].append((face, fit(image, 1)))
+        parts[split].append((face, fit(image, 1, size)))
     dataset = _dataset(task, [*parts[TRAIN], *parts[VALIDATION]], parts[TEST], parts[VALIDATION])
     paths = tuple(str(face.path) for part in parts.values() for face, _ in part)
-    details, notices = (_ORIGIN[by_pose],), tuple(left_out.sentences())
+    details, notices = (_ORIGIN[by_look],), tuple(left_out.sentences())
     return LoadedDataset(dataset, details, notices, paths, dict(sizes))
 
 
@@ -106,9 +109,10 @@ def _faces(tree: ImageTree) -> list[_Face]:
     return list(found.values())
 
 
-def _by_pose(number: int, pose: str) -> str:
-    """Return the split of a pose of the person with this number."""
-    turned = (_POSES.index(pose) - number) % len(_POSES)
+def _by_look(number: int, face: _Face) -> str:
+    """Return the split of a pose, with or without sunglasses, of the person with this number."""
+    other_way = 2 * (face.sunglasses == "sunglasses")
+    turned = (_POSES.index(face.pose) - number - other_way) % len(_POSES)
     return {0: TEST, 1: VALIDATION}.get(turned, TRAIN)
 
 

@@ -20,13 +20,11 @@ from hyperhive.common import files, paths
 from hyperhive.common.errors import DatasetError, UsageError
 from hyperhive.model.data.cache import datasets_directory
 from hyperhive.model.data.class_folders import CUT, TEST_FRACTION
-from hyperhive.model.data.dataset import Dataset, stratified_split
-from hyperhive.model.data.images import SIZE, fit, pixels_of
+from hyperhive.model.data.dataset import Dataset, require_room, stratified_split
+from hyperhive.model.data.images import fit, pixels_of
 from hyperhive.model.data.loaded import LoadedDataset
 from hyperhive.model.data.sources.known import FASHION_MNIST
 
-_MOST_BYTES = 1 << 31
-"""Of all images of a split: a worker holds a data set twice while it unpacks it."""
 _HAS_SIDES = (
     *("EMNIST", "GTSRB", "KMNIST", "MNIST", "Omniglot", "QMNIST", "RenderedSST2", "SEMEION"),
     *("SVHN", "USPS"),
@@ -39,7 +37,7 @@ _FASHION_FILES = (
 )
 
 
-def read_fashion_mnist(data: Path | None, strict: bool, seed: int) -> LoadedDataset:
+def read_fashion_mnist(data: Path | None, size: int, strict: bool, seed: int) -> LoadedDataset:
     """Return Fashion-MNIST (Xiao et al., arXiv:1708.07747): 60,000 and 10,000 grey 28x28 images.
 
     Raises as ``read_torchvision`` does.
@@ -47,18 +45,19 @@ def read_fashion_mnist(data: Path | None, strict: bool, seed: int) -> LoadedData
     Args:
         data: a folder that has the four files, as they were published (``.gz``) or unpacked, at any
             depth; None to have torchvision download them.
+        size: width and height that the images get, in pixels.
         strict: see ``read_torchvision``.
         seed: see ``read_torchvision``.
     """
     if data is None:
-        return read_torchvision(FASHION_MNIST, "FashionMNIST", None, True, strict, seed)
+        return read_torchvision(FASHION_MNIST, "FashionMNIST", None, size, True, strict, seed)
     with tempfile.TemporaryDirectory() as root:
         _lay_out(data, Path(root) / "FashionMNIST" / "raw")
-        return read_torchvision(FASHION_MNIST, "FashionMNIST", Path(root), True, strict, seed)
+        return read_torchvision(FASHION_MNIST, "FashionMNIST", Path(root), size, True, strict, seed)
 
 
 def read_torchvision(
-    name: str, kind: str, root: Path | None, gray: bool, strict: bool, seed: int
+    name: str, kind: str, root: Path | None, size: int, gray: bool, strict: bool, seed: int
 ) -> LoadedDataset:
     """Return one of torchvision's data sets whose items are an image and the number of its class.
 
@@ -70,6 +69,7 @@ def read_torchvision(
         name: of the data set.
         kind: the name of a class of ``torchvision.datasets``.
         root: the folder that torchvision calls so; None to download into the user's cache.
+        size: width and height that the images get, in pixels.
         gray: read the images as grey.
         strict: raise ``DatasetError`` for images of different sizes.
         seed: decides the test split, if torchvision has none.
@@ -78,7 +78,7 @@ def read_torchvision(
     splits = _splits(parameters)
     with _explained(kind):
         sets = [of(**_source(of, kind, parameters, root), **split) for split in splits]
-    reader = _Reader(kind, gray, strict)
+    reader = _Reader(kind, size, gray, strict)
     parts = [reader.read(each) for each in sets]
     classes = _class_names(sets[0], max(int(labels.max()) for _, labels in parts) + 1)
     if len(parts) == 1:
@@ -96,23 +96,20 @@ def read_torchvision(
 class _Reader:
     """Reads splits; ``sizes`` counts the images' widths and heights."""
 
-    def __init__(self, kind: str, gray: bool, strict: bool) -> None:
+    def __init__(self, kind: str, size: int, gray: bool, strict: bool) -> None:
         self._kind = kind
+        self._size = size
         self._channels = 1 if gray else 0
         self._strict = strict
         self.sizes: Counter[tuple[int, int]] = Counter()
 
     def read(self, items: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return all images of a split ``[N, 28, 28, C]``, and their labels ``[N]``."""
+        """Return all images of a split ``[N, S, S, C]``, and their labels ``[N]``."""
         count = len(items)
         self._channels = self._channels or (1 if self._item(items, 0)[0].mode in _GREY else 3)
-        shape = (count, SIZE, SIZE, self._channels)
-        if int(np.prod(shape)) > _MOST_BYTES:
-            raise DatasetError(
-                f"torchvision's {self._kind} has {count:,} images, too many: at this size, "
-                f"{_MOST_BYTES // int(np.prod(shape[1:])):,} are the most"
-            )
-        images, labels = np.empty(shape, np.uint8), np.empty(count, np.int64)
+        require_room(count, self._size, self._channels)
+        images = np.empty((count, self._size, self._size, self._channels), np.uint8)
+        labels = np.empty(count, np.int64)
         for index in range(count):
             image, labels[index] = self._item(items, index)
             self.sizes[image.size] += 1
@@ -120,7 +117,7 @@ class _Reader:
                 raise DatasetError(
                     f"torchvision's {self._kind}: images differ in size: omit --strict"
                 )
-            images[index] = fit(pixels_of(image), self._channels)
+            images[index] = fit(pixels_of(image), self._channels, self._size)
         return images, labels
 
     def notices(self) -> tuple[str, ...]:

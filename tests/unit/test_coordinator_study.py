@@ -149,7 +149,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
             "there are algorithm, augment, batch_size, dataset, direction, max",
         ),
         ("data = 'x'", "has an unknown key: data"),
-        ('[dataset]\nname = "digits"\ngrey = true', "has an unknown key: dataset.grey"),
+        ('[dataset]\nname = "digits"\ngrey = true', "unknown key: dataset.grey"),
         ("[dataset]\nname = 3", "dataset.name must be a string"),
         ('[dataset]\nname = "digits"\ngray = "yes"', "dataset.gray must be true or false"),
         ('[dataset]\nname = "mnist"', "unknown data set 'mnist': choose one of simpsons"),

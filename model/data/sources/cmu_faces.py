@@ -42,7 +42,7 @@ _NAME = re.compile(
 _POSES = ("left", "up", "right", "straight")
 _FIFTH = 5
 _ORIGIN = {
-    True: "splits: of each person one pose without sunglasses and another one with them is the test "
+    True: "splits: of each person one pose without sunglasses and another with them are the test "
     "split, two more are the validation split",
     False: "splits: every fifth person is the test split, the one before the validation split",
 }

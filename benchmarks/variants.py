@@ -15,6 +15,7 @@ choice.
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from unittest import mock
@@ -53,6 +54,11 @@ VARIANTS = {
 }
 
 
+def made(network: type[LeNet5], name: str, channels: int, classes: int, size: int) -> LeNet5:
+    """Return a variant, in place of the network of this name."""
+    return network(channels, classes)
+
+
 def main() -> None:
     """Measure and print."""
     parser = simpsons_option("test accuracy of variants of LeNet-5 and of its schedule")
@@ -68,7 +74,8 @@ def main() -> None:
             config = TrainConfig(
                 "", 0.02, options.epochs, 0.9, seed=seed, schedule=schedule, train_on_all=True
             )
-            with mock.patch("hyperhive.model.training.LeNet5", network):
+            make = functools.partial(made, network)
+            with mock.patch("hyperhive.model.training.build", make):
                 model = train(config, data).model
             accuracies.append(evaluate(model, images, labels, data.normalise).accuracy)
         shown = ", ".join(map(percent, accuracies))

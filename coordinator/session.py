@@ -21,7 +21,7 @@ from hyperhive.coordinator.planning.study_file import read_file
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.spaces.named import named
-from hyperhive.coordinator.study import Study
+from hyperhive.coordinator.study import Study, require_networks
 from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.coordinator.views.summary import Result, summary
@@ -83,6 +83,7 @@ def run(options: StudyOptions, connect: Connect, console: Screen) -> bool:
         request, fetch = plan.data, fetching(connect)
         require_models(options.models / plan.name)
         dataset = loading(lambda progress: load(request, progress, fetch), console).dataset
+        require_networks(plan, dataset)
     with StopSignals() as signals, connect() as uri:
         if options.file is not None and is_script(options.file):
             plan = _pinned(plan, options.file, uri)

@@ -39,14 +39,10 @@ class Study:
 
     @classmethod
     def of(cls, plan: Plan, dataset: Dataset | None) -> Study:
-        """Bind a plan to the data set it asked for.
-
-        Raises ``DatasetError`` and ``UsageError`` for images and networks that do not go with it.
-        """
+        """Bind a plan to the data set it asked for; raises ``DatasetError``, see below."""
         if dataset is None:
             return cls(plan)
         require_splittable(dataset)
-        _require_networks(plan, dataset)
         return cls(plan, dataset.content_hash, dataset.card())
 
     @classmethod
@@ -215,7 +211,7 @@ def require_splittable(dataset: Dataset) -> None:
             )
 
 
-def _require_networks(plan: Plan, dataset: Dataset) -> None:
+def require_networks(plan: Plan, dataset: Dataset) -> None:
     """Raise ``UsageError`` if a network that the study may train cannot be trained on its images.
 
     Each is made once, which takes PyTorch. LeNet-5 can always be.

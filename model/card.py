@@ -67,7 +67,11 @@ class Card:
             more: further fields; ``dataset`` replaces the data set's own card.
         """
         mean, std = data.normalisation()
-        given = {"architecture": config.get("network", LENET5), "image_size": data.image_size}
+        given = {
+            "architecture": config.get("network", LENET5),
+            "image_size": data.image_size,
+            "views": config.get("views", "one"),
+        }
         fields = {"dataset": data.card(), **given, **more}
         classes = list(data.classes)
         return cls(classes, data.channels, mean, std, weights_sha256, config=config, **fields)
@@ -100,6 +104,7 @@ class Card:
             ),
             "the name of a network": isinstance(self.architecture, str),
             "a valid image size": is_image_size(self.image_size),
+            "views that are 'one' or 'mirrored'": self.views in ("one", "mirrored"),
             "a hash of its weights": isinstance(self.weights_sha256, str),
             "a number of channels": type(self.channels) is int,
             "names of two or more classes": _is_class_names(self.classes),

@@ -38,7 +38,7 @@ def read(path: Path) -> tuple[bytes, Card]:
     try:
         if path.stat().st_size > LARGEST:
             raise CheckpointError(
-                f"it has {path.stat().st_size >> 20} MB, and a model has at most {LARGEST >> 20}"
+                f"it is too large for a model, which has {LARGEST >> 20} MB at most"
             )
         card = read_card(card_file(path))
         packed = path.read_bytes()

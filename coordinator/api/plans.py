@@ -15,6 +15,7 @@ from hyperhive.coordinator.planning.recipes import recipe_of
 from hyperhive.coordinator.planning.study_file import request_of
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.coordinator.spaces.python_space import from_python
+from hyperhive.coordinator.study import require_networks
 from hyperhive.model.config import LENET5
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, Fetch, load
@@ -82,13 +83,17 @@ def plan_of(
 def dataset_of(plan: Plan, console: Screen | None, fetch: Fetch) -> Dataset | None:
     """Load the data set that a plan asks for, if any; raises ``DatasetError``.
 
+    ``UsageError`` is raised for a network that cannot be trained on it.
+
     The console, if there is one, is told what is in it. ``fetch`` gives what is in the store.
     """
     request = plan.data
     if request is None:
         return None
     screen = console or Screen(quiet=True)
-    return loading(lambda progress: load(request, progress, fetch), screen).dataset
+    dataset = loading(lambda progress: load(request, progress, fetch), screen).dataset
+    require_networks(plan, dataset)
+    return dataset
 
 
 def _space(objective: str, space: Any) -> dict[str, Any]:

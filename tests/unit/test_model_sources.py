@@ -21,13 +21,18 @@ from hyperhive.model.data.loaded import LoadedDataset
 from hyperhive.model.data.loading import DatasetRequest, load
 from hyperhive.model.data.sources.known import TASKS
 
-torchvision_sets = pytest.importorskip("torchvision.datasets")
 PEOPLE = ("an2i", "at33", "boland", "bpm", "ch4f")
 POSES = ("left", "right", "straight", "up")
 
 
 def read(name: str, data: Path | None, **how: Any) -> LoadedDataset:
     return load(DatasetRequest(name, data, **how), lambda done, total: None)
+
+
+@pytest.fixture
+def sets() -> Any:
+    """Give ``torchvision.datasets``, which is not on every device."""
+    return pytest.importorskip("torchvision.datasets")
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -51,12 +56,14 @@ def write_idx(folder: Path, pack: Any = bytes, suffix: str = "") -> None:
 
 
 @pytest.mark.parametrize(("pack", "suffix"), [(bytes, ""), (gzip.compress, ".gz")])
-def test_fashion_mnist_is_what_torchvision_reads(tmp_path: Path, pack: Any, suffix: str) -> None:
+def test_fashion_mnist_is_what_torchvision_reads(
+    tmp_path: Path, sets: Any, pack: Any, suffix: str
+) -> None:
     """Files as they are published, or unpacked, give torchvision's images, labels and classes."""
     write_idx(tmp_path / "mine" / "inside", pack, suffix)
     write_idx(tmp_path / "FashionMNIST" / "raw")
     dataset = read("fashion-mnist", tmp_path / "mine").dataset
-    expected = torchvision_sets.FashionMNIST(str(tmp_path), train=True)
+    expected = sets.FashionMNIST(str(tmp_path), train=True)
     assert np.array_equal(dataset.train_images[..., 0], expected.data.numpy())
     assert np.array_equal(dataset.train_labels, expected.targets.numpy())
     assert len(dataset.test_labels) == 10
@@ -65,7 +72,7 @@ def test_fashion_mnist_is_what_torchvision_reads(tmp_path: Path, pack: Any, suff
     assert dataset.name == "fashion-mnist"
 
 
-def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
+def test_missing_and_damaged_files_are_named(tmp_path: Path, sets: Any) -> None:
     """What is not there, or is no such file, is told in a sentence."""
     with pytest.raises(DatasetError, match=r"no file train-images-idx3-ubyte or .*\.gz: give the"):
         read("fashion-mnist", tmp_path)
@@ -94,7 +101,7 @@ def cifar_batch(count: int, seed: int) -> bytes:
 
 
 @pytest.fixture
-def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cifar(tmp_path: Path, sets: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write a CIFAR-10 of three classes, with the hashes that torchvision asks for."""
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
@@ -103,7 +110,7 @@ def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     hashes = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
-    of = torchvision_sets.CIFAR10
+    of = sets.CIFAR10
     monkeypatch.setattr(of, "train_list", [["data_batch_1", hashes["data_batch_1"]]])
     monkeypatch.setattr(of, "test_list", [["test_batch", hashes["test_batch"]]])
     meta = {**of.meta, "md5": hashes["batches.meta"]}
@@ -111,10 +118,10 @@ def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_set_of_torchvision_is_named_by_its_class(cifar: Path) -> None:
+def test_a_set_of_torchvision_is_named_by_its_class(cifar: Path, sets: Any) -> None:
     """Its items are the images, with train=False as the test split; --gray makes them grey."""
     loaded = read("torchvision:CIFAR10", cifar)
-    dataset, expected = loaded.dataset, torchvision_sets.CIFAR10(str(cifar), train=False)
+    dataset, expected = loaded.dataset, sets.CIFAR10(str(cifar), train=False)
     resized = [image.resize((28, 28), Image.Resampling.LANCZOS) for image, _ in expected]
     difference = np.abs(np.stack(resized).astype(int) - dataset.test_images)
     assert difference.max() <= 1
@@ -138,19 +145,19 @@ def test_a_set_of_torchvision_is_named_by_its_class(cifar: Path) -> None:
     ],
 )
 def test_what_is_no_labelled_set_of_images_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+    tmp_path: Path, sets: Any, monkeypatch: pytest.MonkeyPatch, name: str, said: str
 ) -> None:
     """A set that does not exist, cannot be named alone or has no labels is a usage error."""
 
-    class Pairs(torchvision_sets.VisionDataset):  # type: ignore[name-defined, misc]
+    class Pairs(sets.VisionDataset):  # type: ignore[misc]
         def __len__(self) -> int:
             return 2
 
         def __getitem__(self, index: int) -> Any:
             return Image.new("L", (28, 28)), Image.new("L", (28, 28))
 
-    monkeypatch.setattr(torchvision_sets, "Pairs", Pairs, raising=False)
-    monkeypatch.setattr(torchvision_sets, "__all__", (*torchvision_sets.__all__, "Pairs"))
+    monkeypatch.setattr(sets, "Pairs", Pairs, raising=False)
+    monkeypatch.setattr(sets, "__all__", (*sets.__all__, "Pairs"))
     with pytest.raises(UsageError) as refused:
         read(name, tmp_path)
     assert said in str(refused.value)

@@ -3,7 +3,8 @@
 They are 624 grey pictures of 32x30 pixels, for Tom Mitchell's Machine Learning (McGraw-Hill 1997,
 section 4.7). A person's pictures were taken in one sitting: two that differ in nothing but the
 expression look the same at this size. If chance chose the test pictures, the nearest training
-picture would have the answer. So each task keeps apart what is near-identical:
+picture would have the answer, for 99 % of ``person``. So each task keeps apart what is
+near-identical:
 
 - ``person``: the expressions of one pose, with or without sunglasses, stay together. Of a person's
   eight such sets two are for the test, two for validation and four to train on, so that a pose is

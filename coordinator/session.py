@@ -138,6 +138,7 @@ def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
             require_installed("torch", "matplotlib")
             require_models(options.models / options.name)
             dataset = DatasetCache().get(study.dataset_hash, store.datasets.fetch)
+            require_networks(study.plan, dataset)
         refit = stored.refits if options.refit is None else options.refit
         resume = "run the same command again and it goes on from here"
         shown = ShownSearch(

@@ -68,7 +68,7 @@ class Card:
         """
         mean, std = data.normalisation()
         given = {
-            "architecture": config.get("network", LENET5),
+            "architecture": str(config.get("network", LENET5)),
             "image_size": data.image_size,
             "views": config.get("views", "one"),
         }

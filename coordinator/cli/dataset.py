@@ -115,7 +115,7 @@ def publish(
     from hyperhive.model.data.loading import load
     from hyperhive.store.store import Store
 
-    connect = functools.partial(server, mongo, mongod)
+    connect = functools.partial(server, mongo, mongod, begins=True)
     options = DatasetOptions(dataset, data, gray, strict, image_size, drop_duplicates, mirror)
     request, fetch = options.required(seed), fetching(connect)
     loaded = downloading(lambda progress: load(request, progress, fetch), console)

@@ -14,7 +14,7 @@ from hyperhive.common.console import Screen, tell
 from hyperhive.common.errors import DatasetError, UsageError
 from hyperhive.common.extras import require_installed
 from hyperhive.common.text import printable
-from hyperhive.common.wording import counted
+from hyperhive.common.values import sequence
 from hyperhive.coordinator.study import require_splittable
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.download import Progress
@@ -143,7 +143,7 @@ def published_lines(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """
     lines = [
         f"{PUBLISHED}:{content_hash}  {printable(str(card.get('name')))}, "
-        f"{counted(len(card.get('classes', ())), 'class').replace('classs', 'classes')}, "
+        f"{len(sequence(card.get('classes'))):,} classes, "
         f"{card.get('train')} training and {card.get('test')} test images"
         for content_hash, card in cards.items()
     ]

@@ -63,7 +63,7 @@ class Inspection:
                 for index, split in zip(*np.nonzero(self.near.correlation))
             ],
         }
-        return json.dumps(found, ensure_ascii=False, indent=2)
+        return json.dumps(found, indent=2)
 
     def _described(self, picture: Picture) -> dict[str, str]:
         label = self.loaded.dataset.classes[picture.label]

@@ -26,8 +26,8 @@ from hyperhive.model.data.loaded import LoadedDataset
 from hyperhive.model.data.sources.known import FASHION_MNIST
 
 _HAS_SIDES = (
-    *("EMNIST", "GTSRB", "KMNIST", "MNIST", "Omniglot", "QMNIST", "RenderedSST2", "SEMEION"),
-    *("SVHN", "USPS"),
+    *("GTSRB", "KMNIST", "MNIST", "Omniglot", "QMNIST", "RenderedSST2", "SEMEION", "SVHN"),
+    "USPS",
 )
 """Letters, numbers and traffic signs: a mirror image is another one, or none."""
 _GREY = frozenset(["1", "L", "LA", "I", "I;16"])
@@ -76,9 +76,9 @@ def read_torchvision(
     """
     of, parameters = _class_of(kind)
     splits = _splits(parameters)
-    with _explained(kind):
+    with _explained(kind, root):
         sets = [of(**_source(of, kind, parameters, root), **split) for split in splits]
-    reader = _Reader(kind, size, gray, strict)
+    reader = _Reader(kind, root, size, gray, strict)
     parts = [reader.read(each) for each in sets]
     classes = _class_names(sets[0], max(int(labels.max()) for _, labels in parts) + 1)
     if len(parts) == 1:
@@ -96,8 +96,9 @@ def read_torchvision(
 class _Reader:
     """Reads splits; ``sizes`` counts the images' widths and heights."""
 
-    def __init__(self, kind: str, size: int, gray: bool, strict: bool) -> None:
+    def __init__(self, kind: str, root: Path | None, size: int, gray: bool, strict: bool) -> None:
         self._kind = kind
+        self._root = root
         self._size = size
         self._channels = 1 if gray else 0
         self._strict = strict
@@ -131,7 +132,7 @@ class _Reader:
         )
 
     def _item(self, items: Any, index: int) -> tuple[Image.Image, int]:
-        with _explained(self._kind):
+        with _explained(self._kind, self._root):
             item = items[index]
         if isinstance(item, tuple) and len(item) == 2:
             image, label = item
@@ -209,7 +210,7 @@ def _class_names(items: Any, count: int) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _explained(kind: str) -> Iterator[None]:
+def _explained(kind: str, root: Path | None) -> Iterator[None]:
     """Raise ``DatasetError`` for what torchvision raises, and print nothing that it prints."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -220,10 +221,10 @@ def _explained(kind: str) -> Iterator[None]:
     # RuntimeError, URLError, AssertionError, EOFError, UnpicklingError, KeyError, ...
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DatasetError(
-            f"torchvision cannot read {kind} ({reason}): check the network, or give its folder "
-            "with --data PATH"
-        ) from error
+        cure = "get new copies of its files"
+        if root is None:
+            cure = "check the network, or give its folder with --data PATH"
+        raise DatasetError(f"torchvision cannot read {kind} ({reason}): {cure}") from error
 
 
 def _lay_out(data: Path, raw: Path) -> None:

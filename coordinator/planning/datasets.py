@@ -56,10 +56,8 @@ class DatasetOptions:
             if getattr(self, name) is not None:
                 changes[name] = getattr(self, name)
         if changes and request is None:
-            raise UsageError(
-                "--image-size, --drop-duplicates and --mirror go with --dataset, --data, or "
-                "[dataset] in a file"
-            )
+            flag = next(iter(changes)).replace("_", "-")
+            raise UsageError(f"--{flag} goes with --dataset, --data, or [dataset] in a file")
         return request and replace(request, **changes)
 
     def required(self, seed: int) -> DatasetRequest:

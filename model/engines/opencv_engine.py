@@ -29,7 +29,7 @@ class OpenCVEngine:
         except cv2.error as error:
             raise CheckpointError(
                 f"OpenCV {cv2.__version__} cannot read it: export it again with `hyperhive best "
-                "--export`"
+                "--export`, or use a newer OpenCV"
             ) from error
 
     def run(self, pictures: np.ndarray) -> np.ndarray:
@@ -41,7 +41,7 @@ class OpenCVEngine:
         except cv2.error as error:
             raise CheckpointError(
                 f"OpenCV {cv2.__version__} cannot run it: its input or output does not have the "
-                "shapes on its card"
+                "shapes on its card, or this OpenCV is too old for its network"
             ) from error
         return logits
 

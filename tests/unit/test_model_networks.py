@@ -70,7 +70,7 @@ def dark_and_light(count: int, channels: int = 3) -> Dataset:
     return Dataset("tiny", ("dark", "light"), images, labels, images, labels)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v3_small", "squeezenet1_1"])
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "shufflenet_v2_x0_5"])
 def test_torchvision_s_networks_see_grey_as_three_equal_channels(name: str) -> None:
     """Drawn with one seed, the network for grey answers as that for colour does."""
     pytest.importorskip("torchvision")

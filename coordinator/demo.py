@@ -15,11 +15,13 @@ from typing import Any, Iterator, Mapping
 from hyperhive.common.console import Screen, tell
 from hyperhive.common.errors import DatasetError, InputError
 from hyperhive.common.signals import StopSignals
+from hyperhive.coordinator.planning.datasets import Connect, loading
 from hyperhive.coordinator.planning.plan import Plan, study_name
-from hyperhive.coordinator.session import Connect, ShownSearch, loading, require_models
+from hyperhive.coordinator.session import ShownSearch, require_models
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.model.data.download import Progress
-from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load, looks_like_simpsons
+from hyperhive.model.data.loaded import LoadedDataset
+from hyperhive.model.data.loading import DatasetRequest, load, looks_like_simpsons
 from hyperhive.store.store import Store
 
 TRIALS = {"digits": 20}

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Iterator, Mapping
-
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
+from typing import Any, Callable, Mapping
 
 from hyperhive.common.console import Screen, tell
 from hyperhive.common.errors import InputError, UsageError
 from hyperhive.common.extras import require_installed
 from hyperhive.common.files import require_writable
 from hyperhive.common.signals import StopSignals
+from hyperhive.coordinator.planning.datasets import Connect, DatasetOptions, fetching, loading
 from hyperhive.coordinator.planning.plan import Plan, study_name
 from hyperhive.coordinator.planning.recipes import recipe_of
 from hyperhive.coordinator.planning.script import is_script, read_script, split
@@ -24,21 +21,18 @@ from hyperhive.coordinator.planning.study_file import read_file
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.spaces.named import named
-from hyperhive.coordinator.study import Study, require_networks, require_splittable
+from hyperhive.coordinator.study import Study, require_networks
 from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.coordinator.views.terminal import opening, showing
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.data.download import Progress
-from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load
+from hyperhive.model.data.loading import DatasetRequest, load
+from hyperhive.model.data.sources.known import FOLDER
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import LENET5, SEARCH
-
-Connect = Callable[[], ContextManager[str]]
-"""Opens the server that the options name, and gives its URI."""
 
 WhenDone = Callable[[str, Result], None]
 """Gets the name of a study that has come to its end, and its result."""
@@ -48,6 +42,7 @@ _PLAN_FLAGS = (
     *("name", "trials", "algorithm", "seed", "metric", "direction"),
     *("pruner", "repeats", "network"),
 )
+_HASH_SHOWN = len("sha256:") + 12
 _RULES = ("target", "max_time", "patience")
 
 
@@ -61,11 +56,7 @@ class StudyOptions:
 
     file: Path | None
     name: str | None
-    dataset: str | None
-    data: Path | None
-    gray: bool
-    strict: bool
-    image_size: int | None
+    images: DatasetOptions
     trials: int | None
     algorithm: str | None
     space: str | None
@@ -89,9 +80,9 @@ def run(options: StudyOptions, connect: Connect, console: Screen) -> bool:
     plan = plan_of(options)
     dataset = None
     if plan.data is not None:
-        request = plan.data
+        request, fetch = plan.data, fetching(connect)
         require_models(options.models / plan.name)
-        dataset = loading(lambda progress: load(request, progress), console).dataset
+        dataset = loading(lambda progress: load(request, progress, fetch), console).dataset
         require_networks(plan, dataset)
     with StopSignals() as signals, connect() as uri:
         if options.file is not None and is_script(options.file):
@@ -164,7 +155,9 @@ def plan_of(options: StudyOptions) -> Plan:
     if options.file is not None:
         fields = read_script(options.file) if is_script(options.file) else read_file(options.file)
         _require_valid(f"study file {options.file}", fields)
-    fields.update(_data(options, fields.get("data")))
+    request = options.images.request(fields.get("data"))
+    if request is not None:
+        fields["data"] = request
     _require_whole(fields, options)
     for flag in (*_PLAN_FLAGS, *_RULES):
         value = getattr(options, flag)
@@ -178,23 +171,6 @@ def plan_of(options: StudyOptions) -> Plan:
         fields["data"] = replace(fields["data"], seed=fields.get("seed", 0))
     fields.setdefault("name", study_name(_default_name(options.file, fields.get("data"))))
     return Plan(**fields)
-
-
-def _data(options: StudyOptions, in_file: DatasetRequest | None) -> dict[str, DatasetRequest]:
-    """Return the data set that the flags ask for, as a field of a plan, if they ask for one."""
-    request = in_file
-    if options.dataset is not None or options.data is not None:
-        name = options.dataset or "folder"
-        request = DatasetRequest(name, options.data, options.gray, options.strict)
-    elif options.gray or options.strict:
-        raise UsageError("--gray and --strict go with --dataset or --data")
-    if request is None:
-        if options.image_size is not None:
-            raise UsageError("--image-size goes with --dataset, --data, or [dataset] in a file")
-        return {}
-    if options.image_size is not None:
-        request = replace(request, image_size=options.image_size)
-    return {"data": request}
 
 
 def _require_whole(fields: Mapping[str, Any], options: StudyOptions) -> None:
@@ -227,8 +203,9 @@ def _default_name(file: Path | None, request: DatasetRequest | None) -> str:
     """Return what a study without a name is called after: its images, or else its file."""
     if request is None:
         return file.stem if file is not None else ""
-    own_images = request.name == "folder" and request.data is not None
-    return request.data.resolve().stem if own_images and request.data else request.name
+    if request.name == FOLDER and request.data is not None:
+        return request.data.resolve().stem
+    return request.name if request.published is None else request.name[:_HASH_SHOWN]
 
 
 def _require_valid(source: str, fields: dict[str, Any]) -> None:
@@ -237,23 +214,6 @@ def _require_valid(source: str, fields: dict[str, Any]) -> None:
         Plan(**{"name": "x", "data": DatasetRequest("digits"), **fields})
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from error
-
-
-def loading(load: Callable[[Progress], LoadedDataset], console: Screen) -> LoadedDataset:
-    """Load a data set with a bar while it is downloaded, and print what its owner should know.
-
-    Raises now, and not after hours of work, ``DatasetError`` for data that no trial could use, and
-    ``ModuleNotFoundError`` if what a study needs at its end is not installed.
-    """
-    with _download_bar(console) as progress:
-        loaded = load(progress)
-    for line in loaded.contents():
-        tell(line, to=console)
-    for notice in loaded.notices:
-        tell(notice, "yellow", console)
-    require_splittable(loaded.dataset)
-    require_installed("torch", "matplotlib")
-    return loaded
 
 
 @dataclass(frozen=True)
@@ -351,20 +311,6 @@ def _is_to_finish(signals: StopSignals, console: Screen) -> bool:
         return console.input().strip().lower() == "f"
     except (KeyboardInterrupt, EOFError):
         return False
-
-
-@contextlib.contextmanager
-def _download_bar(console: Screen) -> Iterator[Progress]:
-    """Show a bar as soon as a download begins."""
-    columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    is_hidden = not console.redraws
-    with Bars(*columns, console=console, transient=True, disable=is_hidden) as bar:
-        task = bar.add_task("", total=None, visible=False)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total or None, visible=True)
-
-        yield show
 
 
 def require_models(folder: Path) -> None:

@@ -66,6 +66,11 @@ _COMMANDS = [
         "Have a study try more, end it, delete it, or bring its results out and in.",
     ),
     (
+        "dataset",
+        "hyperhive.coordinator.cli.dataset:dataset_app",
+        "List the data sets that have names, look into one, or publish one.",
+    ),
+    (
         "objectives",
         "hyperhive.coordinator.cli.objectives:objectives_app",
         "Publish code for the workers that trust your key, and withdraw it.",

@@ -40,13 +40,19 @@ class Datasets:
                 return False  # another coordinator was faster; our upload is an orphan now
         return True
 
+    def cards(self) -> dict[str, dict[str, Any]]:
+        """Return the cards of all published data sets, by hash."""
+        with self._guard():
+            return {each["_id"]: each["card"] for each in self._datasets.find({}, {"card": True})}
+
     def fetch(self, content_hash: str) -> bytes:
         """Return the published bytes. Raises ``NotFound`` or ``CorruptBlob``."""
         document = self._find(content_hash)
         if document is None:
             raise NotFound(
                 f"data set {content_hash[:12]}... is not in the store: start the coordinator "
-                "again, which publishes the data set of its study"
+                "again, which publishes the data set of its study, or publish it with `hyperhive "
+                "dataset publish`"
             )
         return self._blobs.get(BlobRef.from_document(document["blob"]))
 

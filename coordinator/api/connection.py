@@ -42,6 +42,19 @@ class Connection:
         self.open.close()
 
 
+def fetching(given: str | None) -> Callable[[str], bytes]:
+    """Return a function that gives a published data set, from the server that ``given`` names."""
+
+    def fetch(content_hash: str) -> bytes:
+        connection = Connection(given, begins=False)
+        try:
+            return connection.store.datasets.fetch(content_hash)
+        finally:
+            connection.close()
+
+    return fetch
+
+
 def patiently(step: Callable[[], _T]) -> _T:
     """Do a step that is safe to repeat, again and again for ``_PATIENCE_S``.
 

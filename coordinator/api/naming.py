@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 from hyperhive.coordinator.planning.plan import study_name
 from hyperhive.store.trials.terms import HYPEROPT, LENET5
@@ -47,13 +47,14 @@ def given_name(function: Any) -> str:
     return f"{Path(file).stem or 'python'}:{own}"
 
 
-def fresh_name(objective: str, data: str | Path | None = None) -> str:
+def fresh_name(objective: str, data: str | Path | Mapping[str, Any] | None = None) -> str:
     """Return a name for a new study that no other has: ``digits-20260131-174501-3fa2``.
 
     It begins with the name of the objective's file, or of the images.
     """
     file, _, function = objective.rpartition(":")
-    called = Path(data).resolve().stem if data is not None else Path(file).stem or function
+    images = data.get("data", data.get("name", "")) if isinstance(data, Mapping) else data
+    called = Path(images).resolve().stem if images is not None else Path(file).stem or function
     moment = time.strftime("%Y%m%d-%H%M%S")
     return study_name(called, suffix=f"-{moment}-{uuid.uuid4().hex[:4]}")
 

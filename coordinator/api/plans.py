@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from hyperhive.common.console import Screen
 from hyperhive.common.errors import UsageError
 from hyperhive.common.text import with_home
+from hyperhive.coordinator.planning.datasets import loading
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.recipes import recipe_of
-from hyperhive.coordinator.session import loading
+from hyperhive.coordinator.planning.study_file import request_of
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.coordinator.spaces.python_space import from_python
 from hyperhive.coordinator.study import require_networks
 from hyperhive.model.config import LENET5
 from hyperhive.model.data.dataset import Dataset
-from hyperhive.model.data.images import SIZE
-from hyperhive.model.data.loading import NAMES, DatasetRequest, load
+from hyperhive.model.data.loading import DatasetRequest, Fetch, load
+from hyperhive.model.data.sources.known import FOLDER, is_name, require_known
 from hyperhive.store.trials.draft import NO_PRUNER
 
 
@@ -27,8 +29,8 @@ def plan_of(
     space: Any,
     trials: int = 50,
     *,
-    data: str | Path | None = None,
-    image_size: int = SIZE,
+    data: str | Path | Mapping[str, Any] | None = None,
+    image_size: int | None = None,
     network: str = LENET5,
     validation: float = 0.2,
     algorithm: str = "tpe",
@@ -47,7 +49,8 @@ def plan_of(
     """Return a plan; its fields say what the arguments mean. Raises ``UsageError``.
 
     ``space`` holds what hyperopt's ``hp`` returns, is JSON as in a study file, or the name of a
-    space. ``data`` names a data set, or is the path of a folder or zip with images.
+    space. ``data`` names a data set, is the path of a folder or zip with images, or has what a
+    study file has below ``[dataset]``.
     """
     if recipe_of(objective).needs_images and data is None:
         raise UsageError(
@@ -77,18 +80,18 @@ def plan_of(
     )
 
 
-def dataset_of(plan: Plan, console: Screen | None) -> Dataset | None:
+def dataset_of(plan: Plan, console: Screen | None, fetch: Fetch) -> Dataset | None:
     """Load the data set that a plan asks for, if any; raises ``DatasetError``.
 
     ``UsageError`` is raised for a network that cannot be trained on it.
 
-    The console, if there is one, is told what is in it.
+    The console, if there is one, is told what is in it. ``fetch`` gives what is in the store.
     """
     request = plan.data
     if request is None:
         return None
     screen = console or Screen(quiet=True)
-    dataset = loading(lambda progress: load(request, progress), screen).dataset
+    dataset = loading(lambda progress: load(request, progress, fetch), screen).dataset
     require_networks(plan, dataset)
     return dataset
 
@@ -107,7 +110,15 @@ def _space(objective: str, space: Any) -> dict[str, Any]:
     return {"space": from_python(space)}
 
 
-def _request(data: str | Path, seed: int, image_size: int) -> DatasetRequest:
-    if data in NAMES and data != "folder":
-        return DatasetRequest(str(data), seed=seed, image_size=image_size)
-    return DatasetRequest("folder", Path(with_home(str(data))), seed=seed, image_size=image_size)
+def _request(
+    data: str | Path | Mapping[str, Any], seed: int, image_size: int | None
+) -> DatasetRequest:
+    if isinstance(data, Mapping):
+        request = request_of(data, Path())
+    elif isinstance(data, str) and data != FOLDER and is_name(data):
+        require_known(data)
+        request = DatasetRequest(data)
+    else:
+        request = DatasetRequest(FOLDER, Path(with_home(str(data))))
+    size = request.image_size if image_size is None else image_size
+    return replace(request, seed=seed, image_size=size)

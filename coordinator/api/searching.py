@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 from hyperhive.common.console import Screen, tell
 from hyperhive.common.errors import ObjectiveError, UsageError
 from hyperhive.common.signals import StopSignals
-from hyperhive.coordinator.api.connection import Connection
+from hyperhive.coordinator.api.connection import Connection, fetching
 from hyperhive.coordinator.api.naming import fresh_name, given_name, objective_name
 from hyperhive.coordinator.api.plans import dataset_of, plan_of
 from hyperhive.coordinator.api.study import Study
@@ -40,8 +40,8 @@ def search(
     space: Any = None,
     trials: int = 50,
     *,
-    data: str | Path | None = None,
-    image_size: int = 28,
+    data: str | Path | Mapping[str, Any] | None = None,
+    image_size: int | None = None,
     network: str = "lenet5",
     validation: float = 0.2,
     name: str | None = None,
@@ -70,7 +70,8 @@ def search(
         space: what ``hp`` returns, in a dictionary, or JSON as in a study file. LeNet-5 has two by
             name: ``"classic"``, its default, and ``"robust"``.
         trials: how many configurations to try. docs/studies.md has the settings not listed here.
-        data: of a study of images: ``"digits"``, ``"simpsons"``, a folder of class folders, a zip.
+        data: of a study of images: ``"digits"`` or another name, a folder of class folders, a zip,
+            or what a study file has below ``[dataset]``.
         image_size, network: the side of its images in pixels; what is trained on them.
         name: of a study to make, resume or extend; by default a new one with a name of its own.
         store: a MongoDB URI or a file with it; by default the server of ``hyperhive coordinator``.
@@ -133,7 +134,7 @@ def _searched(
     """Return a plan's study, run to its end; it is closed if that fails."""
     # A notebook gets plain lines: rich would make each of them an output of its own.
     console = Screen(force_jupyter=False) if progress else None
-    dataset = dataset_of(plan, console)
+    dataset = dataset_of(plan, console, fetching(store))
     study = Study(plan.name, Connection(store, begins=True))
     try:
         _search(study, plan, dataset, train, workers, on_trial_end, console)

@@ -12,7 +12,7 @@ from hyperhive.common import files
 from hyperhive.common.errors import HyperhiveError, UsageError
 from hyperhive.common.wording import in_words
 from hyperhive.coordinator.api.asking import AskedTrial, Asker
-from hyperhive.coordinator.api.connection import Connection
+from hyperhive.coordinator.api.connection import Connection, fetching
 from hyperhive.coordinator.api.enqueueing import enqueue
 from hyperhive.coordinator.api.leases import Leases
 from hyperhive.coordinator.api.plans import dataset_of, plan_of
@@ -354,7 +354,7 @@ def _found(name: str, store: str | None, lease: float, settings: Mapping[str, An
 
 
 def _made(plan: Plan, store: str | None, lease: float) -> Study:
-    dataset = dataset_of(plan, None)
+    dataset = dataset_of(plan, None, fetching(store))
     connection = Connection(store, begins=True)
     try:
         open_planned(connection.store, plan, dataset)

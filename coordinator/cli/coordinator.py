@@ -2,6 +2,7 @@
 
 import functools
 import logging
+from dataclasses import fields
 from pathlib import Path
 from typing import Optional
 
@@ -16,7 +17,11 @@ FILE = typer.Argument(
     None, metavar="FILE", help="A study file (TOML), or a Python file with a function and a space."
 )
 NAME = typer.Option(None, help="The study's name. [that of the data set, or of the Python file]")
-DATASET = typer.Option(None, help="simpsons, simpsons-gray, digits, or folder (with --data).")
+DATASET = typer.Option(
+    None,
+    help="simpsons, simpsons-gray, digits, fashion-mnist, cmu-faces:TASK, torchvision:CLASS, "
+    "folder (with --data) or sha256:HASH: see `hyperhive dataset list`.",
+)
 DATA = typer.Option(None, help="A folder or zip file with the images.")
 GRAY = typer.Option(False, "--gray", help="Read a folder's images as grey.")
 IMAGE_SIZE = typer.Option(
@@ -26,6 +31,16 @@ IMAGE_SIZE = typer.Option(
 )
 STRICT = typer.Option(
     False, "--strict", help="Refuse what would be left out, and images that differ in size."
+)
+DROP_DUPLICATES = typer.Option(
+    False,
+    "--drop-duplicates",
+    help="Keep one of pictures that are the same; of those in two splits, the test picture.",
+)
+MIRROR = typer.Option(
+    None,
+    "--mirror/--no-mirror",
+    help="Whether a mirror image is of the same class. [yes for pictures, no for digits and signs]",
 )
 TRIALS = typer.Option(None, help="How many configurations to try. [30]")
 ALGORITHM = typer.Option(None, help="tpe, random or anneal. [tpe]")
@@ -81,6 +96,8 @@ def coordinator(
     gray: bool = GRAY,
     image_size: Optional[int] = IMAGE_SIZE,
     strict: bool = STRICT,
+    drop_duplicates: bool = DROP_DUPLICATES,
+    mirror: Optional[bool] = MIRROR,
     trials: Optional[int] = TRIALS,
     algorithm: Optional[str] = ALGORITHM,
     space: Optional[str] = SPACE,
@@ -108,11 +125,15 @@ def coordinator(
     """
     given = locals()  # the options by name, before anything else is
     from hyperhive.coordinator import session
+    from hyperhive.coordinator.planning.datasets import DatasetOptions
 
     logging.basicConfig(level=logging.WARNING, handlers=[log_handler()])
-    own = ("when_done", "mongo", "mongod")
+    read_with = [field.name for field in fields(DatasetOptions)]
+    images = DatasetOptions(**{name: given[name] for name in read_with})
+    own = ("when_done", "mongo", "mongod", *read_with)
     options = session.StudyOptions(
         **{name: value for name, value in given.items() if name not in own},
+        images=images,
         when_done=runner(when_done),
     )
     if not session.run(options, functools.partial(server, mongo, mongod, begins=True), console):

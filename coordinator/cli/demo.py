@@ -14,7 +14,8 @@ from hyperhive.coordinator.cli.coordinator import MODELS, REFIT, SPACE
 from hyperhive.store.cli import MONGOD, OWN, server
 
 DATASET = typer.Option(
-    None, help="simpsons, simpsons-gray, digits, or folder. [simpsons if available, else digits]"
+    None,
+    help="One of `hyperhive dataset list`, but not sha256. [simpsons if available, else digits]",
 )
 DATA = typer.Option(None, help="A folder or zip: Simpsons-MNIST's repository, or class folders.")
 TRIALS = typer.Option(

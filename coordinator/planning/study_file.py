@@ -16,8 +16,9 @@ from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.recipes import recipe_of
 from hyperhive.coordinator.spaces.named import NAMED, named
 from hyperhive.coordinator.spaces.parsing import parse
-from hyperhive.model.data.loading import NAMES as DATASET_NAMES
 from hyperhive.model.data.loading import DatasetRequest
+from hyperhive.model.data.sources.known import NAMES as DATASET_NAMES
+from hyperhive.model.data.sources.known import require_known
 from hyperhive.store.trials.terms import LENET5
 
 if sys.version_info >= (3, 11):
@@ -80,7 +81,7 @@ def _fields(path: Path, tables: Mapping[str, Any]) -> dict[str, Any]:
     elif "space" in tables:
         fields["space"] = parse(_table(tables, "space"))
     if "dataset" in tables:
-        fields["data"] = _request(path, _table(tables, "dataset"))
+        fields["data"] = request_of(_table(tables, "dataset"), path.parent)
     if "try" in tables:
         known = tables["try"]
         if not isinstance(known, list) or not all(isinstance(each, dict) for each in known):
@@ -89,20 +90,27 @@ def _fields(path: Path, tables: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _request(path: Path, table: Mapping[str, Any]) -> DatasetRequest:
-    known = {"name", "data", "gray", "strict", "image_size"}
-    _refuse_unknown(path, set(table), known, "dataset.")
+def request_of(table: Mapping[str, Any], folder: Path) -> DatasetRequest:
+    """Return the data set that a table ``[dataset]`` describes; raises ``UsageError``.
+
+    A relative ``data`` is relative to the folder.
+    """
     kinds = {"name": str, "data": str, "gray": bool, "strict": bool, "image_size": int}
+    kinds = {**kinds, "drop_duplicates": bool, "mirror": bool}
     words = {str: "a string", bool: "true or false", int: "a whole number"}
+    unknown = ", ".join(f"dataset.{key}" for key in sorted(set(table) - set(kinds)))
+    if unknown:
+        there_are = ", ".join(f"dataset.{key}" for key in sorted(kinds))
+        raise UsageError(f"unknown key: {unknown}; there are {there_are}")
     for key, value in table.items():
         if type(value) is not kinds[key]:
             raise UsageError(f"dataset.{key} must be {words[kinds[key]]}")
-    name = table.get("name")
-    if name not in DATASET_NAMES:
-        raise UsageError("dataset.name must be one of " + ", ".join(DATASET_NAMES))
-    data: Path | None = path.parent / with_home(table["data"]) if "data" in table else None
-    given = {key: table[key] for key in ("gray", "strict", "image_size") if key in table}
-    return DatasetRequest(str(name), data, **given)
+    if "name" not in table:
+        raise UsageError(f"dataset.name is missing: choose one of {DATASET_NAMES}")
+    require_known(table["name"])
+    given = {key: value for key, value in table.items() if key not in ("name", "data")}
+    data = folder / with_home(table["data"]) if "data" in table else None
+    return DatasetRequest(table["name"], data, **given)
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -113,10 +121,9 @@ def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return table
 
 
-def _refuse_unknown(path: Path, keys: set[str], known: set[str], prefix: str = "") -> None:
-    unknown = ", ".join(prefix + key for key in sorted(keys - known))
+def _refuse_unknown(path: Path, keys: set[str], known: set[str]) -> None:
+    unknown = ", ".join(sorted(keys - known))
     if unknown:
         raise UsageError(
-            f"study file {path} has an unknown key: {unknown}; there are "
-            f"{', '.join(prefix + key for key in sorted(known))}"
+            f"study file {path} has an unknown key: {unknown}; there are {', '.join(sorted(known))}"
         )

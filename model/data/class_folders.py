@@ -10,8 +10,15 @@ from typing import Iterable, Iterator, Mapping
 import numpy as np
 
 from hyperhive.common.errors import DatasetError
-from hyperhive.model.data.copies import Picture, copy_sentences
-from hyperhive.model.data.dataset import Dataset, require_room, stratified_split
+from hyperhive.model.data.dataset import (
+    SPLITS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Dataset,
+    require_room,
+    stratified_split,
+)
 from hyperhive.model.data.image_tree import ImageTree
 from hyperhive.model.data.images import decode, fit, is_image
 from hyperhive.model.data.left_out import (
@@ -26,7 +33,6 @@ from hyperhive.model.data.left_out import (
 from hyperhive.model.data.names import class_name, is_storable
 
 TEST_FRACTION = 0.2
-SPLITS = TRAIN, VALIDATION, TEST = "train", "validation", "test"
 CUT = "a fifth of each class is the test split"
 _SPLITS = {
     TRAIN: TRAIN,
@@ -64,6 +70,8 @@ class ClassFolders:
         size: width and height that the images get, in pixels.
         strict: raise ``DatasetError`` for whatever is left out and for images of different sizes,
             instead of a notice.
+
+    After ``read``, ``paths`` and ``sizes`` are as in ``LoadedDataset``.
     """
 
     def __init__(self, tree: ImageTree, channels: int, size: int, strict: bool) -> None:
@@ -73,7 +81,9 @@ class ClassFolders:
         self._strict = strict
         self._left_out = LeftOut()
         self._in_classes: set[PurePosixPath] = set()
-        self._sizes: dict[tuple[int, int], str] = {}
+        self._examples: dict[tuple[int, int], str] = {}
+        self.sizes: collections.Counter[tuple[int, int]] = collections.Counter()
+        self.paths: tuple[str, ...] = ()
         self._notices: list[str] = []
         self._origin = ""
 
@@ -103,7 +113,9 @@ class ClassFolders:
             if path not in self._in_classes and is_image(path) and top in path.parents:
                 self._leave_out(OUTSIDE, path)
         self._origin = _origin(folders)
-        self._notices += copy_sentences(_pictures(parts))
+        self.paths = tuple(
+            str(path) for split in SPLITS if split in parts for path in parts[split].paths
+        )
         return _dataset(name, parts)
 
     def details(self, root: PurePosixPath) -> tuple[str, ...]:
@@ -112,9 +124,9 @@ class ClassFolders:
         return (f"splits: {self._origin}", *clutter_sentences(clutter))
 
     def notices(self) -> tuple[str, ...]:
-        """Return sentences about what was left out, was resized or is there twice."""
+        """Return sentences about what was left out or was resized."""
         notices = self._left_out.sentences()
-        if len(self._sizes) > 1:
+        if len(self.sizes) > 1:
             notices.append(
                 f"{self._size_sentence()}; the centred square of each is taken and resized"
             )
@@ -228,8 +240,10 @@ class ClassFolders:
             except DatasetError as error:
                 self._leave_out(UNREADABLE, path, str(error))
                 continue
-            self._sizes.setdefault(image.shape[:2], str(path))
-            if self._strict and len(self._sizes) > 1:
+            height, width = image.shape[:2]
+            self._examples.setdefault((height, width), str(path))
+            self.sizes[width, height] += 1
+            if self._strict and len(self.sizes) > 1:
                 raise DatasetError(f"{self._tree.root}: {self._size_sentence()}")
             images.append((path, fit(image, self._channels, self._size)))
         return images
@@ -257,7 +271,7 @@ class ClassFolders:
                 )
 
     def _size_sentence(self) -> str:
-        (small, first), (large, second) = min(self._sizes.items()), max(self._sizes.items())
+        (small, first), (large, second) = min(self._examples.items()), max(self._examples.items())
         return (
             f"images differ in size ({first} is {small[1]}x{small[0]}, "
             f"{second} is {large[1]}x{large[0]})"
@@ -299,9 +313,3 @@ def _dataset(name: str, parts: Mapping[str, _Part]) -> Dataset:
     validation = 0 if own is None else len(own.labels)
     classes = tuple(train.classes)
     return Dataset(name, classes, images, labels, test.images, test.labels, validation)
-
-
-def _pictures(parts: Mapping[str, _Part]) -> Iterator[tuple[Picture, np.ndarray]]:
-    for split, part in parts.items():
-        for path, label, image in zip(part.paths, part.labels, part.images):
-            yield Picture(path, split, int(label)), image

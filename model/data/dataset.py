@@ -19,6 +19,7 @@ LARGEST = 2 << 30
 """Bytes of the images of the largest data set. It travels through the store as one file, and a
 worker needs three times that in memory. 10,000 images in colour of 224x224 have 1.5 GB."""
 
+SPLITS = TRAIN, VALIDATION, TEST = "train", "validation", "test"
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -28,8 +29,9 @@ class Dataset:
 
     Images are uint8 ``[N, S, S, C]`` with S from 28 to 224 and C of 1 or 3. Labels are int64
     ``[N]``; they index ``classes``. The last ``validation`` training images are those that a trial
-    is validated on; if it is 0, each study chooses its own. Raises ``DatasetError`` if an array
-    differs from that, if a class has no image, or if the images are more than ``LARGEST``.
+    is validated on; if it is 0, each study chooses its own. ``may_mirror`` says whether a picture
+    and its mirror image are of one class; it is no part of the content. Raises ``DatasetError`` if
+    an array differs from that, if a class has no image, or if the images are more than ``LARGEST``.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Dataset:
     test_images: np.ndarray
     test_labels: np.ndarray
     validation: int = 0
+    may_mirror: bool = True
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -64,6 +67,21 @@ class Dataset:
     def image_size(self) -> int:
         """Width and height of the images in pixels."""
         return int(self.train_images.shape[1])
+
+    def labels_of(self, split: str) -> np.ndarray:
+        """Return the labels of one of ``SPLITS``; none if it has no such images of its own."""
+        own = len(self.train_labels) - self.validation
+        if split == TEST:
+            return self.test_labels
+        return self.train_labels[own:] if split == VALIDATION else self.train_labels[:own]
+
+    def counts(self) -> dict[str, np.ndarray]:
+        """Return how many images each class has, int64 ``[classes]``, for each split there is."""
+        counts = {
+            split: np.bincount(self.labels_of(split), minlength=len(self.classes))
+            for split in SPLITS
+        }
+        return {split: count for split, count in counts.items() if count.any()}
 
     @functools.cached_property
     def content_hash(self) -> str:
@@ -126,6 +144,8 @@ class Dataset:
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         if self.validation:
             arrays["validation"] = np.array(self.validation)
+        if not self.may_mirror:
+            arrays["may_mirror"] = np.array(False)
         np.savez(packed, name=np.array(self.name), classes=np.array(self.classes), **arrays)
         return packed.getvalue()
 
@@ -144,6 +164,7 @@ class Dataset:
                     classes=tuple(str(name) for name in arrays["classes"]),
                     **{name: arrays[name] for name in _ARRAYS},
                     validation=int(arrays["validation"]) if "validation" in arrays.files else 0,
+                    may_mirror="may_mirror" not in arrays.files or bool(arrays["may_mirror"]),
                 )
         # On damaged bytes NumPy and zipfile raise anything from TypeError to zlib.error.
         except Exception as error:

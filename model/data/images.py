@@ -86,7 +86,7 @@ def decode(data: bytes) -> np.ndarray:
     """
     try:
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
-            return np.asarray(_as_rgb(_upright(image)))
+            return pixels_of(image)
     except UnidentifiedImageError:
         raise DatasetError("not an image") from None
     except Image.DecompressionBombError:
@@ -96,6 +96,11 @@ def decode(data: bytes) -> np.ndarray:
     # for a flipped bit in a TIFF, ZeroDivisionError, NotImplementedError, ...
     except Exception as error:
         raise DatasetError(str(error) or type(error).__name__) from error
+
+
+def pixels_of(image: Image.Image) -> np.ndarray:
+    """Return an opened image as ``decode`` does; raises ``DatasetError`` for more than 8 bits."""
+    return np.asarray(_as_rgb(_upright(image)))
 
 
 def is_image_size(value: Any) -> bool:

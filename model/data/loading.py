@@ -1,33 +1,43 @@
-"""Data sets by name: Simpsons-MNIST, scikit-learn's digits, or any folder of class folders."""
+"""Data sets by name: those that are known, or any folder of class folders."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Mapping
+from typing import Callable
 
 import numpy as np
 
 from hyperhive.common.errors import DatasetError, UsageError
 from hyperhive.common.text import printable
-from hyperhive.model.data.class_folders import (
-    CUT,
-    SPLITS,
-    TEST,
-    TEST_FRACTION,
-    TRAIN,
-    VALIDATION,
-    ClassFolders,
-)
-from hyperhive.model.data.dataset import Dataset, stratified_split
+from hyperhive.model.data.cache import DatasetCache
+from hyperhive.model.data.class_folders import CUT, TEST_FRACTION, ClassFolders
+from hyperhive.model.data.dataset import TEST, TRAIN, Dataset, stratified_split
 from hyperhive.model.data.download import Progress, simpsons_archive
 from hyperhive.model.data.image_tree import ImageTree
 from hyperhive.model.data.images import LARGEST_SIZE, SIZE, fit, is_image_size
+from hyperhive.model.data.loaded import LoadedDataset
+from hyperhive.model.data.sources.cmu_faces import read_faces
+from hyperhive.model.data.sources.known import (
+    CMU_FACES,
+    DIGITS,
+    FASHION_MNIST,
+    FOLDER,
+    TORCHVISION,
+    published_hash,
+    require_known,
+)
+from hyperhive.model.data.sources.torchvision_sets import read_fashion_mnist, read_torchvision
 
-NAMES = ("simpsons", "simpsons-gray", "digits", "folder")
-"""``load`` reads each. The commands' ``--help`` and docs/studies.md list them too."""
 _TOP = PurePosixPath(".")
-_LISTED_AT_MOST = 12
+_WITHOUT_DATA = {
+    FOLDER: "a folder of class folders",
+    CMU_FACES: "a folder or zip with the CMU Face Images, which the UCI Machine Learning "
+    "Repository has (unpack its faces_4.tar.gz)",
+}
+Fetch = Callable[[str], bytes]
+"""Returns the packed data set with this hash from a store."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +45,15 @@ class DatasetRequest:
     """Which data set to load, and how to read it.
 
     Args:
-        name: one of ``NAMES``.
-        data: a folder or zip to read; None to download Simpsons-MNIST, or for the digits.
-        gray: read the images of a folder as grey.
+        name: see ``sources/known.py``.
+        data: a folder or zip to read; None to download it, or for what needs none.
+        gray: read the images as grey.
         strict: raise ``DatasetError`` for whatever is left out and for images of different sizes,
             instead of a notice.
-        seed: decides the test split of a folder that has none.
+        seed: decides the test split, if there is none.
         image_size: width and height that all images get, in pixels, 28 to 224.
+        drop_duplicates: keep only one of pictures that are the same, see ``copies.drop_copies``.
+        mirror: whether mirror images are of the same class; None for what the data set says.
 
     Raises ``UsageError`` for another size.
     """
@@ -52,6 +64,8 @@ class DatasetRequest:
     strict: bool = False
     seed: int = 0
     image_size: int = SIZE
+    drop_duplicates: bool = False
+    mirror: bool | None = None
 
     def __post_init__(self) -> None:
         if not is_image_size(self.image_size):
@@ -60,67 +74,77 @@ class DatasetRequest:
                 f"{self.image_size!r:.60}"
             )
 
-
-@dataclass(frozen=True)
-class LoadedDataset:
-    """A data set, what it was made from, and sentences about it that its owner should read.
-
-    Args:
-        dataset: the data set.
-        details: where the splits come from, and what was left out because nobody misses it.
-        notices: sentences about what may be a mistake.
-    """
-
-    dataset: Dataset
-    details: tuple[str, ...] = ()
-    notices: tuple[str, ...] = ()
-
-    def contents(self) -> list[str]:
-        """Return lines that say what will be trained on: classes, and images in each split."""
-        dataset = self.dataset
-        classes, size = dataset.classes, dataset.image_size
-        own = len(dataset.train_labels) - dataset.validation
-        splits = {TRAIN: dataset.train_labels[:own], TEST: dataset.test_labels}
-        if dataset.validation:
-            splits[VALIDATION] = dataset.train_labels[own:]
-        counts = {name: np.bincount(splits[name]) for name in SPLITS if name in splits}
-        images = len(dataset.train_labels) + len(dataset.test_labels)
-        rest = range(_LISTED_AT_MOST, len(classes))
-        return [
-            f"data set {dataset.name}: {len(classes):,} classes, {images:,} images in "
-            + ("colour" if dataset.channels == 3 else "grey")
-            + ("" if size == SIZE else f" of {size}x{size}"),
-            *(
-                f"  {name}: " + ", ".join(f"{c[label]:,} {split}" for split, c in counts.items())
-                for label, name in enumerate(classes[:_LISTED_AT_MOST])
-            ),
-            *([f"  and {len(rest):,} more: " + _ranges(counts, rest)] if rest else []),
-            *(f"  {detail}" for detail in self.details),
-        ]
+    @property
+    def published(self) -> str | None:
+        """The hash of a data set that is in the store; None for any other."""
+        return published_hash(self.name)
 
 
-def load(request: DatasetRequest, progress: Progress) -> LoadedDataset:
-    """Load a data set; raises ``DatasetError``, or ``UsageError`` for a contradictory request.
+def load(request: DatasetRequest, progress: Progress, fetch: Fetch | None = None) -> LoadedDataset:
+    """Load a data set, with notices of pictures that are there more than once; see ``read``."""
+    loaded = read(request, progress, fetch)
+    return loaded if request.drop_duplicates else loaded.with_copies_noted()
 
-    Simpsons-MNIST without ``data`` is downloaded once and kept in the user's cache directory.
+
+def read(request: DatasetRequest, progress: Progress, fetch: Fetch | None = None) -> LoadedDataset:
+    """Read a data set; raises ``DatasetError``, or ``UsageError`` for a contradictory request.
+
+    What is downloaded is kept in the user's cache directory.
 
     Args:
         request: which data set.
-        progress: called during the download.
+        progress: called during the download of Simpsons-MNIST.
+        fetch: gives what is in the store; None where there is no store.
     """
-    if request.name not in NAMES:
-        raise UsageError(f"unknown data set {request.name!r}: choose one of {', '.join(NAMES)}")
-    if request.name == "digits":
-        if request.data is not None:
+    require_known(request.name)
+    loaded = _load(request, progress, fetch)
+    if request.mirror is not None:
+        changed = dataclasses.replace(loaded.dataset, may_mirror=request.mirror)
+        loaded = dataclasses.replace(loaded, dataset=changed)
+    return loaded.without_copies() if request.drop_duplicates else loaded
+
+
+def _load(request: DatasetRequest, progress: Progress, fetch: Fetch | None) -> LoadedDataset:
+    data, name, size = request.data, request.name, request.image_size
+    base, _, rest = name.partition(":")
+    if request.published is not None:
+        return LoadedDataset(_fetched(request, request.published, fetch))
+    if base == TORCHVISION:
+        return read_torchvision(name, rest, data, size, request.gray, request.strict, request.seed)
+    if base == FASHION_MNIST:
+        return read_fashion_mnist(data, size, request.strict, request.seed)
+    if base == DIGITS:
+        if data is not None:
             raise UsageError("the digits come with scikit-learn: omit --data")
-        return LoadedDataset(digits(request.image_size), (f"splits: {CUT}",))
-    if request.name == "folder":
-        if request.data is None:
-            raise UsageError("--dataset folder needs --data PATH: a folder of class folders")
-        with ImageTree(request.data) as tree:
-            return _read(tree, _TOP, printable(request.data.resolve().stem), request)
-    with ImageTree(request.data or simpsons_archive(progress)) as tree:
-        return _read(tree, _simpsons_root(tree, request.name), request.name, request)
+        return LoadedDataset(digits(size), (f"splits: {CUT}",), sizes={(8, 8): 1797})
+    if data is None and base in _WITHOUT_DATA:
+        raise UsageError(f"--dataset {name} needs --data PATH: {_WITHOUT_DATA[base]}")
+    with ImageTree(data or simpsons_archive(progress)) as tree:
+        if base == CMU_FACES:
+            return read_faces(tree, rest, size, request.strict)
+        if base == FOLDER:
+            return _read(tree, _TOP, printable(tree.root.resolve().stem), request)
+        return _read(tree, _simpsons_root(tree, name), name, request)
+
+
+def _fetched(request: DatasetRequest, content_hash: str, fetch: Fetch | None) -> Dataset:
+    """Return a published data set, which is as it is."""
+    if request.data is not None or request.gray or request.strict:
+        raise UsageError(
+            f"data set {request.name[:19]}... is in the store: omit --data, --gray and --strict"
+        )
+    if fetch is None:
+        raise UsageError(
+            f"data set {request.name[:19]}... is in a coordinator's store: use it with "
+            "`hyperhive coordinator`"
+        )
+    dataset = DatasetCache().get(content_hash, fetch)
+    if request.image_size not in (SIZE, dataset.image_size):
+        raise UsageError(
+            f"data set {request.name[:19]}... has images of {dataset.image_size} pixels: omit "
+            "--image-size"
+        )
+    return dataset
 
 
 def looks_like_simpsons(data: Path) -> bool:
@@ -142,7 +166,10 @@ def digits(image_size: int = SIZE) -> Dataset:
     labels = bunch.target.astype(np.int64)
     train, test = stratified_split(labels, TEST_FRACTION, seed=0)
     classes = tuple(str(digit) for digit in range(10))
-    return Dataset("digits", classes, images[train], labels[train], images[test], labels[test])
+    return Dataset(
+        *("digits", classes, images[train], labels[train], images[test], labels[test]),
+        may_mirror=False,
+    )
 
 
 def _read(
@@ -151,16 +178,9 @@ def _read(
     channels = 1 if request.gray or request.name == "simpsons-gray" else 3
     reader = ClassFolders(tree, channels, request.image_size, request.strict)
     dataset = reader.read(root, name, request.seed)
-    return LoadedDataset(dataset, reader.details(root), reader.notices())
-
-
-def _ranges(counts: Mapping[str, np.ndarray], labels: range) -> str:
-    """Return how many images the classes have in each split: ``5 to 8 train, 2 test``."""
-    phrases = []
-    for split, count in counts.items():
-        fewest, most = count[labels].min(), count[labels].max()
-        phrases.append((f"{fewest:,} to " if fewest < most else "") + f"{most:,} {split}")
-    return ", ".join(phrases)
+    return LoadedDataset(
+        dataset, reader.details(root), reader.notices(), reader.paths, dict(reader.sizes)
+    )
 
 
 def _simpsons_root(tree: ImageTree, name: str) -> PurePosixPath:

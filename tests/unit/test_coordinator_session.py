@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hyperhive.common.console import Screen
-from hyperhive.coordinator.session import loading
+from hyperhive.coordinator.planning.datasets import loading
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load
 

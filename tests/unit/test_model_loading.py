@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 from hyperhive.common.errors import DatasetError, UsageError
+from hyperhive.model.data.loaded import LoadedDataset
 from hyperhive.model.data.loading import (
-    NAMES,
     DatasetRequest,
-    LoadedDataset,
     digits,
     load,
     looks_like_simpsons,
 )
+from hyperhive.model.data.sources.known import KNOWN
 
 
 def no_progress(done: int, total: int) -> None:
@@ -109,7 +109,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     """The error lists every data set."""
     with pytest.raises(UsageError) as refused:
         read("mnist")
-    assert all(name in str(refused.value) for name in NAMES)
+    assert all(known.name in str(refused.value) for known in KNOWN)
 
 
 # -- Simpsons-MNIST ---------------------------------------------------------------------------

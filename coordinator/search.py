@@ -265,6 +265,7 @@ class Search:
             raise Interrupted
 
     def _snapshot(self, phase: str) -> Snapshot:
+        plan = self._study.plan
         trials = (*self._trials.all(), *self._others.all())
         if trials == self._state.trials:
             trials = self._state.trials  # the same object is not counted again
@@ -272,9 +273,9 @@ class Search:
         state = dataclasses.replace(
             self._state,
             trials=trials,
-            budget=self._trials.ended if self._sweep.finishes else self._study.plan.trials,
-            repeats=self._study.plan.repeats,
-            refit=refit_length(self._sweep.refits, self._study.plan.validation),
+            budget=self._trials.ended if self._sweep.finishes else plan.trials,
+            repeats=plan.repeats,
+            refit=refit_length(self._sweep.refits, plan.validation, plan.folds),
             finishing=self._sweep.finishes,
         )
         # The same state while nothing has changed: it is costly to rank thousands of trials.

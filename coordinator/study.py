@@ -9,7 +9,7 @@ from typing import Any, Mapping
 import numpy as np
 
 from hyperhive.common.errors import DatasetError, UsageError
-from hyperhive.common.values import number
+from hyperhive.common.values import number, whole
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.recipes import refit_of
 from hyperhive.coordinator.spaces.known_points import values_of
@@ -22,6 +22,8 @@ from hyperhive.store.trials.terms import BASELINE, REFIT, REPEAT, SEARCH, repeat
 from hyperhive.store.trials.trial import Trial
 
 _OF_IMAGES = ("validation",)
+_PLAIN = {"augment": "none"}
+"""What no baseline of LeNet-5 has of the study's settings."""
 MAY_CHANGE = ("trials", "target", "max_time", "patience", "known", "repeats")
 """What a study may be started again with: these decide only how long it searches, and how sure of
 its winner it is to be."""
@@ -37,10 +39,15 @@ class Study:
 
     @classmethod
     def of(cls, plan: Plan, dataset: Dataset | None) -> Study:
-        """Bind a plan to the data set it asked for; raises ``DatasetError``, see below."""
+        """Bind a plan to the data set it asked for.
+
+        Raises ``DatasetError``, see below, and ``ConfigError`` for folds that it cannot have.
+        """
         if dataset is None:
             return cls(plan)
         require_splittable(dataset)
+        if plan.folds:
+            dataset.require_folds(plan.folds)
         return cls(plan, dataset.content_hash, dataset.card())
 
     @classmethod
@@ -130,8 +137,8 @@ class Study:
     def baselines(self) -> list[Draft]:
         """Return the trials that the search is compared with, if any are known of the objective."""
         return [
-            self.draft(BASELINE, tid, self._complete(config))
-            for tid, config in enumerate(self.plan.recipe.baselines.values())
+            self.draft(BASELINE, each.tid, self._complete({**_PLAIN, **each.values}))
+            for each in self.plan.baselines
         ]
 
     def refit(self, winner: Trial) -> Draft | None:
@@ -169,8 +176,13 @@ class Study:
         config: Mapping[str, Any],
         vals: Mapping[str, Any] | None = None,
     ) -> Draft:
-        """Return a trial of this study to be posted; its cost is its number of epochs, if any."""
+        """Return a trial of this study to be posted.
+
+        Its cost is its number of epochs, if any, in all folds.
+        """
         epochs = number(config.get("epochs"))
+        if epochs is not None and "folds" in self.plan.recipe.settings:
+            epochs *= max(1, whole(config.get("folds"), 0))
         return Draft(
             study=self.name,
             purpose=purpose,

@@ -28,7 +28,7 @@ from hyperhive.store.errors import NotFound, StudyChanged, StudyExtended, StudyW
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trials.draft import NO_PRUNER
-from hyperhive.store.trials.terms import LENET5, SEARCH, UNTUNED_TID, USUAL_TID
+from hyperhive.store.trials.terms import LENET5, SEARCH, THREE_TUNED_TID, UNTUNED_TID, USUAL_TID
 from hyperhive.store.trials.trial import Trial
 
 
@@ -175,6 +175,7 @@ class StudyRun:
             winner,
             untuned_accuracy=accuracies.get(UNTUNED_TID),
             usual_accuracy=accuracies.get(USUAL_TID),
+            tuned_accuracy=accuracies.get(THREE_TUNED_TID),
             drawn=self._drawn(trials),
             pruned=self._pruned(trials),
             finish_reason=self._search.finish_reason,
@@ -266,6 +267,7 @@ class StudyRun:
             "weights": weights and weights.as_document(),
             "untuned_accuracy": ended.untuned_accuracy,
             "usual_accuracy": ended.usual_accuracy,
+            "tuned_accuracy": ended.tuned_accuracy,
             "why_no_model": ended.why_no_model,
             "repeats": [each.as_document() for each in ended.repeated],
         }
@@ -337,6 +339,7 @@ class StudyRun:
             winners[0],
             untuned_accuracy=number(result["untuned_accuracy"]),
             usual_accuracy=number(result.get("usual_accuracy")),  # an earlier version had none
+            tuned_accuracy=number(result.get("tuned_accuracy")),
             drawn=self._drawn(trials),
             pruned=self._pruned(trials),
             card=card,

@@ -14,7 +14,7 @@ from hyperhive.model.augmentation.camera import CameraAugmentation
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.learners import Learner, new_learner
-from hyperhive.model.metrics import evaluation
+from hyperhive.model.metrics import Evaluation, evaluation
 from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import Normaliser, to_tensor
 
@@ -33,6 +33,17 @@ class Epoch:
     validation_loss: float | None
     validation_accuracy: float | None
     seconds: float
+    validation_balanced_accuracy: float | None = None
+
+    @classmethod
+    def of(
+        cls, number: int, train_loss: float, validation: Evaluation | None, seconds: float
+    ) -> Epoch:
+        """Return an epoch with what its validation found, if there was one."""
+        if validation is None:
+            return cls(number, train_loss, None, None, seconds)
+        accuracies = validation.accuracy, seconds, validation.balanced_accuracy
+        return cls(number, train_loss, validation.loss, *accuracies)
 
     @property
     def diverged(self) -> bool:
@@ -79,7 +90,7 @@ class TrainingData:
         self._images = to_tensor(dataset.train_images, device)
         self._labels = torch.from_numpy(dataset.train_labels).to(device)
 
-    def split(self, config: TrainConfig) -> tuple[torch.Tensor, ...]:
+    def split(self, config: TrainConfig, fold: int = 0) -> tuple[torch.Tensor, ...]:
         """Return training images and labels, then held-out images and labels.
 
         Images are uint8 ``[N, C, 28, 28]``, labels int64 ``[N]``. With ``train_on_all`` no images
@@ -88,7 +99,7 @@ class TrainingData:
         if config.train_on_all:
             return self._images, self._labels, self._images[:0], self._labels[:0]
         kept, held_out = self.dataset.validation_split(
-            config.validation_fraction, config.split_seed
+            config.validation_fraction, config.split_seed, config.folds, fold
         )
         train = torch.from_numpy(kept).to(self.device)
         held = torch.from_numpy(held_out).to(self.device)
@@ -100,6 +111,7 @@ def train(
     data: TrainingData,
     report: Callable[[Epoch], None] = lambda epoch: None,
     should_stop: Callable[[], bool] = lambda: False,
+    fold: int = 0,
 ) -> Trained:
     """Train LeNet-5 with SGD and return it; end at the first loss that is not finite.
 
@@ -112,8 +124,9 @@ def train(
         data: the configuration's data set, on the device that trains.
         report: called after each epoch.
         should_stop: called before each batch; ``TrainingStopped`` is raised if it returns True.
+        fold: of a configuration with folds, the one that is held out.
     """
-    images, labels, held_images, held_labels = data.split(config)
+    images, labels, held_images, held_labels = data.split(config, fold)
     random = torch.Generator().manual_seed(config.seed)
     augment = CameraAugmentation(random) if config.augment == "camera" else None
     model = _initial_model(config.seed, data)
@@ -124,11 +137,10 @@ def train(
         started_at = time.perf_counter()
         batches = _batches(images, labels, config.batch_size, random, augment)
         train_loss = _run_epoch(learner, rates, batches, should_stop)
-        loss, accuracy = None, None
+        validation = None
         if len(held_images) and math.isfinite(train_loss):
             validation = evaluation(learner.logits(held_images), held_labels)
-            loss, accuracy = validation.loss, validation.accuracy
-        epochs.append(Epoch(number, train_loss, loss, accuracy, time.perf_counter() - started_at))
+        epochs.append(Epoch.of(number, train_loss, validation, time.perf_counter() - started_at))
         report(epochs[-1])
         if epochs[-1].diverged:
             break

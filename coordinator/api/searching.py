@@ -57,6 +57,7 @@ def search(
     try_first: Sequence[Mapping[str, Any]] = (),
     pruner: str = "none",
     repeats: int = 0,
+    folds: int = 0,
     on_trial_end: OnTrialEnd | None = None,
     progress: bool = True,
 ) -> Study:
@@ -73,8 +74,7 @@ def search(
         store: a MongoDB URI or a file with it; by default the server of ``hyperhive coordinator``.
         workers: how many on this machine; by default one per core, or one on a GPU. With 0, those
             elsewhere do it: ``hyperhive worker --objectives FILE``.
-        target: ends the search: a loss, or a text such as ``"accuracy >= 0.97"``.
-        max_time: ends the search: seconds, or a text such as ``"2 h"``.
+        target, max_time: end it: a loss or ``"accuracy >= 0.97"``; seconds or ``"2 h"``.
         patience: ends the search when so many trials have ended after the best one.
         try_first: configurations to run first.
         pruner: ends trials early that are worse than others: ``"none"``, ``"median"``, ``"asha"``.
@@ -90,7 +90,7 @@ def search(
     objective = objective_name(train) if workers == 0 else given_name(train)
     drawn: Any = {"algorithm": algorithm, "seed": seed, "startup": startup, "pruner": pruner}
     goal: Any = {"metric": metric, "direction": direction, "max_attempts": max_attempts}
-    ends: Any = {"target": target, "max_time": max_time, "patience": patience}
+    ends: Any = {"target": target, "max_time": max_time, "patience": patience, "folds": folds}
     rest: Any = {"data": data, "validation": validation, "try_first": try_first, "repeats": repeats}
     chosen = fresh_name(objective, data) if name is None else name
     plan = plan_of(chosen, objective, space, trials, **drawn, **goal, **ends, **rest)

@@ -31,7 +31,11 @@ SPACE = typer.Option(
     "rotated, shifted, blurred and in other light. [classic]",
 )
 SEED = typer.Option(None, help="The seed of suggestions, weights and splits. [0]")
-METRIC = typer.Option(None, help="What makes a trial good, by its name in the results. [loss]")
+METRIC = typer.Option(
+    None,
+    help="What makes a trial good, by its name in the results; balanced_error counts the classes "
+    "of images alike. [loss]",
+)
 DIRECTION = typer.Option(
     None, help="Whether it is to be small or large: minimize or maximize. [minimize]"
 )
@@ -51,6 +55,11 @@ PRUNER = typer.Option(
 REPEATS = typer.Option(
     None,
     help="Run each of the best 3 this many more times, with other seeds; the best mean wins. [0]",
+)
+FOLDS = typer.Option(
+    None,
+    help="Validate each trial on so many parts of the training images in turn: as many trainings, "
+    "and a surer figure. [0: on a fifth]",
 )
 REFIT = typer.Option(True, help="Train the winner on training and validation data before the test.")
 TIMEOUT = typer.Option(
@@ -80,6 +89,7 @@ def coordinator(
     patience: Optional[int] = PATIENCE,
     pruner: Optional[str] = PRUNER,
     repeats: Optional[int] = REPEATS,
+    folds: Optional[int] = FOLDS,
     refit: bool = REFIT,
     timeout: Optional[float] = TIMEOUT,
     models: Path = MODELS,
@@ -97,27 +107,9 @@ def coordinator(
 
     logging.basicConfig(level=logging.WARNING, handlers=[log_handler()])
     options = session.StudyOptions(
-        file=file,
-        name=name,
-        dataset=dataset,
-        data=data,
-        gray=gray,
-        strict=strict,
-        trials=trials,
-        algorithm=algorithm,
-        space=space,
-        seed=seed,
-        metric=metric,
-        direction=direction,
-        target=target,
-        max_time=max_time,
-        patience=patience,
-        pruner=pruner,
-        repeats=repeats,
-        refit=refit,
-        timeout=timeout,
-        models=models,
-        when_done=runner(when_done),
+        *(file, name, dataset, data, gray, strict, trials, algorithm, space, seed),
+        *(metric, direction, target, max_time, patience, pruner, repeats, folds),
+        *(refit, timeout, models, runner(when_done)),
     )
     if not session.run(options, functools.partial(server, mongo, mongod, begins=True), console):
         raise typer.Exit(1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, Sequence
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.planning.recipes import Recipe, recipe_of
+from hyperhive.coordinator.planning.recipes import Baseline, Recipe, recipe_of
 from hyperhive.coordinator.planning.stop_rules import StopRules
 from hyperhive.coordinator.spaces.known_points import values_of
 from hyperhive.coordinator.spaces.named import CLASSIC
@@ -21,6 +21,9 @@ ALGORITHMS = ("tpe", "random", "anneal")
 DIRECTIONS = ("minimize", "maximize")
 GIVEN = ("dataset", "seed", "validation_fraction", "split_seed")
 """What every configuration of a study of images has, so the space may have no such names."""
+
+VALIDATION = 0.2
+"""The share of the training split that is held out, where nobody has said another."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -37,6 +40,8 @@ class Plan:
         seed: of suggestions and, of a study of images, of initial weights and splits.
         validation: the share of the training split that is held out to choose the best trial,
             unless the data set has validation images of its own.
+        folds: so many parts of the training split are held out in turn, by one trial, in place of
+            that share; 0 for the share.
         batch_size: LeNet-5's images per training step, unless the space has it.
         startup: the number of finished trials before TPE stops drawing at random.
         max_attempts: how often a trial may be started.
@@ -61,7 +66,7 @@ class Plan:
     trials: int = 30
     algorithm: str = "tpe"
     seed: int = 0
-    validation: float = 0.2
+    validation: float = VALIDATION
     batch_size: int = 64
     startup: int = 10
     max_attempts: int = 3
@@ -76,6 +81,7 @@ class Plan:
     known: tuple[Mapping[str, Any], ...] = ()
     pruner: str = NO_PRUNER
     repeats: int = 0
+    folds: int = 0
 
     def __post_init__(self) -> None:
         require_name(self.name)
@@ -101,6 +107,7 @@ class Plan:
         is_metric = isinstance(self.metric, str) and self.metric != ""
         _require(is_metric, "metric must be the name of a number in the objective's results")
         self._require_recipe()
+        self._require_folds()
         self._require_space()
         _ = self.rules
         self._require_known()
@@ -116,6 +123,16 @@ class Plan:
         return StopRules.of(self.target, self.max_time, self.patience, self.goal)
 
     @property
+    def searched(self) -> frozenset[str]:
+        """The names at the top of its space; some may have a value that is always the same."""
+        return frozenset(name for table in _tables(self.space) for name in table)
+
+    @property
+    def baselines(self) -> Sequence[Baseline]:
+        """What its search is compared with, if anything is known of the objective."""
+        return self.recipe.baselines(self.searched)
+
+    @property
     def recipe(self) -> Recipe:
         """What is known of the objective in advance."""
         return recipe_of(self.objective)
@@ -128,10 +145,26 @@ class Plan:
             f"{self.objective}: omit it, and --space robust too",
         )
 
+    def _require_folds(self) -> None:
+        _require(self.folds != 1, "folds must be 0, or 2 or more")
+        _require(
+            not self.folds or "folds" in self.recipe.settings,
+            f"folds are for objective {LENET5}, and this study's is {self.objective}: omit them",
+        )
+        _require(
+            not self.folds or self.validation == VALIDATION,
+            f"validation and folds exclude each other: each of {self.folds} folds holds out its "
+            "part of the training images",
+        )
+        _require(
+            "folds" not in self.recipe.settings or "folds" not in self.searched,
+            "search space, folds: all trials of a study are validated alike: write folds above "
+            "[space], or give --folds",
+        )
+
     def _require_space(self) -> None:
-        tables = list(_tables(self.space))
         gives = GIVEN if self.data is not None or self.recipe.needs_images else ()
-        taken = [name for name in gives if any(name in table for table in tables)]
+        taken = [name for name in gives if name in self.searched]
         if taken:
             raise UsageError(
                 f"search space, {taken[0]}: a study of images gives its trials {', '.join(GIVEN)}: "
@@ -164,6 +197,7 @@ _COUNTS = {
     "startup": 1,
     "max_attempts": 1,
     "repeats": 0,
+    "folds": 0,
 }
 
 

@@ -6,14 +6,37 @@ configuration that the search space describes, and nothing else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Callable, Collection, Mapping, Sequence
 
 from hyperhive.common.errors import ConfigError, UsageError
 from hyperhive.coordinator.spaces.search_space import Node, samples
 from hyperhive.model import config
-from hyperhive.store.trials.terms import LENET5
+from hyperhive.store.trials.terms import LENET5, THREE_TUNED_TID, UNTUNED_TID, USUAL_TID
 from hyperhive.store.trials.trial import Trial
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A configuration that a search is compared with.
+
+    Args:
+        tid: of its trial.
+        name: for people.
+        values: those hyperparameters that it chooses.
+    """
+
+    tid: int
+    name: str
+    values: Mapping[str, Any]
+
+
+UNTUNED = Baseline(UNTUNED_TID, "untuned", config.UNTUNED)
+USUAL = Baseline(USUAL_TID, "usual settings", config.USUAL)
+THREE_TUNED = Baseline(THREE_TUNED_TID, "three numbers tuned", config.THREE_TUNED)
+
+BASELINES = (UNTUNED, USUAL, THREE_TUNED)
+"""All that there are; a study has some of them."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +50,7 @@ class Recipe:
         makes_model: whether a study that ends without a model has failed.
         settings: fields of the plan, and only of this objective's plans, that go into every
             configuration unless the space has them.
-        baselines: the configurations that a search is compared with, by their names for people.
+        baselines: returns what a search is compared with, given the names of what it searches.
         refit: what changes in the winner's configuration when it is trained again on all data,
             where a result does not say so itself. None: only where a result says so.
     """
@@ -36,7 +59,7 @@ class Recipe:
     needs_images: bool = False
     makes_model: bool = False
     settings: tuple[str, ...] = ()
-    baselines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    baselines: Callable[[Collection[str]], Sequence[Baseline]] = lambda searched: ()
     refit: Mapping[str, Any] | None = None
 
     def require_space(self, space: Node) -> None:
@@ -52,16 +75,19 @@ class Recipe:
 _GIVEN_SAMPLE = {"dataset": ""}
 """What a study of images gives to every trial, as far as a configuration cannot do without it."""
 
+
+def _of_lenet5(searched: Collection[str]) -> Sequence[Baseline]:
+    """Return LeNet-5's: a search of more than three numbers is compared with the best three."""
+    return (UNTUNED, THREE_TUNED if config.IMPROVEMENTS & set(searched) else USUAL)
+
+
 _RECIPES = {
     LENET5: Recipe(
         complete=config.complete,
         needs_images=True,
         makes_model=True,
-        settings=("batch_size", "augment"),
-        baselines={
-            "untuned": {**config.UNTUNED, "augment": "none"},
-            "usual settings": {**config.USUAL, "augment": "none"},
-        },
+        settings=("batch_size", "augment", "folds"),
+        baselines=_of_lenet5,
         refit=config.ON_ALL_DATA,
     )
 }

@@ -35,7 +35,7 @@ def judge(packed: bytes, card: Card, dataset: Dataset) -> Evaluation:
     model = checkpoint.unpack_weights(packed, card, CPU)
     images = to_tensor(dataset.test_images, CPU)
     labels = torch.from_numpy(dataset.test_labels)
-    return evaluate(model, images, labels, checkpoint.normaliser(card, CPU))
+    return evaluate(model, images, labels, checkpoint.normaliser(card, CPU), card.views)
 
 
 def with_errors(calibration: Calibration, test: Evaluation, dataset: Dataset) -> Calibration:
@@ -64,6 +64,7 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
         to_tensor(images[held_out], CPU),
         torch.from_numpy(labels[held_out]),
         checkpoint.normaliser(card, CPU),
+        card.views,
     )
     require_finite(evaluation.logits)
     members = _members(_Images(dataset.content_hash, images))

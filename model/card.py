@@ -64,7 +64,8 @@ class Card:
             more: further fields; ``dataset`` replaces the data set's own card.
         """
         mean, std = data.normalisation()
-        fields = {"dataset": data.card(), **more}
+        views = config.get("views", "one")
+        fields = {"dataset": data.card(), "views": views, **more}
         classes = list(data.classes)
         return cls(classes, data.channels, mean, std, weights_sha256, config=config, **fields)
 
@@ -95,6 +96,7 @@ class Card:
             "a standard deviation for each channel": _is_per_channel(
                 self.std, self.channels, least=_SMALLEST_STD
             ),
+            "views that are 'one' or 'mirrored'": self.views in ("one", "mirrored"),
             "a hash of its weights": isinstance(self.weights_sha256, str),
             "a number of channels": type(self.channels) is int,
             "names of two or more classes": _is_class_names(self.classes),

@@ -38,7 +38,8 @@ def unpack_weights(packed: bytes, card: Card, device: torch.device) -> LeNet5:
         arrays = safetensors.numpy.load(packed)
     except (safetensors.SafetensorError, KeyError) as error:
         raise CheckpointError(f"the weights are not a safetensors file: {error}") from error
-    model = LeNet5(card.channels, len(card.classes))
+    parts = {each: card.config[each] for each in ("activation", "pooling") if each in card.config}
+    model = LeNet5(card.channels, len(card.classes), **parts)
     _require_same(_signature(arrays), _signature(model.state_dict()))
     model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     return model.to(device).eval()

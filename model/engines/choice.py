@@ -80,7 +80,7 @@ def engine_of(packed: bytes, suffix: str, card: Card, device: str) -> Engine:
     Args:
         packed: the file's bytes.
         suffix: the file's suffix.
-        card: the model's card.
+        card: the model's card, whose ``views`` says whether mirror images are looked at too.
         device: where PyTorch computes; OpenCV always computes on the CPU.
 
     Raises ``CheckpointError`` unless the file fits its card, ``ModuleNotFoundError`` if its engine
@@ -99,7 +99,24 @@ def engine_of(packed: bytes, suffix: str, card: Card, device: str) -> Engine:
         make = TorchEngine.from_weights if suffix == SAFETENSORS else TorchEngine.from_torchscript
         engine = make(packed, card, choose(device))
     _require_fitting(engine, card)
-    return engine
+    return engine if card.views == "one" else MirroredEngine(engine)
+
+
+class MirroredEngine:
+    """Looks at each picture twice: as it is, and mirrored; gives the mean of an engine's logits.
+
+    The model's file stays as it is, so every engine and every form of a model can do this.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.name = engine.name
+
+    def run(self, pictures: np.ndarray) -> np.ndarray:
+        """Return logits; see ``Engine.run``."""
+        mirrored = pictures[:, :, ::-1]
+        logits: np.ndarray = (self._engine.run(pictures) + self._engine.run(mirrored)) / 2
+        return logits
 
 
 def differing_labels(reference: Engine, other: Engine, pictures: np.ndarray) -> int:

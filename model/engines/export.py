@@ -33,7 +33,7 @@ from hyperhive.model.engines.choice import (
     engine_of,
 )
 from hyperhive.model.engines.deployed import DeployedModel
-from hyperhive.model.engines.torch_engine import TorchEngine, without_deprecations
+from hyperhive.model.engines.torch_engine import without_deprecations
 from hyperhive.model.networks.lenet import LeNet5
 
 OPSET = 11
@@ -79,7 +79,7 @@ def export(path: Path, packed: bytes, card: Card, pictures: np.ndarray | None = 
     exported = _MAKERS[path.suffix](model, card)
     card = replace(card, exports={path.suffix: hashlib.sha256(exported).hexdigest()})
     engine = engine_of(exported, path.suffix, card, "cpu")
-    differing = differing_labels(TorchEngine(DeployedModel(model, card), CPU), engine, pictures)
+    differing = differing_labels(engine_of(packed, SAFETENSORS, card, "cpu"), engine, pictures)
     if differing:
         raise ExportFailed(
             f"nothing was exported: for {differing} of {len(pictures)} test images {engine.name} "

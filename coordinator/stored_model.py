@@ -164,7 +164,8 @@ def from_store(store: Store, name: str) -> DescribedModel:
     model_files.require_hash(packed, card.weights_sha256)
     where = f"study {name} on {store.address}"
     state = _state(card, model.is_final, study.cancelled)
-    trials = [] if card.trial is None else store.trials.find(name, SEARCH, [card.trial])
+    tids = [] if card.trial is None else [card.trial]
+    trials = store.trials.find(name, SEARCH, tids, in_short=True)
     return DescribedModel(packed, card, where, state, repeated_of(study.result), *trials[:1])
 
 

@@ -149,7 +149,8 @@ class Study:
         changes = refit_of(winner)
         if changes is None:
             return None
-        return self.draft(REFIT, winner.tid, {**winner.config, **changes}, winner.vals)
+        config = self.plan.recipe.complete({**winner.config, **changes})
+        return self.draft(REFIT, winner.tid, config, winner.vals)
 
     def repeats(self, trial: Trial) -> list[Draft]:
         """Return the trials that run a trial of the search again, each under a seed of its own.

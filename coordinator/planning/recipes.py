@@ -88,7 +88,7 @@ _RECIPES = {
         makes_model=True,
         settings=("batch_size", "augment", "folds"),
         baselines=_of_lenet5,
-        refit=config.ON_ALL_DATA,
+        refit={**config.ON_ALL_DATA, "folds": 0},
     )
 }
 

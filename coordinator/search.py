@@ -86,6 +86,21 @@ class Search:
         """Ask for the end of the search with the trials that have ended, of all who run it."""
         self.persist(lambda: self._store.studies.finish(self._study.name))
 
+    def teach(self) -> Trial | None:
+        """Have a worker train the study's teacher, from which all trials learn; return that trial.
+
+        It may end in ERROR. None if the study has no teacher. It has to be called before ``run``.
+        Raises ``Interrupted``.
+        """
+        draft = self._study.teacher()
+        if draft is None:
+            return None
+        (teacher,) = self._run_others([draft], "training the teacher")
+        answers = (teacher.artifact or {}).get("sha256")
+        self._study = dataclasses.replace(self._study, answers=answers)
+        self._trials = SearchTrials(self._store, self._study)
+        return teacher
+
     def run(self) -> list[Trial]:
         """Search until every trial of the budget has ended; return them all.
 

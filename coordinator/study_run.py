@@ -129,6 +129,7 @@ class StudyRun:
         concluded = self._concluded()
         if concluded is None:
             self._plan_refit()
+            self._teach()
             trials = self._search.run()
             repeated = self._repeated(trials)
             concluded = self._concluded()  # another coordinator may have been faster
@@ -138,6 +139,17 @@ class StudyRun:
         if winner is None:
             raise StudyFailed(self._no_result(trials))
         return self._ended(winner, trials, repeated)
+
+    def _teach(self) -> None:
+        """Have the study's teacher trained, if it has one."""
+        teacher = self._search.teach()
+        if teacher is not None and teacher.artifact is None:
+            reason = "it delivered none" if best_of([teacher]) else why_nothing([teacher])
+            raise StudyFailed(
+                f"the teacher of study {self._study.name} gave no answers ({reason}): run "
+                f"`hyperhive study delete {self._study.name}` and start it again, without a "
+                "teacher or with another"
+            )
 
     def _repeated(self, trials: list[Trial]) -> tuple[Repeated, ...]:
         """Have the best trials run again, and return what that gave, the best first.

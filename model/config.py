@@ -35,6 +35,27 @@ USUAL = {"learning_rate": 0.01, "epochs": 10, "momentum": 0.9}
 Learning rate and momentum are those of PyTorch's own example of SGD, see ``torch.optim``.
 """
 
+TEACHER = "teacher"
+"""The name of the network that teaches unless a study asks for another."""
+
+TEACHING: Mapping[str, Any] = {
+    "learning_rate": 0.1,
+    "epochs": 30,
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 5e-4,
+    "schedule": "one-cycle",
+    "batch_size": 64,
+    "mirror": True,
+    "shift": 1.0,
+    "views": "mirrored",
+    "augment": "none",
+}
+"""How a teacher is trained: TODO evidence."""
+
+LEARNING: Mapping[str, Any] = {"teacher_weight": 0.7, "teacher_temperature": 2.0}
+"""How LeNet-5 learns from a teacher unless the search space says otherwise: TODO."""
+
 ON_ALL_DATA = {"train_on_all": True}
 """What a refit changes in the configuration of the trial that it repeats."""
 

@@ -19,6 +19,7 @@ from hyperhive.store.trials.terms import (
     REPEAT,
     REPEATS_END,
     SEARCH,
+    TEACHER,
     USUAL_TID,
     ErrorKind,
     Status,
@@ -199,6 +200,7 @@ class Trial:
             if self.tid == USUAL_TID
             else "the untuned baseline",
             REFIT: f"the refit of trial {self.tid}",
+            TEACHER: "the teacher",
         }
         if self.purpose == REPEAT:
             tid, number = divmod(self.tid, REPEATS_END)

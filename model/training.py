@@ -6,14 +6,19 @@ import copy
 import math
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, NamedTuple
 
+import numpy as np
 import torch
+from torch import nn
 
+from hyperhive.common.errors import ConfigError
 from hyperhive.model.augmentation.camera import CameraAugmentation
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.learners import Learner, new_learner
+from hyperhive.model.learners.steps import Sgd, Step, steps
+from hyperhive.model.learners.targets import targets_of
 from hyperhive.model.metrics import evaluation
 from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import Normaliser, to_tensor
@@ -24,8 +29,9 @@ class Epoch:
     """The result of one pass over the training images.
 
     ``train_loss`` is the mean cross-entropy in nats over the epoch's images, each with the weights
-    before its own step. The validation values are None if no images are held out, or if the
-    training loss is not finite. ``seconds`` is the time for training and validation.
+    before its own step, and with what is trained to be answered, see ``targets_of``. The validation
+    values are None if no images are held out, or if the training loss is not finite. ``seconds`` is
+    the time for training and validation.
     """
 
     number: int
@@ -50,7 +56,7 @@ class Epoch:
 class Trained:
     """A finished training: the model, and one entry per epoch."""
 
-    model: LeNet5
+    model: nn.Module
     epochs: list[Epoch]
 
     @property
@@ -61,6 +67,18 @@ class Trained:
 
 class TrainingStopped(Exception):
     """Training ended early because ``should_stop`` returned True."""
+
+
+class Split(NamedTuple):
+    """A data set as a training sees it: uint8 images ``[N, C, H, W]``, on the training's device.
+
+    ``targets`` are int64 ``[N]`` or float32 ``[N, classes]``; ``held_labels`` are int64 ``[N]``.
+    """
+
+    images: torch.Tensor
+    targets: torch.Tensor
+    held_images: torch.Tensor
+    held_labels: torch.Tensor
 
 
 class TrainingData:
@@ -74,25 +92,45 @@ class TrainingData:
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self.dataset = dataset
         self.device = device
+        self.answers: torch.Tensor | None = None
         self.mean, self.std = dataset.normalisation()
         self.normalise = Normaliser(self.mean, self.std, device)
         self._images = to_tensor(dataset.train_images, device)
         self._labels = torch.from_numpy(dataset.train_labels).to(device)
 
-    def split(self, config: TrainConfig) -> tuple[torch.Tensor, ...]:
-        """Return training images and labels, then held-out images and labels.
+    def with_answers(self, answers: np.ndarray | None) -> TrainingData:
+        """Return the same data, in the same memory, with a teacher's answers or with none.
 
-        Images are uint8 ``[N, C, 28, 28]``, labels int64 ``[N]``. With ``train_on_all`` no images
-        are held out, so N is 0.
+        Args:
+            answers: logits for all training images by index, float32 ``[N_train, classes]``;
+                mirrored and distorted images have the answers of their image.
+
+        Raises ``ConfigError`` for another shape, and for logits that are not finite.
         """
+        data = copy.copy(self)
+        data.answers = None
+        if answers is not None:
+            expected = (len(self.dataset.train_images), len(self.dataset.classes))
+            if answers.shape != expected or not np.isfinite(answers).all():
+                raise ConfigError("the teacher's answers are not those to this data set's images")
+            data.answers = torch.from_numpy(answers).to(self.device, torch.float32)
+        return data
+
+    def split(self, config: TrainConfig) -> Split:
+        """Return a configuration's training images with their targets, and what is held out.
+
+        With ``train_on_all`` no images are held out. Raises ``ConfigError``, see ``targets_of``.
+        """
+        targets = targets_of(config, self._labels, len(self.dataset.classes), self.answers)
+        images, labels = self._images, self._labels
         if config.train_on_all:
-            return self._images, self._labels, self._images[:0], self._labels[:0]
+            return Split(images, targets, images[:0], labels[:0])
         kept, held_out = self.dataset.validation_split(
             config.validation_fraction, config.split_seed
         )
         train = torch.from_numpy(kept).to(self.device)
         held = torch.from_numpy(held_out).to(self.device)
-        return self._images[train], self._labels[train], self._images[held], self._labels[held]
+        return Split(images[train], targets[train], images[held], labels[held])
 
 
 def train(
@@ -113,47 +151,41 @@ def train(
         report: called after each epoch.
         should_stop: called before each batch; ``TrainingStopped`` is raised if it returns True.
     """
-    images, labels, held_images, held_labels = data.split(config)
+    split = data.split(config)
     random = torch.Generator().manual_seed(config.seed)
     augment = CameraAugmentation(random) if config.augment == "camera" else None
-    model = _initial_model(config.seed, data)
-    learner = new_learner(model, data.normalise, config.momentum)
-    rates = _rates(config, config.epochs * math.ceil(len(images) / config.batch_size))
+    model = _initial_model(config, data)
+    count = config.epochs * math.ceil(len(split.images) / config.batch_size)
+    learner = new_learner(model, data.normalise, Sgd.of(config, count))
+    planned = steps(config, count)
     epochs: list[Epoch] = []
     for number in range(1, config.epochs + 1):
         started_at = time.perf_counter()
-        batches = _batches(images, labels, config.batch_size, random, augment)
-        train_loss = _run_epoch(learner, rates, batches, should_stop)
+        batches = _batches(split.images, split.targets, config.batch_size, random, augment)
+        train_loss = _run_epoch(learner, planned, batches, should_stop)
         loss, accuracy = None, None
-        if len(held_images) and math.isfinite(train_loss):
-            validation = evaluation(learner.logits(held_images), held_labels)
+        if len(split.held_images) and math.isfinite(train_loss):
+            validation = evaluation(learner.logits(split.held_images), split.held_labels)
             loss, accuracy = validation.loss, validation.accuracy
         epochs.append(Epoch(number, train_loss, loss, accuracy, time.perf_counter() - started_at))
         report(epochs[-1])
         if epochs[-1].diverged:
             break
-    # A learner may have made the parameters views of one tensor; each copy has its own memory.
-    return Trained(copy.deepcopy(model), epochs)
+    return Trained(learner.trained(), epochs)
 
 
-def _rates(config: TrainConfig, steps: int) -> Iterator[float]:
-    """Yield the learning rate of each step."""
-    for step in range(steps):
-        share = (1 + math.cos(math.pi * step / steps)) / 2 if config.schedule == "cosine" else 1.0
-        yield config.learning_rate * share
-
-
-def _initial_model(seed: int, data: TrainingData) -> LeNet5:
+def _initial_model(config: TrainConfig, data: TrainingData) -> LeNet5:
     """Return a model with weights drawn by the seed; PyTorch's own generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = LeNet5(data.dataset.channels, len(data.dataset.classes))
+        torch.manual_seed(config.seed)
+        channels, classes = data.dataset.channels, len(data.dataset.classes)
+        model = LeNet5(channels, classes, config.activation, config.pooling)
     return model.to(data.device)
 
 
 def _batches(
     images: torch.Tensor,
-    labels: torch.Tensor,
+    targets: torch.Tensor,
     size: int,
     random: torch.Generator,
     augment: CameraAugmentation | None,
@@ -161,24 +193,24 @@ def _batches(
     shuffled = torch.randperm(len(images), generator=random).to(images.device)
     for chosen in shuffled.split(size):
         batch = images[chosen]
-        yield batch if augment is None else augment(batch), labels[chosen]
+        yield batch if augment is None else augment(batch), targets[chosen]
 
 
 def _run_epoch(
     learner: Learner,
-    rates: Iterator[float],
+    planned: Iterator[Step],
     batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
     should_stop: Callable[[], bool],
 ) -> float:
     """Take one step per batch; return the mean loss, or the first loss that is not finite."""
     total = 0.0
     seen = 0
-    for batch, labels in batches:
+    for batch, targets in batches:
         if should_stop():
             raise TrainingStopped
-        loss = learner.step(batch, labels, next(rates))
+        loss = learner.step(batch, targets, *next(planned))
         if not math.isfinite(loss):
             return loss
-        total += loss * len(labels)
-        seen += len(labels)
+        total += loss * len(targets)
+        seen += len(targets)
     return total / seen

@@ -8,15 +8,16 @@ from torch import nn
 
 from hyperhive.model.learners.autograd import AutogradLearner
 from hyperhive.model.learners.cpu import CpuLearner
+from hyperhive.model.learners.steps import Sgd
 from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import Normaliser
 
 Learner = Union[AutogradLearner, CpuLearner]
 
 
-def new_learner(model: nn.Module, normalise: Normaliser, momentum: float) -> Learner:
+def new_learner(model: nn.Module, normalise: Normaliser, sgd: Sgd) -> Learner:
     """Return what trains a model with SGD on the device that it is on."""
     is_on_cpu = next(model.parameters()).device.type == "cpu"
-    if is_on_cpu and type(model) is LeNet5:  # not one of benchmarks/variants.py
-        return CpuLearner(model, normalise, momentum)
-    return AutogradLearner(model, normalise, momentum)
+    if is_on_cpu and type(model) is LeNet5 and model.is_modern:
+        return CpuLearner(model, normalise, sgd)
+    return AutogradLearner(model, normalise, sgd)

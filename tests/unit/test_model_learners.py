@@ -11,6 +11,7 @@ from torch import nn
 
 from hyperhive.model.learners import CpuLearner, new_learner
 from hyperhive.model.learners.autograd import AutogradLearner
+from hyperhive.model.learners.steps import Sgd
 from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import Normaliser
 
@@ -33,8 +34,8 @@ def both(channels: int, classes: int) -> list[tuple[LeNet5, AutogradLearner | Cp
     normalise = Normaliser([0.5] * channels, [0.25] * channels, CPU)
     mine = copy.deepcopy(model)
     return [
-        (model, AutogradLearner(model, normalise, 0.9)),
-        (mine, CpuLearner(mine, normalise, 0.9)),
+        (model, AutogradLearner(model, normalise, Sgd(0.9))),
+        (mine, CpuLearner(mine, normalise, Sgd(0.9))),
     ]
 
 
@@ -81,5 +82,5 @@ def test_other_layers_are_trained_by_autograd() -> None:
             self.features[2] = nn.Tanh()
 
     normalise = Normaliser([0.5], [0.25], CPU)
-    assert isinstance(new_learner(Variant(), normalise, 0.9), AutogradLearner)
-    assert isinstance(new_learner(LeNet5(1, 2), normalise, 0.9), CpuLearner)
+    assert isinstance(new_learner(Variant(), normalise, Sgd(0.9)), AutogradLearner)
+    assert isinstance(new_learner(LeNet5(1, 2), normalise, Sgd(0.9)), CpuLearner)

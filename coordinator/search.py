@@ -13,6 +13,7 @@ from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.searching.other_trials import OtherTrials
 from hyperhive.coordinator.searching.pace import LONGEST_S, Pace
 from hyperhive.coordinator.searching.sweep import Sweep
+from hyperhive.coordinator.searching.teaching import with_answers
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch, refit_length
 from hyperhive.coordinator.views.waiting import as_at_work
@@ -96,8 +97,7 @@ class Search:
         if draft is None:
             return None
         (teacher,) = self._run_others([draft], "training the teacher")
-        answers = (teacher.artifact or {}).get("sha256")
-        self._study = dataclasses.replace(self._study, answers=answers)
+        self._study = with_answers(self._study, teacher)
         self._trials = SearchTrials(self._store, self._study)
         return teacher
 

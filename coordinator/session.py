@@ -46,7 +46,7 @@ WhenDone = Callable[[str, Result], None]
 
 _PLAN_FLAGS = (
     *("name", "trials", "algorithm", "seed", "metric", "direction"),
-    *("pruner", "repeats"),
+    *("pruner", "repeats", "teacher"),
 )
 _RULES = ("target", "max_time", "patience")
 
@@ -76,6 +76,7 @@ class StudyOptions:
     patience: int | None
     pruner: str | None
     repeats: int | None
+    teacher: bool | None
     refit: bool
     timeout: float | None
     models: Path

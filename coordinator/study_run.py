@@ -28,7 +28,7 @@ from hyperhive.store.errors import NotFound, StudyChanged, StudyExtended, StudyW
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trials.draft import NO_PRUNER
-from hyperhive.store.trials.terms import LENET5, SEARCH, UNTUNED_TID, USUAL_TID
+from hyperhive.store.trials.terms import LENET5, SEARCH, TEACHER, UNTUNED_TID, USUAL_TID
 from hyperhive.store.trials.trial import Trial
 
 
@@ -113,6 +113,7 @@ class StudyRun:
         self._watch = watch
         self._search = Search(store, study, self._look, stop, timeout)
         self._extended: int | None = None
+        self._teacher: Trial | None = None
         self._maker: ModelMaker | None = None
         if dataset is not None:
             self._maker = ModelMaker(store, study, dataset, folder, self._search.persist)
@@ -142,7 +143,7 @@ class StudyRun:
 
     def _teach(self) -> None:
         """Have the study's teacher trained, if it has one."""
-        teacher = self._search.teach()
+        self._teacher = teacher = self._search.teach()
         if teacher is not None and teacher.artifact is None:
             reason = "it delivered none" if best_of([teacher]) else why_nothing([teacher])
             raise StudyFailed(
@@ -191,6 +192,7 @@ class StudyRun:
             pruned=self._pruned(trials),
             finish_reason=self._search.finish_reason,
             repeated=repeated,
+            teacher=self._teacher,
         )
         if self._maker is None:
             return self._end_without_model(ended, source, None, len(trials))
@@ -357,6 +359,7 @@ class StudyRun:
             why_no_model=result.get("why_no_model"),
             weights=self._keep(weights) if weights and not card else None,
             repeated=repeated_of(result),
+            teacher=next(iter(self._store.trials.find(stored.name, TEACHER, in_short=True)), None),
             again=True,
         )
         if not card:

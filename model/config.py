@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping
 
 from hyperhive.common.errors import ConfigError
-from hyperhive.common.values import number
+from hyperhive.common.values import is_sha256, number
 
 LENET5 = "lenet5"
 """The name of the network that every study trains unless it asks for another."""
@@ -100,8 +100,8 @@ class TrainConfig:
         views: ``mirrored`` averages the logits of an image and of its mirror image.
         folds: validate on each of so many parts of the training split in turn; 0: on one part.
         teacher: hash of a teacher's answers, see ``model/teacher.py``; empty: there is none.
-        teacher_weight: share of the loss that compares with the teacher, 0 to 1.
-        teacher_temperature: divides the logits of both in that share, > 0.
+        teacher_weight: share of the target that is the teacher's answer, 0 to 1.
+        teacher_temperature: divides the teacher's logits, > 0: above 1 its answer is less sure.
     """
 
     dataset: str
@@ -162,6 +162,15 @@ class TrainConfig:
         _require(self.folds == 0 or self.folds >= 2, "folds must be 0, or 2 or more", self.folds)
         temperature = self.teacher_temperature
         _require(temperature > 0, "teacher_temperature must be above 0", temperature)
+        self._require_teacher()
+
+    def _require_teacher(self) -> None:
+        teacher, weight = self.teacher, self.teacher_weight
+        _require(teacher == "" or is_sha256(teacher), "teacher must be a SHA-256", teacher)
+        needed = "teacher_weight and teacher_temperature need a teacher (--teacher)"
+        _require(bool(teacher) or (weight, self.teacher_temperature) == (0, 1), needed, weight)
+        # It would have learned from the images that all folds but the first hold out.
+        _require(not (teacher and self.folds), "a teacher does not go with folds", self.folds)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrainConfig:

@@ -30,9 +30,9 @@ from hyperhive.store.server.client import (
 from hyperhive.store.server.roles import Roles
 from hyperhive.store.signed.catalogs import Catalogs
 from hyperhive.store.studies import StoredModel, StoredStudy, Studies
-from hyperhive.store.trials.terms import TEACHER
 from hyperhive.store.trials.queue import TrialQueue
 from hyperhive.store.trials.reader import TrialReader
+from hyperhive.store.trials.terms import TEACHER
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import KEPT_S, Workers
 

@@ -38,6 +38,7 @@ def plan_of(
     try_first: Sequence[Mapping[str, Any]] = (),
     pruner: str = NO_PRUNER,
     repeats: int = 0,
+    teacher: bool | str = False,
 ) -> Plan:
     """Return a plan; its fields say what the arguments mean. Raises ``UsageError``.
 
@@ -68,6 +69,7 @@ def plan_of(
         known=tuple(try_first),
         pruner=pruner,
         repeats=repeats,
+        teacher=teacher,
     )
 
 

@@ -52,6 +52,12 @@ REPEATS = typer.Option(
     None,
     help="Run each of the best 3 this many more times, with other seeds; the best mean wins. [0]",
 )
+TEACHER = typer.Option(
+    None,
+    "--teacher/--no-teacher",
+    help="First train a larger network, once; LeNet-5 then learns from its answers too. [no]",
+    show_default=False,
+)
 REFIT = typer.Option(True, help="Train the winner on training and validation data before the test.")
 TIMEOUT = typer.Option(
     None,
@@ -80,6 +86,7 @@ def coordinator(
     patience: Optional[int] = PATIENCE,
     pruner: Optional[str] = PRUNER,
     repeats: Optional[int] = REPEATS,
+    teacher: Optional[bool] = TEACHER,
     refit: bool = REFIT,
     timeout: Optional[float] = TIMEOUT,
     models: Path = MODELS,
@@ -114,6 +121,7 @@ def coordinator(
         patience=patience,
         pruner=pruner,
         repeats=repeats,
+        teacher=teacher,
         refit=refit,
         timeout=timeout,
         models=models,

@@ -144,8 +144,8 @@ class Plan:
 
     def _require_space(self) -> None:
         tables = list(_tables(self.space))
-        gives = GIVEN if self.data is not None or self.recipe.needs_images else ()
-        gives += ("teacher",) if self.teacher else ()
+        images = GIVEN if self.data is not None or self.recipe.needs_images else ()
+        gives = (*images, *(("teacher",) if self.teacher else ()))
         taken = [name for name in gives if any(name in table for table in tables)]
         if taken:
             raise UsageError(

@@ -10,7 +10,13 @@ from rich.text import Text
 from hyperhive.common.wording import in_words, percent
 from hyperhive.coordinator.planning.recipes import recipe_of
 from hyperhive.coordinator.results.repeated import Repeated, repeat_lines
-from hyperhive.coordinator.views.wording import facts, hyperparameters, judged, on_test_images
+from hyperhive.coordinator.views.wording import (
+    facts,
+    hyperparameters,
+    judged,
+    on_test_images,
+    teacher_in_words,
+)
 from hyperhive.model.calibration import CORRECT_KEPT, MEMBERS_KEPT, Calibration, fewest
 from hyperhive.model.card import Card
 from hyperhive.model.config import USUAL
@@ -35,6 +41,7 @@ class Result:
         why_no_model: a clause, if a study of images has none.
         weights: the file with the weights of a winner that is no model.
         repeated: what the repeats of the best trials gave, the winner's first.
+        teacher: the trial that all others learned from, if there was one.
         again: whether the study had ended before, so that nothing was run now.
     """
 
@@ -50,6 +57,7 @@ class Result:
     why_no_model: str | None = None
     weights: Path | None = None
     repeated: tuple[Repeated, ...] = ()
+    teacher: Trial | None = None
     again: bool = False
 
 
@@ -68,6 +76,8 @@ def summary(result: Result) -> Text:
         lines["pruned"] = result.pruned
     if result.drawn is not None:
         lines["drawn"] = result.drawn
+    if result.teacher is not None:
+        lines["teacher"] = teacher_in_words(result.teacher)
     lines.update(repeat_lines(result.repeated))
     if result.card is None or result.folder is None:
         if result.weights is not None:

@@ -21,7 +21,7 @@ def scored(outcome: Outcome, trial: Trial, said: str | None = None) -> Outcome:
 
     The metric is looked for in the result, then in its last report. A loss that the objective has
     returned beside it is kept as ``reported_loss``. An objective that says that it has failed needs
-    no loss, and neither a refit nor a teacher is compared with others. Raises ``BadResult`` if the metric is missing or
+    no loss; a refit or a teacher is not compared. Raises ``BadResult`` if the metric is missing or
     no number; it begins with ``said``, by default ``digits.py:train returned``.
     """
     result, goal = outcome.result, trial.goal

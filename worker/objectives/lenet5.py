@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
+import numpy as np
 import torch
 
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.config import ON_ALL_DATA, TrainConfig
+from hyperhive.model.teacher import answers_of, pack_answers, unpack_answers
 from hyperhive.model.training import Epoch, TrainingData, TrainingStopped, train
+from hyperhive.store.trials.terms import TEACHER
 from hyperhive.worker.device import describe, versions
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
 
@@ -21,6 +24,7 @@ class LeNet5Objective:
 
     def __init__(self) -> None:
         self._data: TrainingData | None = None
+        self._answers: tuple[str, np.ndarray] | None = None
 
     def __call__(self, config: Mapping[str, Any], context: Context) -> Outcome:
         """Train; the loss is the share of validation images that are misclassified, in 0..1.
@@ -31,6 +35,8 @@ class LeNet5Objective:
         The cost of a trial is its number of epochs, so the number of the last epoch is what is
         ``done``.
 
+        The trial of a teacher delivers its answers in place of its weights.
+
         Raises ``ConfigError`` for a configuration that no worker can run, ``Stopped`` when
         ``should_stop`` returns true, unless the trial is pruned: then the epochs that it has are
         its result.
@@ -39,6 +45,8 @@ class LeNet5Objective:
         # So a device whose first epoch is slow is known to be slow before that epoch ends.
         context.report({"done": 0}, 0.0)
         data = self._training_data(settings.dataset, context)
+        if settings.teacher:
+            data = data.with_answers(self._teachers_answers(settings.teacher, context))
         epochs: list[Epoch] = []
 
         def report(epoch: Epoch) -> None:
@@ -52,8 +60,20 @@ class LeNet5Objective:
             if not context.is_pruned():
                 raise Stopped from None
             return Outcome(_result(epochs, data.device))
-        weights = None if trained.diverged else pack_weights(trained.model)
-        return Outcome(_result(trained.epochs, data.device), weights)
+        result = _result(trained.epochs, data.device)
+        if trained.diverged:
+            return Outcome(result)
+        if context.trial.purpose == TEACHER:
+            result["parameters"] = sum(each.numel() for each in trained.model.parameters())
+            return Outcome(result, pack_answers(answers_of(trained.model, settings, data)))
+        return Outcome(result, pack_weights(trained.model))
+
+    def _teachers_answers(self, sha256: str, context: Context) -> np.ndarray:
+        """Return a teacher's answers by their hash: the last trial's, if they are the same."""
+        if self._answers is None or self._answers[0] != sha256:
+            packed = context.store.answers(context.trial.study, sha256)
+            self._answers = sha256, unpack_answers(packed)
+        return self._answers[1]
 
     def _training_data(self, content_hash: str, context: Context) -> TrainingData:
         """Return the data set on the context's device: the last trial's, if it is the same."""

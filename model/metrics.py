@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Callable
 
 import numpy as np
 import torch
@@ -30,7 +31,11 @@ class Evaluation:
 
 
 def evaluate(
-    model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, normalise: Normaliser
+    model: torch.nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    normalise: Normaliser,
+    views: str = "one",
 ) -> Evaluation:
     """Run a model in evaluation mode, then restore the mode that it was in.
 
@@ -39,8 +44,19 @@ def evaluate(
         images: uint8 ``[N, C, 28, 28]`` on the model's device, N of at least 1.
         labels: int64 ``[N]`` on the same device.
         normalise: the normalisation that the model was trained with.
+        views: see ``TrainConfig``.
     """
-    return evaluation(logits_of(model, images, normalise), labels)
+    logits = of_views(lambda seen: logits_of(model, seen, normalise), images, views)
+    return evaluation(logits, labels)
+
+
+def of_views(
+    logits: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, views: str
+) -> torch.Tensor:
+    """Return logits ``[N, classes]`` of images ``[N, C, H, W]``, as ``TrainConfig.views`` says."""
+    if views == "one":
+        return logits(images)
+    return (logits(images) + logits(images.flip(3))) / 2
 
 
 def logits_of(model: torch.nn.Module, images: torch.Tensor, normalise: Normaliser) -> torch.Tensor:

@@ -6,22 +6,21 @@ import copy
 import math
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
 from hyperhive.common.errors import ConfigError
-from hyperhive.model.augmentation.camera import CameraAugmentation
-from hyperhive.model.config import TEACHER, TrainConfig
+from hyperhive.model.augmentation.kinds import Augmentation, augmentations
+from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.learners import Learner, new_learner
 from hyperhive.model.learners.steps import Sgd, Step, steps
 from hyperhive.model.learners.targets import targets_of
-from hyperhive.model.metrics import evaluation
+from hyperhive.model.metrics import evaluation, of_views
 from hyperhive.model.networks.lenet import LeNet5
-from hyperhive.model.networks.teacher import TeacherNetwork
 from hyperhive.model.normalise import Normaliser, to_tensor
 
 
@@ -154,7 +153,7 @@ def train(
     """
     split = data.split(config)
     random = torch.Generator().manual_seed(config.seed)
-    augment = CameraAugmentation(random) if config.augment == "camera" else None
+    augments = augmentations(config, data.mean, random)
     model = _initial_model(config, data)
     count = config.epochs * math.ceil(len(split.images) / config.batch_size)
     learner = new_learner(model, data.normalise, Sgd.of(config, count))
@@ -162,11 +161,12 @@ def train(
     epochs: list[Epoch] = []
     for number in range(1, config.epochs + 1):
         started_at = time.perf_counter()
-        batches = _batches(split.images, split.targets, config.batch_size, random, augment)
+        batches = _batches(split.images, split.targets, config.batch_size, random, augments)
         train_loss = _run_epoch(learner, planned, batches, should_stop)
         loss, accuracy = None, None
         if len(split.held_images) and math.isfinite(train_loss):
-            validation = evaluation(learner.logits(split.held_images), split.held_labels)
+            logits = of_views(learner.logits, split.held_images, config.views)
+            validation = evaluation(logits, split.held_labels)
             loss, accuracy = validation.loss, validation.accuracy
         epochs.append(Epoch(number, train_loss, loss, accuracy, time.perf_counter() - started_at))
         report(epochs[-1])
@@ -175,13 +175,11 @@ def train(
     return Trained(learner.trained(), epochs)
 
 
-def _initial_model(config: TrainConfig, data: TrainingData) -> torch.nn.Module:
+def _initial_model(config: TrainConfig, data: TrainingData) -> LeNet5:
     """Return a model with weights drawn by the seed; PyTorch's own generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         channels, classes = data.dataset.channels, len(data.dataset.classes)
-        if config.network == TEACHER:
-            return TeacherNetwork(channels, classes).to(data.device)
         model = LeNet5(channels, classes, config.activation, config.pooling)
     return model.to(data.device)
 
@@ -191,12 +189,14 @@ def _batches(
     targets: torch.Tensor,
     size: int,
     random: torch.Generator,
-    augment: CameraAugmentation | None,
+    augments: Sequence[Augmentation],
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     shuffled = torch.randperm(len(images), generator=random).to(images.device)
     for chosen in shuffled.split(size):
         batch = images[chosen]
-        yield batch if augment is None else augment(batch), targets[chosen]
+        for augment in augments:
+            batch = augment(batch)
+        yield batch, targets[chosen]
 
 
 def _run_epoch(

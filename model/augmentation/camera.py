@@ -12,6 +12,8 @@ import math
 import torch
 from torch.nn import functional
 
+from hyperhive.model.augmentation.plane import centres, sources
+
 # Each constant is the bound at strength 1. It is 1.5 to 2 times the strength that
 # benchmarks/_scene.py calls an ordinary room. One stop of light, encoded, raises a pixel's level by
 # about a third.
@@ -73,15 +75,11 @@ def _placed(pixels: torch.Tensor, by: list[torch.Tensor], colour: torch.Tensor) 
     height, width = pixels.shape[2:]
     turn, growth, right, down, tilt_x, tilt_y = (each[:, 0] for each in by)
     scale = torch.exp(growth * _GROWTH)
-    cos = torch.cos(turn * _TURN) * scale
-    sin = torch.sin(turn * _TURN) * scale
-    x = _centres(width, pixels.device)
-    y = _centres(height, pixels.device).reshape(-1, 1)
-    # Each sum adds a row to a column: only that sum, and the division, are as large as the images.
+    grid = sources(pixels, turn * _TURN, scale, _SHIFT * right, _SHIFT * down)
+    x = centres(width, pixels.device)
+    y = centres(height, pixels.device).reshape(-1, 1)
     depth = (1 + _KEYSTONE * tilt_x * x) + _KEYSTONE * tilt_y * y
-    grid = pixels.new_empty(len(pixels), height, width, 2)  # torch.stack takes twice as long
-    grid[..., 0] = ((cos * x + _SHIFT * right) - sin * y).div_(depth)
-    grid[..., 1] = ((sin * x + _SHIFT * down) + cos * y).div_(depth)
+    grid.div_(depth.unsqueeze(3))
     # Zeros are the only padding that MPS has in every version of torch. So the wall's colour is
     # subtracted, zero stands for the wall, and the colour is added back.
     pixels.sub_(colour)
@@ -105,14 +103,9 @@ def _lit(pixels: torch.Tensor, by: list[torch.Tensor]) -> torch.Tensor:
     colours = [_WARMTH * warmth, _TINT * tint, -_WARMTH * warmth]
     gains = [torch.exp(_STOPS * stops + colour) for colour in colours]
     gain = torch.cat(gains if pixels.shape[1] == 3 else gains[1:2], dim=1)
-    x = _centres(width, pixels.device)
-    y = _centres(height, pixels.device).reshape(-1, 1)
+    x = centres(width, pixels.device)
+    y = centres(height, pixels.device).reshape(-1, 1)
     light = (1 + _FALL * across * x) + _FALL * along * y
     value = pixels.mul_(gain).mul_(light).clamp_(0, 255)
     # The tone curve v + c v (255 - v) / 255 leaves black and white unchanged.
     return (value * (-_CURVE / 255 * curve)).add_(1 + _CURVE * curve).mul_(value)
-
-
-def _centres(count: int, device: torch.device) -> torch.Tensor:
-    """Return the centres of a row's pixels, from -1 to 1."""
-    return (2 * torch.arange(count, device=device) + 1) / count - 1

@@ -17,7 +17,7 @@ import torch
 
 from hyperhive.common.errors import ConfigError
 from hyperhive.model.config import TrainConfig
-from hyperhive.model.metrics import logits_of
+from hyperhive.model.metrics import logits_of, of_views
 from hyperhive.model.training import TrainingData
 
 _LOGITS = "logits"
@@ -30,9 +30,8 @@ def answers_of(model: torch.nn.Module, config: TrainConfig, data: TrainingData) 
     out are among them: a refit trains on these too.
     """
     images = data.split(replace(config, train_on_all=True)).images
-    logits = logits_of(model, images, data.normalise)
-    if config.views == "mirrored":
-        logits = (logits + logits_of(model, images.flip(3), data.normalise)) / 2
+    views = config.views
+    logits = of_views(lambda seen: logits_of(model, seen, data.normalise), images, views)
     answers: np.ndarray = logits.cpu().numpy()
     return answers
 

@@ -14,13 +14,14 @@ from torch import nn
 
 from hyperhive.common.errors import ConfigError
 from hyperhive.model.augmentation.kinds import Augmentation, augmentations
-from hyperhive.model.config import TrainConfig
+from hyperhive.model.config import TEACHER, TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.learners import Learner, new_learner
 from hyperhive.model.learners.steps import Sgd, Step, steps
 from hyperhive.model.learners.targets import targets_of
 from hyperhive.model.metrics import evaluation, of_views
 from hyperhive.model.networks.lenet import LeNet5
+from hyperhive.model.networks.teacher import TeacherNetwork
 from hyperhive.model.normalise import Normaliser, to_tensor
 
 
@@ -175,11 +176,13 @@ def train(
     return Trained(learner.trained(), epochs)
 
 
-def _initial_model(config: TrainConfig, data: TrainingData) -> LeNet5:
+def _initial_model(config: TrainConfig, data: TrainingData) -> nn.Module:
     """Return a model with weights drawn by the seed; PyTorch's own generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         channels, classes = data.dataset.channels, len(data.dataset.classes)
+        if config.network == TEACHER:
+            return TeacherNetwork(channels, classes).to(data.device)
         model = LeNet5(channels, classes, config.activation, config.pooling)
     return model.to(data.device)
 

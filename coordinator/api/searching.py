@@ -90,14 +90,14 @@ def search(
     """
     _require_usable(train, workers)
     objective = objective_name(train) if workers == 0 else given_name(train)
-    drawn: Any = {"algorithm": algorithm, "seed": seed, "startup": startup, "pruner": pruner}
-    goal: Any = {"metric": metric, "direction": direction, "max_attempts": max_attempts}
-    ends: Any = {"target": target, "max_time": max_time, "patience": patience}
-    rest: Any = {"data": data, "validation": validation, "try_first": try_first, "repeats": repeats}
-    rest["teacher"] = teacher
     chosen = fresh_name(objective, data) if name is None else name
-    plan = plan_of(chosen, objective, space, trials, **drawn, **goal, **ends, **rest)
+    plan = plan_of(chosen, objective, space, trials, **_settings(locals()))
     return _searched(plan, store, train, workers, on_trial_end, progress)
+
+
+def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the arguments of ``search`` that ``plan_of`` takes by name."""
+    return {name: given[name] for name in plan_of.__kwdefaults__ or ()}
 
 
 def _require_usable(train: Any, workers: Any) -> None:

@@ -100,31 +100,13 @@ def coordinator(
     resume it. Ctrl-C stops it; on a terminal it offers to finish. Workers do the training: run
     `hyperhive worker` on every machine that is to help.
     """
+    given = locals()  # the options by name, before anything else is
     from hyperhive.coordinator import session
 
     logging.basicConfig(level=logging.WARNING, handlers=[log_handler()])
+    own = ("when_done", "mongo", "mongod")
     options = session.StudyOptions(
-        file=file,
-        name=name,
-        dataset=dataset,
-        data=data,
-        gray=gray,
-        strict=strict,
-        trials=trials,
-        algorithm=algorithm,
-        space=space,
-        seed=seed,
-        metric=metric,
-        direction=direction,
-        target=target,
-        max_time=max_time,
-        patience=patience,
-        pruner=pruner,
-        repeats=repeats,
-        teacher=teacher,
-        refit=refit,
-        timeout=timeout,
-        models=models,
+        **{name: value for name, value in given.items() if name not in own},
         when_done=runner(when_done),
     )
     if not session.run(options, functools.partial(server, mongo, mongod, begins=True), console):

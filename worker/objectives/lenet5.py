@@ -61,12 +61,11 @@ class LeNet5Objective:
                 raise Stopped from None
             return Outcome(_result(epochs, data.device))
         result = _result(trained.epochs, data.device)
-        if trained.diverged:
-            return Outcome(result)
-        if context.trial.purpose == TEACHER:
+        if context.trial.purpose == TEACHER and not trained.diverged:
             result["parameters"] = sum(each.numel() for each in trained.model.parameters())
             return Outcome(result, pack_answers(answers_of(trained.model, settings, data)))
-        return Outcome(result, pack_weights(trained.model))
+        weights = None if trained.diverged else pack_weights(trained.model)
+        return Outcome(result, weights)
 
     def _teachers_answers(self, sha256: str, context: Context) -> np.ndarray:
         """Return a teacher's answers by their hash: the last trial's, if they are the same."""

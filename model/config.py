@@ -47,7 +47,7 @@ TEACHING: Mapping[str, Any] = {
     "schedule": "one-cycle",
     "batch_size": 64,
     "mirror": True,
-    "shift": 1.0,
+    "shift": 0.5,
     "views": "mirrored",
     "augment": "none",
 }

@@ -46,7 +46,7 @@ WhenDone = Callable[[str, Result], None]
 
 _PLAN_FLAGS = (
     *("name", "trials", "algorithm", "seed", "metric", "direction"),
-    *("pruner", "repeats", "folds"),
+    *("pruner", "repeats", "folds", "teacher"),
 )
 _RULES = ("target", "max_time", "patience")
 
@@ -77,6 +77,7 @@ class StudyOptions:
     pruner: str | None
     repeats: int | None
     folds: int | None
+    teacher: bool | None
     refit: bool
     timeout: float | None
     models: Path

@@ -109,7 +109,7 @@ def run(
             yield found
             return
         yield describe(found)
-        yield from _used(found, options, lambda name: store().datasets.fetch(name), console)
+        yield from _used(found, options, store, console)
 
 
 def _found(options: BestOptions, store: Callable[[], Store]) -> DescribedModel | Text:
@@ -124,13 +124,20 @@ def _found(options: BestOptions, store: Callable[[], Store]) -> DescribedModel |
 
 
 def _used(
-    model: DescribedModel, options: BestOptions, fetch: Callable[[str], bytes], console: Screen
+    model: DescribedModel, options: BestOptions, store: Callable[[], Store], console: Screen
 ) -> Iterator[Text]:
     """Train a model again, and export it; yield what became of that."""
+
+    def fetch(content_hash: str) -> bytes:
+        return store().datasets.fetch(content_hash)
+
+    def fetch_answers(sha256: str) -> bytes:
+        return store().answers(str(model.card.study), sha256)
+
     if options.retrain:
         from hyperhive.coordinator.results.retrained import comparison, retrain
 
-        retrained = retrain(model.packed, model.card, fetch, console)
+        retrained = retrain(model.packed, model.card, fetch, fetch_answers, console)
         yield comparison(model.card, retrained)
         model = replace(model, packed=retrained.packed, card=retrained.card)
     if options.export is not None:

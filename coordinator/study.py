@@ -18,7 +18,15 @@ from hyperhive.coordinator.spaces.search_space import configuration, parameters,
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.trials.draft import NO_PRUNER, Draft
-from hyperhive.store.trials.terms import BASELINE, REFIT, REPEAT, SEARCH, repeat_tid
+from hyperhive.store.trials.terms import (
+    BASELINE,
+    REFIT,
+    REPEAT,
+    SEARCH,
+    TEACHER,
+    TEACHER_TID,
+    repeat_tid,
+)
 from hyperhive.store.trials.trial import Trial
 
 _OF_IMAGES = ("validation",)
@@ -31,11 +39,15 @@ its winner it is to be."""
 
 @dataclass(frozen=True)
 class Study:
-    """A plan and, if its objective is about images, its data set: by hash, with its card."""
+    """A plan and, if its objective is about images, its data set: by hash, with its card.
+
+    ``answers`` is the hash of its teacher's answers, once there are any.
+    """
 
     plan: Plan
     dataset_hash: str | None = None
     dataset_card: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    answers: str | None = None
 
     @classmethod
     def of(cls, plan: Plan, dataset: Dataset | None) -> Study:
@@ -117,10 +129,11 @@ class Study:
         """Return the configuration of a trial with these values of the search space.
 
         It is nested as the space is. A study of images adds what its trials need (``plan.GIVEN``),
-        and LeNet-5's has all of its settings. Raises ``ConfigError`` for what it cannot be trained
-        with.
+        and LeNet-5's has all of its settings, the answers of a teacher among them. Raises
+        ``ConfigError`` for what it cannot be trained with.
         """
-        return self._complete(configuration(self.plan.space, values))
+        taught = self.plan.recipe.taught(self.answers) if self.answers else {}
+        return self._complete({**taught, **configuration(self.plan.space, values)})
 
     def suggested(self, tid: int, vals: Mapping[str, Any]) -> Draft:
         """Return a trial of the search with these values, of the parameters that are active."""
@@ -141,6 +154,20 @@ class Study:
             for each in self.plan.baselines
         ]
 
+    def teacher(self) -> Draft | None:
+        """Return the trial whose answers those of the search learn from, None without a teacher.
+
+        It is trained as they are validated: on the training images that are not held out.
+        """
+        network, recipe = self.plan.teacher_network, self.plan.recipe
+        if network is None or recipe.teaching is None:
+            return None
+        may_mirror = self.dataset_card.get("may_mirror", True)
+        config = {**recipe.teaching, "network": network}
+        if not may_mirror:
+            config.update(mirror=False, views="one")
+        return self.draft(TEACHER, TEACHER_TID, self._complete(config))
+
     def refit(self, winner: Trial) -> Draft | None:
         """Return the trial that trains a winner again on all data, as its result describes it.
 
@@ -149,7 +176,7 @@ class Study:
         changes = refit_of(winner)
         if changes is None:
             return None
-        config = self.plan.recipe.complete({**winner.config, **changes})
+        config = self.plan.recipe.complete({**self._again(winner), **changes})
         return self.draft(REFIT, winner.tid, config, winner.vals)
 
     def repeats(self, trial: Trial) -> list[Draft]:
@@ -162,7 +189,12 @@ class Study:
 
     def _reseeded(self, trial: Trial, tid: int) -> dict[str, Any]:
         has_seed = self.dataset_hash is not None  # otherwise a seed there is a hyperparameter
-        return {**trial.config, **({"seed": self._seed(REPEAT, tid)} if has_seed else {})}
+        return {**self._again(trial), **({"seed": self._seed(REPEAT, tid)} if has_seed else {})}
+
+    def _again(self, trial: Trial) -> dict[str, Any]:
+        """Return a trial's configuration; one that was imported had another teacher's answers."""
+        is_taught = self.answers is not None and "teacher" in trial.config
+        return {**trial.config, **({"teacher": self.answers} if is_taught else {})}
 
     def _seed(self, purpose: str, tid: int) -> int:
         """Return the seed of a trial: the study's, and of a repeat one that comes of both."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping
 
 from hyperhive.common.errors import ConfigError
-from hyperhive.common.values import number
+from hyperhive.common.values import is_sha256, number
 
 LENET5 = "lenet5"
 """The name of the network that every study trains unless it asks for another."""
@@ -41,6 +41,26 @@ THREE_TUNED = {"learning_rate": 0.099, "epochs": 19, "momentum": 0.17}
 70.4 % of the validation images of Simpsons-MNIST in colour, 72.1 % of its test images after the
 refit; one study, ``hyperhive demo --dataset simpsons --trials 30``.
 """
+TEACHER = "teacher"
+"""The name of the network that teaches unless a study asks for another."""
+
+TEACHING: Mapping[str, Any] = {
+    "learning_rate": 0.1,
+    "epochs": 30,
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 5e-4,
+    "schedule": "one-cycle",
+    "batch_size": 64,
+    "mirror": True,
+    "shift": 0.5,
+    "views": "mirrored",
+    "augment": "none",
+}
+"""How a teacher is trained: TODO evidence."""
+
+LEARNING: Mapping[str, Any] = {"teacher_weight": 0.7, "teacher_temperature": 2.0}
+"""How LeNet-5 learns from a teacher unless the search space says otherwise: TODO."""
 
 ON_ALL_DATA = {"train_on_all": True}
 """What a refit changes in the configuration of the trial that it repeats."""
@@ -91,8 +111,8 @@ class TrainConfig:
         folds: validate on each of so many parts of the training split in turn; 0: on one part,
             ``validation_fraction``. There are none where nothing is held out.
         teacher: hash of a teacher's answers, see ``model/teacher.py``; empty: there is none.
-        teacher_weight: share of the loss that compares with the teacher, 0 to 1.
-        teacher_temperature: divides the teacher's logits, > 0.
+        teacher_weight: share of the target that is the teacher's answer, 0 to 1.
+        teacher_temperature: divides the teacher's logits, > 0: above 1 its answer is less sure.
     """
 
     dataset: str
@@ -158,19 +178,23 @@ class TrainConfig:
         self._require_folds()
         temperature = self.teacher_temperature
         _require(temperature > 0, "teacher_temperature must be above 0", temperature)
+        self._require_teacher()
+
+    def _require_teacher(self) -> None:
+        teacher, weight = self.teacher, self.teacher_weight
+        _require(teacher == "" or is_sha256(teacher), "teacher must be a SHA-256", teacher)
+        needed = "teacher_weight and teacher_temperature need a teacher (--teacher)"
+        _require(bool(teacher) or (weight, self.teacher_temperature) == (0, 1), needed, weight)
+        # It would have learned from the images that all folds but the first hold out.
+        _require(not (teacher and self.folds), "a teacher does not go with folds", self.folds)
 
     def _require_folds(self) -> None:
-        folds, given = self.folds, f"folds = {self.folds}"
+        folds = self.folds
         _require(folds == 0 or folds >= 2, "folds must be 0, or 2 or more", folds)
         _require(
             not (folds and self.train_on_all),
             "folds do not go with train_on_all, where no image is held out: set one of them",
-            given,
-        )
-        _require(
-            not (folds and self.teacher),
-            "folds do not go with a teacher, which has learned from images that they hold out",
-            given,
+            f"folds = {folds}",
         )
 
     @classmethod

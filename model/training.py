@@ -15,13 +15,14 @@ from torch import nn
 
 from hyperhive.common.errors import ConfigError
 from hyperhive.model.augmentation.kinds import Augmentation, augmentations
-from hyperhive.model.config import TrainConfig
+from hyperhive.model.config import TEACHER, TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.learners import Learner, new_learner
 from hyperhive.model.learners.steps import Sgd, Step, steps
 from hyperhive.model.learners.targets import targets_of
 from hyperhive.model.metrics import Evaluation, evaluation, of_views
 from hyperhive.model.networks.lenet import LeNet5
+from hyperhive.model.networks.teacher import TeacherNetwork
 from hyperhive.model.normalise import Normaliser, to_tensor
 
 
@@ -211,9 +212,11 @@ def _train(
     return Trained(learner.trained(), epochs)
 
 
-def _initial_model(config: TrainConfig, data: TrainingData) -> LeNet5:
+def _initial_model(config: TrainConfig, data: TrainingData) -> nn.Module:
     """Return a model with random weights, drawn on the CPU."""
     channels, classes = data.dataset.channels, len(data.dataset.classes)
+    if config.network == TEACHER:
+        return TeacherNetwork(channels, classes).to(data.device)
     model = LeNet5(channels, classes, activation=config.activation, pooling=config.pooling)
     return model.to(data.device)
 

@@ -39,6 +39,7 @@ def plan_of(
     pruner: str = NO_PRUNER,
     repeats: int = 0,
     folds: int = 0,
+    teacher: bool | str = False,
 ) -> Plan:
     """Return a plan; its fields say what the arguments mean. Raises ``UsageError``.
 
@@ -70,6 +71,7 @@ def plan_of(
         pruner=pruner,
         repeats=repeats,
         folds=folds,
+        teacher=teacher,
     )
 
 

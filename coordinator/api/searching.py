@@ -58,6 +58,7 @@ def search(
     pruner: str = "none",
     repeats: int = 0,
     folds: int = 0,
+    teacher: bool | str = False,
     on_trial_end: OnTrialEnd | None = None,
     progress: bool = True,
 ) -> Study:
@@ -79,6 +80,7 @@ def search(
         try_first: configurations to run first.
         pruner: ends trials early that are worse than others: ``"none"``, ``"median"``, ``"asha"``.
         repeats: how often each of the best few is run again, under other seeds; the mean decides.
+        teacher: whether LeNet-5 learns from a larger network too, or which: docs/distillation.md.
         on_trial_end: called with the study and each trial, as they end. An error in it ends this
             call; ``study.stop()`` ends the search.
         progress: whether to show the search.
@@ -88,13 +90,14 @@ def search(
     """
     _require_usable(train, workers)
     objective = objective_name(train) if workers == 0 else given_name(train)
-    drawn: Any = {"algorithm": algorithm, "seed": seed, "startup": startup, "pruner": pruner}
-    goal: Any = {"metric": metric, "direction": direction, "max_attempts": max_attempts}
-    ends: Any = {"target": target, "max_time": max_time, "patience": patience, "folds": folds}
-    rest: Any = {"data": data, "validation": validation, "try_first": try_first, "repeats": repeats}
     chosen = fresh_name(objective, data) if name is None else name
-    plan = plan_of(chosen, objective, space, trials, **drawn, **goal, **ends, **rest)
+    plan = plan_of(chosen, objective, space, trials, **_settings(locals()))
     return _searched(plan, store, train, workers, on_trial_end, progress)
+
+
+def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the arguments of ``search`` that ``plan_of`` takes by name."""
+    return {name: given[name] for name in plan_of.__kwdefaults__ or ()}
 
 
 def _require_usable(train: Any, workers: Any) -> None:

@@ -61,6 +61,12 @@ FOLDS = typer.Option(
     help="Validate each trial on so many parts of the training images in turn: as many trainings, "
     "and a surer figure. [0: on a fifth]",
 )
+TEACHER = typer.Option(
+    None,
+    "--teacher/--no-teacher",
+    help="First train a larger network, once; LeNet-5 then learns from its answers too. [no]",
+    show_default=False,
+)
 REFIT = typer.Option(True, help="Train the winner on training and validation data before the test.")
 TIMEOUT = typer.Option(
     None,
@@ -90,6 +96,7 @@ def coordinator(
     pruner: Optional[str] = PRUNER,
     repeats: Optional[int] = REPEATS,
     folds: Optional[int] = FOLDS,
+    teacher: Optional[bool] = TEACHER,
     refit: bool = REFIT,
     timeout: Optional[float] = TIMEOUT,
     models: Path = MODELS,
@@ -103,13 +110,14 @@ def coordinator(
     resume it. Ctrl-C stops it; on a terminal it offers to finish. Workers do the training: run
     `hyperhive worker` on every machine that is to help.
     """
+    given = locals()  # the options by name, before anything else is
     from hyperhive.coordinator import session
 
     logging.basicConfig(level=logging.WARNING, handlers=[log_handler()])
+    own = ("when_done", "mongo", "mongod")
     options = session.StudyOptions(
-        *(file, name, dataset, data, gray, strict, trials, algorithm, space, seed),
-        *(metric, direction, target, max_time, patience, pruner, repeats, folds),
-        *(refit, timeout, models, runner(when_done)),
+        **{name: value for name, value in given.items() if name not in own},
+        when_done=runner(when_done),
     )
     if not session.run(options, functools.partial(server, mongo, mongod, begins=True), console):
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ from hyperhive.coordinator.planning.stop_rules import StopRules
 from hyperhive.coordinator.spaces.known_points import values_of
 from hyperhive.coordinator.spaces.named import CLASSIC
 from hyperhive.coordinator.spaces.search_space import Choice, Fixed, Node, Table
-from hyperhive.model.config import AUGMENTATIONS
+from hyperhive.model.config import AUGMENTATIONS, TEACHER
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.trials.draft import NO_PRUNER, PRUNERS, Goal
 from hyperhive.store.trials.terms import ASK, HYPEROPT, LENET5, REPEATS_END
@@ -57,6 +57,8 @@ class Plan:
         pruner: one of ``PRUNERS``: the rule by which workers end trials early.
         repeats: how often each of the best few is run again, under other seeds, before one is
             chosen. With 0 the best trial of the search is.
+        teacher: the name of a network that is trained first, from whose answers LeNet-5 learns;
+            true for the usual one, false for none.
 
     Raises ``UsageError`` for a value that no study can have.
     """
@@ -82,6 +84,7 @@ class Plan:
     pruner: str = NO_PRUNER
     repeats: int = 0
     folds: int = 0
+    teacher: bool | str = False
 
     def __post_init__(self) -> None:
         require_name(self.name)
@@ -130,7 +133,12 @@ class Plan:
     @property
     def baselines(self) -> Sequence[Baseline]:
         """What its search is compared with, if anything is known of the objective."""
-        return self.recipe.baselines(self.searched)
+        return self.recipe.baselines(self.searched | ({"teacher"} if self.teacher else set()))
+
+    @property
+    def teacher_network(self) -> str | None:
+        """The name of the network that teaches, None without a teacher."""
+        return TEACHER if self.teacher is True else self.teacher or None
 
     @property
     def recipe(self) -> Recipe:
@@ -138,6 +146,12 @@ class Plan:
         return recipe_of(self.objective)
 
     def _require_recipe(self) -> None:
+        is_name = isinstance(self.teacher, (bool, str)) and self.teacher != ""
+        _require(is_name, "teacher must be true, false or the name of a network")
+        _require(
+            not self.teacher or self.recipe.teaching is not None,
+            f"a teacher is for objective {LENET5}, and this study's is {self.objective}: omit it",
+        )
         has_it = self.augment == "none" or "augment" in self.recipe.settings
         _require(
             has_it,
@@ -152,6 +166,10 @@ class Plan:
             f"folds are for objective {LENET5}, and this study's is {self.objective}: omit them",
         )
         _require(
+            not (self.folds and self.teacher),
+            "a teacher and folds exclude each other: it has learned from images that they hold out",
+        )
+        _require(
             not self.folds or self.validation == VALIDATION,
             f"validation and folds exclude each other: each of {self.folds} folds holds out its "
             "part of the training images",
@@ -163,14 +181,15 @@ class Plan:
         )
 
     def _require_space(self) -> None:
-        gives = GIVEN if self.data is not None or self.recipe.needs_images else ()
+        images = GIVEN if self.data is not None or self.recipe.needs_images else ()
+        gives = (*images, *(("teacher",) if self.teacher else ()))
         taken = [name for name in gives if name in self.searched]
         if taken:
             raise UsageError(
-                f"search space, {taken[0]}: a study of images gives its trials {', '.join(GIVEN)}: "
+                f"search space, {taken[0]}: a study of images gives its trials {', '.join(gives)}: "
                 "choose another name"
             )
-        self.recipe.require_space(self.space)
+        self.recipe.require_space(self.space, self.teacher is not False)
 
     def _require_known(self) -> None:
         _require(

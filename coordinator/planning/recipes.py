@@ -6,7 +6,7 @@ configuration that the search space describes, and nothing else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Collection, Mapping, Sequence
 
 from hyperhive.common.errors import ConfigError, UsageError
@@ -51,6 +51,9 @@ class Recipe:
         settings: fields of the plan, and only of this objective's plans, that go into every
             configuration unless the space has them.
         baselines: returns what a search is compared with, given the names of what it searches.
+        teaching: the configuration of a teacher, but for its network; None: the objective learns
+            from none.
+        learning: what is added to the configuration of a trial that learns from one.
         refit: what changes in the winner's configuration when it is trained again on all data,
             where a result does not say so itself. None: only where a result says so.
     """
@@ -61,12 +64,24 @@ class Recipe:
     settings: tuple[str, ...] = ()
     baselines: Callable[[Collection[str]], Sequence[Baseline]] = lambda searched: ()
     refit: Mapping[str, Any] | None = None
+    teaching: Mapping[str, Any] | None = None
+    learning: Mapping[str, Any] = field(default_factory=dict)
 
-    def require_space(self, space: Node) -> None:
-        """Raise ``UsageError`` if the objective's trials cannot have the values of a space."""
+    def taught(self, answers: str) -> dict[str, Any]:
+        """Return what a trial gets that learns from a teacher's answers with this hash."""
+        return {**self.learning, "teacher": answers}
+
+    def require_space(self, space: Node, is_taught: bool = False) -> None:
+        """Raise ``UsageError`` if the objective's trials cannot have the values of a space.
+
+        ``is_taught`` tells whether they learn from a teacher.
+        """
+        given = {**_GIVEN_SAMPLE} if self.needs_images else {}
+        if is_taught:
+            given.update(self.taught(_HASH_SAMPLE))
         for label, sample in samples(space):
             try:
-                self.complete({**_GIVEN_SAMPLE, **sample} if self.needs_images else sample)
+                self.complete({**given, **sample})
             except ConfigError as error:
                 where = "search space" if label is None else f"search space, {label}"
                 raise UsageError(f"{where}: {error}") from error
@@ -74,6 +89,8 @@ class Recipe:
 
 _GIVEN_SAMPLE = {"dataset": ""}
 """What a study of images gives to every trial, as far as a configuration cannot do without it."""
+
+_HASH_SAMPLE = "0" * 64
 
 
 def _of_lenet5(searched: Collection[str]) -> Sequence[Baseline]:
@@ -89,6 +106,8 @@ _RECIPES = {
         settings=("batch_size", "augment", "folds"),
         baselines=_of_lenet5,
         refit={**config.ON_ALL_DATA, "folds": 0},
+        teaching=config.TEACHING,
+        learning=config.LEARNING,
     )
 }
 

@@ -22,12 +22,13 @@ from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.device import choose
+from hyperhive.model.teacher import unpack_answers
 from hyperhive.model.training import Epoch, TrainingData, train
 from hyperhive.store.errors import StoreError
 from hyperhive.worker.device import describe, threads_of_slot, versions
 
 Fetch = Callable[[str], bytes]
-"""Returns the packed data set with a content hash, from the store. Raises ``StoreError``."""
+"""Returns the bytes of a hash from the store. Raises ``StoreError``."""
 
 
 class NotRetrainable(InputError):
@@ -49,7 +50,9 @@ class Retrained:
     labels: int | None = None
 
 
-def retrain(packed: bytes, card: Card, fetch: Fetch, console: Screen) -> Retrained:
+def retrain(
+    packed: bytes, card: Card, fetch: Fetch, fetch_answers: Fetch, console: Screen
+) -> Retrained:
     """Train a model again on this machine's device, as a worker does, and compare the two.
 
     Of a configuration with folds only the first is trained: the weights are of that.
@@ -57,21 +60,22 @@ def retrain(packed: bytes, card: Card, fetch: Fetch, console: Screen) -> Retrain
     Args:
         packed: the model's weights.
         card: theirs.
-        fetch: for a data set that this machine's cache does not have.
+        fetch: for a packed data set that this machine's cache does not have.
+        fetch_answers: for those of the teacher from which the model has learned, if it has.
         console: is told how far the training is.
 
     Raises ``NotRetrainable``, and ``CheckpointError`` for weights that do not fit their card.
     """
     config = _config(card)
-    dataset = _dataset(config, fetch)
     device = choose("auto")
+    data = _data(config, device, fetch, fetch_answers)
     torch.set_num_threads(threads_of_slot(device.type))
     trained_on = {**versions(), "device": describe(device.type)}
     many = counted(config.epochs, "epoch")
     tell(f"training it again for {many} on {in_words(_in_order(trained_on))}", to=console)
     try:
         with _telling(config.epochs, console) as report:
-            trained = train(config, TrainingData(dataset, device), report)
+            trained = train(config, data, report)
     except ConfigError as error:
         raise NotRetrainable(f"the model's card does not fit its data set: {error}") from error
     if trained.diverged:
@@ -83,7 +87,7 @@ def retrain(packed: bytes, card: Card, fetch: Fetch, console: Screen) -> Retrain
     sha256 = hashlib.sha256(again).hexdigest()
     if sha256 == card.weights_sha256:
         return Retrained(again, card)
-    return _compared(packed, card, again, sha256, dataset, trained_on)
+    return _compared(packed, card, again, sha256, data.dataset, trained_on)
 
 
 def _compared(
@@ -131,23 +135,32 @@ def _in_order(trained_on: Mapping[str, str]) -> dict[str, str]:
 
 def _config(card: Card) -> TrainConfig:
     try:
-        config = TrainConfig.from_json(card.config)
+        return TrainConfig.from_json(card.config)
     except ConfigError as error:
         raise NotRetrainable(
             f"the model cannot be trained again, for its card is not one of this hyperhive: {error}"
         ) from error
-    if config.teacher:
-        raise NotRetrainable("the model has learned from a teacher, whose answers are not here")
-    return config
 
 
-def _dataset(config: TrainConfig, fetch: Fetch) -> Dataset:
+def _data(
+    config: TrainConfig, device: torch.device, fetch: Fetch, fetch_answers: Fetch
+) -> TrainingData:
+    """Return what the model was trained on, with its teacher's answers if it had one."""
     try:
-        return DatasetCache().get(config.dataset, fetch)
+        dataset = DatasetCache().get(config.dataset, fetch)
     except StoreError as error:
         raise NotRetrainable(
             "the model cannot be trained again, for its data set is neither on this machine nor in "
             f"the store: {error}"
+        ) from error
+    data = TrainingData(dataset, device)
+    if not config.teacher:
+        return data
+    try:
+        return data.with_answers(unpack_answers(fetch_answers(config.teacher)))
+    except (StoreError, ConfigError) as error:
+        raise NotRetrainable(
+            f"the model cannot be trained again, for it has learned from a teacher: {error}"
         ) from error
 
 

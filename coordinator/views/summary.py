@@ -17,6 +17,7 @@ from hyperhive.coordinator.views.wording import (
     judged,
     on_folds,
     on_test_images,
+    teacher_in_words,
 )
 from hyperhive.model.calibration import CORRECT_KEPT, MEMBERS_KEPT, Calibration, fewest
 from hyperhive.model.card import Card
@@ -42,6 +43,7 @@ class Result:
         why_no_model: a clause, if a study of images has none.
         weights: the file with the weights of a winner that is no model.
         repeated: what the repeats of the best trials gave, the winner's first.
+        teacher: the trial that all others learned from, if there was one.
         again: whether the study had ended before, so that nothing was run now.
     """
 
@@ -58,6 +60,7 @@ class Result:
     why_no_model: str | None = None
     weights: Path | None = None
     repeated: tuple[Repeated, ...] = ()
+    teacher: Trial | None = None
     again: bool = False
 
 
@@ -96,6 +99,8 @@ def summary(result: Result) -> Text:
         lines["pruned"] = result.pruned
     if result.drawn is not None:
         lines["drawn"] = result.drawn
+    if result.teacher is not None:
+        lines["teacher"] = teacher_in_words(result.teacher)
     lines.update(on_folds(result.winner))
     lines.update(repeat_lines(result.repeated))
     if result.card is None or result.folder is None:

@@ -17,7 +17,7 @@ from hyperhive.common.values import number, sequence
 from hyperhive.common.wording import counted, in_words, percent
 from hyperhive.coordinator.views.study_state import StudyState
 from hyperhive.model.interval import wilson_interval
-from hyperhive.store.trials.terms import LENET5, REPEAT, SHARES, Status, is_published
+from hyperhive.store.trials.terms import LENET5, REPEAT, SHARES, TEACHER, Status, is_published
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
@@ -55,12 +55,22 @@ def counts(study: StudyState) -> str:
 def others(study: StudyState) -> str:
     """Return what the trials do that are not of the search: ``the untuned baseline waits``.
 
-    Repeats are counted: ``4 of 9 repeats done, 2 running, 3 waiting``.
+    Repeats are counted: ``4 of 9 repeats done, 2 running, 3 waiting``. A teacher that is done is
+    described.
     """
     states = {Status.NEW: "waits", Status.RUNNING: "runs", Status.ERROR: "failed"}
     single = [trial for trial in study.others if trial.purpose != REPEAT]
     said = [f"{t.title} {states[t.status]}" for t in single if t.status in states]
+    teachers = [t for t in single if t.purpose == TEACHER and t.status is Status.DONE]
+    said += [f"teacher: {teacher_in_words(each)}" for each in teachers]
     return ", ".join(filter(None, (*said, _repeats(study.repeated))))
+
+
+def teacher_in_words(teacher: Trial) -> str:
+    """Return how large a teacher is, and how good: ``427,178 parameters, 86.1 % of ...``."""
+    size = number(teacher.result.get("parameters"))
+    parameters = "" if size is None else f"{size:,.0f} parameters, "
+    return f"{parameters}{percent(teacher.accuracy)} of validation images"
 
 
 def _repeats(trials: Sequence[Trial]) -> str:

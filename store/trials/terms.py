@@ -35,10 +35,16 @@ SEARCH, BASELINE, REFIT, REPEAT = "search", "baseline", "refit", "repeat"
 """What a trial is for: the search, the accuracy without tuning, the winner trained on all data, one
 of the best configurations run again under another seed."""
 
-PURPOSES = (SEARCH, BASELINE, REPEAT, REFIT)
+TEACHER = "teacher"
+"""What the trial is for whose answers the trials of the search learn from."""
+
+PURPOSES = (SEARCH, TEACHER, BASELINE, REPEAT, REFIT)
 
 REPEATS_END = 1000
 """Above every number of a repeat: the tid of repeat 2 of trial 17 is 17002."""
+
+TEACHER_TID = 0
+"""The tid of a study's one trial of purpose TEACHER."""
 
 UNTUNED_TID, USUAL_TID, THREE_TUNED_TID = 0, 1, 2
 """The tids of the trials of purpose BASELINE: see ``hyperhive.model.config``."""

@@ -19,6 +19,7 @@ from hyperhive.store.trials.terms import (
     REPEAT,
     REPEATS_END,
     SEARCH,
+    TEACHER,
     THREE_TUNED_TID,
     USUAL_TID,
     ErrorKind,
@@ -211,6 +212,7 @@ class Trial:
             SEARCH: f"trial {self.tid}",
             BASELINE: _BASELINES.get(self.tid, "the untuned baseline"),
             REFIT: f"the refit of trial {self.tid}",
+            TEACHER: "the teacher",
         }
         if self.purpose == REPEAT:
             tid, number = divmod(self.tid, REPEATS_END)

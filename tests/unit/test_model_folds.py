@@ -54,9 +54,15 @@ def test_a_data_set_that_has_no_folds_says_why() -> None:
         own.validation_split(0.2, 0, folds=2)
 
 
-@pytest.mark.parametrize("without", [{"train_on_all": True}, {"teacher": "a" * 64}])
-def test_what_does_not_go_with_folds_is_refused(without: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        ({"train_on_all": True}, "folds do not go with train_on_all"),
+        ({"teacher": "a" * 64}, "a teacher does not go with folds"),
+    ],
+)
+def test_what_does_not_go_with_folds_is_refused(without: dict[str, Any], said: str) -> None:
     """Where nothing is held out, and where a teacher has seen what is."""
     config = TrainConfig("", 0.1, 1, 0.5, folds=5)
-    with pytest.raises(ConfigError, match=r"folds do not go with .*: folds = 5"):
+    with pytest.raises(ConfigError, match=said):
         dataclasses.replace(config, **without)

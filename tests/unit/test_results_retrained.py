@@ -15,11 +15,18 @@ from support.printed import plain
 
 from hyperhive.common.console import Screen
 from hyperhive.coordinator import stored_model
-from hyperhive.coordinator.results.retrained import NotRetrainable, Retrained, comparison, retrain
+from hyperhive.coordinator.results.retrained import (
+    Fetch,
+    NotRetrainable,
+    Retrained,
+    comparison,
+    retrain,
+)
 from hyperhive.coordinator.stored_model import BestOptions
 from hyperhive.model.card import Card
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.teacher import pack_answers
 from hyperhive.model.training import TrainingData
 from hyperhive.store.errors import NotFound
 
@@ -51,8 +58,12 @@ def fetch(content_hash: str) -> bytes:
     return DATA.pack()
 
 
-def again(packed: bytes, card: Card) -> Retrained:
-    return retrain(packed, card, fetch, SILENT)
+def nowhere(sha256: str) -> bytes:
+    raise NotFound(f"{sha256[:3]} is not in the store")
+
+
+def again(packed: bytes, card: Card, answers: Fetch = nowhere) -> Retrained:
+    return retrain(packed, card, fetch, answers, SILENT)
 
 
 @pytest.mark.parametrize("changed", [{}, {"folds": 3}, {"train_on_all": True}])
@@ -62,6 +73,17 @@ def test_the_same_device_gives_the_same_weights(changed: dict[str, Any]) -> None
     found = again(packed, card)
     assert (found.packed, found.card, found.labels) == (packed, card, None)
     assert card.weights_sha256 in plain(comparison(card, found))
+
+
+def test_what_a_teacher_answered_is_learned_again() -> None:
+    """Its answers come from the store; without them nothing is trained, in a sentence."""
+    answers = np.random.RandomState(0).normal(size=(60, 2)).astype(np.float32)
+    data = TrainingData(DATA, torch.device("cpu")).with_answers(answers)
+    config = TrainConfig(DATA.content_hash, 0.05, 2, 0.9, teacher="a" * 64, teacher_weight=0.5)
+    packed, card = trained(data, config)
+    assert again(packed, card, lambda sha256: pack_answers(answers)).labels is None
+    with pytest.raises(NotRetrainable, match="learned from a teacher: aaa is not in the store"):
+        again(packed, card)
 
 
 def test_other_weights_are_compared_on_the_test_images(tmp_path: Path) -> None:
@@ -103,12 +125,8 @@ def test_what_cannot_be_repeated_is_said_in_a_sentence() -> None:
     strange = dataclasses.replace(card, config={**card.config, "warp": 9})
     with pytest.raises(NotRetrainable, match=r"not one of this hyperhive: unknown keys .*: warp"):
         again(packed, strange)
-
-    def nowhere(content_hash: str) -> bytes:
-        raise NotFound("data set is not in the store")
-
     with pytest.raises(NotRetrainable, match="neither on this machine nor in the store"):
-        retrain(packed, card, nowhere, SILENT)
+        retrain(packed, card, nowhere, nowhere, SILENT)
     wild = dataclasses.replace(card, config={**card.config, "learning_rate": 1e9})
     with pytest.raises(NotRetrainable, match="has diverged here, in epoch 1 of 3"):
         again(packed, wild)

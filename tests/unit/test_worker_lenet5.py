@@ -15,6 +15,10 @@ from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.training import Trained, TrainingData, train
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import LENET5
+from hyperhive.store.trials.trial import Trial
+from hyperhive.store.trials.updates import new_document
 from hyperhive.worker.objectives.api import Context, Stopped
 from hyperhive.worker.objectives.lenet5 import WORST_LOSS, LeNet5Objective
 
@@ -41,8 +45,8 @@ class Bench:
             lambda name: self.asked.append(name) or DATASET,  # type: ignore[func-returns-value]
             lambda progress, seconds: self.reports.append((progress, seconds)),
             lambda: len(self.reports) >= stop_after,
-            None,  # type: ignore[arg-type]  # LeNet-5 uses neither the trial
-            None,  # type: ignore[arg-type]  # nor the store
+            Trial.from_document({"_id": 0, **new_document(Draft("s", 0, {}, {}, LENET5))}),
+            None,  # type: ignore[arg-type]  # LeNet-5 alone uses neither the store
             None,  # type: ignore[arg-type]  # nor saved files
             lambda: prunes,
         )

@@ -6,11 +6,14 @@ import statistics
 from dataclasses import dataclass, field, replace
 from typing import Any, Iterable, Mapping
 
+import numpy as np
 import torch
 
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.config import ON_ALL_DATA, TrainConfig
+from hyperhive.model.teacher import answers_of, pack_answers, unpack_answers
 from hyperhive.model.training import Epoch, TrainingData, TrainingStopped, train
+from hyperhive.store.trials.terms import TEACHER
 from hyperhive.worker.device import describe, versions
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
 
@@ -23,6 +26,7 @@ class LeNet5Objective:
 
     def __init__(self) -> None:
         self._data: TrainingData | None = None
+        self._answers: tuple[str, np.ndarray] | None = None
 
     def __call__(self, config: Mapping[str, Any], context: Context) -> Outcome:
         """Train; the loss is the share of validation images that are misclassified, in 0..1.
@@ -36,6 +40,8 @@ class LeNet5Objective:
         The cost of a trial is its number of epochs in all folds, so the number of the last epoch is
         what is ``done``.
 
+        The trial of a teacher delivers its answers in place of its weights.
+
         Raises ``ConfigError`` for a configuration that no worker can run, ``Stopped`` when
         ``should_stop`` returns true, unless the trial is pruned: then the epochs that it has are
         its result.
@@ -44,14 +50,27 @@ class LeNet5Objective:
         # So a device whose first epoch is slow is known to be slow before that epoch ends.
         context.report({"done": 0}, 0.0)
         data = self._training_data(settings.dataset, context)
+        if settings.teacher:
+            data = data.with_answers(self._teachers_answers(settings.teacher, context))
         course = _Course(settings)
         try:
-            weights = _trained(course, data, context)
+            model = _trained(course, data, context)
         except TrainingStopped:
             if not context.is_pruned():
                 raise Stopped from None
-            weights = None
-        return Outcome(course.result(data.device), weights)
+            return Outcome(course.result(data.device))
+        result = course.result(data.device)
+        if model is not None and context.trial.purpose == TEACHER:
+            result["parameters"] = sum(each.numel() for each in model.parameters())
+            return Outcome(result, pack_answers(answers_of(model, settings, data)))
+        return Outcome(result, None if model is None else pack_weights(model))
+
+    def _teachers_answers(self, sha256: str, context: Context) -> np.ndarray:
+        """Return a teacher's answers by their hash: the last trial's, if they are the same."""
+        if self._answers is None or self._answers[0] != sha256:
+            packed = context.store.answers(context.trial.study, sha256)
+            self._answers = sha256, unpack_answers(packed)
+        return self._answers[1]
 
     def _training_data(self, content_hash: str, context: Context) -> TrainingData:
         """Return the data set on the context's device: the last trial's, if it is the same."""
@@ -64,22 +83,22 @@ class LeNet5Objective:
         return data
 
 
-def _trained(course: _Course, data: TrainingData, context: Context) -> bytes | None:
-    """Train on each fold; return the weights of the first, None if one diverged."""
+def _trained(course: _Course, data: TrainingData, context: Context) -> torch.nn.Module | None:
+    """Train on each fold; return the model of the first, None if one diverged."""
 
     def report(epoch: Epoch) -> None:
         course.add(epoch)
         context.report(course.progress(), epoch.seconds * course.epochs_left)
 
-    weights = None
+    first = None
     for fold in range(course.folds):
         course.begin_fold()
         settings = _of_fold(course.settings, fold)
         trained = train(settings, data, report, context.should_stop, fold)
         if trained.diverged:
             return None
-        weights = weights or pack_weights(trained.model)
-    return weights
+        first = first or trained
+    return None if first is None else first.model
 
 
 def _of_fold(settings: TrainConfig, fold: int) -> TrainConfig:

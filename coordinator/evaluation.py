@@ -15,6 +15,7 @@ from hyperhive.model.augmentation.camera import CameraAugmentation
 from hyperhive.model.calibration import PLAIN, Calibration, calibration_error, require_finite
 from hyperhive.model.card import Card
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.images import reduced
 from hyperhive.model.device import CPU
 from hyperhive.model.membership import MemberStatistics
 from hyperhive.model.metrics import Evaluation, evaluate
@@ -26,7 +27,7 @@ _BATCH = 500
 
 
 def require_usable(packed: bytes, card: Card) -> None:
-    """Raise ``CheckpointError`` unless these weights are those of the card's LeNet-5."""
+    """Raise ``CheckpointError`` unless these weights are those of the card's network."""
     checkpoint.unpack_weights(packed, card, CPU)
 
 
@@ -35,7 +36,7 @@ def judge(packed: bytes, card: Card, dataset: Dataset) -> Evaluation:
     model = checkpoint.unpack_weights(packed, card, CPU)
     images = to_tensor(dataset.test_images, CPU)
     labels = torch.from_numpy(dataset.test_labels)
-    return evaluate(model, images, labels, checkpoint.normaliser(card, CPU))
+    return evaluate(model, images, labels, checkpoint.normaliser(card, CPU), card.views)
 
 
 def with_errors(calibration: Calibration, test: Evaluation, dataset: Dataset) -> Calibration:
@@ -68,6 +69,7 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
         to_tensor(images[held_out], CPU),
         torch.from_numpy(labels[held_out]),
         checkpoint.normaliser(card, CPU),
+        card.views,
     )
     require_finite(evaluation.logits)
     members = _members(_Images(dataset.content_hash, images))
@@ -84,7 +86,7 @@ class _Images:
 
 @functools.lru_cache(maxsize=1)  # all trials of a study have the same images, and it takes seconds
 def _members(training: _Images) -> MemberStatistics:
-    return MemberStatistics.of(seen_by_camera(training.images))
+    return MemberStatistics.of(seen_by_camera(reduced(training.images)))
 
 
 def seen_by_camera(images: np.ndarray) -> np.ndarray:

@@ -23,6 +23,9 @@ _WORDS = {
 
 AUGMENTATIONS = _WORDS["augment"]
 
+OF_LENET5 = {name: _WORDS[name] for name in ("activation", "pooling")}
+"""What only LeNet-5 has, the default first. Weights do not tell it: a card's configuration does."""
+
 UNTUNED = {"learning_rate": 0.001, "epochs": 2, "momentum": 0.0}
 """The hyperparameters of this project before any tuning: the first baseline of a study.
 
@@ -76,6 +79,7 @@ class TrainConfig:
             Hutter, SGDR, arXiv:1608.03983, without restarts); ``one-cycle`` raises it first
             (Smith and Topin, arXiv:1708.07120); ``constant`` keeps it. Cosine gains
             about five points of accuracy on Simpsons-MNIST (``benchmarks/variants.py``).
+            ``model/learners/steps.py`` has the shares.
         seed: decides the initial weights, the order of the images and their augmentation.
         validation_fraction: share of the training split that is held out, 0 < f < 1.
         split_seed: decides which images are held out.
@@ -86,17 +90,20 @@ class TrainConfig:
         activation: of LeNet-5: ``relu``, or the scaled ``tanh`` of 1998.
         pooling: of LeNet-5: ``max``, or the trainable ``average`` of 1998.
         decoupled: learning rate, momentum, weight decay and batch size mean the same whatever the
-            others are, see ``model/learners/steps.py``.
-        nesterov: Nesterov's form of momentum.
-        weight_decay: >= 0; how fast weights shrink.
-        mirror: train on mirror images too.
-        shift: strength of random shifts, 0 (none) to 1.
+            others are; ``model/learners/steps.py`` has the formula and its sources.
+        nesterov: Nesterov's form of momentum, see there; without momentum it changes nothing.
+        weight_decay: >= 0. Decoupled it is the share by which weights shrink in a step with 64
+            images at the highest rate; else a part of the gradient, as in ``torch.optim.SGD``.
+        mirror: train on mirror images too: each image is mirrored in half of all epochs.
+        shift: strength of random shifts, 0 (none) to 1; ``model/augmentation/kinds.py`` has the
+            bounds of this and the next four.
         rotate: the same of rotations.
         scale: the same of changes of size.
         cutout: the same of squares that are cut out.
         colour: the same of changes of light and colour.
         label_smoothing: share of the target that goes to all classes alike, 0 <= s < 1.
-        averaging: weights are averaged over this share of all steps, 0 <= a < 1; 0: they are not.
+        averaging: the model's weights, in validation too, are a moving average over this share of
+            all steps (``model/learners/average.py``), 0 <= a < 1; 0: they are the last step's.
         views: ``mirrored`` averages the logits of an image and of its mirror image.
         folds: validate on each of so many parts of the training split in turn; 0: on one part.
         teacher: hash of a teacher's answers, see ``model/teacher.py``; empty: there is none.
@@ -152,6 +159,12 @@ class TrainConfig:
             "validation_fraction must be between 0 and 1",
             self.validation_fraction,
         )
+        is_plain = all(getattr(self, name) == words[0] for name, words in OF_LENET5.items())
+        _require(
+            self.network == LENET5 or is_plain,
+            f"{' and '.join(OF_LENET5)} are for network {LENET5} only, and the network is",
+            self.network,
+        )
         for name in ("shift", "rotate", "scale", "cutout", "colour", "teacher_weight"):
             value = getattr(self, name)
             _require(0 <= value <= 1, f"{name} must be from 0 to 1", value)
@@ -159,6 +172,11 @@ class TrainConfig:
             value = getattr(self, name)
             _require(0 <= value < 1, f"{name} must be in [0, 1)", value)
         _require(self.weight_decay >= 0, "weight_decay must be 0 or more", self.weight_decay)
+        _require(
+            not self.decoupled or self.weight_decay * self.batch_size < 64,
+            "weight_decay must be below 64 / batch_size where it is decoupled",
+            self.weight_decay,
+        )
         _require(self.folds == 0 or self.folds >= 2, "folds must be 0, or 2 or more", self.folds)
         temperature = self.teacher_temperature
         _require(temperature > 0, "teacher_temperature must be above 0", temperature)

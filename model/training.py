@@ -1,7 +1,8 @@
-"""Training LeNet-5: one plain function over explicit steps."""
+"""Training a network: one plain function over explicit steps."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
@@ -14,14 +15,13 @@ from torch import nn
 
 from hyperhive.common.errors import ConfigError
 from hyperhive.model.augmentation.kinds import Augmentation, augmentations
-from hyperhive.model.config import TEACHER, TrainConfig
+from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.learners import Learner, new_learner
 from hyperhive.model.learners.steps import Sgd, Step, steps
 from hyperhive.model.learners.targets import targets_of
 from hyperhive.model.metrics import evaluation, of_views
-from hyperhive.model.networks.lenet import LeNet5
-from hyperhive.model.networks.teacher import TeacherNetwork
+from hyperhive.model.networks import build, of_lenet5
 from hyperhive.model.normalise import Normaliser, to_tensor
 
 
@@ -140,7 +140,7 @@ def train(
     report: Callable[[Epoch], None] = lambda epoch: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
-    """Train LeNet-5 with SGD and return it; end at the first loss that is not finite.
+    """Train a network with SGD and return it; end at the first loss that is not finite.
 
     The seed decides the initial weights, the order of the images and their augmentation. All of
     them are drawn on the CPU, so they are the same on every device; the resulting weights are the
@@ -152,6 +152,28 @@ def train(
         report: called after each epoch.
         should_stop: called before each batch; ``TrainingStopped`` is raised if it returns True.
     """
+    with _random_numbers_of(config.seed, data.device):
+        return _train(config, data, report, should_stop)
+
+
+@contextlib.contextmanager
+def _random_numbers_of(seed: int, device: torch.device) -> Iterator[None]:
+    """Have the seed decide PyTorch's own generators, for initial weights and dropout.
+
+    They are afterwards as they were before.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def _train(
+    config: TrainConfig,
+    data: TrainingData,
+    report: Callable[[Epoch], None],
+    should_stop: Callable[[], bool],
+) -> Trained:
     split = data.split(config)
     random = torch.Generator().manual_seed(config.seed)
     augments = augmentations(config, data.mean, random)
@@ -177,13 +199,10 @@ def train(
 
 
 def _initial_model(config: TrainConfig, data: TrainingData) -> nn.Module:
-    """Return a model with weights drawn by the seed; PyTorch's own generator stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        channels, classes = data.dataset.channels, len(data.dataset.classes)
-        if config.network == TEACHER:
-            return TeacherNetwork(channels, classes).to(data.device)
-        model = LeNet5(channels, classes, config.activation, config.pooling)
+    """Return a model with random weights, drawn on the CPU."""
+    own, dataset = of_lenet5(config.to_json()), data.dataset
+    classes = len(dataset.classes)
+    model = build(config.network, dataset.channels, classes, dataset.image_size, **own)
     return model.to(data.device)
 
 

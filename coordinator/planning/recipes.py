@@ -74,7 +74,7 @@ _RECIPES = {
         complete=config.complete,
         needs_images=True,
         makes_model=True,
-        settings=("batch_size", "augment"),
+        settings=("batch_size", "augment", "network"),
         baselines={
             "untuned": {**config.UNTUNED, "augment": "none"},
             "usual settings": {**config.USUAL, "augment": "none"},

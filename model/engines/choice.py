@@ -13,7 +13,7 @@ import numpy as np
 from hyperhive.common.errors import CheckpointError, UsageError
 from hyperhive.model.calibration import require_finite
 from hyperhive.model.card import SAFETENSORS, Card
-from hyperhive.model.data.images import SIZE, batches
+from hyperhive.model.data.images import batches
 
 ONNX = ".onnx"
 TORCHSCRIPT = (".pt", ".torchscript")
@@ -34,7 +34,7 @@ class Engine(Protocol):
         """Return float32 logits ``[N, classes]``.
 
         Args:
-            pictures: uint8 ``[N, 28, 28, C]`` from ``images.fit``, N of 1 or more.
+            pictures: uint8 ``[N, S, S, C]`` from ``images.fit``, N of 1 or more.
         """
         ...
 
@@ -80,7 +80,7 @@ def engine_of(packed: bytes, suffix: str, card: Card, device: str) -> Engine:
     Args:
         packed: the file's bytes.
         suffix: the file's suffix.
-        card: the model's card.
+        card: the model's card, whose ``views`` says whether mirror images are looked at too.
         device: where PyTorch computes; OpenCV always computes on the CPU.
 
     Raises ``CheckpointError`` unless the file fits its card, ``ModuleNotFoundError`` if its engine
@@ -99,7 +99,24 @@ def engine_of(packed: bytes, suffix: str, card: Card, device: str) -> Engine:
         make = TorchEngine.from_weights if suffix == SAFETENSORS else TorchEngine.from_torchscript
         engine = make(packed, card, choose(device))
     _require_fitting(engine, card)
-    return engine
+    return engine if card.views == "one" else MirroredEngine(engine)
+
+
+class MirroredEngine:
+    """Looks at each picture twice: as it is, and mirrored; gives the mean of an engine's logits.
+
+    The model's file stays as it is, so every engine and every form of a model can do this.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.name = engine.name
+
+    def run(self, pictures: np.ndarray) -> np.ndarray:
+        """Return logits; see ``Engine.run``."""
+        mirrored = pictures[:, :, ::-1]
+        logits: np.ndarray = (self._engine.run(pictures) + self._engine.run(mirrored)) / 2
+        return logits
 
 
 def differing_labels(reference: Engine, other: Engine, pictures: np.ndarray) -> int:
@@ -108,7 +125,7 @@ def differing_labels(reference: Engine, other: Engine, pictures: np.ndarray) -> 
     Args:
         reference: gives the right labels; ``CheckpointError`` is raised if it gives no numbers.
         other: is compared with it.
-        pictures: uint8 ``[N, 28, 28, C]``.
+        pictures: uint8 ``[N, S, S, C]``.
     """
     differing = 0
     for batch in batches(pictures):
@@ -124,7 +141,7 @@ def _require_fitting(engine: Engine, card: Card) -> None:
 
     This also does the set-up that an engine does in its first computation.
     """
-    logits = engine.run(np.zeros((1, SIZE, SIZE, card.channels), np.uint8))
+    logits = engine.run(card.blank(1))
     if logits.shape != (1, len(card.classes)):
         actual = " x ".join(map(str, logits.shape[1:]))
         raise CheckpointError(

@@ -21,7 +21,9 @@ from hyperhive.model.training import TrainingData, train
 def drawn(channels: int = 3, seed: int = 0, **changes: Any) -> tuple[bytes, Card]:
     """Return random weights of a model with ten classes, and its card."""
     torch.manual_seed(seed)
-    packed = pack_weights(LeNet5(channels, 10))
+    config = changes.get("config", {})
+    parts = {name: config[name] for name in ("activation", "pooling") if name in config}
+    packed = pack_weights(LeNet5(channels, 10, **parts))
     card = Card(
         classes=[f"class {number}" for number in range(10)],
         channels=channels,

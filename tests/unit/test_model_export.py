@@ -68,6 +68,37 @@ def test_every_form_computes_the_same(channels: int, suffix: str, tmp_path: Path
         np.testing.assert_allclose(found, expected[:n], rtol=1e-5, atol=2e-6)
 
 
+def test_both_views_are_the_cards_decision(tmp_path: Path) -> None:
+    """Every engine averages the logits of both views; the exported file stays what it is."""
+    packed, card = drawn()
+    mirrored = dataclasses.replace(card, views="mirrored")
+    some = pictures(3, 30)
+    logits = engine_of(packed, ".safetensors", card, "cpu").run
+    expected = (logits(some) + logits(some[:, :, ::-1])) / 2
+    assert np.abs(expected - logits(some)).max() > 1e-3
+    for suffix in SUFFIXES:
+        export.export(tmp_path / ("a" + suffix), packed, mirrored, some)
+        read, own = model_files.read(tmp_path / ("a" + suffix))
+        found = engine_of(read, suffix, own, "cpu").run(some)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)
+    model = checkpoint.unpack_weights(packed, card, CPU)
+    assert (tmp_path / "a.onnx").read_bytes() == export.to_onnx(model, card)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_parts_of_1998_are_exported(activation: str, tmp_path: Path) -> None:
+    """The card tells which network its weights are of, and OpenCV computes all of its parts."""
+    given = {"activation": activation, "pooling": "average"}
+    packed, card = drawn(config=given)
+    export.export(tmp_path / "a.onnx", packed, card, pictures(3))
+    read, card = model_files.read(tmp_path / "a.onnx")
+    found = engine_of(read, ".onnx", card, "cpu").run(pictures(3))
+    expected = engine_of(packed, ".safetensors", card, "cpu").run(pictures(3))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)
+    with pytest.raises(CheckpointError, match="do not fit their card"):
+        checkpoint.unpack_weights(packed, dataclasses.replace(card, config={}), CPU)
+
+
 def test_onnx_says_what_it_is(tmp_path: Path) -> None:
     """The file names its input and output, leaves their number free, and carries the classes."""
     packed, card = drawn()

@@ -16,6 +16,7 @@ from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import Normaliser
 
 CPU = torch.device("cpu")
+MOMENTUM = Sgd(0.9)
 RATES = (0.05, 0.02, 0.02, 0.01)
 
 
@@ -27,15 +28,17 @@ def pixels(count: int, channels: int) -> torch.Tensor:
     return images
 
 
-def both(channels: int, classes: int) -> list[tuple[LeNet5, AutogradLearner | CpuLearner]]:
+def both(
+    channels: int, classes: int, sgd: Sgd = MOMENTUM
+) -> list[tuple[LeNet5, AutogradLearner | CpuLearner]]:
     """Return the same model twice: one learns by autograd, one by hand."""
     torch.manual_seed(1)
     model = LeNet5(channels, classes)
     normalise = Normaliser([0.5] * channels, [0.25] * channels, CPU)
     mine = copy.deepcopy(model)
     return [
-        (model, AutogradLearner(model, normalise, Sgd(0.9))),
-        (mine, CpuLearner(mine, normalise, Sgd(0.9))),
+        (model, AutogradLearner(model, normalise, sgd)),
+        (mine, CpuLearner(mine, normalise, sgd)),
     ]
 
 
@@ -50,6 +53,52 @@ def test_a_step_is_that_of_autograd(channels: int, count: int) -> None:
         for expected, actual in zip(model.parameters(), mine.parameters()):
             assert torch.allclose(actual, expected, rtol=1e-4, atol=1e-6)
     assert torch.allclose(by_hand.logits(images), autograd.logits(images), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("sgd", "shrink"),
+    [
+        (Sgd(0.9, nesterov=True, weight_decay=0.01), 0.0),
+        (Sgd(0.0, nesterov=True), 0.01),
+        (Sgd(0.9, horizon=2.5), 0.0),
+    ],
+)
+def test_every_option_is_that_of_autograd(sgd: Sgd, shrink: float) -> None:
+    """Nesterov, both kinds of decay, averages and distributions: weights and losses agree."""
+    (_, autograd), (_, by_hand) = both(channels=3, classes=7, sgd=sgd)
+    images = pixels(70, 3)
+    targets = torch.rand(70, 7, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
+    for rate in RATES:
+        loss = autograd.step(images, targets, rate, shrink)
+        assert by_hand.step(images, targets, rate, shrink) == pytest.approx(loss, rel=1e-5)
+    pairs = zip(autograd.trained().parameters(), by_hand.trained().parameters())
+    assert all(torch.allclose(mine, theirs, rtol=1e-4, atol=1e-6) for theirs, mine in pairs)
+    assert torch.allclose(by_hand.logits(images), autograd.logits(images), rtol=1e-3, atol=1e-4)
+
+
+def test_the_average_is_that_of_all_steps() -> None:
+    """Each step counts decay times as much as the next, and the weights before the first do not."""
+    (model, autograd), _ = both(channels=1, classes=2, sgd=Sgd(0.5, horizon=4))
+    images, labels, after = pixels(8, 1), torch.arange(8) % 2, []
+    for rate in RATES:
+        autograd.step(images, labels, rate)
+        after.append(model.features[0].weight.detach().clone())
+    shares = torch.tensor([0.75**age for age in (3, 2, 1, 0)])
+    expected = sum(share * each for share, each in zip(shares / shares.sum(), after))
+    averaged = autograd.trained().features[0].weight
+    assert torch.allclose(averaged, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_an_averaged_network_has_the_buffers_of_the_last_step() -> None:
+    """Batch normalisation's statistics are copied, not averaged once more."""
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(28 * 28), nn.Linear(28 * 28, 2))
+    learner = AutogradLearner(model, Normaliser([0.5], [0.25], CPU), Sgd(0.9, horizon=10))
+    for _ in range(2):
+        learner.step(pixels(8, 1), torch.arange(8) % 2, 0.1)
+    averaged = learner.trained()
+    assert torch.equal(averaged[1].running_mean, model[1].running_mean)
+    assert int(averaged[1].num_batches_tracked) == 2
+    assert not torch.equal(averaged[2].weight, model[2].weight)
 
 
 @pytest.mark.parametrize("rate", [10.0, 1e38])
@@ -75,12 +124,8 @@ def test_augmented_pixels_are_learned_from_as_they_are() -> None:
 
 def test_other_layers_are_trained_by_autograd() -> None:
     """What was written for LeNet-5's layers is not used for a variant of it."""
-
-    class Variant(LeNet5):
-        def __init__(self) -> None:
-            super().__init__(1, 2)
-            self.features[2] = nn.Tanh()
-
     normalise = Normaliser([0.5], [0.25], CPU)
-    assert isinstance(new_learner(Variant(), normalise, Sgd(0.9)), AutogradLearner)
+    for variant in ({"activation": "tanh"}, {"pooling": "average"}):
+        learner = new_learner(LeNet5(1, 2, **variant), normalise, Sgd(0.9))
+        assert isinstance(learner, AutogradLearner)
     assert isinstance(new_learner(LeNet5(1, 2), normalise, Sgd(0.9)), CpuLearner)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
 
 from hyperhive.model.networks.lenet import LeNet5
 
@@ -13,6 +15,26 @@ def test_the_network_has_lenets_parameters(channels: int, parameters: int) -> No
     """With 10 classes LeNet-5 has 61,706 parameters on grey images and 62,006 on colour."""
     model = LeNet5(channels, 10)
     assert sum(weights.numel() for weights in model.parameters()) == parameters
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_papers_pooling_has_a_coefficient_and_a_bias_for_each_map(activation: str) -> None:
+    """12 more parameters in S2 and 32 in S4; untrained it is the plain average."""
+    model = LeNet5(3, 10, activation=activation, pooling="average")
+    assert sum(weights.numel() for weights in model.parameters()) == 62_006 + 12 + 32
+    pooling, maps = model.features[1], torch.randn(2, 6, 28, 28)
+    expected = functional.avg_pool2d(pooling[0](maps), 2)
+    assert torch.allclose(pooling(maps), expected, atol=1e-6)
+
+
+def test_the_papers_activation_keeps_1_and_minus_1() -> None:
+    """Scaled as in the paper, tanh maps 1 to 1 (appendix A), and it is used throughout."""
+    model = LeNet5(1, 2, activation="tanh")
+    squash = model.features[2]
+    assert squash(torch.tensor([1.0, -1.0, 99.0])).tolist() == pytest.approx(
+        [1, -1, 1.7159], abs=1e-4
+    )
+    assert not any(isinstance(layer, nn.ReLU) for layer in model.modules())
 
 
 @pytest.mark.parametrize(("channels", "classes", "images"), [(1, 2, 1), (3, 20, 5)])

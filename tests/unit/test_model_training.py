@@ -18,6 +18,7 @@ from torch.nn import functional
 from hyperhive.model.augmentation.camera import CameraAugmentation
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import digits
+from hyperhive.model.metrics import evaluate
 from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.training import Epoch, Trained, TrainingData, TrainingStopped, train
 
@@ -109,7 +110,15 @@ def test_the_weights_are_those_of_plain_gradient_descent(
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"schedule": "constant"}, {"train_on_all": True}, {"augment": "camera"}]
+    "changes",
+    [
+        {},
+        {"schedule": "constant"},
+        {"train_on_all": True},
+        {"augment": "camera", "mirror": True, "shift": 0.5, "cutout": 0.5, "colour": 0.5},
+        {"rotate": 0.5, "scale": 0.5, "averaging": 0.5, "decoupled": True, "weight_decay": 0.01},
+        {"activation": "tanh", "pooling": "average", "label_smoothing": 0.1, "nesterov": True},
+    ],
 )
 def test_the_same_seed_gives_the_same_weights(changes: dict[str, Any]) -> None:
     """Two runs of one configuration give equal weights, to the last bit."""
@@ -136,6 +145,15 @@ def test_a_trained_models_parameters_have_memory_of_their_own(data: TrainingData
         {"learning_rate": 0.051},
         {"momentum": 0.8},
         {"augment": "camera"},
+        {"schedule": "one-cycle"},
+        {"decoupled": True},
+        {"nesterov": True},
+        {"weight_decay": 0.1},
+        {"mirror": True},
+        {"label_smoothing": 0.1},
+        {"averaging": 0.5},
+        {"activation": "tanh"},
+        {"pooling": "average"},
     ],
 )
 def test_another_configuration_gives_other_weights(
@@ -207,6 +225,20 @@ def test_the_test_split_is_not_touched() -> None:
     one, two = (train(config(), TrainingData(each, CPU)) for each in (dataset, negative))
     assert same(one, two)
     assert [e.validation_loss for e in one.epochs] == [e.validation_loss for e in two.epochs]
+
+
+def test_validation_sees_what_the_configuration_says(data: TrainingData) -> None:
+    """It is that of the delivered model: averaged weights, and both views of each image."""
+    seen = []
+    for changes in ({}, {"views": "mirrored"}, {"views": "mirrored", "averaging": 0.5}):
+        given = config(**changes)
+        trained, split = train(given, data), data.split(given)
+        found = evaluate(
+            trained.model, split.held_images, split.held_labels, data.normalise, given.views
+        )
+        seen.append(trained.epochs[-1].validation_loss)
+        assert found.loss == pytest.approx(seen[-1], rel=1e-4)
+    assert len(set(seen)) == 3
 
 
 def test_a_split_has_every_image_once(data: TrainingData) -> None:

@@ -246,12 +246,13 @@ def require_splittable(dataset: Dataset) -> None:
 def require_networks(plan: Plan, dataset: Dataset) -> None:
     """Raise ``UsageError`` if a network that the study may train cannot be trained on its images.
 
-    Each is made once, which takes PyTorch. LeNet-5 can always be.
+    The teacher is one of them. Each is made once, which takes PyTorch. LeNet-5 can always be.
     """
     if "network" not in plan.recipe.settings:
         return
     chosen = {sample.get("network", plan.network) for _, sample in samples(plan.space)}
-    for name in sorted(chosen - {LENET5}):
+    taught_by = {plan.teacher_network or LENET5}
+    for name in sorted((chosen | taught_by) - {LENET5}):
         build(name, dataset.channels, len(dataset.classes), dataset.image_size)
 
 

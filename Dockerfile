@@ -3,7 +3,7 @@
 FROM python:3.11-slim-bookworm AS worker
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONUNBUFFERED=1
 RUN useradd --create-home --uid 1000 hyperhive
-# The version in constraints.txt. Nothing in the images uses torchvision, so it is not installed.
+# The version in constraints.txt. Only the networks of its name need torchvision: it is not installed.
 ARG TORCH_VERSION=2.15.0
 ARG PIP_EXTRA_INDEX_URL
 RUN pip install "torch==${TORCH_VERSION}"

@@ -1,4 +1,4 @@
-"""Evidence: EVIDENCE
+"""Evidence: EVIDENCE.
 
     python benchmarks/teacher.py [--data simpsons-mnist.zip] [--epochs 40] [--seeds 2]
 

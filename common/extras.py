@@ -1,11 +1,26 @@
-"""Packages that are not installed everywhere."""
+"""Packages that are not installed everywhere, and what installed packages register."""
 
 from __future__ import annotations
 
 import importlib.util
+import sys
+from typing import Any
+
+if sys.version_info >= (3, 10):
+    from importlib.metadata import entry_points
+else:
+    from importlib.metadata import entry_points as _all_entry_points
+
+    def entry_points(group: str) -> Any:
+        """Return the entry points of a group, as the function of Python 3.10 does."""
+        return _all_entry_points().get(group, ())
+
+
+__all__ = ["advice", "entry_points", "require_installed"]
 
 _EXTRAS = {
     "torch": "torch",
+    "torchvision": "torch",
     "cv2": "camera",
     "hyperopt": "coordinator",
     "onnx": "export",

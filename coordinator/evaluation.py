@@ -15,6 +15,7 @@ from hyperhive.model.augmentation.camera import CameraAugmentation
 from hyperhive.model.calibration import PLAIN, Calibration, calibration_error, require_finite
 from hyperhive.model.card import Card
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.images import reduced
 from hyperhive.model.device import CPU
 from hyperhive.model.membership import MemberStatistics
 from hyperhive.model.metrics import Evaluation, evaluate
@@ -26,7 +27,7 @@ _BATCH = 500
 
 
 def require_usable(packed: bytes, card: Card) -> None:
-    """Raise ``CheckpointError`` unless these weights are those of the card's LeNet-5."""
+    """Raise ``CheckpointError`` unless these weights are those of the card's network."""
     checkpoint.unpack_weights(packed, card, CPU)
 
 
@@ -98,7 +99,7 @@ class _Images:
 
 @functools.lru_cache(maxsize=1)  # all trials of a study have the same images, and it takes seconds
 def _members(training: _Images) -> MemberStatistics:
-    return MemberStatistics.of(seen_by_camera(training.images))
+    return MemberStatistics.of(seen_by_camera(reduced(training.images)))
 
 
 def seen_by_camera(images: np.ndarray) -> np.ndarray:

@@ -187,4 +187,4 @@ class ModelMaker:
         try:
             return judge(packed, card, self._dataset)
         except CheckpointError as error:
-            raise NotAModel(f"no LeNet-5 for these images: {error}") from error
+            raise NotAModel(f"no {card.architecture} for these images: {error}") from error

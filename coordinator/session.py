@@ -24,7 +24,7 @@ from hyperhive.coordinator.planning.study_file import read_file
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.spaces.named import named
-from hyperhive.coordinator.study import Study, require_splittable
+from hyperhive.coordinator.study import Study, require_networks, require_splittable
 from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.coordinator.views.summary import Result, summary
@@ -46,7 +46,7 @@ WhenDone = Callable[[str, Result], None]
 
 _PLAN_FLAGS = (
     *("name", "trials", "algorithm", "seed", "metric", "direction"),
-    *("pruner", "repeats", "folds", "teacher"),
+    *("pruner", "repeats", "folds", "teacher", "network"),
 )
 _RULES = ("target", "max_time", "patience")
 
@@ -65,6 +65,7 @@ class StudyOptions:
     data: Path | None
     gray: bool
     strict: bool
+    image_size: int | None
     trials: int | None
     algorithm: str | None
     space: str | None
@@ -78,6 +79,7 @@ class StudyOptions:
     repeats: int | None
     folds: int | None
     teacher: bool | None
+    network: str | None
     refit: bool
     timeout: float | None
     models: Path
@@ -92,6 +94,7 @@ def run(options: StudyOptions, connect: Connect, console: Screen) -> bool:
         request = plan.data
         require_models(options.models / plan.name)
         dataset = loading(lambda progress: load(request, progress), console).dataset
+        require_networks(plan, dataset)
     with StopSignals() as signals, connect() as uri:
         if options.file is not None and is_script(options.file):
             plan = _pinned(plan, options.file, uri)
@@ -146,6 +149,7 @@ def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
             require_installed("torch", "matplotlib")
             require_models(options.models / options.name)
             dataset = DatasetCache().get(study.dataset_hash, store.datasets.fetch)
+            require_networks(study.plan, dataset)
         refit = stored.refits if options.refit is None else options.refit
         resume = "run the same command again and it goes on from here"
         shown = ShownSearch(
@@ -162,11 +166,7 @@ def plan_of(options: StudyOptions) -> Plan:
     if options.file is not None:
         fields = read_script(options.file) if is_script(options.file) else read_file(options.file)
         _require_valid(f"study file {options.file}", fields)
-    if options.dataset is not None or options.data is not None:
-        name = options.dataset or "folder"
-        fields["data"] = DatasetRequest(name, options.data, options.gray, options.strict)
-    elif options.gray or options.strict:
-        raise UsageError("--gray and --strict go with --dataset or --data")
+    fields.update(_data(options, fields.get("data")))
     _require_whole(fields, options)
     for flag in (*_PLAN_FLAGS, *_RULES):
         value = getattr(options, flag)
@@ -180,6 +180,23 @@ def plan_of(options: StudyOptions) -> Plan:
         fields["data"] = replace(fields["data"], seed=fields.get("seed", 0))
     fields.setdefault("name", study_name(_default_name(options.file, fields.get("data"))))
     return Plan(**fields)
+
+
+def _data(options: StudyOptions, in_file: DatasetRequest | None) -> dict[str, DatasetRequest]:
+    """Return the data set that the flags ask for, as a field of a plan, if they ask for one."""
+    request = in_file
+    if options.dataset is not None or options.data is not None:
+        name = options.dataset or "folder"
+        request = DatasetRequest(name, options.data, options.gray, options.strict)
+    elif options.gray or options.strict:
+        raise UsageError("--gray and --strict go with --dataset or --data")
+    if request is None:
+        if options.image_size is not None:
+            raise UsageError("--image-size goes with --dataset, --data, or [dataset] in a file")
+        return {}
+    if options.image_size is not None:
+        request = replace(request, image_size=options.image_size)
+    return {"data": request}
 
 
 def _require_whole(fields: Mapping[str, Any], options: StudyOptions) -> None:

@@ -35,6 +35,7 @@ from hyperhive.model import model_files
 from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.images import SIZE
 from hyperhive.model.model_files import OTHER_WEIGHTS_FILE, WEIGHTS_FILE
 from hyperhive.store.errors import NotFound, StoreError
 from hyperhive.store.store import Store
@@ -232,6 +233,7 @@ def describe(model: DescribedModel) -> Text:
             **repeat_lines(model.repeated),
             "test": on_test_images(card),
             **balanced(card, model.trial),
+            **_size(card),
             "classes": "{}: {}".format(len(card.classes), ", ".join(card.classes)),
             "weights": f"{len(model.packed) / 1000:.0f} kB, SHA-256 {card.weights_sha256}",
         }
@@ -269,6 +271,12 @@ def _export(model: DescribedModel, path: Path, fetch: Callable[[str], bytes]) ->
         f"written: {path} and its card, {model_files.card_file(path)}; same label on all "
         f"{len(images):,} test images"
     )
+
+
+def _size(card: Card) -> dict[str, str]:
+    """Return the size of its images, as a line, if it is not that of LeNet-5."""
+    size = card.image_size
+    return {} if size == SIZE else {"images": f"{size}x{size}"}
 
 
 def _state(card: Card, is_final: bool = True, cancelled: bool = False) -> str:

@@ -14,9 +14,11 @@ from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.recipes import refit_of
 from hyperhive.coordinator.spaces.known_points import values_of
 from hyperhive.coordinator.spaces.parsing import parse
-from hyperhive.coordinator.spaces.search_space import configuration, parameters, to_json
+from hyperhive.coordinator.spaces.search_space import configuration, parameters, samples, to_json
+from hyperhive.model.config import LENET5
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest
+from hyperhive.model.networks import build
 from hyperhive.store.trials.draft import NO_PRUNER, Draft
 from hyperhive.store.trials.terms import (
     BASELINE,
@@ -252,6 +254,19 @@ def require_splittable(dataset: Dataset) -> None:
                 f"class {name} has {count} training image beside its test images: add images of "
                 "it, for a study needs 2 or more, one of them to choose the best trial"
             )
+
+
+def require_networks(plan: Plan, dataset: Dataset) -> None:
+    """Raise ``UsageError`` if a network that the study may train cannot be trained on its images.
+
+    The teacher is one of them. Each is made once, which takes PyTorch. LeNet-5 can always be.
+    """
+    if "network" not in plan.recipe.settings:
+        return
+    chosen = {sample.get("network", plan.network) for _, sample in samples(plan.space)}
+    taught_by = {plan.teacher_network or LENET5}
+    for name in sorted((chosen | taught_by) - {LENET5}):
+        build(name, dataset.channels, len(dataset.classes), dataset.image_size)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from hyperhive.inference.timings import INFER, PREPROCESS, Timings
 from hyperhive.model.calibration import PLAIN, Calibration, Doubt, Thresholds, require_finite
 from hyperhive.model.card import Card
-from hyperhive.model.data.images import SIZE, fit
+from hyperhive.model.data.images import fit
 from hyperhive.model.engines.choice import Engine
 
 TOP = 3
@@ -92,10 +92,14 @@ class _Model:
     calibration: Calibration
 
     def answers(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return probabilities and memberships for uint8 ``[N, 28, 28, C]``."""
+        """Return probabilities and memberships for uint8 ``[N, S, S, C]``."""
         logits = self.engine.run(pictures)
         require_finite(logits)
         return self.calibration.probabilities(logits), self.calibration.membership(pictures)
+
+    def input_of(self, image: np.ndarray) -> np.ndarray:
+        """Return what it sees of a picture, uint8 RGB ``[H, W, 3]``: uint8 ``[S, S, C]``."""
+        return fit(image, self.card.channels, self.card.image_size)
 
 
 class Predictor:
@@ -141,7 +145,7 @@ class Predictor:
         """
         model = self._model  # once: another thread may replace it in the meantime
         with self.timings.measure(PREPROCESS, len(images)):
-            pictures = np.stack([fit(image, model.card.channels) for image in images])
+            pictures = np.stack([model.input_of(image) for image in images])
         with self.timings.measure(INFER, len(images)):
             probabilities, memberships = model.answers(pictures)
         calibration = self._thresholds.replacing(model.calibration)
@@ -160,11 +164,11 @@ class Predictor:
         model = self._model
         height, width = image.shape[:2]
         sides = [int(min(height, width) / times) for times in _ENLARGEMENTS]
-        if min(sides) < SIZE:
+        if min(sides) < model.card.image_size:
             return None
         corners = [((height - side) // 2, (width - side) // 2) for side in sides]
         crops = [image[y : y + side, x : x + side] for side, (y, x) in zip(sides, corners)]
-        pictures = np.stack([fit(crop, model.card.channels) for crop in crops])
+        pictures = np.stack([model.input_of(crop) for crop in crops])
         probabilities, memberships = model.answers(pictures)
         best = int(memberships.argmax())
         calibration = self._thresholds.replacing(model.calibration)
@@ -174,8 +178,8 @@ class Predictor:
         return Closer(_ENLARGEMENTS[best], prediction)
 
     def input_of(self, image: np.ndarray) -> np.ndarray:
-        """Return what the model sees of a picture: uint8 ``[28, 28, channels]``."""
-        return fit(image, self.card.channels)
+        """Return what the model sees of a picture: uint8 ``[S, S, channels]``."""
+        return self._model.input_of(image)
 
 
 def _decide(

@@ -174,7 +174,7 @@ class Calibration:
         like the others.
 
         Args:
-            pictures: uint8 ``[N, 28, 28, C]``, the model's input.
+            pictures: uint8 ``[N, S, S, C]``, the model's input.
         """
         if self.members is None:
             return np.ones(len(pictures), np.float32)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Mapping
 
+import numpy as np
+
 from hyperhive.common.errors import CheckpointError
 from hyperhive.common.values import is_fraction, is_sha256, sequence, whole
 from hyperhive.model.calibration import Calibration
+from hyperhive.model.config import LENET5
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.images import SIZE, is_image_size
 from hyperhive.model.interval import mean_recall
 
 SAFETENSORS = ".safetensors"
@@ -16,7 +20,7 @@ SAFETENSORS = ".safetensors"
 
 _SMALLEST_STD = 1e-9
 
-_OF_LENET5 = {"image_size": 28, "views": "one"}
+_OF_LENET5 = {"image_size": SIZE, "views": "one"}
 """Fields that are written only with other values: the first version had none of them."""
 
 
@@ -48,9 +52,9 @@ class Card:
     trained_on: dict[str, str] | None = None
     calibration: Calibration | None = None
     exports: dict[str, str] = field(default_factory=dict)
-    architecture: str = "lenet5"
+    architecture: str = LENET5
     format: int = 1
-    image_size: int = 28
+    image_size: int = SIZE
     views: str = "one"
 
     @classmethod
@@ -64,8 +68,12 @@ class Card:
             more: further fields; ``dataset`` replaces the data set's own card.
         """
         mean, std = data.normalisation()
-        views = config.get("views", "one")
-        fields = {"dataset": data.card(), "views": views, **more}
+        given = {
+            "architecture": str(config.get("network", LENET5)),
+            "image_size": data.image_size,
+            "views": config.get("views", "one"),
+        }
+        fields = {"dataset": data.card(), **given, **more}
         classes = list(data.classes)
         return cls(classes, data.channels, mean, std, weights_sha256, config=config, **fields)
 
@@ -78,10 +86,9 @@ class Card:
             raise CheckpointError(
                 f"the model's card has missing or unknown fields: {error}"
             ) from error
-        if (card.architecture, card.format) != ("lenet5", 1):
+        if card.format != 1:
             raise CheckpointError(
-                f"the model's card is of architecture {card.architecture!r}, format "
-                f"{card.format!r}: this hyperhive reads 'lenet5', 1"
+                f"the model's card has format {card.format!r}: this hyperhive reads 1"
             )
         card._require_valid()
         if card.calibration is None:
@@ -96,6 +103,8 @@ class Card:
             "a standard deviation for each channel": _is_per_channel(
                 self.std, self.channels, least=_SMALLEST_STD
             ),
+            "the name of a network": isinstance(self.architecture, str),
+            "a valid image size": is_image_size(self.image_size),
             "views that are 'one' or 'mirrored'": self.views in ("one", "mirrored"),
             "a hash of its weights": isinstance(self.weights_sha256, str),
             "a number of channels": type(self.channels) is int,
@@ -110,6 +119,10 @@ class Card:
         for what, is_valid in valid.items():
             if not is_valid:
                 raise CheckpointError(f"the model's card does not have {what}")
+
+    def blank(self, count: int) -> np.ndarray:
+        """Return so many black pictures as the model takes them: uint8 ``[N, S, S, C]``."""
+        return np.zeros((count, self.image_size, self.image_size, self.channels), np.uint8)
 
     @property
     def test_images(self) -> int:

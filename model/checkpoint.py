@@ -1,4 +1,4 @@
-"""LeNet-5's weights as safetensors bytes, which cannot carry code, and back.
+"""A network's weights as safetensors bytes, which cannot carry code, and back.
 
 Weights are trusted only if their hash, size, names, shapes and types agree with their card.
 """
@@ -12,10 +12,10 @@ import safetensors
 import safetensors.numpy
 import torch
 
-from hyperhive.common.errors import CheckpointError
+from hyperhive.common.errors import CheckpointError, ConfigError
 from hyperhive.model.card import Card
 from hyperhive.model.model_files import LARGEST, require_hash
-from hyperhive.model.networks.lenet import LeNet5
+from hyperhive.model.networks import build, of_lenet5
 from hyperhive.model.normalise import Normaliser
 
 
@@ -26,20 +26,24 @@ def pack_weights(model: torch.nn.Module) -> bytes:
     return packed
 
 
-def unpack_weights(packed: bytes, card: Card, device: torch.device) -> LeNet5:
+def unpack_weights(packed: bytes, card: Card, device: torch.device) -> torch.nn.Module:
     """Return the model of a card with these weights, on a device, in evaluation mode.
 
-    Raises ``CheckpointError`` unless hash, size, names, shapes and types agree with the card.
+    Raises ``CheckpointError`` unless hash, size, names, shapes and types agree with the card, and
+    if the card's network cannot be made here. Only installed code makes it, none of the card's.
     """
     if len(packed) > LARGEST:
-        raise CheckpointError(f"weights of {len(packed) >> 20} MB are too large for a LeNet-5")
+        raise CheckpointError(f"weights of {len(packed) >> 20} MB are too large for a model")
     require_hash(packed, card.weights_sha256)
     try:
         arrays = safetensors.numpy.load(packed)
     except (safetensors.SafetensorError, KeyError) as error:
         raise CheckpointError(f"the weights are not a safetensors file: {error}") from error
-    parts = {each: card.config[each] for each in ("activation", "pooling") if each in card.config}
-    model = LeNet5(card.channels, len(card.classes), **parts)
+    try:
+        own = of_lenet5(card.config)
+        model = build(card.architecture, card.channels, len(card.classes), card.image_size, **own)
+    except ConfigError as error:
+        raise CheckpointError(f"no weights fit the model's card: {error}") from error
     _require_same(_signature(arrays), _signature(model.state_dict()))
     model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     return model.to(device).eval()

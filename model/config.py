@@ -23,6 +23,9 @@ _WORDS = {
 
 AUGMENTATIONS = _WORDS["augment"]
 
+OF_LENET5 = {name: _WORDS[name] for name in ("activation", "pooling")}
+"""What only LeNet-5 has, the default first. Weights do not tell it: a card's configuration does."""
+
 UNTUNED = {"learning_rate": 0.001, "epochs": 2, "momentum": 0.0}
 """The hyperparameters of this project before any tuning: the first baseline of a study.
 
@@ -162,6 +165,12 @@ class TrainConfig:
             0 < self.validation_fraction < 1,
             "validation_fraction must be between 0 and 1",
             self.validation_fraction,
+        )
+        is_plain = all(getattr(self, name) == words[0] for name, words in OF_LENET5.items())
+        _require(
+            self.network == LENET5 or is_plain,
+            f"{' and '.join(OF_LENET5)} are for network {LENET5} only, and the network is",
+            self.network,
         )
         for name in ("shift", "rotate", "scale", "cutout", "colour", "teacher_weight"):
             value = getattr(self, name)

@@ -20,7 +20,7 @@ from typing import Any, Mapping
 import numpy as np
 
 from hyperhive.common.values import is_count, is_number
-from hyperhive.model.data.images import batches
+from hyperhive.model.data.images import batches, reduced
 
 STATISTICS = {1: 27, 3: 34}
 """Number of statistics of a picture, by its number of channels."""
@@ -113,7 +113,7 @@ class MemberStatistics:
         return members
 
     def distance(self, pictures: np.ndarray) -> np.ndarray:
-        """Return squared distances, float64 ``[N]``, for uint8 ``[N, 28, 28, C]``."""
+        """Return squared distances, float64 ``[N]``, for uint8 ``[N, S, S, C]``."""
         return self._squared(statistics(pictures))
 
     def share_beyond(self, pictures: np.ndarray) -> np.ndarray:
@@ -141,13 +141,15 @@ class MemberStatistics:
 
 
 def statistics(pictures: np.ndarray) -> np.ndarray:
-    """Return float64 ``[N, 27]`` for grey pictures uint8 ``[N, 28, 28, 1]``, 34 for colour.
+    """Return float64 ``[N, 27]`` for grey pictures uint8 ``[N, S, S, 1]``, 34 for colour.
+
+    They are statistics of the pictures at 28x28, whatever a network sees of them.
 
     They say how steep the picture is (quantiles; means by direction, and of the second difference,
     which is mostly noise), how light, how rich in contrast and in colour, and which of its 4x4
     fields are lighter than the others.
     """
-    return np.concatenate([_statistics(batch) for batch in batches(pictures)])
+    return np.concatenate([_statistics(reduced(batch)) for batch in batches(pictures)])
 
 
 def _statistics(pictures: np.ndarray) -> np.ndarray:

@@ -12,7 +12,8 @@ from torch.nn import functional
 from hyperhive.model.interval import mean_recall
 from hyperhive.model.normalise import Normaliser
 
-_BATCH = 1024
+_PIXELS = 1024 * 28 * 28
+"""Of the images that are computed at once: larger images in smaller batches."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def evaluate(
 
     Args:
         model: takes normalised images, gives logits.
-        images: uint8 ``[N, C, 28, 28]`` on the model's device, N of at least 1.
+        images: uint8 ``[N, C, S, S]`` on the model's device, N of at least 1.
         labels: int64 ``[N]`` on the same device.
         normalise: the normalisation that the model was trained with.
         views: see ``TrainConfig``.
@@ -69,8 +70,9 @@ def logits_of(model: torch.nn.Module, images: torch.Tensor, normalise: Normalise
     """Return logits ``[N, classes]`` of a model in evaluation mode; restore its mode."""
     was_training = model.training
     model.eval()
+    at_once = max(1, _PIXELS // (images.shape[2] * images.shape[3]))
     with torch.no_grad():
-        logits = torch.cat([model(normalise(batch)) for batch in images.split(_BATCH)])
+        logits = torch.cat([model(normalise(batch)) for batch in images.split(at_once)])
     model.train(was_training)
     return logits
 

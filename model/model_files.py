@@ -20,7 +20,7 @@ OTHER_WEIGHTS_FILE = "weights.safetensors"
 """The weights of a study's winner that are no LeNet-5, so that no command of ours reads them."""
 
 LARGEST = 64 << 20
-"""Bytes of the largest file that is read. LeNet-5's weights have 250 kB."""
+"""Bytes of the largest file that is read. LeNet-5's weights have 250 kB, a ResNet-18's 45 MB."""
 
 
 def card_file(path: Path) -> Path:
@@ -37,7 +37,9 @@ def read(path: Path) -> tuple[bytes, Card]:
     require_file(card_file(path))
     try:
         if path.stat().st_size > LARGEST:
-            raise CheckpointError("it is too large to be a LeNet-5")
+            raise CheckpointError(
+                f"it is too large for a model, which has {LARGEST >> 20} MB at most"
+            )
         card = read_card(card_file(path))
         packed = path.read_bytes()
         require_hash(packed, card.sha256(path.suffix))

@@ -1,4 +1,4 @@
-"""Training LeNet-5: one plain function over explicit steps."""
+"""Training a network: one plain function over explicit steps."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from torch import nn
 
 from hyperhive.common.errors import ConfigError
 from hyperhive.model.augmentation.kinds import Augmentation, augmentations
-from hyperhive.model.config import TEACHER, TrainConfig
+from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.learners import Learner, new_learner
 from hyperhive.model.learners.steps import Sgd, Step, steps
 from hyperhive.model.learners.targets import targets_of
 from hyperhive.model.metrics import Evaluation, evaluation, of_views
-from hyperhive.model.networks.lenet import LeNet5
-from hyperhive.model.networks.teacher import TeacherNetwork
+from hyperhive.model.networks import build, of_lenet5
 from hyperhive.model.normalise import Normaliser, to_tensor
 
 
@@ -153,7 +152,7 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     fold: int = 0,
 ) -> Trained:
-    """Train LeNet-5 with SGD and return it; end at the first loss that is not finite.
+    """Train a network with SGD and return it; end at the first loss that is not finite.
 
     The seed decides the initial weights, the order of the images and their augmentation. All of
     them are drawn on the CPU, so they are the same on every device; the resulting weights are the
@@ -214,10 +213,9 @@ def _train(
 
 def _initial_model(config: TrainConfig, data: TrainingData) -> nn.Module:
     """Return a model with random weights, drawn on the CPU."""
-    channels, classes = data.dataset.channels, len(data.dataset.classes)
-    if config.network == TEACHER:
-        return TeacherNetwork(channels, classes).to(data.device)
-    model = LeNet5(channels, classes, activation=config.activation, pooling=config.pooling)
+    own, dataset = of_lenet5(config.to_json()), data.dataset
+    classes = len(dataset.classes)
+    model = build(config.network, dataset.channels, classes, dataset.image_size, **own)
     return model.to(data.device)
 
 

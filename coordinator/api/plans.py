@@ -13,7 +13,10 @@ from hyperhive.coordinator.planning.recipes import recipe_of
 from hyperhive.coordinator.session import loading
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.coordinator.spaces.python_space import from_python
+from hyperhive.coordinator.study import require_networks
+from hyperhive.model.config import LENET5
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.data.images import SIZE
 from hyperhive.model.data.loading import NAMES, DatasetRequest, load
 from hyperhive.store.trials.draft import NO_PRUNER
 
@@ -25,6 +28,8 @@ def plan_of(
     trials: int = 50,
     *,
     data: str | Path | None = None,
+    image_size: int = SIZE,
+    network: str = LENET5,
     validation: float = 0.2,
     algorithm: str = "tpe",
     seed: int = 0,
@@ -55,7 +60,8 @@ def plan_of(
         name=name,
         objective=objective,
         **_space(objective, space),
-        data=None if data is None else _request(data, seed),
+        data=None if data is None else _request(data, seed, image_size),
+        network=network,
         validation=validation,
         trials=trials,
         algorithm=algorithm,
@@ -78,12 +84,17 @@ def plan_of(
 def dataset_of(plan: Plan, console: Screen | None) -> Dataset | None:
     """Load the data set that a plan asks for, if any; raises ``DatasetError``.
 
+    ``UsageError`` is raised for a network that cannot be trained on it.
+
     The console, if there is one, is told what is in it.
     """
     request = plan.data
     if request is None:
         return None
-    return loading(lambda progress: load(request, progress), console or Screen(quiet=True)).dataset
+    screen = console or Screen(quiet=True)
+    dataset = loading(lambda progress: load(request, progress), screen).dataset
+    require_networks(plan, dataset)
+    return dataset
 
 
 def _space(objective: str, space: Any) -> dict[str, Any]:
@@ -100,7 +111,7 @@ def _space(objective: str, space: Any) -> dict[str, Any]:
     return {"space": from_python(space)}
 
 
-def _request(data: str | Path, seed: int) -> DatasetRequest:
+def _request(data: str | Path, seed: int, image_size: int) -> DatasetRequest:
     if data in NAMES and data != "folder":
-        return DatasetRequest(str(data), seed=seed)
-    return DatasetRequest("folder", Path(with_home(str(data))), seed=seed)
+        return DatasetRequest(str(data), seed=seed, image_size=image_size)
+    return DatasetRequest("folder", Path(with_home(str(data))), seed=seed, image_size=image_size)

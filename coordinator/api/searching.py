@@ -41,6 +41,8 @@ def search(
     trials: int = 50,
     *,
     data: str | Path | None = None,
+    image_size: int = 28,
+    network: str = "lenet5",
     validation: float = 0.2,
     name: str | None = None,
     store: str | None = None,
@@ -71,6 +73,7 @@ def search(
             name: ``"classic"``, its default, and ``"robust"``.
         trials: how many configurations to try. docs/studies.md has the settings not listed here.
         data: of a study of images: ``"digits"``, ``"simpsons"``, a folder of class folders, a zip.
+        image_size, network, teacher: the side of its images; what is trained; who teaches it.
         name: of a study to make, resume or extend; by default a new one with a name of its own.
         store: a MongoDB URI or a file with it; by default the server of ``hyperhive coordinator``.
         workers: how many on this machine; by default one per core, or one on a GPU. With 0, those
@@ -80,7 +83,6 @@ def search(
         try_first: configurations to run first.
         pruner: ends trials early that are worse than others: ``"none"``, ``"median"``, ``"asha"``.
         repeats: how often each of the best few is run again, under other seeds; the mean decides.
-        teacher: whether LeNet-5 learns from a larger network too, or which: docs/distillation.md.
         on_trial_end: called with the study and each trial, as they end. An error in it ends this
             call; ``study.stop()`` ends the search.
         progress: whether to show the search.

@@ -19,6 +19,11 @@ NAME = typer.Option(None, help="The study's name. [that of the data set, or of t
 DATASET = typer.Option(None, help="simpsons, simpsons-gray, digits, or folder (with --data).")
 DATA = typer.Option(None, help="A folder or zip file with the images.")
 GRAY = typer.Option(False, "--gray", help="Read a folder's images as grey.")
+IMAGE_SIZE = typer.Option(
+    None,
+    metavar="PIXELS",
+    help="Width and height that all images get, 28 to 224. [28]",
+)
 STRICT = typer.Option(
     False, "--strict", help="Refuse what would be left out, and images that differ in size."
 )
@@ -67,6 +72,12 @@ TEACHER = typer.Option(
     help="First train a larger network, once; LeNet-5 then learns from its answers too. [no]",
     show_default=False,
 )
+NETWORK = typer.Option(
+    None,
+    metavar="NAME",
+    help="What is trained: lenet5, torchvision:resnet18 or another of torchvision's, or a network "
+    "that an installed package registers. [lenet5]",
+)
 REFIT = typer.Option(True, help="Train the winner on training and validation data before the test.")
 TIMEOUT = typer.Option(
     None,
@@ -83,6 +94,7 @@ def coordinator(
     dataset: Optional[str] = DATASET,
     data: Optional[Path] = DATA,
     gray: bool = GRAY,
+    image_size: Optional[int] = IMAGE_SIZE,
     strict: bool = STRICT,
     trials: Optional[int] = TRIALS,
     algorithm: Optional[str] = ALGORITHM,
@@ -97,6 +109,7 @@ def coordinator(
     repeats: Optional[int] = REPEATS,
     folds: Optional[int] = FOLDS,
     teacher: Optional[bool] = TEACHER,
+    network: Optional[str] = NETWORK,
     refit: bool = REFIT,
     timeout: Optional[float] = TIMEOUT,
     models: Path = MODELS,

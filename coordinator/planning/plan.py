@@ -13,6 +13,7 @@ from hyperhive.coordinator.spaces.known_points import values_of
 from hyperhive.coordinator.spaces.named import CLASSIC
 from hyperhive.coordinator.spaces.search_space import Choice, Fixed, Node, Table
 from hyperhive.model.config import AUGMENTATIONS, TEACHER
+from hyperhive.model.config import LENET5 as DEFAULT_NETWORK
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.trials.draft import NO_PRUNER, PRUNERS, Goal
 from hyperhive.store.trials.terms import ASK, HYPEROPT, LENET5, REPEATS_END
@@ -48,6 +49,7 @@ class Plan:
         objective: the name under which workers know what a trial runs.
         space: what is searched.
         augment: how LeNet-5's training images are distorted, see ``TrainConfig``.
+        network: what objective ``lenet5`` trains, see ``hyperhive.model.networks``.
         metric: what makes a trial good, by its name in a result.
         direction: one of ``DIRECTIONS``: whether the metric is to be small or large.
         target: a value of a metric that ends the search, see ``stop_rules``.
@@ -75,6 +77,7 @@ class Plan:
     objective: str = LENET5
     space: Node = CLASSIC
     augment: str = "none"
+    network: str = DEFAULT_NETWORK
     metric: str = "loss"
     direction: str = "minimize"
     target: float | str | None = None
@@ -157,6 +160,13 @@ class Plan:
             has_it,
             f'augment = "{self.augment}" is for objective {LENET5}, and this study\'s is '
             f"{self.objective}: omit it, and --space robust too",
+        )
+        is_named = isinstance(self.network, str) and self.network != ""
+        _require(is_named, "network must be the name of a network")
+        _require(
+            self.network == DEFAULT_NETWORK or "network" in self.recipe.settings,
+            f'network = "{self.network}" is for objective {LENET5}, and this study\'s is '
+            f"{self.objective}: omit it",
         )
 
     def _require_folds(self) -> None:

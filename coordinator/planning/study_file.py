@@ -90,18 +90,19 @@ def _fields(path: Path, tables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _request(path: Path, table: Mapping[str, Any]) -> DatasetRequest:
-    known = {"name", "data", "gray", "strict"}
+    known = {"name", "data", "gray", "strict", "image_size"}
     _refuse_unknown(path, set(table), known, "dataset.")
-    kinds = {"name": str, "data": str, "gray": bool, "strict": bool}
-    words = {str: "a string", bool: "true or false"}
+    kinds = {"name": str, "data": str, "gray": bool, "strict": bool, "image_size": int}
+    words = {str: "a string", bool: "true or false", int: "a whole number"}
     for key, value in table.items():
-        if not isinstance(value, kinds[key]):
+        if type(value) is not kinds[key]:
             raise UsageError(f"dataset.{key} must be {words[kinds[key]]}")
     name = table.get("name")
     if name not in DATASET_NAMES:
         raise UsageError("dataset.name must be one of " + ", ".join(DATASET_NAMES))
     data: Path | None = path.parent / with_home(table["data"]) if "data" in table else None
-    return DatasetRequest(str(name), data, table.get("gray", False), table.get("strict", False))
+    given = {key: table[key] for key in ("gray", "strict", "image_size") if key in table}
+    return DatasetRequest(str(name), data, **given)
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:

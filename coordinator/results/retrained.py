@@ -77,7 +77,7 @@ def retrain(
         with _telling(config.epochs, console) as report:
             trained = train(config, data, report)
     except ConfigError as error:
-        raise NotRetrainable(f"the model's card does not fit its data set: {error}") from error
+        raise NotRetrainable(f"the model's card cannot be followed here: {error}") from error
     if trained.diverged:
         raise NotRetrainable(
             f"training it again has diverged here, in epoch {trained.epochs[-1].number} of "

@@ -80,12 +80,12 @@ def with_inset(picture: Image.Image, seen: np.ndarray) -> Image.Image:
 
     Args:
         picture: RGB.
-        seen: uint8 ``[28, 28, C]``, C of 1 or 3; its pixels stay square.
+        seen: uint8 ``[S, S, C]``, C of 1 or 3; its pixels stay square, unless a third of the
+            picture has fewer than S.
     """
-    factor = max(1, min(picture.size) // 3 // len(seen))
-    inset = pixels(seen).resize(
-        (factor * seen.shape[1], factor * seen.shape[0]), Image.Resampling.NEAREST
-    )
+    third = max(1, min(picture.size) // 3)
+    side = third // len(seen) * len(seen) or third
+    inset = pixels(seen).resize((side, side), Image.Resampling.NEAREST)
     line = 2
     result = picture.copy()
     ImageDraw.Draw(result).rectangle(
@@ -96,7 +96,7 @@ def with_inset(picture: Image.Image, seen: np.ndarray) -> Image.Image:
 
 
 def pixels(seen: np.ndarray) -> Image.Image:
-    """Return the model's input, uint8 ``[28, 28, C]``, as an RGB image of that size."""
+    """Return the model's input, uint8 ``[S, S, C]``, as an RGB image of that size."""
     return Image.fromarray(np.broadcast_to(seen, (*seen.shape[:2], 3)).copy())
 
 

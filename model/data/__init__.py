@@ -1,1 +1,1 @@
-"""Data sets: where they come from, how an image becomes 28x28 pixels, and where copies are kept."""
+"""Data sets: where they come from, how an image becomes a network's input, and their copies."""

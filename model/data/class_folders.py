@@ -11,7 +11,7 @@ import numpy as np
 
 from hyperhive.common.errors import DatasetError
 from hyperhive.model.data.copies import Picture, copy_sentences
-from hyperhive.model.data.dataset import Dataset, stratified_split
+from hyperhive.model.data.dataset import Dataset, require_room, stratified_split
 from hyperhive.model.data.image_tree import ImageTree
 from hyperhive.model.data.images import decode, fit, is_image
 from hyperhive.model.data.left_out import (
@@ -42,7 +42,7 @@ _SPLITS = {
 
 @dataclass(frozen=True)
 class _Part:
-    """Images ``[N, 28, 28, C]``, labels ``[N]`` and paths of class folders."""
+    """Images ``[N, S, S, C]``, labels ``[N]`` and paths of class folders."""
 
     classes: list[str]
     paths: list[PurePosixPath]
@@ -61,13 +61,15 @@ class ClassFolders:
     Args:
         tree: the files.
         channels: 1 to read the images as grey, 3 for colour.
+        size: width and height that the images get, in pixels.
         strict: raise ``DatasetError`` for whatever is left out and for images of different sizes,
             instead of a notice.
     """
 
-    def __init__(self, tree: ImageTree, channels: int, strict: bool) -> None:
+    def __init__(self, tree: ImageTree, channels: int, size: int, strict: bool) -> None:
         self._tree = tree
         self._channels = channels
+        self._size = size
         self._strict = strict
         self._left_out = LeftOut()
         self._in_classes: set[PurePosixPath] = set()
@@ -158,6 +160,8 @@ class ClassFolders:
         folders = {name: class_name(name) for name in self._tree.subfolders(folder)}
         for path in self._files_of(folder):
             by_class[folders[path.relative_to(folder).parts[0]]].append(path)
+        # Before they are read, which could take all memory.
+        require_room(sum(map(len, by_class.values())), self._size, self._channels)
         classes = sorted(set(folders.values()))
         self._check_names(folder, folders, classes)
         paths: list[PurePosixPath] = []
@@ -227,7 +231,7 @@ class ClassFolders:
             self._sizes.setdefault(image.shape[:2], str(path))
             if self._strict and len(self._sizes) > 1:
                 raise DatasetError(f"{self._tree.root}: {self._size_sentence()}")
-            images.append((path, fit(image, self._channels)))
+            images.append((path, fit(image, self._channels, self._size)))
         return images
 
     def _leave_out(self, kind: Kind, path: PurePosixPath, reason: str = "") -> None:

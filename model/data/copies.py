@@ -25,7 +25,7 @@ def copy_sentences(pictures: Iterable[tuple[Picture, np.ndarray]]) -> list[str]:
     """Return a sentence for each way in which the same picture is there more than once.
 
     Args:
-        pictures: with their pixels, uint8 ``[28, 28, C]``.
+        pictures: with their pixels, uint8 ``[S, S, C]``.
     """
     groups: dict[bytes, list[Picture]] = collections.defaultdict(list)
     for picture, pixels in pictures:

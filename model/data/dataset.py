@@ -13,19 +13,23 @@ from typing import Any
 import numpy as np
 
 from hyperhive.common.errors import ConfigError, DatasetError
-from hyperhive.model.data.images import SIZE
+from hyperhive.model.data.images import SIZE, batches, is_image_size
+
+LARGEST = 2 << 30
+"""Bytes of the images of the largest data set. It travels through the store as one file, and a
+worker needs three times that in memory. 10,000 images in colour of 224x224 have 1.5 GB."""
 
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images of 28x28 pixels in a training split and a test split.
+    """Square images in a training split and a test split.
 
-    Images are uint8 ``[N, 28, 28, C]`` with C of 1 or 3. Labels are int64 ``[N]``; they index
-    ``classes``. The last ``validation`` training images are those that a trial is validated on; if
-    it is 0, each study chooses its own. Raises ``DatasetError`` if an array differs from that, or
-    if a class has no image.
+    Images are uint8 ``[N, S, S, C]`` with S from 28 to 224 and C of 1 or 3. Labels are int64
+    ``[N]``; they index ``classes``. The last ``validation`` training images are those that a trial
+    is validated on; if it is 0, each study chooses its own. Raises ``DatasetError`` if an array
+    differs from that, if a class has no image, or if the images are more than ``LARGEST``.
     """
 
     name: str
@@ -39,8 +43,9 @@ class Dataset:
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
             raise DatasetError(f"a data set needs two or more classes, not {self.classes}")
-        if self.train_images.shape[3:] != self.test_images.shape[3:]:
-            raise DatasetError("training and test images have different numbers of channels")
+        if self.train_images.shape[1:] != self.test_images.shape[1:]:
+            raise DatasetError("training and test images have different sizes or channels")
+        require_room(len(self.train_images) + len(self.test_images), self.image_size, self.channels)
         _require_split("training", self.train_images, self.train_labels, len(self.classes))
         _require_split("test", self.test_images, self.test_labels, len(self.classes))
         if not 0 <= self.validation < len(self.train_labels):
@@ -54,6 +59,11 @@ class Dataset:
     def channels(self) -> int:
         """Number of channels: 1 for grey, 3 for colour."""
         return int(self.train_images.shape[3])
+
+    @property
+    def image_size(self) -> int:
+        """Width and height of the images in pixels."""
+        return int(self.train_images.shape[1])
 
     @functools.cached_property
     def content_hash(self) -> str:
@@ -76,19 +86,28 @@ class Dataset:
 
     def normalisation(self) -> tuple[list[float], list[float]]:
         """Return mean and standard deviation of each channel of the training images, in 0..1."""
-        pixels = self.train_images.reshape(-1, self.channels) / 255.0
+        levels = np.arange(256) / 255.0
+        counts = np.zeros((self.channels, 256))
+        for batch in batches(self.train_images):  # all at once would be 8 times as large
+            for channel in range(self.channels):
+                counts[channel] += np.bincount(batch[..., channel].ravel(), minlength=256)
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        mean = shares @ levels
+        variance = (shares * (levels - mean[:, None]) ** 2).sum(axis=1)
         # A channel that never varies would divide by zero.
-        return pixels.mean(axis=0).tolist(), np.maximum(pixels.std(axis=0), 1e-6).tolist()
+        return mean.tolist(), np.maximum(np.sqrt(variance), 1e-6).tolist()
 
     def card(self) -> dict[str, Any]:
         """Return a description of the data set for people, as plain JSON."""
-        card = {
+        card: dict[str, Any] = {
             "name": self.name,
             "classes": list(self.classes),
             "channels": self.channels,
             "train": len(self.train_images),
             "test": len(self.test_images),
         }
+        if self.image_size != SIZE:
+            card["image_size"] = self.image_size
         return {**card, "validation": self.validation} if self.validation else card
 
     def validation_split(
@@ -158,10 +177,29 @@ class Dataset:
         return indices[: -self.validation], indices[-self.validation :]
 
 
+def require_room(count: int, size: int, channels: int) -> None:
+    """Raise ``DatasetError`` if so many images are more than a data set may have.
+
+    Args:
+        count: number of images.
+        size: their width and height in pixels.
+        channels: 1 for grey, 3 for colour.
+    """
+    if count * size * size * channels <= LARGEST:
+        return
+    fitting = int((LARGEST / (count * channels)) ** 0.5)
+    cure = f"choose --image-size {fitting} or less" if fitting >= SIZE else "use fewer images"
+    raise DatasetError(
+        f"{count:,} images of {size}x{size} have {count * size * size * channels / 2**30:.1f} GB, "
+        f"and a data set may have {LARGEST >> 30}: {cure}"
+    )
+
+
 def _require_split(split: str, images: np.ndarray, labels: np.ndarray, classes: int) -> None:
     """Raise ``DatasetError`` unless images and labels are as ``Dataset`` describes them."""
     shape = images.shape
-    if images.dtype != np.uint8 or shape[1:3] != (SIZE, SIZE) or shape[3:] not in ((1,), (3,)):
+    is_square = shape[1:2] == shape[2:3] and is_image_size(*shape[1:2] or (0,))
+    if images.dtype != np.uint8 or not is_square or shape[3:] not in ((1,), (3,)):
         raise DatasetError(f"{split} images are {images.dtype} {shape}")
     if labels.dtype != np.int64 or labels.shape != shape[:1]:
         raise DatasetError(f"{split} labels are {labels.dtype} {labels.shape}")

@@ -1,4 +1,4 @@
-"""From any image to the network's 28x28 pixels, in the same way for training and for cameras."""
+"""From any image to a network's input, in the same way for training and for cameras."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import os
 import threading
 import warnings
 from pathlib import PurePath
-from typing import Iterator
+from typing import Any, Iterator
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -18,9 +18,13 @@ from PIL import Image, UnidentifiedImageError
 from hyperhive.common.errors import DatasetError
 
 SIZE = 28
-"""Width and height of the network's input, in pixels."""
+"""Width and height of the network's input in pixels, unless another is asked for."""
 
-_BATCH = 256
+LARGEST_SIZE = 224
+"""The largest width and height that can be asked for: that of torchvision's networks."""
+
+_PIXELS = 256 * SIZE * SIZE
+"""Of the images that are computed at once."""
 
 _REDUCING_GAP = 4.0
 """Large squares are first averaged over whole pixels, down to 4 times the final size or more. For a
@@ -94,8 +98,13 @@ def decode(data: bytes) -> np.ndarray:
         raise DatasetError(str(error) or type(error).__name__) from error
 
 
-def fit(image: np.ndarray, channels: int) -> np.ndarray:
-    """Return the centred square of an image at the network's size: uint8 ``[28, 28, channels]``.
+def is_image_size(value: Any) -> bool:
+    """Return whether a network's input may have this side: a whole number from 28 to 224."""
+    return type(value) is int and SIZE <= value <= LARGEST_SIZE
+
+
+def fit(image: np.ndarray, channels: int, size: int = SIZE) -> np.ndarray:
+    """Return the centred square of an image at the network's size: uint8 ``[S, S, channels]``.
 
     Downsampling is antialiased (Pillow's filters widen with the scale); otherwise every 17th pixel
     of a camera's 640x480 frame would reach the network. Of Pillow's filters, Lanczos recovers
@@ -105,22 +114,38 @@ def fit(image: np.ndarray, channels: int) -> np.ndarray:
     Args:
         image: uint8 RGB ``[H, W, 3]``.
         channels: 1 for grey, 3 for colour.
+        size: the side S of the network's input.
     """
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = Image.fromarray(image[top : top + side, left : left + side])
-    if side != SIZE:
-        square = square.resize((SIZE, SIZE), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
+    if side != size:
+        square = square.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
     return np.asarray(square if channels == 3 else square.convert("L")).reshape(
-        SIZE, SIZE, channels
+        size, size, channels
     )
 
 
+def reduced(pictures: np.ndarray) -> np.ndarray:
+    """Return a network's input at 28x28, by the filter of ``fit``: uint8 ``[N, 28, 28, C]``.
+
+    Args:
+        pictures: uint8 ``[N, S, S, C]``; with S of 28 they are returned as they are.
+    """
+    if pictures.shape[1] == SIZE:
+        return pictures
+    channels = pictures.shape[3]
+    # ``fit`` takes colour; of three equal channels the luma is the channel itself.
+    colour = (np.broadcast_to(picture, (*picture.shape[:2], 3)) for picture in pictures)
+    return np.stack([fit(np.ascontiguousarray(picture), channels) for picture in colour])
+
+
 def batches(images: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield slices of at most 256 images: computing with all at once could exhaust the memory."""
-    for start in range(0, len(images), _BATCH):
-        yield images[start : start + _BATCH]
+    """Yield slices of 256 images of 28x28, or fewer larger ones, so that the memory suffices."""
+    at_once = max(1, _PIXELS // (images.shape[1] * images.shape[2]))
+    for start in range(0, len(images), at_once):
+        yield images[start : start + at_once]
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -22,7 +22,7 @@ from hyperhive.model.data.class_folders import (
 from hyperhive.model.data.dataset import Dataset, stratified_split
 from hyperhive.model.data.download import Progress, simpsons_archive
 from hyperhive.model.data.image_tree import ImageTree
-from hyperhive.model.data.images import fit
+from hyperhive.model.data.images import LARGEST_SIZE, SIZE, fit, is_image_size
 
 NAMES = ("simpsons", "simpsons-gray", "digits", "folder")
 """``load`` reads each. The commands' ``--help`` and docs/studies.md list them too."""
@@ -41,6 +41,9 @@ class DatasetRequest:
         strict: raise ``DatasetError`` for whatever is left out and for images of different sizes,
             instead of a notice.
         seed: decides the test split of a folder that has none.
+        image_size: width and height that all images get, in pixels, 28 to 224.
+
+    Raises ``UsageError`` for another size.
     """
 
     name: str
@@ -48,6 +51,14 @@ class DatasetRequest:
     gray: bool = False
     strict: bool = False
     seed: int = 0
+    image_size: int = SIZE
+
+    def __post_init__(self) -> None:
+        if not is_image_size(self.image_size):
+            raise UsageError(
+                f"image_size must be a whole number from {SIZE} to {LARGEST_SIZE}, not "
+                f"{self.image_size!r:.60}"
+            )
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class LoadedDataset:
     def contents(self) -> list[str]:
         """Return lines that say what will be trained on: classes, and images in each split."""
         dataset = self.dataset
-        classes = dataset.classes
+        classes, size = dataset.classes, dataset.image_size
         own = len(dataset.train_labels) - dataset.validation
         splits = {TRAIN: dataset.train_labels[:own], TEST: dataset.test_labels}
         if dataset.validation:
@@ -77,7 +88,8 @@ class LoadedDataset:
         rest = range(_LISTED_AT_MOST, len(classes))
         return [
             f"data set {dataset.name}: {len(classes):,} classes, {images:,} images in "
-            + ("colour" if dataset.channels == 3 else "grey"),
+            + ("colour" if dataset.channels == 3 else "grey")
+            + ("" if size == SIZE else f" of {size}x{size}"),
             *(
                 f"  {name}: " + ", ".join(f"{c[label]:,} {split}" for split, c in counts.items())
                 for label, name in enumerate(classes[:_LISTED_AT_MOST])
@@ -101,7 +113,7 @@ def load(request: DatasetRequest, progress: Progress) -> LoadedDataset:
     if request.name == "digits":
         if request.data is not None:
             raise UsageError("the digits come with scikit-learn: omit --data")
-        return LoadedDataset(digits(), (f"splits: {CUT}",))
+        return LoadedDataset(digits(request.image_size), (f"splits: {CUT}",))
     if request.name == "folder":
         if request.data is None:
             raise UsageError("--dataset folder needs --data PATH: a folder of class folders")
@@ -117,14 +129,16 @@ def looks_like_simpsons(data: Path) -> bool:
         return _find_simpsons_root(tree, "simpsons") is not None
 
 
-def digits() -> Dataset:
-    """Return scikit-learn's digits (1,797 grey images, 8x8), enlarged to 28x28 and split 80:20."""
+def digits(image_size: int = SIZE) -> Dataset:
+    """Return scikit-learn's digits (1,797 grey images, 8x8), enlarged and split 80:20."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     # The 17 grey levels 0 to 16 are spread over a byte.
     pixels = np.clip(np.round(bunch.images * (255 / 16)), 0, 255).astype(np.uint8)
-    images = np.stack([fit(np.repeat(image[..., None], 3, axis=2), 1) for image in pixels])
+    images = np.stack(
+        [fit(np.repeat(image[..., None], 3, axis=2), 1, image_size) for image in pixels]
+    )
     labels = bunch.target.astype(np.int64)
     train, test = stratified_split(labels, TEST_FRACTION, seed=0)
     classes = tuple(str(digit) for digit in range(10))
@@ -135,7 +149,7 @@ def _read(
     tree: ImageTree, root: PurePosixPath, name: str, request: DatasetRequest
 ) -> LoadedDataset:
     channels = 1 if request.gray or request.name == "simpsons-gray" else 3
-    reader = ClassFolders(tree, channels, request.strict)
+    reader = ClassFolders(tree, channels, request.image_size, request.strict)
     dataset = reader.read(root, name, request.seed)
     return LoadedDataset(dataset, reader.details(root), reader.notices())
 

@@ -13,7 +13,7 @@ import numpy as np
 from hyperhive.common.errors import CheckpointError, UsageError
 from hyperhive.model.calibration import require_finite
 from hyperhive.model.card import SAFETENSORS, Card
-from hyperhive.model.data.images import SIZE, batches
+from hyperhive.model.data.images import batches
 
 ONNX = ".onnx"
 TORCHSCRIPT = (".pt", ".torchscript")
@@ -34,7 +34,7 @@ class Engine(Protocol):
         """Return float32 logits ``[N, classes]``.
 
         Args:
-            pictures: uint8 ``[N, 28, 28, C]`` from ``images.fit``, N of 1 or more.
+            pictures: uint8 ``[N, S, S, C]`` from ``images.fit``, N of 1 or more.
         """
         ...
 
@@ -125,7 +125,7 @@ def differing_labels(reference: Engine, other: Engine, pictures: np.ndarray) -> 
     Args:
         reference: gives the right labels; ``CheckpointError`` is raised if it gives no numbers.
         other: is compared with it.
-        pictures: uint8 ``[N, 28, 28, C]``.
+        pictures: uint8 ``[N, S, S, C]``.
     """
     differing = 0
     for batch in batches(pictures):
@@ -141,7 +141,7 @@ def _require_fitting(engine: Engine, card: Card) -> None:
 
     This also does the set-up that an engine does in its first computation.
     """
-    logits = engine.run(np.zeros((1, SIZE, SIZE, card.channels), np.uint8))
+    logits = engine.run(card.blank(1))
     if logits.shape != (1, len(card.classes)):
         actual = " x ".join(map(str, logits.shape[1:]))
         raise CheckpointError(

@@ -8,19 +8,18 @@ import torch
 from torch import nn
 
 from hyperhive.model.card import Card
-from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import scale_and_shift
 
 
 class DeployedModel(nn.Module):
-    """LeNet-5 with its normalisation inside, so that no caller can forget it.
+    """A network with its normalisation inside, so that no caller can forget it.
 
     Args:
         model: on a CPU.
         card: the card of that model, with its normalisation.
     """
 
-    def __init__(self, model: LeNet5, card: Card) -> None:
+    def __init__(self, model: nn.Module, card: Card) -> None:
         super().__init__()
         self.normalise = _normalisation(card.mean, card.std)
         self.model = model
@@ -30,7 +29,7 @@ class DeployedModel(nn.Module):
         """Return logits ``[N, classes]``.
 
         Args:
-            pixels: float32 ``[N, C, 28, 28]``, RGB or grey, from 0 to 255.
+            pixels: float32 ``[N, C, S, S]``, RGB or grey, from 0 to 255.
         """
         logits: torch.Tensor = self.model(self.normalise(pixels))
         return logits

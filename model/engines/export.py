@@ -23,7 +23,6 @@ from hyperhive.common.errors import CheckpointError, InputError, UsageError
 from hyperhive.model import model_files
 from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.checkpoint import unpack_weights
-from hyperhive.model.data.images import SIZE
 from hyperhive.model.device import CPU
 from hyperhive.model.engines.choice import (
     ONNX,
@@ -34,7 +33,6 @@ from hyperhive.model.engines.choice import (
 )
 from hyperhive.model.engines.deployed import DeployedModel
 from hyperhive.model.engines.torch_engine import without_deprecations
-from hyperhive.model.networks.lenet import LeNet5
 
 OPSET = 11
 """The opset of ONNX 1.6, from 2019, for devices with an OpenCV of that age."""
@@ -66,7 +64,7 @@ def export(path: Path, packed: bytes, card: Card, pictures: np.ndarray | None = 
         path: see ``require_path``.
         packed: the model's weights, the bytes of a safetensors file.
         card: the card of these weights.
-        pictures: uint8 ``[N, 28, 28, C]``, N of 1 or more. Both forms must give the same label to
+        pictures: uint8 ``[N, S, S, C]``, N of 1 or more. Both forms must give the same label to
             each. They are needed only if ``is_compared``.
     """
     _require_free(path, card)
@@ -88,7 +86,7 @@ def export(path: Path, packed: bytes, card: Card, pictures: np.ndarray | None = 
     model_files.write(path, exported, card)
 
 
-def to_torchscript(model: LeNet5, card: Card) -> bytes:
+def to_torchscript(model: torch.nn.Module, card: Card) -> bytes:
     """Return a model as TorchScript, which older versions of PyTorch can read too."""
     packed = io.BytesIO()
     with without_deprecations():
@@ -96,7 +94,7 @@ def to_torchscript(model: LeNet5, card: Card) -> bytes:
     return packed.getvalue()
 
 
-def to_onnx(model: LeNet5, card: Card) -> bytes:
+def to_onnx(model: torch.nn.Module, card: Card) -> bytes:
     """Return a model as ONNX, for ``cv2.dnn``.
 
     Its input is called ``pixels``, its output ``logits``; N is free. Its metadata has the class
@@ -124,7 +122,7 @@ def to_onnx(model: LeNet5, card: Card) -> bytes:
     return packed
 
 
-_MAKERS: dict[str, Callable[[LeNet5, Card], bytes]] = {
+_MAKERS: dict[str, Callable[[torch.nn.Module, Card], bytes]] = {
     ONNX: to_onnx,
     **dict.fromkeys(TORCHSCRIPT, to_torchscript),
 }
@@ -152,7 +150,7 @@ def _require_free(path: Path, card: Card) -> None:
 
 
 def _example(card: Card) -> torch.Tensor:
-    return torch.zeros(2, card.channels, SIZE, SIZE)
+    return torch.zeros(2, card.channels, card.image_size, card.image_size)
 
 
 def _plain_exporter() -> dict[str, Any]:

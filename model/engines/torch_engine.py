@@ -13,7 +13,6 @@ import torch
 from hyperhive.common.errors import CheckpointError, DeviceError
 from hyperhive.model.card import Card
 from hyperhive.model.checkpoint import unpack_weights
-from hyperhive.model.data.images import SIZE
 from hyperhive.model.device import CPU
 from hyperhive.model.engines.deployed import DeployedModel
 from hyperhive.model.normalise import to_tensor
@@ -54,7 +53,7 @@ class TorchEngine:
                 "is not newer"
             ) from error
         try:
-            engine._compute(np.zeros((1, SIZE, SIZE, card.channels), np.uint8))
+            engine._compute(card.blank(1))
         except (RuntimeError, AttributeError) as error:  # the program is another network
             raise CheckpointError(
                 f"PyTorch cannot run it: {str(error).strip().splitlines()[-1]}"

@@ -6,6 +6,7 @@ from typing import Union
 
 from torch import nn
 
+from hyperhive.model.data.images import SIZE
 from hyperhive.model.learners.autograd import AutogradLearner
 from hyperhive.model.learners.cpu import CpuLearner
 from hyperhive.model.learners.steps import Sgd
@@ -18,6 +19,7 @@ Learner = Union[AutogradLearner, CpuLearner]
 def new_learner(model: nn.Module, normalise: Normaliser, sgd: Sgd) -> Learner:
     """Return what trains a model with SGD on the device that it is on."""
     is_on_cpu = next(model.parameters()).device.type == "cpu"
-    if is_on_cpu and type(model) is LeNet5 and model.is_modern:
+    # The maps of larger images do not stay in a core's cache.
+    if is_on_cpu and type(model) is LeNet5 and model.is_modern and model.image_size == SIZE:
         return CpuLearner(model, normalise, sgd)
     return AutogradLearner(model, normalise, sgd)

@@ -39,6 +39,9 @@ class AutogradLearner:
         self, images: torch.Tensor, targets: torch.Tensor, rate: float, shrink: float = 0.0
     ) -> float:
         """Take a step of SGD; see ``CpuLearner.step``."""
+        # BatchNorm cannot compute the variance of a last batch of one image: it is normalised as in
+        # validation, by the running statistics.
+        self._model.train(len(images) > 1)
         loss = functional.cross_entropy(self._model(self._normalise(images)), targets)
         self._sgd.param_groups[0]["lr"] = rate
         self._sgd.zero_grad()

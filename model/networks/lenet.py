@@ -11,6 +11,8 @@ from typing import Callable
 import torch
 from torch import nn
 
+from hyperhive.model.data.images import SIZE
+
 
 class ScaledTanh(nn.Module):
     """The paper's squashing function, 1.7159 tanh(2/3 x): appendix A, equation 21."""
@@ -24,7 +26,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "tanh": Sca
 
 
 class LeNet5(nn.Module):
-    """LeNet-5 for 28x28 images.
+    """LeNet-5 for 28x28 images, or larger ones.
 
     The layers are those of the paper: C1 (6 maps, 5x5), S2, C3 (16 maps, 5x5), S4, C5 (120), F6
     (84), output. C1 pads its 28x28 input to the paper's 32x32, so that strokes at the border are
@@ -36,22 +38,33 @@ class LeNet5(nn.Module):
     With 10 classes it has 62,006 parameters for 3 channels and the well-known 61,706 for 1 channel.
     The paper's pooling has 44 more: 12 in S2 and 32 in S4.
 
+    C5 sees all that S4 has, so it grows with the image: 16 maps of 5x5 at 28x28, 14x14 at 64x64.
+
     Args:
         channels: 1 for grey images, 3 for colour.
         classes: number of classes, at least 2.
+        image_size: side of the images in pixels, at least 28.
         activation: ``relu``, or ``tanh``, the paper's.
         pooling: ``max``, or ``average``, the paper's: the mean of each 2x2, times a coefficient,
             plus a bias, both trained for each map. There activations come before pooling too.
     """
 
     def __init__(
-        self, channels: int, classes: int, *, activation: str = "relu", pooling: str = "max"
+        self,
+        channels: int,
+        classes: int,
+        *,
+        image_size: int = SIZE,
+        activation: str = "relu",
+        pooling: str = "max",
     ) -> None:
         super().__init__()
         self.channels = channels
         self.classes = classes
+        self.image_size = image_size
         self.is_modern = (activation, pooling) == ("relu", "max")
         active = _ACTIVATIONS[activation]
+        side = (image_size // 2 - 4) // 2  # of S4's maps
         self.features = nn.Sequential(
             nn.Conv2d(channels, 6, kernel_size=5, padding=2),
             nn.MaxPool2d(2) if pooling == "max" else _average(6, active),
@@ -62,7 +75,7 @@ class LeNet5(nn.Module):
         )
         self.classifier = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(16 * 5 * 5, 120),
+            nn.Linear(16 * side * side, 120),
             active(),
             nn.Linear(120, 84),
             active(),
@@ -70,7 +83,7 @@ class LeNet5(nn.Module):
         )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits ``[N, classes]`` for normalised float32 images ``[N, C, 28, 28]``."""
+        """Return logits ``[N, classes]`` for normalised float32 images ``[N, C, S, S]``."""
         return self.answer(images)[0]
 
     def answer(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -38,7 +38,7 @@ of the best configurations run again under another seed."""
 TEACHER = "teacher"
 """What the trial is for whose answers the trials of the search learn from."""
 
-PURPOSES = (SEARCH, TEACHER, BASELINE, REPEAT, REFIT)
+PURPOSES = (SEARCH, BASELINE, REPEAT, REFIT, TEACHER)
 
 REPEATS_END = 1000
 """Above every number of a repeat: the tid of repeat 2 of trial 17 is 17002."""

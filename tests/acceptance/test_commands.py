@@ -175,6 +175,13 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
         ("coordinator --data no-images", 1, "class folder cats has 0 readable images"),
         ("coordinator --data small", 1, "class cats has 1 training image beside its test images"),
         ("demo --data small", 1, "class cats has 1 training image beside its test images: add"),
+        (
+            "coordinator --data small --image-size 20",
+            2,
+            "image_size must be a whole number from 28",
+        ),
+        ("coordinator --dataset digits --network no", 2, "network 'no' is not known"),
+        ("coordinator --image-size 64", 2, "--image-size goes with --dataset, --data, or"),
         ("coordinator all-held.toml", 2, "nothing is searched, and all trials would be the same"),
         ("coordinator no-space.toml", 2, "digits.py:train needs a search space: write [space]"),
         ("coordinator not-mine.toml", 2, "batch_size is for objective lenet5: write it below"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +77,21 @@ def test_a_program_in_any_language(home: Home) -> None:
     said = run(home, "program/search.py")
     assert " trial 0: loss " in said
     assert said.splitlines()[-1].startswith("{'lr': ")
+
+
+@pytest.mark.long
+def test_a_network_from_a_package(home: Home, pictures: Path) -> None:
+    """Workers, coordinator and model find it by its name once the package is installed."""
+    package = home.work.parent / "package"
+    shutil.copytree(str(EXAMPLES / "network" / "package"), str(package))
+    installed = home.work.parent / "installed"
+    how = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
+    pip = [sys.executable, "-m", "pip", "install", *how, "--target", str(installed), str(package)]
+    subprocess.run(pip, check=True)
+    home.environment["PYTHONPATH"] += os.pathsep + str(installed)
+    said = run(home, "network/search.py", "my-pictures/")
+    assert "[6/6] trial " in said
+    assert said.splitlines()[-1] == "small 48 1.0"
 
 
 def test_the_list_of_examples_is_complete() -> None:

@@ -190,7 +190,7 @@ def test_a_failed_study_gives_no_advice_that_does_not_fit(
         ({}, "the results of objective mine lack validation_accuracy (0 to 1) or trained_on"),
         (
             {"validation_accuracy": 0.9, "trained_on": {}},
-            "no LeNet-5 for these images: the weights ",
+            "no lenet5 for these images: the weights ",
         ),
         ({"validation_accuracy": 93, "trained_on": {}}, "the results of objective mine lack"),
     ],

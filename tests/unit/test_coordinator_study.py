@@ -17,7 +17,7 @@ from hyperhive.coordinator.planning.study_file import read_file
 from hyperhive.coordinator.spaces.named import CLASSIC, ROBUST, named
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.search_space import to_json
-from hyperhive.coordinator.study import Study, differences
+from hyperhive.coordinator.study import Study, differences, require_networks
 from hyperhive.model.config import UNTUNED, USUAL, TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset
@@ -31,6 +31,7 @@ seed = 3
 validation = 0.25
 batch_size = 32
 augment = "camera"
+network = "torchvision:resnet18"
 startup = 4
 max_attempts = 2
 metric = "validation_accuracy"
@@ -46,6 +47,7 @@ name = "folder"
 data = "images/pets.zip"
 gray = true
 strict = true
+image_size = 64
 
 [space]
 epochs = { distribution = "quniform", low = 1, high = 3, step = 1 }
@@ -81,7 +83,8 @@ def test_a_file_may_set_every_field_of_a_plan(tmp_path: Path) -> None:
     read = Plan(**read_file(write(tmp_path, EVERY_KEY)))
     assert read == Plan(
         name="every-key",
-        data=DatasetRequest("folder", tmp_path / "images/pets.zip", gray=True, strict=True),
+        data=DatasetRequest("folder", tmp_path / "images/pets.zip", True, True, image_size=64),
+        network="torchvision:resnet18",
         trials=7,
         algorithm="anneal",
         seed=3,
@@ -153,6 +156,8 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
         ('[dataset]\nname = "digits"\ngrey = true', "has an unknown key: dataset.grey"),
         ("[dataset]\nname = 3", "dataset.name must be a string"),
         ('[dataset]\nname = "digits"\ngray = "yes"', "dataset.gray must be true or false"),
+        ('[dataset]\nname = "digits"\nimage_size = "64"', "dataset.image_size must be a whole"),
+        ('[dataset]\nname = "digits"\nimage_size = 16', "image_size must be a whole number from"),
         ('[dataset]\nname = "mnist"', "dataset.name must be one of simpsons"),
         ("[dataset]\ngray = true", "dataset.name must be one of simpsons"),
         ("dataset = 'digits'", "[dataset] must be a table"),
@@ -201,6 +206,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: Any) -> 
         ({"algorithm": "grid"}, "algorithm must be one of tpe, random, anneal"),
         ({"augment": "flip"}, "augment must be one of none, camera"),
         ({"augment": ["camera"]}, "augment must be one of none, camera"),
+        ({"network": ""}, "network must be the name of a network"),
+        ({"network": "x", "objective": "mine"}, 'network = "x" is for objective lenet5'),
         ({"trials": 0}, "trials must be a whole number, 1 or more"),
         ({"trials": 2.5}, "trials must be a whole number, 1 or more"),
         ({"trials": True}, "trials must be a whole number, 1 or more"),
@@ -305,6 +312,25 @@ def test_a_configuration_has_the_plans_seeds_and_the_trials_values() -> None:
             split_seed=4,
         ).to_json()
     )
+
+
+def test_a_study_trains_its_network_or_searches_it() -> None:
+    """The plan's, unless the space has it; a study of LeNet-5 has the specification of old.
+
+    One that cannot be made here is refused, also where it is only one of several.
+    """
+    values = {"learning_rate": 0.02, "epochs": 3.0, "momentum": 0.5}
+    another = Study.of(plan(network="tiny"), tiny())
+    assert another.config(values)["network"] == "tiny"
+    assert another.baselines()[0].config["network"] == "tiny"
+    assert "network" not in Study.of(plan(), tiny()).spec()
+    choice = {"network": {"choices": ["lenet5", "tiny"]}, "learning_rate": 0.1, "epochs": 1}
+    searched = plan(space=parse({**choice, "momentum": 0}))
+    assert Study.of(searched, tiny()).config({"network": 1})["network"] == "tiny"
+    for each in (another.plan, searched):
+        with pytest.raises(UsageError, match="network 'tiny' is not known here: choose one of"):
+            require_networks(each, tiny())
+    require_networks(plan(), tiny())
 
 
 def test_a_spec_has_augmentation_only_if_there_is_any() -> None:

@@ -27,7 +27,7 @@ from support.lenets import load_model, save_model, trained
 
 from hyperhive import cli
 from hyperhive.common.errors import CheckpointError, DeviceError, NoModel, SourceError, UsageError
-from hyperhive.coordinator.evaluation import calibrate
+from hyperhive.coordinator.evaluation import calibrate, judge
 from hyperhive.inference.cli import app
 from hyperhive.inference.models.file import from_file
 from hyperhive.inference.predictor import Predictor
@@ -37,6 +37,7 @@ from hyperhive.model.card import Card
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import digits
+from hyperhive.model.engines import export
 from hyperhive.model.metrics import evaluate
 from hyperhive.model.normalise import to_tensor
 from hyperhive.model.training import TrainingData
@@ -142,6 +143,24 @@ def test_predictions_are_those_of_the_evaluation(
         best = [card.classes[i] for i in np.argsort(-row)[:3]]
         assert [name for name, _ in prediction.top] == best
         assert (prediction.label, prediction.probability) == prediction.top[0]
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".onnx"])
+def test_mirror_images_are_seen_as_in_the_evaluation(
+    own_model: Path, numerals: Dataset, suffix: str
+) -> None:
+    """With such a card every form answers as the test and the calibration did."""
+    pytest.importorskip("onnx", reason="no onnx: nothing is exported")
+    packed, card = model_files.read(own_model / model_files.WEIGHTS_FILE)
+    both = dataclasses.replace(card, views="mirrored")
+    export.export(own_model / ("two" + suffix), packed, both, numerals.test_images)
+    predictor = from_file(own_model / ("two" + suffix)).predictor
+    answers = predictor.assess([image.repeat(3, axis=2) for image in numerals.test_images])
+    expected, one = (judge(packed, each, numerals) for each in (both, card))
+    assert np.abs(answers.probabilities - expected.probabilities).max() < 1e-5
+    assert np.abs(one.probabilities - expected.probabilities).max() > 0.5  # a mirrored 3 is no 3
+    calibrations = [calibrate(packed, each, numerals) for each in (both, card)]
+    assert calibrations[0].correct != calibrations[1].correct
 
 
 @pytest.mark.parametrize("method", ["NEAREST", "BILINEAR", "BICUBIC"])

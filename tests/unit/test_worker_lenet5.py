@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 import torch
 
-from hyperhive.common.errors import ConfigError
+from hyperhive.common.errors import ConfigError, DeviceError
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
@@ -72,6 +72,14 @@ def test_a_result_has_what_the_coordinator_needs() -> None:
     assert result["refit"] == {"train_on_all": True}
     assert outcome.weights is not None
     assert safetensors.numpy.load(outcome.weights)["classifier.5.weight"].shape == (2, 84)
+
+
+def test_a_network_that_is_not_installed_is_for_another_worker() -> None:
+    """This device says what to install, and no attempt of the trial is used up."""
+    bench = Bench()
+    with pytest.raises(DeviceError, match=r"network 'elsewhere' is not known here: .* install"):
+        LeNet5Objective()(config(network="elsewhere"), bench.context)
+    assert bench.asked == []
 
 
 def test_each_epoch_is_reported_with_the_time_that_is_left() -> None:

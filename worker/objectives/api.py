@@ -37,8 +37,8 @@ class Outcome:
       configuration for that, such as ``{"train_on_all": True}``. Without it there is no refit.
     - ``validation_accuracy`` (0..1), which people are shown in place of the loss.
     - ``trained_on`` (``hyperhive.worker.device.versions``). If it is there with the validation
-      accuracy, and the weights are those of a LeNet-5 for the study's images, the winner becomes a
-      model for ``predict-cam``. Any other weights are kept as they are.
+      accuracy, and the weights are those of the configuration's network for the study's images, the
+      winner becomes a model for ``predict-cam``. Any other weights are kept as they are.
     """
 
     result: dict[str, Any]

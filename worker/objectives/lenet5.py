@@ -1,4 +1,8 @@
-"""The objective ``lenet5``: train LeNet-5 with a configuration, report its validation error."""
+"""The objective ``lenet5``: train a network with a configuration, report its validation error.
+
+It is called after the network that it trains unless a configuration names another. Workers of
+earlier versions know it by this name.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,10 @@ from typing import Any, Iterable, Mapping
 import numpy as np
 import torch
 
+from hyperhive.common.errors import DeviceError
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.config import ON_ALL_DATA, TrainConfig
+from hyperhive.model.networks import why_missing
 from hyperhive.model.teacher import answers_of, pack_answers, unpack_answers
 from hyperhive.model.training import Epoch, TrainingData, TrainingStopped, train
 from hyperhive.store.trials.terms import TEACHER
@@ -22,7 +28,7 @@ WORST_LOSS = 1.0
 
 
 class LeNet5Objective:
-    """Trains LeNet-5. Keeps the last data set on its device for the next trial."""
+    """Trains a network. Keeps the last data set on its device for the next trial."""
 
     def __init__(self) -> None:
         self._data: TrainingData | None = None
@@ -40,13 +46,15 @@ class LeNet5Objective:
         The cost of a trial is its number of epochs in all folds, so the number of the last epoch is
         what is ``done``.
 
-        The trial of a teacher delivers its answers in place of its weights.
-
-        Raises ``ConfigError`` for a configuration that no worker can run, ``Stopped`` when
+        Raises ``ConfigError`` for a configuration that no worker can run, ``DeviceError`` for a
+        network that is not installed here, which costs the trial no attempt, ``Stopped`` when
         ``should_stop`` returns true, unless the trial is pruned: then the epochs that it has are
         its result.
         """
         settings = TrainConfig.from_json(config)
+        why = why_missing(settings.network)
+        if why is not None:
+            raise DeviceError(why)
         # So a device whose first epoch is slow is known to be slow before that epoch ends.
         context.report({"done": 0}, 0.0)
         data = self._training_data(settings.dataset, context)

@@ -17,22 +17,13 @@ import sys
 from typing import Any, Mapping
 
 from hyperhive.common.errors import DeviceError
+from hyperhive.common.extras import entry_points
 from hyperhive.store.trials.terms import HYPEROPT, LENET5
 from hyperhive.worker.objectives.api import Context, Objective, Outcome
 from hyperhive.worker.objectives.command import Command
 from hyperhive.worker.objectives.files import load
 from hyperhive.worker.objectives.function import FunctionObjective
 from hyperhive.worker.settings import WorkerSettings
-
-if sys.version_info >= (3, 10):
-    from importlib.metadata import entry_points
-else:
-    from importlib.metadata import entry_points as _all_entry_points
-
-    def entry_points(group: str) -> Any:
-        """Return the entry points of a group, as the function of Python 3.10 does."""
-        return _all_entry_points().get(group, ())
-
 
 log = logging.getLogger(__name__)
 

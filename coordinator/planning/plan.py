@@ -177,7 +177,7 @@ class Plan:
         )
         _require(
             not (self.folds and self.teacher),
-            "a teacher and folds exclude each other: it has learned from images that they hold out",
+            "a teacher does not go with folds: it has learned from images that they hold out",
         )
         _require(
             not self.folds or self.validation == VALIDATION,
@@ -193,7 +193,8 @@ class Plan:
     def _require_space(self) -> None:
         images = GIVEN if self.data is not None or self.recipe.needs_images else ()
         gives = (*images, *(("teacher",) if self.teacher else ()))
-        taken = [name for name in gives if name in self.searched]
+        searched = self.searched  # raises, for a space without names
+        taken = [name for name in gives if name in searched]
         if taken:
             raise UsageError(
                 f"search space, {taken[0]}: a study of images gives its trials {', '.join(gives)}: "

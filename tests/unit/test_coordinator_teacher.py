@@ -173,7 +173,7 @@ def test_a_configuration_waits_until_the_teacher_is_trained(store: Store) -> Non
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"space": parse({**SPACE, "folds": 5})}, "a teacher does not go with folds"),
+        ({"folds": 5}, "a teacher does not go with folds"),
         ({"space": parse({**SPACE, "teacher": "x"})}, "search space, teacher: "),
         ({"teacher": False, "space": parse({**SPACE, "teacher_weight": 0.5})}, "need a teacher"),
         ({"objective": "mine", "data": None}, "a teacher is for objective lenet5"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from hyperhive.common.errors import CheckpointError
+from hyperhive.common.errors import CheckpointError, ConfigError
 from hyperhive.common.values import number, whole
 from hyperhive.model import checkpoint
 from hyperhive.model.augmentation.camera import CameraAugmentation
@@ -57,11 +57,7 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
     held out from the refit (``benchmarks/unknown.py``). Raises ``CheckpointError`` for unusable
     weights, and for a configuration that does not say which images were held out.
     """
-    fraction = number(card.config.get("validation_fraction"))
-    seed = whole(card.config.get("split_seed"), -1)
-    if fraction is None or not 0 < fraction < 1 or not 0 <= seed < 2**32:
-        raise CheckpointError("its configuration does not say which images were held out")
-    _, held_out = dataset.validation_split(fraction, seed)
+    held_out = _held_out(card, dataset)
     images, labels = dataset.train_images, dataset.train_labels
     model = checkpoint.unpack_weights(packed, card, CPU)
     evaluation = evaluate(
@@ -74,6 +70,23 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
     require_finite(evaluation.logits)
     members = _members(_Images(dataset.content_hash, images))
     return Calibration.of(evaluation.logits, labels[held_out], members)
+
+
+def _held_out(card: Card, dataset: Dataset) -> np.ndarray:
+    """Return the indices of the images that a model was validated on; of folds, the first's.
+
+    Its weights are those of that fold. Raises ``CheckpointError``.
+    """
+    config = card.config
+    fraction, folds = number(config.get("validation_fraction")), whole(config.get("folds"), 0)
+    seed = whole(config.get("split_seed"), -1)
+    is_known = fraction is not None and 0 < fraction < 1 and 0 <= seed < 2**32
+    if fraction is None or not is_known or folds < 0 or folds == 1:
+        raise CheckpointError("its configuration does not say which images were held out")
+    try:
+        return dataset.validation_split(fraction, seed, folds)[1]
+    except ConfigError as error:
+        raise CheckpointError(f"its configuration is of another data set: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,15 @@ from hyperhive.coordinator.views.wording import counts, facts, judged
 from hyperhive.store.store import Store
 
 
-def describe(store: Store, name: str, is_export: bool) -> Text:
+def describe(store: Store, name: str, needs_model: bool) -> Text:
     """Return what a person wants to know about an experiment, as a few lines.
 
     Raises ``UsageError`` if its model is asked for: there is none.
     """
-    if is_export:
+    if needs_model:
         raise UsageError(
             f"{name!r} is an experiment of hyperopt's fmin, whose trials leave no model: omit "
-            "--export"
+            "--export and --retrain"
         )
     (state,) = FleetReader(store, name).read().studies
     best = state.best

@@ -13,6 +13,7 @@ from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.searching.other_trials import OtherTrials
 from hyperhive.coordinator.searching.pace import LONGEST_S, Pace
 from hyperhive.coordinator.searching.sweep import Sweep
+from hyperhive.coordinator.searching.teaching import with_answers
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState, Watch, refit_length
 from hyperhive.coordinator.views.waiting import as_at_work
@@ -85,6 +86,20 @@ class Search:
     def finish(self) -> None:
         """Ask for the end of the search with the trials that have ended, of all who run it."""
         self.persist(lambda: self._store.studies.finish(self._study.name))
+
+    def teach(self) -> Trial | None:
+        """Have a worker train the study's teacher, from which all trials learn; return that trial.
+
+        It may end in ERROR. None if the study has no teacher. It has to be called before ``run``.
+        Raises ``Interrupted``.
+        """
+        draft = self._study.teacher()
+        if draft is None:
+            return None
+        (teacher,) = self._run_others([draft], "training the teacher")
+        self._study = with_answers(self._study, teacher)
+        self._trials = SearchTrials(self._store, self._study)
+        return teacher
 
     def run(self) -> list[Trial]:
         """Search until every trial of the budget has ended; return them all.
@@ -265,6 +280,7 @@ class Search:
             raise Interrupted
 
     def _snapshot(self, phase: str) -> Snapshot:
+        plan = self._study.plan
         trials = (*self._trials.all(), *self._others.all())
         if trials == self._state.trials:
             trials = self._state.trials  # the same object is not counted again
@@ -272,9 +288,9 @@ class Search:
         state = dataclasses.replace(
             self._state,
             trials=trials,
-            budget=self._trials.ended if self._sweep.finishes else self._study.plan.trials,
-            repeats=self._study.plan.repeats,
-            refit=refit_length(self._sweep.refits, self._study.plan.validation),
+            budget=self._trials.ended if self._sweep.finishes else plan.trials,
+            repeats=plan.repeats,
+            refit=refit_length(self._sweep.refits, plan.validation, plan.folds),
             finishing=self._sweep.finishes,
         )
         # The same state while nothing has changed: it is costly to rank thousands of trials.

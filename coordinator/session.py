@@ -40,7 +40,7 @@ WhenDone = Callable[[str, Result], None]
 
 _PLAN_FLAGS = (
     *("name", "trials", "algorithm", "seed", "metric", "direction"),
-    *("pruner", "repeats", "network"),
+    *("pruner", "repeats", "folds", "teacher", "network"),
 )
 _HASH_SHOWN = len("sha256:") + 12
 _RULES = ("target", "max_time", "patience")
@@ -68,6 +68,8 @@ class StudyOptions:
     patience: int | None
     pruner: str | None
     repeats: int | None
+    folds: int | None
+    teacher: bool | None
     network: str | None
     refit: bool
     timeout: float | None

@@ -1,18 +1,19 @@
-"""The command ``hyperhive best``: what it says about a model, and what it exports.
+"""The command ``hyperhive best``: what it says about a model, what it exports, and what it repeats.
 
-It must run on a device: only an export imports PyTorch, and hyperopt is never needed.
+It must run on a device: only an export and a training import PyTorch, and hyperopt is never needed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, ContextManager, Iterator, Mapping
 
 from rich.text import Text
 
+from hyperhive.common.console import Screen, console
 from hyperhive.common.errors import InputError, UsageError
 from hyperhive.common.files import require_writable
 from hyperhive.common.wording import counted, in_words, percent
@@ -23,7 +24,13 @@ from hyperhive.coordinator.results.repeated import (
     repeat_lines,
     repeated_of,
 )
-from hyperhive.coordinator.views.wording import facts, judged, on_test_images
+from hyperhive.coordinator.views.wording import (
+    balanced,
+    facts,
+    judged,
+    on_folds,
+    on_test_images,
+)
 from hyperhive.model import model_files
 from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.data.cache import DatasetCache
@@ -47,13 +54,20 @@ class BestOptions:
     study: str | None
     model: Path | None
     export: Path | None
+    retrain: bool = False
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a description of a trial is not enough."""
+        return self.retrain or self.export is not None
 
 
 @dataclass(frozen=True)
 class DescribedModel:
     """A model: its safetensors file and card, where it lies, and its state in a few words.
 
-    ``repeated`` is what the repeats of its study's best trials gave, if there were any.
+    ``repeated`` is what the repeats of its study's best trials gave, if there were any; ``trial``
+    is the one of the search whose model it is, if the store has it.
     """
 
     packed: bytes
@@ -61,17 +75,23 @@ class DescribedModel:
     where: str
     state: str
     repeated: tuple[Repeated, ...] = ()
+    trial: Trial | None = None
 
 
-def run(options: BestOptions, connect: Callable[[], ContextManager[str]]) -> Iterator[Text]:
-    """Describe the model that is asked for, and export it if that is asked for too.
+def run(
+    options: BestOptions, connect: Callable[[], ContextManager[str]], console: Screen = console
+) -> Iterator[Text]:
+    """Describe the model that is asked for; train it again and export it if that is asked for too.
+
+    What is exported of a model that was trained again is what that gave.
 
     Args:
         options: which model, and where to.
         connect: opens the server and gives its URI; called only if the store is needed.
+        console: is told how far a training is.
 
     Yields what is to be printed. Raises ``UsageError``, ``NotFound``, ``CheckpointError``,
-    ``NotCheckable`` and ``ExportFailed``.
+    ``NotRetrainable``, ``NotCheckable`` and ``ExportFailed``.
     """
     if options.study is not None and options.model is not None:
         raise UsageError("STUDY and --model exclude each other: give one")
@@ -85,22 +105,44 @@ def run(options: BestOptions, connect: Callable[[], ContextManager[str]]) -> Ite
         def store() -> Store:
             return opened.enter_context(Store(opened.enter_context(connect())))
 
-        if options.study is not None and store().is_experiment(options.study):
-            is_export = options.export is not None
-            yield experiment.describe(store(), options.study, is_export=is_export)
+        found = _found(options, store)
+        if isinstance(found, Text):
+            yield found
             return
-        if options.model is not None:
-            model = from_file(options.model)
-        else:
-            name = options.study or _newest(store())
-            best = None if options.export else best_without_model(store(), name)
-            if best is not None:
-                yield describe_trial(store(), name, best)
-                return
-            model = from_store(store(), name)
-        yield describe(model)
-        if options.export is not None:
-            yield _export(model, options.export, lambda name: store().datasets.fetch(name))
+        yield describe(found)
+        yield from _used(found, options, store, console)
+
+
+def _found(options: BestOptions, store: Callable[[], Store]) -> DescribedModel | Text:
+    """Return the model that is asked for; of what has none, what there is to say of it."""
+    if options.model is not None:
+        return from_file(options.model)
+    if options.study is not None and store().is_experiment(options.study):
+        return experiment.describe(store(), options.study, options.needs_model)
+    name = options.study or _newest(store())
+    best = None if options.needs_model else best_without_model(store(), name)
+    return from_store(store(), name) if best is None else describe_trial(store(), name, best)
+
+
+def _used(
+    model: DescribedModel, options: BestOptions, store: Callable[[], Store], console: Screen
+) -> Iterator[Text]:
+    """Train a model again, and export it; yield what became of that."""
+
+    def fetch(content_hash: str) -> bytes:
+        return store().datasets.fetch(content_hash)
+
+    def fetch_answers(sha256: str) -> bytes:
+        return store().answers(str(model.card.study), sha256)
+
+    if options.retrain:
+        from hyperhive.coordinator.results.retrained import comparison, retrain
+
+        retrained = retrain(model.packed, model.card, fetch, fetch_answers, console)
+        yield comparison(model.card, retrained)
+        model = replace(model, packed=retrained.packed, card=retrained.card)
+    if options.export is not None:
+        yield _export(model, options.export, fetch)
 
 
 def from_file(path: Path) -> DescribedModel:
@@ -130,7 +172,9 @@ def from_store(store: Store, name: str) -> DescribedModel:
     model_files.require_hash(packed, card.weights_sha256)
     where = f"study {name} on {store.address}"
     state = _state(card, model.is_final, study.cancelled)
-    return DescribedModel(packed, card, where, state, repeated_of(study.result))
+    tids = [] if card.trial is None else [card.trial]
+    trials = store.trials.find(name, SEARCH, tids, in_short=True)
+    return DescribedModel(packed, card, where, state, repeated_of(study.result), *trials[:1])
 
 
 def best_without_model(store: Store, name: str) -> Trial | None:
@@ -157,6 +201,7 @@ def describe_trial(store: Store, name: str, trial: Trial) -> Text:
         "study": f"{name} on {store.address}",
         "state": state,
         "best": f"trial {trial.tid}: {judged(trial)}",
+        **on_folds(trial),
         **repeat_lines(repeated_of(result)),
     }
     if "dataset" in study.spec:  # nothing else can end with a model
@@ -184,8 +229,10 @@ def describe(model: DescribedModel) -> Text:
             "state": model.state,
             "config": _configuration(card.config),
             "tuned": f"{percent(card.validation_accuracy)} of validation images",
+            **on_folds(model.trial),
             **repeat_lines(model.repeated),
             "test": on_test_images(card),
+            **balanced(card, model.trial),
             **_size(card),
             "classes": "{}: {}".format(len(card.classes), ", ".join(card.classes)),
             "weights": f"{len(model.packed) / 1000:.0f} kB, SHA-256 {card.weights_sha256}",

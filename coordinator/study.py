@@ -9,7 +9,7 @@ from typing import Any, Mapping
 import numpy as np
 
 from hyperhive.common.errors import DatasetError, UsageError
-from hyperhive.common.values import number
+from hyperhive.common.values import number, whole
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.recipes import refit_of
 from hyperhive.coordinator.spaces.known_points import values_of
@@ -20,10 +20,20 @@ from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.model.networks import build
 from hyperhive.store.trials.draft import NO_PRUNER, Draft
-from hyperhive.store.trials.terms import BASELINE, REFIT, REPEAT, SEARCH, repeat_tid
+from hyperhive.store.trials.terms import (
+    BASELINE,
+    REFIT,
+    REPEAT,
+    SEARCH,
+    TEACHER,
+    TEACHER_TID,
+    repeat_tid,
+)
 from hyperhive.store.trials.trial import Trial
 
 _OF_IMAGES = ("validation",)
+_PLAIN = {"augment": "none"}
+"""What no baseline of LeNet-5 has of the study's settings."""
 MAY_CHANGE = ("trials", "target", "max_time", "patience", "known", "repeats")
 """What a study may be started again with: these decide only how long it searches, and how sure of
 its winner it is to be."""
@@ -31,18 +41,27 @@ its winner it is to be."""
 
 @dataclass(frozen=True)
 class Study:
-    """A plan and, if its objective is about images, its data set: by hash, with its card."""
+    """A plan and, if its objective is about images, its data set: by hash, with its card.
+
+    ``answers`` is the hash of its teacher's answers, once there are any.
+    """
 
     plan: Plan
     dataset_hash: str | None = None
     dataset_card: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    answers: str | None = None
 
     @classmethod
     def of(cls, plan: Plan, dataset: Dataset | None) -> Study:
-        """Bind a plan to the data set it asked for; raises ``DatasetError``, see below."""
+        """Bind a plan to the data set it asked for.
+
+        Raises ``DatasetError``, see below, and ``ConfigError`` for folds that it cannot have.
+        """
         if dataset is None:
             return cls(plan)
         require_splittable(dataset)
+        if plan.folds:
+            dataset.require_folds(plan.folds)
         return cls(plan, dataset.content_hash, dataset.card())
 
     @classmethod
@@ -112,10 +131,11 @@ class Study:
         """Return the configuration of a trial with these values of the search space.
 
         It is nested as the space is. A study of images adds what its trials need (``plan.GIVEN``),
-        and LeNet-5's has all of its settings. Raises ``ConfigError`` for what it cannot be trained
-        with.
+        and LeNet-5's has all of its settings, the answers of a teacher among them. Raises
+        ``ConfigError`` for what it cannot be trained with.
         """
-        return self._complete(configuration(self.plan.space, values))
+        taught = self.plan.recipe.taught(self.answers) if self.answers else {}
+        return self._complete({**taught, **configuration(self.plan.space, values)})
 
     def suggested(self, tid: int, vals: Mapping[str, Any]) -> Draft:
         """Return a trial of the search with these values, of the parameters that are active."""
@@ -132,9 +152,23 @@ class Study:
     def baselines(self) -> list[Draft]:
         """Return the trials that the search is compared with, if any are known of the objective."""
         return [
-            self.draft(BASELINE, tid, self._complete(config))
-            for tid, config in enumerate(self.plan.recipe.baselines.values())
+            self.draft(BASELINE, each.tid, self._complete({**_PLAIN, **each.values}))
+            for each in self.plan.baselines
         ]
+
+    def teacher(self) -> Draft | None:
+        """Return the trial whose answers those of the search learn from, None without a teacher.
+
+        It is trained as they are validated: on the training images that are not held out.
+        """
+        network, recipe = self.plan.teacher_network, self.plan.recipe
+        if network is None or recipe.teaching is None:
+            return None
+        may_mirror = self.dataset_card.get("may_mirror", True)
+        config = {**recipe.teaching, "network": network}
+        if not may_mirror:
+            config.update(mirror=False, views="one")
+        return self.draft(TEACHER, TEACHER_TID, self._complete(config))
 
     def refit(self, winner: Trial) -> Draft | None:
         """Return the trial that trains a winner again on all data, as its result describes it.
@@ -144,7 +178,8 @@ class Study:
         changes = refit_of(winner)
         if changes is None:
             return None
-        return self.draft(REFIT, winner.tid, {**winner.config, **changes}, winner.vals)
+        config = self.plan.recipe.complete({**self._again(winner), **changes})
+        return self.draft(REFIT, winner.tid, config, winner.vals)
 
     def repeats(self, trial: Trial) -> list[Draft]:
         """Return the trials that run a trial of the search again, each under a seed of its own.
@@ -156,7 +191,12 @@ class Study:
 
     def _reseeded(self, trial: Trial, tid: int) -> dict[str, Any]:
         has_seed = self.dataset_hash is not None  # otherwise a seed there is a hyperparameter
-        return {**trial.config, **({"seed": self._seed(REPEAT, tid)} if has_seed else {})}
+        return {**self._again(trial), **({"seed": self._seed(REPEAT, tid)} if has_seed else {})}
+
+    def _again(self, trial: Trial) -> dict[str, Any]:
+        """Return a trial's configuration; one that was imported had another teacher's answers."""
+        is_taught = self.answers is not None and "teacher" in trial.config
+        return {**trial.config, **({"teacher": self.answers} if is_taught else {})}
 
     def _seed(self, purpose: str, tid: int) -> int:
         """Return the seed of a trial: the study's, and of a repeat one that comes of both."""
@@ -171,8 +211,13 @@ class Study:
         config: Mapping[str, Any],
         vals: Mapping[str, Any] | None = None,
     ) -> Draft:
-        """Return a trial of this study to be posted; its cost is its number of epochs, if any."""
+        """Return a trial of this study to be posted.
+
+        Its cost is its number of epochs, if any, in all folds.
+        """
         epochs = number(config.get("epochs"))
+        if epochs is not None and "folds" in self.plan.recipe.settings:
+            epochs *= max(1, whole(config.get("folds"), 0))
         return Draft(
             study=self.name,
             purpose=purpose,
@@ -214,12 +259,13 @@ def require_splittable(dataset: Dataset) -> None:
 def require_networks(plan: Plan, dataset: Dataset) -> None:
     """Raise ``UsageError`` if a network that the study may train cannot be trained on its images.
 
-    Each is made once, which takes PyTorch. LeNet-5 can always be.
+    The teacher is one of them. Each is made once, which takes PyTorch. LeNet-5 can always be.
     """
     if "network" not in plan.recipe.settings:
         return
     chosen = {sample.get("network", plan.network) for _, sample in samples(plan.space)}
-    for name in sorted(chosen - {LENET5}):
+    taught_by = {plan.teacher_network or LENET5}
+    for name in sorted((chosen | taught_by) - {LENET5}):
         build(name, dataset.channels, len(dataset.classes), dataset.image_size)
 
 

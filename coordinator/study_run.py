@@ -28,7 +28,14 @@ from hyperhive.store.errors import NotFound, StudyChanged, StudyExtended, StudyW
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trials.draft import NO_PRUNER
-from hyperhive.store.trials.terms import LENET5, SEARCH, UNTUNED_TID, USUAL_TID
+from hyperhive.store.trials.terms import (
+    LENET5,
+    SEARCH,
+    TEACHER,
+    THREE_TUNED_TID,
+    UNTUNED_TID,
+    USUAL_TID,
+)
 from hyperhive.store.trials.trial import Trial
 
 
@@ -113,6 +120,7 @@ class StudyRun:
         self._watch = watch
         self._search = Search(store, study, self._look, stop, timeout)
         self._extended: int | None = None
+        self._teacher: Trial | None = None
         self._maker: ModelMaker | None = None
         if dataset is not None:
             self._maker = ModelMaker(store, study, dataset, folder, self._search.persist)
@@ -129,6 +137,7 @@ class StudyRun:
         concluded = self._concluded()
         if concluded is None:
             self._plan_refit()
+            self._teach()
             trials = self._search.run()
             repeated = self._repeated(trials)
             concluded = self._concluded()  # another coordinator may have been faster
@@ -138,6 +147,17 @@ class StudyRun:
         if winner is None:
             raise StudyFailed(self._no_result(trials))
         return self._ended(winner, trials, repeated)
+
+    def _teach(self) -> None:
+        """Have the study's teacher trained, if it has one."""
+        self._teacher = teacher = self._search.teach()
+        if teacher is not None and teacher.artifact is None:
+            reason = "it delivered none" if best_of([teacher]) else why_nothing([teacher])
+            raise StudyFailed(
+                f"the teacher of study {self._study.name} gave no answers ({reason}): run "
+                f"`hyperhive study delete {self._study.name}` and start it again, without a "
+                "teacher or with another"
+            )
 
     def _repeated(self, trials: list[Trial]) -> tuple[Repeated, ...]:
         """Have the best trials run again, and return what that gave, the best first.
@@ -175,10 +195,12 @@ class StudyRun:
             winner,
             untuned_accuracy=accuracies.get(UNTUNED_TID),
             usual_accuracy=accuracies.get(USUAL_TID),
+            tuned_accuracy=accuracies.get(THREE_TUNED_TID),
             drawn=self._drawn(trials),
             pruned=self._pruned(trials),
             finish_reason=self._search.finish_reason,
             repeated=repeated,
+            teacher=self._teacher,
         )
         if self._maker is None:
             return self._end_without_model(ended, source, None, len(trials))
@@ -266,6 +288,7 @@ class StudyRun:
             "weights": weights and weights.as_document(),
             "untuned_accuracy": ended.untuned_accuracy,
             "usual_accuracy": ended.usual_accuracy,
+            "tuned_accuracy": ended.tuned_accuracy,
             "why_no_model": ended.why_no_model,
             "repeats": [each.as_document() for each in ended.repeated],
         }
@@ -337,6 +360,7 @@ class StudyRun:
             winners[0],
             untuned_accuracy=number(result["untuned_accuracy"]),
             usual_accuracy=number(result.get("usual_accuracy")),  # an earlier version had none
+            tuned_accuracy=number(result.get("tuned_accuracy")),
             drawn=self._drawn(trials),
             pruned=self._pruned(trials),
             card=card,
@@ -345,6 +369,7 @@ class StudyRun:
             why_no_model=result.get("why_no_model"),
             weights=self._keep(weights) if weights and not card else None,
             repeated=repeated_of(result),
+            teacher=next(iter(self._store.trials.find(stored.name, TEACHER, in_short=True)), None),
             again=True,
         )
         if not card:

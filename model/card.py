@@ -13,6 +13,7 @@ from hyperhive.model.calibration import Calibration
 from hyperhive.model.config import LENET5
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.images import SIZE, is_image_size
+from hyperhive.model.interval import mean_recall
 
 SAFETENSORS = ".safetensors"
 """Suffix of the weights that every other form of a model is exported from."""
@@ -127,6 +128,15 @@ class Card:
     def test_images(self) -> int:
         """The number of test images, which its confusion counts; 0 if it was not tested."""
         return sum(whole(count, 0) for row in sequence(self.confusion) for count in sequence(row))
+
+    @property
+    def test_balanced_accuracy(self) -> float | None:
+        """The mean over the classes of the accuracy on their test images; None untested.
+
+        It follows from the confusion, so no file has it: an earlier version refuses a card with a
+        field that it does not know.
+        """
+        return mean_recall(self.confusion)
 
     def sha256(self, suffix: str) -> str | None:
         """Return the hash of the model's file with this suffix; None if it has no such form."""

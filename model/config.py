@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping
 
 from hyperhive.common.errors import ConfigError
-from hyperhive.common.values import number
+from hyperhive.common.values import is_sha256, number
 
 LENET5 = "lenet5"
 """The name of the network that every study trains unless it asks for another."""
@@ -37,6 +37,33 @@ USUAL = {"learning_rate": 0.01, "epochs": 10, "momentum": 0.9}
 
 Learning rate and momentum are those of PyTorch's own example of SGD, see ``torch.optim``.
 """
+
+THREE_TUNED = {"learning_rate": 0.099, "epochs": 19, "momentum": 0.17}
+"""The best three numbers that a search has found: the second baseline of a study of more.
+
+70.4 % of the validation images of Simpsons-MNIST in colour, 72.1 % of its test images after the
+refit; one study, ``hyperhive demo --dataset simpsons --trials 30``.
+"""
+TEACHER = "teacher"
+"""The name of the network that teaches unless a study asks for another."""
+
+TEACHING: Mapping[str, Any] = {
+    "learning_rate": 0.1,
+    "epochs": 30,
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 5e-4,
+    "schedule": "one-cycle",
+    "batch_size": 64,
+    "mirror": True,
+    "shift": 0.5,
+    "views": "mirrored",
+    "augment": "none",
+}
+"""How a teacher is trained: TODO evidence."""
+
+LEARNING: Mapping[str, Any] = {"teacher_weight": 0.7, "teacher_temperature": 2.0}
+"""How LeNet-5 learns from a teacher unless the search space says otherwise: TODO."""
 
 ON_ALL_DATA = {"train_on_all": True}
 """What a refit changes in the configuration of the trial that it repeats."""
@@ -84,10 +111,11 @@ class TrainConfig:
         averaging: the model's weights, in validation too, are a moving average over this share of
             all steps (``model/learners/average.py``), 0 <= a < 1; 0: they are the last step's.
         views: ``mirrored`` averages the logits of an image and of its mirror image.
-        folds: validate on each of so many parts of the training split in turn; 0: on one part.
+        folds: validate on each of so many parts of the training split in turn; 0: on one part,
+            ``validation_fraction``. There are none where nothing is held out.
         teacher: hash of a teacher's answers, see ``model/teacher.py``; empty: there is none.
-        teacher_weight: share of the loss that compares with the teacher, 0 to 1.
-        teacher_temperature: divides the teacher's logits, > 0.
+        teacher_weight: share of the target that is the teacher's answer, 0 to 1.
+        teacher_temperature: divides the teacher's logits, > 0: above 1 its answer is less sure.
     """
 
     dataset: str
@@ -156,9 +184,27 @@ class TrainConfig:
             "weight_decay must be below 64 / batch_size where it is decoupled",
             self.weight_decay,
         )
-        _require(self.folds == 0 or self.folds >= 2, "folds must be 0, or 2 or more", self.folds)
+        self._require_folds()
         temperature = self.teacher_temperature
         _require(temperature > 0, "teacher_temperature must be above 0", temperature)
+        self._require_teacher()
+
+    def _require_teacher(self) -> None:
+        teacher, weight = self.teacher, self.teacher_weight
+        _require(teacher == "" or is_sha256(teacher), "teacher must be a SHA-256", teacher)
+        needed = "teacher_weight and teacher_temperature need a teacher (--teacher)"
+        _require(bool(teacher) or (weight, self.teacher_temperature) == (0, 1), needed, weight)
+        # It would have learned from the images that all folds but the first hold out.
+        _require(not (teacher and self.folds), "a teacher does not go with folds", self.folds)
+
+    def _require_folds(self) -> None:
+        folds = self.folds
+        _require(folds == 0 or folds >= 2, "folds must be 0, or 2 or more", folds)
+        _require(
+            not (folds and self.train_on_all),
+            "folds do not go with train_on_all, where no image is held out: set one of them",
+            f"folds = {folds}",
+        )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrainConfig:
@@ -200,6 +246,11 @@ _FIRST = (
     *("seed", "validation_fraction", "split_seed", "train_on_all"),
 )
 """The fields of the first version."""
+
+IMPROVEMENTS = frozenset(
+    field.name for field in dataclasses.fields(TrainConfig) if field.name not in _FIRST
+) - {"augment", "network", "folds"}
+"""The fields by which LeNet-5 gets better than learning rate, epochs and momentum can make it."""
 
 
 def complete(values: Mapping[str, Any]) -> dict[str, Any]:

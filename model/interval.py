@@ -1,8 +1,11 @@
-"""How sure a measured share is: an interval for the share of all that the sample stands for."""
+"""What a measured accuracy is worth: how sure it is, and its mean if all classes count alike."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
+
+from hyperhive.common.values import sequence, whole
 
 _Z = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution: 2.5 % are left out on either side."""
@@ -27,3 +30,21 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     scale = 1 + _Z**2 / count
     low, high = (middle - half) / scale, (middle + half) / scale
     return (0.0 if share == 0 else low), (1.0 if share == 1 else high)  # exactly, without rounding
+
+
+def mean_recall(confusion: Any) -> float | None:
+    """Return the balanced accuracy, 0 to 1: the mean of the classes' recalls.
+
+    A class's recall is the share of its images that are right. The mean counts all classes alike,
+    whatever their numbers of images: Brodersen et al., "The balanced accuracy and its posterior
+    distribution", ICPR 2010, for more than two classes. One without images is left out.
+
+    Args:
+        confusion: counts by ``[true class][predicted class]``, as untrusted JSON.
+
+    Returns None if it counts no image.
+    """
+    rows = [[max(0, whole(count, 0)) for count in sequence(row)] for row in sequence(confusion)]
+    seen = [(label, row, sum(row)) for label, row in enumerate(rows)]
+    recalls = [row[label] / count for label, row, count in seen if count > 0 and label < len(row)]
+    return sum(recalls) / len(recalls) if recalls else None

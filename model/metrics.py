@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from hyperhive.model.interval import mean_recall
 from hyperhive.model.normalise import Normaliser
 
 _PIXELS = 1024 * 28 * 28
@@ -29,6 +30,11 @@ class Evaluation:
     logits: np.ndarray
     probabilities: np.ndarray
     confusion: list[list[int]]
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean over the classes of the share of their images that are right."""
+        return mean_recall(self.confusion) or 0.0
 
 
 def evaluate(

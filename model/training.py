@@ -20,7 +20,7 @@ from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.learners import Learner, new_learner
 from hyperhive.model.learners.steps import Sgd, Step, steps
 from hyperhive.model.learners.targets import targets_of
-from hyperhive.model.metrics import evaluation, of_views
+from hyperhive.model.metrics import Evaluation, evaluation, of_views
 from hyperhive.model.networks import build, of_lenet5
 from hyperhive.model.normalise import Normaliser, to_tensor
 
@@ -40,6 +40,17 @@ class Epoch:
     validation_loss: float | None
     validation_accuracy: float | None
     seconds: float
+    validation_balanced_accuracy: float | None = None
+
+    @classmethod
+    def of(
+        cls, number: int, train_loss: float, validation: Evaluation | None, seconds: float
+    ) -> Epoch:
+        """Return an epoch with what its validation found, if there was one."""
+        if validation is None:
+            return cls(number, train_loss, None, None, seconds)
+        accuracies = validation.accuracy, seconds, validation.balanced_accuracy
+        return cls(number, train_loss, validation.loss, *accuracies)
 
     @property
     def diverged(self) -> bool:
@@ -117,7 +128,7 @@ class TrainingData:
             data.answers = torch.from_numpy(answers).to(self.device, torch.float32)
         return data
 
-    def split(self, config: TrainConfig) -> Split:
+    def split(self, config: TrainConfig, fold: int = 0) -> Split:
         """Return a configuration's training images with their targets, and what is held out.
 
         With ``train_on_all`` no images are held out. Raises ``ConfigError``, see ``targets_of``.
@@ -127,7 +138,7 @@ class TrainingData:
         if config.train_on_all:
             return Split(images, targets, images[:0], labels[:0])
         kept, held_out = self.dataset.validation_split(
-            config.validation_fraction, config.split_seed
+            config.validation_fraction, config.split_seed, config.folds, fold
         )
         train = torch.from_numpy(kept).to(self.device)
         held = torch.from_numpy(held_out).to(self.device)
@@ -139,6 +150,7 @@ def train(
     data: TrainingData,
     report: Callable[[Epoch], None] = lambda epoch: None,
     should_stop: Callable[[], bool] = lambda: False,
+    fold: int = 0,
 ) -> Trained:
     """Train a network with SGD and return it; end at the first loss that is not finite.
 
@@ -151,9 +163,10 @@ def train(
         data: the configuration's data set, on the device that trains.
         report: called after each epoch.
         should_stop: called before each batch; ``TrainingStopped`` is raised if it returns True.
+        fold: of a configuration with folds, the one that is held out.
     """
     with _random_numbers_of(config.seed, data.device):
-        return _train(config, data, report, should_stop)
+        return _train(config, data, report, should_stop, fold)
 
 
 @contextlib.contextmanager
@@ -173,8 +186,9 @@ def _train(
     data: TrainingData,
     report: Callable[[Epoch], None],
     should_stop: Callable[[], bool],
+    fold: int,
 ) -> Trained:
-    split = data.split(config)
+    split = data.split(config, fold)
     random = torch.Generator().manual_seed(config.seed)
     augments = augmentations(config, data.mean, random)
     model = _initial_model(config, data)
@@ -186,12 +200,11 @@ def _train(
         started_at = time.perf_counter()
         batches = _batches(split.images, split.targets, config.batch_size, random, augments)
         train_loss = _run_epoch(learner, planned, batches, should_stop)
-        loss, accuracy = None, None
+        validation = None
         if len(split.held_images) and math.isfinite(train_loss):
             logits = of_views(learner.logits, split.held_images, config.views)
             validation = evaluation(logits, split.held_labels)
-            loss, accuracy = validation.loss, validation.accuracy
-        epochs.append(Epoch(number, train_loss, loss, accuracy, time.perf_counter() - started_at))
+        epochs.append(Epoch.of(number, train_loss, validation, time.perf_counter() - started_at))
         report(epochs[-1])
         if epochs[-1].diverged:
             break

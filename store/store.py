@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 from hyperhive.common.values import mapping, text
 from hyperhive.store.artifacts import file_ids
 from hyperhive.store.benchmarks import Benchmarks
-from hyperhive.store.blobs import Blobs
+from hyperhive.store.blobs import BlobRef, Blobs
 from hyperhive.store.datasets import Datasets
 from hyperhive.store.errors import NotAllowed, NotFound
 from hyperhive.store.orders import Orders
@@ -32,6 +32,7 @@ from hyperhive.store.signed.catalogs import Catalogs
 from hyperhive.store.studies import StoredModel, StoredStudy, Studies
 from hyperhive.store.trials.queue import TrialQueue
 from hyperhive.store.trials.reader import TrialReader
+from hyperhive.store.trials.terms import TEACHER
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import KEPT_S, Workers
 
@@ -163,6 +164,20 @@ class Store:
                 f"study {study!r} has no model yet: run `hyperhive coordinator` until it has one"
             )
         return stored.model
+
+    def answers(self, study: str, sha256: str) -> bytes:
+        """Return the answers of a study's teacher, as its worker packed them, by their hash.
+
+        Raises ``NotFound`` if the study's teacher has no answers of this hash, ``CorruptBlob``.
+        """
+        for trial in self.trials.find(study, TEACHER):
+            artifact = trial.artifact or {}
+            if artifact.get("sha256") == sha256:
+                return self.blobs.get(BlobRef.from_document(artifact))
+        raise NotFound(
+            f"the teacher's answers {sha256[:12]}... are not in study {study}: start it again "
+            "under another name, and it trains a teacher of its own"
+        )
 
     def cancel_study(self, name: str) -> int:
         """End a study: no more trials are posted, and its unfinished ones end without a result.

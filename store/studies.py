@@ -74,7 +74,8 @@ class StudySummary:
     ``result`` is None until the study has ended with one. ``created`` is the server's time; a study
     that was deleted and started again has another. ``finishing``, ``finish_reason`` and ``refits``
     are those of a ``StoredStudy``; ``validation`` is the share of the training images that
-    is held out, ``repeats`` how often each of the best trials is run again.
+    is held out, ``folds`` how many parts of them are in turn, if not 0, and ``repeats`` how often
+    each of the best trials is run again. ``test_images`` are those of its data set, 0 without one.
     """
 
     name: str
@@ -87,6 +88,8 @@ class StudySummary:
     refits: bool
     validation: float
     repeats: int
+    folds: int
+    test_images: int
 
     @property
     def has_ended(self) -> bool:
@@ -144,8 +147,8 @@ class Studies:
         """
         # A field that no result has: the server sends {} for a result, and nothing for null.
         fields = [
-            *("spec.trials", "spec.validation", "spec.repeats", "created", "cancelled"),
-            *("finishing", "finish_reason", "refits", "result._", *parts),
+            *("spec.trials", "spec.validation", "spec.folds", "spec.repeats", "spec.dataset.test"),
+            *("created", "cancelled", "finishing", "finish_reason", "refits", "result._", *parts),
         ]
         with self._guard():
             documents = self._studies.find({} if name is None else {"_id": name}, fields)
@@ -298,4 +301,6 @@ def _summary(document: Mapping[str, Any]) -> StudySummary:
         refits=document.get("refits") is not False,
         validation=number(spec.get("validation")) or 0.0,
         repeats=whole(spec.get("repeats"), 0),
+        folds=whole(spec.get("folds"), 0),
+        test_images=whole(mapping(spec.get("dataset")).get("test"), 0),
     )

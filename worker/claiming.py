@@ -9,6 +9,9 @@ others waiting for it. From then on
   clearly sooner than the slower device that holds it. The first result counts
   (``store/trials/queue.py``).
 
+A study's teacher comes first, when nobody's pace is known. A device with a GPU that finds no
+waiting trial begins a second copy of a teacher that a device without one trains.
+
 Each worker decides alone, from what is in the store: this works without a coordinator too.
 """
 
@@ -109,7 +112,8 @@ class Claimer:
         pace, token = None if self._first_come else self.pace, self._tokens[0]
         if pace is None or not _is_near_end(store, pace.study):
             batch = self._claim_batch(store, short) if short else []
-            return batch or _those(self._claim(store, token, self._identity.study))
+            first = batch or _those(self._claim(store, token, self._identity.study))
+            return first or _those(self._copy_teacher(store, token))
         is_fast = _is_fast(store, self._identity, pace)
         return _those(
             self._claim(store, token, pace.study, is_fast, pace.seconds_per_unit)
@@ -145,6 +149,17 @@ class Claimer:
             pace,
         )
 
+    def _copy_teacher(self, store: Store, token: str) -> Trial | None:
+        own = self._identity
+        if self._first_come or _is_cpu(own.device):
+            return None
+        holders = [each.id for each in store.workers.present() if _is_cpu(each.device)]
+        if not holders:
+            return None
+        return store.queue.copy_teacher(
+            own.worker, token, sorted(self._objectives), own.study, holders, self._lease
+        )
+
     def _copy(self, store: Store, token: str, pace: Pace) -> Trial | None:
         return store.queue.copy(
             self._identity.worker,
@@ -154,6 +169,10 @@ class Claimer:
             pace.seconds_per_unit,
             self._lease,
         )
+
+
+def _is_cpu(device: str) -> bool:
+    return device.partition(" ")[0] == "cpu"
 
 
 def _those(trial: Trial | None) -> list[Trial]:

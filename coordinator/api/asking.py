@@ -14,6 +14,7 @@ from hyperhive.coordinator.api.connection import patiently
 from hyperhive.coordinator.api.leases import DEVICE, Leases
 from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.searching.sweep import COLLECT_EVERY_S
+from hyperhive.coordinator.searching.teaching import as_taught
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyFailed, StudyRun
 from hyperhive.coordinator.views.study_state import Snapshot
@@ -195,12 +196,12 @@ class Asker:
     def _look(self) -> SearchTrials | None:
         """Read the study again; return its trials, None if it has ended, and end it if it must.
 
-        Raises ``NotFound``, ``StudyWithdrawn``.
+        Raises ``NotFound``, ``StudyWithdrawn``, ``UsageError`` before its teacher is trained.
         """
         stored = self._store.study(self._name)
         if stored.cancelled:
             raise StudyWithdrawn(f"study {self._name} was cancelled")
-        study = Study.stored(self._name, stored.spec)
+        study = as_taught(self._store, Study.stored(self._name, stored.spec))
         if self._trials is None or study != self._study:
             self._study, self._trials = study, SearchTrials(self._store, study)
             self._trials.load()

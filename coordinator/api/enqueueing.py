@@ -7,6 +7,7 @@ from typing import Any, Mapping
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.api.connection import patiently
 from hyperhive.coordinator.search_trials import SearchTrials
+from hyperhive.coordinator.searching.teaching import as_taught
 from hyperhive.coordinator.study import Study
 from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
@@ -16,13 +17,14 @@ def enqueue(store: Store, name: str, config: Mapping[str, Any]) -> tuple[int, bo
     """Post a configuration of a study; return its number, and False if it was there already.
 
     Raises ``NotFound``, ``StudyWithdrawn``, ``UsageError`` for a configuration that is not in the
-    space, and if the study has ended or its budget has no room.
+    space, and if the study has ended, its budget has no room, or its teacher is not trained yet.
     """
     stored = patiently(lambda: store.study(name))
     if stored.cancelled:
         raise StudyWithdrawn(f"study {name} was cancelled, and takes no more trials")
     study = Study.stored(name, stored.spec)
     study.known(0, config)  # a mistake in it is told first
+    study = patiently(lambda: as_taught(store, study))
     if stored.finishing or stored.result is not None:
         raise UsageError(
             f"study {name} has ended: start it again with more trials, and with this configuration "

@@ -45,6 +45,8 @@ def plan_of(
     try_first: Sequence[Mapping[str, Any]] = (),
     pruner: str = NO_PRUNER,
     repeats: int = 0,
+    folds: int = 0,
+    teacher: bool | str = False,
 ) -> Plan:
     """Return a plan; its fields say what the arguments mean. Raises ``UsageError``.
 
@@ -77,6 +79,8 @@ def plan_of(
         known=tuple(try_first),
         pruner=pruner,
         repeats=repeats,
+        folds=folds,
+        teacher=teacher,
     )
 
 

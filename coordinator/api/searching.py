@@ -59,6 +59,8 @@ def search(
     try_first: Sequence[Mapping[str, Any]] = (),
     pruner: str = "none",
     repeats: int = 0,
+    folds: int = 0,
+    teacher: bool | str = False,
     on_trial_end: OnTrialEnd | None = None,
     progress: bool = True,
 ) -> Study:
@@ -72,13 +74,12 @@ def search(
         trials: how many configurations to try. docs/studies.md has the settings not listed here.
         data: of a study of images: ``"digits"`` or another name, a folder of class folders, a zip,
             or what a study file has below ``[dataset]``.
-        image_size, network: the side of its images in pixels; what is trained on them.
+        image_size, network, teacher: the side of its images; what is trained; who teaches it.
         name: of a study to make, resume or extend; by default a new one with a name of its own.
         store: a MongoDB URI or a file with it; by default the server of ``hyperhive coordinator``.
         workers: how many on this machine; by default one per core, or one on a GPU. With 0, those
             elsewhere do it: ``hyperhive worker --objectives FILE``.
-        target: ends the search: a loss, or a text such as ``"accuracy >= 0.97"``.
-        max_time: ends the search: seconds, or a text such as ``"2 h"``.
+        target, max_time: end it: a loss or ``"accuracy >= 0.97"``; seconds or ``"2 h"``.
         patience: ends the search when so many trials have ended after the best one.
         try_first: configurations to run first.
         pruner: ends trials early that are worse than others: ``"none"``, ``"median"``, ``"asha"``.

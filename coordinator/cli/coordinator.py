@@ -51,7 +51,11 @@ SPACE = typer.Option(
     "rotated, shifted, blurred and in other light. [classic]",
 )
 SEED = typer.Option(None, help="The seed of suggestions, weights and splits. [0]")
-METRIC = typer.Option(None, help="What makes a trial good, by its name in the results. [loss]")
+METRIC = typer.Option(
+    None,
+    help="What makes a trial good, by its name in the results; balanced_error counts the classes "
+    "of images alike. [loss]",
+)
 DIRECTION = typer.Option(
     None, help="Whether it is to be small or large: minimize or maximize. [minimize]"
 )
@@ -71,6 +75,17 @@ PRUNER = typer.Option(
 REPEATS = typer.Option(
     None,
     help="Run each of the best 3 this many more times, with other seeds; the best mean wins. [0]",
+)
+FOLDS = typer.Option(
+    None,
+    help="Validate each trial on so many parts of the training images in turn: as many trainings, "
+    "and a surer figure. [0: on a fifth]",
+)
+TEACHER = typer.Option(
+    None,
+    "--teacher/--no-teacher",
+    help="First train a larger network, once; LeNet-5 then learns from its answers too. [no]",
+    show_default=False,
 )
 NETWORK = typer.Option(
     None,
@@ -109,6 +124,8 @@ def coordinator(
     patience: Optional[int] = PATIENCE,
     pruner: Optional[str] = PRUNER,
     repeats: Optional[int] = REPEATS,
+    folds: Optional[int] = FOLDS,
+    teacher: Optional[bool] = TEACHER,
     network: Optional[str] = NETWORK,
     refit: bool = REFIT,
     timeout: Optional[float] = TIMEOUT,

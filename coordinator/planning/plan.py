@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, Sequence
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.planning.recipes import Recipe, recipe_of
+from hyperhive.coordinator.planning.recipes import Baseline, Recipe, recipe_of
 from hyperhive.coordinator.planning.stop_rules import StopRules
 from hyperhive.coordinator.spaces.known_points import values_of
 from hyperhive.coordinator.spaces.named import CLASSIC
 from hyperhive.coordinator.spaces.search_space import Choice, Fixed, Node, Table
-from hyperhive.model.config import AUGMENTATIONS
+from hyperhive.model.config import AUGMENTATIONS, TEACHER
 from hyperhive.model.config import LENET5 as DEFAULT_NETWORK
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.trials.draft import NO_PRUNER, PRUNERS, Goal
@@ -22,6 +22,9 @@ ALGORITHMS = ("tpe", "random", "anneal")
 DIRECTIONS = ("minimize", "maximize")
 GIVEN = ("dataset", "seed", "validation_fraction", "split_seed")
 """What every configuration of a study of images has, so the space may have no such names."""
+
+VALIDATION = 0.2
+"""The share of the training split that is held out, where nobody has said another."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -38,6 +41,8 @@ class Plan:
         seed: of suggestions and, of a study of images, of initial weights and splits.
         validation: the share of the training split that is held out to choose the best trial,
             unless the data set has validation images of its own.
+        folds: so many parts of the training split are held out in turn, by one trial, in place of
+            that share; 0 for the share.
         batch_size: LeNet-5's images per training step, unless the space has it.
         startup: the number of finished trials before TPE stops drawing at random.
         max_attempts: how often a trial may be started.
@@ -54,6 +59,8 @@ class Plan:
         pruner: one of ``PRUNERS``: the rule by which workers end trials early.
         repeats: how often each of the best few is run again, under other seeds, before one is
             chosen. With 0 the best trial of the search is.
+        teacher: the name of a network that is trained first, from whose answers LeNet-5 learns;
+            true for the usual one, false for none.
 
     Raises ``UsageError`` for a value that no study can have.
     """
@@ -63,7 +70,7 @@ class Plan:
     trials: int = 30
     algorithm: str = "tpe"
     seed: int = 0
-    validation: float = 0.2
+    validation: float = VALIDATION
     batch_size: int = 64
     startup: int = 10
     max_attempts: int = 3
@@ -79,6 +86,8 @@ class Plan:
     known: tuple[Mapping[str, Any], ...] = ()
     pruner: str = NO_PRUNER
     repeats: int = 0
+    folds: int = 0
+    teacher: bool | str = False
 
     def __post_init__(self) -> None:
         require_name(self.name)
@@ -104,6 +113,7 @@ class Plan:
         is_metric = isinstance(self.metric, str) and self.metric != ""
         _require(is_metric, "metric must be the name of a number in the objective's results")
         self._require_recipe()
+        self._require_folds()
         self._require_space()
         _ = self.rules
         self._require_known()
@@ -119,11 +129,32 @@ class Plan:
         return StopRules.of(self.target, self.max_time, self.patience, self.goal)
 
     @property
+    def searched(self) -> frozenset[str]:
+        """The names at the top of its space; some may have a value that is always the same."""
+        return frozenset(name for table in _tables(self.space) for name in table)
+
+    @property
+    def baselines(self) -> Sequence[Baseline]:
+        """What its search is compared with, if anything is known of the objective."""
+        return self.recipe.baselines(self.searched | ({"teacher"} if self.teacher else set()))
+
+    @property
+    def teacher_network(self) -> str | None:
+        """The name of the network that teaches, None without a teacher."""
+        return TEACHER if self.teacher is True else self.teacher or None
+
+    @property
     def recipe(self) -> Recipe:
         """What is known of the objective in advance."""
         return recipe_of(self.objective)
 
     def _require_recipe(self) -> None:
+        is_name = isinstance(self.teacher, (bool, str)) and self.teacher != ""
+        _require(is_name, "teacher must be true, false or the name of a network")
+        _require(
+            not self.teacher or self.recipe.teaching is not None,
+            f"a teacher is for objective {LENET5}, and this study's is {self.objective}: omit it",
+        )
         has_it = self.augment == "none" or "augment" in self.recipe.settings
         _require(
             has_it,
@@ -138,16 +169,38 @@ class Plan:
             f"{self.objective}: omit it",
         )
 
+    def _require_folds(self) -> None:
+        _require(self.folds != 1, "folds must be 0, or 2 or more")
+        _require(
+            not self.folds or "folds" in self.recipe.settings,
+            f"folds are for objective {LENET5}, and this study's is {self.objective}: omit them",
+        )
+        _require(
+            not (self.folds and self.teacher),
+            "a teacher does not go with folds: it has learned from images that they hold out",
+        )
+        _require(
+            not self.folds or self.validation == VALIDATION,
+            f"validation and folds exclude each other: each of {self.folds} folds holds out its "
+            "part of the training images",
+        )
+        _require(
+            "folds" not in self.recipe.settings or "folds" not in self.searched,
+            "search space, folds: all trials of a study are validated alike: write folds above "
+            "[space], or give --folds",
+        )
+
     def _require_space(self) -> None:
-        tables = list(_tables(self.space))
-        gives = GIVEN if self.data is not None or self.recipe.needs_images else ()
-        taken = [name for name in gives if any(name in table for table in tables)]
+        images = GIVEN if self.data is not None or self.recipe.needs_images else ()
+        gives = (*images, *(("teacher",) if self.teacher else ()))
+        searched = self.searched  # raises, for a space without names
+        taken = [name for name in gives if name in searched]
         if taken:
             raise UsageError(
-                f"search space, {taken[0]}: a study of images gives its trials {', '.join(GIVEN)}: "
+                f"search space, {taken[0]}: a study of images gives its trials {', '.join(gives)}: "
                 "choose another name"
             )
-        self.recipe.require_space(self.space)
+        self.recipe.require_space(self.space, self.teacher is not False)
 
     def _require_known(self) -> None:
         _require(
@@ -174,6 +227,7 @@ _COUNTS = {
     "startup": 1,
     "max_attempts": 1,
     "repeats": 0,
+    "folds": 0,
 }
 
 

@@ -7,13 +7,36 @@ configuration that the search space describes, and nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Collection, Mapping, Sequence
 
 from hyperhive.common.errors import ConfigError, UsageError
 from hyperhive.coordinator.spaces.search_space import Node, samples
 from hyperhive.model import config
-from hyperhive.store.trials.terms import LENET5
+from hyperhive.store.trials.terms import LENET5, THREE_TUNED_TID, UNTUNED_TID, USUAL_TID
 from hyperhive.store.trials.trial import Trial
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A configuration that a search is compared with.
+
+    Args:
+        tid: of its trial.
+        name: for people.
+        values: those hyperparameters that it chooses.
+    """
+
+    tid: int
+    name: str
+    values: Mapping[str, Any]
+
+
+UNTUNED = Baseline(UNTUNED_TID, "untuned", config.UNTUNED)
+USUAL = Baseline(USUAL_TID, "usual settings", config.USUAL)
+THREE_TUNED = Baseline(THREE_TUNED_TID, "three numbers tuned", config.THREE_TUNED)
+
+BASELINES = (UNTUNED, USUAL, THREE_TUNED)
+"""All that there are; a study has some of them."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +50,10 @@ class Recipe:
         makes_model: whether a study that ends without a model has failed.
         settings: fields of the plan, and only of this objective's plans, that go into every
             configuration unless the space has them.
-        baselines: the configurations that a search is compared with, by their names for people.
+        baselines: returns what a search is compared with, given the names of what it searches.
+        teaching: the configuration of a teacher, but for its network; None: the objective learns
+            from none.
+        learning: what is added to the configuration of a trial that learns from one.
         refit: what changes in the winner's configuration when it is trained again on all data,
             where a result does not say so itself. None: only where a result says so.
     """
@@ -36,14 +62,26 @@ class Recipe:
     needs_images: bool = False
     makes_model: bool = False
     settings: tuple[str, ...] = ()
-    baselines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    baselines: Callable[[Collection[str]], Sequence[Baseline]] = lambda searched: ()
     refit: Mapping[str, Any] | None = None
+    teaching: Mapping[str, Any] | None = None
+    learning: Mapping[str, Any] = field(default_factory=dict)
 
-    def require_space(self, space: Node) -> None:
-        """Raise ``UsageError`` if the objective's trials cannot have the values of a space."""
+    def taught(self, answers: str) -> dict[str, Any]:
+        """Return what a trial gets that learns from a teacher's answers with this hash."""
+        return {**self.learning, "teacher": answers}
+
+    def require_space(self, space: Node, is_taught: bool = False) -> None:
+        """Raise ``UsageError`` if the objective's trials cannot have the values of a space.
+
+        ``is_taught`` tells whether they learn from a teacher.
+        """
+        given = {**_GIVEN_SAMPLE} if self.needs_images else {}
+        if is_taught:
+            given.update(self.taught(_HASH_SAMPLE))
         for label, sample in samples(space):
             try:
-                self.complete({**_GIVEN_SAMPLE, **sample} if self.needs_images else sample)
+                self.complete({**given, **sample})
             except ConfigError as error:
                 where = "search space" if label is None else f"search space, {label}"
                 raise UsageError(f"{where}: {error}") from error
@@ -52,17 +90,24 @@ class Recipe:
 _GIVEN_SAMPLE = {"dataset": ""}
 """What a study of images gives to every trial, as far as a configuration cannot do without it."""
 
+_HASH_SAMPLE = "0" * 64
+
+
+def _of_lenet5(searched: Collection[str]) -> Sequence[Baseline]:
+    """Return LeNet-5's: a search of more than three numbers is compared with the best three."""
+    return (UNTUNED, THREE_TUNED if config.IMPROVEMENTS & set(searched) else USUAL)
+
+
 _RECIPES = {
     LENET5: Recipe(
         complete=config.complete,
         needs_images=True,
         makes_model=True,
-        settings=("batch_size", "augment", "network"),
-        baselines={
-            "untuned": {**config.UNTUNED, "augment": "none"},
-            "usual settings": {**config.USUAL, "augment": "none"},
-        },
-        refit=config.ON_ALL_DATA,
+        settings=("batch_size", "augment", "folds", "network"),
+        baselines=_of_lenet5,
+        refit={**config.ON_ALL_DATA, "folds": 0},
+        teaching=config.TEACHING,
+        learning=config.LEARNING,
     )
 }
 

@@ -22,7 +22,7 @@ from hyperhive.coordinator.spaces.search_space import parameters
 from hyperhive.coordinator.study import Study
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import Unstorable
-from hyperhive.store.trials.terms import PURPOSES, REFIT, ErrorKind, Status
+from hyperhive.store.trials.terms import PURPOSES, REFIT, TEACHER, ErrorKind, Status
 
 LARGEST_FILE = 100 << 20
 """Bytes. In memory it takes up to 30 times as much."""
@@ -37,8 +37,9 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 class ExportedStudy:
     """An exported study that can be imported.
 
-    ``trials`` are those that had ended, without refits: a refit is there for its weights, which no
-    file has. ``unfinished`` and ``refits`` count those that are left out.
+    ``trials`` are those that had ended, without refits and the teacher: these are there for their
+    weights and answers, which no file has. ``unfinished`` and ``refits`` count those that are left
+    out, the teacher with the refits.
     """
 
     study: Study
@@ -84,7 +85,7 @@ def told(file: ExportedStudy, added: Added) -> str:
     if file.unfinished:
         counts.append((file.unfinished, "left out, as they had not ended"))
     if file.refits:
-        counts.append((file.refits, "of a refit left out, as weights are not exported"))
+        counts.append((file.refits, "of a refit or teacher left out, as weights are not exported"))
     return "trials: " + ", ".join(f"{count} {what}" for count, what in counts)
 
 
@@ -109,7 +110,7 @@ def _exported(contents: Any, name: str | None) -> ExportedStudy:
     read = [(i, _ended(entry, labels, f"trials[{i}]")) for i, entry in ended]
     for i, trial in read:
         trial.require_storable(f"trials[{i}]")
-    trials = [trial for _, trial in read if trial.purpose != REFIT]
+    trials = [trial for _, trial in read if trial.purpose not in (REFIT, TEACHER)]
     return ExportedStudy(study, trials, len(entries) - len(ended), len(ended) - len(trials))
 
 

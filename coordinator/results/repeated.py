@@ -15,7 +15,7 @@ from hyperhive.common.values import mapping, number, sequence, text, whole
 from hyperhive.common.wording import counted, in_words, percent
 from hyperhive.coordinator.ranking import ranking, winner_of
 from hyperhive.store.studies import StoredStudy
-from hyperhive.store.trials.terms import LENET5, REPEATS_END
+from hyperhive.store.trials.terms import LENET5, REPEATS_END, SHARES
 from hyperhive.store.trials.trial import Trial
 
 FINALISTS = 3
@@ -57,6 +57,11 @@ class Repeated:
     def mean(self) -> float | None:
         """The mean of the values, None without any."""
         return statistics.mean(self.values) if self.values else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """That mean, if the values are validation accuracies."""
+        return self.mean if self.metric == _ACCURACY else None
 
     @property
     def deviation(self) -> float | None:
@@ -195,8 +200,8 @@ def _metric(trial: Trial) -> str:
 
 
 def _figure(one: Repeated, value: float) -> str:
-    return percent(value) if one.metric == _ACCURACY else in_words({"": value}).strip()
+    return percent(value) if one.metric in SHARES else in_words({"": value}).strip()
 
 
 def _points(one: Repeated, deviation: float) -> str:
-    return f"{100 * deviation:.1f}" if one.metric == _ACCURACY else f"{deviation:.2g}"
+    return f"{100 * deviation:.1f}" if one.metric in SHARES else f"{deviation:.2g}"

@@ -31,7 +31,7 @@ class MissingPackage(InputError):
 
 
 def rows(store: Store, study: str) -> list[Row]:
-    """Return a row for each trial of a study: the search, baselines, repeats, refit.
+    """Return a row for each trial of a study: the search, baselines, repeats, refit, teacher.
 
     All rows have the same columns, in the same order: ``FIRST``, ``metrics.NAME`` for what trials
     reported, ``config.PATH`` for what they were called with, ``values.LABEL`` for a hyperparameter

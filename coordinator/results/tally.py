@@ -14,7 +14,7 @@ from typing import Any, Callable, Iterable, List, Sequence, Tuple
 
 from hyperhive.common.memory import no_collection
 from hyperhive.coordinator.ranking import usable_loss
-from hyperhive.store.trials.terms import SEARCH, Status
+from hyperhive.store.trials.terms import SEARCH, TEACHER, Status
 from hyperhive.store.trials.trial import Trial
 
 RECENT = 20
@@ -51,8 +51,10 @@ def tells_time(trial: Trial) -> bool:
     """Return whether a trial is done and says how long others of its cost take.
 
     One that was imported has another machine's pace. One that has a cost, and was pruned nobody
-    knows where, tells nothing.
+    knows where, tells nothing. A teacher is another network than the others train.
     """
+    if trial.purpose == TEACHER:
+        return False
     has_times = trial.refresh_time is not None and trial.book_time is not None
     is_known = trial.share is not None or not (trial.cost and trial.cost > 0)
     return trial.status is Status.DONE and not trial.imported and has_times and is_known

@@ -18,10 +18,28 @@ def _space(fewest_epochs: int, most_epochs: int) -> Node:
 
 
 CLASSIC = _space(2, 30)
-"""The three hyperparameters that matter for LeNet-5."""
+"""Evidence: 72.1 % of the 2,000 test images of Simpsons-MNIST in colour (95 % interval 70.1 to
+74.0 %), 70.4 % of its validation images, in one study: learning rate 0.099, 19 epochs, momentum
+0.17, of 30 trials.
+
+    hyperhive demo --dataset simpsons --trials 30
+
+That configuration with 20 epochs gives 70.3 and 69.3 % of the validation images with seeds 0 and 1
+(``benchmarks/augmentation.py``). These are the three hyperparameters that matter for LeNet-5 as it
+is trained without any other.
+"""
 
 ROBUST = _space(10, 60)
-"""The same three; augmented images differ in every epoch, so more epochs are worthwhile."""
+"""Evidence: 76.2 % of the 2,000 test images of Simpsons-MNIST in colour, and 74.5 % of them as a
+camera sees them in an ordinary room (``classic``: 66.0 %), with one model: learning rate 0.05,
+40 epochs, momentum 0.6.
+
+    python benchmarks/camera.py
+
+With seeds 0 and 1 it gives 72.9 and 73.4 % of the validation images
+(``benchmarks/augmentation.py``). The same three hyperparameters as in ``classic``; augmented images
+differ in every epoch, so more epochs are worthwhile.
+"""
 
 NAMED: dict[str, dict[str, Any]] = {
     "classic": {"space": CLASSIC, "augment": "none"},

@@ -26,6 +26,7 @@ from hyperhive.coordinator.views.wording import (
     report_of,
     state,
     time_left,
+    with_interval,
 )
 from hyperhive.store.errors import StoreError
 from hyperhive.store.trials.terms import Status
@@ -169,7 +170,7 @@ def _line(study: StudyState) -> _Json:
 
 def _details(study: StudyState) -> _Json:
     best, test = study.best, study.test_accuracy
-    untuned, usual = study.untuned_accuracy, study.usual_accuracy
+    untuned, usual, tuned = study.untuned_accuracy, study.usual_accuracy, study.tuned_accuracy
     failed = [trial for trial in study.tally.notable if trial.status is Status.ERROR]
     return {
         **_line(study),
@@ -179,9 +180,10 @@ def _details(study: StudyState) -> _Json:
         "left": time_left(study.seconds_left()),
         "best": best and _ranked(best),
         "repeats": _text(repeat_lines(study.repeat_results).get("repeats", "")),
-        "test": None if test is None else percent(test),
+        "test": None if test is None else with_interval(test, study.test_images),
         "untuned": None if untuned is None else percent(untuned),
         "usual": None if usual is None else percent(usual),
+        "tuned": None if tuned is None else percent(tuned),
         "chart": _chart(study),
         "top": [_ranked(trial) for trial in study.ranked(_BEST)],
         "failures": [
@@ -217,6 +219,7 @@ def _chart(study: StudyState) -> _Json:
         "bad": bad[:: -(-len(bad) // _POINTS) or 1],
         "untuned": study.untuned_accuracy,
         "usual": study.usual_accuracy,
+        "tuned": study.tuned_accuracy,
         "text": _chart_in_words(study, [accuracy for _, accuracy in points], len(bad)),
     }
 
@@ -238,6 +241,8 @@ def _chart_in_words(study: StudyState, accuracies: list[float], bad: int) -> str
         text += f" Untuned: {percent(study.untuned_accuracy)}."
     if study.usual_accuracy is not None:
         text += f" Usual settings: {percent(study.usual_accuracy)}."
+    if study.tuned_accuracy is not None:
+        text += f" Three numbers tuned: {percent(study.tuned_accuracy)}."
     text += f" {study.pruned} were pruned." if study.pruned else ""
     return text + (f" {bad} diverged or failed." if bad else "")
 

@@ -22,6 +22,7 @@ from hyperhive.coordinator.views.wording import (
     outcome,
     report_of,
     state,
+    with_interval,
 )
 from hyperhive.store.errors import NotAllowed
 from hyperhive.store.orders import Order
@@ -92,7 +93,9 @@ def _details(fleet: Fleet) -> Table:
         best = [f"best {named(study.best)}"] if study.best else []
         repeats = [f"{label}: {said}" for label, said in repeat_lines(study.repeat_results).items()]
         pruned = f"{study.pruned} of {study.counts[Status.DONE]} were pruned"
-        lines = (*best, pruned if study.pruned else "", *repeats, others(study))
+        test = study.test_accuracy
+        tested = "" if test is None else f"test {with_interval(test, study.test_images)}"
+        lines = (*best, pruned if study.pruned else "", *repeats, tested, others(study))
         for line in filter(None, lines):
             table.add_row(*literal(study.title, line))
     return table

@@ -15,7 +15,15 @@ from hyperhive.coordinator.ranking import winner_of
 from hyperhive.coordinator.results.repeated import Repeated
 from hyperhive.coordinator.results.tally import Tally, values
 from hyperhive.coordinator.views.time_left import seconds_left
-from hyperhive.store.trials.terms import BASELINE, REPEAT, SEARCH, UNTUNED_TID, USUAL_TID, Status
+from hyperhive.store.trials.terms import (
+    BASELINE,
+    REPEAT,
+    SEARCH,
+    THREE_TUNED_TID,
+    UNTUNED_TID,
+    USUAL_TID,
+    Status,
+)
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
@@ -31,6 +39,7 @@ class StudyState:
         cancelled: whether it was cancelled.
         has_ended: whether it has its result.
         test_accuracy: of its model, 0 to 1, once the study has ended.
+        test_images: how many that is of; 0 if that is not known.
         refit: how many times as long as the best trial its refit takes; 0 without a refit.
         finishing: whether it is to end, or has ended, with the trials that it has.
         repeats: how often each of the best trials is run again.
@@ -50,6 +59,7 @@ class StudyState:
     cancelled: bool = False
     has_ended: bool = False
     test_accuracy: float | None = None
+    test_images: int = 0
     refit: float = 1.25
     finishing: bool = False
     repeats: int = 0
@@ -131,6 +141,11 @@ class StudyState:
         """The validation accuracy of the baseline with usual settings, 0 to 1."""
         return self._baseline_accuracy(USUAL_TID)
 
+    @property
+    def tuned_accuracy(self) -> float | None:
+        """The same of the baseline with three numbers tuned."""
+        return self._baseline_accuracy(THREE_TUNED_TID)
+
     def seconds_left(self) -> float | None:
         """Return the expected time until the study ends, see ``time_left``; None if it is unknown.
 
@@ -180,14 +195,16 @@ class Snapshot:
 Watch = Callable[[Snapshot], None]
 
 
-def refit_length(refits: bool, validation: float) -> float:
+def refit_length(refits: bool, validation: float, folds: int = 0) -> float:
     """Return how many times as long as a trial its refit takes, which is on all training images.
 
     Args:
         refits: whether there is a refit.
         validation: the share of the training images that a trial does without, 0 to 1.
+        folds: if not 0, a trial trains so often, each time without one part of so many.
     """
-    return 1 / max(1 - validation, 0.01) if refits else 0.0
+    trial = folds - 1 if folds else max(1 - validation, 0.01)
+    return 1 / trial if refits else 0.0
 
 
 def at_work(trials: Iterable[Trial]) -> dict[str, Trial]:

@@ -8,12 +8,19 @@ from pathlib import Path
 from rich.text import Text
 
 from hyperhive.common.wording import in_words, percent
-from hyperhive.coordinator.planning.recipes import recipe_of
+from hyperhive.coordinator.planning.recipes import BASELINES, UNTUNED, Baseline
 from hyperhive.coordinator.results.repeated import Repeated, repeat_lines
-from hyperhive.coordinator.views.wording import facts, hyperparameters, judged, on_test_images
+from hyperhive.coordinator.views.wording import (
+    balanced,
+    facts,
+    hyperparameters,
+    judged,
+    on_folds,
+    on_test_images,
+    teacher_in_words,
+)
 from hyperhive.model.calibration import CORRECT_KEPT, MEMBERS_KEPT, Calibration, fewest
 from hyperhive.model.card import Card
-from hyperhive.model.config import USUAL
 from hyperhive.model.model_files import WEIGHTS_FILE
 from hyperhive.store.trials.trial import Trial
 
@@ -26,6 +33,7 @@ class Result:
         winner: the best trial of the search.
         untuned_accuracy: of the untuned baseline on the validation images, 0 to 1, if it has one.
         usual_accuracy: the same of the baseline with usual settings.
+        tuned_accuracy: the same of the baseline with three numbers tuned.
         drawn: how the search chose its trials, if it was not as its algorithm does.
         finish_reason: the rule that ended the search before its last trial, in words.
         pruned: how many of its trials were ended early, and by which rule.
@@ -35,12 +43,14 @@ class Result:
         why_no_model: a clause, if a study of images has none.
         weights: the file with the weights of a winner that is no model.
         repeated: what the repeats of the best trials gave, the winner's first.
+        teacher: the trial that all others learned from, if there was one.
         again: whether the study had ended before, so that nothing was run now.
     """
 
     winner: Trial
     untuned_accuracy: float | None = None
     usual_accuracy: float | None = None
+    tuned_accuracy: float | None = None
     drawn: str | None = None
     finish_reason: str | None = None
     pruned: str | None = None
@@ -50,13 +60,34 @@ class Result:
     why_no_model: str | None = None
     weights: Path | None = None
     repeated: tuple[Repeated, ...] = ()
+    teacher: Trial | None = None
     again: bool = False
 
 
-def baselines(result: Result) -> dict[str, float | None]:
-    """Return the accuracy of each baseline by its name for people, if its objective has any."""
-    names = recipe_of(result.winner.objective).baselines
-    return dict(zip(names, (result.untuned_accuracy, result.usual_accuracy)))
+def baselines(result: Result) -> dict[str, float]:
+    """Return the accuracy of each baseline that has one, by its name for people."""
+    return {each.name: accuracy for each, accuracy in _compared(result)}
+
+
+def _compared(result: Result) -> list[tuple[Baseline, float]]:
+    accuracies = (result.untuned_accuracy, result.usual_accuracy, result.tuned_accuracy)
+    return [(each, share) for each, share in zip(BASELINES, accuracies) if share is not None]
+
+
+def story(result: Result, card: Card) -> str:
+    """Return what the search was worth, by validation images, from the beginning to its winner.
+
+    ``10.9 % untuned -> 61.3 % with usual settings -> 70.4 % with this search``
+
+    Of a winner that was repeated, the mean of its repeats counts: its luck in the search does not.
+    """
+    mean = result.repeated[0].accuracy if result.repeated else None
+    found, how = (card.validation_accuracy, "") if mean is None else (mean, ", run again")
+    steps = [
+        f"{percent(share)} {'' if each is UNTUNED else 'with '}{each.name}"
+        for each, share in _compared(result)
+    ]
+    return " -> ".join([*steps, f"{percent(found)} with this search{how}"])
 
 
 def summary(result: Result) -> Text:
@@ -68,6 +99,9 @@ def summary(result: Result) -> Text:
         lines["pruned"] = result.pruned
     if result.drawn is not None:
         lines["drawn"] = result.drawn
+    if result.teacher is not None:
+        lines["teacher"] = teacher_in_words(result.teacher)
+    lines.update(on_folds(result.winner))
     lines.update(repeat_lines(result.repeated))
     if result.card is None or result.folder is None:
         if result.weights is not None:
@@ -90,18 +124,12 @@ def _best(result: Result) -> str:
 def _model(result: Result, card: Card, folder: Path) -> dict[str, str]:
     is_refit = card.config != result.winner.config
     retrained = " (refitted on training and validation data)" if is_refit else ""
-    compared = baselines(result)
-    lines = {}
-    if compared:
-        lines["untuned"] = f"{percent(compared['untuned'])} of validation images"
-        lines["usual"] = (
-            f"{percent(compared['usual settings'])} of validation images, with settings that "
-            f"somebody would write down ({in_words(USUAL)})"
-        )
+    compared = [f"{each.name}: {in_words(each.values)}" for each, _ in _compared(result)]
     return {
-        **lines,
-        "tuned": f"{percent(card.validation_accuracy)} of validation images",
+        "validation": story(result, card),
+        **({"compared": "; ".join(compared)} if compared else {}),
         "test": on_test_images(card, retrained),
+        **balanced(card, result.winner),
         "unknown": _unknown(card.calibration),
         "calibration": _calibration(card),
         "model": str(folder / WEIGHTS_FILE),

@@ -11,7 +11,7 @@ from hyperhive.coordinator.planning.recipes import refit_of
 from hyperhive.coordinator.results.repeated import finalists
 from hyperhive.coordinator.results.tally import Sorted, Tally, tells_time, values
 from hyperhive.store.trials.copies import CLEARLY_LATER
-from hyperhive.store.trials.terms import REFIT, REPEAT, REPEATS_END, SEARCH, Status
+from hyperhive.store.trials.terms import REFIT, REPEAT, REPEATS_END, SEARCH, TEACHER, Status
 from hyperhive.store.trials.trial import Trial
 
 _DEALT = 200
@@ -127,7 +127,7 @@ class _Paces:
         begun = [
             (_elapsed(trial), self.done(trial.progress) or 0.0)
             for trial in trials
-            if trial.status is Status.RUNNING
+            if trial.status is Status.RUNNING and trial.purpose != TEACHER
         ]
         return max((elapsed / done for elapsed, done in begun if done > 0), default=None)
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Iterable, Mapping, Sequence
 from rich.text import Text
 
 from hyperhive.common.text import printable
-from hyperhive.common.values import number
+from hyperhive.common.values import number, sequence
 from hyperhive.common.wording import counted, in_words, percent
 from hyperhive.coordinator.views.study_state import StudyState
 from hyperhive.model.interval import wilson_interval
-from hyperhive.store.trials.terms import REPEAT, Status, is_published
+from hyperhive.store.trials.terms import LENET5, REPEAT, SHARES, TEACHER, Status, is_published
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import WorkerRecord
 
@@ -55,12 +55,22 @@ def counts(study: StudyState) -> str:
 def others(study: StudyState) -> str:
     """Return what the trials do that are not of the search: ``the untuned baseline waits``.
 
-    Repeats are counted: ``4 of 9 repeats done, 2 running, 3 waiting``.
+    Repeats are counted: ``4 of 9 repeats done, 2 running, 3 waiting``. A teacher that is done is
+    described.
     """
     states = {Status.NEW: "waits", Status.RUNNING: "runs", Status.ERROR: "failed"}
     single = [trial for trial in study.others if trial.purpose != REPEAT]
     said = [f"{t.title} {states[t.status]}" for t in single if t.status in states]
+    teachers = [t for t in single if t.purpose == TEACHER and t.status is Status.DONE]
+    said += [f"teacher: {teacher_in_words(each)}" for each in teachers]
     return ", ".join(filter(None, (*said, _repeats(study.repeated))))
+
+
+def teacher_in_words(teacher: Trial) -> str:
+    """Return how large a teacher is, and how good: ``427,178 parameters, 86.1 % of ...``."""
+    size = number(teacher.result.get("parameters"))
+    parameters = "" if size is None else f"{size:,.0f} parameters, "
+    return f"{parameters}{percent(teacher.accuracy)} of validation images"
 
 
 def _repeats(trials: Sequence[Trial]) -> str:
@@ -105,9 +115,12 @@ def outcome(trial: Trial) -> str:
 def _found(trial: Trial) -> str:
     sought = trial.metrics.get(trial.goal.metric)
     if sought is not None and trial.goal.metric != "loss":
-        return in_words({trial.goal.metric: sought})
+        is_share = trial.objective == LENET5 and trial.goal.metric in SHARES
+        value = percent(sought) if is_share else sought
+        return in_words({trial.goal.metric: value})
     if trial.accuracy is not None:
-        return percent(trial.accuracy)
+        spread = "" if trial.deviation is None else f" ± {100 * trial.deviation:.1f}"
+        return percent(trial.accuracy) + spread
     return "done" if trial.loss is None else in_words({"loss": trial.loss})
 
 
@@ -220,6 +233,12 @@ def interval(accuracy: float, images: int) -> str:
     return f"95 % interval {low.replace(' %', '')} to {high}"
 
 
+def with_interval(accuracy: float, images: int) -> str:
+    """Return an accuracy, and how sure it is if that is known: ``76.2 % (95 % interval ...)``."""
+    is_share = images > 0 and 0 <= accuracy <= 1
+    return percent(accuracy) + (f" ({interval(accuracy, images)})" if is_share else "")
+
+
 def on_test_images(card: Card, remark: str = "") -> str:
     """Return how good a model is on the test images, and how sure that is."""
     said = f"{percent(card.test_accuracy)} of test images{remark}"
@@ -227,6 +246,31 @@ def on_test_images(card: Card, remark: str = "") -> str:
         return said
     sure = interval(card.test_accuracy, card.test_images)
     return f"{said}, {sure} ({counted(card.test_images, 'image')})"
+
+
+def balanced(card: Card, trial: Trial | None) -> dict[str, str]:
+    """Return a model's balanced accuracies as a line; none of what no test and no trial tells.
+
+    Args:
+        card: of the model.
+        trial: of the search, whose model it is; None if it is not known.
+    """
+    validated = None if trial is None else number(trial.result.get("validation_balanced_accuracy"))
+    shares = {"test": card.test_balanced_accuracy, "validation": validated}
+    said = [f"{percent(each)} of {of} images" for of, each in shares.items() if each is not None]
+    return {"balanced": f"{', '.join(said)}, if all classes count alike"} if said else {}
+
+
+def on_folds(trial: Trial | None) -> dict[str, str]:
+    """Return the accuracies of a trial's folds as a line, with their spread; none without folds."""
+    found = sequence(trial.result.get("fold_accuracies")) if trial is not None else []
+    accuracies = [each for each in map(number, found) if each is not None]
+    if trial is None or not accuracies:
+        return {}
+    spread = "" if trial.deviation is None else f" ± {100 * trial.deviation:.1f}"
+    extremes = f"{percent(min(accuracies)).replace(' %', '')} to {percent(max(accuracies))}"
+    mean = percent(sum(accuracies) / len(accuracies))
+    return {"folds": f"{mean}{spread} over {counted(len(accuracies), 'fold')} ({extremes})"}
 
 
 def literal(*texts: str, style: str = "") -> list[Text]:

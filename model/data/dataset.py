@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperhive.common.errors import DatasetError
+from hyperhive.common.errors import ConfigError, DatasetError
 from hyperhive.model.data.images import SIZE, batches, is_image_size
 
 LARGEST = 2 << 30
@@ -128,15 +128,35 @@ class Dataset:
             card["image_size"] = self.image_size
         return {**card, "validation": self.validation} if self.validation else card
 
-    def validation_split(self, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def validation_split(
+        self, fraction: float, seed: int, folds: int = 0, fold: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return indices of the training split: those to train on, then those held out.
 
         If the data set has validation images of its own, these are held out, whatever the share
-        and the seed.
+        and the seed. With ``folds`` there is no share: each image is held out in one of the folds.
+        Raises ``ConfigError``, see ``require_folds``.
         """
+        if folds:
+            self.require_folds(folds)
+            return stratified_fold(self.train_labels, folds, fold, seed)
         if self.validation:
             return self._own_split()
         return stratified_split(self.train_labels, fraction, seed)
+
+    def require_folds(self, folds: int) -> None:
+        """Raise ``ConfigError`` unless each of so many folds can hold out images of all classes."""
+        if self.validation:
+            raise ConfigError(
+                f"folds = {folds}, but data set {self.name} has validation images of its own: omit "
+                "folds"
+            )
+        counts = np.bincount(self.train_labels)
+        if counts.min() < folds:
+            raise ConfigError(
+                f"folds = {folds}, but class {self.classes[counts.argmin()]} has only "
+                f"{counts.min()} training images: choose fewer folds, or add images of it"
+            )
 
     def pack(self) -> bytes:
         """Return the data set as the bytes of an ``.npz`` file without pickles."""
@@ -241,4 +261,27 @@ def stratified_split(
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
         held_out.append(random.permutation(members)[:count])
     out = np.sort(np.concatenate(held_out))
+    return np.setdiff1d(np.arange(len(labels)), out), out
+
+
+def stratified_fold(
+    labels: np.ndarray, folds: int, fold: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return sorted indices ``(kept, held_out)`` of one fold of a cross-validation.
+
+    Each image is held out in exactly one fold. The folds' sizes differ by one image at most, and so
+    do the numbers of images of a class in them. They are the same on every device, as those of
+    ``stratified_split`` are.
+
+    Args:
+        labels: int64 ``[N]``.
+        folds: how many there are.
+        fold: which of them, from 0.
+        seed: decides which images are together.
+    """
+    random = np.random.RandomState(seed)
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    # Dealt out class after class, as cards are.
+    dealt = np.concatenate([random.permutation(each) for each in members])
+    out = np.sort(dealt[fold::folds])
     return np.setdiff1d(np.arange(len(labels)), out), out

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 from hyperhive.common.errors import ConfigError, DeviceError
 from hyperhive.common.extras import entry_points
-from hyperhive.model.config import LENET5, OF_LENET5
+from hyperhive.model.config import LENET5, OF_LENET5, TEACHER
 from hyperhive.model.model_files import LARGEST
 
 if TYPE_CHECKING:  # a coordinator looks names up without PyTorch
@@ -35,15 +35,15 @@ def names() -> list[str]:
     """Return the names of all networks that can be made here."""
     has_torchvision = importlib.util.find_spec("torchvision") is not None
     small = [TORCHVISION + name for name in SMALL] if has_torchvision else []
-    return [LENET5, *small, *sorted(_registered())]
+    return [LENET5, TEACHER, *small, *sorted(_registered())]
 
 
 def why_missing(name: str) -> str | None:
     """Return why no network of this name can be made here, as a sentence; None if one can."""
-    if name == LENET5 or name in names():
+    if name in (LENET5, TEACHER) or name in names():
         return None
     if not name.startswith(TORCHVISION):
-        others = ", ".join([LENET5, f"{TORCHVISION}NAME", *sorted(_registered())])
+        others = ", ".join([LENET5, f"{TORCHVISION}NAME", TEACHER, *sorted(_registered())])
         return (
             f"network {name!r:.60} is not known here: choose one of {others}, or install the "
             f"package that registers it (entry point {GROUP})"
@@ -57,8 +57,8 @@ def build(name: str, channels: int, classes: int, image_size: int, **of_lenet5: 
     """Return a network with random weights, drawn by PyTorch's generator, in training mode.
 
     Args:
-        name: ``lenet5``, ``torchvision:NAME`` with a name of ``SMALL``, or that of an entry point
-            of group ``hyperhive.networks``: a factory that is called with ``channels``,
+        name: ``lenet5``, ``teacher``, ``torchvision:NAME`` with a name of ``SMALL``, or that of an
+            entry point of group ``hyperhive.networks``: a factory that is called with ``channels``,
             ``classes`` and ``image_size``.
         channels: 1 for grey images, 3 for colour. The first layer of torchvision's networks takes
             three. For grey its weights are added up over them, which is the same as three equal
@@ -78,6 +78,10 @@ def build(name: str, channels: int, classes: int, image_size: int, **of_lenet5: 
         from hyperhive.model.networks.lenet import LeNet5
 
         return LeNet5(channels, classes, image_size=image_size, **of_lenet5)
+    if name == TEACHER:
+        from hyperhive.model.networks.teacher import TeacherNetwork
+
+        return TeacherNetwork(channels, classes)
     return _checked(_factory(name), name, channels, classes, image_size)
 
 
@@ -134,7 +138,11 @@ def _factory(name: str) -> Any:
 def _registered() -> dict[str, Any]:
     """Return the entry points of installed packages; none can take a name that is ours."""
     points = {point.name: point for point in entry_points(group=GROUP)}
-    return {n: p for n, p in points.items() if n != LENET5 and not n.startswith(TORCHVISION)}
+    return {
+        n: p
+        for n, p in points.items()
+        if n not in (LENET5, TEACHER) and not n.startswith(TORCHVISION)
+    }
 
 
 def _last_line(error: Exception) -> str:

@@ -14,16 +14,16 @@ that holds it. The first result counts. These rules keep a copy from doing harm:
   the next fence, the one under which it would be the holder.
 - A worker copies a trial only once, so a worker that cannot run it does not try indefinitely.
 
-``worth_a_copy`` is the rule of which trials may be copied; ``worker/claiming.py`` decides when a
-worker asks for one. ``store/trials/queue.py`` has the transitions; docs/trials.md has the table of
-them.
+``worth_a_copy`` is the rule of which trials may be copied, ``held_by`` that of a teacher, before
+anybody's pace is known; ``worker/claiming.py`` decides when a worker asks for one.
+``store/trials/queue.py`` has the transitions; docs/trials.md has the table of them.
 """
 
 from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Sequence
 
-from hyperhive.store.trials.terms import Status, command, experiment_keys
+from hyperhive.store.trials.terms import Status, command, experiment_key, experiment_keys
 from hyperhive.store.trials.updates import CHANGES_HANDS, RISE, from_now, issued, literal
 
 _Document = Dict[str, Any]
@@ -47,11 +47,26 @@ def worth_a_copy(
 
     ``seconds_per_unit`` is the time that the worker expects per unit of a trial's cost.
     """
+    may_copy = _may_copy(worker, objectives, _ends_later_than(1000 * seconds_per_unit))
+    return {"exp_key": {"$in": experiment_keys(study)}, "cost": {"$gt": 0}, **may_copy}
+
+
+def held_by(
+    holders: Sequence[str], worker: str, study: str | None, purpose: str, objectives: Sequence[str]
+) -> _Document:
+    """Return the condition of the trials of one purpose that these hold and this worker may copy.
+
+    They are of one study if it is named.
+    """
+    its: Any = {"$regex": f"/{purpose}$"} if study is None else experiment_key(study, purpose)
+    which = {"exp_key": its, **_may_copy(worker, objectives)}
+    return {"$and": [which, {"owner": {"$in": list(holders)}}]}
+
+
+def _may_copy(worker: str, objectives: Sequence[str], *also: _Document) -> _Document:
     return {
-        "exp_key": {"$in": experiment_keys(study)},
         "misc.cmd": {"$in": [command(name) for name in objectives]},
         "state": int(Status.RUNNING),
-        "cost": {"$gt": 0},
         "owner": {"$ne": worker},
         "excluded": {"$ne": worker},
         "issued": {"$not": {"$elemMatch": {"worker": worker, "copy": True}}},
@@ -61,7 +76,7 @@ def worth_a_copy(
                 {"$lt": ["$attempts", "$max_attempts"]},
                 {"$gt": ["$lease_until", "$$NOW"]},
                 {"$not": [IS_COPIED]},
-                _ends_later_than(1000 * seconds_per_unit),
+                *also,
             ]
         },
     }

@@ -42,6 +42,7 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.reader import A_JOB, A_STUDYS
 from hyperhive.store.trials.terms import (
     SEARCH,
+    TEACHER,
     ErrorKind,
     Status,
     experiment_key,
@@ -175,6 +176,22 @@ class TrialQueue(TrialBatches):
         back to the transitions as a claimed one is.
         """
         which = copies.worth_a_copy(worker, study, objectives, seconds_per_unit)
+        return self._copy(which, worker, token, lease)
+
+    def copy_teacher(
+        self,
+        worker: str,
+        token: str,
+        objectives: Sequence[str],
+        study: str | None,
+        holders: Sequence[str],
+        lease: float = DEFAULT_LEASE_S,
+    ) -> Trial | None:
+        """Start a second run of a teacher that one of these workers runs; see ``copy``."""
+        which = copies.held_by(holders, worker, study, TEACHER, objectives)
+        return self._copy(which, worker, token, lease)
+
+    def _copy(self, which: _Document, worker: str, token: str, lease: float) -> Trial | None:
         changes = copies.copied_by(worker, token, lease)
         trial = self._update(which, changes, sort=[("cost", DESCENDING), OLDEST_FIRST])
         return None if trial is None else trial.as_copied(token)

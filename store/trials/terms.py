@@ -35,13 +35,22 @@ SEARCH, BASELINE, REFIT, REPEAT = "search", "baseline", "refit", "repeat"
 """What a trial is for: the search, the accuracy without tuning, the winner trained on all data, one
 of the best configurations run again under another seed."""
 
-PURPOSES = (SEARCH, BASELINE, REPEAT, REFIT)
+TEACHER = "teacher"
+"""What the trial is for whose answers the trials of the search learn from."""
+
+PURPOSES = (SEARCH, BASELINE, REPEAT, REFIT, TEACHER)
 
 REPEATS_END = 1000
 """Above every number of a repeat: the tid of repeat 2 of trial 17 is 17002."""
 
-UNTUNED_TID, USUAL_TID = 0, 1
+TEACHER_TID = 0
+"""The tid of a study's one trial of purpose TEACHER."""
+
+UNTUNED_TID, USUAL_TID, THREE_TUNED_TID = 0, 1, 2
 """The tids of the trials of purpose BASELINE: see ``hyperhive.model.config``."""
+
+SHARES = ("validation_accuracy", "validation_balanced_accuracy", "balanced_error")
+"""Of what LeNet-5 reports, the figures that are shares, and that a study may take as its metric."""
 
 LENET5 = "lenet5"
 """The name of the objective that trains LeNet-5, the only one that hyperhive brings itself."""

@@ -19,6 +19,8 @@ from hyperhive.store.trials.terms import (
     REPEAT,
     REPEATS_END,
     SEARCH,
+    TEACHER,
+    THREE_TUNED_TID,
     USUAL_TID,
     ErrorKind,
     Status,
@@ -26,11 +28,19 @@ from hyperhive.store.trials.terms import (
     objective_of,
 )
 
-_OF_THE_STUDY = ("dataset", "schedule", "seed", "split_seed", "train_on_all", "validation_fraction")
+_OF_THE_STUDY = (
+    *("dataset", "schedule", "seed", "split_seed", "train_on_all", "validation_fraction"),
+    "folds",
+)
 """The keys of LeNet-5's configurations that say which data and which random numbers it gets."""
 
 _NO_METRICS = ("step", "epoch", "seconds", "history", "reported_loss", "pruned_at")
 _NO_TID = -1
+
+_BASELINES = {
+    USUAL_TID: "the baseline with usual settings",
+    THREE_TUNED_TID: "the baseline with three numbers tuned",
+}
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,11 @@ class Trial:
         return number(self.result.get("validation_accuracy"))
 
     @property
+    def deviation(self) -> float | None:
+        """The standard deviation of its folds' accuracies, if it was validated on folds."""
+        return number(self.result.get("fold_deviation"))
+
+    @property
     def diverged(self) -> bool:
         """Whether its worker reported that training diverged."""
         return bool(self.result.get("diverged"))
@@ -195,10 +210,9 @@ class Trial:
         """The trial's name for people, within its study: ``trial 7``, ``repeat 2 of trial 7``."""
         titles = {
             SEARCH: f"trial {self.tid}",
-            BASELINE: "the baseline with usual settings"
-            if self.tid == USUAL_TID
-            else "the untuned baseline",
+            BASELINE: _BASELINES.get(self.tid, "the untuned baseline"),
             REFIT: f"the refit of trial {self.tid}",
+            TEACHER: "the teacher",
         }
         if self.purpose == REPEAT:
             tid, number = divmod(self.tid, REPEATS_END)

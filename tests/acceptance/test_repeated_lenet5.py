@@ -12,6 +12,7 @@ from hyperhive.store.trials.terms import REPEAT, SEARCH, Status
 STUDY = """
 name = "digits"
 trials = 3
+folds = 2
 algorithm = "random"
 
 [dataset]
@@ -26,9 +27,10 @@ momentum = { distribution = "uniform", low = 0.5, high = 0.9 }
 
 @pytest.mark.long
 def test_the_best_of_lenet5_are_repeated(home: Home) -> None:
-    """Other weights on the same split; the model is the winner's, and its figures have intervals.
+    """Other weights on the same folds; the model is the winner's, and its figures have intervals.
 
-    Started again with more repeats, the study is surer, and runs only those.
+    Trained again from its card, it has the same weights. Started again with more repeats, the study
+    is surer, and runs only those.
     """
     (home.work / "digits.toml").write_text(STUDY)
     home.start("worker", "--slots", "2", "--device", "cpu")
@@ -56,7 +58,12 @@ def test_the_best_of_lenet5_are_repeated(home: Home) -> None:
     best = home.run("best", "digits").stdout
     for text in (said, best):
         assert re.search(r"repeats +validation accuracy [0-9.]+ % ± [0-9.]+ over 2 repeats", text)
+        assert re.search(r"folds +[0-9.]+ % ± [0-9.]+ over 2 folds \([0-9.]+ to [0-9.]+ %\)", text)
         assert re.search(r"test +[0-9.]+ % of .*95 % interval [0-9.]+ to [0-9.]+ % \(", text)
+    assert "folds" not in home.card("digits")["config"]  # the refit's
+    again = home.run("best", "digits", "--retrain")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "again    the weights are identical, SHA-256" in again.stdout
     surer = home.run("coordinator", "digits.toml", "--repeats", "3")
     assert surer.returncode == 0, surer.stderr
     assert "over 3 repeats" in surer.stdout

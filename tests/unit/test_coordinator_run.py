@@ -24,6 +24,7 @@ from support.thread_workers import Act, claimed, deliver, loss_of, working
 from hyperhive.common.console import Screen
 from hyperhive.common.errors import CheckpointError
 from hyperhive.common.signals import StopSignals
+from hyperhive.coordinator import stored_model
 from hyperhive.coordinator.best_so_far import BestModelPublisher
 from hyperhive.coordinator.evaluation import calibrate
 from hyperhive.coordinator.model_maker import PICTURE_FILE, ModelMaker
@@ -34,21 +35,24 @@ from hyperhive.coordinator.results.export import as_json
 from hyperhive.coordinator.results.exported import read
 from hyperhive.coordinator.search import Search
 from hyperhive.coordinator.spaces.named import ROBUST
+from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyFailed, StudyRun, open_study
+from hyperhive.coordinator.views.dashboard import content as page
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.picture import Answers, draw
 from hyperhive.coordinator.views.status import report as status_report
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState
 from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.coordinator.views.terminal import Lines, panel
-from hyperhive.coordinator.views.wording import doing, time_left
+from hyperhive.coordinator.views.wording import doing, time_left, with_interval
 from hyperhive.model import checkpoint
 from hyperhive.model.card import Card
 from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest
+from hyperhive.model.metrics import Evaluation, evaluate
 from hyperhive.model.model_files import CARD_FILE, WEIGHTS_FILE
 from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.store.blobs import BlobRef
@@ -399,13 +403,73 @@ def test_a_study_is_compared_with_untuned_and_usual_settings(
     for result in (first, again):
         assert (result.untuned_accuracy, result.usual_accuracy) == (0.109, 0.642)
         said = plain(summary(result))
-        assert "untuned     10.9 % of validation images\n" in said
-        assert "usual       64.2 % of validation images, with settings that somebody would" in said
-        assert "(learning rate 0.01, epochs 10, momentum 0.9)" in said
+        found = re.escape(f"{100 * (1 - loss_of(result.winner)):.1f}")
+        story = rf"validation  10.9 % untuned -> 64.2 % with usual settings -> {found} % with this"
+        assert re.search(story, said)
+        assert "usual settings: learning rate 0.01, epochs 10, momentum 0.9\n" in said
     # Nothing was written, so it is drawn again.
     assert drawn == [{"untuned": 0.109, "usual settings": 0.642}] * 2
     state = FleetReader(store).read().studies[0]
     assert (state.untuned_accuracy, state.usual_accuracy) == (0.109, 0.642)
+
+
+def test_a_study_of_more_than_three_numbers_tells_how_far_it_came(
+    store: Store, mongo_uri: str, tmp_path: Path
+) -> None:
+    """From the untuned over the best three numbers to its winner, in one line of every view.
+
+    The winner's figure is the mean of its folds, which is said with their spread.
+    """
+    folds = [0.832, 0.841, 0.85]
+    found = {(BASELINE, 0): 0.109, (BASELINE, 2): 0.704}
+
+    def act(store: Store, trial: Trial) -> None:
+        accuracy = found.get((trial.purpose, trial.tid), 0.841)
+        of_folds = {"fold_accuracies": folds, "fold_deviation": 0.009}
+        of_folds["validation_balanced_accuracy"] = 0.836
+        more = of_folds if trial.purpose == SEARCH else {}
+        device = {"device": "cpu (test)", "torch": "0"}
+        said = {"validation_accuracy": accuracy, "trained_on": device, **more}
+        deliver(store, trial, weights_of(trial), **said)
+
+    rate = {"distribution": "loguniform", "low": 0.01, "high": 0.1}
+    space = parse({"learning_rate": rate, "epochs": 3, "momentum": 0.5, "mirror": True})
+    given = {"trials": 1, "space": space, "folds": 3}
+    for result in [run(store, mongo_uri, tmp_path, act, **given) for _ in range(2)]:
+        said = plain(summary(result))
+        assert (
+            "\nvalidation  10.9 % untuned -> 70.4 % with three numbers tuned -> "
+            "84.1 % with this search\n"
+        ) in said
+        assert "\nfolds       84.1 % ± 0.9 over 3 folds (83.2 to 85.0 %)\n" in said
+        assert "83.6 % of validation images, if all classes count alike\n" in said
+    fleet = FleetReader(store).read()
+    assert fleet.studies[0].tuned_accuracy == 0.704
+    test, shown = result.card.test_accuracy, page(fleet, fleet.studies[0])["study"]
+    assert (shown["tuned"], shown["best"]["outcome"]) == ("70.4 %", "84.1 % ± 0.9")
+    assert shown["test"] == with_interval(test, TEST_IMAGES)
+    assert f"test {shown['test']}" in plain(status_report(store, None))
+    described = plain(stored_model.describe(stored_model.from_store(store, "s")))
+    assert "folds    84.1 % ± 0.9 over 3 folds (83.2 to 85.0 %)\n" in described
+
+
+def test_the_images_of_the_first_fold_calibrate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights of a trial with folds are those of its first, which has not seen these."""
+    torch.manual_seed(0)
+    packed, data, seen = pack_weights(LeNet5(1, 2)), tiny(), []
+    config = TrainConfig("", 0.1, 1, 0.5, split_seed=3, folds=5).to_json()
+    sha256 = hashlib.sha256(packed).hexdigest()
+    card = Card(["dark", "light"], 1, [0.5], [0.5], sha256, {}, config)
+
+    def spied(model: Any, images: torch.Tensor, *given: Any) -> Evaluation:
+        seen.append(images.permute(0, 2, 3, 1).numpy())
+        return evaluate(model, images, *given)
+
+    monkeypatch.setattr("hyperhive.coordinator.evaluation.evaluate", spied)
+    assert calibrate(packed, card, data).validated == 8
+    assert np.array_equal(seen[0], data.train_images[data.validation_split(0, 3, 5, 0)[1]])
+    with pytest.raises(CheckpointError, match="of another data set: folds = 5"):
+        calibrate(packed, card, dataclasses.replace(data, validation=4))
 
 
 @pytest.mark.parametrize(
@@ -538,7 +602,7 @@ def test_a_summary_can_be_copied_from_a_log(store: Store, mongo_uri: str) -> Non
     result = Result(winner, card=card, folder=folder, picture=folder / PICTURE_FILE)
     shown = plain(summary(result), width=80)
     assert "87.5 % of test images (refitted" in shown
-    assert "unknown of validation images" in shown
+    assert "unknown with this search" in shown
     assert str(folder / WEIGHTS_FILE) in shown
     assert str(folder / PICTURE_FILE) in shown
     assert f"predict-cam --model {folder}" in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hyperhive.common.errors import DatasetError, UsageError
+from hyperhive.common.errors import ConfigError, DatasetError, UsageError
 from hyperhive.coordinator.demo import plan as demo_plan
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.study_file import read_file
@@ -149,7 +150,7 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
         ("trails = 3", "has an unknown key: trails"),
         (
             "trails = 3",
-            "there are algorithm, augment, batch_size, dataset, direction, max",
+            "there are algorithm, augment, batch_size, dataset, direction, folds, max",
         ),
         ("data = 'x'", "has an unknown key: data"),
         ('[dataset]\nname = "digits"\ngrey = true', "unknown key: dataset.grey"),
@@ -395,6 +396,61 @@ def test_the_baselines_are_untuned_and_as_is_usual() -> None:
         assert (draft.purpose, draft.tid, draft.cost) == (BASELINE, tid, choice["epochs"])
         assert {key: draft.config[key] for key in choice} == choice
         assert {key for key in draft.config if draft.config[key] != tuned[key]} == set(choice)
+
+
+def test_a_search_of_more_is_compared_with_the_best_three_numbers() -> None:
+    """Whatever of the further hyperparameters it has: the usual settings were beaten long ago."""
+    for more in (
+        {"mirror": True},
+        {"weight_decay": {"distribution": "uniform", "low": 0, "high": 1}},
+    ):
+        study = Study(plan(space=parse({**to_json(CLASSIC), **more})), "hash", {})
+        untuned, tuned = study.baselines()
+        assert (untuned.tid, untuned.config["epochs"]) == (0, 2)
+        assert (tuned.tid, tuned.config["learning_rate"], tuned.cost) == (2, 0.099, 19)
+        assert not {"mirror", "weight_decay"} & {*untuned.config, *tuned.config}
+    batch = Study(plan(space=parse({**to_json(CLASSIC), "batch_size": 32})), "hash", {})
+    assert [draft.tid for draft in batch.baselines()] == [0, 1]
+
+
+def test_a_study_with_folds_gives_them_to_all_its_trials() -> None:
+    """A trial's length is that of all its trainings; without folds the study is as before."""
+    study = Study(plan(folds=5), "hash", {})
+    (trial, untuned, usual) = (study.suggested(0, VALUES), *study.baselines())
+    assert [each.config["folds"] for each in (trial, untuned, usual)] == [5, 5, 5]
+    assert [each.cost for each in (trial, untuned, usual)] == [15, 10, 50]
+    assert Study.stored("s", study.spec()).spec() == study.spec()
+    assert "folds" not in Study(plan(), "hash", {}).spec()
+    assert "folds" not in Study(plan(), "hash", {}).suggested(0, VALUES).config
+
+
+VALUES = {"learning_rate": 0.02, "epochs": 3.0, "momentum": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"folds": 1}, "folds must be 0, or 2 or more"),
+        ({"folds": 5, "validation": 0.3}, "validation and folds exclude each other"),
+        ({"folds": 5, "objective": "mine"}, "folds are for objective lenet5, and this study's is"),
+        (
+            {"space": parse({**to_json(CLASSIC), "folds": 5})},
+            "all trials of a study are validated alike: write folds above",
+        ),
+    ],
+)
+def test_folds_that_no_study_can_have_are_refused(changed: dict[str, Any], said: str) -> None:
+    """Before anything is posted, in a sentence that names the key."""
+    with pytest.raises(UsageError, match=said):
+        plan(**changed)
+
+
+def test_a_data_set_without_folds_is_refused_before_the_name_is_taken() -> None:
+    """It says which images decide, or which class has too few."""
+    with pytest.raises(ConfigError, match="has validation images of its own: omit folds"):
+        Study.of(plan(folds=2), dataclasses.replace(tiny(), validation=4))
+    with pytest.raises(ConfigError, match="choose fewer folds"):
+        Study.of(plan(folds=2**20), tiny())
 
 
 def test_each_difference_is_one_phrase() -> None:

@@ -200,4 +200,5 @@ def test_a_refit_takes_as_much_longer_as_it_has_more_images() -> None:
     """A fifth was held out: a quarter more than the trial had."""
     assert refit_length(True, 0.2) == pytest.approx(1.25)
     assert refit_length(True, 0.5) == pytest.approx(2.0)
+    assert refit_length(True, 0.2, folds=5) == pytest.approx(0.25)  # of five trainings on 4/5
     assert refit_length(False, 0.5) == 0.0

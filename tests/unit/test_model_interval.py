@@ -1,15 +1,17 @@
-"""The interval of a share that was measured, and how it is said of a model."""
+"""The interval of a share that was measured, the mean over classes, and how a model has them."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.metrics import balanced_accuracy_score
 
 from hyperhive.coordinator.views.wording import on_test_images
 from hyperhive.model.card import Card
-from hyperhive.model.interval import wilson_interval
+from hyperhive.model.interval import mean_recall, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -53,3 +55,18 @@ def test_a_models_test_accuracy_is_said_with_its_interval(confusion: Any, said: 
     """From the images that its card counts; a card that counts none has no interval."""
     card = Card(["a", "b"], 1, [0.5], [0.5], "", {}, {}, test_accuracy=0.762)
     assert on_test_images(dataclasses.replace(card, confusion=confusion)) == said
+
+
+def test_the_balanced_accuracy_is_scikit_learns() -> None:
+    """The mean of the recalls of the classes that have images; a card has it by its confusion."""
+    random = np.random.RandomState(0)
+    true, predicted = random.choice(4, 200, p=[0.7, 0.2, 0.1, 0]), random.randint(0, 3, 200)
+    confusion = np.zeros((4, 4), int)
+    np.add.at(confusion, (true, predicted), 1)
+    expected = balanced_accuracy_score(true, predicted)
+    assert mean_recall(confusion.tolist()) == pytest.approx(expected)
+    card = Card(["a", "b", "c", "d"], 1, [0.5], [0.5], "", {}, {}, confusion=confusion.tolist())
+    assert card.test_balanced_accuracy == pytest.approx(expected)
+    assert Card.from_json(card.to_json()) == card  # no field: an earlier version reads it
+    for rubbish in (None, [["x", None], 3, {}], []):
+        assert mean_recall(rubbish) is None

@@ -10,7 +10,7 @@ from support.clients import counts_of
 
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
-from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.terms import TEACHER, TEACHER_TID, Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import Pace
 from hyperhive.worker.claiming import Claimer, pace_of
@@ -256,3 +256,29 @@ def test_a_study_of_unlike_devices_ends_a_quarter_sooner(store: Store) -> None:
             assert [trial.loss for trial in trials] == [1.0 / each for each in epochs]
             assert len({trial.winner for trial in trials}) == len(epochs)
     assert spans[True] < 0.75 * spans[False]
+
+
+# -- a teacher --------------------------------------------------------------------------------
+
+
+def test_a_gpu_begins_a_copy_of_a_teacher_that_a_cpu_trains(store: Store) -> None:
+    """No pace is known then. Of another GPU's it begins none, and of other trials neither."""
+    draft = Draft("s", TEACHER_TID, {}, {}, objective="lenet5", purpose=TEACHER, cost=30)
+    store.queue.post(draft)
+    post(store, 0, 10)
+    for worker, device in (("cpu", "cpu (x86_64)"), ("gpu", "cuda (A)"), ("other", "mps (arm)")):
+        store.workers.report(worker, None, device, {}, None)
+    assert store.queue.claim("cpu", "one", ["lenet5"]).purpose == TEACHER  # type: ignore[union-attr]
+    assert store.queue.claim("cpu", "two", ["lenet5"]).tid == 0  # type: ignore[union-attr]
+
+    def copied(worker: str, device: str, study: str | None = None) -> Trial | None:
+        return Claimer(Identity(worker, study, device, {}), ["lenet5"], 60.0).next_trial(store)
+
+    assert copied("slow", "cpu (x86_64)") is None
+    assert copied("gpu", "cuda (A)", study="another") is None
+    copy = copied("gpu", "cuda (A)", study="s")
+    assert copy is not None
+    assert (copy.purpose, copy.is_copy) == (TEACHER, True)
+    assert copied("other", "mps (arm)") is None
+    store.queue.finish(copy.id, str(copy.token), {"status": "ok", "loss": 0.1})
+    assert store.trials.find("s", TEACHER)[0].status is Status.DONE

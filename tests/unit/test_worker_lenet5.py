@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Mapping
 
 import numpy as np
 import pytest
 import safetensors.numpy
+import torch
 
 from hyperhive.common.errors import ConfigError, DeviceError
+from hyperhive.model.checkpoint import pack_weights
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.data.dataset import Dataset
+from hyperhive.model.training import Trained, TrainingData, train
+from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import LENET5
+from hyperhive.store.trials.trial import Trial
+from hyperhive.store.trials.updates import new_document
 from hyperhive.worker.objectives.api import Context, Stopped
 from hyperhive.worker.objectives.lenet5 import WORST_LOSS, LeNet5Objective
 
@@ -37,8 +45,8 @@ class Bench:
             lambda name: self.asked.append(name) or DATASET,  # type: ignore[func-returns-value]
             lambda progress, seconds: self.reports.append((progress, seconds)),
             lambda: len(self.reports) >= stop_after,
-            None,  # type: ignore[arg-type]  # LeNet-5 uses neither the trial
-            None,  # type: ignore[arg-type]  # nor the store
+            Trial.from_document({"_id": 0, **new_document(Draft("s", 0, {}, {}, LENET5))}),
+            None,  # type: ignore[arg-type]  # LeNet-5 alone uses neither the store
             None,  # type: ignore[arg-type]  # nor saved files
             lambda: prunes,
         )
@@ -143,6 +151,59 @@ def test_a_training_that_is_pruned_has_the_epochs_so_far() -> None:
     assert [epoch["number"] for epoch in outcome.result["history"]] == [1, 2]
     assert (outcome.result["loss"], outcome.weights) == (last["loss"], None)
     assert outcome.result["validation_accuracy"] == last["validation_accuracy"]
+
+
+def test_a_trial_with_folds_trains_on_each() -> None:
+    """Its loss is their mean, its weights are the first one's, and its length is that of all."""
+    of_folds = [one_fold(fold) for fold in range(3)]
+    accuracies = [trained.epochs[-1].validation_accuracy or 0.0 for trained in of_folds]
+    assert len(set(accuracies)) > 1  # else the mean would say nothing
+    bench = Bench()
+    outcome = LeNet5Objective()(config(folds=3, epochs=2, learning_rate=0.02), bench.context)
+    result = outcome.result
+    assert result["fold_accuracies"] == accuracies
+    assert result["fold_deviation"] == pytest.approx(np.std(accuracies, ddof=1))
+    assert result["validation_accuracy"] == pytest.approx(np.mean(accuracies))
+    assert result["loss"] == pytest.approx(1 - np.mean(accuracies))
+    assert outcome.weights == pack_weights(of_folds[0].model)
+    assert result["refit"] == {"train_on_all": True, "folds": 0}
+    reports = [report for report, _ in bench.reports[1:]]
+    assert [each["done"] for each in reports] == [1, 2, 3, 4, 5, 6]
+    assert {each["epochs"] for each in reports} == {6}
+    assert bench.reports[-1][1] == 0
+    # Until the second fold has ended, the first is what is known.
+    means = [accuracies[0], accuracies[0], np.mean(accuracies[:2])]
+    assert [each["validation_accuracy"] for each in reports[1:4]] == pytest.approx(means)
+
+
+def one_fold(fold: int) -> Trained:
+    """Return what the training of one of three folds gives, each under a seed of its own."""
+    settings = TrainConfig.from_json(config(folds=3, epochs=2, learning_rate=0.02, seed=fold))
+    return train(settings, TrainingData(DATASET, torch.device("cpu")), fold=fold)
+
+
+def test_a_fold_that_diverges_ends_the_trial() -> None:
+    """Its figures are those of a trial that diverged, and there are no weights."""
+    bench = Bench()
+    outcome = LeNet5Objective()(config(folds=3, learning_rate=1e9), bench.context)
+    assert (outcome.result["diverged"], outcome.result["loss"]) == (True, WORST_LOSS)
+    assert (outcome.result["balanced_error"], outcome.weights) == (WORST_LOSS, None)
+    assert "fold_accuracies" not in outcome.result
+    last, left = bench.reports[-1]
+    assert (last["epochs"], left) == (9, 0)
+
+
+def test_the_error_may_count_classes_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that knows only the class that most images are of is half right."""
+    labels = (np.arange(60) % 6 == 0).astype(np.int64)
+    monkeypatch.setattr(f"{__name__}.DATASET", dataclasses.replace(DATASET, train_labels=labels))
+    settings = config(dataset=DATASET.content_hash, learning_rate=1e-6, epochs=1)
+    bench = Bench()
+    result = LeNet5Objective()(settings, bench.context).result
+    assert (result["validation_balanced_accuracy"], result["balanced_error"]) == (0.5, 0.5)
+    assert result["validation_accuracy"] != 0.5
+    assert result["history"][-1]["validation_balanced_accuracy"] == 0.5
+    assert bench.reports[-1][0]["balanced_error"] == 0.5
 
 
 def test_a_data_set_is_kept_for_the_next_trial() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hyperhive.common.values import is_number, mapping, number, numbers, sequence
 from hyperhive.store.trials.draft import Goal
-from hyperhive.store.trials.terms import REFIT
+from hyperhive.store.trials.terms import REFIT, TEACHER
 from hyperhive.store.trials.trial import Trial
 from hyperhive.worker.objectives.api import BadResult, Outcome
 
@@ -21,11 +21,11 @@ def scored(outcome: Outcome, trial: Trial, said: str | None = None) -> Outcome:
 
     The metric is looked for in the result, then in its last report. A loss that the objective has
     returned beside it is kept as ``reported_loss``. An objective that says that it has failed needs
-    no loss, and a refit is compared with nothing. Raises ``BadResult`` if the metric is missing or
+    no loss; a refit or a teacher is not compared. Raises ``BadResult`` if the metric is missing or
     no number; it begins with ``said``, by default ``digits.py:train returned``.
     """
     result, goal = outcome.result, trial.goal
-    if result["status"] != "ok" or trial.purpose == REFIT:
+    if result["status"] != "ok" or trial.purpose in (REFIT, TEACHER):
         return outcome
     reported = [mapping(entry) for entry in sequence(result.get("history"))[-1:]]
     all_found = dict(*reported, **result)

@@ -76,6 +76,7 @@ function showStudy(study) {
   const worth = study.repeats ? ["repeats: " + study.repeats] : [];
   if (study.untuned) worth.push("untuned " + study.untuned);
   if (study.usual) worth.push("usual settings " + study.usual);
+  if (study.tuned) worth.push("three numbers tuned " + study.tuned);
   if (study.test) worth.push("test " + study.test);
   write(element("worth"), worth.join(", "));
   const create = () => make("tr", "", make("td"), make("td"), make("td"));
@@ -88,7 +89,11 @@ function showStudy(study) {
 
 // -- the chart -----------------------------------------------------------------------------------
 
-const BASELINES = [["untuned", "\u2504", "untuned"], ["usual", "\u2508", "usual settings"]];
+const BASELINES = [
+  ["untuned", "\u2504", "untuned"],
+  ["usual", "\u2508", "usual settings"],
+  ["tuned", "\u2508", "three numbers tuned"],
+];
 const MARGIN = { left: 48, right: 14, top: 14, bottom: 40 };
 
 function shape(tag, className, attributes, said) {

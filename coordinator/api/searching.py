@@ -84,8 +84,7 @@ def search(
         try_first: configurations to run first.
         pruner: ends trials early that are worse than others: ``"none"``, ``"median"``, ``"asha"``.
         repeats: how often each of the best few is run again, under other seeds; the mean decides.
-        on_trial_end: called with the study and each trial, as they end. An error in it ends this
-            call; ``study.stop()`` ends the search.
+        on_trial_end: called with the study and each trial; ``study.stop()`` in it ends the search.
         progress: whether to show the search.
 
     Raises ``UsageError`` for what cannot be searched, ``StudyFailed`` if no trial has a result,

@@ -91,39 +91,39 @@ class KindsOfAugmentation:
         """
         given = self._config
         draws = torch.rand((_DRAWS, len(images), 1, 1), generator=self._random)
-        mirror, *place = (2 * draws[:5] - 1).to(images.device).unbind()
-        across = torch.where(mirror < 0, -1, 1) if given.mirror else torch.ones_like(mirror)
-        signed = (2 * draws[5:] - 1).to(images.device)
+        signed = (2 * draws - 1).to(images.device)
+        is_mirrored = (signed[0] < 0) & given.mirror
+        across = 1 - 2 * is_mirrored.float()
         if given.rotate or given.scale:
-            images = _placed(images.float(), across, place, given)
+            images = _placed(images.float(), across, signed[1:5], given)
         elif given.mirror or given.shift:
-            images = _moved(images, across, place[:2], given.shift)
+            images = _moved(images, across, signed[1:3], given.shift)
         if given.colour:
-            images = _coloured(images.float(), signed[2:] * given.colour, self._mean)
+            images = _coloured(images.float(), signed[7:] * given.colour, self._mean)
         if given.cutout:
-            images = _cut(images, signed[:2], given.cutout, self._mean)
+            images = _cut(images, signed[5:7], given.cutout, self._mean)
         return images
 
 
 def _moved(
-    images: torch.Tensor, across: torch.Tensor, by: Sequence[torch.Tensor], strength: float
+    images: torch.Tensor, across: torch.Tensor, by: torch.Tensor, strength: float
 ) -> torch.Tensor:
     """Return images mirrored and moved by whole pixels, by looking up each pixel of the result.
 
-    A pixel is not mixed with others, and it takes a fifth of the time of ``_placed``.
+    Pixels are not mixed, and it takes less than half of the time of ``_placed``.
     """
     count, channels, height, width = images.shape
     right, down = ((_SHIFT * strength * width * each).round() for each in by)
     columns = torch.arange(width, device=images.device) - (width - 1) / 2
-    columns = (across * columns + (width - 1) / 2 + right).long().clamp_(0, width - 1)
+    columns = (across * columns + (width - 1) / 2 + right).to(torch.int64).clamp_(0, width - 1)
     rows = torch.arange(height, device=images.device).reshape(-1, 1) + down
-    places = rows.long().clamp_(0, height - 1) * width + columns
+    places = rows.to(torch.int64).clamp_(0, height - 1) * width + columns
     chosen = places.view(count, 1, -1).expand(-1, channels, -1)
     return images.flatten(2).gather(2, chosen).view(images.shape)
 
 
 def _placed(
-    pixels: torch.Tensor, across: torch.Tensor, by: Sequence[torch.Tensor], given: TrainConfig
+    pixels: torch.Tensor, across: torch.Tensor, by: torch.Tensor, given: TrainConfig
 ) -> torch.Tensor:
     """Return images mirrored, moved, turned and scaled, with pixels interpolated."""
     right, down, turn, growth = by
@@ -138,17 +138,17 @@ def _placed(
 
 
 def _coloured(pixels: torch.Tensor, by: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-    """Return images in another light, as floats within 0..255.
+    """Return images in another light, within 0..255; overwrites its argument.
 
     Contrast is the distance from the mean of all training images; grey images have no tint.
     """
-    brightness, contrast, *tint = by.unsqueeze(1).transpose(1, 2).unbind()
+    brightness, contrast, *tint = by.unsqueeze(2).unbind()
     gain = torch.exp(_LIGHT * brightness)
     if pixels.shape[1] == 3:
         gain = gain * torch.exp(_TINT * torch.cat(tint, dim=1))
     factor = torch.exp(_LIGHT * contrast)
     mean = mean.to(pixels.device)
-    return (pixels * (gain * factor)).add_(gain * mean * (1 - factor)).clamp_(0, 255)
+    return pixels.mul_(gain * factor).add_(gain * mean * (1 - factor)).clamp_(0, 255)
 
 
 def _cut(

@@ -45,9 +45,9 @@ class Dataset:
             raise DatasetError(f"a data set needs two or more classes, not {self.classes}")
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise DatasetError("training and test images have different sizes or channels")
-        require_room(len(self.train_images) + len(self.test_images), self.image_size, self.channels)
         _require_split("training", self.train_images, self.train_labels, len(self.classes))
         _require_split("test", self.test_images, self.test_labels, len(self.classes))
+        require_room(len(self.train_images) + len(self.test_images), self.image_size, self.channels)
         if not 0 <= self.validation < len(self.train_labels):
             raise DatasetError(f"{self.validation} training images cannot be for validation")
         if self.validation:

@@ -228,6 +228,26 @@ def test_figures_without_a_store_are_only_shown(
     assert said.startswith("error: there is nothing on this machine yet")
 
 
+@pytest.mark.long
+def test_figures_of_other_images_are_only_shown(
+    store: Store,
+    mongo_uri: str,
+    quick: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """They would not compare with those of other devices."""
+    arguments = ["benchmark", "--mongo", mongo_uri, "--device", "cpu", "--image-size", "40"]
+    code, said = hyperhive(monkeypatch, capsys, *arguments)
+    assert code == 0
+    assert said.startswith("training LeNet-5 on colour images of 40x40 in batches of 64")
+    assert said.endswith("not stored: devices are compared by lenet5 at 28x28\n")
+    assert store.benchmarks.all() == []
+    code, said = hyperhive(monkeypatch, capsys, *arguments, "--network", "no")
+    assert code == 2
+    assert "error: network 'no' is not known here" in said
+
+
 def test_a_wrong_login_is_reported_before_the_measuring(
     store: Store,
     mongo_uri: str,

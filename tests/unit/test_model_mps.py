@@ -50,15 +50,24 @@ class OnlyWhatMpsHas(modes.TorchDispatchMode):  # type: ignore[misc,name-defined
         return given
 
 
-@pytest.mark.parametrize("augment", ["none", "camera"])
+EVERY_KIND = dict.fromkeys(("shift", "rotate", "scale", "cutout", "colour"), 0.5)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "camera": {"augment": "camera", "mirror": True, "shift": 0.5},
+    "kinds": {**EVERY_KIND, "averaging": 0.5, "label_smoothing": 0.1, "views": "mirrored"},
+    "1998": {"activation": "tanh", "pooling": "average", "decoupled": True, "weight_decay": 0.1},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_training_computes_nothing_in_float64(
-    augment: str, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No operation uses float64, from augmentation to the last epoch's validation."""
     monkeypatch.setattr(training, "new_learner", AutogradLearner)  # as on a GPU
     data = TrainingData(stripes(), CPU)
     with OnlyWhatMpsHas() as seen:
-        trained = train(config(epochs=1, augment=augment), data)
+        trained = train(config(epochs=1, **options), data)
     assert seen.operations > 100
     assert {value.dtype for value in trained.model.state_dict().values()} == {torch.float32}
 

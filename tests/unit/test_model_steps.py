@@ -34,6 +34,8 @@ def test_decoupled_values_do_not_depend_on_each_other() -> None:
     given = config(decoupled=True, schedule="constant", learning_rate=0.5, weight_decay=0.001)
     assert next(steps(given, 10)) == pytest.approx(Step(0.5 * 0.1 * 8 / 64, 0.001 * 8 / 64))
     assert Sgd.of(given, 10) == Sgd(0.9)
+    with pytest.raises(ConfigError, match=r"weight_decay must be below 64 / batch_size"):
+        config(decoupled=True, weight_decay=0.5, batch_size=128)
     plain = config(learning_rate=0.5, weight_decay=0.001, averaging=0.3, nesterov=True)
     assert next(steps(plain, 10)) == Step(0.5)
     assert Sgd.of(plain, 10) == Sgd(0.9, True, 0.001, pytest.approx(3.0))

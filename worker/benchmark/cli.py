@@ -19,6 +19,10 @@ def benchmark(
     compare: bool = typer.Option(
         False, "--compare", help="Measure nothing: show the devices that were measured before."
     ),
+    network: str = typer.Option("lenet5", help="What to train and run instead; it is not stored."),
+    image_size: int = typer.Option(
+        28, min=28, max=224, metavar="PIXELS", help="Width and height of the images."
+    ),
     mongo: Optional[str] = MONGO,
 ) -> None:
     """Measure how fast this device trains and classifies, and compare it with other devices.
@@ -26,7 +30,7 @@ def benchmark(
     It measures one slot, on noise: no data set is needed. It takes about 15 seconds, up to a minute
     on a slow CPU. Run nothing else meanwhile, not even a worker.
     """
-    settings = BenchmarkSettings(device, name, mongo)
+    settings = BenchmarkSettings(device, name, mongo, network, image_size)
     from hyperhive.worker.benchmark import run
 
     if compare:

@@ -18,18 +18,15 @@ from hyperhive.worker.device import threads_of_slot
 Show = Callable[[Group], None]
 Tell = Callable[[str], None]
 
+_UNUSUAL = "devices are compared by lenet5 at 28x28"
+
 
 def measure_and_show(settings: BenchmarkSettings, show: Show, tell: Tell) -> None:
     """Measure this device; store its figures and show all devices, if there is a store.
 
     Raises ``StoreError`` before the measuring if this login cannot store the figures.
     """
-    uri: str | None
-    try:
-        with opened(settings.mongo) as uri, Store(uri) as store:
-            store.benchmarks.require_access()
-    except NoServer:
-        uri = None
+    uri = _store_for(settings) if settings.is_usual else None
     import torch
 
     from hyperhive.model.device import choose
@@ -39,14 +36,25 @@ def measure_and_show(settings: BenchmarkSettings, show: Show, tell: Tell) -> Non
     torch.set_num_threads(threads_of_slot(device.type))
     host = platform.node().partition(".")[0] or "this machine"
     name = settings.name or device_of(uri) or host
-    measured = measure(name, device, tell)
+    measured = measure(name, device, tell, settings.network, settings.image_size)
     if uri is None:
         show(comparison([measured]))
-        tell("not stored: pass --mongo to compare this device with others")
+        how = "pass --mongo to compare this device with others"
+        tell(f"not stored: {how if settings.is_usual else _UNUSUAL}")
         return
     with opened(settings.mongo) as uri, Store(uri) as store:
         store.benchmarks.keep(measured)
         show(comparison(store.benchmarks.all()))
+
+
+def _store_for(settings: BenchmarkSettings) -> str | None:
+    """Return the URI of the store that the figures go to; None if there is none."""
+    try:
+        with opened(settings.mongo) as uri, Store(uri) as store:
+            store.benchmarks.require_access()
+            return uri
+    except NoServer:
+        return None
 
 
 def show_stored(settings: BenchmarkSettings, show: Show, tell: Tell) -> None:

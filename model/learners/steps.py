@@ -19,6 +19,8 @@ others are:
 - Weights shrink beside the gradient's step, as far as the schedule says, and neither by the
   learning rate nor through the velocity (SGDW: Loshchilov and Hutter, arXiv:1711.05101,
   algorithm 1). In plain SGD they shrink by learning_rate x weight_decay / (1 - momentum) in all.
+
+All parameters shrink alike, biases and those of batch normalisation too.
 """
 
 from __future__ import annotations

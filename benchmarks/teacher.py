@@ -1,4 +1,14 @@
-"""Evidence: EVIDENCE.
+"""Evidence: a teacher is worth 1.8 and 2.2 points to LeNet-5 after 40 epochs (two seeds).
+
+Validation accuracy on Simpsons-MNIST in colour with mirrored views, in per cent, for seeds 0 and 1:
+
+    labels alone                   78.2, 78.4
+    weight 0.7, temperature 2      79.4, 80.6
+    weight 0.9, temperature 4      80.0, 80.6
+    weight 0.5, temperature 4      80.2, 80.6
+    the teacher                    91.5          (one run, 6 minutes of one core)
+
+They were measured with these recipes before they were here, and with a warm-up along a cosine.
 
     python benchmarks/teacher.py [--data simpsons-mnist.zip] [--epochs 40] [--seeds 2]
 
@@ -46,8 +56,8 @@ def main() -> None:
     parser = simpsons_option("validation accuracy of LeNet-5 with and without a teacher")
     parser.add_argument("--epochs", type=int, default=STUDENT.epochs, help="of LeNet-5")
     parser.add_argument("--seeds", type=int, default=2, help="number of seeds")
-    parser.add_argument("--weights", type=float, nargs="+", default=[0.7])
-    parser.add_argument("--temperatures", type=float, nargs="+", default=[2.0])
+    parser.add_argument("--weights", type=float, nargs="+", default=[0.9])
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[4.0])
     options = parser.parse_args()
     data = TrainingData(loaded("simpsons", options.data), torch.device("cpu"))
     config = TrainConfig(dataset="", network=TEACHER, **TEACHING)

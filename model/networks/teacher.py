@@ -1,4 +1,8 @@
-"""The network that teaches LeNet-5: small enough for a CPU, large enough to know better."""
+"""The network that teaches LeNet-5, 91.5 % of validation images of Simpsons-MNIST in colour.
+
+That is one run of 30 epochs, 6 minutes of one core: ``python benchmarks/teacher.py``. LeNet-5 comes
+to 78 % in 40 epochs of the same images and augmentation.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import threading
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Iterator, Mapping
 
 from hyperhive.common.console import Screen, tell
 from hyperhive.common.errors import DatasetError, InputError
@@ -24,8 +24,8 @@ from hyperhive.model.data.loaded import LoadedDataset
 from hyperhive.model.data.loading import DatasetRequest, load, looks_like_simpsons
 from hyperhive.store.store import Store
 
-TRIALS = {"digits": 20}
-_TRIALS_OTHERWISE = 30
+_TRIALS = {"quick": 12}
+_TRIALS_OF_DIGITS, _TRIALS_OTHERWISE = 20, 30
 _STOP_S = 30.0
 _LOOK_EVERY_S = 0.1
 
@@ -54,11 +54,10 @@ class DemoOptions:
 
 def run(options: DemoOptions, connect: Connect, console: Screen) -> bool:
     """Run a study with workers of its own; return whether it came to its end."""
-    space = named(options.space or "classic")
     loaded = loading(
         lambda progress: choose_data(options.dataset, options.data, options.seed, progress), console
     )
-    chosen = plan(loaded, options.trials, options.seed, **space)
+    chosen = plan(loaded, options.trials, options.seed, options.space)
     require_models(options.models / chosen.name)
     with StopSignals() as signals, connect() as uri:
         log = options.models / chosen.name / "worker.log"
@@ -100,19 +99,23 @@ def choose_data(
         return replace(loaded, notices=(notice, *loaded.notices))
 
 
-def plan(loaded: LoadedDataset, trials: int | None, seed: int, **space: Any) -> Plan:
+def plan(loaded: LoadedDataset, trials: int | None, seed: int, space: str | None) -> Plan:
     """Return a plan under a name that no other run has: two demos at once do not meet.
 
     Args:
         loaded: the data set.
-        trials: how many; None for a number that suits the data set.
+        trials: how many; None for a number that suits the data set and the space.
         seed: of suggestions, initial weights and splits.
-        space: the fields of the plan that describe it, see ``hyperhive.coordinator.space.named``.
+        space: its name; None for one that suits the data set.
+
+    Raises ``UsageError`` for a name that no space has.
     """
     name = loaded.dataset.name
-    budget = trials or TRIALS.get(name, _TRIALS_OTHERWISE)
+    space = space or ("classic" if name == "digits" else "quick")
+    usual = _TRIALS_OF_DIGITS if name == "digits" else _TRIALS_OTHERWISE
     study = study_name(name, prefix="demo-", suffix="-" + uuid.uuid4().hex[:6])
-    return Plan(study, DatasetRequest(name), trials=budget, seed=seed, **space)
+    budget = trials or _TRIALS.get(space, usual)
+    return Plan(study, DatasetRequest(name), trials=budget, seed=seed, **named(space))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Mapping
 
 import numpy as np
@@ -13,6 +13,7 @@ from hyperhive.common.values import number, whole
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.recipes import refit_of
 from hyperhive.coordinator.spaces.known_points import values_of
+from hyperhive.coordinator.spaces.named import fitting
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.search_space import configuration, parameters, samples, to_json
 from hyperhive.model.config import LENET5
@@ -43,13 +44,15 @@ its winner it is to be."""
 class Study:
     """A plan and, if its objective is about images, its data set: by hash, with its card.
 
-    ``answers`` is the hash of its teacher's answers, once there are any.
+    ``answers`` is the hash of its teacher's answers, once there are any. ``may_mirror`` says
+    whether its images may be mirrored: only a study that is bound to its data set knows.
     """
 
     plan: Plan
     dataset_hash: str | None = None
     dataset_card: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     answers: str | None = None
+    may_mirror: bool = True
 
     @classmethod
     def of(cls, plan: Plan, dataset: Dataset | None) -> Study:
@@ -62,7 +65,8 @@ class Study:
         require_splittable(dataset)
         if plan.folds:
             dataset.require_folds(plan.folds)
-        return cls(plan, dataset.content_hash, dataset.card())
+        plan = replace(plan, space=fitting(plan.space, dataset.may_mirror))
+        return cls(plan, dataset.content_hash, dataset.card(), may_mirror=dataset.may_mirror)
 
     @classmethod
     def stored(cls, name: str, spec: Mapping[str, Any]) -> Study:
@@ -164,9 +168,8 @@ class Study:
         network, recipe = self.plan.teacher_network, self.plan.recipe
         if network is None or recipe.teaching is None:
             return None
-        may_mirror = self.dataset_card.get("may_mirror", True)
         config = {**recipe.teaching, "network": network}
-        if not may_mirror:
+        if not self.may_mirror:
             config.update(mirror=False, views="one")
         return self.draft(TEACHER, TEACHER_TID, self._complete(config))
 

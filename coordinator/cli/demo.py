@@ -10,7 +10,7 @@ import typer
 
 from hyperhive.common.console import console
 from hyperhive.common.streams import log_handler
-from hyperhive.coordinator.cli.coordinator import MODELS, REFIT, SPACE
+from hyperhive.coordinator.cli.coordinator import MODELS, REFIT
 from hyperhive.store.cli import MONGOD, OWN, server
 
 DATASET = typer.Option(
@@ -19,7 +19,12 @@ DATASET = typer.Option(
 )
 DATA = typer.Option(None, help="A folder or zip: Simpsons-MNIST's repository, or class folders.")
 TRIALS = typer.Option(
-    None, min=1, help="How many configurations to try. [20 for the digits, else 30]"
+    None,
+    min=1,
+    help="How many configurations to try. [20 for the digits, 12 for --space quick, else 30]",
+)
+SPACE = typer.Option(
+    None, "--space", metavar="NAME", help="As of coordinator. [classic for the digits, else quick]"
 )
 SEED = typer.Option(0, min=0, help="The seed of suggestions, weights and splits.")
 SLOTS = typer.Option(None, min=1, max=1024, help="Trials at once. [one per core]")

@@ -41,9 +41,67 @@ With seeds 0 and 1 it gives 72.9 and 73.4 % of the validation images
 differ in every epoch, so more epochs are worthwhile.
 """
 
+_OF_PICTURES = {"mirror": {"choices": [True, False]}, "views": "mirrored"}
+"""What a space has for pictures that may be mirrored, and no other."""
+
+
+def _share(high: float, low: float = 0.0) -> dict[str, Any]:
+    return {"distribution": "uniform", "low": low, "high": high}
+
+
+def _logarithmic(low: float, high: float) -> dict[str, Any]:
+    return {"distribution": "loguniform", "low": low, "high": high}
+
+
+_EXTENDED = {
+    "decoupled": True,
+    "learning_rate": _logarithmic(0.1, 1.0),
+    "momentum": _share(0.95, 0.5),
+    "nesterov": {"choices": [True, False]},
+    "weight_decay": _logarithmic(2e-4, 4e-3),
+    "batch_size": {"choices": [32, 64, 128]},
+    "epochs": {"distribution": "quniform", "low": 60, "high": 160, "step": 1},
+    "schedule": {"choices": ["one-cycle", "cosine", "constant"]},
+    "averaging": _share(0.2),
+    "label_smoothing": _share(0.2),
+    "shift": _share(1.0),
+    "rotate": _share(1.0),
+    "scale": _share(1.0),
+    "cutout": _share(1.0),
+    "colour": _share(1.0),
+    "activation": {"choices": ["relu", "tanh"]},
+    "pooling": {"choices": ["max", "average"]},
+}
+
+EXTENDED = parse({**_EXTENDED, **_OF_PICTURES})
+"""Evidence: EVIDENCE."""
+
+_QUICK = {
+    "decoupled": True,
+    "learning_rate": _logarithmic(0.2, 0.7),
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": _logarithmic(2e-4, 2e-3),
+    "epochs": {"distribution": "quniform", "low": 20, "high": 40, "step": 1},
+    "schedule": "one-cycle",
+    "averaging": 0.1,
+    "label_smoothing": 0.1,
+    "shift": _share(0.7),
+    "rotate": _share(0.4),
+    "scale": _share(0.4),
+}
+
+QUICK = parse({**_QUICK, "mirror": True, "views": "mirrored"})
+"""Evidence: EVIDENCE."""
+
+_UNMIRRORED = ((EXTENDED, parse(_EXTENDED)), (QUICK, parse(_QUICK)))
+"""The spaces of pictures that may be mirrored, each with that of pictures that may not."""
+
 NAMED: dict[str, dict[str, Any]] = {
     "classic": {"space": CLASSIC, "augment": "none"},
     "robust": {"space": ROBUST, "augment": "camera"},
+    "quick": {"space": QUICK, "augment": "none"},
+    "extended": {"space": EXTENDED, "augment": "none"},
 }
 """The fields of a ``Plan`` that each name of a space stands for."""
 
@@ -56,3 +114,10 @@ def named(name: str) -> dict[str, Any]:
             "a study file"
         )
     return dict(NAMED[name])
+
+
+def fitting(space: Node, may_mirror: bool) -> Node:
+    """Return a space for images that may be mirrored, or not: a named one leaves mirroring out."""
+    if may_mirror:
+        return space
+    return next((other for named, other in _UNMIRRORED if named == space), space)

@@ -14,7 +14,7 @@ from hyperhive.common.errors import ConfigError, DatasetError, UsageError
 from hyperhive.coordinator.demo import plan as demo_plan
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.study_file import read_file
-from hyperhive.coordinator.spaces.named import CLASSIC, ROBUST, named
+from hyperhive.coordinator.spaces.named import CLASSIC, QUICK, ROBUST, named
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.search_space import to_json
 from hyperhive.coordinator.study import Study, differences, require_networks
@@ -472,18 +472,33 @@ def test_each_difference_is_one_phrase() -> None:
 @pytest.mark.parametrize("name", ["digits", "My Photos", "träume", "n" * 70])
 def test_a_demo_has_a_plan_for_data_of_any_name(name: str) -> None:
     """A folder's name need not be a valid study's name: the demo makes one from it."""
-    assert demo_plan(LoadedDataset(tiny(name)), None, 0).name.startswith("demo-")
+    assert demo_plan(LoadedDataset(tiny(name)), None, 0, None).name.startswith("demo-")
 
 
-def test_a_demo_may_search_another_space() -> None:
-    """The demo searches the classic space unless another is given."""
-    assert demo_plan(LoadedDataset(tiny()), None, 0).space == CLASSIC
-    robust = demo_plan(LoadedDataset(tiny()), None, 0, **named("robust"))
-    assert (robust.space, robust.augment) == (ROBUST, "camera")
+def test_a_demo_searches_what_suits_its_images() -> None:
+    """The digits have the classic space, pictures the quick one, unless another is given."""
+    digits, pictures = (LoadedDataset(tiny(name)) for name in ("digits", "pictures"))
+    plans = [demo_plan(digits, None, 0, None), demo_plan(pictures, None, 0, None)]
+    assert [(each.space, each.trials) for each in plans] == [(CLASSIC, 20), (QUICK, 12)]
+    robust = demo_plan(pictures, None, 0, "robust")
+    assert (robust.space, robust.augment, robust.trials) == (ROBUST, "camera", 30)
+
+
+@pytest.mark.parametrize("name", ["quick", "extended"])
+def test_a_named_space_mirrors_only_what_may_be_mirrored(name: str) -> None:
+    """A mirrored 3 is no 3: trials of digits are not mirrored, in training or in validation."""
+    given = Plan("s", DatasetRequest("digits"), **named(name))
+    for may_mirror in (True, False):
+        space = to_json(
+            Study.of(given, dataclasses.replace(tiny(), may_mirror=may_mirror)).plan.space
+        )
+        assert ("mirror" in space, "views" in space) == (may_mirror, may_mirror)
 
 
 def test_two_demos_have_two_studies() -> None:
     """No two runs of the demo share a study, and an explicit budget is kept."""
-    first, second = (demo_plan(LoadedDataset(tiny("digits")), trials, 0) for trials in (None, 4))
+    first, second = (
+        demo_plan(LoadedDataset(tiny("digits")), trials, 0, None) for trials in (None, 4)
+    )
     assert first.name != second.name
     assert (first.trials, second.trials) == (20, 4)

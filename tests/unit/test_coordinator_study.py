@@ -495,6 +495,14 @@ def test_a_named_space_mirrors_only_what_may_be_mirrored(name: str) -> None:
         assert ("mirror" in space, "views" in space) == (may_mirror, may_mirror)
 
 
+def test_the_study_of_the_best_lenet5_has_its_known_configurations() -> None:
+    """examples/simpsons.toml fits the space that it names: its known configuration can be drawn."""
+    given = Plan(**read_file(Path(__file__).parents[2] / "examples" / "simpsons.toml"))
+    study = Study.of(given, tiny())
+    drafts = [study.known(tid, config) for tid, config in enumerate(given.known)]
+    assert [draft.config["views"] for draft in drafts] == ["mirrored"]
+
+
 def test_two_demos_have_two_studies() -> None:
     """No two runs of the demo share a study, and an explicit budget is kept."""
     first, second = (

@@ -149,11 +149,11 @@ def test_best_describes_the_best_trial_of_an_experiment(
 
 
 def test_there_is_no_model_of_an_experiment(mine: Store) -> None:
-    """``predict-cam --study`` and an export say so, and what to run in their place."""
+    """``predict-cam --study``, an export and a retraining say so, and what to run in their place."""
     from hyperhive.coordinator.experiment import describe
 
     with pytest.raises(UsageError, match="no model"):
-        describe(mine, "mine/1", is_export=True)
+        describe(mine, "mine/1", needs_model=True)
     with pytest.raises(NotFound, match=r"experiment of hyperopt's fmin.*hyperhive best mine/1"):
         mine.model("mine/1")
 

@@ -149,7 +149,7 @@ def test_best_describes_the_best_trial_of_an_experiment(
 
 
 def test_there_is_no_model_of_an_experiment(mine: Store) -> None:
-    """``predict-cam --study``, an export and a retraining say so, and what to run in their place."""
+    """``predict-cam``, an export and a retraining say so, and what to run in their place."""
     from hyperhive.coordinator.experiment import describe
 
     with pytest.raises(UsageError, match="no model"):

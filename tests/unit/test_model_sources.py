@@ -174,6 +174,7 @@ def test_a_set_without_test_labels_is_tested_on_its_validation_split(
         ("torchvision:Nonsense", "no data set Nonsense"),
         ("torchvision:EMNIST", "EMNIST cannot be named alone, it needs split"),
         ("torchvision:FakeData", "FakeData cannot be named alone"),
+        ("torchvision:VisionDataset", "no data set VisionDataset"),
         ("torchvision:Pairs", "does not give images with the number of their class"),
         ("cmu-faces", "choose one of cmu-faces:person, cmu-faces:sunglasses"),
         ("sha256:12", "the 64 digits"),

@@ -157,7 +157,7 @@ def _class_of(kind: str) -> tuple[Any, dict[str, inspect.Parameter]]:
     from torchvision import datasets
 
     of = getattr(datasets, kind, None) if kind in datasets.__all__ else None
-    if not inspect.isclass(of):
+    if not inspect.isclass(of) or of is datasets.VisionDataset:  # the base of the others
         raise UsageError(f"the installed torchvision has no data set {kind}: see its documentation")
     parameters = dict(inspect.signature(of).parameters)
     needs = [

@@ -81,9 +81,10 @@ class TrialRun:
             self._paused_s += time.monotonic() - reported_at
         now = time.monotonic()
         self._expected_end = now + seconds_left
-        if now - self._logged_at >= _LOG_EVERY_S:
+        words = progress_in_words(progress)  # none, of a report that only begins
+        if words and now - self._logged_at >= _LOG_EVERY_S:
             self._logged_at = now
-            log.info("%s: %s", self._held.trial.full_title, progress_in_words(progress))
+            log.info("%s: %s", self._held.trial.full_title, words)
 
     def should_stop(self) -> bool:
         """Return whether the objective must stop now."""

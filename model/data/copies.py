@@ -9,6 +9,7 @@ from typing import Iterable, NamedTuple, Sequence
 
 import numpy as np
 
+from hyperhive.common.errors import DatasetError
 from hyperhive.model.data.dataset import SPLITS, TEST, TRAIN, VALIDATION, Dataset
 
 _SEEN = ": a picture that was trained on tests nothing"
@@ -93,14 +94,20 @@ def drop_copies(
     kept = np.ones(images + len(dataset.test_labels), dtype=bool)
     kept[[each.number for each in dropped]] = False
     train, test = kept[:images], kept[images:]
-    changed = dataclasses.replace(
-        dataset,
-        train_images=dataset.train_images[train],
-        train_labels=dataset.train_labels[train],
-        test_images=dataset.test_images[test],
-        test_labels=dataset.test_labels[test],
-        validation=int(train[images - dataset.validation :].sum()) if dataset.validation else 0,
-    )
+    own = int(train[images - dataset.validation :].sum())
+    try:
+        if dataset.validation and not own:
+            raise DatasetError("no validation image is left: add other ones, or omit them all")
+        changed = dataclasses.replace(
+            dataset,
+            train_images=dataset.train_images[train],
+            train_labels=dataset.train_labels[train],
+            test_images=dataset.test_images[test],
+            test_labels=dataset.test_labels[test],
+            validation=own,
+        )
+    except DatasetError as error:
+        raise DatasetError(f"without the duplicates, {error}") from error
     return changed, kept, dropped
 
 

@@ -45,18 +45,19 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
-            raise DatasetError(f"a data set needs two or more classes, not {self.classes}")
+            raise DatasetError(
+                f"a data set needs two or more classes, not {' and '.join(self.classes) or 'none'}"
+            )
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise DatasetError("training and test images have different sizes or channels")
-        _require_split("training", self.train_images, self.train_labels, len(self.classes))
-        _require_split("test", self.test_images, self.test_labels, len(self.classes))
+        _require_split("training", self.train_images, self.train_labels, self.classes)
+        _require_split("test", self.test_images, self.test_labels, self.classes)
         require_room(len(self.train_images) + len(self.test_images), self.image_size, self.channels)
         if not 0 <= self.validation < len(self.train_labels):
             raise DatasetError(f"{self.validation} training images cannot be for validation")
         if self.validation:
-            for indices in self._own_split():
-                images, labels = self.train_images[indices], self.train_labels[indices]
-                _require_split("training or validation", images, labels, len(self.classes))
+            for split, indices in zip(("training", VALIDATION), self._own_split()):
+                _require_classes(split, self.train_labels[indices], self.classes)
 
     @property
     def channels(self) -> int:
@@ -216,7 +217,9 @@ def require_room(count: int, size: int, channels: int) -> None:
     )
 
 
-def _require_split(split: str, images: np.ndarray, labels: np.ndarray, classes: int) -> None:
+def _require_split(
+    split: str, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]
+) -> None:
     """Raise ``DatasetError`` unless images and labels are as ``Dataset`` describes them."""
     shape = images.shape
     is_square = shape[1:2] == shape[2:3] and is_image_size(*shape[1:2] or (0,))
@@ -224,10 +227,23 @@ def _require_split(split: str, images: np.ndarray, labels: np.ndarray, classes: 
         raise DatasetError(f"{split} images are {images.dtype} {shape}")
     if labels.dtype != np.int64 or labels.shape != shape[:1]:
         raise DatasetError(f"{split} labels are {labels.dtype} {labels.shape}")
-    if not np.array_equal(np.unique(labels), np.arange(classes)):
+    _require_classes(split, labels, classes)
+
+
+def _require_classes(split: str, labels: np.ndarray, classes: tuple[str, ...]) -> None:
+    """Raise ``DatasetError`` unless each label has a class, and each class an image."""
+    found = np.unique(labels)
+    without_class = np.setdiff1d(found, np.arange(len(classes)))
+    if len(without_class):
         raise DatasetError(
-            f"in the {split} split, some of the {classes} classes have no image, or some labels "
-            "have no class"
+            f"a {split} image has the label {without_class[0]}, and labels are 0 to "
+            f"{len(classes) - 1}"
+        )
+    without_image = np.setdiff1d(np.arange(len(classes)), found)
+    if len(without_image):
+        raise DatasetError(
+            f"class {classes[without_image[0]]} has no {split} image: add images of it, or leave "
+            "the class out"
         )
 
 

@@ -63,8 +63,8 @@ def clutter_sentences(paths: Iterable[PurePath]) -> list[str]:
     return ["left out hidden and system files: " + listed(shown)]
 
 
-def listed(texts: Iterable[str]) -> str:
+def listed(texts: Iterable[str], between: str = ", ") -> str:
     """Return the first five texts, and how many more there are."""
     texts = list(texts)
     more = len(texts) - _LISTED_AT_MOST
-    return ", ".join(texts[:_LISTED_AT_MOST]) + (f" and {more:,} more" if more > 0 else "")
+    return between.join(texts[:_LISTED_AT_MOST]) + (f" and {more:,} more" if more > 0 else "")

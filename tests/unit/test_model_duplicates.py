@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hyperhive.common.errors import DatasetError
 from hyperhive.model.data.copies import drop_copies, exact_copies, pictures
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.inspection.near import SIMILARITY, nearest
@@ -54,6 +55,21 @@ def test_of_equal_pictures_one_stays(
     assert len(dropped) == (~kept).sum() == len(train + test) - len("".join(left))
 
 
+@pytest.mark.parametrize(
+    ("train", "own", "test", "said"),
+    [
+        ("abXYcZ", 2, "cZ", "no validation image is left: add other ones, or omit them all"),
+        ("abXYcZ", 2, "aZXYb", "class high has no training image"),
+        ("abXYcWZ", 3, "cZ", "class low has no validation image"),
+    ],
+)
+def test_a_split_that_would_be_gone_is_told(train: str, own: int, test: str, said: str) -> None:
+    """No study chooses other validation images than those that its owner thinks it has."""
+    before = dataset(train, test, own)
+    with pytest.raises(DatasetError, match=f"^without the duplicates, {said}"):
+        drop_copies(before, exact_copies(before))
+
+
 def test_drop_duplicates_says_how_many(simpsons_zip: Path) -> None:
     """Simpsons-MNIST has two pictures in both splits and four twice among the training pictures."""
     request = DatasetRequest("simpsons", simpsons_zip, drop_duplicates=True)
@@ -83,7 +99,7 @@ def test_near_duplicates_are_what_comparing_all_pixels_finds() -> None:
     tests[3:] = noise(5, seed=1)
     tests[7] = images[7]
     data = Dataset("n", ("a", "b"), images, np.arange(3000) % 2, tests, np.arange(8) % 2)
-    near = nearest(data, pictures(data))
+    near = nearest(data, pictures(data), exact_copies(data))
     assert near.index[3000:, 0].tolist() == [0, 1, -1, -1, -1, -1, -1, -1]
     assert near.index[[0, 1, 2, 7], 2].tolist() == [3000, 3001, -1, -1]
     flat = np.concatenate([images, tests]).reshape(3008, -1).astype(np.float64)
@@ -115,6 +131,15 @@ def test_an_uneven_data_set_is_told(tmp_path: Path) -> None:
         "is right for 75.0 % of the test images"
     ) in lines
     assert "exact duplicates: none" in lines
+
+
+def test_one_picture_in_two_classes_is_told_and_a_long_list_is_cut() -> None:
+    """A picture that is there often is listed a few times, and none of its pairs are near."""
+    lines = inspect(LoadedDataset(dataset("ab" + 8 * "c" + "XC", "dZ"))).lines()
+    copies = " = ".join(f"train image {number}" for number in range(2, 7)) + " and 4 more"
+    assert f"exact duplicates in one split: {copies}" in lines
+    assert f"exact duplicates in two classes, of which one must be wrong: {copies}" in lines
+    assert "near duplicates (correlation 0.98 or more): none" in lines
 
 
 def test_whether_pictures_may_be_mirrored_is_kept_beside_the_content() -> None:

@@ -82,6 +82,23 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path, sets: Any) -> None:
         read("fashion-mnist", tmp_path)
 
 
+def test_labels_of_other_images_are_refused(tmp_path: Path, sets: Any) -> None:
+    """Of a file with more labels than images, torchvision would take the first ones."""
+    write_idx(tmp_path / "raw")
+    (tmp_path / "raw" / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(30, np.uint8)))
+    with pytest.raises(DatasetError, match="FashionMNIST has 20 images and 30 labels: get new"):
+        read("fashion-mnist", tmp_path)
+
+
+def test_folders_with_the_names_of_the_files_are_looked_into(tmp_path: Path, sets: Any) -> None:
+    """Some who pass the files on put each into a folder of the same name."""
+    write_idx(tmp_path / "raw")
+    for file in list((tmp_path / "raw").iterdir()):
+        (tmp_path / file.name).mkdir()
+        file.rename(tmp_path / file.name / file.name)
+    assert len(read("fashion-mnist", tmp_path).dataset.train_labels) == 20
+
+
 def test_without_torchvision_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +149,24 @@ def test_a_set_of_torchvision_is_named_by_its_class(cifar: Path, sets: Any) -> N
     assert read("torchvision:CIFAR10", cifar, image_size=32).dataset.image_size == 32
 
 
+def test_a_set_without_test_labels_is_tested_on_its_validation_split(
+    tmp_path: Path, sets: Any
+) -> None:
+    """Imagenette has train and val; of a class's names the first is taken."""
+    if not hasattr(sets, "Imagenette"):
+        pytest.skip("this torchvision has no Imagenette")
+    for folder in sets.Imagenette._WNID_TO_CLASS:
+        for split in ("train", "val"):
+            path = tmp_path / "imagenette2" / split / folder / "0.JPEG"
+            path.parent.mkdir(parents=True)
+            Image.new("RGB", (40, 30)).save(path, "JPEG")
+    loaded = read("torchvision:Imagenette", tmp_path)
+    assert loaded.details == (
+        "splits: torchvision's split='train' is the train split, split='val' is the test split",
+    )
+    assert loaded.dataset.classes[0] == "tench"
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -139,6 +174,7 @@ def test_a_set_of_torchvision_is_named_by_its_class(cifar: Path, sets: Any) -> N
         ("torchvision:Nonsense", "no data set Nonsense"),
         ("torchvision:EMNIST", "EMNIST cannot be named alone, it needs split"),
         ("torchvision:FakeData", "FakeData cannot be named alone"),
+        ("torchvision:VisionDataset", "no data set VisionDataset"),
         ("torchvision:Pairs", "does not give images with the number of their class"),
         ("cmu-faces", "choose one of cmu-faces:person, cmu-faces:sunglasses"),
         ("sha256:12", "the 64 digits"),

@@ -83,6 +83,27 @@ def test_a_trial_is_done_and_delivered(store: Store, start: Start) -> None:
     assert not bench.run_one()
 
 
+def test_the_log_leaves_out_reports_that_say_nothing(
+    store: Store,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """That a trial begins is for the store only, also if PyTorch has taken long to load."""
+    post(store, 4)
+    monkeypatch.setattr("hyperhive.worker.trial_run._LOG_EVERY_S", 0.0)
+
+    def objective(config: Mapping[str, Any], context: Context) -> Outcome:
+        context.report({"done": 0}, 0.0)
+        context.report({"epoch": 1}, 0.0)
+        return FOUND
+
+    caplog.set_level("INFO")
+    assert start(objective).run_one()
+    assert [line for line in caplog.messages if line.endswith(": ")] == []
+    assert any(line.endswith(": epoch 1") for line in caplog.messages)
+
+
 def test_a_trial_is_held_while_it_runs(store: Store, start: Start) -> None:
     """An objective that takes longer than the lease keeps its trial; its progress is stored."""
     post(store)

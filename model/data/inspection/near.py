@@ -12,7 +12,7 @@ false alarms where all pictures are alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Iterable, Sequence
 
 import numpy as np
 
@@ -40,7 +40,9 @@ class Nearest:
     index: np.ndarray
 
 
-def nearest(dataset: Dataset, found: Sequence[Picture]) -> Nearest:
+def nearest(
+    dataset: Dataset, found: Sequence[Picture], exact: Iterable[Sequence[Picture]]
+) -> Nearest:
     """Return the near duplicates, without pictures that are equal pixel for pixel.
 
     All pairs are compared, at first as 7x7 cells: as vectors of the cells' sums, each divided by
@@ -51,10 +53,14 @@ def nearest(dataset: Dataset, found: Sequence[Picture]) -> Nearest:
     Args:
         dataset: the data set.
         found: its pictures, see ``copies.pictures``.
+        exact: those that are equal, see ``copies.exact_copies``.
     """
     images = _Images(dataset)
     splits = np.array([SPLITS.index(picture.split) for picture in found])
     count = len(found)
+    first_equal = np.arange(count)
+    for group in exact:
+        first_equal[[each.number for each in group]] = group[0].number
     near = Nearest(np.zeros((count, 3), np.float32), np.full((count, 3), -1))
     starts = range(0, count, images.rows)
     cells = np.concatenate([_cells(images.units(start), images.shape) for start in starts])
@@ -66,7 +72,7 @@ def nearest(dataset: Dataset, found: Sequence[Picture]) -> Nearest:
             distances = lengths[rows, None] + lengths[columns] - 2 * cells[rows] @ cells[columns].T
             first, second = np.nonzero(distances <= _DISTANCE)
             first, second = first + top, second + left
-            apart = first < second
+            apart = (first < second) & (first_equal[first] != first_equal[second])
             if apart.any():
                 _compare(images, first[apart], second[apart], splits, near)
     return near
@@ -123,11 +129,7 @@ def _compare(
     """Compare pairs pixel by pixel, and note those that are near."""
     rows, row = np.unique(first, return_inverse=True)
     columns, column = np.unique(second, return_inverse=True)
-    upper, lower = images.at(rows), images.at(columns)
-    correlation = (_units(upper) @ _units(lower).T)[row, column]
-    for pair in np.flatnonzero(correlation > 1 - 1e-4):
-        if np.array_equal(upper[row[pair]], lower[column[pair]]):
-            correlation[pair] = 0
+    correlation = (_units(images.at(rows)) @ _units(images.at(columns)).T)[row, column]
     order = np.argsort(correlation)
     order = order[correlation[order] >= SIMILARITY]  # of several for one picture, the last stays
     for one, other in ((first[order], second[order]), (second[order], first[order])):

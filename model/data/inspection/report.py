@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import json
 from dataclasses import dataclass
 
 import numpy as np
 
 from hyperhive.common.wording import percent
-from hyperhive.model.data.copies import Picture, exact_copies, pictures
+from hyperhive.model.data.copies import Picture, exact_copies, is_contradicted, pictures
 from hyperhive.model.data.dataset import SPLITS, TEST, TRAIN
 from hyperhive.model.data.inspection.near import SIMILARITY, Nearest, nearest
 from hyperhive.model.data.left_out import listed
@@ -85,14 +86,14 @@ class Inspection:
     def _exact_lines(self) -> list[str]:
         if not self.exact:
             return ["exact duplicates: none"]
-        between = [group for group in self.exact if len({each.split for each in group}) > 1]
-        within = [group for group in self.exact if group not in between]
-        return [
-            f"exact duplicates {where}: "
-            + listed(" = ".join(each.path for each in group) for group in groups)
-            for where, groups in (("between splits", between), ("in one split", within))
-            if groups
-        ]
+        found = collections.defaultdict(list)
+        for group in self.exact:
+            are_between = len({each.split for each in group}) > 1
+            paths = listed((each.path for each in group), " = ")
+            found["between splits" if are_between else "in one split"].append(paths)
+            if is_contradicted(group):
+                found["in two classes, of which one must be wrong"].append(paths)
+        return [f"exact duplicates {where}: {listed(groups)}" for where, groups in found.items()]
 
     def _near_lines(self) -> list[str]:
         counts = self.loaded.dataset.counts()
@@ -124,4 +125,4 @@ def inspect(loaded: LoadedDataset) -> Inspection:
     """Look for what is there more than once, or nearly."""
     found = pictures(loaded.dataset, loaded.paths)
     exact = exact_copies(loaded.dataset, loaded.paths)
-    return Inspection(loaded, found, exact, nearest(loaded.dataset, found))
+    return Inspection(loaded, found, exact, nearest(loaded.dataset, found, exact))

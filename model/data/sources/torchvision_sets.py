@@ -30,6 +30,8 @@ _HAS_SIDES = (
     "USPS",
 )
 """Letters, numbers and traffic signs: a mirror image is another one, or none."""
+_TESTED_ON_VAL = ("ImageNet", "Imagenette", "Places365")
+"""They have no labelled test images; others compare their figures on the validation split."""
 _GREY = frozenset(["1", "L", "LA", "I", "I;16"])
 _FASHION_FILES = (
     *("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -75,7 +77,7 @@ def read_torchvision(
         seed: decides the test split, if torchvision has none.
     """
     of, parameters = _class_of(kind)
-    splits = _splits(parameters)
+    splits = _splits(kind, parameters)
     with _explained(kind, root):
         sets = [of(**_source(of, kind, parameters, root), **split) for split in splits]
     reader = _Reader(kind, root, size, gray, strict)
@@ -107,6 +109,12 @@ class _Reader:
     def read(self, items: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return all images of a split ``[N, S, S, C]``, and their labels ``[N]``."""
         count = len(items)
+        targets = getattr(items, "targets", None)
+        if targets is not None and len(targets) != count:  # torchvision reads the first of them
+            raise DatasetError(
+                f"torchvision's {self._kind} has {count:,} images and {len(targets):,} labels: get "
+                "new copies of its files"
+            )
         self._channels = self._channels or (1 if self._item(items, 0)[0].mode in _GREY else 3)
         require_room(count, self._size, self._channels)
         images = np.empty((count, self._size, self._size, self._channels), np.uint8)
@@ -149,7 +157,7 @@ def _class_of(kind: str) -> tuple[Any, dict[str, inspect.Parameter]]:
     from torchvision import datasets
 
     of = getattr(datasets, kind, None) if kind in datasets.__all__ else None
-    if not inspect.isclass(of):
+    if not inspect.isclass(of) or of is datasets.VisionDataset:  # the base of the others
         raise UsageError(f"the installed torchvision has no data set {kind}: see its documentation")
     parameters = dict(inspect.signature(of).parameters)
     needs = [
@@ -165,13 +173,14 @@ def _class_of(kind: str) -> tuple[Any, dict[str, inspect.Parameter]]:
     return of, parameters
 
 
-def _splits(parameters: dict[str, inspect.Parameter]) -> list[dict[str, Any]]:
+def _splits(kind: str, parameters: dict[str, inspect.Parameter]) -> list[dict[str, Any]]:
     """Return the arguments for training and test images; one that is empty if there is no test."""
     if "train" in parameters:
         return [{"train": True}, {"train": False}]
     if "split" in parameters:
-        usual = parameters["split"].default
-        return [{"split": usual if usual == "trainval" else "train"}, {"split": "test"}]
+        usual = str(parameters["split"].default)  # some have trainval, or train-standard
+        test = "val" if kind in _TESTED_ON_VAL else "test"
+        return [{"split": usual if usual.startswith("train") else "train"}, {"split": test}]
     return [{}]
 
 
@@ -205,8 +214,10 @@ def _source(
 def _class_names(items: Any, count: int) -> tuple[str, ...]:
     """Return the names that torchvision has for the classes, or else their numbers."""
     names = getattr(items, "classes", None) or getattr(items, "categories", None)
-    is_list = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
-    return tuple(names) if is_list and names else tuple(map(str, range(count)))
+    if not isinstance(names, (list, tuple)) or not names:
+        return tuple(map(str, range(count)))
+    # Some have several names for a class, the usual one first.
+    return tuple(str(name[0] if isinstance(name, tuple) else name) for name in names)
 
 
 @contextlib.contextmanager
@@ -221,7 +232,7 @@ def _explained(kind: str, root: Path | None) -> Iterator[None]:
     # RuntimeError, URLError, AssertionError, EOFError, UnpicklingError, KeyError, ...
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        cure = "get new copies of its files"
+        cure = "check that its files are undamaged, and are where torchvision looks for them"
         if root is None:
             cure = "check the network, or give its folder with --data PATH"
         raise DatasetError(f"torchvision cannot read {kind} ({reason}): {cure}") from error
@@ -231,7 +242,8 @@ def _lay_out(data: Path, raw: Path) -> None:
     """Put the files of Fashion-MNIST where torchvision looks for them, unpacked."""
     raw.mkdir(parents=True)
     for name in _FASHION_FILES:
-        found = sorted([*data.rglob(name), *data.rglob(name + ".gz")])
+        named = [*data.rglob(name), *data.rglob(name + ".gz")]
+        found = sorted(path for path in named if path.is_file())  # a folder may be called so too
         if not found:
             raise DatasetError(
                 f"{data} has no file {name} or {name}.gz: give the folder with the four files of "

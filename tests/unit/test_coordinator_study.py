@@ -368,7 +368,9 @@ SPEC_OF_BEFORE: dict[str, Any] = {
 
 def test_a_flag_gives_the_teacher_that_the_space_of_a_file_needs(tmp_path: Path) -> None:
     """The file alone is refused, and the message says which flag to pass."""
-    space = "learning_rate = 0.1\nepochs = 1\nmomentum = 0\nteacher_weight = { choices = [0.1, 0.9] }"
+    space = (
+        "learning_rate = 0.1\nepochs = 1\nmomentum = 0\nteacher_weight = { choices = [0.1, 0.9] }"
+    )
     path = write(tmp_path, f"[space]\n{space}")
     none = {field.name: None for field in dataclasses.fields(StudyOptions)}
     given: Any = {**none, "file": path, "images": DatasetOptions("digits", None)}

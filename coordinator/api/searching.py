@@ -77,7 +77,7 @@ def search(
         store: a MongoDB URI or a file with it; by default the server of ``hyperhive coordinator``.
         workers: how many on this machine; by default one per core, or one on a GPU. With 0, those
             elsewhere do it: ``hyperhive worker --objectives FILE``.
-        target, max_time, patience: end it: ``"accuracy >= 0.97"``, ``"2 h"``, trials after the best.
+        target, max_time, patience: end it: ``"loss <= 0.1"``, ``"2 h"``, trials after the best.
         pruner: ends trials early that are worse than others: ``"none"``, ``"median"``, ``"asha"``.
         repeats: how often each of the best few is run again, under other seeds; the mean decides.
         on_trial_end: called with the study and each trial; ``study.stop()`` in it ends the search.

@@ -245,8 +245,7 @@ class Study:
                 "validation_fraction": plan.validation,
                 "split_seed": plan.seed,
             }
-        settings = {name: getattr(plan, name) for name in plan.recipe.settings}
-        return plan.recipe.complete({**given, **settings, **config})
+        return plan.recipe.complete({**given, **plan.settings, **config})
 
 
 def require_splittable(dataset: Dataset) -> None:

@@ -366,6 +366,15 @@ SPEC_OF_BEFORE: dict[str, Any] = {
 }
 
 
+def test_a_space_that_the_plans_network_does_not_go_with_is_refused() -> None:
+    """Now, and not when the search first draws such a value."""
+    given: Any = {"name": "s", "data": DatasetRequest("digits"), **named("extended")}
+    with pytest.raises(
+        UsageError, match="search space, activation: activation and pooling are for"
+    ):
+        Plan(**given, network="torchvision:resnet18")
+
+
 def test_a_flag_gives_the_teacher_that_the_space_of_a_file_needs(tmp_path: Path) -> None:
     """The file alone is refused, and the message says which flag to pass."""
     space = (

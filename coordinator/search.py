@@ -87,13 +87,13 @@ class Search:
         """Ask for the end of the search with the trials that have ended, of all who run it."""
         self.persist(lambda: self._store.studies.finish(self._study.name))
 
-    def teach(self) -> Trial | None:
+    def teach(self, may_mirror: bool) -> Trial | None:
         """Have a worker train the study's teacher, from which all trials learn; return that trial.
 
         It may end in ERROR. None if the study has no teacher. It has to be called before ``run``.
-        Raises ``Interrupted``.
+        ``may_mirror`` says whether the study's images may be mirrored. Raises ``Interrupted``.
         """
-        draft = self._study.teacher()
+        draft = self._study.teacher(may_mirror)
         if draft is None:
             return None
         (teacher,) = self._run_others([draft], "training the teacher")

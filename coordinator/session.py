@@ -156,7 +156,9 @@ def plan_of(options: StudyOptions) -> Plan:
     fields: dict[str, Any] = {}
     if options.file is not None:
         fields = read_script(options.file) if is_script(options.file) else read_file(options.file)
-        _require_valid(f"study file {options.file}", fields)
+        taught = {} if options.teacher is None else {"teacher": options.teacher}
+        # A space may have what only goes with a teacher, which a flag asks for.
+        _require_valid(f"study file {options.file}", {**fields, **taught})
     request = options.images.request(fields.get("data"))
     if request is not None:
         fields["data"] = request

@@ -44,15 +44,13 @@ its winner it is to be."""
 class Study:
     """A plan and, if its objective is about images, its data set: by hash, with its card.
 
-    ``answers`` is the hash of its teacher's answers, once there are any. ``may_mirror`` says
-    whether its images may be mirrored: only a study that is bound to its data set knows.
+    ``answers`` is the hash of its teacher's answers, once there are any.
     """
 
     plan: Plan
     dataset_hash: str | None = None
     dataset_card: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     answers: str | None = None
-    may_mirror: bool = True
 
     @classmethod
     def of(cls, plan: Plan, dataset: Dataset | None) -> Study:
@@ -66,7 +64,7 @@ class Study:
         if plan.folds:
             dataset.require_folds(plan.folds)
         plan = replace(plan, space=fitting(plan.space, dataset.may_mirror))
-        return cls(plan, dataset.content_hash, dataset.card(), may_mirror=dataset.may_mirror)
+        return cls(plan, dataset.content_hash, dataset.card())
 
     @classmethod
     def stored(cls, name: str, spec: Mapping[str, Any]) -> Study:
@@ -160,16 +158,19 @@ class Study:
             for each in self.plan.baselines
         ]
 
-    def teacher(self) -> Draft | None:
+    def teacher(self, may_mirror: bool) -> Draft | None:
         """Return the trial whose answers those of the search learn from, None without a teacher.
 
         It is trained as they are validated: on the training images that are not held out.
+
+        Args:
+            may_mirror: whether the images may be mirrored: ``Dataset.may_mirror``.
         """
         network, recipe = self.plan.teacher_network, self.plan.recipe
         if network is None or recipe.teaching is None:
             return None
         config = {**recipe.teaching, "network": network}
-        if not self.may_mirror:
+        if not may_mirror:
             config.update(mirror=False, views="one")
         return self.draft(TEACHER, TEACHER_TID, self._complete(config))
 
@@ -244,8 +245,7 @@ class Study:
                 "validation_fraction": plan.validation,
                 "split_seed": plan.seed,
             }
-        settings = {name: getattr(plan, name) for name in plan.recipe.settings}
-        return plan.recipe.complete({**given, **settings, **config})
+        return plan.recipe.complete({**given, **plan.settings, **config})
 
 
 def require_splittable(dataset: Dataset) -> None:

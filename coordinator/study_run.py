@@ -121,6 +121,7 @@ class StudyRun:
         self._search = Search(store, study, self._look, stop, timeout)
         self._extended: int | None = None
         self._teacher: Trial | None = None
+        self._may_mirror = dataset is not None and dataset.may_mirror
         self._maker: ModelMaker | None = None
         if dataset is not None:
             self._maker = ModelMaker(store, study, dataset, folder, self._search.persist)
@@ -150,7 +151,7 @@ class StudyRun:
 
     def _teach(self) -> None:
         """Have the study's teacher trained, if it has one."""
-        self._teacher = teacher = self._search.teach()
+        self._teacher = teacher = self._search.teach(self._may_mirror)
         if teacher is not None and teacher.artifact is None:
             reason = "it delivered none" if best_of([teacher]) else why_nothing([teacher])
             raise StudyFailed(

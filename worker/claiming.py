@@ -23,7 +23,7 @@ from typing import Any, Collection, Mapping
 from hyperhive.common.values import number
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
-from hyperhive.store.trials.terms import SEARCH
+from hyperhive.store.trials.terms import SEARCH, TEACHER
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 from hyperhive.store.workers import Pace
@@ -95,9 +95,13 @@ class Claimer:
         """Return to the trials of these tokens at the next call of ``next_trials``."""
         self._tokens += tokens
 
-    def learn_pace(self, study: str, progress: Mapping[str, Any], seconds: float) -> None:
-        """Update ``pace`` from the progress of a run that has worked for ``seconds``."""
-        self.pace = pace_of(study, progress, seconds) or self.pace
+    def learn_pace(self, trial: Trial, progress: Mapping[str, Any], seconds: float) -> None:
+        """Update ``pace`` from the progress of a run that has worked for ``seconds``.
+
+        A teacher's tells nothing: it is another network than the study's trials train.
+        """
+        if trial.purpose != TEACHER:
+            self.pace = pace_of(trial.study, progress, seconds) or self.pace
 
     def _found_again(self, store: Store) -> list[Trial]:
         """Return the trials that the tokens hold, and renew their leases: those may be over."""

@@ -72,7 +72,7 @@ class TrialRun:
         reported_at = time.monotonic()
         # A pause says nothing about the device's pace.
         worked_s = reported_at - self._started_at - self._paused_s
-        self._claimer.learn_pace(self._held.trial.study, progress, worked_s)
+        self._claimer.learn_pace(self._held.trial, progress, worked_s)
         self._heartbeat.report(self._held, progress)
         self._pruner.take_report(progress)
         # A finished run delivers its result before any pause, and one that is to end soon ends.

@@ -22,9 +22,8 @@ def enqueue(store: Store, name: str, config: Mapping[str, Any]) -> tuple[int, bo
     stored = patiently(lambda: store.study(name))
     if stored.cancelled:
         raise StudyWithdrawn(f"study {name} was cancelled, and takes no more trials")
-    study = Study.stored(name, stored.spec)
+    study = patiently(lambda: as_taught(store, Study.stored(name, stored.spec)))
     study.known(0, config)  # a mistake in it is told first
-    study = patiently(lambda: as_taught(store, study))
     if stored.finishing or stored.result is not None:
         raise UsageError(
             f"study {name} has ended: start it again with more trials, and with this configuration "

@@ -69,23 +69,18 @@ def search(
     Args:
         train: called with ``(config, trial)`` or ``(config)``; returns its loss, or a dictionary
             with it. Or a ``hyperhive.command``, or the name of an objective: ``"lenet5"``.
-        space: what ``hp`` returns, in a dictionary, or JSON as in a study file. LeNet-5 has two by
-            name: ``"classic"``, its default, and ``"robust"``.
+        space: what ``hp`` returns, in a dictionary, or JSON as in a study file, or one of LeNet-5's
+            by name: ``"classic"``, its default, ``"robust"``, ``"quick"``, ``"extended"``.
         trials: how many configurations to try. docs/studies.md has the settings not listed here.
-        data: of a study of images: ``"digits"`` or another name, a folder of class folders, a zip,
-            or what a study file has below ``[dataset]``.
-        image_size, network, teacher: the side of its images; what is trained; who teaches it.
+        data: of images: a name such as ``"digits"``, a folder or zip, or a table ``[dataset]``.
         name: of a study to make, resume or extend; by default a new one with a name of its own.
         store: a MongoDB URI or a file with it; by default the server of ``hyperhive coordinator``.
         workers: how many on this machine; by default one per core, or one on a GPU. With 0, those
             elsewhere do it: ``hyperhive worker --objectives FILE``.
-        target, max_time: end it: a loss or ``"accuracy >= 0.97"``; seconds or ``"2 h"``.
-        patience: ends the search when so many trials have ended after the best one.
-        try_first: configurations to run first.
+        target, max_time, patience: end it: ``"loss <= 0.1"``, ``"2 h"``, trials after the best.
         pruner: ends trials early that are worse than others: ``"none"``, ``"median"``, ``"asha"``.
         repeats: how often each of the best few is run again, under other seeds; the mean decides.
         on_trial_end: called with the study and each trial; ``study.stop()`` in it ends the search.
-        progress: whether to show the search.
 
     Raises ``UsageError`` for what cannot be searched, ``StudyFailed`` if no trial has a result,
     ``WorkersFailed``, ``StoreError``, ``KeyboardInterrupt``: the study then stays as it is.
@@ -93,13 +88,13 @@ def search(
     _require_usable(train, workers)
     objective = objective_name(train) if workers == 0 else given_name(train)
     chosen = fresh_name(objective, data) if name is None else name
-    plan = plan_of(chosen, objective, space, trials, **_settings(locals()))
+    what: Any = {"data": data, "image_size": image_size, "network": network, "teacher": teacher}
+    sure: Any = {"validation": validation, "folds": folds, "repeats": repeats, "pruner": pruner}
+    drawn: Any = {"algorithm": algorithm, "seed": seed, "startup": startup, "try_first": try_first}
+    goal: Any = {"metric": metric, "direction": direction, "max_attempts": max_attempts}
+    ends: Any = {"target": target, "max_time": max_time, "patience": patience}
+    plan = plan_of(chosen, objective, space, trials, **what, **sure, **drawn, **goal, **ends)
     return _searched(plan, store, train, workers, on_trial_end, progress)
-
-
-def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the arguments of ``search`` that ``plan_of`` takes by name."""
-    return {name: given[name] for name in plan_of.__kwdefaults__ or ()}
 
 
 def _require_usable(train: Any, workers: Any) -> None:

@@ -71,17 +71,21 @@ class Recipe:
         """Return what a trial gets that learns from a teacher's answers with this hash."""
         return {**self.learning, "teacher": answers}
 
-    def require_space(self, space: Node, is_taught: bool = False) -> None:
+    def require_space(
+        self, space: Node, settings: Mapping[str, Any], is_taught: bool = False
+    ) -> None:
         """Raise ``UsageError`` if the objective's trials cannot have the values of a space.
 
-        ``is_taught`` tells whether they learn from a teacher.
+        Args:
+            space: of the study.
+            settings: the values of ``self.settings`` that they have beside those of the space.
+            is_taught: whether they learn from a teacher.
         """
-        given = {**_GIVEN_SAMPLE} if self.needs_images else {}
-        if is_taught:
-            given.update(self.taught(_HASH_SAMPLE))
+        images = _GIVEN_SAMPLE if self.needs_images else {}
+        taught = self.taught(_HASH_SAMPLE) if is_taught else {}
         for label, sample in samples(space):
             try:
-                self.complete({**given, **sample})
+                self.complete({**images, **taught, **settings, **sample})
             except ConfigError as error:
                 where = "search space" if label is None else f"search space, {label}"
                 raise UsageError(f"{where}: {error}") from error

@@ -12,8 +12,10 @@ import pytest
 
 from hyperhive.common.errors import ConfigError, DatasetError, UsageError
 from hyperhive.coordinator.demo import plan as demo_plan
+from hyperhive.coordinator.planning.datasets import DatasetOptions
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.study_file import read_file
+from hyperhive.coordinator.session import StudyOptions, plan_of
 from hyperhive.coordinator.spaces.named import CLASSIC, QUICK, ROBUST, named
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.search_space import to_json
@@ -362,6 +364,29 @@ SPEC_OF_BEFORE: dict[str, Any] = {
     },
     "dataset": {**tiny().card(), "content_hash": tiny().content_hash},
 }
+
+
+def test_a_space_that_the_plans_network_does_not_go_with_is_refused() -> None:
+    """Now, and not when the search first draws such a value."""
+    given: Any = {"name": "s", "data": DatasetRequest("digits"), **named("extended")}
+    with pytest.raises(
+        UsageError, match="search space, activation: activation and pooling are for"
+    ):
+        Plan(**given, network="torchvision:resnet18")
+
+
+def test_a_flag_gives_the_teacher_that_the_space_of_a_file_needs(tmp_path: Path) -> None:
+    """The file alone is refused, and the message says which flag to pass."""
+    space = (
+        "learning_rate = 0.1\nepochs = 1\nmomentum = 0\nteacher_weight = { choices = [0.1, 0.9] }"
+    )
+    path = write(tmp_path, f"[space]\n{space}")
+    none = {field.name: None for field in dataclasses.fields(StudyOptions)}
+    given: Any = {**none, "file": path, "images": DatasetOptions("digits", None)}
+    options = StudyOptions(**given)
+    with pytest.raises(UsageError, match=r"study file .* need a teacher \(--teacher\)"):
+        plan_of(options)
+    assert plan_of(dataclasses.replace(options, teacher=True)).teacher is True
 
 
 def test_a_specification_of_the_version_before_is_that_of_now() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 from typing import Any, Callable
@@ -17,6 +18,7 @@ from hyperhive.common.errors import ConfigError, UsageError
 from hyperhive.common.wording import percent
 from hyperhive.coordinator.api.enqueueing import enqueue
 from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyFailed, StudyRun, open_study
@@ -81,7 +83,7 @@ def run(
 
 def finished(store: Store, packed: bytes) -> Trial:
     """Return a study's teacher whose worker delivered these bytes."""
-    draft = Study.of(plan(), DATA).teacher()
+    draft = Study.of(plan(), DATA).teacher(may_mirror=True)
     assert draft is not None
     store.queue.post(draft)
     held = store.queue.claim("w", "t", ["lenet5"])
@@ -160,14 +162,26 @@ def test_answers_that_are_not_those_of_the_hash_are_refused(store: Store) -> Non
 
 def test_a_configuration_waits_until_the_teacher_is_trained(store: Store) -> None:
     """Whoever posts one beside the coordinator would post it without the answers."""
-    open_study(store, plan(), DATA)
+    open_study(store, plan(space=parse({**SPACE, "teacher_weight": 0.25})), DATA)
     with pytest.raises(UsageError, match="which has not been trained yet"):
         enqueue(store, "s", CONFIG)
     teacher = finished(store, pack_answers(np.zeros((40, 2), np.float32)))
     enqueue(store, "s", CONFIG)
     (trial,) = store.trials.find("s", SEARCH)
     assert trial.config["teacher"] == (teacher.artifact or {})["sha256"]
-    assert trial.config["teacher_weight"] > 0
+    assert trial.config["teacher_weight"] == 0.25
+
+
+def test_a_teacher_is_mirrored_only_where_its_images_may_be(store: Store, tmp_path: Path) -> None:
+    """Of a study that is read from the store too, as ``hyperhive study finish`` reads it."""
+    signs = dataclasses.replace(DATA, may_mirror=False)
+    study = Study.stored("s", open_study(store, plan(), signs).spec())
+    stop = threading.Event()
+    with pytest.raises(Interrupted):
+        StudyRun(store, study, signs, tmp_path, True, lambda _: stop.set(), stop).run()
+    (teacher,) = store.trials.find("s", TEACHER)
+    assert "mirror" not in teacher.config
+    assert "views" not in teacher.config
 
 
 @pytest.mark.parametrize(
@@ -189,7 +203,7 @@ def test_the_search_may_choose_how_much_is_learned() -> None:
     """A space may have the weight and the temperature; the teacher's network may be another."""
     space = parse({**SPACE, "teacher_weight": 0.25, "teacher_temperature": 3})
     study = Study.of(plan(space=space, teacher="torchvision:resnet18"), DATA)
-    teacher = study.teacher()
+    teacher = study.teacher(may_mirror=True)
     assert teacher is not None
     assert teacher.config["network"] == "torchvision:resnet18"
     assert teacher.config["seed"] == study.plan.seed

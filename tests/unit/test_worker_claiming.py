@@ -282,3 +282,18 @@ def test_a_gpu_begins_a_copy_of_a_teacher_that_a_cpu_trains(store: Store) -> Non
     assert copied("other", "mps (arm)") is None
     store.queue.finish(copy.id, str(copy.token), {"status": "ok", "loss": 0.1})
     assert store.trials.find("s", TEACHER)[0].status is Status.DONE
+
+
+def test_a_worker_that_has_trained_a_teacher_does_not_know_its_pace_yet(store: Store) -> None:
+    """At that of the larger network it would seem slow, and others would copy its first trials."""
+    store.queue.post(Draft("s", TEACHER_TID, {}, {}, objective="lenet5", purpose=TEACHER, cost=30))
+    post(store, 0, 10)
+    claimer = Claimer(Identity("me", None, "cpu (x86_64)", {}), ["lenet5"], 60.0)
+    paces = []
+    for _ in range(2):
+        trial = claimer.next_trial(store)
+        assert trial is not None
+        claimer.confirm()
+        claimer.learn_pace(trial, {"done": 1}, 2.0)
+        paces.append(claimer.pace)
+    assert paces == [None, Pace("s", 2.0)]

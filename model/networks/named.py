@@ -130,8 +130,7 @@ def _factory(name: str) -> Any:
 
             return factory(name[len(TORCHVISION) :])
         return _registered()[name].load()
-    # torchvision for another PyTorch raises RuntimeError, a damaged library OSError.
-    except (ImportError, AttributeError, RuntimeError, OSError) as error:
+    except Exception as error:  # of a stranger's code, or of torchvision for another PyTorch
         raise DeviceError(f"network {name} cannot be used here: {_last_line(error)}") from error
 
 

@@ -47,6 +47,7 @@ tiny = own_networks:tiny
 large = own_networks:large
 wrong = own_networks:wrong
 gone = no_such_module:network
+broken = broken_networks:network
 lenet5 = own_networks:wrong
 """
 
@@ -59,6 +60,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "own-1.dist-info" / "METADATA").write_text("Name: own\nVersion: 1\n")
     (folder / "own-1.dist-info" / "entry_points.txt").write_text(POINTS)
     (folder / "own_networks.py").write_text(MODULE)
+    (folder / "broken_networks.py").write_text("def network(")
     monkeypatch.syspath_prepend(str(folder))
 
 
@@ -96,8 +98,9 @@ def test_what_cannot_be_built_is_said_in_a_sentence() -> None:
     ]:
         with pytest.raises(ConfigError, match=words):
             build(name, 3, 2, SIZE)
-    with pytest.raises(DeviceError, match="network gone cannot be used here: ModuleNotFoundError"):
-        build("gone", 3, 2, SIZE)
+    for name, kind in (("gone", "ModuleNotFoundError"), ("broken", "SyntaxError")):
+        with pytest.raises(DeviceError, match=f"network {name} cannot be used here: {kind}"):
+            build(name, 3, 2, SIZE)
 
 
 def test_images_can_be_too_small_for_a_network() -> None:

@@ -58,7 +58,8 @@ class Study:
     def of(cls, plan: Plan, dataset: Dataset | None) -> Study:
         """Bind a plan to the data set it asked for.
 
-        Raises ``DatasetError``, see below, and ``ConfigError`` for folds that it cannot have.
+        Raises ``DatasetError``, see below, ``ConfigError`` for folds that it cannot have, and
+        ``UsageError`` for a space that mirrors what may not be mirrored.
         """
         if dataset is None:
             return cls(plan)
@@ -66,6 +67,8 @@ class Study:
         if plan.folds:
             dataset.require_folds(plan.folds)
         plan = replace(plan, space=fitting(plan.space, dataset.may_mirror))
+        if not dataset.may_mirror:
+            _require_unmirrored(plan, dataset.name)
         return cls(plan, dataset.content_hash, dataset.card(), may_mirror=dataset.may_mirror)
 
     @classmethod
@@ -256,6 +259,17 @@ def require_splittable(dataset: Dataset) -> None:
             raise DatasetError(
                 f"class {name} has {count} training image beside its test images: add images of "
                 "it, for a study needs 2 or more, one of them to choose the best trial"
+            )
+
+
+def _require_unmirrored(plan: Plan, name: str) -> None:
+    if "network" not in plan.recipe.settings:
+        return  # what the space of another objective calls so is its own affair
+    for _, sample in samples(plan.space):
+        if sample.get("mirror") or sample.get("views") == "mirrored":
+            raise UsageError(
+                f"the search space mirrors images, and those of data set {name} may not be "
+                "mirrored: leave mirror and views out of it, or pass --mirror"
             )
 
 

@@ -495,6 +495,17 @@ def test_a_named_space_mirrors_only_what_may_be_mirrored(name: str) -> None:
         assert ("mirror" in space, "views" in space) == (may_mirror, may_mirror)
 
 
+@pytest.mark.parametrize("mirrors", [{"mirror": True}, {"views": "mirrored"}])
+def test_a_space_of_ones_own_may_not_mirror_what_may_not_be_mirrored(mirrors: Any) -> None:
+    """It is refused, and not trained after all; the owner may say that the images may be."""
+    rate = {"distribution": "uniform", "low": 0.1, "high": 0.2}
+    space = parse({"learning_rate": rate, "epochs": 2, "momentum": 0.5, **mirrors})
+    digits = dataclasses.replace(tiny(), may_mirror=False)
+    with pytest.raises(UsageError, match="those of data set tiny may not be mirrored: leave"):
+        Study.of(plan(space=space), digits)
+    assert Study.of(plan(space=space), tiny()).plan.space == space
+
+
 def test_two_demos_have_two_studies() -> None:
     """No two runs of the demo share a study, and an explicit budget is kept."""
     first, second = (

@@ -27,9 +27,8 @@ def benchmark(
 ) -> None:
     """Measure how fast this device trains and classifies, and compare it with other devices.
 
-    It measures one slot, on noise: no data set is needed. With LeNet-5 it takes about 15 seconds, up
-    to a minute on a slow CPU; with a large network minutes. Run nothing else meanwhile, not even a
-    worker.
+    It measures one slot, on noise: no data set is needed. It takes about 15 seconds, up to a minute
+    on a slow CPU, and minutes with a large network. Run nothing else meanwhile, not even a worker.
     """
     settings = BenchmarkSettings(device, name, mongo, network, image_size)
     from hyperhive.worker.benchmark import run

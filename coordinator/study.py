@@ -64,11 +64,10 @@ class Study:
         if dataset is None:
             return cls(plan)
         require_splittable(dataset)
+        _require_unmirrored(plan, dataset)
         if plan.folds:
             dataset.require_folds(plan.folds)
         plan = replace(plan, space=fitting(plan.space, dataset.may_mirror))
-        if not dataset.may_mirror:
-            _require_unmirrored(plan, dataset.name)
         return cls(plan, dataset.content_hash, dataset.card(), may_mirror=dataset.may_mirror)
 
     @classmethod
@@ -247,8 +246,7 @@ class Study:
                 "validation_fraction": plan.validation,
                 "split_seed": plan.seed,
             }
-        settings = {name: getattr(plan, name) for name in plan.recipe.settings}
-        return plan.recipe.complete({**given, **settings, **config})
+        return plan.recipe.complete({**given, **plan.settings, **config})
 
 
 def require_splittable(dataset: Dataset) -> None:
@@ -262,13 +260,13 @@ def require_splittable(dataset: Dataset) -> None:
             )
 
 
-def _require_unmirrored(plan: Plan, name: str) -> None:
-    if "network" not in plan.recipe.settings:
+def _require_unmirrored(plan: Plan, dataset: Dataset) -> None:
+    if dataset.may_mirror or "network" not in plan.recipe.settings:
         return  # what the space of another objective calls so is its own affair
-    for _, sample in samples(plan.space):
+    for _, sample in samples(fitting(plan.space, dataset.may_mirror)):
         if sample.get("mirror") or sample.get("views") == "mirrored":
             raise UsageError(
-                f"the search space mirrors images, and those of data set {name} may not be "
+                f"the search space mirrors images, and those of data set {dataset.name} may not be "
                 "mirrored: leave mirror and views out of it, or pass --mirror"
             )
 

@@ -148,6 +148,11 @@ class Plan:
         """What is known of the objective in advance."""
         return recipe_of(self.objective)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return its fields that go into every configuration unless the space has them."""
+        return {name: getattr(self, name) for name in self.recipe.settings}
+
     def _require_recipe(self) -> None:
         is_name = isinstance(self.teacher, (bool, str)) and self.teacher != ""
         _require(is_name, "teacher must be true, false or the name of a network")
@@ -200,7 +205,7 @@ class Plan:
                 f"search space, {taken[0]}: a study of images gives its trials {', '.join(gives)}: "
                 "choose another name"
             )
-        self.recipe.require_space(self.space, self.teacher is not False)
+        self.recipe.require_space(self.space, self.settings, self.teacher is not False)
 
     def _require_known(self) -> None:
         _require(

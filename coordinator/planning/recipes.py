@@ -71,12 +71,14 @@ class Recipe:
         """Return what a trial gets that learns from a teacher's answers with this hash."""
         return {**self.learning, "teacher": answers}
 
-    def require_space(self, space: Node, is_taught: bool = False) -> None:
+    def require_space(
+        self, space: Node, settings: Mapping[str, Any], is_taught: bool = False
+    ) -> None:
         """Raise ``UsageError`` if the objective's trials cannot have the values of a space.
 
-        ``is_taught`` tells whether they learn from a teacher.
+        ``settings`` are the plan's, and ``is_taught`` tells whether they learn from a teacher.
         """
-        given = {**_GIVEN_SAMPLE} if self.needs_images else {}
+        given = {**(_GIVEN_SAMPLE if self.needs_images else {}), **settings}
         if is_taught:
             given.update(self.taught(_HASH_SAMPLE))
         for label, sample in samples(space):

@@ -333,6 +333,19 @@ def test_a_study_trains_its_network_or_searches_it() -> None:
     require_networks(plan(), tiny())
 
 
+@pytest.mark.parametrize(
+    ("changed", "network"),
+    [({"network": "teacher"}, {}), ({}, {"network": {"choices": ["lenet5", "teacher"]}})],
+)
+def test_what_does_not_go_together_is_refused_before_any_trial(
+    changed: dict[str, Any], network: dict[str, Any]
+) -> None:
+    """A plan's network with a part of the space, and two options of which each may be chosen."""
+    space = {"learning_rate": 0.1, "epochs": 1, "momentum": 0.5, **network}
+    with pytest.raises(UsageError, match=r"search space, .*activation: activation and pooling are"):
+        plan(space=parse({**space, "activation": {"choices": ["relu", "tanh"]}}), **changed)
+
+
 def test_a_spec_has_augmentation_only_if_there_is_any() -> None:
     """A plan's trials augment as it says; without augmentation the spec is the one of old."""
     values = {"learning_rate": 0.02, "epochs": 3.0, "momentum": 0.5}

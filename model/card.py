@@ -90,7 +90,7 @@ class Card:
             ) from error
         if card.format != 1:
             raise CheckpointError(
-                f"the model's card has format {card.format!r}: this hyperhive reads 1"
+                f"the model's card has format {card.format!r:.60}: this hyperhive reads 1"
             )
         card._require_valid()
         if card.calibration is None:

@@ -56,11 +56,13 @@ class Study:
     def of(cls, plan: Plan, dataset: Dataset | None) -> Study:
         """Bind a plan to the data set it asked for.
 
-        Raises ``DatasetError``, see below, and ``ConfigError`` for folds that it cannot have.
+        Raises ``DatasetError``, see below, ``ConfigError`` for folds that it cannot have, and
+        ``UsageError`` for a space that mirrors what may not be mirrored.
         """
         if dataset is None:
             return cls(plan)
         require_splittable(dataset)
+        _require_unmirrored(plan, dataset)
         if plan.folds:
             dataset.require_folds(plan.folds)
         plan = replace(plan, space=fitting(plan.space, dataset.may_mirror))
@@ -256,6 +258,17 @@ def require_splittable(dataset: Dataset) -> None:
             raise DatasetError(
                 f"class {name} has {count} training image beside its test images: add images of "
                 "it, for a study needs 2 or more, one of them to choose the best trial"
+            )
+
+
+def _require_unmirrored(plan: Plan, dataset: Dataset) -> None:
+    if dataset.may_mirror or "network" not in plan.recipe.settings:
+        return  # what the space of another objective calls so is its own affair
+    for _, sample in samples(fitting(plan.space, dataset.may_mirror)):
+        if sample.get("mirror") or sample.get("views") == "mirrored":
+            raise UsageError(
+                f"the search space mirrors images, and those of data set {dataset.name} may not be "
+                "mirrored: leave mirror and views out of it, or pass --mirror"
             )
 
 

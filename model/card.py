@@ -10,7 +10,7 @@ import numpy as np
 from hyperhive.common.errors import CheckpointError
 from hyperhive.common.values import is_fraction, is_sha256, sequence, whole
 from hyperhive.model.calibration import Calibration
-from hyperhive.model.config import LENET5
+from hyperhive.model.config import LENET5, OF_LENET5
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.images import SIZE, is_image_size
 from hyperhive.model.interval import mean_recall
@@ -20,8 +20,10 @@ SAFETENSORS = ".safetensors"
 
 _SMALLEST_STD = 1e-9
 
-_OF_LENET5 = {"image_size": SIZE, "views": "one"}
-"""Fields that are written only with other values: the first version had none of them."""
+_LATER = {"image_size": SIZE, "views": "one"}
+"""Fields that the first version did not have, with what all its models have.
+
+It refuses a card with one of them, so they are written for those models only that it cannot run."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Card:
             ) from error
         if card.format != 1:
             raise CheckpointError(
-                f"the model's card has format {card.format!r}: this hyperhive reads 1"
+                f"the model's card has format {card.format!r:.60}: this hyperhive reads 1"
             )
         card._require_valid()
         if card.calibration is None:
@@ -145,10 +147,14 @@ class Card:
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain JSON, which ``from_json`` reads back.
 
-        An earlier version reads the cards of models that it can run.
+        An earlier version reads the cards of models that it can run, and refuses all others. With
+        tanh the weights are those of a plain LeNet-5, and it would not see the difference.
         """
         values = asdict(self)
-        return {n: each for n, each in values.items() if _OF_LENET5.get(n, "differs") != each}
+        given = self.config
+        is_plain = all(given.get(name, words[0]) == words[0] for name, words in OF_LENET5.items())
+        omitted = _LATER if is_plain else {}
+        return {n: each for n, each in values.items() if omitted.get(n, "differs") != each}
 
 
 def _is_per_channel(values: Any, channels: Any, least: float) -> bool:

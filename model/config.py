@@ -44,6 +44,7 @@ THREE_TUNED = {"learning_rate": 0.099, "epochs": 19, "momentum": 0.17}
 70.4 % of the validation images of Simpsons-MNIST in colour, 72.1 % of its test images after the
 refit; one study, ``hyperhive demo --dataset simpsons --trials 30``.
 """
+
 TEACHER = "teacher"
 """The name of the network that teaches unless a study asks for another."""
 

@@ -49,8 +49,8 @@ class Epoch:
         """Return an epoch with what its validation found, if there was one."""
         if validation is None:
             return cls(number, train_loss, None, None, seconds)
-        accuracies = validation.accuracy, seconds, validation.balanced_accuracy
-        return cls(number, train_loss, validation.loss, *accuracies)
+        accuracy, balanced = validation.accuracy, validation.balanced_accuracy
+        return cls(number, train_loss, validation.loss, accuracy, seconds, balanced)
 
     @property
     def diverged(self) -> bool:

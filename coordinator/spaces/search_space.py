@@ -24,6 +24,7 @@ as a key is written as ``{"table": {...}}``, and a value that looks like a param
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import dataclass
@@ -212,14 +213,19 @@ def samples(root: Node) -> Iterator[tuple[str | None, Any]]:
     """Return configurations that show whether an objective can use a space, each with a label.
 
     The first has a value of the middle everywhere, and no label. The others differ from it in the
-    parameter of their label: they have its extremes, or one of its options. A normal distribution
-    has no extremes; three standard deviations stand for them.
+    parameter of their label: they have its extremes, or one of its options; or in the options of
+    two. A normal distribution has no extremes; three standard deviations stand for them.
     """
     middle = {each.label: _notable(each)[0] for each, _ in searched(root)}
     yield None, configuration(root, middle)
     for each, chosen in searched(root):
         for value in _notable(each):
             yield each.label, configuration(root, {**middle, **chosen, each.label: value})
+    choices = [found for found in searched(root) if isinstance(found[0], Choice)]
+    for (one, to_one), (other, to_other) in itertools.combinations(choices, 2):
+        label, base = f"{one.label} and {other.label}", {**middle, **to_one, **to_other}
+        for first, second in itertools.product(_notable(one), _notable(other)):
+            yield label, configuration(root, {**base, one.label: first, other.label: second})
 
 
 def _notable(each: Parameter | Choice) -> list[float]:

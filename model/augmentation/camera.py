@@ -56,7 +56,7 @@ class CameraAugmentation:
         """Return distorted copies of images: float32 ``[N, C, H, W]`` in 0..255, up to rounding.
 
         Args:
-            images: uint8 ``[N, C, H, W]``, C of 1 or 3.
+            images: ``[N, C, H, W]`` in 0..255, uint8 or float32, C of 1 or 3.
         """
         draws = torch.rand((_DRAWS, len(images), 1, 1, 1), generator=self._random)
         draws = draws.to(images.device)

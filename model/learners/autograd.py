@@ -20,7 +20,7 @@ class AutogradLearner:
     def __init__(self, model: nn.Module, normalise: Normaliser, sgd: Sgd) -> None:
         self._model = model
         self._normalise = normalise
-        self._parameters = list(model.parameters())
+        self._parameters = [each for each in model.parameters() if each.requires_grad]
         self._sgd = torch.optim.SGD(
             self._parameters,
             lr=0.0,
@@ -32,7 +32,7 @@ class AutogradLearner:
         self._average: Average | None = None
         if sgd.horizon:
             self._averaged = copy.deepcopy(model)
-            averaged = list(self._averaged.parameters())
+            averaged = [each for each in self._averaged.parameters() if each.requires_grad]
             self._average = Average(self._parameters, averaged, sgd.horizon)
 
     def step(

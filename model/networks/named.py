@@ -69,7 +69,8 @@ def build(name: str, channels: int, classes: int, image_size: int, **of_lenet5: 
 
     The network maps normalised float32 ``[N, C, S, S]`` to logits ``[N, classes]``. Raises
     ``ConfigError`` for an unknown name, for one that cannot compute such images, and for weights
-    that are larger than ``LARGEST``; ``DeviceError`` if its package cannot be imported.
+    that are larger than ``LARGEST`` or all frozen; ``DeviceError`` if its package cannot be
+    imported.
     """
     why = why_missing(name)
     if why is not None:
@@ -102,6 +103,8 @@ def _checked(factory: Any, name: str, channels: int, classes: int, image_size: i
         ) from error
     if tuple(answer) != (1, classes):
         raise ConfigError(f"network {name} gives {list(answer)[1:]} logits, and not {classes}")
+    if not any(each.requires_grad for each in model.parameters()):
+        raise ConfigError(f"network {name} has no weights that can be trained: all are frozen")
     if weights > LARGEST:
         raise ConfigError(
             f"network {name} has weights of {weights >> 20} MB, and a model may have "
@@ -130,8 +133,7 @@ def _factory(name: str) -> Any:
 
             return factory(name[len(TORCHVISION) :])
         return _registered()[name].load()
-    # torchvision for another PyTorch raises RuntimeError, a damaged library OSError.
-    except (ImportError, AttributeError, RuntimeError, OSError) as error:
+    except Exception as error:  # of a stranger's code, or of torchvision for another PyTorch
         raise DeviceError(f"network {name} cannot be used here: {_last_line(error)}") from error
 
 

@@ -243,6 +243,9 @@ def test_figures_of_other_images_are_only_shown(
     assert said.startswith("training LeNet-5 on colour images of 40x40 in batches of 64")
     assert said.endswith("not stored: devices are compared by lenet5 at 28x28\n")
     assert store.benchmarks.all() == []
+    code, said = hyperhive(monkeypatch, capsys, *arguments, "--compare")
+    assert code == 2
+    assert said.endswith("leave out --network and --image-size with --compare\n")
     code, said = hyperhive(monkeypatch, capsys, *arguments, "--network", "no")
     assert code == 2
     assert "error: network 'no' is not known here" in said

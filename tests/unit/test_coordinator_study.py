@@ -335,6 +335,19 @@ def test_a_study_trains_its_network_or_searches_it() -> None:
     require_networks(plan(), tiny())
 
 
+@pytest.mark.parametrize(
+    ("changed", "network"),
+    [({"network": "teacher"}, {}), ({}, {"network": {"choices": ["lenet5", "teacher"]}})],
+)
+def test_what_does_not_go_together_is_refused_before_any_trial(
+    changed: dict[str, Any], network: dict[str, Any]
+) -> None:
+    """A plan's network with a part of the space, and two options of which each may be chosen."""
+    space = {"learning_rate": 0.1, "epochs": 1, "momentum": 0.5, **network}
+    with pytest.raises(UsageError, match=r"search space, .*activation: activation and pooling are"):
+        plan(space=parse({**space, "activation": {"choices": ["relu", "tanh"]}}), **changed)
+
+
 def test_a_spec_has_augmentation_only_if_there_is_any() -> None:
     """A plan's trials augment as it says; without augmentation the spec is the one of old."""
     values = {"learning_rate": 0.02, "epochs": 3.0, "momentum": 0.5}
@@ -526,6 +539,17 @@ def test_the_study_of_the_best_lenet5_has_its_known_configurations() -> None:
     study = Study.of(given, tiny())
     drafts = [study.known(tid, config) for tid, config in enumerate(given.known)]
     assert [draft.config["views"] for draft in drafts] == ["mirrored"]
+
+
+@pytest.mark.parametrize("mirrors", [{"mirror": True}, {"views": "mirrored"}])
+def test_a_space_of_ones_own_may_not_mirror_what_may_not_be_mirrored(mirrors: Any) -> None:
+    """It is refused, and not trained after all; the owner may say that the images may be."""
+    rate = {"distribution": "uniform", "low": 0.1, "high": 0.2}
+    space = parse({"learning_rate": rate, "epochs": 2, "momentum": 0.5, **mirrors})
+    digits = dataclasses.replace(tiny(), may_mirror=False)
+    with pytest.raises(UsageError, match="those of data set tiny may not be mirrored: leave"):
+        Study.of(plan(space=space), digits)
+    assert Study.of(plan(space=space), tiny()).plan.space == space
 
 
 def test_two_demos_have_two_studies() -> None:

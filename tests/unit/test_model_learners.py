@@ -101,6 +101,19 @@ def test_an_averaged_network_has_the_buffers_of_the_last_step() -> None:
     assert not torch.equal(averaged[2].weight, model[2].weight)
 
 
+def test_frozen_weights_stay_as_they_are() -> None:
+    """They neither shrink nor move the average of others; trained ones do both."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 4), nn.Linear(4, 2))
+    model[1].weight.requires_grad_(False)
+    before = copy.deepcopy(model)
+    learner = AutogradLearner(model, Normaliser([0.5], [0.25], CPU), Sgd(0.9, horizon=10))
+    for _ in range(2):
+        learner.step(pixels(8, 1), torch.arange(8) % 2, 0.1, shrink=0.1)
+    for trained in (model, learner.trained()):
+        assert torch.equal(trained[1].weight, before[1].weight)
+        assert not torch.equal(trained[2].weight, before[2].weight)
+
+
 @pytest.mark.parametrize("rate", [10.0, 1e38])
 def test_a_diverging_training_diverges_at_the_step_of_autograd(rate: float) -> None:
     """The first loss that is not finite is that of the same step, in a later block too."""

@@ -38,6 +38,10 @@ def large(channels, classes, image_size):
     return nn.Sequential(nn.Flatten(), nn.Linear(channels * image_size**2, 10_000),
                          nn.Linear(10_000, classes))
 
+def frozen(channels, classes, image_size):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(channels * image_size**2, classes))
+    return model.requires_grad_(False)
+
 def wrong(channels, classes, image_size):
     return nn.Flatten()
 """
@@ -46,7 +50,9 @@ POINTS = """
 tiny = own_networks:tiny
 large = own_networks:large
 wrong = own_networks:wrong
+frozen = own_networks:frozen
 gone = no_such_module:network
+broken = broken_networks:network
 lenet5 = own_networks:wrong
 """
 
@@ -59,6 +65,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "own-1.dist-info" / "METADATA").write_text("Name: own\nVersion: 1\n")
     (folder / "own-1.dist-info" / "entry_points.txt").write_text(POINTS)
     (folder / "own_networks.py").write_text(MODULE)
+    (folder / "broken_networks.py").write_text("def network(")
     monkeypatch.syspath_prepend(str(folder))
 
 
@@ -92,12 +99,14 @@ def test_what_cannot_be_built_is_said_in_a_sentence() -> None:
         ("resnet", r"network 'resnet' is not known here: choose one of lenet5, torchvision:NAME"),
         ("torchvision:vgg16", "'torchvision:vgg16' is none of torchvision's that can be used"),
         ("large", "network large has weights of 148 MB, and a model may have 64: choose a smaller"),
+        ("frozen", "network frozen has no weights that can be trained: all are frozen"),
         ("wrong", "network wrong gives .3888. logits, and not 2"),
     ]:
         with pytest.raises(ConfigError, match=words):
             build(name, 3, 2, SIZE)
-    with pytest.raises(DeviceError, match="network gone cannot be used here: ModuleNotFoundError"):
-        build("gone", 3, 2, SIZE)
+    for name, kind in (("gone", "ModuleNotFoundError"), ("broken", "SyntaxError")):
+        with pytest.raises(DeviceError, match=f"network {name} cannot be used here: {kind}"):
+            build(name, 3, 2, SIZE)
 
 
 def test_images_can_be_too_small_for_a_network() -> None:

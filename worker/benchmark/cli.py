@@ -28,7 +28,7 @@ def benchmark(
     """Measure how fast this device trains and classifies, and compare it with other devices.
 
     It measures one slot, on noise: no data set is needed. It takes about 15 seconds, up to a minute
-    on a slow CPU. Run nothing else meanwhile, not even a worker.
+    on a slow CPU, and minutes with a large network. Run nothing else meanwhile, not even a worker.
     """
     settings = BenchmarkSettings(device, name, mongo, network, image_size)
     from hyperhive.worker.benchmark import run

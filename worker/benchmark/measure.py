@@ -128,7 +128,7 @@ def latency(
 def _noise(size: int) -> Dataset:
     """Return square images of noise with three channels; their labels are 0, 1, ... 9, 0, ..."""
     random = np.random.RandomState(0)
-    images = random.randint(0, 256, (_IMAGES, size, size, 3)).astype(np.uint8)
+    images = random.randint(0, 256, (_IMAGES, size, size, 3), dtype=np.uint8)
     labels = np.arange(_IMAGES, dtype=np.int64) % len(_CLASSES)
     tests = len(_CLASSES)
     return Dataset("noise", _CLASSES, images, labels, images[:tests], labels[:tests])

@@ -7,6 +7,7 @@ from typing import Callable
 
 from rich.console import Group
 
+from hyperhive.common.errors import UsageError
 from hyperhive.store.errors import NoServer
 from hyperhive.store.server.choice import opened
 from hyperhive.store.server.login import device_of
@@ -60,8 +61,11 @@ def _store_for(settings: BenchmarkSettings) -> str | None:
 def show_stored(settings: BenchmarkSettings, show: Show, tell: Tell) -> None:
     """Show every device that the store has figures of.
 
-    Raises ``NoServer`` if no store was named and this machine has none.
+    Raises ``NoServer`` if no store was named and this machine has none, ``UsageError`` if figures
+    were asked for that are never stored.
     """
+    if not settings.is_usual:
+        raise UsageError(f"{_UNUSUAL}: leave out --network and --image-size with --compare")
     with opened(settings.mongo) as uri, Store(uri) as store:
         benchmarks = store.benchmarks.all()
     if benchmarks:

@@ -1,7 +1,8 @@
 """Evidence: fitting trials to the speed of devices makes a study 36 % shorter, its search 12 %.
 
 Eight studies of 30 trials on three devices with speeds of 10 : 4 : 1, against first come, first
-served; five earlier runs gained 28 to 41 % for the whole study. docs/scheduling.md has every figure.
+served; five earlier runs gained 28 to 41 % for the whole study.
+docs/scheduling.md has every figure.
 
     python benchmarks/makespan.py [--trials 30] [--studies 8] [--epoch 1.0]
 

@@ -48,8 +48,8 @@ SPACE = typer.Option(
     None,
     metavar="NAME",
     help="What is searched: classic, the three numbers of the beginning; robust, the same on "
-    "images distorted for cameras; quick, the best LeNet-5 in minutes; extended, the best in an "
-    "hour. [classic]",
+    "images distorted for cameras; quick, a better LeNet-5 in minutes; extended, all that a "
+    "training may have, in an hour. [classic]",
 )
 SEED = typer.Option(None, help="The seed of suggestions, weights and splits. [0]")
 METRIC = typer.Option(

@@ -42,7 +42,7 @@ THREE_TUNED = {"learning_rate": 0.099, "epochs": 19, "momentum": 0.17}
 """The best three numbers that a search has found: the second baseline of a study of more.
 
 70.4 % of the validation images of Simpsons-MNIST in colour, 72.1 % of its test images after the
-refit; one study, ``hyperhive demo --dataset simpsons --trials 30``.
+refit; one study, ``hyperhive demo --dataset simpsons --space classic``.
 """
 
 TEACHER = "teacher"

@@ -47,9 +47,9 @@ ALGORITHM = typer.Option(None, help="tpe, random or anneal. [tpe]")
 SPACE = typer.Option(
     None,
     metavar="NAME",
-    help="What is searched: classic, the three numbers of the beginning; robust, the same on "
-    "images distorted for cameras; quick, a better LeNet-5 in minutes; extended, all that a "
-    "training may have, in an hour. [classic]",
+    help="What is searched. classic: learning rate, epochs and momentum. robust: the same, on "
+    "images distorted as by a camera. quick: a better LeNet-5 in minutes. extended: everything "
+    "that a training may have, in an hour. [classic]",
 )
 SEED = typer.Option(None, help="The seed of suggestions, weights and splits. [0]")
 METRIC = typer.Option(

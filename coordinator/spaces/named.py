@@ -22,7 +22,7 @@ CLASSIC = _space(2, 30)
 74.0 %), 70.4 % of its validation images, in one study: learning rate 0.099, 19 epochs, momentum
 0.17, of 30 trials.
 
-    hyperhive demo --dataset simpsons --trials 30
+    hyperhive demo --dataset simpsons --space classic
 
 That configuration with 20 epochs gives 70.3 and 69.3 % of the validation images with seeds 0 and 1
 (``benchmarks/augmentation.py``). These are the three hyperparameters that matter for LeNet-5 as it
@@ -74,11 +74,11 @@ _EXTENDED = {
 }
 
 EXTENDED = parse({**_EXTENDED, **_OF_PICTURES})
-"""Evidence: none yet of a whole study, an hour of two cores:
+"""Evidence: none yet. A whole study takes an hour of two cores.
 
     hyperhive coordinator examples/simpsons.toml
 
-All that a training of LeNet-5 may have. ``quick`` is a part of it, with fewer epochs.
+Everything that a training of LeNet-5 may have. ``quick`` searches a part of it, with fewer epochs.
 """
 
 _QUICK = {
@@ -102,8 +102,8 @@ QUICK = parse({**_QUICK, "mirror": True, "views": "mirrored"})
 
     hyperhive demo --dataset simpsons
 
-In that study ``classic``'s best configuration has 69.4 % of the validation images. What is not
-searched is what one would write down: one-cycle, averaged weights, smoothed labels, mirror images.
+In that study the best configuration of ``classic`` has 69.4 % of the validation images. One-cycle,
+averaged weights, smoothed labels and mirror images are not searched: every trial has them.
 """
 
 _UNMIRRORED = ((EXTENDED, parse(_EXTENDED)), (QUICK, parse(_QUICK)))

@@ -39,10 +39,9 @@ Learning rate and momentum are those of PyTorch's own example of SGD, see ``torc
 """
 
 THREE_TUNED = {"learning_rate": 0.099, "epochs": 19, "momentum": 0.17}
-"""The best three numbers that a search has found: the second baseline of a study of more.
+"""The best three numbers that an earlier search found: the second baseline of a study of more.
 
-70.4 % of the validation images of Simpsons-MNIST in colour, 72.1 % of its test images after the
-refit; one study, ``hyperhive demo --dataset simpsons --space classic``.
+69.4 % of the validation images of Simpsons-MNIST in colour: ``hyperhive demo --dataset simpsons``.
 """
 
 TEACHER = "teacher"

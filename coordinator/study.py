@@ -16,6 +16,7 @@ from hyperhive.coordinator.spaces.known_points import values_of
 from hyperhive.coordinator.spaces.named import fitting
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.search_space import configuration, parameters, samples, to_json
+from hyperhive.model.augmentation.views import mirrors
 from hyperhive.model.config import LENET5
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest
@@ -265,10 +266,10 @@ def _require_unmirrored(plan: Plan, dataset: Dataset) -> None:
     if dataset.may_mirror or "network" not in plan.recipe.settings:
         return  # what the space of another objective calls so is its own affair
     for _, sample in samples(fitting(plan.space, dataset.may_mirror)):
-        if sample.get("mirror") or sample.get("views") == "mirrored":
+        if sample.get("mirror") or mirrors(str(sample.get("views"))):
             raise UsageError(
                 f"the search space mirrors images, and those of data set {dataset.name} may not be "
-                "mirrored: leave mirror and views out of it, or pass --mirror"
+                "mirrored: leave mirror out of it, and views but for shifted, or pass --mirror"
             )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hyperhive.common.errors import CheckpointError
 from hyperhive.common.values import is_fraction, is_sha256, sequence, whole
 from hyperhive.model.calibration import Calibration
-from hyperhive.model.config import LENET5, OF_LENET5
+from hyperhive.model.config import LENET5, OF_LENET5, VIEWS
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.images import SIZE, is_image_size
 from hyperhive.model.interval import mean_recall
@@ -35,8 +35,7 @@ class Card:
     ``test_accuracy`` is None until the one evaluation on the test split. ``calibration`` is None if
     the model never had one: its plain softmax is used, and it never says ``unknown``.
     ``architecture`` is the name of the network, ``image_size`` the side of its input in pixels.
-    ``views`` is ``mirrored`` if its answer is the mean of the logits of a picture and of its mirror
-    image.
+    Its answer is the mean of the logits of all ``views`` of a picture, see ``views_of``.
     """
 
     classes: list[str]
@@ -107,7 +106,7 @@ class Card:
             ),
             "the name of a network": isinstance(self.architecture, str),
             "a valid image size": is_image_size(self.image_size),
-            "views that are 'one' or 'mirrored'": self.views in ("one", "mirrored"),
+            f"views that are one of {', '.join(VIEWS)}": self.views in VIEWS,
             "a hash of its weights": isinstance(self.weights_sha256, str),
             "a number of channels": type(self.channels) is int,
             "names of two or more classes": _is_class_names(self.classes),

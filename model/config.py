@@ -18,10 +18,11 @@ _WORDS = {
     "augment": ("none", "camera"),
     "activation": ("relu", "tanh"),
     "pooling": ("max", "average"),
-    "views": ("one", "mirrored"),
+    "views": ("one", "mirrored", "shifted", "both"),
 }
 
 AUGMENTATIONS = _WORDS["augment"]
+VIEWS = _WORDS["views"]
 
 OF_LENET5 = {name: _WORDS[name] for name in ("activation", "pooling")}
 """What only LeNet-5 has, the default first. Weights do not tell it: a card's configuration does."""
@@ -112,7 +113,7 @@ class TrainConfig:
         label_smoothing: share of the target that goes to all classes alike, 0 <= s < 1.
         averaging: the model's weights, in validation too, are a moving average over this share of
             all steps (``model/learners/average.py``), 0 <= a < 1; 0: they are the last step's.
-        views: ``mirrored`` averages the logits of an image and of its mirror image.
+        views: what the model looks at to answer; ``model/augmentation/views.py`` says what each is.
         folds: validate on each of so many parts of the training split in turn; 0: on one part,
             ``validation_fraction``. There are none where nothing is held out.
         teacher: hash of a teacher's answers, see ``model/teacher.py``; empty: there is none.

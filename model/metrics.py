@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from hyperhive.model.augmentation.views import views_of
 from hyperhive.model.interval import mean_recall
 from hyperhive.model.normalise import Normaliser
 
@@ -61,9 +62,12 @@ def of_views(
     logits: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, views: str
 ) -> torch.Tensor:
     """Return logits ``[N, classes]`` of images ``[N, C, H, W]``, as ``TrainConfig.views`` says."""
-    if views == "one":
-        return logits(images)
-    return (logits(images) + logits(images.flip(3))) / 2
+    height, width = images.shape[2:]
+    found = []
+    for rows, columns in views_of(views, height, width):
+        at = [torch.from_numpy(each).to(images.device) for each in (rows, columns)]
+        found.append(logits(images[:, :, at[0]][:, :, :, at[1]]))
+    return sum(found[1:], found[0]) / len(found)
 
 
 def logits_of(model: torch.nn.Module, images: torch.Tensor, normalise: Normaliser) -> torch.Tensor:

@@ -26,8 +26,8 @@ _LOGITS = "logits"
 def answers_of(model: torch.nn.Module, config: TrainConfig, data: TrainingData) -> np.ndarray:
     """Return a network's logits for all training images by index, float32 ``[N, classes]``.
 
-    With mirrored views they are the means of an image and its mirror image. Images that were held
-    out are among them: a refit trains on these too.
+    They are the means of the views that its configuration has. Images that were held out are among
+    them: a refit trains on these too.
     """
     images = data.split(replace(config, train_on_all=True)).images
     views = config.views

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from hyperhive.common.errors import CheckpointError, UsageError
+from hyperhive.model.augmentation.views import views_of
 from hyperhive.model.calibration import require_finite
 from hyperhive.model.card import SAFETENSORS, Card
 from hyperhive.model.data.images import batches
@@ -80,7 +81,7 @@ def engine_of(packed: bytes, suffix: str, card: Card, device: str) -> Engine:
     Args:
         packed: the file's bytes.
         suffix: the file's suffix.
-        card: the model's card, whose ``views`` says whether mirror images are looked at too.
+        card: the model's card, whose ``views`` says what is looked at.
         device: where PyTorch computes; OpenCV always computes on the CPU.
 
     Raises ``CheckpointError`` unless the file fits its card, ``ModuleNotFoundError`` if its engine
@@ -99,24 +100,28 @@ def engine_of(packed: bytes, suffix: str, card: Card, device: str) -> Engine:
         make = TorchEngine.from_weights if suffix == SAFETENSORS else TorchEngine.from_torchscript
         engine = make(packed, card, choose(device))
     _require_fitting(engine, card)
-    return engine if card.views == "one" else MirroredEngine(engine)
+    return engine if card.views == "one" else ViewsEngine(engine, card.views)
 
 
-class MirroredEngine:
-    """Looks at each picture twice: as it is, and mirrored; gives the mean of an engine's logits.
+class ViewsEngine:
+    """Looks at several views of each picture; gives the mean of an engine's logits.
 
-    The model's file stays as it is, so every engine and every form of a model can do this.
+    Args:
+        engine: runs the model.
+        views: one of ``VIEWS``.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, views: str) -> None:
         self._engine = engine
+        self._views = views
         self.name = engine.name
 
     def run(self, pictures: np.ndarray) -> np.ndarray:
         """Return logits; see ``Engine.run``."""
-        mirrored = pictures[:, :, ::-1]
-        logits: np.ndarray = (self._engine.run(pictures) + self._engine.run(mirrored)) / 2
-        return logits
+        views = views_of(self._views, *pictures.shape[1:3])
+        logits = [self._engine.run(pictures[:, rows][:, :, columns]) for rows, columns in views]
+        mean: np.ndarray = sum(logits[1:], logits[0]) / len(logits)
+        return mean
 
 
 def differing_labels(reference: Engine, other: Engine, pictures: np.ndarray) -> int:

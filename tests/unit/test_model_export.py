@@ -68,16 +68,33 @@ def test_every_form_computes_the_same(channels: int, suffix: str, tmp_path: Path
         np.testing.assert_allclose(found, expected[:n], rtol=1e-5, atol=2e-6)
 
 
-def test_both_views_are_the_cards_decision(tmp_path: Path) -> None:
-    """Every engine averages the logits of both views; the exported file stays what it is."""
+def moved(some: np.ndarray, by: int) -> np.ndarray:
+    """Return pictures moved by one pixel, whose new edge repeats the old one."""
+    padded = np.pad(some, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
+    return padded[:, 1 + by : 29 + by, 1 + by : 29 + by]
+
+
+@pytest.mark.parametrize(
+    ("views", "seen"),
+    [
+        ("mirrored", lambda some: [some]),
+        ("shifted", lambda some: [moved(some, -1), moved(some, 1)]),
+        ("both", lambda some: [moved(some, -1), moved(some, 1)]),
+    ],
+)
+def test_the_views_are_the_cards_decision(
+    views: str, seen: Callable[[np.ndarray], list[np.ndarray]], tmp_path: Path
+) -> None:
+    """Every engine averages the logits of all views; the exported file stays what it is."""
     packed, card = drawn()
-    mirrored = dataclasses.replace(card, views="mirrored")
+    several = dataclasses.replace(card, views=views)
     some = pictures(3, 30)
     logits = engine_of(packed, ".safetensors", card, "cpu").run
-    expected = (logits(some) + logits(some[:, :, ::-1])) / 2
+    looked = seen(some) + ([] if views == "shifted" else [each[:, :, ::-1] for each in seen(some)])
+    expected = np.mean([logits(each) for each in looked], axis=0)
     assert np.abs(expected - logits(some)).max() > 1e-3
     for suffix in SUFFIXES:
-        export.export(tmp_path / ("a" + suffix), packed, mirrored, some)
+        export.export(tmp_path / ("a" + suffix), packed, several, some)
         read, own = model_files.read(tmp_path / ("a" + suffix))
         found = engine_of(read, suffix, own, "cpu").run(some)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)

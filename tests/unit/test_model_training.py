@@ -230,7 +230,7 @@ def test_the_test_split_is_not_touched() -> None:
 def test_validation_sees_what_the_configuration_says(data: TrainingData) -> None:
     """It is that of the delivered model: averaged weights, and both views of each image."""
     seen = []
-    for changes in ({}, {"views": "mirrored"}, {"views": "mirrored", "averaging": 0.5}):
+    for changes in ({}, {"views": "mirrored"}, {"views": "both", "averaging": 0.5}):
         given = config(**changes)
         trained, split = train(given, data), data.split(given)
         found = evaluate(

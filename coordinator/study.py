@@ -140,7 +140,11 @@ class Study:
         ``ConfigError`` for what it cannot be trained with.
         """
         taught = self.plan.recipe.taught(self.answers) if self.answers else {}
-        return self._complete({**taught, **configuration(self.plan.space, values)})
+        given = configuration(self.plan.space, values)
+        complete = self._complete({**taught, **given})
+        # It may leave a default out: what was searched is shown all the same.
+        searched = [name for name in parameters(self.plan.space) if name in given]
+        return {**complete, **{name: given[name] for name in searched if name not in complete}}
 
     def suggested(self, tid: int, vals: Mapping[str, Any]) -> Draft:
         """Return a trial of the search with these values, of the parameters that are active."""

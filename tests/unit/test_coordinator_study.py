@@ -539,6 +539,10 @@ def test_the_study_of_the_best_lenet5_has_its_known_configurations() -> None:
     study = Study.of(given, tiny())
     drafts = [study.known(tid, config) for tid, config in enumerate(given.known)]
     assert [draft.config["views"] for draft in drafts] == ["both"]
+    shown = ("schedule", "activation", "pooling", "cutout")  # defaults too, as they are searched
+    assert [[draft.config[name] for name in shown] for draft in drafts] == [
+        ["one-cycle", "relu", "max", 0.0]
+    ]
 
 
 @pytest.mark.parametrize("mirrors", [{"mirror": True}, {"views": "both"}])

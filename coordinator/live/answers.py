@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import Any, Callable, Dict
 
 from hyperhive.coordinator.figures.artifacts import read_artifacts
-from hyperhive.coordinator.figures.timeline import only
+from hyperhive.coordinator.figures.timeline import only_attempt
 from hyperhive.coordinator.live.fleet_json import fleet_json
 from hyperhive.coordinator.live.live_study import LiveStudy, Made, key_of
 from hyperhive.coordinator.live.readings import Reading, Readings
@@ -102,7 +102,7 @@ class Answers:
 
     def _trial(self, reading: Reading, name: str, found: Trial) -> bytes:
         trial = self._store.trials.get(found.id) or found
-        attempts = self._store.trials.attempts(name, [found.id]).get(found.id) or only(trial)
+        attempts = self._store.trials.attempts(name, [found.id]).get(found.id) or only_attempt(trial)
         files: list[_Json] = []
         with contextlib.suppress(NotAllowed):  # a viewer's login may read no files
             files = read_artifacts(self._store, [trial])

@@ -16,6 +16,7 @@ from pymongo import ASCENDING
 
 from hyperhive.common.text import storable
 from hyperhive.common.values import numbers
+from hyperhive.store.trials.attempts import before_this_claim
 from hyperhive.store.trials.draft import NO_PRUNER, Draft, Goal
 from hyperhive.store.trials.terms import (
     LOST_KINDS,
@@ -183,12 +184,13 @@ def claimed_by(
 
     Here and below ``token`` may be an expression, see ``each_its_own``.
     """
+    claimed = {**issued(worker, token), "before": before_this_claim()}
     return {
         "state": int(Status.RUNNING),
         "token": _expression(token),
         "owner": literal(worker),
         "attempts": {"$add": ["$attempts", 1]},
-        "issued": {"$concatArrays": ["$issued", [issued(worker, token)]]},
+        "issued": {"$concatArrays": ["$issued", [claimed]]},
         "lease_until": from_now(lease),
         "book_time": "$$NOW",
         "progress": None,

@@ -31,8 +31,8 @@ _KEPT = 32
 class Answers:
     """Answers the questions of all viewers of a store.
 
-    One answer is made at a time, and kept for those who ask the same. So the work does not grow with
-    the number of viewers, and that for a large study is a bounded share of the time.
+    One answer is made at a time, and kept for those who ask the same. So the work does not grow
+    with the number of viewers, and that for a large study is a bounded share of the time.
 
     Args:
         store: where the studies are.
@@ -68,9 +68,9 @@ class Answers:
         return about[:-1] + b', "fleet": ' + content + b"}"
 
     def figures(self, name: str, since: int | None) -> bytes:
-        """Return a study's figures, or what of them changed since a revision; raises ``StoreError``.
+        """Return a study's figures, or what changed of them since a revision.
 
-        ``study`` is None if there is no study of that name.
+        Raises ``StoreError``. ``study`` is None if there is no study of that name.
         """
         reading = self._readings.newest()
         with self._making:
@@ -102,7 +102,8 @@ class Answers:
 
     def _trial(self, reading: Reading, name: str, found: Trial) -> bytes:
         trial = self._store.trials.get(found.id) or found
-        attempts = self._store.trials.attempts(name, [found.id]).get(found.id) or only_attempt(trial)
+        several = self._store.trials.attempts(name, [found.id])
+        attempts = several.get(found.id) or only_attempt(trial)
         files: list[_Json] = []
         with contextlib.suppress(NotAllowed):  # a viewer's login may read no files
             files = read_artifacts(self._store, [trial])
@@ -114,14 +115,13 @@ class Answers:
     def _made(self, reading: Reading, name: str) -> Made:
         """Return the newest figures of a study, after those that are due."""
         study = self._studies.setdefault(name, LiveStudy(self._store, name))
-        began = self._clock()
-        is_old = study.made is None or study.made.revision < reading.revision
-        if study.made is None or (is_old and began >= self._rest_until.get(name, 0.0)):
-            study.follow(reading)
+        made, began = study.made, self._clock()
+        is_due = began >= self._rest_until.get(name, 0.0)
+        if made is None or (is_due and made.revision < reading.revision):
+            made = study.follow(reading)
             ended = self._clock()
             self._rest_until[name] = ended + _REST * (ended - began)
-        assert study.made is not None
-        return study.made
+        return made
 
     def _once(self, key: Any, make: Callable[[], bytes]) -> bytes:
         """Return an answer that was made before for the same question, or make it."""

@@ -47,8 +47,7 @@ def fleet_json(fleet: Fleet) -> _Json:
         "newest": newest and newest.name,
         "studies": [_study(study) for study in reversed(fleet.studies)],
         "workers": [
-            _worker(worker, held, worker.id in lost)
-            for worker in (*fleet.workers, *fleet.silent)
+            _worker(worker, held, worker.id in lost) for worker in (*fleet.workers, *fleet.silent)
         ],
         "waiting": "; ".join(map(text, fleet.waiting)) or None,
         "incidents": [

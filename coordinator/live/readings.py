@@ -1,4 +1,4 @@
-"""The newest state of the fleet for any number of viewers, and what changed since an earlier one."""
+"""The newest state of the fleet for any number of viewers, and what changed since before."""
 
 from __future__ import annotations
 

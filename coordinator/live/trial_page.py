@@ -22,6 +22,8 @@ MOST_POINTS = 500
 MOST_LINES = 200
 """The most lines of what a trial reported: its latest."""
 
+_ERROR_LINES = 50
+
 _STEPS = ("epoch", "step", "number")
 """How a report may name its step; ``number`` is what LeNet-5 calls its epochs."""
 
@@ -52,6 +54,7 @@ def trial_json(
         "does": text(_does(trial)),
         "chosen": [[text(name), _value(each)] for name, each in chosen.items()],
         "config": [[text(name), _value(each)] for name, each in config.items()],
+        "step": _step_word(reports(trial)),
         "series": series(trial),
         "worker": trial.owner and text(trial.owner),
         "device": trial.owner and text(descriptions.get(trial.owner, "")),
@@ -140,7 +143,8 @@ def _lines(trial: Trial, attempts: Sequence[Attempt]) -> list[_Json]:
     lines += [{"at": None, "text": text(in_words(_told(report)))} for report in last]
     if trial.error:
         said = str(trial.error.get("message", "no reason was given"))
-        lines += [{"at": None, "text": text(line)} for line in itertools.islice(said.split("\n"), 50)]
+        told = itertools.islice(said.split("\n"), _ERROR_LINES)
+        lines += [{"at": None, "text": text(line)} for line in told]
     if trial.is_final:
         lines.append({"at": _time(trial.refresh_time), "text": text(outcome(trial))})
     return lines
@@ -148,9 +152,13 @@ def _lines(trial: Trial, attempts: Sequence[Attempt]) -> list[_Json]:
 
 def _told(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a report that its line shows, its step first."""
-    step = next(name for name in _STEPS if number(report.get(name)) is not None)
-    word = "epoch" if step == "number" else step
-    return {word: report[step], **{n: v for n, v in numbers(report).items() if n not in _NO_SERIES}}
+    values = {name: each for name, each in numbers(report).items() if name not in _NO_SERIES}
+    return {_step_word([report]): step_of(report), **values}
+
+
+def _step_word(found: Sequence[Mapping[str, Any]]) -> str:
+    names = (name for name in _STEPS if found and number(found[0].get(name)) is not None)
+    return next(names, "step").replace("number", "epoch")
 
 
 def _time(moment: datetime | None) -> str | None:

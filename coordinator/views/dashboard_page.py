@@ -60,16 +60,16 @@ def serve(
         connect: opens the server of the store and gives its URI.
         tell: prints a sentence.
     """
-    with StopSignals() as signals, connect() as uri, Store(uri, TIMEOUT_S) as store:
-        with serving(store, options, tell):
-            tell("Ctrl-C ends it")
-            signals.stop.wait()
+    with contextlib.ExitStack() as opened:
+        signals = opened.enter_context(StopSignals())
+        store = opened.enter_context(Store(opened.enter_context(connect()), TIMEOUT_S))
+        opened.enter_context(serving(store, options, tell))
+        tell("Ctrl-C ends it")
+        signals.stop.wait()
 
 
 @contextlib.contextmanager
-def serving(
-    store: Store, options: DashboardOptions, tell: Callable[[str], None]
-) -> Iterator[Site]:
+def serving(store: Store, options: DashboardOptions, tell: Callable[[str], None]) -> Iterator[Site]:
     """Serve the page of a store while this is open; ``tell`` gets its address.
 
     The store is read once: a wrong login ends the command now. If its server does not answer,

@@ -52,7 +52,7 @@ function showStudies(studies, shown, studyHref) {
       again();
     });
     const head = make("div", "head", make("label", "", box, " ", make("a", "name")), make("span", "tag"));
-    return make("li", "", head, make("p", "quiet counts"));
+    return make("li", "", head, make("p", "quiet line"));
   };
   for (const name of compared) if (!studies.some((study) => study.name === name)) compared.delete(name);
   const listed = found(element("find-study"), studies, (study) => study.shown + " " + study.state);
@@ -64,7 +64,7 @@ function showStudies(studies, shown, studyHref) {
     box.hidden = studies.length < 2;
     set(box, { "aria-label": "Compare " + study.shown });
     write(part(row, "tag"), study.state);
-    write(part(row, "counts"), [study.counts, study.others, study.left, study.best].filter(Boolean).join("; "));
+    write(part(row, "line"), [study.counts, study.others, study.left, study.best].filter(Boolean).join("; "));
   });
   const button = element("compare");
   button.hidden = studies.length < 2;

@@ -2,15 +2,27 @@
 
 const RETRY_MS = 2000;
 const PATIENCE_MS = 25000; // the server says something every 10 s
-const AWAY = "no connection: `hyperhive dashboard` has ended, or this device is offline";
+const AWAY = "no connection: the command that serves this page has ended, or this device is offline";
 const MOVED = "this page has no access any more: open the address that `hyperhive dashboard` prints";
 const FULL = "too many viewers";
 
 class Refused extends Error {}
 
+async function fetched(address) {
+  const patience = new AbortController(), timer = setTimeout(() => patience.abort(), PATIENCE_MS);
+  try {
+    return await fetch(address, { signal: patience.signal });
+  } catch {
+    throw new Refused(AWAY);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function ask(path, asked) {
-  const answer = await fetch(path + "?" + new URLSearchParams(asked), { signal: AbortSignal.timeout ? AbortSignal.timeout(PATIENCE_MS) : undefined });
+  const answer = await fetched(path + "?" + new URLSearchParams(asked));
   if (answer.status === 404 && path === "trial.json") return null;
+  if (answer.status === 502) throw new Refused("the store: " + (await answer.text()).trim());
   if (!answer.ok) throw new Refused(answer.status === 503 ? FULL : MOVED);
   return answer.json();
 }
@@ -31,10 +43,25 @@ function merged(known, news) {
   return found;
 }
 
+// A span is known by its device, its begin and its trial.
+function mergedSpans(known, news) {
+  const name = (span) => span[0] + " " + span[1] + " " + span[3];
+  const spans = new Map(known.spans.map((span) => [name(span), span]));
+  for (const span of news.spans) spans.set(name(span), span);
+  return { kinds: news.kinds, spans: [...spans.values()].sort((a, b) => a[1] - b[1]) };
+}
+
+function updated(known, news) {
+  const study = { ...known, ...news };
+  if (news.trials) study.trials = merged(known.trials, news.trials);
+  if (news.timeline) study.timeline = mergedSpans(known.timeline, news.timeline);
+  return study;
+}
+
 // `wanted()` is what is looked at, `show(...)` shows it, and `tell(problem, time)` says how old it is.
 export function follow({ wanted, show, tell }) {
   const figures = new Map(); // by study: its figures and their revision
-  let fleet = null, fleetAt = 0, newest = 0, shownAt = null, away = "";
+  let fleet = null, fleetAt = 0, newest = 0, shownAt = null;
   let events = null, retry = 0, watchdog = 0, asking = false, again = false;
 
   async function figuresOf(name) {
@@ -46,8 +73,7 @@ export function follow({ wanted, show, tell }) {
       return null;
     }
     const { study, revision, whole } = answer;
-    const trials = whole || !study.trials ? study.trials || known.study.trials : merged(known.study.trials, study.trials);
-    figures.set(name, { revision, study: whole ? study : { ...known.study, ...study, trials } });
+    figures.set(name, { revision, study: whole ? study : updated(known.study, study) });
     return figures.get(name).study;
   }
 
@@ -60,7 +86,8 @@ export function follow({ wanted, show, tell }) {
         await once();
       } while (again);
     } catch (error) {
-      lost(error instanceof Refused ? error.message : AWAY);
+      if (!(error instanceof Refused)) throw error;
+      lost(error.message);
     } finally {
       asking = false;
     }
@@ -86,14 +113,12 @@ export function follow({ wanted, show, tell }) {
     show({ fleet, studies, trial: null });
   }
 
-  function said({ problem, age }) {
-    away = "";
-    if (age !== null) shownAt = new Date(Date.now() - 1000 * age);
+  function said({ problem, at }) {
+    if (at !== null) shownAt = new Date(at);
     tell(problem && "the store: " + problem, shownAt);
   }
 
   function lost(problem) {
-    away = problem;
     close();
     tell(problem, shownAt);
     if (!document.hidden) retry = setTimeout(open, RETRY_MS);
@@ -124,14 +149,14 @@ export function follow({ wanted, show, tell }) {
     // The browser does not tell why: a question does.
     events.onerror = () => {
       close();
-      ask("fleet.json", {}).then(() => lost(AWAY), (error) => lost(error instanceof Refused ? error.message : AWAY));
+      ask("fleet.json", {}).then(() => lost(AWAY), (error) => lost(error.message));
     };
     heard();
+    refresh();
   }
 
   addEventListener("hashchange", refresh);
   // A hidden page does not ask.
   document.addEventListener("visibilitychange", () => document.hidden ? close() : open());
-  if (!document.hidden) open();
-  else refresh();
+  open();
 }

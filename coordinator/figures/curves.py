@@ -22,10 +22,7 @@ _OTHERS = ("validation_accuracy", "accuracy", "validation_loss", "loss")
 
 
 def curves(source: Source) -> dict[str, Any]:
-    """Return the curves of the trials that ``shown_curves`` chooses.
-
-    Of a trial that runs only the last point is known: its history comes with its result.
-    """
+    """Return the curves of the trials that ``shown_curves`` chooses."""
     chosen = shown_curves(source.state)
     histories = {trial.tid: _history(source, trial) for trial in chosen}
     metric = _drawn(source.metric, histories.values())
@@ -33,7 +30,7 @@ def curves(source: Source) -> dict[str, Any]:
     found = [
         {
             "tid": trial.tid,
-            "points": _points(histories[trial.tid], metric),
+            "points": points_of(histories[trial.tid], metric),
             "state": status_of(trial),
             "best": best is not None and trial.tid == best.tid,
         }
@@ -51,7 +48,7 @@ def _history(source: Source, trial: Trial) -> Sequence[Mapping[str, Any]]:
     if known is not None:
         return known
     if not trial.is_final:
-        return [trial.progress] if trial.progress else []
+        return trial.curve or ([trial.progress] if trial.progress else [])
     return [mapping(each) for each in sequence(trial.result.get("history"))]
 
 
@@ -71,7 +68,8 @@ def _step(histories: Any) -> str:
     return next((word for name, word in _STEPS.items() if name in names), "step")
 
 
-def _points(history: Sequence[Mapping[str, Any]], metric: Metric) -> list[list[Any]]:
+def points_of(history: Sequence[Mapping[str, Any]], metric: Metric) -> list[list[Any]]:
+    """Return the curve of a metric in what a trial reported: points of a step and a value."""
     found = []
     for place, entry in enumerate(history, 1):
         value = rounded(metric.reported(entry))

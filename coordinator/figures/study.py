@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Container, Sequence
+from typing import Any, Sequence
 
 from hyperhive.coordinator.figures.artifacts import read_artifacts
 from hyperhive.coordinator.figures.columns import STATUSES, columns
@@ -41,15 +41,15 @@ def document(studies: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"version": VERSION, "made_at": iso(now), "studies": list(studies)}
 
 
-def study_figures(source: Source, changed: Container[Any] | None = None) -> dict[str, Any]:
-    """Return the figures of a study; nothing is read for them.
+def study_figures(source: Source) -> dict[str, Any]:
+    """Return the figures of a study; nothing is read for them."""
+    trials = columns(source, source.state.searched)
+    return {**study_parts(source), "trials": trials, "timeline": timeline(source)}
 
-    Args:
-        source: the study.
-        changed: the tids of the trials that are to be in the columns; None for all.
-    """
+
+def study_parts(source: Source) -> dict[str, Any]:
+    """Return the figures of a study but those that grow with it: ``trials`` and ``timeline``."""
     state, best = source.state, source.state.best
-    chosen = [t for t in state.searched if changed is None or t.tid in changed]
     images = training_images(source)
     devices = comparison(source.devices, state.trials, source.attempts, images)
     until = source.ended or source.now

@@ -6,7 +6,7 @@ The store has no times of pauses: a pause is a gap, after an attempt that was ha
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Iterator, Tuple
+from typing import Any, Iterable, Iterator, Tuple
 
 from hyperhive.coordinator.figures.numbers import seconds_since
 from hyperhive.coordinator.figures.source import Source
@@ -35,19 +35,24 @@ Span = Tuple[int, Any, Any, Any, int]
 """The device, begin and end in seconds since the study's start, the tid, and the kind."""
 
 
-def timeline(source: Source) -> dict[str, Any]:
+def timeline(source: Source, trials: Iterable[Trial] | None = None) -> dict[str, Any]:
     """Return the spans of all attempts at all trials, by when they began.
 
     A span is ``[device, begin, end, tid, kind]``; an end is None while it runs. An attempt that a
     worker of an earlier version followed ends when that one began. Of a trial of a batch, begin and
     end are those of the batch.
+
+    Args:
+        source: the study.
+        trials: those whose attempts are to be in it; None for all.
     """
-    spans = [span for trial in source.state.trials for span in _spans(source, trial)]
+    chosen = source.state.trials if trials is None else trials
+    spans = [span for trial in chosen for span in _spans(source, trial)]
     return {"spans": sorted(spans, key=lambda span: span[1]), "kinds": list(KINDS)}
 
 
 def _spans(source: Source, trial: Trial) -> Iterator[list[Any]]:
-    attempts = source.attempts.get(trial.id) or _only(trial)
+    attempts = source.attempts.get(trial.id) or only_attempt(trial)
     for attempt in attempts:
         device = source.devices.of_worker(attempt.worker)
         begin = seconds_since(source.started, attempt.began)
@@ -60,7 +65,7 @@ def _spans(source: Source, trial: Trial) -> Iterator[list[Any]]:
         yield [device, begin, seconds_since(source.started, end), trial.tid, kind]
 
 
-def _only(trial: Trial) -> tuple[Attempt, ...]:
+def only_attempt(trial: Trial) -> tuple[Attempt, ...]:
     """Return the one attempt at a trial, if it had one."""
     began: datetime | None = trial.book_time
     is_begun = trial.owner is not None and began is not None and trial.status is not Status.NEW

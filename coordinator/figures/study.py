@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timezone
 from typing import Any, Sequence
 
@@ -16,10 +17,9 @@ from hyperhive.coordinator.figures.source import Source, read
 from hyperhive.coordinator.figures.study_file import command, study_file
 from hyperhive.coordinator.figures.timeline import timeline
 from hyperhive.coordinator.ranking import FILES_KEPT
-from hyperhive.coordinator.results.table import iso
+from hyperhive.coordinator.results.table import iso, state_of
 from hyperhive.coordinator.views.wording import state as state_in_words
 from hyperhive.store.store import Store
-from hyperhive.store.trials.terms import Status
 
 VERSION = 1
 """Of the JSON: its key ``version``."""
@@ -93,17 +93,11 @@ def _metric(source: Source) -> dict[str, Any]:
 
 
 def _counts(source: Source) -> dict[str, int | None]:
+    """Return the budget, and how many trials of the search are in each state of the table."""
     state = source.state
-    diverged = sum(trial.diverged for trial in state.searched)
-    return {
-        "budget": None if state.is_experiment else state.budget,
-        "done": state.counts[Status.DONE],
-        "pruned": state.pruned,
-        "failed": state.counts[Status.ERROR],
-        "diverged": diverged,
-        "running": state.counts[Status.RUNNING],
-        "waiting": state.counts[Status.NEW],
-    }
+    found = Counter(map(state_of, state.searched))
+    budget = None if state.is_experiment else state.budget
+    return {"budget": budget, **{status: found[status] for status in STATUSES}}
 
 
 def _importance(source: Source) -> dict[str, Any]:

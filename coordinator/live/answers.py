@@ -110,7 +110,7 @@ class Answers:
         fleet = reading.fleet
         workers = () if fleet is None else (*fleet.here, *fleet.silent)
         devices = {worker.id: worker.device for worker in workers}
-        return encoded({**trial_json(trial, attempts, devices), "artifacts": files})
+        return encoded({**trial_json(trial, attempts, devices), "artifacts": files, "notes": []})
 
     def _made(self, reading: Reading, name: str) -> Made:
         """Return the newest figures of a study, after those that are due."""

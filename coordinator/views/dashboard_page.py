@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 from dataclasses import dataclass
 from typing import Callable, ContextManager, Iterator
+from urllib.parse import urlencode
 
 from hyperhive.common.errors import UsageError
 from hyperhive.common.signals import StopSignals
@@ -18,6 +20,7 @@ from hyperhive.store.store import Store
 from hyperhive.web.site import Site
 
 _SECRET = re.compile(r"[A-Za-z0-9_.~-]{16,200}")
+PORT = 8765
 TIMEOUT_S = 5.0
 """Seconds that a question to the store may take: people wait for it."""
 
@@ -66,6 +69,29 @@ def serve(
         opened.enter_context(serving(store, options, tell))
         tell("Ctrl-C ends it")
         signals.stop.wait()
+
+
+def beside(
+    store: Store, study: str, tell: Callable[[str], None]
+) -> contextlib.AbstractContextManager[Site]:
+    """Serve the page of a study that this process runs, on this machine only.
+
+    If the usual port is taken, as by another coordinator's page, it is any free one. ``tell`` gets
+    the address.
+    """
+    name = "#" + urlencode({"study": study})
+    options = DashboardOptions(None, "127.0.0.1", PORT if _is_free(PORT) else 0, None)
+    return serving(store, options, lambda line: tell(line + name))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @contextlib.contextmanager

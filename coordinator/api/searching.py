@@ -163,13 +163,14 @@ def _search(
             watch = running.enter_context(watching.shown(plan.goal))
             folder = Path("models") / plan.name
             result = StudyRun(study.store, planned, dataset, folder, True, watch, stop).run()
+        written = keep_report(study.store, plan.name, folder)
     except Interrupted:
         how = f"study {plan.name} stays: search with name={plan.name!r} goes on with it"
         if console is None:
             raise KeyboardInterrupt(how) from None
         tell(f"stopped; {how}", to=console)
         raise KeyboardInterrupt from None
-    watching.end(result)
+    watching.end(dataclasses.replace(result, report=written))
 
 
 def _has_ended(study: Study, planned: PlannedStudy) -> bool:

@@ -44,6 +44,7 @@ class Result:
         weights: the file with the weights of a winner that is no model.
         repeated: what the repeats of the best trials gave, the winner's first.
         teacher: the trial that all others learned from, if there was one.
+        report: the file with its figures, or why there is none; None if none was asked for.
         again: whether the study had ended before, so that nothing was run now.
     """
 
@@ -61,6 +62,7 @@ class Result:
     weights: Path | None = None
     repeated: tuple[Repeated, ...] = ()
     teacher: Trial | None = None
+    report: str | None = None
     again: bool = False
 
 
@@ -110,6 +112,8 @@ def summary(result: Result) -> Text:
             lines["model"] = f"none for predict-cam: {result.why_no_model}"
     else:
         lines.update(_model(result, result.card, result.folder))
+    if result.report is not None:
+        lines["report"] = result.report
     notice = "this study had ended before; nothing was run again\n" if result.again else ""
     return Text(notice).append_text(facts(lines))
 

@@ -18,6 +18,7 @@ from hyperhive.coordinator.api.study import Study
 from hyperhive.coordinator.api.trial import StudyTrial
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.stop_rules import end_of
+from hyperhive.coordinator.report.writing import keep_report
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.study import Study as PlannedStudy
 from hyperhive.coordinator.study_run import StudyRun, open_study
@@ -163,14 +164,14 @@ def _search(
             watch = running.enter_context(watching.shown(plan.goal))
             folder = Path("models") / plan.name
             result = StudyRun(study.store, planned, dataset, folder, True, watch, stop).run()
-        written = keep_report(study.store, plan.name, folder)
     except Interrupted:
         how = f"study {plan.name} stays: search with name={plan.name!r} goes on with it"
         if console is None:
             raise KeyboardInterrupt(how) from None
         tell(f"stopped; {how}", to=console)
         raise KeyboardInterrupt from None
-    watching.end(dataclasses.replace(result, report=written))
+    report = keep_report(study.store, plan.name, folder)
+    watching.end(replace(result, report=report))
 
 
 def _has_ended(study: Study, planned: PlannedStudy) -> bool:

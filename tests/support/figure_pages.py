@@ -22,7 +22,9 @@ PIXEL = (
 )
 
 
-def parameter(name: str, kind: str, low: float | None, high: float | None, log: bool = False) -> Any:
+def parameter(
+    name: str, kind: str, low: float | None, high: float | None, log: bool = False
+) -> Any:
     return {"name": name, "kind": kind, "log": log, "low": low, "high": high, "categories": None}
 
 
@@ -72,11 +74,18 @@ def study(name: str, trials: int, parameters: int = 4, devices: int = 3, seed: i
             {"trial": 1, "name": "curve.png", "image": PIXEL, "bytes": 1234},
             {"trial": 2, "name": HOSTILE, "image": None, "bytes": 3_400_000},
         ],
-        "notes": [{"trial": None, "text": HOSTILE, "by": "anna", "at": "2026-11-29T22:00:00+00:00"}],
+        "notes": [
+            {"trial": None, "text": HOSTILE, "by": "anna", "at": "2026-11-29T22:00:00+00:00"}
+        ],
         "study_file": 'name = "digits"\n[space]\nlearning_rate = { log = [1e-4, 1] }\n',
         "command": f"hyperhive coordinator --study {name}.toml",
     }
-    return {**made, **summary(made["trials"]), "curves": curves(made["trials"]), "timeline": spans(made)}
+    return {
+        **made,
+        **summary(made["trials"]),
+        "curves": curves(made["trials"]),
+        "timeline": spans(made),
+    }
 
 
 def device(number: int) -> Any:
@@ -112,7 +121,9 @@ def columns(known: list[Any], count: int, devices: int, dice: random.Random) -> 
         found["value"].append(round(value, 6) if status in (2, 3) else None)
         found["device"].append(tid % devices if status else None)
         found["started"].append(round(3600 * tid / count, 2) if status else None)
-        found["seconds"].append(round(3600 / count * devices * dice.uniform(0.5, 0.95), 2) if status > 1 else None)
+        found["seconds"].append(
+            round(3600 / count * devices * dice.uniform(0.5, 0.95), 2) if status > 1 else None
+        )
         found["attempts"].append(2 if tid % 13 == 5 else min(status, 1))
         found["epochs"].append(made["epochs"][-1] if status == 2 else None)
         found["pruned_at"].append(1 if status == 3 else None)
@@ -169,7 +180,9 @@ def curves(trials: Any) -> Any:
         if status in (2, 3) and (len(found) < 20 or tid == best):
             last = trials["value"][tid]
             length = 1 + trials["params"]["epochs"][tid] if status == 2 else 2
-            points = [[n, round(last * (1 - 0.6**n), 5)] for n in range(1, length)] + [[length, last]]
+            points = [[n, round(last * (1 - 0.6**n), 5)] for n in range(1, length)] + [
+                [length, last]
+            ]
             found.append({"tid": tid, "points": points, "state": status, "best": tid == best})
     return {"step": "epoch", "metric": "validation_accuracy", "of": found}
 
@@ -196,7 +209,9 @@ def spans(made: Any) -> Any:
 
 def classification() -> Any:
     names = ["bart", "homer", HOSTILE, "marge simpson", "ned flanders"]
-    confusion = [[90 - 3 * i if i == j else (2 * i + 3 * j) % 7 for j in range(5)] for i in range(5)]
+    confusion = [
+        [90 - 3 * i if i == j else (2 * i + 3 * j) % 7 for j in range(5)] for i in range(5)
+    ]
     return {
         "classes": names,
         "confusion": confusion,
@@ -261,5 +276,8 @@ def one_script() -> str:
             order.append(name)
 
     add("figures.js")
-    parts = [re.sub(r"^import .*\n", "", (MODULES / name).read_text(), flags=re.MULTILINE) for name in order]
+    parts = [
+        re.sub(r"^import .*\n", "", (MODULES / name).read_text(), flags=re.MULTILINE)
+        for name in order
+    ]
     return re.sub(r"^export ", "", "\n".join(parts), flags=re.MULTILINE)

@@ -12,7 +12,7 @@ from hyperhive.store.trials.updates import new_token
 
 
 def claimed(store: Store, worker: str, lease: float = 60.0) -> Trial:
-    trial = store.queue.claim(worker, new_token(), ["quick"], lease=lease)
+    trial = store.queue.claim(worker, new_token(), ["quick"], lease=lease, pace=99.0)
     assert trial is not None
     return trial
 

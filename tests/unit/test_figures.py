@@ -45,7 +45,7 @@ def vals(tid: int) -> dict[str, Any]:
 
 
 def taken(store: Store, worker: str = MAC, lease: float = 60.0) -> Trial:
-    trial = store.queue.claim(worker, new_token(), ["lenet5"], lease=lease)
+    trial = store.queue.claim(worker, new_token(), ["lenet5"], lease=lease, pace=99.0)
     assert trial is not None
     return trial
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 
@@ -38,6 +39,7 @@ class Result:
         finish_reason: the rule that ended the search before its last trial, in words.
         pruned: how many of its trials were ended early, and by which rule.
         card: of the model, with its test accuracy; None if the study has no model.
+        answers: what ``figures.classification`` keeps of the model's test.
         folder: holds the weights, their card and, if it was drawn, the picture.
         picture: its file, None if it was not drawn.
         why_no_model: a clause, if a study of images has none.
@@ -56,6 +58,7 @@ class Result:
     finish_reason: str | None = None
     pruned: str | None = None
     card: Card | None = None
+    answers: dict[str, Any] | None = None
     folder: Path | None = None
     picture: Path | None = None
     why_no_model: str | None = None

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any, Sequence
 
 from hyperhive.coordinator.figures.artifacts import read_artifacts
+from hyperhive.coordinator.figures.classification import classification_of
 from hyperhive.coordinator.figures.columns import STATUSES, columns, params, status_of
 from hyperhive.coordinator.figures.curves import curves
 from hyperhive.coordinator.figures.devices import comparison
@@ -28,12 +29,15 @@ VERSION = 1
 
 def figures(store: Store, names: Sequence[str]) -> dict[str, Any]:
     """Return the figures of these studies, or experiments of hyperopt's. Raises ``NotFound``."""
-    sources = [read(store, name) for name in names]
-    studies = []
-    for source in sources:
-        files = read_artifacts(store, source.state.ranked(FILES_KEPT))
-        studies.append({**study_figures(source), "artifacts": files})
-    return document(studies)
+    return document([_whole(store, read(store, name)) for name in names])
+
+
+def _whole(store: Store, source: Source) -> dict[str, Any]:
+    """Return a study's figures, also those that take files or a model's answers to make."""
+    stored = store.studies.get(source.state.name)
+    answers = None if stored is None else classification_of(store, stored, may_run=True)
+    files = read_artifacts(store, source.state.ranked(FILES_KEPT))
+    return {**study_figures(source), "classification": answers, "artifacts": files}
 
 
 def document(studies: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from hyperhive.coordinator.planning.recipes import recipe_of
 from hyperhive.coordinator.planning.script import is_script, read_script, split
 from hyperhive.coordinator.planning.study_file import read_file
 from hyperhive.coordinator.ranking import best_of
+from hyperhive.coordinator.report.writing import keep_report
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.coordinator.study import Study, require_networks
@@ -294,6 +295,8 @@ class ShownSearch:
         if result is None:
             tell(f"stopped; {self.resume}", to=console)
             return False
+        written = keep_report(store, study.name, self.models / study.name)
+        result = replace(result, report=written)
         console.print(summary(result), soft_wrap=True)
         if not had_ended:
             self.when_done(study.name, result)

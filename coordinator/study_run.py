@@ -216,7 +216,8 @@ class StudyRun:
                 ) from reason
             return self._end_without_model(ended, source, str(reason), len(trials))
         self._maker.write(model.packed, model.card)
-        ended = dataclasses.replace(ended, card=model.card, folder=self._folder)
+        answers = self._maker.answers(model)
+        ended = dataclasses.replace(ended, card=model.card, folder=self._folder, answers=answers)
         self._conclude(ended, model.weights, len(trials))
         # Last: if drawing fails, the study is concluded and its one test is done.
         return dataclasses.replace(ended, picture=self._maker.draw(trials, ended, model))
@@ -287,6 +288,7 @@ class StudyRun:
             "winner": ended.winner.tid,
             "card": ended.card and ended.card.to_json(),
             "weights": weights and weights.as_document(),
+            "answers": ended.answers,
             "untuned_accuracy": ended.untuned_accuracy,
             "usual_accuracy": ended.usual_accuracy,
             "tuned_accuracy": ended.tuned_accuracy,

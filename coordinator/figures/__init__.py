@@ -1,1 +1,1 @@
-"""What a study shows, as plain JSON: terminal, live page and report draw the same figures."""
+"""What a study shows, as plain JSON: the same for the report, the live page and the terminal."""

@@ -11,7 +11,7 @@ from typing import Any, Sequence
 
 from hyperhive.coordinator.figures.numbers import text
 from hyperhive.store.artifacts import Artifact, artifacts_of
-from hyperhive.store.errors import CorruptBlob, NotFound
+from hyperhive.store.errors import CorruptBlob, NotAllowed, NotFound
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import Trial
 
@@ -48,16 +48,17 @@ def read_artifacts(store: Store, trials: Sequence[Trial]) -> list[dict[str, Any]
 
 
 def _picture(store: Store, file: Artifact) -> str | None:
-    """Return a file as a data URL if it is a picture; None for another, and for one that is gone.
+    """Return a file as a data URL if it is a picture; None for another, and for one without bytes.
 
-    A trial that is no longer among the best loses its files at any time.
+    A trial that is no longer among the best loses its files at any time. The login of one who only
+    watches may read no files.
     """
     suffix = file.name.rpartition(".")[2].lower()
     if suffix not in ("png", "jpg", "jpeg", "gif", "webp"):
         return None
     try:
         return as_url(store.blobs.get(file.blob))
-    except (NotFound, CorruptBlob):
+    except (NotFound, CorruptBlob, NotAllowed):
         return None
 
 

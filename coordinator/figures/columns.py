@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any, Sequence
 
 from hyperhive.common.values import number
 from hyperhive.coordinator.figures.devices import steps_of
@@ -17,9 +17,7 @@ STATUSES = ("waiting", "running", "done", "pruned", "diverged", "failed")
 """What a trial's status is an index of: the words of ``state_of``."""
 
 
-def columns(
-    source: Source, trials: Sequence[Trial], notes: Mapping[Any, str] | None = None
-) -> dict[str, Any]:
+def columns(source: Source, trials: Sequence[Trial]) -> dict[str, Any]:
     """Return these trials of a study's search as columns.
 
     ``value`` is that of the study's metric, of a trial that was pruned the last one that it
@@ -31,16 +29,12 @@ def columns(
     Args:
         source: the study.
         trials: those to describe, by tid.
-        notes: by tid.
     """
-    noted = notes or {}
     return {
         "tid": [trial.tid for trial in trials],
         "status": [status_of(trial) for trial in trials],
         "value": [rounded(source.metric.value(trial)) for trial in trials],
-        "params": {
-            text(axis.name): [axis.position(trial) for trial in trials] for axis in source.axes
-        },
+        "params": params(source, trials),
         "device": [source.devices.of_worker(trial.owner) for trial in trials],
         "started": [seconds_since(source.started, trial.book_time) for trial in trials],
         "seconds": [rounded(seconds_of(trial)) for trial in trials],
@@ -50,8 +44,13 @@ def columns(
             rounded(number(trial.result.get("pruned_at"))) if trial.pruned else None
             for trial in trials
         ],
-        "note": [noted.get(trial.tid) or _why_failed(trial) for trial in trials],
+        "note": [source.noted.get(trial.tid) or _why_failed(trial) for trial in trials],
     }
+
+
+def params(source: Source, trials: Sequence[Trial]) -> dict[str, list[float | int | None]]:
+    """Return the value of each parameter in these trials, by its name."""
+    return {text(axis.name): [axis.position(trial) for trial in trials] for axis in source.axes}
 
 
 def status_of(trial: Trial) -> int:

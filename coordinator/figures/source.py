@@ -35,6 +35,7 @@ class Source:
         descriptions: of the devices of the workers that are known, by the worker's id.
         attempts: of the trials that were tried more than once, by the trial's id.
         histories: what the trials whose curves are shown reported, by tid.
+        notes: what people noted, each with ``trial`` (None: the study), ``text``, ``by``, ``at``.
         now: when it was read.
     """
 
@@ -43,6 +44,7 @@ class Source:
     descriptions: Mapping[str, str] = field(default_factory=dict)
     attempts: Mapping[Any, Sequence[Attempt]] = field(default_factory=dict)
     histories: Mapping[Any, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    notes: Sequence[Mapping[str, Any]] = ()
     now: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     @property
@@ -65,6 +67,18 @@ class Source:
     def devices(self) -> Devices:
         """The devices that its trials ran on."""
         return Devices.of(self.state.trials, self.descriptions, self.attempts)
+
+    @cached_property
+    def noted(self) -> Mapping[Any, str]:
+        """The notes on each trial, by its tid; several are lines of one text."""
+        found: dict[Any, str] = {}
+        for each in self.notes:
+            if each["trial"] is not None:
+                before = found.get(each["trial"])
+                found[each["trial"]] = (
+                    each["text"] if before is None else f"{before}\n{each['text']}"
+                )
+        return found
 
     @cached_property
     def started(self) -> datetime | None:

@@ -7,10 +7,12 @@ from datetime import datetime, timezone
 from typing import Any, Sequence
 
 from hyperhive.coordinator.figures.artifacts import read_artifacts
-from hyperhive.coordinator.figures.columns import STATUSES, columns
+from hyperhive.coordinator.figures.classification import classification_of
+from hyperhive.coordinator.figures.columns import STATUSES, columns, params, status_of
 from hyperhive.coordinator.figures.curves import curves
 from hyperhive.coordinator.figures.devices import comparison
-from hyperhive.coordinator.figures.numbers import seconds_since, text
+from hyperhive.coordinator.figures.importance import importance
+from hyperhive.coordinator.figures.numbers import rounded, seconds_since, text
 from hyperhive.coordinator.figures.progress import progress, training_images
 from hyperhive.coordinator.figures.sentence import sentence
 from hyperhive.coordinator.figures.source import Source, read
@@ -27,12 +29,15 @@ VERSION = 1
 
 def figures(store: Store, names: Sequence[str]) -> dict[str, Any]:
     """Return the figures of these studies, or experiments of hyperopt's. Raises ``NotFound``."""
-    sources = [read(store, name) for name in names]
-    studies = []
-    for source in sources:
-        files = read_artifacts(store, source.state.ranked(FILES_KEPT))
-        studies.append({**study_figures(source), "artifacts": files})
-    return document(studies)
+    return document([_whole(store, read(store, name)) for name in names])
+
+
+def _whole(store: Store, source: Source) -> dict[str, Any]:
+    """Return a study's figures, also those that take files or a model's answers to make."""
+    stored = store.studies.get(source.state.name)
+    answers = None if stored is None else classification_of(store, stored, may_run=True)
+    files = read_artifacts(store, source.state.ranked(FILES_KEPT))
+    return {**study_figures(source), "classification": answers, "artifacts": files}
 
 
 def document(studies: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -72,7 +77,7 @@ def study_parts(source: Source) -> dict[str, Any]:
         "curves": curves(source),
         "classification": None,
         "artifacts": [],
-        "notes": [],
+        "notes": list(source.notes),
         "study_file": source.study and study_file(source.study),
         "command": source.study and command(source.study),
     }
@@ -101,4 +106,16 @@ def _counts(source: Source) -> dict[str, int | None]:
 
 
 def _importance(source: Source) -> dict[str, Any]:
-    return {"shares": [], "trials": len(source.state.ranked()), "problem": None}
+    trials = source.state.searched
+    return importance(
+        {
+            "parameters": [axis.as_json() for axis in source.axes],
+            "statuses": STATUSES,
+            "metric": {"maximise": source.metric.maximise},
+            "trials": {
+                "value": [rounded(source.metric.value(trial)) for trial in trials],
+                "status": [status_of(trial) for trial in trials],
+                "params": params(source, trials),
+            },
+        }
+    )

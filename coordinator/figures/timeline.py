@@ -24,9 +24,10 @@ from hyperhive.store.trials.trial import Trial
 
 KINDS = (
     *("run", "pruned", "failed", "lost", "copy", "refit", "repeat", "baseline", "teacher"),
-    *("paused", "cancelled"),
+    "paused",
 )
-"""What a span was. ``paused`` is an attempt that was handed back: its worker paused or stopped."""
+"""What a span was. ``paused`` is an attempt that was handed back: its worker paused or stopped;
+``failed`` is also one that was cancelled."""
 
 _PURPOSES = {SEARCH: "run", REFIT: REFIT, REPEAT: REPEAT, BASELINE: BASELINE, TEACHER: TEACHER}
 _HOW = {FAILED: "failed", LOST: "lost", RETURNED: "paused"}
@@ -83,6 +84,5 @@ def _kind(trial: Trial, attempt: Attempt) -> str:
     if trial.status is Status.NEW:
         return "failed" if trial.error else "paused"
     if trial.status is Status.ERROR:
-        kind = (trial.error or {}).get("kind")
-        return "cancelled" if kind == "cancelled" else "lost" if kind in LOST_KINDS else "failed"
+        return "lost" if (trial.error or {}).get("kind") in LOST_KINDS else "failed"
     return "pruned" if trial.pruned else _PURPOSES.get(trial.purpose, "run")

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, ContextManager
 
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
 from hyperhive.common.errors import UsageError
 from hyperhive.common.signals import StopSignals
 from hyperhive.coordinator.views.dashboard import Dashboard
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import Store
-from hyperhive.web.server import PageServer, Viewer, files
+from hyperhive.web.site import Site, files
 
 _SECRET = re.compile(r"[A-Za-z0-9_.~-]{16,200}")
 _TIMEOUT_S = 5.0
@@ -27,7 +31,7 @@ class DashboardOptions:
         study: the one to show; None for all.
         host: the address to serve the page on.
         port: 0 for any that is free.
-        secret: a part of the page's address; None for none on 127.0.0.1, and a new one elsewhere.
+        secret: the key in the page's address; None for none on 127.0.0.1, and a new one elsewhere.
 
     Raises ``UsageError`` for a secret that is too short or does not fit into an address.
     """
@@ -67,16 +71,17 @@ def serve(
             signals.stop.wait()
 
 
-def listen(dashboard: Dashboard, options: DashboardOptions) -> PageServer:
-    """Return a server of the page that listens; raises ``UsageError`` if it cannot."""
+def listen(dashboard: Dashboard, options: DashboardOptions) -> Site:
+    """Return a site that listens; raises ``UsageError`` if it cannot."""
 
-    def fleet(viewer: Viewer) -> None:
-        viewer.send("application/json", dashboard.look(viewer.query.get("study")))
+    def fleet(request: Request) -> Response:
+        shown = dashboard.look(request.query_params.get("study"))
+        return Response(shown, media_type="application/json")
 
     host, port = options.host, options.port
-    routes = {**files(Path(__file__).with_name("web")), "fleet.json": fleet}
+    routes = [*files(Path(__file__).with_name("web")), Route("/fleet.json", fleet)]
     try:
-        return PageServer(routes, host, port, "hyperhive dashboard", options.secret)
+        return Site(routes, host, port, "hyperhive dashboard", options.secret)
     except OSError as error:
         raise UsageError(
             f"the dashboard cannot be served on {host}:{port}: {error.strerror or error}; choose "
@@ -95,13 +100,13 @@ def read_first(dashboard: Dashboard, tell: Callable[[str], None]) -> None:
         tell(f"{error}; the page goes on when it is back")
 
 
-def address_of(page: PageServer, secret: str | None) -> list[str]:
+def address_of(page: Site, secret: str | None) -> list[str]:
     """Return where the page is, in sentences.
 
     A secret that the user chose must not get into a log. A new one is known from nowhere else, so
     it is printed.
     """
-    address = page.url if secret is None else page.root + "$HYPERHIVE_DASHBOARD_SECRET/"
+    address = page.url if secret is None else page.root + "?key=$HYPERHIVE_DASHBOARD_SECRET"
     lines = [f"the dashboard is at {address}", "Ctrl-C ends it"]
     if not page.is_loopback:
         other = "(or at any other name of this machine; for a container, at the names of its host)"

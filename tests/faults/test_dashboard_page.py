@@ -150,7 +150,7 @@ def test_the_page_goes_on_when_its_servers_are_back(
             assert browser.evaluate("document.getElementById('problem').textContent") == ""
         browser.shows("no connection: `hyperhive dashboard` has ended", "#problem")
         browser.shows("3 of 4 done", "#counts")
-        again = listen(dashboard, DashboardOptions(None, *page.server_address[:2], None))
+        again = listen(dashboard, DashboardOptions(None, "127.0.0.1", page.port, None))
         with again.running():
             until(
                 lambda: not browser.evaluate("document.getElementById('problem').textContent"), ""

@@ -7,7 +7,7 @@ import http.client
 import json
 import threading
 from typing import Any, Iterator
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pymongo
 import pytest
@@ -32,7 +32,7 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import BASELINE, REFIT, ErrorKind, Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
-from hyperhive.web.server import PageServer
+from hyperhive.web.site import Site
 
 SCRIPT = "<script>alert(1)"
 
@@ -509,8 +509,8 @@ def served(host: str = "127.0.0.1", port: int = 0, secret: str | None = None) ->
     return DashboardOptions(None, host, port, secret)
 
 
-def ask(page: PageServer, path: str, method: str = "GET", **headers: str) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", page.server_address[1], timeout=20)
+def ask(page: Site, path: str, method: str = "GET", **headers: str) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=20)
     with contextlib.closing(connection):
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()
@@ -522,36 +522,36 @@ def test_the_page_on_loopback_needs_no_secret_and_only_gets(store: Store) -> Non
     opened(store, SCRIPT)
     page = listen(Dashboard(FleetReader(store)), served())
     with page.running():
-        assert page.url == f"http://127.0.0.1:{page.server_address[1]}/"
+        assert page.url == f"http://127.0.0.1:{page.port}/"
         for path in ("/", "/page.css", "/page.js", "/fleet.json?study=" + quote(SCRIPT)):
             status, body, headers = ask(page, path)
             assert (status, bool(body)) == (200, True)
             assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
             assert b"//cdn" not in body
-        for method in ("POST", "PUT", "DELETE", "OPTIONS", "HEAD"):
+        for method in ("POST", "PUT", "DELETE", "OPTIONS"):
             status, _, headers = ask(page, "/fleet.json", method)
-            assert status == 501
+            assert status == (403 if method == "POST" else 405)
             assert headers["X-Content-Type-Options"] == "nosniff"
         assert ask(page, "/", Host="evil.example")[0] == 421
         assert ask(page, "//[")[0] == 404
 
 
-def test_beyond_loopback_the_address_holds_a_secret(
+def test_beyond_loopback_the_address_holds_a_key(
     store: Store, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It is new each time, or the given one; without it the answer is 404 with an explanation."""
+    """It is new each time, or the given one; without it the answer is 403 with an explanation."""
     shown = Dashboard(FleetReader(store))
     for given in (None, None, "a-secret-of-ones-own"):
         page = listen(shown, served("0.0.0.0", secret=given))
         with page.running():
-            secret = urlsplit(page.url).path
-            assert given in (None, secret.strip("/"))
-            assert len(secret) >= 18
-            assert ask(page, secret, Host="pc.local")[0] == 200
-            assert ask(page, secret + "fleet.json")[0] == 200
-            for wrong in ("/", "/fleet.json", secret[:-1], secret[:-2] + "/"):
+            key = page.url[len(page.root) :]
+            assert given in (None, key[len("?key=") :])
+            assert len(key) >= len("?key=") + 16
+            assert ask(page, "/" + key, Host="pc.local")[0] == 200
+            assert ask(page, "/fleet.json" + key)[0] == 200
+            for wrong in ("/", "/fleet.json", "/" + key[:-1], "/" + key + "x", "/?key="):
                 status, body, _ = ask(page, wrong)
-                assert (status, b"hyperhive dashboard printed" in body) == (404, True)
+                assert (status, b"hyperhive dashboard printed" in body) == (403, True)
     assert capfd.readouterr() == ("", "")
 
 
@@ -570,7 +570,7 @@ def test_an_address_in_use_is_refused(store: Store) -> None:
     with page.running():
         for host in ("127.0.0.1", "192.0.2.1", "no.such.host.invalid"):
             with pytest.raises(UsageError, match=r"cannot be served on .*--host and --port"):
-                listen(shown, served(host, page.server_address[1]))
+                listen(shown, served(host, page.port))
 
 
 def test_a_study_of_other_objectives_has_no_chart(store: Store) -> None:

@@ -224,7 +224,7 @@ async function answered() {
   try {
     const response = await fetch("fleet.json" + query, { signal: patience.signal });
     if (response.ok) return [await response.json(), ""];
-    return [null, response.status === 404 ? MOVED : "too many viewers; asking again"];
+    return [null, response.status === 403 ? MOVED : "too many viewers; asking again"];
   } catch {
     return [null, AWAY];
   } finally {

@@ -16,7 +16,10 @@ PATIENCE_S = 10.0
 _FAREWELL_S = 0.5
 """Seconds that a connection has for the end of its answer when the program ends."""
 
-_FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\n"
+    b"Retry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 
 class Connection(H11Protocol):

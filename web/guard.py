@@ -105,7 +105,9 @@ class Guard:
         if request.method == "POST" and not _same(
             request.headers.get("x-csrf-token", ""), self.csrf
         ):
-            return refusal(HTTPStatus.FORBIDDEN, "the header X-CSRF-Token must have this page's token")
+            return refusal(
+                HTTPStatus.FORBIDDEN, "the header X-CSRF-Token must have this page's token"
+            )
         return None
 
     def _opened(self, request: Request) -> Response | None:
@@ -121,7 +123,7 @@ class Guard:
         if len(others) == len(query):
             return None
         # Two slashes would begin the name of another host.
-        plain = "/" + request.url.path.lstrip("/")
+        plain = "/" + request.scope["path"].lstrip("/")
         answer = RedirectResponse(
             plain + ("?" + urlencode(others) if others else ""), HTTPStatus.SEE_OTHER
         )
@@ -140,7 +142,7 @@ class Guard:
             if body is None:
                 return  # the viewer has left
             if len(body) > LARGEST_BODY:
-                reason = f"send at most {LARGEST_BODY // 1024 ** 2} MB"
+                reason = f"send at most {LARGEST_BODY // 1024**2} MB"
                 large = refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
                 large.headers["Connection"] = "close"
                 await large(request.scope, receive, send)

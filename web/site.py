@@ -52,7 +52,7 @@ def files(folder: Path, under: str = "/") -> list[Route]:
     The files are read now, so that only connections can fail later.
 
     Args:
-        folder: the files; those of other kinds than HTML, CSS, JavaScript, SVG and PNG are left out.
+        folder: the files. Only HTML, CSS, JavaScript, SVG and PNG are served.
         under: the path of the page, which ends with a slash.
     """
 
@@ -71,10 +71,9 @@ class Site:
     """Serves while ``running`` is open, in a thread of its own; it logs nothing but our own faults.
 
     The answers are Starlette's: ``async def`` for those that never wait, ``def`` for those that do,
-    which run in threads. Methods that a route does not name are refused; one that names none answers
-    GET and HEAD. ``GET csrf`` gives the token that every POST needs (see ``Guard``). Streams are
-    bounded, see ``streams``: beyond that the answer is 503, and ``EventSource`` does not ask again
-    by itself then.
+    which run in threads. Methods that a route does not name are refused; a route that names none
+    answers GET and HEAD. ``GET csrf`` gives the token that every POST needs (see ``Guard``). A
+    stream too many is answered with 503; ``EventSource`` does not ask again by itself then.
 
     Args:
         routes: the answers.

@@ -117,7 +117,7 @@ class Viewers:
 
 
 class Stream:
-    """An answer that sends what comes through a channel until the viewer leaves or the program ends.
+    """An answer that sends what a channel gives, until the viewer leaves or the program ends.
 
     Args:
         channel: gives the bytes.

@@ -207,7 +207,7 @@ def test_a_command_starts_without_what_it_may_never_need(statement: str, without
 
     So is the module that runs pickled objectives, if it is allowed.
     """
-    heavy = {"torch", "torchvision", "cv2", "sklearn", "matplotlib", "pandas"}
+    heavy = {"torch", "torchvision", "cv2", "sklearn", "matplotlib", "pandas", "starlette"}
     assert not modules_after(statement) & {*heavy, "hyperopt", "networkx", *without}
 
 

@@ -104,7 +104,7 @@ TIMEOUT = typer.Option(
 DASHBOARD = typer.Option(
     False,
     "--dashboard",
-    help="Serve the live page while the study runs, on this machine only: see `hyperhive dashboard`.",
+    help="Serve the live page while the study runs, on this machine only.",
 )
 MODELS = typer.Option(Path("models"), help="The best model is written to MODELS/STUDY/.")
 

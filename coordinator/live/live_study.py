@@ -8,6 +8,7 @@ from typing import Any, Dict, Mapping, Sequence
 
 from hyperhive.common.values import mapping, sequence
 from hyperhive.coordinator.figures.artifacts import read_artifacts
+from hyperhive.coordinator.figures.classification import classification_of
 from hyperhive.coordinator.figures.columns import columns
 from hyperhive.coordinator.figures.curves import points_of
 from hyperhive.coordinator.figures.numbers import text
@@ -88,6 +89,7 @@ class LiveStudy:
     _budget: int | None = None
     _attempts: dict[Any, Sequence[Attempt]] = field(default_factory=dict)
     _histories: dict[Any, tuple[int, Sequence[Mapping[str, Any]]]] = field(default_factory=dict)
+    _model: tuple[_Json | None, ...] | None = None
     _files: tuple[Any, list[_Json]] = (None, [])
 
     def follow(self, reading: Reading) -> Made:
@@ -99,6 +101,7 @@ class LiveStudy:
         parts = {
             **study_parts(source),
             "artifacts": self._artifacts(source.state),
+            "classification": self._classification(source.state),
             "running": _running(source),
         }
         was = {} if before is None else before.parts
@@ -143,6 +146,13 @@ class LiveStudy:
                 known[trial.tid] = trial.version, history
         self._histories = {t.tid: known[t.tid] for t in shown if t.tid in known}
         return {tid: history for tid, (_, history) in self._histories.items()}
+
+    def _classification(self, state: StudyState) -> _Json | None:
+        """Return how the study's model classifies, once it has ended; it is not run for that."""
+        if state.has_ended and self._model is None:
+            stored = self.store.studies.get(self.name)
+            self._model = () if stored is None else (classification_of(self.store, stored),)
+        return self._model[0] if self._model and state.has_ended else None
 
     def _artifacts(self, state: StudyState) -> list[_Json]:
         """Return the images that the best trials saved; a viewer's login may not read them."""

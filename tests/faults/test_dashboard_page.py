@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from support.browser import CHROMIUM, Browser, browsing
+from support.browser import CHROMIUM, browsing
 from support.fleet import Fleet
 from support.home import Home, until
 from support.proxy import Proxy, anything, nothing

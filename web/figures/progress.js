@@ -81,7 +81,7 @@ function drawMarks(context, plot, study, state, { rows, xs, ys }) {
 function drawBand(svg, { tid, low, high }, x, y, box) {
   const upper = [], lower = [];
   tid.forEach((one, i) => {
-    if (low[i] === null || high[i] === null) return;
+    if (!low.length || low[i] === null || high[i] === null) return;
     const end = i + 1 < tid.length ? x(tid[i + 1]) : box.right - 8;
     const inside = (value) => Math.max(box.top, Math.min(box.bottom, y(value))).toFixed(1);
     upper.push(`${x(one).toFixed(1)},${inside(high[i])}H${end.toFixed(1)}`);

@@ -1,6 +1,6 @@
 // The live page: it follows the store, and shows a study, several side by side, or one trial.
 import { draw, update } from "./figures/figures.js";
-import { make, write } from "./figures/svg.js";
+import { write } from "./figures/svg.js";
 import { showFleet } from "./fleet.js";
 import { follow } from "./following.js";
 import { showRunning } from "./running.js";

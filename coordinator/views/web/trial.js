@@ -101,6 +101,6 @@ function drawSeries(plot, { name, points }, step) {
   leftAxis(plot.back, y, y.ticks(4).map((tick) => [tick, tickText(tick)]), box);
   bottomAxis(plot.back, x, x.ticks(width / 90).map((tick) => [tick, tickText(tick)]), box, step);
   const xs = steps.map(x), ys = values.map(y);
-  plot.front.append(shape("path", { class: "curve best", d: "M" + xs.map((at, i) => at.toFixed(1) + "," + ys[i].toFixed(1)).join("L") }));
+  plot.front.append(shape("path", { class: "curve best", d: "M" + xs.map((at, i) => at.toFixed(1) + "," + ys[i].toFixed(1)).join("L") + "h0.1" }));
   setMarks(plot, { xs, ys, say: (i) => `${step} ${steps[i]}: ${numberText(values[i])}`, key: (i) => steps[i] });
 }

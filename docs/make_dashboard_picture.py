@@ -24,13 +24,14 @@ from typing import Any, Iterator
 
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.browser import CHROMIUM, browsing
 from support.home import until
 
 from hyperhive.store.server.embedded import embedded_server
 
+ROOT = Path(__file__).resolve().parents[1]
 TRIALS, ENOUGH, SLOTS = 40, 24, 2
 STUDY = ("coordinator", "--dataset", "digits", "--trials", str(TRIALS))
 WINDOWS = {"": (1366, 768), "-phone": (390, 844)}

@@ -17,6 +17,7 @@ from support.home import until
 
 from hyperhive.store.benchmarks import Benchmark
 from hyperhive.store.errors import NotAllowed, NotFound
+from hyperhive.store.ordering import OrderCommand
 from hyperhive.store.orders import Orders, Wish
 from hyperhive.store.server.privileges import COORDINATOR, PRIVILEGES, ROLES, VIEWER, WORKER
 from hyperhive.store.server.roles import role_name
@@ -25,7 +26,6 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import ErrorKind
 from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.orders import reading
-from hyperhive.worker.orders.giving import OrderCommand
 from hyperhive.worker.signed.published import Published
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"

@@ -30,18 +30,22 @@ def open_budget(store: Store, name: str) -> int:
     return Study.stored(name, stored.spec).plan.trials
 
 
+def require_more(name: str, budget: int, trials: int) -> None:
+    """Raise ``UsageError`` for fewer trials than a study has."""
+    if trials < budget:
+        raise UsageError(
+            f"study {name} has {counted(budget, 'trial')}, and {trials} are not more: "
+            f"`hyperhive study finish {name}` ends it with fewer"
+        )
+
+
 def extend(store: Store, name: str, trials: int) -> str:
     """Have a study run so many trials in all; return what holds then, in a sentence.
 
     The coordinator that runs it goes on with them, and so does the next one if that was killed. It
     can be repeated. Raises what ``open_budget`` does, and ``UsageError`` for fewer than it has.
     """
-    budget = open_budget(store, name)
-    if trials < budget:
-        raise UsageError(
-            f"study {name} has {counted(budget, 'trial')}, and {trials} are not more: "
-            f"`hyperhive study finish {name}` ends it with fewer"
-        )
+    require_more(name, open_budget(store, name), trials)
     store.studies.raise_budget(name, trials)
     now = open_budget(store, name)  # the study may have ended just before
     return f"study {name} runs {counted(now, 'trial')}"

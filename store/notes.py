@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ LONGEST_NOTE = 2000
 """Characters of a note."""
 MOST_NOTES = 1000
 """Notes of a study: a page that shows it reads all of them."""
+NOTE_ID = re.compile(r"[A-Za-z0-9]{8,32}")
 _LONGEST_NAME = 200
 
 

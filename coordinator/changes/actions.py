@@ -12,7 +12,7 @@ lost reply, ask again.
 | ``cancel trial`` | ``study``, ``trial`` |
 | ``extend`` | ``study``, ``trials``: how many in all |
 | ``enqueue`` | ``study``, ``config``: text as on the command line |
-| ``note`` | ``study``, ``text``, ``id`` (8 to 32 letters or digits), and ``trial`` unless it is on the study |
+| ``note`` | ``study``, ``text``, ``id`` (8 to 32 letters or digits), ``trial`` or null |
 | ``remove note`` | ``study``, ``id`` |
 | ``pause``, ``drain``, ``resume`` | ``device`` |
 """
@@ -20,7 +20,6 @@ lost reply, ask again.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Callable, Mapping
@@ -40,6 +39,7 @@ from hyperhive.coordinator.spaces.written import of_text
 from hyperhive.coordinator.study import Study
 from hyperhive.store import ordering
 from hyperhive.store.errors import NotAllowed, NotFound, StoreUnavailable
+from hyperhive.store.notes import NOTE_ID
 from hyperhive.store.orders import Wish
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import Status
@@ -47,7 +47,6 @@ from hyperhive.store.trials.terms import Status
 _LARGEST = 64 * 1024
 """Bytes of a request."""
 _LONGEST_NAME = 1000
-_NOTE_ID = re.compile(r"[A-Za-z0-9]{8,32}")
 _STATUS = {
     NotAllowed: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
@@ -99,7 +98,7 @@ class Asked:
     def note_id(self) -> str:
         """Return the id of a note."""
         value = self.text("id")
-        if _NOTE_ID.fullmatch(value) is None:
+        if NOTE_ID.fullmatch(value) is None:
             raise UsageError("id must be 8 to 32 letters or digits")
         return value
 

@@ -59,6 +59,12 @@ def write(
     return f"note {note_id} kept on {_subject(name, trial)}"
 
 
+def bring(store: Store, name: str, notes: Iterable[Note]) -> None:
+    """Keep notes that were written elsewhere; it can be repeated."""
+    for note in notes:
+        store.notes.add(name, note.id, note.text, note.by, note.trial, note.at)
+
+
 def remove(store: Store, name: str, note_id: str) -> str:
     """Remove a note; return that in a sentence. Raises ``NotFound``."""
     if not store.notes.remove(name, note_id):

@@ -9,7 +9,7 @@ ROLES = (COORDINATOR, WORKER, VIEWER)
 
 _Privileges = Mapping[str, Tuple[str, ...]]
 PRIVILEGES: Mapping[str, _Privileges] = {
-    # Posts, changes and deletes studies, trials, notes, data sets and weights, also by hyperopt's API.
+    # Posts, changes and deletes studies, trials, notes and files, also by hyperopt's API.
     COORDINATOR: {
         "jobs": ("find", "insert", "update", "remove"),
         "job_ids": ("find", "insert", "update"),  # hyperopt's counter

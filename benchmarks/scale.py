@@ -32,10 +32,11 @@ from statistics import median
 from typing import Any, Callable, Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from hyperhive.coordinator.views.dashboard import Dashboard
+
 from benchmarks._common import scratch
 from benchmarks._filled import fill
 from hyperhive.common.wording import percent
-from hyperhive.coordinator.views.dashboard import Dashboard
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, ContextManager, Mapping
 
 from hyperhive.common.console import Screen, tell
 from hyperhive.common.errors import UsageError
@@ -35,6 +36,22 @@ from hyperhive.store.trials.terms import LENET5
 
 WhenDone = Callable[[str, Result], None]
 """Gets the name of a study that has come to its end, and its result."""
+
+Beside = Callable[[Store, str, Callable[[str], None]], ContextManager[object]]
+"""Opens what runs beside a study: gets the store, the study's name, and what tells a sentence."""
+
+
+def no_page(store: Store, study: str, say: Callable[[str], None]) -> ContextManager[object]:
+    """Open nothing."""
+    return contextlib.nullcontext()
+
+
+def live_page(store: Store, study: str, say: Callable[[str], None]) -> ContextManager[object]:
+    """Open the live page, and say where it is."""
+    require_installed("starlette", "uvicorn")
+    from hyperhive.coordinator.views.dashboard_page import beside
+
+    return beside(store, study, say)
 
 
 _PLAN_FLAGS = (
@@ -68,6 +85,7 @@ class StudyOptions:
     network: str | None
     refit: bool
     timeout: float | None
+    dashboard: bool
     models: Path
     when_done: WhenDone
 
@@ -87,6 +105,7 @@ def run(options: StudyOptions, connect: Connect, console: Screen) -> bool:
         shown = ShownSearch(
             *(plan, dataset, options.models, options.refit, options.timeout),
             when_done=options.when_done,
+            beside=live_page if options.dashboard else no_page,
         )
         return shown.run(uri, signals, console)
 
@@ -218,6 +237,7 @@ class ShownSearch:
         check: called at every look; what it raises ends the run.
         resume: what is printed about going on, when the run was stopped.
         when_done: called at the end of a study that had not ended before.
+        beside: opens what is served while it runs.
     """
 
     plan: Plan
@@ -228,6 +248,7 @@ class ShownSearch:
     check: Callable[[], None] = lambda: None
     resume: str = "start the same study again and it goes on from here"
     when_done: WhenDone = lambda study, result: None
+    beside: Beside = no_page
 
     def run(self, uri: str, signals: StopSignals, console: Screen) -> bool:
         """Run the study to its end; return False if it was stopped before."""
@@ -250,10 +271,11 @@ class ShownSearch:
         """
         had_ended = store.study(study.name).result is not None
         tell(opening(study.name, store.address, study.plan.goal), to=console)
-        result, has_best = self._attempt(store, study, signals, console, finishes)
-        if result is None and has_best and not finishes and _is_to_finish(signals, console):
-            signals.forget()
-            result, _ = self._attempt(store, study, signals, console, finishes=True)
+        with self.beside(store, study.name, lambda line: tell(line, to=console)):
+            result, has_best = self._attempt(store, study, signals, console, finishes)
+            if result is None and has_best and not finishes and _is_to_finish(signals, console):
+                signals.forget()
+                result, _ = self._attempt(store, study, signals, console, finishes=True)
         if result is None:
             tell(f"stopped; {self.resume}", to=console)
             return False

@@ -19,7 +19,7 @@ SECRET = typer.Option(
     None,
     envvar="HYPERHIVE_DASHBOARD_SECRET",
     show_envvar=True,
-    help="A part of the page's address, at least 16 letters or digits; beyond 127.0.0.1 a new one "
+    help="The key in the page's address, at least 16 letters or digits; beyond 127.0.0.1 a new one "
     "is made at each start. Prefer the variable: it keeps it out of the process list.",
 )
 

@@ -69,6 +69,7 @@ from hyperhive.store.trials.updates import (
     finished_by,
     literal,
     new_document,
+    reported,
     returned,
     with_late_result,
 )
@@ -215,7 +216,7 @@ class TrialQueue(TrialBatches):
         beaten = {
             "lease_until": copies.renewed(lease),
             "refresh_time": "$$NOW",
-            "progress": literal(progress),
+            **reported(progress),
         }
         return self._update_held(trial, beaten, copies.heard_of(progress, lease))
 

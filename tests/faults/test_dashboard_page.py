@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
+from hyperhive.coordinator.views.dashboard import Dashboard
 from support.home import until
 from support.proxy import Proxy, anything, nothing
 
-from hyperhive.coordinator.views.dashboard import Dashboard
 from hyperhive.coordinator.views.dashboard_page import DashboardOptions, listen
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.store.store import Store

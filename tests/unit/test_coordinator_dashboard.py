@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import pymongo
 import pytest
+from hyperhive.coordinator.views.dashboard import REFRESH_S, Dashboard
 from support.clients import at_once
 from support.home import until
 from support.printed import plain
@@ -19,7 +20,6 @@ from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.search import Interrupted, Search
 from hyperhive.coordinator.study import Study
-from hyperhive.coordinator.views.dashboard import REFRESH_S, Dashboard
 from hyperhive.coordinator.views.dashboard_page import DashboardOptions, listen, read_first
 from hyperhive.coordinator.views.fleet import COMPARE_EVERY_S, Fleet, FleetReader
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState

@@ -13,7 +13,6 @@ lost reply, ask again.
 | ``extend`` | ``study``, ``trials``: how many in all |
 | ``enqueue`` | ``study``, ``config``: text as on the command line |
 | ``note`` | ``study``, ``text``, ``id`` (8 to 32 letters or digits), ``trial`` or null |
-| ``remove note`` | ``study``, ``id`` |
 | ``pause``, ``drain``, ``resume`` | ``device`` |
 """
 
@@ -107,6 +106,19 @@ class Asked:
         if self._left:
             names = ", ".join(sorted(map(str, self._left)))
             raise UsageError(f"this action does not have {names:.100}: reload the page")
+
+
+def require_right(store: Store) -> None:
+    """Raise ``NotAllowed`` unless the login may do all that the page offers.
+
+    If the server does not answer, the page waits for it, and each action is refused by the server.
+    """
+    try:
+        store.roles.require_coordinator()
+    except NotAllowed as error:
+        raise NotAllowed(f"--allow-actions: {error}") from error
+    except StoreUnavailable:
+        return
 
 
 class Actions:
@@ -253,15 +265,6 @@ def _note(store: Store, asked: Asked) -> Action:
     )
 
 
-def _remove_note(store: Store, asked: Asked) -> Action:
-    name, note_id = asked.text("study"), asked.note_id()
-    asked.end()
-    found = [note for note in store.notes.of(name) if note.id == note_id]
-    words = f"\n{found[0].text}" if found else ""
-    question = f"Remove note {note_id} of study {name}?{words}"
-    return Action(question, "Remove the note", lambda: noting.remove(store, name, note_id))
-
-
 def _order(wish: Wish, what: str) -> Callable[[Store, Asked], Action]:
     def order(store: Store, asked: Asked) -> Action:
         name = asked.text("device")
@@ -295,7 +298,6 @@ _ACTIONS: Mapping[str, Callable[[Store, Asked], Action]] = {
     "extend": _extend,
     "enqueue": _enqueue,
     "note": _note,
-    "remove note": _remove_note,
     "pause": _order(Wish.PAUSE, "It ends or hands back the trials that it runs"),
     "drain": _order(Wish.DRAIN, "It runs its trials to their end"),
     "resume": _resume,

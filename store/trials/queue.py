@@ -15,10 +15,9 @@ for itself: see ``hyperhive.store.trials.batches``. All time in it is the server
 device's clock may be decades off. ``version`` rises with each transition but a heartbeat.
 
 Lost replies. An update whose reply was lost raises ``StoreUnavailable``, and may have happened.
-Calling again is safe for ``post``, ``post_all``, ``insert_ended``, ``finish``, ``expire``,
-``give_up``, ``withdraw``, ``cancel`` and its like, ``remove``, ``renew``, ``finish_batch`` and
-``delete_all``; after ``claim`` and ``copy``, ask ``claimed``; after ``claim_batch``,
-``claimed_batch``.
+Calling again is safe for ``post``, ``cancel`` and their like, ``insert_ended``, ``finish``,
+``expire``, ``give_up``, ``withdraw``, ``remove``, ``renew``, ``finish_batch`` and ``delete_all``;
+after ``claim`` and ``copy``, ask ``claimed``; after ``claim_batch``, ``claimed_batch``.
 
 Other documents. hyperopt's jobs live in this collection too. Those that ``store/hyperopt/`` posts
 have our fields and this life; only that package also writes here, where hyperopt's own API does not

@@ -18,7 +18,7 @@ from hyperhive.coordinator.results.export import as_json
 from hyperhive.coordinator.results.exported import read
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.study_run import open_study
-from hyperhive.store.errors import NotAllowed
+from hyperhive.store.errors import NotAllowed, NotFound
 from hyperhive.store.server.client import with_login
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
@@ -169,11 +169,9 @@ def test_notes_are_kept_listed_removed_and_exported(store: Store, tmp_path: Any)
         file.write_bytes(as_json(store, "s"))
         noting.bring(store, "again", read(file).notes)
         assert [note.text for note in store.notes_of("again")] == ["<b>too slow</b>", "as planned"]
-        asked, said = viewer.twice(action="remove note", study="s", id="abcd1234")
-        assert asked == "Remove note abcd1234 of study s?\n<b>too slow</b>"
-        assert "has no note abcd1234" in viewer.refused(
-            action="remove note", study="s", id="abcd1234"
-        )
+    assert noting.remove(store, "s", "abcd1234") == "note abcd1234 of study s removed"
+    with pytest.raises(NotFound, match="study s has no note abcd1234"):
+        noting.remove(store, "s", "abcd1234")
     assert [note.id for note in store.notes_of("s")] == ["abcd1235"]
 
 

@@ -53,18 +53,13 @@ function field(label, name, attributes) {
   return tag("label", {}, label + " ", input);
 }
 
-/**
- * Show the actions in root, if the page was started with them; nothing otherwise.
- *
- * post: sends a body and gives the answer; options.study, .trial and .devices: see update.
- * Returns { update }, to be called with what is looked at: the name of a study (or null), the number
- * of a trial (or null), the names of devices.
- */
-export function actions(root, post = send, options = {}) {
-  let shown = { study: null, trial: null, budget: null, devices: [] };
+// Show the actions in root, if the page was started with them; nothing otherwise. They are about what
+// the event "shown" of the document says that is looked at. post sends a body and gives the answer.
+export function actions(root, post = send) {
+  let shown = { study: null, trial: null };
   const status = tag("p", { role: "status", class: "said" });
   const groups = [];
-  let noteId = newId(); // until it is kept: a note that is sent again after a lost reply is the same one
+  let noteId = newId(); // of this text, so that a note that is sent again after a lost reply is kept once
 
   async function perform(form, body) {
     for (const button of form.querySelectorAll("button")) button.disabled = true;
@@ -83,7 +78,6 @@ export function actions(root, post = send, options = {}) {
     for (const button of form.querySelectorAll("button")) button.disabled = false;
     status.classList.toggle("refused", Boolean(answer.problem));
     status.textContent = answer.problem || answer.said || "nothing was changed";
-    if (answer.said) document.dispatchEvent(new CustomEvent("changed"));
   }
 
   // A form; its buttons are [label, action], and body gives what the action is about.
@@ -95,6 +89,7 @@ export function actions(root, post = send, options = {}) {
     // Enter in a field clicks the first button. Browsers of 2021 do not all say which was clicked.
     let action = null;
     node.addEventListener("click", ({ target }) => { if (target.closest("button")) action = target.closest("button").value; });
+    node.addEventListener("input", () => { noteId = newId(); });
     node.addEventListener("submit", (event) => {
       event.preventDefault();
       perform(node, { action, ...body(new FormData(node)) });
@@ -123,22 +118,24 @@ export function actions(root, post = send, options = {}) {
       [["Pause", "pause"], ["Drain", "drain"], ["Resume", "resume"]], (data) => ({ device: data.get("device") })),
   ];
   const section = tag("details", { class: "actions" }, tag("summary", {}, "Change something"), devices, ...forms);
-  // Outside, so that what was said is still there when the details are closed.
-  section.hidden = true;
-  root.append(section, status);
 
-  function update(next) {
-    shown = { ...shown, ...next };
-    const has = { study: shown.study !== null && shown.trial === null, trial: shown.trial !== null, device: true };
+  function update({ studies, trial: one }) {
+    const study = studies.length === 1 ? studies[0] : null;
+    shown = one
+      ? { study: one.study, trial: one.purpose === "search" ? one.trial : null }
+      : { study: study && study.name, trial: null };
+    const has = { study: !one && study !== null, trial: shown.trial !== null, device: true };
     for (const { node, needs } of groups) node.hidden = !has[needs];
-    if (shown.budget && document.activeElement !== trials) trials.placeholder = "now " + shown.budget;
-    devices.replaceChildren(...shown.devices.map((name) => tag("option", { value: name })));
+    if (study) {
+      trials.placeholder = "now " + study.counts.budget;
+      const names = study.devices.map((device) => device.name);
+      devices.replaceChildren(...names.map((name) => tag("option", { value: name })));
+    }
   }
 
-  update(options);
+  update({ studies: [], trial: null });
+  document.addEventListener("shown", (event) => update(event.detail));
   fetch("action", { credentials: "same-origin" })
     .then((answer) => answer.json())
-    .then((answer) => { section.hidden = !answer.allowed; })
-    .catch(() => { section.hidden = true; });
-  return { update };
+    .then(({ allowed }) => { if (allowed) root.append(section, status); });
 }

@@ -227,8 +227,7 @@ class Store:
         are collected as orphans.
         """
         files = self.queue.delete_all(name)
-        with contextlib.suppress(NotAllowed):  # the roles are older than notes: there are none
-            self.notes.delete_all(name)
+        self.delete_notes(name)
         self.studies.delete(name)  # before the weights: it refers to those of its model
         for file_id in files:
             self._delete_orphan(file_id)
@@ -248,6 +247,11 @@ class Store:
             return self.notes.of(study)
         except NotAllowed:
             return []
+
+    def delete_notes(self, study: str) -> None:
+        """Delete the notes of a study; safe to repeat."""
+        with contextlib.suppress(NotAllowed):  # the roles are older than notes: there are none
+            self.notes.delete_all(study)
 
     def forget_orders(self) -> None:
         """Delete the orders for single workers whose records are gone: no worker comes back."""

@@ -54,7 +54,7 @@ def write(
     add = functools.partial(store.notes.add, name, note_id, words.strip(), this_person(), trial)
     patiently(add)
     if not store.is_experiment(name) and store.studies.get(name) is None:
-        store.notes.delete_all(name)
+        store.delete_notes(name)
         raise NotFound(f"study {name!r} was deleted meanwhile, and its notes with it")
     return f"note {note_id} kept on {_subject(name, trial)}"
 

@@ -45,7 +45,7 @@ def cancel(store: Store, name: str) -> str:
 
 
 def delete(store: Store, name: str) -> None:
-    """Delete an experiment's jobs, attachments and notes; raises ``UsageError`` without hyperopt."""
+    """Delete an experiment's jobs, files and notes; raises ``UsageError`` without hyperopt."""
     require_installed("hyperopt")
     from hyperhive.store.hyperopt import MongoJobs
     from hyperhive.store.hyperopt.attachments import ExperimentAttachments

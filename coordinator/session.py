@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any, Callable, ContextManager, Mapping
 
 from hyperhive.common.console import Screen, tell
-from hyperhive.common.errors import InputError, UsageError
+from hyperhive.common.errors import UsageError
 from hyperhive.common.extras import require_installed
 from hyperhive.common.files import require_writable
 from hyperhive.common.signals import StopSignals
+from hyperhive.coordinator.changes.ending import finishable
 from hyperhive.coordinator.planning.datasets import Connect, DatasetOptions, fetching, loading
 from hyperhive.coordinator.planning.plan import Plan, study_name
 from hyperhive.coordinator.planning.recipes import recipe_of
 from hyperhive.coordinator.planning.script import is_script, read_script, split
 from hyperhive.coordinator.planning.study_file import read_file
-from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.report.writing import keep_report
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.spaces.named import named
@@ -32,9 +32,8 @@ from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, load
 from hyperhive.model.data.sources.known import FOLDER
-from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.terms import LENET5, SEARCH
+from hyperhive.store.trials.terms import LENET5
 
 WhenDone = Callable[[str, Result], None]
 """Gets the name of a study that has come to its end, and its result."""
@@ -62,10 +61,6 @@ _PLAN_FLAGS = (
 )
 _HASH_SHOWN = len("sha256:") + 12
 _RULES = ("target", "max_time", "patience")
-
-
-class NothingToFinish(InputError):
-    """No trial of the study has a result yet."""
 
 
 @dataclass(frozen=True)
@@ -143,17 +138,7 @@ def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
     ``NothingToFinish``, and ``StudyWithdrawn`` for a study that was cancelled.
     """
     with StopSignals() as signals, connect() as uri, Store(uri) as store:
-        stored = store.study(options.name)
-        if stored.cancelled:
-            raise StudyWithdrawn(
-                f"study {stored.name} was cancelled, and cannot be finished any more"
-            )
-        found = store.trials.find(stored.name, SEARCH, in_short=True)
-        if stored.result is None and best_of(found) is None:
-            raise NothingToFinish(
-                f"study {stored.name} has no trial with a result yet: wait for the first one, or "
-                f"run `hyperhive study cancel {stored.name}`"
-            )
+        stored = finishable(store, options.name)
         study = Study.stored(stored.name, stored.spec)
         dataset = None
         if study.dataset_hash is not None:

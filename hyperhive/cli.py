@@ -68,7 +68,8 @@ _COMMANDS = [
     (
         "study",
         "hyperhive.coordinator.cli.study:study_app",
-        "Have a study try more, end it, delete it, or bring its results out and in.",
+        "Have a study try more, end it, note something on it, delete it, or bring its results out "
+        "and in.",
     ),
     (
         "dataset",

@@ -69,11 +69,12 @@ def import_(
     mongo: Optional[str] = MONGO,
     mongod: Optional[str] = MONGOD,
 ) -> None:
-    """Make a study of an exported one, with its trials that have ended.
+    """Make a study of an exported one, with its trials that have ended and its notes.
 
     Run it again if it was interrupted: it goes on. A coordinator with the same specification then
     goes on with the study.
     """
+    from hyperhive.coordinator.changes import noting
     from hyperhive.coordinator.results.ended import add
     from hyperhive.coordinator.results.exported import read, told
     from hyperhive.store.store import Store
@@ -81,6 +82,7 @@ def import_(
     exported = read(file, name)
     with server(mongo, mongod, begins=True) as uri, Store(uri) as store:
         added = add(store, exported.study, exported.trials)
+        noting.bring(store, exported.study.name, exported.notes)
     tell(f"study {exported.study.name}: {told(exported, added)}")
 
 

@@ -6,11 +6,14 @@ import contextlib
 import re
 import socket
 from dataclasses import dataclass
-from typing import Callable, ContextManager, Iterator
+from typing import Callable, ContextManager, Iterator, Sequence
 from urllib.parse import urlencode
+
+from starlette.routing import BaseRoute
 
 from hyperhive.common.errors import UsageError
 from hyperhive.common.signals import StopSignals
+from hyperhive.coordinator.changes.actions import Actions, require_right
 from hyperhive.coordinator.live.answers import Answers
 from hyperhive.coordinator.live.page import LivePage
 from hyperhive.coordinator.live.readings import Readings
@@ -34,6 +37,7 @@ class DashboardOptions:
         host: the address to serve the page on.
         port: 0 for any that is free.
         secret: the key in the page's address; None for none on 127.0.0.1, and a new one elsewhere.
+        allow_actions: whether the page may change anything, with a coordinator's login.
 
     Raises ``UsageError`` for a secret that is too short or does not fit into an address.
     """
@@ -42,6 +46,7 @@ class DashboardOptions:
     host: str
     port: int
     secret: str | None
+    allow_actions: bool = False
 
     def __post_init__(self) -> None:
         if self.secret is not None and _SECRET.fullmatch(self.secret) is None:
@@ -100,11 +105,13 @@ def serving(store: Store, options: DashboardOptions, tell: Callable[[str], None]
 
     The store is read once: a wrong login ends the command now. If its server does not answer,
     ``tell`` gets a sentence about it, and the page waits for it. Raises ``UsageError`` if the
-    address cannot be served, ``StoreError``.
+    address cannot be served, ``NotAllowed`` for actions without the right to them, ``StoreError``.
     """
     readings = Readings(FleetReader(store, options.study))
     page = LivePage(Answers(store, readings))
-    site = listen(page, options)
+    if options.allow_actions:
+        require_right(store)
+    site = listen(page, options, Actions(store, options.allow_actions, options.study).routes())
     with site.running(), page.reading():
         try:
             readings.read()
@@ -115,11 +122,11 @@ def serving(store: Store, options: DashboardOptions, tell: Callable[[str], None]
         yield site
 
 
-def listen(page: LivePage, options: DashboardOptions) -> Site:
-    """Return a site that listens; raises ``UsageError`` if it cannot."""
+def listen(page: LivePage, options: DashboardOptions, more: Sequence[BaseRoute] = ()) -> Site:
+    """Return a site that listens, with ``more`` answers; raises ``UsageError`` if it cannot."""
     host, port = options.host, options.port
     try:
-        return Site(page.routes, host, port, "hyperhive dashboard", options.secret)
+        return Site([*page.routes, *more], host, port, "hyperhive dashboard", options.secret)
     except OSError as error:
         raise UsageError(
             f"the dashboard cannot be served on {host}:{port}: {error.strerror or error}; choose "

@@ -14,9 +14,10 @@ from support.thread_workers import claim, claimed, deliver, report, working
 from test_coordinator_run import plan, run, tiny, train
 
 from hyperhive.common.console import Screen
+from hyperhive.coordinator.changes.ending import NothingToFinish
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Interrupted, Search
-from hyperhive.coordinator.session import FinishOptions, NothingToFinish, finish
+from hyperhive.coordinator.session import FinishOptions, finish
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyRun, open_study
 from hyperhive.coordinator.views.fleet import FleetReader

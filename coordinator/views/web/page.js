@@ -1,4 +1,5 @@
 // The live page: it follows the store, and shows a study, several side by side, or one trial.
+import { actions } from "./actions.js";
 import { draw, update } from "./figures/figures.js";
 import { write } from "./figures/svg.js";
 import { showFleet } from "./fleet.js";
@@ -56,4 +57,5 @@ function tell(problem, shownAt) {
   write(element("asof"), shownAt && "as of " + shownAt.toLocaleTimeString());
 }
 
+actions(element("actions"));
 follow({ wanted, show, tell });

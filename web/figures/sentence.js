@@ -1,0 +1,43 @@
+// The study in a few lines: the best, its test, what it cost.
+import { keptFor } from "./frame.js";
+import { counted, secondsText } from "./scale.js";
+import { make, rows, set, write } from "./svg.js";
+
+const COUNTS = ["done", "pruned", "diverged", "failed", "running", "waiting"];
+
+export function sentence(container, study) {
+  const kept = keptFor(container, () => {
+    const title = make("h2"), tag = make("span", "tag"), when = make("p", "quiet"), lines = make("ul", "lines");
+    const bar = set(make("div", "counts"), { role: "img" }), counts = make("ul", "legend");
+    const head = make("div", "head", title, tag);
+    container.append(make("div", "sentence", head, lines, bar, counts, when));
+    return { title, tag, lines, bar, counts, when };
+  });
+  write(kept.title, study.title || study.name);
+  write(kept.tag, study.state);
+  rows(kept.lines, study.sentence, () => make("li"), write);
+  showCounts(kept, study.counts);
+  const parts = [];
+  if (study.started) parts.push("started " + new Date(study.started).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" }));
+  if (study.seconds !== null) parts.push((study.is_open ? "running for " : "took ") + secondsText(study.seconds));
+  if (study.devices.length) parts.push(counted(study.devices.length, "device"));
+  write(kept.when, parts.join(" \u00b7 "));
+}
+
+function showCounts(kept, counts) {
+  const shown = COUNTS.filter((name) => counts[name]);
+  const total = Math.max(counts.budget || 0, shown.reduce((sum, name) => sum + counts[name], 0));
+  const said = shown.map((name) => counts[name].toLocaleString("en") + " " + name);
+  if (counts.budget) said.push("of " + counts.budget.toLocaleString("en"));
+  set(kept.bar, { "aria-label": said.join(", ") || "no trial yet" });
+  kept.bar.hidden = !total;
+  rows(kept.bar, shown, () => make("span"), (part, name) => {
+    part.className = "fill " + name;
+    part.style.width = (100 * counts[name]) / total + "%";
+  });
+  rows(kept.counts, [...shown, ...(counts.budget ? ["budget"] : [])], () => make("li", "", make("i"), make("span")), (item, name) => {
+    item.firstChild.className = name === "budget" ? "" : "sign fill " + name;
+    set(item.firstChild, { "aria-hidden": "true" });
+    write(item.lastChild, name === "budget" ? "of " + counted(counts.budget, "trial") : counts[name].toLocaleString("en") + " " + name);
+  });
+}

@@ -32,7 +32,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from hyperhive.common.errors import CheckpointError, DatasetError, HyperhiveError
+from hyperhive.common.errors import CheckpointError, DatasetError, HyperhiveError, InputError
 from hyperhive.common.text import printable, shortened
 from hyperhive.common.wording import percent
 from hyperhive.coordinator.stored_model import dataset_of
@@ -61,11 +61,12 @@ _MODELS = 2
 _AT_ONCE = 4
 """Requests that wait for a model or for its answer; more are refused."""
 
+_EXTRAS = {"onnx": "export", "cv2": "camera"}
 _LONGEST = 100
 
 
-class Refused(Exception):
-    """What a request asks for cannot be given; the sentence is the answer."""
+class Refused(InputError):
+    """What a request asks for is not given; the sentence is the answer."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)
@@ -117,7 +118,7 @@ class BestModels:
         ]
 
     async def _predict(self, request: Request) -> Response:
-        data = b""
+        data = bytearray()
         async for part in request.stream():
             data += part
             if len(data) > LARGEST:
@@ -125,7 +126,7 @@ class BestModels:
                 return _plain(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
 
         def predict(name: str, _: Request) -> Response:
-            return JSONResponse(self.answer(name, data))
+            return JSONResponse(self.answer(name, bytes(data)))
 
         return await self._get(predict, request)
 
@@ -138,7 +139,7 @@ class BestModels:
         except Refused as refused:
             return _plain(refused.status, str(refused))
         except ModuleNotFoundError as error:
-            extra = "export" if error.name == "onnx" else "all"
+            extra = _EXTRAS.get(str(error.name), "torch")
             reason = f"{error.name} is not installed here: pip install 'hyperhive[{extra}]'"
             return _plain(HTTPStatus.NOT_IMPLEMENTED, reason)
         except NotFound as error:

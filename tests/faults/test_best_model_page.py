@@ -1,4 +1,4 @@
-"""The panel of the best model in a browser: a picture is dropped, a camera runs, a server is away."""
+"""The panel of the best model in a browser: a picture is dropped, and its camera runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ PAGE = """<!DOCTYPE html><html lang="en"><head><title>best</title><link rel="ico
 <script src="test.js" type="module"></script></head>
 <body><main><h1>best</h1><div id="model"></div></main></body></html>"""
 SCRIPT = """import { bestModel } from "./model.js";
-window.show = (name, best) => bestModel(document.getElementById("model"), { name, best, is_open: true });
+const panel = document.getElementById("model");
+window.show = (name, best) => bestModel(panel, { name, best, is_open: true });
 window.drop = (text, kind) => {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const data = new DataTransfer();
@@ -95,8 +96,8 @@ def test_the_panel_answers_for_a_picture_and_for_the_camera(
         assert seen.text("#model button:not([hidden])") == "Start the camera"
 
         links = "[...document.querySelectorAll('#model .links a')]"
-        assert seen.evaluate(f"fetch({links}[0].href).then(got => got.arrayBuffer())"
-                             ".then(got => got.byteLength)") == len(packed)  # fmt: skip
+        fetched = f"fetch({links}[0].href).then(got => got.arrayBuffer())"
+        assert seen.evaluate(f"{fetched}.then(got => got.byteLength)") == len(packed)
         seen.evaluate("show('none', null)")
         until(lambda: seen.evaluate("document.getElementById('model').hidden"), "it is hidden", 60)
         seen.evaluate("show('s', 1)")

@@ -1,7 +1,7 @@
 // The best model of a study: it answers for a picture or the browser's camera, and is downloaded.
 import { button, make, set, write } from "./figures/svg.js";
 
-const PAUSE_MS = 250, SIDE = 640, KINDS = "image/jpeg,image/png,image/webp";
+const PAUSE_MS = 250, LOOK_MS = 10000, SIDE = 640, KINDS = "image/jpeg,image/png,image/webp";
 const NO_CAMERA = "this browser gives its camera only to pages of this machine, and over HTTPS: run `ssh -L 8765:127.0.0.1:8765 HOST` and open http://127.0.0.1:8765/";
 const REFUSED = { NotAllowedError: "the camera was not allowed", NotFoundError: "this device has no camera", NotReadableError: "another program uses the camera" };
 const panels = new WeakMap();
@@ -10,15 +10,17 @@ const panels = new WeakMap();
 export function bestModel(container, study) {
   if (!panels.has(container)) panels.set(container, newPanel(container));
   const panel = panels.get(container), now = [study.name, study.best, study.is_open].join("\n");
-  if (panel.now === now) return;
+  // While the study is open, its best model is stored a little after its best trial is known.
+  if (panel.now === now && (!study.is_open || performance.now() - panel.lookedAt < LOOK_MS)) return;
   if (panel.study !== study.name) forget(panel);
   panel.now = now;
   panel.study = study.name;
+  panel.lookedAt = performance.now();
   showState(panel, study.name);
 }
 
 function newPanel(container) {
-  const panel = { container, study: null, now: "", asked: 0, shown: 0, stream: null };
+  const panel = { container, study: null, now: "", lookedAt: 0, asked: 0, shown: 0, stream: null };
   const file = set(make("input"), { type: "file", accept: KINDS, id: "model-picture" });
   panel.file = file;
   panel.said = make("p", "quiet");

@@ -26,9 +26,11 @@ FAKE = " --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 PAGE = """<!DOCTYPE html><html lang="en"><head><title>best</title><link rel="icon" href="data:,">
 <script src="test.js" type="module"></script></head>
 <body><main><h1>best</h1><div id="model"></div></main></body></html>"""
-SCRIPT = """import { bestModel } from "./model.js";
-const panel = document.getElementById("model");
-window.show = (name, best) => bestModel(panel, { name, best, is_open: true });
+SCRIPT = """import "./model.js";
+window.show = (name, best, trial = null) => {
+  const studies = [{ name, best, is_open: true }];
+  document.dispatchEvent(new CustomEvent("shown", { detail: { studies, trial } }));
+};
 window.drop = (text, kind) => {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const data = new DataTransfer();
@@ -100,6 +102,8 @@ def test_the_panel_answers_for_a_picture_and_for_the_camera(
         assert seen.evaluate(f"{fetched}.then(got => got.byteLength)") == len(packed)
         seen.evaluate("show('none', null)")
         until(lambda: seen.evaluate("document.getElementById('model').hidden"), "it is hidden", 60)
+        seen.evaluate("show('s', 1, {})")
+        assert seen.evaluate("document.getElementById('model').hidden")
         seen.evaluate("show('s', 1)")
         seen.shows("trial 7", "#model")
         assert seen.text("#model .answer") == ""

@@ -171,6 +171,7 @@ def test_no_model_is_no_fault(store: Store, page: Page) -> None:
     assert (refused.status_code, "weights are not those" in refused.text) == (409, True)
 
 
+@pytest.mark.long
 def test_the_files_are_what_predict_cam_takes(store: Store, page: Page, tmp_path: Path) -> None:
     """Weights and card; ONNX with its own card, compared on the test images."""
     pytest.importorskip("onnx")

@@ -19,6 +19,21 @@ export function bestModel(container, study) {
   showState(panel, study.name);
 }
 
+// Hide the panel while the page shows something else.
+function leave(container) {
+  const panel = panels.get(container);
+  container.hidden = true;
+  if (!panel) return;
+  stopCamera(panel);
+  panel.now = "";
+}
+
+document.addEventListener("shown", ({ detail: { studies, trial } }) => {
+  const container = document.getElementById("model");
+  if (trial === null && studies.length === 1) bestModel(container, studies[0]);
+  else leave(container);
+});
+
 function newPanel(container) {
   const panel = { container, study: null, now: "", lookedAt: 0, asked: 0, shown: 0, stream: null };
   const file = set(make("input"), { type: "file", accept: KINDS, id: "model-picture" });
@@ -65,6 +80,7 @@ async function showState(panel, name) {
   const state = await fetch("model/state.json" + query).then((got) => (got.ok ? got.json() : null)).catch(() => null);
   if (panel.study !== name) return;
   if (!state) { panel.now = ""; return; } // the next figures ask again
+  if (panel.now === "") return; // the page has left it meanwhile
   panel.container.hidden = !state.model;
   if (!state.model) { stopCamera(panel); return; }
   write(panel.said, state.model);

@@ -58,7 +58,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP")
 _MODELS = 2
 """Studies whose models are kept in memory."""
 
-_AT_ONCE = 4
+_AT_ONCE = 16
 """Requests that wait for a model or for its answer; more are refused."""
 
 _EXTRAS = {"onnx": "export", "cv2": "camera"}

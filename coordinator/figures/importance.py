@@ -201,4 +201,4 @@ def _width(occupied: np.ndarray, trials: np.ndarray) -> float:
     first = np.searchsorted(up_to, n // 4, side="left")
     third = min(np.searchsorted(up_to, n * 3 // 4, side="right"), len(occupied) - 1)
     spread = min((occupied[third] - occupied[first]) / 1.34, deviation)
-    return max(1.059 * float(spread) * float(n) ** -0.2, _LEAST_WIDTH)
+    return max(1.059 * float(spread) * math.pow(n, -0.2), _LEAST_WIDTH)

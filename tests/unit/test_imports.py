@@ -22,7 +22,7 @@ MAY_USE: dict[str, set[str]] = {
     "store": {"common"},
     "model": {"common"},
     "worker": {"common", "store", "model"},
-    "coordinator": {"common", "store", "model", "web", "worker"},
+    "coordinator": {"common", "store", "model", "web", "worker", "inference"},
     "inference": {"common", "store", "model", "web"},
 }
 SOURCES = [path for path in sources() if path.relative_to(REPOSITORY).parts[0] in MAY_USE]

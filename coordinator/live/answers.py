@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict
 from hyperhive.coordinator.figures.artifacts import read_artifacts
 from hyperhive.coordinator.figures.timeline import only_attempt
 from hyperhive.coordinator.live.fleet_json import fleet_json
-from hyperhive.coordinator.live.live_study import LiveStudy, Made, key_of
+from hyperhive.coordinator.live.live_study import LiveStudy, Made, key_of, notes_json
 from hyperhive.coordinator.live.readings import Reading, Readings
 from hyperhive.coordinator.live.trial_page import trial_json
 from hyperhive.store.errors import NotAllowed
@@ -107,10 +107,11 @@ class Answers:
         files: list[_Json] = []
         with contextlib.suppress(NotAllowed):  # a viewer's login may read no files
             files = read_artifacts(self._store, [trial])
+        notes = [each for each in notes_json(self._store, name) if each["trial"] == trial.tid]
         fleet = reading.fleet
         workers = () if fleet is None else (*fleet.here, *fleet.silent)
         devices = {worker.id: worker.device for worker in workers}
-        return encoded({**trial_json(trial, attempts, devices), "artifacts": files, "notes": []})
+        return encoded({**trial_json(trial, attempts, devices), "artifacts": files, "notes": notes})
 
     def _made(self, reading: Reading, name: str) -> Made:
         """Return the newest figures of a study, after those that are due."""

@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Sequence
 
+from hyperhive.common.errors import UsageError
 from hyperhive.common.values import mapping, sequence
 from hyperhive.coordinator.figures.artifacts import read_artifacts
 from hyperhive.coordinator.figures.classification import classification_of
@@ -17,10 +18,12 @@ from hyperhive.coordinator.figures.study import study_parts
 from hyperhive.coordinator.figures.timeline import timeline
 from hyperhive.coordinator.live.readings import Changes, Reading
 from hyperhive.coordinator.ranking import FILES_KEPT
+from hyperhive.coordinator.results.table import iso
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.study_state import StudyState, at_work
 from hyperhive.coordinator.views.wording import doing
 from hyperhive.store.errors import NotAllowed
+from hyperhive.store.notes import LONGEST_NOTE
 from hyperhive.store.store import Store
 from hyperhive.store.trials.attempts import Attempt
 from hyperhive.store.trials.terms import SEARCH, Status
@@ -117,7 +120,7 @@ class LiveStudy:
 
     def _source(self, reading: Reading, state: StudyState, changed: set[Any] | None) -> Source:
         if not state.is_experiment and (self._study is None or self._budget != state.budget):
-            self._study = Study.stored(self.name, self.store.study(self.name).spec)
+            self._study = _readable(self.name, self.store.study(self.name).spec)
             self._budget = state.budget
         if changed is None:
             self._attempts = dict(self.store.trials.attempts(self.name))
@@ -133,6 +136,7 @@ class LiveStudy:
             descriptions={worker.id: worker.device for worker in workers},
             attempts=dict(self._attempts),
             histories=self._read_histories(state),
+            notes=notes_json(self.store, self.name),
         )
 
     def _read_histories(self, state: StudyState) -> dict[Any, Sequence[Mapping[str, Any]]]:
@@ -166,6 +170,17 @@ class LiveStudy:
         return self._files[1]
 
 
+def _readable(name: str, spec: Mapping[str, Any]) -> Study | None:
+    """Return a study; None if a newer hyperhive made it, or its specification is malformed.
+
+    Then its figures are made without its plan, as those of an experiment of hyperopt's.
+    """
+    try:
+        return Study.stored(name, spec)
+    except (UsageError, KeyError, TypeError, ValueError):
+        return None
+
+
 def _several(trial: Trial) -> bool:
     """Return whether a trial was claimed more than once, or its one attempt has ended."""
     waits = trial.status is Status.NEW and trial.first_claim is not None
@@ -194,6 +209,21 @@ def _running(source: Source) -> list[_Json]:
         }
         for worker, trial in list(held.items())[:MOST_RUNNING]
     ]
+
+
+def notes_json(store: Store, study: str) -> list[_Json]:
+    """Return the notes on a study and its trials; none if the login may not read them."""
+    with contextlib.suppress(NotAllowed):
+        return [
+            {
+                "trial": n.trial,
+                "text": text(n.text, LONGEST_NOTE),
+                "by": text(n.by),
+                "at": iso(n.at),
+            }
+            for n in store.notes.of(study)
+        ]
+    return []
 
 
 def key_of(trial: Trial) -> str:

@@ -3,6 +3,7 @@ import { actions } from "./actions.js";
 import { draw, update } from "./figures/figures.js";
 import { write } from "./figures/svg.js";
 import { showFleet } from "./fleet.js";
+import "./model.js";
 import { follow } from "./following.js";
 import { showRunning } from "./running.js";
 import { showTrial } from "./trial.js";

@@ -1,4 +1,4 @@
-"""Evidence: not measured yet on an idle machine; see the command.
+"""Evidence: none yet. It has not been run to its end on an idle machine.
 
     python benchmarks/live_page.py [--trials 10000] [--workers 50] [--viewers 1,10]
 

@@ -119,7 +119,7 @@ class LiveStudy:
         return self.made
 
     def _source(self, reading: Reading, state: StudyState, changed: set[Any] | None) -> Source:
-        if not state.is_experiment and (self._study is None or self._budget != state.budget):
+        if not state.is_experiment and self._budget != state.budget:
             self._study = _readable(self.name, self.store.study(self.name).spec)
             self._budget = state.budget
         if changed is None:

@@ -168,7 +168,7 @@ def summary(trials: Any) -> Any:
             "best": progress,
             "low": around(-0.015),
             "high": around(0.015),
-            "noise": "the best ± the standard deviation of 3 repeats",
+            "noise": "The band is the standard deviation of 3 repeats.",
             "baselines": [{"name": "untuned", "value": 0.61}, {"name": "usual", "value": 0.7}],
             "target": None,
         },

@@ -70,6 +70,8 @@ def digits() -> Any:
 
 
 class TestInABrowser:
+    """What a user sees and does."""
+
     pytestmark = in_browser
 
     def test_every_figure_has_the_numbers_of_the_study(self, opened: Opens, digits: Any) -> None:
@@ -191,6 +193,7 @@ class TestInABrowser:
         assert browser.evaluate("document.querySelector('.progress details').open")
 
     def test_studies_are_compared(self, opened: Opens, digits: Any) -> None:
+        """All are in one chart, each with its own figures below."""
         other = study("random", 40, seed=3)
         browser = opened(digits, other)
         assert browser.count(".comparison .compared") == 2
@@ -199,6 +202,7 @@ class TestInABrowser:
         assert browser.count(".study") == 2
 
     def test_hostile_text_is_text(self, opened: Opens, digits: Any) -> None:
+        """No element and no script comes from a name, a note or a category."""
         browser = opened(digits)
         assert HOSTILE in browser.text(".notes")
         assert browser.count("main script, main img:not([src^='data:image/png'])") == 0

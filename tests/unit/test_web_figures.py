@@ -232,7 +232,9 @@ def limit(browser: Browser, axis: int, end: int) -> float:
     """Return the lower (1) or upper (2) end of what is selected on an axis, counted from 1."""
     handle = f".brush:nth-of-type({axis}) .handle:nth-of-type({end + 2})"
     value = f"document.querySelector({handle!r}).getAttribute('aria-valuenow')"
-    return float(browser.evaluate(value))
+    # The selection is drawn with the screen's next picture.
+    next_picture = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    return float(browser.evaluate(f"{next_picture}.then(() => {value})"))
 
 
 def axe(browser: Browser) -> list[dict[str, Any]]:

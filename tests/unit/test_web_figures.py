@@ -70,6 +70,8 @@ def digits() -> Any:
 
 
 class TestInABrowser:
+    """What a user sees and does."""
+
     pytestmark = in_browser
 
     def test_every_figure_has_the_numbers_of_the_study(self, opened: Opens, digits: Any) -> None:
@@ -191,6 +193,7 @@ class TestInABrowser:
         assert browser.evaluate("document.querySelector('.progress details').open")
 
     def test_studies_are_compared(self, opened: Opens, digits: Any) -> None:
+        """All are in one chart, each with its own figures below."""
         other = study("random", 40, seed=3)
         browser = opened(digits, other)
         assert browser.count(".comparison .compared") == 2
@@ -199,6 +202,7 @@ class TestInABrowser:
         assert browser.count(".study") == 2
 
     def test_hostile_text_is_text(self, opened: Opens, digits: Any) -> None:
+        """No element and no script comes from a name, a note or a category."""
         browser = opened(digits)
         assert HOSTILE in browser.text(".notes")
         assert browser.count("main script, main img:not([src^='data:image/png'])") == 0
@@ -228,7 +232,9 @@ def limit(browser: Browser, axis: int, end: int) -> float:
     """Return the lower (1) or upper (2) end of what is selected on an axis, counted from 1."""
     handle = f".brush:nth-of-type({axis}) .handle:nth-of-type({end + 2})"
     value = f"document.querySelector({handle!r}).getAttribute('aria-valuenow')"
-    return float(browser.evaluate(value))
+    # The selection is drawn with the screen's next picture.
+    next_picture = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    return float(browser.evaluate(f"{next_picture}.then(() => {value})"))
 
 
 def axe(browser: Browser) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ import { metricText, parameterScale, parameterText } from "./scale.js";
 import { axesOf, brush, choose, factsOf, selected } from "./selection.js";
 import { button, make, rows, set, shape, write } from "./svg.js";
 
+const LINES = 3000; // drawn at most; the brushes and the table know all trials
 const ABSENT = 16; // pixels before the axis's low end, where trials are that have no value there
 
 export function parallel(container, study, state) {
@@ -14,7 +15,8 @@ export function parallel(container, study, state) {
   const said = parallelSummary(kept);
   write(kept.summary, said);
   const { context } = clearPlot(kept.plot, kept.layout.height, said);
-  kept.positions = positionsOf(kept);
+  if (kept.placed !== study || kept.width !== width) kept.positions = positionsOf(kept);
+  Object.assign(kept, { placed: study, width });
   drawTrials(kept, context);
   set(kept.brushes, { width, height: kept.layout.height, viewBox: `0 0 ${width} ${kept.layout.height}` });
   rows(kept.brushes, axes, () => shape("g", { class: "brush" }), (group, axis, number) => {
@@ -22,7 +24,11 @@ export function parallel(container, study, state) {
     showAxis(group, { ...axis, ...kept.layout, at: kept.layout.ats[number], scale: kept.layout.scales[number], hasNone, absent: ABSENT }, state);
   });
   showChips(kept);
-  fillLegend(kept, [["shade s4", "best fifth"], ["shade s2", "middle"], ["shade s0", "worst fifth"], ["thick", "the best trial"], ...(axes.some((axis) => axis.column.includes(null)) ? [["", "\u2205: has no such value"]] : [])]);
+  const entries = [["shade s4", "best fifth"], ["shade s2", "middle"], ["shade s0", "worst fifth"], ["thick", "the best trial"]];
+  if (axes.some((axis) => axis.column.includes(null))) entries.push(["", "\u2205: has no such value"]);
+  const every = Math.ceil(selected(study, state).total / LINES);
+  if (every > 1) entries.push(["", `1 of ${every} lines is drawn; brushes select from all`]);
+  fillLegend(kept, entries);
 }
 
 function newParallel(container) {
@@ -87,14 +93,16 @@ function drawTrials(kept, context) {
   }
   const [faint, best, text, ...shades] = inks(plot.root, "--faint", "--best", "--text", "--s0", "--s1", "--s2", "--s3", "--s4");
   context.lineJoin = "round";
-  const some = away.length > 1500 ? away.filter((_, i) => i % Math.ceil(away.length / 1500) === 0) : away;
-  if (!all) drawPolylines(kept, context, some, faint, 0.5, 1);
-  const alpha = Math.max(0.12, Math.min(0.8, 14 / Math.sqrt(total + 1)));
-  groups.forEach((group, number) => drawPolylines(kept, context, group, shades[number], alpha, total > 300 ? 1 : 1.4));
+  if (!all) drawPolylines(kept, context, thinned(away, away.length), faint, 0.5, 1);
+  const alpha = Math.max(0.15, Math.min(0.8, 14 / Math.sqrt(Math.min(total, LINES) + 1)));
+  groups.forEach((group, number) => drawPolylines(kept, context, thinned(group, total), shades[number], alpha, total > 300 ? 1 : 1.4));
   const first = rowOf.get(study.best), chosen = rowOf.get(state.chosen);
   if (first !== undefined && mask[first]) drawPolylines(kept, context, [first], best, 1, 3.5);
   if (chosen !== undefined) drawPolylines(kept, context, [chosen], text, 1, 3);
 }
+
+// An even sample where lines are too many to be told apart.
+const thinned = (picked, of) => (of > LINES ? picked.filter((_, i) => i % Math.ceil(of / LINES) === 0) : picked);
 
 // One path for a few lines at a time: a path of thousands that cross takes far longer.
 function drawPolylines({ positions, layout }, context, picked, colour, alpha, width) {

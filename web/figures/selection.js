@@ -39,9 +39,18 @@ export function choose(state, tid) {
 
 const VALUE_AXIS = "the study's metric";
 
+// What a function makes of a study, made once: newer data are another object.
+function once(make) {
+  const made = new WeakMap();
+  return (study) => {
+    if (!made.has(study)) made.set(study, make(study));
+    return made.get(study);
+  };
+}
+
 // The axes of parallel coordinates: the hyperparameters, and then the metric. A trial that a user
 // enqueued may lie outside the search space.
-export function axesOf(study) {
+export const axesOf = once((study) => {
   const { value, params } = study.trials;
   const found = study.parameters.map((parameter) => {
     const column = params[parameter.name] || [], axis = { ...parameter, label: spaced(parameter.name), column };
@@ -53,22 +62,26 @@ export function axesOf(study) {
   const { name, log } = study.metric;
   found.push({ name: VALUE_AXIS, label: spaced(name), kind: "number", log, low, high, column: value, isMetric: true, tick: (one) => metricTick(study.metric, one) });
   return found;
-}
+});
 
 const bounds = ({ low, high }) => (low === null || high === null ? [] : [low, high]);
 
-// From the best to the worst, but trials far below all others do not squeeze the rest.
-export function metricDomain(study) {
+// From the best to the worst, but what lies far from all others does not squeeze them.
+export const metricDomain = once((study) => {
   const { value } = study.trials, { baselines, target, low, high, best } = study.progress, { order } = factsOf(study);
   const typical = order.slice(0, Math.max(2, Math.ceil(order.length * 0.9))).map((row) => value[row]);
-  const inner = extent([...typical, ...baselines.map((one) => one.value), target, ...ends(low), ...ends(high), ...ends(best)]);
-  const outer = extent([...inner, ...value]);
-  let [least, most] = outer[1] - outer[0] <= 1.6 * (inner[1] - inner[0]) ? outer : inner;
+  const inner = extent([...typical, target, ...ends(low), ...ends(high), ...ends(best)]), room = 1.6 * (inner[1] - inner[0]);
+  let found = inner;
+  for (const more of [...baselines.map((one) => [one.value]), value]) {
+    const wider = extent([...found, ...more]);
+    if (wider[1] - wider[0] <= room) found = wider;
+  }
+  let [least, most] = found;
   if (study.metric.log) return [least, most];
-  const room = (most - least) * 0.04;
-  [least, most] = [least - room, most + room];
+  const margin = (most - least) * 0.04;
+  [least, most] = [least - margin, most + margin];
   return study.metric.unit === "share" ? [Math.max(0, least), Math.min(1, most)] : [least, most];
-}
+});
 
 // The extent of numbers, or none of none.
 const ends = (numbers) => (numbers.some((number) => number !== null) ? extent(numbers) : []);
@@ -94,7 +107,7 @@ function holds(range, value) {
 // Which trials are selected: a 1 for each row of the columns that all brushes and filters let pass.
 export function selected(study, state) {
   const { trials } = study, count = trials.tid.length;
-  if (state.cached && state.cached.trials === trials && state.cached.mask.length === count) return state.cached;
+  if (state.cached && state.cached.study === study) return state.cached;
   const mask = new Uint8Array(count).fill(1);
   for (const axis of axesOf(study)) {
     const range = state.brushes.get(axis.name);
@@ -108,7 +121,7 @@ export function selected(study, state) {
     else if (words.length && !contains(study, row, words)) mask[row] = 0;
   }
   const total = mask.reduce((sum, one) => sum + one, 0);
-  state.cached = { trials, mask, total, all: total === count };
+  state.cached = { study, mask, total, all: total === count };
   return state.cached;
 }
 
@@ -117,12 +130,11 @@ function contains(study, row, words) {
   return words.every((word) => text.includes(word));
 }
 
-const texts = new WeakMap();
+const textsOf = once(() => []);
 
 // What a trial's row says, in small letters, to search in.
 function rowText(study, row) {
-  if (!texts.has(study.trials)) texts.set(study.trials, []);
-  const known = texts.get(study.trials);
+  const known = textsOf(study);
   if (known[row] === undefined) {
     const { trials, parameters } = study, device = study.devices[trials.device[row]];
     const parts = ["trial " + trials.tid[row], study.statuses[trials.status[row]], device ? device.name : "", trials.note[row] || ""];
@@ -135,13 +147,9 @@ function rowText(study, row) {
   return known[row];
 }
 
-const facts = new WeakMap();
-
 // Of a study's trials: `rowOf` by tid; `order`, the measured rows from best to worst; `shade`, the
 // fifth that each row's value is in, 4 for the best fifth, 255 for none.
-export function factsOf(study) {
-  const known = facts.get(study.trials);
-  if (known) return known;
+export const factsOf = once((study) => {
   const { tid, value, status } = study.trials;
   const done = study.statuses.indexOf("done"), sign = study.metric.maximise ? -1 : 1;
   const measured = [...tid.keys()].filter((row) => value[row] !== null && value[row] !== undefined);
@@ -150,7 +158,5 @@ export function factsOf(study) {
   const ranked = [...measured].sort((a, b) => sign * (value[a] - value[b]));
   const shade = new Uint8Array(tid.length).fill(255);
   ranked.forEach((row, rank) => { shade[row] = 4 - Math.floor((5 * rank) / ranked.length); });
-  const found = { rowOf: new Map(tid.map((one, row) => [one, row])), order, shade };
-  facts.set(study.trials, found);
-  return found;
-}
+  return { rowOf: new Map(tid.map((one, row) => [one, row])), order, shade };
+});

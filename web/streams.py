@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from http import HTTPStatus
-from typing import Callable, Generic, Iterator, TypeVar
+from typing import Any, Callable, Generic, Iterator, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
@@ -37,7 +37,7 @@ class Channel(Generic[Value]):
         self._render = render
         self._interval_s = interval_s
         self._lock = threading.Lock()
-        self._newest: tuple[int, Value | None] = (0, None)
+        self._newest: tuple[int, Any] = (0, None)
         self._rendered: tuple[int, bytes] = (0, b"")
         self._rendered_at = -interval_s
         self._watching = 0

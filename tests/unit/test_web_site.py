@@ -201,8 +201,8 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("a fault of ours"), BrokenPipeError(32, "ours")])
-def test_our_own_faults_are_reported(error: Exception, capfd: pytest.CaptureFixture[str]) -> None:
-    """They have their traceback on standard error; the viewer is told nothing of it."""
+def test_our_own_faults_are_logged(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """They have their traceback; the viewer is told nothing of it."""
 
     def fails(_: Request) -> Response:
         raise error
@@ -211,10 +211,12 @@ def test_our_own_faults_are_reported(error: Exception, capfd: pytest.CaptureFixt
         status, content, headers = ask(site, "/")
     assert (status, headers["X-Content-Type-Options"]) == (500, "nosniff")
     assert b"ours" not in content
-    assert f"{type(error).__name__}: " in capfd.readouterr().err
+    assert f"{type(error).__name__}: " in caplog.text
 
 
-def test_a_viewers_leaving_and_nonsense_are_not_reported(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_viewers_leaving_and_nonsense_are_not_logged(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Neither a viewer that vanishes, during a stream or a post, nor one that speaks no HTTP."""
     channel = Channel(bytes)
     channel.publish(b"x" * 500_000)
@@ -234,4 +236,4 @@ def test_a_viewers_leaving_and_nonsense_are_not_reported(capfd: pytest.CaptureFi
             gone.close()
         until(lambda: not channel.watched.is_set(), "it to have left")
         assert ask(site, "/csrf")[0] == 200
-    assert capfd.readouterr() == ("", "")
+    assert (caplog.text, *capfd.readouterr()) == ("", "", "")

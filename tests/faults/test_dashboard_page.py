@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
-from typing import Any, Iterator
 
 import pytest
+from support.browser import CHROMIUM, browsing
 from support.home import until
 from support.proxy import Proxy, anything, nothing
 
@@ -22,83 +18,6 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.updates import new_token
 
 NAME = "<img src=x onerror=document.title='harmed'><script>document.title='harmed'"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-FLAGS += "--disable-background-networking --disable-component-update --remote-debugging-pipe"
-
-
-class Browser:
-    """A Chromium with one page open, controlled over its debugging pipe."""
-
-    def __init__(self, command: int, said: int, url: str) -> None:
-        self._command = os.fdopen(command, "wb", buffering=0)
-        self._said = os.fdopen(said, "rb")
-        self._last = 0
-        self._session: dict[str, str] = {}
-        target = self._ask("Target.createTarget", url=url)["targetId"]
-        attached = self._ask("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = {"sessionId": attached["sessionId"]}
-
-    def evaluate(self, expression: str) -> Any:
-        """Return the value of an expression in the page."""
-        found = self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
-        return found["result"].get("value")
-
-    def shows(self, text: str, where: str = "body", seconds: float = 60.0) -> None:
-        """Wait until an element shows this text."""
-        what = f"document.querySelector({where!r})?.innerText ?? ''"
-        until(lambda: text in self.evaluate(what), f"{text!r} in {where}", seconds)
-
-    def close(self) -> None:
-        """End it."""
-        self._session = {}
-        self._ask("Browser.close")
-        self._command.close()
-        self._said.close()
-
-    def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self._last += 1
-        message = {"id": self._last, "method": method, "params": parameters, **self._session}
-        self._command.write(json.dumps(message).encode() + b"\0")
-        while True:
-            answer = json.loads(self._read())
-            if answer.get("id") == self._last:
-                found: dict[str, Any] = answer["result"]
-                return found
-
-    def _read(self) -> bytes:
-        message = b""
-        while not message.endswith(b"\0"):
-            byte = self._said.read(1)
-            assert byte, "the browser has ended"
-            message += byte
-        return message[:-1]
-
-
-@contextlib.contextmanager
-def browsing(url: str, profile: Path) -> Iterator[Browser]:
-    """Open a page in a browser of its own."""
-    (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
-    process = subprocess.Popen(
-        # It takes the pipes to be its descriptors 3 and 4.
-        [
-            *("bash", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "browser"),
-            *(str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={profile}"),
-        ],
-        pass_fds=(theirs_in, theirs_out),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(theirs_in)
-    os.close(theirs_out)
-    try:
-        browser = Browser(ours_out, ours_in, url)
-        yield browser
-        browser.close()
-        process.wait(60)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def finish(store: Store, tid: int, accuracy: float) -> None:
@@ -135,11 +54,11 @@ def test_the_page_goes_on_when_its_servers_are_back(
             browser.shows("2 of 4 done, 0 running, 0 waiting, 0 failed", "#counts")
             browser.shows("best so far 50.0 % (trial 1: learning rate 0.05", "#best")
             browser.shows("cuda (<b>Tegra</b>)", "#workers")
-            until(lambda: count(browser, "#chart .point") == 2, "a point for each trial")
-            assert count(browser, "#chart .star") == 1
+            until(lambda: browser.count("#chart .point") == 2, "a point for each trial")
+            assert browser.count("#chart .star") == 1
             said = browser.evaluate("document.getElementById('chart').getAttribute('aria-label')")
             assert "2 measured, from 25.0 % to 50.0 %" in said
-            assert count(browser, "#name *, #studies img, #workers b, #others script") == 0
+            assert browser.count("#name *, #studies img, #workers b, #others script") == 0
             proxy.drop = anything
             browser.shows("the store: MongoDB at", "#problem")
             browser.shows("this page goes on by itself", "#problem")
@@ -159,7 +78,3 @@ def test_the_page_goes_on_when_its_servers_are_back(
             browser.shows("other", "#name")
             browser.shows("0 of 3 done", "#counts")
         assert "harmed" not in browser.evaluate("document.title")
-
-
-def count(browser: Browser, selector: str) -> int:
-    return int(browser.evaluate(f"document.querySelectorAll({selector!r}).length"))

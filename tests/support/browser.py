@@ -16,7 +16,8 @@ from support.home import until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-FLAGS += "--disable-background-networking --disable-component-update --remote-debugging-pipe"
+FLAGS += "--disable-background-networking --disable-component-update --remote-debugging-pipe "
+FLAGS += "--disable-extensions --disable-default-apps --hide-scrollbars"
 
 _KEYS = {
     "Enter": 13,

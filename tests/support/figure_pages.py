@@ -161,13 +161,14 @@ def summary(trials: Any) -> Any:
         "counts": {
             "budget": len(tids),
             **{name: statuses.count(i) for i, name in enumerate(STATUSES)},
+            "done": sum(status in (2, 3, 4) for status in statuses),
         },
         "progress": {
             "tid": tids,
             "best": progress,
             "low": around(-0.015),
             "high": around(0.015),
-            "noise": "the best ± the standard deviation of 3 repeats",
+            "noise": "The band is the standard deviation of 3 repeats.",
             "baselines": [{"name": "untuned", "value": 0.61}, {"name": "usual", "value": 0.7}],
             "target": None,
         },
@@ -241,11 +242,16 @@ def figures(*studies: Any) -> Any:
     return {"version": 1, "made_at": "2026-11-29T23:40:00+00:00", "studies": list(studies)}
 
 
+START = """
+const given = JSON.parse(document.getElementById("figures").textContent);
+draw(document.querySelector("main div"), given);
+window.figures = { draw, update, drawAll, given };
+"""
+
+
 def page(shown: Any) -> str:
     """Return one page with everything in it, whose policy allows its own script and style alone."""
-    script = f"{one_script()}\nconst given = JSON.parse(document.getElementById('figures').textContent);\n"
-    script += "draw(document.querySelector('main'), given);\nwindow.figures = { draw, update, drawAll, given };\n"
-    style = (MODULES / "figures.css").read_text()
+    script, style = one_script() + START, (MODULES / "figures.css").read_text()
     policy = f"default-src 'none'; img-src data:; script-src '{digest(script)}'; "
     policy += f"style-src '{digest(style)}'; base-uri 'none'; form-action 'none'"
     data = json.dumps(shown).replace("<", "\\u003c")
@@ -254,7 +260,8 @@ def page(shown: Any) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<link rel="icon" href="data:,"><style>{style}</style></head>'
-        f'<body><main><h1>report</h1></main><script type="application/json" id="figures">{data}</script>'
+        "<body><main><h1>report</h1><div></div></main>"
+        f'<script type="application/json" id="figures">{data}</script>'
         f'<script type="module">{script}</script></body></html>'
     )
 

@@ -36,11 +36,11 @@ function drawAxis(svg, axis) {
   if (axis.log) svg.append(isWide ? textAt(at, to - 12, "middle", "log", "small") : textAt(to, at - 15, "end", "log", "small"));
   for (const tick of ticks) {
     const place = scale(tick), text = axis.tick ? axis.tick(tick) : tickText(tick);
-    svg.append(isWide ? textAt(at + 8, place + 4, "start", text, "on") : textAt(place, at + 20, "middle", text, "on"));
+    svg.append(isWide ? textAt(at + 14, place + 4, "start", text, "on") : textAt(place, at + 20, "middle", text, "on"));
   }
   if (axis.hasNone) {
     const place = from + Math.sign(from - to) * axis.absent;
-    svg.append(isWide ? textAt(at + 8, place + 5, "start", "\u2205", "on") : textAt(place, at + 20, "middle", "\u2205", "on"));
+    svg.append(isWide ? textAt(at + 14, place + 5, "start", "\u2205", "on") : textAt(place, at + 20, "middle", "\u2205", "on"));
   }
 }
 
@@ -57,7 +57,7 @@ function showCategories(group, axis, state) {
     set(part, { "aria-label": `${axis.label}: ${name}`, "aria-checked": String(Boolean(range) && isOn), class: "category" + (isOn ? "" : " off") });
     set(part.firstChild, bar(axis, middle - size / 2 + 1, middle + size / 2 - 1, 18));
     const text = part.lastChild;
-    set(text, axis.isWide ? { x: axis.at + 12, y: middle + 4, "text-anchor": "start" } : { x: middle, y: axis.at + 22, "text-anchor": "middle" });
+    set(text, axis.isWide ? { x: axis.at + 14, y: middle + 4, "text-anchor": "start" } : { x: middle, y: axis.at + 22, "text-anchor": "middle" });
     write(text, size < 11 ? "" : name.length > most ? name.slice(0, most - 1) + "\u2026" : name);
   });
 }

@@ -18,7 +18,7 @@ export function classification(container, study) {
 
 function newClassification(container) {
   const made = frame(container, "classification", "The model on its test images");
-  made.confusion = make("table", "confusion", make("caption", "", "Confusion matrix: rows are the true classes, columns the answers, in images"), make("thead", "", make("tr")), make("tbody"));
+  made.confusion = make("table", "confusion", make("thead", "", make("tr")), make("tbody"));
   made.classes = make("table");
   made.plot = newPlot("bins of confidence");
   made.calibrationText = make("p", "summary");
@@ -27,7 +27,7 @@ function newClassification(container) {
   const panel = (title, ...parts) => make("div", "", make("h4", "", title), ...parts);
   made.calibration = panel("Calibration", made.calibrationText, made.plot.root);
   made.body.append(
-    panel("Confusion matrix", scrolled(made.confusion, "Confusion matrix")),
+    panel("Confusion matrix", make("p", "summary", "Images by true class (row) and answer (column)."), scrolled(made.confusion, "Confusion matrix")),
     panel("Precision and recall", scrolled(made.classes, "Precision and recall by class")),
     made.calibration,
     made.hardestPart,

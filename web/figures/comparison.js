@@ -1,6 +1,6 @@
 // Several studies side by side: their best so far in one chart, and a column for each.
 import { bottomAxis, clearPlot, fillLegend, frame, keptFor, leftAxis, newPlot, scrolled, setMarks, textAt } from "./frame.js";
-import { linearScale, logScale, metricText, metricTick, parameterText, percentText, secondsText, tickText } from "./scale.js";
+import { counted, linearScale, logScale, metricText, metricTick, parameterText, percentText, secondsText, tickText } from "./scale.js";
 import { axesOf, extent, factsOf, metricDomain, spaced } from "./selection.js";
 import { bestPath } from "./progress.js";
 import { make, rows, set, shape, write } from "./svg.js";
@@ -45,7 +45,7 @@ function showComparedBest({ plot }, studies, said) {
     plot.front.append(textAt(x(tid[last]) - 2, y(best[last]) - 6, "end", metricText(study.metric, best[last]), "on"));
     ends.push({ study, x: x(tid[last]), y: y(best[last]) });
   });
-  const say = (i) => `${ends[i].study.title || ends[i].study.name}\nbest ${lastBest(ends[i].study)} after ${ends[i].study.progress.tid.length} trials`;
+  const say = (i) => `${ends[i].study.title || ends[i].study.name}\nbest ${lastBest(ends[i].study)} after ${counted(ends[i].study.trials.tid.length, "trial")}`;
   setMarks(plot, { xs: ends.map((end) => end.x), ys: ends.map((end) => end.y), say, key: (i) => ends[i].study.name, press: null });
 }
 

@@ -85,9 +85,12 @@ function build(figures) {
 function redraw(wanted) {
   const { parts } = shown;
   shown.waiting = parts.filter((part) => shown.waiting.includes(part) || wanted(part));
-  const inView = shown.waiting.filter(isInView);
-  shown.waiting = shown.waiting.filter((part) => !inView.includes(part));
-  for (const part of inView) part.draws();
+  // Each that is drawn moves those below it, so the next one's place is asked for after that.
+  shown.waiting = shown.waiting.filter((part) => {
+    if (!isInView(part)) return true;
+    part.draws();
+    return false;
+  });
   later();
 }
 
@@ -133,6 +136,7 @@ function forPaper(one, isPaper) {
     if (isPaper) {
       details.dataset.was = details.open;
       details.open = true;
+      if (details.fill) details.fill();
     } else details.open = details.dataset.was === "true";
   }
   redraw(() => true);

@@ -16,7 +16,7 @@ export function importance(container, study) {
   const [first] = sorted;
   write(kept.summary, problem || (first
     ? `${spaced(first.name)} decides most about which trials are among the best: ${percentText(first.share)} of the importance (PED-ANOVA of ${counted(count, "trial")}).`
-    : "No hyperparameter was searched."));
+    : "No importance is known."));
   rows(kept.list, sorted, newBar, (item, { name, share }) => fillBar(item, spaced(name), percentText(share), share / (first.share || 1)));
 }
 

@@ -37,7 +37,7 @@ function progressSummary(study) {
   const parts = [`After ${study.trials.tid.length.toLocaleString("en")} trials the best ${spaced(study.metric.name)} is ${metricText(study.metric, now)} (trial ${study.best}).`];
   if (baselines.length) parts.push("Baselines: " + baselines.map((one) => one.name + " " + metricText(study.metric, one.value)).join(", ") + ".");
   if (target !== null && target !== undefined) parts.push("Target: " + metricText(study.metric, target) + ".");
-  if (noise) parts.push("Band: " + noise.replace(/\.?$/, "."));
+  if (noise) parts.push(noise);
   return parts.join(" ");
 }
 
@@ -92,7 +92,11 @@ function drawBand(svg, { tid, low, high }, x, y, box) {
 
 function drawLines(svg, study, x, y, box) {
   const { tid, best, baselines, target } = study.progress;
-  const line = (value, kind, text) => svg.append(shape("line", { class: kind, x1: box.left, x2: box.right, y1: y(value), y2: y(value) }), textAt(box.right - 4, y(value) - 5, "end", text, "on"));
+  const line = (value, kind, text) => {
+    const wanted = y(value), place = Math.max(box.top, Math.min(box.bottom, wanted));
+    const beyond = wanted > box.bottom ? " \u2193" : wanted < box.top ? " \u2191" : "";
+    svg.append(shape("line", { class: kind, x1: box.left, x2: box.right, y1: place, y2: place }), textAt(box.right - 4, place - 5, "end", text + beyond, "on"));
+  };
   for (const { name, value } of baselines) line(value, "baseline", name + " " + metricText(study.metric, value));
   if (target !== null && target !== undefined) line(target, "target", "target " + metricText(study.metric, target));
   svg.append(shape("path", { class: "best-line", d: bestPath(tid, best, x, y, box.right - 8) }));

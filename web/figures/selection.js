@@ -57,16 +57,20 @@ export function axesOf(study) {
 
 const bounds = ({ low, high }) => (low === null || high === null ? [] : [low, high]);
 
-// From the best to the worst, but trials far below all others do not squeeze the rest.
+// From the best to the worst, but what lies far from all others does not squeeze them.
 export function metricDomain(study) {
   const { value } = study.trials, { baselines, target, low, high, best } = study.progress, { order } = factsOf(study);
   const typical = order.slice(0, Math.max(2, Math.ceil(order.length * 0.9))).map((row) => value[row]);
-  const inner = extent([...typical, ...baselines.map((one) => one.value), target, ...ends(low), ...ends(high), ...ends(best)]);
-  const outer = extent([...inner, ...value]);
-  let [least, most] = outer[1] - outer[0] <= 1.6 * (inner[1] - inner[0]) ? outer : inner;
+  const inner = extent([...typical, target, ...ends(low), ...ends(high), ...ends(best)]), room = 1.6 * (inner[1] - inner[0]);
+  let found = inner;
+  for (const more of [...baselines.map((one) => [one.value]), value]) {
+    const wider = extent([...found, ...more]);
+    if (wider[1] - wider[0] <= room) found = wider;
+  }
+  let [least, most] = found;
   if (study.metric.log) return [least, most];
-  const room = (most - least) * 0.04;
-  [least, most] = [least - room, most + room];
+  const margin = (most - least) * 0.04;
+  [least, most] = [least - margin, most + margin];
   return study.metric.unit === "share" ? [Math.max(0, least), Math.min(1, most)] : [least, most];
 }
 

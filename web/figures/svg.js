@@ -51,14 +51,19 @@ export function button(className, text, press) {
 // A table of texts; numbers are aligned at the right.
 export function fillTable(table, headings, lines) {
   if (!table.tHead) table.append(make("thead", "", make("tr")), make("tbody"));
-  rows(table.tHead.rows[0], headings, () => set(make("th"), { scope: "col" }), write);
+  rows(table.tHead.rows[0], headings, () => set(make("th"), { scope: "col" }), (cell, text, column) => {
+    write(cell, text);
+    cell.className = lines.length && isNumber(lines[0][column]) ? "number" : "";
+  });
   rows(table.tBodies[0], lines, () => make("tr"), (row, line) => {
     rows(row, line, () => make("td"), (cell, value) => {
       write(cell, value);
-      cell.className = /^[-\d.]/.test(value) ? "number" : "";
+      cell.className = isNumber(value) ? "number" : "";
     });
   });
 }
+
+const isNumber = (text) => /^-?[\d.,]+(e-?\d+)?( %| s| min| h| days)?$/.test(text);
 
 // A colour of the style sheet, for a canvas.
 export const ink = (node, name) => getComputedStyle(node).getPropertyValue(name).trim();

@@ -46,8 +46,11 @@ function endOf(study) {
 function timelineSummary(study, end) {
   const { spans, kinds } = study.timeline, count = (kind) => spans.filter((span) => kinds[span[4]] === kind).length;
   if (!spans.length) return "No device has begun a trial.";
-  const parts = [counted(spans.length - count("paused"), "attempt"), ["lost", "lost"], ["failed", "failed"], ["copy", "second copies"], ["paused", "pauses"]]
-    .map((part) => (typeof part === "string" ? part : count(part[0]) ? `${count(part[0])} ${part[1]}` : "")).filter(Boolean);
+  const parts = [counted(spans.length - count("paused"), "attempt")];
+  if (count("lost")) parts.push(count("lost") + " lost");
+  if (count("failed")) parts.push(count("failed") + " failed");
+  if (count("copy")) parts.push(counted(count("copy"), "second copy", "second copies"));
+  if (count("paused")) parts.push(counted(count("paused"), "pause"));
   const devices = new Set(spans.map((span) => span[0])).size;
   return `${parts.join(", ")}, on ${counted(devices, "device")} in ${secondsText(end)}.`;
 }

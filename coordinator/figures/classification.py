@@ -24,7 +24,7 @@ from hyperhive.model.card import Card
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.interval import wilson_interval
 from hyperhive.model.model_files import require_hash
-from hyperhive.store.errors import CorruptBlob, NotFound
+from hyperhive.store.errors import CorruptBlob, NotAllowed, NotFound
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
 
@@ -165,7 +165,7 @@ def _run(store: Store, study: StoredStudy, card: Card) -> dict[str, Any] | None:
         if list(dataset.classes) != card.classes:
             return None
         test = judge(packed, card, dataset)
-    except (NotFound, CorruptBlob, CheckpointError, DatasetError, ModuleNotFoundError):
+    except (NotFound, NotAllowed, CorruptBlob, CheckpointError, DatasetError, ModuleNotFoundError):
         return None
     probabilities = (card.calibration or PLAIN).probabilities(test.logits)
     return answers(probabilities, dataset.test_labels, dataset.test_images)

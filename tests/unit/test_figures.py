@@ -27,6 +27,7 @@ from hyperhive.store.trials.updates import new_token
 SPACE = {
     "learning_rate": {"distribution": "loguniform", "low": 0.001, "high": 0.1},
     "epochs": {"distribution": "quniform", "low": 2, "high": 30, "step": 1},
+    "momentum": {"distribution": "uniform", "low": 0, "high": 0.95},
     "activation": {"choices": ["relu", "tanh"]},
 }
 CARD = {"name": "digits", "classes": ["0", "1"], "channels": 1, "train": 1000, "test": 200}
@@ -41,7 +42,7 @@ def opened(store: Store, name: str = "s", **plan: Any) -> Study:
 
 
 def vals(tid: int) -> dict[str, Any]:
-    return {"learning_rate": 0.01 * (tid + 1), "epochs": 4, "activation": tid % 2}
+    return {"learning_rate": 0.01 * (tid + 1), "epochs": 4, "momentum": 0.5, "activation": tid % 2}
 
 
 def taken(store: Store, worker: str = MAC, lease: float = 60.0) -> Trial:
@@ -112,7 +113,7 @@ def test_the_table_has_what_the_store_has(store: Store) -> None:
 def test_parameters_have_the_bounds_of_their_space(store: Store) -> None:
     """A choice's options are categories; the values of a study are within its axes."""
     opened(store)
-    rate, epochs, activation = shown(store)["parameters"]
+    rate, epochs, _, activation = shown(store)["parameters"]
     assert (rate["kind"], rate["log"], rate["low"], rate["high"]) == ("number", True, 0.001, 0.1)
     assert (epochs["kind"], epochs["log"], epochs["high"]) == ("integer", False, 30)
     assert (activation["kind"], activation["categories"]) == ("category", ["relu", "tanh"])
@@ -239,8 +240,9 @@ def test_the_study_file_makes_the_same_plan(tmp_path: Path) -> None:
         **SPACE,
         "odd key": {"choices": [{"kind": "a\n\x7f\u7a7a"}, {"kind": "sgd", "nesterov": True}]},
     }
-    known = {"learning_rate": 0.01, "epochs": 3, "activation": "tanh"}
-    known["odd key"] = {"kind": "sgd", "nesterov": True}  # type: ignore[assignment]
+    known: dict[str, Any] = {"learning_rate": 0.01, "epochs": 3, "momentum": 0.5}
+    known["activation"] = "tanh"
+    known["odd key"] = {"kind": "sgd", "nesterov": True}
     plan = Plan(
         name="s", objective="f.py:f", space=parse(space), trials=7, target="loss <= 0.1",
         known=(known,), seed=3,

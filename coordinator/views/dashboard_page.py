@@ -17,7 +17,7 @@ from hyperhive.coordinator.changes.actions import Actions, require_right
 from hyperhive.coordinator.live.answers import Answers
 from hyperhive.coordinator.live.page import LivePage
 from hyperhive.coordinator.live.readings import Readings
-from hyperhive.coordinator.views.best_model import BestModel
+from hyperhive.coordinator.views.best_model import BestModels
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import Store
@@ -113,7 +113,7 @@ def serving(store: Store, options: DashboardOptions, tell: Callable[[str], None]
     if options.allow_actions:
         require_right(store)
     actions = Actions(store, options.allow_actions, options.study)
-    site = listen(page, options, [*actions.routes(), *BestModel(store).routes])
+    site = listen(page, options, [*actions.routes(), *BestModels(store).routes])
     with site.running(), page.reading():
         try:
             readings.read()

@@ -106,7 +106,8 @@ build/wheel/.built: pyproject.toml | $(VENV)/bin/python
 	$(DEVICE_PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	  --constraint constraints-$*.txt torch build/wheel/*.whl \
-	  httpx hypothesis onnx opencv-python-headless pytest pytest-timeout pytest-xdist scikit-learn trustme
+	  httpx hypothesis onnx opencv-python-headless pytest pytest-timeout pytest-xdist scikit-learn starlette \
+	  trustme uvicorn
 	@touch $@
 
 # What benchmarks/ compares with. It needs none of our packages.

@@ -35,7 +35,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._common import scratch
 from benchmarks._filled import fill
 from hyperhive.common.wording import percent
-from hyperhive.coordinator.views.dashboard import Dashboard
+from hyperhive.coordinator.live.answers import Answers
+from hyperhive.coordinator.live.readings import Readings
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.store.server.embedded import embedded_server
 from hyperhive.store.store import Store
@@ -166,8 +167,9 @@ def _status(place: Place, name: str) -> None:
 def _dashboard(store: Store, name: str, count: int) -> dict[str, float]:
     """Return the seconds of the first reading, and of one after a trial has ended."""
     times = iter(range(0, 1_000_000, 10))
-    dashboard = Dashboard(FleetReader(store, clock=lambda: 0.0), lambda: float(next(times)))
-    first = _seconds(dashboard.look)
+    reader = FleetReader(store, clock=lambda: 0.0)
+    dashboard = Answers(store, Readings(reader, lambda: float(next(times))))
+    first = _seconds(dashboard.fleet)
     later = []
     for tid in range(count, count + 15):
         config = {"learning_rate": 0.1}
@@ -175,7 +177,7 @@ def _dashboard(store: Store, name: str, count: int) -> dict[str, float]:
         trial = store.queue.claim("worker-0", f"token-{tid}", ["objective.py:train"])
         assert trial is not None
         store.queue.finish(trial.id, f"token-{tid}", {"status": "ok", "loss": 0.5})
-        later.append(_seconds(dashboard.look))
+        later.append(_seconds(dashboard.fleet))
     return {"first": first, "dashboard": median(later)}
 
 

@@ -27,6 +27,8 @@ _EXTRAS = {
     "matplotlib": "coordinator",
     "sklearn": "coordinator",
     "scipy": "coordinator",
+    "starlette": "coordinator",
+    "uvicorn": "coordinator",
 }
 """Modules that are not installed everywhere, and the extra that brings each."""
 

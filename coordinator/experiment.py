@@ -45,7 +45,7 @@ def cancel(store: Store, name: str) -> str:
 
 
 def delete(store: Store, name: str) -> None:
-    """Delete an experiment's jobs and attachments; raises ``UsageError`` without hyperopt."""
+    """Delete an experiment's jobs, files and notes; raises ``UsageError`` without hyperopt."""
     require_installed("hyperopt")
     from hyperhive.store.hyperopt import MongoJobs
     from hyperhive.store.hyperopt.attachments import ExperimentAttachments
@@ -54,6 +54,7 @@ def delete(store: Store, name: str) -> None:
     jobs = MongoJobs(store)
     jobs.delete_all(which)
     ExperimentAttachments(jobs, which).clear()
+    store.delete_notes(name)
 
 
 def count_of(store: Store, name: str) -> int:

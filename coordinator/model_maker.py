@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Protocol, TypeVar
 
 from hyperhive.common.errors import CheckpointError, InputError
 from hyperhive.common.values import is_fraction
@@ -112,6 +112,13 @@ class ModelMaker:
             calibration=calibration and with_errors(calibration, evaluation, self._dataset),
         )
         return Model(packed, weights, card, evaluation)
+
+    def answers(self, model: Model) -> dict[str, Any]:
+        """Return what the study's result keeps of the model's test: its mistakes, in short."""
+        from hyperhive.coordinator.figures.classification import answers
+
+        probabilities = (model.card.calibration or PLAIN).probabilities(model.evaluation.logits)
+        return answers(probabilities, self._dataset.test_labels, self._dataset.test_images)
 
     def write(self, packed: bytes, card: Card) -> None:
         """Write a model into the study's folder."""

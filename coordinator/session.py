@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, ContextManager, Mapping
 
 from hyperhive.common.console import Screen, tell
-from hyperhive.common.errors import InputError, UsageError
+from hyperhive.common.errors import UsageError
 from hyperhive.common.extras import require_installed
 from hyperhive.common.files import require_writable
 from hyperhive.common.signals import StopSignals
+from hyperhive.coordinator.changes.ending import finishable
 from hyperhive.coordinator.planning.datasets import Connect, DatasetOptions, fetching, loading
 from hyperhive.coordinator.planning.plan import Plan, study_name
 from hyperhive.coordinator.planning.recipes import recipe_of
 from hyperhive.coordinator.planning.script import is_script, read_script, split
 from hyperhive.coordinator.planning.study_file import read_file
-from hyperhive.coordinator.ranking import best_of
+from hyperhive.coordinator.report.writing import keep_report
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.coordinator.study import Study, require_networks
@@ -30,12 +32,27 @@ from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, load
 from hyperhive.model.data.sources.known import FOLDER
-from hyperhive.store.errors import StudyWithdrawn
 from hyperhive.store.store import Store
-from hyperhive.store.trials.terms import LENET5, SEARCH
+from hyperhive.store.trials.terms import LENET5
 
 WhenDone = Callable[[str, Result], None]
 """Gets the name of a study that has come to its end, and its result."""
+
+Beside = Callable[[Store, str, Callable[[str], None]], ContextManager[object]]
+"""Opens what runs beside a study: gets the store, the study's name, and what tells a sentence."""
+
+
+def no_page(store: Store, study: str, say: Callable[[str], None]) -> ContextManager[object]:
+    """Open nothing."""
+    return contextlib.nullcontext()
+
+
+def live_page(store: Store, study: str, say: Callable[[str], None]) -> ContextManager[object]:
+    """Open the live page, and say where it is."""
+    require_installed("starlette", "uvicorn")
+    from hyperhive.coordinator.views.dashboard_page import beside
+
+    return beside(store, study, say)
 
 
 _PLAN_FLAGS = (
@@ -44,10 +61,6 @@ _PLAN_FLAGS = (
 )
 _HASH_SHOWN = len("sha256:") + 12
 _RULES = ("target", "max_time", "patience")
-
-
-class NothingToFinish(InputError):
-    """No trial of the study has a result yet."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,7 @@ class StudyOptions:
     network: str | None
     refit: bool
     timeout: float | None
+    dashboard: bool
     models: Path
     when_done: WhenDone
 
@@ -92,6 +106,7 @@ def run(options: StudyOptions, connect: Connect, console: Screen) -> bool:
         shown = ShownSearch(
             *(plan, dataset, options.models, options.refit, options.timeout),
             when_done=options.when_done,
+            beside=live_page if options.dashboard else no_page,
         )
         return shown.run(uri, signals, console)
 
@@ -123,17 +138,7 @@ def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
     ``NothingToFinish``, and ``StudyWithdrawn`` for a study that was cancelled.
     """
     with StopSignals() as signals, connect() as uri, Store(uri) as store:
-        stored = store.study(options.name)
-        if stored.cancelled:
-            raise StudyWithdrawn(
-                f"study {stored.name} was cancelled, and cannot be finished any more"
-            )
-        found = store.trials.find(stored.name, SEARCH, in_short=True)
-        if stored.result is None and best_of(found) is None:
-            raise NothingToFinish(
-                f"study {stored.name} has no trial with a result yet: wait for the first one, or "
-                f"run `hyperhive study cancel {stored.name}`"
-            )
+        stored = finishable(store, options.name)
         study = Study.stored(stored.name, stored.spec)
         dataset = None
         if study.dataset_hash is not None:
@@ -233,6 +238,7 @@ class ShownSearch:
         check: called at every look; what it raises ends the run.
         resume: what is printed about going on, when the run was stopped.
         when_done: called at the end of a study that had not ended before.
+        beside: opens what is served while it runs.
     """
 
     plan: Plan
@@ -243,6 +249,7 @@ class ShownSearch:
     check: Callable[[], None] = lambda: None
     resume: str = "start the same study again and it goes on from here"
     when_done: WhenDone = lambda study, result: None
+    beside: Beside = no_page
 
     def run(self, uri: str, signals: StopSignals, console: Screen) -> bool:
         """Run the study to its end; return False if it was stopped before."""
@@ -265,13 +272,16 @@ class ShownSearch:
         """
         had_ended = store.study(study.name).result is not None
         tell(opening(study.name, store.address, study.plan.goal), to=console)
-        result, has_best = self._attempt(store, study, signals, console, finishes)
-        if result is None and has_best and not finishes and _is_to_finish(signals, console):
-            signals.forget()
-            result, _ = self._attempt(store, study, signals, console, finishes=True)
+        with self.beside(store, study.name, lambda line: tell(line, to=console)):
+            result, has_best = self._attempt(store, study, signals, console, finishes)
+            if result is None and has_best and not finishes and _is_to_finish(signals, console):
+                signals.forget()
+                result, _ = self._attempt(store, study, signals, console, finishes=True)
         if result is None:
             tell(f"stopped; {self.resume}", to=console)
             return False
+        written = keep_report(store, study.name, self.models / study.name)
+        result = replace(result, report=written)
         console.print(summary(result), soft_wrap=True)
         if not had_ended:
             self.when_done(study.name, result)

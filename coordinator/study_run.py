@@ -9,14 +9,15 @@ from typing import Any
 
 from hyperhive.common import files
 from hyperhive.common.errors import InputError, UsageError
-from hyperhive.common.values import number, numbers, sequence
-from hyperhive.common.wording import counted
+from hyperhive.common.values import number
 from hyperhive.coordinator.best_so_far import BestModelPublisher
+from hyperhive.coordinator.changes.extending import as_raised, with_more_trials
 from hyperhive.coordinator.model_maker import ModelMaker, NotAModel
 from hyperhive.coordinator.planning.plan import Plan
-from hyperhive.coordinator.ranking import best_of, finite_loss, why_nothing
+from hyperhive.coordinator.ranking import best_of, why_nothing
 from hyperhive.coordinator.results.repeated import Repeated, by_mean, finalists, repeated_of
 from hyperhive.coordinator.search import Search
+from hyperhive.coordinator.searching.outcome import drawn, no_result, pruned
 from hyperhive.coordinator.study import Study, differences
 from hyperhive.coordinator.views.study_state import Snapshot, Watch
 from hyperhive.coordinator.views.summary import Result
@@ -27,9 +28,7 @@ from hyperhive.store.blobs import BlobRef
 from hyperhive.store.errors import NotFound, StudyChanged, StudyExtended, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
-from hyperhive.store.trials.draft import NO_PRUNER
 from hyperhive.store.trials.terms import (
-    LENET5,
     SEARCH,
     TEACHER,
     THREE_TUNED_TID,
@@ -49,17 +48,17 @@ def open_study(store: Store, plan: Plan, dataset: Dataset | None) -> Study:
     A study may do more: with more trials or repeats, other rules that stop it, or further known
     configurations; that reopens it. Raises ``StudyChanged``, which says what differs, for any other
     change, ``StudyWithdrawn`` for a study that was cancelled, and, before the name is taken,
-    ``DatasetError`` for data that no trial could use.
+    ``DatasetError`` for data that no trial could use. The study that is returned has more trials
+    than the plan if somebody has raised its budget: see ``as_raised``.
     """
     study = Study.of(plan, dataset)
     store.ensure_indexes()
     if dataset is not None and not store.datasets.has(dataset.content_hash):
         store.datasets.publish(dataset.content_hash, dataset.pack(), dataset.card())
-    open_specified(store, study)
-    return study
+    return open_specified(store, study)
 
 
-def open_specified(store: Store, study: Study) -> None:
+def open_specified(store: Store, study: Study) -> Study:
     """Create a study, extend the one that is there, or find that it is the same; see above."""
     stored = store.studies.open(study.name, study.spec())
     if stored.cancelled:
@@ -68,16 +67,20 @@ def open_specified(store: Store, study: Study) -> None:
             f"delete {study.name}` to start it again"
         )
     before = Study.stored(study.name, stored.spec)  # what an earlier version wrote, as we write it
+    study = as_raised(study, stored)
     if before.spec() == study.spec():
-        return
+        return study
     if stored.result is not None and study.has_no_room_after(before):
         raise StudyChanged(
             f"study {study.name} has run its {before.plan.trials} trials: start it with more, for "
             "the configurations that are to be tried too"
         )
     if before.is_extended_by(study):
-        store.studies.extend(study.name, study.spec())
-        return
+        try:
+            store.studies.extend(study.name, study.spec(), stored.extended)
+        except StudyExtended:  # somebody else was faster
+            return open_specified(store, study)
+        return study
     lasting = differences(before.lasting(), study.lasting())
     differing = "; ".join(lasting or differences(before.spec(), study.spec()))
     raise StudyChanged(
@@ -114,27 +117,51 @@ class StudyRun:
         timeout: float | None = None,
     ) -> None:
         self._store = store
-        self._study = study
+        self._dataset = dataset
         self._folder = folder
         self._refit = refit
         self._watch = watch
-        self._search = Search(store, study, self._look, stop, timeout)
+        self._stop = stop
+        self._timeout = timeout
         self._extended: int | None = None
+        self._restarts: int | None = None
         self._teacher: Trial | None = None
         self._may_mirror = dataset is not None and dataset.may_mirror
-        self._maker: ModelMaker | None = None
-        if dataset is not None:
-            self._maker = ModelMaker(store, study, dataset, folder, self._search.persist)
-            self._publisher = BestModelPublisher(store, self._maker.card_so_far)
+        self._begin(study)
 
-    def run(self) -> Result:
+    def _begin(self, study: Study) -> None:
+        """Know nothing but the study: the store has the rest."""
+        self._study = study
+        self._search = Search(self._store, study, self._look, self._stop, self._timeout)
+        self._maker: ModelMaker | None = None
+        if self._dataset is not None:
+            how = (self._store, study, self._dataset, self._folder, self._search.persist)
+            self._maker = ModelMaker(*how)
+            self._publisher = BestModelPublisher(self._store, self._maker.card_so_far)
+
+    def run(self, goes_on: bool = True) -> Result:
         """Run the study to its end and write what it found: a model, if its objective makes one.
 
-        A study that has ended before is not tested again: its weights are written as they were.
-        Raises ``Interrupted`` when stopped, ``NoWorker`` after ``timeout`` seconds without one,
-        ``StudyFailed`` if no trial gave a result, or none the model that its objective makes,
-        ``StudyExtended`` if the study was started again with more, ``StoreError``.
+        A study that has ended before is not tested again: its weights are written as they were. If
+        it is given more trials meanwhile, it ``goes_on`` with them. Raises ``Interrupted`` when
+        stopped, ``NoWorker`` after ``timeout`` seconds without one, ``StudyFailed`` if no trial
+        gave a result, or none the model that its objective makes, ``StudyExtended`` if the study
+        was started again with more, or has more and must not go on, ``StoreError``.
         """
+        while True:
+            try:
+                return self._run()
+            except StudyExtended:
+                if not goes_on:
+                    raise
+                self._take_more_trials()
+
+    def _take_more_trials(self) -> None:
+        """Begin anew with the trials that the study was given; raises ``StudyExtended``."""
+        stored = self._search.persist(lambda: self._store.study(self._study.name))
+        self._begin(with_more_trials(self._study, self._restarts, stored))
+
+    def _run(self) -> Result:
         concluded = self._concluded()
         if concluded is None:
             self._plan_refit()
@@ -146,7 +173,7 @@ class StudyRun:
             return concluded
         winner = self._winner(repeated[0].trial) if repeated else best_of(trials)
         if winner is None:
-            raise StudyFailed(self._no_result(trials))
+            raise StudyFailed(no_result(self._study.plan, trials))
         return self._ended(winner, trials, repeated)
 
     def _teach(self) -> None:
@@ -197,8 +224,8 @@ class StudyRun:
             untuned_accuracy=accuracies.get(UNTUNED_TID),
             usual_accuracy=accuracies.get(USUAL_TID),
             tuned_accuracy=accuracies.get(THREE_TUNED_TID),
-            drawn=self._drawn(trials),
-            pruned=self._pruned(trials),
+            drawn=drawn(self._study.plan, trials),
+            pruned=pruned(self._study.plan, trials),
             finish_reason=self._search.finish_reason,
             repeated=repeated,
             teacher=self._teacher,
@@ -216,20 +243,11 @@ class StudyRun:
                 ) from reason
             return self._end_without_model(ended, source, str(reason), len(trials))
         self._maker.write(model.packed, model.card)
-        ended = dataclasses.replace(ended, card=model.card, folder=self._folder)
+        answers = self._maker.answers(model)
+        ended = dataclasses.replace(ended, card=model.card, folder=self._folder, answers=answers)
         self._conclude(ended, model.weights, len(trials))
         # Last: if drawing fails, the study is concluded and its one test is done.
         return dataclasses.replace(ended, picture=self._maker.draw(trials, ended, model))
-
-    def _no_result(self, trials: list[Trial]) -> str:
-        name, more = self._study.name, 2 * self._study.plan.trials
-        are = "is" if len(trials) == 1 else "are"
-        return (
-            f"study {name} has no result: {why_nothing(trials)}; its "
-            f"{counted(len(trials), 'trial')} {are} not run again: start it with more trials "
-            f"(`--trials {more}`, in Python `trials={more}`), under another name (`--name`, "
-            f"`name=`), or after `hyperhive study delete {name}`"
-        )
 
     def _look(self, snapshot: Snapshot) -> None:
         if self._maker is not None:
@@ -287,6 +305,7 @@ class StudyRun:
             "winner": ended.winner.tid,
             "card": ended.card and ended.card.to_json(),
             "weights": weights and weights.as_document(),
+            "answers": ended.answers,
             "untuned_accuracy": ended.untuned_accuracy,
             "usual_accuracy": ended.usual_accuracy,
             "tuned_accuracy": ended.tuned_accuracy,
@@ -300,33 +319,6 @@ class StudyRun:
         conclude, name = self._store.studies.conclude, self._study.name
         self._search.persist(lambda: conclude(name, result, kept, self._extended))
 
-    def _drawn(self, trials: list[Trial]) -> str | None:
-        """Return a sentence if every trial was drawn at random, though an algorithm was chosen."""
-        plan = self._study.plan
-        finished = sum(finite_loss(trial) is not None for trial in trials)
-        # The last suggestion knew no more than all others.
-        if plan.algorithm == "random" or min(finished, len(trials) - 1) >= plan.startup:
-            return None
-        return (
-            f"all trials at random: {plan.algorithm} begins when {plan.startup} have finished "
-            f"(startup), and this study ended with {finished}"
-        )
-
-    def _pruned(self, trials: list[Trial]) -> str | None:
-        """Return how many were ended early or, if none was, why that cannot be; None unasked."""
-        pruned, plan = sum(trial.pruned for trial in trials), self._study.plan
-        if pruned:
-            return f"{pruned} of {len(trials)} trials ended early ({plan.pruner})"
-        if plan.pruner == NO_PRUNER:
-            return None
-        if any(trial.rungs for trial in trials):
-            return "none"
-        reported = {name for trial in trials for name in _reported(trial)}
-        if not reported or plan.metric in reported:
-            return f"none: no trial reported its {plan.metric} at a point of comparison"
-        names = ", ".join(sorted(reported))
-        return f"none: the trials report {names}, and not {plan.metric}, which is compared"
-
     def _concluded(self) -> Result | None:
         """Return the result of a study that has ended, its model written; None if it has not.
 
@@ -339,7 +331,7 @@ class StudyRun:
             return self._write_again(stored, stored.result)
         if Study.stored(stored.name, stored.spec).spec() != self._study.spec():
             raise StudyExtended(stored.name)
-        self._extended = stored.extended
+        self._extended, self._restarts = stored.extended, stored.restarts
         self._search.expect(stored.extended)
         return None
 
@@ -362,8 +354,8 @@ class StudyRun:
             untuned_accuracy=number(result["untuned_accuracy"]),
             usual_accuracy=number(result.get("usual_accuracy")),  # an earlier version had none
             tuned_accuracy=number(result.get("tuned_accuracy")),
-            drawn=self._drawn(trials),
-            pruned=self._pruned(trials),
+            drawn=drawn(self._study.plan, trials),
+            pruned=pruned(self._study.plan, trials),
             card=card,
             folder=self._folder if card else None,
             finish_reason=stored.finish_reason,
@@ -382,11 +374,3 @@ class StudyRun:
         if self._maker is None:  # only somebody who wrote into the store makes this happen
             raise UsageError(f"study {self._study.name} has a model, but no data set")
         return self._maker
-
-
-def _reported(trial: Trial) -> set[str]:
-    """Return the names of what a function reported last; LeNet-5 reports all that it has."""
-    if trial.objective == LENET5:
-        return set()
-    last = sequence(trial.result.get("history"))[-1:]
-    return {name for entry in last for name in numbers(entry)} - {"step"}

@@ -192,9 +192,10 @@ END
   refuse "$python finds no torch: pass a CUDA 10.2 build with --torch WHEEL; docs/jetson.md says where to get one"
 
 say "hyperhive: $package"
-# httpx is for network cameras. The extra "camera" would bring an OpenCV too.
+# httpx is for network cameras, the other two are for predict-cam's page. The extra "camera" would
+# bring an OpenCV too.
 pip install --quiet --no-compile --constraint "$venv/constraints.txt" --constraint "$venv/tested.txt" \
-  "$package" httpx
+  "$package" httpx starlette uvicorn
 
 # -- check -----------------------------------------------------------------------------------------
 

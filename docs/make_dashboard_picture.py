@@ -1,6 +1,8 @@
-"""Makes docs/dashboard.png: the dashboard of a study of scikit-learn's digits while it runs.
+"""Makes docs/dashboard*.png: the live page of a study of scikit-learn's digits while it runs.
 
     python docs/make_dashboard_picture.py
+
+They are light and dark, of a wide window and of a phone.
 
 It runs a real coordinator, a worker with two slots, and Chromium, which must be installed.
 """
@@ -11,7 +13,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,40 +25,42 @@ from typing import Any, Iterator
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from support.browser import CHROMIUM, browsing
+from support.home import until
+
 from hyperhive.store.server.embedded import embedded_server
 
 ROOT = Path(__file__).resolve().parents[1]
-PICTURE = ROOT / "docs" / "dashboard.png"
 TRIALS, ENOUGH, SLOTS = 40, 24, 2
 STUDY = ("coordinator", "--dataset", "digits", "--trials", str(TRIALS))
-FLAGS = "--headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=3000"
+WINDOWS = {"": (1366, 768), "-phone": (390, 844)}
+"""What is added to the name of a picture, by the size of its window in CSS pixels."""
 
 
 def main() -> None:
-    """Run a study, and save a picture of its dashboard once enough trials have ended."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
+    """Run a study, and save pictures of its page once enough trials have ended."""
+    if CHROMIUM is None:
         raise SystemExit("Chromium is not installed: this script needs it")
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as opened:
         uri = opened.enter_context(embedded_server(Path(folder) / "mongo"))
         work = Path(folder)
         opened.enter_context(running(work, uri, *STUDY))
         opened.enter_context(running(work, uri, "worker", "--slots", str(SLOTS)))
-        log = opened.enter_context(running(work, uri, "dashboard", "--port", "0"))
-        url = address(log)
+        url = address(opened.enter_context(running(work, uri, "dashboard", "--port", "0")))
+        browser = opened.enter_context(browsing(url, work / "browser"))
         while not is_worth_a_picture(url):
             time.sleep(0.5)
-        target = work / "dashboard.png"
-        subprocess.run(
-            [
-                *(chromium, *FLAGS.split(), "--user-data-dir={}".format(work / "browser")),
-                *("--window-size=1200,710", f"--screenshot={target}", url),
-            ],
-            stderr=subprocess.DEVNULL,
-            check=True,
-        )
-        with Image.open(target) as picture:
-            picture.convert("RGB").quantize(64).save(PICTURE, optimize=True)
+        for name, (width, height) in WINDOWS.items():
+            for theme in ("", "-dark"):
+                browser.look(width, height, dark=bool(theme), is_phone=bool(name))
+                until(lambda: browser.count("#running .spark path.now"), "a curve")
+                time.sleep(2.0)  # the figures below are drawn one after the other
+                picture = work / "picture.png"
+                browser.screenshot(picture)
+                with Image.open(picture) as taken:
+                    small = taken.convert("RGB").quantize(64)
+                    small.save(ROOT / "docs" / f"dashboard{name}{theme}.png", optimize=True)
 
 
 @contextlib.contextmanager
@@ -93,9 +96,9 @@ def is_worth_a_picture(url: str) -> bool:
     """Return whether enough trials have ended, and each worker has trained an epoch of its own."""
     with urllib.request.urlopen(url + "fleet.json") as answer:  # noqa: S310 - our own server
         fleet: dict[str, Any] = json.load(answer)["fleet"] or {}
-    study, workers = fleet.get("study") or {}, fleet.get("workers", [])
-    is_training = [": epoch" in worker["does"] for worker in workers]
-    return study.get("ended", 0) >= ENOUGH and len(is_training) == SLOTS and all(is_training)
+    ended = [study["ended"] for study in fleet.get("studies", [])]
+    is_training = [": epoch" in worker["does"] for worker in fleet.get("workers", [])]
+    return ended[:1] >= [ENOUGH] and len(is_training) == SLOTS and all(is_training)
 
 
 if __name__ == "__main__":

@@ -61,9 +61,15 @@ _COMMANDS = [
         "Show the studies and workers on a live web page, until Ctrl-C.",
     ),
     (
+        "report",
+        "hyperhive.coordinator.cli.results:report",
+        "Write a report of a study: one HTML file with all figures, to keep, to print and to mail.",
+    ),
+    (
         "study",
         "hyperhive.coordinator.cli.study:study_app",
-        "Have a study try more, end it, delete it, or bring its results out and in.",
+        "Have a study try more, end it, note something on it, delete it, or bring its results out "
+        "and in.",
     ),
     (
         "dataset",

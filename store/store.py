@@ -18,6 +18,7 @@ from hyperhive.store.benchmarks import Benchmarks
 from hyperhive.store.blobs import BlobRef, Blobs
 from hyperhive.store.datasets import Datasets
 from hyperhive.store.errors import NotAllowed, NotFound
+from hyperhive.store.notes import Note, Notes
 from hyperhive.store.orders import Orders
 from hyperhive.store.server.address import DEFAULT_DATABASE, place
 from hyperhive.store.server.client import (
@@ -45,7 +46,7 @@ _GOODBYE_S = 0.5
 
 
 class Store:
-    """A hyperhive database: trials, studies, workers, orders, devices, files, code, users.
+    """A hyperhive database: trials, studies, notes, workers, orders, devices, files, code, users.
 
     Use it as a context manager, or call ``close``. Every method of its parts may raise a
     ``StoreError``: ``StoreUnavailable`` if the server does not answer in time, ``LoginRefused`` or
@@ -71,6 +72,7 @@ class Store:
         self.studies = Studies(self.database, self.guard)
         self.workers = Workers(self.database, self.guard)
         self.orders = Orders(self.database, self.guard)
+        self.notes = Notes(self.database, self.guard)
         self.benchmarks = Benchmarks(self.database, self.guard)
         self.blobs = Blobs(self.database, self.guard)
         self.datasets = Datasets(self.database, self.guard, self.blobs)
@@ -104,6 +106,7 @@ class Store:
     def _make_indexes(self) -> None:
         self.queue.ensure_indexes()
         self.workers.ensure_indexes()
+        self.notes.ensure_indexes()
         self.blobs.ensure_indexes()
         with self.guard(), contextlib.suppress(DuplicateKeyError):  # it exists already
             self._meta.insert_one({"_id": _IDENTITY, "value": uuid.uuid4().hex})
@@ -190,6 +193,15 @@ class Store:
         self.sweep()  # trials of dead workers: perhaps no coordinator is left to sweep them
         return asked
 
+    def cancel_trial(self, study: str, tid: int) -> bool:
+        """End a trial of a search without a result, as ``cancel_study`` ends all of a study's.
+
+        Returns False if it has ended, was asked before, or is not there. Safe to repeat.
+        """
+        asked = self.queue.cancel(study, tid)
+        self.sweep()
+        return asked
+
     def sweep(self) -> int:
         """End the trials that would wait without an end; return how many ended.
 
@@ -208,13 +220,14 @@ class Store:
         return ended
 
     def delete_study(self, name: str) -> None:
-        """Delete a study, its trials, their weights and artifacts; safe to repeat.
+        """Delete a study, its trials, their weights and artifacts, and its notes; safe to repeat.
 
         The data set stays, since other studies may use it. The study's document is deleted after
         its trials, so a deletion that was interrupted can be repeated; files that it left behind
         are collected as orphans.
         """
         files = self.queue.delete_all(name)
+        self.delete_notes(name)
         self.studies.delete(name)  # before the weights: it refers to those of its model
         for file_id in files:
             self._delete_orphan(file_id)
@@ -227,6 +240,18 @@ class Store:
         """
         old = self.blobs.uploads_older_than(older_than)
         return sum(map(self._delete_orphan, self._not_referred_to(old)))
+
+    def notes_of(self, study: str) -> list[Note]:
+        """Return a study's notes, oldest first; none if the roles here are older than notes."""
+        try:
+            return self.notes.of(study)
+        except NotAllowed:
+            return []
+
+    def delete_notes(self, study: str) -> None:
+        """Delete the notes of a study; safe to repeat."""
+        with contextlib.suppress(NotAllowed):  # the roles are older than notes: there are none
+            self.notes.delete_all(study)
 
     def forget_orders(self) -> None:
         """Delete the orders for single workers whose records are gone: no worker comes back."""

@@ -36,7 +36,9 @@ class StoredStudy:
     ``result`` is None until the study has ended with one. ``best`` is the model of its best trial
     so far, with ``card`` and ``weights`` as in a result, or None. ``finishing`` tells whether
     somebody asked it to end with the trials that it has, ``finish_reason`` why, ``refits`` whether
-    its winner is to be refitted. ``extended`` is how often its specification was replaced.
+    its winner is to be refitted. ``extended`` is how often its specification was changed, and
+    ``raised`` how often by ``raise_budget``; ``raised_from`` is the budget before that, None if it
+    is the one with which the study was started last.
     """
 
     name: str
@@ -48,6 +50,13 @@ class StoredStudy:
     finish_reason: str | None
     refits: bool
     extended: int
+    raised: int
+    raised_from: int | None
+
+    @property
+    def restarts(self) -> int:
+        """How often it was extended by starting it again, and not by ``raise_budget``."""
+        return self.extended - self.raised
 
     def require(self, extended: int | None) -> None:
         """Raise ``StudyExtended`` unless it was extended so often; None for any number."""
@@ -154,11 +163,28 @@ class Studies:
             documents = self._studies.find({} if name is None else {"_id": name}, fields)
             return [_summary(document) for document in documents.sort("created")]
 
-    def extend(self, name: str, spec: Mapping[str, Any]) -> None:
-        """Replace a study's specification and reopen it: its budget grew. Raises ``NotFound``."""
-        reopened = {"result": None, "finishing": False, "finish_reason": None, "decided": None}
-        fields = {"spec": dict(spec), **reopened}
-        self._update(name, {"$set": fields, "$inc": {"extended": 1}})
+    def extend(self, name: str, spec: Mapping[str, Any], extended: int | None = None) -> None:
+        """Replace a study's specification and reopen it: its budget grew. Raises ``NotFound``.
+
+        With ``extended``, raises ``StudyExtended`` if that is another number by now.
+        """
+        forgotten = dict.fromkeys(("result", "finish_reason", "decided", "raised_from"))
+        fields = {"spec": dict(spec), "finishing": False, **forgotten}
+        self._update(name, {"$set": fields, "$inc": {"extended": 1}}, extended)
+
+    def raise_budget(self, name: str, trials: int) -> bool:
+        """Give a study more trials while it goes on; return whether this did.
+
+        It did not if the study has so many, does not exist, has ended, is to end, or was cancelled.
+        It can be repeated.
+        """
+        goes_on = {"result": None, "cancelled": False, "finishing": {"$ne": True}}
+        rise = {n: {"$add": [{"$ifNull": [f"${n}", 0]}, 1]} for n in ("extended", "raised")}
+        before = {"$ifNull": ["$raised_from", "$spec.trials"]}
+        fields = {"spec.trials": trials, "decided": None, "raised_from": before, **rise}
+        which = {"_id": name, **goes_on, "spec.trials": {"$lt": trials}}
+        with self._guard():
+            return bool(self._studies.update_one(which, [{"$set": fields}]).modified_count)
 
     def plan_refit(self, name: str, refits: bool) -> None:
         """Note whether the study's winner is to be refitted. Raises ``NotFound``."""
@@ -285,6 +311,8 @@ def _from_document(document: Mapping[str, Any]) -> StoredStudy:
         finish_reason=text(document.get("finish_reason")),
         refits=document.get("refits") is not False,  # missing until a coordinator runs it
         extended=whole(document.get("extended"), 0),  # missing until it is extended
+        raised=whole(document.get("raised"), 0),
+        raised_from=whole(document.get("raised_from"), 0) or None,
     )
 
 

@@ -1,1 +1,1 @@
-"""Serving pages to browsers."""
+"""Serving sites to browsers."""

@@ -247,7 +247,7 @@ class Asker:
             self._store, study, None, Path(), refit=False, watch=_require_server, stop=nobody
         )
         try:
-            run.run()
+            run.run(goes_on=False)
         except StudyFailed:  # there is no best trial, and the failed ones say why
             return
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from hyperhive.common.errors import UsageError
+from hyperhive.common.wording import in_words
 from hyperhive.coordinator.api.connection import patiently
 from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.searching.teaching import as_taught
@@ -32,3 +33,10 @@ def enqueue(store: Store, name: str, config: Mapping[str, Any]) -> tuple[int, bo
     trials = SearchTrials(store, study)
     patiently(trials.load)
     return patiently(lambda: trials.enqueue(config))
+
+
+def told(store: Store, name: str, config: Mapping[str, Any]) -> str:
+    """Do what ``enqueue`` does, and return in a sentence which trial has the configuration."""
+    number, is_new = enqueue(store, name, config)
+    what = "is" if is_new else "has this configuration already:"
+    return f"study {name}, trial {number} {what} {in_words(config)}"

@@ -18,6 +18,7 @@ from hyperhive.coordinator.api.study import Study
 from hyperhive.coordinator.api.trial import StudyTrial
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.stop_rules import end_of
+from hyperhive.coordinator.report.writing import keep_report
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.study import Study as PlannedStudy
 from hyperhive.coordinator.study_run import StudyRun, open_study
@@ -169,7 +170,8 @@ def _search(
             raise KeyboardInterrupt(how) from None
         tell(f"stopped; {how}", to=console)
         raise KeyboardInterrupt from None
-    watching.end(result)
+    report = keep_report(study.store, plan.name, folder)
+    watching.end(replace(result, report=report))
 
 
 def _has_ended(study: Study, planned: PlannedStudy) -> bool:

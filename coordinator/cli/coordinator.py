@@ -101,6 +101,11 @@ TIMEOUT = typer.Option(
     help="End after this many seconds without a worker that runs a trial or could take one. "
     "[wait forever]",
 )
+DASHBOARD = typer.Option(
+    False,
+    "--dashboard",
+    help="Serve the live page while the study runs, on this machine only.",
+)
 MODELS = typer.Option(Path("models"), help="The best model is written to MODELS/STUDY/.")
 
 
@@ -130,6 +135,7 @@ def coordinator(
     network: Optional[str] = NETWORK,
     refit: bool = REFIT,
     timeout: Optional[float] = TIMEOUT,
+    dashboard: bool = DASHBOARD,
     models: Path = MODELS,
     when_done: Optional[str] = WHEN_DONE,
     mongo: Optional[str] = MONGO,

@@ -19,8 +19,14 @@ SECRET = typer.Option(
     None,
     envvar="HYPERHIVE_DASHBOARD_SECRET",
     show_envvar=True,
-    help="A part of the page's address, at least 16 letters or digits; beyond 127.0.0.1 a new one "
+    help="The key in the page's address, at least 16 letters or digits; beyond 127.0.0.1 a new one "
     "is made at each start. Prefer the variable: it keeps it out of the process list.",
+)
+
+ALLOW_ACTIONS = typer.Option(
+    False,
+    "--allow-actions",
+    help="Offer on the page what the commands can change: needs a coordinator's login.",
 )
 
 
@@ -29,16 +35,18 @@ def dashboard(
     host: str = HOST,
     port: int = PORT,
     secret: Optional[str] = SECRET,
+    allow_actions: bool = ALLOW_ACTIONS,
     mongo: Optional[str] = MONGO,
     mongod: Optional[str] = MONGOD,
 ) -> None:
     """Show the studies and workers on a live web page, until Ctrl-C.
 
     It only reads, so a viewer's login is enough. Anyone who has the address sees everything on the
-    page, and can change nothing. Beyond this machine it is served over HTTP: use it in a network
-    you trust.
+    page, and can change nothing. With --allow-actions, anyone who has it can cancel, finish and
+    extend studies, pause devices and write notes, each after a question. Beyond this machine it is
+    served over HTTP: use it in a network you trust.
     """
     from hyperhive.coordinator.views import dashboard_page
 
-    options = dashboard_page.DashboardOptions(study, host, port, secret)
+    options = dashboard_page.DashboardOptions(study, host, port, secret, allow_actions)
     dashboard_page.serve(options, functools.partial(server, mongo, mongod), tell)

@@ -1,4 +1,4 @@
-"""The commands ``hyperhive study export``, ``import`` and ``compare``."""
+"""The commands ``hyperhive report``, ``hyperhive study export``, ``import`` and ``compare``."""
 
 from pathlib import Path
 from typing import List, Optional
@@ -19,6 +19,16 @@ JSON = typer.Option(
     "--json",
     metavar="FILE",
     help="Write the study so that `hyperhive study import` makes it anew; - is standard output.",
+)
+REPORTED = typer.Argument(
+    help="The names of one study or more, as `hyperhive status` shows them.", metavar="STUDY ..."
+)
+OUTPUT = typer.Option(
+    None,
+    "--output",
+    "-o",
+    metavar="FILE",
+    help="Where to write it; - is standard output. [STUDY-report.html here]",
 )
 NAME = typer.Option(None, "--name", metavar="OTHER", help="A name for the study here. [its own]")
 
@@ -59,11 +69,12 @@ def import_(
     mongo: Optional[str] = MONGO,
     mongod: Optional[str] = MONGOD,
 ) -> None:
-    """Make a study of an exported one, with its trials that have ended.
+    """Make a study of an exported one, with its trials that have ended and its notes.
 
     Run it again if it was interrupted: it goes on. A coordinator with the same specification then
     goes on with the study.
     """
+    from hyperhive.coordinator.changes import noting
     from hyperhive.coordinator.results.ended import add
     from hyperhive.coordinator.results.exported import read, told
     from hyperhive.store.store import Store
@@ -71,6 +82,7 @@ def import_(
     exported = read(file, name)
     with server(mongo, mongod, begins=True) as uri, Store(uri) as store:
         added = add(store, exported.study, exported.trials)
+        noting.bring(store, exported.study.name, exported.notes)
     tell(f"study {exported.study.name}: {told(exported, added)}")
 
 
@@ -84,3 +96,33 @@ def compare(
 
     with server(mongo, mongod) as uri, Store(uri) as store:
         console.print(report(compared(store, studies)))
+
+
+def report(
+    studies: List[str] = REPORTED,
+    output: Optional[Path] = OUTPUT,
+    mongo: Optional[str] = MONGO,
+    mongod: Optional[str] = MONGOD,
+) -> None:
+    """Write a report of a study: one HTML file with all figures, to keep, to print and to mail.
+
+    It needs no network and no server to be read. Several studies are laid side by side. STUDY may
+    also be the exp_key of an experiment of hyperopt's.
+    """
+    from hyperhive.common import files
+    from hyperhive.coordinator.report.writing import report as report_of
+    from hyperhive.coordinator.report.writing import usual_file
+    from hyperhive.coordinator.results.export import require_target
+    from hyperhive.store.store import Store
+
+    path = output or usual_file(studies)
+    is_output = str(path) == "-"
+    if not is_output:
+        require_target(path)
+    with server(mongo, mongod) as uri, Store(uri) as store:
+        data = report_of(store, studies)
+    if is_output:
+        typer.echo(data, nl=False)
+        return
+    files.write(path, data)
+    tell(f"report written: {path}")

@@ -8,6 +8,7 @@ from typing import Optional
 import typer
 
 from hyperhive.common.console import console, tell
+from hyperhive.common.errors import UsageError
 from hyperhive.common.streams import log_handler
 from hyperhive.coordinator.cli.artifacts import artifacts
 from hyperhive.coordinator.cli.coordinator import MODELS, TIMEOUT
@@ -18,10 +19,22 @@ from hyperhive.store.cli import MONGO, MONGOD, STUDY, server
 
 study_app = typer.Typer(
     no_args_is_help=True,
-    help="Have a study try more, end it, delete it, or bring its results out and in.",
+    help="Have a study try more, end it, note something on it, delete it, or bring its results out "
+    "and in.",
 )
 NAME = typer.Argument(
     help="The name of the study, or the exp_key of hyperopt's fmin, as `hyperhive status` shows it."
+)
+CANCELLED = typer.Option(
+    None, "--trial", min=0, metavar="N", help="Only this trial, by its number. [the whole study]"
+)
+TRIALS = typer.Option(..., "--trials", min=1, metavar="N", help="How many it is to run in all.")
+TEXT = typer.Argument(None, metavar="TEXT", help="The note, of at most 2,000 characters.")
+NOTED = typer.Option(
+    None, "--trial", min=0, metavar="N", help="The trial that it is about. [the whole study]"
+)
+REMOVE = typer.Option(
+    None, "--remove", metavar="ID", help="Remove the note with this id, which the list shows."
 )
 REFIT = typer.Option(
     None,
@@ -55,27 +68,79 @@ def finish(
 
 
 @study_app.command()
-def cancel(name: str = NAME, mongo: Optional[str] = MONGO, mongod: Optional[str] = MONGOD) -> None:
+def cancel(
+    name: str = NAME,
+    trial: Optional[int] = CANCELLED,
+    mongo: Optional[str] = MONGO,
+    mongod: Optional[str] = MONGOD,
+) -> None:
     """End a study now, even while it runs: its coordinator ends, its workers go on with others.
 
     Its results and its best model so far stay in the store. It gets no refit and no test:
     `hyperhive study finish` ends it with both. NAME may also be the exp_key of an experiment of
     hyperopt's: its waiting jobs end, and its fmin returns once those that run have ended.
+
+    With --trial only that trial of the search ends, without a result. It counts as one of the
+    study's trials, and the study goes on.
     """
+    from hyperhive.coordinator.api.connection import patiently
+    from hyperhive.coordinator.changes import ending
     from hyperhive.store.store import Store
 
     with server(mongo, mongod) as uri, Store(uri) as store:
-        if store.is_experiment(name):
-            from hyperhive.coordinator import experiment
+        if trial is None:
+            tell(ending.cancel(store, name))
+        else:
+            tell(patiently(functools.partial(ending.cancel_trial, store, name, trial)))
 
-            tell(experiment.cancel(store, name))
-            return
-        study = store.study(name)
-        if study.result is not None:
-            tell(f"study {name} has ended already")
-            return
-        count = store.cancel_study(name)
-    tell(f"study {name} cancelled, {count} trials with it")
+
+@study_app.command()
+def extend(
+    name: str = STUDY,
+    trials: int = TRIALS,
+    mongo: Optional[str] = MONGO,
+    mongod: Optional[str] = MONGOD,
+) -> None:
+    """Have a study that goes on run more trials.
+
+    The coordinator that runs it takes them up within seconds, and also one that is started again
+    with the command that it had. A study that has ended goes on when `hyperhive coordinator` is
+    started with more --trials.
+    """
+    from hyperhive.coordinator.api.connection import patiently
+    from hyperhive.coordinator.changes import extending
+    from hyperhive.store.store import Store
+
+    with server(mongo, mongod) as uri, Store(uri) as store:
+        tell(patiently(functools.partial(extending.extend, store, name, trials)))
+
+
+@study_app.command()
+def note(
+    name: str = NAME,
+    text: Optional[str] = TEXT,
+    trial: Optional[int] = NOTED,
+    remove: Optional[str] = REMOVE,
+    mongo: Optional[str] = MONGO,
+    mongod: Optional[str] = MONGOD,
+) -> None:
+    """Keep a note on a study, or on a trial of it; without TEXT, list its notes.
+
+    A note has its writer's name and the server's time. Everybody who can see the study can read it.
+    It is deleted with the study, and is in `hyperhive study export --json`.
+    """
+    if text is not None and remove is not None:
+        raise UsageError("give either TEXT or --remove")
+    from hyperhive.coordinator.changes import noting
+    from hyperhive.store.store import Store
+
+    with server(mongo, mongod) as uri, Store(uri) as store:
+        if text is not None:
+            tell(noting.write(store, name, text, trial))
+        elif remove is not None:
+            tell(noting.remove(store, name, remove))
+        else:
+            typer.echo("\n".join(noting.lines(store, name, trial)))
 
 
 @study_app.command()

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Mapping
@@ -63,6 +64,7 @@ def as_json(store: Store, study: str) -> bytes:
         "study": study,
         "spec": stored.spec,
         "created": summary.created,
+        "notes": [{**note, "at": iso(note["at"])} for note in map(asdict, store.notes_of(study))],
         "trials": [],
     }
     begin, end = json.dumps(_plain(contents), indent=1).rsplit("]", 1)

@@ -22,6 +22,7 @@ from hyperhive.coordinator.spaces.search_space import parameters
 from hyperhive.coordinator.study import Study
 from hyperhive.store.encoding import LARGEST_RESULT, encoded
 from hyperhive.store.errors import Unstorable
+from hyperhive.store.notes import MOST_NOTES, NOTE_ID, Note
 from hyperhive.store.trials.terms import PURPOSES, REFIT, TEACHER, ErrorKind, Status
 
 LARGEST_FILE = 100 << 20
@@ -44,6 +45,7 @@ class ExportedStudy:
 
     study: Study
     trials: list[EndedTrial]
+    notes: list[Note]
     unfinished: int
     refits: int
 
@@ -111,7 +113,13 @@ def _exported(contents: Any, name: str | None) -> ExportedStudy:
     for i, trial in read:
         trial.require_storable(f"trials[{i}]")
     trials = [trial for _, trial in read if trial.purpose not in (REFIT, TEACHER)]
-    return ExportedStudy(study, trials, len(entries) - len(ended), len(ended) - len(trials))
+    return ExportedStudy(
+        study,
+        trials,
+        _notes(contents.get("notes", [])),
+        len(entries) - len(ended),
+        len(ended) - len(trials),
+    )
 
 
 def _study(name: Any, spec: Mapping[str, Any]) -> Study:
@@ -143,6 +151,26 @@ def _entry(entry: Any, where: str) -> dict[str, Any]:
     for label, value in vals.items():
         _require(is_number(value), f"{where}.vals.{label} must be a number")
     return {**entry, "config": _object(entry, "config", where)}
+
+
+def _notes(entries: Any) -> list[Note]:
+    """Return the notes; a file of an earlier version has none."""
+    _require(isinstance(entries, list) and len(entries) <= MOST_NOTES, "notes must be a list")
+    notes = []
+    for i, entry in enumerate(entries):
+        where = f"notes[{i}]"
+        _require(isinstance(entry, dict), f"{where} must be an object")
+        note_id, trial, at = entry.get("id"), entry.get("trial"), _time(entry, "at", where)
+        is_id = isinstance(note_id, str) and NOTE_ID.fullmatch(note_id) is not None
+        _require(is_id, f"{where}.id must be 8 to 32 letters or digits")
+        is_trial = trial is None or (type(trial) is int and 0 <= trial < 2**53)
+        _require(is_trial, f"{where}.trial must be a whole number, 0 or more, or null")
+        for key in ("text", "by"):
+            _require(isinstance(entry.get(key), str), f"{where}.{key} must be text")
+        _require(at is not None, f"{where}.at is missing")
+        if at is not None:
+            notes.append(Note(str(note_id), trial, entry["text"], entry["by"], at))
+    return notes
 
 
 def _ended(entry: Mapping[str, Any], labels: list[str], where: str) -> EndedTrial:

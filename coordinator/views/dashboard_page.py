@@ -1,33 +1,44 @@
-"""The command ``hyperhive dashboard``: the page that shows what ``dashboard`` reads, served."""
+"""Serves the live page: ``hyperhive dashboard``, and ``hyperhive coordinator --dashboard``."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Callable, ContextManager
+from typing import Callable, ContextManager, Iterator, Sequence
+from urllib.parse import urlencode
+
+from starlette.routing import BaseRoute
 
 from hyperhive.common.errors import UsageError
 from hyperhive.common.signals import StopSignals
-from hyperhive.coordinator.views.dashboard import Dashboard
+from hyperhive.coordinator.changes.actions import Actions, require_right
+from hyperhive.coordinator.live.answers import Answers
+from hyperhive.coordinator.live.page import LivePage
+from hyperhive.coordinator.live.readings import Readings
+from hyperhive.coordinator.views.best_model import BestModels
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.store.errors import StoreUnavailable
 from hyperhive.store.store import Store
-from hyperhive.web.server import PageServer, Viewer, files
+from hyperhive.web.site import Site
 
 _SECRET = re.compile(r"[A-Za-z0-9_.~-]{16,200}")
-_TIMEOUT_S = 5.0
+PORT = 8765
+TIMEOUT_S = 5.0
+"""Seconds that a question to the store may take: people wait for it."""
 
 
 @dataclass(frozen=True)
 class DashboardOptions:
-    """The options of ``hyperhive dashboard``.
+    """What is served, and where.
 
     Args:
         study: the one to show; None for all.
         host: the address to serve the page on.
         port: 0 for any that is free.
-        secret: a part of the page's address; None for none on 127.0.0.1, and a new one elsewhere.
+        secret: the key in the page's address; None for none on 127.0.0.1, and a new one elsewhere.
+        allow_actions: whether the page may change anything, with a coordinator's login.
 
     Raises ``UsageError`` for a secret that is too short or does not fit into an address.
     """
@@ -36,6 +47,7 @@ class DashboardOptions:
     host: str
     port: int
     secret: str | None
+    allow_actions: bool = False
 
     def __post_init__(self) -> None:
         if self.secret is not None and _SECRET.fullmatch(self.secret) is None:
@@ -57,26 +69,66 @@ def serve(
         connect: opens the server of the store and gives its URI.
         tell: prints a sentence.
     """
-    with StopSignals() as signals, connect() as uri, Store(uri, _TIMEOUT_S) as store:
-        dashboard = Dashboard(FleetReader(store, options.study))
-        page = listen(dashboard, options)
-        with page.running():
-            read_first(dashboard, tell)
-            for line in address_of(page, options.secret):
-                tell(line)
-            signals.stop.wait()
+    with contextlib.ExitStack() as opened:
+        signals = opened.enter_context(StopSignals())
+        store = opened.enter_context(Store(opened.enter_context(connect()), TIMEOUT_S))
+        opened.enter_context(serving(store, options, tell))
+        tell("Ctrl-C ends it")
+        signals.stop.wait()
 
 
-def listen(dashboard: Dashboard, options: DashboardOptions) -> PageServer:
-    """Return a server of the page that listens; raises ``UsageError`` if it cannot."""
+def beside(
+    store: Store, study: str, tell: Callable[[str], None]
+) -> contextlib.AbstractContextManager[Site]:
+    """Serve the page of a study that this process runs, on this machine only.
 
-    def fleet(viewer: Viewer) -> None:
-        viewer.send("application/json", dashboard.look(viewer.query.get("study")))
+    If the usual port is taken, as by another coordinator's page, it is any free one. ``tell`` gets
+    the address.
+    """
+    name = "#" + urlencode({"study": study})
+    options = DashboardOptions(None, "127.0.0.1", PORT if _is_free(PORT) else 0, None)
+    return serving(store, options, lambda line: tell(line + name))
 
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def serving(store: Store, options: DashboardOptions, tell: Callable[[str], None]) -> Iterator[Site]:
+    """Serve the page of a store while this is open; ``tell`` gets its address.
+
+    The store is read once: a wrong login ends the command now. If its server does not answer,
+    ``tell`` gets a sentence about it, and the page waits for it. Raises ``UsageError`` if the
+    address cannot be served, ``NotAllowed`` for actions without the right to them, ``StoreError``.
+    """
+    readings = Readings(FleetReader(store, options.study))
+    page = LivePage(Answers(store, readings))
+    if options.allow_actions:
+        require_right(store)
+    actions = Actions(store, options.allow_actions, options.study)
+    site = listen(page, options, [*actions.routes(), *BestModels(store).routes])
+    with site.running(), page.reading():
+        try:
+            readings.read()
+        except StoreUnavailable as error:
+            tell(f"{error}; the page goes on when it is back")
+        for line in address_of(site, options.secret):
+            tell(line)
+        yield site
+
+
+def listen(page: LivePage, options: DashboardOptions, more: Sequence[BaseRoute] = ()) -> Site:
+    """Return a site that listens, with ``more`` answers; raises ``UsageError`` if it cannot."""
     host, port = options.host, options.port
-    routes = {**files(Path(__file__).with_name("web")), "fleet.json": fleet}
     try:
-        return PageServer(routes, host, port, "hyperhive dashboard", options.secret)
+        return Site([*page.routes, *more], host, port, "hyperhive dashboard", options.secret)
     except OSError as error:
         raise UsageError(
             f"the dashboard cannot be served on {host}:{port}: {error.strerror or error}; choose "
@@ -84,26 +136,16 @@ def listen(dashboard: Dashboard, options: DashboardOptions) -> PageServer:
         ) from error
 
 
-def read_first(dashboard: Dashboard, tell: Callable[[str], None]) -> None:
-    """Read the store once: a wrong login ends the command now.
-
-    If the server does not answer, ``tell`` gets a sentence about it, and the page waits for it.
-    """
-    try:
-        dashboard.read()
-    except StoreUnavailable as error:
-        tell(f"{error}; the page goes on when it is back")
-
-
-def address_of(page: PageServer, secret: str | None) -> list[str]:
+def address_of(site: Site, secret: str | None) -> list[str]:
     """Return where the page is, in sentences.
 
     A secret that the user chose must not get into a log. A new one is known from nowhere else, so
     it is printed.
     """
-    address = page.url if secret is None else page.root + "$HYPERHIVE_DASHBOARD_SECRET/"
-    lines = [f"the dashboard is at {address}", "Ctrl-C ends it"]
-    if not page.is_loopback:
-        other = "(or at any other name of this machine; for a container, at the names of its host)"
-        lines.insert(1, other)
+    address = site.url if secret is None else site.root + "?key=$HYPERHIVE_DASHBOARD_SECRET"
+    lines = [f"the dashboard is at {address}"]
+    if not site.is_loopback:
+        lines.append(
+            "(or at any other name of this machine; for a container, at the names of its host)"
+        )
     return lines

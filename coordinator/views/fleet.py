@@ -54,6 +54,25 @@ class Fleet:
         return at_work(trial for study in self.studies for trial in study.tally.open)
 
     @property
+    def lost(self) -> frozenset[str]:
+        """The ids of the workers that are silent, or have lost the trial that they reported last.
+
+        A worker that lives notices within a beat that its trial's lease is over, or that another
+        worker has it.
+        """
+        trials = [trial for study in self.studies for trial in study.tally.notable]
+        over = [str(trial.owner) for trial in trials if trial.id in self.overdue]
+        owners = {trial.label: {str(trial.owner)} for trial in trials if trial.owner}
+        for trial in trials:
+            owners.get(trial.label, set()).update([trial.copy.worker] if trial.copy else [])
+        taken = [
+            worker.id
+            for worker in self.here
+            if worker.trial is not None and worker.id not in owners.get(worker.trial, {worker.id})
+        ]
+        return frozenset([*over, *taken, *(worker.id for worker in self.silent)])
+
+    @property
     def waiting(self) -> list[str]:
         """Why trials wait, a line for each study where nobody takes some, or one for them all."""
         studies = [study for study in self.studies if study.is_open]

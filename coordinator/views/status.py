@@ -106,9 +106,9 @@ def _workers(fleet: Fleet) -> Table:
     table.add_column("worker", no_wrap=True)
     for column in ("device", "does", "last heard of"):
         table.add_column(column, overflow="fold")
-    held = fleet.held
+    held, lost = fleet.held, fleet.lost
     for worker in (*fleet.workers, *fleet.silent):
-        work = report_of(worker, held.get(worker.id), worker in fleet.silent)
+        work = report_of(worker, held.get(worker.id), worker.id in lost)
         cells = (worker.id, worker.device, work, ago(worker.seconds_ago))
         table.add_row(*literal(*cells))
     return table

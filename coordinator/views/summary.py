@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 
@@ -38,12 +39,14 @@ class Result:
         finish_reason: the rule that ended the search before its last trial, in words.
         pruned: how many of its trials were ended early, and by which rule.
         card: of the model, with its test accuracy; None if the study has no model.
+        answers: what ``figures.classification`` keeps of the model's test.
         folder: holds the weights, their card and, if it was drawn, the picture.
         picture: its file, None if it was not drawn.
         why_no_model: a clause, if a study of images has none.
         weights: the file with the weights of a winner that is no model.
         repeated: what the repeats of the best trials gave, the winner's first.
         teacher: the trial that all others learned from, if there was one.
+        report: the file with its figures, or why there is none; None if none was asked for.
         again: whether the study had ended before, so that nothing was run now.
     """
 
@@ -55,12 +58,14 @@ class Result:
     finish_reason: str | None = None
     pruned: str | None = None
     card: Card | None = None
+    answers: dict[str, Any] | None = None
     folder: Path | None = None
     picture: Path | None = None
     why_no_model: str | None = None
     weights: Path | None = None
     repeated: tuple[Repeated, ...] = ()
     teacher: Trial | None = None
+    report: str | None = None
     again: bool = False
 
 
@@ -110,6 +115,8 @@ def summary(result: Result) -> Text:
             lines["model"] = f"none for predict-cam: {result.why_no_model}"
     else:
         lines.update(_model(result, result.card, result.folder))
+    if result.report is not None:
+        lines["report"] = result.report
     notice = "this study had ended before; nothing was run again\n" if result.again else ""
     return Text(notice).append_text(facts(lines))
 

@@ -159,17 +159,17 @@ def occupation(worker: WorkerRecord, work: str) -> str:
     return "; ".join(part for part in (work, paused) if part) or "idle"
 
 
-def report_of(worker: WorkerRecord, trial: Trial | None, is_silent: bool) -> str:
+def report_of(worker: WorkerRecord, trial: Trial | None, is_lost: bool) -> str:
     """Return what is known of a worker, for a list of the workers of all studies.
 
     Args:
         worker: as it last reported.
         trial: the one that it holds, if it holds one.
-        is_silent: whether it has not been heard of for too long.
+        is_lost: whether it has not been heard of for too long, see ``Fleet.lost``.
     """
     text = occupation(worker, doing(trial, trial.full_title) if trial else "")
-    if is_silent:
-        text = "silent: killed, asleep or cut off"
+    if is_lost:
+        text = "lost: killed, asleep or cut off"
     refused = "; ".join(f"{what}: {why}" for what, why in worker.refused)
     if refused:
         text += f"; refuses {refused}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, Mapping
 
 import numpy as np
 
+from hyperhive.common.errors import OutputError
 from hyperhive.inference.drawing.overlay import annotated, with_inset
 from hyperhive.inference.frames import Say
 from hyperhive.inference.labelling import Result
@@ -100,8 +101,14 @@ def _page(
     if address is None:
         yield None
         return
-    from hyperhive.inference.views.broadcast import Broadcast
-    from hyperhive.inference.views.page import serve
+    try:
+        from hyperhive.inference.views.broadcast import Broadcast
+        from hyperhive.inference.views.page import serve
+    except ModuleNotFoundError as error:
+        # Not the extra "camera": it brings an OpenCV too, which must not replace a Jetson's own.
+        raise OutputError(
+            f"--serve needs Starlette and uvicorn ({error}): pip install starlette uvicorn"
+        ) from error
 
     broadcast = Broadcast(input_of)
     with serve(broadcast, *address) as url:

@@ -9,7 +9,7 @@ ROLES = (COORDINATOR, WORKER, VIEWER)
 
 _Privileges = Mapping[str, Tuple[str, ...]]
 PRIVILEGES: Mapping[str, _Privileges] = {
-    # Posts, changes and deletes studies, trials, data sets and weights, also by hyperopt's API.
+    # Posts, changes and deletes studies, trials, notes and files, also by hyperopt's API.
     COORDINATOR: {
         "jobs": ("find", "insert", "update", "remove"),
         "job_ids": ("find", "insert", "update"),  # hyperopt's counter
@@ -18,6 +18,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "datasets": ("find", "insert"),
         "workers": ("find",),
         "orders": ("find", "insert", "update", "remove"),
+        "notes": ("find", "insert", "update", "remove"),
         "benchmarks": ("find",),
         "objectives": ("find", "insert", "update", "remove"),
         "uploads": ("find", "insert", "update", "remove"),
@@ -43,6 +44,7 @@ PRIVILEGES: Mapping[str, _Privileges] = {
         "jobs": ("find",),
         "meta": ("find",),
         "studies": ("find",),
+        "notes": ("find",),
         "datasets": ("find",),
         "workers": ("find",),
         "benchmarks": ("find",),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from hyperhive.store.errors import BadAddress, NameTaken, NotFound
@@ -23,7 +24,7 @@ def role_name(role: str) -> str:
 
 
 class Roles:
-    """The roles and users of a database. All but ``own`` needs an administrator's login."""
+    """The roles and users of a database. All but the first two need an administrator's login."""
 
     def __init__(self, database: Any, guard: Guard) -> None:
         self._database = database
@@ -37,6 +38,18 @@ class Roles:
             return None
         found = {each["role"] for each in login["authenticatedUserRoles"]}
         return next((role for role in ROLES if found == {role_name(role)}), None)
+
+    def require_coordinator(self) -> None:
+        """Raise ``NotAllowed`` unless this login may change what a coordinator's may.
+
+        It asks the server for changes of documents that do not exist, so nothing changes.
+        """
+        nothing = {"_id": ObjectId()}
+        with self._guard():
+            for name in ("jobs", "studies"):
+                self._database[name].update_one(nothing, {"$set": {"_": None}})
+            for name in ("jobs", "orders", "notes"):
+                self._database[name].delete_one(nothing)
 
     def ensure(self) -> None:
         """Make the roles, or bring them up to date; safe to repeat."""

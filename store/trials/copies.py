@@ -158,6 +158,7 @@ def to_the_copy() -> _Document:
         "token": "$copy.token",
         "owner": "$copy.worker",
         "progress": "$copy.progress",
+        "curve": None,
         "pace": None,
         "book_time": "$$NOW",
         **CHANGES_HANDS,

@@ -15,10 +15,9 @@ for itself: see ``hyperhive.store.trials.batches``. All time in it is the server
 device's clock may be decades off. ``version`` rises with each transition but a heartbeat.
 
 Lost replies. An update whose reply was lost raises ``StoreUnavailable``, and may have happened.
-Calling again is safe for ``post``, ``post_all``, ``insert_ended``, ``finish``, ``expire``,
-``give_up``, ``withdraw``, ``cancel_jobs``, ``cancel_all``, ``remove``, ``renew``, ``finish_batch``
-and ``delete_all``; after ``claim`` and ``copy``, ask ``claimed``; after ``claim_batch``,
-``claimed_batch``.
+Calling again is safe for ``post``, ``cancel`` and their like, ``insert_ended``, ``finish``,
+``expire``, ``give_up``, ``withdraw``, ``remove``, ``renew``, ``finish_batch`` and ``delete_all``;
+after ``claim`` and ``copy``, ask ``claimed``; after ``claim_batch``, ``claimed_batch``.
 
 Other documents. hyperopt's jobs live in this collection too. Those that ``store/hyperopt/`` posts
 have our fields and this life; only that package also writes here, where hyperopt's own API does not
@@ -69,6 +68,7 @@ from hyperhive.store.trials.updates import (
     finished_by,
     literal,
     new_document,
+    reported,
     returned,
     with_late_result,
 )
@@ -145,7 +145,6 @@ class TrialQueue(TrialBatches):
         The attempt is charged here, so a trial that kills its worker ends after ``max_attempts``.
 
         Args:
-            worker: the id of the worker.
             token: of this claim, see ``new_token``.
             objectives: the names of the objectives that the worker can run.
             study: the only study to take from.
@@ -216,7 +215,7 @@ class TrialQueue(TrialBatches):
         beaten = {
             "lease_until": copies.renewed(lease),
             "refresh_time": "$$NOW",
-            "progress": literal(progress),
+            **reported(progress),
         }
         return self._update_held(trial, beaten, copies.heard_of(progress, lease))
 
@@ -361,16 +360,21 @@ class TrialQueue(TrialBatches):
 
     def cancel_jobs(self, exp_key: str | None) -> int:
         """Do what ``cancel_all`` does, with the jobs of an experiment of hyperopt's."""
-        which = {"exp_key": exp_key, **UNENDED, **A_JOB}
-        return self._update_many({**which, "cancel_requested": False}, asked_to_end())
+        return self._cancel({"exp_key": exp_key, **A_JOB})
 
     def cancel_all(self, study: str) -> int:
         """Ask for the end of all unfinished trials of a study; return how many there were.
 
         A waiting trial ends now, a running one when its worker confirms.
         """
-        which = {"exp_key": {"$in": experiment_keys(study)}, **UNENDED, **A_STUDYS}
-        return self._update_many({**which, "cancel_requested": False}, asked_to_end())
+        return self._cancel({"exp_key": {"$in": experiment_keys(study)}, **A_STUDYS})
+
+    def cancel(self, study: str, tid: int) -> bool:
+        """Ask for the end of one trial of a search; return False if it had ended, or was asked."""
+        return bool(self._cancel({"exp_key": experiment_key(study), "tid": tid, **A_STUDYS}))
+
+    def _cancel(self, which: _Document) -> int:
+        return self._update_many({**UNENDED, "cancel_requested": False, **which}, asked_to_end())
 
     def remove(self, study: str, purpose: str = SEARCH, but: Iterable[int] = ()) -> int:
         """Delete a study's trials of a purpose that have not ended; return how many there were.
@@ -390,8 +394,7 @@ class TrialQueue(TrialBatches):
         """
         which = {"exp_key": {"$in": experiment_keys(study)}, **A_STUDYS}
         with self._guard():
-            parts = {"artifact.file_id": 1, "artifacts.file_id": 1}
-            trials = map(Trial.from_document, self._jobs.find(which, parts))
-            files = {file_id for trial in trials for file_id in file_ids(trial)}
+            found = self._jobs.find(which, ["artifact.file_id", "artifacts.file_id"])
+            files = {file for each in found for file in file_ids(Trial.from_document(each))}
             self._jobs.delete_many(which)
         return list(files)

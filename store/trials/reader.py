@@ -16,6 +16,7 @@ from pymongo import ASCENDING
 from hyperhive.common.memory import no_collection
 from hyperhive.store.blobs import referred_to
 from hyperhive.store.server.client import Guard
+from hyperhive.store.trials.attempts import Attempt, attempts_of
 from hyperhive.store.trials.terms import HYPEROPT, Status, command, experiment_key, experiment_keys
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import LEASE_IS_OVER, from_now
@@ -286,6 +287,23 @@ class TrialReader:
         with self._guard():
             documents = self._jobs.find(which, {"version": 1})
             return {document["_id"]: document.get("version") for document in documents}
+
+    def attempts(
+        self, study: str, ids: Iterable[Any] | None = None
+    ) -> dict[Any, tuple[Attempt, ...]]:
+        """Return the attempts at those trials of a study or experiment that had more than one.
+
+        They are by the trial's id, and so are those of trials that wait for a further attempt. Of
+        any other, ``owner`` and ``book_time`` tell of its one attempt. With ``ids``, only those
+        trials are asked for.
+        """
+        waits = {"state": int(Status.NEW), "issued.0": {"$exists": True}}
+        several = {"$or": [{"issued.1": {"$exists": True}}, waits]}
+        those = {} if ids is None else {"_id": {"$in": list(ids)}}
+        which = {"$and": [_of(experiment_keys(study)), several, _OURS, those]}
+        with self._guard():
+            documents = list(self._jobs.find(which, {"issued": 1}))
+        return {document["_id"]: attempts_of(document) for document in documents}
 
     def overdue(self) -> list[Trial]:
         """Return the trials of all studies whose lease is over, by the server's clock."""

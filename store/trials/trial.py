@@ -60,9 +60,9 @@ class Trial:
     the Trial that ``claim`` returned and passes it back with every transition. ``claims`` is how
     often the trial was claimed, without copies; ``late`` is how many results came too late;
     ``version`` rises with every transition but a heartbeat. ``vals`` has no label of a choice that
-    went another way. ``rungs`` has the losses by which others may be pruned,
-    ``artifacts`` where its files are. Times are the server's, of an ``imported`` trial those of
-    where it ran.
+    went another way. ``rungs`` has the losses by which others may be pruned, ``curve`` the numbers
+    that its holder reported so far, ``artifacts`` where its files are. Times are the server's, of
+    an ``imported`` trial those of where it ran.
     docs/trials.md explains the stored fields.
     """
 
@@ -98,6 +98,7 @@ class Trial:
     goal: Goal
     pruner: str
     rungs: dict[str, float]
+    curve: tuple[dict[str, float], ...]
     seed: int | None
     artifacts: tuple[dict[str, Any], ...]
     imported: bool
@@ -308,6 +309,7 @@ class Trial:
             goal=Goal.from_document(misc.get("goal")),
             pruner=_shared(misc.get("pruner")) or NO_PRUNER,
             rungs=numbers(document.get("rungs")),
+            curve=tuple(filter(None, map(numbers, sequence(document.get("curve"))))),
             seed=_seed(misc.get("seed")),
             artifacts=tuple(map(mapping, sequence(document.get("artifacts")))),
             imported=misc.get("imported") is True,

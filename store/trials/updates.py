@@ -6,6 +6,7 @@ Changes are parts of an aggregation pipeline, in which ``$$NOW`` is the server's
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from dataclasses import asdict
 from datetime import datetime
@@ -14,6 +15,8 @@ from typing import Any, Dict, Mapping, Sequence
 from pymongo import ASCENDING
 
 from hyperhive.common.text import storable
+from hyperhive.common.values import numbers
+from hyperhive.store.trials.attempts import before_this_claim
 from hyperhive.store.trials.draft import NO_PRUNER, Draft, Goal
 from hyperhive.store.trials.terms import (
     LOST_KINDS,
@@ -31,6 +34,11 @@ RETRY_BACKOFF_LIMIT_S = 60
 
 LONGEST_MESSAGE = 4000
 """Characters of an error's text. An assertion may quote a whole data set."""
+
+CURVE_POINTS = 60
+"""The most reports that are kept of a trial that runs."""
+
+_POINT_NUMBERS = 10
 
 RISE: _Document = {"$add": ["$version", 1]}
 """``version`` as it is after a transition."""
@@ -139,6 +147,7 @@ def new_life(max_attempts: int = 3) -> _Document:
         "artifacts": [],
         "rungs": None,
         "progress": None,
+        "curve": None,
         "pace": None,
         "copy": None,
     }
@@ -175,15 +184,17 @@ def claimed_by(
 
     Here and below ``token`` may be an expression, see ``each_its_own``.
     """
+    claimed = {**issued(worker, token), "before": before_this_claim()}
     return {
         "state": int(Status.RUNNING),
         "token": _expression(token),
         "owner": literal(worker),
         "attempts": {"$add": ["$attempts", 1]},
-        "issued": {"$concatArrays": ["$issued", [issued(worker, token)]]},
+        "issued": {"$concatArrays": ["$issued", [claimed]]},
         "lease_until": from_now(lease),
         "book_time": "$$NOW",
         "progress": None,
+        "curve": None,
         "pace": pace,
         "rungs": None,
         **CHANGES_HANDS,
@@ -219,9 +230,29 @@ def finished_by(
         "artifact": literal(artifact),
         "artifacts": literal(list(artifacts)),
         "error": None,
+        "curve": None,  # the result has its own history
         "lease_until": None,
         **CHANGES_HANDS,
     }
+
+
+def reported(progress: Mapping[str, Any] | None) -> _Document:
+    """Return the changes that a holder's heartbeat makes, beside those of the lease.
+
+    ``curve`` has the numbers of each progress that differs from the one before. Every second is
+    forgotten once there are ``CURVE_POINTS``, so that it stays a few kilobytes.
+    """
+    point = dict(itertools.islice(numbers(progress).items(), _POINT_NUMBERS))
+    # Any worker may have written anything there, and the server would refuse the whole update.
+    known = {"$cond": [{"$isArray": ["$curve"]}, "$curve", []]}
+    every_second = {
+        "input": {"$range": [0, {"$size": known}, 2]},
+        "in": {"$arrayElemAt": [known, "$$this"]},
+    }
+    kept = {"$cond": [{"$lt": [{"$size": known}, CURVE_POINTS]}, known, {"$map": every_second}]}
+    is_new = {"$ne": ["$progress", literal(progress)]}
+    longer = {"$cond": [is_new, {"$concatArrays": [kept, [literal(point)]]}, "$curve"]}
+    return {"progress": literal(progress), **({"curve": longer} if point else {})}
 
 
 def at_rung(rung: str, loss: float) -> _Document:

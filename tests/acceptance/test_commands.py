@@ -289,11 +289,11 @@ def test_the_dashboard_is_served_until_it_is_stopped(
     )
     page.says("Ctrl-C ends it")
     said = page.said()
-    port = re.search(r":(\d+)/\$HYPERHIVE_DASHBOARD_SECRET/\n", said)
+    port = re.search(r":(\d+)/\?key=\$HYPERHIVE_DASHBOARD_SECRET\n", said)
     assert port, said
     assert secret not in said
     assert mongo_uri.partition("@")[0].rpartition(":")[2] not in said
-    url = f"http://127.0.0.1:{port.group(1)}/{secret}/fleet.json"
+    url = f"http://127.0.0.1:{port.group(1)}/fleet.json?key={secret}"
     with urllib.request.urlopen(url, timeout=30) as answer:
         assert b'"name": "pets"' in answer.read()
     page.signal(signal.SIGTERM)

@@ -31,7 +31,7 @@ def test_two_demos_at_once(home: Home) -> None:
         assert "[4/4] trial" in said
         with Image.open(home.work / picture) as image:
             assert image.size[0] >= 1000
-        assert {"model.json", "model.safetensors", "report.png", "worker.log"} == {
+        assert {"model.json", "model.safetensors", "report.html", "report.png", "worker.log"} == {
             path.name for path in folder.iterdir()
         }
         assert home.card(folder.name)["study"] == folder.name

@@ -254,9 +254,12 @@ def shows_its_page(run: Run) -> None:
     run.check(done.returncode == 0, "the dashboard comes up", done.stdout)
     logs = ["logs", "hyperhive-dashboard-1"]
     address = run.until(
-        lambda: re.search(r"http://[^:]+(:8765/\S+/)", run.engine.podman(*logs)), "its address"
+        lambda: re.search(r"http://[^:]+(:8765/)(\?key=\S+)", run.engine.podman(*logs)),
+        "its address",
     )
-    with urllib.request.urlopen("http://" + ADDRESS + address[1] + "fleet.json") as answer:
+    with urllib.request.urlopen(
+        "http://" + ADDRESS + address[1] + "fleet.json" + address[2]
+    ) as answer:
         fleet = json.load(answer)
     run.check('"fleet"' in json.dumps(fleet), "it shows the study", repr(fleet))
 

@@ -1,165 +1,151 @@
-"""The dashboard in a browser: it shows the fleet, and recovers after its servers were away."""
+"""The live page in a browser: it follows a fleet, and recovers after its servers were away."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
-import subprocess
+import urllib.request
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
-from support.home import until
+from support.browser import CHROMIUM, browsing
+from support.fleet import Fleet
+from support.home import Home, until
 from support.proxy import Proxy, anything, nothing
 
-from hyperhive.coordinator.views.dashboard import Dashboard
-from hyperhive.coordinator.views.dashboard_page import DashboardOptions, listen
-from hyperhive.coordinator.views.fleet import FleetReader
+from hyperhive.coordinator.figures.study import figures
+from hyperhive.coordinator.views.dashboard_page import DashboardOptions, serving
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
+from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.updates import new_token
 
 NAME = "<img src=x onerror=document.title='harmed'><script>document.title='harmed'"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-FLAGS += "--disable-background-networking --disable-component-update --remote-debugging-pipe"
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: the page is not looked at"),
+]
 
 
-class Browser:
-    """A Chromium with one page open, controlled over its debugging pipe."""
-
-    def __init__(self, command: int, said: int, url: str) -> None:
-        self._command = os.fdopen(command, "wb", buffering=0)
-        self._said = os.fdopen(said, "rb")
-        self._last = 0
-        self._session: dict[str, str] = {}
-        target = self._ask("Target.createTarget", url=url)["targetId"]
-        attached = self._ask("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = {"sessionId": attached["sessionId"]}
-
-    def evaluate(self, expression: str) -> Any:
-        """Return the value of an expression in the page."""
-        found = self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
-        return found["result"].get("value")
-
-    def shows(self, text: str, where: str = "body", seconds: float = 60.0) -> None:
-        """Wait until an element shows this text."""
-        what = f"document.querySelector({where!r})?.innerText ?? ''"
-        until(lambda: text in self.evaluate(what), f"{text!r} in {where}", seconds)
-
-    def close(self) -> None:
-        """End it."""
-        self._session = {}
-        self._ask("Browser.close")
-        self._command.close()
-        self._said.close()
-
-    def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self._last += 1
-        message = {"id": self._last, "method": method, "params": parameters, **self._session}
-        self._command.write(json.dumps(message).encode() + b"\0")
-        while True:
-            answer = json.loads(self._read())
-            if answer.get("id") == self._last:
-                found: dict[str, Any] = answer["result"]
-                return found
-
-    def _read(self) -> bytes:
-        message = b""
-        while not message.endswith(b"\0"):
-            byte = self._said.read(1)
-            assert byte, "the browser has ended"
-            message += byte
-        return message[:-1]
-
-
-@contextlib.contextmanager
-def browsing(url: str, profile: Path) -> Iterator[Browser]:
-    """Open a page in a browser of its own."""
-    (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
-    process = subprocess.Popen(
-        # It takes the pipes to be its descriptors 3 and 4.
-        [
-            *("bash", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "browser"),
-            *(str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={profile}"),
-        ],
-        pass_fds=(theirs_in, theirs_out),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(theirs_in)
-    os.close(theirs_out)
-    try:
-        browser = Browser(ours_out, ours_in, url)
-        yield browser
-        browser.close()
-        process.wait(60)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def finish(store: Store, tid: int, accuracy: float) -> None:
+def finish(store: Store, study: str, tid: int, accuracy: float) -> None:
     config = {"learning_rate": 0.05, "momentum": 0.5, "epochs": 7}
-    store.queue.post(Draft(NAME, tid, config, {}, objective="lenet5"))
+    store.queue.post(Draft(study, tid, config, config, objective="lenet5"))
     trial = store.queue.claim("mac", new_token(), ["lenet5"])
     assert trial is not None
     result = {"loss": 1 - accuracy, "validation_accuracy": accuracy}
     assert store.queue.finish(trial.id, str(trial.token), result)
 
 
-@pytest.mark.long
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: the page is not looked at in a browser")
+def options(port: int = 0) -> DashboardOptions:
+    return DashboardOptions(None, "127.0.0.1", port, None)
+
+
+def figures_of(url: str, study: str) -> Any:
+    """Return the figures that the page would get now."""
+    with urllib.request.urlopen(f"{url}figures.json?{urlencode({'study': study})}") as answer:
+        return json.load(answer)["study"]
+
+
 def test_the_page_goes_on_when_its_servers_are_back(
     store: Store, mongo_uri: str, tmp_path: Path
 ) -> None:
-    """It shows names as text and a chart in words, names a server that is away, and goes on.
+    """It shows names as text, says which server is away and of when its figures are, and goes on.
 
-    What was there before stays on the page meanwhile. A study can be chosen.
+    What was there before stays on the page meanwhile.
     """
-    store.studies.open("other", {"trials": 3})
     store.studies.open(NAME, {"trials": 4})
-    finish(store, 0, 0.25)
-    finish(store, 1, 0.5)
+    finish(store, NAME, 0, 0.25)
+    finish(store, NAME, 1, 0.5)
     store.workers.report("nano", None, "cuda (<b>Tegra</b>)", {}, None)
     with contextlib.ExitStack() as opened:
         proxy = opened.enter_context(Proxy.of(mongo_uri))
         through = opened.enter_context(Store(proxy.uri(mongo_uri), timeout=2.0))
-        dashboard = Dashboard(FleetReader(through))
-        page = listen(dashboard, DashboardOptions(None, "127.0.0.1", 0, None))
-        with page.running():
-            browser = opened.enter_context(browsing(page.url, tmp_path))
-            browser.shows(NAME, "#name")
-            browser.shows("2 of 4 done, 0 running, 0 waiting, 0 failed", "#counts")
-            browser.shows("best so far 50.0 % (trial 1: learning rate 0.05", "#best")
+        with serving(through, options(), lambda line: None) as site:
+            browser = opened.enter_context(browsing(site.url, tmp_path))
+            browser.shows("2 of 4 done, 0 running, 0 waiting, 0 failed", "#studies")
+            browser.shows("50.0 %", "#figures .lines")
             browser.shows("cuda (<b>Tegra</b>)", "#workers")
-            until(lambda: count(browser, "#chart .point") == 2, "a point for each trial")
-            assert count(browser, "#chart .star") == 1
-            said = browser.evaluate("document.getElementById('chart').getAttribute('aria-label')")
-            assert "2 measured, from 25.0 % to 50.0 %" in said
-            assert count(browser, "#name *, #studies img, #workers b, #others script") == 0
+            assert browser.count("#figures img, #studies img, #workers b, main script") == 0
+            assert browser.errors == []
             proxy.drop = anything
             browser.shows("the store: MongoDB at", "#problem")
-            browser.shows("this page goes on by itself", "#problem")
-            browser.shows("2 of 4 done", "#counts")
+            browser.shows("this page shows what was there at", "#problem")
+            browser.shows("2 of 4 done", "#studies")
             proxy.drop = nothing
-            finish(store, 2, 0.75)
-            browser.shows("3 of 4 done", "#counts")
-            assert browser.evaluate("document.getElementById('problem').textContent") == ""
-        browser.shows("no connection: `hyperhive dashboard` has ended", "#problem")
-        browser.shows("3 of 4 done", "#counts")
-        again = listen(dashboard, DashboardOptions(None, *page.server_address[:2], None))
-        with again.running():
-            until(
-                lambda: not browser.evaluate("document.getElementById('problem').textContent"), ""
-            )
-            browser.evaluate("[...document.querySelectorAll('#studies a')].at(-1).click()")
-            browser.shows("other", "#name")
-            browser.shows("0 of 3 done", "#counts")
+            finish(store, NAME, 2, 0.75)
+            browser.shows("75.0 %", "#figures .lines")
+            assert browser.text("#problem") == ""
+        browser.shows("no connection", "#problem")
+        browser.shows("75.0 %", "#figures .lines")
+        finish(store, NAME, 3, 0.875)
+        with serving(store, options(site.port), lambda line: None):
+            browser.shows("87.5 %", "#figures .lines")
+            until(lambda: browser.text("#problem") == "", "no problem")
         assert "harmed" not in browser.evaluate("document.title")
 
 
-def count(browser: Browser, selector: str) -> int:
-    return int(browser.evaluate(f"document.querySelectorAll({selector!r}).length"))
+def test_studies_are_compared_and_filtered(store: Store, tmp_path: Path) -> None:
+    """Two that are chosen are drawn side by side; a filter leaves what it names; then back to one.
+
+    A trial has its own page.
+    """
+    for number in range(10):
+        name = f"study-{number}"
+        store.studies.open(name, {"trials": 4})
+        finish(store, name, 0, (number + 1) / 16)
+    with contextlib.ExitStack() as opened:
+        site = opened.enter_context(serving(store, options(), lambda line: None))
+        browser = opened.enter_context(browsing(site.url, tmp_path))
+        browser.shows("62.5 %", "#figures .lines")
+        browser.click("#find-study")
+        browser.type("study-3")
+        until(lambda: browser.count("#studies li") == 1, "one study")
+        browser.click("#studies input")
+        browser.evaluate("document.querySelector('#find-study').value = ''")
+        browser.click("#find-study")
+        browser.type("study-7")
+        browser.shows("study-7", "#studies")
+        browser.click("#studies input")
+        browser.shows("Compare 2 studies", "#compare")
+        browser.click("#compare")
+        until(lambda: browser.count("#figures > .study") == 2, "two studies")
+        for shown in ("25.0 %", "50.0 %"):
+            browser.shows(shown, "#figures")
+        browser.open(f"{site.url}#{urlencode({'study': 'study-3', 'trial': 0})}")
+        browser.shows("study-3, trial 0", "#trial")
+        browser.shows("mac takes it", "#trial .log")
+        browser.click("#trial a")
+        browser.shows("25.0 %", "#figures .lines")
+        assert browser.count("#trial:not([hidden])") == 0
+        assert browser.errors == []
+
+
+def test_page_report_and_store_agree_while_a_study_runs(home: Home, tmp_path: Path) -> None:
+    """Each figure is the store's; a killed worker is lost within its lease; nothing goes wrong.
+
+    The page is that of the coordinator, which says its address once.
+    """
+    fleet = Fleet(home, lease=5.0)
+    coordinator = fleet.coordinator("s", 6, "--dashboard")
+    coordinator.says("the dashboard is at ")
+    url = coordinator.said().partition("the dashboard is at ")[2].split()[0]
+    worker = fleet.worker(seconds="0.3")
+    with fleet.store() as store, browsing(url, tmp_path) as browser:
+        browser.shows("2 of 6 done", "#studies")
+        fleet.kill(worker)
+        browser.shows("lost", "#workers .tag", 60.0)
+        trials = store.trials.find("s", "search")
+        done = [trial.tid for trial in trials if trial.status is Status.DONE]
+        page = figures_of(url.partition("#")[0], "s")
+        (report,) = figures(store, ["s"])["studies"]
+        assert page["trials"] == report["trials"]
+        assert page["progress"] == report["progress"]
+        states = dict(zip(page["trials"]["tid"], page["trials"]["status"]))
+        assert [tid for tid in states if page["statuses"][states[tid]] == "done"] == done
+        until(lambda: f"{len(done)} of 6 done" in browser.text("#studies"), "the same count")
+        fleet.worker(seconds="0.1")
+        browser.shows("6 of 6 done", "#studies")
+        assert browser.errors == []

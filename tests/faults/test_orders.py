@@ -19,12 +19,12 @@ from support.home import Program, until
 from support.proxy import Command, Proxy
 
 from hyperhive.store.errors import StoreUnavailable
+from hyperhive.store.ordering import OrderCommand, withdraw
 from hyperhive.store.orders import Wish, in_force
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.workers import host_of, new_worker_id
-from hyperhive.worker.orders.giving import OrderCommand, withdraw
 
 DEVICE = str(host_of(new_worker_id()))
 """This machine, on which all of these workers are."""

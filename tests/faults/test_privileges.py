@@ -17,6 +17,7 @@ from support.home import until
 
 from hyperhive.store.benchmarks import Benchmark
 from hyperhive.store.errors import NotAllowed, NotFound
+from hyperhive.store.ordering import OrderCommand
 from hyperhive.store.orders import Orders, Wish
 from hyperhive.store.server.privileges import COORDINATOR, PRIVILEGES, ROLES, VIEWER, WORKER
 from hyperhive.store.server.roles import role_name
@@ -25,7 +26,6 @@ from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import ErrorKind
 from hyperhive.store.trials.updates import new_token
 from hyperhive.worker.orders import reading
-from hyperhive.worker.orders.giving import OrderCommand
 from hyperhive.worker.signed.published import Published
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
@@ -37,6 +37,7 @@ COLLECTIONS = (
     "datasets",
     "workers",
     "orders",
+    "notes",
     "benchmarks",
     "objectives",
     "meta",
@@ -102,6 +103,8 @@ DEEDS: dict[str, tuple[tuple[str, ...], Deed]] = {
     "order a device to pause": (C, lambda s: s.orders.give("mac", Wish.PAUSE, "x")),
     "change an order": (C, lambda s: s.orders.give("nano", Wish.DRAIN, "x")),
     "resume a device": (C, lambda s: s.orders.withdraw("nano")),
+    "write a note": (C, lambda s: s.notes.add("s", "abcd1235", "x", "x")),
+    "remove a note": (C, lambda s: s.notes.remove("s", "abcd1234")),
     "keep a device's figures": (W, lambda s: s.benchmarks.keep(FIGURES)),
     "delete a device's figures": (NONE, lambda s: s.database.benchmarks.delete_one({})),
     "change the store's identity": (NONE, lambda s: s.database.meta.update_one({}, {"$set": {}})),
@@ -188,6 +191,7 @@ def prepare(store: Store) -> None:
     store.workers.report("w", None, "cpu", {}, None)
     store.catalogs.upload(b"code")
     store.orders.give("nano", Wish.PAUSE, "x")
+    store.notes.add("s", "abcd1234", "x", "x")
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -389,6 +393,9 @@ def a_coordinators_work(store: Store, user: Store) -> None:
     order = user.orders.give("nano", Wish.PAUSE, "x")
     assert user.orders.all() == [order]
     assert user.orders.withdraw("nano")
+    user.notes.add("s", "abcd1234", "x", "x")
+    assert len(user.notes.of("s")) == 1
+    assert user.notes.remove("s", "abcd1234")
     assert user.benchmarks.all() == []
     user.catalogs.upload(b"code")
     assert user.catalogs.put("ed25519:k", b"", b"", [], None)
@@ -454,6 +461,7 @@ def a_viewers_work(store: Store, user: Store) -> None:
     assert user.identity() == store.identity()
     assert [study.name for study in user.studies.all()] == ["s"]
     assert user.trials.find("s") == []
+    assert user.notes.of("s") == []
     assert user.trials.overdue() == []
     assert user.workers.silent() == []
     assert user.benchmarks.all() == []

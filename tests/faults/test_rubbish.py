@@ -6,7 +6,6 @@ MongoDB can limit a login to a collection, but not to fields or types.
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,11 +17,11 @@ from bson.raw_bson import RawBSONDocument
 from rich.console import Console
 from support.bench import living, post, succeeds, the_trial
 from support.home import until
+from support.live import fleet_of, study_of
 
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.search import Search, Snapshot
 from hyperhive.coordinator.study import Study
-from hyperhive.coordinator.views.dashboard import content
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.status import report
 from hyperhive.model.data.loading import DatasetRequest
@@ -110,7 +109,8 @@ class Vandal:
 
     def _look(self) -> None:
         fleet = self._reader.read()
-        json.dumps(content(fleet, fleet.studies[0]), allow_nan=False)
+        fleet_of(self._store)
+        study_of(self._store, fleet.studies[0].name)
         Console(quiet=True).print(report(self._store, None))
         self._store.trials.find("s")
 
@@ -191,7 +191,7 @@ def test_21_rubbish_in_a_workers_record_stops_nobody(store: Store, record: Any) 
     others = [{"last_seen": "x"}, {"left": "x"}, {"last_seen": [datetime.now(timezone.utc)]}]
     store.database.workers.insert_many([{"_id": 7 + n, **it} for n, it in enumerate(others)])
     fleet = FleetReader(store).read()
-    json.dumps(content(fleet, None), allow_nan=False)
+    fleet_of(store)
     Console(quiet=True).print(report(store, None))
     assert [worker.id for worker in fleet.workers] == ["w"]
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from support.home import Home
 from support.hyperopt_jobs import document, experiment
+from support.live import fleet_of, study_of
 from support.printed import plain
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.views.dashboard import Dashboard, content
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.status import report
 from hyperhive.mongoexp import MongoJobs
@@ -88,15 +87,13 @@ def test_a_viewer_follows_an_experiment(mine: Store, admin_uri: str, mongo_uri: 
     with Store(admin_uri) as admin:
         password = admin.roles.invite("tv", "viewer")
     with Store(with_login(mongo_uri, "tv", password)) as viewer:
-        dashboard = Dashboard(FleetReader(viewer))
-        shown = json.loads(dashboard.look("mine/1"))["fleet"]
-        study = shown["study"]
-        assert (study["shown"], study["state"]) == ("mine/1", "fmin")
-        assert study["counts"] == "2 done, 1 running, 1 waiting, 1 failed"
-        assert study["top"][0]["outcome"] == "loss 0.047"
-        assert study["top"][0]["hyperparameters"] == "lr 0.25, act 1"
-        assert study["failures"] == ["trial 2: failed (ValueError: no rows)"]
-        assert (study["left"], study["test"]) == ("", None)
+        shown, study = fleet_of(viewer), study_of(viewer, "mine/1")
+        line = next(each for each in shown["studies"] if each["name"] == "mine/1")
+        assert (line["shown"], line["state"], line["left"]) == ("mine/1", "fmin", "")
+        assert line["counts"] == "2 done, 1 running, 1 waiting, 1 failed"
+        assert "loss 0.047" in study["sentence"][0]
+        assert "hyperparameters: lr 0.25, act 1" in study["sentence"]
+        assert "failed (ValueError: no rows)" in study["trials"]["note"]
         assert [worker["does"] for worker in shown["workers"]] == ["mine/1, trial 3"]
         reader = FleetReader(viewer)
         reader.read()
@@ -106,7 +103,7 @@ def test_a_viewer_follows_an_experiment(mine: Store, admin_uri: str, mongo_uri: 
         assert state.best is not None
         assert (state.best.tid, state.best.loss, state.counts[Status.NEW]) == (4, 0.01, 1)
         assert reader.read().studies[0] is state
-        assert content(reader.read(), state)["study"]["counts"].startswith("3 done")
+        assert study_of(viewer, "mine/1")["best"] == 4
 
 
 def test_what_a_function_returned_is_not_read_for_a_view(mine: Store) -> None:

@@ -14,7 +14,7 @@ from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import BASELINE, ErrorKind, Status
 from hyperhive.store.trials.trial import Trial
-from hyperhive.store.trials.updates import new_token
+from hyperhive.store.trials.updates import CURVE_POINTS, new_token
 
 OURS = ["lenet5"]
 
@@ -94,7 +94,7 @@ def test_a_heartbeat_extends_the_lease_and_stores_progress(store: Store) -> None
     assert beaten.progress == {"epoch": 1, "loss": 0.5}
     after = raw(store)
     changed = {key for key in after if after[key] != before[key]}
-    assert changed - {"refresh_time"} == {"lease_until", "progress"}
+    assert changed - {"refresh_time"} == {"lease_until", "progress", "curve"}
 
 
 def test_progress_replaces_the_progress_before(store: Store) -> None:
@@ -103,6 +103,24 @@ def test_progress_replaces_the_progress_before(store: Store) -> None:
     store.queue.heartbeat(trial, {"epoch": 1, "stage": "warm-up"})
     assert store.queue.heartbeat(trial, {"epoch": 2}).progress == {"epoch": 2}
     assert store.queue.heartbeat(trial).progress is None
+
+
+def test_a_trial_that_runs_keeps_the_curve_of_what_was_reported(store: Store) -> None:
+    """Its numbers, once each; every second of many; none of an earlier claim, or with a result."""
+    trial = held(store)
+    for epoch in (1, 1, 2):
+        beaten = store.queue.heartbeat(trial, {"epoch": epoch, "note": "$epoch"})
+    assert beaten.curve == ({"epoch": 1.0}, {"epoch": 2.0})
+    for epoch in range(3, 100):
+        beaten = store.queue.heartbeat(trial, {"epoch": epoch})
+    assert len(beaten.curve) <= CURVE_POINTS
+    assert (beaten.curve[0], beaten.curve[-1]) == ({"epoch": 1.0}, {"epoch": 99.0})
+    store.queue.give_back(trial)
+    again = claim(store, "w2")
+    assert again.curve == ()
+    store.queue.heartbeat(again, {"epoch": 1})
+    finish(store, again)
+    assert raw(store)["curve"] is None
 
 
 def test_a_heartbeat_renews_an_expired_lease_nobody_took(store: Store) -> None:

@@ -7,32 +7,34 @@ import http.client
 import json
 import threading
 from typing import Any, Iterator
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlencode
 
 import pymongo
 import pytest
 from support.clients import at_once
 from support.home import until
+from support.live import fleet_of, study_of
 from support.printed import plain
 
 from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.live.answers import Answers
+from hyperhive.coordinator.live.readings import REFRESH_S, Readings
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.search import Interrupted, Search
 from hyperhive.coordinator.study import Study
-from hyperhive.coordinator.views.dashboard import REFRESH_S, Dashboard
-from hyperhive.coordinator.views.dashboard_page import DashboardOptions, listen, read_first
+from hyperhive.coordinator.views.dashboard_page import DashboardOptions, serving
 from hyperhive.coordinator.views.fleet import COMPARE_EVERY_S, Fleet, FleetReader
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState
 from hyperhive.coordinator.views.terminal import panel
 from hyperhive.model.data.loading import DatasetRequest
-from hyperhive.store.errors import NotAllowed, NotFound
+from hyperhive.store.errors import NotFound
 from hyperhive.store.server.client import with_login
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import BASELINE, REFIT, ErrorKind, Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
-from hyperhive.web.server import PageServer
+from hyperhive.web.site import Site
 
 SCRIPT = "<script>alert(1)"
 
@@ -87,11 +89,6 @@ def states(fleet: Fleet) -> dict[str, list[str]]:
         study.name: [f"{t.purpose}/{t.tid} {t.status.name}" for t in study.trials]
         for study in fleet.studies
     }
-
-
-def looked(dashboard: Dashboard, study: str | None = None) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(dashboard.look(study))
-    return answer
 
 
 # -- reading ------------------------------------------------------------------------------------
@@ -277,7 +274,7 @@ def test_terminal_and_dashboard_show_the_same_time_left(store: Store) -> None:
     with pytest.raises(Interrupted):
         search.run()
     shown = plain(panel(snapshots[-1]))
-    page = looked(Dashboard(FleetReader(store)))["fleet"]["study"]
+    (page,) = fleet_of(store)["studies"]
     assert page["left"] == "about 2 min left"
     assert page["left"] in shown
     assert page["counts"] == "2 of 5 done, 2 running, 1 waiting, 0 failed"
@@ -300,78 +297,79 @@ def test_the_time_left_is_right_for_unlike_workers(store: Store) -> None:
 
 
 def test_the_page_shows_studies_trials_and_workers(store: Store) -> None:
-    """What status shows, and the details of the newest open study or of the one asked for."""
+    """What status shows, the newest open study, and the figures of the one asked for."""
     opened(store, "ended")
     store.studies.conclude("ended", {"card": {"test_accuracy": 0.721}})
     opened(store, SCRIPT, 8)
-    done(store, SCRIPT, [0.11, 0.3], BASELINE)
     done(store, SCRIPT, [0.25, 0.5, 0.4])
-    posted(store, SCRIPT, 3)
-    finished(store, taken(store), 0.1, diverged=True)
-    posted(store, SCRIPT, 4, 5, 6)
+    posted(store, SCRIPT, 3, 4, 5)
     store.queue.fail(taken(store), ErrorKind.BAD_PAYLOAD, "<b>no</b>")
     taken(store, "nano", lease=0.0)
-    store.queue.heartbeat(
-        taken(store, "mac"), {"epoch": 3, "epochs": 7, "validation_accuracy": 0.612}, 60
-    )
-    store.workers.report("mac", None, "mps (Apple M2)", {}, None, undelivered=2)
-    answer = looked(Dashboard(FleetReader(store)))
-    assert (answer["problem"], answer["age"] < 60) == (None, True)
-    fleet = answer["fleet"]
+    held = taken(store, "mac")
+    store.queue.heartbeat(held, {"epoch": 3, "epochs": 7, "validation_accuracy": 0.612}, 60)
+    store.workers.report("mac", None, "mps (Apple M2)", {}, held.label, undelivered=2)
+    fleet = fleet_of(store)
     assert [(each["name"], each["state"]) for each in fleet["studies"]] == [
         (SCRIPT, ""),
         ("ended", "ended"),
     ]
-    study = fleet["study"]
-    assert study["counts"] == "4 of 8 done, 1 running, 1 waiting, 1 failed"
-    assert study["best"] == {
-        "trial": 1,
-        "outcome": "50.0 %",
-        "hyperparameters": "learning rate 0.02, momentum 0.5, epochs 7",
-        "named": "trial 1: learning rate 0.02, momentum 0.5, epochs 7",
-    }
-    assert (study["ended"], study["untuned"], study["usual"]) == (5, "11.0 %", "30.0 %")
-    assert study["failures"] == ["trial 4: failed (<b>no</b>)"]
-    assert [row["trial"] for row in study["top"]] == [1, 2, 0]
-    chart = study["chart"]
-    assert chart["points"] == [[0, 0.25], [1, 0.5], [2, 0.4]]
-    assert (chart["best"], chart["bad"]) == ([1, 0.5], [3, 4])
-    assert (chart["untuned"], chart["usual"]) == (0.11, 0.3)
-    assert chart["text"] == (
-        "Validation accuracy by trial: 3 measured, from 25.0 % to 50.0 %. The best is trial 1: "
-        "50.0 %. Untuned: 11.0 %. Usual settings: 30.0 %. 2 diverged or failed."
-    )
+    assert fleet["newest"] == SCRIPT
+    assert fleet["studies"][0]["counts"] == "3 of 8 done, 1 running, 1 waiting, 1 failed"
+    assert fleet["studies"][0]["best"] == "best 50.0 %"
     (worker,) = fleet["workers"]
     assert worker["does"] == SCRIPT + (
-        ", trial 5: epoch 3 of 7, 61.2 %; results that wait on its device: 2"
+        ", trial 4: epoch 3 of 7, 61.2 %; results that wait on its device: 2"
     )
-    assert (worker["name"], worker["device"]) == ("mac", "mps (Apple M2)")
-    assert worker["heard"].startswith("last heard of ")
+    assert (worker["name"], worker["device"], worker["trial"]) == ("mac", "mps (Apple M2)", "4")
+    assert worker["state"] == "working"
     assert fleet["incidents"] == [
         SCRIPT + ": 1 trial failed (the last error: <b>no</b>)",
-        SCRIPT + ": taken again after a worker was lost or stopped, or an attempt failed: trial 5",
+        SCRIPT + ": taken again after a worker was lost or stopped, or an attempt failed: trial 4",
     ]
-    other = looked(Dashboard(FleetReader(store)), "ended")["fleet"]["study"]
-    assert (other["name"], other["test"], other["best"]) == ("ended", "72.1 %", None)
+    study = study_of(store, SCRIPT)
+    assert study["trials"]["tid"] == [0, 1, 2, 3, 4, 5]
+    assert study["trials"]["value"][:4] == [0.25, 0.5, 0.4, None]
+    assert study["trials"]["note"][3] == "failed (<b>no</b>)"
+    assert (study["best"], study["progress"]["best"]) == (1, [0.25, 0.5, 0.5])
+    (runs,) = study["running"]
+    assert (runs["key"], runs["worker"], runs["points"]) == ("4", "mac", [[3, 0.612]])
+    assert study_of(store, "no such study") is None
+
+
+def test_a_worker_is_lost_when_its_trial_is(store: Store) -> None:
+    """At the end of its lease, when another worker has its trial, and after a long silence."""
+    opened(store, "s")
+    posted(store, "s", 0)
+    held = taken(store, "killed", lease=60.0)
+    store.workers.report("killed", None, "cpu", {}, held.label)
+
+    def killed() -> str:
+        (found,) = (each for each in fleet_of(store)["workers"] if each["name"] == "killed")
+        return f"{found['state']}: {found['does'].partition(':')[0]}"
+
+    assert killed() == "working: s, trial 0"
+    over = {"$set": {"lease_until": {"$subtract": ["$$NOW", 1]}}}
+    store.database["jobs"].update_one({"tid": 0}, [over])
+    assert killed() == "lost: lost"
+    taken(store, "other")
+    assert killed() == "lost: lost"
+    store.workers.report("killed", None, "cpu", {}, None)
+    assert killed() == "idle: idle"
+    silent = {"$set": {"last_seen": {"$subtract": ["$$NOW", 300_000]}}}
+    store.database["workers"].update_many({}, [silent])
+    assert killed() == "lost: lost"
+    (worker,) = fleet_of(store)["workers"]
+    assert worker["heard"] == "last heard of 5 min ago"
 
 
 def test_a_fleet_without_studies_or_workers_says_so(store: Store) -> None:
     """An empty store has nothing to show; an open study without workers says what to do."""
-    assert looked(Dashboard(FleetReader(store)))["fleet"]["study"] is None
+    assert fleet_of(store)["newest"] is None
     opened(store, "s")
-    fleet = looked(Dashboard(FleetReader(store)))["fleet"]
-    assert fleet["waiting"].startswith("no worker yet: run `hyperhive worker`")
-    store.workers.report("mac", None, "mps", {}, None)
-    store.client.hyperhive.workers.update_many(
-        {}, [{"$set": {"last_seen": {"$subtract": ["$$NOW", 300_000]}}}]
-    )
-    fleet = looked(Dashboard(FleetReader(store)))["fleet"]
-    assert fleet["waiting"].startswith("all workers are gone: run")
-    assert fleet["workers"][0]["does"] == "silent: killed, asleep or cut off"
-    assert fleet["workers"][0]["heard"] == "last heard of 5 min ago"
+    assert fleet_of(store)["waiting"].startswith("no worker yet: run `hyperhive worker`")
 
 
-@pytest.mark.parametrize("accuracy", ["0.9", float("nan"), float("inf"), -1e300, 7, True, [], {}])
+@pytest.mark.parametrize("accuracy", ["0.9", float("nan"), float("inf"), -1e300, True, [], {}])
 def test_what_a_worker_invents_does_no_harm(store: Store, accuracy: Any) -> None:
     """Results and progress of any type, and texts of any length, do not break the page."""
     opened(store, "s")
@@ -382,32 +380,84 @@ def test_what_a_worker_invents_does_no_harm(store: Store, accuracy: Any) -> None
     )
     store.queue.fail(taken(store), ErrorKind.BAD_PAYLOAD, "x" * 100_000)
     jobs = store.client.hyperhive.jobs
-    jobs.update_one({"tid": 1}, {"$set": {"config.epochs": accuracy}})
+    jobs.update_one({"tid": 1}, {"$set": {"config.epochs": accuracy, "curve": accuracy}})
+    jobs.update_one({"tid": 2}, {"$set": {"curve": [accuracy, {"epoch": accuracy}]}})
     store.workers.report("w" * 100_000, None, "d" * 100_000, {}, None)
-    answer = Dashboard(FleetReader(store)).look()
-    chart = json.loads(answer)["fleet"]["study"]["chart"]
-    assert chart["points"] == [[0, 0.5]]
-    assert len(answer) < 10_000
+    answers = Answers(store, Readings(FleetReader(store)))
+    assert len(answers.fleet()) < 5_000
+    assert len(answers.figures("s", None)) < 20_000
+    for key in ("1", "2", "3"):
+        page = answers.trial("s", key)
+        assert page is not None
+        assert len(page) < 20_000
 
 
-def test_the_points_of_a_large_study_stand_for_several(store: Store) -> None:
-    """A chart has at most 400 points; each is the best of the trials that it stands for."""
-    opened(store, "s", 1000)
-    done(store, "s", [0.5])
-    document = store.client.hyperhive.jobs.find_one()
-    store.client.hyperhive.jobs.insert_many(
-        {
-            **document,
-            "_id": tid,
-            "tid": tid,
-            "result": {"loss": 1 - tid / 1000, "validation_accuracy": tid / 1000},
-        }
-        for tid in range(1, 900)
-    )
-    chart = looked(Dashboard(FleetReader(store)))["fleet"]["study"]["chart"]
-    assert (chart["together"], len(chart["points"]), chart["last"]) == (3, 300, 999)
-    assert chart["points"][1] == [5, 0.005]
-    assert chart["points"][-1] == chart["best"] == [899, 0.899]
+# -- what changed -------------------------------------------------------------------------------
+
+
+def test_a_viewer_gets_what_changed_since_its_revision(store: Store) -> None:
+    """The rows of the trials that changed, their spans, and the figures that are not as before."""
+    opened(store, "s")
+    posted(store, "s", 0, 1, 2)
+    finished(store, taken(store), 0.5)
+    held = taken(store)
+    clock = Clock()
+    answers = Answers(store, Readings(FleetReader(store), clock), clock)
+
+    def asked(since: int | None) -> Any:
+        return json.loads(answers.figures("s", since))
+
+    first = asked(None)
+    assert (first["whole"], first["study"]["trials"]["tid"]) == (True, [0, 1, 2])
+    clock.now += REFRESH_S
+    assert "trials" not in asked(first["revision"])["study"]
+    store.queue.heartbeat(held, {"epoch": 1, "epochs": 7, "validation_accuracy": 0.4})
+    finished(store, held, 0.75)
+    clock.now += REFRESH_S
+    then = asked(first["revision"])
+    study = then["study"]
+    assert (then["whole"], study["trials"]["tid"], study["best"]) == (False, [1], 1)
+    assert [span[3] for span in study["timeline"]["spans"]] == [1]
+    assert {"parameters", "metric", "study_file"}.isdisjoint(study)
+    assert asked(then["revision"])["study"].get("trials") is None
+    assert asked(first["revision"] - 1)["whole"] is True
+    store.delete_study("s")
+    opened(store, "s")
+    posted(store, "s", 0)
+    clock.now += REFRESH_S
+    again = asked(then["revision"])
+    assert (again["whole"], again["study"]["trials"]["status"]) == (True, [0])
+
+
+def test_a_trials_page_tells_how_it_went(store: Store) -> None:
+    """Its values, its curve, who had it, and what it reported, in the words of a worker's log."""
+    opened(store, "s")
+    posted(store, "s", 0)
+    store.queue.give_back(taken(store, "first"))
+    held = taken(store, "second")
+    store.workers.report("second", None, "cuda (Orin)", {}, held.label)
+    store.queue.heartbeat(held, {"epoch": 1, "epochs": 7, "validation_accuracy": 0.25})
+    answers = Answers(store, Readings(FleetReader(store)))
+
+    def page() -> Any:
+        found = Answers(store, Readings(FleetReader(store))).trial("s", "0")
+        return json.loads(found or b"")
+
+    runs = page()
+    assert (runs["title"], runs["does"]) == ("s, trial 0", "runs: epoch 1 of 7, 25.0 %")
+    assert runs["series"] == [{"name": "validation accuracy", "points": [[1, 0.25]]}]
+    attempts = [(each["worker"], each["how"]) for each in runs["attempts"]]
+    assert attempts == [("first", "its worker handed it back"), ("second", None)]
+    history = [{"number": 1, "validation_accuracy": 0.25}, {"number": 2, "train_loss": 0.5}]
+    finished(store, held, 0.5, history=history)
+    ended = page()
+    assert (ended["does"], ended["worker"], ended["device"]) == ("50.0 %", "second", "cuda (Orin)")
+    assert ["learning_rate", "0.01"] in ended["config"]
+    said = [line["text"] for line in ended["lines"]]
+    assert said[-3:] == ["epoch 1, validation accuracy 0.25", "epoch 2, train loss 0.5", "50.0 %"]
+    for key in ("1", "refit/0", "x", ""):
+        assert answers.trial("s", key) is None
+    assert answers.trial("no such study", "0") is None
 
 
 # -- to whom, and how often ---------------------------------------------------------------------
@@ -430,51 +480,67 @@ class Counting(FleetReader):
 
 
 def test_the_store_is_read_once_for_all_viewers_and_only_when_asked(store: Store) -> None:
-    """Eight viewers at once cause one reading; the next comes only when somebody asks later."""
+    """Eight viewers at once cause one reading and one rendering; the next comes when one asks."""
+    opened(store, "s")
+    done(store, "s", [0.5])
     reader, clock = Counting(store), Clock()
-    dashboard = Dashboard(reader, clock)
-    answers = at_once(*[dashboard.look] * 8)
-    assert (len(set(answers)), reader.readings) == (1, 1)
+    answers = Answers(store, Readings(reader, clock), clock)
+    found = at_once(*[lambda: answers.figures("s", None)] * 8)
+    assert (len({id(each) for each in found}), reader.readings) == (1, 1)
     clock.now += 10 * REFRESH_S
     assert reader.readings == 1
-    at_once(*[dashboard.look] * 8)
+    at_once(*[answers.fleet] * 8)
     assert reader.readings == 2
 
 
 def test_nobody_waits_for_a_reading_that_another_began(store: Store) -> None:
-    """While the store is slow, the other viewers get the last reading, with its age."""
+    """While the store is slow, the other viewers get the last reading."""
     reader, clock = Counting(store), Clock()
-    dashboard = Dashboard(reader, clock)
-    dashboard.look()
+    readings = Readings(reader, clock)
+    before = readings.newest()
     clock.now = 5.0
     reader.gate.clear()
-    slow = threading.Thread(target=dashboard.look)
+    slow = threading.Thread(target=readings.newest)
     slow.start()
     until(lambda: reader.readings == 2, "the second reading")
-    assert looked(dashboard)["age"] == 5.0
+    assert readings.newest() is before
     reader.gate.set()
     slow.join()
-    assert (looked(dashboard)["age"], reader.readings) == (0.0, 2)
+    assert readings.newest() is not before
+    assert reader.readings == 2
+
+
+def test_figures_that_take_long_are_made_less_often(store: Store) -> None:
+    """A study whose figures took a second rests for five: the event's revision is newer then."""
+    opened(store, "s")
+    posted(store, "s", 0)
+    readings = Readings(FleetReader(store), Clock())
+    ticks = iter([0.0, 1.0, 5.9, 6.1, 6.2])
+    answers = Answers(store, readings, lambda: next(ticks))
+    first = json.loads(answers.figures("s", None))
+    finished(store, taken(store), 0.5)
+    readings.read()
+    assert json.loads(answers.figures("s", first["revision"]))["revision"] == first["revision"]
+    then = json.loads(answers.figures("s", first["revision"]))
+    assert (then["revision"], then["study"]["best"]) == (answers.event()["revision"], 0)
 
 
 def test_a_problem_is_shown_with_the_last_reading(store: Store, admin_uri: str) -> None:
-    """A viewer who loses the rights sees why, and the last reading; with the rights it goes on."""
+    """Rights that are taken away while a page is open: it says so, and what was read stays."""
     opened(store, "s")
     clock = Clock()
     with viewer_of(admin_uri) as uri, Store(uri) as viewer, pymongo.MongoClient(admin_uri) as admin:
-        dashboard = Dashboard(FleetReader(viewer), clock)
-        assert looked(dashboard)["problem"] is None
+        answers = Answers(viewer, Readings(FleetReader(viewer), clock))
+        before = json.loads(answers.fleet())
         admin.hyperhive.command("revokeRolesFromUser", "looker", roles=["looker"])
         clock.now = 4.0
-        answer = looked(dashboard)
+        answer = json.loads(answers.fleet())
         assert "says this user may not do that" in answer["problem"]
-        assert (answer["age"], answer["fleet"]["study"]["name"]) == (4.0, "s")
-        with pytest.raises(NotAllowed):
-            dashboard.read()
+        assert (answer["fleet"], answer["at"]) == (before["fleet"], before["at"])
+        assert answer["revision"] > before["revision"]
         admin.hyperhive.command("grantRolesToUser", "looker", roles=["looker"])
         clock.now = 8.0
-        answer = looked(dashboard)
-        assert (answer["problem"], answer["age"]) == (None, 0.0)
+        assert json.loads(answers.fleet())["problem"] is None
 
 
 def test_one_study_alone(store: Store) -> None:
@@ -483,76 +549,61 @@ def test_one_study_alone(store: Store) -> None:
     opened(store, "t")
     store.workers.report("both", None, "cpu", {}, None)
     store.workers.report("other", "t", "cpu", {}, None)
-    fleet = looked(Dashboard(FleetReader(store, "s")), "t")["fleet"]
+    fleet = json.loads(Answers(store, Readings(FleetReader(store, "s"))).fleet())["fleet"]
     assert [each["name"] for each in fleet["studies"]] == ["s"]
     assert [each["name"] for each in fleet["workers"]] == ["both"]
     with pytest.raises(NotFound, match=r"there is no study 'u' on .*: its studies are s, t"):
-        Dashboard(FleetReader(store, "u")).read()
+        Readings(FleetReader(store, "u")).read()
 
 
-def test_only_a_server_that_is_away_is_waited_for(
-    store: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_only_a_server_that_is_away_is_waited_for(store: Store) -> None:
     """The console and the page say that a server is away; a missing study ends the command."""
-    with Store("mongodb://127.0.0.1:1/", 0.5) as away:
-        dashboard = Dashboard(FleetReader(away))
-        read_first(dashboard, print)
-        assert "the page goes on when it is back" in " ".join(capsys.readouterr().out.split())
-        answer = looked(dashboard)
-    assert "127.0.0.1:1/hyperhive does not answer" in answer["problem"]
-    assert answer["fleet"] is None
-    with pytest.raises(NotFound, match="it has none"):
-        read_first(Dashboard(FleetReader(store, "s")), print)
+    said: list[str] = []
+    with Store("mongodb://127.0.0.1:1/", 0.5) as away, serving(away, served(), said.append) as site:
+        assert "the page goes on when it is back" in said[0]
+        answer = json.loads(ask(site, "/fleet.json")[1])
+        assert "127.0.0.1:1/hyperhive does not answer" in answer["problem"]
+        assert (answer["fleet"], answer["at"]) == (None, None)
+    with pytest.raises(NotFound, match="it has none"), serving(
+        store, DashboardOptions("s", "127.0.0.1", 0, None), said.append
+    ):
+        pass
 
 
 def served(host: str = "127.0.0.1", port: int = 0, secret: str | None = None) -> DashboardOptions:
     return DashboardOptions(None, host, port, secret)
 
 
-def ask(page: PageServer, path: str, method: str = "GET", **headers: str) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", page.server_address[1], timeout=20)
+def ask(site: Site, path: str, method: str = "GET", **headers: str) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)
     with contextlib.closing(connection):
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read(), answer.headers
 
 
-def test_the_page_on_loopback_needs_no_secret_and_only_gets(store: Store) -> None:
-    """GET returns page and state; other methods do nothing, and other sites see nothing."""
+def test_the_page_answers_and_changes_nothing(store: Store) -> None:
+    """Each address that the page uses; unknown ones, POST and other hosts are refused."""
     opened(store, SCRIPT)
-    page = listen(Dashboard(FleetReader(store)), served())
-    with page.running():
-        assert page.url == f"http://127.0.0.1:{page.server_address[1]}/"
-        for path in ("/", "/page.css", "/page.js", "/fleet.json?study=" + quote(SCRIPT)):
-            status, body, headers = ask(page, path)
+    posted(store, SCRIPT, 0)
+    asked = urlencode({"study": SCRIPT, "trial": 0})
+    with serving(store, served(), lambda line: None) as site:
+        paths = ("/", "/page.css", "/page.js", "/figures/figures.js", "/fleet.json")
+        for path in (*paths, f"/figures.json?{asked}", f"/trial.json?{asked}"):
+            status, body, headers = ask(site, path)
             assert (status, bool(body)) == (200, True)
             assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
-            assert b"//cdn" not in body
-        for method in ("POST", "PUT", "DELETE", "OPTIONS", "HEAD"):
-            status, _, headers = ask(page, "/fleet.json", method)
-            assert status == 501
-            assert headers["X-Content-Type-Options"] == "nosniff"
-        assert ask(page, "/", Host="evil.example")[0] == 421
-        assert ask(page, "//[")[0] == 404
+        assert ask(site, "/trial.json?study=s&trial=1")[0] == 404
+        assert ask(site, "/fleet.json", "POST")[0] in (403, 405)
+        assert ask(site, "/", Host="evil.example")[0] == 421
 
 
-def test_beyond_loopback_the_address_holds_a_secret(
-    store: Store, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """It is new each time, or the given one; without it the answer is 404 with an explanation."""
-    shown = Dashboard(FleetReader(store))
-    for given in (None, None, "a-secret-of-ones-own"):
-        page = listen(shown, served("0.0.0.0", secret=given))
-        with page.running():
-            secret = urlsplit(page.url).path
-            assert given in (None, secret.strip("/"))
-            assert len(secret) >= 18
-            assert ask(page, secret, Host="pc.local")[0] == 200
-            assert ask(page, secret + "fleet.json")[0] == 200
-            for wrong in ("/", "/fleet.json", secret[:-1], secret[:-2] + "/"):
-                status, body, _ = ask(page, wrong)
-                assert (status, b"hyperhive dashboard printed" in body) == (404, True)
-    assert capfd.readouterr() == ("", "")
+def test_a_secret_that_the_user_chose_is_not_printed(store: Store) -> None:
+    """A new one is: it is known from nowhere else."""
+    for given in (None, "a-secret-of-ones-own"):
+        said: list[str] = []
+        with serving(store, served("0.0.0.0", secret=given), said.append) as site:
+            assert (str(site.key) in said[0]) == (given is None)
 
 
 @pytest.mark.parametrize("secret", ["", "short", "fifteen-letters", "with/slashes/in/it", "ä" * 20])
@@ -565,28 +616,13 @@ def test_an_unusable_secret_is_refused(secret: str) -> None:
 
 def test_an_address_in_use_is_refused(store: Store) -> None:
     """A port in use, and a host that is not this machine, each end in one sentence."""
-    shown = Dashboard(FleetReader(store))
-    page = listen(shown, served())
-    with page.running():
+    with serving(store, served(), lambda line: None) as site:
         for host in ("127.0.0.1", "192.0.2.1", "no.such.host.invalid"):
-            with pytest.raises(UsageError, match=r"cannot be served on .*--host and --port"):
-                listen(shown, served(host, page.server_address[1]))
-
-
-def test_a_study_of_other_objectives_has_no_chart(store: Store) -> None:
-    """If no result has a validation accuracy, the chart says so; the best is still shown."""
-    opened(store, "s")
-    posted(store, "s", 0)
-    store.queue.finish(*identity_of(taken(store)), {"loss": 0.5})
-    study = looked(Dashboard(FleetReader(store)))["fleet"]["study"]
-    assert study["chart"]["text"] == (
-        "Validation accuracy by trial: no trial has one, they report losses."
-    )
-    assert (study["best"]["outcome"], study["chart"]["points"]) == ("loss 0.5", [])
-
-
-def identity_of(trial: Trial) -> Any:
-    return trial.id, str(trial.token)
+            taken_options = served(host, site.port)
+            with pytest.raises(UsageError, match=r"served on .*--host and --port"), serving(
+                store, taken_options, lambda line: None
+            ):
+                pass
 
 
 def test_an_impossible_name_of_a_study_does_no_harm(store: Store) -> None:
@@ -594,7 +630,7 @@ def test_an_impossible_name_of_a_study_does_no_harm(store: Store) -> None:
     for name in ("s", "</script>", ""):
         opened(store, name)
         done(store, name, [0.5])
-    studies = looked(Dashboard(FleetReader(store)))["fleet"]["studies"]
+    studies = fleet_of(store)["studies"]
     assert [each["name"] for each in studies] == ["", "</script>", "s"]
     assert studies[2]["counts"].startswith("1 of 9 done")
 

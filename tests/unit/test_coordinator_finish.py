@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.live import fleet_of
 from support.printed import plain
 from support.thread_workers import claim, claimed, deliver, report, working
 from test_coordinator_run import plan, run, tiny, train
 
 from hyperhive.common.console import Screen
+from hyperhive.coordinator.changes.ending import NothingToFinish
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.coordinator.search import Interrupted, Search
-from hyperhive.coordinator.session import FinishOptions, NothingToFinish, finish
+from hyperhive.coordinator.session import FinishOptions, finish
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyRun, open_study
-from hyperhive.coordinator.views.dashboard import Dashboard
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.status import report as status_report
 from hyperhive.coordinator.views.study_state import Snapshot
@@ -134,9 +135,9 @@ def test_a_finished_study_is_shown_as_ended_with_its_trials(
     shown = plain(status_report(store, None), 200)
     assert "s (ended)" in shown
     assert "3 of 3" in shown
-    page = Dashboard(FleetReader(store)).look().decode()
-    assert '"state": "ended"' in page
-    assert "3 of 3 done, 0 running, 0 waiting, 0 failed" in page
+    (line,) = fleet_of(store)["studies"]
+    assert line["state"] == "ended"
+    assert line["counts"] == "3 of 3 done, 0 running, 0 waiting, 0 failed"
 
 
 def test_a_study_whose_winner_is_not_refitted(store: Store, mongo_uri: str, tmp_path: Path) -> None:

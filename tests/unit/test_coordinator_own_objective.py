@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from support.live import fleet_of, study_of
 from support.printed import plain
 from support.stripes import stripes
 from support.thread_workers import Act, working
@@ -25,8 +25,6 @@ from hyperhive.coordinator.spaces.named import CLASSIC
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.stored_model import BestOptions
 from hyperhive.coordinator.study_run import StudyFailed, StudyRun, open_study
-from hyperhive.coordinator.views.dashboard import content
-from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.status import report
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.coordinator.views.summary import Result, summary
@@ -95,8 +93,7 @@ def best(store: Store, uri: str, name: str | None = "s", export: Path | None = N
 
 def page(store: Store) -> Mapping[str, Any]:
     """Return what the dashboard's page gets, which is JSON."""
-    fleet = FleetReader(store).read()
-    return dict(json.loads(json.dumps(content(fleet, fleet.studies[0]), allow_nan=False)))
+    return {**fleet_of(store), "study": study_of(store, fleet_of(store)["newest"])}
 
 
 # -- without weights ---------------------------------------------------------------------------
@@ -133,8 +130,9 @@ def test_a_study_without_weights_is_shown_everywhere(
     assert "loss 0.047" in status
     assert f"best trial {result.winner.tid}: hidden 64" in status
     study = page(store)["study"]
-    assert (study["state"], study["best"]["outcome"]) == ("ended", "loss 0.047")
-    assert (study["best"]["hyperparameters"], study["untuned"]) == ("hidden 64", None)
+    assert (study["state"], study["progress"]["baselines"]) == ("ended", [])
+    assert "loss 0.047" in study["sentence"][0]
+    assert "hyperparameters: hidden 64" in study["sentence"]
     for name in ("s", None):
         said = best(store, mongo_uri, name)
         assert "state    ended, 12 trials\n" in said

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.live import fleet_of, study_of
 from support.printed import plain
 from support.stripes import stripes
 from support.thread_workers import working
@@ -34,7 +35,6 @@ from hyperhive.coordinator.search import Interrupted, Search
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyRun, open_study
-from hyperhive.coordinator.views.dashboard import content
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.status import report as status_report
 from hyperhive.coordinator.views.study_state import Snapshot
@@ -262,8 +262,9 @@ def test_a_lucky_trial_loses(store: Store, mongo_uri: str, tmp_path: Path) -> No
     assert f"repeats: {said}" in shown
     assert "best trial 1: x 0.2" in shown
     fleet = FleetReader(store).read()
-    page = content(fleet, fleet.studies[0])["study"]
-    assert (page["repeats"], page["best"]["trial"], page["others"]) == (said, 1, "")
+    page = study_of(store, fleet.studies[0].name)
+    assert f"repeats: {said}" in page["sentence"]
+    assert (page["best"], fleet_of(store)["studies"][0]["others"]) == (1, "")
 
 
 def test_if_no_repeat_gives_a_result_the_best_of_the_search_wins(

@@ -18,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 from support.lenets import load_model
+from support.live import study_of
 from support.printed import plain
 from support.thread_workers import Act, claimed, deliver, loss_of, working
 
@@ -38,7 +39,6 @@ from hyperhive.coordinator.spaces.named import ROBUST
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyFailed, StudyRun, open_study
-from hyperhive.coordinator.views.dashboard import content as page
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.picture import Answers, draw
 from hyperhive.coordinator.views.status import report as status_report
@@ -445,10 +445,13 @@ def test_a_study_of_more_than_three_numbers_tells_how_far_it_came(
         assert "83.6 % of validation images, if all classes count alike\n" in said
     fleet = FleetReader(store).read()
     assert fleet.studies[0].tuned_accuracy == 0.704
-    test, shown = result.card.test_accuracy, page(fleet, fleet.studies[0])["study"]
-    assert (shown["tuned"], shown["best"]["outcome"]) == ("70.4 %", "84.1 % ± 0.9")
-    assert shown["test"] == with_interval(test, TEST_IMAGES)
-    assert f"test {shown['test']}" in plain(status_report(store, None))
+    test, shown = result.card.test_accuracy, study_of(store, fleet.studies[0].name)
+    tuned = next(e for e in shown["progress"]["baselines"] if e["name"] == "three numbers tuned")
+    assert round(tuned["value"], 3) == 0.704
+    assert "84.1 % ± 0.9" in shown["sentence"][0]
+    tested = with_interval(test, TEST_IMAGES)
+    assert f"test: {tested}" in shown["sentence"]
+    assert f"test {tested}" in plain(status_report(store, None))
     described = plain(stored_model.describe(stored_model.from_store(store, "s")))
     assert "folds    84.1 % ± 0.9 over 3 folds (83.2 to 85.0 %)\n" in described
 
@@ -651,9 +654,7 @@ def test_status_shows_what_went_wrong(store: Store) -> None:
     assert "idle; results that wait on its device: 2" in shown
     workers = store.client.hyperhive.workers
     workers.update_many({}, [{"$set": {"last_seen": {"$subtract": ["$$NOW", 300_000]}}}])
-    assert "silent: killed, asleep or cut off; results that wait" in plain(
-        status_report(store, None)
-    )
+    assert "lost: killed, asleep or cut off; results that wait" in plain(status_report(store, None))
     for worker in ("w3", "w4"):  # its last attempts
         store.queue.claim(worker, new_token(), ["lenet5"], lease=0.0)
     assert "silent worker, the next" not in plain(status_report(store, None))

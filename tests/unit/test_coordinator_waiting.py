@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from support.clients import here
+from support.live import fleet_of
 from support.printed import plain
 from support.thread_workers import claim, claimed, report
 
@@ -14,7 +15,6 @@ from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.search import Interrupted, Search
 from hyperhive.coordinator.searching.sweep import NoWorker
 from hyperhive.coordinator.study import Study
-from hyperhive.coordinator.views.dashboard import Dashboard
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.status import report as status_report
 from hyperhive.coordinator.views.study_state import Snapshot
@@ -249,7 +249,7 @@ def test_coordinator_status_and_dashboard_give_the_same_reason(store: Store) -> 
         Lines(console).show(last)
     assert f"s: {reason}" in log.get()
     assert reason in plain(panel(last))
-    page = Dashboard(FleetReader(store)).look().decode()
+    page = fleet_of(store)["waiting"]
     for shown in (plain(status_report(store, None)), plain(status_report(store, "s")), page):
         assert f"s: {reason}" in shown
 

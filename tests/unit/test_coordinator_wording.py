@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
-from typing import Any
 
 import pytest
+from support.live import fleet_of, study_of
 from support.printed import plain
 from support.thread_workers import claim, claimed, deliver
 
 from hyperhive.common.console import Screen
 from hyperhive.coordinator.stored_model import _configuration
-from hyperhive.coordinator.views.dashboard import Dashboard
-from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.status import report
 from hyperhive.coordinator.views.study_state import Snapshot, StudyState
@@ -46,10 +43,6 @@ def snapshot(store: Store, phase: str = "searching") -> Snapshot:
     return Snapshot(state, phase, tuple(store.workers.present()))
 
 
-def page(store: Store) -> Any:
-    return json.loads(Dashboard(FleetReader(store)).look())["fleet"]
-
-
 def of(purpose: str, store: Store) -> Trial:
     [trial] = store.trials.find("s", purpose)
     return trial
@@ -61,8 +54,8 @@ def test_what_is_searched_is_shown_in_every_view(study: Store) -> None:
     assert named(of("search", study)) == best
     assert best in plain(report(study, None))
     assert best in plain(panel(snapshot(study)))
-    shown = page(study)["study"]
-    assert (shown["best"]["named"], shown["top"][0]["hyperparameters"]) == (best, SHOWN)
+    shown = study_of(study, "s")
+    assert (shown["best"], f"hyperparameters: {SHOWN}" in shown["sentence"]) == (0, True)
     out = io.StringIO()
     lines = Lines(Screen(file=out, width=20))
     lines.show(Snapshot(StudyState("s", 3, ()), "searching"))
@@ -92,20 +85,18 @@ def test_the_baseline_has_its_name_in_every_view(study: Store) -> None:
     study.queue.heartbeat(held, {"epoch": 1, "epochs": 2})
     doing_it = "the untuned baseline: epoch 1 of 2"
     assert doing(of(BASELINE, study)) == doing_it
-    seen = page(study)
-    assert (seen["study"]["counts"], seen["study"]["others"]) == (
-        counted,
-        "the untuned baseline runs",
-    )
+    seen = fleet_of(study)
+    (line,) = seen["studies"]
+    assert (line["counts"], line["others"]) == (counted, "the untuned baseline runs")
     assert seen["workers"][0]["does"] == f"s, {doing_it}"
     for view in (plain(report(study, None)), plain(panel(snapshot(study)))):
         assert doing_it in view
         assert "the untuned baseline runs" in view
     assert counted in plain(panel(snapshot(study)))
     study.queue.fail(held, ErrorKind.BAD_PAYLOAD, "no such thing")
-    seen = page(study)["study"]
-    assert seen["others"] == "the untuned baseline failed"
-    assert seen["failures"] == ["the untuned baseline: failed (no such thing)"]
+    seen = fleet_of(study)
+    assert seen["studies"][0]["others"] == "the untuned baseline failed"
+    assert seen["incidents"] == ["s: 1 trial failed (the last error: no such thing)"]
 
 
 def test_a_search_says_first_which_way_it_goes() -> None:

@@ -22,7 +22,7 @@ MAY_USE: dict[str, set[str]] = {
     "store": {"common"},
     "model": {"common"},
     "worker": {"common", "store", "model"},
-    "coordinator": {"common", "store", "model", "web", "worker"},
+    "coordinator": {"common", "store", "model", "web", "worker", "inference"},
     "inference": {"common", "store", "model", "web"},
 }
 SOURCES = [path for path in sources() if path.relative_to(REPOSITORY).parts[0] in MAY_USE]
@@ -207,7 +207,7 @@ def test_a_command_starts_without_what_it_may_never_need(statement: str, without
 
     So is the module that runs pickled objectives, if it is allowed.
     """
-    heavy = {"torch", "torchvision", "cv2", "sklearn", "matplotlib", "pandas"}
+    heavy = {"torch", "torchvision", "cv2", "sklearn", "matplotlib", "pandas", "starlette"}
     assert not modules_after(statement) & {*heavy, "hyperopt", "networkx", *without}
 
 

@@ -571,27 +571,29 @@ def run_python(code: str) -> str:
 
 
 def test_help_needs_nothing_heavy() -> None:
-    """``--help`` imports neither PyTorch, OpenCV, NumPy, PyMongo nor httpx."""
-    heavy = "{'torch', 'cv2', 'numpy', 'pymongo', 'httpx'} & set(sys.modules)"
+    """``--help`` imports neither PyTorch, OpenCV, NumPy, PyMongo, httpx nor Starlette."""
+    heavy = "{'torch', 'cv2', 'numpy', 'pymongo', 'httpx', 'starlette'} & set(sys.modules)"
     assert run_python(f"import sys, hyperhive.inference.cli; print(sorted({heavy}))") == "[]\n"
 
 
 @pytest.mark.long
-def test_images_need_neither_opencv_nor_httpx(model: Path, folder: Path) -> None:
-    """Without, images are classified, and a camera and an address are told in a sentence."""
+def test_images_need_neither_opencv_nor_httpx_nor_starlette(model: Path, folder: Path) -> None:
+    """Without, images are classified; a camera, an address and a page are told in a sentence."""
     code = (
-        "import sys; sys.modules.update(cv2=None, httpx=None); from hyperhive import cli\n"
+        "import sys; sys.modules.update(cv2=None, httpx=None, starlette=None)\n"
+        "from hyperhive import cli\n"
         "from hyperhive.inference.cli import app\n"
         f"app([{str(folder / '3')!r}, '--model', {str(model)!r}, '-q'], standalone_mode=False)\n"
-        "for source in ('0', 'http://x/'):\n"
-        f"  sys.argv = ['predict-cam', source, '--model', {str(model)!r}]\n"
+        f"for asked in (['0'], ['http://x/'], [{str(folder / '3')!r}, '--serve', '0']):\n"
+        f"  sys.argv = ['predict-cam', *asked, '--model', {str(model)!r}]\n"
         "  try: cli.predict_cam()\n"
         "  except SystemExit as stop: print('exit code', stop.code, file=sys.stderr)\n"
     )
-    camera, address = run_python(code).split("exit code 1\n")[:2]
+    camera, address, page = run_python(code).split("exit code 1\n")[:3]
     assert camera.startswith("error: videos and cameras need OpenCV")
     assert address.startswith("error: http:// needs httpx (")
     assert address.endswith("): pip install httpx\n")
+    assert page.startswith("error: --serve needs Starlette and uvicorn (")
     assert Path("predictions/contact_sheet.png").exists()
 
 

@@ -124,7 +124,7 @@ def output(device: Path) -> str:
 
 
 def test_the_systems_builds_stay(device: Path, output: str) -> None:
-    """Afterwards torch, cv2 and numpy are the system's; hyperhive and httpx are installed."""
+    """Afterwards torch, cv2 and numpy are the system's; hyperhive and what cameras need are new."""
     assert f"torch {TORCH} stays" in output
     shown = run(
         device, "venv/bin/python", "-c",
@@ -139,7 +139,7 @@ def test_the_systems_builds_stay(device: Path, output: str) -> None:
     (site,) = (device / "venv/lib").glob("python*/site-packages")
     assert not {"torch", "cv2", "numpy"} & {each.name for each in site.iterdir()}
     assert (site / "pymongo").exists()
-    assert (site / "httpx").exists()
+    assert all((site / name).exists() for name in ("httpx", "starlette", "uvicorn"))
 
 
 @pytest.mark.parametrize("wanted", ["newest", "opencv-python"])

@@ -15,12 +15,12 @@ from support.printed import plain
 
 from hyperhive.coordinator.views.status import report as status_report
 from hyperhive.store.errors import NotFound
+from hyperhive.store.ordering import OrderCommand, withdraw
 from hyperhive.store.orders import Wish
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import ASK, Status
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
 from hyperhive.worker.orders import giving, reading
-from hyperhive.worker.orders.giving import OrderCommand, withdraw
 from hyperhive.worker.pausing import PausePolicy
 from hyperhive.worker.sensors import Sensors
 

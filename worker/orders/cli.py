@@ -35,8 +35,8 @@ def drain(name: str = NAME, mongo: Optional[str] = MONGO) -> None:
 def resume(name: str = NAME, mongo: Optional[str] = MONGO) -> None:
     """Let a paused or drained device take trials again."""
     from hyperhive.common.console import tell
+    from hyperhive.store.ordering import withdraw
     from hyperhive.store.store import Store
-    from hyperhive.worker.orders.giving import withdraw
 
     with server(mongo, None) as uri, Store(uri) as store:
         tell(withdraw(store, name))
@@ -45,9 +45,9 @@ def resume(name: str = NAME, mongo: Optional[str] = MONGO) -> None:
 def _order(wish: str, name: str, mongo: Optional[str]) -> None:
     from hyperhive.common.console import tell
     from hyperhive.common.signals import StopSignals
+    from hyperhive.store.ordering import OrderCommand
     from hyperhive.store.orders import Wish
     from hyperhive.store.store import Store
-    from hyperhive.worker.orders.giving import OrderCommand
 
     with StopSignals() as signals, server(mongo, None) as uri, Store(uri) as store:
         command = OrderCommand(store, name)

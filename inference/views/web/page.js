@@ -39,16 +39,23 @@ function show(result) {
 }
 
 let lost = false;
-const labels = new EventSource("labels");
-labels.onmessage = (event) => {
-  show(JSON.parse(event.data));
-  write(element("state"), "");
-};
-labels.onopen = () => {
-  if (lost) element("picture").src = "viewfinder.mjpg?" + Date.now();
-  lost = false;
-};
-labels.onerror = () => {
-  lost = true;
-  write(element("state"), "no connection: predict-cam has ended, or too many people are watching");
-};
+
+function watch() {
+  const labels = new EventSource("labels");
+  labels.onmessage = (event) => {
+    show(JSON.parse(event.data));
+    write(element("state"), "");
+  };
+  labels.onopen = () => {
+    if (lost) element("picture").src = "viewfinder.mjpg?" + Date.now();
+    lost = false;
+  };
+  labels.onerror = () => {
+    lost = true;
+    write(element("state"), "no connection: predict-cam has ended, or too many people are watching");
+    // A browser asks again by itself, unless it was refused.
+    if (labels.readyState === EventSource.CLOSED) setTimeout(watch, 5000);
+  };
+}
+
+watch();

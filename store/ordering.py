@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
-import platform
 import threading
 from typing import Iterator
 
+from hyperhive.common.person import this_person
 from hyperhive.store.errors import NotFound, StoreUnavailable
 from hyperhive.store.orders import Order, Wish, in_force
 from hyperhive.store.store import Store
@@ -59,13 +58,17 @@ class OrderCommand:
         self.is_obeyed = False
         """Whether all the workers that are here obey, once ``order`` has ended."""
 
+    def give(self, wish: Wish) -> Order:
+        """Give the order; it can be repeated."""
+        return self._store.orders.give(self._name, wish, this_person())
+
     def order(self, wish: Wish, stop: threading.Event) -> Iterator[str]:
         """Give the order; yield what each worker does, in a sentence.
 
         Ends when all of them obey, or ``stop`` is set: the order holds in any case.
         """
         self._workers()  # for the trials that they run now
-        order = self._store.orders.give(self._name, wish, _giver())
+        order = self.give(wish)
         try:
             yield from self._until_obeyed(order, stop)
         except StoreUnavailable as error:
@@ -139,12 +142,3 @@ class OrderCommand:
         """Return a trial's name for people: ``repeat 1 of trial 2 of digits``."""
         trial = self._store.trials.labelled(label)
         return label if trial is None else f"{trial.title} of {trial.study}"
-
-
-def _giver() -> str:
-    """Return who gives an order: ``anna@studio``; in a container, the user may have no name."""
-    host = platform.node().partition(".")[0] or "a machine without a name"
-    try:
-        return f"{getpass.getuser()}@{host}"
-    except (KeyError, OSError, ImportError):  # ImportError: Windows, before Python 3.13
-        return host

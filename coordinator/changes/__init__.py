@@ -1,0 +1,1 @@
+"""What a person changes in a study that is in the store: the same for commands and for the page."""

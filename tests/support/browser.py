@@ -47,7 +47,7 @@ class Browser:
         self._said = said
         self._messages: deque[bytes] = deque()
         self._rest = b""
-        self._last = 0
+        self._last = self._loads = 0
         self._session: dict[str, str] = {}
         self.errors: list[str] = []
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
@@ -60,8 +60,11 @@ class Browser:
     # -- the page ------------------------------------------------------------------------------
 
     def open(self, url: str) -> None:
-        """Open another page."""
+        """Open another page, and wait until it has loaded."""
+        self._loads = 0
         self.ask("Page.navigate", url=url)
+        while not self._loads:
+            self._note(json.loads(self._read()))
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of an expression in the page; a promise is waited for."""
@@ -188,7 +191,9 @@ class Browser:
 
     def _note(self, message: dict[str, Any]) -> None:
         method, parameters = message.get("method"), message.get("params", {})
-        if method == "Runtime.exceptionThrown":
+        if method == "Page.loadEventFired":
+            self._loads += 1
+        elif method == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
             self.errors.append(details.get("exception", {}).get("description") or details["text"])
         elif method == "Log.entryAdded" and parameters["entry"]["level"] == "error":

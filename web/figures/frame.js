@@ -194,7 +194,8 @@ export function bottomAxis(svg, scale, ticks, box, title, withGrid) {
     const x = scale(value), isLast = number === ticks.length - 1 && x > box.right - 25;
     if (withGrid) svg.append(shape("line", { class: "grid", x1: x, x2: x, y1: box.top, y2: box.bottom }));
     svg.append(shape("line", { class: "base", x1: x, x2: x, y1: box.bottom, y2: box.bottom + 4 }));
-    svg.append(textAt(isLast ? Math.min(x, box.right) + 8 : x, box.bottom + 18, isLast ? "end" : "middle", text));
+    const isFirst = x < 16;
+    svg.append(textAt(isLast ? Math.min(x, box.right) + 8 : isFirst ? 2 : x, box.bottom + 18, isLast ? "end" : isFirst ? "start" : "middle", text));
   });
   if (title) svg.append(textAt((box.left + box.right) / 2, box.bottom + 36, "middle", title, "axis"));
 }

@@ -327,7 +327,7 @@ def test_a_browser_shows_the_labels_as_text(
                 timeout=300,
                 check=True,
             ).stdout
-            if "waiting for a picture" not in shown:
+            if "data:image/png;base64," in shown:
                 break
     label = re.search(r'<h1 id="label"[^>]*>(.*?)</h1>', shown)
     assert label

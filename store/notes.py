@@ -90,7 +90,7 @@ class Notes:
     def remove(self, study: str, note_id: str) -> bool:
         """Delete a note; return whether there was one."""
         with self._guard():
-            return bool(self._notes.delete_one({"_id": f"{study}/{note_id}"}).deleted_count)
+            return bool(self._notes.delete_one({"study": study, "note": note_id}).deleted_count)
 
     def delete_all(self, study: str) -> None:
         """Delete the notes of a study; safe to repeat."""

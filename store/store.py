@@ -229,6 +229,7 @@ class Store:
         files = self.queue.delete_all(name)
         self.delete_notes(name)
         self.studies.delete(name)  # before the weights: it refers to those of its model
+        self.delete_notes(name)  # one that was written meanwhile
         for file_id in files:
             self._delete_orphan(file_id)
 

@@ -168,23 +168,30 @@ class Studies:
 
         With ``extended``, raises ``StudyExtended`` if that is another number by now.
         """
-        forgotten = dict.fromkeys(("result", "finish_reason", "decided", "raised_from"))
-        fields = {"spec": dict(spec), "finishing": False, **forgotten}
-        self._update(name, {"$set": fields, "$inc": {"extended": 1}}, extended)
+        fields = {
+            "spec": {"$literal": dict(spec)},
+            "finishing": False,
+            **dict.fromkeys(("result", "finish_reason", "decided")),
+            # Somebody raised it, and it was then started again with other changes: it is still so.
+            "raised_from": {
+                "$cond": [{"$eq": ["$spec.trials", spec["trials"]]}, "$raised_from", None]
+            },
+            "extended": _one_more("extended"),
+        }
+        self._update(name, [{"$set": fields}], extended)
 
-    def raise_budget(self, name: str, trials: int) -> bool:
-        """Give a study more trials while it goes on; return whether this did.
+    def raise_budget(self, name: str, trials: int) -> None:
+        """Give a study more trials while it goes on; it can be repeated.
 
-        It did not if the study has so many, does not exist, has ended, is to end, or was cancelled.
-        It can be repeated.
+        Nothing changes if it has so many, does not exist, has ended, is to end, or was cancelled.
         """
         goes_on = {"result": None, "cancelled": False, "finishing": {"$ne": True}}
-        rise = {n: {"$add": [{"$ifNull": [f"${n}", 0]}, 1]} for n in ("extended", "raised")}
+        rise = {field: _one_more(field) for field in ("extended", "raised")}
         before = {"$ifNull": ["$raised_from", "$spec.trials"]}
         fields = {"spec.trials": trials, "decided": None, "raised_from": before, **rise}
         which = {"_id": name, **goes_on, "spec.trials": {"$lt": trials}}
         with self._guard():
-            return bool(self._studies.update_one(which, [{"$set": fields}]).modified_count)
+            self._studies.update_one(which, [{"$set": fields}])
 
     def plan_refit(self, name: str, refits: bool) -> None:
         """Note whether the study's winner is to be refitted. Raises ``NotFound``."""
@@ -291,6 +298,11 @@ class Studies:
         if self.get(name) is not None:
             return StudyExtended(name)
         return NotFound(f"study {name!r} is no longer in the store: it was deleted")
+
+
+def _one_more(field: str) -> dict[str, Any]:
+    """Return the expression of a count that rises by one; a missing one is 0."""
+    return {"$add": [{"$ifNull": [f"${field}", 0]}, 1]}
 
 
 def _as_extended(name: str, extended: int | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from hyperhive.coordinator.api.naming import fresh_name, given_name, objective_n
 from hyperhive.coordinator.api.plans import dataset_of, plan_of
 from hyperhive.coordinator.api.study import Study
 from hyperhive.coordinator.api.trial import StudyTrial
+from hyperhive.coordinator.changes.extending import as_raised
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.planning.stop_rules import end_of
 from hyperhive.coordinator.report.writing import keep_report
@@ -179,7 +180,7 @@ def _has_ended(study: Study, planned: PlannedStudy) -> bool:
     stored = study.store.studies.get(study.name)
     if stored is None or stored.result is None:
         return False
-    return PlannedStudy.stored(study.name, stored.spec).spec() == planned.spec()
+    return PlannedStudy.stored(study.name, stored.spec).spec() == as_raised(planned, stored).spec()
 
 
 @contextlib.contextmanager

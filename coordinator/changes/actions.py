@@ -30,7 +30,7 @@ from starlette.routing import Route
 
 from hyperhive.common.errors import HyperhiveError, UsageError
 from hyperhive.common.extras import advice
-from hyperhive.common.text import printable_lines
+from hyperhive.common.text import printable_lines, storable
 from hyperhive.common.wording import counted, in_words
 from hyperhive.coordinator.api import enqueueing
 from hyperhive.coordinator.changes import ending, extending, noting
@@ -46,16 +46,19 @@ from hyperhive.store.trials.terms import Status
 _LARGEST = 64 * 1024
 """Bytes of a request."""
 _LONGEST_NAME = 1000
+
+
+class ActionsOff(HyperhiveError):
+    """The page was started without ``--allow-actions``."""
+
+
 _STATUS = {
+    ActionsOff: HTTPStatus.FORBIDDEN,
     NotAllowed: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     UsageError: HTTPStatus.BAD_REQUEST,
 }
-
-
-class ActionsOff(HyperhiveError):
-    """The page was started without ``--allow-actions``."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,8 @@ class Asked:
     def text(self, key: str, most: int = _LONGEST_NAME) -> str:
         """Return a text; raises ``UsageError``, as all of these do."""
         value = self._left.pop(key, None)
-        if not isinstance(value, str) or len(value) > most:
-            raise UsageError(f"{key} must be text of at most {most:,} characters")
+        if not isinstance(value, str) or storable(value, most) != value:
+            raise UsageError(f"{key} must be Unicode text of at most {most:,} characters")
         return value
 
     def whole(self, key: str, least: int) -> int:
@@ -105,7 +108,7 @@ class Asked:
         """Raise ``UsageError`` if there is more."""
         if self._left:
             names = ", ".join(sorted(map(str, self._left)))
-            raise UsageError(f"this action does not have {names:.100}: reload the page")
+            raise UsageError(f"this action takes no {names:.100}: reload the page")
 
 
 def require_right(store: Store) -> None:
@@ -155,9 +158,9 @@ class Actions:
         try:
             return HTTPStatus.OK, self._answered(body)
         except HyperhiveError as error:
-            found = [status for kind, status in _STATUS.items() if isinstance(error, kind)]
-            status = HTTPStatus.FORBIDDEN if isinstance(error, ActionsOff) else HTTPStatus.CONFLICT
-            return (found or [status])[0], {"problem": printable_lines(str(error))}
+            found = (status for kind, status in _STATUS.items() if isinstance(error, kind))
+            status = next(found, HTTPStatus.CONFLICT)
+            return status, {"problem": printable_lines(str(error))}
         except ModuleNotFoundError as error:
             why = advice(error)
             if why is None:
@@ -192,7 +195,7 @@ def _contents(body: bytes) -> dict[str, Any]:
     try:
         contents = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise UsageError("the request is no JSON") from error
+        raise UsageError("the request is not JSON") from error
     if not isinstance(contents, dict):
         raise UsageError("the request must be a JSON object")
     return contents
@@ -207,8 +210,8 @@ def _cancel_study(store: Store, asked: Asked) -> Action:
         store.study(name)
         left = sum(not trial.is_final for trial in store.trials.find(name, in_short=True))
         question = (
-            f"Cancel study {name}, and {counted(left, 'trial')} that have not ended? It gets no "
-            "refit and no test, and cannot go on. Its results stay."
+            f"Cancel study {name}, and its {counted(left, 'unfinished trial')}? It gets no refit "
+            "and no test, and cannot go on. Its results stay."
         )
     return Action(question, "Cancel the study", lambda: ending.cancel(store, name))
 

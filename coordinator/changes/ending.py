@@ -6,6 +6,7 @@ Each can be repeated: after a lost reply it says again what holds by then.
 from __future__ import annotations
 
 from hyperhive.common.errors import InputError, UsageError
+from hyperhive.common.wording import counted
 from hyperhive.coordinator import experiment
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.store.errors import NotFound, StudyWithdrawn
@@ -26,7 +27,7 @@ def cancel(store: Store, name: str) -> str:
     if store.study(name).result is not None:
         return f"study {name} has ended already"
     count = store.cancel_study(name)
-    return f"study {name} cancelled, {count} trials with it"
+    return f"study {name} cancelled, {counted(count, 'trial')} with it"
 
 
 def trial_of(store: Store, name: str, tid: int) -> Trial:
@@ -36,7 +37,10 @@ def trial_of(store: Store, name: str, tid: int) -> Trial:
     ``fmin``'s own.
     """
     if store.is_experiment(name):
-        raise UsageError(f"{name!r} is an experiment of hyperopt's fmin: all of it is cancelled")
+        raise UsageError(
+            f"{name!r} is an experiment of hyperopt's fmin, and only its fmin changes a single "
+            "job: leave the trial out"
+        )
     store.study(name)
     for trial in store.trials.find(name, SEARCH, [tid], in_short=True):
         return trial

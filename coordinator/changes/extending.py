@@ -34,8 +34,8 @@ def require_more(name: str, budget: int, trials: int) -> None:
     """Raise ``UsageError`` for fewer trials than a study has."""
     if trials < budget:
         raise UsageError(
-            f"study {name} has {counted(budget, 'trial')}, and {trials} are not more: "
-            f"`hyperhive study finish {name}` ends it with fewer"
+            f"study {name} has {counted(budget, 'trial')} to run already, and {trials} is fewer: "
+            f"`hyperhive study finish {name}` ends it early"
         )
 
 

@@ -129,8 +129,8 @@ def note(
     A note has its writer's name and the server's time. Everybody who can see the study can read it.
     It is deleted with the study, and is in `hyperhive study export --json`.
     """
-    if text is not None and remove is not None:
-        raise UsageError("give either TEXT or --remove")
+    if remove is not None and (text is not None or trial is not None):
+        raise UsageError("give --remove alone: its id names the note")
     from hyperhive.coordinator.changes import noting
     from hyperhive.store.store import Store
 

@@ -52,5 +52,5 @@ def of_values(values: Iterable[str]) -> dict[str, Any]:
 def _value(written: str) -> Any:
     try:
         return json.loads(written)
-    except ValueError:
+    except (ValueError, RecursionError):
         return written

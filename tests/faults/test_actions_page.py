@@ -30,14 +30,14 @@ def test_a_study_is_cancelled_from_the_page_after_a_second_question(
         until(lambda: browser.count(".actions form:not([hidden]) button") > 3, "the actions")
         browser.click(".actions summary")
         browser.click(CANCEL)
-        browser.shows("Cancel study s, and 1 trial that have not ended?", "dialog")
+        browser.shows("Cancel study s, and its 1 unfinished trial?", "dialog")
         browser.key("Escape")
         browser.shows("nothing was changed", ".said")
         assert not store.study("s").cancelled
         browser.click(CANCEL)
         browser.shows("Cancel the study", "dialog .yes")
         browser.click("dialog .yes")
-        browser.shows("study s cancelled, 1 trials with it", ".said")
+        browser.shows("study s cancelled, 1 trial with it", ".said")
         assert browser.count("dialog") == 0
         assert browser.errors == []
     assert store.study("s").cancelled

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
@@ -118,6 +119,8 @@ def test_30_of_two_budgets_at_once_the_larger_holds(stores: list[Store]) -> None
 
     at_once(*(lambda each=each: raise_to(*each) for each in asked))
     assert stores[0].study("s").spec["trials"] == 9
+    for _ in range(2):  # the command that began it, with another change; and that one again
+        assert open_study(stores[1], replace(PLAN, repeats=2), None).plan.trials == 9
     with pytest.raises(StudyExtended):
         stores[0].studies.extend("s", {"trials": 5}, extended=0)
 

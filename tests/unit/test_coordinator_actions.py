@@ -9,10 +9,14 @@ from typing import Any, Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from click.testing import Result
 from support.clients import claim, finish, here, only, post
+from typer.testing import CliRunner
 
+from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.changes import noting
 from hyperhive.coordinator.changes.actions import Actions
+from hyperhive.coordinator.cli.study import study_app
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.results.export import as_json
 from hyperhive.coordinator.results.exported import read
@@ -93,8 +97,8 @@ def test_a_trial_and_its_study_are_cancelled_after_a_question(store: Store) -> N
         store.queue.confirm_cancel(store.queue.heartbeat(held))
         finish(store, claim(store))
         asks, said = viewer.twice(action="cancel study", study="s")
-        assert asks.startswith("Cancel study s, and 1 trial that have not ended?")
-        assert said == "study s cancelled, 1 trials with it"
+        assert asks.startswith("Cancel study s, and its 1 unfinished trial?")
+        assert said == "study s cancelled, 1 trial with it"
         assert viewer.refused(action="cancel trial", study="s", trial=9).startswith(
             "study s has no trial 9"
         )
@@ -115,11 +119,12 @@ def test_a_study_gets_a_configuration_and_more_trials_and_is_finished(store: Sto
         asked, said = viewer.twice(action="enqueue", study="s", config="x=0.25")
         assert asked == "Have study s try this next: x 0.25?"
         assert said == "study s, trial 0 is x 0.25"
-        assert viewer.refused(action="enqueue", study="s", config='{"y": 1}').startswith("y")
+        for config in ('{"y": 1}', "y=" + 50_000 * "["):
+            assert viewer.refused(action="enqueue", study="s", config=config).startswith("y")
         asked, said = viewer.twice(action="extend", study="s", trials=40)
         assert asked == "Have study s run 40 trials in all? It has 4 now."
         assert said == "study s runs 40 trials"
-        assert "39 are not more" in viewer.refused(action="extend", study="s", trials=39)
+        assert "and 39 is fewer" in viewer.refused(action="extend", study="s", trials=39)
         assert "no trial with a result yet" in viewer.refused(action="finish", study="s")
         trial = store.queue.claim("w1", "t", ["lenet5x"])
         assert trial is not None
@@ -175,6 +180,24 @@ def test_notes_are_kept_listed_removed_and_exported(store: Store, tmp_path: Any)
     assert [note.id for note in store.notes_of("s")] == ["abcd1235"]
 
 
+def test_commands_say_what_has_changed(store: Store, mongo_uri: str) -> None:
+    """The same as the page; and nothing is done of what contradicts itself."""
+
+    def call(*arguments: str) -> Result:
+        return CliRunner().invoke(study_app, [*arguments, "--mongo", mongo_uri])
+
+    open_study(store, PLAN, None)
+    assert call("extend", "s", "--trials", "40").output == "study s runs 40 trials\n"
+    note_id = call("note", "s", "too slow").output.split()[1]
+    assert call("note", "s").output.endswith("too slow\n")
+    assert isinstance(call("note", "s", "x", "--remove", note_id).exception, UsageError)
+    assert call("note", "s", "--remove", note_id).output == f"note {note_id} of study s removed\n"
+    assert call("note", "s").output == "no note on study s\n"
+    missing = call("cancel", "s", "--trial", "3").exception
+    assert str(missing).startswith("study s has no trial 3")
+    assert not store.study("s").cancelled
+
+
 def test_nothing_is_changed_without_the_flag_the_key_or_the_token(store: Store) -> None:
     """Nor by a request that is none, nor in a study that the page is not about."""
     store.studies.open("s", {"trials": 4})
@@ -190,7 +213,8 @@ def test_nothing_is_changed_without_the_flag_the_key_or_the_token(store: Store) 
         assert viewer.ask("POST", "/action", body, **{"X-CSRF-Token": "x"})[0] == 403
         assert viewer.ask("POST", "/action", body, key="other", **viewer.headers)[0] == 403
         assert viewer.refused(action="drop", study="s").startswith("there is no action 'drop'")
-        assert "does not have budget" in viewer.refused(action="finish", study="s", budget=1)
+        assert viewer.refused(action="finish", study="\ud800").startswith("study must be Unicode")
+        assert "takes no budget" in viewer.refused(action="finish", study="s", budget=1)
         assert "must be a whole number" in viewer.refused(action="extend", study="s", trials="9")
         assert viewer.ask("POST", "/action", "[", **viewer.headers)[0] == 400
     with page(store, study="other") as viewer:

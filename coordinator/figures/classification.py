@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from hyperhive.common.errors import CheckpointError, DatasetError
-from hyperhive.common.text import printable, shortened
 from hyperhive.common.values import is_fraction, mapping, sequence, whole
+from hyperhive.coordinator.figures.numbers import rounded, text
 from hyperhive.model.calibration import PLAIN
 from hyperhive.model.card import Card
 from hyperhive.model.data.cache import DatasetCache
@@ -72,7 +72,7 @@ def answers(probabilities: np.ndarray, labels: np.ndarray, images: np.ndarray) -
                 "image": _png(images[index]),
                 "label": int(labels[index]),
                 "answer": int(predicted[index]),
-                "probability": _rounded(confidence[index]),
+                "probability": rounded(confidence[index]),
             }
             for index in worst
         ],
@@ -114,7 +114,7 @@ def figure(card: Card, kept: Mapping[str, Any]) -> dict[str, Any] | None:
     confusion = _confusion(card)
     if confusion is None:
         return None
-    names = [shortened(printable(name), _LONGEST_NAME) for name in card.classes]
+    names = [text(name, _LONGEST_NAME) for name in card.classes]
     total, right = int(confusion.sum()), int(confusion.trace())
     low, high = wilson_interval(right / total, total)
     return {
@@ -123,7 +123,7 @@ def figure(card: Card, kept: Mapping[str, Any]) -> dict[str, Any] | None:
         "of": [_of_class(name, confusion, number) for number, name in enumerate(names)],
         "calibration": _kept_bins(kept),
         "hardest": _kept_images(kept, names),
-        "accuracy": [_rounded(low), _rounded(right / total), _rounded(high)],
+        "accuracy": [rounded(low), rounded(right / total), rounded(high)],
         "split": "test",
     }
 
@@ -133,8 +133,8 @@ def _bins(confidence: np.ndarray, is_right: np.ndarray) -> list[dict[str, Any]]:
     numbers = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     return [
         {
-            "confidence": _rounded(confidence[inside].mean()),
-            "accuracy": _rounded(is_right[inside].mean()),
+            "confidence": rounded(confidence[inside].mean()),
+            "accuracy": rounded(is_right[inside].mean()),
             "images": int(inside.sum()),
         }
         for inside in (numbers == number for number in np.unique(numbers))
@@ -186,8 +186,8 @@ def _of_class(name: str, confusion: np.ndarray, number: int) -> dict[str, Any]:
     answered = int(confusion[:, number].sum())
     return {
         "class": name,
-        "precision": _rounded(right / answered) if answered else None,
-        "recall": _rounded(right / images) if images else None,
+        "precision": rounded(right / answered) if answered else None,
+        "recall": rounded(right / images) if images else None,
         "images": images,
     }
 
@@ -217,7 +217,3 @@ def _kept_images(kept: Mapping[str, Any], names: Sequence[str]) -> list[dict[str
 def _is_png(image: Any) -> bool:
     is_short = isinstance(image, str) and len(image) <= _LONGEST_IMAGE
     return is_short and _BASE64_PNG.fullmatch(image) is not None
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")

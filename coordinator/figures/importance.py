@@ -26,6 +26,8 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
+from hyperhive.coordinator.figures.numbers import rounded
+
 NEEDED = 30
 """Trials with a result: the best tenth of them are three."""
 
@@ -76,7 +78,7 @@ def importance(study: Mapping[str, Any]) -> dict[str, Any]:
     if total == 0:
         return _without(len(used), "needs a hyperparameter that differs between trials")
     ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-    shares = [{"name": name, "share": float(f"{each / total:.6g}")} for name, each in ordered]
+    shares = [{"name": name, "share": rounded(each / total)} for name, each in ordered]
     return {"shares": shares, "trials": len(used), "problem": None}
 
 

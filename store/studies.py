@@ -168,7 +168,7 @@ class Studies:
 
         With ``extended``, raises ``StudyExtended`` if that is another number by now.
         """
-        fields = {
+        fields: dict[str, Any] = {
             "spec": {"$literal": dict(spec)},
             "finishing": False,
             **dict.fromkeys(("result", "finish_reason", "decided")),

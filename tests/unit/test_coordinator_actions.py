@@ -9,7 +9,6 @@ from typing import Any, Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from click.testing import Result
 from support.clients import claim, finish, here, only, post
 from typer.testing import CliRunner
 
@@ -183,7 +182,7 @@ def test_notes_are_kept_listed_removed_and_exported(store: Store, tmp_path: Any)
 def test_commands_say_what_has_changed(store: Store, mongo_uri: str) -> None:
     """The same as the page; and nothing is done of what contradicts itself."""
 
-    def call(*arguments: str) -> Result:
+    def call(*arguments: str) -> Any:
         return CliRunner().invoke(study_app, [*arguments, "--mongo", mongo_uri])
 
     open_study(store, PLAN, None)

@@ -26,6 +26,8 @@ from hyperhive.store.store import Store
 VERSION = 1
 """Of the JSON: its key ``version``."""
 
+_DONE = ("done", "pruned", "diverged")
+
 
 def figures(store: Store, names: Sequence[str]) -> dict[str, Any]:
     """Return the figures of these studies, or experiments of hyperopt's. Raises ``NotFound``."""
@@ -98,11 +100,15 @@ def _metric(source: Source) -> dict[str, Any]:
 
 
 def _counts(source: Source) -> dict[str, int | None]:
-    """Return the budget, and how many trials of the search are in each state of the table."""
+    """Return the budget, and how many trials of the search are in each state of the table.
+
+    As everywhere in words, those that are done include the pruned and the diverged.
+    """
     state = source.state
     found = Counter(map(state_of, state.searched))
     budget = None if state.is_experiment else state.budget
-    return {"budget": budget, **{status: found[status] for status in STATUSES}}
+    counts = {status: found[status] for status in STATUSES}
+    return {"budget": budget, **counts, "done": sum(found[each] for each in _DONE)}
 
 
 def _importance(source: Source) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from hyperhive.coordinator.figures.source import (
     plan_of,
     shown_curves,
 )
-from hyperhive.coordinator.figures.study import study_parts
+from hyperhive.coordinator.figures.study import importance_of, study_parts
 from hyperhive.coordinator.figures.timeline import timeline
 from hyperhive.coordinator.live.readings import Changes, Reading
 from hyperhive.coordinator.ranking import FILES_KEPT
@@ -100,6 +100,7 @@ class LiveStudy:
         source = self._source(reading, changes.state, changed)
         parts = {
             **study_parts(source),
+            "importance": self._importance(source, changed),
             "artifacts": self._artifacts(source.state),
             "classification": self._classification(source.state),
             "running": _running(source),
@@ -142,6 +143,15 @@ class LiveStudy:
         known.update(histories(self.store, state, unread))
         self._histories = {t.tid: known[t.tid] for t in shown if t.tid in known}
         return {tid: history for tid, (_, history) in self._histories.items()}
+
+    def _importance(self, source: Source, changed: set[Any] | None) -> Any:
+        """Return the importance; it is made anew only if a trial has ended, or an axis changed."""
+        if self.made is not None and changed is not None:
+            known, axes = self.made.parts, [axis.as_json() for axis in source.axes]
+            has_ended = any(t.is_final for t in source.state.trials if t.id in changed)
+            if not has_ended and known["parameters"] == axes:
+                return known["importance"]
+        return importance_of(source)
 
     def _classification(self, state: StudyState) -> _Json | None:
         """Return how the study's model classifies, once it has ended; it is not run for that."""

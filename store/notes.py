@@ -87,6 +87,15 @@ class Notes:
             notes = [_from_document(document) for document in found]
         return [note for note in notes if note is not None]
 
+    def mark(self) -> Any:
+        """Return what differs once a note was added or removed: their number, the newest's time."""
+        stages = [
+            {"$sort": {"study": ASCENDING, "at": ASCENDING}},  # so that the index has all of it
+            {"$group": {"_id": None, "notes": {"$sum": 1}, "newest": {"$max": "$at"}}},
+        ]
+        with self._guard():
+            return next(self._notes.aggregate(stages), None)
+
     def remove(self, study: str, note_id: str) -> bool:
         """Delete a note; return whether there was one."""
         with self._guard():

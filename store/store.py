@@ -249,6 +249,13 @@ class Store:
         except NotAllowed:
             return []
 
+    def mark_of_notes(self) -> Any:
+        """Return ``Notes.mark``; None if the roles here are older than notes."""
+        try:
+            return self.notes.mark()
+        except NotAllowed:
+            return None
+
     def delete_notes(self, study: str) -> None:
         """Delete the notes of a study; safe to repeat."""
         with contextlib.suppress(NotAllowed):  # the roles are older than notes: there are none

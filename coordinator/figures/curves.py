@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from hyperhive.common.values import mapping, number, sequence
+from hyperhive.common.values import mapping, sequence
 from hyperhive.coordinator.figures.columns import status_of
 from hyperhive.coordinator.figures.metric import Metric
-from hyperhive.coordinator.figures.numbers import rounded, text
+from hyperhive.coordinator.figures.numbers import rounded, step_of, step_word, text, thinned
 from hyperhive.coordinator.figures.source import Source, shown_curves
 from hyperhive.store.trials.trial import Trial
 
 _POINTS = 200
 """The most points of a curve: a screen has few more pixels for it."""
-
-_STEPS = {"number": "epoch", "epoch": "epoch", "step": "step"}
-"""How a step is called in a history: by LeNet-5, in progress, and by one's own function."""
 
 _OTHERS = ("validation_accuracy", "accuracy", "validation_loss", "loss")
 """What is drawn if no history has the study's metric, the first that there is."""
@@ -64,18 +61,16 @@ def _drawn(metric: Metric, histories: Any) -> Metric:
 
 
 def _step(histories: Any) -> str:
-    names = {name for history in histories for entry in history[:1] for name in entry}
-    return next((word for name, word in _STEPS.items() if name in names), "step")
+    words = (step_word(entry) for history in histories for entry in history[:1])
+    return next(filter(None, words), "step")
 
 
 def points_of(history: Sequence[Mapping[str, Any]], metric: Metric) -> list[list[Any]]:
     """Return the curve of a metric in what a trial reported: points of a step and a value."""
-    found = []
+    found: list[list[Any]] = []
     for place, entry in enumerate(history, 1):
         value = rounded(metric.reported(entry))
-        steps = [number(entry.get(name)) for name in _STEPS]
-        step = next((rounded(each) for each in steps if each is not None), place)
         if value is not None:
-            found.append([step, value])
-    apart = -(-len(found) // _POINTS) or 1
-    return found[-1::-apart][::-1]  # with the last one
+            step = rounded(step_of(entry))
+            found.append([place if step is None else step, value])
+    return thinned(found, _POINTS)

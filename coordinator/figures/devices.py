@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple
 
 from hyperhive.common.values import mapping, number, sequence, text
-from hyperhive.coordinator.figures.numbers import rounded
+from hyperhive.coordinator.figures.numbers import rounded, step_of
 from hyperhive.coordinator.figures.numbers import text as shown
 from hyperhive.coordinator.results.table import seconds_of
 from hyperhive.store.trials.attempts import FAILED, LOST, Attempt
@@ -49,7 +49,8 @@ class Devices:
         workers: dict[str, str | None] = {}
         for trial in trials:
             for each in attempts.get(trial.id, ()):
-                workers.setdefault(str(each.worker), None)
+                if each.worker is not None:
+                    workers.setdefault(each.worker, None)
             if trial.owner is not None:
                 reported = _reported(trial)
                 workers[trial.owner] = reported or workers.get(trial.owner)
@@ -158,8 +159,5 @@ def steps_of(trial: Trial) -> int | None:
     """Return how many epochs of a trial ended, or the last step that its function reported."""
     history = sequence(trial.result.get("history"))
     last = mapping(history[-1]) if history else (trial.progress or {})
-    for name in ("number", "epoch", "step"):
-        found = number(last.get(name))
-        if found is not None:
-            return int(found)
-    return None
+    found = step_of(last)
+    return None if found is None else int(found)

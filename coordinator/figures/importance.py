@@ -146,7 +146,7 @@ def _grid(parameter: Mapping[str, Any], values: np.ndarray) -> tuple[np.ndarray,
     high = values.max() if parameter["high"] is None else parameter["high"]
     values, count = np.clip(values, low, high), _CELLS
     if parameter["kind"] == "integer":
-        integers = int(high - low) + 1
+        integers = int(min(high - low, 2.0**_CELLS)) + 1
         size = math.ceil(np.log(integers) / np.log(2)) + 1 if parameter["log"] else integers
         count = min(size, _CELLS)
     if parameter["log"]:

@@ -1,9 +1,9 @@
-"""Numbers and text as the figures' JSON has them: short, finite, and fit for a screen."""
+"""Numbers, text and curves as the figures' JSON has them: short, finite, fit for a screen."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Mapping, TypeVar
 
 from hyperhive.common.text import printable, shortened
 from hyperhive.common.values import number
@@ -13,6 +13,11 @@ _DIGITS = 6
 
 LONGEST = 300
 """Characters of a text that somebody else wrote."""
+
+STEPS = {"number": "epoch", "epoch": "epoch", "step": "step"}
+"""What names the step of a report, and what it is called: LeNet-5's history has ``number``."""
+
+_Point = TypeVar("_Point")
 
 
 def rounded(value: Any) -> float | int | None:
@@ -31,6 +36,24 @@ def seconds_since(start: datetime | None, moment: datetime | None) -> float | No
     if start is None or moment is None:
         return None
     return rounded(round((moment - start).total_seconds(), 1))
+
+
+def step_of(report: Mapping[str, Any]) -> float | None:
+    """Return the step of what a trial reported; None if it has none."""
+    found = (number(report.get(name)) for name in STEPS)
+    return next((step for step in found if step is not None), None)
+
+
+def step_word(report: Mapping[str, Any]) -> str | None:
+    """Return what the step of a report is called; None if it has none."""
+    found = (word for name, word in STEPS.items() if number(report.get(name)) is not None)
+    return next(found, None)
+
+
+def thinned(points: list[_Point], most: int) -> list[_Point]:
+    """Return every so-many-th point, at most so many, and always the last."""
+    apart = -(-len(points) // most) or 1
+    return points[::-apart][::-1]
 
 
 def text(value: object, most: int = LONGEST) -> str:

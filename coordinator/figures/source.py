@@ -7,13 +7,17 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any, Mapping, Sequence
 
+from hyperhive.common.errors import UsageError
 from hyperhive.common.values import mapping, sequence
 from hyperhive.coordinator.figures.devices import Devices
 from hyperhive.coordinator.figures.metric import Metric
+from hyperhive.coordinator.figures.numbers import text, thinned
 from hyperhive.coordinator.figures.parameters import Axis, axes
+from hyperhive.coordinator.results.table import iso
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.fleet import FleetReader
 from hyperhive.coordinator.views.study_state import StudyState
+from hyperhive.store.notes import LONGEST_NOTE
 from hyperhive.store.store import Store
 from hyperhive.store.trials.attempts import Attempt
 from hyperhive.store.trials.draft import Goal
@@ -24,6 +28,9 @@ from hyperhive.store.workers import KEPT_S
 _BEST, _PRUNED, _RUNNING = 10, 20, 50
 """The most curves of each kind."""
 
+_REPORTS = 2000
+"""The most reports that are kept of a trial whose curve is shown."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -31,7 +38,7 @@ class Source:
 
     Args:
         state: the study, with the trials of all purposes.
-        study: its plan; None of an experiment of hyperopt's.
+        study: its plan, see ``plan_of``.
         descriptions: of the devices of the workers that are known, by the worker's id.
         attempts: of the trials that were tried more than once, by the trial's id.
         histories: what the trials whose curves are shown reported, by tid.
@@ -101,21 +108,58 @@ class Source:
 def read(store: Store, name: str) -> Source:
     """Read a study, or an experiment of hyperopt's; raises ``NotFound``."""
     (state,) = FleetReader(store, name).read().studies
-    study = None if state.is_experiment else Study.stored(name, store.study(name).spec)
-    return source_of(store, state, study)
-
-
-def source_of(store: Store, state: StudyState, study: Study | None) -> Source:
-    """Read what the figures of a study need that its state does not have."""
     tids = [trial.tid for trial in shown_curves(state) if trial.is_final]
-    shown = [] if study is None else store.trials.find(state.name, SEARCH, tids)
     return Source(
         state,
-        study,
+        plan_of(store, state),
         descriptions={each.id: each.device for each in store.workers.recent(KEPT_S)},
-        attempts=store.trials.attempts(state.name),
-        histories={each.tid: _history(each) for each in shown},
+        attempts=store.trials.attempts(name),
+        histories={tid: history for tid, (_, history) in histories(store, state, tids).items()},
+        notes=notes_on(store, name),
     )
+
+
+def plan_of(store: Store, state: StudyState) -> Study | None:
+    """Return a study with its plan; None of an experiment of hyperopt's, which has none.
+
+    None also if a newer hyperhive made it, or its specification is malformed: then its figures are
+    made as those of an experiment. Raises ``NotFound``.
+    """
+    if state.is_experiment:
+        return None
+    spec = store.study(state.name).spec
+    try:
+        return Study.stored(state.name, spec)
+    except (UsageError, KeyError, TypeError, ValueError):
+        return None
+
+
+def histories(
+    store: Store, state: StudyState, tids: Sequence[Any]
+) -> dict[Any, tuple[int, list[Mapping[str, Any]]]]:
+    """Return what these trials of a study's search reported, by tid, each with its version.
+
+    A history may be 8 MB: of a longer one than ``_REPORTS``, every so-many-th report is kept.
+    """
+    found: dict[Any, tuple[int, list[Mapping[str, Any]]]] = {}
+    if tids and not state.is_experiment:
+        for trial in store.trials.each(state.name, SEARCH, tids):
+            reports = thinned(sequence(trial.result.get("history")), _REPORTS)
+            found[trial.tid] = trial.version, [mapping(each) for each in reports]
+    return found
+
+
+def notes_on(store: Store, study: str) -> list[dict[str, Any]]:
+    """Return the notes on a study and its trials, as the figures have them."""
+    return [
+        {
+            "trial": note.trial,
+            "text": text(note.text, LONGEST_NOTE),
+            "by": text(note.by),
+            "at": iso(note.at),
+        }
+        for note in store.notes_of(study)
+    ]
 
 
 def shown_curves(state: StudyState) -> list[Trial]:
@@ -129,10 +173,6 @@ def shown_curves(state: StudyState) -> list[Trial]:
     best = state.ranked(_BEST)
     winner = [state.best] if state.best is not None and state.best not in best else []
     return [*winner, *best, *pruned[::apart], *running[:_RUNNING]]
-
-
-def _history(trial: Trial) -> list[Mapping[str, Any]]:
-    return [mapping(each) for each in sequence(trial.result.get("history"))]
 
 
 def _first(trials: Sequence[Trial]) -> datetime | None:

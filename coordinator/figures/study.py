@@ -26,6 +26,8 @@ from hyperhive.store.store import Store
 VERSION = 1
 """Of the JSON: its key ``version``."""
 
+_DONE = ("done", "pruned", "diverged")
+
 
 def figures(store: Store, names: Sequence[str]) -> dict[str, Any]:
     """Return the figures of these studies, or experiments of hyperopt's. Raises ``NotFound``."""
@@ -48,12 +50,16 @@ def document(studies: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def study_figures(source: Source) -> dict[str, Any]:
     """Return the figures of a study; nothing is read for them."""
-    trials = columns(source, source.state.searched)
-    return {**study_parts(source), "trials": trials, "timeline": timeline(source)}
+    return {
+        **study_parts(source),
+        "importance": importance_of(source),
+        "trials": columns(source, source.state.searched),
+        "timeline": timeline(source),
+    }
 
 
 def study_parts(source: Source) -> dict[str, Any]:
-    """Return the figures of a study but those that grow with it: ``trials`` and ``timeline``."""
+    """Return the figures of a study but ``importance``, ``trials`` and ``timeline``."""
     state, best = source.state, source.state.best
     images = training_images(source)
     devices = comparison(source.devices, state.trials, source.attempts, images)
@@ -73,7 +79,6 @@ def study_parts(source: Source) -> dict[str, Any]:
         "devices": devices,
         "best": None if best is None else best.tid,
         "progress": progress(source),
-        "importance": _importance(source),
         "curves": curves(source),
         "classification": None,
         "artifacts": [],
@@ -98,14 +103,19 @@ def _metric(source: Source) -> dict[str, Any]:
 
 
 def _counts(source: Source) -> dict[str, int | None]:
-    """Return the budget, and how many trials of the search are in each state of the table."""
+    """Return the budget, and how many trials of the search are in each state of the table.
+
+    As everywhere in words, those that are done include the pruned and the diverged.
+    """
     state = source.state
     found = Counter(map(state_of, state.searched))
     budget = None if state.is_experiment else state.budget
-    return {"budget": budget, **{status: found[status] for status in STATUSES}}
+    counts = {status: found[status] for status in STATUSES}
+    return {"budget": budget, **counts, "done": sum(found[each] for each in _DONE)}
 
 
-def _importance(source: Source) -> dict[str, Any]:
+def importance_of(source: Source) -> dict[str, Any]:
+    """Return how important each hyperparameter is, of the trials of the search that are done."""
     trials = source.state.searched
     return importance(
         {

@@ -33,7 +33,7 @@ def study_file(study: Study) -> str | None:
         or getattr(plan, field.name) != field.default
     }
     try:
-        lines = [f"name = {_toml(plan.name + '-again'[: 64 - len(plan.name)])}"]
+        lines = [f"name = {_toml(plan.name[:58] + '-again')}"]
         lines += [f"{key} = {_toml(value)}" for key, value in settings.items()]
         if plan.known:
             lines.append(f"try = {_toml(list(plan.known))}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
 import time
@@ -10,12 +9,12 @@ from collections import OrderedDict
 from typing import Any, Callable, Dict
 
 from hyperhive.coordinator.figures.artifacts import read_artifacts
+from hyperhive.coordinator.figures.source import notes_on
 from hyperhive.coordinator.figures.timeline import only_attempt
 from hyperhive.coordinator.live.fleet_json import fleet_json
-from hyperhive.coordinator.live.live_study import LiveStudy, Made, key_of, notes_json
+from hyperhive.coordinator.live.live_study import LiveStudy, Made, key_of
 from hyperhive.coordinator.live.readings import Reading, Readings
 from hyperhive.coordinator.live.trial_page import trial_json
-from hyperhive.store.errors import NotAllowed
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import Trial
 
@@ -104,10 +103,8 @@ class Answers:
         trial = self._store.trials.get(found.id) or found
         several = self._store.trials.attempts(name, [found.id])
         attempts = several.get(found.id) or only_attempt(trial)
-        files: list[_Json] = []
-        with contextlib.suppress(NotAllowed):  # a viewer's login may read no files
-            files = read_artifacts(self._store, [trial])
-        notes = [each for each in notes_json(self._store, name) if each["trial"] == trial.tid]
+        files = read_artifacts(self._store, [trial])
+        notes = [each for each in notes_on(self._store, name) if each["trial"] == trial.tid]
         fleet = reading.fleet
         workers = () if fleet is None else (*fleet.here, *fleet.silent)
         devices = {worker.id: worker.device for worker in workers}

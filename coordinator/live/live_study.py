@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Sequence
 
-from hyperhive.common.errors import UsageError
-from hyperhive.common.values import mapping, sequence
 from hyperhive.coordinator.figures.artifacts import read_artifacts
 from hyperhive.coordinator.figures.classification import classification_of
 from hyperhive.coordinator.figures.columns import columns
 from hyperhive.coordinator.figures.curves import points_of
 from hyperhive.coordinator.figures.numbers import text
-from hyperhive.coordinator.figures.source import Source, shown_curves
-from hyperhive.coordinator.figures.study import study_parts
+from hyperhive.coordinator.figures.source import (
+    Source,
+    histories,
+    notes_on,
+    plan_of,
+    shown_curves,
+)
+from hyperhive.coordinator.figures.study import importance_of, study_parts
 from hyperhive.coordinator.figures.timeline import timeline
 from hyperhive.coordinator.live.readings import Changes, Reading
 from hyperhive.coordinator.ranking import FILES_KEPT
-from hyperhive.coordinator.results.table import iso
-from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.study_state import StudyState, at_work
 from hyperhive.coordinator.views.wording import doing
-from hyperhive.store.errors import NotAllowed
-from hyperhive.store.notes import LONGEST_NOTE
 from hyperhive.store.store import Store
 from hyperhive.store.trials.attempts import Attempt
 from hyperhive.store.trials.terms import SEARCH, Status
@@ -88,11 +87,9 @@ class LiveStudy:
     store: Store
     name: str
     made: Made | None = None
-    _study: Study | None = None
-    _budget: int | None = None
     _attempts: dict[Any, Sequence[Attempt]] = field(default_factory=dict)
     _histories: dict[Any, tuple[int, Sequence[Mapping[str, Any]]]] = field(default_factory=dict)
-    _model: tuple[_Json | None, ...] | None = None
+    _model: tuple[_Json | None] | None = None
     _files: tuple[Any, list[_Json]] = (None, [])
 
     def follow(self, reading: Reading) -> Made:
@@ -103,6 +100,7 @@ class LiveStudy:
         source = self._source(reading, changes.state, changed)
         parts = {
             **study_parts(source),
+            "importance": self._importance(source, changed),
             "artifacts": self._artifacts(source.state),
             "classification": self._classification(source.state),
             "running": _running(source),
@@ -119,11 +117,9 @@ class LiveStudy:
         return self.made
 
     def _source(self, reading: Reading, state: StudyState, changed: set[Any] | None) -> Source:
-        if not state.is_experiment and self._budget != state.budget:
-            self._study = _readable(self.name, self.store.study(self.name).spec)
-            self._budget = state.budget
         if changed is None:
             self._attempts = dict(self.store.trials.attempts(self.name))
+            self._histories = {}
         else:
             again = [trial.id for trial in state.trials if trial.id in changed and _several(trial)]
             if again:
@@ -132,11 +128,11 @@ class LiveStudy:
         workers = () if fleet is None else (*fleet.here, *fleet.silent)
         return Source(
             state,
-            self._study,
+            plan_of(self.store, state),
             descriptions={worker.id: worker.device for worker in workers},
             attempts=dict(self._attempts),
             histories=self._read_histories(state),
-            notes=notes_json(self.store, self.name),
+            notes=notes_on(self.store, self.name),
         )
 
     def _read_histories(self, state: StudyState) -> dict[Any, Sequence[Mapping[str, Any]]]:
@@ -144,41 +140,35 @@ class LiveStudy:
         shown = [trial for trial in shown_curves(state) if trial.is_final]
         known = self._histories
         unread = [t.tid for t in shown if known.get(t.tid, (None,))[0] != t.version]
-        if unread and not state.is_experiment:
-            for trial in self.store.trials.find(self.name, SEARCH, unread):
-                history = [mapping(each) for each in sequence(trial.result.get("history"))]
-                known[trial.tid] = trial.version, history
+        known.update(histories(self.store, state, unread))
         self._histories = {t.tid: known[t.tid] for t in shown if t.tid in known}
         return {tid: history for tid, (_, history) in self._histories.items()}
 
+    def _importance(self, source: Source, changed: set[Any] | None) -> Any:
+        """Return the importance; it is made anew only if a trial has ended, or an axis changed."""
+        if self.made is not None and changed is not None:
+            known, axes = self.made.parts, [axis.as_json() for axis in source.axes]
+            has_ended = any(t.is_final for t in source.state.trials if t.id in changed)
+            if not has_ended and known["parameters"] == axes:
+                return known["importance"]
+        return importance_of(source)
+
     def _classification(self, state: StudyState) -> _Json | None:
         """Return how the study's model classifies, once it has ended; it is not run for that."""
-        if state.has_ended and self._model is None:
+        if not state.has_ended:
+            self._model = None  # also of a study that goes on with more trials
+        elif self._model is None:
             stored = self.store.studies.get(self.name)
-            self._model = () if stored is None else (classification_of(self.store, stored),)
-        return self._model[0] if self._model and state.has_ended else None
+            self._model = (None if stored is None else classification_of(self.store, stored),)
+        return self._model and self._model[0]
 
     def _artifacts(self, state: StudyState) -> list[_Json]:
-        """Return the images that the best trials saved; a viewer's login may not read them."""
+        """Return the files that the best trials saved."""
         best = state.ranked(FILES_KEPT)
         key = [(trial.id, trial.version) for trial in best]
         if self._files[0] != key:
-            files: list[_Json] = []
-            with contextlib.suppress(NotAllowed):
-                files = read_artifacts(self.store, best)
-            self._files = key, files
+            self._files = key, read_artifacts(self.store, best)
         return self._files[1]
-
-
-def _readable(name: str, spec: Mapping[str, Any]) -> Study | None:
-    """Return a study; None if a newer hyperhive made it, or its specification is malformed.
-
-    Then its figures are made without its plan, as those of an experiment of hyperopt's.
-    """
-    try:
-        return Study.stored(name, spec)
-    except (UsageError, KeyError, TypeError, ValueError):
-        return None
 
 
 def _several(trial: Trial) -> bool:
@@ -191,7 +181,8 @@ def _basis(parts: Mapping[str, Any]) -> Any:
     """Return what the columns of a trial that has not changed depend on."""
     devices = [each["name"] for each in parts["devices"]]
     axes = [(each["name"], each["kind"], each["categories"]) for each in parts["parameters"]]
-    return parts["started"], parts["metric"]["name"], devices, axes
+    notes = [each for each in parts["notes"] if each["trial"] is not None]
+    return parts["started"], parts["metric"]["name"], devices, axes, notes
 
 
 def _running(source: Source) -> list[_Json]:
@@ -209,21 +200,6 @@ def _running(source: Source) -> list[_Json]:
         }
         for worker, trial in list(held.items())[:MOST_RUNNING]
     ]
-
-
-def notes_json(store: Store, study: str) -> list[_Json]:
-    """Return the notes on a study and its trials; none if the login may not read them."""
-    with contextlib.suppress(NotAllowed):
-        return [
-            {
-                "trial": n.trial,
-                "text": text(n.text, LONGEST_NOTE),
-                "by": text(n.by),
-                "at": iso(n.at),
-            }
-            for n in store.notes.of(study)
-        ]
-    return []
 
 
 def key_of(trial: Trial) -> str:

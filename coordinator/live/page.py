@@ -80,7 +80,7 @@ class LivePage:
 
     def _figures(self, request: Request) -> Response:
         since = request.query_params.get("since", "")
-        known = int(since) if since.isdecimal() else None
+        known = int(since) if since.isdecimal() and len(since) < 20 else None
         try:
             return _json(self.answers.figures(request.query_params.get("study", ""), known))
         except StoreError as error:

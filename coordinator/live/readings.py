@@ -135,6 +135,7 @@ def _shown(fleet: Fleet) -> Any:
         tuple(worker.id for worker in fleet.here),
         tuple(replace(worker, seconds_ago=worker.seconds_ago // 60) for worker in fleet.silent),
         fleet.overdue,
+        fleet.notes,
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from datetime import datetime
 from typing import Any, Dict, Mapping, Sequence
 
-from hyperhive.common.values import flattened, mapping, number, numbers, sequence
+from hyperhive.common.values import flattened, mapping, numbers, sequence
 from hyperhive.common.wording import in_words
-from hyperhive.coordinator.figures.numbers import rounded, text
+from hyperhive.coordinator.figures.numbers import STEPS, rounded, step_of, step_word, text, thinned
+from hyperhive.coordinator.results.table import iso
 from hyperhive.coordinator.views.wording import doing, outcome
 from hyperhive.store.trials.attempts import FAILED, LOST, Attempt
 from hyperhive.store.trials.terms import Status
@@ -17,17 +17,20 @@ from hyperhive.store.trials.trial import Trial
 _Json = Dict[str, Any]
 
 MOST_POINTS = 500
-"""The most points of a curve. Of a longer one, every so-many-th is shown, and the last."""
+"""The most points of a curve."""
+
+MOST_SERIES = 50
+"""The most curves."""
+
+MOST_VALUES = 500
+"""The most values of a configuration."""
 
 MOST_LINES = 200
 """The most lines of what a trial reported: its latest."""
 
 _ERROR_LINES = 50
 
-_STEPS = ("epoch", "step", "number")
-"""How a report may name its step; ``number`` is what LeNet-5 calls its epochs."""
-
-_NO_SERIES = (*_STEPS, "seconds", "done", "of", "epochs")
+_NO_SERIES = (*STEPS, "seconds", "done", "of", "epochs")
 
 _HOW = {FAILED: "it failed", LOST: "its worker was lost"}
 _RETURNED = "its worker handed it back"
@@ -45,21 +48,20 @@ def trial_json(
         attempts: the earliest first.
         descriptions: of the workers' devices, by the worker's id.
     """
-    config, chosen = flattened(trial.config), trial.hyperparameters
     return {
         "study": trial.study,
         "trial": trial.tid,
         "purpose": trial.purpose,
         "title": text(trial.full_title),
         "does": text(_does(trial)),
-        "chosen": [[text(name), _value(each)] for name, each in chosen.items()],
-        "config": [[text(name), _value(each)] for name, each in config.items()],
-        "step": _step_word(reports(trial)),
+        "chosen": _values(trial.hyperparameters),
+        "config": _values(flattened(trial.config)),
+        "step": next(map(_step_word, reports(trial)), "step"),
         "series": series(trial),
         "worker": trial.owner and text(trial.owner),
         "device": trial.owner and text(descriptions.get(trial.owner, "")),
-        "began": _time(trial.book_time),
-        "ended": _time(trial.refresh_time) if trial.is_final else None,
+        "began": iso(trial.book_time),
+        "ended": iso(trial.refresh_time) if trial.is_final else None,
         "attempts": [_attempt(each, descriptions) for each in attempts],
         "lines": _lines(trial, attempts),
     }
@@ -73,20 +75,16 @@ def _does(trial: Trial) -> str:
     return doing(trial, "runs")
 
 
-def _value(value: Any) -> str:
-    """Return a value as people read it; ``in_words`` writes a name before it."""
-    return text(in_words({"": value}).strip())
+def _values(values: Mapping[str, Any]) -> list[list[str]]:
+    """Return names and values as people read them; ``in_words`` writes a name before a value."""
+    shown = itertools.islice(values.items(), MOST_VALUES)
+    return [[text(name), text(in_words({"": value}).strip())] for name, value in shown]
 
 
 def reports(trial: Trial) -> list[dict[str, Any]]:
     """Return what a trial reported step by step: all of it, or so far."""
     history = sequence(trial.result.get("history")) or list(trial.curve)
     return [each for each in map(mapping, history) if step_of(each) is not None]
-
-
-def step_of(report: Mapping[str, Any]) -> float | None:
-    """Return the step of a report; None if it has none."""
-    return next(filter(lambda at: at is not None, (number(report.get(n)) for n in _STEPS)), None)
 
 
 def series(trial: Trial) -> list[_Json]:
@@ -98,10 +96,10 @@ def series(trial: Trial) -> list[_Json]:
     for report in reports(trial):
         step = rounded(step_of(report))
         for name, value in numbers(report).items():
-            if name not in _NO_SERIES:
+            if name not in _NO_SERIES and (name in found or len(found) < MOST_SERIES):
                 found.setdefault(name, []).append([step, rounded(value)])
     return [
-        {"name": text(name.replace("_", " ")), "points": _thinned(points)}
+        {"name": text(name.replace("_", " ")), "points": thinned(points, MOST_POINTS)}
         for name, points in sorted(found.items(), key=lambda item: not _is_sought(item[0], trial))
     ]
 
@@ -110,18 +108,13 @@ def _is_sought(name: str, trial: Trial) -> bool:
     return name in (trial.goal.metric, "validation_accuracy")
 
 
-def _thinned(points: list[Any]) -> list[Any]:
-    every = -(-len(points) // MOST_POINTS) or 1
-    return points[::every] + points[-1:] * (len(points) % every != 1 and every > 1)
-
-
 def _attempt(attempt: Attempt, descriptions: Mapping[str, str]) -> _Json:
     worker = attempt.worker or ""
     return {
         "worker": text(worker),
         "device": text(descriptions.get(worker, "")),
-        "began": _time(attempt.began),
-        "ended": _time(attempt.ended),
+        "began": iso(attempt.began),
+        "ended": iso(attempt.ended),
         "copy": attempt.is_copy,
         "how": None if attempt.how is None else _HOW.get(attempt.how, _RETURNED),
     }
@@ -135,10 +128,12 @@ def _lines(trial: Trial, attempts: Sequence[Attempt]) -> list[_Json]:
     lines: list[_Json] = []
     for attempt in attempts:
         verb = "starts a second copy" if attempt.is_copy else "takes it"
-        lines.append({"at": _time(attempt.began), "text": text(f"{attempt.worker} {verb}")})
+        lines.append(
+            {"at": iso(attempt.began), "text": text(f"{attempt.worker or 'a worker'} {verb}")}
+        )
         if attempt.how is not None:
             said = _HOW.get(attempt.how, _RETURNED)
-            lines.append({"at": _time(attempt.ended), "text": f"this attempt ended: {said}"})
+            lines.append({"at": iso(attempt.ended), "text": f"this attempt ended: {said}"})
     last = reports(trial)[-MOST_LINES:]
     lines += [{"at": None, "text": text(in_words(_told(report)))} for report in last]
     if trial.error:
@@ -146,21 +141,15 @@ def _lines(trial: Trial, attempts: Sequence[Attempt]) -> list[_Json]:
         told = itertools.islice(said.split("\n"), _ERROR_LINES)
         lines += [{"at": None, "text": text(line)} for line in told]
     if trial.is_final:
-        lines.append({"at": _time(trial.refresh_time), "text": text(outcome(trial))})
+        lines.append({"at": iso(trial.refresh_time), "text": text(outcome(trial))})
     return lines
 
 
 def _told(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a report that its line shows, its step first."""
     values = {name: each for name, each in numbers(report).items() if name not in _NO_SERIES}
-    return {_step_word([report]): step_of(report), **values}
+    return {_step_word(report): step_of(report), **values}
 
 
-def _step_word(found: Sequence[Mapping[str, Any]]) -> str:
-    names = (name for name in _STEPS if found and number(found[0].get(name)) is not None)
-    return next(names, "step").replace("number", "epoch")
-
-
-def _time(moment: datetime | None) -> str | None:
-    """Return a time of the server's with its zone: PyMongo gives UTC without one."""
-    return None if moment is None else moment.replace(tzinfo=None).isoformat() + "Z"
+def _step_word(report: Mapping[str, Any]) -> str:
+    return step_word(report) or "step"

@@ -39,6 +39,7 @@ class Fleet:
         workers: those of them that would take trials of the studies.
         silent: those that were heard of within a day, but not lately.
         overdue: the ids of the trials whose lease is over.
+        notes: what differs once a note was added or removed; None if that was not read.
     """
 
     address: str
@@ -47,6 +48,7 @@ class Fleet:
     workers: tuple[WorkerRecord, ...]
     silent: tuple[WorkerRecord, ...]
     overdue: frozenset[Any]
+    notes: Any = None
 
     @property
     def held(self) -> dict[str, Trial]:
@@ -152,6 +154,7 @@ class FleetReader:
             tuple(each for each in here if self._only is None or each.takes(self._only)),
             tuple(self._store.workers.silent(self._only)),
             frozenset(trial.id for trial in self._store.trials.overdue()),
+            None if self._briefly else self._store.mark_of_notes(),
         )
 
     def _experiments(self, summaries: Iterable[StudySummary]) -> dict[str, StudyState]:

@@ -429,6 +429,24 @@ def test_a_viewer_gets_what_changed_since_its_revision(store: Store) -> None:
     assert (again["whole"], again["study"]["trials"]["status"]) == (True, [0])
 
 
+def test_a_note_alone_is_news(store: Store) -> None:
+    """On the study, and in the row of its trial, which has not changed; also when it is removed."""
+    opened(store, "s")
+    posted(store, "s", 0)
+    clock = Clock()
+    answers = Answers(store, Readings(FleetReader(store), clock), clock)
+    asked = json.loads(answers.figures("s", None))
+    for notes in (["slow"], []):
+        if notes:
+            store.notes.add("s", "abcdefgh", "slow", "anna", 0)
+        else:
+            store.notes.remove("s", "abcdefgh")
+        clock.now += REFRESH_S
+        asked = json.loads(answers.figures("s", asked["revision"]))
+        assert [each["text"] for each in asked["study"]["notes"]] == notes
+        assert asked["study"]["trials"]["note"] == (notes or [None])
+
+
 def test_a_trials_page_tells_how_it_went(store: Store) -> None:
     """Its values, its curve, who had it, and what it reported, in the words of a worker's log."""
     opened(store, "s")

@@ -18,6 +18,7 @@ from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.study import Study
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.model.interval import wilson_interval
+from hyperhive.store.notes import new_note_id
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import BASELINE, HYPEROPT, REFIT, ErrorKind
@@ -92,11 +93,18 @@ def test_the_table_has_what_the_store_has(store: Store) -> None:
     finished(store, taken(store, NANO), 0.1, loss=100.0, diverged=True, validation_accuracy=None)
     store.queue.fail(taken(store, NANO), ErrorKind.BAD_PAYLOAD, "<script>alert(1)")
     store.queue.heartbeat(taken(store, NANO), {"epoch": 1, "epochs": 4})
+    store.notes.add("s", new_note_id(), "too slow", "anna", 1)
     found = shown(store)
     trials = found["trials"]
+    assert [note["text"] for note in found["notes"]] == ["too slow"]
+    assert (trials["note"][1], trials["note"][2]) == ("too slow", None)
     words = [found["statuses"][status] for status in trials["status"]]
     assert words == ["done", "done", "pruned", "diverged", "failed", "running", "waiting"]
-    assert found["counts"] == {"budget": 9, **{word: words.count(word) for word in words}}
+    counts = {word: words.count(word) for word in words}
+    assert found["counts"] == {"budget": 9, **counts, "done": 4}  # with the pruned and diverged
+    assert "trials: 4 of 9 done (1 pruned), 1 running, 1 waiting, 1 failed" in str(
+        found["sentence"]
+    )
     assert trials["value"] == [0.5, 0.7, 0.2, None, None, None, None]
     assert trials["params"]["learning_rate"] == [0.01 * (tid + 1) for tid in range(7)]
     assert trials["params"]["activation"] == [0, 1, 0, 1, 0, 1, 0]

@@ -60,10 +60,10 @@ class Browser:
     # -- the page ------------------------------------------------------------------------------
 
     def open(self, url: str) -> None:
-        """Open another page, and wait until it has loaded."""
+        """Open another page, and wait until it has loaded, or another place of the same page."""
         self._loads = 0
-        self.ask("Page.navigate", url=url)
-        while not self._loads:
+        is_other_page = "loaderId" in self.ask("Page.navigate", url=url)
+        while is_other_page and not self._loads:
             self._note(json.loads(self._read()))
 
     def evaluate(self, expression: str) -> Any:

@@ -53,9 +53,9 @@ function show({ fleet, studies, trial }) {
 }
 
 function tell(problem, shownAt) {
-  const since = shownAt ? "; this page shows what was there at " + shownAt.toLocaleTimeString() : "";
-  write(element("problem"), problem && problem + since + ", and goes on by itself");
-  write(element("asof"), shownAt && "as of " + shownAt.toLocaleTimeString());
+  const at = shownAt && shownAt.toLocaleTimeString("en-GB");
+  write(element("problem"), problem && problem + (at ? "; this page shows what was there at " + at : "") + ", and goes on by itself");
+  write(element("asof"), at && "as of " + at);
 }
 
 actions(element("actions"));

@@ -43,5 +43,6 @@ function drawCurve(svg, trial) {
   const path = (points) => "M" + points.map(([at, value]) => x(at).toFixed(1) + "," + y(value).toFixed(1)).join("L");
   if (best.length) svg.append(shape("path", { d: path(best), class: "beside" }));
   svg.append(shape("path", { d: path(trial.points), class: "now" }));
-  svg.append(shape("circle", { cx: x(last[0]), cy: y(last[1]), r: 3, class: "now" }));
+  // A line of no length with round ends: a circle would be stretched with the plot.
+  svg.append(shape("path", { d: path([last]) + "h0", class: "last" }));
 }

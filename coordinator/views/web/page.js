@@ -58,5 +58,15 @@ function tell(problem, shownAt) {
   write(element("asof"), at && "as of " + at);
 }
 
+// The address says what is looked at, so a link to a place of the page must not change it.
+for (const link of document.querySelectorAll(".skip, .narrow")) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    const place = document.querySelector(link.getAttribute("href"));
+    place.focus();
+    place.scrollIntoView();
+  });
+}
+
 actions(element("actions"));
 follow({ wanted, show, tell });

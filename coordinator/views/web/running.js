@@ -35,8 +35,8 @@ function drawCurve(svg, trial) {
   const all = [...trial.points, ...best];
   const last = trial.points[trial.points.length - 1];
   const { metric, curves } = trial.of, step = (curves && curves.step) || "step";
-  set(svg, { "aria-label": last ? `${metric.name} by ${step}: ${last[1]} at ${step} ${last[0]}` : "no value yet" });
-  if (!trial.points.length) return;
+  set(svg, { hidden: last ? null : "", "aria-label": last ? `${metric.name} by ${step}: ${last[1]} at ${step} ${last[0]}` : null });
+  if (!last) return;
   const span = (index) => [Math.min(...all.map((point) => point[index])), Math.max(...all.map((point) => point[index]))];
   const place = ([low, high], from, to) => (value) => high > low ? from + (to - from) * (value - low) / (high - low) : (from + to) / 2;
   const x = place(span(0), EDGE, WIDTH - EDGE), y = place(span(1), HEIGHT - EDGE, EDGE);

@@ -60,7 +60,7 @@ function parallelSummary({ study, axes }) {
 
 // Axes stand side by side, or lie one below the other where they would be too close.
 function layoutOf(axes, width) {
-  const isWide = (width - 90) / Math.max(1, axes.length - 1) >= 84, count = axes.length;
+  const isWide = width > 480 && (width - 90) / Math.max(1, axes.length - 1) >= 84, count = axes.length;
   const height = isWide ? 420 : 30 + 64 * count;
   const ats = axes.map((_, i) => (isWide ? 44 + (i * (width - 44 - 88)) / Math.max(1, count - 1) : 44 + 64 * i));
   const ends = isWide ? [height - 34, 52] : [26, width - 22];

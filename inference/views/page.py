@@ -25,7 +25,6 @@ def serve(broadcast: Broadcast, host: str, port: int) -> Iterator[str]:
 
     Raises ``OutputError`` if the address is not available.
     """
-
     routes = [
         *files(_WEB),
         Route("/labels", events(broadcast.labels), methods=["GET"]),

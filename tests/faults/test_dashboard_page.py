@@ -112,6 +112,7 @@ def test_studies_are_compared_and_filtered(store: Store, tmp_path: Path) -> None
         browser.click("#find-study")
         browser.type("study-7")
         browser.shows("study-7", "#studies")
+        until(lambda: browser.count("#studies li") == 1, "only that one")
         browser.click("#studies input")
         browser.shows("Compare 2 studies", "#compare")
         browser.click("#compare")

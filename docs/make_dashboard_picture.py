@@ -34,7 +34,7 @@ from hyperhive.store.server.embedded import embedded_server
 ROOT = Path(__file__).resolve().parents[1]
 TRIALS, ENOUGH, SLOTS = 40, 24, 2
 STUDY = ("coordinator", "--dataset", "digits", "--trials", str(TRIALS))
-WINDOWS = {"": (1366, 768), "-phone": (390, 844)}
+WINDOWS = {"": (1366, 1180), "-phone": (390, 844)}
 """What is added to the name of a picture, by the size of its window in CSS pixels."""
 
 
@@ -59,7 +59,7 @@ def main() -> None:
                 picture = work / "picture.png"
                 browser.screenshot(picture)
                 with Image.open(picture) as taken:
-                    small = taken.convert("RGB").quantize(64)
+                    small = taken.convert("RGB").quantize(128, Image.Quantize.FASTOCTREE)
                     small.save(ROOT / "docs" / f"dashboard{name}{theme}.png", optimize=True)
 
 

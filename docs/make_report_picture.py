@@ -47,13 +47,14 @@ def main() -> None:
         subprocess.run(
             [
                 *(chromium, *FLAGS.split(), f"--user-data-dir={work / 'browser'}"),
-                *("--window-size=1200,2600", f"--screenshot={target}", report.as_uri()),
+                *("--window-size=1200,1960", f"--screenshot={target}", report.as_uri()),
             ],
             stderr=subprocess.DEVNULL,
             check=True,
         )
         with Image.open(target) as picture:
-            picture.convert("RGB").quantize(64).save(PICTURE, optimize=True)
+            small = picture.convert("RGB").quantize(128, Image.Quantize.FASTOCTREE)
+            small.save(PICTURE, optimize=True)
 
 
 if __name__ == "__main__":

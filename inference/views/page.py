@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Iterator
 
-from starlette.requests import Request
 from starlette.routing import Route
 
 from hyperhive.common.errors import OutputError
 from hyperhive.inference.views.broadcast import Broadcast
 from hyperhive.web.site import Site, files
-from hyperhive.web.streams import Stream, events, pictures
+from hyperhive.web.streams import events, pictures
 
 _WEB = Path(__file__).with_name("web")
 
@@ -26,18 +25,11 @@ def serve(broadcast: Broadcast, host: str, port: int) -> Iterator[str]:
 
     Raises ``OutputError`` if the address is not available.
     """
-
-    def streams(path: str, answer: Callable[[], Stream]) -> Route:
-        async def stream(_: Request) -> Stream:
-            return answer()
-
-        return Route(path, stream)
-
     routes = [
         *files(_WEB),
-        streams("/labels", lambda: events(broadcast.labels)),
-        streams("/viewfinder.mjpg", lambda: pictures(broadcast.viewfinder)),
-        streams("/annotated.mjpg", lambda: pictures(broadcast.annotated)),
+        Route("/labels", events(broadcast.labels), methods=["GET"]),
+        Route("/viewfinder.mjpg", pictures(broadcast.viewfinder), methods=["GET"]),
+        Route("/annotated.mjpg", pictures(broadcast.annotated), methods=["GET"]),
     ]
     try:
         site = Site(routes, host, port, "predict-cam")

@@ -60,10 +60,10 @@ class Browser:
     # -- the page ------------------------------------------------------------------------------
 
     def open(self, url: str) -> None:
-        """Open another page, and wait until it has loaded."""
+        """Open another page, and wait until it has loaded, or another place of the same page."""
         self._loads = 0
-        self.ask("Page.navigate", url=url)
-        while not self._loads:
+        is_other_page = "loaderId" in self.ask("Page.navigate", url=url)
+        while is_other_page and not self._loads:
             self._note(json.loads(self._read()))
 
     def evaluate(self, expression: str) -> Any:
@@ -118,8 +118,8 @@ class Browser:
     # -- what a user does ----------------------------------------------------------------------
 
     def click(self, selector: str) -> None:
-        """Click the middle of an element, which is scrolled into view."""
-        x, y = self.middle(selector)
+        """Click the middle of an element, which is scrolled into view, once it stands still."""
+        x, y = until(lambda: self._still(selector), f"{selector} stands still")
         self._mouse("mouseMoved", x, y)
         self._mouse("mousePressed", x, y)
         self._mouse("mouseReleased", x, y)
@@ -169,6 +169,13 @@ class Browser:
         """Return the middle of an element, which is scrolled into view."""
         left, top, width, height = self.box(selector)
         return left + width / 2, top + height / 2
+
+    def _still(self, selector: str) -> tuple[float, float] | None:
+        """Return the middle of an element if it is there for two pictures of the screen."""
+        before = self.middle(selector)
+        frames = "requestAnimationFrame(() => requestAnimationFrame(() => go(1)))"
+        self.evaluate(f"new Promise((go) => {frames})")
+        return before if self.middle(selector) == before else None
 
     def _mouse(self, kind: str, x: float, y: float) -> None:
         button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}

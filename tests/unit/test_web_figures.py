@@ -106,7 +106,8 @@ class TestInABrowser:
         counts = re.findall(r"\((\d+)\)", browser.text(".figure.timeline .legend"))
         assert sorted(map(int, counts)) == sorted(kinds.values())
         browser.click(".curves details summary")
-        assert len(cells(browser, ".curves details")) == len(digits["curves"]["of"])
+        curves = len(digits["curves"]["of"])
+        until(lambda: len(cells(browser, ".curves details")) == curves, "the curves' data")
 
     def test_brushes_select_the_trials_in_their_ranges(self, opened: Opens, digits: Any) -> None:
         """By pointer and by keyboard; a trial without the hyperparameter is in no range of it."""

@@ -30,20 +30,23 @@ export function comparison(container, figures) {
 
 const lastBest = ({ progress: { best }, metric }) => metricText(metric, best.length ? best[best.length - 1] : null);
 
+// The best so far ends with the last trial that was measured to its end.
+const lastTrial = (study) => extent(study.trials.tid)[1];
+
 function showComparedBest({ plot }, studies, said) {
   const { metric } = studies[0], { width, height } = clearPlot(plot, 320, said);
   const box = { left: 58, right: width - 14, top: 24, bottom: height - 44 };
-  const x = linearScale(0, Math.max(...studies.map((study) => extent(study.progress.tid)[1])), box.left + 4, box.right - 8, true);
+  const x = linearScale(0, Math.max(...studies.map((study) => lastTrial(study))), box.left + 4, box.right - 8, true);
   const domain = extent(studies.flatMap(metricDomain)), y = (metric.log ? logScale : linearScale)(...domain, box.bottom - 4, box.top + 6);
   leftAxis(plot.back, y, y.ticks(5).map((tick) => [tick, metricTick(metric, tick)]), box, spaced(metric.name));
   bottomAxis(plot.back, x, x.ticks(width / 90).map((tick) => [tick, tickText(tick)]), box, "trial");
   const ends = [];
   studies.forEach((study, i) => {
-    const { tid, best } = study.progress, last = tid.length - 1;
-    if (last < 0 || best[last] === null) return;
-    plot.front.append(shape("path", { class: "compared c" + (i % 6), d: bestPath(tid, best, x, y, x(tid[last])) }));
-    plot.front.append(textAt(x(tid[last]) - 2, y(best[last]) - 6, "end", metricText(study.metric, best[last]), "on"));
-    ends.push({ study, x: x(tid[last]), y: y(best[last]) });
+    const { tid, best } = study.progress, now = best[best.length - 1], end = x(lastTrial(study));
+    if (now === undefined || now === null) return;
+    plot.front.append(shape("path", { class: "compared c" + (i % 6), d: bestPath(tid, best, x, y, end) }));
+    plot.front.append(textAt(end - 2, y(now) - 6, "end", metricText(study.metric, now), "on"));
+    ends.push({ study, x: end, y: y(now) });
   });
   const say = (i) => `${ends[i].study.title || ends[i].study.name}\nbest ${lastBest(ends[i].study)} after ${counted(ends[i].study.trials.tid.length, "trial")}`;
   setMarks(plot, { xs: ends.map((end) => end.x), ys: ends.map((end) => end.y), say, key: (i) => ends[i].study.name, press: null });

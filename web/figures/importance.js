@@ -14,7 +14,7 @@ export function importance(container, study) {
   const { shares, trials: count, problem } = study.importance;
   const sorted = problem ? [] : [...shares].sort((a, b) => b.share - a.share);
   const [first] = sorted;
-  write(kept.summary, problem || (first
+  write(kept.summary, problem ? problem[0].toUpperCase() + problem.slice(1) + "." : (first
     ? `${spaced(first.name)} decides most about which trials are among the best: ${percentText(first.share)} of the importance (PED-ANOVA of ${counted(count, "trial")}).`
     : "No importance is known."));
   rows(kept.list, sorted, newBar, (item, { name, share }) => fillBar(item, spaced(name), percentText(share), share / (first.share || 1)));

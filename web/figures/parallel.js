@@ -39,7 +39,7 @@ function newParallel(container) {
   made.plot.root.append(made.brushes);
   made.hint = make("p", "hint", "Drag along an axis to select; the arrow keys move its ends. Press a category. Escape clears an axis.");
   made.chips = make("div", "chips");
-  made.count = set(make("span", "count"), { role: "status" });
+  made.count = make("span", "count");
   made.body.append(made.hint, made.plot.root, make("div", "controls", made.count, made.chips));
   made.plot.root.addEventListener("pointermove", (event) => hover(made, event));
   made.plot.root.addEventListener("pointerleave", hideTooltip);
@@ -60,7 +60,7 @@ function parallelSummary({ study, axes }) {
 
 // Axes stand side by side, or lie one below the other where they would be too close.
 function layoutOf(axes, width) {
-  const isWide = (width - 90) / Math.max(1, axes.length - 1) >= 84, count = axes.length;
+  const isWide = width > 480 && (width - 90) / Math.max(1, axes.length - 1) >= 84, count = axes.length;
   const height = isWide ? 420 : 30 + 64 * count;
   const ats = axes.map((_, i) => (isWide ? 44 + (i * (width - 44 - 88)) / Math.max(1, count - 1) : 44 + 64 * i));
   const ends = isWide ? [height - 34, 52] : [26, width - 22];
@@ -150,6 +150,7 @@ export function trialText(study, axes, row) {
 
 function showChips({ chips, count, study, state, axes }) {
   const { total, all } = selected(study, state), of = study.trials.tid.length.toLocaleString("en");
+  set(count, { role: all ? null : "status" }); // what runs adds trials all the time
   write(count, all ? `all ${of} trials` : `${total.toLocaleString("en")} of ${of} trials selected`);
   const brushed = axes.filter((axis) => state.brushes.has(axis.name));
   const texts = brushed.map((axis) => `${axis.label} ${rangeText(study, axis, state.brushes.get(axis.name))}`);

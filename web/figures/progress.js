@@ -91,15 +91,18 @@ function drawBand(svg, { tid, low, high }, x, y, box) {
 }
 
 function drawLines(svg, study, x, y, box) {
-  const { tid, best, baselines, target } = study.progress;
+  const { tid, best, baselines, target } = study.progress, now = best.length ? best[best.length - 1] : null, texts = [];
   const line = (value, kind, text) => {
     const wanted = y(value), place = Math.max(box.top, Math.min(box.bottom, wanted));
     const beyond = wanted > box.bottom ? " \u2193" : wanted < box.top ? " \u2191" : "";
-    svg.append(shape("line", { class: kind, x1: box.left, x2: box.right, y1: place, y2: place }), textAt(box.right - 4, place - 5, "end", text + beyond, "on"));
+    // Above its line, or below it if the best so far ends there.
+    const isUnder = now !== null && y(now) <= place && y(now) > place - 24;
+    svg.append(shape("line", { class: kind, x1: box.left, x2: box.right, y1: place, y2: place }));
+    texts.push(textAt(box.right - 4, place + (isUnder ? 15 : -5), "end", text + beyond, "on"));
   };
   for (const { name, value } of baselines) line(value, "baseline", name + " " + metricText(study.metric, value));
   if (target !== null && target !== undefined) line(target, "target", "target " + metricText(study.metric, target));
-  svg.append(shape("path", { class: "best-line", d: bestPath(tid, best, x, y, box.right - 8) }));
+  svg.append(shape("path", { class: "best-line", d: bestPath(tid, best, x, y, box.right - 8) }), ...texts);
   const { rowOf } = factsOf(study), row = rowOf.get(study.best);
   if (row !== undefined) svg.append(shape("path", { class: "star", d: starPath(x(study.best), y(study.trials.value[row]), 10) }));
 }

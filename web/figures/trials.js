@@ -1,7 +1,7 @@
 // The table of all trials: sorted, filtered, a page at a time, and downloaded as CSV.
 import { csvOf, saveAs } from "./csv.js";
 import { frame, keptFor, scrolled } from "./frame.js";
-import { counted, metricText, numberText, parameterText, secondsText } from "./scale.js";
+import { counted, metricText, numberText, parameterText, percentText, secondsText } from "./scale.js";
 import { axesOf, changed, choose, selected, spaced } from "./selection.js";
 import { button, make, rows, set, write } from "./svg.js";
 
@@ -80,7 +80,7 @@ function columnsOf(study) {
     { ...plain("seconds", "took", seconds, secondsText), saved: "seconds" },
     plain("attempts", "attempts", attempts),
     plain("epochs", "epochs run", epochs),
-    { ...plain("pruned_at", "pruned at", prunedAt), saved: "pruned_at" },
+    { ...plain("pruned_at", "pruned at", prunedAt, percentText), saved: "pruned_at" },
     words("note", "note", (row) => note[row]),
   ];
   const isKnown = ({ of }) => tid.some((_, row) => of(row) !== null && of(row) !== undefined);

@@ -1,11 +1,8 @@
 // What a person may change: each is asked of the server twice, and the first answer is its question.
+import { make, set } from "./figures/svg.js";
+import { post } from "./posting.js";
 
-function tag(name, attributes, ...children) {
-  const node = document.createElement(name);
-  for (const key in attributes) node.setAttribute(key, attributes[key]);
-  node.append(...children);
-  return node;
-}
+const tag = (name, attributes, ...children) => set(make(name, "", ...children), attributes);
 
 function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(8));
@@ -13,13 +10,7 @@ function newId() {
 }
 
 async function send(body) {
-  const token = await (await fetch("csrf", { credentials: "same-origin" })).text();
-  const answer = await fetch("action", {
-    method: "POST",
-    credentials: "same-origin",
-    headers: { "Content-Type": "application/json", "X-CSRF-Token": token.trim() },
-    body: JSON.stringify(body),
-  });
+  const answer = await post("action", JSON.stringify(body));
   const text = await answer.text();
   try {
     return JSON.parse(text);
@@ -54,20 +45,21 @@ function field(label, name, attributes) {
 }
 
 // Show the actions in root, if the page was started with them; nothing otherwise. They are about what
-// the event "shown" of the document says that is looked at. post sends a body and gives the answer.
-export function actions(root, post = send) {
+// the event "shown" of the document says that is looked at.
+export function actions(root) {
   let shown = { study: null, trial: null };
   const status = tag("p", { role: "status", class: "said" });
   const groups = [];
   let noteId = newId(); // of this text, so that a note that is sent again after a lost reply is kept once
 
   async function perform(form, body) {
+    const before = document.activeElement;
     for (const button of form.querySelectorAll("button")) button.disabled = true;
     status.textContent = "";
     let answer;
     try {
-      answer = await post(body);
-      if (answer.question && await confirmed(root, answer)) answer = await post({ ...body, confirmed: true });
+      answer = await send(body);
+      if (answer.question && await confirmed(root, answer)) answer = await send({ ...body, confirmed: true });
       if (answer.said) {
         form.reset();
         noteId = newId();
@@ -76,6 +68,7 @@ export function actions(root, post = send) {
       answer = { problem: "the page's server does not answer: ask again when it is back" };
     }
     for (const button of form.querySelectorAll("button")) button.disabled = false;
+    if (document.activeElement === document.body) before.focus(); // a disabled button loses the focus
     status.classList.toggle("refused", Boolean(answer.problem));
     status.textContent = answer.problem || answer.said || "nothing was changed";
   }

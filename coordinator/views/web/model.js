@@ -1,5 +1,6 @@
 // The best model of a study: it answers for a picture or the browser's camera, and is downloaded.
 import { button, make, set, write } from "./figures/svg.js";
+import { post } from "./posting.js";
 
 const PAUSE_MS = 250, LOOK_MS = 10000, SIDE = 640, KINDS = "image/jpeg,image/png,image/webp";
 const NO_CAMERA = "this browser gives its camera only to pages of this machine, and over HTTPS: run `ssh -L 8765:127.0.0.1:8765 HOST` and open http://127.0.0.1:8765/";
@@ -104,17 +105,6 @@ function forget(panel) {
 }
 
 // -- asking ----------------------------------------------------------------------------------------
-
-let token = null;
-
-async function post(url, body) {
-  for (const isAgain of [false, true]) {
-    if (token === null) token = await fetch("csrf").then((got) => got.text());
-    const got = await fetch(url, { method: "POST", body, headers: { "X-CSRF-Token": token.trim() } });
-    if (got.status !== 403 || isAgain) return got;
-    token = null; // the server was started again
-  }
-}
 
 async function askPicture(panel, picture) {
   stopCamera(panel);

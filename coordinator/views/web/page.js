@@ -53,9 +53,19 @@ function show({ fleet, studies, trial }) {
 }
 
 function tell(problem, shownAt) {
-  const since = shownAt ? "; this page shows what was there at " + shownAt.toLocaleTimeString() : "";
-  write(element("problem"), problem && problem + since + ", and goes on by itself");
-  write(element("asof"), shownAt && "as of " + shownAt.toLocaleTimeString());
+  const at = shownAt && shownAt.toLocaleTimeString("en-GB");
+  write(element("problem"), problem && problem + (at ? "; this page shows what was there at " + at : "") + ", and goes on by itself");
+  write(element("asof"), at && "as of " + at);
+}
+
+// The address says what is looked at, so a link to a place of the page must not change it.
+for (const link of document.querySelectorAll(".skip, .narrow")) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    const place = document.querySelector(link.getAttribute("href"));
+    place.focus();
+    place.scrollIntoView();
+  });
 }
 
 actions(element("actions"));

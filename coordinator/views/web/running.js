@@ -35,13 +35,14 @@ function drawCurve(svg, trial) {
   const all = [...trial.points, ...best];
   const last = trial.points[trial.points.length - 1];
   const { metric, curves } = trial.of, step = (curves && curves.step) || "step";
-  set(svg, { "aria-label": last ? `${metric.name} by ${step}: ${last[1]} at ${step} ${last[0]}` : "no value yet" });
-  if (!trial.points.length) return;
+  set(svg, { hidden: last ? null : "", "aria-label": last ? `${metric.name} by ${step}: ${last[1]} at ${step} ${last[0]}` : null });
+  if (!last) return;
   const span = (index) => [Math.min(...all.map((point) => point[index])), Math.max(...all.map((point) => point[index]))];
   const place = ([low, high], from, to) => (value) => high > low ? from + (to - from) * (value - low) / (high - low) : (from + to) / 2;
   const x = place(span(0), EDGE, WIDTH - EDGE), y = place(span(1), HEIGHT - EDGE, EDGE);
   const path = (points) => "M" + points.map(([at, value]) => x(at).toFixed(1) + "," + y(value).toFixed(1)).join("L");
   if (best.length) svg.append(shape("path", { d: path(best), class: "beside" }));
   svg.append(shape("path", { d: path(trial.points), class: "now" }));
-  svg.append(shape("circle", { cx: x(last[0]), cy: y(last[1]), r: 3, class: "now" }));
+  // A line of no length with round ends: a circle would be stretched with the plot.
+  svg.append(shape("path", { d: path([last]) + "h0", class: "last" }));
 }

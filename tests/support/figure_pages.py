@@ -161,6 +161,7 @@ def summary(trials: Any) -> Any:
         "counts": {
             "budget": len(tids),
             **{name: statuses.count(i) for i, name in enumerate(STATUSES)},
+            "done": sum(status in (2, 3, 4) for status in statuses),
         },
         "progress": {
             "tid": tids,

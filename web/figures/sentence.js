@@ -3,7 +3,9 @@ import { keptFor } from "./frame.js";
 import { counted, secondsText } from "./scale.js";
 import { make, rows, set, write } from "./svg.js";
 
+// In the order of the bar. Those that were pruned or diverged are done too.
 const COUNTS = ["done", "pruned", "diverged", "failed", "running", "waiting"];
+const OF_DONE = ["pruned", "diverged"];
 
 export function sentence(container, study) {
   const kept = keptFor(container, () => {
@@ -26,14 +28,17 @@ export function sentence(container, study) {
 
 function showCounts(kept, counts) {
   const known = COUNTS.filter((name) => counts[name]);
-  const sum = known.reduce((all, name) => all + counts[name], 0), total = Math.max(counts.budget || 0, sum);
-  const texts = known.map((name) => `${counts[name].toLocaleString("en")} ${name}`);
-  if (counts.budget > sum) texts.push((counts.budget - sum).toLocaleString("en") + " to come");
+  const inFull = { ...counts, done: counts.done - counts.pruned - counts.diverged };
+  const total = Math.max(counts.budget || 0, known.reduce((sum, name) => sum + inFull[name], 0));
+  const texts = known.map((name) => {
+    const count = counts[name].toLocaleString("en") + (name === "done" && counts.budget ? " of " + counts.budget.toLocaleString("en") : "");
+    return `${count} ${OF_DONE.includes(name) ? "of these " : ""}${name}`;
+  });
   set(kept.bar, { "aria-label": texts.join(", ") || "no trial yet" });
   kept.bar.hidden = !total;
   rows(kept.bar, known, () => make("span"), (part, name) => {
     part.className = "fill " + name;
-    part.style.width = (100 * counts[name]) / total + "%";
+    part.style.width = (100 * inFull[name]) / total + "%";
   });
   rows(kept.counts, known, () => make("li", "", set(make("i"), { "aria-hidden": "true" }), make("span")), (item, name, number) => {
     item.firstChild.className = "sign fill " + name;

@@ -40,10 +40,10 @@ class Connection(H11Protocol):
         """Read a part of a request; the rest of it must come soon."""
         super().data_received(data)
         answering = self.cycle is not None and not self.cycle.response_complete
-        if answering:
-            self._wait_no_more()
-        elif self._patience is None:
+        if not answering and self._patience is None:
             self._wait()
+        elif answering and not self.flow.write_paused:
+            self._wait_no_more()
 
     def pause_writing(self) -> None:
         """Wait for a viewer that is slow to take what was sent."""

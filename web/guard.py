@@ -139,30 +139,29 @@ class Guard:
         self._bodies += 1
         try:
             body = await _body(receive)
-            if body is None:
-                return  # the viewer has left
-            if len(body) > LARGEST_BODY:
-                reason = f"send at most {LARGEST_BODY // 1024**2} MB"
-                large = refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
-                large.headers["Connection"] = "close"
-                await large(request.scope, receive, send)
-                return
-            await self._app(request.scope, _again(body, receive), send)
+            if isinstance(body, Response):
+                body.headers["Connection"] = "close"  # the rest of the body is not read
+                await body(request.scope, receive, send)
+            elif body is not None:
+                await self._app(request.scope, _again(body, receive), send)
         finally:
             self._bodies -= 1
 
 
-async def _body(receive: Receive) -> bytes | None:
-    """Return the body, or so much of it that it is too large; None once the viewer has left."""
+async def _body(receive: Receive) -> bytes | Response | None:
+    """Return the body, or why it is refused; None once the viewer has left."""
     body, more = bytearray(), True
-    while more and len(body) <= LARGEST_BODY:
+    while more:
         try:
             message = await asyncio.wait_for(receive(), PATIENCE_S)
         except asyncio.TimeoutError:
-            return None
+            return refusal(HTTPStatus.REQUEST_TIMEOUT, "the rest of the request did not come")
         if message["type"] == "http.disconnect":
             return None
         body += message.get("body", b"")
+        if len(body) > LARGEST_BODY:
+            reason = f"send at most {LARGEST_BODY // 1024**2} MB"
+            return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
         more = message.get("more_body", False)
     return bytes(body)
 

@@ -593,7 +593,7 @@ def test_images_need_neither_opencv_nor_httpx_nor_starlette(model: Path, folder:
     assert camera.startswith("error: videos and cameras need OpenCV")
     assert address.startswith("error: http:// needs httpx (")
     assert address.endswith("): pip install httpx\n")
-    assert page.startswith("error: --serve needs Starlette and uvicorn (")
+    assert "\nerror: --serve needs Starlette and uvicorn (" in page
     assert Path("predictions/contact_sheet.png").exists()
 
 

@@ -100,6 +100,11 @@ def test_a_post_needs_the_token_and_has_a_bound(monkeypatch: pytest.MonkeyPatch)
         large.sendall(b"x" * 200_001)
         assert large.recv(12) == b"HTTP/1.1 413"
         large.close()
+        monkeypatch.setattr(guard, "PATIENCE_S", 0.3)
+        part = b"POST /repeat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+        slow = connected(site, part + f"X-CSRF-Token: {token}\r\n\r\nfour".encode())
+        assert slow.recv(12) == b"HTTP/1.1 408"
+        slow.close()
 
 
 def test_only_declared_methods_are_answered() -> None:

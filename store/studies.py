@@ -174,7 +174,7 @@ class Studies:
             **dict.fromkeys(("result", "finish_reason", "decided")),
             # Somebody raised it, and it was then started again with other changes: it is still so.
             "raised_from": {
-                "$cond": [{"$eq": ["$spec.trials", spec["trials"]]}, "$raised_from", None]
+                "$cond": [{"$eq": ["$spec.trials", spec.get("trials")]}, "$raised_from", None]
             },
             "extended": _one_more("extended"),
         }

@@ -257,10 +257,10 @@ def test_a_study_that_is_extended_while_it_is_concluded_goes_on(
     """The program that would have ended it gets another trial."""
 
     class Run(StudyRun):
-        def run(self) -> Result:
+        def run(self, goes_on: bool = True) -> Result:
             if store.study("s").extended == 0:
                 store.studies.extend("s", {**store.study("s").spec, "trials": 2})
-            return super().run()
+            return super().run(goes_on)
 
     study = opened(trials=1)
     first = study.ask()

@@ -20,7 +20,7 @@ from hyperhive.store.orders import Wish
 from hyperhive.store.store import Store
 from hyperhive.store.trials.terms import ASK, Status
 from hyperhive.worker.objectives.api import Context, Outcome, Stopped
-from hyperhive.worker.orders import giving, reading
+from hyperhive.worker.orders import reading
 from hyperhive.worker.pausing import PausePolicy
 from hyperhive.worker.sensors import Sensors
 
@@ -60,7 +60,7 @@ class Epochs:
 
 @pytest.fixture(autouse=True)
 def _as_anna(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(giving, "_giver", lambda: "anna@studio")
+    monkeypatch.setattr("hyperhive.store.ordering.this_person", lambda: "anna@studio")
     monkeypatch.setattr("hyperhive.worker.heartbeat.PROGRESS_EVERY_S", 0.1)
 
 

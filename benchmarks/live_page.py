@@ -1,4 +1,4 @@
-"""Evidence: with 10,000 trials and 50 workers the first paint comes after 0.2 s, the study after 0.5.
+"""Evidence: with 10,000 trials and 50 workers the first paint comes after 0.2 s, the study at 0.5.
 
 An update takes 65 to 87 ms, and the server a tenth of a core, with 1 viewer and with 10. That is
 one run on two cores that ran the test suite too.

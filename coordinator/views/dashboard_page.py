@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import socket
 from dataclasses import dataclass
 from typing import Callable, ContextManager, Iterator, Sequence
@@ -126,9 +127,11 @@ def serving(store: Store, options: DashboardOptions, tell: Callable[[str], None]
 
 def listen(page: LivePage, options: DashboardOptions, more: Sequence[BaseRoute] = ()) -> Site:
     """Return a site that listens, with ``more`` answers; raises ``UsageError`` if it cannot."""
-    host, port = options.host, options.port
+    host, port, key = options.host, options.port, options.secret
+    if key is None and options.allow_actions:
+        key = secrets.token_urlsafe(16)  # on loopback other users of this machine have no key
     try:
-        return Site([*page.routes, *more], host, port, "hyperhive dashboard", options.secret)
+        return Site([*page.routes, *more], host, port, "hyperhive dashboard", key)
     except OSError as error:
         raise UsageError(
             f"the dashboard cannot be served on {host}:{port}: {error.strerror or error}; choose "

@@ -35,6 +35,6 @@ def _compared(source: Source) -> str:
 
 def _work(source: Source, devices: Sequence[Mapping[str, Any]]) -> str:
     hours = sum(each["hours"] or 0.0 for each in devices)
-    took = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+    took = f"{hours:.1f} hours" if hours >= 1 else counted(round(60 * hours), "minute")
     on = f"; {took} on {counted(len(devices), 'device')}" if devices else ""
     return f"trials: {counts(source.state)}{on}"

@@ -86,9 +86,8 @@ def beside(
     If the usual port is taken, as by another coordinator's page, it is any free one. ``tell`` gets
     the address.
     """
-    name = "#" + urlencode({"study": study})
     options = DashboardOptions(None, "127.0.0.1", PORT if _is_free(PORT) else 0, None)
-    return serving(store, options, lambda line: tell(line + name))
+    return serving(store, options, tell, "#" + urlencode({"study": study}))
 
 
 def _is_free(port: int) -> bool:
@@ -102,8 +101,10 @@ def _is_free(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def serving(store: Store, options: DashboardOptions, tell: Callable[[str], None]) -> Iterator[Site]:
-    """Serve the page of a store while this is open; ``tell`` gets its address.
+def serving(
+    store: Store, options: DashboardOptions, tell: Callable[[str], None], part: str = ""
+) -> Iterator[Site]:
+    """Serve the page of a store while this is open; ``tell`` gets its address, to a ``part`` of it.
 
     The store is read once: a wrong login ends the command now. If its server does not answer,
     ``tell`` gets a sentence about it, and the page waits for it. Raises ``UsageError`` if the
@@ -120,7 +121,7 @@ def serving(store: Store, options: DashboardOptions, tell: Callable[[str], None]
             readings.read()
         except StoreUnavailable as error:
             tell(f"{error}; the page goes on when it is back")
-        for line in address_of(site, options.secret):
+        for line in address_of(site, options.secret, part):
             tell(line)
         yield site
 
@@ -139,14 +140,14 @@ def listen(page: LivePage, options: DashboardOptions, more: Sequence[BaseRoute] 
         ) from error
 
 
-def address_of(site: Site, secret: str | None) -> list[str]:
-    """Return where the page is, in sentences.
+def address_of(site: Site, secret: str | None, part: str = "") -> list[str]:
+    """Return where the page is, or a part of it, in sentences.
 
     A secret that the user chose must not get into a log. A new one is known from nowhere else, so
     it is printed.
     """
     address = site.url if secret is None else site.root + "?key=$HYPERHIVE_DASHBOARD_SECRET"
-    lines = [f"the dashboard is at {address}"]
+    lines = [f"the dashboard is at {address}{part}"]
     if not site.is_loopback:
         lines.append(
             "(or at any other name of this machine; for a container, at the names of its host)"

@@ -62,6 +62,8 @@ def of_views(
     logits: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, views: str
 ) -> torch.Tensor:
     """Return logits ``[N, classes]`` of images ``[N, C, H, W]``, as ``TrainConfig.views`` says."""
+    if views == "one":
+        return logits(images)
     height, width = images.shape[2:]
     found = []
     for rows, columns in views_of(views, height, width):

@@ -1,13 +1,13 @@
-"""Notes as people write, list and remove them, and as the JSON of a report and of the page."""
+"""Notes as people write, list and remove them."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any, Iterable
+from typing import Iterable
 
 from hyperhive.common.errors import UsageError
 from hyperhive.common.person import this_person
-from hyperhive.common.text import printable, printable_lines, shortened
+from hyperhive.common.text import printable, printable_lines
 from hyperhive.coordinator.api.connection import patiently
 from hyperhive.coordinator.changes.ending import trial_of
 from hyperhive.store.errors import NotFound
@@ -83,33 +83,6 @@ def lines(store: Store, name: str, trial: int | None = None) -> list[str]:
     if not found:
         return [f"no note on {_subject(name, trial)}"]
     return [_line(note) for note in found]
-
-
-def as_json(notes: Iterable[Note]) -> list[dict[str, Any]]:
-    """Return notes as plain JSON: ``id``, ``trial`` (None: the study), ``text``, ``by``, ``at``.
-
-    ``at`` is ISO 8601 in UTC. What somebody wrote is text: it is not safe as HTML.
-    """
-    return [
-        {
-            "id": printable(note.id),
-            "trial": note.trial,
-            "text": printable_lines(shortened(note.text, LONGEST_NOTE)),
-            "by": printable(note.by),
-            "at": note.at.isoformat(timespec="seconds"),
-        }
-        for note in notes
-    ]
-
-
-def by_trial(notes: Iterable[Note]) -> dict[int, str]:
-    """Return the text of the notes on each trial, by its number: several are lines of one text."""
-    found: dict[int, str] = {}
-    for note in notes:
-        if note.trial is not None:
-            before = f"{found[note.trial]}\n" if note.trial in found else ""
-            found[note.trial] = before + printable_lines(note.text)
-    return found
 
 
 def _subject(name: str, trial: int | None) -> str:

@@ -16,6 +16,7 @@ from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.changes import noting
 from hyperhive.coordinator.changes.actions import Actions
 from hyperhive.coordinator.cli.study import study_app
+from hyperhive.coordinator.figures.source import read as figures_of
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.results.export import as_json
 from hyperhive.coordinator.results.exported import read
@@ -162,12 +163,12 @@ def test_notes_are_kept_listed_removed_and_exported(store: Store, tmp_path: Any)
         assert "the note is empty" in viewer.refused(**{**note, "text": " "})
         assert "the note has 2001 characters" in viewer.refused(**{**note, "text": 2001 * "x"})
         assert "no trial 5" in viewer.refused(**note, trial=5)
-        shown = noting.as_json(store.notes_of("s"))
-        assert [(each["trial"], each["text"]) for each in shown] == [
+        shown = figures_of(store, "s")
+        assert [(each["trial"], each["text"]) for each in shown.notes] == [
             (0, "<b>too slow</b>"),
             (None, "as planned"),
         ]
-        assert noting.by_trial(store.notes_of("s")) == {0: "<b>too slow</b>"}
+        assert shown.noted == {0: "<b>too slow</b>"}
         assert noting.lines(store, "s", 0)[0].endswith("trial 0: <b>too slow</b>")
         file = tmp_path / "s.json"
         file.write_bytes(as_json(store, "s"))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Callable, Tuple
 
-from hyperhive.common.values import number, whole
+from hyperhive.common.values import whole
 from hyperhive.common.wording import counted
 from hyperhive.coordinator.figures.metric import ACCURACY
 from hyperhive.coordinator.figures.numbers import rounded
 from hyperhive.coordinator.figures.source import Source
-from hyperhive.coordinator.planning.recipes import BASELINES
+from hyperhive.coordinator.views.summary import compared
 from hyperhive.model.interval import wilson_interval
 from hyperhive.store.trials.terms import SHARES
 
@@ -102,15 +102,9 @@ def training_images(source: Source) -> int | None:
 
 def _baselines(source: Source) -> list[dict[str, Any]]:
     """Return the baselines that have a value; they are accuracies, and nothing else is drawn so."""
-    state = source.state
-    accuracies = (state.untuned_accuracy, state.usual_accuracy, state.tuned_accuracy)
     if source.metric.key != ACCURACY:
         return []
-    return [
-        {"name": each.name, "value": rounded(value)}
-        for each, value in zip(BASELINES, accuracies)
-        if number(value) is not None
-    ]
+    return [{"name": each.name, "value": rounded(value)} for each, value in compared(source.state)]
 
 
 def _target(source: Source) -> float | int | None:

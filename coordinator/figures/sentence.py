@@ -7,8 +7,8 @@ from typing import Any, Mapping, Sequence
 from hyperhive.common.wording import counted, percent
 from hyperhive.coordinator.figures.numbers import text
 from hyperhive.coordinator.figures.source import Source
-from hyperhive.coordinator.planning.recipes import BASELINES
 from hyperhive.coordinator.results.repeated import repeat_lines
+from hyperhive.coordinator.views.summary import compared
 from hyperhive.coordinator.views.wording import counts, hyperparameters, outcome, with_interval
 
 
@@ -27,9 +27,7 @@ def sentence(source: Source, devices: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _compared(source: Source) -> str:
-    state = source.state
-    accuracies = (state.untuned_accuracy, state.usual_accuracy, state.tuned_accuracy)
-    known = [f"{percent(share)} {each.name}" for each, share in zip(BASELINES, accuracies) if share]
+    known = [f"{percent(share)} {each.name}" for each, share in compared(source.state)]
     return f"compared with: {', '.join(known)} (of validation images)" if known else ""
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from hyperhive.common.wording import in_words, percent
 from hyperhive.coordinator.planning.recipes import BASELINES, UNTUNED, Baseline
 from hyperhive.coordinator.results.repeated import Repeated, repeat_lines
+from hyperhive.coordinator.views.study_state import StudyState
 from hyperhive.coordinator.views.wording import (
     balanced,
     facts,
@@ -71,11 +72,12 @@ class Result:
 
 def baselines(result: Result) -> dict[str, float]:
     """Return the accuracy of each baseline that has one, by its name for people."""
-    return {each.name: accuracy for each, accuracy in _compared(result)}
+    return {each.name: accuracy for each, accuracy in compared(result)}
 
 
-def _compared(result: Result) -> list[tuple[Baseline, float]]:
-    accuracies = (result.untuned_accuracy, result.usual_accuracy, result.tuned_accuracy)
+def compared(study: Result | StudyState) -> list[tuple[Baseline, float]]:
+    """Return the baselines of a study that have an accuracy, each with it."""
+    accuracies = (study.untuned_accuracy, study.usual_accuracy, study.tuned_accuracy)
     return [(each, share) for each, share in zip(BASELINES, accuracies) if share is not None]
 
 
@@ -90,7 +92,7 @@ def story(result: Result, card: Card) -> str:
     found, how = (card.validation_accuracy, "") if mean is None else (mean, ", run again")
     steps = [
         f"{percent(share)} {'' if each is UNTUNED else 'with '}{each.name}"
-        for each, share in _compared(result)
+        for each, share in compared(result)
     ]
     return " -> ".join([*steps, f"{percent(found)} with this search{how}"])
 
@@ -131,10 +133,10 @@ def _best(result: Result) -> str:
 def _model(result: Result, card: Card, folder: Path) -> dict[str, str]:
     is_refit = card.config != result.winner.config
     retrained = " (refitted on training and validation data)" if is_refit else ""
-    compared = [f"{each.name}: {in_words(each.values)}" for each, _ in _compared(result)]
+    settings = [f"{each.name}: {in_words(each.values)}" for each, _ in compared(result)]
     return {
         "validation": story(result, card),
-        **({"compared": "; ".join(compared)} if compared else {}),
+        **({"compared": "; ".join(settings)} if settings else {}),
         "test": on_test_images(card, retrained),
         **balanced(card, result.winner),
         "unknown": _unknown(card.calibration),

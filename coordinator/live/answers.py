@@ -105,10 +105,8 @@ class Answers:
         attempts = several.get(found.id) or only_attempt(trial)
         files = read_artifacts(self._store, [trial])
         notes = [each for each in notes_on(self._store, name) if each["trial"] == trial.tid]
-        fleet = reading.fleet
-        workers = () if fleet is None else (*fleet.here, *fleet.silent)
-        devices = {worker.id: worker.device for worker in workers}
-        return encoded({**trial_json(trial, attempts, devices), "artifacts": files, "notes": notes})
+        shown = trial_json(trial, attempts, reading.descriptions)
+        return encoded({**shown, "artifacts": files, "notes": notes})
 
     def _made(self, reading: Reading, name: str) -> Made:
         """Return the newest figures of a study, after those that are due."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Dict
 
 from hyperhive.coordinator.figures.numbers import text
@@ -24,24 +25,13 @@ from hyperhive.store.workers import WorkerRecord
 _Json = Dict[str, Any]
 
 
-def chosen(fleet: Fleet, name: str | None) -> StudyState | None:
-    """Return the study of that name, else the newest that has not ended, else the newest."""
-    newest_first = fleet.studies[::-1]
-    candidates = (
-        *(study for study in newest_first if study.name == name),
-        *(study for study in newest_first if study.is_open),
-        *newest_first,
-    )
-    return candidates[0] if candidates else None
-
-
 def fleet_json(fleet: Fleet) -> _Json:
     """Return the fleet as plain JSON.
 
     Names and messages are text as somebody wrote it; the page must not take them for HTML.
     """
     held, lost = fleet.held, fleet.lost
-    newest = chosen(fleet, None)
+    newest = _newest(fleet)
     return {
         "address": fleet.address,
         "newest": newest and newest.name,
@@ -56,6 +46,13 @@ def fleet_json(fleet: Fleet) -> _Json:
             for line in incidents(study.tally.notable, fleet.overdue)
         ],
     }
+
+
+def _newest(fleet: Fleet) -> StudyState | None:
+    """Return the newest study that has not ended, else the newest."""
+    newest_first = fleet.studies[::-1]
+    still_open = (study for study in newest_first if study.is_open)
+    return next(itertools.chain(still_open, newest_first), None)
 
 
 def _study(study: StudyState) -> _Json:

@@ -124,12 +124,10 @@ class LiveStudy:
             again = [trial.id for trial in state.trials if trial.id in changed and _several(trial)]
             if again:
                 self._attempts.update(self.store.trials.attempts(self.name, again))
-        fleet = reading.fleet
-        workers = () if fleet is None else (*fleet.here, *fleet.silent)
         return Source(
             state,
             plan_of(self.store, state),
-            descriptions={worker.id: worker.device for worker in workers},
+            descriptions=reading.descriptions,
             attempts=dict(self._attempts),
             histories=self._read_histories(state),
             notes=notes_on(self.store, self.name),

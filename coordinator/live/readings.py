@@ -71,6 +71,12 @@ class Reading:
     problem: str | None = None
     changes: Mapping[str, Changes] = field(default_factory=dict)
 
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """Of the devices of the workers that were heard of within a day, by the worker's id."""
+        workers = () if self.fleet is None else (*self.fleet.here, *self.fleet.silent)
+        return {worker.id: worker.device for worker in workers}
+
 
 class Readings:
     """Reads the store when somebody asks and the last reading is older than ``REFRESH_S``.
@@ -101,8 +107,8 @@ class Readings:
                 before, asked_at=now, problem=problem, revision=before.revision + news
             )
             raise
-        same = before.problem is None and before.fleet is not None
-        is_new = not (same and before.fleet is not None and _shown(before.fleet) == _shown(fleet))
+        shown = before.fleet if before.problem is None else None
+        is_new = shown is None or _shown(shown) != _shown(fleet)
         revision = before.revision + is_new
         changes = {}
         for state in fleet.studies:

@@ -35,9 +35,9 @@ class Metric:
 
         The loss of LeNet-5 is 1 - validation accuracy, so its figures show the accuracy.
         """
-        if goal.metric == "loss" and any(trial.objective == LENET5 for trial in trials):
-            return cls(ACCURACY, maximise=True, is_share=True, is_loss=False)
         is_lenet5 = any(trial.objective == LENET5 for trial in trials)
+        if is_lenet5 and goal.metric == "loss":
+            return cls(ACCURACY, maximise=True, is_share=True, is_loss=False)
         is_share = is_lenet5 and goal.metric in SHARES
         return cls(goal.metric, goal.direction == "maximize", is_share, goal.metric == "loss")
 

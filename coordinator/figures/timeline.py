@@ -5,7 +5,6 @@ The store has no times of pauses: a pause is a gap, after an attempt that was ha
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Iterable, Iterator, Tuple
 
 from hyperhive.coordinator.figures.numbers import seconds_since
@@ -68,9 +67,9 @@ def _spans(source: Source, trial: Trial) -> Iterator[list[Any]]:
 
 def only_attempt(trial: Trial) -> tuple[Attempt, ...]:
     """Return the one attempt at a trial, if it had one."""
-    began: datetime | None = trial.book_time
-    is_begun = trial.owner is not None and began is not None and trial.status is not Status.NEW
-    return (Attempt(trial.owner, began),) if is_begun and began is not None else ()
+    if trial.owner is None or trial.book_time is None or trial.status is Status.NEW:
+        return ()
+    return (Attempt(trial.owner, trial.book_time),)
 
 
 def _kind(trial: Trial, attempt: Attempt) -> str:

@@ -118,15 +118,13 @@ class BestModels:
         ]
 
     async def _predict(self, request: Request) -> Response:
-        data = bytearray()
-        async for part in request.stream():
-            data += part
-            if len(data) > LARGEST:
-                reason = f"the picture has more than {LARGEST >> 20} MB: make it smaller"
-                return _plain(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
+        data = await request.body()  # the site has bounded and read it
+        if len(data) > LARGEST:
+            reason = f"the picture has more than {LARGEST >> 20} MB: make it smaller"
+            return _plain(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
 
         def predict(name: str, _: Request) -> Response:
-            return JSONResponse(self.answer(name, bytes(data)))
+            return JSONResponse(self.answer(name, data))
 
         return await self._get(predict, request)
 

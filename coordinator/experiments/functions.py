@@ -1,8 +1,8 @@
 """Functions with known minima as tables: their answers are exact, and need no training.
 
 Branin, Hartmann-6 and Rosenbrock are those of the Virtual Library of Simulation Experiments of
-Surjanovic and Bingham (sfu.ca/~ssurjano). The tree is the synthetic function of Jenatton, Archambeau,
-Gonzalez and Seeger, Bayesian Optimization with Tree-structured Dependencies, ICML 2017.
+Surjanovic and Bingham (sfu.ca/~ssurjano). The tree is the synthetic function of Jenatton,
+Archambeau, Gonzalez and Seeger, Bayesian Optimization with Tree-structured Dependencies, ICML 2017.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What benchmarks/make_table.py measures for the table ``digits``: a network, on held-out digits."""
+"""What benchmarks/make_table.py measures for the table ``digits``: a small network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes a table of results for `hyperhive experiment`, by hyperhive itself: benchmarks/tables/*.csv.
+"""Makes a table of results for `hyperhive experiment`, by hyperhive: benchmarks/tables/*.csv.
 
     python benchmarks/make_table.py digits --store FOLDER
     python benchmarks/make_table.py classic --store FOLDER --data simpsons-mnist.zip
@@ -6,10 +6,10 @@
 
 Each is a study: configurations that are drawn at random, as the space says, and then 30 of them,
 from the best to the worst, again under three other seeds (weights and order; of images the split
-stays). Workers of this machine run it, on a private server in FOLDER: Ctrl-C stops it, and the same
-command goes on. At its end it writes benchmarks/tables/NAME.csv, with the kind of surrogate that has
-the smallest error in ten-fold cross-validation. ``--so-far FILE`` writes what there is, and runs
-nothing.
+stays). Workers of this machine run it, on a private server in FOLDER: Ctrl-C stops it, and the
+same command goes on. At its end it writes benchmarks/tables/NAME.csv, with the kind of surrogate
+that has the smallest error in ten-fold cross-validation. ``--so-far FILE`` writes what there is,
+and runs nothing.
 
 ``extended`` has the hyperparameters of the space of that name, with 10 to 30 epochs in place of 100
 to 200. ``digits`` is a small network for scikit-learn's digits: it takes minutes.
@@ -123,9 +123,8 @@ def rows_of(store: Store, plan: Plan) -> list[dict[str, Any]]:
     for trial in store.trials.find(plan.name):
         if trial.purpose not in (SEARCH, REPEAT) or trial.loss is None:
             continue
-        number, again = (
-            (trial.tid, 0) if trial.purpose == SEARCH else divmod(trial.tid, REPEATS_END)
-        )
+        is_first = trial.purpose == SEARCH
+        number, again = (trial.tid, 0) if is_first else divmod(trial.tid, REPEATS_END)
         values = {label: trial.vals.get(label, "") for label in labels}
         what = {"number": number, "seed": again, **values}
         found.append({**what, "loss": trial.loss, "seconds": seconds_of(trial), "cost": trial.cost})

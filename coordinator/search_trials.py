@@ -38,14 +38,12 @@ class SearchTrials:
 
     def _begin(self) -> None:
         """Forget all trials."""
-        plan = self._study.plan
-        how = (plan.algorithm, plan.space, plan.seed, plan.startup)
-        self._suggestions = Suggestions(*how, self._not_ours)
+        self._suggestions = Suggestions(self._study.plan, self._not_ours)
         self._all: dict[int, Trial] = {}
         self._ordered: tuple[Trial, ...] | None = None
         self._finished: dict[int, Trial] = {}
         self._unfinished: dict[int, Trial] = {}
-        self._stopping = Stopping(plan.rules)
+        self._stopping = Stopping(self._study.plan.rules)
         self._best: list[Trial] = []  # as many as keep their files
         self._unranked: list[Trial] = []  # finished, and not yet compared with the best
         self._with_files: dict[int, Trial] = {}

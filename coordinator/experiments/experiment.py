@@ -18,10 +18,9 @@ from hyperhive.coordinator.experiments.fleet import SPEEDS, Fleet
 from hyperhive.coordinator.experiments.functions import FUNCTIONS
 from hyperhive.coordinator.experiments.printed import tables
 from hyperhive.coordinator.experiments.runs import Job, Runs, RunsFile, job_of, simulated
-from hyperhive.coordinator.experiments.simulation import STARTUP
+from hyperhive.coordinator.experiments.simulation import Simulation, plan_of
 from hyperhive.coordinator.experiments.summary import summary
 from hyperhive.coordinator.experiments.tables import Table
-from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.report.experiment import experiment_page
 from hyperhive.coordinator.results.export import require_target
 
@@ -47,7 +46,7 @@ def run(table: Table, runs: Runs, processes: int, to: Files, console: Screen) ->
     Raises ``UsageError`` for an algorithm that there is none of, ``OutputError``.
     """
     for algorithm in runs.algorithms:  # refuses what a study would refuse
-        Plan("experiment", algorithm=algorithm, objective="table", space=table.space)
+        Simulation(table, plan_of(table, algorithm, 0, 1), Fleet(1))
     for path in filter(None, (to.runs, to.page, to.summary)):
         require_target(path)
     file = RunsFile(to.runs, identity(table))
@@ -98,7 +97,7 @@ def identity(table: Table) -> dict[str, Any]:
     """Return what all runs on a table have in common, as plain JSON."""
     return {
         "table": table.identity,
-        "startup": STARTUP,
+        "startup": plan_of(table, "random", 0, 1).startup,
         "fleet": {**asdict(Fleet(0)), "speeds": list(SPEEDS)},
         "hyperhive": hyperhive.__version__,
     }

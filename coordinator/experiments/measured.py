@@ -144,7 +144,7 @@ def read(path: Path) -> MeasuredTable:
         fits = kind in KINDS and any(len(each.losses) > 1 for each in measured)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, LookupError, TypeError) as error:
+    except (UsageError, ValueError, LookupError, TypeError) as error:
         raise UsageError(f"{path} is no table of results: {error}") from error
     if not fits:
         raise UsageError(f"{path} has no surrogate of ours, or no configuration that ran twice")

@@ -16,7 +16,7 @@ from typing import Any, Iterator, NamedTuple, Sequence
 from hyperhive.common import files
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.experiments.fleet import Fleet
-from hyperhive.coordinator.experiments.simulation import Run, Simulation
+from hyperhive.coordinator.experiments.simulation import Run, Simulation, plan_of
 from hyperhive.coordinator.experiments.tables import Table
 
 _LOOK_EVERY_S = 0.2
@@ -126,8 +126,8 @@ def simulated(
 
 
 def _simulated(table: Table, job: Job) -> Run:
-    fleet = Fleet(job.workers)
-    return Simulation(table, job.algorithm, job.seed, fleet, job.trials).run()
+    plan = plan_of(table, job.algorithm, job.seed, job.trials)
+    return Simulation(table, plan, Fleet(job.workers)).run()
 
 
 def _begin(table: Table) -> None:

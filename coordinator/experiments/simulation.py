@@ -20,6 +20,7 @@ import numpy as np
 
 from hyperhive.coordinator.experiments.fleet import Fleet
 from hyperhive.coordinator.experiments.tables import Table
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import finite_loss
 from hyperhive.coordinator.searching.claims import lacking
 from hyperhive.coordinator.searching.suggestions import Suggestions
@@ -28,8 +29,6 @@ from hyperhive.store.trials.terms import ErrorKind, Status
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_document
 
-STARTUP = 10
-"""Trials that have to end before an algorithm takes over, as in a study that says nothing else."""
 _BEGAN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 _APART_MS = 1000
 """Workers start one after another, so long apart."""
@@ -61,33 +60,28 @@ class Run:
     milliseconds: float
 
 
+def plan_of(table: Table, algorithm: str, seed: int, trials: int) -> Plan:
+    """Return the study that searches a table; what is not said is as in any study."""
+    how: Any = {"objective": "table", "space": table.space}
+    return Plan("simulated", algorithm=algorithm, seed=seed, trials=trials, **how)
+
+
 class Simulation:
     """A search that runs to its end.
 
     Args:
         table: what is searched.
-        algorithm: as a study names it.
-        seed: of the search, of the noise, and of what goes wrong.
+        plan: of the study; its seed is that of the noise, and of what goes wrong, too.
         fleet: who works.
-        trials: the budget.
-        startup: see ``Suggester``.
+
+    Raises ``UsageError`` for what no study can have.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        algorithm: str,
-        seed: int,
-        fleet: Fleet,
-        trials: int,
-        startup: int = STARTUP,
-    ) -> None:
+    def __init__(self, table: Table, plan: Plan, fleet: Fleet) -> None:
         self._table = table
-        self._algorithm = algorithm
-        self._seed = seed
+        self._plan = plan
         self._fleet = fleet
-        self._budget = trials
-        self._suggestions = Suggestions(algorithm, table.space, seed, startup)
+        self._suggestions = Suggestions(plan)
         self._now = 0  # milliseconds
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
@@ -112,7 +106,9 @@ class Simulation:
         return self._result()
 
     def _is_over(self) -> bool:
-        return len(self.trials) == self._budget and all(t.is_final for t in self.trials.values())
+        return len(self.trials) == self._plan.trials and all(
+            t.is_final for t in self.trials.values()
+        )
 
     def _after(self, milliseconds: float, happens: Callable[[], None]) -> None:
         self._count += 1
@@ -123,7 +119,7 @@ class Simulation:
     def _post(self) -> None:
         """Post what is lacking, as ``Search`` does at each of its looks."""
         waiting = sum(trial.status is Status.NEW for trial in self.trials.values())
-        room = self._budget - len(self.trials)
+        room = self._plan.trials - len(self.trials)
         claims = self._suggestions.recent_claims
         count = lacking(len(self._here), claims, waiting, room)
         if count <= 0:
@@ -131,7 +127,7 @@ class Simulation:
         began = time.perf_counter()
         known = self._suggestions.known(self._suggestions.latest_claim)
         drafts = [
-            Draft("simulated", tid, {}, self._suggestions.values(tid, known), "table")
+            Draft(self._plan.name, tid, {}, self._suggestions.values(tid, known), "table")
             for tid in self._suggestions.numbers.free(count)
         ]
         self._suggesting += time.perf_counter() - began
@@ -201,7 +197,7 @@ class Simulation:
         self._take(replace(self.trials[tid], refresh_time=refresh_time, **how))
 
     def _random(self, *stream: int) -> np.random.Generator:
-        return np.random.default_rng([self._seed, *stream])
+        return np.random.default_rng([self._plan.seed, *stream])
 
     # -- what came of it --------------------------------------------------------------------------
 
@@ -215,6 +211,7 @@ class Simulation:
                 lowest, true = loss, self._table.true_loss(trial.vals)
             best.append(true)
         seconds = [(t.refresh_time - _BEGAN).total_seconds() for t in ended if t.refresh_time]
-        milliseconds = 1000 * self._suggesting / self._budget
-        what = (self._algorithm, self._seed, self._fleet.workers, self._budget)
+        milliseconds = 1000 * self._suggesting / self._plan.trials
+        plan = self._plan
+        what = (plan.algorithm, plan.seed, self._fleet.workers, plan.trials)
         return Run(*what, seconds, best, milliseconds)

@@ -7,9 +7,9 @@ from typing import Iterable
 
 from hyperhive.coordinator.algorithms.known import Known
 from hyperhive.coordinator.history import History
+from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.searching.claims import RecentClaims
 from hyperhive.coordinator.searching.numbers import Numbers
-from hyperhive.coordinator.spaces.search_space import Node
 from hyperhive.coordinator.suggest import Suggester
 from hyperhive.store.trials.trial import Trial
 
@@ -18,15 +18,13 @@ class Suggestions:
     """Which numbers are free, what is known of the trials before them, and what to try next.
 
     Args:
-        algorithm, space, seed, startup: see ``Suggester``.
+        plan: of the study.
         not_ours: numbers that the search may not use.
     """
 
-    def __init__(
-        self, algorithm: str, space: Node, seed: int, startup: int, not_ours: Iterable[int] = ()
-    ) -> None:
-        self._suggester = Suggester(algorithm, space, seed, startup)
-        self._history = History(space, self._suggester.learns)
+    def __init__(self, plan: Plan, not_ours: Iterable[int] = ()) -> None:
+        self._suggester = Suggester(plan.algorithm, plan.space, plan.seed, plan.startup)
+        self._history = History(plan.space, self._suggester.learns)
         self._claims = RecentClaims()
         self.numbers = Numbers(not_ours)
         """Those that trials have, and those that the search may not use."""

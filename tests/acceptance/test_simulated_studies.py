@@ -30,9 +30,14 @@ HOW: Any = {"algorithm": "tpe", "seed": 3, "startup": 4}
 NOTHING_FAILS: Any = {"lost": 0.0, "pauses": 0.0}
 
 
+def plan_of(table: str, trials: int) -> Plan:
+    return Plan("s", objective="table", space=FUNCTIONS[table].space, trials=trials, **HOW)
+
+
 def simulated(table: str, workers: int, trials: int) -> Simulation:
-    fleet = Fleet(workers, **NOTHING_FAILS)
-    simulation = Simulation(FUNCTIONS[table], trials=trials, fleet=fleet, **HOW)
+    simulation = Simulation(
+        FUNCTIONS[table], plan_of(table, trials), Fleet(workers, **NOTHING_FAILS)
+    )
     simulation.run()
     return simulation
 
@@ -84,10 +89,10 @@ def test_unlike_devices_get_the_simulated_configurations(store: Store, table: st
     """Five workers of three speeds: claims and results reach the real coordinator in that order."""
     workers, trials = 5, 30
     simulation = simulated(table, workers, trials)
-    plan = Plan("s", objective="table", space=FUNCTIONS[table].space, trials=trials, **HOW)
-    store.studies.open("s", Study(plan).spec())
+    study = Study(plan_of(table, trials))
+    store.studies.open("s", study.spec())
     here(store, *(f"w{number}" for number in range(workers)), objectives=["table"])
-    with searching(store, Study(plan)):
+    with searching(store, study):
         claimed: dict[int, Trial] = {}
         for _, tid, is_claim in sorted(steps(simulation)):
             if is_claim:

@@ -68,7 +68,7 @@ _COMMANDS = [
     (
         "experiment",
         "hyperhive.coordinator.cli.experiment:experiment",
-        "Compare search algorithms on a table of results, by many searches on a simulated fleet.",
+        "Compare search algorithms by many searches: of a table on a simulated fleet, or for real.",
     ),
     (
         "study",

@@ -1,5 +1,6 @@
 """The command ``hyperhive experiment``."""
 
+import functools
 from pathlib import Path
 from typing import List, Optional
 
@@ -7,11 +8,13 @@ import typer
 
 from hyperhive.common.console import console
 from hyperhive.common.errors import UsageError
+from hyperhive.store.cli import MONGOD, OWN, server
 
-TABLE = typer.Argument(
+WHAT = typer.Argument(
     help="A table of results: a CSV file that benchmarks/make_table.py wrote, or a function with a "
-    "known minimum: branin, noisy-branin, hartmann6, rosenbrock or tree.",
-    metavar="TABLE",
+    "known minimum: branin, noisy-branin, hartmann6, rosenbrock or tree. Or a study's file, TOML "
+    "or Python: its studies are run for real, by workers of this machine.",
+    metavar="TABLE|FILE",
 )
 ALGORITHMS = typer.Option(
     "tpe,random", help="What is compared, as `hyperhive coordinator --algorithm` names it."
@@ -19,22 +22,22 @@ ALGORITHMS = typer.Option(
 SEEDS = typer.Option(20, min=1, help="How many searches of each kind.")
 TRIALS = typer.Option("30,100", help="Budgets: each is a search of its own.")
 WORKERS = typer.Option(
-    "1,4,16", help="Numbers of workers; their devices have speeds of 10 : 4 : 1 in turn."
+    "1,4,16", help="Numbers of workers; on a table their devices have speeds of 10 : 4 : 1 in turn."
 )
-PROCESSES = typer.Option(None, min=1, help="Searches at once. [one per core]")
+PROCESSES = typer.Option(None, min=1, help="Searches of a table at once. [one per core]")
 OUTPUT = typer.Option(
-    None, "--output", "-o", metavar="FILE", help="The page. [TABLE-experiment.html here]"
+    None, "--output", "-o", metavar="FILE", help="The page. [NAME-experiment.html here]"
 )
 RUNS = typer.Option(
     None,
     metavar="FILE",
-    help="Where each search is kept: the same command goes on. [TABLE-experiment.jsonl here]",
+    help="Where each search is kept: the same command goes on. [NAME-experiment.jsonl here]",
 )
 JSON = typer.Option(None, "--json", metavar="FILE", help="Write what is printed as JSON, too.")
 
 
 def experiment(
-    table: str = TABLE,
+    what: str = WHAT,
     algorithms: str = ALGORITHMS,
     seeds: int = SEEDS,
     trials: str = TRIALS,
@@ -43,13 +46,15 @@ def experiment(
     output: Optional[Path] = OUTPUT,
     runs: Optional[Path] = RUNS,
     json: Optional[Path] = JSON,
+    mongo: Optional[str] = OWN,
+    mongod: Optional[str] = MONGOD,
 ) -> None:
-    """Compare search algorithms on a table of results, by many searches on a simulated fleet.
+    """Compare search algorithms by many searches: of a table on a simulated fleet, or for real.
 
-    The coordinator's search and the algorithms are the real ones; only time and devices are
-    simulated. It prints how good the best trial is, how soon a search is as good as the worst one
-    at its end, and what a suggestion costs. Ctrl-C ends it with what there is, and the same command
-    goes on.
+    On a table the coordinator's search and the algorithms are the real ones; only time and devices
+    are simulated. It prints how good the best trial is, how soon a search is as good as the worst
+    one at its end, and what a suggestion costs. Ctrl-C ends it with what there is, and the same
+    command goes on.
     """
     from hyperhive.coordinator.experiments.experiment import Files, opened, run
     from hyperhive.coordinator.experiments.runs import Runs
@@ -57,8 +62,9 @@ def experiment(
 
     names, budgets = _names(algorithms), _counts(trials, "--trials")
     wanted = Runs(names, seeds, _counts(workers, "--workers"), budgets)
-    files = Files.of(table, runs, output, json)
-    run(opened(table), wanted, processes or cores(), files, console)
+    files = Files.of(what, runs, output, json)
+    connect = functools.partial(server, mongo, mongod, begins=True)
+    run(opened(what, processes or cores(), connect, console), wanted, files, console)
 
 
 def _names(given: str) -> List[str]:

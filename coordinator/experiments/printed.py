@@ -43,7 +43,7 @@ def _cells(row: Mapping[str, Any], is_share: bool) -> list[str]:
         "" if half is None else f"\u00b1 {loss_text(half, is_share)}",
         "" if row["rank"] is None else f"{row['rank']:.1f}",
         "not reached" if row["time"] is None else time_text(row["time"]),
-        f"{row['milliseconds']:.1f} ms",
+        "" if row["milliseconds"] is None else f"{row['milliseconds']:.1f} ms",
     ]
 
 

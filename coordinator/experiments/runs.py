@@ -1,25 +1,21 @@
-"""The runs of an experiment: which there are to be, who does them, and the file that keeps them."""
+"""The runs of an experiment: which there are to be, what comes of one, the file that keeps them."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import multiprocessing
-import os
-import signal
 import threading
-from concurrent import futures
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 from hyperhive.common import files
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.experiments.fleet import Fleet
-from hyperhive.coordinator.experiments.simulation import Run, Simulation, plan_of
-from hyperhive.coordinator.experiments.tables import Table
-
-_LOOK_EVERY_S = 0.2
+from hyperhive.coordinator.planning.plan import Plan
+from hyperhive.coordinator.planning.stop_rules import end_of
+from hyperhive.coordinator.ranking import usable_loss
+from hyperhive.store.trials.trial import Trial
 
 
 class Job(NamedTuple):
@@ -46,9 +42,80 @@ class Runs:
         return [Job(algorithm, seed, workers, trials) for seed, workers, trials, algorithm in each]
 
 
-def job_of(run: Run) -> Job:
-    """Return the job that a run did."""
-    return Job(run.algorithm, run.seed, run.workers, run.trials)
+@dataclass(frozen=True)
+class Run:
+    """One search.
+
+    Attributes:
+        algorithm, seed, workers, trials: what ran.
+        seconds: when each trial ended, since the search began, in that order.
+        best: the loss of the best so far, as the search saw it, after each of these ends: the true
+            one if it is known. None before the first result.
+        milliseconds: what a suggestion took, on average, by this machine's clock; None if nobody
+            measured that.
+    """
+
+    algorithm: str
+    seed: int
+    workers: int
+    trials: int
+    seconds: list[float]
+    best: list[float | None]
+    milliseconds: float | None
+
+    @property
+    def job(self) -> Job:
+        """What it did."""
+        return Job(self.algorithm, self.seed, self.workers, self.trials)
+
+    @classmethod
+    def of(
+        cls,
+        job: Job,
+        trials: Iterable[Trial],
+        true_loss: Callable[[Trial], float] | None = None,
+        milliseconds: float | None = None,
+    ) -> Run:
+        """Return the run that did a job with these trials, which have ended.
+
+        Args:
+            true_loss: of a trial; None if only what it reported is known.
+        """
+        ended = sorted(trials, key=end_of)
+        began = min(trial.first_claim for trial in ended if trial.first_claim is not None)
+        best: list[float | None] = []
+        lowest, counts = float("inf"), None
+        for trial in ended:
+            found = usable_loss(trial)
+            if found is not None and found < lowest:
+                lowest, counts = found, true_loss(trial) if true_loss else found
+            best.append(counts)
+        seconds = [end_of(trial)[0] - began.timestamp() for trial in ended]
+        return cls(*job, [round(each, 3) for each in seconds], best, milliseconds)
+
+
+class Subject(ABC):
+    """What an experiment searches.
+
+    Attributes:
+        name: of it.
+        identity: what all its runs have in common, as plain JSON.
+        is_share: whether a loss is a share of 1.
+        minimum: the smallest true loss that there is; None if nobody knows.
+    """
+
+    name: str
+    identity: Any
+    is_share: bool
+    minimum: float | None
+
+    @abstractmethod
+    def plan(self, job: Job) -> Plan:
+        """Return the study that does a job. Raises ``UsageError``."""
+
+    @abstractmethod
+    def runs(self, jobs: Sequence[Job], stop: threading.Event) -> Iterator[Run]:
+        """Do jobs; yield each run as it ends, until ``stop`` is set."""
 
 
 class RunsFile:
@@ -64,7 +131,7 @@ class RunsFile:
     def __init__(self, path: Path, identity: Any) -> None:
         self._path = path
         self.runs: dict[Job, Run] = {}
-        header, lines = {"experiment": identity}, _lines(path)
+        header, lines = json.loads(_line({"experiment": identity})), _lines(path)
         if lines and lines[0] != header:
             raise UsageError(
                 f"{path} has runs of another table, fleet or version of hyperhive: delete it, or "
@@ -72,14 +139,14 @@ class RunsFile:
             )
         for line in lines[1:]:
             run = Run(**line)
-            self.runs[job_of(run)] = run
+            self.runs[run.job] = run
         # Without the half line that a killed process may have left.
         whole = [header, *(asdict(run) for run in self.runs.values())]
         files.write(path, "".join(map(_line, whole)).encode())
 
     def add(self, run: Run) -> None:
         """Keep a run."""
-        self.runs[job_of(run)] = run
+        self.runs[run.job] = run
         with self._path.open("a", encoding="utf-8") as file:
             file.write(_line(asdict(run)))
 
@@ -98,47 +165,3 @@ def _lines(path: Path) -> list[Any]:
                 raise UsageError(f"{path} holds no runs: name another file with --runs") from error
             break
     return found
-
-
-def simulated(
-    table: Table, jobs: Sequence[Job], processes: int, stop: threading.Event
-) -> Iterator[Run]:
-    """Do runs on a table, in so many processes; yield each as it ends, until ``stop`` is set.
-
-    Then those that have begun still come to their end.
-    """
-    if processes == 1:
-        for job in jobs:
-            if stop.is_set():
-                return
-            yield _simulated(table, job)
-        return
-    os.environ["OMP_NUM_THREADS"] = "1"  # more of each process would only wait for each other
-    context = multiprocessing.get_context("spawn")
-    with futures.ProcessPoolExecutor(processes, context, _begin, (table,)) as pool:
-        pending = {pool.submit(_in_process, job) for job in jobs}
-        while pending:
-            ended, pending = futures.wait(pending, _LOOK_EVERY_S, futures.FIRST_COMPLETED)
-            for each in ended:
-                yield each.result()
-            if stop.is_set():
-                pending = {each for each in pending if not each.cancel()}
-
-
-def _simulated(table: Table, job: Job) -> Run:
-    plan = plan_of(table, job.algorithm, job.seed, job.trials)
-    return Simulation(table, plan, Fleet(job.workers)).run()
-
-
-def _begin(table: Table) -> None:
-    """Prepare a process: Ctrl-C is for the one that started it."""
-    global _table
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _table = table
-
-
-def _in_process(job: Job) -> Run:
-    return _simulated(_table, job)
-
-
-_table: Table

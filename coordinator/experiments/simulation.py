@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import heapq
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
 
 import numpy as np
 
 from hyperhive.coordinator.experiments.fleet import Fleet
+from hyperhive.coordinator.experiments.runs import Job, Run
 from hyperhive.coordinator.experiments.tables import Table
 from hyperhive.coordinator.planning.plan import Plan
-from hyperhive.coordinator.ranking import finite_loss
 from hyperhive.coordinator.searching.claims import lacking
 from hyperhive.coordinator.searching.suggestions import Suggestions
 from hyperhive.store.trials.draft import Draft
@@ -37,33 +37,6 @@ _BETWEEN_MS = 20
 _LOST = {"kind": ErrorKind.WORKER_LOST.value, "message": "its devices were lost"}
 _NOISE, _LUCK = 0, 1
 """Random streams: of a table's noise, and of what goes wrong on devices."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One search.
-
-    Attributes:
-        algorithm, seed, workers, trials: what ran.
-        seconds: when each trial ended, on the simulated clock, in that order.
-        best: the true loss of the best so far, as the search saw it, after each of these ends; None
-            before the first result.
-        milliseconds: what a suggestion took, on average, by this machine's clock.
-    """
-
-    algorithm: str
-    seed: int
-    workers: int
-    trials: int
-    seconds: list[float]
-    best: list[float | None]
-    milliseconds: float
-
-
-def plan_of(table: Table, algorithm: str, seed: int, trials: int) -> Plan:
-    """Return the study that searches a table; what is not said is as in any study."""
-    how: Any = {"objective": "table", "space": table.space}
-    return Plan("simulated", algorithm=algorithm, seed=seed, trials=trials, **how)
 
 
 class Simulation:
@@ -94,7 +67,7 @@ class Simulation:
         """All trials by number, as they are now: at the end all have ended."""
 
     def run(self) -> Run:
-        """Search until all trials have ended."""
+        """Search until all trials have ended; return what came of it."""
         for device in range(self._fleet.workers):
             self._here.add(device)
             self._after(device * _APART_MS, lambda device=device: self._claim(device))  # type: ignore[misc]
@@ -103,7 +76,11 @@ class Simulation:
             self._now, _, happens = heapq.heappop(self._events)
             happens()
             self._post()
-        return self._result()
+        plan = self._plan
+        job = Job(plan.algorithm, plan.seed, self._fleet.workers, plan.trials)
+        milliseconds = 1000 * self._suggesting / plan.trials
+        trials = self.trials.values()
+        return Run.of(job, trials, lambda t: self._table.true_loss(t.vals), milliseconds)
 
     def _is_over(self) -> bool:
         return len(self.trials) == self._plan.trials and all(
@@ -198,20 +175,3 @@ class Simulation:
 
     def _random(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng([self._plan.seed, *stream])
-
-    # -- what came of it --------------------------------------------------------------------------
-
-    def _result(self) -> Run:
-        ended = sorted(self.trials.values(), key=lambda trial: (trial.refresh_time, trial.tid))
-        best: list[float | None] = []
-        lowest, true = np.inf, None
-        for trial in ended:
-            loss = finite_loss(trial)
-            if loss is not None and loss < lowest:
-                lowest, true = loss, self._table.true_loss(trial.vals)
-            best.append(true)
-        seconds = [(t.refresh_time - _BEGAN).total_seconds() for t in ended if t.refresh_time]
-        milliseconds = 1000 * self._suggesting / self._plan.trials
-        plan = self._plan
-        what = (plan.algorithm, plan.seed, self._fleet.workers, plan.trials)
-        return Run(*what, seconds, best, milliseconds)

@@ -8,7 +8,7 @@ from typing import Any, Iterable, Sequence
 import numpy as np
 from scipy import stats
 
-from hyperhive.coordinator.experiments.simulation import Run
+from hyperhive.coordinator.experiments.runs import Run
 
 _MOST_POINTS = 100
 """Of a curve."""
@@ -23,8 +23,8 @@ def summary(runs: Iterable[Run], algorithms: Sequence[str], minimum: float | Non
     the mean place among the algorithms, 1 for the best, over the seeds that all have run; equals
     share their places. ``target`` is the mean of the worst algorithm, ``time`` the median of the
     seconds until the best so far is that good, None if less than half of the runs came to it.
-    ``milliseconds`` are those of a suggestion, ``seconds`` those of a run. ``curve`` has the number
-    of trials that have ended, and mean, low and high of the best so far.
+    ``milliseconds`` are those of a suggestion, None if unknown, ``seconds`` those of a run.
+    ``curve`` has the number of trials that have ended, and mean, low and high of the best so far.
     """
     groups: dict[tuple[int, int], dict[str, list[Run]]] = {}
     for run in runs:
@@ -55,13 +55,18 @@ def _compared(group: dict[str, list[Run]], minimum: float) -> dict[str, Any]:
             "rank": ranks.get(name),
             "time": _median_time(runs, target),
             "seconds": float(np.median([run.seconds[-1] for run in runs])),
-            "milliseconds": float(np.mean([run.milliseconds for run in runs])),
+            "milliseconds": _mean(run.milliseconds for run in runs),
             "curve": _curve(runs, minimum),
         }
         for name, runs in group.items()
     ]
     rows.sort(key=lambda row: row["mean"])
     return {"target": target - minimum, "rows": rows}
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = _finite(values)
+    return float(np.mean(known)) if known else None
 
 
 def _finite(values: Iterable[float | None]) -> list[float]:

@@ -15,8 +15,9 @@ from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.experiments.fleet import Fleet
 from hyperhive.coordinator.experiments.functions import FUNCTIONS
 from hyperhive.coordinator.experiments.measured import deviations, read
-from hyperhive.coordinator.experiments.runs import Job, Runs, RunsFile, job_of, simulated
-from hyperhive.coordinator.experiments.simulation import Run, Simulation, plan_of
+from hyperhive.coordinator.experiments.on_table import OnTable, plan_of
+from hyperhive.coordinator.experiments.runs import Job, Run, Runs, RunsFile
+from hyperhive.coordinator.experiments.simulation import Simulation
 from hyperhive.coordinator.experiments.summary import summary
 from hyperhive.coordinator.experiments.tables import Table
 from hyperhive.store.trials.terms import Status
@@ -33,7 +34,7 @@ MINIMA: dict[str, dict[str, float]] = {
 
 
 def simulation(table: Table, fleet: Fleet, trials: int = 40, algorithm: str = "tpe") -> Simulation:
-    return Simulation(table, plan_of(table, algorithm, 1, trials), fleet)
+    return Simulation(table, plan_of(table, Job(algorithm, 1, fleet.workers, trials)), fleet)
 
 
 def run(algorithm: str, seed: int, best: list[float | None], trials: int = 3) -> Run:
@@ -197,16 +198,31 @@ def test_runs_are_kept_and_not_run_again(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_processes_do_what_one_does() -> None:
     """Two at once, in any order."""
-    table, jobs = FUNCTIONS["hartmann6"], Runs(["tpe"], 4, [2], [15]).jobs()
+    jobs = Runs(["tpe"], 4, [2], [15]).jobs()
     alone, shared = (
         {
-            job_of(each): (each.seconds, each.best)
-            for each in simulated(table, jobs, count, threading.Event())
+            each.job: (each.seconds, each.best)
+            for each in OnTable(FUNCTIONS["hartmann6"], count).runs(jobs, threading.Event())
         }
         for count in (1, 2)
     )
     assert alone == shared
     assert set(alone) == set(jobs)
+
+
+BOWL = """
+import time
+from pathlib import Path
+
+def train(config):
+    with Path("begun").open("a") as file:
+        file.write("x")
+    if not Path("no-pause").exists():
+        time.sleep(0.3)
+    return (config["x"] - 0.3) ** 2
+
+space = {"x": {"distribution": "uniform", "low": 0, "high": 1}}
+"""
 
 
 # -- the command -----------------------------------------------------------------------------------
@@ -231,7 +247,7 @@ def test_the_command_compares_and_goes_on(home: Home) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["oak"], "there is no table oak"),
+        (["oak"], "there is nothing called oak"),
         (["none.csv"], "none.csv cannot be read"),
         (["tree", "--algorithms", "tpe,best"], "algorithm must be one of"),
         (["tree", "--algorithms", "tpe,"], "--algorithms must be names"),
@@ -261,3 +277,29 @@ def test_ctrl_c_ends_an_experiment_with_what_it_has(home: Home) -> None:
     program.says("of 4000 runs: the same command goes on")
     assert (home.work / "tree-experiment.html").exists()
     assert home.processes() == {}
+
+
+@pytest.mark.long
+def test_studies_are_run_for_real_and_one_that_was_interrupted_goes_on(home: Home) -> None:
+    """One after the other, with this machine's workers, on the private server."""
+    (home.work / "bowl.py").write_text(BOWL)
+    words = ["experiment", "bowl.py", "--seeds", "1", "--trials", "6", "--workers", "2"]
+    words += ["--algorithms", "random,tpe"]
+    program = home.start(*words)
+    begun = home.work / "begun"
+    until(lambda: begun.exists() and len(begun.read_text()) > 8, "the second study")
+    program.signal(signal.SIGINT)
+    assert program.end() == 0
+    program.says("stopped after 1 of 2 runs: the same command goes on")
+    (home.work / "no-pause").touch()
+    ended = home.run(*words, "--json", "bowl.json")
+    assert ended.returncode == 0
+    found = json.loads((home.work / "bowl.json").read_text())
+    assert (found["runs"], found["measure"], found["minimum"]) == (2, "loss", None)
+    (group,) = found["groups"]
+    trials = {name: home.trials(f"bowl-{name}-0-2-6") for name in ("random", "tpe")}
+    assert {name: len(each) for name, each in trials.items()} == {"random": 6, "tpe": 6}
+    for row in group["rows"]:
+        best = min(trial.loss or 0.0 for trial in trials[row["algorithm"]])
+        assert (row["mean"], row["milliseconds"]) == (best, None)
+    assert "bowl: 2 workers, 6 trials, 1 seed" in ended.stdout

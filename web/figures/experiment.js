@@ -52,7 +52,7 @@ function drawGroup(container, experiment, group) {
 function lineOf(row, metric) {
   const interval = row.low === null ? "\u2013" : `${lossText(metric, row.low)} to ${lossText(metric, row.high)}`;
   const time = row.time === null ? "not reached" : secondsText(row.time);
-  return [row.algorithm, row.seeds, lossText(metric, row.mean), interval, row.rank === null ? "\u2013" : row.rank.toFixed(1), time, secondsText(row.seconds), numberText(+row.milliseconds.toPrecision(2)) + " ms"];
+  return [row.algorithm, row.seeds, lossText(metric, row.mean), interval, row.rank === null ? "\u2013" : row.rank.toFixed(1), time, secondsText(row.seconds), row.milliseconds === null ? "\u2013" : numberText(+row.milliseconds.toPrecision(2)) + " ms"];
 }
 
 function drawMeans(plot, experiment, group, { metric, colour, said }) {

@@ -6,8 +6,8 @@ tests/acceptance/test_simulated_studies.py.
     make .venv/.all-installed && .venv/bin/python -m pip install optuna
     python benchmarks/simulate.py --folder FOLDER [--seeds 20] [--processes 2] [classic extended]
 
-Compares all algorithms on benchmarks/tables/*.csv, or on what else `hyperhive experiment` takes,
-with Optuna's TPE and Gaussian process and hyperopt's own TPE in the same harness, and prints the
+Compares all algorithms on benchmarks/tables/*.csv, or on a function of `hyperhive experiment`, with
+Optuna's TPE and Gaussian process and hyperopt's own TPE in the same harness, and prints the
 tables of docs/experiments.md. FOLDER keeps every search, and gets a page and JSON for each table:
 Ctrl-C stops it, and the same command goes on.
 """
@@ -15,7 +15,6 @@ Ctrl-C stops it, and the same command goes on.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 from pathlib import Path
@@ -23,8 +22,10 @@ from typing import Any, Iterator, Mapping
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hyperhive.common.console import console
-from hyperhive.coordinator.experiments.experiment import Files, opened, run
+from hyperhive.coordinator.experiments.experiment import Files, run
 from hyperhive.coordinator.experiments.functions import FUNCTIONS
+from hyperhive.coordinator.experiments.measured import read
+from hyperhive.coordinator.experiments.on_table import OnTable
 from hyperhive.coordinator.experiments.printed import loss_text
 from hyperhive.coordinator.experiments.runs import Runs
 from hyperhive.worker.device import cores
@@ -72,10 +73,10 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     for name in options.tables:
-        what = name if name in FUNCTIONS else str(TABLES / f"{name}.csv")
+        table = FUNCTIONS[name] if name in FUNCTIONS else read(TABLES / f"{name}.csv")
+        subject = OnTable(table, options.processes)
         runs = Runs(options.algorithms, options.seeds, WORKERS, TRIALS)
         paths = [options.folder / f"{name}.{ending}" for ending in ("jsonl", "html", "json")]
-        subject = opened(what, options.processes, contextlib.nullcontext, console)  # type: ignore[arg-type]
         run(subject, runs, Files(*paths), console)
         print("\n".join(markdown(json.loads(paths[2].read_text()))))
 

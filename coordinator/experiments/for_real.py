@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Iterator, Sequence
 
-import hyperhive
 from hyperhive.common.console import Screen, tell
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.experiments.runs import Job, Run, Subject
@@ -54,7 +53,6 @@ class ForReal(Subject):
         self.identity = {
             "study": Study(self._plan).lasting(),
             "data": str(self._plan.data),
-            "hyperhive": hyperhive.__version__,
         }
 
     def plan(self, job: Job) -> Plan:

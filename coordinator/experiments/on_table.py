@@ -10,7 +10,6 @@ from concurrent import futures
 from dataclasses import asdict
 from typing import Iterator, Sequence
 
-import hyperhive
 from hyperhive.coordinator.experiments.fleet import SPEEDS, Fleet
 from hyperhive.coordinator.experiments.runs import Job, Run, Subject
 from hyperhive.coordinator.experiments.simulation import Simulation
@@ -33,7 +32,6 @@ class OnTable(Subject):
         self.identity = {
             "table": table.identity,
             "fleet": {**asdict(Fleet(0)), "speeds": list(SPEEDS)},
-            "hyperhive": hyperhive.__version__,
         }
         self.minimum = table.minimum
         self._table = table

@@ -22,7 +22,7 @@ def _table(experiment: Mapping[str, Any], group: Mapping[str, Any]) -> Table:
     parts = (group["workers"], "worker"), (group["trials"], "trial"), (_seeds(rows), "seed")
     title = f"{experiment['name']}: {', '.join(counted(*part) for part in parts)}"
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    table.add_column("algorithm", no_wrap=True)
+    table.add_column("algorithm", overflow="fold")
     target = loss_text(group["target"], is_share)
     for heading in (experiment["measure"], "", "rank", f"time to {target}", "suggestion"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -134,8 +134,8 @@ class RunsFile:
         header, lines = json.loads(_line({"experiment": identity})), _lines(path)
         if lines and lines[0] != header:
             raise UsageError(
-                f"{path} has runs of another table, fleet or version of hyperhive: delete it, or "
-                "name another file with --runs"
+                f"{path} has runs of another table, study or fleet: delete it, or name another "
+                "file with --runs"
             )
         for line in lines[1:]:
             run = Run(**line)

@@ -21,4 +21,5 @@ def experiment_page(experiment: Mapping[str, Any]) -> bytes:
         for group in experiment["groups"]
     ]
     heading = f"{name}: an experiment of {runs}"
-    return document(f"{name} - hyperhive", heading, lines, experiment, "experiment.js")
+    drawn_by = ("experiment.js", "drawExperiment")
+    return document(f"{name} - hyperhive", heading, lines, experiment, *drawn_by)

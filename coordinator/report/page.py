@@ -17,14 +17,14 @@ from typing import Any, Iterable, Mapping
 import hyperhive.web
 
 _FIGURES = Path(hyperhive.web.__file__).parent / "figures"
-_MAIN = "figures.js"
 
 _IMPORT = re.compile(r'^import .*? from "\./([\w-]+\.js)";[ \t]*\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function|class|const|let)", re.MULTILINE)
 
-_START = """
-draw(document.getElementById("report"), JSON.parse(document.getElementById("figures").textContent));
-"""
+_START = Template("""
+const given = document.getElementById("figures").textContent;
+$draw(document.getElementById("report"), JSON.parse(given));
+""")
 
 _PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -61,7 +61,12 @@ def page(figures: Mapping[str, Any]) -> bytes:
 
 
 def document(
-    title: str, heading: str, lines: Iterable[str], figures: Mapping[str, Any], main: str = _MAIN
+    title: str,
+    heading: str,
+    lines: Iterable[str],
+    figures: Mapping[str, Any],
+    main: str = "figures.js",
+    draw: str = "draw",
 ) -> bytes:
     """Return a page as HTML in UTF-8, with all that it needs.
 
@@ -73,9 +78,10 @@ def document(
         heading: above the figures.
         lines: what a reader sees whose browser runs no script.
         figures: what is drawn, as plain JSON.
-        main: the module of ``web/figures`` whose ``draw`` draws it.
+        main: the module of ``web/figures`` that draws it.
+        draw: the function of that module, of the page's element and what is drawn.
     """
-    style, script = _style(), _script(main)
+    style, script = _style(), _script(main, draw)
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -108,7 +114,7 @@ def _style() -> str:
     return (_FIGURES / "figures.css").read_text(encoding="utf-8")
 
 
-def _script(main: str) -> str:
+def _script(main: str, draw: str) -> str:
     """Return a module and all that it needs as one: each after those that it imports from.
 
     So what they export is in one scope, and no two may use the same name at their top.
@@ -116,7 +122,7 @@ def _script(main: str) -> str:
     ordered: dict[str, str] = {}
     _add(main, ordered)
     parts = [_EXPORT.sub("", _IMPORT.sub("", text)) for text in ordered.values()]
-    return "\n".join([*parts, _START])
+    return "\n".join([*parts, _START.substitute(draw=draw)])
 
 
 def _add(name: str, ordered: dict[str, str]) -> None:

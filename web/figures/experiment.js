@@ -5,7 +5,7 @@ import { extent } from "./selection.js";
 import { fillTable, make, shape, write } from "./svg.js";
 
 // Draw the whole page into `root`. `experiment` is what experiments/experiment.py makes.
-export function draw(root, experiment) {
+export function drawExperiment(root, experiment) {
   root.classList.add("figures");
   const parts = experiment.groups.map((group) => {
     const part = make("div", "part");

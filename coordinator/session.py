@@ -25,6 +25,7 @@ from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.coordinator.study import Study, require_networks
 from hyperhive.coordinator.study_run import StudyRun, open_study
+from hyperhive.coordinator.suggest import use
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.coordinator.views.terminal import opening, showing
@@ -157,7 +158,10 @@ def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
 
 
 def plan_of(options: StudyOptions) -> Plan:
-    """Return what the study file and the flags describe; a flag wins. Raises ``UsageError``."""
+    """Return what the study file and the flags describe; a flag wins. Raises ``UsageError``.
+
+    Its algorithm is imported: raises ``ModuleNotFoundError`` for what that lacks.
+    """
     fields: dict[str, Any] = {}
     if options.file is not None:
         fields = read_script(options.file) if is_script(options.file) else read_file(options.file)
@@ -179,7 +183,9 @@ def plan_of(options: StudyOptions) -> Plan:
         # The study's seed also splits images that come without a test/ folder.
         fields["data"] = replace(fields["data"], seed=fields.get("seed", 0))
     fields.setdefault("name", study_name(_default_name(options.file, fields.get("data"))))
-    return Plan(**fields)
+    plan = Plan(**fields)
+    use(plan.algorithm)
+    return plan
 
 
 def _require_whole(fields: Mapping[str, Any], options: StudyOptions) -> None:

@@ -68,17 +68,30 @@ def suggest(
     Args:
         algorithm: ``optuna:SAMPLER``; the other arguments are those of every algorithm.
     """
+    with _quiet():
+        study = study_of(algorithm[len(PREFIX) :], variables, known, seed)
+        return ask(study, variables)[1]
+
+
+def study_of(sampler: str, variables: Variables, known: Known, seed: int) -> Any:
+    """Return a study of Optuna's with what is known, and a sampler of this name and seed."""
     import optuna
 
+    study = optuna.create_study(sampler=getattr(optuna.samplers, sampler)(seed=seed))
+    study.add_trials(_trials(_axes(variables), known))
+    return study
+
+
+def ask(study: Any, variables: Variables) -> tuple[Any, dict[str, float]]:
+    """Ask a study for the next trial; return Optuna's, and our values of it."""
+    axes, trial = _axes(variables), study.ask()
+    return trial, drawn(variables, lambda variable: axes[variable.label].ask(trial))
+
+
+def _axes(variables: Variables) -> dict[str, _Axis]:
     from hyperhive.coordinator.algorithms.cube import Cube
 
-    axes = {side.variable.label: _Axis(side) for side in Cube(variables).sides}
-    with _quiet():
-        sampler = getattr(optuna.samplers, algorithm[len(PREFIX) :])(seed=seed)
-        study = optuna.create_study(sampler=sampler)
-        study.add_trials(_trials(axes, known))
-        trial = study.ask()
-        return drawn(variables, lambda variable: axes[variable.label].ask(trial))
+    return {side.variable.label: _Axis(side) for side in Cube(variables).sides}
 
 
 def _trials(axes: dict[str, _Axis], known: Known) -> Iterator[Any]:
@@ -112,7 +125,7 @@ class _Axis:
         if self._is_place:
             value = float(self._side.place(np.array([value]))[0, 0])
         # It may be beyond a bound by the last digit of a logarithm.
-        return min(max(value, self.distribution.low), self.distribution.high)
+        return float(np.clip(value, self.distribution.low, self.distribution.high))
 
     def ask(self, trial: Any) -> float:
         """Return the value that a trial of Optuna's suggests."""

@@ -85,7 +85,7 @@ BENCHMARKS = (
         "suggestions",
         "Suggestions",
         "Milliseconds of one suggestion (fewer are better), by the trials of a study that have "
-        "ended, with each of our [algorithms](algorithms.md), and with hyperopt's and Optuna's own.",
+        "ended, by [algorithm](algorithms.md), and with hyperopt and Optuna alone.",
         has_curve=True,
     ),
     _ours(

@@ -49,13 +49,11 @@ def plan_of(
     folds: int = 0,
     teacher: bool | str = False,
 ) -> Plan:
-    """Return a plan; its fields say what the arguments mean. Raises ``UsageError``.
-
-    Its algorithm is imported: raises ``ModuleNotFoundError`` for what that lacks.
+    """Return a plan; its fields say what the arguments mean.
 
     ``space`` holds what hyperopt's ``hp`` returns, is JSON as in a study file, or the name of a
     space. ``data`` names a data set, is the path of a folder or zip with images, or has what a
-    study file has below ``[dataset]``.
+    study file has below ``[dataset]``. The algorithm is imported. Raises ``UsageError``.
     """
     use(algorithm)
     if recipe_of(objective).needs_images and data is None:

@@ -25,7 +25,6 @@ from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.coordinator.study import Study, require_networks
 from hyperhive.coordinator.study_run import StudyRun, open_study
-from hyperhive.coordinator.suggest import use
 from hyperhive.coordinator.views.study_state import Snapshot
 from hyperhive.coordinator.views.summary import Result, summary
 from hyperhive.coordinator.views.terminal import opening, showing
@@ -158,9 +157,9 @@ def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
 
 
 def plan_of(options: StudyOptions) -> Plan:
-    """Return what the study file and the flags describe; a flag wins. Raises ``UsageError``.
+    """Return what the study file and the flags describe; a flag wins.
 
-    Its algorithm is imported: raises ``ModuleNotFoundError`` for what that lacks.
+    Raises what ``Plan.usable`` does.
     """
     fields: dict[str, Any] = {}
     if options.file is not None:
@@ -183,9 +182,7 @@ def plan_of(options: StudyOptions) -> Plan:
         # The study's seed also splits images that come without a test/ folder.
         fields["data"] = replace(fields["data"], seed=fields.get("seed", 0))
     fields.setdefault("name", study_name(_default_name(options.file, fields.get("data"))))
-    plan = Plan(**fields)
-    use(plan.algorithm)
-    return plan
+    return Plan(**fields).usable()
 
 
 def _require_whole(fields: Mapping[str, Any], options: StudyOptions) -> None:

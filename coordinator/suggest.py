@@ -71,20 +71,20 @@ def require_name(algorithm: Any) -> None:
         )
 
 
-def use(algorithm: Any) -> None:
+def use(algorithm: str) -> None:
     """Import an algorithm that a person has typed, so that what is missing is told at once.
 
     No other function of hyperopt's form is imported: see ``plugged/functions.py``. Raises
     ``UsageError`` for what cannot be used, ``ModuleNotFoundError`` for a missing package.
     """
-    require_name(algorithm)
     if algorithm.startswith(functions.PREFIX):
         functions.use(algorithm)
     elif algorithm.startswith(samplers.PREFIX):
         samplers.require_installed(algorithm)
-    elif algorithm != AUTO:
-        for module in {OWN[algorithm].module, *(["sobol"] if OWN[algorithm].is_spread else [])}:
-            _imported(module)
+    else:
+        _imported(OWN[algorithm].module)
+        if OWN[algorithm].is_spread:
+            _imported("sobol")
 
 
 class Suggester:

@@ -16,7 +16,6 @@ from hyperhive.coordinator.planning.study_file import request_of
 from hyperhive.coordinator.spaces.named import named
 from hyperhive.coordinator.spaces.python_space import from_python
 from hyperhive.coordinator.study import require_networks
-from hyperhive.coordinator.suggest import use
 from hyperhive.model.config import LENET5
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, Fetch, load
@@ -49,13 +48,12 @@ def plan_of(
     folds: int = 0,
     teacher: bool | str = False,
 ) -> Plan:
-    """Return a plan; its fields say what the arguments mean.
+    """Return a plan; its fields say what the arguments mean. Raises what ``Plan.usable`` does.
 
     ``space`` holds what hyperopt's ``hp`` returns, is JSON as in a study file, or the name of a
     space. ``data`` names a data set, is the path of a folder or zip with images, or has what a
-    study file has below ``[dataset]``. The algorithm is imported. Raises ``UsageError``.
+    study file has below ``[dataset]``.
     """
-    use(algorithm)
     if recipe_of(objective).needs_images and data is None:
         raise UsageError(
             f'which images? Objective {objective} needs data="digits", data="simpsons", or the '
@@ -83,7 +81,7 @@ def plan_of(
         repeats=repeats,
         folds=folds,
         teacher=teacher,
-    )
+    ).usable()
 
 
 def dataset_of(plan: Plan, console: Screen | None, fetch: Fetch) -> Dataset | None:

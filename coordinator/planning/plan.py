@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.algorithms.auto import AUTO, chosen
+from hyperhive.coordinator.algorithms import auto
 from hyperhive.coordinator.algorithms.variables import variables_of
 from hyperhive.coordinator.planning.recipes import Baseline, Recipe, recipe_of
 from hyperhive.coordinator.planning.stop_rules import StopRules
@@ -15,6 +15,7 @@ from hyperhive.coordinator.spaces.known_points import values_of
 from hyperhive.coordinator.spaces.named import CLASSIC
 from hyperhive.coordinator.spaces.search_space import Choice, Fixed, Node, Table
 from hyperhive.coordinator.suggest import require_name as require_algorithm
+from hyperhive.coordinator.suggest import use
 from hyperhive.model.config import AUGMENTATIONS, TEACHER
 from hyperhive.model.config import LENET5 as DEFAULT_NETWORK
 from hyperhive.model.data.loading import DatasetRequest
@@ -130,9 +131,17 @@ class Plan:
     @property
     def chosen_algorithm(self) -> str:
         """The algorithm that suggests its trials: of ``auto``, the one that it stands for."""
-        if self.algorithm != AUTO:
+        if self.algorithm != auto.AUTO:
             return self.algorithm
-        return chosen(variables_of(self.space), self.trials)
+        return auto.chosen(variables_of(self.space), self.trials)
+
+    def usable(self) -> Plan:
+        """Import its algorithm, as a person has typed it for this process; return the plan.
+
+        Raises ``UsageError``, and ``ModuleNotFoundError`` for a package that it lacks.
+        """
+        use(self.chosen_algorithm)
+        return self
 
     @property
     def rules(self) -> StopRules:

@@ -117,9 +117,8 @@ def _chosen(store: Store) -> dict[str, str]:
     """Return the algorithm that ``auto`` chose, by study."""
     found: dict[str, str] = {}
     for name, spec in store.studies.specs_with(AUTO).items():
-        with contextlib.suppress(
-            UsageError, KeyError, TypeError, ValueError
-        ):  # malformed, or newer
+        # One that is malformed, or that a newer hyperhive made, has no such line.
+        with contextlib.suppress(UsageError, KeyError, TypeError, ValueError):
             found[name] = Study.stored(name, spec).plan.chosen_algorithm
     return found
 

@@ -15,6 +15,7 @@ from support.printed import plain
 import hyperhive
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.algorithms.known import Known, Observation
+from hyperhive.coordinator.api.plans import plan_of
 from hyperhive.coordinator.figures.study import figures
 from hyperhive.coordinator.spaces.named import CLASSIC
 from hyperhive.coordinator.spaces.parsing import parse
@@ -23,6 +24,7 @@ from hyperhive.coordinator.suggest import Suggester, require_name, use
 from hyperhive.coordinator.views.status import report
 from hyperhive.store.store import Store
 
+NUMBER = {"distribution": "uniform", "low": 0, "high": 1}
 MIXED = parse(
     {
         "rate": {"distribution": "loguniform", "low": 1e-4, "high": 0.1},
@@ -31,7 +33,7 @@ MIXED = parse(
         "shift": {"distribution": "qnormal", "mu": 0, "sigma": 2, "step": 0.5},
         "layers": {"distribution": "randint", "low": -3, "high": 4},
         "kind": {
-            "choices": ["a", {"momentum": {"distribution": "uniform", "low": 0, "high": 1}}],
+            "choices": ["a", {"momentum": NUMBER}],
             "weights": [0.2, 0.8],
         },
     }
@@ -126,7 +128,7 @@ def test_a_suggestion_that_is_none_is_told(mine: Any, function: str, said: str) 
 def test_an_algorithm_that_is_not_there_is_one_sentence(algorithm: Any, said: str) -> None:
     """It is told when a person names it, before a study is posted."""
     with pytest.raises(UsageError, match=said):
-        use(algorithm)
+        plan_of("s", "f.py:f", {"x": NUMBER}, algorithm=algorithm)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +136,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     require_name("optuna:TPESampler")
     with pytest.raises(ModuleNotFoundError, match="no optuna"):
-        hyperhive.search(lambda config: 0.0, {"x": {}}, algorithm="optuna:TPESampler")
+        plan_of("s", "f.py:f", {"x": NUMBER}, algorithm="optuna:TPESampler")
 
 
 def test_a_function_that_stands_only_in_the_store_is_not_imported(
@@ -143,7 +145,7 @@ def test_a_function_that_stands_only_in_the_store_is_not_imported(
     """Whoever can write there cannot have a module imported: only a person's own words can."""
     (tmp_path / "planted.py").write_text(MINE)
     monkeypatch.syspath_prepend(tmp_path)
-    space = {"rate": {"distribution": "uniform", "low": 0, "high": 1}}
+    space = {"rate": NUMBER}
     algorithm = "hyperopt:planted.suggest"
     hyperhive.open_study("s", space, store=mongo_uri, trials=3).close()
     store.database.studies.update_one({"_id": "s"}, {"$set": {"spec.algorithm": algorithm}})

@@ -43,7 +43,7 @@ ALGORITHMS = [
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_killed_coordinator_leaves_no_trace_in_what_is_suggested(
+def test_03_a_killed_coordinator_leaves_no_trace_in_what_is_suggested(
     fleet: Fleet, algorithm: str
 ) -> None:
     """With one worker, its study has the configurations of one that was never disturbed.

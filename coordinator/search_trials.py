@@ -34,7 +34,7 @@ class SearchTrials:
         self._store = store
         self._study = study
         plan = study.plan
-        self._suggester = Suggester(plan.algorithm, plan.space, plan.seed, plan.startup)
+        self._suggester = Suggester(plan.chosen_algorithm, plan.space, plan.seed, plan.startup)
         self._not_ours: set[int] = set()
         self.changes = 0
         """How often a look has found a trial claimed, ended, or posted by others."""

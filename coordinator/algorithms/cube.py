@@ -52,7 +52,8 @@ class Side:
             return _share(variable, values)[:, None]
         indices = values.astype(int) - variable.first
         if self.is_category:
-            return np.eye(variable.count)[indices]
+            options: np.ndarray = np.eye(variable.count)[indices]
+            return options
         share: np.ndarray = (indices[:, None] + 0.5) / variable.count
         return share
 
@@ -62,7 +63,8 @@ class Side:
         if isinstance(variable, Number):
             return _number(variable, columns[:, 0])
         if self.is_category:
-            return variable.first + np.argmax(columns, axis=1).astype(float)
+            options: np.ndarray = variable.first + np.argmax(columns, axis=1).astype(float)
+            return options
         indices = np.minimum(np.floor(columns[:, 0] * variable.count), variable.count - 1)
         return np.asarray(variable.first + indices)
 

@@ -22,8 +22,6 @@ A pending trial is among the others (a constant liar): so the next candidates ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.special import ndtr, ndtri
 

@@ -12,7 +12,7 @@ from hyperhive.common.wording import counted
 from hyperhive.coordinator.search_trials import SearchTrials
 from hyperhive.coordinator.searching.claims import lacking
 from hyperhive.coordinator.searching.other_trials import OtherTrials
-from hyperhive.coordinator.searching.pace import LONGEST_S, Pace
+from hyperhive.coordinator.searching.pace import Pace
 from hyperhive.coordinator.searching.sweep import Sweep
 from hyperhive.coordinator.searching.teaching import with_answers
 from hyperhive.coordinator.study import Study
@@ -254,7 +254,7 @@ class Search:
     def _run_others(self, drafts: Sequence[Draft], phase: str) -> list[Trial]:
         """Post trials of one purpose that is not the search's; return them once all have ended."""
         trials: list[Trial] = []
-        waiting, has_waited = drafts, False
+        waiting, has_waited, pace = drafts, False, Pace()
         while waiting:
             trials = self.persist(functools.partial(self._look_at_others, waiting))
             if all(trial.is_final for trial in trials):
@@ -266,7 +266,7 @@ class Search:
             if has_waited:  # after the last has ended too: it is to be shown
                 self._watch(self._snapshot(phase))
             if waiting:
-                self._pause(LONGEST_S)
+                self._pause(pace.pause(len(drafts) - len(waiting), len(waiting)))
         self.persist(self._sweep.require_study)  # they may have ended because it was cancelled
         return trials
 

@@ -141,10 +141,7 @@ class Study:
         """
         taught = self.plan.recipe.taught(self.answers) if self.answers else {}
         given = configuration(self.plan.space, values)
-        complete = self._complete({**taught, **given})
-        # It may leave a default out: what was searched is shown all the same.
-        searched = [name for name in parameters(self.plan.space) if name in given]
-        return {**complete, **{name: given[name] for name in searched if name not in complete}}
+        return self._with_searched(self._complete({**taught, **given}), given)
 
     def suggested(self, tid: int, vals: Mapping[str, Any]) -> Draft:
         """Return a trial of the search with these values, of the parameters that are active."""
@@ -189,7 +186,8 @@ class Study:
         changes = refit_of(winner)
         if changes is None:
             return None
-        config = self.plan.recipe.complete({**self._again(winner), **changes})
+        given = {**self._again(winner), **changes}
+        config = self._with_searched(self.plan.recipe.complete(given), given)
         return self.draft(REFIT, winner.tid, config, winner.vals)
 
     def repeats(self, trial: Trial) -> list[Draft]:
@@ -242,6 +240,16 @@ class Study:
             pruner=self.plan.pruner if purpose == SEARCH else NO_PRUNER,
             seed=self._seed(purpose, tid),
         )
+
+    def _with_searched(
+        self, complete: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return a complete configuration with what was searched, if it leaves that out.
+
+        A default is left out; what was searched is shown all the same.
+        """
+        searched = [name for name in parameters(self.plan.space) if name in given]
+        return {**complete, **{name: given[name] for name in searched if name not in complete}}
 
     def _complete(self, config: Mapping[str, Any]) -> dict[str, Any]:
         plan, given = self.plan, {}

@@ -15,6 +15,7 @@ from hyperhive.store.trials.terms import (
     LOST_KINDS,
     REFIT,
     REPEAT,
+    REPEATS_END,
     SEARCH,
     TEACHER,
     Status,
@@ -38,9 +39,10 @@ Span = Tuple[int, Any, Any, Any, int]
 def timeline(source: Source, trials: Iterable[Trial] | None = None) -> dict[str, Any]:
     """Return the spans of all attempts at all trials, by when they began.
 
-    A span is ``[device, begin, end, tid, kind]``; an end is None while it runs. An attempt that a
-    worker of an earlier version followed ends when that one began. Of a trial of a batch, begin and
-    end are those of the batch.
+    A span is ``[device, begin, end, tid, kind]``; an end is None while it runs. Of a repeat or a
+    refit the tid is that of the search's trial, of a baseline or a teacher it is None. An attempt
+    that a worker of an earlier version followed ends when that one began. Of a trial of a batch,
+    begin and end are those of the batch.
 
     Args:
         source: the study.
@@ -62,7 +64,14 @@ def _spans(source: Source, trial: Trial) -> Iterator[list[Any]]:
         if end is None and trial.status is Status.NEW:
             end = trial.refresh_time  # it waits for its next attempt
         kind = KINDS.index(_kind(trial, attempt))
-        yield [device, begin, seconds_since(source.started, end), trial.tid, kind]
+        yield [device, begin, seconds_since(source.started, end), _searched(trial), kind]
+
+
+def _searched(trial: Trial) -> int | None:
+    """Return the number of the search's trial that a trial is, or is made from."""
+    if trial.purpose == REPEAT:
+        return trial.tid // REPEATS_END
+    return trial.tid if trial.purpose in (SEARCH, REFIT) else None
 
 
 def only_attempt(trial: Trial) -> tuple[Attempt, ...]:

@@ -23,7 +23,7 @@ class Suggestions:
     """
 
     def __init__(self, plan: Plan, not_ours: Iterable[int] = ()) -> None:
-        self._suggester = Suggester(plan.algorithm, plan.space, plan.seed, plan.startup)
+        self._suggester = Suggester(plan.chosen_algorithm, plan.space, plan.seed, plan.startup)
         self._history = History(plan.space, self._suggester.learns)
         self._claims = RecentClaims()
         self.numbers = Numbers(not_ours)

@@ -23,6 +23,9 @@ from hyperhive.store.trials.updates import LEASE_IS_OVER, from_now
 
 _Document = Dict[str, Any]
 
+_NO_NUMBER = 2**63
+"""A whole number of the database is smaller, and its driver refuses to look for one that is not."""
+
 _OURS: _Document = {"fence": {"$type": "number"}}
 A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}
 """The condition of trials of studies; hyperopt's jobs may have our fields too, but not this."""
@@ -157,7 +160,7 @@ class TrialReader:
         keys = experiment_keys(study) if purpose is None else [experiment_key(study, purpose)]
         which: _Document = {"exp_key": {"$in": keys}, **A_STUDYS}
         if tids is not None:
-            which["tid"] = {"$in": list(tids)}
+            which["tid"] = {"$in": [tid for tid in tids if tid < _NO_NUMBER]}
         with self._guard():
             found = self._jobs.find(which, _A_STUDYS_IN_SHORT if in_short else None)
             for document in found.sort("tid", ASCENDING).batch_size(_BATCH):

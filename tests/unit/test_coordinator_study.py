@@ -25,6 +25,7 @@ from hyperhive.model.config import UNTUNED, USUAL, TrainConfig
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset
 from hyperhive.store.trials.terms import BASELINE
+from hyperhive.store.trials.trial import Trial
 
 EVERY_KEY = """
 name = "every-key"
@@ -535,15 +536,23 @@ def test_a_named_space_mirrors_only_what_may_be_mirrored(name: str) -> None:
 
 
 def test_the_study_of_the_best_lenet5_has_its_known_configurations() -> None:
-    """examples/simpsons.toml fits the space that it names: its known configuration can be drawn."""
+    """examples/simpsons.toml fits the space that it names: its known configurations can be drawn.
+
+    Trials and refits show what was searched, also where it is the default.
+    """
     given = Plan(**read_file(Path(__file__).parents[2] / "examples" / "simpsons.toml"))
     study = Study.of(given, tiny())
     drafts = [study.known(tid, config) for tid, config in enumerate(given.known)]
-    assert [draft.config["views"] for draft in drafts] == ["both"]
-    shown = ("schedule", "activation", "pooling", "cutout")  # defaults too, as they are searched
+    assert [draft.config["views"] for draft in drafts] == ["both", "both"]
+    shown = ("schedule", "activation", "pooling", "cutout")
     assert [[draft.config[name] for name in shown] for draft in drafts] == [
-        ["one-cycle", "relu", "max", 0.0]
+        ["one-cycle", "relu", "max", 0.0],
+        ["cosine", "relu", "max", 0.095],
     ]
+    job = {"_id": 0, "exp_key": study.name, "misc": {"cmd": ["objective", "lenet5"]}}
+    refit = study.refit(Trial.from_document({**job, "tid": 0, "config": drafts[0].config}))
+    assert refit is not None
+    assert refit.config == {**drafts[0].config, "train_on_all": True}
 
 
 @pytest.mark.parametrize("mirrors", [{"mirror": True}, {"views": "both"}])

@@ -21,7 +21,14 @@ from hyperhive.model.interval import wilson_interval
 from hyperhive.store.notes import new_note_id
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
-from hyperhive.store.trials.terms import BASELINE, HYPEROPT, REFIT, ErrorKind
+from hyperhive.store.trials.terms import (
+    BASELINE,
+    HYPEROPT,
+    REFIT,
+    REPEAT,
+    ErrorKind,
+    repeat_tid,
+)
 from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import new_token
 
@@ -178,15 +185,16 @@ def test_the_timeline_has_every_attempt(store: Store) -> None:
 
 
 def test_what_is_beside_the_search_is_on_the_timeline_alone(store: Store) -> None:
-    """Baselines and refits take a device's time, and are no rows of the table."""
+    """Baselines, repeats and refits take a device's time, and are no rows of the table."""
     study = opened(store)
     searched(store, study, 0.5)
-    for purpose in (BASELINE, REFIT):
-        store.queue.post(Draft("s", 0, {}, {}, "lenet5", purpose))
+    for purpose, tid in ((BASELINE, 0), (REPEAT, repeat_tid(0, 1)), (REFIT, 0)):
+        store.queue.post(Draft("s", tid, {}, {}, "lenet5", purpose))
         finished(store, taken(store), 0.6)
     found = shown(store)
-    kinds = [found["timeline"]["kinds"][span[4]] for span in found["timeline"]["spans"]]
-    assert kinds == ["run", "baseline", "refit"]
+    kinds = found["timeline"]["kinds"]
+    spans = {(kinds[span[4]], span[3]) for span in found["timeline"]["spans"]}
+    assert spans == {("run", 0), ("baseline", None), ("repeat", 0), ("refit", 0)}
     assert found["trials"]["tid"] == [0]
 
 

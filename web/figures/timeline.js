@@ -104,7 +104,7 @@ function drawSpans(context, plot, study, state, marks, size) {
     if (mark.short) continue;
     context.fillStyle = kind === "lost" ? text : card;
     context.font = "11px system-ui, sans-serif";
-    const name = String(span[3]);
+    const name = span[3] === null ? KIND_TEXTS[kind] || kind : String(span[3]);
     if (context.measureText(name).width < width - 6) context.fillText(name, start + 3, y + size - 5);
   }
 }

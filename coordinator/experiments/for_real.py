@@ -65,7 +65,7 @@ class ForReal(Subject):
             seed=job.seed,
             trials=job.trials,
             repeats=0,
-        )
+        ).usable()
 
     def runs(self, jobs: Sequence[Job], stop: threading.Event) -> Iterator[Run]:
         """See ``Subject``: one that runs when ``stop`` is set is interrupted, to go on later."""

@@ -63,7 +63,10 @@ class OnTable(Subject):
 
 
 def plan_of(table: Table, job: Job) -> Plan:
-    """Return the study that searches a table: what a job does not say is as in any study."""
+    """Return the study that searches a table: what a job does not say is as in any study.
+
+    Raises what ``Plan.usable`` does.
+    """
     return Plan(
         "simulated",
         algorithm=job.algorithm,
@@ -71,7 +74,7 @@ def plan_of(table: Table, job: Job) -> Plan:
         trials=job.trials,
         objective="table",
         space=table.space,
-    )
+    ).usable()
 
 
 def simulated(table: Table, job: Job) -> Run:

@@ -19,10 +19,14 @@ WHAT = typer.Argument(
 ALGORITHMS = typer.Option(
     "tpe,random", help="What is compared, as `hyperhive coordinator --algorithm` names it."
 )
-SEEDS = typer.Option(20, min=1, help="How many searches of each kind.")
-TRIALS = typer.Option("30,100", help="Budgets: each is a search of its own.")
+SEEDS = typer.Option(None, min=1, help="How many searches of each kind. [20; for real 3]")
+TRIALS = typer.Option(
+    None, help="Budgets: each is a search of its own. [30,100; for real that of the file]"
+)
 WORKERS = typer.Option(
-    "1,4,16", help="Numbers of workers; on a table their devices have speeds of 10 : 4 : 1 in turn."
+    None,
+    help="Numbers of workers; on a table their devices have speeds of 10 : 4 : 1 in turn. "
+    "[1,4,16; for real one per core]",
 )
 PROCESSES = typer.Option(None, min=1, help="Searches of a table at once. [one per core]")
 OUTPUT = typer.Option(
@@ -39,9 +43,9 @@ JSON = typer.Option(None, "--json", metavar="FILE", help="Write what is printed 
 def experiment(
     what: str = WHAT,
     algorithms: str = ALGORITHMS,
-    seeds: int = SEEDS,
-    trials: str = TRIALS,
-    workers: str = WORKERS,
+    seeds: Optional[int] = SEEDS,
+    trials: Optional[str] = TRIALS,
+    workers: Optional[str] = WORKERS,
     processes: Optional[int] = PROCESSES,
     output: Optional[Path] = OUTPUT,
     runs: Optional[Path] = RUNS,
@@ -60,11 +64,13 @@ def experiment(
     from hyperhive.coordinator.experiments.runs import Runs
     from hyperhive.worker.device import cores
 
-    names, budgets = _names(algorithms), _counts(trials, "--trials")
-    wanted = Runs(names, seeds, _counts(workers, "--workers"), budgets)
-    files = Files.of(what, runs, output, json)
+    names = _names(algorithms)
+    numbers, budgets = _counts(workers, "--workers"), _counts(trials, "--trials")
     connect = functools.partial(server, mongo, mongod, begins=True)
-    run(opened(what, processes or cores(), connect, console), wanted, files, console)
+    subject = opened(what, processes or cores(), connect, console)
+    usual = subject.usual
+    wanted = Runs(names, seeds or usual.seeds, numbers or usual.workers, budgets or usual.trials)
+    run(subject, wanted, Files.of(what, runs, output, json), console)
 
 
 def _names(given: str) -> List[str]:
@@ -74,7 +80,9 @@ def _names(given: str) -> List[str]:
     return names
 
 
-def _counts(given: str, option: str) -> List[int]:
+def _counts(given: Optional[str], option: str) -> Optional[List[int]]:
+    if given is None:
+        return None
     texts = [each.strip() for each in given.split(",")]
     if not all(each.isdigit() and int(each) > 0 for each in texts):
         raise UsageError(f"{option} must be whole numbers with commas between them: 1,4,16")

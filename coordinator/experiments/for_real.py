@@ -9,7 +9,7 @@ from typing import Iterator, Sequence
 
 from hyperhive.common.console import Screen, tell
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.experiments.runs import Job, Run, Subject
+from hyperhive.coordinator.experiments.runs import Job, Run, Subject, Usual
 from hyperhive.coordinator.planning.datasets import Connect, fetching, loading
 from hyperhive.coordinator.planning.plan import Plan, study_name
 from hyperhive.coordinator.planning.script import is_script, read_script, split
@@ -21,6 +21,7 @@ from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.loading import load
 from hyperhive.store.store import Store
 from hyperhive.store.trials.trial import Trial
+from hyperhive.worker.device import cores
 from hyperhive.worker.local import local_workers
 from hyperhive.worker.objectives.registry import registered
 
@@ -50,6 +51,7 @@ class ForReal(Subject):
         self._console = console
         self._dataset: Dataset | None = None
         self.name = self._plan.name
+        self.usual = Usual(3, (cores(),), (self._plan.trials,))
         self.identity = {
             "study": Study(self._plan).lasting(),
             "data": str(self._plan.data),

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Iterator, Sequence
 
 from hyperhive.coordinator.experiments.fleet import SPEEDS, Fleet
-from hyperhive.coordinator.experiments.runs import Job, Run, Subject
+from hyperhive.coordinator.experiments.runs import Job, Run, Subject, Usual
 from hyperhive.coordinator.experiments.simulation import Simulation
 from hyperhive.coordinator.experiments.tables import Table
 from hyperhive.coordinator.planning.plan import Plan
@@ -26,6 +26,8 @@ class OnTable(Subject):
         table: what is searched.
         processes: how many search at once.
     """
+
+    usual = Usual(20, (1, 4, 16), (30, 100))
 
     def __init__(self, table: Table, processes: int) -> None:
         self.name, self.is_share = table.name, table.is_share

@@ -27,6 +27,14 @@ class Job(NamedTuple):
     trials: int
 
 
+class Usual(NamedTuple):
+    """What is run where nobody says."""
+
+    seeds: int
+    workers: Sequence[int]
+    trials: Sequence[int]
+
+
 @dataclass(frozen=True)
 class Runs:
     """Which runs an experiment has: each algorithm with each seed, budget and number of workers."""
@@ -102,12 +110,14 @@ class Subject(ABC):
         identity: what all its runs have in common, as plain JSON.
         is_share: whether a loss is a share of 1.
         minimum: the smallest true loss that there is; None if nobody knows.
+        usual: how many seeds, and which numbers of workers and budgets, where nobody says.
     """
 
     name: str
     identity: Any
     is_share: bool
     minimum: float | None
+    usual: Usual
 
     @abstractmethod
     def plan(self, job: Job) -> Plan:

@@ -82,7 +82,20 @@ def document(
         draw: the function of that module, of the page's element and what is drawn.
     """
     style, script = _style(), _script(main, draw)
-    policy = "; ".join(
+    text = _PAGE.substitute(
+        policy=_policy(style, script),
+        title=html.escape(title),
+        heading=html.escape(heading),
+        style=style,
+        sentences="".join(f"<p>{html.escape(line)}</p>" for line in lines),
+        figures=_data(figures),
+        script=script,
+    )
+    return text.encode("utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    return "; ".join(
         (
             "default-src 'none'",
             f"script-src '{_hash(script)}'",
@@ -92,16 +105,6 @@ def document(
             "form-action 'none'",
         )
     )
-    text = _PAGE.substitute(
-        policy=policy,
-        title=html.escape(title),
-        heading=html.escape(heading),
-        style=style,
-        sentences="".join(f"<p>{html.escape(line)}</p>" for line in lines),
-        figures=_data(figures),
-        script=script,
-    )
-    return text.encode("utf-8")
 
 
 def _data(figures: Mapping[str, Any]) -> str:

@@ -85,7 +85,7 @@ BENCHMARKS = (
         "suggestions",
         "Suggestions",
         "Milliseconds of one suggestion (fewer are better), by the trials of a study that have "
-        "ended. The first four columns are TPE; `rebuilt` is hyperopt's with its trials made anew.",
+        "ended, by [algorithm](algorithms.md), and with hyperopt and Optuna alone.",
         has_curve=True,
     ),
     _ours(

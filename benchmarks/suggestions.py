@@ -2,53 +2,52 @@
 
 Of 3 hyperparameters, on 2 idle cores, one run. With 100 trials it is 0.9, 2.3 and 4.5 ms.
 
-    make .venv-peers/.installed    # Optuna
-    python benchmarks/suggestions.py [--trials 100 1000 5000 10000] [--repeats 8] [--points FILE]
+    python benchmarks/suggestions.py [--trials 100 500 1000 10000] [--repeats 8] [--points FILE]
+                                     [--algorithms NAME ...]
 
 Median milliseconds of one suggestion. All take turns; a turn of the fast ones is 5 suggestions. The
 history is the same for all: values drawn at random, and the loss of a bowl with noise. The spaces
 are ``classic``, the three hyperparameters of LeNet-5, and ``ten``: three loguniform, three uniform,
 two with a step, a randint and a choice.
 
-hyperhive: what the coordinator does for the next trial, after one more has ended: the trial is
-taken into the history, and the values are suggested. hyperopt: ``tpe.suggest`` alone, with trials
-that it has; ``rebuilt`` is with making these from the history, as the coordinator did before it had
-a TPE of its own. Its suggestions are the same. Optuna: ``ask`` of a study in memory, its default
-TPESampler (24 candidates, each parameter by itself), in another process.
+By its name, an algorithm is what the coordinator does for the next trial, after one more has ended:
+the trial is taken into the history, and the values are suggested. Those of others, as
+``hyperopt:hyperopt.tpe.suggest``, get the history in their own form each time.
+"hyperopt's TPE" is ``tpe.suggest`` alone, with trials that it has. "Optuna's TPE" and "Optuna's GP"
+are ``ask`` of a study in memory that has the trials, with TPESampler and GPSampler as they are by
+default; the latter only for up to 500 trials, as it takes seconds.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import json
-import subprocess
 import sys
-import tempfile
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from statistics import median
-from typing import Any, Callable, Iterator
+from typing import Callable
 
 import numpy as np
+import optuna
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.oracle import Hyperopt
 
-from benchmarks._common import PEERS, require_peers
 from hyperhive.coordinator.algorithms.known import Known, Observation
+from hyperhive.coordinator.algorithms.plugged.samplers import ask, study_of
+from hyperhive.coordinator.algorithms.variables import variables_of
 from hyperhive.coordinator.history import History
 from hyperhive.coordinator.spaces.named import CLASSIC
 from hyperhive.coordinator.spaces.parsing import parse
-from hyperhive.coordinator.spaces.search_space import Choice, Node, parameters
-from hyperhive.coordinator.suggest import Suggester
+from hyperhive.coordinator.spaces.search_space import Node
+from hyperhive.coordinator.suggest import OWN, Suggester, use
 from hyperhive.store.trials.terms import Status
 from hyperhive.store.trials.trial import Trial
 
-OPTUNA = PEERS / "bin" / "python"
 RATE = {"distribution": "loguniform", "low": 1e-5, "high": 1.0}
 SHARE = {"distribution": "uniform", "low": 0.0, "high": 1.0}
 UNITS = {"distribution": "quniform", "low": 16, "high": 256, "step": 16}
@@ -62,11 +61,18 @@ TEN = parse(
     }
 )
 SPACES = {"classic": CLASSIC, "ten": TEN}
-TPE = ("hyperhive", "hyperopt", "rebuilt", "Optuna")
-"""The columns that the curve shows too."""
-SLOW = ("hyperopt", "rebuilt")
+OTHERS = ("hyperopt:hyperopt.tpe.suggest", "optuna:TPESampler")
+THEIRS = {"hyperopt's TPE": None, "Optuna's TPE": "TPESampler", "Optuna's GP": "GPSampler"}
+"""What is measured without hyperhive, and the sampler of Optuna that it is."""
+FEW = ("Optuna's GP",)
+"""Measured only for up to ``MOST_OF_FEW`` trials."""
+MOST_OF_FEW = 500
+CURVES = {"tpe": "hyperhive", "hyperopt's TPE": "hyperopt", "Optuna's TPE": "Optuna"}
+"""What the curve shows, and under which name."""
 BURST = 5
-COLUMNS = ("hyperhive", "hyperopt", "rebuilt", "Optuna", "random", "anneal")
+SLOW_S = 0.05
+"""What takes longer is not measured in bursts, and only in ``TURNS_IF_SLOW`` turns."""
+TURNS_IF_SLOW = 3
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 
 Timed = Callable[[], float]
@@ -121,100 +127,83 @@ def ours(algorithm: str, space: Node, seen: list[Observation], repeats: int) -> 
     return suggest
 
 
-def hyperopts(space: Node, seen: list[Observation], is_rebuilt: bool) -> Timed:
-    """Return what suggests by hyperopt's TPE."""
+def hyperopts(space: Node, seen: list[Observation]) -> Timed:
+    """Return what suggests by hyperopt's TPE, with trials that it has."""
     oracle = Hyperopt(space, 0)
     trials = oracle.trials(seen)
 
     def suggest() -> float:
         started_at = time.perf_counter()
-        oracle.suggest("tpe", len(seen), oracle.trials(seen) if is_rebuilt else trials)
+        oracle.suggest("tpe", len(seen), trials)
         return time.perf_counter() - started_at
 
     return suggest
 
 
-@contextlib.contextmanager
-def optunas(space: Node, seen: list[Observation], folder: Path) -> Iterator[Timed]:
-    """Yield what asks Optuna, in a process of its own."""
-    given = folder / "history.json"
-    choices = {label: each for label, each in parameters(space).items() if isinstance(each, Choice)}
-    trials = [
-        [{name: int(v) if name in choices else v for name, v in each.vals.items()}, each.loss]
-        for each in seen
-    ]
-    described = [list(for_optuna(label, each)) for label, each in parameters(space).items()]
-    given.write_text(json.dumps({"space": described, "trials": trials}))
-    script = Path(__file__).with_name("_suggestions_optuna.py")
-    command = [str(OPTUNA), str(script), str(given)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        asked, answers = process.stdin, process.stdout
+def optunas(sampler: str, space: Node, seen: list[Observation]) -> Timed:
+    """Return what asks a study of Optuna's that has the trials."""
+    variables = variables_of(space)
+    study = study_of(sampler, variables, Known(space, seen), 0)
 
-        def suggest() -> float:
-            asked.write("ask\n")
-            asked.flush()
-            return float(answers.readline())
+    def suggest() -> float:
+        started_at = time.perf_counter()
+        trial, _ = ask(study, variables)
+        seconds = time.perf_counter() - started_at
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return seconds
 
-        yield suggest
-        asked.close()
+    return suggest
 
 
-def for_optuna(label: str, each: Any) -> Iterator[Any]:
-    """Yield a parameter's label, kind, low or options, high and step."""
-    if isinstance(each, Choice):
-        yield from (label, "choice", list(range(len(each.options))), None, None)
-    else:
-        given = each.arguments
-        yield from (label, each.distribution, given["low"], given["high"], given.get("step"))
+def made(name: str, space: Node, seen: list[Observation], repeats: int) -> Timed:
+    """Return what makes the suggestions of a row of the table."""
+    if name not in THEIRS:
+        use(name)
+        return ours(name, space, seen, repeats)
+    sampler = THEIRS[name]
+    return hyperopts(space, seen) if sampler is None else optunas(sampler, space, seen)
 
 
-def measured(space: Node, count: int, repeats: int) -> dict[str, float]:
-    """Return the median seconds of a suggestion after so many trials, by column."""
+def measured(names: list[str], space: Node, count: int, repeats: int) -> dict[str, float]:
+    """Return the median seconds of a suggestion after so many trials, by name."""
     seen = drawn(space, count)
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        timed = {
-            "hyperhive": ours("tpe", space, seen, repeats),
-            "hyperopt": hyperopts(space, seen, is_rebuilt=False),
-            "rebuilt": hyperopts(space, seen, is_rebuilt=True),
-            "Optuna": stack.enter_context(optunas(space, seen, folder)),
-            "random": ours("random", space, seen, repeats),
-            "anneal": ours("anneal", space, seen, repeats),
-        }
-        seconds: dict[str, list[float]] = {name: [] for name in timed}
-        gc.disable()  # as timeit does: it would look through all trials of hyperopt's
-        for turn in range(repeats):
-            gc.collect()
-            for name, suggest in timed.items():
-                if name not in SLOW:
-                    seconds[name] += [suggest() for _ in range(BURST)]
-                elif turn < 3:
-                    seconds[name].append(suggest())
-        gc.enable()
+    shown = [name for name in names if name not in FEW or count <= MOST_OF_FEW]
+    timed = {name: made(name, space, seen, repeats) for name in shown}
+    seconds: dict[str, list[float]] = {name: [] for name in timed}
+    gc.disable()  # as timeit does: it would look through all trials of hyperopt's
+    for turn in range(repeats):
+        gc.collect()
+        for name, suggest in timed.items():
+            is_slow = turn > 0 and median(seconds[name]) > SLOW_S
+            if not is_slow:
+                seconds[name] += [suggest() for _ in range(BURST if turn else 1)]
+            elif turn < TURNS_IF_SLOW:
+                seconds[name].append(suggest())
+    gc.enable()
     return {name: median(each) for name, each in seconds.items()}
 
 
 def main() -> None:
     """Measure and print."""
+    names = [*OWN, *OTHERS, *THEIRS]
     parser = argparse.ArgumentParser(description="what a suggestion costs")
-    parser.add_argument("--trials", type=int, nargs="+", default=[100, 1000, 5000, 10_000])
+    parser.add_argument("--trials", type=int, nargs="+", default=[100, 500, 1000, 10_000])
     parser.add_argument("--repeats", type=int, default=8)
+    parser.add_argument("--algorithms", nargs="+", default=names, metavar="NAME")
     parser.add_argument("--points", type=Path, help="a file for the curve, as JSON")
     options = parser.parse_args()
-    require_peers(parser)
-    print(f"{'space':8} {'trials':>7}", *(f"{name:>10}" for name in COLUMNS))
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    width = max(map(len, options.algorithms))
     series: dict[str, list[tuple[int, float]]] = {}
     for label, space in SPACES.items():
-        for count in options.trials:
-            found = measured(space, count, options.repeats)
-            cells = (f"{1000 * found[name]:10.2f}" for name in COLUMNS)
-            print(f"{label:8} {count:7,}", *cells, flush=True)
-            for name in TPE:
-                series.setdefault(f"{name}, {label}", []).append((count, 1000 * found[name]))
+        print(f"{label:{width}}", *(f"{count:>9,}" for count in options.trials))
+        found = [measured(options.algorithms, space, n, options.repeats) for n in options.trials]
+        for name in options.algorithms:
+            cells = [f"{1000 * each[name]:9.2f}" if name in each else f"{'-':>9}" for each in found]
+            print(f"{name:{width}}", *cells, flush=True)
+        for name, shown in CURVES.items():
+            pairs = zip(options.trials, found)
+            series[f"{shown}, {label}"] = [(n, 1000 * of[name]) for n, of in pairs if name in of]
     if options.points is not None:
         axes = {"title": "One suggestion of TPE", "x": "finished trials", "y": "milliseconds"}
         options.points.write_text(json.dumps({**axes, "series": series}))

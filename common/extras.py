@@ -23,6 +23,7 @@ _EXTRAS = {
     "torchvision": "torch",
     "cv2": "camera",
     "hyperopt": "coordinator",
+    "optuna": "optuna",
     "onnx": "export",
     "matplotlib": "coordinator",
     "sklearn": "coordinator",

@@ -10,6 +10,7 @@ from typing import Callable, Sequence, TypeVar
 
 from hyperhive.common.wording import counted
 from hyperhive.coordinator.search_trials import SearchTrials
+from hyperhive.coordinator.searching.claims import lacking
 from hyperhive.coordinator.searching.other_trials import OtherTrials
 from hyperhive.coordinator.searching.pace import Pace
 from hyperhive.coordinator.searching.sweep import Sweep
@@ -221,8 +222,8 @@ class Search:
         stuck = sum(not any(w.can_run(trial) for w in able) for trial in waiting) if able else 0
         if stuck >= _MOST_STUCK:
             return 0
-        wanted = max(1, len(able), self._trials.recent_claims)
-        return min(wanted - len(waiting) + stuck, self._study.plan.trials - self._trials.posted)
+        room = self._study.plan.trials - self._trials.posted
+        return lacking(len(able), self._trials.recent_claims, len(waiting) - stuck, room)
 
     def _look_around(self) -> None:
         if self._sweep.run_if_due(self._trials.unfinished or self._others.all()):

@@ -6,13 +6,11 @@ import time
 from typing import Any, Iterable, Mapping, Sequence
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.history import History
 from hyperhive.coordinator.planning.stop_rules import Stopping
 from hyperhive.coordinator.ranking import FILES_KEPT, ranking
-from hyperhive.coordinator.searching.claims import RecentClaims
 from hyperhive.coordinator.searching.numbers import Numbers
+from hyperhive.coordinator.searching.suggestions import Suggestions
 from hyperhive.coordinator.study import Study
-from hyperhive.coordinator.suggest import Suggester
 from hyperhive.store.errors import LeaseLost
 from hyperhive.store.store import Store
 from hyperhive.store.trials.draft import Draft
@@ -33,8 +31,6 @@ class SearchTrials:
     def __init__(self, store: Store, study: Study) -> None:
         self._store = store
         self._study = study
-        plan = study.plan
-        self._suggester = Suggester(plan.algorithm, plan.space, plan.seed, plan.startup)
         self._not_ours: set[int] = set()
         self.changes = 0
         """How often a look has found a trial claimed, ended, or posted by others."""
@@ -42,13 +38,11 @@ class SearchTrials:
 
     def _begin(self) -> None:
         """Forget all trials."""
+        self._suggestions = Suggestions(self._study.plan, self._not_ours)
         self._all: dict[int, Trial] = {}
-        self._history = History(self._study.plan.space, self._suggester.learns)
         self._ordered: tuple[Trial, ...] | None = None
         self._finished: dict[int, Trial] = {}
         self._unfinished: dict[int, Trial] = {}
-        self._numbers = Numbers(self._not_ours)
-        self._claims = RecentClaims()
         self._stopping = Stopping(self._study.plan.rules)
         self._best: list[Trial] = []  # as many as keep their files
         self._unranked: list[Trial] = []  # finished, and not yet compared with the best
@@ -77,7 +71,7 @@ class SearchTrials:
     @property
     def recent_claims(self) -> int:
         """How many were claimed in the last moments, see ``RecentClaims``."""
-        return self._claims.count()
+        return self._suggestions.recent_claims
 
     def all(self) -> tuple[Trial, ...]:
         """Return all trials, by tid: the same object until one has changed."""
@@ -105,7 +99,7 @@ class SearchTrials:
                 gone, stays unknown.
         """
         read = self._store.trials.again
-        known, free = self._unfinished.values(), self._numbers.gaps()
+        known, free = self._unfinished.values(), self._suggestions.numbers.gaps()
         found = read(self._study.name, SEARCH, known, free, only_changed)
         if not only_changed:
             self._forget(self._unfinished.keys() - {trial.tid for trial in found})
@@ -130,16 +124,15 @@ class SearchTrials:
         They are ``count``, or fewer: others may have posted some of them, and those that take long
         to suggest are returned first.
         """
-        free = self._numbers.free(count)  # before the look, so that none is beyond the budget
-        moment = self._history.latest_claim
+        # Before the look, so that none is beyond the budget.
+        free = self._suggestions.numbers.free(count)
+        moment = self._suggestions.latest_claim
         self.look(only_changed=True)  # what had ended at that moment can now be seen
-        known = self._history.known(moment)
+        known = self._suggestions.known(moment)
         until = time.monotonic() + _SUGGESTING_S
         drafts: list[Draft] = []
         for tid in (tid for tid in free if tid not in self._all):
-            vals = self._suggester.suggest(tid, known)
-            self._history.expect(tid, vals)
-            drafts.append(self._study.suggested(tid, vals))
+            drafts.append(self._study.suggested(tid, self._suggestions.values(tid, known)))
             if time.monotonic() >= until:
                 break
         return drafts
@@ -161,7 +154,7 @@ class SearchTrials:
             self._take(found)
             for tid in taken - {trial.tid for trial in found}:
                 self._not_ours.add(tid)
-                self._numbers.add(tid)
+                self._suggestions.numbers.add(tid)
         return not taken
 
     def post_known(self) -> None:
@@ -179,7 +172,7 @@ class SearchTrials:
         is_new = False
         while True:
             self.look()
-            (tid,) = self._numbers.free(1)
+            (tid,) = self._suggestions.numbers.free(1)
             draft = self._study.known(tid, config)
             same = [trial.tid for trial in self.all() if trial.config == draft.config]
             if same:
@@ -218,9 +211,7 @@ class SearchTrials:
                 continue
             self._ordered = None
             self._all[trial.tid] = trial
-            self._numbers.add(trial.tid)
-            self._claims.take(trial)
-            self._history.take(trial)
+            self._suggestions.take(trial)
             if trial.is_final:
                 self._end(trial)
             else:
@@ -239,5 +230,5 @@ class SearchTrials:
         for tid in tids:
             self._ordered = None
             del self._unfinished[tid], self._all[tid]
-            self._history.forget(tid)
-            self._numbers = Numbers([*self._all, *self._not_ours])
+            self._suggestions.forget(tid)
+            self._suggestions.numbers = Numbers([*self._all, *self._not_ours])

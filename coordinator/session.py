@@ -157,7 +157,10 @@ def finish(options: FinishOptions, connect: Connect, console: Screen) -> bool:
 
 
 def plan_of(options: StudyOptions) -> Plan:
-    """Return what the study file and the flags describe; a flag wins. Raises ``UsageError``."""
+    """Return what the study file and the flags describe; a flag wins.
+
+    Raises what ``Plan.usable`` does.
+    """
     fields: dict[str, Any] = {}
     if options.file is not None:
         fields = read_script(options.file) if is_script(options.file) else read_file(options.file)
@@ -179,7 +182,7 @@ def plan_of(options: StudyOptions) -> Plan:
         # The study's seed also splits images that come without a test/ folder.
         fields["data"] = replace(fields["data"], seed=fields.get("seed", 0))
     fields.setdefault("name", study_name(_default_name(options.file, fields.get("data"))))
-    return Plan(**fields)
+    return Plan(**fields).usable()
 
 
 def _require_whole(fields: Mapping[str, Any], options: StudyOptions) -> None:

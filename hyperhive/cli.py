@@ -66,6 +66,11 @@ _COMMANDS = [
         "Write a report of a study: one HTML file with all figures, to keep, to print and to mail.",
     ),
     (
+        "experiment",
+        "hyperhive.coordinator.cli.experiment:experiment",
+        "Compare search algorithms by many searches: of a table on a simulated fleet, or for real.",
+    ),
+    (
         "study",
         "hyperhive.coordinator.cli.study:study_app",
         "Have a study try more, end it, note something on it, delete it, or bring its results out "

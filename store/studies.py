@@ -148,6 +148,12 @@ class Studies:
         with self._guard():
             return [each["_id"] for each in self._studies.find(which, {"_id": 1}).sort("created")]
 
+    def specs_with(self, algorithm: str) -> dict[str, dict[str, Any]]:
+        """Return the specifications of the studies with an algorithm of this name, by study."""
+        with self._guard():
+            found = self._studies.find({"spec.algorithm": algorithm}, {"spec": 1})
+            return {each["_id"]: each["spec"] for each in found}
+
     def summaries(self, name: str | None = None, parts: Sequence[str] = ()) -> list[StudySummary]:
         """Return all studies in short, oldest first, or only the one of that name, if it exists.
 

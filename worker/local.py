@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from hyperhive.common import paths
 from hyperhive.common.errors import HyperhiveError
@@ -72,6 +72,7 @@ def local_workers(
     uri: str,
     count: int | None = None,
     study: str | None = None,
+    objectives: Sequence[str] = (),
 ) -> Iterator[LocalWorkers]:
     """Run workers of this machine while the context is open, or this process lives.
 
@@ -86,12 +87,14 @@ def local_workers(
         uri: of the server.
         count: how many; None for one per core on a CPU, one on a GPU.
         study: the one they work for; None for any.
+        objectives: the absolute paths of files whose functions they can run.
 
     Raises what ``Given.of`` raises.
     """
     given = None if function is None else Given.of(function, name)
     file = _log_file()
-    settings = {"mongo": uri, "slots": count, "study": study, "log": str(file)}
+    settings: dict[str, Any] = {"mongo": uri, "slots": count, "study": study, "log": str(file)}
+    settings["objectives"] = list(objectives)
     with _process() as process:
         with contextlib.suppress(BrokenPipeError):  # raise_if_failed says why they ended
             _send(process.stdin, given, settings)

@@ -75,6 +75,7 @@ class Index:
     """A whole number, from ``first`` on; of a choice, the index of its option.
 
     ``weights`` are the probabilities, float64 of shape (count,); None if all are alike.
+    ``is_choice`` says whether it is a choice, whose options have no order.
     """
 
     label: str
@@ -82,6 +83,7 @@ class Index:
     first: int
     count: int
     weights: np.ndarray | None
+    is_choice: bool = False
 
     def draw(self, rng: np.random.Generator) -> int:
         """Draw a value from the prior."""
@@ -198,7 +200,7 @@ def _options(scopes: Sequence[_Scope]) -> list[Option | None]:
 
 def _variable(node: Parameter | Choice, options: Options) -> Variable:
     if isinstance(node, Choice):
-        return Index(node.label, options, 0, len(node.options), _weights(node))
+        return Index(node.label, options, 0, len(node.options), _weights(node), is_choice=True)
     name, given = node.distribution, node.arguments
     if name == "randint":
         first = int(given["low"])

@@ -48,7 +48,7 @@ def plan_of(
     folds: int = 0,
     teacher: bool | str = False,
 ) -> Plan:
-    """Return a plan; its fields say what the arguments mean. Raises ``UsageError``.
+    """Return a plan; its fields say what the arguments mean. Raises what ``Plan.usable`` does.
 
     ``space`` holds what hyperopt's ``hp`` returns, is JSON as in a study file, or the name of a
     space. ``data`` names a data set, is the path of a folder or zip with images, or has what a
@@ -81,7 +81,7 @@ def plan_of(
         repeats=repeats,
         folds=folds,
         teacher=teacher,
-    )
+    ).usable()
 
 
 def dataset_of(plan: Plan, console: Screen | None, fetch: Fetch) -> Dataset | None:

@@ -43,7 +43,12 @@ MIRROR = typer.Option(
     help="Whether a mirror image is of the same class. [yes for pictures, no for digits and signs]",
 )
 TRIALS = typer.Option(None, help="How many configurations to try. [30]")
-ALGORITHM = typer.Option(None, help="tpe, random or anneal. [tpe]")
+ALGORITHM = typer.Option(
+    None,
+    metavar="NAME",
+    help="What suggests the trials: tpe, gp, turbo, turbo+tpe, rbf, mtpe, cma, sobol, anneal, "
+    "random, auto, optuna:SAMPLER, or hyperopt:MODULE.FUNCTION. [tpe]",
+)
 SPACE = typer.Option(
     None,
     metavar="NAME",

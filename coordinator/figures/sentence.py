@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence
 
 from hyperhive.common.wording import counted, percent
+from hyperhive.coordinator.algorithms.auto import AUTO
 from hyperhive.coordinator.figures.numbers import text
 from hyperhive.coordinator.figures.source import Source
 from hyperhive.coordinator.results.repeated import repeat_lines
@@ -13,7 +14,10 @@ from hyperhive.coordinator.views.wording import counts, hyperparameters, outcome
 
 
 def sentence(source: Source, devices: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the lines: best, test, what it is compared with, trials, and the devices' hours."""
+    """Return the lines: best, test, what it is compared with, trials, and the devices' hours.
+
+    A study of ``auto`` has another, with the algorithm that it chose.
+    """
     state, best = source.state, source.state.best
     chosen = "" if best is None else hyperparameters(best)
     lines = [
@@ -23,12 +27,19 @@ def sentence(source: Source, devices: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
     if state.test_accuracy is not None:
         lines.insert(1, f"test: {with_interval(state.test_accuracy, state.test_images)}")
-    return [text(line) for line in [*lines, _compared(source), _work(source, devices)] if line]
+    about = [_compared(source), _work(source, devices), _algorithm(source)]
+    return [text(line) for line in [*lines, *about] if line]
 
 
 def _compared(source: Source) -> str:
     known = [f"{percent(share)} {each.name}" for each, share in compared(source.state)]
     return f"compared with: {', '.join(known)} (of validation images)" if known else ""
+
+
+def _algorithm(source: Source) -> str:
+    if source.study is None or source.study.plan.algorithm != AUTO:
+        return ""
+    return f"algorithm: {source.study.plan.chosen_algorithm}, which auto chose"
 
 
 def _work(source: Source, devices: Sequence[Mapping[str, Any]]) -> str:

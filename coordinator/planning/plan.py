@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
 from hyperhive.common.errors import UsageError
+from hyperhive.coordinator.algorithms import auto
+from hyperhive.coordinator.algorithms.variables import variables_of
 from hyperhive.coordinator.planning.recipes import Baseline, Recipe, recipe_of
 from hyperhive.coordinator.planning.stop_rules import StopRules
 from hyperhive.coordinator.spaces.known_points import values_of
 from hyperhive.coordinator.spaces.named import CLASSIC
 from hyperhive.coordinator.spaces.search_space import Choice, Fixed, Node, Table
+from hyperhive.coordinator.suggest import require_name as require_algorithm
+from hyperhive.coordinator.suggest import use
 from hyperhive.model.config import AUGMENTATIONS, TEACHER
 from hyperhive.model.config import LENET5 as DEFAULT_NETWORK
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.trials.draft import NO_PRUNER, PRUNERS, Goal
 from hyperhive.store.trials.terms import ASK, HYPEROPT, LENET5, REPEATS_END
 
-ALGORITHMS = ("tpe", "random", "anneal")
 DIRECTIONS = ("minimize", "maximize")
 GIVEN = ("dataset", "seed", "validation_fraction", "split_seed")
 """What every configuration of a study of images has, so the space may have no such names."""
@@ -37,14 +40,15 @@ class Plan:
         name: of the study; a name in the store and of a folder.
         data: which data set; None for an objective that brings its own data.
         trials: the number of configurations to try.
-        algorithm: one of ``ALGORITHMS``.
+        algorithm: the name of one, see ``require_name`` in ``coordinator/suggest.py``.
         seed: of suggestions and, of a study of images, of initial weights and splits.
         validation: the share of the training split that is held out to choose the best trial,
             unless the data set has validation images of its own.
         folds: so many parts of the training split are held out in turn, by one trial, in place of
             that share; 0 for the share.
         batch_size: LeNet-5's images per training step, unless the space has it.
-        startup: the number of finished trials before TPE stops drawing at random.
+        startup: the number of finished trials before the algorithm begins; those before are drawn
+            at random, or spread evenly.
         max_attempts: how often a trial may be started.
         objective: the name under which workers know what a trial runs.
         space: what is searched.
@@ -91,6 +95,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         require_name(self.name)
+        require_algorithm(self.algorithm)
         for field, words in _WORDS.items():
             chosen = getattr(self, field)
             _require(chosen in words, f"{field} must be one of {', '.join(words)}")
@@ -122,6 +127,21 @@ class Plan:
     def goal(self) -> Goal:
         """What makes a trial good."""
         return Goal(self.metric, self.direction)  # type: ignore[arg-type]
+
+    @property
+    def chosen_algorithm(self) -> str:
+        """The algorithm that suggests its trials: of ``auto``, the one that it stands for."""
+        if self.algorithm != auto.AUTO:
+            return self.algorithm
+        return auto.chosen(variables_of(self.space), self.trials)
+
+    def usable(self) -> Plan:
+        """Import its algorithm, as a person has typed it for this process; return the plan.
+
+        Raises ``UsageError``, and ``ModuleNotFoundError`` for a package that it lacks.
+        """
+        use(self.chosen_algorithm)
+        return self
 
     @property
     def rules(self) -> StopRules:
@@ -220,7 +240,6 @@ class Plan:
 
 
 _WORDS = {
-    "algorithm": ALGORITHMS,
     "augment": AUGMENTATIONS,
     "direction": DIRECTIONS,
     "pruner": PRUNERS,

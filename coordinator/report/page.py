@@ -12,19 +12,19 @@ import json
 import re
 from pathlib import Path
 from string import Template
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 import hyperhive.web
 
 _FIGURES = Path(hyperhive.web.__file__).parent / "figures"
-_MAIN = "figures.js"
 
 _IMPORT = re.compile(r'^import .*? from "\./([\w-]+\.js)";[ \t]*\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function|class|const|let)", re.MULTILINE)
 
-_START = """
-draw(document.getElementById("report"), JSON.parse(document.getElementById("figures").textContent));
-"""
+_START = Template("""
+const given = document.getElementById("figures").textContent;
+$draw(document.getElementById("report"), JSON.parse(given));
+""")
 
 _PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -51,14 +51,51 @@ _PAGE = Template("""<!doctype html>
 def page(figures: Mapping[str, Any]) -> bytes:
     """Return the report of studies as HTML in UTF-8.
 
+    Args:
+        figures: what ``figures.study.figures`` returned.
+    """
+    names = ", ".join(study["title"] for study in figures["studies"])
+    made = figures["made_at"][:16].replace("T", " ")
+    lines = [line for study in figures["studies"] for line in (study["title"], *study["sentence"])]
+    return document(f"{names} - hyperhive", f"{names}: a report of {made} UTC", lines, figures)
+
+
+def document(
+    title: str,
+    heading: str,
+    lines: Iterable[str],
+    figures: Mapping[str, Any],
+    main: str = "figures.js",
+    draw: str = "draw",
+) -> bytes:
+    """Return a page as HTML in UTF-8, with all that it needs.
+
     What somebody wrote is text in it. Its policy lets no script run but the one in it, and nothing
     be loaded.
 
     Args:
-        figures: what ``figures.study.figures`` returned.
+        title: of the window.
+        heading: above the figures.
+        lines: what a reader sees whose browser runs no script.
+        figures: what is drawn, as plain JSON.
+        main: the module of ``web/figures`` that draws it.
+        draw: the function of that module, of the page's element and what is drawn.
     """
-    style, script = _style(), _script()
-    policy = "; ".join(
+    style, script = _style(), _script(main, draw)
+    text = _PAGE.substitute(
+        policy=_policy(style, script),
+        title=html.escape(title),
+        heading=html.escape(heading),
+        style=style,
+        sentences="".join(f"<p>{html.escape(line)}</p>" for line in lines),
+        figures=_data(figures),
+        script=script,
+    )
+    return text.encode("utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    return "; ".join(
         (
             "default-src 'none'",
             f"script-src '{_hash(script)}'",
@@ -68,24 +105,6 @@ def page(figures: Mapping[str, Any]) -> bytes:
             "form-action 'none'",
         )
     )
-    names = ", ".join(study["title"] for study in figures["studies"])
-    made = figures["made_at"][:16].replace("T", " ")
-    text = _PAGE.substitute(
-        policy=policy,
-        title=html.escape(f"{names} - hyperhive"),
-        heading=html.escape(f"{names}: a report of {made} UTC"),
-        style=style,
-        sentences=_sentences(figures),
-        figures=_data(figures),
-        script=script,
-    )
-    return text.encode("utf-8")
-
-
-def _sentences(figures: Mapping[str, Any]) -> str:
-    """Return the studies' first lines, for a reader whose browser runs no script."""
-    lines = [line for study in figures["studies"] for line in (study["title"], *study["sentence"])]
-    return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
 
 
 def _data(figures: Mapping[str, Any]) -> str:
@@ -98,15 +117,15 @@ def _style() -> str:
     return (_FIGURES / "figures.css").read_text(encoding="utf-8")
 
 
-def _script() -> str:
-    """Return all modules as one: each after those that it imports from, without its imports.
+def _script(main: str, draw: str) -> str:
+    """Return a module and all that it needs as one: each after those that it imports from.
 
     So what they export is in one scope, and no two may use the same name at their top.
     """
     ordered: dict[str, str] = {}
-    _add(_MAIN, ordered)
+    _add(main, ordered)
     parts = [_EXPORT.sub("", _IMPORT.sub("", text)) for text in ordered.values()]
-    return "\n".join([*parts, _START])
+    return "\n".join([*parts, _START.substitute(draw=draw)])
 
 
 def _add(name: str, ordered: dict[str, str]) -> None:

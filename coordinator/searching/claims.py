@@ -30,3 +30,15 @@ class RecentClaims:
             latest = max(self._at.values())
             self._at = {tid: at for tid, at in self._at.items() if latest - at < WINDOW}
         return len(self._at)
+
+
+def lacking(workers: int, claims: int, waiting: int, room: int) -> int:
+    """Return how many trials a search is to post now, 0 or less for none.
+
+    Args:
+        workers: that could take one.
+        claims: how many were claimed in the last moments, see ``RecentClaims``.
+        waiting: how many wait that a worker could take.
+        room: how many the budget still has.
+    """
+    return min(max(1, workers, claims) - waiting, room)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from hyperhive.common.values import numbers, sequence
 from hyperhive.common.wording import counted
+from hyperhive.coordinator.algorithms.auto import AUTO
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import finite_loss, why_nothing
+from hyperhive.coordinator.suggest import OWN
 from hyperhive.store.trials.draft import NO_PRUNER
 from hyperhive.store.trials.terms import LENET5
 from hyperhive.store.trials.trial import Trial
@@ -24,14 +26,22 @@ def no_result(plan: Plan, trials: list[Trial]) -> str:
 
 
 def drawn(plan: Plan, trials: list[Trial]) -> str | None:
-    """Return a sentence if every trial was drawn at random, though an algorithm was chosen."""
+    """Return which algorithm ``auto`` chose, and whether it never began, in a sentence.
+
+    None if there is neither to say.
+    """
+    name, is_auto = plan.chosen_algorithm, plan.algorithm == AUTO
+    own = OWN.get(name)
     finished = sum(finite_loss(trial) is not None for trial in trials)
     # The last suggestion knew no more than all others.
-    if plan.algorithm == "random" or min(finished, len(trials) - 1) >= plan.startup:
-        return None
+    has_begun = min(finished, len(trials) - 1) >= plan.startup
+    if own is None or not own.learns or has_begun:
+        return f"by {name}, which auto chose" if is_auto else None
+    how = "spread evenly" if own.is_spread else "at random"
+    subject = f"{name}, which auto chose," if is_auto else name
     return (
-        f"all trials at random: {plan.algorithm} begins when {plan.startup} have finished "
-        f"(startup), and this study ended with {finished}"
+        f"all trials {how}: {subject} begins when {plan.startup} have finished (startup), and this "
+        f"study ended with {finished}"
     )
 
 

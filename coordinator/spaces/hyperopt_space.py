@@ -1,9 +1,11 @@
-"""hyperopt's graph as a search space."""
+"""hyperopt's graph as a search space, and a search space as hyperopt's graph."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Callable
 
+from hyperopt import hp
 from hyperopt.pyll.base import Apply, Literal, as_apply
 
 from hyperhive.common.errors import UsageError
@@ -91,3 +93,43 @@ def _number(literal: Literal) -> Any:
 def _python_value(value: Any) -> Any:
     """Return a number of NumPy's as Python's; anything else as it is."""
     return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+
+
+def to_hyperopt(root: Node) -> Any:
+    """Return the graph from which hyperopt suggests values of a space.
+
+    A parameter that stands at several places is one node of the graph: its value is drawn once.
+    """
+    made: dict[str, Any] = {}
+
+    def build(node: Node) -> Any:
+        if isinstance(node, Fixed):
+            return node.value
+        if isinstance(node, Series):
+            return [build(part) for part in node.parts]
+        if isinstance(node, Table):
+            return {name: build(part) for name, part in node.parts.items()}
+        if node.label not in made:
+            made[node.label] = (
+                _expression(node) if isinstance(node, Parameter) else _choice(node, build)
+            )
+        return made[node.label]
+
+    return as_apply(build(root))
+
+
+def _choice(choice: Choice, build: Callable[[Node], Any]) -> Any:
+    options = [build(option) for option in choice.options]
+    if choice.weights is None:
+        return hp.choice(choice.label, options)
+    return hp.pchoice(choice.label, list(zip(choice.weights, options)))
+
+
+def _expression(parameter: Parameter) -> Any:
+    arguments = dict(parameter.arguments)
+    if parameter.distribution == "randint":
+        return hp.randint(parameter.label, *(int(bound) for bound in arguments.values()))
+    if "low" in arguments and "loguniform" in parameter.distribution:
+        arguments["low"] = math.log(arguments["low"])
+        arguments["high"] = math.log(arguments["high"])
+    return getattr(hp, parameter.distribution)(parameter.label, *arguments.values())

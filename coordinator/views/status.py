@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Mapping
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from hyperhive.common.errors import UsageError
 from hyperhive.common.wording import percent
+from hyperhive.coordinator.algorithms.auto import AUTO
 from hyperhive.coordinator.results.repeated import repeat_lines
+from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.study_state import StudyState
@@ -40,7 +44,7 @@ def report(store: Store, name: str | None) -> Group:
     Raises ``NotFound`` if there is no study of that name.
     """
     fleet = FleetReader(store, name, briefly=True).read()
-    tables = (_workers(fleet), _details(fleet), _incidents(fleet))
+    tables = (_workers(fleet), _details(fleet, _chosen(store)), _incidents(fleet))
     workers, details, problems = ([table] if table.rows else [] for table in tables)
     if not fleet.studies:
         return Group(Text(f"no study yet on {fleet.address}"), *workers, *_orders(store, fleet))
@@ -84,8 +88,13 @@ def _row(study: StudyState) -> list[Text]:
     )
 
 
-def _details(fleet: Fleet) -> Table:
-    """Return what has no room in the table of studies."""
+def _details(fleet: Fleet, chosen: Mapping[str, str]) -> Table:
+    """Return what has no room in the table of studies.
+
+    Args:
+        fleet: with the studies.
+        chosen: what ``auto`` chose, by the name of the study.
+    """
     table = Table(title="their best trials, and those beside the search", title_justify="left")
     table.add_column("study", no_wrap=True)
     table.add_column("trials", overflow="fold")
@@ -95,10 +104,23 @@ def _details(fleet: Fleet) -> Table:
         pruned = f"{study.pruned} of {study.counts[Status.DONE]} were pruned"
         test = study.test_accuracy
         tested = "" if test is None else f"test {with_interval(test, study.test_images)}"
-        lines = (*best, pruned if study.pruned else "", *repeats, tested, others(study))
+        name = "" if study.is_experiment else chosen.get(study.name, "")
+        algorithm = f"algorithm {name}, which auto chose" if name else ""
+        pruned = pruned if study.pruned else ""
+        lines = (*best, algorithm, pruned, *repeats, tested, others(study))
         for line in filter(None, lines):
             table.add_row(*literal(study.title, line))
     return table
+
+
+def _chosen(store: Store) -> dict[str, str]:
+    """Return the algorithm that ``auto`` chose, by study."""
+    found: dict[str, str] = {}
+    for name, spec in store.studies.specs_with(AUTO).items():
+        # One that is malformed, or that a newer hyperhive made, has no such line.
+        with contextlib.suppress(UsageError, KeyError, TypeError, ValueError):
+            found[name] = Study.stored(name, spec).plan.chosen_algorithm
+    return found
 
 
 def _workers(fleet: Fleet) -> Table:

@@ -36,7 +36,7 @@ class Result:
         untuned_accuracy: of the untuned baseline on the validation images, 0 to 1, if it has one.
         usual_accuracy: the same of the baseline with usual settings.
         tuned_accuracy: the same of the baseline with three numbers tuned.
-        drawn: how the search chose its trials, if it was not as its algorithm does.
+        drawn: how the search chose its trials, if its plan does not say it: see ``outcome.drawn``.
         finish_reason: the rule that ended the search before its last trial, in words.
         pruned: how many of its trials were ended early, and by which rule.
         card: of the model, with its test accuracy; None if the study has no model.

@@ -158,6 +158,11 @@ def test_every_command_has_its_help_in_the_list(home: Home) -> None:
             2,
             "--algorithm: algorithm must be",
         ),
+        (
+            "coordinator --dataset digits --algorithm hyperopt:nowhere.suggest",
+            2,
+            "module nowhere cannot be imported",
+        ),
         ("coordinator --dataset digits --trials 0", 2, "--trials: trials must be a whole number"),
         ("coordinator --dataset digits --seed -1", 2, "--seed: seed must be a whole number"),
         ("coordinator --dataset digits --space wide", 2, "no space is called 'wide': choose one"),

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hyperopt import STATUS_FAIL, STATUS_OK, Trials, fmin, hp, rand, space_eval, tpe
 from hyperopt.base import Domain
-from support.oracle import to_hyperopt
 from support.results import SPACE, SPEC, adam, done, failed, sgd, small_study, study
 
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.results.ended import Added, add
 from hyperhive.coordinator.results.hyperopt_trials import from_hyperopt_trials, to_hyperopt_trials
+from hyperhive.coordinator.spaces.hyperopt_space import to_hyperopt
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.study import Study
 from hyperhive.store.store import Store

@@ -2,61 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, Callable, Sequence
+from typing import Sequence
 
 import numpy as np
-from hyperopt import Trials, anneal, hp, rand, tpe
+from hyperopt import Trials, anneal, rand, tpe
 from hyperopt.base import JOB_STATE_DONE, STATUS_OK, Domain
-from hyperopt.pyll.base import as_apply
 
 from hyperhive.coordinator.algorithms.known import Observation
-from hyperhive.coordinator.spaces.search_space import (
-    Choice,
-    Fixed,
-    Node,
-    Parameter,
-    Series,
-    Table,
-)
-
-
-def to_hyperopt(root: Node) -> Any:
-    """Return the graph from which hyperopt suggests values.
-
-    A parameter that stands at several places is one node of the graph: its value is drawn once.
-    """
-    made: dict[str, Any] = {}
-
-    def build(node: Node) -> Any:
-        if isinstance(node, Fixed):
-            return node.value
-        if isinstance(node, Series):
-            return [build(part) for part in node.parts]
-        if isinstance(node, Table):
-            return {name: build(part) for name, part in node.parts.items()}
-        if node.label not in made:
-            made[node.label] = _drawn(node) if isinstance(node, Parameter) else _chosen(node, build)
-        return made[node.label]
-
-    return as_apply(build(root))
-
-
-def _chosen(choice: Choice, build: Callable[[Node], Any]) -> Any:
-    options = [build(option) for option in choice.options]
-    if choice.weights is None:
-        return hp.choice(choice.label, options)
-    return hp.pchoice(choice.label, list(zip(choice.weights, options)))
-
-
-def _drawn(parameter: Parameter) -> Any:
-    arguments = dict(parameter.arguments)
-    if parameter.distribution == "randint":
-        return hp.randint(parameter.label, *(int(bound) for bound in arguments.values()))
-    if "low" in arguments and "loguniform" in parameter.distribution:
-        arguments["low"] = math.log(arguments["low"])
-        arguments["high"] = math.log(arguments["high"])
-    return getattr(hp, parameter.distribution)(parameter.label, *arguments.values())
+from hyperhive.coordinator.spaces.hyperopt_space import to_hyperopt
+from hyperhive.coordinator.spaces.search_space import Node
 
 
 class Hyperopt:

@@ -8,10 +8,9 @@ from typing import Mapping
 import pytest
 
 from hyperhive.coordinator.algorithms.known import Known, Observation
-from hyperhive.coordinator.planning.plan import ALGORITHMS
 from hyperhive.coordinator.spaces.named import CLASSIC
 from hyperhive.coordinator.spaces.search_space import Parameter, parameters
-from hyperhive.coordinator.suggest import Suggester
+from hyperhive.coordinator.suggest import OWN, Suggester
 
 BOUNDS = {
     label: (each.arguments["low"], each.arguments["high"])
@@ -54,7 +53,7 @@ def mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", OWN)
 def test_a_suggestion_is_decided_by_seed_number_and_history(algorithm: str) -> None:
     """A new process with the same seed, trial number and history suggests the same values."""
     history = observations([0.9, 0.5, 0.1, 0.7, 0.3, 0.2, None])
@@ -66,7 +65,7 @@ def test_a_suggestion_is_decided_by_seed_number_and_history(algorithm: str) -> N
     assert suggester(algorithm, seed=7).suggest(8, history) != again
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", OWN)
 def test_suggestions_stay_in_the_space(algorithm: str) -> None:
     """Before and after the start-up, values are within their bounds and epochs are whole."""
     history = observations([0.9, 0.5, 0.1, 0.7, 0.3, None])

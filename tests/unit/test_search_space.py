@@ -12,10 +12,9 @@ import pytest
 from hyperopt import Trials, hp, rand, space_eval
 from hyperopt.base import Domain
 from hyperopt.pyll import scope
-from support.oracle import to_hyperopt
 
 from hyperhive.common.errors import UsageError
-from hyperhive.coordinator.spaces.hyperopt_space import from_hyperopt
+from hyperhive.coordinator.spaces.hyperopt_space import from_hyperopt, to_hyperopt
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.python_space import from_python
 from hyperhive.coordinator.spaces.search_space import configuration, parameters, to_json

@@ -1,0 +1,41 @@
+"""Points of a scrambled Sobol sequence: a study's trials lie evenly in its space from the first on.
+
+Sobol, On the distribution of points in a cube and the approximate evaluation of integrals, USSR
+Computational Mathematics and Mathematical Physics 1967; scrambled as in Owen, Scrambled net
+variance for integrals of smooth functions, Annals of Statistics 1997. The sequence is SciPy's.
+
+Trial number k has the k-th point, whatever else is known. A point has a coordinate for each
+variable, the place in its prior: a variable has the value below which this share of its prior lies.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import qmc
+
+from hyperhive.coordinator.algorithms.cube import at_shares
+from hyperhive.coordinator.algorithms.known import Known
+from hyperhive.coordinator.algorithms.variables import Index, Variable, Variables, drawn
+
+
+def suggest(variables: Variables, known: Known, tid: int, seed: int) -> dict[str, float]:
+    """Return the values of a trial, whatever is known; unlike elsewhere, ``seed`` is the study's.
+
+    A seed of its own for each trial would give it a point of another sequence.
+    """
+    return point(variables, seed, tid)
+
+
+def point(variables: Variables, seed: int, number: int) -> dict[str, float]:
+    """Return the values at a point, counted from 0, of the sequence that a study's seed gives."""
+    sequence = qmc.Sobol(len(variables), scramble=True, seed=np.random.default_rng(seed))
+    if number:  # SciPy cannot go forward by 0
+        sequence.fast_forward(number)
+    (places,) = sequence.random(1)
+    place_of = {variable.label: place for variable, place in zip(variables, places)}
+
+    def at_place(variable: Variable) -> float:
+        (value,) = at_shares(variable, np.array([place_of[variable.label]]))
+        return int(value) if isinstance(variable, Index) else float(value)
+
+    return drawn(variables, at_place)

@@ -51,7 +51,8 @@ class Side:
         """Return the columns, float64 ``[N, columns]``, of values, float64 ``[N]`` without NaN."""
         variable = self.variable
         if self.is_category and isinstance(variable, Index):
-            return np.eye(variable.count)[values.astype(int) - variable.first]
+            options: np.ndarray = np.eye(variable.count)[values.astype(int) - variable.first]
+            return options
         return shares(variable, values)[:, None]
 
     def values(self, columns: np.ndarray) -> np.ndarray:
@@ -60,7 +61,8 @@ class Side:
         if self.is_category and isinstance(variable, Index):
             if variable.weights is not None:  # an option of weight 0 is never chosen
                 columns = np.where(variable.weights > 0, columns, -np.inf)
-            return variable.first + np.argmax(columns, axis=1).astype(float)
+            options: np.ndarray = variable.first + np.argmax(columns, axis=1).astype(float)
+            return options
         return at_shares(variable, columns[:, 0])
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:

@@ -14,20 +14,14 @@ import numpy as np
 from scipy.stats import qmc
 
 from hyperhive.coordinator.algorithms.cube import at_shares
-from hyperhive.coordinator.algorithms.known import Known
 from hyperhive.coordinator.algorithms.variables import Index, Variable, Variables, drawn
 
 
-def suggest(variables: Variables, known: Known, tid: int, seed: int) -> dict[str, float]:
-    """Return the values of a trial, whatever is known; unlike elsewhere, ``seed`` is the study's.
-
-    A seed of its own for each trial would give it a point of another sequence.
-    """
-    return point(variables, seed, tid)
-
-
 def point(variables: Variables, seed: int, number: int) -> dict[str, float]:
-    """Return the values at a point, counted from 0, of the sequence that a study's seed gives."""
+    """Return the values at a point, counted from 0, of the sequence that a study's seed gives.
+
+    A seed of its own for each trial, as other algorithms have, would give it another sequence.
+    """
     sequence = qmc.Sobol(len(variables), scramble=True, seed=np.random.default_rng(seed))
     if number:  # SciPy cannot go forward by 0
         sequence.fast_forward(number)

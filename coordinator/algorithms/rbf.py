@@ -15,7 +15,7 @@ far after failures, twice as far after successes. There is no restart: when it h
 it begins again as large as at first, and all trials stay known.
 
 As losses are noisy, the surrogate is smoothed a little and does not go through all of them
-(a smoothing spline: Wahba, Spline Models for Observational Data, 1990, section 2.4).
+(a smoothing spline: Wahba, Spline Models for Observational Data, 1990).
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _HALVINGS = 6
 _SUCCESSES = 3
 _FEWEST_FAILURES = 5
 _HORIZON = 200
-"""After so many trials, a candidate differs from the best in one variable. The paper's formula has
-the budget here, which an algorithm does not know."""
+"""So many trials after the first design, a candidate differs from the best in one variable. DYCORS
+has the budget here, which an algorithm does not know."""
 _MOST = 250
 """The surrogate knows so many of the best trials, as the minimum is near them, and of the latest,
 as the candidates are; the distance also so many pending ones. The cost grows with the cube."""
@@ -91,9 +91,9 @@ class Surrogate:
 
         s(x) = sum over i of weights_i * |x - points_i|^3 + tail . (1, x)
 
-    (equation 1 of the papers), where no linear function of the points has a part in the weights.
-    It exists for all points: where they leave the tail open, as few points do, or the columns of a
-    choice, whose sum is 1, the shortest tail is taken.
+    where no linear function of the points has a part in the weights. It exists for all points:
+    where they leave the tail open, as few points do, or the columns of a choice, whose sum is 1,
+    the shortest tail is taken.
 
     Args:
         points: float64 ``[n, d]``.
@@ -157,16 +157,18 @@ def _candidates(
 ) -> np.ndarray:
     """Return points around the best, float64 ``[candidates, d]``, when ``count`` have ended.
 
-    A number moves by a normally distributed step, reflected at the bounds; a choice, and what is
-    inactive at the best point, is drawn from the prior.
+    Each variable is changed with a probability that falls with the logarithm of the count (DYCORS).
+    A number moves by a normally distributed step, reflected at the bounds, and at least as wide as
+    its own steps; a choice, and what is inactive at the best point, is drawn from the prior.
     """
     values = cube.configuration(best)
     size = min(max(100 * len(values), _FEWEST_CANDIDATES), _MOST_CANDIDATES)
     points = np.hstack([side.draw(rng, size) for side in cube.sides])
     active = [side for side in cube.sides if side.variable.label in values]
-    share = min(20 / len(active), 1) * (1 - np.log(max(count, 0) + 1) / np.log(_HORIZON))  # eq. 2
+    share = min(20 / len(active), 1) * (1 - np.log(max(count, 0) + 1) / np.log(_HORIZON))
     is_changed = rng.random((size, len(active))) < share
-    is_changed[np.arange(size), rng.integers(len(active), size=size)] = True
+    unchanged = np.flatnonzero(~is_changed.any(axis=1))
+    is_changed[unchanged, rng.integers(len(active), size=len(unchanged))] = True
     for side, changed in zip(active, is_changed.T):
         columns = points[:, side.columns]
         if not side.is_category:
@@ -181,7 +183,7 @@ def _candidates(
 def _chosen(
     candidates: np.ndarray, surrogate: Surrogate, taken: np.ndarray, weight: float
 ) -> np.ndarray:
-    """Return the candidate with the best weighted score (LMSRBF, step 3)."""
+    """Return the candidate with the best weighted score (LMSRBF)."""
     nearest = cdist(candidates, taken).min(axis=1)
     is_new = nearest > _SAME
     if is_new.any():

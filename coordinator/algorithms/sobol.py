@@ -1,8 +1,9 @@
 """Points of a scrambled Sobol sequence: a study's trials lie evenly in its space from the first on.
 
 Sobol, On the distribution of points in a cube and the approximate evaluation of integrals, USSR
-Computational Mathematics and Mathematical Physics 1967; scrambled as in Owen, Scrambled net
-variance for integrals of smooth functions, Annals of Statistics 1997. The sequence is SciPy's.
+Computational Mathematics and Mathematical Physics 1967; scrambled as in Matousek, On the
+L2-discrepancy for anchored boxes, Journal of Complexity 1998. The sequence is that of SciPy: its
+versions scramble differently.
 
 Trial number k has the k-th point, whatever else is known. A point has a coordinate for each
 variable, the place in its prior: a variable has the value below which this share of its prior lies.

@@ -43,8 +43,8 @@ _MOST = 250
 as the candidates are; the distance also so many pending ones. The cost grows with the cube."""
 _SMOOTHING = 0.01
 """In units of the mean curvature. On Hartmann-6 with and without noise, and on a function such as
-trainings have, 0.01 and 0.001 were as good as or better than 1e-6 and generalized
-cross-validation, with 1 and 16 workers (60 trials, 10 seeds)."""
+trainings have, with 1 and 16 workers, 0.01 and 0.001 were within the error of 1e-6 and of
+generalized cross-validation, or better (60 trials, 10 seeds)."""
 _SAME = 1e-6
 """Points that are nearer to each other are the same."""
 

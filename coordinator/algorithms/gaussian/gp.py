@@ -105,7 +105,8 @@ class _Search:
                 other = point.copy()
                 other[side.columns] = columns
                 changed.append(other)
-        return np.array(changed)
+        inside: np.ndarray = np.clip(changed, 0.0, 1.0)
+        return inside
 
     def _climbed(self, start: np.ndarray) -> np.ndarray:
         """Return where the gradient leads from a point, along the numbers that are active there."""
@@ -137,10 +138,9 @@ class _Search:
 def _others(side: Side, columns: np.ndarray) -> np.ndarray:
     """Return the columns, ``[N, columns]``, of the values next to one, or of all of a choice."""
     if side.is_category:
-        return np.eye(len(columns))
+        options: np.ndarray = np.eye(len(columns))
+        return options
     step = 1.0 if isinstance(side.variable, Index) else side.variable.step
     if step is None:
         return np.empty((0, 1))
-    around = side.values(columns[None]) + np.array([-step, step])
-    others: np.ndarray = np.clip(side.place(around), 0.0, 1.0)
-    return others
+    return side.place(side.values(columns[None]) + np.array([-step, step]))

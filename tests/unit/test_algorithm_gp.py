@@ -313,6 +313,6 @@ PLACES = 1e-4 * np.array(
 @pytest.mark.long
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_six_numbers_are_searched_well_in_sixty_trials(name: str):
-    space = {label: UNIT for label in "abcdef"}
+    space = dict.fromkeys("abcdef", UNIT)
     found = [searched(name, space, hartmann, 60, 0.05, seed) for seed in range(5)]
     assert np.mean(found) < -2.7  # of random search: -1.6

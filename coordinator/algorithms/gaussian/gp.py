@@ -116,7 +116,7 @@ class _Search:
             for side in self._cube.sides
             if not side.is_category and side.variable.label in active
         ]
-        point = start.copy()
+        point: np.ndarray = start.copy()
 
         def loss(place: np.ndarray) -> tuple[float, np.ndarray]:
             point[columns] = place
@@ -138,8 +138,7 @@ class _Search:
 def _others(side: Side, columns: np.ndarray) -> np.ndarray:
     """Return the columns, ``[N, columns]``, of the values next to one, or of all of a choice."""
     if side.is_category:
-        options: np.ndarray = np.eye(len(columns))
-        return options
+        return np.eye(len(columns))
     step = 1.0 if isinstance(side.variable, Index) else side.variable.step
     if step is None:
         return np.empty((0, 1))

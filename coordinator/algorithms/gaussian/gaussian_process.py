@@ -25,12 +25,14 @@ _LENGTH, _LENGTH_SPREAD = 0.3, 1.0
 _SIGNAL, _SIGNAL_SPREAD = 1.0, 1.0
 _NOISE, _NOISE_SPREAD = 0.05, 1.5
 """Priors of the variances of losses and of their noise, likewise."""
-_LOWEST = np.log([1e-2, 1e-3, 1e-6])
-_HIGHEST = np.log([1e2, 1e3, 1e1])
-"""Bounds of length scales, signal and noise. So much noise keeps a Cholesky factor exact."""
+_LOWEST = np.log([2e-2, 1e-2, 1e-6])
+_HIGHEST = np.log([1e2, 5e1, 1e1])
+"""Bounds of length scales, signal and noise. Within them rounding is less than the least noise, and
+a covariance of the largest model is still positive definite."""
 _OPTIONS = {"maxiter": 30, "ftol": 1e-5}
-"""Of L-BFGS, from each start: the last digits of a hyperparameter change no suggestion."""
+"""Of L-BFGS, from each start: the last digits of a hyperparameter do not matter."""
 _NO_NOISE = 1e-6
+"""The noise of a loss that is known."""
 _LEAST_VARIANCE = 1e-12
 
 

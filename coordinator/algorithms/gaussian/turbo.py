@@ -33,7 +33,7 @@ LEAST_GAIN = 1e-3
 """An improvement of less, in standard deviations of all losses, is none."""
 _MOST_DESIGN, _DRAWN = 10, 20
 _PERTURBED = 20
-"""Of d variables, so many are changed on average (the paper's supplement, section C)."""
+"""Of d variables, so many are changed on average (the paper's supplement)."""
 _MOST_CANDIDATES = 500
 """The paper has min(100 d, 5000); a joint draw of 5000 would take seconds."""
 _JITTER = 1e-6
@@ -89,8 +89,7 @@ class Region:
     def take(self, point: np.ndarray, loss: float) -> None:
         """Take the next trial that has ended."""
         self._taken += 1
-        is_old = self._left is not None and self._is_near(self._left, 2 * LEAST_LENGTH, point)
-        if is_old and not self.is_designed:
+        if not self.is_designed and self._is_left(point):
             return
         is_better = loss < self._best - LEAST_GAIN
         counts = self.is_designed and self.holds(point)
@@ -101,6 +100,10 @@ class Region:
             self._batch.append(is_better)
             if len(self._batch) >= self.together:
                 self._end_batch(any(self._batch))
+
+    def _is_left(self, point: np.ndarray) -> bool:
+        """Return whether a point is where the last region ended."""
+        return self._left is not None and self._is_near(self._left, 2 * LEAST_LENGTH, point)
 
     def _end_batch(self, is_success: bool) -> None:
         self._batch = []

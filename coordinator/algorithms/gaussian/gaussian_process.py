@@ -19,17 +19,20 @@ from scipy.optimize import minimize
 
 MEAN_VARIANCE = 1.0
 """The prior variance of the mean of all losses, whose own variance is 1."""
-_LENGTH, _LENGTH_SPREAD = 0.5, 1.0
-"""Prior of a length scale: the median of d groups is 0.5 sqrt(d), as distances grow with sqrt(d)
+_LENGTH, _LENGTH_SPREAD = 0.3, 1.0
+"""Prior of a length scale: the median of d groups is 0.3 sqrt(d), as distances grow with sqrt(d)
 (Hvarfner, Hellsten and Nardi 2024, arXiv:2402.02229), the spread that of its logarithm."""
 _SIGNAL, _SIGNAL_SPREAD = 1.0, 1.0
-_NOISE, _NOISE_SPREAD = 0.02, 1.5
+_NOISE, _NOISE_SPREAD = 0.05, 1.5
 """Priors of the variances of losses and of their noise, likewise."""
-_LOWEST = np.log([1e-2, 1e-3, 1e-6])
-_HIGHEST = np.log([1e2, 1e3, 1e1])
-"""Bounds of length scales, signal and noise. So much noise keeps a Cholesky factor exact."""
+_LOWEST = np.log([2e-2, 1e-2, 1e-6])
+_HIGHEST = np.log([1e2, 5e1, 1e1])
+"""Bounds of length scales, signal and noise. Within them rounding is less than the least noise, and
+a covariance of the largest model is still positive definite."""
 _OPTIONS = {"maxiter": 30, "ftol": 1e-5}
-"""Of L-BFGS, from each start: the last digits of a hyperparameter change no suggestion."""
+"""Of L-BFGS, from each start: the last digits of a hyperparameter do not matter."""
+_NO_NOISE = 1e-6
+"""The noise of a loss that is known."""
 _LEAST_VARIANCE = 1e-12
 
 
@@ -72,14 +75,19 @@ class GaussianProcess:
         kernel: with its hyperparameters.
         points: float64 ``[N, d]``.
         losses: float64 ``[N]``, of mean 0 and variance 1.
+        believed: the number of points, the last ones, whose losses have no noise.
     """
 
-    def __init__(self, kernel: Kernel, points: np.ndarray, losses: np.ndarray) -> None:
+    def __init__(
+        self, kernel: Kernel, points: np.ndarray, losses: np.ndarray, believed: int = 0
+    ) -> None:
         self.kernel = kernel
         self.points = points
         self.losses = losses
         covariance = kernel.between(points, points)
-        covariance.flat[:: len(points) + 1] += kernel.noise
+        noise = np.full(len(points), kernel.noise)
+        noise[len(points) - believed :] = _NO_NOISE
+        covariance.flat[:: len(points) + 1] += noise
         factor = cholesky(covariance, lower=True, check_finite=False)
         self._weights = cho_solve((factor, True), losses, check_finite=False)
         self._inverse = np.tril(lapack.dtrtri(factor, lower=1)[0])
@@ -88,10 +96,12 @@ class GaussianProcess:
         """Return the process that takes its own means at points, ``[M, d]``, as their losses.
 
         Ginsbourger, Le Riche and Carraro, Kriging is well-suited to parallelize optimization, 2010,
-        section 4.2, the kriging believer: nothing changes but that these points are better known.
+        section 4.2, the kriging believer: no mean changes, but these points are known. They are
+        without noise: so running trials keep apart, however noisy losses are.
         """
         losses = np.concatenate([self.losses, self.mean(points)])
-        return GaussianProcess(self.kernel, np.vstack([self.points, points]), losses)
+        both = np.vstack([self.points, points])
+        return GaussianProcess(self.kernel, both, losses, len(points))
 
     def mean(self, points: np.ndarray) -> np.ndarray:
         """Return the expected losses, ``[N]``, at points ``[N, d]`` (RW 2.25)."""
@@ -142,7 +152,7 @@ def fitted(points: np.ndarray, losses: np.ndarray, groups: np.ndarray) -> Kernel
         return 0.5 * float(off @ off) - likelihood, off / spread - gradient
 
     bounds = [(_LOWEST[i], _HIGHEST[i]) for i in [0] * count + [1, 2]]
-    rough = mean - np.array([1.0] * count + [0.0, -2.0])  # shorter lengths and more noise
+    rough = mean - np.array([1.0] * count + [0.0, -1.0])  # shorter lengths and more noise
     ends = [
         minimize(surprise, start, jac=True, method="L-BFGS-B", bounds=bounds, options=_OPTIONS)
         for start in (mean, rough)

@@ -105,7 +105,8 @@ class _Search:
                 other = point.copy()
                 other[side.columns] = columns
                 changed.append(other)
-        return np.array(changed)
+        inside: np.ndarray = np.clip(changed, 0.0, 1.0)
+        return inside
 
     def _climbed(self, start: np.ndarray) -> np.ndarray:
         """Return where the gradient leads from a point, along the numbers that are active there."""
@@ -115,7 +116,7 @@ class _Search:
             for side in self._cube.sides
             if not side.is_category and side.variable.label in active
         ]
-        point = start.copy()
+        point: np.ndarray = start.copy()
 
         def loss(place: np.ndarray) -> tuple[float, np.ndarray]:
             point[columns] = place
@@ -141,6 +142,4 @@ def _others(side: Side, columns: np.ndarray) -> np.ndarray:
     step = 1.0 if isinstance(side.variable, Index) else side.variable.step
     if step is None:
         return np.empty((0, 1))
-    around = side.values(columns[None]) + np.array([-step, step])
-    others: np.ndarray = np.clip(side.place(around), 0.0, 1.0)
-    return others
+    return side.place(side.values(columns[None]) + np.array([-step, step]))

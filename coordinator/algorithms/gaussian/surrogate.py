@@ -53,12 +53,11 @@ def first_new(ordered: np.ndarray, points: np.ndarray) -> np.ndarray:
     To repeat a trial tells less than one beside it, unless there is nothing else to try.
     """
     seen = {point.tobytes() for point in _rounded(points)}
-    for candidate, rounded in zip(ordered, _rounded(ordered)):
-        if rounded.tobytes() not in seen:
-            return candidate
-    first: np.ndarray = ordered[0]
+    is_new = [candidate.tobytes() not in seen for candidate in _rounded(ordered)]
+    first: np.ndarray = ordered[is_new.index(True) if any(is_new) else 0]
     return first
 
 
 def _rounded(points: np.ndarray) -> np.ndarray:
-    return np.round(points, 9) + 0.0  # -0.0 has other bytes
+    rounded: np.ndarray = np.round(points, 9) + 0.0  # -0.0 has other bytes
+    return rounded

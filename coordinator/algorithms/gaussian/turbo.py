@@ -10,7 +10,7 @@ from all trials, in the order of their numbers. This differs from the paper's me
   one that was chosen from a larger region, or at random, says nothing about this one.
 - A category has no place in the box: where a variable is changed, it is drawn from its prior, the
   more seldom the smaller the region.
-- After a restart the model still knows the trials of earlier regions.
+- A trial where the last region ended, still running at the restart, does not begin the next one.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ SUCCESSES = 3
 """The paper's L_init, L_min, L_max and tau_succ."""
 LEAST_GAIN = 1e-3
 """An improvement of less, in standard deviations of all losses, is none."""
-_MOST_DESIGN = 10
+_MOST_DESIGN, _DRAWN = 10, 20
 _PERTURBED = 20
-"""Of d variables, so many are changed on average (the paper's supplement, section C)."""
+"""Of d variables, so many are changed on average (the paper's supplement)."""
 _MOST_CANDIDATES = 500
 """The paper has min(100 d, 5000); a joint draw of 5000 would take seconds."""
 _JITTER = 1e-6
@@ -52,6 +52,7 @@ class Region:
         length: L.
         centre: the point of its best trial, ``[d]``.
         successes, failures: the batches in a row that improved on the best, or did not.
+        began: the number of trials taken before it began.
     """
 
     extents: np.ndarray
@@ -61,6 +62,9 @@ class Region:
     successes: int = 0
     failures: int = 0
     centre: np.ndarray = field(default_factory=lambda: np.empty(0))
+    began: int = 0
+    _taken: int = 0
+    _left: np.ndarray | None = None
     _best: float = np.inf
     _designed: int = 0
     _batch: list[bool] = field(default_factory=list)
@@ -77,11 +81,16 @@ class Region:
 
     def holds(self, point: np.ndarray) -> bool:
         """Return whether a point, ``[d]``, is inside."""
-        half = 0.5 * self.length * self.extents
-        return bool(np.all(np.abs(point - self.centre) <= half + 1e-9))
+        return self._is_near(self.centre, self.length, point)
+
+    def _is_near(self, centre: np.ndarray, length: float, point: np.ndarray) -> bool:
+        return bool(np.all(np.abs(point - centre) <= 0.5 * length * self.extents + 1e-9))
 
     def take(self, point: np.ndarray, loss: float) -> None:
         """Take the next trial that has ended."""
+        self._taken += 1
+        if not self.is_designed and self._is_left(point):
+            return
         is_better = loss < self._best - LEAST_GAIN
         counts = self.is_designed and self.holds(point)
         self._designed += 1
@@ -91,6 +100,10 @@ class Region:
             self._batch.append(is_better)
             if len(self._batch) >= self.together:
                 self._end_batch(any(self._batch))
+
+    def _is_left(self, point: np.ndarray) -> bool:
+        """Return whether a point is where the last region ended."""
+        return self._left is not None and self._is_near(self._left, 2 * LEAST_LENGTH, point)
 
     def _end_batch(self, is_success: bool) -> None:
         self._batch = []
@@ -104,6 +117,7 @@ class Region:
                 self._restart()
 
     def _restart(self) -> None:
+        self.began, self._left = self._taken, self.centre
         self.length, self._best, self._designed = FIRST_LENGTH, np.inf, 0
         self.successes = self.failures = 0
 
@@ -120,7 +134,10 @@ def suggest(variables: Variables, known: Known, tid: int, seed: int) -> dict[str
     for point, loss in zip(points[has_ended], process.mean(points[has_ended])):
         region.take(point, float(loss))
     if not region.is_designed:
-        return cube.configuration(cube.draw(rng, 1)[0])
+        return cube.configuration(first_new(cube.draw(rng, _DRAWN), points))
+    if region.began:  # a model of this region alone, as a local one should be
+        row = int(np.flatnonzero(has_ended)[region.began])
+        process = surrogate(cube, points[row:], losses[row:])
     candidates = cube.snapped(_candidates(cube, region, rng))
     order = np.argsort(_sampled(process, candidates, rng), kind="stable")
     return cube.configuration(first_new(candidates[order], points))

@@ -22,9 +22,8 @@ from hyperhive.store.trials.trial import Trial
 from hyperhive.store.trials.updates import LEASE_IS_OVER, from_now
 
 _Document = Dict[str, Any]
-
 _NO_NUMBER = 2**63
-"""A whole number of the database is smaller, and its driver refuses to look for one that is not."""
+"""The database's whole numbers are smaller, and its driver refuses to look for another."""
 
 _OURS: _Document = {"fence": {"$type": "number"}}
 A_STUDYS: _Document = {**_OURS, "misc.cmd.0": "objective"}

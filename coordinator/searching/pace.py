@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-_LONGEST_S = 0.1
+LONGEST_S = 0.1
 _SHORTEST_S = 0.004
 _SHOWING = 0.1
 """The share of the time that may go into showing a search: thousands of trials take some time to
@@ -17,14 +17,14 @@ _SELDOM_S = 0.5
 
 
 class Pace:
-    """The pauses of a search: short ones while many of its trials change, else ``_LONGEST_S``.
+    """The pauses of a search: short ones while many of its trials change, else ``LONGEST_S``.
 
     Where trials take many seconds, they grow to ``_SELDOM_S``. A whole look, which is shown, is due
-    every ``_LONGEST_S``, or every ``_SELDOM_S`` if showing takes long.
+    every ``LONGEST_S``, or every ``_SELDOM_S`` if showing takes long.
     """
 
     def __init__(self) -> None:
-        self._pause = min(_SHORTEST_S, _LONGEST_S)
+        self._pause = min(_SHORTEST_S, LONGEST_S)
         self._whole_at = 0.0
         self._changes = 0
         self._changed_at = time.monotonic()
@@ -36,7 +36,7 @@ class Pace:
     def shown(self, began: float) -> None:
         """Note that the search was shown now; ``began`` is when that began, ``time.monotonic``."""
         took = time.monotonic() - began
-        self._whole_at = began + min(max(_LONGEST_S, took / _SHOWING), _SELDOM_S)
+        self._whole_at = began + min(max(LONGEST_S, took / _SHOWING), _SELDOM_S)
 
     def pause(self, changes: int, unfinished: int) -> float:
         """Return the seconds until the next look.
@@ -53,7 +53,7 @@ class Pace:
         now = time.monotonic()
         if changed:
             self._changed_at = now
-        longest = min(max(_LONGEST_S, _QUIET * (now - self._changed_at)), _SELDOM_S)
+        longest = min(max(LONGEST_S, _QUIET * (now - self._changed_at)), _SELDOM_S)
         is_busy = changed > 0 and 4 * changed >= unfinished
         self._pause = min(_SHORTEST_S if is_busy else 2 * self._pause, longest)
         return self._pause

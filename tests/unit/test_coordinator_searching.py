@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -64,6 +65,21 @@ def test_pauses_are_short_while_a_quarter_of_the_trials_changes() -> None:
     assert pace.pause(1, 8) == LONGEST_S
     assert pace.pause(3, 8) < LONGEST_S / 10
     assert pace.pause(4, 8) < LONGEST_S / 10
+
+
+def test_pauses_grow_with_the_time_in_which_no_trial_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To a tenth of it, and never above half a second."""
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    pace = Pace()
+    assert [pace.pause(1, 2) for _ in range(7)][-2:] == [LONGEST_S, LONGEST_S]
+    now += 2
+    assert pace.pause(1, 2) == pytest.approx(0.2)
+    now += 60
+    assert [pace.pause(1, 2) for _ in range(3)] == [0.4, 0.5, 0.5]
+    assert pace.pause(2, 2) < LONGEST_S / 10
 
 
 def test_rules_depend_on_when_trials_ended_not_on_when_that_was_seen() -> None:

@@ -22,6 +22,7 @@ _EXTRAS = {
     "torch": "torch",
     "torchvision": "torch",
     "cv2": "camera",
+    "cmaes": "coordinator",
     "hyperopt": "coordinator",
     "optuna": "optuna",
     "onnx": "export",

@@ -2,9 +2,9 @@
 
 A number has one column: its place between the bounds on its own scale, or, of a normal one, its
 cumulative probability. So the prior is uniform in the cube. A whole number has one column, cut into
-as many equal parts as it has values. A choice has a column for each option, 1 for the option that
-is chosen and 0 for the others: so all options are equally far from each other. One with more than
-``MOST_OPTIONS`` has one column, as a whole number has.
+as many parts as it has values, each as wide as it is likely. A choice has a column for each option,
+1 for the option that is chosen and 0 for the others: so all options are equally far from each
+other. One with more than ``MOST_OPTIONS`` has one column, as a whole number has.
 
 A variable that stands in an option that is not chosen stands in the middle of its columns: two
 configurations without it do not differ in it.
@@ -22,6 +22,8 @@ from hyperhive.coordinator.algorithms.variables import Index, Number, Variable, 
 
 MOST_OPTIONS = 64
 """A choice between more options has one column: a model with a column for each would be slow."""
+_LAST = 1 - 2**-53
+"""The last place before 1."""
 _EDGE = 1e-9
 """The least and greatest cumulative probability of a normal number are this far from 0 and 1."""
 
@@ -48,23 +50,20 @@ class Side:
     def place(self, values: np.ndarray) -> np.ndarray:
         """Return the columns, float64 ``[N, columns]``, of values, float64 ``[N]`` without NaN."""
         variable = self.variable
-        if isinstance(variable, Number):
-            return _share(variable, values)[:, None]
-        indices = values.astype(int) - variable.first
-        if self.is_category:
-            return np.eye(variable.count)[indices]
-        share: np.ndarray = (indices[:, None] + 0.5) / variable.count
-        return share
+        if self.is_category and isinstance(variable, Index):
+            options: np.ndarray = np.eye(variable.count)[values.astype(int) - variable.first]
+            return options
+        return shares(variable, values)[:, None]
 
     def values(self, columns: np.ndarray) -> np.ndarray:
         """Return the values, float64 ``[N]``, that columns, float64 ``[N, columns]``, stand for."""
         variable = self.variable
-        if isinstance(variable, Number):
-            return _number(variable, columns[:, 0])
-        if self.is_category:
-            return variable.first + np.argmax(columns, axis=1).astype(float)
-        indices = np.minimum(np.floor(columns[:, 0] * variable.count), variable.count - 1)
-        return np.asarray(variable.first + indices)
+        if self.is_category and isinstance(variable, Index):
+            if variable.weights is not None:  # an option of weight 0 is never chosen
+                columns = np.where(variable.weights > 0, columns, -np.inf)
+            options: np.ndarray = variable.first + np.argmax(columns, axis=1).astype(float)
+            return options
+        return at_shares(variable, columns[:, 0])
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draw columns, float64 ``[count, columns]``, from the prior."""
@@ -149,10 +148,52 @@ class Cube:
         return values
 
 
+def shares(variable: Variable, values: np.ndarray) -> np.ndarray:
+    """Return the places of values between 0 and 1, as one column has them, float64 ``[N]``.
+
+    It is the cumulative probability of the prior, of a whole number in the middle of its part.
+    """
+    if isinstance(variable, Number):
+        return _share(variable, values)
+    low, high = parts(variable, values)
+    middle: np.ndarray = 0.5 * (low + high)
+    return middle
+
+
+def at_shares(variable: Variable, places: np.ndarray) -> np.ndarray:
+    """Return the values at places between 0 and 1, float64 ``[N]``: uniform ones give the prior."""
+    if isinstance(variable, Number):
+        return _number(variable, places)
+    if variable.weights is None:
+        indices = np.minimum(np.floor(places * variable.count), variable.count - 1)
+    else:
+        ends = np.cumsum(variable.weights) / np.sum(variable.weights)
+        indices = np.searchsorted(ends[:-1], np.minimum(places, _LAST), side="right")
+    return np.asarray(variable.first + indices, dtype=float)
+
+
+def parts(variable: Variable, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the places begin and end that stand for values, float64 ``[N]`` each.
+
+    A number without a step has one place for each value.
+    """
+    if isinstance(variable, Number):
+        if variable.step is None:
+            share = _share(variable, values)
+            return share, share
+        half = 0.5 * variable.step
+        return _share(variable, values - half), _share(variable, values + half)
+    indices = values.astype(int) - variable.first
+    if variable.weights is None:
+        return indices / variable.count, (indices + 1) / variable.count
+    ends = np.cumsum(variable.weights) / np.sum(variable.weights)
+    return np.concatenate([[0.0], ends])[indices], ends[indices]
+
+
 def _share(variable: Number, values: np.ndarray) -> np.ndarray:
     if variable.is_log:
         with np.errstate(divide="ignore"):  # a value that was rounded to 0 counts as the lowest
-            values = np.log(values)
+            values = np.log(np.maximum(values, 0.0))
     if variable.is_bounded:
         return np.clip((values - variable.low) / (variable.high - variable.low), 0.0, 1.0)
     return np.asarray(ndtr((values - variable.centre) / variable.width))

@@ -73,6 +73,28 @@ def test_points_are_drawn_as_the_prior_says():
     assert np.mean(["depth" in each for each in drawn]) == pytest.approx(1 / 3, abs=0.03)
 
 
+def test_options_have_the_weights_of_the_prior_also_in_one_column():
+    """Of a choice of 100 options, too many for a column each; one of weight 0 never comes."""
+    weights = [0.0, *[2 / 150] * 50, *[1 / 147] * 49]
+    space = parse(
+        {
+            "many": {"choices": list(range(100)), "weights": weights},
+            "few": {"choices": [1, 2, 3], "weights": [0.5, 0.0, 0.5]},
+        }
+    )
+    cube = Cube(variables_of(space))
+    assert cube.dimensions == 4
+    drawn = [cube.configuration(point) for point in cube.draw(np.random.default_rng(1), 4000)]
+    many = np.array([each["many"] for each in drawn])
+    assert np.mean(many <= 50) == pytest.approx(2 / 3, abs=0.03)
+    corners = np.random.default_rng(1).choice([0.0, 1.0], size=(100, 4))
+    found = [*drawn, *(cube.configuration(point) for point in corners)]
+    assert {each["many"] for each in found} == set(range(1, 100))
+    assert {each["few"] for each in found} == {0, 2}
+    again = cube.points(Known(space, [Observation(0, drawn[0], 0.0)]))
+    assert cube.configuration(again[0]) == drawn[0]
+
+
 def test_all_options_are_equally_far_from_each_other():
     (side,) = (side for side in CUBE.sides if side.variable.label == "kind")
     options = side.place(np.arange(3.0))

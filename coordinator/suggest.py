@@ -12,11 +12,11 @@ import numpy as np
 
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.algorithms import random_search
-from hyperhive.coordinator.algorithms.auto import AUTO
 from hyperhive.coordinator.algorithms.known import Known
 from hyperhive.coordinator.algorithms.plugged import functions, samplers
 from hyperhive.coordinator.algorithms.variables import Variables, variables_of
 from hyperhive.coordinator.spaces.search_space import Node
+from hyperhive.store.trials.terms import AUTO
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from hyperhive.coordinator.algorithms.variables import Index, Variable, Variables
 
-AUTO = "auto"
-
 _MOST_TRIALS = 1000
 _MOST_VARIABLES = 12
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence
 
 from hyperhive.common.wording import counted, percent
-from hyperhive.coordinator.algorithms.auto import AUTO
 from hyperhive.coordinator.figures.numbers import text
 from hyperhive.coordinator.figures.source import Source
 from hyperhive.coordinator.results.repeated import repeat_lines
 from hyperhive.coordinator.views.summary import compared
 from hyperhive.coordinator.views.wording import counts, hyperparameters, outcome, with_interval
+from hyperhive.store.trials.terms import AUTO
 
 
 def sentence(source: Source, devices: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -20,7 +20,7 @@ from hyperhive.model.config import AUGMENTATIONS, TEACHER
 from hyperhive.model.config import LENET5 as DEFAULT_NETWORK
 from hyperhive.model.data.loading import DatasetRequest
 from hyperhive.store.trials.draft import NO_PRUNER, PRUNERS, Goal
-from hyperhive.store.trials.terms import ASK, HYPEROPT, LENET5, REPEATS_END
+from hyperhive.store.trials.terms import ASK, AUTO, HYPEROPT, LENET5, REPEATS_END
 
 DIRECTIONS = ("minimize", "maximize")
 GIVEN = ("dataset", "seed", "validation_fraction", "split_seed")
@@ -131,7 +131,7 @@ class Plan:
     @property
     def chosen_algorithm(self) -> str:
         """The algorithm that suggests its trials: of ``auto``, the one that it stands for."""
-        if self.algorithm != auto.AUTO:
+        if self.algorithm != AUTO:
             return self.algorithm
         return auto.chosen(variables_of(self.space), self.trials)
 

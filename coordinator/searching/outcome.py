@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from hyperhive.common.values import numbers, sequence
 from hyperhive.common.wording import counted
-from hyperhive.coordinator.algorithms.auto import AUTO
 from hyperhive.coordinator.planning.plan import Plan
 from hyperhive.coordinator.ranking import finite_loss, why_nothing
 from hyperhive.coordinator.suggest import OWN
 from hyperhive.store.trials.draft import NO_PRUNER
-from hyperhive.store.trials.terms import LENET5
+from hyperhive.store.trials.terms import AUTO, LENET5
 from hyperhive.store.trials.trial import Trial
 
 

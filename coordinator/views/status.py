@@ -11,9 +11,7 @@ from rich.text import Text
 
 from hyperhive.common.errors import UsageError
 from hyperhive.common.wording import percent
-from hyperhive.coordinator.algorithms.auto import AUTO
 from hyperhive.coordinator.results.repeated import repeat_lines
-from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.views.fleet import Fleet, FleetReader
 from hyperhive.coordinator.views.incidents import incidents
 from hyperhive.coordinator.views.study_state import StudyState
@@ -31,7 +29,7 @@ from hyperhive.coordinator.views.wording import (
 from hyperhive.store.errors import NotAllowed
 from hyperhive.store.orders import Order
 from hyperhive.store.store import Store
-from hyperhive.store.trials.terms import Status
+from hyperhive.store.trials.terms import AUTO, Status
 
 
 def report(store: Store, name: str | None) -> Group:
@@ -117,6 +115,8 @@ def _chosen(store: Store) -> dict[str, str]:
     """Return the algorithm that ``auto`` chose, by study."""
     found: dict[str, str] = {}
     for name, spec in store.studies.specs_with(AUTO).items():
+        from hyperhive.coordinator.study import Study  # most stores have none, and it needs NumPy
+
         # One that is malformed, or that a newer hyperhive made, has no such line.
         with contextlib.suppress(UsageError, KeyError, TypeError, ValueError):
             found[name] = Study.stored(name, spec).plan.chosen_algorithm

@@ -58,6 +58,9 @@ LENET5 = "lenet5"
 ASK = "ask-and-tell"
 """The objective of a study whose trials programs ask for: no worker has it."""
 
+AUTO = "auto"
+"""The algorithm of a study whose coordinator chooses one."""
+
 HYPEROPT = "hyperopt"
 """The name of the objective of a job that hyperopt's ``fmin`` posted: its code is a pickle."""
 

@@ -8,9 +8,8 @@ import pytest
 from support.fleet import Fleet
 from support.home import until
 
-from hyperhive.coordinator.algorithms.auto import AUTO
 from hyperhive.coordinator.suggest import OWN
-from hyperhive.store.trials.terms import SEARCH
+from hyperhive.store.trials.terms import AUTO, SEARCH
 
 TRIALS = 13
 """More than the ten at random with which Optuna's samplers begin."""

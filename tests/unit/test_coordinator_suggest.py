@@ -78,15 +78,17 @@ def test_suggestions_stay_in_the_space(algorithm: str) -> None:
                 assert low <= vals[name] <= high
 
 
-@pytest.mark.parametrize("algorithm", ["tpe", "anneal"])
-def test_start_up_counts_finished_trials_only(algorithm: str) -> None:
-    """With 25 trials running, draws are random until enough trials have finished."""
+@pytest.mark.parametrize(
+    ("algorithm", "first"), [("tpe", "random"), ("anneal", "random"), ("mtpe", "sobol")]
+)
+def test_start_up_counts_finished_trials_only(algorithm: str, first: str) -> None:
+    """With 25 trials running, draws are random or spread until enough trials have finished."""
     running: list[float | None] = [None] * 25
-    drawn = suggester("random").suggest(30, Known(CLASSIC))
-    for finished, is_random in (([], True), ([0.5] * 4, True), ([0.9, 0.5, 0.1, 0.7, 0.3], False)):
+    drawn = suggester(first).suggest(30, Known(CLASSIC))
+    for finished, is_first in (([], True), ([0.5] * 4, True), ([0.9, 0.5, 0.1, 0.7, 0.3], False)):
         history = observations([*finished, *running])
         suggested = suggester(algorithm, startup=5).suggest(30, history)
-        assert (suggested == drawn) is is_random
+        assert (suggested == drawn) is is_first
 
 
 @pytest.mark.parametrize("algorithm", ["tpe", "anneal"])
@@ -112,8 +114,9 @@ def test_an_algorithm_learns_where_the_optimum_is(algorithm: str) -> None:
     assert learned < 0.8 * drawn
 
 
-def test_random_does_not_look_at_the_history() -> None:
-    """The random algorithm draws by seed and number alone."""
+@pytest.mark.parametrize("algorithm", ["random", "sobol"])
+def test_some_do_not_look_at_the_history(algorithm: str) -> None:
+    """These draw by seed and number alone."""
     history = observations([0.9, 0.5, 0.1, 0.7, 0.3, 0.2, 0.1])
-    drawn: dict[str, float] = suggester("random").suggest(9, Known(CLASSIC))
-    assert suggester("random").suggest(9, history) == drawn
+    drawn: dict[str, float] = suggester(algorithm).suggest(9, Known(CLASSIC))
+    assert suggester(algorithm).suggest(9, history) == drawn

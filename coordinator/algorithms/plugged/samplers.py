@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import Any, Iterator
 
 import numpy as np
 
@@ -34,9 +34,6 @@ from hyperhive.coordinator.algorithms.variables import (
     Variables,
     drawn,
 )
-
-if TYPE_CHECKING:
-    from hyperhive.coordinator.algorithms.cube import Side
 
 PREFIX = "optuna:"
 
@@ -78,26 +75,21 @@ def study_of(sampler: str, variables: Variables, known: Known, seed: int) -> Any
     import optuna
 
     study = optuna.create_study(sampler=getattr(optuna.samplers, sampler)(seed=seed))
-    study.add_trials(_trials(_axes(variables), known))
+    study.add_trials(_trials(variables, known))
     return study
 
 
 def ask(study: Any, variables: Variables) -> tuple[Any, dict[str, float]]:
     """Ask a study for the next trial; return Optuna's, and our values of it."""
-    axes, trial = _axes(variables), study.ask()
-    return trial, drawn(variables, lambda variable: axes[variable.label].ask(trial))
+    trial = study.ask()
+    return trial, drawn(variables, lambda variable: _Axis(variable).ask(trial))
 
 
-def _axes(variables: Variables) -> dict[str, _Axis]:
-    from hyperhive.coordinator.algorithms.cube import Cube
-
-    return {side.variable.label: _Axis(side) for side in Cube(variables).sides}
-
-
-def _trials(axes: dict[str, _Axis], known: Known) -> Iterator[Any]:
+def _trials(variables: Variables, known: Known) -> Iterator[Any]:
     """Yield what is known as trials of Optuna's, by number."""
     from optuna.trial import TrialState, create_trial
 
+    axes = {variable.label: _Axis(variable) for variable in variables}
     columns = {label: known.values(label).tolist() for label in axes}
     for row, loss in enumerate(known.losses.tolist()):
         active = [label for label, values in columns.items() if not math.isnan(values[row])]
@@ -113,30 +105,34 @@ def _trials(axes: dict[str, _Axis], known: Known) -> Iterator[Any]:
 class _Axis:
     """A variable, and the distribution of Optuna that stands for it."""
 
-    def __init__(self, side: Side) -> None:
-        self._side = side
-        self._is_place = isinstance(side.variable, Number) and not _has_its_like(side.variable)
-        self.distribution = _distribution(side.variable)
+    def __init__(self, variable: Variable) -> None:
+        self._variable = variable
+        self._is_place = isinstance(variable, Number) and not _has_its_like(variable)
+        self.distribution = _distribution(variable)
 
     def as_param(self, value: float) -> float:
         """Return a value as Optuna has it."""
-        if isinstance(self._side.variable, Index):
+        if isinstance(self._variable, Index):
             return int(value)
         if self._is_place:
-            value = float(self._side.place(np.array([value]))[0, 0])
+            from hyperhive.coordinator.algorithms import cube
+
+            value = float(cube.shares(self._variable, np.array([value]))[0])
         # It may be beyond a bound by the last digit of a logarithm.
         return float(np.clip(value, self.distribution.low, self.distribution.high))
 
     def ask(self, trial: Any) -> float:
         """Return the value that a trial of Optuna's suggests."""
-        variable, of = self._side.variable, self.distribution
+        variable, of = self._variable, self.distribution
         if isinstance(variable, Index):
             if variable.is_choice:
                 return int(trial.suggest_categorical(variable.label, of.choices))
             return int(trial.suggest_int(variable.label, of.low, of.high))
         found = trial.suggest_float(variable.label, of.low, of.high, step=of.step, log=of.log)
         if self._is_place:
-            return float(self._side.values(np.array([[found]]))[0])
+            from hyperhive.coordinator.algorithms import cube
+
+            return float(cube.at_shares(variable, np.array([found]))[0])
         return float(found if variable.step is None else variable.as_value(found))
 
 

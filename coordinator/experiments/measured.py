@@ -130,7 +130,8 @@ def deviations(losses: Sequence[float]) -> np.ndarray:
     Those from the mean of so few runs are too small, by the root of (n - 1) / n on average.
     """
     count = len(losses)
-    return (np.array(losses) - np.mean(losses)) * np.sqrt(count / (count - 1))
+    found: np.ndarray = (np.array(losses) - np.mean(losses)) * np.sqrt(count / (count - 1))
+    return found
 
 
 def read(path: Path) -> MeasuredTable:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import threading
 from concurrent import futures
 from dataclasses import asdict
 from typing import Iterator, Sequence
+
+from threadpoolctl import threadpool_limits
 
 from hyperhive.coordinator.experiments.fleet import SPEEDS, Fleet
 from hyperhive.coordinator.experiments.runs import Job, Run, Subject, Usual
@@ -51,7 +52,6 @@ class OnTable(Subject):
                     return
                 yield simulated(self._table, job)
             return
-        os.environ["OMP_NUM_THREADS"] = "1"  # more of each process would only wait for each other
         context = multiprocessing.get_context("spawn")
         how = (self._processes, context, _begin, (self._table,))
         with futures.ProcessPoolExecutor(*how) as pool:
@@ -91,6 +91,7 @@ def _begin(table: Table) -> None:
     """Prepare a process: Ctrl-C is for the one that started it."""
     global _table
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threadpool_limits(1)  # threads of several processes would only wait for each other
     _table = table
 
 

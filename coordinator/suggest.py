@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import re
@@ -109,6 +110,7 @@ class Suggester:
         self._startup = 0 if own is None else startup
         self._first = self._spread if own is not None and own.is_spread else random_search.suggest
         self._algorithm = self._first if algorithm == "sobol" else _suggest_of(algorithm, space)
+        self._one_thread = _one_thread(own)
 
     def suggest(self, tid: int, known: Known) -> dict[str, float]:
         """Return values for trial ``tid``, given what is known of those posted before it.
@@ -119,7 +121,8 @@ class Suggester:
         """
         suggest = self._first if known.finished < self._startup else self._algorithm
         seed = int(np.random.SeedSequence([self._seed, tid]).generate_state(1)[0])
-        return suggest(self._variables, known, tid, seed)
+        with self._one_thread():
+            return suggest(self._variables, known, tid, seed)
 
     def _spread(self, variables: Variables, known: Known, tid: int, seed: int) -> dict[str, float]:
         """Return the values of a point of the study's own sequence, by the number of the trial."""
@@ -134,6 +137,21 @@ def _suggest_of(algorithm: str, space: Node) -> _Suggest:
         return functools.partial(samplers.suggest, algorithm)
     suggest: _Suggest = _imported(OWN[algorithm].module).suggest
     return suggest
+
+
+def _one_thread(own: Own | None) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    """Return what has a suggestion use one thread.
+
+    Matrices are small, and this machine may train: then threads wait for each other, and a
+    suggestion of ``gp`` takes ten times as long.
+    """
+    if own is not None and not own.is_spread:
+        return contextlib.nullcontext
+    import threadpoolctl
+
+    if own is None:  # it may load a library at any time
+        return functools.partial(threadpoolctl.threadpool_limits, limits=1)
+    return functools.partial(threadpoolctl.ThreadpoolController().limit, limits=1)
 
 
 def _imported(module: str) -> Any:

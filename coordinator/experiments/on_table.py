@@ -9,8 +9,6 @@ from concurrent import futures
 from dataclasses import asdict
 from typing import Iterator, Sequence
 
-from threadpoolctl import threadpool_limits
-
 from hyperhive.coordinator.experiments.fleet import SPEEDS, Fleet
 from hyperhive.coordinator.experiments.runs import Job, Run, Subject, Usual
 from hyperhive.coordinator.experiments.simulation import Simulation
@@ -91,7 +89,6 @@ def _begin(table: Table) -> None:
     """Prepare a process: Ctrl-C is for the one that started it."""
     global _table
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threadpool_limits(1)  # threads of several processes would only wait for each other
     _table = table
 
 

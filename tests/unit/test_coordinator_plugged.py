@@ -40,12 +40,15 @@ MIXED = parse(
 )
 MINE = """
 from hyperopt import rand
+from threadpoolctl import threadpool_info
 
 seen = []
+threads = set()
 
 def suggest(new_ids, domain, trials, seed):
     found = [(t["tid"], t["state"], t["result"].get("loss")) for t in trials.trials]
     seen.append((new_ids, found, sorted(domain.params)))
+    threads.update(each["num_threads"] for each in threadpool_info())
     return rand.suggest(new_ids, domain, trials, seed)
 
 def nothing(new_ids, domain, trials, seed):
@@ -94,7 +97,10 @@ def test_hyperopts_own_functions_suggest_what_ours_do(function: str, own: str, c
 
 
 def test_a_function_sees_what_has_ended_and_what_runs(mine: Any) -> None:
-    """From the first trial on: a trial that runs has hyperopt's state for that, and no loss."""
+    """From the first trial on: a trial that runs has hyperopt's state for that, and no loss.
+
+    It has one thread of NumPy's libraries: the machine may train.
+    """
     history = known(MIXED, 3, pending=[1])
     suggester = Suggester("hyperopt:mine_in_test.suggest", MIXED, 0, startup=10)
     suggester.suggest(3, history)
@@ -102,6 +108,7 @@ def test_a_function_sees_what_has_ended_and_what_runs(mine: Any) -> None:
     assert new_ids == [3]
     assert found == [(0, 2, history.losses[0]), (1, 1, None), (2, 2, history.losses[2])]
     assert labels == ["kind", "layers", "momentum", "rate", "share", "shift", "units"]
+    assert mine.threads == {1}
 
 
 @pytest.mark.parametrize(

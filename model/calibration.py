@@ -13,7 +13,7 @@ import numpy as np
 
 from hyperhive.common.errors import CheckpointError, UsageError
 from hyperhive.common.values import is_count, is_fraction, is_number
-from hyperhive.model.membership import MemberStatistics
+from hyperhive.model.membership.members import MemberStatistics
 from hyperhive.model.temperature_scaling import best_temperature
 
 CORRECT_KEPT = 0.99

@@ -21,13 +21,9 @@ from hyperhive.model.calibration import (
     calibration_error,
 )
 from hyperhive.model.data.loading import digits
-from hyperhive.model.membership import (
-    LARGEST,
-    PERCENTILES,
-    STATISTICS,
-    MemberStatistics,
-    statistics,
-)
+from hyperhive.model.membership.members import MemberStatistics
+from hyperhive.model.membership.numbers import LARGEST, PERCENTILES
+from hyperhive.model.membership.statistics import OF_DISTANCE, statistics
 from hyperhive.model.temperature_scaling import best_temperature
 
 
@@ -59,7 +55,7 @@ def members(request: pytest.FixtureRequest) -> MemberStatistics:
 
 
 def channels_of(members: MemberStatistics) -> int:
-    return next(channels for channels, size in STATISTICS.items() if size == len(members.mean))
+    return next(channels for channels, size in OF_DISTANCE.items() if size == len(members.mean))
 
 
 @pytest.mark.parametrize("times", [0.5, 1.0, 3.0])
@@ -206,7 +202,7 @@ def test_a_calibration_survives_the_card(members: MemberStatistics) -> None:
 
 
 def grey() -> dict[str, Any]:
-    size = STATISTICS[1]
+    size = OF_DISTANCE[1]
     return Calibration(
         members=MemberStatistics(
             mean=[0.0] * size,
@@ -245,11 +241,11 @@ def spoilt_members(**changed: Any) -> dict[str, Any]:
         spoilt(colour="red"),
         spoilt(members=5),
         spoilt_members(mean=None),
-        spoilt_members(mean=[0.0] * STATISTICS[3]),
-        spoilt_members(precision=[[0.0] * STATISTICS[1]]),
-        spoilt_members(precision=[0.0] * STATISTICS[1]),
-        spoilt_members(precision=[[LARGEST * 10] * (i + 1) for i in range(STATISTICS[1])]),
-        spoilt_members(precision=[[0.0] * STATISTICS[1]] * STATISTICS[1]),
+        spoilt_members(mean=[0.0] * OF_DISTANCE[3]),
+        spoilt_members(precision=[[0.0] * OF_DISTANCE[1]]),
+        spoilt_members(precision=[0.0] * OF_DISTANCE[1]),
+        spoilt_members(precision=[[LARGEST * 10] * (i + 1) for i in range(OF_DISTANCE[1])]),
+        spoilt_members(precision=[[0.0] * OF_DISTANCE[1]] * OF_DISTANCE[1]),
         spoilt_members(distances=[1.0]),
         spoilt_members(distances=[1.0, 0.0] + [2.0] * (PERCENTILES - 2)),
         spoilt_members(distances=[float("nan")] * PERCENTILES),

@@ -20,7 +20,7 @@ from hyperhive.model.calibration import (
     fewest,
 )
 from hyperhive.model.data.images import fit
-from hyperhive.model.membership import MemberStatistics
+from hyperhive.model.membership.members import MemberStatistics
 from hyperhive.model.temperature_scaling import best_temperature
 
 

@@ -76,7 +76,7 @@ def scores(net: Net, calibration: Calibration) -> dict[str, Score]:
             net.answer(pictures)[1]
         ),
         "exposure to scrambled members, arXiv:1812.04606": _exposed(net.images),
-        "statistics of the pixels (ours)": lambda pictures: -members.distance(pictures),
+        "membership (ours)": members.share_beyond,
     }
 
 

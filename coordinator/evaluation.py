@@ -138,15 +138,15 @@ def _with_copies(images: np.ndarray, copies: int) -> np.ndarray:
     for copy in range(copies):
         parts = enumerate(to_tensor(images, CPU).split(_BATCH))
         seen = [_seen(camera, part, _TIMES[(copy + at) % 2]) for at, part in parts]
-        versions.append(torch.cat(seen).permute(0, 2, 3, 1).numpy())
+        versions.append(np.concatenate(seen))
     return np.stack(versions)
 
 
-def _seen(camera: CameraAugmentation, images: torch.Tensor, times: int) -> torch.Tensor:
+def _seen(camera: CameraAugmentation, images: torch.Tensor, times: int) -> np.ndarray:
     """Return images that were distorted while they were this many times as large."""
     if times > 1:
         images = functional.interpolate(
             images.float(), scale_factor=times, mode="bicubic", align_corners=False
         )
-    seen = functional.avg_pool2d(camera(images.round().clamp(0, 255).byte()), times)
-    return seen.round().clamp(0, 255).byte()
+    seen = camera(images.round().clamp(0, 255).byte()).round().clamp(0, 255).byte()
+    return reduced(seen.permute(0, 2, 3, 1).numpy())

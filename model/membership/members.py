@@ -50,8 +50,9 @@ _FARTHER = 2.5
 """How many times fewer members the distance refuses than the classifier, where there is one: 2 % at
 a threshold of 5 %. What is no photograph is far away, so that is enough for it."""
 
-_LEAST_SEPARATION = 0.5
-"""Least share of a photograph that a classifier must refuse, which has not seen it, to be used."""
+_LEAST_SEPARATION = 0.25
+"""Least share of a photograph that a classifier must refuse, which has not seen it, to be used. It
+is five times the share of members that it refuses."""
 
 
 @dataclass(frozen=True)

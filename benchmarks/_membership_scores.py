@@ -12,7 +12,7 @@ from benchmarks._strangers import Random, scrambled
 from hyperhive.model.calibration import Calibration
 from hyperhive.model.config import TrainConfig
 from hyperhive.model.device import CPU
-from hyperhive.model.membership import statistics
+from hyperhive.model.membership.statistics import statistics
 from hyperhive.model.networks.lenet import LeNet5
 from hyperhive.model.normalise import to_tensor
 from hyperhive.model.training import TrainingData, train
@@ -76,7 +76,7 @@ def scores(net: Net, calibration: Calibration) -> dict[str, Score]:
             net.answer(pictures)[1]
         ),
         "exposure to scrambled members, arXiv:1812.04606": _exposed(net.images),
-        "statistics of the pixels (ours)": lambda pictures: -members.distance(pictures),
+        "membership (ours)": members.share_beyond,
     }
 
 

@@ -6,9 +6,9 @@ import io
 from pathlib import Path
 from typing import Callable, List
 
+import matplotlib
 import numpy as np
 from PIL import Image, ImageFilter
-from sklearn.datasets import load_sample_images
 
 from benchmarks._common import loaded
 from hyperhive.model.data.dataset import Dataset
@@ -47,7 +47,8 @@ def strangers(
         frames = [framed(picture, random) for picture in pictures[:count]]
         inputs[kind + ", frame"] = fitted(frames, dataset.channels)
     inputs["walls, frame"] = fitted(walls(count, random), dataset.channels)
-    inputs["photographs"] = fitted(photographs(count, random), dataset.channels)
+    for kind, wholes in photographs().items():
+        inputs[kind] = fitted(squares(wholes, count, random), dataset.channels)
     return inputs
 
 
@@ -103,15 +104,34 @@ def noise(kind: str, count: int, random: Random) -> Pictures:
     ]
 
 
-def photographs(count: int, random: Random) -> Pictures:
-    """Return squares of 60 or more pixels from the two photographs that scikit-learn brings."""
-    squares = []
+def photographs() -> dict[str, Pictures]:
+    """Return photographs that no model was trained with.
+
+    The portrait is that of Grace Hopper which matplotlib brings. The others, which scikit-image
+    brings, show an astronaut, a man with a camera, a cat, coffee, a rocket and a motorcycle.
+    """
+    portrait = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    found = {"portrait": [np.asarray(Image.open(portrait).convert("RGB"))]}
+    try:
+        from skimage import data
+    except ImportError:
+        print("skipping scikit-image's photographs: pip install scikit-image")
+        return found
+    shown = [data.astronaut(), data.camera(), data.chelsea(), data.coffee(), data.rocket()]
+    shown.append(data.stereo_motorcycle()[0])
+    found["photographs"] = [np.asarray(Image.fromarray(each).convert("RGB")) for each in shown]
+    return found
+
+
+def squares(wholes: Pictures, count: int, random: Random) -> Pictures:
+    """Return squares of 60 or more pixels, from each of the photographs in turn."""
+    found = []
     for number in range(count):
-        photograph = load_sample_images().images[number % 2]
-        side = int(np.exp(random.uniform(np.log(60), np.log(min(photograph.shape[:2])))))
-        top, left = (random.randint(whole - side + 1) for whole in photograph.shape[:2])
-        squares.append(photograph[top : top + side, left : left + side])
-    return squares
+        whole = wholes[number % len(wholes)]
+        side = int(np.exp(random.uniform(np.log(60), np.log(min(whole.shape[:2])))))
+        top, left = (random.randint(length - side + 1) for length in whole.shape[:2])
+        found.append(whole[top : top + side, left : left + side])
+    return found
 
 
 def _blur(image: np.ndarray, random: Random) -> np.ndarray:

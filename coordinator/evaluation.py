@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from hyperhive.common.errors import CheckpointError, ConfigError
 from hyperhive.common.values import number, whole
@@ -17,13 +18,18 @@ from hyperhive.model.card import Card
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.images import reduced
 from hyperhive.model.device import CPU
-from hyperhive.model.membership import MemberStatistics
+from hyperhive.model.membership.members import MemberStatistics
+from hyperhive.model.membership.photographs import squares
 from hyperhive.model.metrics import Evaluation, evaluate
 from hyperhive.model.normalise import to_tensor
 
 _ENOUGH = 5000
 _MOST_COPIES = 20
-_BATCH = 500
+_BATCH = 250
+_SQUARES = 1500
+"""Squares of each photograph."""
+_TIMES = (1, 3)
+"""How many times as large an image is when it is distorted."""
 
 
 def require_usable(packed: bytes, card: Card) -> None:
@@ -99,19 +105,48 @@ class _Images:
 
 @functools.lru_cache(maxsize=1)  # all trials of a study have the same images, and it takes seconds
 def _members(training: _Images) -> MemberStatistics:
-    return MemberStatistics.of(seen_by_camera(reduced(training.images)))
+    versions = seen_by_camera(reduced(training.images))
+    return MemberStatistics.of(versions, _photographs(training.images.shape[3]))
+
+
+@functools.lru_cache(maxsize=2)
+def _photographs(channels: int) -> np.ndarray:
+    """Return squares of photographs, and a distorted copy of each: uint8 ``[P, M, 28, 28, C]``."""
+    each = [_with_copies(some, 1) for some in squares(channels, _SQUARES)]
+    return np.stack(each).reshape(len(each), -1, *each[0].shape[2:])
 
 
 def seen_by_camera(images: np.ndarray) -> np.ndarray:
-    """Return images, then distorted copies of each: uint8 ``[V, N, 28, 28, C]``.
+    """Return images, then copies of each as a camera sees it: uint8 ``[V, N, 28, 28, C]``.
 
     There are as many copies as make 5,000, but at most 20 of each image. Of more than 5,000 images
     a random 5,000 are used, which is enough to estimate the spread of their statistics.
     """
     drawn = images[np.random.RandomState(0).permutation(len(images))[:_ENOUGH]]
+    return _with_copies(drawn, min(_MOST_COPIES, _ENOUGH // len(drawn)))
+
+
+def _with_copies(images: np.ndarray, copies: int) -> np.ndarray:
+    """Return images, then so many distorted copies of each.
+
+    A camera distorts a picture that is large, and then it is averaged: so half of the copies are
+    three times as large when they are distorted. The others are distorted at 28x28, which blurs
+    them too.
+    """
     camera = CameraAugmentation(torch.Generator().manual_seed(0))
-    versions = [drawn]
-    for _ in range(min(_MOST_COPIES, _ENOUGH // len(drawn))):
-        parts = [camera(part).permute(0, 2, 3, 1) for part in to_tensor(drawn, CPU).split(_BATCH)]
-        versions.append(torch.cat(parts).round().clamp(0, 255).byte().numpy())
+    versions = [images]
+    for copy in range(copies):
+        parts = enumerate(to_tensor(images, CPU).split(_BATCH))
+        seen = [_seen(camera, part, _TIMES[(copy + at) % 2]) for at, part in parts]
+        versions.append(np.concatenate(seen))
     return np.stack(versions)
+
+
+def _seen(camera: CameraAugmentation, images: torch.Tensor, times: int) -> np.ndarray:
+    """Return images that were distorted while they were this many times as large."""
+    if times > 1:
+        images = functional.interpolate(
+            images.float(), scale_factor=times, mode="bicubic", align_corners=False
+        )
+    seen = camera(images.round().clamp(0, 255).byte()).round().clamp(0, 255).byte()
+    return reduced(seen.permute(0, 2, 3, 1).numpy())

@@ -13,7 +13,7 @@ import numpy as np
 
 from hyperhive.common.errors import CheckpointError, UsageError
 from hyperhive.common.values import is_count, is_fraction, is_number
-from hyperhive.model.membership import MemberStatistics
+from hyperhive.model.membership.members import MemberStatistics
 from hyperhive.model.temperature_scaling import best_temperature
 
 CORRECT_KEPT = 0.99
@@ -21,7 +21,8 @@ CORRECT_KEPT = 0.99
 the same share that passes the threshold of margin."""
 
 MEMBERS_KEPT = 0.95
-"""Share of training images, and of copies distorted as by a camera, that pass as members."""
+"""Share of training images, and of copies distorted as by a camera, that pass as members. Where a
+classifier refuses photographs, it refuses the rest, and the distance 2 % at most besides."""
 
 _CAUTION = 0.5
 """Standard errors of that share by which the threshold of membership is lowered. Of 48 images a few
@@ -83,8 +84,8 @@ class Calibration:
         min_confidence: the answer is ``unknown`` if the likeliest class has a lower probability.
         min_margin: the answer is ``unknown`` if the likeliest class is less than this ahead of the
             second.
-        min_membership: the answer is ``unknown`` for a picture with a lower membership; it is the
-            share of real members that are refused.
+        min_membership: the answer is ``unknown`` for a picture with a lower membership; it is about
+            the share of real members that are refused.
         members: the statistics of real members; with None every picture counts as a member.
         validated: number of images that the temperature was chosen by; None in a card of an earlier
             version.
@@ -171,7 +172,7 @@ class Calibration:
         """Return float32 ``[N]``, 0 to 1: how much each picture looks like one of any class.
 
         It is the share of training images, and of distorted copies of them, that look even less
-        like the others.
+        like the others, or more like photographs; see ``MemberStatistics.share_beyond``.
 
         Args:
             pictures: uint8 ``[N, S, S, C]``, the model's input.

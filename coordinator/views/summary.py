@@ -153,8 +153,11 @@ def _unknown(calibration: Calibration | None) -> str:
             "predict-cam never answers it: the best trial's weights could not be used to "
             "calibrate, or an older hyperhive ended this study"
         )
-    known = calibration.members.images if calibration.members else None
+    members = calibration.members
+    known = members.images if members else None
     looks = _threshold("membership", calibration.min_membership, known, "training", MEMBERS_KEPT)
+    if members and members.separation is not None and members.photographs is None:
+        looks += ", which are too like photographs to be told from them"
     right, least = calibration.correct, calibration.min_confidence
     return f"{looks}; {_threshold('confidence', least, right, 'correct', CORRECT_KEPT)}"
 

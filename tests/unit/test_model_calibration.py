@@ -21,13 +21,10 @@ from hyperhive.model.calibration import (
     calibration_error,
 )
 from hyperhive.model.data.loading import digits
-from hyperhive.model.membership import (
-    LARGEST,
-    PERCENTILES,
-    STATISTICS,
-    MemberStatistics,
-    statistics,
-)
+from hyperhive.model.membership.classifier import HIDDEN
+from hyperhive.model.membership.members import MemberStatistics
+from hyperhive.model.membership.numbers import LARGEST, PERCENTILES
+from hyperhive.model.membership.statistics import OF_DISTANCE, statistics
 from hyperhive.model.temperature_scaling import best_temperature
 
 
@@ -59,7 +56,36 @@ def members(request: pytest.FixtureRequest) -> MemberStatistics:
 
 
 def channels_of(members: MemberStatistics) -> int:
-    return next(channels for channels, size in STATISTICS.items() if size == len(members.mean))
+    return next(channels for channels, size in OF_DISTANCE.items() if size == len(members.mean))
+
+
+def landscapes(count: int, roughness: float, seed: int) -> np.ndarray:
+    """Return ``[N, 28, 28, 1]``, noise as smooth as photographs: amplitudes fall with frequency."""
+    random = np.random.RandomState(seed)
+    frequency = np.hypot(np.fft.fftfreq(28)[:, None], np.fft.fftfreq(28))
+    frequency[0, 0] = 1
+    spectrum = np.fft.fft2(random.standard_normal((count, 28, 28))) / frequency**roughness
+    levels = np.fft.ifft2(spectrum).real
+    levels *= random.uniform(20, 60, (count, 1, 1)) / levels.std(axis=(1, 2), keepdims=True)
+    levels += random.uniform(80, 170, (count, 1, 1))
+    return np.clip(levels, 0, 255).astype(np.uint8)[..., None]
+
+
+def drawings(count: int, seed: int) -> np.ndarray:
+    """Return ``[N, 28, 28, 1]``: landscapes in four shades."""
+    return landscapes(count, 1.6, seed) // 64 * 64 + 32
+
+
+def photographs(*roughness: float) -> np.ndarray:
+    """Return landscapes of each roughness, and copies as a camera sees them."""
+    both = [seen_by_camera(landscapes(400, each, 0))[:2] for each in roughness]
+    return np.stack(both).reshape(len(both), 800, 28, 28, 1)
+
+
+@pytest.fixture(scope="module")
+def told_apart() -> MemberStatistics:
+    """Return the statistics of drawings, with a classifier that tells them from landscapes."""
+    return MemberStatistics.of(seen_by_camera(drawings(400, 1))[:4], photographs(1.2, 1.6))
 
 
 @pytest.mark.parametrize("times", [0.5, 1.0, 3.0])
@@ -176,10 +202,32 @@ def test_a_member_that_a_camera_distorts_mildly_stays_one(members: MemberStatist
     assert (members.share_beyond(seen.byte().numpy()) >= 0.05).mean() > 0.8
 
 
+def test_photographs_are_told_from_members_by_a_classifier(told_apart: MemberStatistics) -> None:
+    """It refuses those of a kind that it has not seen, which the distance alone does not."""
+    assert told_apart.photographs is not None
+    alone = dataclasses.replace(told_apart, photographs=None)
+    new, unseen = drawings(200, 2), landscapes(200, 1.4, 3)
+    assert (told_apart.share_beyond(new) >= 0.05).mean() > 0.9
+    assert (told_apart.share_beyond(unseen) < 0.05).mean() > 0.95
+    assert (alone.share_beyond(unseen) < 0.05).mean() < 0.9
+
+
+def test_members_like_photographs_have_no_classifier() -> None:
+    """Where a photograph cannot be told from them, the card says so, and the distance is alone."""
+    versions = seen_by_camera(landscapes(400, 1.4, 1))[:4]
+    members = MemberStatistics.of(versions, photographs(1.4, 1.4))
+    assert members.photographs is None
+    assert members.separation is not None
+    assert members.separation < 0.25
+    assert (members.share_beyond(landscapes(200, 1.4, 2)) >= 0.05).mean() > 0.9
+
+
 def test_identical_pictures_are_members() -> None:
     """A data set of identical pictures has finite statistics, and its pictures are members."""
     same = np.full((10, 28, 28, 3), 7, np.uint8)
-    members = MemberStatistics.of(np.stack([same, same]))
+    two = photographs(1.2, 1.6).repeat(3, axis=4)
+    members = MemberStatistics.of(np.stack([same, same]), two)
+    assert members.photographs is not None
     assert np.isfinite(members.distance(same)).all()
     assert (members.share_beyond(same) >= 0.05).all()
     assert (members.share_beyond(255 - same) == 0).all()
@@ -205,8 +253,19 @@ def test_a_calibration_survives_the_card(members: MemberStatistics) -> None:
     assert len(json.dumps(written.to_json())) < 12_000
 
 
+def test_a_classifier_survives_the_card(told_apart: MemberStatistics) -> None:
+    """It comes back equal, gives the same memberships, and makes the card 10 kB longer at most."""
+    written = Calibration(members=told_apart).to_json()
+    alone = Calibration(members=dataclasses.replace(told_apart, photographs=None)).to_json()
+    assert len(json.dumps(written)) < len(json.dumps(alone)) + 10_000
+    read = Calibration.from_json(json.loads(json.dumps(written)), 1)
+    pictures = landscapes(5, 1.4, 4)
+    assert read.members == told_apart
+    assert (read.membership(pictures) == told_apart.share_beyond(pictures)).all()
+
+
 def grey() -> dict[str, Any]:
-    size = STATISTICS[1]
+    size = OF_DISTANCE[1]
     return Calibration(
         members=MemberStatistics(
             mean=[0.0] * size,
@@ -222,6 +281,16 @@ def spoilt(**changed: Any) -> dict[str, Any]:
 
 def spoilt_members(**changed: Any) -> dict[str, Any]:
     return spoilt(members={**grey()["members"], **changed})
+
+
+def spoilt_classifier(**changed: Any) -> dict[str, Any]:
+    """Return a calibration whose classifier has other values; without any it is valid."""
+    classifier = {
+        "hidden": [[0.0] * 47] * HIDDEN,
+        "output": [0.0] * (HIDDEN + 1),
+        "probabilities": [0.5] * PERCENTILES,
+    }
+    return spoilt_members(photographs={**classifier, **changed}, separation=0.5)
 
 
 @pytest.mark.parametrize(
@@ -245,11 +314,11 @@ def spoilt_members(**changed: Any) -> dict[str, Any]:
         spoilt(colour="red"),
         spoilt(members=5),
         spoilt_members(mean=None),
-        spoilt_members(mean=[0.0] * STATISTICS[3]),
-        spoilt_members(precision=[[0.0] * STATISTICS[1]]),
-        spoilt_members(precision=[0.0] * STATISTICS[1]),
-        spoilt_members(precision=[[LARGEST * 10] * (i + 1) for i in range(STATISTICS[1])]),
-        spoilt_members(precision=[[0.0] * STATISTICS[1]] * STATISTICS[1]),
+        spoilt_members(mean=[0.0] * OF_DISTANCE[3]),
+        spoilt_members(precision=[[0.0] * OF_DISTANCE[1]]),
+        spoilt_members(precision=[0.0] * OF_DISTANCE[1]),
+        spoilt_members(precision=[[LARGEST * 10] * (i + 1) for i in range(OF_DISTANCE[1])]),
+        spoilt_members(precision=[[0.0] * OF_DISTANCE[1]] * OF_DISTANCE[1]),
         spoilt_members(distances=[1.0]),
         spoilt_members(distances=[1.0, 0.0] + [2.0] * (PERCENTILES - 2)),
         spoilt_members(distances=[float("nan")] * PERCENTILES),
@@ -257,11 +326,27 @@ def spoilt_members(**changed: Any) -> dict[str, Any]:
         spoilt_members(images=True),
         spoilt_members(images=2.5),
         spoilt_members(more=1),
+        spoilt_members(separation=1.5),
+        spoilt_members(separation="all"),
+        spoilt_members(photographs=[]),
+        spoilt_members(photographs={}),
+        spoilt_classifier(hidden=None),
+        spoilt_classifier(hidden=[[0.0] * 47] * (HIDDEN + 1)),
+        spoilt_classifier(hidden=[[0.0] * 46] * HIDDEN),
+        spoilt_classifier(hidden=[[LARGEST * 10] * 47] * HIDDEN),
+        spoilt_classifier(output=[float("nan")] * (HIDDEN + 1)),
+        spoilt_classifier(output=["1"] * (HIDDEN + 1)),
+        spoilt_classifier(probabilities=[0.5]),
+        spoilt_classifier(probabilities=[0.5, 0.4] + [0.5] * (PERCENTILES - 2)),
+        spoilt_classifier(probabilities=[1.5] * PERCENTILES),
+        spoilt_classifier(more=1),
     ],
 )
 def test_an_invalid_calibration_is_refused(values: Any) -> None:
     """Wrong types and sizes, and numbers out of range, are refused before they are used."""
-    assert Calibration.from_json(grey(), 1).membership(np.zeros((1, 28, 28, 1), np.uint8)) == 1.0
+    for valid in (grey(), spoilt_classifier()):
+        read = Calibration.from_json(valid, 1)
+        assert read.membership(np.zeros((1, 28, 28, 1), np.uint8)) == 1.0
     with pytest.raises(CheckpointError, match="calibration"):
         Calibration.from_json(values, 1)
 

@@ -17,7 +17,7 @@ from hyperhive.model.data import dataset as dataset_module
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.images import reduced
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load
-from hyperhive.model.membership import statistics
+from hyperhive.model.membership.statistics import statistics
 
 
 def noise(count: int, size: int, channels: int) -> np.ndarray:

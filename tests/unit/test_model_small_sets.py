@@ -20,7 +20,7 @@ from hyperhive.model.calibration import (
     fewest,
 )
 from hyperhive.model.data.images import fit
-from hyperhive.model.membership import MemberStatistics
+from hyperhive.model.membership.members import MemberStatistics
 from hyperhive.model.temperature_scaling import best_temperature
 
 
@@ -143,10 +143,12 @@ def test_more_images_make_the_threshold_of_membership_sharper() -> None:
 
 
 def test_a_card_of_an_earlier_version_answers_as_before() -> None:
-    """A calibration without the numbers of images is read, and its thresholds are used."""
+    """One without numbers of images or a classifier is read, and its thresholds are used."""
     now = nothing_sure(members_of(20, 0)).to_json()
     earlier = {**now, "min_membership": 0.05, "min_confidence": 0.4, "members": {**now["members"]}}
-    del earlier["validated"], earlier["correct"], earlier["members"]["images"]
+    del earlier["validated"], earlier["correct"]
+    for later in ("images", "photographs", "separation"):
+        del earlier["members"][later]
     read = Calibration.from_json(json.loads(json.dumps(earlier)), 3)
     assert (read.min_membership, read.min_confidence, read.validated) == (0.05, 0.4, None)
     doubt = read.doubt(np.float32([0.5, 0.3, 0.2]), 0.01)

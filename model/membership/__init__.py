@@ -1,0 +1,1 @@
+"""How much a picture looks like the training images, whatever the network makes of it."""

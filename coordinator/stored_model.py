@@ -17,7 +17,7 @@ from hyperhive.common.console import Screen, console
 from hyperhive.common.errors import InputError, UsageError
 from hyperhive.common.files import require_writable
 from hyperhive.common.wording import counted, in_words, percent
-from hyperhive.coordinator import experiment
+from hyperhive.coordinator import hyperopt_experiment
 from hyperhive.coordinator.results.repeated import (
     Repeated,
     best_of_study,
@@ -118,7 +118,7 @@ def _found(options: BestOptions, store: Callable[[], Store]) -> DescribedModel |
     if options.model is not None:
         return from_file(options.model)
     if options.study is not None and store().is_experiment(options.study):
-        return experiment.describe(store(), options.study, options.needs_model)
+        return hyperopt_experiment.describe(store(), options.study, options.needs_model)
     name = options.study or _newest(store())
     best = None if options.needs_model else best_without_model(store(), name)
     return from_store(store(), name) if best is None else describe_trial(store(), name, best)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hyperhive.common.errors import InputError, UsageError
 from hyperhive.common.wording import counted
-from hyperhive.coordinator import experiment
+from hyperhive.coordinator import hyperopt_experiment
 from hyperhive.coordinator.ranking import best_of
 from hyperhive.store.errors import NotFound, StudyWithdrawn
 from hyperhive.store.store import Store
@@ -23,7 +23,7 @@ class NothingToFinish(InputError):
 def cancel(store: Store, name: str) -> str:
     """End a study now, or an experiment of hyperopt's. Raises ``NotFound``."""
     if store.is_experiment(name):
-        return experiment.cancel(store, name)
+        return hyperopt_experiment.cancel(store, name)
     if store.study(name).result is not None:
         return f"study {name} has ended already"
     count = store.cancel_study(name)

@@ -159,12 +159,12 @@ def delete(
 
     with server(mongo, mongod) as uri, Store(uri) as store:
         if store.is_experiment(name):
-            from hyperhive.coordinator import experiment
+            from hyperhive.coordinator import hyperopt_experiment
 
             if not yes:
-                jobs = experiment.count_of(store, name)
+                jobs = hyperopt_experiment.count_of(store, name)
                 typer.confirm(f"Delete experiment {name!r} and its {jobs} jobs?", abort=True)
-            experiment.delete(store, name)
+            hyperopt_experiment.delete(store, name)
             tell(f"experiment {name!r} deleted")
             return
         trials = len(store.trials.find(name, in_short=True))

@@ -147,7 +147,7 @@ def test_best_describes_the_best_trial_of_an_experiment(
 
 def test_there_is_no_model_of_an_experiment(mine: Store) -> None:
     """``predict-cam``, an export and a retraining say so, and what to run in their place."""
-    from hyperhive.coordinator.experiment import describe
+    from hyperhive.coordinator.hyperopt_experiment import describe
 
     with pytest.raises(UsageError, match="no model"):
         describe(mine, "mine/1", needs_model=True)

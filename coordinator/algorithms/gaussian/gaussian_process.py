@@ -23,7 +23,7 @@ _LENGTH, _LENGTH_SPREAD = 0.3, 1.0
 """Prior of a length scale: the median of d groups is 0.3 sqrt(d), as distances grow with sqrt(d)
 (Hvarfner, Hellsten and Nardi 2024, arXiv:2402.02229), the spread that of its logarithm."""
 _SIGNAL, _SIGNAL_SPREAD = 1.0, 1.0
-_NOISE, _NOISE_SPREAD = 0.05, 1.5
+_NOISE, _NOISE_SPREAD = 0.1, 1.5
 """Priors of the variances of losses and of their noise, likewise."""
 _LOWEST = np.log([2e-2, 1e-2, 1e-6])
 _HIGHEST = np.log([1e2, 5e1, 1e1])

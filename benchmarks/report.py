@@ -84,8 +84,8 @@ BENCHMARKS = (
     _ours(
         "suggestions",
         "Suggestions",
-        "Milliseconds of one suggestion (fewer are better), by the trials of a study that have "
-        "ended, by [algorithm](algorithms.md), and with hyperopt and Optuna alone.",
+        "Milliseconds of one suggestion on one core (fewer are better), by the trials of a study "
+        "that have ended, by [algorithm](algorithms.md), and with hyperopt and Optuna alone.",
         has_curve=True,
     ),
     _ours(

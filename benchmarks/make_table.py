@@ -140,8 +140,8 @@ def table_of(name: str, plan: Plan, rows: list[dict[str, Any]]) -> str:
     measured = measured_of(plan.space, list(csv.DictReader(io.StringIO(out.getvalue()))))
     points = points_of(plan.space, measured)
     losses = np.array([np.mean(each.losses) for each in measured])
-    errors = {kind: round(error(kind, points, losses), 5) for kind in KINDS}
-    repeated = [deviations(each.losses) for each in measured if len(each.losses) > 1]
+    errors = {kind: round(error(kind, points, losses, True), 5) for kind in KINDS}
+    repeated = [deviations(np.array(each.losses)) for each in measured if len(each.losses) > 1]
     noise = np.sqrt(np.mean(np.concatenate(repeated) ** 2)) if repeated else None
     header = {
         "name": name,

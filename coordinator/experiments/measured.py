@@ -24,7 +24,7 @@ from hyperhive.common.files import read_text
 from hyperhive.coordinator.algorithms.cube import Cube
 from hyperhive.coordinator.algorithms.known import Known, Observation
 from hyperhive.coordinator.algorithms.variables import variables_of
-from hyperhive.coordinator.experiments.surrogate import KINDS, fitted
+from hyperhive.coordinator.experiments.surrogate import KINDS, fitted, scaled, unscaled
 from hyperhive.coordinator.experiments.tables import Answer, Table, Values
 from hyperhive.coordinator.spaces.parsing import parse
 from hyperhive.coordinator.spaces.search_space import Node, parameters
@@ -49,8 +49,9 @@ class Measured:
 class MeasuredTable(Table):
     """A model of measured results, with the noise that was measured.
 
-    Its mean is the loss without noise. A run's loss is the mean and the deviation of a run from the
-    mean of its configuration, drawn from those of repeated configurations that are about as good.
+    What it says is the loss without noise. A run's loss deviates from that as a run deviated from
+    the mean of its configuration, drawn from repeated configurations that are about as good. Models
+    and deviations are on the scale of ``surrogate.scaled``.
 
     Args:
         name: of the table.
@@ -73,14 +74,15 @@ class MeasuredTable(Table):
         self.name, self.space, self.identity, self.is_share = name, space, identity, is_share
         self._cube = Cube(variables_of(space))
         points = self._points([each.values for each in measured])
-        means = np.array([np.mean(each.losses) for each in measured])
+        losses = [scaled(np.array(each.losses), is_share) for each in measured]
+        means = np.array([np.mean(each) for each in losses])
         seconds = np.array([np.mean(each.seconds) for each in measured])
         self._loss = fitted(surrogate, points, means)
         self._seconds = fitted("boosting", points, np.log(seconds))
         self._measured = points
-        repeated = [each for each in measured if len(each.losses) > 1]
-        self._noise_at = np.array([np.mean(each.losses) for each in repeated])
-        self._noise = [deviations(each.losses) for each in repeated]
+        repeated = [each for each in losses if len(each) > 1]
+        self._noise_at = np.array([np.mean(each) for each in repeated])
+        self._noise = [deviations(each) for each in repeated]
 
     def true_loss(self, values: Values) -> float:
         """See ``Table``."""
@@ -89,11 +91,11 @@ class MeasuredTable(Table):
     def answer(self, values: Values, rng: np.random.Generator) -> Answer:
         """See ``Table``."""
         point = self._points([values])
-        mean = float(self._losses(point)[0])
+        mean = float(self._loss.predict(point)[0])
         alike = np.argsort(np.abs(self._noise_at - mean), kind="stable")[:_ALIKE]
         noise = rng.choice(np.concatenate([self._noise[each] for each in alike]))
         seconds = float(np.exp(self._seconds.predict(point)[0]))
-        return Answer(float(self._possible(np.array(mean + noise))), seconds)
+        return Answer(float(unscaled(np.array(mean + noise), self.is_share)), seconds)
 
     @functools.cached_property
     def minimum(self) -> float:
@@ -114,23 +116,20 @@ class MeasuredTable(Table):
         return float(losses.min())
 
     def _losses(self, points: np.ndarray) -> np.ndarray:
-        return self._possible(self._loss.predict(points))
-
-    def _possible(self, losses: np.ndarray) -> np.ndarray:
-        return np.clip(losses, 0.0, 1.0) if self.is_share else losses
+        return unscaled(self._loss.predict(points), self.is_share)
 
     def _points(self, values: Sequence[Values]) -> np.ndarray:
         known = Known(self.space, (Observation(n, each, None) for n, each in enumerate(values)))
         return self._cube.points(known)
 
 
-def deviations(losses: Sequence[float]) -> np.ndarray:
-    """Return the deviations of runs, two or more, from the true mean, ``[runs]``.
+def deviations(losses: np.ndarray) -> np.ndarray:
+    """Return the deviations of runs, ``[runs]``, two or more, from the true mean.
 
     Those from the mean of so few runs are too small, by the root of (n - 1) / n on average.
     """
     count = len(losses)
-    found: np.ndarray = (np.array(losses) - np.mean(losses)) * np.sqrt(count / (count - 1))
+    found: np.ndarray = (losses - np.mean(losses)) * np.sqrt(count / (count - 1))
     return found
 
 

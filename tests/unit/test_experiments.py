@@ -89,14 +89,14 @@ def test_a_measured_table_is_a_model_between_its_points(tmp_path: Path) -> None:
     answers = [table.answer({"x": 0.5, "kind": 0}, rng) for _ in range(200)]
     assert np.mean([each.seconds for each in answers]) == pytest.approx(1.5, abs=0.1)
     noise = np.array([each.loss for each in answers]) - table.true_loss({"x": 0.5, "kind": 0})
-    assert np.abs(noise) == pytest.approx(0.02 * np.sqrt(2))  # n - 1 = 1 of two runs
-    assert len(set(np.sign(noise))) == 2
+    assert np.mean(np.abs(noise)) == pytest.approx(0.02 * np.sqrt(2), rel=0.2)  # n - 1 = 1 of 2
+    assert set(np.sign(noise)) == {-1, 1}
 
 
 def test_deviations_of_few_runs_are_as_large_as_those_of_many() -> None:
     """The noise of three runs of each configuration is that which they were drawn with."""
     runs = np.random.default_rng(0).normal(0, 0.5, (4000, 3))
-    assert np.std([deviations(list(each)) for each in runs]) == pytest.approx(0.5, abs=0.01)
+    assert np.std([deviations(each) for each in runs]) == pytest.approx(0.5, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,8 @@ _TOLERANCE = 1e-3
 
 _RARER_BY_DISTANCE, _RARER_BY_LOOK = 2.5, 1.25
 """How many times fewer members the distance refuses where there is a classifier, and the classifier
-itself: 2 % and 4 % at a threshold of 5 %, so that about 95 % pass both. What is no photograph is far
-away, so a smaller share is enough for the distance."""
+itself: 2 % and 4 % at a threshold of 5 %, so that about 95 % pass both. What is no photograph is
+far away, so a smaller share is enough for the distance."""
 
 _LEAST_SEPARATION = 0.25
 """Least share of a photograph that a classifier must refuse, which has not seen it, to be used. It

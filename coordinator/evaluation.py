@@ -28,8 +28,8 @@ _MOST_COPIES = 20
 _BATCH = 250
 _SQUARES = 1500
 """Squares of each photograph."""
-_TIMES = (1, 3)
-"""How many times as large an image is when it is distorted."""
+_WAYS = ((1, 1.0), (3, 0.5))
+"""How many times as large an image is when it is distorted, and how strongly it is."""
 
 
 def require_usable(packed: bytes, card: Card) -> None:
@@ -131,18 +131,19 @@ def _with_copies(images: np.ndarray, copies: int) -> np.ndarray:
 
     A camera distorts a picture that is large, and then it is averaged: so half of the copies are
     three times as large when they are distorted. The others are distorted at 28x28, which blurs
-    them too.
+    them too, and more strongly, as in the worst of rooms.
     """
-    camera = CameraAugmentation(torch.Generator().manual_seed(0))
+    random = torch.Generator().manual_seed(0)
+    cameras = [(times, CameraAugmentation(random, strength)) for times, strength in _WAYS]
     versions = [images]
     for copy in range(copies):
         parts = enumerate(to_tensor(images, CPU).split(_BATCH))
-        seen = [_seen(camera, part, _TIMES[(copy + at) % 2]) for at, part in parts]
+        seen = [_seen(part, *cameras[(copy + at) % len(cameras)]) for at, part in parts]
         versions.append(np.concatenate(seen))
     return np.stack(versions)
 
 
-def _seen(camera: CameraAugmentation, images: torch.Tensor, times: int) -> np.ndarray:
+def _seen(images: torch.Tensor, times: int, camera: CameraAugmentation) -> np.ndarray:
     """Return images that were distorted while they were this many times as large."""
     if times > 1:
         images = functional.interpolate(

@@ -46,9 +46,10 @@ _SMALLEST_STD = 1e-3
 _TOLERANCE = 1e-3
 """Distances that differ by no more than this, relative and absolute, count as equal."""
 
-_FARTHER = 2.5
-"""How many times fewer members the distance refuses than the classifier, where there is one: 2 % at
-a threshold of 5 %. What is no photograph is far away, so that is enough for it."""
+_RARER_BY_DISTANCE, _RARER_BY_LOOK = 2.5, 1.25
+"""How many times fewer members the distance refuses where there is a classifier, and the classifier
+itself: 2 % and 4 % at a threshold of 5 %, so that about 95 % pass both. What is no photograph is
+far away, so a smaller share is enough for the distance."""
 
 _LEAST_SEPARATION = 0.25
 """Least share of a photograph that a classifier must refuse, which has not seen it, to be used. It
@@ -149,11 +150,11 @@ class MemberStatistics:
         return self._squared(statistics(pictures))
 
     def share_beyond(self, pictures: np.ndarray) -> np.ndarray:
-        """Return float32 ``[N]``, 0 to 1: how large a share of members is as unlike the others.
+        """Return float32 ``[N]``, 0 to 1: the share of members that are at least as unlike members.
 
         Without a classifier it is the share of ``distances`` that are at least the picture's own.
-        With one it is 2.5 times that share, or the share of members that are at least as like a
-        photograph, if that is smaller.
+        With one it is the smaller of two: that share, raised so that 2 % count as 5 %, and the
+        share of members that are at least as like a photograph, raised so that 4 % count as 5 %.
 
         A tolerance keeps rounding out of it: in a data set whose pictures are all the same, every
         one of them is a member.
@@ -162,7 +163,10 @@ class MemberStatistics:
         lowered = self._squared(rows) * (1 - _TOLERANCE) - _TOLERANCE
         share = share_beyond(lowered, self.distances)
         if self.photographs is not None:
-            share = np.minimum(_FARTHER * share, self.photographs.share_beyond(rows))
+            look = self.photographs.share_beyond(rows)
+            share = np.minimum(
+                1 - (1 - share) ** _RARER_BY_DISTANCE, 1 - (1 - look) ** _RARER_BY_LOOK
+            )
         return share.astype(np.float32)
 
     def _squared(self, rows: np.ndarray) -> np.ndarray:

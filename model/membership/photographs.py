@@ -15,6 +15,7 @@ def squares(channels: int, count: int) -> np.ndarray:
 
     They are scikit-learn's, of a temple and of a flower, and come with it (both CC BY). A square
     has any place, and any size from 20 pixels to the photograph's height, evenly in the logarithm.
+    Half of them lie on their side.
     """
     from sklearn.datasets import load_sample_images
 
@@ -25,5 +26,8 @@ def squares(channels: int, count: int) -> np.ndarray:
         for _ in range(count):
             side = int(np.exp(random.uniform(np.log(_SMALLEST), np.log(most))))
             top, left = (random.randint(whole - side + 1) for whole in photograph.shape[:2])
-            found.append(fit(photograph[top : top + side, left : left + side], channels))
+            square = photograph[top : top + side, left : left + side]
+            if random.randint(2):
+                square = np.ascontiguousarray(square.transpose(1, 0, 2))
+            found.append(fit(square, channels))
     return np.stack(found).reshape(-1, count, *found[0].shape)

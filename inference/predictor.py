@@ -170,8 +170,7 @@ class Predictor:
         crops = [image[y : y + side, x : x + side] for side, (y, x) in zip(sides, corners)]
         pictures = np.stack([model.input_of(crop) for crop in crops])
         probabilities, memberships = model.answers(pictures)
-        # Of equally good ones the largest, which fills the square.
-        best = int(np.flatnonzero(memberships == memberships.max())[-1])
+        best = int(memberships.argmax())
         calibration = self._thresholds.replacing(model.calibration)
         prediction = _decide(model.card, calibration, probabilities[best], float(memberships[best]))
         if memberships[best] < _SURE_MEMBER or not prediction.known:

@@ -145,9 +145,10 @@ def _with_copies(images: np.ndarray, copies: int) -> np.ndarray:
 
 def _seen(images: torch.Tensor, times: int, camera: CameraAugmentation) -> np.ndarray:
     """Return images that were distorted while they were this many times as large."""
+    large = images.float()
     if times > 1:
-        images = functional.interpolate(
-            images.float(), scale_factor=times, mode="bicubic", align_corners=False
+        large = functional.interpolate(
+            large, scale_factor=times, mode="bicubic", align_corners=False
         )
-    seen = camera(images.round().clamp(0, 255).byte()).round().clamp(0, 255).byte()
+    seen = camera(large.round().clamp(0, 255)).round().clamp(0, 255).byte()
     return reduced(seen.permute(0, 2, 3, 1).numpy())

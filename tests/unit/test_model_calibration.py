@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, Iterator
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from hyperhive.model.calibration import (
     calibration_error,
 )
 from hyperhive.model.data.loading import digits
+from hyperhive.model.membership import fitting
 from hyperhive.model.membership.classifier import HIDDEN
 from hyperhive.model.membership.members import MemberStatistics
 from hyperhive.model.membership.numbers import LARGEST, PERCENTILES
@@ -77,9 +78,17 @@ def drawings(count: int, seed: int) -> np.ndarray:
 
 
 def photographs(*roughness: float) -> np.ndarray:
-    """Return landscapes of each roughness, and copies as a camera sees them."""
+    """Return landscapes of each roughness, and a copy of each as a camera sees it."""
     both = [seen_by_camera(landscapes(400, each, 0))[:2] for each in roughness]
     return np.stack(both).reshape(len(both), 800, 28, 28, 1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _briefly() -> Iterator[None]:
+    """Train classifiers for 150 steps: that suffices for what these tests tell apart."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "_STEPS", 150)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import io
 from pathlib import Path
 from typing import Callable, List
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageFilter
 
@@ -47,8 +46,9 @@ def strangers(
         frames = [framed(picture, random) for picture in pictures[:count]]
         inputs[kind + ", frame"] = fitted(frames, dataset.channels)
     inputs["walls, frame"] = fitted(walls(count, random), dataset.channels)
-    for kind, wholes in photographs().items():
-        inputs[kind] = fitted(squares(wholes, count, random), dataset.channels)
+    wholes = photographs()
+    if wholes:
+        inputs["photographs"] = fitted(squares(wholes, count, random), dataset.channels)
     return inputs
 
 
@@ -104,23 +104,19 @@ def noise(kind: str, count: int, random: Random) -> Pictures:
     ]
 
 
-def photographs() -> dict[str, Pictures]:
-    """Return photographs that no model was trained with.
+def photographs() -> Pictures:
+    """Return photographs that no model was trained with; none without scikit-image, which has them.
 
-    The portrait is that of Grace Hopper which matplotlib brings. The others, which scikit-image
-    brings, show an astronaut, a man with a camera, a cat, coffee, a rocket and a motorcycle.
+    They show an astronaut, a man with a camera, a cat, coffee, a rocket and a motorcycle.
     """
-    portrait = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    found = {"portrait": [np.asarray(Image.open(portrait).convert("RGB"))]}
     try:
         from skimage import data
     except ImportError:
         print("skipping scikit-image's photographs: pip install scikit-image")
-        return found
+        return []
     shown = [data.astronaut(), data.camera(), data.chelsea(), data.coffee(), data.rocket()]
     shown.append(data.stereo_motorcycle()[0])
-    found["photographs"] = [np.asarray(Image.fromarray(each).convert("RGB")) for each in shown]
-    return found
+    return [np.asarray(Image.fromarray(each).convert("RGB")) for each in shown]
 
 
 def squares(wholes: Pictures, count: int, random: Random) -> Pictures:

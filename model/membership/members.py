@@ -7,8 +7,8 @@ copies distorted as by a camera. A picture's distance is its Mahalanobis distanc
 al. 2018, arXiv:1807.03888, but of pixel statistics instead of features).
 
 Photographs are not far from drawings, so a small network tells them apart by more statistics. It
-has learned from the members and from squares of two photographs (outlier exposure, Hendrycks et al.
-2019, arXiv:1812.04606).
+has learned from the members and from squares of three photographs (outlier exposure, Hendrycks et
+al. 2019, arXiv:1812.04606).
 
 How far away members may be, and how like a photograph, is found by cross-fitting: the distances of
 each twentieth of the images are to the mean and covariance of the others. So every image counts,

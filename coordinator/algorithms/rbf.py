@@ -24,7 +24,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from hyperhive.coordinator.algorithms.cube import Cube, parts
-from hyperhive.coordinator.algorithms.known import Known
+from hyperhive.coordinator.algorithms.known import Known, best_and_latest
 from hyperhive.coordinator.algorithms.variables import Variables
 
 _WEIGHTS = (0.3, 0.5, 0.8, 0.95)
@@ -55,7 +55,7 @@ def suggest(variables: Variables, known: Known, tid: int, seed: int) -> dict[str
     cube = Cube(variables)
     points, losses = cube.points(known), known.losses
     pending = np.flatnonzero(np.isnan(losses))
-    rows = _used(losses)
+    rows = best_and_latest(losses, _MOST)
     surrogate = Surrogate(points[rows], _capped(losses[rows]), _SMOOTHING)
     best = points[rows[np.argmin(surrogate(points[rows]))]]
     design = 2 * (len(variables) + 1)  # what the papers begin with: neither success nor failure
@@ -65,13 +65,6 @@ def suggest(variables: Variables, known: Known, tid: int, seed: int) -> dict[str
     taken = points[np.concatenate([rows, pending[-_MOST:]])]
     weight = _WEIGHTS[tid % len(_WEIGHTS)]
     return cube.configuration(_chosen(candidates, surrogate, taken, weight))
-
-
-def _used(losses: np.ndarray) -> np.ndarray:
-    """Return the rows of the finished trials that the surrogate knows, ascending."""
-    finished = np.flatnonzero(~np.isnan(losses))
-    best = finished[np.argsort(losses[finished], kind="stable")[:_MOST]]
-    return np.union1d(best, finished[-_MOST:])
 
 
 def _capped(losses: np.ndarray) -> np.ndarray:

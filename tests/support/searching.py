@@ -10,6 +10,7 @@ import numpy as np
 from hyperhive.coordinator.algorithms import random_search
 from hyperhive.coordinator.algorithms.known import Known, Observation
 from hyperhive.coordinator.algorithms.variables import Variables, variables_of
+from hyperhive.coordinator.experiments import functions
 from hyperhive.coordinator.spaces.parsing import parse
 
 Suggest = Callable[[Variables, Known, int, int], Mapping[str, float]]
@@ -25,9 +26,7 @@ BRANIN = {"x": uniform(-5, 10), "y": uniform(0, 15)}
 
 def branin(values: Mapping[str, float]) -> float:
     """Return Branin's function, less its minimum."""
-    x, y = values["x"], values["y"]
-    bend = y - 5.1 / (4 * np.pi**2) * x**2 + 5 / np.pi * x - 6
-    return float(bend**2 + 10 * (1 - 1 / (8 * np.pi)) * np.cos(x) + 10 - 0.397887)
+    return functions.branin(values) - functions.BRANIN_MINIMUM
 
 
 TREE = {

@@ -14,6 +14,7 @@ from scipy.integrate import quad
 from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from support.searching import BRANIN
 
 from hyperhive.coordinator.algorithms import random_search
 from hyperhive.coordinator.algorithms.gaussian import gp, turbo
@@ -32,6 +33,7 @@ from hyperhive.coordinator.algorithms.gaussian.gaussian_process import (
 from hyperhive.coordinator.algorithms.gaussian.losses import warped
 from hyperhive.coordinator.algorithms.known import Known, Observation
 from hyperhive.coordinator.algorithms.variables import variables_of
+from hyperhive.coordinator.experiments.functions import branin, hartmann6
 from hyperhive.coordinator.spaces.parsing import parse
 
 ALGORITHMS = {"gp": gp.suggest, "turbo": turbo.suggest}
@@ -237,13 +239,6 @@ def test_a_long_history_is_known_in_part():
     assert vals["y"] < 0.1
 
 
-def branin(vals: Mapping[str, float]) -> float:
-    """Return the value of Branin's function, whose minimum is 0.397887 at three places."""
-    x, y = vals["x"], vals["y"]
-    bowl = (y - 5.1 / (4 * math.pi**2) * x * x + 5 / math.pi * x - 6) ** 2
-    return bowl + 10 * (1 - 1 / (8 * math.pi)) * math.cos(x) + 10
-
-
 def conditional(vals: Mapping[str, float]) -> float:
     """Return a loss whose minimum, 0, is in an option with a number of its own."""
     if "depth" in vals:
@@ -251,10 +246,6 @@ def conditional(vals: Mapping[str, float]) -> float:
     return 0.5 + abs(math.log10(vals["rate"]) + 1) / 4
 
 
-BRANIN = {
-    "x": {"distribution": "uniform", "low": -5.0, "high": 10.0},
-    "y": {"distribution": "uniform", "low": 0.0, "high": 15.0},
-}
 Loss = Callable[[Mapping[str, float]], float]
 
 
@@ -285,34 +276,9 @@ def test_numbers_of_an_option_are_searched_within_it(name: str):
     assert searched(name, MIXED, conditional, 30, 0.02, seed=0) < 0.12
 
 
-def hartmann(vals: Mapping[str, float]) -> float:
-    """Return the value of Hartmann's function of six numbers, whose minimum is -3.32237."""
-    point = np.array([vals[label] for label in "abcdef"])
-    return -float(HEIGHTS @ np.exp(-np.sum(WIDTHS * (point - PLACES) ** 2, axis=1)))
-
-
-HEIGHTS = np.array([1, 1.2, 3, 3.2])
-WIDTHS = np.array(
-    [
-        [10, 3, 17, 3.5, 1.7, 8],
-        [0.05, 10, 17, 0.1, 8, 14],
-        [3, 3.5, 1.7, 10, 17, 8],
-        [17, 8, 0.05, 10, 0.1, 14],
-    ]
-)
-PLACES = 1e-4 * np.array(
-    [
-        [1312, 1696, 5569, 124, 8283, 5886],
-        [2329, 4135, 8307, 3736, 1004, 9991],
-        [2348, 1451, 3522, 2883, 3047, 6650],
-        [4047, 8828, 8732, 5743, 1091, 381],
-    ]
-)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_six_numbers_are_searched_well_in_sixty_trials(name: str):
-    space = dict.fromkeys("abcdef", UNIT)
-    found = [searched(name, space, hartmann, 60, 0.05, seed) for seed in range(5)]
+    space = {f"x{i}": UNIT for i in range(6)}
+    found = [searched(name, space, hartmann6, 60, 0.05, seed) for seed in range(5)]
     assert np.mean(found) < -2.7  # of random search: -1.6

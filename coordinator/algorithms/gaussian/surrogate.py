@@ -7,6 +7,7 @@ import numpy as np
 from hyperhive.coordinator.algorithms.cube import Cube
 from hyperhive.coordinator.algorithms.gaussian.gaussian_process import GaussianProcess, fitted
 from hyperhive.coordinator.algorithms.gaussian.losses import warped
+from hyperhive.coordinator.algorithms.known import best_and_latest
 
 _MOST = 500
 """The cost grows with the cube of the number of trials, and half a second is what it may take. The
@@ -26,8 +27,9 @@ def surrogate(cube: Cube, points: np.ndarray, losses: np.ndarray) -> GaussianPro
     """
     ended, pending = np.flatnonzero(~np.isnan(losses)), np.flatnonzero(np.isnan(losses))
     values = warped(losses[ended])
-    kept = _kept(values)
-    ended, values = ended[kept], values[kept]
+    if len(values) > _MOST:
+        kept = best_and_latest(values, _MOST // 2)
+        ended, values = ended[kept], values[kept]
     learned = np.unique(np.linspace(0, len(ended) - 1, _MOST_FITTED).astype(int))
     groups = np.concatenate(
         [[i] * (side.columns.stop - side.columns.start) for i, side in enumerate(cube.sides)]
@@ -35,16 +37,6 @@ def surrogate(cube: Cube, points: np.ndarray, losses: np.ndarray) -> GaussianPro
     kernel = fitted(points[ended[learned]], values[learned], groups)
     process = GaussianProcess(kernel, points[ended], values)
     return process.believing(points[pending]) if len(pending) else process
-
-
-def _kept(values: np.ndarray) -> np.ndarray:
-    """Return which of the losses, ``[N]``, the model knows, ascending."""
-    if len(values) <= _MOST:
-        return np.arange(len(values))
-    best = np.argsort(values, kind="stable")[: _MOST // 2]
-    latest = np.arange(len(values) - _MOST // 2, len(values))
-    kept: np.ndarray = np.union1d(best, latest)
-    return kept
 
 
 def first_new(ordered: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -276,7 +276,7 @@ def test_ctrl_c_ends_an_experiment_with_what_it_has(home: Home) -> None:
     assert program.end() == 0
     program.says("of 4000 runs: the same command goes on")
     assert (home.work / "tree-experiment.html").exists()
-    assert home.processes() == {}
+    until(lambda: home.processes() == {}, "the end of both processes")
 
 
 @pytest.mark.long

@@ -8,8 +8,6 @@ from cmaes import CMA
 from support.searching import (
     TREE,
     drawn_trials,
-    require_goes_on,
-    require_same_again,
     searched,
     tree,
     uniform,
@@ -64,11 +62,3 @@ def test_it_finds_the_minimum_of_a_tree_sooner_than_random_search():
     best = [min(searched(cma.suggest, TREE, tree, seed, 80, workers=4)) for seed in range(4)]
     random = [min(searched(random_search.suggest, TREE, tree, s, 80)) for s in range(4)]
     assert np.median(best) < 0.5 * np.median(random)
-
-
-def test_it_goes_on_in_hard_cases():
-    require_goes_on(cma.suggest)
-
-
-def test_what_is_known_decides_and_not_how_it_became_known():
-    require_same_again(cma.suggest)

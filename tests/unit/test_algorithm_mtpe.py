@@ -9,8 +9,6 @@ import pytest
 from support.searching import (
     TREE,
     drawn_trials,
-    require_goes_on,
-    require_same_again,
     searched,
     tree,
     uniform,
@@ -105,11 +103,3 @@ def test_it_finds_the_minimum_of_a_tree_sooner_than_random_search():
     best = [min(searched(mtpe.suggest, TREE, tree, seed, 50, workers=4)) for seed in range(5)]
     random = [min(searched(random_search.suggest, TREE, tree, s, 50)) for s in range(5)]
     assert np.median(best) < 0.2 * np.median(random)
-
-
-def test_it_goes_on_in_hard_cases():
-    require_goes_on(mtpe.suggest)
-
-
-def test_what_is_known_decides_and_not_how_it_became_known():
-    require_same_again(mtpe.suggest)

@@ -9,8 +9,6 @@ from support.searching import (
     BRANIN,
     TREE,
     branin,
-    require_goes_on,
-    require_same_again,
     searched,
     tree,
     uniform,
@@ -82,11 +80,3 @@ def test_it_finds_minima_sooner_than_random_search():
         best = [min(searched(rbf.suggest, space, function, s, 40, workers)) for s in range(5)]
         random = [min(searched(random_search.suggest, space, function, s, 40)) for s in range(5)]
         assert np.mean(best) < 0.2 * np.mean(random)
-
-
-def test_it_goes_on_in_hard_cases():
-    require_goes_on(rbf.suggest)
-
-
-def test_what_is_known_decides_and_not_how_it_became_known():
-    require_same_again(rbf.suggest)

@@ -273,10 +273,16 @@ def test_without_a_folder_a_program_runs_all_the_same() -> None:
     assert run(asks, trial=trial) == 0
 
 
-def test_a_program_dies_with_its_worker(tmp_path: Path) -> None:
-    """Even if the worker is killed, and with all that the program has started."""
-    pids = tmp_path / "pids"
-    (tmp_path / "program.py").write_text(textwrap.dedent(DEAF.format(pids=pids)))
+@pytest.mark.parametrize("kills_at_once", [False, True])
+def test_a_program_dies_with_its_worker(tmp_path: Path, kills_at_once: bool) -> None:
+    """Even if the worker is killed by the first thing that the program does; with its children."""
+    alive, script = tmp_path / "alive", tmp_path / "program"
+    os.mkfifo(alive)  # has an end when nobody has it open
+    kills = "kill -KILL $PPID" if kills_at_once else ":"
+    script.write_text(
+        f"#!/bin/sh\nexec 3>{alive}\n{kills}\ntrap '' TERM\nsleep 600 &\necho >&3\nsleep 600\n"
+    )
+    script.chmod(0o755)
     worker = subprocess.Popen(
         [
             PYTHON,
@@ -285,12 +291,13 @@ def test_a_program_dies_with_its_worker(tmp_path: Path) -> None:
             "left = lambda: contextlib.nullcontext('')\n"
             "trial = types.SimpleNamespace(should_stop=lambda: False, artifact_folder=left)\n"
             "hyperhive.command(sys.argv[1])({}, trial)",
-            f"{PYTHON} {tmp_path / 'program.py'}",
+            str(script),
         ],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
     )
-    until(pids.exists, "the program's start")
-    worker.send_signal(signal.SIGKILL)
-    worker.wait()
-    for pid in pids.read_text().split():
-        until(lambda pid=pid: is_gone(int(pid)), "the end of the program")
+    with alive.open() as held:
+        if not kills_at_once:
+            held.readline()
+            worker.kill()
+        assert worker.wait() == -signal.SIGKILL
+        held.read()

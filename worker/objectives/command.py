@@ -15,7 +15,7 @@ import sys
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping
 
 from hyperhive.common.errors import ConfigError, DeviceError, HyperhiveError, UsageError
 from hyperhive.common.text import printable
@@ -35,8 +35,8 @@ _LONGEST_LINE = 1 << 20
 _LAST_LINES = 5
 _LAST_CHARACTERS = 500
 _HAS_GROUPS = os.name == "posix"
-_KILL_WITH_WORKER = "read _ || kill -s KILL -- -$0"
-"""A shell's script: its standard input ends, without a line, when the worker is gone."""
+_KILL_WITH_WORKER = 'read group && { read _; kill -s KILL -- "-$group"; }'
+"""A shell's script. Its standard input has one line, and ends when the worker is gone."""
 
 
 class CommandFailed(HyperhiveError):
@@ -194,37 +194,45 @@ def _running(command: list[str], artifacts: Path | None) -> Iterator[_Program]:
         os.unsetenv(ARTIFACTS)
     else:
         os.putenv(ARTIFACTS, str(artifacts))  # beside all else that the program inherits
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=_HAS_GROUPS,  # a process group, which can be ended as a whole
-        )
-    except OSError as error:
-        raise DeviceError(f"{command[0]} cannot be run here: {error.strerror}") from error
     with contextlib.ExitStack() as ending:
+        announce = ending.enter_context(_watch()) if _HAS_GROUPS else None
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=_HAS_GROUPS,  # a process group, which can be ended as a whole
+                preexec_fn=announce,
+            )
+        except OSError as error:
+            raise DeviceError(f"{command[0]} cannot be run here: {error.strerror}") from error
         program = _Program(process)
-        ending.callback(program.end)  # also if its watch cannot be started
-        if _HAS_GROUPS:
-            ending.enter_context(_killed_with_this_process(process.pid))
-            ending.callback(program.end)  # before the watch ends
+        ending.callback(program.end)
         yield program
 
 
 @contextlib.contextmanager
-def _killed_with_this_process(group: int) -> Iterator[None]:
-    """Kill a process group if this process ends, even by SIGKILL, while the context is open."""
+def _watch() -> Iterator[Callable[[], None]]:
+    """Kill a process group if this process ends, even by SIGKILL, while the context is open.
+
+    Gives what the group's first process has to call before it runs its program: so there is no
+    moment at which the program runs and is not watched. It only writes, which is safe between fork
+    and exec although this process has threads.
+    """
     watch = subprocess.Popen(
-        ["/bin/sh", "-c", _KILL_WITH_WORKER, str(group)],
-        stdin=subprocess.PIPE,
-        start_new_session=True,
+        ["/bin/sh", "-c", _KILL_WITH_WORKER], stdin=subprocess.PIPE, start_new_session=True
     )
-    try:
-        yield
-    finally:
-        watch.communicate(b"\n")
+    pipe = watch.stdin.fileno()  # type: ignore[union-attr]
+
+    def announce() -> None:
+        os.write(pipe, b"%d\n" % os.getpid())
+
+    with watch:
+        try:
+            yield announce
+        finally:
+            watch.kill()  # before its standard input ends
 
 
 def _program(name: str) -> str:

@@ -10,7 +10,6 @@ from typing import Callable, Sequence, TypeVar
 
 from hyperhive.common.wording import counted
 from hyperhive.coordinator.search_trials import SearchTrials
-from hyperhive.coordinator.searching.claims import lacking
 from hyperhive.coordinator.searching.other_trials import OtherTrials
 from hyperhive.coordinator.searching.pace import Pace
 from hyperhive.coordinator.searching.sweep import Sweep
@@ -43,11 +42,10 @@ class Search:
     It can read everything that it knows from the store again, so it may be killed at any moment and
     restarted. Two searches of one study do no harm: a trial can be posted only once.
 
-    As many trials wait as there are workers, or as many as were claimed in the last 100 ms, if that
-    is more. So a worker that is free finds a trial there. Trials that take 100 ms or longer are
-    suggested when a worker takes one, and not earlier; shorter ones ahead of that. Of those, a
-    study that was stopped and resumed may suggest others than one that was not, as any study with
-    several workers may.
+    A worker that is free finds a trial that waits: ``Demand`` says how many have to. Trials that
+    take 100 ms or longer are suggested when a worker takes one, and not earlier; shorter ones
+    ahead of that. Of those, a study that was stopped and resumed may suggest others than one that
+    was not, as any study with several workers may.
 
     Args:
         store: where the trials are.
@@ -222,8 +220,10 @@ class Search:
         stuck = sum(not any(w.can_run(trial) for w in able) for trial in waiting) if able else 0
         if stuck >= _MOST_STUCK:
             return 0
+        running = len(self._trials.unfinished) - len(waiting)
+        wanted = self._trials.demand.count(len(able), running)
         room = self._study.plan.trials - self._trials.posted
-        return lacking(len(able), self._trials.recent_claims, len(waiting) - stuck, room)
+        return min(wanted - (len(waiting) - stuck), room)
 
     def _look_around(self) -> None:
         if self._sweep.run_if_due(self._trials.unfinished or self._others.all()):

@@ -8,6 +8,7 @@ from typing import Any, Iterable, Mapping, Sequence
 from hyperhive.common.errors import UsageError
 from hyperhive.coordinator.planning.stop_rules import Stopping
 from hyperhive.coordinator.ranking import FILES_KEPT, ranking
+from hyperhive.coordinator.searching.demand import Demand
 from hyperhive.coordinator.searching.numbers import Numbers
 from hyperhive.coordinator.searching.suggestions import Suggestions
 from hyperhive.coordinator.study import Study
@@ -69,9 +70,9 @@ class SearchTrials:
         return len(self._all)
 
     @property
-    def recent_claims(self) -> int:
-        """How many were claimed in the last moments, see ``RecentClaims``."""
-        return self._suggestions.recent_claims
+    def demand(self) -> Demand:
+        """How many are to wait for workers."""
+        return self._suggestions.demand
 
     def all(self) -> tuple[Trial, ...]:
         """Return all trials, by tid: the same object until one has changed."""

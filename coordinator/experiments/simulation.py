@@ -1,7 +1,7 @@
 """One search of a table, on a simulated clock.
 
 What is suggested, when, and knowing what, is decided by the classes of a real search:
-``Suggestions`` with its history, ``lacking``, and the trials themselves, which have the times of
+``Suggestions`` with its history and its demand, and the trials themselves, which have the times of
 the simulated clock. Simulated are the devices: each takes the oldest trial that waits, and delivers
 its loss when the table's seconds, by its speed, are over. What a suggestion costs is measured, and
 takes no simulated time. A device that finds no trial at a study's end begins no second copy of
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
@@ -22,7 +23,6 @@ from hyperhive.coordinator.experiments.fleet import Fleet
 from hyperhive.coordinator.experiments.runs import Job, Run
 from hyperhive.coordinator.experiments.tables import Table
 from hyperhive.coordinator.planning.plan import Plan
-from hyperhive.coordinator.searching.claims import lacking
 from hyperhive.coordinator.searching.suggestions import Suggestions
 from hyperhive.store.trials.draft import Draft
 from hyperhive.store.trials.terms import ErrorKind, Status
@@ -95,10 +95,10 @@ class Simulation:
 
     def _post(self) -> None:
         """Post what is lacking, as ``Search`` does at each of its looks."""
-        waiting = sum(trial.status is Status.NEW for trial in self.trials.values())
+        counts = Counter(trial.status for trial in self.trials.values())
+        wanted = self._suggestions.demand.count(len(self._here), counts[Status.RUNNING])
         room = self._plan.trials - len(self.trials)
-        claims = self._suggestions.recent_claims
-        count = lacking(len(self._here), claims, waiting, room)
+        count = min(wanted - counts[Status.NEW], room)
         if count <= 0:
             return
         began = time.perf_counter()

@@ -8,7 +8,7 @@ from typing import Iterable
 from hyperhive.coordinator.algorithms.known import Known
 from hyperhive.coordinator.history import History
 from hyperhive.coordinator.planning.plan import Plan
-from hyperhive.coordinator.searching.claims import RecentClaims
+from hyperhive.coordinator.searching.demand import Demand
 from hyperhive.coordinator.searching.numbers import Numbers
 from hyperhive.coordinator.suggest import Suggester
 from hyperhive.store.trials.trial import Trial
@@ -25,14 +25,10 @@ class Suggestions:
     def __init__(self, plan: Plan, not_ours: Iterable[int] = ()) -> None:
         self._suggester = Suggester(plan.chosen_algorithm, plan.space, plan.seed, plan.startup)
         self._history = History(plan.space, self._suggester.learns)
-        self._claims = RecentClaims()
+        self.demand = Demand(self._suggester.learns)
+        """How many trials are to wait."""
         self.numbers = Numbers(not_ours)
         """Those that trials have, and those that the search may not use."""
-
-    @property
-    def recent_claims(self) -> int:
-        """How many trials were claimed in the last moments, see ``RecentClaims``."""
-        return self._claims.count()
 
     @property
     def latest_claim(self) -> datetime | None:
@@ -42,7 +38,7 @@ class Suggestions:
     def take(self, trial: Trial) -> None:
         """Take a trial as it was read, for the first time or again."""
         self.numbers.add(trial.tid)
-        self._claims.take(trial)
+        self.demand.take(trial)
         self._history.take(trial)
 
     def forget(self, tid: int) -> None:

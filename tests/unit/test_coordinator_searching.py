@@ -1,4 +1,4 @@
-"""The parts of a search: free numbers, recent claims, pauses, and rules that end it."""
+"""The parts of a search: free numbers, demand, pauses, and rules that end it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hyperhive.coordinator.planning.stop_rules import Stopping, StopRules
-from hyperhive.coordinator.searching.claims import RecentClaims
+from hyperhive.coordinator.searching.demand import Demand
 from hyperhive.coordinator.searching.numbers import Numbers
 from hyperhive.coordinator.searching.pace import LONGEST_S, Pace
 from hyperhive.store.trials.terms import Status
@@ -49,12 +49,36 @@ def test_free_numbers_are_those_that_no_trial_has() -> None:
 @pytest.mark.parametrize(("apart", "count"), [(1, 40), (10, 10), (50, 2), (100, 1), (3000, 1)])
 def test_trials_of_100_ms_are_not_claimed_ahead(apart: int, count: int) -> None:
     """One worker's claims count while they are less than 100 ms before its last; each once."""
-    claims = RecentClaims()
+    demand = Demand()
     for tid in [*range(40), *range(40)]:
-        claims.take(trial(tid, apart * tid))
-    assert claims.count() == count
-    claims.take(trial(0, 0))  # it is read again, and was claimed long ago
-    assert claims.count() == max(count, 40 if apart == 1 else 1)
+        demand.take(trial(tid, apart * tid))
+    assert demand.count(1, 1) == count
+    demand.take(trial(0, 0))  # it is read again, and was claimed long ago
+    assert demand.count(1, 1) == max(count, 40 if apart == 1 else 1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "waiting"), [(60.0, 1), (8.0, 1), (4.0, 2), (1.25, 7), (0.5, 16), (0.1, 16)]
+)
+def test_as_many_wait_as_workers_will_take_in_half_a_second(seconds: float, waiting: int) -> None:
+    """At most one for each, by how long trials took lately; the first ones took an hour each."""
+    demand = Demand()
+    for tid in range(50):
+        hour = 3_600_000
+        began, took = (-2 * hour, hour) if tid < 10 else (200 * tid, round(1000 * seconds))
+        demand.take(trial(tid, began, refresh_time=NOON + timedelta(milliseconds=began + took)))
+    assert demand.count(16, 16) == waiting
+
+
+def test_one_waits_for_each_idle_worker_and_one_more_for_none() -> None:
+    """Nothing is known of how long trials take."""
+    assert [Demand().count(16, running) for running in (0, 5, 15, 16, 17)] == [16, 11, 1, 1, 1]
+    assert Demand().count(0, 0) == 1
+
+
+def test_suggestions_that_need_no_results_wait_for_every_worker() -> None:
+    """Nothing is lost by making them early."""
+    assert [Demand(learns=False).count(workers, 3) for workers in (0, 3, 16)] == [1, 3, 16]
 
 
 def test_pauses_are_short_while_a_quarter_of_the_trials_changes() -> None:

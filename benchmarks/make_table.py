@@ -14,7 +14,7 @@ same command goes on. At its end it writes benchmarks/tables/NAME.csv, with the 
 that has the smallest error in ten-fold cross-validation. ``--so-far FILE`` writes what there is,
 and runs nothing.
 
-``extended`` has the hyperparameters of the space of that name, with 10 to 30 epochs in place of 100
+``extended`` has the hyperparameters of the space of that name, with 5 to 15 epochs in place of 100
 to 200. ``digits`` is a small network for scikit-learn's digits: it takes minutes.
 """
 
@@ -73,9 +73,9 @@ class Recipe:
 
 
 def shorter(space: Node) -> Node:
-    """Return a space with 10 to 30 epochs."""
+    """Return a space with 5 to 15 epochs."""
     written = to_json(space)
-    return parse({**written, "epochs": {**written["epochs"], "low": 10, "high": 30}})
+    return parse({**written, "epochs": {**written["epochs"], "low": 5, "high": 15}})
 
 
 RECIPES = {

@@ -1,4 +1,4 @@
-"""What holds for every algorithm that learns: a narrow valley, hard cases, and only facts decide."""
+"""What holds for every algorithm that learns: a narrow valley, hard cases, only facts decide."""
 
 from __future__ import annotations
 

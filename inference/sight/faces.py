@@ -54,9 +54,7 @@ class FaceFinder:
                 f"--faces needs {_CASCADE}, which this OpenCV does not have: "
                 "sudo apt install opencv-data, or pip install 'opencv-python<5'"
             )
-        self._cascade: Any = cv2.CascadeClassifier(str(path))
-        if self._cascade.empty():
-            raise SourceError(f"--faces cannot read {path}: install OpenCV's data again")
+        self._cascade = _read(path)
 
     def boxes(self, image: np.ndarray) -> list[Box]:
         """Return a box for each face, the largest first.
@@ -80,6 +78,17 @@ class FaceFinder:
         )
         faces = sorted((tuple(map(int, face)) for face in found), key=lambda face: -face[2])
         return [_crop(face, scale, width, height) for face in faces]
+
+
+def _read(path: Path) -> Any:
+    cascade: Any = cv2.CascadeClassifier()
+    try:
+        is_read = cascade.load(str(path))
+    except cv2.error:  # what is no XML; of other XML it returns False
+        is_read = False
+    if not is_read:
+        raise SourceError(f"--faces cannot read {path}: install OpenCV's data again")
+    return cascade
 
 
 def _crop(face: tuple[int, ...], scale: float, width: int, height: int) -> Box:

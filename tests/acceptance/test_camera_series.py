@@ -15,10 +15,12 @@ from typing import Any, Iterator
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageGrab
 from support.home import REPOSITORY, Program, until
 from support.lenets import save_untrained
 from support.mjpeg import MjpegServer, number_in
+
+from hyperhive.inference.drawing.overlay import BACKGROUND
 
 COMMAND = [sys.executable, "-c", "from hyperhive import cli; cli.predict_cam()"]
 
@@ -205,7 +207,20 @@ def sizes(kept: Path) -> list[float]:
 
 
 def picture_on(display: str) -> tuple[int, int, int]:
-    """Return where the picture is on the screen: left, top and width of what is not grey."""
+    """Return where the camera's picture is on the screen: left, top and width.
+
+    It is above the panel, which is the only thing of its colour.
+    """
+
+    def panel() -> np.ndarray:
+        screen = np.asarray(ImageGrab.grab(xdisplay=display).convert("RGB"))
+        return (screen == BACKGROUND).all(axis=2)
+
+    until(lambda: panel().sum() > 10_000, "the panel in the window")
+    found = panel()
+    columns, rows = np.flatnonzero(found.any(axis=0)), np.flatnonzero(found.any(axis=1))
+    width = int(columns[-1] - columns[0] + 1)
+    return int(columns[0]), int(rows[0]) - round(width * 48 / 256), width
 
 
 def drag(display: str, places: list[tuple[int, int]]) -> None:

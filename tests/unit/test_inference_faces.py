@@ -120,9 +120,7 @@ def test_a_face_at_the_edge_has_its_square_inside() -> None:
     assert box.cut(cut).shape[:2] == (box.height, box.width) == (box.width, box.width)
 
 
-def test_an_opencv_without_a_face_detector(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_opencv_without_a_face_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One sentence says what to install: for OpenCV 5, for a missing file, for a damaged one."""
     from hyperhive.inference.sight import faces
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from hyperhive.inference.frames import Frame, Say, Source, batches
 from hyperhive.inference.predictor import Prediction, Predictor
+from hyperhive.inference.sight.guide import Guide
 from hyperhive.inference.sight.square import FULL, Box
 from hyperhive.inference.smoothing import Smoother
 from hyperhive.inference.timings import CAPTURE, FIND
@@ -30,16 +31,6 @@ class Sight(Protocol):
         ...
 
 
-class FullSquare:
-    """The sight of a model that looks at the largest square in the middle."""
-
-    finds_faces = False
-
-    def boxes(self, image: np.ndarray) -> list[Box]:
-        """Return that square."""
-        return [FULL.box(image.shape[1], image.shape[0])]
-
-
 class _NoFace(Doubt):
     """Why a picture without a face has no label."""
 
@@ -50,7 +41,6 @@ class _NoFace(Doubt):
         return self.why
 
 
-_NO_FACE = "no face"
 NO_FACE = Prediction((), _NoFace("face", 0.0, 1.0))
 """The answer for a picture in which ``--faces`` found none."""
 
@@ -103,7 +93,7 @@ class Result:
     def caption(self) -> str:
         """What a person reads: the label, the labels of all faces, or that there is no face."""
         labels = sorted(pretty(answer.prediction.label) for answer in self.answers)
-        return ", ".join(labels) or _NO_FACE
+        return ", ".join(labels) or "no face"
 
     @property
     def agrees(self) -> bool | None:
@@ -148,7 +138,7 @@ def label(
     stop: threading.Event,
     left_out: Say,
     smoother: Smoother | None = None,
-    sight: Sight = FullSquare(),  # noqa: B008  it has no state
+    sight: Sight | None = None,
 ) -> Iterator[Result]:
     """Yield the results of a source's frames as they arrive; the source is closed at the end.
 
@@ -159,10 +149,11 @@ def label(
         left_out: is called with a sentence about each part that could not be read.
         smoother: averages the probabilities of consecutive frames, in live mode; not those of
             faces, which come and go.
-        sight: where the model looks.
+        sight: where the model looks; None is the largest square in the middle.
 
     Raises ``SourceError`` and ``CheckpointError`` as source and predictor do.
     """
+    sight = sight or Guide()
     with contextlib.closing(source.frames(stop, left_out)) as frames:
         for batch in batches(frames, source.live):
             for frame in batch:

@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass, field
 
 from hyperhive.inference.frames import Say, Source
-from hyperhive.inference.labelling import FullSquare, Sight, label
+from hyperhive.inference.labelling import Sight, label
 from hyperhive.inference.outputs.folder import OutputFolder
 from hyperhive.inference.outputs.report import Report
 from hyperhive.inference.predictor import Predictor
+from hyperhive.inference.sight.guide import Guide
 from hyperhive.inference.smoothing import Smoother
 from hyperhive.inference.views.display import QUIT, SNAPSHOT, Display
 
@@ -51,7 +52,7 @@ class Session:
     outputs: OutputFolder
     display: Display
     report: Report
-    sight: Sight = field(default_factory=FullSquare)
+    sight: Sight = field(default_factory=Guide)
 
     def run(self, stop: threading.Event, left_out: Say) -> bool:
         """Classify frames until the source ends or ``stop`` is set.

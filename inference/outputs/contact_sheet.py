@@ -81,7 +81,7 @@ def _tile(result: Result) -> _Tile:
     return _Tile(
         overlay.viewfinder(result, _TILE, _TILE),
         Line(result.caption, colour),
-        Line(overlay.share_of(prediction), colour, to_right=True),
+        Line("" if result.faces else overlay.share_of(prediction), colour, to_right=True),
         Line(result.frame.name, overlay.GREY, cut_left=True),
     )
 

@@ -16,9 +16,11 @@ from hyperhive.inference.settings import (
     ModelSettings,
     PredictSettings,
     Sampling,
+    SightSettings,
     UnknownSettings,
     parse_address,
 )
+from hyperhive.inference.sight.square import Square
 from hyperhive.inference.sources.address import CaptureRequest, parse_size
 from hyperhive.store.cli import MONGO
 
@@ -122,6 +124,19 @@ _SERVE = typer.Option(
     help="Show frames and labels on a web page at 127.0.0.1. On another address, such as "
     "0.0.0.0:8000, the page's URL holds a secret; there is no encryption.",
 )
+_SQUARE = typer.Option(
+    None,
+    metavar="X,Y,SIZE",
+    show_default="full, or as last used with this camera",
+    help="The square that the model sees: X and Y of its centre and SIZE of its side, as shares of "
+    "the picture's width, height and shorter side, such as 0.3,0.5,0.6; or full, which is "
+    "0.5,0.5,1. In a window the mouse drags it, and r resets it.",
+)
+_FACES = typer.Option(
+    False,
+    "--faces",
+    help="Find the faces in each picture (with OpenCV 4) and label each of them.",
+)
 _SAVE_VIDEO = typer.Option(False, "--save-video", help="Write the annotated frames as a video too.")
 _MIN_CONFIDENCE = typer.Option(
     None,
@@ -174,6 +189,8 @@ def predict(
     all_frames: bool = _ALL_FRAMES,
     live: bool = _LIVE,
     smoothing: Optional[float] = _SMOOTHING,
+    square: Optional[str] = _SQUARE,
+    faces: bool = _FACES,
     serve: Optional[str] = _SERVE,
     save_video: bool = _SAVE_VIDEO,
     min_confidence: Optional[float] = _MIN_CONFIDENCE,
@@ -186,8 +203,9 @@ def predict(
 ) -> None:
     """Classify images, a video or a camera's pictures.
 
-    The model sees the centred square of each frame. A camera gives a series of snapshots after a
-    countdown; a video gives one frame every --every seconds. --live classifies without a pause.
+    The model sees the centred square of each frame, or what --square or --faces says. A camera
+    gives a series of snapshots after a countdown; a video gives one frame every --every seconds.
+    --live classifies without a pause.
     """
     settings = PredictSettings(
         sources=(*([] if source is None else [source]), *(paths or [])),
@@ -196,6 +214,7 @@ def predict(
         sampling=Sampling(count, every, countdown, all_frames, live),
         camera=CaptureRequest(backend, parse_size(size) if size else None, fps, pixel_format),
         unknown=UnknownSettings(min_confidence, min_margin, min_membership, no_unknown),
+        sight=SightSettings(Square.parse(square) if square else None, faces),
         save_video=save_video,
         smoothing=smoothing,
         serve=None if serve is None else parse_address(serve),

@@ -33,8 +33,9 @@ class Prediction:
     """A model's answer for one picture.
 
     ``top`` holds the three likeliest classes with their probabilities, best first; a model of two
-    classes has two. ``doubt`` says why the first of them is not reliable; None where it is. Raises
-    ``ValueError`` for anything else.
+    classes has two. ``doubt`` says why the first of them is not reliable; None where it is. With a
+    doubt ``top`` may be empty, because nothing was classified. Raises ``ValueError`` for anything
+    else.
     """
 
     top: tuple[tuple[str, float], ...]
@@ -42,9 +43,9 @@ class Prediction:
 
     def __post_init__(self) -> None:
         shares = [probability for _, probability in self.top]
-        if not shares or shares != sorted(shares, reverse=True):
+        if not (shares or self.doubt) or shares != sorted(shares, reverse=True):
             raise ValueError(f"not in falling order: {self.top}")
-        if not (shares[-1] >= 0 and sum(shares) <= 1 + 1e-4):
+        if not (min(shares, default=0) >= 0 and sum(shares) <= 1 + 1e-4):
             raise ValueError(f"not probabilities: {self.top}")
 
     @property
@@ -59,8 +60,8 @@ class Prediction:
 
     @property
     def probability(self) -> float:
-        """The likeliest class's probability, also where the label is ``unknown``."""
-        return self.top[0][1]
+        """The likeliest class's probability, also where the label is ``unknown``; 0 of no class."""
+        return self.top[0][1] if self.top else 0.0
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,26 @@ from typing import IO, Iterator, Mapping
 
 from rich.console import Console
 
+from hyperhive.common import paths
 from hyperhive.common.errors import SourceError, UsageError
 from hyperhive.common.signals import StopSignals
 from hyperhive.inference.frames import Say, Source
+from hyperhive.inference.labelling import Sight
 from hyperhive.inference.models.file import Chosen, from_file, prepare_model
 from hyperhive.inference.outputs.folder import OutputFolder
 from hyperhive.inference.outputs.report import Report
 from hyperhive.inference.predictor import Predictor
 from hyperhive.inference.session import Session, Snapshots
-from hyperhive.inference.settings import DEFAULT_SMOOTHING_S, ModelSettings, PredictSettings
+from hyperhive.inference.settings import (
+    DEFAULT_SMOOTHING_S,
+    ModelSettings,
+    PredictSettings,
+    SightSettings,
+)
+from hyperhive.inference.sight.guide import FILE, Guide, KeptSquare
+from hyperhive.inference.sight.square import FULL
 from hyperhive.inference.smoothing import Smoother
-from hyperhive.inference.sources.resolve import needing_opencv, read_list, resolve
+from hyperhive.inference.sources.resolve import needing_opencv, place, read_list, resolve
 from hyperhive.inference.views.display import open_display
 from hyperhive.model.calibration import PLAIN, Thresholds
 
@@ -61,11 +70,12 @@ def predict(settings: PredictSettings, terminal: Terminal) -> int:
     # Before a source is resolved: PyTorch has to be imported before OpenCV.
     path = prepare_model(settings.model)
     source = _source(texts, settings, terminal)
+    sight = _sight(settings.sight, place(texts, source), terminal)
     with contextlib.ExitStack() as opened:
         chosen = opened.enter_context(_opened_model(path, settings.model, terminal))
         _apply(thresholds, chosen.predictor)
         _introduce(source, chosen, thresholds, terminal.out)
-        session = _session(settings, source, chosen, terminal, opened)
+        session = _session(settings, source, chosen, sight, terminal, opened)
         return _run(session, terminal.warn)
 
 
@@ -115,10 +125,35 @@ def _introduce(source: Source, chosen: Chosen, thresholds: Thresholds, out: Cons
         )
 
 
+def _sight(settings: SightSettings, name: str | None, terminal: Terminal) -> Sight:
+    """Return where the model looks.
+
+    Args:
+        settings: what is asked for.
+        name: of the source, for which the square is kept; None keeps nothing.
+        terminal: prints.
+    """
+    if settings.faces:
+        with needing_opencv():
+            from hyperhive.inference.sight.faces import FaceFinder
+        return FaceFinder()
+    if name is None:
+        return Guide(settings.square or FULL, None, terminal.warn)
+    kept = KeptSquare(paths.config_directory() / FILE, name, terminal.warn)
+    if settings.square is not None:
+        kept.write(settings.square)
+        return Guide(settings.square, kept, terminal.warn)
+    square = kept.read()
+    if square is not None:
+        terminal.out.print(f"the square is {square}, as last time; --square full resets it")
+    return Guide(square or FULL, kept, terminal.warn)
+
+
 def _session(
     settings: PredictSettings,
     source: Source,
     chosen: Chosen,
+    sight: Sight,
     terminal: Terminal,
     opened: contextlib.ExitStack,
 ) -> Session:
@@ -132,6 +167,7 @@ def _session(
             live=live,
             serve_at=settings.serve,
             input_of=predictor.input_of,
+            guide=sight if isinstance(sight, Guide) else None,
             announce=terminal.announce,
             warn=terminal.warn,
             environment=terminal.environment,
@@ -145,6 +181,7 @@ def _session(
         OutputFolder(settings.output, title, settings.save_video, live),
         display,
         Report(terminal.out, live, predictor.closer),
+        sight,
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hyperhive.inference.frames import Say, Source
-from hyperhive.inference.labelling import label
+from hyperhive.inference.labelling import Sight, label
 from hyperhive.inference.outputs.folder import OutputFolder
 from hyperhive.inference.outputs.report import Report
 from hyperhive.inference.predictor import Predictor
+from hyperhive.inference.sight.guide import Guide
 from hyperhive.inference.smoothing import Smoother
 from hyperhive.inference.views.display import QUIT, SNAPSHOT, Display
 
@@ -51,6 +52,7 @@ class Session:
     outputs: OutputFolder
     display: Display
     report: Report
+    sight: Sight = field(default_factory=Guide)
 
     def run(self, stop: threading.Event, left_out: Say) -> bool:
         """Classify frames until the source ends or ``stop`` is set.
@@ -62,7 +64,8 @@ class Session:
         Returns:
             False if a person ended it with q in the window.
         """
-        for result in label(self.source, self.predictor, stop, left_out, self.smoother):
+        results = label(self.source, self.predictor, stop, left_out, self.smoother, self.sight)
+        for result in results:
             key = self.display.show(result)
             is_written = self.snapshots.takes(key == SNAPSHOT, time.monotonic())
             if is_written:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hyperhive.common.errors import UsageError
+from hyperhive.inference.sight.square import Square
 from hyperhive.inference.sources.address import CaptureRequest
 
 if TYPE_CHECKING:
@@ -137,6 +138,25 @@ class UnknownSettings:
 
 
 @dataclass(frozen=True)
+class SightSettings:
+    """Where the model looks in each picture.
+
+    Args:
+        square: the square; None is the one that was kept for the source, else the full one.
+        faces: the faces, each for itself.
+
+    Raises ``UsageError`` for both together.
+    """
+
+    square: Square | None = None
+    faces: bool = False
+
+    def __post_init__(self) -> None:
+        if self.faces and self.square is not None:
+            raise UsageError("--faces searches the whole picture: omit --square")
+
+
+@dataclass(frozen=True)
 class PredictSettings:
     """All that a run of predict-cam is asked to do.
 
@@ -147,6 +167,7 @@ class PredictSettings:
         sampling: which frames to take.
         camera: how to open a camera.
         unknown: when to answer ``unknown``.
+        sight: where the model looks.
         save_video: write the annotated frames as a video too.
         smoothing: time constant of the smoothing in live mode, in seconds; None is the default.
         serve: host and port of the page; None is no page.
@@ -162,6 +183,7 @@ class PredictSettings:
     sampling: Sampling = field(default_factory=Sampling)
     camera: CaptureRequest = field(default_factory=CaptureRequest)
     unknown: UnknownSettings = field(default_factory=UnknownSettings)
+    sight: SightSettings = field(default_factory=SightSettings)
     save_video: bool = False
     smoothing: float | None = None
     serve: tuple[str, int] | None = None
@@ -173,6 +195,8 @@ class PredictSettings:
             return
         if not self.sampling.live:
             raise UsageError("--smoothing needs --live: the frames of a series are independent")
+        if self.sight.faces:
+            raise UsageError("--faces labels each frame by itself: omit --smoothing")
         if not 0 <= self.smoothing <= _LONGEST_SMOOTHING_S:  # false for NaN too
             raise UsageError(
                 f"--smoothing must be from 0 to {_LONGEST_SMOOTHING_S:.0f} seconds, not "

@@ -9,7 +9,7 @@ from typing import Iterator
 
 import numpy as np
 
-CAPTURE, PREPROCESS, INFER = "capture", "preprocess", "infer"
+CAPTURE, FIND, PREPROCESS, INFER = "capture", "find faces", "preprocess", "infer"
 
 _KEPT = 10_000
 """Times that are kept of each step, because live mode runs for days."""
@@ -20,7 +20,7 @@ class Timings:
 
     def __init__(self) -> None:
         self._seconds: dict[str, deque[float]] = {
-            step: deque(maxlen=_KEPT) for step in (CAPTURE, PREPROCESS, INFER)
+            step: deque(maxlen=_KEPT) for step in (CAPTURE, FIND, PREPROCESS, INFER)
         }
 
     def add(self, step: str, seconds: float) -> None:

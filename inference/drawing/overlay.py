@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+from typing import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from hyperhive.inference.drawing.text import Colour, Line, draw_text
-from hyperhive.inference.labelling import Result
+from hyperhive.inference.labelling import Answer, Result
 from hyperhive.inference.predictor import Prediction
+from hyperhive.inference.sight.square import FULL, Box
 from hyperhive.inference.wording import percent, pretty
 
 SMALLEST, LARGEST = 320, 1280
@@ -27,34 +29,40 @@ _DIMMED = 0.4
 
 @functools.lru_cache(maxsize=2)
 def annotated(result: Result) -> Image.Image:
-    """Return a result's annotated frame, RGB; see ``annotate``.
+    """Return a result's annotated frame, RGB; see ``annotate``. Faces have no panel.
 
     The last two are remembered: outputs, window and page show the same picture, and draw it once.
     """
-    return annotate(result.frame.image, result.prediction, result.agrees)
+    if result.faces is not None:
+        return viewfinder(result)
+    return annotate(result.frame.image, result.prediction, result.agrees, result.box)
 
 
-def annotate(image: np.ndarray, prediction: Prediction, agrees: bool | None) -> Image.Image:
+def annotate(
+    image: np.ndarray, prediction: Prediction, agrees: bool | None, box: Box | None = None
+) -> Image.Image:
     """Return the picture above a panel with the label and the likeliest classes.
 
     Beside ``unknown`` stands the reason.
 
-    Everything outside the centred square that the model sees is darkened. The panel is below the
+    Everything outside the square that the model sees is darkened. The panel is below the
     picture because no colour is readable on every picture, and text would cover a 28x28 one.
 
     Args:
         image: uint8 RGB ``[H, W, 3]`` of any size.
         prediction: the model's answer.
         agrees: whether that is the expected class; None if none is expected.
+        box: what the model saw; None is the largest square in the middle.
     """
-    picture = viewfinder(image)
+    box = box or FULL.box(image.shape[1], image.shape[0])
+    picture = _guided(image, box, SMALLEST, LARGEST)
     width = max(SMALLEST, picture.width)
     row = min(52, max(26, width // 16))
     pad = row // 3
     rows = len(prediction.top)
     title = row * 3 // 2
     canvas = Image.new("RGB", (width, picture.height + title + rows * row + 2 * pad), BACKGROUND)
-    canvas.paste(picture, ((width - picture.width) // 2, 0))
+    canvas.paste(picture, picture_place(image)[:2])
     top = picture.height + pad
     colour = colour_of(prediction, agrees)
     if prediction.doubt is None:
@@ -70,9 +78,26 @@ def annotate(image: np.ndarray, prediction: Prediction, agrees: bool | None) -> 
     return canvas
 
 
-def viewfinder(image: np.ndarray) -> Image.Image:
-    """Return a picture, uint8 RGB ``[H, W, 3]``, with what the model does not see darkened."""
-    return _guided(resized(Image.fromarray(image), SMALLEST, LARGEST))
+def picture_place(image: np.ndarray) -> Box:
+    """Return where ``annotate`` draws a picture, ``[H, W, 3]``."""
+    width, height = _resized_size((image.shape[1], image.shape[0]), SMALLEST, LARGEST)
+    return Box((max(SMALLEST, width) - width) // 2, 0, width, height)
+
+
+def viewfinder(result: Result, smallest: int = SMALLEST, largest: int = LARGEST) -> Image.Image:
+    """Return a result's picture, RGB, with what the model does not see darkened.
+
+    Of faces, each has a frame and its label instead.
+
+    Args:
+        result: the picture and its answers.
+        smallest: least pixels of the longer side.
+        largest: most pixels of the longer side.
+    """
+    image = result.frame.image
+    if result.faces is not None:
+        return _marked(image, result.faces, smallest, largest)
+    return _guided(image, result.answers[0].box, smallest, largest)
 
 
 def with_inset(picture: Image.Image, seen: np.ndarray) -> Image.Image:
@@ -105,16 +130,10 @@ def resized(image: Image.Image, smallest: int, largest: int) -> Image.Image:
 
     Small ones grow by a whole factor and their pixels stay square, as the model sees them.
     """
-    side = max(image.size)
-    if side < smallest:
-        factor = min(-(-smallest // side), max(1, largest // side))
-        size = (image.width * factor, image.height * factor)
+    size = _resized_size(image.size, smallest, largest)
+    if max(size) > max(image.size):
         return image.resize(size, Image.Resampling.NEAREST)
-    if side > largest:
-        size = (
-            max(1, round(image.width * largest / side)),
-            max(1, round(image.height * largest / side)),
-        )
+    if max(size) < max(image.size):
         return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
     return image
 
@@ -136,20 +155,50 @@ def share_of(prediction: Prediction) -> str:
     return percent(prediction.probability) if prediction.known else ""
 
 
-def _guided(picture: Image.Image) -> Image.Image:
+def _resized_size(size: tuple[int, int], smallest: int, largest: int) -> tuple[int, int]:
+    width, height = size
+    side = max(size)
+    if side < smallest:
+        factor = min(-(-smallest // side), max(1, largest // side))
+        return width * factor, height * factor
+    if side > largest:
+        return max(1, round(width * largest / side)), max(1, round(height * largest / side))
+    return size
+
+
+def _guided(image: np.ndarray, seen: Box, smallest: int, largest: int) -> Image.Image:
     """Return the picture with a frame around what the model sees, and the rest darkened."""
-    width, height = picture.size
-    if width == height:
+    picture = resized(Image.fromarray(image), smallest, largest)
+    box = seen.scaled(image.shape[1::-1], picture.size)
+    if (box.width, box.height) == picture.size:
         return picture
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    seen = picture.crop((left, top, left + side, top + side))
+    corner, end = box[:2], (box.x + box.width, box.y + box.height)
     guided = picture.point([int(level * _DIMMED) for level in range(256)] * 3)
-    guided.paste(seen, (left, top))
-    line = max(1, side // 160)
-    outside = (left - line, top - line, left + side + line - 1, top + side + line - 1)
+    guided.paste(picture.crop((*corner, *end)), corner)
+    line = max(1, box.width // 160)
+    outside = (box.x - line, box.y - line, end[0] + line - 1, end[1] + line - 1)
     ImageDraw.Draw(guided).rectangle(outside, outline=WHITE, width=line)
     return guided
+
+
+def _marked(image: np.ndarray, faces: Sequence[Answer], smallest: int, largest: int) -> Image.Image:
+    """Return the picture with a frame around each face, and its label at the frame."""
+    picture = resized(Image.fromarray(image), smallest, largest).copy()
+    row = max(16, max(picture.size) // 28)
+    for box, prediction in reversed(faces):  # the largest is in front
+        box = box.scaled(image.shape[1::-1], picture.size)
+        colour = colour_of(prediction, None)
+        right, bottom = box.x + box.width, box.y + box.height
+        line = max(2, row // 10)
+        draw = ImageDraw.Draw(picture)
+        draw.rectangle((box.x, box.y, right - 1, bottom - 1), outline=colour, width=line)
+        text = " ".join(part for part in (pretty(prediction.label), share_of(prediction)) if part)
+        # Above the face; at the picture's edge inside its box.
+        top = box.y - row if box.y >= row else box.y
+        place = (box.x, top, right, top + row)
+        draw.rectangle((box.x, top, right - 1, top + row - 1), fill=BACKGROUND)
+        draw_text(picture, place, Line(text, colour))
+    return picture
 
 
 def _draw_bar(

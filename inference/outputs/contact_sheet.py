@@ -10,7 +10,6 @@ from PIL import Image
 from hyperhive.inference.drawing import overlay
 from hyperhive.inference.drawing.text import Line, draw_text
 from hyperhive.inference.labelling import Result
-from hyperhive.inference.wording import pretty
 
 MOST = 48
 _COLUMNS = 8
@@ -77,13 +76,12 @@ class ContactSheet:
 
 
 def _tile(result: Result) -> _Tile:
-    picture = Image.fromarray(result.frame.image)
     prediction = result.prediction
     colour = overlay.colour_of(prediction, result.agrees)
     return _Tile(
-        overlay.resized(picture, _TILE, _TILE),
-        Line(pretty(prediction.label), colour),
-        Line(overlay.share_of(prediction), colour, to_right=True),
+        overlay.viewfinder(result, _TILE, _TILE),
+        Line(result.caption, colour),
+        Line("" if result.faces else overlay.share_of(prediction), colour, to_right=True),
         Line(result.frame.name, overlay.GREY, cut_left=True),
     )
 

@@ -40,18 +40,20 @@ class Reasons:
 
     def sentences(self, result: Result, now: float) -> Iterator[str]:
         """Yield what is to be said of a result at this moment of the monotonic clock."""
-        doubt = result.prediction.doubt
-        if doubt is None:
-            return
-        if doubt.number not in self._said:
-            self._said.add(doubt.number)
-            yield f"unknown: {doubt}; --min-{doubt.number} 0 turns this check off"
-        if doubt.number == "membership" and not self._is_advised and now >= self._due:
+        for answer in result.answers:
+            doubt = answer.prediction.doubt
+            if doubt is not None and doubt.number not in self._said:
+                self._said.add(doubt.number)
+                yield f"unknown: {doubt}; --min-{doubt.number} 0 turns this check off"
+        doubt, seen = result.prediction.doubt, result.seen
+        if doubt is None or doubt.number != "membership" or seen is None or result.faces:
+            return  # a face fills its square
+        if not self._is_advised and now >= self._due:
             self._due = now + self._interval
-            yield from self._advice(result)
+            yield from self._advice(result, seen)
 
-    def _advice(self, result: Result) -> Iterator[str]:
-        closer = self._closer(result.frame.image)
+    def _advice(self, result: Result, seen: np.ndarray) -> Iterator[str]:
+        closer = self._closer(seen)
         self._tries.append(closer is not None)
         if closer is None or 2 * sum(self._tries) <= len(self._tries):
             return

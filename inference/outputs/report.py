@@ -62,6 +62,10 @@ class Report:
         if not self.tally.frames:
             return
         self._out.print(_labels(self.tally))
+        if self.tally.without_face:
+            self._out.print(
+                f"no face was found in {self.tally.without_face:,} of {self.tally.frames:,} frames"
+            )
         if self.tally.expected:
             self._out.print(
                 f"{self.tally.agreeing} of {self.tally.expected} agree with the name of their "
@@ -84,14 +88,19 @@ class Tally:
         self._counts: dict[str, int] = defaultdict(int)
         self._sums: dict[str, float] = defaultdict(float)
         self.frames = 0
+        self.of_faces = False
+        self.without_face = 0
         self.agreeing = 0
         self.expected = 0
 
     def add(self, result: Result) -> None:
         """Count a result."""
         self.frames += 1
-        self._counts[result.prediction.label] += 1
-        self._sums[result.prediction.label] += result.prediction.probability
+        self.of_faces |= result.faces is not None
+        self.without_face += not result.answers
+        for _, prediction in result.answers:
+            self._counts[prediction.label] += 1
+            self._sums[prediction.label] += prediction.probability
         if result.agrees is not None:
             self.expected += 1
             self.agreeing += result.agrees
@@ -111,7 +120,7 @@ class Changes:
 
     def line(self, result: Result, now: float) -> str | None:
         """Return the line to print at this moment of the monotonic clock, or None."""
-        label = result.prediction.label
+        label = result.caption
         if label == self._label or now - self._printed_at < _BETWEEN_CHANGES_S:
             return None
         self._label, self._printed_at = label, now
@@ -155,6 +164,8 @@ def _line(result: Result, number: int) -> str | None:
     if number > _LINES_SHOWN:
         is_next = number == _LINES_SHOWN + 1
         return "... (predictions.csv has all of them)" if is_next else None
+    if result.faces is not None:
+        return f"{printable(result.frame.name)}: {result.caption}"
     top = [f"{pretty(name)} {percent(probability)}" for name, probability in result.prediction.top]
     label = top.pop(0) if result.prediction.known else pretty(result.prediction.label)
     return f"{printable(result.frame.name)}: {label} ({', '.join(top)})"
@@ -162,7 +173,7 @@ def _line(result: Result, number: int) -> str | None:
 
 def _labels(tally: Tally) -> Table:
     table = Table("label", box=box.SIMPLE)
-    table.add_column("frames", justify="right")
+    table.add_column("faces" if tally.of_faces else "frames", justify="right")
     table.add_column("mean confidence", justify="right")
     for name, frames, probability in tally.rows():
         table.add_row(Text(pretty(name)), str(frames), percent(probability))

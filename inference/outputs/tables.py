@@ -13,9 +13,9 @@ from hyperhive.inference.predictor import TOP
 JSONL = "predictions.jsonl"
 CSV = "predictions.csv"
 _PLAIN = ["frame", "source", "time", "label", "known", "probability", "reason"]
-_COLUMNS = _PLAIN + [
-    name for rank in range(1, TOP + 1) for name in (f"label{rank}", f"probability{rank}")
-]
+_TOP = [name for rank in range(1, TOP + 1) for name in (f"label{rank}", f"probability{rank}")]
+_BOX = ["x", "y", "width", "height"]
+_COLUMNS = _PLAIN + _TOP + _BOX
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -40,9 +40,9 @@ class Tables:
 
     def add(self, result: Result) -> None:
         """Write a result to both files."""
-        entry = result.to_json()
-        self._lines.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        self._writer.writerow([_harmless(cell) for cell in _row(entry)])
+        for entry in result.lines():
+            self._lines.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            self._writer.writerow([_harmless(cell) for cell in _row(entry)])
         self._lines.flush()
         self._rows.flush()
 
@@ -62,7 +62,8 @@ def _row(entry: dict[str, Any]) -> list[Any]:
     cells = [entry[name] for name in _PLAIN]
     for ranked in entry["top3"]:
         cells += [ranked["label"], ranked["probability"]]
-    return cells + [""] * (len(_COLUMNS) - len(cells))
+    cells += [""] * (len(_PLAIN) + len(_TOP) - len(cells))
+    return cells + (entry["box"] or [""] * len(_BOX))
 
 
 def _harmless(cell: Any) -> Any:

@@ -70,6 +70,12 @@ def resolve(
     return _images(text, texts, output, say)
 
 
+def place(texts: Sequence[str], source: Source) -> str | None:
+    """Return the name of a camera or an address, the same in each run; None for files."""
+    is_place = len(texts) == 1 and ("://" in texts[0] or _CAMERA.fullmatch(texts[0]))
+    return source.title if is_place else None
+
+
 def read_list(texts: Sequence[str], stream: IO[bytes] | None) -> list[str]:
     """Return the texts with ``-`` replaced by the lines of a stream, without empty ones.
 

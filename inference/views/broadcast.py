@@ -32,9 +32,9 @@ class Broadcast:
         def channel(render: Callable[[Result], bytes]) -> Channel[Result]:
             return Channel(render, _INTERVAL_S)
 
-        self.viewfinder = channel(lambda result: _jpeg(viewfinder(result.frame.image)))
+        self.viewfinder = channel(lambda result: _jpeg(viewfinder(result)))
         self.annotated = channel(lambda result: _jpeg(annotated(result)))
-        self.labels = channel(lambda result: _labels(result, input_of(result.frame.image)))
+        self.labels = channel(lambda result: _labels(result, input_of))
 
     def publish(self, result: Result) -> None:
         """Make this the newest result."""
@@ -48,14 +48,18 @@ def _jpeg(picture: Image.Image) -> bytes:
     return encoded.getvalue()
 
 
-def _labels(result: Result, seen: np.ndarray) -> bytes:
-    """Return what the page shows next to the picture, as JSON; ``input`` is a PNG in base64."""
+def _labels(result: Result, input_of: Callable[[np.ndarray], np.ndarray]) -> bytes:
+    """Return what the page shows next to the picture, as JSON; ``input`` is a PNG in base64.
+
+    It is empty for a picture without a face.
+    """
     encoded = io.BytesIO()
-    pixels(seen).save(encoded, "PNG")
+    if result.seen is not None:
+        pixels(input_of(result.seen)).save(encoded, "PNG")
     prediction = result.prediction
     content = {
         "frame": result.frame.index,
-        "label": pretty(prediction.label),
+        "label": result.caption,
         "known": prediction.known,
         "reason": "" if prediction.doubt is None else str(prediction.doubt),
         "probability": percent(prediction.probability),

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Callable, Iterator, Mapping
 import numpy as np
 
 from hyperhive.common.errors import OutputError
-from hyperhive.inference.drawing.overlay import annotated, with_inset
+from hyperhive.inference.drawing.overlay import annotated, picture_place, with_inset
 from hyperhive.inference.frames import Say
 from hyperhive.inference.labelling import Result
+from hyperhive.inference.sight.guide import Guide
+from hyperhive.inference.views.grip import Grip
 
 if TYPE_CHECKING:
     from hyperhive.inference.views.broadcast import Broadcast
     from hyperhive.inference.views.window import Window
 
-QUIT, SNAPSHOT, MODEL_INPUT = "q", " ", "m"
+QUIT, SNAPSHOT, MODEL_INPUT, RESET = "q", " ", "m", "r"
 """The keys of the window."""
 
 InputOf = Callable[[np.ndarray], np.ndarray]
@@ -31,31 +33,42 @@ class Display:
         window: shows each annotated frame.
         broadcast: takes each result for the page.
         input_of: returns the model's input.
+        grip: is told where in the window the picture is; None if there is no square to drag.
     """
 
     def __init__(
-        self, window: Window | None, broadcast: Broadcast | None, input_of: InputOf
+        self,
+        window: Window | None,
+        broadcast: Broadcast | None,
+        input_of: InputOf,
+        grip: Grip | None = None,
     ) -> None:
         self._window = window
         self._broadcast = broadcast
         self._input_of = input_of
+        self._grip = grip
         self._shows_input = False
 
     def show(self, result: Result) -> str | None:
         """Show a result; return the key that was pressed in the window, or None.
 
-        ``MODEL_INPUT`` has its effect here: it shows or hides the model's input in the picture.
+        Two keys have their effect here: ``MODEL_INPUT`` shows or hides the model's input in the
+        picture, ``RESET`` returns to the full square.
         """
         if self._broadcast is not None:
             self._broadcast.publish(result)
         if self._window is None:
             return None
         picture = annotated(result)
-        if self._shows_input:
-            picture = with_inset(picture, self._input_of(result.frame.image))
+        if self._shows_input and result.seen is not None:
+            picture = with_inset(picture, self._input_of(result.seen))
+        if self._grip is not None:
+            self._grip.show(picture_place(result.frame.image))
         key = self._window.show(picture)
         if key == MODEL_INPUT:
             self._shows_input = not self._shows_input
+        if key == RESET and self._grip is not None:
+            self._grip.reset()
         return key
 
     def linger(self, stop: threading.Event) -> None:
@@ -71,6 +84,7 @@ def open_display(
     live: bool,
     serve_at: tuple[str, int] | None,
     input_of: InputOf,
+    guide: Guide | None,
     announce: Say,
     warn: Say,
     environment: Mapping[str, str],
@@ -82,6 +96,7 @@ def open_display(
         live: whether this is live mode.
         serve_at: host and port of the page; None is no page.
         input_of: returns the model's input.
+        guide: the square that can be dragged in the window; None if there is none.
         announce: is called with the address of the page.
         warn: is called with the reason why there is no window.
         environment: the environment variables, which name the display.
@@ -91,7 +106,10 @@ def open_display(
     with contextlib.ExitStack() as opened:
         broadcast = opened.enter_context(_page(serve_at, input_of, announce))
         window = opened.enter_context(_window(show, live, warn, environment))
-        yield Display(window, broadcast, input_of)
+        grip = None if guide is None else Grip(guide)
+        if window is not None and grip is not None:
+            window.follow(grip)
+        yield Display(window, broadcast, input_of, grip)
 
 
 @contextlib.contextmanager

@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 import threading
-from typing import Mapping
+from typing import Any, Mapping
 
 import cv2
 import numpy as np
 from PIL import Image
+
+from hyperhive.inference.views.grip import Grip
 
 _TITLE = "predict-cam"
 _ESCAPE, _QUIT = "\x1b", "q"
@@ -43,6 +45,20 @@ class Window:
 
     def __init__(self) -> None:
         cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+
+    def follow(self, grip: Grip) -> None:
+        """Tell a grip from now on what the mouse does; it is told when a picture is shown."""
+        actions = {
+            cv2.EVENT_LBUTTONDOWN: grip.press,
+            cv2.EVENT_MOUSEMOVE: grip.move,
+            cv2.EVENT_LBUTTONUP: grip.release,
+        }
+
+        def act(event: int, x: int, y: int, *_: Any) -> None:
+            if event in actions:
+                actions[event](x, y)
+
+        cv2.setMouseCallback(_TITLE, act)
 
     def show(self, picture: Image.Image) -> str | None:
         """Show an RGB picture; return the key that was pressed, or None.

@@ -15,10 +15,12 @@ from typing import Any, Iterator
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageGrab
 from support.home import REPOSITORY, Program, until
 from support.lenets import save_untrained
 from support.mjpeg import MjpegServer, number_in
+
+from hyperhive.inference.drawing.overlay import BACKGROUND
 
 COMMAND = [sys.executable, "-c", "from hyperhive import cli; cli.predict_cam()"]
 
@@ -129,13 +131,11 @@ def number_of_lines(folder: Path) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-@pytest.mark.long
-@pytest.mark.skipif(
-    not (shutil.which("Xvfb") and shutil.which("xdotool")),
-    reason="no Xvfb or xdotool: windows are not looked at",
-)
-def test_the_keys_of_a_real_window(folder: Path, server: MjpegServer) -> None:
-    """On a display live mode opens a window by itself: space writes a frame, q ends it."""
+@pytest.fixture
+def display() -> Iterator[str]:
+    """Return the name of a display that is none."""
+    if not (shutil.which("Xvfb") and shutil.which("xdotool")):
+        pytest.skip("no Xvfb or xdotool: windows are not looked at")
     read, write = os.pipe()
     with subprocess.Popen(
         ["Xvfb", "-displayfd", str(write), "-screen", "0", "1024x800x24"],
@@ -144,23 +144,103 @@ def test_the_keys_of_a_real_window(folder: Path, server: MjpegServer) -> None:
     ) as screen:
         os.close(write)
         with os.fdopen(read) as told:
-            display = ":" + told.readline().strip()
+            name = ":" + told.readline().strip()
         try:
-            program = start(folder, server.url, "--live", DISPLAY=display)
-            program.says("gives 256x48 pixels")
-            until(lambda: press("space", display) and number_of_lines(folder), "a snapshot")
-            press("q", display)
-            assert program.end() == 0, program.said()
-            assert "no window" not in program.said()
+            yield name
         finally:
             screen.terminate()
 
 
+@pytest.mark.long
+def test_the_keys_of_a_real_window(folder: Path, server: MjpegServer, display: str) -> None:
+    """On a display live mode opens a window by itself: space writes a frame, q ends it."""
+    program = start(folder, server.url, "--live", DISPLAY=display)
+    program.says("gives 256x48 pixels")
+    until(lambda: press("space", display) and number_of_lines(folder), "a snapshot")
+    press("q", display)
+    assert program.end() == 0, program.said()
+    assert "no window" not in program.said()
+
+
+@pytest.mark.long
+def test_the_square_is_dragged_in_a_real_window(
+    folder: Path, server: MjpegServer, display: str
+) -> None:
+    """The mouse moves and resizes it, the next run begins with it, and r resets it."""
+    config = {"DISPLAY": display, "XDG_CONFIG_HOME": str(folder / "config")}
+    kept = folder / "config" / "hyperhive" / "squares.json"
+    live = (server.url, "--live", "--every", "0")
+    program = start(folder, *live, **config)
+    program.says("gives 256x48 pixels")
+    until(lambda: number_of_lines(folder) > 1, "a picture")
+    x, y, width = picture_on(display)
+    assert lines_of(folder)[0]["box"] == [104, 0, 48, 48]
+    scale = width / 512  # of the window to the shown picture; the camera's is enlarged to 512x96
+    left = [x + round(place * scale) for place in (256, 200, 130)]
+    drag(display, [(place, y + round(48 * scale)) for place in left])
+    until(lambda: lines_of(folder)[-1]["box"][0] < 60, "a square that was moved")
+    until(kept.exists, "a square that is kept")
+    moved = lines_of(folder)[-1]["box"]
+    assert moved[2:] == [48, 48]
+    corner = (2 * (moved[0] + 48) - 4, 92)
+    steps = [(corner[0] - back, corner[1] - back) for back in (0, 10, 40)]
+    drag(display, [(x + round(a * scale), y + round(b * scale)) for a, b in steps])
+    until(lambda: lines_of(folder)[-1]["box"][2] < 40, "a square that was resized")
+    small = lines_of(folder)[-1]["box"]
+    assert (small[0], small[1]) == pytest.approx((moved[0], 0), abs=1)
+    until(lambda: sizes(kept) == [pytest.approx(small[2] / 48, abs=0.05)], "the new size, kept")
+    press("q", display)
+    assert program.end() == 0, program.said()
+
+    again = start(folder, *live, **config)
+    again.says("as last time; --square full resets it")
+    until(lambda: number_of_lines(folder) > 1, "a picture")
+    assert lines_of(folder)[0]["box"] == pytest.approx(small, abs=1)
+    until(lambda: press("r", display) and lines_of(folder)[-1]["box"][2] == 48, "the full square")
+    press("q", display)
+    assert again.end() == 0, again.said()
+    assert sizes(kept) == []
+
+
+def sizes(kept: Path) -> list[float]:
+    return [size for _, _, size in json.loads(kept.read_text()).values()]
+
+
+def picture_on(display: str) -> tuple[int, int, int]:
+    """Return where the camera's picture is on the screen: left, top and width.
+
+    It is above the panel, which is the only thing of its colour.
+    """
+
+    def panel() -> np.ndarray:
+        screen = np.asarray(ImageGrab.grab(xdisplay=display).convert("RGB"))
+        return (screen == BACKGROUND).all(axis=2)
+
+    until(lambda: panel().sum() > 10_000, "the panel in the window")
+    found = panel()
+    columns, rows = np.flatnonzero(found.any(axis=0)), np.flatnonzero(found.any(axis=1))
+    width = int(columns[-1] - columns[0] + 1)
+    return int(columns[0]), int(rows[0]) - round(width * 48 / 256), width
+
+
+def drag(display: str, places: list[tuple[int, int]]) -> None:
+    """Press the mouse at the first place of the screen, go to the others, and release it."""
+    (first, *others), do = places, ["sleep", "0.3"]
+    steps = ["mousemove", *map(str, first), *do, "mousedown", "1", *do]
+    for place in others:
+        steps += ["mousemove", *map(str, place), *do]
+    done = xdotool(display, *steps, "mouseup", "1")
+    assert done
+
+
 def press(key: str, display: str) -> bool:
     """Press a key in our window, once it is open."""
-    keys = ["search", "--name", "predict-cam", "windowfocus", "key", key]
+    return xdotool(display, "search", "--name", "predict-cam", "windowfocus", "key", key)
+
+
+def xdotool(display: str, *steps: str) -> bool:
     done = subprocess.run(
-        ["xdotool", *keys],
+        ["xdotool", *steps],
         env={**os.environ, "DISPLAY": display},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -239,6 +239,7 @@ def test_json_lines_hold_what_was_said(tmp_path: Path) -> None:
             "probability": 0.75,
             "reason": None,
             "top3": [{"label": label, "probability": p} for label, p in SURE.top],
+            "box": [0, 0, 28, 28],
         }
     ]
     assert "霸" in lines[0]

@@ -35,7 +35,7 @@ function show(result) {
   });
   while (list.children.length > result.top.length) list.lastChild.remove();
   element("input").src = "data:image/png;base64," + result.input;
-  element("seen").hidden = false;
+  element("seen").hidden = !result.input;
 }
 
 let lost = false;

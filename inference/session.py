@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from hyperhive.inference.acting.actions import Actions
 from hyperhive.inference.frames import Say, Source
 from hyperhive.inference.labelling import label
 from hyperhive.inference.outputs.folder import OutputFolder
@@ -51,6 +52,7 @@ class Session:
     outputs: OutputFolder
     display: Display
     report: Report
+    actions: Actions
 
     def run(self, stop: threading.Event, left_out: Say) -> bool:
         """Classify frames until the source ends or ``stop`` is set.
@@ -63,6 +65,7 @@ class Session:
             False if a person ended it with q in the window.
         """
         for result in label(self.source, self.predictor, stop, left_out, self.smoother):
+            self.actions.see(result)
             key = self.display.show(result)
             is_written = self.snapshots.takes(key == SNAPSHOT, time.monotonic())
             if is_written:

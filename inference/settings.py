@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hyperhive.common.errors import UsageError
+from hyperhive.inference.acting.settings import ActingSettings
 from hyperhive.inference.sources.address import CaptureRequest
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ class PredictSettings:
         sampling: which frames to take.
         camera: how to open a camera.
         unknown: when to answer ``unknown``.
+        acting: what to do when the label changes.
         save_video: write the annotated frames as a video too.
         smoothing: time constant of the smoothing in live mode, in seconds; None is the default.
         serve: host and port of the page; None is no page.
@@ -162,6 +164,7 @@ class PredictSettings:
     sampling: Sampling = field(default_factory=Sampling)
     camera: CaptureRequest = field(default_factory=CaptureRequest)
     unknown: UnknownSettings = field(default_factory=UnknownSettings)
+    acting: ActingSettings = field(default_factory=ActingSettings)
     save_video: bool = False
     smoothing: float | None = None
     serve: tuple[str, int] | None = None
@@ -169,6 +172,11 @@ class PredictSettings:
     list_cameras: bool = False
 
     def __post_init__(self) -> None:
+        if self.acting.acts and not self.sampling.live:
+            raise UsageError(
+                "--on-change, --mqtt and --webhook need --live: the frames of a series are "
+                "independent, and predictions.jsonl has the label of each"
+            )
         if self.smoothing is None:
             return
         if not self.sampling.live:

@@ -106,7 +106,7 @@ build/wheel/.built: pyproject.toml | $(VENV)/bin/python
 	$(DEVICE_PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	  --constraint constraints-$*.txt torch build/wheel/*.whl \
-	  httpx hypothesis onnx opencv-python-headless pytest pytest-timeout pytest-xdist scikit-learn starlette \
+	  httpx hypothesis onnx opencv-python-headless paho-mqtt pytest pytest-timeout pytest-xdist scikit-learn starlette \
 	  trustme uvicorn
 	@touch $@
 

@@ -22,6 +22,7 @@ _EXTRAS = {
     "torch": "torch",
     "torchvision": "torch",
     "cv2": "camera",
+    "paho": "mqtt",
     "cmaes": "coordinator",
     "hyperopt": "coordinator",
     "optuna": "optuna",

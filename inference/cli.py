@@ -8,6 +8,7 @@ from typing import IO, List, Optional
 import typer
 
 from hyperhive.common.console import Screen
+from hyperhive.inference.acting.settings import DEFAULT_HOLD_S, ActingSettings
 from hyperhive.inference.settings import (
     DEFAULT_COUNT,
     DEFAULT_COUNTDOWN_S,
@@ -118,6 +119,32 @@ _SMOOTHING = typer.Option(
     show_default=f"{DEFAULT_SMOOTHING_S}",
     help="With --live: average the probabilities over about this time; 0 turns it off.",
 )
+_ON_CHANGE = typer.Option(
+    None,
+    metavar="COMMAND",
+    help="With --live: run this program when the label changes; it gets the change as JSON on "
+    "standard input. The command is split into words as a shell does; there is no shell.",
+)
+_MQTT = typer.Option(
+    None,
+    metavar="mqtt://HOST/TOPIC",
+    help="With --live: publish each change of the label to this topic, retained; mqtts:// uses "
+    "TLS. Also the path of a file that contains the address, to keep a password out of the process "
+    "list. Needs the extra mqtt.",
+)
+_WEBHOOK = typer.Option(
+    None,
+    metavar="URL",
+    help="With --live: POST each change of the label as JSON to this address, or to the one that a "
+    "file of this path contains.",
+)
+_HOLD = typer.Option(
+    None,
+    metavar="SECONDS",
+    show_default=f"{DEFAULT_HOLD_S}",
+    help="How long a label must last before --on-change, --mqtt and --webhook take it for a "
+    "change.",
+)
 _SERVE = typer.Option(
     None,
     metavar="[HOST:]PORT",
@@ -191,6 +218,10 @@ def predict(
     smoothing: Optional[float] = _SMOOTHING,
     square: Optional[str] = _SQUARE,
     faces: bool = _FACES,
+    on_change: Optional[str] = _ON_CHANGE,
+    mqtt: Optional[str] = _MQTT,
+    webhook: Optional[str] = _WEBHOOK,
+    hold: Optional[float] = _HOLD,
     serve: Optional[str] = _SERVE,
     save_video: bool = _SAVE_VIDEO,
     min_confidence: Optional[float] = _MIN_CONFIDENCE,
@@ -215,6 +246,7 @@ def predict(
         camera=CaptureRequest(backend, parse_size(size) if size else None, fps, pixel_format),
         unknown=UnknownSettings(min_confidence, min_margin, min_membership, no_unknown),
         sight=SightSettings(Square.parse(square) if square else None, faces),
+        acting=ActingSettings(on_change, mqtt, webhook, hold),
         save_video=save_video,
         smoothing=smoothing,
         serve=None if serve is None else parse_address(serve),

@@ -12,6 +12,7 @@ from rich.console import Console
 from hyperhive.common import paths
 from hyperhive.common.errors import SourceError, UsageError
 from hyperhive.common.signals import StopSignals
+from hyperhive.inference.acting.actions import opened_actions
 from hyperhive.inference.frames import Say, Source
 from hyperhive.inference.labelling import Sight
 from hyperhive.inference.models.file import Chosen, from_file, prepare_model
@@ -157,10 +158,11 @@ def _session(
     terminal: Terminal,
     opened: contextlib.ExitStack,
 ) -> Session:
-    """Return the parts of the run; ``opened`` closes the page and the window."""
+    """Return the parts of the run; ``opened`` closes the page, the window and the actions."""
     live, predictor = settings.sampling.live, chosen.predictor
     smoothing = DEFAULT_SMOOTHING_S if settings.smoothing is None else settings.smoothing
     title = f"{source.title}, by {chosen.title}"
+    actions = opened_actions(settings.acting, terminal.out.print, terminal.warn)
     display = opened.enter_context(
         open_display(
             show=settings.show,
@@ -181,6 +183,7 @@ def _session(
         OutputFolder(settings.output, title, settings.save_video, live),
         display,
         Report(terminal.out, live, predictor.closer),
+        opened.enter_context(actions),
         sight,
     )
 

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from hyperhive.inference.acting.actions import Actions
 from hyperhive.inference.frames import Say, Source
 from hyperhive.inference.labelling import Sight, label
 from hyperhive.inference.outputs.folder import OutputFolder
@@ -52,6 +53,7 @@ class Session:
     outputs: OutputFolder
     display: Display
     report: Report
+    actions: Actions
     sight: Sight = field(default_factory=Guide)
 
     def run(self, stop: threading.Event, left_out: Say) -> bool:
@@ -66,6 +68,7 @@ class Session:
         """
         results = label(self.source, self.predictor, stop, left_out, self.smoother, self.sight)
         for result in results:
+            self.actions.see(result)
             key = self.display.show(result)
             is_written = self.snapshots.takes(key == SNAPSHOT, time.monotonic())
             if is_written:

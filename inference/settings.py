@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hyperhive.common.errors import UsageError
 from hyperhive.inference.sight.square import Square
+from hyperhive.inference.acting.settings import ActingSettings
 from hyperhive.inference.sources.address import CaptureRequest
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ class PredictSettings:
         camera: how to open a camera.
         unknown: when to answer ``unknown``.
         sight: where the model looks.
+        acting: what to do when the label changes.
         save_video: write the annotated frames as a video too.
         smoothing: time constant of the smoothing in live mode, in seconds; None is the default.
         serve: host and port of the page; None is no page.
@@ -184,6 +186,7 @@ class PredictSettings:
     camera: CaptureRequest = field(default_factory=CaptureRequest)
     unknown: UnknownSettings = field(default_factory=UnknownSettings)
     sight: SightSettings = field(default_factory=SightSettings)
+    acting: ActingSettings = field(default_factory=ActingSettings)
     save_video: bool = False
     smoothing: float | None = None
     serve: tuple[str, int] | None = None
@@ -191,6 +194,11 @@ class PredictSettings:
     list_cameras: bool = False
 
     def __post_init__(self) -> None:
+        if self.acting.acts and not self.sampling.live:
+            raise UsageError(
+                "--on-change, --mqtt and --webhook need --live: the frames of a series are "
+                "independent, and predictions.jsonl has the label of each"
+            )
         if self.smoothing is None:
             return
         if not self.sampling.live:

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import email.message
-import functools
 import io
-import ipaddress
 import itertools
-import ssl
 import threading
 import time
 from dataclasses import replace
 from typing import Any, Generator
-from urllib.parse import unquote, urlsplit
 
 import httpx
 
@@ -29,6 +25,7 @@ from hyperhive.inference.settings import Sampling
 from hyperhive.inference.sources.camera import Camera
 from hyperhive.inference.sources.feed import Feed
 from hyperhive.inference.sources.grabber import Capture, Origin
+from hyperhive.inference.sources.http_client import client_for, parsed, reason_of
 from hyperhive.inference.sources.http_login import CameraLogin
 from hyperhive.inference.sources.mjpeg import LARGEST, MjpegCapture
 
@@ -38,8 +35,6 @@ _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG")
 
 A stream without one is known by its first boundary.
 """
-
-_NO_ADDRESS = "that is not a valid address (in a password, @ is %40, / is %2F and : is %3A)"
 
 
 class StillImage(Exception):
@@ -201,22 +196,8 @@ def _answer(url: str, title: str, seconds: float, opened: contextlib.ExitStack) 
     Raises ``SourceError`` for an address that is not valid, for a server that cannot be reached,
     and for one that refuses.
     """
-    address, host, login = _parsed(url, title)
-    try:
-        client = httpx.Client(
-            # One request per connection: some cameras close it after a refusal without saying so.
-            headers={"Accept-Encoding": "identity", "Connection": "close"},
-            timeout=seconds,
-            verify=_trust(),
-            trust_env=not _is_near(host),
-            event_hooks={"response": [_drop_refusal]},
-        )
-    except (ImportError, ValueError, httpx.InvalidURL):
-        raise SourceError(
-            f"{title} cannot be opened: the proxy that the environment names cannot be used; unset "
-            "http_proxy, https_proxy and all_proxy, or correct them"
-        ) from None
-    opened.enter_context(client)
+    address, host, login = parsed(url, title)
+    client = opened.enter_context(client_for(host, title, seconds))
     try:
         response = _followed(client, address, login)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -245,48 +226,6 @@ def _followed(client: httpx.Client, address: str, login: CameraLogin | None) -> 
     raise httpx.TooManyRedirects("too many redirects", request=request)
 
 
-def _drop_refusal(response: httpx.Response) -> None:
-    """Close the connection of a 401: httpx would read its whole body before it sends a login."""
-    if response.status_code == 401 and isinstance(response.stream, httpx.SyncByteStream):
-        response.stream.close()
-        response.stream = httpx.ByteStream(b"")
-
-
-def _parsed(url: str, title: str) -> tuple[str, str, CameraLogin | None]:
-    """Return an address without its login, its host, and the login."""
-    try:
-        parts = urlsplit(url)
-        (parts.path + parts.query).encode("ascii")
-        is_address = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address:
-        raise SourceError(f"{title} cannot be opened: {_NO_ADDRESS}")
-    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    login = None
-    if parts.username is not None:
-        login = CameraLogin(unquote(parts.username), unquote(parts.password or ""), address)
-    return address, parts.hostname or "", login
-
-
-def _is_near(host: str) -> bool:
-    """Return whether a host is in the user's own network, where no proxy is needed."""
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:  # a name
-        return "." not in host or host.endswith(".local")
-
-
-@functools.lru_cache(maxsize=1)
-def _trust() -> ssl.SSLContext:
-    """Return the certificates that this system trusts, or those that SSL_CERT_FILE names.
-
-    It is made once: an image is requested five times per second in live mode, and reading all
-    certificates takes tens of milliseconds.
-    """
-    return ssl.create_default_context()
-
-
 def _content_type(response: httpx.Response) -> tuple[str, str]:
     """Return an answer's content type, and the boundary between its parts; each may be ``""``."""
     given = response.headers.get("Content-Type", "").strip()
@@ -296,34 +235,6 @@ def _content_type(response: httpx.Response) -> tuple[str, str]:
     kind = message.get_content_type()
     is_given = given.lower().startswith(kind)
     return kind if is_given else given, message.get_boundary("")
-
-
-def reason_of(error: Exception) -> str:
-    """Return why a request failed, in words that hold no address."""
-    if isinstance(error, httpx.TimeoutException):
-        return "the server does not answer in time; check that it runs and is in this network"
-    if isinstance(error, httpx.InvalidURL):
-        return _NO_ADDRESS
-    if isinstance(error, httpx.UnsupportedProtocol):
-        return "it redirects to an address that is not http:// or https://"
-    if isinstance(error, httpx.TooManyRedirects):
-        return "it redirects from one address to the next without an end"
-    cause = _system_error(error)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return (
-            "its certificate is not trusted; in your own network use http://, or name a file with "
-            "the certificate in the environment variable SSL_CERT_FILE"
-        )
-    if cause is not None and cause.strerror:
-        return f"{cause.strerror}; check that the server runs and is in this network"
-    return f"the server does not speak HTTP as it should ({type(error).__name__})"
-
-
-def _system_error(error: BaseException | None) -> OSError | None:
-    """Return the operating system's error beneath an error of httpx, or None."""
-    while error is not None and not isinstance(error, OSError):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def _refusal(code: int, title: str) -> str:

@@ -19,8 +19,9 @@ from hyperhive.common.errors import SourceError
 from hyperhive.inference.frames import Frame
 from hyperhive.inference.settings import Sampling
 from hyperhive.inference.sources.grabber import Patience
+from hyperhive.inference.sources.http_client import reason_of
 from hyperhive.inference.sources.http_login import CameraLogin
-from hyperhive.inference.sources.http_stream import StillImage, open_http, reason_of
+from hyperhive.inference.sources.http_stream import StillImage, open_http
 from hyperhive.inference.sources.mjpeg import MjpegCapture
 from hyperhive.inference.sources.resolve import resolve
 

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from hyperhive.common.errors import OutputError, UsageError
+from hyperhive.inference.acting.actions import Actions
+from hyperhive.inference.acting.changes import LastingChanges
 from hyperhive.inference.drawing.overlay import with_inset
 from hyperhive.inference.frames import Frame
 from hyperhive.inference.labelling import Result
@@ -228,7 +230,10 @@ def test_the_keys_of_the_window(tmp_path: Path) -> None:
     report = Report(Console(quiet=True), live=True, closer=lambda image: None)
     outputs = OutputFolder(tmp_path / "out", "title", live=True)
     display = Display(window, None, model.input_of)
-    session = Session(Frames(), model, Snapshots(None), Smoother(0.3), outputs, display, report)
+    actions = Actions(LastingChanges(0.0), [])
+    session = Session(
+        Frames(), model, Snapshots(None), Smoother(0.3), outputs, display, report, actions
+    )
     with outputs:
         assert not session.run(threading.Event(), print)
     assert len(window.shown) == report.tally.frames == 7

@@ -7,17 +7,21 @@ import json
 import os
 import queue
 import re
-import shlex
-import shutil
-import signal
 import subprocess
 import sys
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Iterator, Mapping
 
-from hyperhive.common.errors import ConfigError, DeviceError, HyperhiveError, UsageError
+from hyperhive.common.errors import ConfigError, HyperhiveError
+from hyperhive.common.programs import (
+    find_program,
+    lines_from,
+    manner_of_end,
+    running,
+    words_of,
+)
 from hyperhive.common.text import printable
 from hyperhive.common.values import is_number
 from hyperhive.worker.objectives.api import BadResult, Stopped
@@ -31,12 +35,8 @@ _SEED = "trial.seed"
 _ASK_EVERY_S = 0.2
 _END_S = 5.0
 """How long a program may take to end after SIGTERM."""
-_LONGEST_LINE = 1 << 20
 _LAST_LINES = 5
 _LAST_CHARACTERS = 500
-_HAS_GROUPS = os.name == "posix"
-_KILL_WITH_WORKER = 'read group && { read _; kill -s KILL -- "-$group"; }'
-"""A shell's script. Its standard input has one line, and ends when the worker is gone."""
 
 
 class CommandFailed(HyperhiveError):
@@ -57,19 +57,12 @@ class Command:
     """
 
     def __init__(self, command: str) -> None:
-        if not isinstance(command, str):  # shlex would read standard input for None
-            raise UsageError(f"the command must be text, not {command!r:.80}")
-        try:
-            self._words = shlex.split(command)
-        except ValueError as error:
-            raise UsageError(f"the command {command!r} cannot be split: {error}") from error
-        if not self._words:
-            raise UsageError("the command is empty: it must begin with a program")
+        self._words = words_of(command)
 
     def require_program(self) -> None:
         """Raise ``DeviceError`` if this machine lacks the program, or may not run it."""
         if not _FIELD.search(self._words[0]):
-            _program(self._words[0])
+            find_program(self._words[0])
 
     def __call__(self, config: Mapping[str, Any], trial: RunningTrial) -> Any:
         """Run the program to its end; return its loss, or a dictionary.
@@ -88,7 +81,7 @@ class Command:
                 "a value of the configuration has a character NUL: no program takes it"
             )
         found = None
-        run = [_program(words[0]), *words[1:]]
+        run = [find_program(words[0]), *words[1:]]
         with trial.artifact_folder() as folder, _running(run, folder) as program:
             for line in program.lines(trial):
                 parsed = _parsed(line)
@@ -113,7 +106,7 @@ def command(line: str) -> Command:
 
 
 class _Program:
-    """A program that runs: its lines, and the end of its process group."""
+    """A program that runs, and its lines."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -150,38 +143,17 @@ class _Program:
         code = self._process.wait()
         if code == 0:
             return
-        how = (
-            f"was killed by {signal.Signals(-code).name}"
-            if code < 0
-            else f"ended with exit code {code}"
-        )
         self._reading.join(_END_S)  # what it left running may still have its standard error
         last = "; ".join(self._errors)[-_LAST_CHARACTERS:]
-        raise CommandFailed(f"{name} {how}" + (f": {last}" if last else ""))
-
-    def end(self) -> None:
-        """End it, and all that it started."""
-        if self._process.poll() is None:
-            self._signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_END_S)
-        self._signal(signal.SIGKILL if _HAS_GROUPS else signal.SIGTERM)
-        self._process.wait()
-
-    def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing of it is left
-            if _HAS_GROUPS:
-                os.killpg(self._process.pid, number)
-            else:
-                self._process.terminate()
+        raise CommandFailed(f"{name} {manner_of_end(code)}" + (f": {last}" if last else ""))
 
     def _read_output(self) -> None:
-        for line in _lines(self._process.stdout):
+        for line in lines_from(self._process.stdout):
             self._lines.put(line)
         self._lines.put(None)
 
     def _read_errors(self) -> None:
-        for line in _lines(self._process.stderr):
+        for line in lines_from(self._process.stderr):
             sys.stderr.write(printable(line) + "\n")
             if line.strip():
                 self._errors.append(printable(line.strip()))
@@ -194,55 +166,9 @@ def _running(command: list[str], artifacts: Path | None) -> Iterator[_Program]:
         os.unsetenv(ARTIFACTS)
     else:
         os.putenv(ARTIFACTS, str(artifacts))  # beside all else that the program inherits
-    with contextlib.ExitStack() as ending:
-        announce = ending.enter_context(_watch()) if _HAS_GROUPS else None
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=_HAS_GROUPS,  # a process group, which can be ended as a whole
-                preexec_fn=announce,
-            )
-        except OSError as error:
-            raise DeviceError(f"{command[0]} cannot be run here: {error.strerror}") from error
-        program = _Program(process)
-        ending.callback(program.end)
-        yield program
-
-
-@contextlib.contextmanager
-def _watch() -> Iterator[Callable[[], None]]:
-    """Kill a process group if this process ends, even by SIGKILL, while the context is open.
-
-    Gives what the group's first process has to call before it runs its program: so there is no
-    moment at which the program runs and is not watched. It only writes, which is safe between fork
-    and exec although this process has threads.
-    """
-    watch = subprocess.Popen(
-        ["/bin/sh", "-c", _KILL_WITH_WORKER], stdin=subprocess.PIPE, start_new_session=True
-    )
-    pipe = watch.stdin.fileno()  # type: ignore[union-attr]
-
-    def announce() -> None:
-        os.write(pipe, b"%d\n" % os.getpid())
-
-    with watch:
-        try:
-            yield announce
-        finally:
-            watch.kill()  # before its standard input ends
-
-
-def _program(name: str) -> str:
-    """Return where a program is: on the PATH, else in the working folder."""
-    found = shutil.which(name)
-    if found is None and not Path(name).is_file():
-        raise DeviceError(f"there is no program {name} here: install it, or give its path")
-    if found is None and not os.access(name, os.X_OK):
-        raise DeviceError(f"the program {name} may not be run: chmod +x {shlex.quote(name)}")
-    return found or str(Path(name).absolute())
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with running(command, _END_S, **streams) as process:
+        yield _Program(process)
 
 
 def _value(config: Mapping[str, Any], field: str) -> str:
@@ -268,10 +194,3 @@ def _parsed(line: str) -> Any:
             return float(line)  # nan, as Python prints it
         return None
     return value if isinstance(value, dict) or is_number(value) else None
-
-
-def _lines(stream: Any) -> Iterator[str]:
-    """Yield the lines of a pipe from a program, and close it at its end."""
-    with stream:
-        for line in iter(lambda: stream.readline(_LONGEST_LINE), b""):
-            yield line.decode(errors="replace").rstrip("\r\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -25,6 +26,27 @@ _LOOK_S = 2.0
 NEW_PICTURES = "new pictures have come"
 
 
+class Offer:
+    """Tells of a study's model whenever it has another one."""
+
+    def __init__(self, store: Store, study: str, tell: Tell) -> None:
+        self._store = store
+        self._study = study
+        self._tell = tell
+        self._told: str | None = None
+
+    def look(self) -> None:
+        """Tell of the model unless it is the one that was told of last; raises ``StoreError``."""
+        stored = self._store.studies.get(self._study)
+        model = None if stored is None else stored.model
+        if model is None or model.weights.sha256 == self._told:
+            return
+        packed = self._store.blobs.get(model.weights)
+        number = number_of(self._study)
+        self._tell(Learned(packed, Card.from_json(model.card), number, model.is_final))
+        self._told = model.weights.sha256
+
+
 class Lesson:
     """Runs a version's study, and tells of its trials and better models.
 
@@ -39,6 +61,7 @@ class Lesson:
         models: the folder of the models of all studies.
         stop: ends it, when set.
         tell: gets what predict-cam is to know.
+        offer: of the study.
     """
 
     def __init__(
@@ -51,6 +74,7 @@ class Lesson:
         models: Path,
         stop: threading.Event,
         tell: Tell,
+        offer: Offer,
     ) -> None:
         self._store = store
         self._study = study
@@ -60,7 +84,7 @@ class Lesson:
         self._models = models
         self._stop = stop
         self._tell = tell
-        self._offered: str | None = None
+        self._offer = offer
         self._seen: StudyState | None = None
         self._due = 0.0
         self._progress = Progress(
@@ -83,31 +107,22 @@ class Lesson:
 
         def watch(snapshot: Snapshot) -> None:
             helpers.look(snapshot)
-            if snapshot.study is not self._seen:
-                self._seen = snapshot.study
-                self._show(snapshot.study)
+            # The search waits for a server that is away, and this looks again then.
+            with contextlib.suppress(StoreUnavailable):
                 if replaces != self._dataset.classes:
-                    self.offer()
-            self._end_for_new_pictures(snapshot)
+                    self._look(snapshot.study)
+                self._end_for_new_pictures(snapshot)
+            self._show(snapshot.study)
 
         self._tell(self._progress)
         where = self._models / self._study.name
         StudyRun(self._store, self._study, self._dataset, where, True, watch, self._stop).run()
         return self._progress
 
-    def offer(self) -> None:
-        """Tell of the study's model, if it has another one than was told of last."""
-        try:
-            stored = self._store.studies.get(self._study.name)
-            model = None if stored is None else stored.model
-            if model is None or model.weights.sha256 == self._offered:
-                return
-            packed = self._store.blobs.get(model.weights)
-        except StoreUnavailable:
-            return  # the search reports it, and the next trial or the end of the study looks again
-        number = number_of(self._study.name)
-        self._tell(Learned(packed, Card.from_json(model.card), number, model.is_final))
-        self._offered = model.weights.sha256
+    def _look(self, state: StudyState) -> None:
+        if state is not self._seen:  # it is the same while nothing changed
+            self._offer.look()
+            self._seen = state
 
     def _show(self, state: StudyState) -> None:
         accuracies = tuple(trial.accuracy for trial in state.searched if trial.is_final)

@@ -14,9 +14,9 @@ from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyFailed, open_study
 from hyperhive.coordinator.teaching.curve import keep_curve, kept_curve, measure
 from hyperhive.coordinator.teaching.helpers import Helpers
-from hyperhive.coordinator.teaching.lesson import Lesson, Tell
+from hyperhive.coordinator.teaching.lesson import Lesson, Offer, Tell
 from hyperhive.coordinator.teaching.pictures import Pictures
-from hyperhive.coordinator.teaching.versions import newest, next_plan, number_of
+from hyperhive.coordinator.teaching.versions import newest, next_plan, number_of, winner_of
 from hyperhive.inference.teaching.states import DONE, FAILED, WAITING, Progress
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.data.dataset import Dataset
@@ -83,7 +83,8 @@ class School:
             if before is not None and not self._has_ended(before):
                 self._learn(*_as_stored(store, before))
             elif before is not None and before.result is not None:
-                self._conclude(*_as_stored(store, before), self._shown(before))
+                offer = Offer(store, before.name, self._tell)
+                self._conclude(*_as_stored(store, before), self._shown(before), offer)
             while True:
                 before = patiently(lambda: newest(store, folder))
                 self._learn(*self._next(before))
@@ -153,7 +154,8 @@ class School:
     def _learn(self, study: Study, dataset: Dataset) -> None:
         """Run a version's study to its end, and see whether its pictures were enough."""
         store, settings = self._connection.store, self._settings
-        where = (settings.folder, settings.models, self._stop, self._tell)
+        offer = Offer(store, study.name, self._tell)
+        where = (settings.folder, settings.models, self._stop, self._tell, offer)
         lesson = Lesson(store, study, dataset, self._pictures, *where)
         with Helpers(self._connection.uri, study.name, self._is_shared) as helpers:
             try:
@@ -161,7 +163,7 @@ class School:
             except (StudyFailed, StudyWithdrawn) as error:  # other pictures may do better
                 self._give_up(study, error)
                 return
-        self._conclude(study, dataset, progress)
+        self._conclude(study, dataset, progress, offer)
 
     def _give_up(self, study: Study, error: HyperhiveError) -> None:
         number = number_of(study.name)
@@ -169,24 +171,18 @@ class School:
             dataclasses.replace(self._progress, phase=FAILED, version=number, problem=str(error))
         )
 
-    def _conclude(self, study: Study, dataset: Dataset, progress: Progress) -> None:
+    def _conclude(self, study: Study, dataset: Dataset, progress: Progress, offer: Offer) -> None:
         """Tell of the model that a version ended with, and of its learning curve."""
         store, settings = self._connection.store, self._settings
-        Lesson(
-            *(store, study, dataset, None),
-            *(settings.folder, settings.models, self._stop, self._tell),
-        ).offer()
+        patiently(offer.look)
         self._answering = dataset.classes
         done = dataclasses.replace(progress, phase=DONE)
         self._say(done)
         folder = settings.models / study.name
         curve = kept_curve(folder)
         if curve is None:
-            result = patiently(lambda: store.study(study.name)).result or {}
-            tids = [result["winner"]]
-            winner = patiently(lambda: store.trials.find(study.name, SEARCH, tids, in_short=True))[
-                0
-            ]
+            stored = patiently(lambda: store.study(study.name))
+            [winner] = patiently(lambda: winner_of(store, stored))
             curve = measure(dataset, winner.config, self._stop.is_set)
             keep_curve(curve, folder)
         self._say(dataclasses.replace(done, enough=curve.sentence))

@@ -16,6 +16,7 @@ from hyperhive.model.data.sources.known import FOLDER
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trials.terms import SEARCH
+from hyperhive.store.trials.trial import Trial
 
 _ALWAYS: dict[str, Any] = {
     "decoupled": True,
@@ -81,9 +82,15 @@ def next_plan(store: Store, folder: Path, before: StoredStudy | None, trials: in
     )
 
 
+def winner_of(store: Store, ended: StoredStudy) -> list[Trial]:
+    """Return the trial that won a version; none if it has not ended, or was deleted."""
+    if ended.result is None:
+        return []
+    return store.trials.find(ended.name, SEARCH, [ended.result["winner"]], in_short=True)
+
+
 def _best_config(store: Store, before: StoredStudy) -> list[dict[str, Any]]:
     """Return the configuration that won a version; none if that had another space, or no end."""
-    if before.result is None or Study.stored(before.name, before.spec).plan.space != SPACE:
+    if Study.stored(before.name, before.spec).plan.space != SPACE:
         return []
-    found = store.trials.find(before.name, SEARCH, [before.result["winner"]], in_short=True)
-    return [configuration(SPACE, trial.vals) for trial in found]
+    return [configuration(SPACE, trial.vals) for trial in winner_of(store, before)]

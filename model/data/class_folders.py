@@ -31,6 +31,7 @@ from hyperhive.model.data.left_out import (
     clutter_sentences,
 )
 from hyperhive.model.data.names import class_name, is_storable
+from hyperhive.model.data.series import divided_within, numbers_of, series_split
 
 TEST_FRACTION = 0.2
 CUT = "a fifth of each class is the test split"
@@ -59,6 +60,20 @@ class _Part:
         """Return the part with these indices."""
         paths = [self.paths[index] for index in chosen]
         return _Part(self.classes, paths, self.images[chosen], self.labels[chosen])
+
+    @property
+    def series(self) -> np.ndarray | None:
+        """Which of them are of one series; None if none is of a series."""
+        return numbers_of(path.name for path in self.paths)
+
+    def cut(self, fraction: float, seed: int) -> tuple[_Part, _Part]:
+        """Return what stays, and this share of each class; a series is on one side."""
+        series = self.series
+        if series is None:
+            kept, cut = stratified_split(self.labels, fraction, seed)
+        else:
+            kept, cut = series_split(self.labels, series, fraction, seed)
+        return self.only(kept), self.only(cut)
 
 
 class ClassFolders:
@@ -107,8 +122,10 @@ class ClassFolders:
             parts[TRAIN] = self._read_part(root)
         self._require_same_classes(folders, parts)
         if TEST not in parts:
-            kept, cut = stratified_split(parts[TRAIN].labels, TEST_FRACTION, seed)
-            parts = {**parts, TRAIN: parts[TRAIN].only(kept), TEST: parts[TRAIN].only(cut)}
+            whole = parts[TRAIN]
+            kept, cut = whole.cut(TEST_FRACTION, seed)
+            parts = {**parts, TRAIN: kept, TEST: cut}
+            self._notices += _series_notices(whole, kept)
         for path in self._tree:
             if path not in self._in_classes and is_image(path) and top in path.parents:
                 self._leave_out(OUTSIDE, path)
@@ -278,6 +295,33 @@ class ClassFolders:
         )
 
 
+def _series_notices(whole: _Part, kept: _Part) -> list[str]:
+    """Return sentences about the classes of which a split had to divide a series.
+
+    Args:
+        whole: all pictures of the class folders.
+        kept: those that are left without the test split.
+    """
+    if whole.series is None or kept.series is None:
+        return []
+    single = {whole.classes[label] for label in divided_within(whole.labels, whole.series)}
+    left = {kept.classes[label] for label in divided_within(kept.labels, kept.series)} - single
+    notices = []
+    if single:
+        notices.append(
+            f"{', '.join(sorted(single))}: with one series, which has to be divided, its test and "
+            "validation pictures look like those that are trained on, and its accuracy is too "
+            "good: take another series"
+        )
+    if left:
+        notices.append(
+            f"{', '.join(sorted(left))}: with two series, one of them for the test, its validation "
+            "pictures look like those that are trained on, and its validation accuracy is too "
+            "good: take a third series"
+        )
+    return notices
+
+
 def split_of(folder: str) -> str | None:
     """Return the split that a folder of this name holds, None if its name is that of no split."""
     return _SPLITS.get(class_name(folder).lower())
@@ -312,4 +356,7 @@ def _dataset(name: str, parts: Mapping[str, _Part]) -> Dataset:
     labels = train.labels if own is None else np.concatenate([train.labels, own.labels])
     validation = 0 if own is None else len(own.labels)
     classes = tuple(train.classes)
-    return Dataset(name, classes, images, labels, test.images, test.labels, validation)
+    series = train.series if own is None else None
+    return Dataset(
+        *(name, classes, images, labels, test.images, test.labels, validation), train_series=series
+    )

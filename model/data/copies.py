@@ -95,6 +95,7 @@ def drop_copies(
     kept[[each.number for each in dropped]] = False
     train, test = kept[:images], kept[images:]
     own = int(train[images - dataset.validation :].sum())
+    series = dataset.train_series
     try:
         if dataset.validation and not own:
             raise DatasetError("no validation image is left: add other ones, or omit them all")
@@ -105,6 +106,7 @@ def drop_copies(
             test_images=dataset.test_images[test],
             test_labels=dataset.test_labels[test],
             validation=own,
+            train_series=None if series is None else series[train],
         )
     except DatasetError as error:
         raise DatasetError(f"without the duplicates, {error}") from error

@@ -14,6 +14,7 @@ import numpy as np
 
 from hyperhive.common.errors import ConfigError, DatasetError
 from hyperhive.model.data.images import SIZE, batches, is_image_size
+from hyperhive.model.data.series import series_fold, series_split
 
 LARGEST = 2 << 30
 """Bytes of the images of the largest data set. It travels through the store as one file, and a
@@ -30,8 +31,9 @@ class Dataset:
     Images are uint8 ``[N, S, S, C]`` with S from 28 to 224 and C of 1 or 3. Labels are int64
     ``[N]``; they index ``classes``. The last ``validation`` training images are those that a trial
     is validated on; if it is 0, each study chooses its own. ``may_mirror`` says whether a picture
-    and its mirror image are of one class; it is no part of the content. Raises ``DatasetError`` if
-    an array differs from that, if a class has no image, or if the images are more than ``LARGEST``.
+    and its mirror image are of one class; it is no part of the content. ``train_series`` says which
+    training images are of one series, see ``series.numbers_of``. Raises ``DatasetError`` if an
+    array differs from that, if a class has no image, or if the images are more than ``LARGEST``.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Dataset:
     test_labels: np.ndarray
     validation: int = 0
     may_mirror: bool = True
+    train_series: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -53,6 +56,9 @@ class Dataset:
         _require_split("training", self.train_images, self.train_labels, self.classes)
         _require_split("test", self.test_images, self.test_labels, self.classes)
         require_room(len(self.train_images) + len(self.test_images), self.image_size, self.channels)
+        series, labels = self.train_series, self.train_labels
+        if series is not None and (series.dtype, series.shape) != (np.int64, labels.shape):
+            raise DatasetError(f"series of training images are {series.dtype} {series.shape}")
         if not 0 <= self.validation < len(self.train_labels):
             raise DatasetError(f"{self.validation} training images cannot be for validation")
         if self.validation:
@@ -89,8 +95,9 @@ class Dataset:
         """SHA-256 over classes, shapes, images and labels; the data set is published under it.
 
         The name is left out: the same images under another name are the same data set. Validation
-        images of its own are named only where there are any: so a worker of a version that would
-        train on them finds another hash, and refuses the data set.
+        images of its own, and series, are named only where there are any: so a worker of a version
+        that would train on images that are to be held out finds another hash, and refuses the data
+        set.
         """
         header: dict[str, Any] = {
             "classes": self.classes,
@@ -98,6 +105,8 @@ class Dataset:
         }
         if self.validation:
             header["validation"] = self.validation
+        if self.train_series is not None:
+            header["series"] = self.train_series.tolist()
         digest = hashlib.sha256(json.dumps(header).encode())
         for array in _ARRAYS:
             digest.update(np.ascontiguousarray(getattr(self, array)).tobytes())
@@ -136,13 +145,18 @@ class Dataset:
 
         If the data set has validation images of its own, these are held out, whatever the share
         and the seed. With ``folds`` there is no share: each image is held out in one of the folds.
+        Images of one series are on the same side, see ``series_split`` and ``series_fold``.
         Raises ``ConfigError``, see ``require_folds``.
         """
         if folds:
             self.require_folds(folds)
+            if self.train_series is not None:
+                return series_fold(self.train_labels, self.train_series, folds, fold, seed)
             return stratified_fold(self.train_labels, folds, fold, seed)
         if self.validation:
             return self._own_split()
+        if self.train_series is not None:
+            return series_split(self.train_labels, self.train_series, fraction, seed)
         return stratified_split(self.train_labels, fraction, seed)
 
     def require_folds(self, folds: int) -> None:
@@ -167,6 +181,8 @@ class Dataset:
             arrays["validation"] = np.array(self.validation)
         if not self.may_mirror:
             arrays["may_mirror"] = np.array(False)
+        if self.train_series is not None:
+            arrays["train_series"] = self.train_series
         np.savez(packed, name=np.array(self.name), classes=np.array(self.classes), **arrays)
         return packed.getvalue()
 
@@ -186,6 +202,7 @@ class Dataset:
                     **{name: arrays[name] for name in _ARRAYS},
                     validation=int(arrays["validation"]) if "validation" in arrays.files else 0,
                     may_mirror="may_mirror" not in arrays.files or bool(arrays["may_mirror"]),
+                    train_series=arrays["train_series"] if "train_series" in arrays.files else None,
                 )
         # On damaged bytes NumPy and zipfile raise anything from TypeError to zlib.error.
         except Exception as error:

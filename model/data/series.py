@@ -10,6 +10,11 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from typing import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from hyperhive.common.errors import DatasetError
 
 _NAME = re.compile(r"(\d{8}-\d{6}-[0-9a-f]{4})_\d{3,}\.\w+")
 
@@ -28,3 +33,123 @@ def series_of(name: str) -> str | None:
     """Return the series to which a file name belongs; None if it belongs to none."""
     found = _NAME.fullmatch(name)
     return found[1] if found else None
+
+
+def numbers_of(names: Iterable[str]) -> np.ndarray | None:
+    """Return a number for the series of each picture, int64 ``[N]``; None if none is of a series.
+
+    Pictures of one series have the same number. One without a series has a number of its own.
+    """
+    series = [series_of(name) for name in names]
+    if not any(series):
+        return None
+    numbers: dict[str | int, int] = {}
+    found = [numbers.setdefault(own or index, len(numbers)) for index, own in enumerate(series)]
+    return np.array(found, dtype=np.int64)
+
+
+def divided_within(labels: np.ndarray, series: np.ndarray) -> np.ndarray:
+    """Return the labels whose pictures are of one series, which a split has to divide."""
+    each = np.unique(labels)
+    return each[[len(np.unique(series[labels == label])) == 1 for label in each]]
+
+
+def series_split(
+    labels: np.ndarray, series: np.ndarray, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return sorted indices ``(kept, held_out)``; both have at least one picture of each class.
+
+    A series is held out whole. Of each class so many are, in random order, as bring the number of
+    pictures near to the share, but at least one and never all. A class that has only one is divided
+    within it. The same on every device, as ``stratified_split`` is. Raises ``DatasetError`` for a
+    class with one picture.
+
+    Args:
+        labels: int64 ``[N]``.
+        series: see ``numbers_of``.
+        fraction: share of each class that is to be held out, in 0..1.
+        seed: decides which.
+    """
+    random = np.random.RandomState(seed)
+    is_out = np.zeros(len(labels), dtype=bool)
+    sides: dict[int, bool] = {}  # of the series so far: one may have pictures of several classes
+    for members in _members(labels):
+        if len(members) < 2:
+            raise DatasetError("a class with one image cannot be split in two")
+        wanted = min(max(1, round(fraction * len(members))), len(members) - 1)
+        sizes = _sizes(series[members], random)
+        out = _held_out(sizes, wanted, sides)
+        if 0 < len(out) < len(sizes):
+            sides.update({each: each in out for each in sizes})
+            is_out[members] = np.isin(series[members], list(out))
+        else:
+            is_out[random.permutation(members)[:wanted]] = True
+    return np.flatnonzero(~is_out), np.flatnonzero(is_out)
+
+
+def series_fold(
+    labels: np.ndarray, series: np.ndarray, folds: int, fold: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return sorted indices ``(kept, held_out)`` of one fold of a cross-validation.
+
+    Each picture is held out in exactly one fold, together with its series. The largest series are
+    dealt out first, each to the fold with the fewest pictures of its class. A class with fewer
+    series than folds is divided within them.
+
+    Args:
+        labels: int64 ``[N]``.
+        series: see ``numbers_of``.
+        folds: how many there are.
+        fold: which of them, from 0.
+        seed: decides which series are together.
+    """
+    random = np.random.RandomState(seed)
+    chosen = np.zeros(len(labels), dtype=np.int64)
+    total = np.zeros(folds, dtype=np.int64)
+    dealt: dict[int, int] = {}
+    for members in _members(labels):
+        sizes = _sizes(series[members], random)
+        of_class = np.zeros(folds, dtype=np.int64)
+        for each in sorted(sizes, key=lambda one: (one not in dealt, -sizes[one])):
+            into = dealt.get(each, int(np.lexsort((total, of_class))[0]))
+            dealt[each] = into
+            of_class[into] += sizes[each]
+        chosen[members] = [dealt[each] for each in series[members].tolist()]
+        if not of_class.all():
+            first = int(total.argmin())
+            chosen[random.permutation(members)] = (first + np.arange(len(members))) % folds
+        total += np.bincount(chosen[members], minlength=folds)
+    return np.flatnonzero(chosen != fold), np.flatnonzero(chosen == fold)
+
+
+def _members(labels: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the indices of each class."""
+    return (np.flatnonzero(labels == label) for label in np.unique(labels))
+
+
+def _sizes(series: np.ndarray, random: np.random.RandomState) -> dict[int, int]:
+    """Return how many pictures each series has, in random order."""
+    found, counts = np.unique(series, return_counts=True)
+    order = random.permutation(len(found))
+    return dict(zip(found[order].tolist(), counts[order].tolist()))
+
+
+def _held_out(sizes: Mapping[int, int], wanted: int, sides: Mapping[int, bool]) -> set[int]:
+    """Return the series of a class that are held out; none or all if it has to be divided.
+
+    Args:
+        sizes: of its series.
+        wanted: how many pictures are to be held out.
+        sides: whether a series is held out, of those of which that is decided.
+    """
+    out = {each for each in sizes if sides.get(each, False)}
+    free = [each for each in sizes if each not in sides]
+    count = sum(sizes[each] for each in out)
+    for each in free:
+        is_nearer = abs(count + sizes[each] - wanted) < abs(count - wanted)
+        if is_nearer and len(out) + 1 < len(sizes):
+            out.add(each)
+            count += sizes[each]
+    if not out and free:
+        out.add(min(free, key=lambda each: sizes[each]))
+    return out

@@ -43,7 +43,8 @@ class FaceFinder:
     finds_faces = True
 
     def __init__(self) -> None:
-        if not hasattr(cv2, "CascadeClassifier"):
+        detector = getattr(cv2, "CascadeClassifier", None)
+        if detector is None:
             raise SourceError(
                 f"--faces needs OpenCV 4, because OpenCV {cv2.__version__} has no face detector: "
                 "pip install 'opencv-python<5'"
@@ -54,7 +55,8 @@ class FaceFinder:
                 f"--faces needs {_CASCADE}, which this OpenCV does not have: "
                 "sudo apt install opencv-data, or pip install 'opencv-python<5'"
             )
-        self._cascade = _read(path)
+        self._cascade: Any = detector()
+        _read(self._cascade, path)
 
     def boxes(self, image: np.ndarray) -> list[Box]:
         """Return a box for each face, the largest first.
@@ -80,15 +82,13 @@ class FaceFinder:
         return [_crop(face, scale, width, height) for face in faces]
 
 
-def _read(path: Path) -> Any:
-    cascade: Any = cv2.CascadeClassifier()
+def _read(cascade: Any, path: Path) -> None:
     try:
         is_read = cascade.load(str(path))
     except cv2.error:  # what is no XML; of other XML it returns False
         is_read = False
     if not is_read:
         raise SourceError(f"--faces cannot read {path}: install OpenCV's data again")
-    return cascade
 
 
 def _crop(face: tuple[int, ...], scale: float, width: int, height: int) -> Box:

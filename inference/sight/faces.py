@@ -17,14 +17,13 @@ _SHARES = ("share/opencv4", "share/opencv", "share/OpenCV", "local/share/opencv4
 """Where systems install it, below ``/usr`` or Python's own prefix; a Jetson in the first."""
 
 _LONGEST = 320
-"""Pixels of the longer side of the picture that is searched. The time grows with their square, and
-with 480 live mode would not reach 30 frames per second."""
+"""Pixels of the longer side of the picture that is searched. The time grows with their square."""
 
 _SMALLEST = 24
 """Pixels of the smallest face's side in that picture: the cascade's own, and a 13th of 320."""
 
 _STEP = 1.2
-"""Between two sizes of faces: OpenCV's default of 1.1 takes 1.7 times as long."""
+"""From one size of faces to the next; with OpenCV's default of 1.1 it takes much longer."""
 
 _NEIGHBOURS = 4
 """A face needs this many hits that agree."""

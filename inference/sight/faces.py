@@ -17,14 +17,13 @@ _SHARES = ("share/opencv4", "share/opencv", "share/OpenCV", "local/share/opencv4
 """Where systems install it, below ``/usr`` or Python's own prefix; a Jetson in the first."""
 
 _LONGEST = 320
-"""Pixels of the longer side of the picture that is searched. The time grows with their square, and
-with 480 live mode would not reach 30 frames per second."""
+"""Pixels of the longer side of the picture that is searched. The time grows with their square."""
 
 _SMALLEST = 24
 """Pixels of the smallest face's side in that picture: the cascade's own, and a 13th of 320."""
 
 _STEP = 1.2
-"""Between two sizes of faces: OpenCV's default of 1.1 takes 1.7 times as long."""
+"""From one size of faces to the next; with OpenCV's default of 1.1 it takes much longer."""
 
 _NEIGHBOURS = 4
 """A face needs this many hits that agree."""
@@ -43,7 +42,8 @@ class FaceFinder:
     finds_faces = True
 
     def __init__(self) -> None:
-        if not hasattr(cv2, "CascadeClassifier"):
+        detector = getattr(cv2, "CascadeClassifier", None)
+        if detector is None:
             raise SourceError(
                 f"--faces needs OpenCV 4, because OpenCV {cv2.__version__} has no face detector: "
                 "pip install 'opencv-python<5'"
@@ -54,7 +54,8 @@ class FaceFinder:
                 f"--faces needs {_CASCADE}, which this OpenCV does not have: "
                 "sudo apt install opencv-data, or pip install 'opencv-python<5'"
             )
-        self._cascade = _read(path)
+        self._cascade: Any = detector()
+        _read(self._cascade, path)
 
     def boxes(self, image: np.ndarray) -> list[Box]:
         """Return a box for each face, the largest first.
@@ -80,15 +81,13 @@ class FaceFinder:
         return [_crop(face, scale, width, height) for face in faces]
 
 
-def _read(path: Path) -> Any:
-    cascade: Any = cv2.CascadeClassifier()
+def _read(cascade: Any, path: Path) -> None:
     try:
         is_read = cascade.load(str(path))
     except cv2.error:  # what is no XML; of other XML it returns False
         is_read = False
     if not is_read:
         raise SourceError(f"--faces cannot read {path}: install OpenCV's data again")
-    return cascade
 
 
 def _crop(face: tuple[int, ...], scale: float, width: int, height: int) -> Box:

@@ -180,18 +180,19 @@ def test_the_square_is_dragged_in_a_real_window(
     drag(display, [(place, y + round(48 * scale)) for place in left])
     until(lambda: lines_of(folder)[-1]["box"][0] < 60, "a square that was moved")
     until(kept.exists, "a square that is kept")
-    moved = lines_of(folder)[-1]["box"]
+    moved = next_box(folder)
     assert moved[2:] == [48, 48]
     corner = (2 * (moved[0] + 48) - 4, 92)
     steps = [(corner[0] - back, corner[1] - back) for back in (0, 10, 40)]
     drag(display, [(x + round(a * scale), y + round(b * scale)) for a, b in steps])
     until(lambda: lines_of(folder)[-1]["box"][2] < 40, "a square that was resized")
-    small = lines_of(folder)[-1]["box"]
+    small = next_box(folder)
     assert (small[0], small[1]) == pytest.approx((moved[0], 0), abs=1)
     until(lambda: sizes(kept) == [pytest.approx(small[2] / 48, abs=0.05)], "the new size, kept")
     press("q", display)
     assert program.end() == 0, program.said()
 
+    shutil.rmtree(folder / "predictions")
     again = start(folder, *live, **config)
     again.says("as last time; --square full resets it")
     until(lambda: number_of_lines(folder) > 1, "a picture")
@@ -200,6 +201,14 @@ def test_the_square_is_dragged_in_a_real_window(
     press("q", display)
     assert again.end() == 0, again.said()
     assert sizes(kept) == []
+
+
+def next_box(folder: Path) -> list[int]:
+    """Return the box of a frame that is not labelled yet."""
+    before = number_of_lines(folder)
+    until(lambda: number_of_lines(folder) > before + 1, "two more frames")
+    box: list[int] = lines_of(folder)[before + 1]["box"]
+    return box
 
 
 def sizes(kept: Path) -> list[float]:

@@ -162,7 +162,9 @@ def _session(
     live, predictor = settings.sampling.live, chosen.predictor
     smoothing = DEFAULT_SMOOTHING_S if settings.smoothing is None else settings.smoothing
     title = f"{source.title}, by {chosen.title}"
-    actions = opened_actions(settings.acting, terminal.out.print, terminal.warn)
+    actions = opened.enter_context(
+        opened_actions(settings.acting, terminal.out.print, terminal.warn)
+    )
     display = opened.enter_context(
         open_display(
             show=settings.show,
@@ -183,7 +185,7 @@ def _session(
         OutputFolder(settings.output, title, settings.save_video, live),
         display,
         Report(terminal.out, live, predictor.closer),
-        opened.enter_context(actions),
+        actions,
         sight,
     )
 

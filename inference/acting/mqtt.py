@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import threading
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Address:
             parts = urlsplit(url)
             port, host = parts.port, parts.hostname or ""
             host.encode("idna")
+            url.encode()  # fails where the command line was not UTF-8
         except ValueError:
             port, host = 0, ""
         if not host or port == 0 or parts.query or parts.fragment:
@@ -52,7 +54,7 @@ class Address:
                 "(in a password, @ is %40, / is %2F, : is %3A, ? is %3F and # is %23)"
             )
         topic = unquote(parts.path).strip("/")
-        if not topic or set(topic) & set("+#\0") or len(topic.encode(errors="replace")) > 60_000:
+        if not topic or set(topic) & set("+#\0") or len(topic.encode()) > 60_000:
             raise UsageError(
                 "--mqtt needs a topic after the host, without + and #: mqtt://HOST/home/door"
             )
@@ -116,10 +118,12 @@ class Mqtt:
     def _connected(self) -> paho.Client:
         """Return a connection that the broker has accepted; raise ``NotDelivered``."""
         connection = self._prepared()
-        answered, refusals = threading.Event(), ["closes the connection"]
+        answered = threading.Event()
+        refusal: str | None = "closes the connection"
 
         def on_connect(_: Any, __: Any, ___: Any, code: Any, ____: Any) -> None:
-            refusals[:] = [f"refuses the connection: {code}"] if code.is_failure else []
+            nonlocal refusal
+            refusal = f"refuses the connection: {code}" if code.is_failure else None
             answered.set()
 
         connection.on_connect = on_connect
@@ -130,10 +134,10 @@ class Mqtt:
             raise NotDelivered(_reason(error)) from error
         connection.loop_start()
         if not answered.wait(_PATIENCE_S):
-            refusals = ["does not answer in time"]
-        if refusals:
+            refusal = "does not answer in time"
+        if refusal is not None:
             connection.disconnect()
-            raise NotDelivered(refusals[0])
+            raise NotDelivered(refusal)
         return connection
 
     def _prepared(self) -> paho.Client:
@@ -167,5 +171,6 @@ def _reason(error: OSError) -> str:
             "has a certificate that is not trusted; name a file with it in the environment "
             "variable SSL_CERT_FILE"
         )
-    why = "it does not answer in time" if isinstance(error, TimeoutError) else error.strerror
-    return f"cannot be reached: {printable(why or type(error).__name__)}"
+    if isinstance(error, socket.timeout):  # before Python 3.10 that is no TimeoutError
+        return "does not answer in time"
+    return f"cannot be reached: {printable(error.strerror or type(error).__name__)}"

@@ -27,8 +27,8 @@ _ALWAYS: dict[str, Any] = {
     "label_smoothing": 0.1,
 }
 START = {**_ALWAYS, "learning_rate": 0.3, "epochs": 100, "weight_decay": 5e-4}
-"""The first trial of the first version: 60 pictures give 400 steps. ``benchmarks/teach.py`` measures
-what comes of it."""
+"""The first trial of the first version: 60 pictures give 400 steps. What comes of it is measured by
+``benchmarks/teach.py``."""
 
 SPACE = parse(
     {

@@ -56,8 +56,8 @@ class Dataset:
         _require_split("training", self.train_images, self.train_labels, self.classes)
         _require_split("test", self.test_images, self.test_labels, self.classes)
         require_room(len(self.train_images) + len(self.test_images), self.image_size, self.channels)
-        series, labels = self.train_series, self.train_labels
-        if series is not None and (series.dtype, series.shape) != (np.int64, labels.shape):
+        series, shape = self.train_series, self.train_labels.shape
+        if series is not None and (series.dtype != np.int64 or series.shape != shape):
             raise DatasetError(f"series of training images are {series.dtype} {series.shape}")
         if not 0 <= self.validation < len(self.train_labels):
             raise DatasetError(f"{self.validation} training images cannot be for validation")

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from hyperhive.inference.collecting.keeper import Keeper
 from hyperhive.inference.frames import Say, Source
 from hyperhive.inference.labelling import label
 from hyperhive.inference.outputs.folder import OutputFolder
@@ -42,7 +43,10 @@ class Snapshots:
 
 @dataclass(frozen=True)
 class Session:
-    """The parts of a run; a series writes every frame, and has no ``smoother``."""
+    """The parts of a run; a series writes every frame, and has no ``smoother``.
+
+    ``keeper`` is there if doubtful pictures are kept.
+    """
 
     source: Source
     predictor: Predictor
@@ -51,6 +55,7 @@ class Session:
     outputs: OutputFolder
     display: Display
     report: Report
+    keeper: Keeper | None = None
 
     def run(self, stop: threading.Event, left_out: Say) -> bool:
         """Classify frames until the source ends or ``stop`` is set.
@@ -69,6 +74,8 @@ class Session:
                 self.outputs.add(result)
             self.outputs.add_to_video(result)
             self.report.add(result, is_written)
+            if self.keeper is not None:
+                self.keeper.offer(result)
             if key == QUIT:
                 return False
         return True

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hyperhive.common.errors import UsageError
+from hyperhive.inference.collecting.settings import CollectSettings
 from hyperhive.inference.sources.address import CaptureRequest
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ class PredictSettings:
         serve: host and port of the page; None is no page.
         show: open a window; None opens one in live mode only.
         list_cameras: only show which cameras there are.
+        collect: which pictures to collect.
 
     Raises ``UsageError`` for options that contradict each other.
     """
@@ -167,8 +169,19 @@ class PredictSettings:
     serve: tuple[str, int] | None = None
     show: bool | None = None
     list_cameras: bool = False
+    collect: CollectSettings = field(default_factory=CollectSettings)
 
     def __post_init__(self) -> None:
+        keep = self.collect.keep
+        if keep is not None and keep.below is None and self.unknown.never:
+            raise UsageError(
+                "--no-unknown leaves nothing that --keep unknown would keep: give --keep below=0.6"
+            )
+        if self.collect.sort is not None and (self.sources or self.sampling.live):
+            raise UsageError(
+                "--label goes through pictures that are kept, and classifies none: omit the source "
+                "and --live"
+            )
         if self.smoothing is None:
             return
         if not self.sampling.live:

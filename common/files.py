@@ -48,10 +48,11 @@ def require_writable(folder: Path, purpose: str, advice: str, may_be_full: bool 
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path in the folder of ``path``; at the end its file replaces ``path``.
 
-    If the block raises or writes nothing, ``path`` is unchanged and the temporary file is removed.
-    Raises ``OSError``.
+    The temporary name is hidden, so what a killed process leaves is no part of a data set. If the
+    block raises or writes nothing, ``path`` is unchanged and the temporary file is removed. Raises
+    ``OSError``.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         yield partial
         os.replace(partial, path)
@@ -108,6 +109,23 @@ def take(source: Path, path: Path) -> tuple[str, int]:
     os.replace(source, path)
     _sync_folder(path.parent)
     return found
+
+
+def move(source: Path, path: Path) -> None:
+    """Move a file, durably, and to another disk too; its new folder is made if needed.
+
+    It is never in no place: if this is killed while it copies to another disk, the file may be in
+    both. Raises ``OSError``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.replace(source, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        write(path, source.read_bytes(), durable=True)
+        source.unlink()
+    _sync_folder(path.parent)
 
 
 def write_private(path: Path, text: str) -> None:

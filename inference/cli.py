@@ -9,6 +9,9 @@ import typer
 
 from hyperhive.common.console import Screen
 from hyperhive.inference.acting.settings import DEFAULT_HOLD_S, ActingSettings
+from hyperhive.inference.collecting.cli import collect
+from hyperhive.inference.collecting.settings import CollectSettings
+from hyperhive.inference.option_groups import takes
 from hyperhive.inference.settings import (
     DEFAULT_COUNT,
     DEFAULT_COUNTDOWN_S,
@@ -196,7 +199,9 @@ _QUIET = typer.Option(False, "--quiet", "-q", help="Print only what went wrong."
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@takes(collect)
 def predict(
+    collect: CollectSettings,
     paths: Optional[List[str]] = _PATHS,
     source: Optional[str] = _SOURCE,
     model: Optional[Path] = _MODEL,
@@ -252,6 +257,7 @@ def predict(
         serve=None if serve is None else parse_address(serve),
         show=show,
         list_cameras=list_cameras,
+        collect=collect,
     )
     _run(settings, quiet)
 

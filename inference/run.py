@@ -13,6 +13,7 @@ from hyperhive.common import paths
 from hyperhive.common.errors import SourceError, UsageError
 from hyperhive.common.signals import StopSignals
 from hyperhive.inference.acting.actions import opened_actions
+from hyperhive.inference.collecting.keeper import Keeper
 from hyperhive.inference.frames import Say, Source
 from hyperhive.inference.labelling import Sight
 from hyperhive.inference.models.file import Chosen, from_file, prepare_model
@@ -66,6 +67,10 @@ def predict(settings: PredictSettings, terminal: Terminal) -> int:
     if settings.list_cameras:
         _list_cameras(settings.camera.backend, terminal.out)
         return 0
+    if settings.collect.sort is not None:
+        from hyperhive.inference.collecting.sort import sort  # here: few runs do this
+
+        return sort(settings.collect.sort, settings.show, terminal)
     thresholds = settings.unknown.thresholds()
     texts = read_list(settings.sources or (_CAMERA,), terminal.stdin)
     # Before a source is resolved: PyTorch has to be imported before OpenCV.
@@ -159,7 +164,7 @@ def _session(
     opened: contextlib.ExitStack,
 ) -> Session:
     """Return the parts of the run; ``opened`` closes the page, the window and the actions."""
-    live, predictor = settings.sampling.live, chosen.predictor
+    live, predictor, collect = settings.sampling.live, chosen.predictor, settings.collect
     smoothing = DEFAULT_SMOOTHING_S if settings.smoothing is None else settings.smoothing
     title = f"{source.title}, by {chosen.title}"
     actions = opened.enter_context(
@@ -182,11 +187,12 @@ def _session(
         predictor,
         Snapshots(settings.sampling.snapshot_interval),
         Smoother(smoothing) if live else None,
-        OutputFolder(settings.output, title, settings.save_video, live),
+        OutputFolder(settings.output, title, settings.save_video, live, collect.save_crops),
         display,
         Report(terminal.out, live, predictor.closer),
         actions,
         sight,
+        None if collect.keep is None else Keeper(collect.keep),
     )
 
 
@@ -199,13 +205,17 @@ def _run(session: Session, warn: Say) -> int:
         omissions += 1
         warn(f"skipped: {sentence}")
 
+    keeper = session.keeper
     try:
-        with StopSignals(restore=True) as signals, session.outputs:
+        with StopSignals(
+            restore=True
+        ) as signals, keeper or contextlib.nullcontext(), session.outputs:
             is_complete = session.run(signals.stop, leave_out)
             if is_complete and session.smoother is None:
                 session.display.linger(signals.stop)
     finally:
-        session.report.conclude(session.predictor.timings, session.outputs)
+        remarks = () if keeper is None else keeper.remarks()
+        session.report.conclude(session.predictor.timings, session.outputs, remarks)
     if omissions and not signals.signal_number:
         images = omissions + session.report.tally.frames
         raise SourceError(

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from hyperhive.inference.acting.actions import Actions
+from hyperhive.inference.collecting.keeper import Keeper
 from hyperhive.inference.frames import Say, Source
 from hyperhive.inference.labelling import Sight, label
 from hyperhive.inference.outputs.folder import OutputFolder
@@ -44,7 +45,10 @@ class Snapshots:
 
 @dataclass(frozen=True)
 class Session:
-    """The parts of a run; a series writes every frame, and has no ``smoother``."""
+    """The parts of a run; a series writes every frame, and has no ``smoother``.
+
+    ``keeper`` is there if doubtful pictures are kept.
+    """
 
     source: Source
     predictor: Predictor
@@ -55,6 +59,7 @@ class Session:
     report: Report
     actions: Actions
     sight: Sight = field(default_factory=Guide)
+    keeper: Keeper | None = None
 
     def run(self, stop: threading.Event, left_out: Say) -> bool:
         """Classify frames until the source ends or ``stop`` is set.
@@ -75,6 +80,8 @@ class Session:
                 self.outputs.add(result)
             self.outputs.add_to_video(result)
             self.report.add(result, is_written)
+            if self.keeper is not None:
+                self.keeper.offer(result)
             if key == QUIT:
                 return False
         return True

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hyperhive.common.errors import UsageError
-from hyperhive.inference.sight.square import Square
 from hyperhive.inference.acting.settings import ActingSettings
+from hyperhive.inference.collecting.settings import CollectSettings
+from hyperhive.inference.sight.square import Square
 from hyperhive.inference.sources.address import CaptureRequest
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ class PredictSettings:
         serve: host and port of the page; None is no page.
         show: open a window; None opens one in live mode only.
         list_cameras: only show which cameras there are.
+        collect: which pictures to collect.
 
     Raises ``UsageError`` for options that contradict each other.
     """
@@ -192,12 +194,23 @@ class PredictSettings:
     serve: tuple[str, int] | None = None
     show: bool | None = None
     list_cameras: bool = False
+    collect: CollectSettings = field(default_factory=CollectSettings)
 
     def __post_init__(self) -> None:
         if self.acting.acts and not self.sampling.live:
             raise UsageError(
                 "--on-change, --mqtt and --webhook need --live: the frames of a series are "
                 "independent, and predictions.jsonl has the label of each"
+            )
+        keep = self.collect.keep
+        if keep is not None and keep.below is None and self.unknown.never:
+            raise UsageError(
+                "--no-unknown leaves nothing that --keep unknown would keep: give --keep below=0.6"
+            )
+        if self.collect.sort is not None and (self.sources or self.sampling.live):
+            raise UsageError(
+                "--label goes through pictures that are kept, and classifies none: omit the source "
+                "and --live"
             )
         if self.smoothing is None:
             return

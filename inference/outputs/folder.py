@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Iterator
 
 from hyperhive.common.errors import OutputError
+from hyperhive.inference.collecting.classes import as_folder
+from hyperhive.inference.collecting.crops import as_png, reduced_crop
 from hyperhive.inference.drawing.overlay import annotated
 from hyperhive.inference.labelling import Result
 from hyperhive.inference.outputs.contact_sheet import ContactSheet
@@ -14,6 +16,7 @@ from hyperhive.inference.outputs.tables import CSV, JSONL, Tables
 from hyperhive.inference.outputs.video_writer import VideoWriter
 
 ANNOTATED = "annotated"
+CROPS = "crops"
 SHEET = "contact_sheet.png"
 VIDEO = "annotated_video"
 
@@ -30,13 +33,20 @@ class OutputFolder:
         title: of the contact sheet.
         video: whether to write the video too.
         live: whether the video is of live mode.
+        crops: whether to write what the model sees of each picture too.
     """
 
     def __init__(
-        self, directory: Path, title: str, video: bool = False, live: bool = False
+        self,
+        directory: Path,
+        title: str,
+        video: bool = False,
+        live: bool = False,
+        crops: bool = False,
     ) -> None:
         self._directory = directory
         self._title = title
+        self._crops = crops
         self._sheet = ContactSheet()
         self._names: set[str] = set()
         self._tables: Tables | None = None
@@ -50,10 +60,13 @@ class OutputFolder:
                 # With the first result: a camera that cannot be opened leaves no folder.
                 (self._directory / ANNOTATED).mkdir(parents=True, exist_ok=True)
                 self._tables = Tables(self._directory)
-            path = self._directory / ANNOTATED / (self._free_name(result.frame.name) + ".jpg")
+            name = self._free_name(result.frame.name)
+            path = self._directory / ANNOTATED / (name + ".jpg")
             path.parent.mkdir(parents=True, exist_ok=True)
             # Colours at full resolution: at half of it, red letters and square pixels smear.
             picture.save(path, quality=90, subsampling=0)
+            if self._crops:
+                self._add_crops(result, name)
             self._tables.add(result)
         self._sheet.add(result)
 
@@ -67,7 +80,8 @@ class OutputFolder:
 
     def written(self) -> list[Path]:
         """Return the files and folders to look at, once closed; nothing if nothing was added."""
-        names = [ANNOTATED, SHEET, JSONL, CSV] if self._tables else []
+        crops = [CROPS] if self._crops else []
+        names = [ANNOTATED, *crops, SHEET, JSONL, CSV] if self._tables else []
         paths = [self._directory / name for name in names]
         if self._video is not None and self._video.path is not None:
             paths.append(self._video.path)
@@ -87,6 +101,14 @@ class OutputFolder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _add_crops(self, result: Result, name: str) -> None:
+        for number, (box, prediction) in enumerate(result.answers):
+            folder = self._directory / CROPS / as_folder(prediction.label)
+            face = "" if result.faces is None else f"-{number}"
+            path = folder / f"{name}{face}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(as_png(reduced_crop(box.cut(result.frame.image))))
 
     def _save_sheet(self) -> None:
         self._sheet.draw(self._title).save(self._directory / SHEET)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from typing import Iterable
 
 from rich import box
 from rich.console import Console
@@ -57,8 +58,10 @@ class Report:
         for sentence in self._reasons.sentences(result, time.monotonic()):
             self._out.print(sentence)
 
-    def conclude(self, timings: Timings, outputs: OutputFolder) -> None:
-        """Print the summary; nothing if there were no frames."""
+    def conclude(
+        self, timings: Timings, outputs: OutputFolder, remarks: Iterable[str] = ()
+    ) -> None:
+        """Print the summary, with these sentences at its end; nothing if there were no frames."""
         if not self.tally.frames:
             return
         self._out.print(_labels(self.tally))
@@ -76,6 +79,8 @@ class Report:
             self._out.print(self._pace.line())
         for path in outputs.written():
             self._out.print(f"written: {path}")
+        for sentence in remarks:
+            self._out.print(sentence)
 
 
 class Tally:

@@ -25,7 +25,8 @@ def blocks(square: np.ndarray, to: Console) -> Text | None:
         to: the terminal; the picture leaves it room for text.
     """
     side = min(_SIDE, to.width - 1, 2 * (to.height - 9)) // 2 * 2
-    if to.color_system is None or not to.encoding.startswith("utf") or side < _SMALLEST:
+    has_colours = to.color_system is not None and not to.no_color
+    if not has_colours or not to.encoding.startswith("utf") or side < _SMALLEST:
         return None
     pixels = fit(square, 3, side).tolist()
     text = Text(no_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
+import shlex
 import time
 from pathlib import Path
 from typing import Any, Iterable, Iterator
@@ -53,10 +54,9 @@ class Keeper:
         self._settings = settings
         folder = settings.folder
         files.require_writable(folder, "doubtful pictures", "choose another with --keep-in")
-        paths = sorted(kept.pictures(folder), key=lambda path: path.stat().st_mtime)
-        times = (path.stat().st_mtime for path in paths)
-        self._times = collections.deque(each for each in times if each <= time.time())
-        self._recent = Recent(_thumbnails(paths[-_COMPARED:]))
+        dated = sorted(_dated(kept.pictures(folder)))
+        self._times = collections.deque(when for when, _ in dated if when <= time.time())
+        self._recent = Recent(_thumbnails(path for _, path in dated[-_COMPARED:]))
         self._moments = _Moments()
         self._writer = Writer(folder)
         self._kept = 0
@@ -97,7 +97,8 @@ class Keeper:
             f"{skipped:,} skipped{f' ({reasons})' if reasons else ''}"
         )
         if self._kept:
-            yield f"label them: predict-cam --label {self._settings.folder} --into FOLDER"
+            folder = shlex.quote(str(self._settings.folder))
+            yield f"label them: predict-cam --label {folder} --into FOLDER"
 
     def close(self) -> None:
         """Write all pictures, and stop. Raises ``OutputError``."""
@@ -137,6 +138,12 @@ class _Moments:
         if not is_same or abs((frame.time or 0.0) - (before or 0.0)) > _PAUSE_S:
             self._series, self._number = new_series(time.time()), 0
         return self._series, self._number
+
+
+def _dated(paths: Iterable[Path]) -> Iterator[tuple[float, Path]]:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # it was labelled just now
+            yield path.stat().st_mtime, path
 
 
 def _thumbnails(paths: Iterable[Path]) -> Iterator[np.ndarray]:

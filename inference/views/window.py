@@ -59,7 +59,7 @@ class Window:
         return _QUIT if key == _ESCAPE else key.lower()
 
     def ask(self, picture: Image.Image, wait_ms: int, stop: threading.Event) -> str | None:
-        """Show an RGB picture until a key is pressed; return the key as it is.
+        """Show an RGB picture until a key is pressed; return the key as it is, an ASCII character.
 
         It is None if the window was closed, or ``stop`` is set. ``wait_ms`` is how often both are
         looked at.
@@ -67,7 +67,7 @@ class Window:
         cv2.imshow(_TITLE, np.asarray(picture)[..., ::-1].copy())
         while not stop.is_set():
             pressed = cv2.waitKey(wait_ms)
-            if pressed != -1:
+            if pressed != -1 and pressed & 0xFF < 128:  # beyond are Shift and its like
                 return chr(pressed & 0xFF)
             if not self._is_open():
                 return None

@@ -133,6 +133,22 @@ def test_a_scene_of_a_video_is_one_series(
     assert len({series_of(each.path.name) for each in waiting(Path("b"))}) == 2
 
 
+def test_live_mode_keeps_doubtful_pictures_too(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are those of the frames that it labelled, though it writes none of them."""
+    cv2 = pytest.importorskip("cv2", reason="no OpenCV: there are no videos")
+    clip = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"MJPG"), 10.0, (400, 300))
+    for _ in range(20):
+        writer.write(look(1)[..., ::-1])
+    writer.release()
+    predict(clip, "--live", "--no-show", "--model", model, *UNSURE, "--keep", "unknown")
+    assert "1 doubtful picture kept in kept" in capsys.readouterr().out
+    assert waiting(Path("kept"))[0].label == "unknown"
+    assert not Path("predictions").exists()
+
+
 def test_crops_are_written_by_label(
     model: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

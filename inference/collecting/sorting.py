@@ -103,7 +103,8 @@ class Sorting:
         """Delete what was discarded; return what was done. Raises ``OutputError``."""
         discarded = self._folder / DISCARDED
         if discarded.is_dir():
-            self._moving(lambda: [path.unlink() for path in kept.pictures(discarded)])
+            for picture in kept.pictures(discarded):
+                self._moving(picture.unlink)
         left = counted(len(kept.pictures(self._folder)), "picture")
         return f"{self._done()}; {left} left in {self._folder}"
 

@@ -1,1 +1,0 @@
-"""The process behind ``predict-cam --teach``: it learns from a folder that grows."""

@@ -1,1 +1,0 @@
-"""Learning from a folder of pictures while predict-cam runs."""

@@ -1,11 +1,11 @@
-"""Evidence: the pictures that collecting skips as near-identical are those that show nothing new.
+"""Evidence: the pictures that --keep skips as near-identical are those that show nothing new.
 
     python benchmarks/alike.py [--pairs 150]
 
 A drawn card is held before a camera twice. Between the two frames of a pair the hand trembles and
 the sensor's noise differs; in the other rows the card also moves, turns, or comes closer. Printed
 are percentiles of the mean difference of both thumbnails in levels of 255, and the per cent of
-pairs that are alike. Then come the milliseconds of one core that collecting takes for a frame of
+pairs that are alike. Then come the milliseconds of one core that keeping takes for a frame of
 640x480.
 """
 
@@ -74,7 +74,7 @@ def differences(change: Mapping[str, float], pairs: int) -> tuple[np.ndarray, fl
 
 
 def milliseconds(count: int = 200) -> list[tuple[str, float, float]]:
-    """Return what collecting takes of a frame in the loop that labels, and in the writer."""
+    """Return what keeping takes of a frame in the loop that labels, and in the writer."""
     random = np.random.RandomState(0)
     seen = square(fit(picture("star", random), 3, 60), make(40, 0)[3], {}, random).copy()
     recent = Recent([thumbnail(seen) + 9 * sign for sign in (-1, 1)] * 25)

@@ -8,7 +8,8 @@ from typing import IO, List, Optional
 import typer
 
 from hyperhive.common.console import Screen
-from hyperhive.inference.acting.settings import DEFAULT_HOLD_S, ActingSettings
+from hyperhive.inference.acting.cli import act
+from hyperhive.inference.acting.settings import ActingSettings
 from hyperhive.inference.collecting.cli import collect
 from hyperhive.inference.collecting.settings import CollectSettings
 from hyperhive.inference.option_groups import takes
@@ -16,6 +17,7 @@ from hyperhive.inference.settings import (
     DEFAULT_COUNT,
     DEFAULT_COUNTDOWN_S,
     DEFAULT_INTERVAL_S,
+    DEFAULT_OUTPUT,
     DEFAULT_SMOOTHING_S,
     ModelSettings,
     PredictSettings,
@@ -26,6 +28,8 @@ from hyperhive.inference.settings import (
 )
 from hyperhive.inference.sight.square import Square
 from hyperhive.inference.sources.address import CaptureRequest, parse_size
+from hyperhive.inference.teaching.cli import teach
+from hyperhive.inference.teaching.settings import TeachSettings
 from hyperhive.store.cli import MONGO
 
 app = typer.Typer(
@@ -66,7 +70,7 @@ _ENGINE = typer.Option(
     "which needs no PyTorch; auto chooses by the model's suffix.",
 )
 _OUTPUT = typer.Option(
-    Path("predictions"),
+    DEFAULT_OUTPUT,
     metavar="DIR",
     help="Where to write: annotated/ has every frame, as a JPEG of 320 to 1280 pixels; "
     "contact_sheet.png has up to 48, evenly spread; predictions.jsonl and predictions.csv have the "
@@ -122,32 +126,6 @@ _SMOOTHING = typer.Option(
     show_default=f"{DEFAULT_SMOOTHING_S}",
     help="With --live: average the probabilities over about this time; 0 turns it off.",
 )
-_ON_CHANGE = typer.Option(
-    None,
-    metavar="COMMAND",
-    help="With --live: run this program when the label changes; it gets the change as JSON on "
-    "standard input. The command is split into words as a shell does; there is no shell.",
-)
-_MQTT = typer.Option(
-    None,
-    metavar="mqtt://HOST/TOPIC",
-    help="With --live: publish each change of the label to this topic, retained; mqtts:// uses "
-    "TLS. Also the path of a file that contains the address, to keep a password out of the process "
-    "list. Needs the extra mqtt.",
-)
-_WEBHOOK = typer.Option(
-    None,
-    metavar="URL",
-    help="With --live: POST each change of the label as JSON to this address, or to the one that a "
-    "file of this path contains.",
-)
-_HOLD = typer.Option(
-    None,
-    metavar="SECONDS",
-    show_default=f"{DEFAULT_HOLD_S}",
-    help="How long a label must last before --on-change, --mqtt and --webhook take it for a "
-    "change.",
-)
 _SERVE = typer.Option(
     None,
     metavar="[HOST:]PORT",
@@ -199,9 +177,13 @@ _QUIET = typer.Option(False, "--quiet", "-q", help="Print only what went wrong."
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@takes(act)
 @takes(collect)
+@takes(teach)
 def predict(
+    act: ActingSettings,
     collect: CollectSettings,
+    teach: Optional[TeachSettings],
     paths: Optional[List[str]] = _PATHS,
     source: Optional[str] = _SOURCE,
     model: Optional[Path] = _MODEL,
@@ -223,10 +205,6 @@ def predict(
     smoothing: Optional[float] = _SMOOTHING,
     square: Optional[str] = _SQUARE,
     faces: bool = _FACES,
-    on_change: Optional[str] = _ON_CHANGE,
-    mqtt: Optional[str] = _MQTT,
-    webhook: Optional[str] = _WEBHOOK,
-    hold: Optional[float] = _HOLD,
     serve: Optional[str] = _SERVE,
     save_video: bool = _SAVE_VIDEO,
     min_confidence: Optional[float] = _MIN_CONFIDENCE,
@@ -241,23 +219,24 @@ def predict(
 
     The model sees the centred square of each frame, or what --square or --faces says. A camera
     gives a series of snapshots after a countdown; a video gives one frame every --every seconds.
-    --live classifies without a pause.
+    --live classifies without a pause, and --teach also takes pictures to learn from.
     """
     settings = PredictSettings(
         sources=(*([] if source is None else [source]), *(paths or [])),
         output=output,
         model=ModelSettings(model, study, watch, engine, mongo, device),
-        sampling=Sampling(count, every, countdown, all_frames, live),
+        sampling=Sampling(count, every, countdown, all_frames, live or teach is not None),
         camera=CaptureRequest(backend, parse_size(size) if size else None, fps, pixel_format),
         unknown=UnknownSettings(min_confidence, min_margin, min_membership, no_unknown),
         sight=SightSettings(Square.parse(square) if square else None, faces),
-        acting=ActingSettings(on_change, mqtt, webhook, hold),
+        acting=act,
         save_video=save_video,
         smoothing=smoothing,
         serve=None if serve is None else parse_address(serve),
         show=show,
         list_cameras=list_cameras,
         collect=collect,
+        teaching=teach,
     )
     _run(settings, quiet)
 
@@ -269,8 +248,9 @@ def _run(settings: PredictSettings, quiet: bool) -> None:
     # other cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from hyperhive.inference import run
+    from hyperhive.inference.opening import Terminal
 
-    terminal = run.Terminal(
+    terminal = Terminal(
         out=_console(sys.stdout, quiet),
         announce=_console(sys.stdout).print,
         warn=_console(sys.stderr).print,

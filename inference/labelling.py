@@ -31,18 +31,27 @@ class Sight(Protocol):
         ...
 
 
-class _NoFace(Doubt):
-    """Why a picture without a face has no label."""
+@dataclass(frozen=True)
+class _NoNumber(Doubt):
+    """Why a picture that no model has seen has no label."""
 
-    why = "no face was found"
+    sentence: str
+
+    @property
+    def why(self) -> str:
+        """Return the reason."""
+        return self.sentence
 
     def __str__(self) -> str:
         """Return the reason, which has no numbers."""
-        return self.why
+        return self.sentence
 
 
-NO_FACE = Prediction((), _NoFace("face", 0.0, 1.0))
+NO_FACE = Prediction((), _NoNumber("face", 0.0, 1.0, "no face was found"))
 """The answer for a picture in which ``--faces`` found none."""
+
+NOTHING_LEARNED = Prediction((), _NoNumber("model", 0.0, 1.0, "nothing is learned yet"))
+"""The answer for a picture while ``--teach`` has no model."""
 
 
 class Answer(NamedTuple):
@@ -161,14 +170,15 @@ def label(
             if sight.finds_faces:
                 yield from _with_faces(batch, predictor, sight)
             else:
-                yield from _with_squares(batch, predictor, smoother, sight)
+                boxes = [sight.boxes(frame.image)[0] for frame in batch]
+                yield from answered(batch, boxes, predictor, smoother)
 
 
-def _with_squares(
-    batch: list[Frame], predictor: Predictor, smoother: Smoother | None, sight: Sight
+def answered(
+    batch: Sequence[Frame], boxes: Sequence[Box], predictor: Predictor, smoother: Smoother | None
 ) -> Iterator[Result]:
+    """Yield the result of each frame: what the model says of its box; see ``label``."""
     classes = predictor.card.classes
-    boxes = [sight.boxes(frame.image)[0] for frame in batch]
     answers = predictor.assess([box.cut(frame.image) for box, frame in zip(boxes, batch)])
     for number, (frame, box) in enumerate(zip(batch, boxes)):
         probabilities = answers.probabilities[number]

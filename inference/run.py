@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Iterator, Mapping
+from typing import Iterator
 
 from rich.console import Console
 
-from hyperhive.common import paths
 from hyperhive.common.errors import SourceError, UsageError
 from hyperhive.common.signals import StopSignals
 from hyperhive.inference.acting.actions import opened_actions
@@ -17,6 +15,7 @@ from hyperhive.inference.collecting.keeper import Keeper
 from hyperhive.inference.frames import Say, Source
 from hyperhive.inference.labelling import Sight
 from hyperhive.inference.models.file import Chosen, from_file, prepare_model
+from hyperhive.inference.opening import CAMERA, Terminal, opened_guide, opened_source
 from hyperhive.inference.outputs.folder import OutputFolder
 from hyperhive.inference.outputs.report import Report
 from hyperhive.inference.predictor import Predictor
@@ -27,33 +26,11 @@ from hyperhive.inference.settings import (
     PredictSettings,
     SightSettings,
 )
-from hyperhive.inference.sight.guide import FILE, Guide, KeptSquare
-from hyperhive.inference.sight.square import FULL
+from hyperhive.inference.sight.guide import Guide
 from hyperhive.inference.smoothing import Smoother
-from hyperhive.inference.sources.resolve import needing_opencv, place, read_list, resolve
+from hyperhive.inference.sources.resolve import needing_opencv, place, read_list
 from hyperhive.inference.views.display import open_display
 from hyperhive.model.calibration import PLAIN, Thresholds
-
-_CAMERA = "0"
-
-
-@dataclass(frozen=True)
-class Terminal:
-    """The parts of the terminal that a run uses.
-
-    Args:
-        out: prints on standard output, unless ``--quiet`` hides it.
-        announce: prints a sentence on standard output, ``--quiet`` or not.
-        warn: prints a sentence on standard error.
-        stdin: standard input, for a list of paths.
-        environment: the environment variables.
-    """
-
-    out: Console
-    announce: Say
-    warn: Say
-    stdin: IO[bytes] | None
-    environment: Mapping[str, str]
 
 
 def predict(settings: PredictSettings, terminal: Terminal) -> int:
@@ -71,11 +48,15 @@ def predict(settings: PredictSettings, terminal: Terminal) -> int:
         from hyperhive.inference.collecting.sort import sort  # here: few runs do this
 
         return sort(settings.collect.sort, settings.show, terminal)
+    if settings.teaching is not None:
+        from hyperhive.inference.teaching.teach import teach  # here: few runs do this
+
+        return teach(settings, settings.teaching, terminal)
     thresholds = settings.unknown.thresholds()
-    texts = read_list(settings.sources or (_CAMERA,), terminal.stdin)
+    texts = read_list(settings.sources or (CAMERA,), terminal.stdin)
     # Before a source is resolved: PyTorch has to be imported before OpenCV.
     path = prepare_model(settings.model)
-    source = _source(texts, settings, terminal)
+    source = opened_source(texts, settings, terminal.out.print)
     sight = _sight(settings.sight, place(texts, source), terminal)
     with contextlib.ExitStack() as opened:
         chosen = opened.enter_context(_opened_model(path, settings.model, terminal))
@@ -83,14 +64,6 @@ def predict(settings: PredictSettings, terminal: Terminal) -> int:
         _introduce(source, chosen, thresholds, terminal.out)
         session = _session(settings, source, chosen, sight, terminal, opened)
         return _run(session, terminal.warn)
-
-
-def _source(texts: list[str], settings: PredictSettings, terminal: Terminal) -> Source:
-    say = terminal.out.print
-    source = resolve(texts, settings.sampling, settings.output, say, settings.camera)
-    if settings.sampling.live and not source.live:
-        raise UsageError("--live needs a camera, a stream or a video: omit it for images")
-    return source
 
 
 @contextlib.contextmanager
@@ -143,16 +116,7 @@ def _sight(settings: SightSettings, name: str | None, terminal: Terminal) -> Sig
         with needing_opencv():
             from hyperhive.inference.sight.faces import FaceFinder
         return FaceFinder()
-    if name is None:
-        return Guide(settings.square or FULL, None, terminal.warn)
-    kept = KeptSquare(paths.config_directory() / FILE, name, terminal.warn)
-    if settings.square is not None:
-        kept.write(settings.square)
-        return Guide(settings.square, kept, terminal.warn)
-    square = kept.read()
-    if square is not None:
-        terminal.out.print(f"the square is {square}, as last time; --square full resets it")
-    return Guide(square or FULL, kept, terminal.warn)
+    return opened_guide(settings.square, name, terminal)
 
 
 def _session(

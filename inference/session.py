@@ -74,7 +74,7 @@ class Session:
         results = label(self.source, self.predictor, stop, left_out, self.smoother, self.sight)
         for result in results:
             self.actions.see(result)
-            key = self.display.show(result)
+            key = self.display.obey(self.display.show(result))
             is_written = self.snapshots.takes(key == SNAPSHOT, time.monotonic())
             if is_written:
                 self.outputs.add(result)

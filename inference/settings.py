@@ -16,10 +16,12 @@ from hyperhive.inference.acting.settings import ActingSettings
 from hyperhive.inference.collecting.settings import CollectSettings
 from hyperhive.inference.sight.square import Square
 from hyperhive.inference.sources.address import CaptureRequest
+from hyperhive.inference.teaching.settings import TeachSettings
 
 if TYPE_CHECKING:
     from hyperhive.model.calibration import Thresholds
 
+DEFAULT_OUTPUT = Path("predictions")
 DEFAULT_COUNT = 5
 DEFAULT_INTERVAL_S = 2.0
 DEFAULT_COUNTDOWN_S = 3.0
@@ -177,6 +179,7 @@ class PredictSettings:
         show: open a window; None opens one in live mode only.
         list_cameras: only show which cameras there are.
         collect: which pictures to collect.
+        teaching: what to teach; None teaches nothing.
 
     Raises ``UsageError`` for options that contradict each other.
     """
@@ -195,8 +198,11 @@ class PredictSettings:
     show: bool | None = None
     list_cameras: bool = False
     collect: CollectSettings = field(default_factory=CollectSettings)
+    teaching: TeachSettings | None = None
 
     def __post_init__(self) -> None:
+        if self.teaching is not None:
+            self._require_only_teaching()
         if self.acting.acts and not self.sampling.live:
             raise UsageError(
                 "--on-change, --mqtt and --webhook need --live: the frames of a series are "
@@ -223,6 +229,24 @@ class PredictSettings:
                 f"--smoothing must be from 0 to {_LONGEST_SMOOTHING_S:.0f} seconds, not "
                 f"{self.smoothing}"
             )
+
+    def _require_only_teaching(self) -> None:
+        """Raise ``UsageError`` for options that have no effect while things are taught."""
+        sampling, model = self.sampling, self.model
+        given = {
+            "--model, --study, --watch and --engine": model
+            != ModelSettings(mongo=model.mongo, device=model.device),
+            "--count and --every": (sampling.count, sampling.every) != (None, None),
+            "--output and --save-video": self.output != DEFAULT_OUTPUT or self.save_video,
+            "--faces": self.sight.faces,
+            "--on-change, --mqtt and --webhook": self.acting.acts,
+            "--keep, --save-crops and --label": self.collect != CollectSettings(),
+        }
+        for options, is_given in given.items():
+            if is_given:
+                raise UsageError(
+                    f"--teach learns a model of its own and writes only pictures: omit {options}"
+                )
 
 
 def parse_address(text: str) -> tuple[str, int]:

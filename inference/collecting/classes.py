@@ -10,7 +10,9 @@ from hyperhive.common.errors import UsageError
 from hyperhive.common.text import printable
 from hyperhive.model.data.class_folders import split_of
 from hyperhive.model.data.dataset import TRAIN
+from hyperhive.model.data.images import is_image
 from hyperhive.model.data.names import class_name, is_clutter, is_storable
+from hyperhive.model.data.walk import walk
 
 _NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*]')
 """What no name on Windows may have; ``/`` none anywhere."""
@@ -97,3 +99,13 @@ class Classes:
     def folder(self, name: str) -> Path:
         """Return the folder of a class, which need not exist yet; see ``called``."""
         return self._folders[self.called(name)]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many images each class has, by its name."""
+        return {name: _images_in(self._folders[name]) for name in self}
+
+
+def _images_in(folder: Path) -> int:
+    if not folder.is_dir():
+        return 0
+    return sum(found.read is not None and is_image(found.path) for found in walk(folder))

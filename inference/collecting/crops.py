@@ -67,3 +67,8 @@ class Recent:
     def add(self, seen: np.ndarray) -> None:
         """Remember a thumbnail, and forget the oldest if there are more than 50."""
         self._thumbnails.append(seen)
+
+    def forget_last(self) -> None:
+        """Forget the thumbnail that was added last, if there is one: its picture is gone."""
+        if self._thumbnails:
+            self._thumbnails.pop()

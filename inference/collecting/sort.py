@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import IO, TYPE_CHECKING, Mapping
+from typing import IO, Mapping
 
 import numpy as np
 from PIL import Image
@@ -11,7 +11,6 @@ from rich.console import Console
 
 from hyperhive.common.errors import DatasetError, UsageError
 from hyperhive.common.signals import StopSignals
-from hyperhive.common.text import printable
 from hyperhive.inference.collecting.blocks import blocks
 from hyperhive.inference.collecting.kept import Kept
 from hyperhive.inference.collecting.keys import is_terminal, keys
@@ -19,12 +18,10 @@ from hyperhive.inference.collecting.settings import SortSettings
 from hyperhive.inference.collecting.sorting import KEYS, Sorting
 from hyperhive.inference.drawing.panel import panel
 from hyperhive.inference.frames import Say
+from hyperhive.inference.opening import Terminal
 from hyperhive.inference.wording import percent, pretty
 from hyperhive.model.data.images import decode
 from hyperhive.model.data.walk import read_file
-
-if TYPE_CHECKING:
-    from hyperhive.inference.run import Terminal
 
 _WAIT_MS = 50
 
@@ -134,9 +131,7 @@ def lines(sorting: Sorting) -> list[str]:
     if others:
         named.append(f"(n: {', '.join(others)})")
     keys_line = "n other class   space skip   x discard   backspace undo   q end"
-    if sorting.typed is not None:
-        keys_line = f"class: {printable(sorting.typed)}_   (Enter, or Escape)"
-    return [*about, "   ".join(named), keys_line, sorting.message]
+    return [*about, "   ".join(named), sorting.name_field.line or keys_line, sorting.message]
 
 
 def _about(current: Kept, place: str) -> list[str]:

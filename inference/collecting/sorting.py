@@ -13,6 +13,7 @@ from hyperhive.common.wording import counted
 from hyperhive.inference.collecting import kept
 from hyperhive.inference.collecting.classes import Classes, hindrance
 from hyperhive.inference.collecting.kept import Kept
+from hyperhive.inference.collecting.name_field import BACKSPACE, ESCAPE, NameField
 from hyperhive.inference.wording import pretty
 
 DISCARDED = ".discarded"
@@ -21,8 +22,7 @@ DISCARDED = ".discarded"
 KEYS = 9
 """Classes that have a key."""
 
-NEW, SKIP, DISCARD, QUIT, ESCAPE = "n", "s", "x", "q", "\x1b"
-ENTER, BACKSPACE = ("\n", "\r"), ("\b", "\x7f")
+NEW, SKIP, DISCARD, QUIT = "n", "s", "x", "q"
 
 
 class Act(enum.Enum):
@@ -68,7 +68,7 @@ class Sorting:
         self._finish_moves()
         self._steps: list[_Step] = []
         self.names = _names(self.classes, self._waiting)
-        self.typed: str | None = None
+        self.name_field = NameField()
         self.message = ""
 
     @property
@@ -85,8 +85,10 @@ class Sorting:
     def press(self, key: str) -> bool:
         """Do what a key asks for; return False if it ends the work. Raises ``OutputError``."""
         self.message = ""
-        if self.typed is not None:
-            self._type(key)
+        if self.name_field.text is not None:
+            name = self.name_field.press(key)
+            if name is not None and self.current is not None:
+                self._label(self.current, name)
             return True
         key = key.lower()
         if key in (QUIT, ESCAPE):
@@ -120,7 +122,7 @@ class Sorting:
 
     def _act(self, key: str, current: Kept) -> None:
         if key == NEW:
-            self.typed = ""
+            self.name_field.open()
         elif key in (" ", SKIP):
             self._steps.append(_Step(Act.SKIP, current.path))
         elif key == DISCARD:
@@ -129,20 +131,6 @@ class Sorting:
             self._label(current, self.names[int(key) - 1])
         elif key.isprintable():
             self.message = f"{key} is no key here"
-
-    def _type(self, key: str) -> None:
-        """Take a key of a class's name."""
-        typed = self.typed or ""
-        if key == ESCAPE or (key in BACKSPACE and not typed):
-            self.typed = None
-        elif key in BACKSPACE:
-            self.typed = typed[:-1]
-        elif key in ENTER:
-            self.typed = None
-            if typed.strip() and self.current is not None:
-                self._label(self.current, typed)
-        elif key.isprintable():
-            self.typed = typed + key
 
     def _label(self, current: Kept, text: str) -> None:
         try:

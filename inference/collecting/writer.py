@@ -45,6 +45,11 @@ class Writer:
         self._hold(holds)
         self._jobs.put((job, holds))
 
+    def flush(self) -> None:
+        """Wait until all jobs are done; raises what one of them raised."""
+        self._jobs.join()
+        self._raise()
+
     def close(self) -> None:
         """Do all jobs, and end the thread; raises what one of them raised."""
         self._jobs.put(None)
@@ -63,6 +68,7 @@ class Writer:
                 self._failure = error
             finally:
                 self._hold(-holds)
+                self._jobs.task_done()
 
     def _hold(self, more: int) -> None:
         with self._holding:

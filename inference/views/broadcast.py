@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import json
-from typing import Callable
+from typing import Any, Callable, Mapping
 
 import numpy as np
 from PIL import Image
 
 from hyperhive.inference.drawing.overlay import annotated, pixels, viewfinder
 from hyperhive.inference.labelling import Result
+from hyperhive.inference.views.remote import Remote
 from hyperhive.inference.wording import percent, pretty
 from hyperhive.web.streams import Channel
 
@@ -26,15 +27,20 @@ class Broadcast:
 
     Args:
         input_of: returns the model's input for a picture, see ``Predictor.input_of``.
+        remote: what else the page shows; None shows nothing else.
     """
 
-    def __init__(self, input_of: Callable[[np.ndarray], np.ndarray]) -> None:
+    def __init__(
+        self, input_of: Callable[[np.ndarray], np.ndarray], remote: Remote | None = None
+    ) -> None:
         def channel(render: Callable[[Result], bytes]) -> Channel[Result]:
             return Channel(render, _INTERVAL_S)
 
         self.viewfinder = channel(lambda result: _jpeg(viewfinder(result)))
         self.annotated = channel(lambda result: _jpeg(annotated(result)))
-        self.labels = channel(lambda result: _labels(result, input_of))
+        self.labels = channel(
+            lambda result: _labels(result, input_of, None if remote is None else remote.shown)
+        )
 
     def publish(self, result: Result) -> None:
         """Make this the newest result."""
@@ -48,7 +54,11 @@ def _jpeg(picture: Image.Image) -> bytes:
     return encoded.getvalue()
 
 
-def _labels(result: Result, input_of: Callable[[np.ndarray], np.ndarray]) -> bytes:
+def _labels(
+    result: Result,
+    input_of: Callable[[np.ndarray], np.ndarray],
+    teaching: Mapping[str, Any] | None,
+) -> bytes:
     """Return what the page shows next to the picture, as JSON; ``input`` is a PNG in base64.
 
     It is empty for a picture without a face.
@@ -68,5 +78,6 @@ def _labels(result: Result, input_of: Callable[[np.ndarray], np.ndarray]) -> byt
             for name, share in prediction.top
         ],
         "input": base64.b64encode(encoded.getvalue()).decode(),
+        "teaching": teaching,
     }
     return json.dumps(content).encode()

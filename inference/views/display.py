@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from hyperhive.common.errors import OutputError
 from hyperhive.inference.drawing.overlay import annotated, picture_place, with_inset
+from hyperhive.inference.drawing.panel import with_lines
 from hyperhive.inference.frames import Say
 from hyperhive.inference.labelling import Result
 from hyperhive.inference.sight.guide import Guide
@@ -17,6 +18,7 @@ from hyperhive.inference.views.grip import Grip
 
 if TYPE_CHECKING:
     from hyperhive.inference.views.broadcast import Broadcast
+    from hyperhive.inference.views.remote import Remote
     from hyperhive.inference.views.window import Window
 
 QUIT, SNAPSHOT, MODEL_INPUT, RESET = "q", " ", "m", "r"
@@ -48,12 +50,15 @@ class Display:
         self._input_of = input_of
         self._grip = grip
         self._shows_input = False
+        self.has_window = window is not None
 
-    def show(self, result: Result) -> str | None:
-        """Show a result; return the key that was pressed in the window, or None.
+    def show(self, result: Result, below: Sequence[str] = (), flash: bool = False) -> str | None:
+        """Show a result; return the key that was pressed in the window, as it is, or None.
 
-        Two keys have their effect here: ``MODEL_INPUT`` shows or hides the model's input in the
-        picture, ``RESET`` returns to the full square.
+        Args:
+            result: the picture and its label.
+            below: lines of text below it in the window.
+            flash: whether the picture lights up, because it was taken.
         """
         if self._broadcast is not None:
             self._broadcast.publish(result)
@@ -64,7 +69,17 @@ class Display:
             picture = with_inset(picture, self._input_of(result.seen))
         if self._grip is not None:
             self._grip.show(picture_place(result.frame.image))
-        key = self._window.show(picture)
+        if below:
+            picture = with_lines(picture, below, flash)
+        return self._window.show(picture)
+
+    def obey(self, key: str | None) -> str | None:
+        """Do what a key asks for; return it in lower case, Escape as ``QUIT``.
+
+        Two keys have their effect here: ``MODEL_INPUT`` shows or hides the model's input in the
+        picture, ``RESET`` returns to the full square.
+        """
+        key = QUIT if key == "\x1b" else key and key.lower()
         if key == MODEL_INPUT:
             self._shows_input = not self._shows_input
         if key == RESET and self._grip is not None:
@@ -88,6 +103,7 @@ def open_display(
     announce: Say,
     warn: Say,
     environment: Mapping[str, str],
+    remote: Remote | None = None,
 ) -> Iterator[Display]:
     """Open the window and the page that are wanted; yield them together.
 
@@ -100,11 +116,12 @@ def open_display(
         announce: is called with the address of the page.
         warn: is called with the reason why there is no window.
         environment: the environment variables, which name the display.
+        remote: gets what viewers of the page press; None lets them press nothing.
 
     Raises ``OutputError`` if the page's address is not available.
     """
     with contextlib.ExitStack() as opened:
-        broadcast = opened.enter_context(_page(serve_at, input_of, announce))
+        broadcast = opened.enter_context(_page(serve_at, input_of, announce, remote))
         window = opened.enter_context(_window(show, live, warn, environment))
         grip = None if guide is None else Grip(guide)
         if window is not None and grip is not None:
@@ -114,7 +131,7 @@ def open_display(
 
 @contextlib.contextmanager
 def _page(
-    address: tuple[str, int] | None, input_of: InputOf, announce: Say
+    address: tuple[str, int] | None, input_of: InputOf, announce: Say, remote: Remote | None
 ) -> Iterator[Broadcast | None]:
     if address is None:
         yield None
@@ -128,8 +145,8 @@ def _page(
             f"--serve needs Starlette and uvicorn ({error}): pip install starlette uvicorn"
         ) from error
 
-    broadcast = Broadcast(input_of)
-    with serve(broadcast, *address) as url:
+    broadcast = Broadcast(input_of, remote)
+    with serve(broadcast, *address, remote) as url:
         announce(f"watch at {url}")
         yield broadcast
 

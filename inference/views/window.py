@@ -15,7 +15,7 @@ from PIL import Image
 from hyperhive.inference.views.grip import Grip
 
 _TITLE = "predict-cam"
-_ESCAPE, _QUIT = "\x1b", "q"
+ESCAPE = "\x1b"
 _PATIENCE_S = 20.0
 _OPEN_ONE = (
     # The alarm ends it if we are killed while the display does not answer.
@@ -61,18 +61,15 @@ class Window:
         cv2.setMouseCallback(_TITLE, act)
 
     def show(self, picture: Image.Image) -> str | None:
-        """Show an RGB picture; return the key that was pressed, or None.
+        """Show an RGB picture; return the key that was pressed, as it is, or None.
 
-        Escape counts as q, and so does closing the window.
+        Closing the window counts as Escape.
         """
         if not self._is_open():
-            return _QUIT
+            return ESCAPE
         cv2.imshow(_TITLE, np.asarray(picture)[..., ::-1].copy())
         pressed = cv2.waitKey(1)
-        if pressed == -1:
-            return None
-        key = chr(pressed & 0xFF)
-        return _QUIT if key == _ESCAPE else key.lower()
+        return None if pressed == -1 else chr(pressed & 0xFF)
 
     def ask(self, picture: Image.Image, wait_ms: int, stop: threading.Event) -> str | None:
         """Show an RGB picture until a key is pressed; return the key as it is, an ASCII character.

@@ -64,7 +64,7 @@ class _Part:
     @property
     def series(self) -> np.ndarray | None:
         """Which of them are of one series; None if none is of a series."""
-        return numbers_of(path.name for path in self.paths)
+        return numbers_of(self.paths)
 
     def cut(self, fraction: float, seed: int) -> tuple[_Part, _Part]:
         """Return what stays, and this share of each class; a series is on one side."""

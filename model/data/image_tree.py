@@ -6,10 +6,10 @@ import functools
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
-from typing import Callable, Iterator
+from typing import Callable, Collection, Iterator
 
 from hyperhive.common.errors import DatasetError
-from hyperhive.model.data.names import is_clutter, path_in_zip
+from hyperhive.model.data.names import class_name, is_clutter, path_in_zip
 from hyperhive.model.data.walk import CLUTTER, Found, require_small, walk
 
 _IS_ENCRYPTED = 1
@@ -24,9 +24,10 @@ class ImageTree:
 
     Args:
         root: a folder, or a ``.zip`` file.
+        only: the classes whose folders are read, directly in ``root``; None for all there is.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, only: Collection[str] | None = None) -> None:
         self.root = root
         self.left_out: dict[PurePosixPath, str] = {}
         self.clutter: set[PurePosixPath] = set()
@@ -34,6 +35,9 @@ class ImageTree:
         self._readers: dict[PurePosixPath, Callable[[], bytes]] = {}
         folders = set()
         for found in walk(root) if self._archive is None else _walk_zip(self._archive):
+            top = found.path.parts[:1]
+            if only is not None and (not top or class_name(top[0]) not in only):
+                continue
             if found.reason == CLUTTER:
                 self.clutter.add(found.path)
             elif found.reason:

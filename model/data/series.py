@@ -3,6 +3,9 @@
 A picture's name says to which series it belongs, as in ``20261130-064501-a1b2_007.png``. All
 pictures of a series belong to the same side of a split: otherwise a model would be validated on
 pictures that it has nearly seen.
+
+Pictures in a folder ``corrected`` are always trained on: a person chose them because the model was
+wrong, so they say nothing of how often it is.
 """
 
 from __future__ import annotations
@@ -10,11 +13,18 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from typing import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from hyperhive.common.errors import DatasetError
+
+CORRECTED = "corrected"
+"""The folder in a class folder that has the pictures which are always trained on."""
+
+_TRAINED_ON = -1
+"""The number of those pictures."""
 
 _NAME = re.compile(r"(\d{8}-\d{6}-[0-9a-f]{4})_\d{3,}\.\w+")
 
@@ -35,23 +45,26 @@ def series_of(name: str) -> str | None:
     return found[1] if found else None
 
 
-def numbers_of(names: Iterable[str]) -> np.ndarray | None:
+def numbers_of(paths: Sequence[PurePosixPath]) -> np.ndarray | None:
     """Return a number for the series of each picture, int64 ``[N]``; None if none is of a series.
 
-    Pictures of one series have the same number. One without a series has a number of its own.
+    Pictures of one series have the same number. One without a series has a number of its own, and
+    those that are always trained on have -1.
     """
-    series = [series_of(name) for name in names]
+    series = [series_of(path.name) for path in paths]
     if not any(series):
         return None
     numbers: dict[str | int, int] = {}
     found = [numbers.setdefault(own or index, len(numbers)) for index, own in enumerate(series)]
-    return np.array(found, dtype=np.int64)
+    corrected = [path.parent.name == CORRECTED for path in paths]
+    return np.where(corrected, _TRAINED_ON, np.array(found, dtype=np.int64))
 
 
 def divided_within(labels: np.ndarray, series: np.ndarray) -> np.ndarray:
-    """Return the labels whose pictures are of one series, which a split has to divide."""
+    """Return the labels with one series that may be held out, which a split has to divide."""
     each = np.unique(labels)
-    return each[[len(np.unique(series[labels == label])) == 1 for label in each]]
+    free = [np.unique(series[labels == label]) for label in each]
+    return each[[np.count_nonzero(numbers != _TRAINED_ON) <= 1 for numbers in free]]
 
 
 def series_split(
@@ -61,8 +74,8 @@ def series_split(
 
     A series is held out whole. Of each class so many are, in random order, as bring the number of
     pictures near to the share, but at least one and never all. A class that has only one is divided
-    within it. The same on every device, as ``stratified_split`` is. Raises ``DatasetError`` for a
-    class with one picture.
+    within it. What is always trained on is held out only if a class has nothing else. The same on
+    every device, as ``stratified_split`` is. Raises ``DatasetError`` for a class with one picture.
 
     Args:
         labels: int64 ``[N]``.
@@ -76,14 +89,15 @@ def series_split(
     for members in _members(labels):
         if len(members) < 2:
             raise DatasetError("a class with one image cannot be split in two")
-        wanted = min(max(1, round(fraction * len(members))), len(members) - 1)
-        sizes = _sizes(series[members], random)
+        free = _free(members, series, 1)
+        wanted = min(max(1, round(fraction * len(members))), len(members) - 1, len(free))
+        sizes = _sizes(series[free], random)
         out = _held_out(sizes, wanted, sides)
         if 0 < len(out) < len(sizes):
             sides.update({each: each in out for each in sizes})
-            is_out[members] = np.isin(series[members], list(out))
+            is_out[free] = np.isin(series[free], list(out))
         else:
-            is_out[random.permutation(members)[:wanted]] = True
+            is_out[random.permutation(free)[:wanted]] = True
     return np.flatnonzero(~is_out), np.flatnonzero(is_out)
 
 
@@ -92,7 +106,8 @@ def series_fold(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return sorted indices ``(kept, held_out)`` of one fold of a cross-validation.
 
-    Each picture is held out in exactly one fold, together with its series. The largest series are
+    Each picture is held out in exactly one fold, together with its series, but for those that are
+    always trained on, unless a class has too few others. The largest series are
     dealt out first, each to the fold with the fewest pictures of its class. A class with fewer
     series than folds is divided within them.
 
@@ -104,10 +119,11 @@ def series_fold(
         seed: decides which series are together.
     """
     random = np.random.RandomState(seed)
-    chosen = np.zeros(len(labels), dtype=np.int64)
+    chosen = np.full(len(labels), _TRAINED_ON, dtype=np.int64)
     total = np.zeros(folds, dtype=np.int64)
     dealt: dict[int, int] = {}
-    for members in _members(labels):
+    for every in _members(labels):
+        members = _free(every, series, folds)
         sizes = _sizes(series[members], random)
         of_class = np.zeros(folds, dtype=np.int64)
         for each in sorted(sizes, key=lambda one: (one not in dealt, -sizes[one])):
@@ -125,6 +141,12 @@ def series_fold(
 def _members(labels: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the indices of each class."""
     return (np.flatnonzero(labels == label) for label in np.unique(labels))
+
+
+def _free(members: np.ndarray, series: np.ndarray, fewest: int) -> np.ndarray:
+    """Return those of a class's pictures that may be held out; all, if they are too few."""
+    free = members[series[members] != _TRAINED_ON]
+    return free if len(free) >= fewest else members
 
 
 def _sizes(series: np.ndarray, random: np.random.RandomState) -> dict[int, int]:

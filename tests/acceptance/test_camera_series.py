@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -19,6 +18,7 @@ from PIL import Image, ImageGrab
 from support.home import REPOSITORY, Program, until
 from support.lenets import save_untrained
 from support.mjpeg import MjpegServer, number_in
+from support.screen import press, screen, xdotool
 
 from hyperhive.inference.drawing.overlay import BACKGROUND
 
@@ -133,22 +133,9 @@ def number_of_lines(folder: Path) -> int:
 
 @pytest.fixture
 def display() -> Iterator[str]:
-    """Return the name of a display that is none."""
-    if not (shutil.which("Xvfb") and shutil.which("xdotool")):
-        pytest.skip("no Xvfb or xdotool: windows are not looked at")
-    read, write = os.pipe()
-    with subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1024x800x24"],
-        pass_fds=(write,),
-        stderr=subprocess.DEVNULL,
-    ) as screen:
-        os.close(write)
-        with os.fdopen(read) as told:
-            name = ":" + told.readline().strip()
-        try:
-            yield name
-        finally:
-            screen.terminate()
+    """Return the name of a display of its own."""
+    with screen() as name:
+        yield name
 
 
 @pytest.mark.long
@@ -240,18 +227,3 @@ def drag(display: str, places: list[tuple[int, int]]) -> None:
         steps += ["mousemove", *map(str, place), *do]
     done = xdotool(display, *steps, "mouseup", "1")
     assert done
-
-
-def press(key: str, display: str) -> bool:
-    """Press a key in our window, once it is open."""
-    return xdotool(display, "search", "--name", "predict-cam", "windowfocus", "key", key)
-
-
-def xdotool(display: str, *steps: str) -> bool:
-    done = subprocess.run(
-        ["xdotool", *steps],
-        env={**os.environ, "DISPLAY": display},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    return done.returncode == 0

@@ -13,6 +13,7 @@ import re
 import socket
 import threading
 import time
+from typing import Callable
 
 import numpy as np
 from PIL import Image
@@ -49,6 +50,7 @@ class MjpegServer:
 
     Attributes:
         fps: pictures per second.
+        picture: returns the pixels of a number.
         stalled: while set, streams stay open and send nothing.
         mute: while set, requests are accepted and not answered.
         login: required user and password, or None.
@@ -64,6 +66,7 @@ class MjpegServer:
 
     def __init__(self, fps: float = 25.0) -> None:
         self.fps = fps
+        self.picture: Callable[[int], np.ndarray] = numbered
         self.stalled, self.mute = threading.Event(), threading.Event()
         self.login: tuple[str, str] | None = None
         self.digest = False
@@ -155,7 +158,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
         elif path == "/still":
             camera.asked += 1
-            self._answer("image/jpeg", jpeg(numbered(camera.number())))
+            self._answer("image/jpeg", jpeg(camera.picture(camera.number())))
         elif path == "/stream":
             camera.asked += 1
             camera.watching += 1
@@ -182,7 +185,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             number = camera.number()
             if camera.stalled.is_set() or number == last:
                 continue
-            picture = jpeg(numbered(number))
+            picture = jpeg(camera.picture(number))
             picture = picture[: len(picture) // 2] if camera.damaged else picture
             length = f"Content-Length: {len(picture)}\r\n" if camera.lengths else ""
             head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n{length}\r\n"

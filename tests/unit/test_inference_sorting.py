@@ -6,22 +6,22 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import threading
 from pathlib import Path
 from typing import Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
-from support.home import REPOSITORY, until
+from support.home import REPOSITORY
 
 from hyperhive.common.errors import UsageError
 from hyperhive.inference.collecting.kept import ANSWERS
-from hyperhive.inference.collecting.sorting import BACKSPACE, ENTER, ESCAPE, Sorting
+from hyperhive.inference.collecting.name_field import BACKSPACE, ENTER, ESCAPE
+from hyperhive.inference.collecting.sorting import Sorting
 
-pty = pytest.importorskip("pty", reason="no pseudo-terminals: keys cannot be pressed")
-COMMAND = [sys.executable, "-c", "from hyperhive import cli; cli.predict_cam()"]
+pytest.importorskip("pty", reason="no pseudo-terminals: keys cannot be pressed")
+from support.person import COMMAND, Person
+
 NAMES = [f"20261130-06450{number}-a1b{number}_000.png" for number in range(6)]
 
 
@@ -56,65 +56,6 @@ def left(folder: Path) -> list[int]:
 def press(sorting: Sorting, keys: str) -> None:
     for key in keys:
         assert sorting.press(key)
-
-
-class Person:
-    """A person at a pseudo-terminal who runs the command."""
-
-    def __init__(self, *arguments: object, folder: Path, **environment: str) -> None:
-        self._mine, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            COMMAND + [str(argument) for argument in arguments],
-            cwd=str(folder),
-            env={
-                **os.environ,
-                "PYTHONPATH": str(REPOSITORY),
-                "TERM": "xterm-256color",
-                "LINES": "40",
-                "COLUMNS": "120",
-                **environment,
-            },
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        os.close(theirs)
-        self._output, self._lock = b"", threading.Lock()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def sees(self, text: str) -> None:
-        """Wait until this is on the screen, in what came after the last wait."""
-
-        def holds() -> bool:
-            with self._lock:
-                _, found, after = self._output.partition(text.encode())
-                if found:
-                    self._output = after
-            return bool(found)
-
-        until(holds, f"{text!r} in {self._output[-3000:]!r}")
-
-    def types(self, keys: str) -> None:
-        """Press keys, one after the other."""
-        os.write(self._mine, keys.encode())
-
-    def ends(self) -> int:
-        """Wait for the end of the command; return its exit code."""
-        code = self.process.wait(200)
-        self._reader.join()
-        os.close(self._mine)
-        return code
-
-    def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self._mine, 65536)
-            except OSError:  # its other end is closed
-                return
-            with self._lock:
-                self._output += data
 
 
 @pytest.fixture

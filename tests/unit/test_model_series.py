@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -13,6 +13,8 @@ from hyperhive.common.errors import DatasetError
 from hyperhive.model.data.dataset import Dataset, stratified_split
 from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load
 from hyperhive.model.data.series import (
+    CORRECTED,
+    divided_within,
     new_series,
     numbers_of,
     picture_name,
@@ -52,9 +54,9 @@ def test_a_name_tells_its_series() -> None:
     assert series_of(picture_name(series, 7)) == series != new_series(0.0)
     assert series_of(picture_name(series, 1000)) == series
     assert series_of("IMG_0007.png") is None
-    assert numbers_of(["a.png", "b.png"]) is None
+    assert numbers_of([PurePosixPath("a.png"), PurePosixPath("b.png")]) is None
     names = ["a.png", picture_name(series, 0), "b.png", picture_name(series, 1)]
-    found = numbers_of(names)
+    found = numbers_of([PurePosixPath("cup", name) for name in names])
     assert found is not None
     assert found[1] == found[3]
     assert len(set(found.tolist())) == 3
@@ -72,6 +74,23 @@ def test_a_series_is_on_one_side(seed: int) -> None:
     assert counts.tolist()[:2] == [10, 10]
     assert counts[2] in (4, 6, 10)
     assert counts[3] == 4
+
+
+def test_corrected_pictures_are_always_trained_on() -> None:
+    """They are on no other side of a split or a fold, unless a class has nothing else."""
+    cups = [PurePosixPath("cup", picture_name(f"20260101-00000{n}-abcd", 0)) for n in range(8)]
+    wrong = [each.parent / CORRECTED / each.name for each in cups]
+    series = numbers_of([*cups, *wrong, *wrong])
+    assert series is not None
+    labels = np.repeat([0, 1], [16, 8])
+    assert divided_within(labels, series).tolist() == [1]
+    for seed in range(8):
+        _, out = series_split(labels, series, 0.5, seed)
+        assert len([index for index in out if index < 8]) == 7
+        assert not [index for index in out if 8 <= index < 16]
+        assert len([index for index in out if index >= 16]) == 4
+        folds = [series_fold(labels, series, 4, fold, seed)[1] for fold in range(4)]
+        assert sorted(np.concatenate(folds)) == [*range(8), *range(16, 24)]
 
 
 def test_a_class_of_one_series_is_divided_within_it() -> None:

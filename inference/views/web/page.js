@@ -36,6 +36,7 @@ function show(result) {
   while (list.children.length > result.top.length) list.lastChild.remove();
   element("input").src = "data:image/png;base64," + result.input;
   element("seen").hidden = !result.input;
+  if (result.teaching) showTeaching(result.teaching);
 }
 
 let lost = false;

@@ -1,0 +1,1 @@
+"""The process behind ``predict-cam --teach``: it learns from a folder that grows."""

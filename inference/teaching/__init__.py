@@ -1,0 +1,1 @@
+"""Learning from a folder of pictures while predict-cam runs."""

@@ -1,0 +1,241 @@
+"""Learning in the background: what is waited for, what a version is, and whether it is enough."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Iterator
+from unittest import mock
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.home import REPOSITORY, until
+
+from hyperhive.coordinator.folder_learning.curve import (
+    LearningCurve,
+    keep_curve,
+    kept_curve,
+    measure,
+)
+from hyperhive.coordinator.folder_learning.pictures import Pictures
+from hyperhive.coordinator.folder_learning.versions import START, number_of, version_name
+from hyperhive.coordinator.planning.plan import require_name
+from hyperhive.inference.teaching.learning import Learning, LearningSettings
+from hyperhive.inference.teaching.states import (
+    DONE,
+    LEARNING,
+    WAITING,
+    Problem,
+    Progress,
+    line_of,
+    message_of,
+)
+from hyperhive.model.config import TrainConfig
+from hyperhive.model.data.series import picture_name
+from hyperhive.model.training import TrainingStopped
+
+LONG_S = 500.0
+
+
+def take(root: Path, name: str, series: int = 5, each: int = 4) -> None:
+    """Write series of a square of the class's own colour, at another place in each series."""
+    random = np.random.RandomState(len(name))
+    colour = random.randint(0, 256, 3)
+    (root / name).mkdir(parents=True, exist_ok=True)
+    for which in range(series):
+        top, left = random.randint(2, 12, 2)
+        for number in range(each):
+            picture = random.randint(100, 140, (28, 28, 3)).astype(np.uint8)
+            picture[top : top + 14, left : left + 14] = colour
+            path = root / name / picture_name(f"20260101-0000{which:02d}-{len(name):04x}", number)
+            Image.fromarray(picture).save(path)
+
+
+@contextlib.contextmanager
+def home(folder: Path) -> Iterator[None]:
+    """Give the processes that are started meanwhile a home of their own."""
+    places = {name: str(folder / name) for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")}
+    with mock.patch.dict(os.environ, {**places, "PYTHONPATH": str(REPOSITORY)}):
+        yield
+
+
+def family(pid: int) -> list[int]:
+    """Return the ids of a process and of all that it has started."""
+    found = subprocess.run(["ps", "-eo", "pid=,ppid="], stdout=subprocess.PIPE, check=True).stdout
+    parents = {int(child): int(parent) for child, parent in map(bytes.split, found.splitlines())}
+    ids = [pid]
+    for each in ids:
+        ids += [child for child, parent in parents.items() if parent == each]
+    return ids
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process has not ended; one that nobody has waited for has."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], stdout=subprocess.PIPE)
+    return state.stdout.strip()[:1] not in (b"", b"Z")
+
+
+def test_what_is_waited_for(tmp_path: Path) -> None:
+    """Two classes with twenty pictures; a folder that is not there yet has none."""
+    root = tmp_path / "things"
+    assert not Pictures.of(root).are_enough
+    assert Progress().sentence == "waiting for two classes"
+    take(root, "cup", each=4)
+    take(root, "ball", each=3)
+    pictures = Pictures.of(root)
+    assert (pictures.counts, pictures.ready) == ({"ball": 15, "cup": 20}, ["cup"])
+    progress = Progress(counts=pictures.counts)
+    assert progress.lacking == {"ball": 5}
+    assert progress.sentence == "waiting for 5 more pictures of ball"
+    take(root, "tower")
+    pictures = Pictures.of(root)
+    assert pictures.are_enough
+    dataset = pictures.read("things", 0)
+    assert dataset.classes == ("cup", "tower")
+    assert dataset.train_series is not None
+
+
+def test_messages_arrive_as_they_were() -> None:
+    """A line for each, whatever is in it."""
+    progress = Progress(LEARNING, {"cup": 20, "Bäll\n": 30}, 2, 6, (0.5, None, 0.75))
+    for message in (progress, Problem("no\nserver")):
+        line = line_of(message)
+        assert line.count("\n") == 1
+        assert message_of(line) == message
+    assert progress.sentence == "version 2: trial 4 of 6, best accuracy 75.0 %"
+
+
+def test_a_version_has_a_name_of_its_folder(tmp_path: Path) -> None:
+    """Two folders of one name have different ones, and any name of a folder gives a study's."""
+    names = [version_name(tmp_path / each / "my things!", 12) for each in "ab"]
+    assert names[0] != names[1]
+    assert names[0].startswith("teach-my-things-")
+    for name in (*names, version_name(tmp_path / ("ü" * 100), 3), version_name(Path("x" * 90), 3)):
+        require_name(name)
+    assert number_of(names[0]) == 12
+
+
+@pytest.mark.parametrize(
+    ("curve", "ends"),
+    [
+        (LearningCurve(100, 81, 90, 12), "went from 81 % to 90 %: more will help"),
+        (LearningCurve(100, 96, 96, 1), "went from 96 % to 96 %: it is enough"),
+        (LearningCurve(12, 12, 12, 0), "100 %, but 12 validation pictures are too few to be sure"),
+        (LearningCurve(12, 9, 11, 2), "92 %, but 12 validation pictures are too few to be sure"),
+        (LearningCurve(12, 6, 11, 5), "went from 50 % to 92 %: more will help"),
+    ],
+)
+def test_is_it_enough(tmp_path: Path, curve: LearningCurve, ends: str) -> None:
+    """A gain that may be chance is not called one, and few pictures do not tell that it is none."""
+    assert curve.sentence.endswith(ends)
+    keep_curve(curve, tmp_path)
+    assert kept_curve(tmp_path) == curve
+
+
+def test_the_curve_is_measured_on_the_same_pictures(tmp_path: Path) -> None:
+    """Half is whole series of the training pictures; a training can be stopped."""
+    for name in ("cup", "tower"):
+        take(tmp_path, name)
+    dataset = Pictures.of(tmp_path).read("things", 0)
+    config = TrainConfig.from_json({**START, "dataset": "", "epochs": 4, "batch_size": 16})
+    curve = measure(dataset, config.to_json(), lambda: False)
+    assert curve.count == len(dataset.validation_split(0.2, 0)[1])
+    assert 0 <= curve.half <= curve.count
+    assert curve.lost >= 0
+    with pytest.raises(TrainingStopped):
+        measure(dataset, config.to_json(), lambda: True)
+
+
+class Seen:
+    """Learning of a folder, and what they have said."""
+
+    def __init__(self, root: Path, models: Path, **settings: Any) -> None:
+        self.said: list[str] = []
+        given = LearningSettings(root, trials=2, models=models, **settings)
+        self.learning = Learning(given, self.said.append, self.said.append)
+
+    def learned(self, version: int) -> bool:
+        """Return whether a version is learned, and its curve measured."""
+        progress = self.learning.progress
+        return (progress.phase, progress.version) == (DONE, version) and progress.enough is not None
+
+
+@pytest.mark.timeout(3 * LONG_S)
+def test_a_folder_is_learned_version_by_version(tmp_path: Path) -> None:
+    """Also if what learns is killed in the middle; a third class makes the second version."""
+    root = tmp_path / "things"
+    take(root, "cup")
+    with home(tmp_path):
+        seen = Seen(root, tmp_path / "models")
+        learning = seen.learning
+        with learning:
+            until(lambda: learning.progress.lacking == {} and learning.progress.counts, "counts")
+            assert learning.progress.phase == WAITING
+            take(root, "tower")
+            until(lambda: learning.progress.phase == LEARNING, "the first trial", LONG_S)
+            os.kill(learning.process_id or 0, signal.SIGKILL)
+            until(lambda: seen.learned(1), f"the first version: {seen.said}", LONG_S)
+            assert any("learning was interrupted" in each for each in seen.said)
+            predictor = learning.predictor
+            assert predictor is not None
+            assert predictor.card.classes == ("cup", "tower")
+            take(root, "saucer")
+            until(lambda: seen.learned(2), f"the second version: {seen.said}", LONG_S)
+            assert learning.predictor is predictor
+            assert predictor.card.classes == ("cup", "saucer", "tower")
+            started = family(learning.process_id or 0)
+        until(lambda: not any(map(is_running, started)), "the end of all processes")
+        with Seen(root, tmp_path / "models").learning as again:  # nothing is learned again
+            until(lambda: again.progress.enough is not None, "what was learned", LONG_S)
+            assert again.predictor is not None
+            assert again.predictor.card == predictor.card
+
+
+PROGRAM = """
+import sys, threading
+from pathlib import Path
+from hyperhive.inference.teaching.learning import Learning, LearningSettings
+
+root = Path(sys.argv[1])
+learning = Learning(LearningSettings(root / "things", models=root / "models"), print, print)
+with learning:
+    while learning.progress.phase != "learning":
+        threading.Event().wait(0.1)
+    print(learning.process_id, flush=True)
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.timeout(2 * LONG_S)
+def test_nothing_outlives_a_program_that_is_killed(tmp_path: Path) -> None:
+    """The process that learns, its workers and the private server end with it."""
+    for name in ("cup", "tower"):
+        take(tmp_path / "things", name)
+    with home(tmp_path):
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+        program = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    assert program.stdout is not None
+    int(program.stdout.readline())
+    started = family(program.pid)
+    assert len(started) > 2
+    program.kill()
+    program.wait()
+    program.stdout.close()
+    until(lambda: not any(map(is_running, started)), "the end of all processes", LONG_S)
+
+
+def test_what_cannot_be_mended_is_told_once(tmp_path: Path) -> None:
+    """An address that is none ends it with the sentence; it is not tried again."""
+    seen = Seen(tmp_path / "things", tmp_path / "models", mongo="mongodb:/nowhere")
+    with home(tmp_path), seen.learning as learning:
+        until(lambda: learning.progress.problem, "the problem")
+    assert learning.progress.sentence == learning.progress.problem
+    assert "mongodb" in learning.progress.sentence
+    assert seen.said == []
+    assert json.loads(line_of(learning.progress))["phase"] == "failed"

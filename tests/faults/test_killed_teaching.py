@@ -32,7 +32,7 @@ def camera() -> Iterator[Shown]:
 
 def offspring(pid: int) -> dict[int, str]:
     """Return the command line of each process that a process has started, by its id."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], stdout=subprocess.PIPE, check=True)
+    listed = subprocess.run(["ps", "-wweo", "pid=,ppid=,args="], stdout=subprocess.PIPE, check=True)
     rows = [line.split(None, 2) for line in listed.stdout.decode(errors="replace").splitlines()]
     found = {pid: ""}
     for child, parent, *arguments in 2 * rows:
@@ -67,6 +67,7 @@ def pictures(things: Path) -> set[Path]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.timeout(6 * LONG_S)
 def test_all_of_it_is_killed(tmp_path: Path, camera: Shown) -> None:
     """First predict-cam while pictures are taken, then each of the others while it learns."""

@@ -12,12 +12,14 @@ last picture.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Iterator
 
 import torch
 
@@ -26,7 +28,7 @@ from benchmarks._bursts import STRANGER, THINGS, Random, burst, write
 from hyperhive.inference.predictor import UNKNOWN, Predictor
 from hyperhive.inference.teaching.learning import Learning, LearningSettings
 from hyperhive.inference.teaching.settings import DEFAULT_TRIALS
-from hyperhive.inference.teaching.states import DONE, FAILED
+from hyperhive.inference.teaching.states import DONE, FAILED, Progress
 
 _PATIENCE_S = 3000.0
 _SHOWN = 8
@@ -49,8 +51,18 @@ def shares(predictor: Predictor, seed: int) -> dict[str, float]:
     }
 
 
-def learned(folder: Path, trials: int) -> tuple[Predictor, dict[str, float], str]:
-    """Learn a folder; return the model, the seconds until what, and whether it is enough."""
+@contextlib.contextmanager
+def home_of_its_own() -> Iterator[Path]:
+    """Give an empty folder, in which all that is learned, and the private server, has its data."""
+    with tempfile.TemporaryDirectory() as place:
+        os.environ.update(XDG_DATA_HOME=place, XDG_CACHE_HOME=str(Path(place) / "cache"))
+        for name in ("HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"):
+            os.environ.pop(name, None)
+        yield Path(place)
+
+
+def learned(folder: Path, trials: int) -> tuple[Predictor, dict[str, float], Progress]:
+    """Learn ``things/`` of a folder; return the model, the seconds until what, and the end."""
     began, seconds, changed = time.monotonic(), {}, threading.Event()
 
     def say(sentence: str) -> None:
@@ -67,10 +79,10 @@ def learned(folder: Path, trials: int) -> tuple[Predictor, dict[str, float], str
             if learning.progress.phase == DONE:
                 seconds.setdefault("the last model", time.monotonic() - began)
         seconds["the answer whether it is enough"] = time.monotonic() - began
-        predictor, enough = learning.predictor, learning.progress.enough
+        predictor, progress = learning.predictor, learning.progress
     if predictor is None:
         sys.exit("learned, and there is no model")
-    return predictor, seconds, enough
+    return predictor, seconds, progress
 
 
 def main() -> None:
@@ -82,13 +94,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        os.environ.update(XDG_DATA_HOME=place, XDG_CACHE_HOME=str(folder / "cache"))
-        for name in ("HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"):
-            os.environ.pop(name, None)
+    with home_of_its_own() as folder:
         write(folder / "things", options.bursts, options.each, Random(options.seed))
-        predictor, seconds, enough = learned(folder, options.trials)
+        predictor, seconds, progress = learned(folder, options.trials)
         found = shares(predictor, options.seed)
     print(f"{len(THINGS)} things, {options.bursts} bursts of {options.each} pictures of each\n")
     print("| | |\n|---|---:|")
@@ -96,7 +104,7 @@ def main() -> None:
         print(f"| {name} | {100 * share:.0f} % |")
     for name, each in seconds.items():
         print(f"| seconds until {name} | {each:.0f} |")
-    print(f"\n{enough}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"\n{progress.enough}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

@@ -191,11 +191,11 @@ def test_a_folder_is_learned_version_by_version(tmp_path: Path) -> None:
             assert any("learning was interrupted" in each for each in seen.said)
             predictor = learning.predictor
             assert predictor is not None
-            assert predictor.card.classes == ("cup", "tower")
+            assert predictor.card.classes == ["cup", "tower"]
             take(root, "saucer")
             until(lambda: seen.learned(2), f"the second version: {seen.said}", LONG_S)
             assert learning.predictor is predictor
-            assert predictor.card.classes == ("cup", "saucer", "tower")
+            assert predictor.card.classes == ["cup", "saucer", "tower"]
             started = family(learning.process_id or 0)
         until(lambda: not any(map(is_running, started)), "the end of all processes")
         with Seen(root, tmp_path / "models").learning as again:  # nothing is learned again

@@ -28,17 +28,18 @@ def thing(name: str) -> np.ndarray:
     return picture(name, Random(_NUMBERS[name]))
 
 
-def burst(name: str, count: int, random: Random) -> list[np.ndarray]:
+def burst(name: str, count: int, random: Random, tremble: float = _TREMBLE) -> list[np.ndarray]:
     """Return what is in the guide in a burst: uint8 RGB ``[480, 480, 3]``.
 
-    Background, light and pose are drawn once, as in an ordinary room; each frame trembles a little.
+    Background, light and pose are drawn once, as in an ordinary room; each frame trembles a little,
+    by a share of the room's distortions.
     """
     backgrounds = make(_BACKGROUNDS, seed=0)
     background = backgrounds[random.randint(_BACKGROUNDS)]
     angles = random.uniform(0, 2 * np.pi, size=3)
     pose = {kind: random.uniform(-1, 1) for kind in KINDS}
     drawn = thing(name)
-    moments = [_trembling(pose, random) for _ in range(count)]
+    moments = [_trembling(pose, random, tremble) for _ in range(count)]
     return [_frame(drawn, background, values, angles, random) for values in moments]
 
 
@@ -53,8 +54,8 @@ def write(root: Path, bursts: int, each: int, random: Random) -> None:
                 cv2.imwrite(str(path), shown[..., ::-1])
 
 
-def _trembling(pose: dict[str, float], random: Random) -> dict[str, float]:
-    shares = {kind: each + _TREMBLE * random.uniform(-1, 1) for kind, each in pose.items()}
+def _trembling(pose: dict[str, float], random: Random, tremble: float) -> dict[str, float]:
+    shares = {kind: each + tremble * random.uniform(-1, 1) for kind, each in pose.items()}
     values = {kind: share * ROOM[kind] for kind, share in shares.items()}
     values["gamma"] = ROOM["gamma"] ** shares["gamma"]
     values["jpeg"] = 90

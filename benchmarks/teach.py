@@ -7,6 +7,9 @@ and pose (``_bursts.py``), and their pictures are put into a folder as ``predict
 ``Learning`` learns them with a private server and this machine's cores, in a home of its own. The
 model answers bursts that it has never seen, and a fourth thing. The seconds count from the folder's
 last picture.
+
+Then ``predict-cam --teach`` looks at a camera of 30 frames a second, and learns the same folder in
+another home. Printed is how many of these frames it labels until the version is learned.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -25,11 +30,15 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks._bursts import STRANGER, THINGS, Random, burst, write
+from benchmarks._mjpeg import jpeg, serve
 from hyperhive.inference.predictor import UNKNOWN, Predictor
 from hyperhive.inference.teaching.learning import Learning, LearningSettings
 from hyperhive.inference.teaching.settings import DEFAULT_TRIALS
 from hyperhive.inference.teaching.states import DONE, FAILED, Progress
 
+ROOT = Path(__file__).resolve().parents[1]
+FPS = 30
+COMMAND = [sys.executable, "-c", "from hyperhive import cli; cli.predict_cam()"]
 _PATIENCE_S = 3000.0
 _SHOWN = 8
 """Bursts of each thing that the model answers, of five frames each."""
@@ -85,6 +94,27 @@ def learned(folder: Path, trials: int) -> tuple[Predictor, dict[str, float], Pro
     return predictor, seconds, progress
 
 
+def pace(folder: Path, trials: int) -> str:
+    """Return how many frames a second predict-cam labels while it learns a folder."""
+    home = folder / "home"
+    random = Random(1)
+    frames = [jpeg(frame) for name in THINGS for frame in burst(name, 8, random)]
+    places = {"XDG_DATA_HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    environment = {**os.environ, **places, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    teach = ["--teach", str(folder / "things"), "--trials", str(trials)]
+    with serve(frames, FPS) as address:
+        command = [*COMMAND, *teach, "--no-show", "--serve", "0", address]
+        with subprocess.Popen(
+            command, env=environment, cwd=str(folder), stdout=subprocess.PIPE, text=True
+        ) as process:
+            said = ""
+            for line in process.stdout or ():
+                if "is learned" in line and "is learned" not in said:
+                    process.send_signal(signal.SIGINT)
+                said += line
+    return said.splitlines()[-1]
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="what a folder of collected pictures teaches")
@@ -98,13 +128,16 @@ def main() -> None:
         write(folder / "things", options.bursts, options.each, Random(options.seed))
         predictor, seconds, progress = learned(folder, options.trials)
         found = shares(predictor, options.seed)
+        labelled = pace(folder, options.trials)
     print(f"{len(THINGS)} things, {options.bursts} bursts of {options.each} pictures of each\n")
     print("| | |\n|---|---:|")
     for name, share in found.items():
         print(f"| {name} | {100 * share:.0f} % |")
     for name, each in seconds.items():
         print(f"| seconds until {name} | {each:.0f} |")
-    print(f"\n{progress.enough}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"\n{progress.enough}")
+    print(f"of a camera of {FPS} frames a second while it learns: {labelled}")
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

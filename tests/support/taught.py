@@ -68,7 +68,7 @@ class OnPage:
         """See ``Hands``."""
         self._browser.click("#name")
         self._browser.type(text)
-        self._browser.key("Enter")
+        self._browser.click("#naming button:not([type])")
         self._browser.shows(text, "#classes")
 
     def hold(self, key: str) -> None:

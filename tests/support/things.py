@@ -12,12 +12,14 @@ from support.mjpeg import MjpegServer
 BALL, BOX, STAR, CROSS = "ball", "box", "star", "cross"
 _EACH = 8
 """Frames of a burst, which are shown again and again."""
+_TREMBLE = 1.0
+"""So much that no two frames look the same to a collection."""
 
 
 @functools.lru_cache(maxsize=None)
 def moment(name: str, number: int) -> tuple[np.ndarray, ...]:
     """Return the frames of a burst of a thing, uint8 RGB ``[480, 480, 3]``."""
-    return tuple(burst(name, _EACH, Random(1000 * sum(name.encode()) + number)))
+    return tuple(burst(name, _EACH, Random(1000 * sum(name.encode()) + number), _TREMBLE))
 
 
 class Shown(MjpegServer):

@@ -98,6 +98,7 @@ function showTrials(teaching) {
 
 function showTeaching(teaching) {
   element("teaching").hidden = false;
+  document.querySelector("main").classList.add("taught");
   showClasses(teaching);
   showTrials(teaching);
   write(element("message"), teaching.message);

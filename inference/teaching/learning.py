@@ -104,11 +104,6 @@ class Learning:
             _end(process)
         self._thread.join()
 
-    @property
-    def process_id(self) -> int | None:
-        """The id of the process that learns; None while there is none."""
-        return None if self._process is None else self._process.pid
-
     # -- in the thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:

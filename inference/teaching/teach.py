@@ -6,7 +6,7 @@ import contextlib
 import functools
 import importlib
 import threading
-from typing import ContextManager, Iterator, Protocol, Sequence
+from typing import ContextManager, Iterator, Sequence
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from hyperhive.inference.sight.guide import Guide
 from hyperhive.inference.smoothing import Smoother
 from hyperhive.inference.sources.resolve import place, read_list
 from hyperhive.inference.teaching.controls import Controls
-from hyperhive.inference.teaching.keyboard import keyboard_of, status
+from hyperhive.inference.teaching.keyboard import Journal, Status, keyboard_of, status
 from hyperhive.inference.teaching.learning import Learning, LearningSettings
 from hyperhive.inference.teaching.settings import TeachSettings
 from hyperhive.inference.views.display import Display, open_display
@@ -32,14 +32,6 @@ from hyperhive.inference.wording import percent, pretty
 from hyperhive.model.data.images import SIZE, fit
 
 _CHANNELS = 3
-
-
-class Shows(Protocol):
-    """Shows lines of text to a person."""
-
-    def show(self, lines: Sequence[str]) -> None:
-        """Show these."""
-        ...
 
 
 def teach(settings: PredictSettings, teaching: TeachSettings, terminal: Terminal) -> int:
@@ -72,13 +64,13 @@ def teach(settings: PredictSettings, teaching: TeachSettings, terminal: Terminal
         say(f"teaching {teaching.folder} from {source.title}")
         opened.enter_context(learning)
         shows = opened.enter_context(status(stdin, terminal.out, remote, signals.stop))
-        lesson = _Lesson(source, guide, learning, Smoother(smoothing), display, remote)
+        run = _Run(source, guide, learning, Smoother(smoothing), display, remote)
         controls = Controls(collection, teaching.burst)
         try:
-            lesson.run(controls, shows, signals.stop, terminal.warn)
+            run.run(controls, shows, signals.stop, terminal.warn)
         finally:
             say("ending; what was learned is kept, and the same command goes on")
-    for sentence in _summary(teaching, collection, lesson):
+    for sentence in _summary(teaching, collection, run):
         say(sentence)
     return signals.signal_number
 
@@ -113,7 +105,7 @@ def _display(
     )
 
 
-class _Lesson:
+class _Run:
     """The frames of a source, what answers them, and where they are seen."""
 
     def __init__(
@@ -133,7 +125,9 @@ class _Lesson:
         self._display = display
         self._remote = remote
 
-    def run(self, controls: Controls, shows: Shows, stop: threading.Event, left_out: Say) -> None:
+    def run(
+        self, controls: Controls, shows: Status | Journal, stop: threading.Event, left_out: Say
+    ) -> None:
         """Show, label and take frames until the source ends, ``stop`` is set, or a key ends it."""
         with contextlib.closing(self._source.frames(stop, left_out)) as frames:
             for frame in frames:
@@ -185,9 +179,9 @@ def _label(result: Result) -> str:
     return f"{result.caption} {percent(prediction.probability)}"
 
 
-def _summary(teaching: TeachSettings, collection: Collection, lesson: _Lesson) -> Iterator[str]:
+def _summary(teaching: TeachSettings, collection: Collection, run: _Run) -> Iterator[str]:
     counts = collection.counts()
     each = ", ".join(f"{count:,} {pretty(name)}" for name, count in sorted(counts.items()))
     pictures = counted(sum(counts.values()), "picture")
     yield f"{pictures} in {teaching.folder}{f' ({each})' if each else ''}"
-    yield lesson.pace.line()
+    yield run.pace.line()

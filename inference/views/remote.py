@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Mapping
 
 _WAITING = 100
+_KEYS = frozenset("0123456789 \b")
+"""What a page may press: whoever sees it may take pictures, and not end the run."""
 _LONGEST = 255
 
 
@@ -53,7 +55,10 @@ def press_of(body: bytes) -> Press:
     if not isinstance(values, dict) or len(values) != 1:
         raise ValueError("a press has a key or a name")
     [(kind, text)] = values.items()
-    longest = {"key": 1, "name": _LONGEST}.get(kind, 0)
-    if not isinstance(text, str) or not 1 <= len(text) <= longest:
-        raise ValueError("a key is one character, and a name has 1 to 255")
-    return Press(**values)
+    if not isinstance(text, str):
+        raise ValueError("a key and a name are texts")
+    if kind == "key" and text in _KEYS:
+        return Press(key=text)
+    if kind == "name" and 1 <= len(text) <= _LONGEST:
+        return Press(name=text)
+    raise ValueError("a key is a digit, space or backspace, and a name has 1 to 255 characters")

@@ -18,6 +18,8 @@ pytest.importorskip("pty", reason="no pseudo-terminals: keys cannot be pressed")
 from support.taught import LONG_S, AtTerminal, Taught
 from support.things import BALL, Shown
 
+OPTIONS = ("--no-show", "--trials", "10")
+"""So many trials that the study lasts until the last of these is killed."""
 VICTIMS = ("spawn_main", "mongod ", "folder_learning.process")
 """What is in the command line of a worker, of the private server, and of what learns."""
 
@@ -38,6 +40,12 @@ def offspring(pid: int) -> dict[int, str]:
             found[int(child)] = "".join(arguments)
     del found[pid]
     return found
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process has not ended; one that nobody has waited for has."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], stdout=subprocess.PIPE)
+    return state.stdout.strip()[:1] not in (b"", b"Z")
 
 
 def kill_one(pid: int, what: str) -> None:
@@ -62,7 +70,7 @@ def pictures(things: Path) -> set[Path]:
 @pytest.mark.timeout(6 * LONG_S)
 def test_all_of_it_is_killed(tmp_path: Path, camera: Shown) -> None:
     """First predict-cam while pictures are taken, then each of the others while it learns."""
-    taught = Taught(tmp_path, camera, "--no-show")
+    taught = Taught(tmp_path, camera, *OPTIONS)
     try:
         hands = AtTerminal(taught.person)
         hands.name(BALL)
@@ -75,17 +83,20 @@ def test_all_of_it_is_killed(tmp_path: Path, camera: Shown) -> None:
         write(tmp_path / "more", 4, 5, Random(0))
         (tmp_path / "more" / BALL).rename(taught.things / "box")
         (tmp_path / "more" / "star").rename(taught.things / "star")
-        taught = Taught(tmp_path, camera, "--no-show")
+        taught = Taught(tmp_path, camera, *OPTIONS)
         hands = AtTerminal(taught.person)
         before = pictures(taught.things)
         assert counted < before
         for victim in VICTIMS:
             until(lambda: "trial" in taught.progress, f"a study: {taught.progress}", LONG_S)
             kill_one(taught.person.process.pid, victim)
+            assert "is learned" not in taught.progress
         until(lambda: "trial" in taught.progress, f"a study: {taught.progress}", LONG_S)
+        started = list(offspring(taught.person.process.pid))
         taught.person.process.kill()
         taught.person.ends()
-        taught = Taught(tmp_path, camera, "--no-show")
+        until(lambda: not any(map(is_running, started)), "the end of all processes", LONG_S)
+        taught = Taught(tmp_path, camera, *OPTIONS)
         until(lambda: "is learned" in taught.progress, f"a model: {taught.progress}", LONG_S)
         assert "version 1 " in taught.progress
         assert pictures(taught.things) == before

@@ -70,7 +70,16 @@ def test_presses_arrive_in_their_order(url: str, remote: Remote) -> None:
         assert post(url, json.dumps(press).encode()) == 204
     presses = list(remote.presses())
     assert presses == [Press(key="1"), Press(name=HOSTILE), Press(key="\b")]
-    for body in (b"", b"{", b"[]", b"{}", b'{"key": "12"}', b'{"key": 1}', b'{"name": ""}'):
+    for body in (
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"key": "12"}',
+        b'{"key": 1}',
+        b'{"key": "q"}',
+        b'{"name": ""}',
+    ):
         assert post(url, body) == 400
     assert post(url, b'{"quit": "q"}') == post(url, b'{"key": "1", "name": "a"}') == 400
     assert post(url, json.dumps({"name": 256 * "a"}).encode()) == 400

@@ -15,6 +15,7 @@ another home. Printed is how many of these frames it labels until the version is
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Iterator
 
 import torch
 
@@ -32,7 +34,7 @@ from benchmarks._mjpeg import jpeg, serve
 from hyperhive.inference.predictor import UNKNOWN, Predictor
 from hyperhive.inference.teaching.learning import Learning, LearningSettings
 from hyperhive.inference.teaching.settings import DEFAULT_TRIALS
-from hyperhive.inference.teaching.states import DONE, FAILED
+from hyperhive.inference.teaching.states import DONE, FAILED, Progress
 
 ROOT = Path(__file__).resolve().parents[1]
 FPS = 30
@@ -58,8 +60,18 @@ def shares(predictor: Predictor, seed: int) -> dict[str, float]:
     }
 
 
-def learned(folder: Path, trials: int) -> tuple[Predictor, dict[str, float], str]:
-    """Learn a folder; return the model, the seconds until what, and whether it is enough."""
+@contextlib.contextmanager
+def home_of_its_own() -> Iterator[Path]:
+    """Give an empty folder, in which all that is learned, and the private server, has its data."""
+    with tempfile.TemporaryDirectory() as place:
+        os.environ.update(XDG_DATA_HOME=place, XDG_CACHE_HOME=str(Path(place) / "cache"))
+        for name in ("HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"):
+            os.environ.pop(name, None)
+        yield Path(place)
+
+
+def learned(folder: Path, trials: int) -> tuple[Predictor, dict[str, float], Progress]:
+    """Learn ``things/`` of a folder; return the model, the seconds until what, and the end."""
     began, seconds, changed = time.monotonic(), {}, threading.Event()
 
     def say(sentence: str) -> None:
@@ -76,10 +88,10 @@ def learned(folder: Path, trials: int) -> tuple[Predictor, dict[str, float], str
             if learning.progress.phase == DONE:
                 seconds.setdefault("the last model", time.monotonic() - began)
         seconds["the answer whether it is enough"] = time.monotonic() - began
-        predictor, enough = learning.predictor, learning.progress.enough
+        predictor, progress = learning.predictor, learning.progress
     if predictor is None:
         sys.exit("learned, and there is no model")
-    return predictor, seconds, enough
+    return predictor, seconds, progress
 
 
 def pace(folder: Path, trials: int) -> str:
@@ -112,13 +124,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        os.environ.update(XDG_DATA_HOME=place, XDG_CACHE_HOME=str(folder / "cache"))
-        for name in ("HYPERHIVE_MONGO", "HYPERHIVE_MONGO_FILE"):
-            os.environ.pop(name, None)
+    with home_of_its_own() as folder:
         write(folder / "things", options.bursts, options.each, Random(options.seed))
-        predictor, seconds, enough = learned(folder, options.trials)
+        predictor, seconds, progress = learned(folder, options.trials)
         found = shares(predictor, options.seed)
         labelled = pace(folder, options.trials)
     print(f"{len(THINGS)} things, {options.bursts} bursts of {options.each} pictures of each\n")
@@ -127,7 +135,7 @@ def main() -> None:
         print(f"| {name} | {100 * share:.0f} % |")
     for name, each in seconds.items():
         print(f"| seconds until {name} | {each:.0f} |")
-    print(f"\n{enough}")
+    print(f"\n{progress.enough}")
     print(f"of a camera of {FPS} frames a second while it learns: {labelled}")
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
 

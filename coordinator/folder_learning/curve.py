@@ -76,18 +76,24 @@ class LearningCurve:
         return f"{went}, but {counted(self.count, 'validation picture')} are too few to be sure"
 
 
-def kept_curve(folder: Path) -> LearningCurve | None:
-    """Return the curve that was written into a version's folder; None if there is none."""
+def kept_curve(folder: Path, dataset: Dataset) -> LearningCurve | None:
+    """Return the curve in a version's folder; None if there is none, or one of other pictures.
+
+    On another server the versions begin with 1 again, and in the same folders.
+    """
     try:
-        return LearningCurve(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+        kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    content_hash = kept.pop("dataset", None)
+    return LearningCurve(**kept) if content_hash == dataset.content_hash else None
 
 
-def keep_curve(curve: LearningCurve, folder: Path) -> None:
-    """Write a curve into a version's folder; raises ``OSError``."""
+def keep_curve(curve: LearningCurve, folder: Path, dataset: Dataset) -> None:
+    """Write the curve of a data set into a version's folder; raises ``OSError``."""
     folder.mkdir(parents=True, exist_ok=True)
-    files.write(folder / FILE, json.dumps(vars(curve)).encode() + b"\n")
+    kept = {"dataset": dataset.content_hash, **vars(curve)}
+    files.write(folder / FILE, json.dumps(kept).encode() + b"\n")
 
 
 def measure(

@@ -179,12 +179,12 @@ class FolderLearner:
         done = dataclasses.replace(progress, phase=DONE)
         self._say(done)
         folder = settings.models / study.name
-        curve = kept_curve(folder)
+        curve = kept_curve(folder, dataset)
         if curve is None:
             stored = patiently(lambda: store.study(study.name))
             [winner] = patiently(lambda: winner_of(store, stored))
             curve = measure(dataset, winner.config, self._stop.is_set)
-            keep_curve(curve, folder)
+            keep_curve(curve, folder, dataset)
         self._say(dataclasses.replace(done, enough=curve.sentence))
 
 

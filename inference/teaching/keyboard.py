@@ -56,10 +56,11 @@ class Journal:
         self._said = ""
 
     def show(self, lines: Sequence[str]) -> None:
-        """Print how far the learning is, if that has changed: the third of the lines."""
-        if lines[2] != self._said:
-            self._said = lines[2]
-            self._out.print(self._said)
+        """Print how far the learning is, if that has changed: the third and the fifth line."""
+        said = "; ".join(line for line in (lines[2], lines[4]) if line)
+        if said != self._said:
+            self._said = said
+            self._out.print(said)
 
 
 @contextlib.contextmanager

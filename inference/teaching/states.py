@@ -58,8 +58,8 @@ class Progress:
         return f"accuracy by trial: {', '.join(each)}" if each else ""
 
     @property
-    def sentence(self) -> str:
-        """All of it in one line for a person."""
+    def state(self) -> str:
+        """How far it is in one line for a person."""
         if self.problem is not None:
             return self.problem
         if self.phase == WAITING:
@@ -68,8 +68,14 @@ class Progress:
         if self.phase == LEARNING:
             at = min(len(self.accuracies) + 1, self.trials)
             return f"version {self.version}: trial {at} of {self.trials}{best}"
-        enough = "" if self.enough is None else f"; {self.enough}"
-        return f"version {self.version} is learned{best}{enough}"
+        return f"version {self.version} is learned{best}"
+
+    @property
+    def sentence(self) -> str:
+        """The same, and whether the pictures are enough."""
+        if self.enough is None or self.problem is not None:
+            return self.state
+        return f"{self.state}; {self.enough}"
 
     def _waiting(self) -> str:
         each = [f"{counted(count, 'more picture')} of {n}" for n, count in self.lacking.items()]

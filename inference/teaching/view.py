@@ -51,11 +51,16 @@ class View:
     progress: Progress
 
     def lines(self) -> list[str]:
-        """Return it as lines of text: the classes, the learning, the trials, and the keys."""
+        """Return it as lines of text.
+
+        They are the classes, the learning, its trials, whether it is enough, and the keys.
+        """
         shown = [each for each in self.classes if each.count or each.name != NOTHING]
         classes = "   ".join(str(each) for each in shown)
         keys = self.typed or self.message or (_KEYS if len(self.classes) > 1 else _FIRST)
-        return [classes or "no class yet", self.progress.sentence, self.progress.by_trial, keys]
+        progress = self.progress
+        learning = (progress.state, progress.by_trial, progress.enough or "")
+        return [classes or "no class yet", *learning, keys]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON, for the page."""

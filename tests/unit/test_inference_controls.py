@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Iterator, Sequence
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from support.home import until
 
 from hyperhive.inference.collecting.collection import Collection
@@ -15,6 +17,7 @@ from hyperhive.inference.frames import Frame
 from hyperhive.inference.labelling import NOTHING_LEARNED, Result
 from hyperhive.inference.predictor import Prediction
 from hyperhive.inference.teaching.controls import Controls
+from hyperhive.inference.teaching.keyboard import Journal
 from hyperhive.inference.teaching.states import DONE, LEARNING, Progress
 from hyperhive.inference.teaching.view import View
 
@@ -158,7 +161,16 @@ def test_the_lines_of_a_study(teaching: Teaching) -> None:
     assert lines[1] == "version 1: trial 4 of 6, best accuracy 75.0 %"
     assert lines[2] == "accuracy by trial: 50.0 %, -, 75.0 %"
     done = Progress(DONE, {}, 1, 1, (0.5,), "more will help")
-    shown = teaching.controls.view(done).to_json()
+    view = teaching.controls.view(done)
+    lines, shown = view.lines(), view.to_json()
+    assert lines[1:4] == [
+        "version 1 is learned, best accuracy 50.0 %",
+        "accuracy by trial: 50.0 %",
+        "more will help",
+    ]
     assert shown["progress"] == "version 1 is learned, best accuracy 50.0 %; more will help"
+    out = io.StringIO()
+    Journal(Console(file=out, width=100)).show(["cup 91 %", *lines])
+    assert out.getvalue() == shown["progress"] + "\n"
     assert shown["accuracies"] == [{"share": 0.5, "text": "50.0 %"}]
     assert shown["classes"][0] == {"key": "1", "name": "cup", "shown": "cup", "count": 0}

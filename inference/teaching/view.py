@@ -73,6 +73,7 @@ class View:
             "classes": [{**vars(each), "shown": pretty(each.name)} for each in self.classes],
             "enough": ENOUGH_PICTURES,
             "chosen": self.chosen,
+            "typed": self.typed,
             "message": self.message,
             "has_taken": self.has_taken,
             "progress": progress.sentence,

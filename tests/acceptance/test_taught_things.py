@@ -92,7 +92,7 @@ def test_in_a_window(tmp_path: Path, camera: Shown) -> None:
     with screen() as display:
         taught = Taught(tmp_path, camera, DISPLAY=display)
         try:
-            teach(taught, InWindow(display))
+            teach(taught, InWindow(display, lambda: taught.typed))
             press("q", display)
             assert taught.person.ends() == 0
         finally:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import urllib.request
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Callable, Protocol
 
 from support.browser import Browser
 from support.home import until
@@ -43,15 +44,38 @@ class AtTerminal:
 
 
 class InWindow:
-    """Presses keys of a display."""
+    """Presses keys of a display; a key is lost if the window has no focus yet.
 
-    def __init__(self, display: str) -> None:
+    Args:
+        display: the name.
+        typed: returns the line in which a name is typed, or None.
+    """
+
+    def __init__(self, display: str, typed: Callable[[], str | None]) -> None:
         self._display = display
+        self._typed = typed
 
     def name(self, text: str) -> None:
         """See ``Hands``."""
-        for key in ("n", *text, "Return"):
-            until(lambda key=key: press(key, self._display), f"the key {key}")  # type: ignore[misc]
+        self._until("n", "class: _")
+        for end in range(1, len(text) + 1):
+            self._until(text[end - 1], f"class: {text[:end]}_")
+        self._until("Return", None)
+
+    def _until(self, key: str, line: str | None) -> None:
+        """Press a key until this is shown, but not while it may still arrive."""
+
+        def shows() -> bool:
+            press(key, self._display)
+            with contextlib.suppress(AssertionError):
+                until(lambda: self._shows(line), f"{line}", 5.0)
+            return self._shows(line)
+
+        until(shows, f"{line}, not {self._typed()}", LONG_S)
+
+    def _shows(self, line: str | None) -> bool:
+        typed = self._typed()
+        return typed is None if line is None else (typed or "").startswith(line)
 
     def hold(self, key: str) -> None:
         """See ``Hands``."""
@@ -110,6 +134,12 @@ class Taught:
     def label(self) -> str:
         """What it answers now."""
         return str(self._newest["label"])
+
+    @property
+    def typed(self) -> str | None:
+        """The line in which a name is typed, if one is."""
+        typed = self._newest["teaching"]["typed"]
+        return None if typed is None else str(typed)
 
     @property
     def progress(self) -> str:

@@ -101,7 +101,7 @@ function showTeaching(teaching) {
   document.querySelector("main").classList.add("taught");
   showClasses(teaching);
   showTrials(teaching);
-  write(element("message"), teaching.message);
+  write(element("message"), teaching.typed ?? teaching.message);
   write(element("progress"), teaching.progress);
   document.querySelector("figure").classList.toggle("taken", teaching.has_taken);
 }

@@ -74,7 +74,7 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
         card.views,
     )
     require_finite(evaluation.logits)
-    members = _members(_Images(dataset.content_hash, images))
+    members = _members(_Images(dataset.content_hash, images, dataset.train_series))
     return Calibration.of(evaluation.logits, labels[held_out], members)
 
 
@@ -101,12 +101,14 @@ class _Images:
 
     content_hash: str
     images: np.ndarray = field(compare=False, repr=False)
+    series: np.ndarray | None = field(compare=False, repr=False)
 
 
 @functools.lru_cache(maxsize=1)  # all trials of a study have the same images, and it takes seconds
 def _members(training: _Images) -> MemberStatistics:
     versions = seen_by_camera(reduced(training.images))
-    return MemberStatistics.of(versions, _photographs(training.images.shape[3]))
+    series = None if training.series is None else training.series[_drawn(len(training.images))]
+    return MemberStatistics.of(versions, _photographs(training.images.shape[3]), series)
 
 
 @functools.lru_cache(maxsize=2)
@@ -122,8 +124,13 @@ def seen_by_camera(images: np.ndarray) -> np.ndarray:
     There are as many copies as make 5,000, but at most 20 of each image. Of more than 5,000 images
     a random 5,000 are used, which is enough to estimate the spread of their statistics.
     """
-    drawn = images[np.random.RandomState(0).permutation(len(images))[:_ENOUGH]]
+    drawn = images[_drawn(len(images))]
     return _with_copies(drawn, min(_MOST_COPIES, _ENOUGH // len(drawn)))
+
+
+def _drawn(count: int) -> np.ndarray:
+    """Return the indices of those of so many images that are used, in random order."""
+    return np.random.RandomState(0).permutation(count)[:_ENOUGH]
 
 
 def _with_copies(images: np.ndarray, copies: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from hyperhive.model.membership.classifier import HIDDEN, PhotographClassifier
-from hyperhive.model.membership.numbers import percentiles, rounded
+from hyperhive.model.membership.numbers import folds_of, percentiles, rounded
 from hyperhive.model.membership.statistics import of_texture
 
 _FOLDS = 4
@@ -41,7 +41,9 @@ class Fitted(NamedTuple):
     separation: float
 
 
-def fitted(members: np.ndarray, photographs: np.ndarray) -> Fitted:
+def fitted(
+    members: np.ndarray, photographs: np.ndarray, series: np.ndarray | None = None
+) -> Fitted:
     """Return a classifier of statistics of members and of photographs.
 
     The probabilities of each quarter of the members are those of a network that was trained on the
@@ -52,12 +54,13 @@ def fitted(members: np.ndarray, photographs: np.ndarray) -> Fitted:
     Args:
         members: float64 ``[V, N, S]``: of N members, then of V - 1 copies of each, N of 2 or more.
         photographs: float64 ``[P, M, S]``: of M squares of each of P photographs, P of 2 or more.
+        series: int64 ``[N]``, which members stay together; None if each is by itself.
     """
     count = members.shape[1]
     rows = of_texture(np.concatenate([_flat(members), _flat(photographs)]))
     own = np.arange(members.shape[0] * count).reshape(-1, count)
     others = own.size + np.arange(len(rows) - own.size).reshape(len(photographs), -1)
-    fold = np.random.RandomState(0).permutation(count) % min(_FOLDS, count)
+    fold = folds_of(count, _FOLDS, series)
     folds = range(fold.max() + 1)
     pools = [(own[:, fold != number], others) for number in folds]
     pools += [(own[:, fold != 0], np.delete(others, one, axis=0)) for one in range(len(others))]

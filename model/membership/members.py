@@ -27,6 +27,7 @@ from hyperhive.common.values import is_count, is_fraction
 from hyperhive.model.membership.classifier import PhotographClassifier
 from hyperhive.model.membership.numbers import (
     PERCENTILES,
+    folds_of,
     percentiles,
     require_numbers,
     rounded,
@@ -81,7 +82,12 @@ class MemberStatistics:
     separation: float | None = None
 
     @classmethod
-    def of(cls, versions: np.ndarray, photographs: np.ndarray | None = None) -> MemberStatistics:
+    def of(
+        cls,
+        versions: np.ndarray,
+        photographs: np.ndarray | None = None,
+        series: np.ndarray | None = None,
+    ) -> MemberStatistics:
         """Return the statistics of members and of copies of them, distorted as by a camera.
 
         Args:
@@ -89,24 +95,31 @@ class MemberStatistics:
                 copies of each. Among the distances the members weigh as much as all copies.
             photographs: uint8 ``[P, M, 28, 28, C]``: M squares of each of P photographs, P of 2 or
                 more. With None there is no classifier.
+            series: int64 ``[N]``, which members are of one series, see ``data.series``: it is left
+                out whole, because a new picture is not of a series that is known. None if each
+                is by itself.
         """
         every = np.stack([statistics(version) for version in versions])
         rows = every[..., : OF_DISTANCE[versions.shape[-1]]]
         count = rows.shape[1]
-        fold = np.random.RandomState(0).permutation(count) % min(_FOLDS, count)
+        fold = folds_of(count, _FOLDS, series)
         squared = np.empty(rows.shape[:2])
         for number in range(fold.max() + 1):
             inside = fold == number
             squared[:, inside] = cls._fitted(rows[:, ~inside])._squared(rows[:, inside])
         members = replace(cls._fitted(rows), distances=percentiles(squared), images=count)
-        return members if photographs is None else members._told_from(photographs, every)
+        return members if photographs is None else members._told_from(photographs, every, series)
 
-    def _told_from(self, photographs: np.ndarray, every: np.ndarray) -> MemberStatistics:
+    def _told_from(
+        self, photographs: np.ndarray, every: np.ndarray, series: np.ndarray | None
+    ) -> MemberStatistics:
         """Return these with a classifier, if it tells members ``[V, N, S]`` from photographs."""
         # Here, because a device that only reads a card may lack PyTorch.
         from hyperhive.model.membership.fitting import fitted
 
-        classifier, separation = fitted(every, np.stack([statistics(one) for one in photographs]))
+        classifier, separation = fitted(
+            every, np.stack([statistics(one) for one in photographs]), series
+        )
         used = classifier if separation >= _LEAST_SEPARATION else None
         return replace(self, photographs=used, separation=separation)
 

@@ -14,6 +14,23 @@ LARGEST = 1e12
 """Largest number that is accepted from a card."""
 
 
+def folds_of(count: int, folds: int, series: np.ndarray | None = None) -> np.ndarray:
+    """Return the fold of each of so many images for cross-fitting, int64 ``[N]``, from 0.
+
+    Args:
+        count: of the images, 2 or more.
+        folds: the most that there may be.
+        series: int64 ``[N]``, which images stay together. None if each is by itself, as they are
+            if all are of one series.
+    """
+    groups = np.arange(count)
+    if series is not None and len(np.unique(series)) > 1:
+        groups = np.unique(series, return_inverse=True)[1]
+    number = int(groups.max()) + 1
+    dealt: np.ndarray = np.random.RandomState(0).permutation(number)[groups] % min(folds, number)
+    return dealt
+
+
 def percentiles(found: np.ndarray) -> list[float]:
     """Return 101 percentiles of values ``[V, N]`` of N members, then of V - 1 copies of each.
 

@@ -21,6 +21,7 @@ from hyperhive.model.calibration import (
 )
 from hyperhive.model.data.images import fit
 from hyperhive.model.membership.members import MemberStatistics
+from hyperhive.model.membership.numbers import folds_of
 from hyperhive.model.temperature_scaling import best_temperature
 
 
@@ -125,6 +126,22 @@ def test_too_few_images_set_no_threshold() -> None:
         members = MemberStatistics.of(seen_by_camera(data_set(10, 0).train_images[:count]))
         assert members.images == count
         assert (nothing_sure(members).min_membership > 0) is is_on
+
+
+def test_series_are_left_out_whole() -> None:
+    """A picture is not measured by others of its series, so it is as far away as a new one."""
+    series = np.repeat(np.arange(8), 3)
+    folds = folds_of(24, 4, series)
+    assert sorted(set(folds)) == [0, 1, 2, 3]
+    assert all(len(set(folds[series == one])) == 1 for one in range(8))
+    assert len(set(folds_of(24, 4, np.zeros(24, int)))) == 4
+    assert sorted(folds_of(24, 20)) == sorted(folds_of(24, 20, np.arange(24)))
+    once = data_set(8, 0).train_images[:12]
+    alike = seen_by_camera(np.concatenate([once, once]))
+    drawn = np.random.RandomState(0).permutation(24)
+    singly = MemberStatistics.of(alike).distances
+    whole = MemberStatistics.of(alike, series=np.tile(np.arange(12), 2)[drawn]).distances
+    assert whole[50] > 1.2 * singly[50]
 
 
 def test_one_image_says_nothing_of_a_temperature() -> None:

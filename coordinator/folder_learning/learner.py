@@ -1,4 +1,4 @@
-"""Learns a folder that grows, a version after the other, for as long as it is asked to."""
+"""Learns a folder that grows, one version after another, for as long as it is asked to."""
 
 from __future__ import annotations
 
@@ -13,15 +13,22 @@ from hyperhive.coordinator.folder_learning.curve import keep_curve, kept_curve, 
 from hyperhive.coordinator.folder_learning.helpers import Helpers
 from hyperhive.coordinator.folder_learning.pictures import Pictures
 from hyperhive.coordinator.folder_learning.version_run import Offer, Tell, VersionRun
-from hyperhive.coordinator.folder_learning.versions import newest, next_plan, number_of, winner_of
+from hyperhive.coordinator.folder_learning.versions import (
+    newest,
+    next_plan,
+    number_of,
+    version_name,
+    winner_of,
+)
 from hyperhive.coordinator.search import Interrupted
 from hyperhive.coordinator.study import Study
 from hyperhive.coordinator.study_run import StudyFailed, open_study
 from hyperhive.inference.teaching.states import DONE, FAILED, WAITING, Progress
+from hyperhive.model.card import Card
 from hyperhive.model.data.cache import DatasetCache
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.training import TrainingStopped
-from hyperhive.store.errors import StudyWithdrawn
+from hyperhive.store.errors import StudyChanged, StudyWithdrawn
 from hyperhive.store.store import Store
 from hyperhive.store.studies import StoredStudy
 from hyperhive.store.trials.terms import SEARCH
@@ -68,6 +75,8 @@ class FolderLearner:
         self._stop = stop
         self._tell = tell
         self._pictures: Pictures | None = None
+        self._told_of: Pictures | None = None
+        """The pictures that a problem is about."""
         self._answering: tuple[str, ...] | None = None
         self._progress = Progress()
 
@@ -81,15 +90,35 @@ class FolderLearner:
         try:
             before = patiently(lambda: newest(store, folder))
             if before is not None and not self._has_ended(before):
+                self._offer_version(number_of(before.name) - 1)
                 self._learn(*_as_stored(store, before))
             elif before is not None and before.result is not None:
                 offer = Offer(store, before.name, self._tell)
                 self._conclude(*_as_stored(store, before), self._shown(before), offer)
             while True:
-                before = patiently(lambda: newest(store, folder))
-                self._learn(*self._next(before))
+                self._learn_next()
         except (Interrupted, TrainingStopped):
             return
+
+    def _learn_next(self) -> None:
+        """Learn the next version, or the one that another predict-cam began meanwhile."""
+        store, folder = self._connection.store, self._settings.folder
+        before = patiently(lambda: newest(store, folder))
+        try:
+            self._learn(*self._next(before))
+        except StudyChanged:
+            begun = patiently(lambda: newest(store, folder))
+            if begun is not None and not self._has_ended(begun):
+                self._learn(*_as_stored(store, begun))
+
+    def _offer_version(self, number: int) -> None:
+        """Tell of the model of a version that has ended, if there is one."""
+        store = self._connection.store
+        name = version_name(self._settings.folder, number)
+        stored = patiently(lambda: store.studies.get(name))
+        if stored is not None and stored.model is not None:
+            patiently(Offer(store, name, self._tell).look)
+            self._answering = tuple(Card.from_json(stored.model.card).classes)
 
     def _has_ended(self, stored: StoredStudy) -> bool:
         return stored.result is not None or stored.cancelled
@@ -133,16 +162,18 @@ class FolderLearner:
         try:
             return pictures.read(self._settings.folder.name, seed=0)
         except DatasetError as error:
+            self._told_of = pictures
             self._say(dataclasses.replace(self._progress, problem=str(error)))
             return None
 
     def _say_waiting(self, pictures: Pictures) -> None:
         """Tell the counts; what was learned before stays told."""
-        learned = self._progress.phase in (DONE, FAILED)
-        phase = self._progress.phase if learned else WAITING
-        problem = self._progress.problem if pictures == self._pictures else None
-        counts = pictures.counts
-        self._say(dataclasses.replace(self._progress, phase=phase, counts=counts, problem=problem))
+        progress = dataclasses.replace(self._progress, counts=pictures.counts)
+        if pictures != self._told_of:
+            if progress.phase != DONE:
+                progress = Progress(WAITING, pictures.counts, progress.version)
+            progress = dataclasses.replace(progress, problem=None)
+        self._say(progress)
 
     def _say(self, progress: Progress) -> None:
         if progress != self._progress:
@@ -167,6 +198,7 @@ class FolderLearner:
 
     def _give_up(self, study: Study, error: HyperhiveError) -> None:
         number = number_of(study.name)
+        self._told_of = Pictures.of(self._settings.folder)
         self._say(
             dataclasses.replace(self._progress, phase=FAILED, version=number, problem=str(error))
         )

@@ -42,8 +42,7 @@ class Offer:
         if model is None or model.weights.sha256 == self._told:
             return
         packed = self._store.blobs.get(model.weights)
-        number = number_of(self._study)
-        self._tell(Learned(packed, Card.from_json(model.card), number, model.is_final))
+        self._tell(Learned(packed, Card.from_json(model.card), number_of(self._study)))
         self._told = model.weights.sha256
 
 

@@ -1,4 +1,4 @@
-"""The studies of a folder that grows: a version after the other, each with what is known so far."""
+"""The studies of a folder that grows: one version after another, each with what is known so far."""
 
 from __future__ import annotations
 

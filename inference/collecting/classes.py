@@ -12,6 +12,7 @@ from hyperhive.model.data.class_folders import split_of
 from hyperhive.model.data.dataset import TRAIN
 from hyperhive.model.data.images import is_image
 from hyperhive.model.data.names import class_name, is_clutter, is_storable
+from hyperhive.model.data.series import CORRECTED
 from hyperhive.model.data.walk import walk
 
 _NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*]')
@@ -31,7 +32,7 @@ def hindrance(name: str) -> str | None:
     if not is_storable(name):
         return "it needs 1 to 255 characters, without control characters"
     if len(name.encode()) > _LONGEST:
-        return f"it needs more than {_LONGEST} bytes"
+        return f"it is longer than {_LONGEST} bytes"
     found = _NOT_IN_NAMES.search(name)
     if found:
         return f"a folder's name cannot have {found[0]} on all systems"
@@ -41,6 +42,8 @@ def hindrance(name: str) -> str | None:
         return "Windows keeps this name for a device"
     if is_clutter(name):
         return "a data set leaves out a folder of this name"
+    if name.casefold() == CORRECTED:
+        return "pictures that correct a model have folders of this name"
     if split_of(name):
         return "a data set takes a folder of this name for one of its splits"
     return None

@@ -34,6 +34,7 @@ class Added(enum.Enum):
 class _Picture(NamedTuple):
     class_name: str
     path: Path
+    seen: np.ndarray
 
 
 class Collection:
@@ -58,6 +59,7 @@ class Collection:
         self._counts = self._classes.counts()
         self._counting = threading.Lock()
         self._added: list[_Picture] = []
+        self._lost: collections.deque[_Picture] = collections.deque()
         # Across series: the same look on both sides of a split would validate nothing.
         self._recent: dict[str, Recent] = collections.defaultdict(Recent)
         self._writer = Writer(folder)
@@ -88,6 +90,7 @@ class Collection:
         Raises ``UsageError`` for a name that a folder cannot have, and ``OutputError``.
         """
         name = self._classes.called(class_name)
+        self._forget_lost()
         if self._writer.is_busy:
             return Added.BUSY
         recent, seen = self._recent[name], thumbnail(crop)
@@ -95,7 +98,7 @@ class Collection:
             return Added.ALIKE
         folder = self._classes.folder(name)
         folder = folder / CORRECTED if is_correction else folder
-        picture = _Picture(name, folder / picture_name(self._series, self._number))
+        picture = _Picture(name, folder / picture_name(self._series, self._number), seen)
         self._writer.submit(functools.partial(self._write, picture, crop.copy()), crop.nbytes)
         recent.add(seen)
         self._number += 1
@@ -107,12 +110,13 @@ class Collection:
 
         Raises ``OutputError``.
         """
+        self._forget_lost()
         if not self._added:
             return None
         picture = self._added[-1]
         self._writer.submit(functools.partial(self._remove, picture))
         self._added.pop()
-        self._recent[picture.class_name].forget_last()
+        self._recent[picture.class_name].forget(picture.seen)
         return picture.class_name
 
     def counts(self) -> dict[str, int]:
@@ -134,9 +138,20 @@ class Collection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _forget_lost(self) -> None:
+        """Forget the pictures that could not be written, so that they can be taken again."""
+        while self._lost:
+            picture = self._lost.popleft()
+            self._added = [each for each in self._added if each is not picture]
+            self._recent[picture.class_name].forget(picture.seen)
+
     def _write(self, picture: _Picture, crop: np.ndarray) -> None:
-        picture.path.parent.mkdir(parents=True, exist_ok=True)
-        files.write(picture.path, as_png(reduced_crop(crop)), durable=True)
+        try:
+            picture.path.parent.mkdir(parents=True, exist_ok=True)
+            files.write(picture.path, as_png(reduced_crop(crop)), durable=True)
+        except OSError:
+            self._lost.append(picture)
+            raise
         self._count(picture.class_name, 1)
 
     def _remove(self, picture: _Picture) -> None:

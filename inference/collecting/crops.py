@@ -68,7 +68,7 @@ class Recent:
         """Remember a thumbnail, and forget the oldest if there are more than 50."""
         self._thumbnails.append(seen)
 
-    def forget_last(self) -> None:
-        """Forget the thumbnail that was added last, if there is one: its picture is gone."""
-        if self._thumbnails:
-            self._thumbnails.pop()
+    def forget(self, seen: np.ndarray) -> None:
+        """Forget a thumbnail that was added: its picture is gone."""
+        others = (each for each in self._thumbnails if each is not seen)
+        self._thumbnails = collections.deque(others, self._thumbnails.maxlen)

@@ -75,7 +75,7 @@ class Controls:
         if key == NEW:
             self.name_field.open()
         elif key in BACKSPACE:
-            self._undo()
+            self.undo()
         elif key == AGAIN or key.isdigit():
             name = self._chosen if key == AGAIN else self._by_key().get(key)
             if name is None:
@@ -93,7 +93,7 @@ class Controls:
             return
         if name not in self._names and name != NOTHING:
             self._names.append(name)
-        self._chosen = name
+        self._chosen, self._wanted = name, 0
         keys = {each: key for key, each in self._by_key().items()}
         self._say(f"{pretty(name)}: hold {keys.get(name, 'space')} to take pictures")
 
@@ -146,7 +146,8 @@ class Controls:
         shown = dataclasses.replace(progress, counts=counts)
         return View(classes, self._chosen, self.name_field.line, message, self._flash > 0, shown)
 
-    def _undo(self) -> None:
+    def undo(self) -> None:
+        """Remove the last picture that was taken."""
         self._wanted = 0
         try:
             name = self._collection.undo()

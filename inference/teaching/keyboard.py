@@ -14,7 +14,7 @@ from rich.text import Text
 from hyperhive.common.text import printable
 from hyperhive.inference.collecting.keys import is_terminal, keys
 from hyperhive.inference.opening import Terminal
-from hyperhive.inference.views.remote import Press, Remote
+from hyperhive.inference.views.remote import KEY, Press, Remote
 
 _BETWEEN_S = 0.2
 
@@ -83,7 +83,7 @@ def status(
     def read(pressed: Iterator[str]) -> None:
         for key in pressed:
             if not stop.is_set():
-                remote.add(Press(key=key))
+                remote.add(Press(KEY, key))
 
     with keys(stdin, ended) as pressed:
         thread = threading.Thread(target=read, args=(pressed,), name="keyboard", daemon=True)

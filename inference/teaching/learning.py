@@ -90,7 +90,7 @@ class Learning:
         self._closed = threading.Event()
         self._failures = 0
         self._problem = ""
-        self._thread = threading.Thread(target=self._run, name="learning")
+        self._thread = threading.Thread(target=self._run, name="learning", daemon=True)
 
     def __enter__(self) -> Learning:
         self._thread.start()
@@ -108,22 +108,30 @@ class Learning:
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            code = self._run_process()
+            code, reason = self._run_process()
             if self._closed.is_set():
                 return
-            reason = self._problem or f"exit code {code}"
             if code == _NEVER_AGAIN:
                 self._take_progress(replace(self.progress, phase=FAILED, problem=reason))
                 return
             pause = _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
             self._failures += 1
-            self._warn(f"learning was interrupted ({reason}); it goes on in {pause:.0f} s")
+            problem = f"learning was interrupted ({reason}); it goes on in {pause:.0f} s"
+            self._warn(problem)
+            self._take_progress(replace(self.progress, problem=problem))
             self._closed.wait(pause)
 
-    def _run_process(self) -> int:
-        """Run the process until it ends; return its exit code."""
+    def _run_process(self) -> tuple[int, str]:
+        """Run the process until it ends; return its exit code, and why it has ended."""
         self._problem = ""
         log = paths.data_directory() / "logs" / "teaching.log"
+        try:
+            code = self._logged(log)
+        except OSError as error:
+            return 1, str(error)
+        return code, self._problem or f"exit code {code}: {log} has more"
+
+    def _logged(self, log: Path) -> int:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
             with self._starting:
@@ -146,9 +154,9 @@ class Learning:
         if isinstance(message, Problem):
             self._problem = message.sentence
         elif isinstance(message, Learned):
+            self._failures = 0
             self._become(message)
         else:
-            self._failures = 0
             self._take_progress(message)
 
     def _take_progress(self, progress: Progress) -> None:

@@ -87,12 +87,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Learned:
-    """A model: its weights as safetensors, and its card. ``is_final`` ends a version."""
+    """A model of a version: its weights as safetensors, and its card."""
 
     packed: bytes
     card: Card
     version: int
-    is_final: bool
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ import contextlib
 import functools
 import importlib
 import threading
+import time
 from typing import ContextManager, Iterator, Sequence
 
 import numpy as np
 
+from hyperhive.common import files
 from hyperhive.common.errors import UsageError
 from hyperhive.common.signals import StopSignals
 from hyperhive.common.wording import counted
@@ -22,16 +24,18 @@ from hyperhive.inference.settings import DEFAULT_SMOOTHING_S, PredictSettings
 from hyperhive.inference.sight.guide import Guide
 from hyperhive.inference.smoothing import Smoother
 from hyperhive.inference.sources.resolve import place, read_list
-from hyperhive.inference.teaching.controls import Controls
+from hyperhive.inference.teaching.controls import QUIT, Controls
 from hyperhive.inference.teaching.keyboard import Journal, Status, keyboard_of, status
 from hyperhive.inference.teaching.learning import Learning, LearningSettings
 from hyperhive.inference.teaching.settings import TeachSettings
 from hyperhive.inference.views.display import Display, open_display
-from hyperhive.inference.views.remote import Remote
+from hyperhive.inference.views.remote import CHOOSE, KEY, TAKE, Remote
 from hyperhive.inference.wording import percent, pretty
 from hyperhive.model.data.images import SIZE, fit
 
 _CHANNELS = 3
+_GAP_S = 2.0
+"""So long without a picture is a camera that was lost."""
 
 
 def teach(settings: PredictSettings, teaching: TeachSettings, terminal: Terminal) -> int:
@@ -49,29 +53,30 @@ def teach(settings: PredictSettings, teaching: TeachSettings, terminal: Terminal
     source = opened_source(texts, settings, say)
     guide = opened_guide(settings.sight.square, place(texts, source), terminal)
     smoothing = DEFAULT_SMOOTHING_S if settings.smoothing is None else settings.smoothing
+    learns = _learned(settings, teaching)
+    files.require_writable(learns.models, "the models", "start it in a folder that is writable")
     with StopSignals(restore=True) as signals, contextlib.ExitStack() as opened:
         collection = opened.enter_context(Collection(teaching.folder))
-        learning = Learning(
-            _learned(settings, teaching), say, terminal.warn if stdin is None else say
-        )
+        # A sentence on standard error would be written into the lines that stay in place.
+        warn = terminal.warn if stdin is None else say
+        learning = opened.enter_context(Learning(learns, say, warn))
         remote = Remote()
         display = opened.enter_context(_display(settings, learning, guide, terminal, remote))
         if stdin is None and settings.serve is None and not display.has_window:
             raise UsageError(
-                "--teach asks for keys, and there is no terminal and no window for them: run it in "
-                "a terminal, as by ssh -t, or with --serve 8000 for a page"
+                "--teach asks for keys, and there is no window and no terminal for them (Windows "
+                "has none that it can use): run it in one, as by ssh -t and without --quiet, or "
+                "with --serve 8000 for a page"
             )
         say(f"teaching {teaching.folder} from {source.title}")
-        opened.enter_context(learning)
         shows = opened.enter_context(status(stdin, terminal.out, remote, signals.stop))
         run = _Run(source, guide, learning, Smoother(smoothing), display, remote)
         controls = Controls(collection, teaching.burst)
         try:
-            run.run(controls, shows, signals.stop, terminal.warn)
+            run.run(controls, shows, signals.stop, warn)
         finally:
             say("ending; what was learned is kept, and the same command goes on")
-    for sentence in _summary(teaching, collection, run):
-        say(sentence)
+    _conclude(teaching, collection, run, say)
     return signals.signal_number
 
 
@@ -130,7 +135,9 @@ class _Run:
     ) -> None:
         """Show, label and take frames until the source ends, ``stop`` is set, or a key ends it."""
         with contextlib.closing(self._source.frames(stop, left_out)) as frames:
+            before = time.monotonic()
             for frame in frames:
+                is_late, before = time.monotonic() - before > _GAP_S, time.monotonic()
                 result, known = self._answer(frame)
                 self.pace.add(result)
                 controls.see(result, known)
@@ -141,7 +148,7 @@ class _Run:
                     left_out(controls.remarks.popleft())
                 self._remote.shown = view.to_json()
                 key = self._display.show(result, lines[1:], view.has_taken)
-                if not all(self._presses(controls, key)):
+                if not all(self._presses(controls, key, is_late)):
                     return
 
     def _answer(self, frame: Frame) -> tuple[Result, Sequence[str]]:
@@ -154,17 +161,26 @@ class _Run:
         [result] = answered([frame], [box], predictor, self._smoother)
         return result, known
 
-    def _presses(self, controls: Controls, key: str | None) -> Iterator[bool]:
-        """Do what was pressed in the window, in the terminal and on the page, in this order."""
+    def _presses(self, controls: Controls, key: str | None, is_late: bool) -> Iterator[bool]:
+        """Do what was pressed in the window, in the terminal and on the page, in this order.
+
+        What was pressed while the camera gave no picture is left out, but for the end.
+        """
         if key is not None:
             if not controls.is_typing:
                 self._display.obey(key)
             yield controls.press(key)
-        for press in self._remote.presses():
-            if press.name:
-                controls.choose(press.name)
+        for what, text in self._remote.presses():
+            if is_late and (what, text) != (KEY, QUIT):
+                continue
+            if what == KEY:
+                yield controls.press(text)
+            elif what == CHOOSE:
+                controls.choose(text)
+            elif what == TAKE:
+                controls.take(text)
             else:
-                yield controls.press(press.key)
+                controls.undo()
 
 
 def _input_of(learning: Learning, image: np.ndarray) -> np.ndarray:
@@ -179,9 +195,9 @@ def _label(result: Result) -> str:
     return f"{result.caption} {percent(prediction.probability)}"
 
 
-def _summary(teaching: TeachSettings, collection: Collection, run: _Run) -> Iterator[str]:
+def _conclude(teaching: TeachSettings, collection: Collection, run: _Run, say: Say) -> None:
     counts = collection.counts()
     each = ", ".join(f"{count:,} {pretty(name)}" for name, count in sorted(counts.items()))
     pictures = counted(sum(counts.values()), "picture")
-    yield f"{pictures} in {teaching.folder}{f' ({each})' if each else ''}"
-    yield run.pace.line()
+    say(f"{pictures} in {teaching.folder}{f' ({each})' if each else ''}")
+    say(run.pace.line())

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import queue
-from dataclasses import dataclass
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, NamedTuple
 
 _WAITING = 100
-_KEYS = frozenset("0123456789 \b")
-"""What a page may press: whoever sees it may take pictures, and not end the run."""
 _LONGEST = 255
+KEY, CHOOSE, TAKE, UNDO = "key", "choose", "take", "undo"
 
 
-@dataclass(frozen=True)
-class Press:
-    """A key, or the name of a class that was typed."""
+class Press(NamedTuple):
+    """What somebody asks for: a ``KEY``, or a class by its name, to be chosen or taken, or undo."""
 
-    key: str = ""
-    name: str = ""
+    what: str
+    text: str = ""
 
 
 class Remote:
@@ -50,15 +47,17 @@ class Remote:
 
 
 def press_of(body: bytes) -> Press:
-    """Return the press of a page: ``{"key": "1"}`` or ``{"name": "cup"}``; raise ``ValueError``."""
+    """Return what a page asks for, such as ``{"take": "cup"}``; raise ``ValueError``.
+
+    It has no keys: whoever sees the page may take pictures, and neither end the run nor write into
+    a name that somebody types.
+    """
     values = json.loads(body)
     if not isinstance(values, dict) or len(values) != 1:
-        raise ValueError("a press has a key or a name")
-    [(kind, text)] = values.items()
-    if not isinstance(text, str):
-        raise ValueError("a key and a name are texts")
-    if kind == "key" and text in _KEYS:
-        return Press(key=text)
-    if kind == "name" and 1 <= len(text) <= _LONGEST:
-        return Press(name=text)
-    raise ValueError("a key is a digit, space or backspace, and a name has 1 to 255 characters")
+        raise ValueError("a press is an object of one entry")
+    [(what, text)] = values.items()
+    if what == UNDO and text == "":
+        return Press(UNDO)
+    if what in (CHOOSE, TAKE) and isinstance(text, str) and 1 <= len(text) <= _LONGEST:
+        return Press(what, text)
+    raise ValueError("a press is choose or take, with a name of 1 to 255 characters, or undo")

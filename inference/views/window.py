@@ -16,6 +16,8 @@ from hyperhive.inference.views.grip import Grip
 
 _TITLE = "predict-cam"
 ESCAPE = "\x1b"
+_CONTROLS = {0xFF08: 0x08, 0xFF0D: 0x0D, 0xFF8D: 0x0D, 0xFF1B: 0x1B}
+"""Backspace, both Enters and Escape as X11 numbers them (keysymdef.h), and their characters."""
 _PATIENCE_S = 20.0
 _OPEN_ONE = (
     # The alarm ends it if we are killed while the display does not answer.
@@ -68,20 +70,19 @@ class Window:
         if not self._is_open():
             return ESCAPE
         cv2.imshow(_TITLE, np.asarray(picture)[..., ::-1].copy())
-        pressed = cv2.waitKey(1)
-        return None if pressed == -1 else chr(pressed & 0xFF)
+        return _pressed(1)
 
     def ask(self, picture: Image.Image, wait_ms: int, stop: threading.Event) -> str | None:
-        """Show an RGB picture until a key is pressed; return the key as it is, an ASCII character.
+        """Show an RGB picture until a key is pressed; return the key as it is, one character.
 
         It is None if the window was closed, or ``stop`` is set. ``wait_ms`` is how often both are
         looked at.
         """
         cv2.imshow(_TITLE, np.asarray(picture)[..., ::-1].copy())
         while not stop.is_set():
-            pressed = cv2.waitKey(wait_ms)
-            if pressed != -1 and pressed & 0xFF < 128:  # beyond are Shift and its like
-                return chr(pressed & 0xFF)
+            key = _pressed(wait_ms)
+            if key is not None:
+                return key
             if not self._is_open():
                 return None
         return None
@@ -99,6 +100,13 @@ class Window:
     @staticmethod
     def _is_open() -> bool:
         return bool(cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1)
+
+
+def _pressed(wait_ms: int) -> str | None:
+    """Wait for a key; return its character, None for Shift, arrows and others that have none."""
+    pressed = cv2.waitKeyEx(wait_ms)
+    code = _CONTROLS.get(pressed & 0xFFFF, pressed & 0xFFFF)
+    return chr(code) if pressed != -1 and 0 < code < 0x100 else None
 
 
 def _opens_elsewhere(environment: Mapping[str, str]) -> bool:

@@ -48,16 +48,17 @@ def series_of(name: str) -> str | None:
 def numbers_of(paths: Sequence[PurePosixPath]) -> np.ndarray | None:
     """Return a number for the series of each picture, int64 ``[N]``; None if none is of a series.
 
-    Pictures of one series have the same number. One without a series has a number of its own, and
-    those that are always trained on have -1.
+    Pictures of one series have the same number, and one without a series has a number of its own.
+    What is always trained on has -1: corrected pictures, and all others of their series.
     """
     series = [series_of(path.name) for path in paths]
-    if not any(series):
+    corrected = [path.parent.name == CORRECTED and len(path.parts) > 2 for path in paths]
+    if not any(series) and not any(corrected):
         return None
     numbers: dict[str | int, int] = {}
     found = [numbers.setdefault(own or index, len(numbers)) for index, own in enumerate(series)]
-    corrected = [path.parent.name == CORRECTED for path in paths]
-    return np.where(corrected, _TRAINED_ON, np.array(found, dtype=np.int64))
+    numbered = np.array(found, dtype=np.int64)
+    return np.where(np.isin(numbered, numbered[corrected]), _TRAINED_ON, numbered)
 
 
 def divided_within(labels: np.ndarray, series: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from hyperhive.inference.collecting.classes import Classes, as_folder
         (".cup", "leaves out"),
         ("thumbs.db", "leaves out"),
         ("Test", "one of its splits"),
+        ("corrected", "folders of this name"),
         ("", "nothing: it needs 1 to 255"),
         ("a\x1bb", r"a\x1bb: it needs 1 to 255"),
         ("ä" * 101, "200 bytes"),

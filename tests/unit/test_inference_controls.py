@@ -109,6 +109,9 @@ def test_a_burst_goes_on_until_it_has_its_pictures(tmp_path: Path) -> None:
     assert "turn it" in teaching.view().message
     teaching.see()
     assert len(teaching.pictures()) == 4
+    teaching.press("2nlisa\n", frames=0)
+    teaching.see()
+    assert len(teaching.pictures()) == 4  # the rest of a burst is for no other class
     teaching.press("2\x7f", frames=1)
     teaching.see()
     assert len(teaching.pictures()) == 4

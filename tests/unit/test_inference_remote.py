@@ -21,7 +21,7 @@ from hyperhive.inference.teaching.states import LEARNING, Progress
 from hyperhive.inference.teaching.view import NOTHING, ClassView, View
 from hyperhive.inference.views.broadcast import Broadcast
 from hyperhive.inference.views.page import serve
-from hyperhive.inference.views.remote import Press, Remote
+from hyperhive.inference.views.remote import CHOOSE, TAKE, UNDO, Press, Remote
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -65,41 +65,32 @@ def post(url: str, body: bytes, token: str | None = None) -> int:
 
 
 def test_presses_arrive_in_their_order(url: str, remote: Remote) -> None:
-    """Keys and names do; what is neither is refused, as is one without the page's token."""
-    for press in ({"key": "1"}, {"name": HOSTILE}, {"key": "\b"}):
+    """Anything else is refused, as is a press without the page's token; there are no keys."""
+    for press in ({"take": "cup"}, {"choose": HOSTILE}, {"undo": ""}):
         assert post(url, json.dumps(press).encode()) == 204
     presses = list(remote.presses())
-    assert presses == [Press(key="1"), Press(name=HOSTILE), Press(key="\b")]
-    for body in (
-        b"",
-        b"{",
-        b"[]",
-        b"{}",
-        b'{"key": "12"}',
-        b'{"key": 1}',
-        b'{"key": "q"}',
-        b'{"name": ""}',
-    ):
+    assert presses == [Press(TAKE, "cup"), Press(CHOOSE, HOSTILE), Press(UNDO)]
+    for body in (b"", b"{", b"[]", b"{}", b'{"take": 1}', b'{"key": "q"}', b'{"choose": ""}'):
         assert post(url, body) == 400
-    assert post(url, b'{"quit": "q"}') == post(url, b'{"key": "1", "name": "a"}') == 400
-    assert post(url, json.dumps({"name": 256 * "a"}).encode()) == 400
-    assert post(url, b'{"key": "1"}', token="none") == 403
+    assert post(url, b'{"undo": "1"}') == post(url, b'{"take": "a", "undo": ""}') == 400
+    assert post(url, json.dumps({"take": 256 * "a"}).encode()) == 400
+    assert post(url, b'{"undo": ""}', token="none") == 403
     assert list(remote.presses()) == []
 
 
 def test_too_many_presses_are_refused(url: str, remote: Remote) -> None:
     """A viewer that presses without end fills no memory."""
-    while remote.add(Press(key="1")):
+    while remote.add(Press(UNDO)):
         pass
-    assert post(url, b'{"key": "1"}') == 503
+    assert post(url, b'{"undo": ""}') == 503
     assert len(list(remote.presses())) == 100
-    assert post(url, b'{"key": "1"}') == 204
+    assert post(url, b'{"undo": ""}') == 204
 
 
 def test_a_page_that_only_shows_takes_no_presses() -> None:
     """Without --teach there is nothing to press."""
     with serve(Broadcast(lambda image: image), "127.0.0.1", 0) as address:
-        assert post(address, b'{"key": "1"}') == 404
+        assert post(address, b'{"undo": ""}') == 404
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: pages are not looked at")
@@ -123,20 +114,20 @@ def test_the_page_of_a_run_that_teaches(url: str, remote: Remote, tmp_path: Path
         assert browser.text("#classes button:nth-child(2)").split() == ["2", "cup", "40"]
         assert browser.count("#classes button.enough") == browser.count("button.chosen") == 1
         browser.click("#classes button[data-key='0']")
-        arrives(Press(key="0"))
+        arrives(Press(TAKE, NOTHING))
         left, top, width, height = browser.box("#classes button:nth-child(2)")
         with held(browser, left + width / 2, top + height / 2):
             for _ in range(3):
-                arrives(Press(key="2"))
+                arrives(Press(TAKE, "cup"))
         browser.click("#name")
         browser.type("tea pot")
         browser.click("#naming button:not([type])")
-        arrives(Press(name="tea pot"))
+        arrives(Press(CHOOSE, "tea pot"))
         browser.click("#undo")
-        arrives(Press(key="\b"))
+        arrives(Press(UNDO))
         browser.evaluate("document.activeElement.blur()")
         browser.key("1")
-        arrives(Press(key="1"))
+        arrives(Press(TAKE, HOSTILE))
         assert browser.errors == []
 
 

@@ -79,9 +79,13 @@ def test_a_series_is_on_one_side(seed: int) -> None:
 def test_corrected_pictures_are_always_trained_on() -> None:
     """They are on no other side of a split or a fold, unless a class has nothing else."""
     cups = [PurePosixPath("cup", picture_name(f"20260101-00000{n}-abcd", 0)) for n in range(8)]
-    wrong = [each.parent / CORRECTED / each.name for each in cups]
-    series = numbers_of([*cups, *wrong, *wrong])
-    assert series is not None
+    later = [PurePosixPath("cup", picture_name(f"20260102-00000{n}-abcd", 0)) for n in range(8)]
+    wrong = [each.parent / CORRECTED / each.name for each in later]
+    beside = PurePosixPath("cup", picture_name("20260102-000003-abcd", 1))  # it was right
+    numbers = numbers_of([*cups, *wrong, beside])
+    assert numbers is not None
+    assert set(numbers[8:]) == {-1}
+    series = np.concatenate([numbers[:16], numbers[8:16]])
     labels = np.repeat([0, 1], [16, 8])
     assert divided_within(labels, series).tolist() == [1]
     for seed in range(8):

@@ -5,9 +5,13 @@ const KEYS = /^[0-9 ]$|^Backspace$/;
 
 let token = null;
 let sending = false;
+let waiting = null;
 
 async function press(what) {
-  if (sending && "key" in what) return; // a key that is held repeats: the next one will do
+  if (sending) {
+    waiting = what; // what is held repeats: the newest press is enough
+    return;
+  }
   sending = true;
   try {
     token ??= await (await fetch("csrf")).text();
@@ -23,6 +27,9 @@ async function press(what) {
     write(element("message"), "no connection to predict-cam: nothing was taken");
   } finally {
     sending = false;
+    const next = waiting;
+    waiting = null;
+    if (next) press(next);
   }
 }
 
@@ -55,11 +62,7 @@ function classButton(name) {
   button.dataset.name = name;
   for (const each of ["key", "name", "count"]) part("span", each, button);
   part("span", "bar", part("span", "track", button));
-  // A class beyond the ninth has no key: it is chosen first.
-  holdable(button, () => {
-    if (button.dataset.key) return { key: button.dataset.key };
-    return button.classList.contains("chosen") ? { key: " " } : { name };
-  });
+  holdable(button, () => ({ take: name }));
   return button;
 }
 
@@ -109,14 +112,17 @@ function showTeaching(teaching) {
 element("naming").addEventListener("submit", (event) => {
   event.preventDefault();
   const name = element("name").value.trim();
-  if (name) press({ name });
+  if (name) press({ choose: name });
   element("name").value = "";
 });
-holdable(element("undo"), () => ({ key: "\b" }));
+holdable(element("undo"), () => ({ undo: "" }));
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, button") && !/^[0-9]$/.test(event.key);
   if (element("teaching").hidden || event.target.id === "name" || typing) return;
   if (event.ctrlKey || event.metaKey || event.altKey || !KEYS.test(event.key)) return;
+  const wanted = event.key === " " ? ".chosen" : `[data-key="${event.key}"]`;
+  const button = element("classes").querySelector(wanted);
+  if (event.key === "Backspace") press({ undo: "" });
+  else if (button) press({ take: button.dataset.name });
   event.preventDefault();
-  press({ key: event.key === "Backspace" ? "\b" : event.key });
 });

@@ -17,6 +17,7 @@ from hyperhive.model.calibration import PLAIN, Calibration, calibration_error, r
 from hyperhive.model.card import Card
 from hyperhive.model.data.dataset import Dataset
 from hyperhive.model.data.images import reduced
+from hyperhive.model.data.series import kept_together
 from hyperhive.model.device import CPU
 from hyperhive.model.membership.members import MemberStatistics
 from hyperhive.model.membership.photographs import squares
@@ -74,7 +75,9 @@ def calibrate(packed: bytes, card: Card, dataset: Dataset) -> Calibration:
         card.views,
     )
     require_finite(evaluation.logits)
-    members = _members(_Images(dataset.content_hash, images, dataset.train_series))
+    series = dataset.train_series
+    together = None if series is None else kept_together(dataset.train_labels, series)
+    members = _members(_Images(dataset.content_hash, images, together))
     return Calibration.of(evaluation.logits, labels[held_out], members)
 
 

@@ -26,6 +26,9 @@ CORRECTED = "corrected"
 _TRAINED_ON = -1
 """The number of those pictures."""
 
+_ENOUGH_SERIES = 3
+"""Of a class, so that without one of them it still looks like itself."""
+
 _NAME = re.compile(r"(\d{8}-\d{6}-[0-9a-f]{4})_\d{3,}\.\w+")
 
 
@@ -65,7 +68,28 @@ def divided_within(labels: np.ndarray, series: np.ndarray) -> np.ndarray:
     """Return the labels with one series that may be held out, which a split has to divide."""
     each = np.unique(labels)
     free = [np.unique(series[labels == label]) for label in each]
-    return each[[np.count_nonzero(numbers != _TRAINED_ON) <= 1 for numbers in free]]
+    divided: np.ndarray = each[[np.count_nonzero(own != _TRAINED_ON) <= 1 for own in free]]
+    return divided
+
+
+def kept_together(labels: np.ndarray, series: np.ndarray) -> np.ndarray:
+    """Return the series that can be left out while their class stays: int64 ``[N]``.
+
+    Of a class with one or two series, each picture is by itself, and so is what is always trained
+    on: without it, a class would be missing, or half of it.
+
+    Args:
+        labels: int64 ``[N]``.
+        series: see ``numbers_of``.
+    """
+    together = series.copy()
+    for members in _members(labels):
+        own = np.unique(series[members])
+        if np.count_nonzero(own != _TRAINED_ON) < _ENOUGH_SERIES:
+            together[members] = len(labels) + members
+    single = np.flatnonzero(series == _TRAINED_ON)
+    together[single] = len(labels) + single
+    return together
 
 
 def series_split(

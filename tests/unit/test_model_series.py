@@ -15,6 +15,7 @@ from hyperhive.model.data.loading import DatasetRequest, LoadedDataset, load
 from hyperhive.model.data.series import (
     CORRECTED,
     divided_within,
+    kept_together,
     new_series,
     numbers_of,
     picture_name,
@@ -95,6 +96,17 @@ def test_corrected_pictures_are_always_trained_on() -> None:
         assert len([index for index in out if index >= 16]) == 4
         folds = [series_fold(labels, series, 4, fold, seed)[1] for fold in range(4)]
         assert sorted(np.concatenate(folds)) == [*range(8), *range(16, 24)]
+
+
+def test_what_is_left_out_leaves_its_class() -> None:
+    """Whole series of a class with three or more; single pictures otherwise."""
+    labels = np.repeat([0, 1, 2], [6, 4, 5])
+    series = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, -1])
+    together = kept_together(labels, series)
+    assert together[:6].tolist() == [0, 0, 1, 1, 2, 2]
+    assert len(set(together[6:10])) == 4
+    assert together[10:14].tolist() == [5, 5, 6, 7]
+    assert together[14] not in together[:14]
 
 
 def test_a_class_of_one_series_is_divided_within_it() -> None:

@@ -82,7 +82,7 @@ def kept_together(labels: np.ndarray, series: np.ndarray) -> np.ndarray:
         labels: int64 ``[N]``.
         series: see ``numbers_of``.
     """
-    together = series.copy()
+    together: np.ndarray = series.copy()
     for members in _members(labels):
         own = np.unique(series[members])
         if np.count_nonzero(own != _TRAINED_ON) < _ENOUGH_SERIES:

@@ -14,7 +14,6 @@ from typing import Any, Callable, Iterator
 import numpy as np
 import pytest
 import torch
-from support import mjpeg
 from support.broker import MOSQUITTO, Broker, Listener
 from support.home import REPOSITORY, Program, until
 from support.hooks import HookServer
@@ -30,7 +29,7 @@ TOPIC = "home/door"
 
 
 @pytest.fixture
-def shows(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def shows(server: MjpegServer) -> Callable[[str], None]:
     """Return what chooses the camera's picture, by the label that the model gives it."""
     now = [DARK]
 
@@ -40,7 +39,7 @@ def shows(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def choose(label: str) -> None:
         now[0] = label
 
-    monkeypatch.setattr(mjpeg, "numbered", picture)
+    server.picture = picture
     return choose
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import IO, Mapping
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -17,8 +17,8 @@ from hyperhive.inference.collecting.keys import is_terminal, keys
 from hyperhive.inference.collecting.settings import SortSettings
 from hyperhive.inference.collecting.sorting import KEYS, Sorting
 from hyperhive.inference.drawing.panel import panel
-from hyperhive.inference.frames import Say
 from hyperhive.inference.opening import Terminal
+from hyperhive.inference.views.display import has_window
 from hyperhive.inference.wording import percent, pretty
 from hyperhive.model.data.images import decode
 from hyperhive.model.data.walk import read_file
@@ -39,7 +39,7 @@ def sort(settings: SortSettings, show: bool | None, terminal: Terminal) -> int:
 
     Raises ``UsageError`` if there is nowhere to ask, ``OutputError``.
     """
-    in_window = bool(show) and _has_window(terminal.environment, terminal.warn)
+    in_window = bool(show) and has_window(True, terminal.warn, terminal.environment)
     stdin = None if in_window else _typed_input(terminal)
     sorting = Sorting(settings.kept, settings.into)
     if sorting.current is None:
@@ -67,18 +67,6 @@ def _typed_input(terminal: Terminal) -> IO[bytes]:
             "run it in one, as by ssh -t, or with --show where there is a display"
         )
     return stdin
-
-
-def _has_window(environment: Mapping[str, str], warn: Say) -> bool:
-    try:
-        from hyperhive.inference.views.window import hindrance
-
-        reason = hindrance(environment)
-    except ImportError as error:
-        reason = f"OpenCV cannot be imported ({error})"
-    if reason:
-        warn(f"no window, --show is ignored: {reason}")
-    return not reason
 
 
 def _ask_in_terminal(

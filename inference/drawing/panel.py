@@ -21,9 +21,7 @@ def panel(picture: Image.Image, lines: Sequence[str]) -> Image.Image:
     canvas.paste(
         picture.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), ((_WIDTH - _SIDE) // 2, 0)
     )
-    for number, line in enumerate(lines):
-        top = _SIDE + _PAD + number * _ROW
-        draw_text(canvas, (_PAD, top, _WIDTH - _PAD, top + _ROW), Line(line, WHITE))
+    _draw_lines(canvas, lines, _SIDE + _PAD, _ROW, _PAD)
     return canvas
 
 
@@ -37,7 +35,11 @@ def with_lines(picture: Image.Image, lines: Sequence[str], flash: bool = False) 
         ImageDraw.Draw(canvas).rectangle(
             (0, 0, picture.width - 1, picture.height - 1), outline=WHITE, width=pad
         )
-    for number, line in enumerate(lines):
-        top = picture.height + number * row
-        draw_text(canvas, (pad, top, picture.width - pad, top + row), Line(line, WHITE))
+    _draw_lines(canvas, lines, picture.height, row, pad)
     return canvas
+
+
+def _draw_lines(canvas: Image.Image, lines: Sequence[str], top: int, row: int, pad: int) -> None:
+    for number, line in enumerate(lines):
+        first = top + number * row
+        draw_text(canvas, (pad, first, canvas.width - pad, first + row), Line(line, WHITE))

@@ -146,7 +146,7 @@ class _Run:
                 shows.show(lines)
                 while controls.remarks:
                     left_out(controls.remarks.popleft())
-                self._remote.shown = view.to_json()
+                self._remote.shown = view.to_json
                 key = self._display.show(result, lines[1:], view.has_taken)
                 if not all(self._presses(controls, key, is_late)):
                     return

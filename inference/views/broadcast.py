@@ -39,7 +39,7 @@ class Broadcast:
         self.viewfinder = channel(lambda result: _jpeg(viewfinder(result)))
         self.annotated = channel(lambda result: _jpeg(annotated(result)))
         self.labels = channel(
-            lambda result: _labels(result, input_of, None if remote is None else remote.shown)
+            lambda result: _labels(result, input_of, None if remote is None else remote.shown())
         )
 
     def publish(self, result: Result) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from hyperhive.common.errors import OutputError
+from hyperhive.inference.collecting.name_field import ESCAPE
 from hyperhive.inference.drawing.overlay import annotated, picture_place, with_inset
 from hyperhive.inference.drawing.panel import with_lines
 from hyperhive.inference.frames import Say
@@ -79,7 +80,7 @@ class Display:
         Two keys have their effect here: ``MODEL_INPUT`` shows or hides the model's input in the
         picture, ``RESET`` returns to the full square.
         """
-        key = QUIT if key == "\x1b" else key and key.lower()
+        key = QUIT if key == ESCAPE else key and key.lower()
         if key == MODEL_INPUT:
             self._shows_input = not self._shows_input
         if key == RESET and self._grip is not None:
@@ -151,6 +152,25 @@ def _page(
         yield broadcast
 
 
+def has_window(is_asked: bool, warn: Say, environment: Mapping[str, str]) -> bool:
+    """Return whether a window can be opened; if not, say why.
+
+    Args:
+        is_asked: whether there is ``--show``.
+        warn: is called with the reason.
+        environment: the environment variables, which name the display.
+    """
+    try:
+        from hyperhive.inference.views.window import hindrance
+
+        reason = hindrance(environment)
+    except ImportError as error:
+        reason = f"OpenCV cannot be imported ({error})"
+    if reason:
+        warn(f"no window{', --show is ignored' if is_asked else ''}: {reason}")
+    return not reason
+
+
 @contextlib.contextmanager
 def _window(
     show: bool | None, live: bool, warn: Say, environment: Mapping[str, str]
@@ -158,16 +178,11 @@ def _window(
     if not (live if show is None else show):
         yield None
         return
-    try:
-        from hyperhive.inference.views.window import Window, hindrance
-
-        reason = hindrance(environment)
-    except ImportError as error:
-        reason = f"OpenCV cannot be imported ({error})"
-    if reason:
-        warn(f"no window{', --show is ignored' if show else ''}: {reason}")
+    if not has_window(bool(show), warn, environment):
         yield None
         return
+    from hyperhive.inference.views.window import Window
+
     window = Window()
     try:
         yield window

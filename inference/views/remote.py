@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
-from typing import Any, Iterator, Mapping, NamedTuple
+from typing import Any, Callable, Iterator, Mapping, NamedTuple
 
 _WAITING = 100
 _LONGEST = 255
@@ -22,11 +22,12 @@ class Remote:
     """Takes keys from other threads: those of a page, and those of a terminal.
 
     Attributes:
-        shown: plain JSON for the page; it is replaced as a whole.
+        shown: returns plain JSON for the page; it is called in another thread, and replaced as a
+            whole.
     """
 
     def __init__(self) -> None:
-        self.shown: Mapping[str, Any] = {}
+        self.shown: Callable[[], Mapping[str, Any] | None] = lambda: None
         self._presses: queue.Queue[Press] = queue.Queue(_WAITING)
 
     def add(self, press: Press) -> bool:

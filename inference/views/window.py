@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from hyperhive.inference.collecting.name_field import ESCAPE
 from hyperhive.inference.views.grip import Grip
 
 _TITLE = "predict-cam"
-ESCAPE = "\x1b"
 _CONTROLS = {0xFF08: 0x08, 0xFF0D: 0x0D, 0xFF8D: 0x0D, 0xFF1B: 0x1B}
 """Backspace, both Enters and Escape as X11 numbers them (keysymdef.h), and their characters."""
 _PATIENCE_S = 20.0

@@ -36,7 +36,7 @@ def view(message: str = "") -> View:
 @pytest.fixture
 def remote() -> Remote:
     made = Remote()
-    made.shown = view().to_json()
+    made.shown = view().to_json
     return made
 
 
